@@ -1,0 +1,60 @@
+# `make help` lists the tasks. The first use of a task sets up what it needs in .venv.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/pip --disable-pip-version-check install --quiet --require-hashes
+RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.txt pyproject.toml | cksum | cut -d' ' -f1)
+DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format types unit bench docs lock clean
+
+help: ## list the tasks
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
+	$(BIN)/image-processor serve
+
+test: lint unit ## everything that must hold: style, types, all tests
+
+lint: $(DEV) ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+unit: $(DEV) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+format: $(DEV) ## rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV) ## speed as ratios against sharp, measured in the same run
+	$(BIN)/python -m benchmarks
+
+docs: $(DEV) ## draw the pictures of docs/ again
+	$(BIN)/python docs/draw_architecture.py
+
+lock: ## pin the requirements anew (needs uv on the PATH)
+	sh requirements/lock.sh
+
+clean: ## remove what the tasks made, but not ./data
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.build: requirements/build.txt | $(VENV)/bin/python
+	$(PIP) -r requirements/build.txt
+	@touch $@
+
+$(RUN): $(VENV)/.build
+	$(PIP) --no-build-isolation -r requirements/server.txt
+	$(BIN)/pip --disable-pip-version-check install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(RUN)
+	$(PIP) --no-build-isolation -r requirements/dev.txt
+	@touch $@

@@ -1,0 +1,138 @@
+"""Ground floor: the one tree of errors. It knows nothing of HTTP or exit codes;
+one table at each edge maps a class to a status. Each class says whether a retry can help.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+
+class Reason(StrEnum):
+    """Why an upload was refused: a closed list, stored in records and told to clients."""
+
+    EMPTY = "empty"
+    NOT_AN_IMAGE = "not-an-image"
+    UNSUPPORTED_FORMAT = "unsupported-format"
+    TRUNCATED = "truncated"
+    CORRUPT = "corrupt"
+    TOO_MANY_BYTES = "too-many-bytes"
+    TOO_MANY_PIXELS = "too-many-pixels"
+    TOO_MANY_FRAMES = "too-many-frames"
+    TOO_MANY_SCANS = "too-many-scans"
+    OUTPUT_TOO_LARGE = "output-too-large"
+    TOO_SLOW = "too-slow"
+    DECODER_CRASHED = "decoder-crashed"
+    OUTSIDE_ROOT = "outside-root"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One mistake in what somebody wrote: where, what was expected, what came.
+
+    ``line`` is the 1-based line of a file, or None where there is no file.
+    """
+
+    name: str
+    expected: str
+    got: str
+    line: int | None = None
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line is not None else ""
+        return f"{where}expected {self.expected} for {self.name}, got {self.got}"
+
+
+class ImageProcessorError(Exception):
+    """Root of the tree. ``code`` is stable and machine-readable; ``retryable`` decides the queue."""
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False
+
+
+class Invalid(ImageProcessorError):
+    """Something a caller wrote is wrong; ``problems`` holds every mistake found, not only the first."""
+
+    code: ClassVar[str] = "invalid"
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("; ".join(map(str, self.problems)))
+
+    @classmethod
+    def one(cls, name: str, expected: str, got: object) -> Invalid:
+        """The error for a single mistake; ``got`` is shown as Python would show it."""
+        return cls([Problem(name, expected, repr(got))])
+
+
+class InvalidKey(Invalid):
+    code: ClassVar[str] = "invalid-key"
+
+
+class InvalidTransformation(Invalid):
+    code: ClassVar[str] = "invalid-transformation"
+
+
+class InvalidRecipe(Invalid):
+    code: ClassVar[str] = "invalid-recipe"
+
+
+class InvalidSettings(Invalid):
+    code: ClassVar[str] = "invalid-settings"
+
+
+class Refused(ImageProcessorError):
+    """These bytes will never become renditions; recorded with its reason and not retried."""
+
+    code: ClassVar[str] = "refused"
+
+    def __init__(self, reason: Reason, message: str) -> None:
+        self.reason = reason
+        self.message = message
+        super().__init__(f"{reason}: {message}")
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[Reason, str]]:
+        # Exceptions cross the process boundary of engine.isolation by pickle.
+        return (Refused, (self.reason, self.message))
+
+
+class NotFound(ImageProcessorError):
+    """No object under that key, or no record under that id."""
+
+    code: ClassVar[str] = "not-found"
+
+
+class PreconditionFailed(ImageProcessorError):
+    """A conditional write found another version than the one it named; nothing was written."""
+
+    code: ClassVar[str] = "precondition-failed"
+    retryable: ClassVar[bool] = True
+
+
+class ClaimBusy(ImageProcessorError):
+    """Another worker holds a live claim on the key."""
+
+    code: ClassVar[str] = "claim-busy"
+    retryable: ClassVar[bool] = True
+
+
+class ClaimLost(ImageProcessorError):
+    """The claim expired and somebody else took the key over; this worker's result must not count."""
+
+    code: ClassVar[str] = "claim-lost"
+    retryable: ClassVar[bool] = True
+
+
+class Unavailable(ImageProcessorError):
+    """A store, catalog or worker could not answer now; the same call may succeed later."""
+
+    code: ClassVar[str] = "unavailable"
+    retryable: ClassVar[bool] = True
+
+
+class UnsafeRuntime(ImageProcessorError):
+    """This libvips cannot be made safe for untrusted input; the program must not start."""
+
+    code: ClassVar[str] = "unsafe-runtime"

@@ -1,0 +1,106 @@
+"""Ground floor: the one table of image formats, and the sniffing of bytes.
+
+Everything that depends on a format (extension, media type, alpha, default quality, the
+libvips loaders that may open it) is looked up here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """One image format.
+
+    ``quality`` is the default of 1-100, None where the encoder is lossless. The defaults give
+    about equal visual quality (SSIMULACRA2 near 76 on our test photographs).
+    ``loader`` is the libvips class that may be opened for untrusted bytes of this format.
+    """
+
+    name: str
+    extension: str
+    media_type: str
+    loader: str
+    alpha: bool
+    animation: bool
+    quality: int | None
+    writable: bool = True
+
+
+_TABLE = (
+    Format("jpeg", "jpg", "image/jpeg", "VipsForeignLoadJpeg", False, False, 75),
+    Format("png", "png", "image/png", "VipsForeignLoadPng", True, False, None),
+    Format("webp", "webp", "image/webp", "VipsForeignLoadWebp", True, True, 80),
+    Format("avif", "avif", "image/avif", "VipsForeignLoadHeif", True, False, 63),
+    Format("gif", "gif", "image/gif", "VipsForeignLoadNsgif", True, True, None),
+    Format("tiff", "tif", "image/tiff", "VipsForeignLoadTiff", True, False, None, writable=False),
+)
+
+FORMATS = MappingProxyType({entry.name: entry for entry in _TABLE})
+WRITABLE = tuple(entry.name for entry in _TABLE if entry.writable)
+READABLE_TITLES = "JPEG, PNG, WebP, AVIF, GIF or TIFF"
+
+_SIGNATURES = (
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+)
+
+# Known by sight so that a refusal can name them; never opened.
+_FOREIGN_SIGNATURES = (
+    (b"BM", "BMP"),
+    (b"%PDF", "PDF"),
+    (b"%!PS", "PostScript"),
+    (b"8BPS", "Photoshop"),
+    (b"\0\0\1\0", "ICO"),
+    (b"\xff\x0a", "JPEG XL"),
+    (b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (b"\x76\x2f\x31\x01", "OpenEXR"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"PK\3\4", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+    (b"\x1aE\xdf\xa3", "Matroska"),
+)
+
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format that the first bytes announce, or None. 256 bytes are enough.
+
+    Only content decides: neither a name nor a client's media type is asked.
+    """
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return FORMATS["webp"]
+    if _brands(head) & _AVIF_BRANDS:
+        return FORMATS["avif"]
+    return next((FORMATS[name] for sign, name in _SIGNATURES if head.startswith(sign)), None)
+
+
+def describe_foreign(head: bytes) -> str | None:
+    """The name of a well-known format that is not supported, or None if the bytes tell nothing."""
+    brands = _brands(head)
+    if brands:
+        return "HEIC" if brands & _HEIC_BRANDS else "MP4"
+    start = head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
+        return "SVG"
+    return next((name for sign, name in _FOREIGN_SIGNATURES if head.startswith(sign)), None)
+
+
+def _brands(head: bytes) -> frozenset[bytes]:
+    """The major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    if head[4:8] != b"ftyp":
+        return frozenset()
+    end = min(int.from_bytes(head[:4], "big"), len(head), 64)
+    compatible = {head[at : at + 4] for at in range(16, end - 3, 4)}
+    return frozenset({head[8:12]} | compatible)

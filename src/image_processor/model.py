@@ -1,0 +1,201 @@
+"""Ground floor: the frozen values that flow through the picture, from upload to record.
+
+An `Upload` says that a key may have changed; a `Plan` says what should exist; a `Record` says
+what does. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from .errors import Reason
+from .formats import FORMATS
+from .transformation import Transformation
+
+
+class Kind(StrEnum):
+    """What an event says happened to a key. Only a hint: the store's state decides."""
+
+    CREATED = "created"
+    DELETED = "deleted"
+    RECONCILE = "reconcile"
+    """Compare renditions and record with the plan even if the record looks complete."""
+    REPROCESS = "reprocess"
+    """Make every rendition again, whatever the record says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """The normalised event: something may have happened to ``key``.
+
+    ``sequencer`` orders events of one key (S3's, hexadecimal); None where the source has none.
+    ``version`` is what the source claims to be the object's version; None where it does not say.
+    """
+
+    bucket: str
+    key: str
+    kind: Kind = Kind.CREATED
+    version: str | None = None
+    sequencer: str | None = None
+
+    def __post_init__(self) -> None:
+        # S3 compares sequencers right-aligned ("Event message structure"); padded, plain string
+        # comparison does the same in Python, SQL and DynamoDB.
+        if self.sequencer is not None:
+            object.__setattr__(self, "sequencer", self.sequencer.lower().rjust(32, "0"))
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the engine accepts before it spends memory or time on an input.
+
+    Pixels are width x height x frames, read from the header. ``cpu_seconds`` is CPU time of one
+    render over all its threads.
+    """
+
+    max_bytes: int = 64 * 1024 * 1024
+    max_pixels: int = 100_000_000
+    max_frames: int = 500
+    max_scans: int = 100
+    max_output_pixels: int = 50_000_000
+    cpu_seconds: int = 60
+
+
+class IccPolicy(StrEnum):
+    """What becomes of the input's colour profile."""
+
+    STRIP = "strip"
+    """Convert to sRGB, embed no profile: smallest, and right wherever untagged means sRGB."""
+    EMBED = "embed"
+    """Convert to sRGB and embed an sRGB profile."""
+    PRESERVE = "preserve"
+    """Keep RGB pixels in the input's own space and embed its profile; other spaces as EMBED."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What is true of encoded image bytes. Sizes are pixels of one upright frame."""
+
+    width: int
+    height: int
+    format: str
+    frames: int
+    alpha: bool
+    bytes: int
+    sha256: str
+
+    @property
+    def media_type(self) -> str:
+        return FORMATS[self.format].media_type
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Cheap facts about what an original looks like.
+
+    ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
+    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits).
+    """
+
+    dominant_colour: str
+    thumbhash: str
+    perceptual_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rendition:
+    """One stored output. ``version`` is the processed store's version of the object."""
+
+    key: str
+    transformation: str
+    facts: Facts
+    version: str
+
+
+class Status(StrEnum):
+    PROCESSING = "processing"
+    """Claimed for the first time and not finished yet."""
+    PROCESSED = "processed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The catalog's row of one original.
+
+    ``fingerprint`` names the plan it was made by; another fingerprint means stale work.
+    ``revision`` counts completions: 1 after the first. Times are UTC.
+    """
+
+    id: str
+    bucket: str
+    key: str
+    created_at: datetime
+    updated_at: datetime
+    status: Status = Status.PROCESSING
+    version: str | None = None
+    sequencer: str | None = None
+    fingerprint: str | None = None
+    reason: Reason | None = None
+    message: str | None = None
+    original: Facts | None = None
+    look: Look | None = None
+    renditions: tuple[Rendition, ...] = ()
+    revision: int = 0
+
+    @property
+    def processed(self) -> Rendition | None:
+        """The rendition to show first: the largest one in the format most widely read."""
+        rank = {"jpeg": 3, "png": 2, "gif": 2, "webp": 1}
+
+        def weight(rendition: Rendition) -> tuple[int, int]:
+            facts = rendition.facts
+            return facts.width * facts.height, rank.get(facts.format, 0)
+
+        return max(self.renditions, key=weight, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to work on one key until ``expires_at``; ``token`` is unique to this claim.
+
+    ``record`` is the row as it stood when the claim was taken: PROCESSING for a new key.
+    """
+
+    image_id: str
+    token: str
+    owner: str
+    expires_at: datetime
+    record: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What should exist for one key: renditions by transformation, or why nothing should."""
+
+    key: str
+    transformations: tuple[Transformation, ...] = ()
+    fingerprint: str = ""
+    skip: str | None = None
+
+
+class Result(StrEnum):
+    """How work on one upload ended."""
+
+    PROCESSED = "processed"
+    REFUSED = "refused"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
+
+    key: str
+    result: Result
+    record: Record | None = None
+    detail: str | None = None
