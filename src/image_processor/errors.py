@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class Reason(StrEnum):
@@ -61,8 +61,12 @@ class Invalid(ImageProcessorError):
         self.problems = tuple(problems)
         super().__init__("; ".join(map(str, self.problems)))
 
+    def __reduce__(self) -> tuple[type[Invalid], tuple[tuple[Problem, ...]]]:
+        # By default an exception is pickled by its message, which is not what __init__ takes.
+        return (type(self), (self.problems,))
+
     @classmethod
-    def one(cls, name: str, expected: str, got: object) -> Invalid:
+    def one(cls, name: str, expected: str, got: object) -> Self:
         """The error for a single mistake; ``got`` is shown as Python would show it."""
         return cls([Problem(name, expected, repr(got))])
 

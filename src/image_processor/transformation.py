@@ -112,7 +112,8 @@ class Parameter:
     """One row of the vocabulary: its short name in the text form, and how to read and show it.
 
     ``read`` raises ValueError on a bad text; ``valid`` judges a value; ``expected`` says both.
-    A default of None on a parameter that is always shown (fm) is never equal to a value.
+    A default of None means that the value may be None. The one parameter that is always shown
+    (fm) has a default that no value equals.
     """
 
     name: str
@@ -125,7 +126,7 @@ class Parameter:
 
     def check(self, transformation: Transformation) -> Problem | None:
         value = getattr(transformation, self.field)
-        if value is None and self.field != "format":
+        if value is None and self.default is None:
             return None
         return None if self.valid(value) else Problem(self.field, self.expected, repr(value))
 
@@ -156,6 +157,10 @@ def _is_int(low: int, high: int) -> Callable[[Any], bool]:
     return lambda value: type(value) is int and low <= value <= high
 
 
+def _is_colour(value: Any) -> bool:
+    return isinstance(value, Colour) and all(map(_is_int(0, 255), (value.red, value.green, value.blue)))
+
+
 _SIDE = f"a whole number of pixels from 1 to {MAX_SIDE}"
 
 # The order of the rows is the canonical order of the text form.
@@ -166,7 +171,7 @@ PARAMETERS = (
     Parameter(
         "g", "gravity", " | ".join(Gravity), Gravity, lambda value: isinstance(value, Gravity), Gravity.CENTRE
     ),
-    Parameter("bg", "background", "a colour as RRGGBB", read_colour, lambda value: isinstance(value, Colour)),
+    Parameter("bg", "background", "a colour as RRGGBB", read_colour, _is_colour),
     Parameter(
         "enlarge",
         "enlarge",
@@ -177,7 +182,7 @@ PARAMETERS = (
         "{:d}".format,
     ),
     Parameter("q", "quality", "1-100", _read_int, _is_int(1, 100)),
-    Parameter("fm", "format", " | ".join(WRITABLE), str, lambda value: value in WRITABLE),
+    Parameter("fm", "format", " | ".join(WRITABLE), str, lambda value: value in WRITABLE, ""),
 )
 _BY_NAME = {row.name: row for row in PARAMETERS}
 
@@ -189,21 +194,24 @@ def parse(text: str) -> Transformation:
     """
     values: dict[str, Any] = {}
     problems: list[Problem] = []
+    seen: set[str] = set()
     for pair in text.split(","):
         name, equals, given = pair.partition("=")
         row = _BY_NAME.get(name)
         if row is None or not equals:
             problems.append(Problem("parameter", "one of " + ", ".join(_BY_NAME), repr(pair)))
             continue
-        if row.field in values:
+        if name in seen:
             problems.append(Problem(name, "one value", "two"))
+        seen.add(name)
         try:
-            values[row.field] = row.read(given)
+            value = row.read(given)
         except (ValueError, KeyError):
             problems.append(Problem(name, row.expected, repr(given)))
             continue
-        if not row.valid(values[row.field]):
+        if not row.valid(value):
             problems.append(Problem(name, row.expected, given))
+        values[row.field] = value
     if problems:
         raise InvalidTransformation(problems)
     return Transformation(**values)
@@ -219,3 +227,15 @@ def parse_name(name: str) -> Transformation | None:
     except InvalidTransformation:
         return None
     return parsed if parsed.name == name else None
+
+
+_RENDITION_NAME = re.compile(r"(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
+
+
+def is_rendition_name(name: str) -> bool:
+    """Whether a key's last segment was made by this program, of whatever version.
+
+    Looser than `parse_name`, so that renditions of an older vocabulary can still be swept; an
+    object that somebody else put beside them does not fit.
+    """
+    return _RENDITION_NAME.fullmatch(name) is not None

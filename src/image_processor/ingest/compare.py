@@ -1,0 +1,68 @@
+"""Compares what should exist for one key with what does. Pure; process asks it before working,
+reconcile asks it about everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from image_processor.errors import Refused
+from image_processor.model import Limits, Plan, Record, Status
+from image_processor.ports import Entry
+
+from .plan import refusal_fingerprint
+
+
+class Why(StrEnum):
+    """Why a key needs work."""
+
+    MISSING = "missing"
+    """An original without a record: its event was lost."""
+    UNFINISHED = "unfinished"
+    """A record that was claimed and never completed."""
+    CHANGED = "changed"
+    """The original is another version than the record's."""
+    STALE = "stale"
+    """The recipe, a limit or the rendering changed since."""
+    DAMAGED = "damaged"
+    """Renditions in the store are not those of the record."""
+    ORPHANED = "orphaned"
+    """A record or renditions without an original that wants them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """An original as the upload store shows it: its version, or why it cannot even be looked at."""
+
+    version: str | None
+    refusal: Refused | None = None
+
+
+def why_work(
+    plan: Plan, limits: Limits, sight: Sight | None, record: Record | None, stored: Iterable[Entry]
+) -> Why | None:
+    """Why the key of ``plan`` needs work, None if all is as it should be.
+
+    ``sight`` is None where there is no original; ``stored`` are its renditions in the store.
+    """
+    actual = {entry.key: entry.version for entry in stored}
+    if sight is None or plan.skip is not None:
+        return Why.ORPHANED if record is not None or actual else None
+    if record is None:
+        return Why.MISSING
+    if record.status is Status.PROCESSING:
+        return Why.UNFINISHED
+    if record.version != sight.version:
+        return Why.CHANGED
+    if record.fingerprint != _wanted_fingerprint(plan, limits, record):
+        return Why.STALE
+    recorded = {rendition.key: rendition.version for rendition in record.renditions}
+    return None if recorded == actual else Why.DAMAGED
+
+
+def _wanted_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:
+    if record.status is Status.REFUSED:
+        return refusal_fingerprint(plan, limits)
+    return plan.fingerprint

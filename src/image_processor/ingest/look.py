@@ -1,0 +1,27 @@
+"""How ingest looks at the two stores: the original as it is, and the renditions that lie there."""
+
+from __future__ import annotations
+
+from image_processor.errors import NotFound, Refused
+from image_processor.keys import rendition_prefix
+from image_processor.ports import Entry, ObjectStore
+from image_processor.transformation import is_rendition_name
+
+from .compare import Sight
+
+
+def look_at(uploads: ObjectStore, key: str) -> Sight | None:
+    """The original as it is now; None if there is none."""
+    try:
+        return Sight(uploads.head(key).entry.version)
+    except NotFound:
+        return None
+    except Refused as refusal:
+        return Sight(None, refusal)
+
+
+def renditions_of(processed: ObjectStore, key: str) -> list[Entry]:
+    """The renditions of ``key`` that are stored. What somebody else put there is left out."""
+    prefix = rendition_prefix(key)
+    entries = processed.list(prefix, direct=True)
+    return [entry for entry in entries if is_rendition_name(entry.key.removeprefix(prefix))]

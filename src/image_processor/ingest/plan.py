@@ -1,0 +1,36 @@
+"""The second step of ingest: what should exist for a key. Pure: no bytes, no store, no clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+from image_processor.model import IccPolicy, Limits, Plan
+from image_processor.recipes import Recipe
+
+RENDERING = 1
+"""Raise it when the engine makes other pixels from the same transformation: every rendition of
+an older number is then stale, and reconcile makes it again."""
+
+
+def plan_upload(key: str, recipe: Recipe, icc: IccPolicy) -> Plan:
+    """The renditions that ``recipe`` wants of the original ``key``, or why it wants none."""
+    if key.endswith("/"):
+        return Plan(key, skip="a folder marker, not a file")
+    if key.rpartition("/")[2].startswith("."):
+        return Plan(key, skip="a hidden file")
+    transformations = recipe.transformations_for(key)
+    if not transformations:
+        return Plan(key, skip="no rule of the recipe wants it")
+    texts = sorted(map(str, transformations))
+    return Plan(key, transformations, _digest([f"rendering={RENDERING}", f"icc={icc}", *texts]))
+
+
+def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
+    """What a refused record is stamped with: a refusal also depends on the limits, so that
+    raising a limit makes the uploads it had refused count as stale."""
+    return _digest([plan.fingerprint, repr(limits)])
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]

@@ -1,0 +1,210 @@
+"""The heart of ingest, and its only place with I/O: one upload becomes renditions and a record.
+
+The event is only a hint. `process` looks at the original as it is now and makes the processed
+side agree with it, under a claim, so that duplicates, old events and crashes all converge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from image_processor.engine.render import Rendered, RenderedImage
+from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.keys import check_key, image_id, rendition_prefix
+from image_processor.model import (
+    Claim,
+    IccPolicy,
+    Kind,
+    Limits,
+    Outcome,
+    Plan,
+    Record,
+    Rendition,
+    Result,
+    Status,
+    Upload,
+)
+from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
+from image_processor.recipes import Recipe
+from image_processor.transformation import Transformation
+
+from .compare import Sight, why_work
+from .look import look_at, renditions_of
+from .plan import plan_upload, refusal_fingerprint
+
+_ROUNDS = 5
+"""How often an original may change under our hands before the queue has to try again."""
+
+
+class Render(Protocol):
+    """The engine's one function, called in this process or in an isolated one."""
+
+    def __call__(
+        self, data: bytes, transformations: Sequence[Transformation], limits: Limits, *, icc: IccPolicy
+    ) -> Rendered: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Processor:
+    """Everything that work on one upload needs. ``lease`` is how long a claim lasts: longer than
+    the longest render, or two workers may do the same work (safe, but wasteful)."""
+
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    recipe: Recipe
+    render: Render
+    limits: Limits
+    icc: IccPolicy
+    cache_control: str
+    owner: str
+    lease: timedelta
+    clock: Callable[[], datetime]
+
+    def process(self, upload: Upload) -> Outcome:
+        """Make renditions and record of the upload's key agree with its original as it is now.
+
+        Raises InvalidKey, and the retryable errors: ClaimBusy, ClaimLost, Unavailable. Nothing
+        is lost then: the same upload may be processed again, by anyone, at any time.
+        """
+        check_key(upload.key)
+        for _ in range(_ROUNDS):
+            try:
+                outcome = self._once(upload)
+            except PreconditionFailed:
+                continue
+            seen = outcome.record.version if outcome.record else None
+            now = look_at(self.uploads, upload.key)
+            if outcome.result is Result.SKIPPED or (now.version if now else None) == seen:
+                return outcome
+            upload = replace(upload, kind=Kind.CREATED)
+        raise Unavailable(f"{upload.key!r} kept changing while it was processed")
+
+    def _once(self, upload: Upload) -> Outcome:
+        plan = plan_upload(upload.key, self.recipe, self.icc)
+        if upload.kind is not Kind.REPROCESS and (settled := self._settled(upload, plan)):
+            return settled
+        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        try:
+            return self._converge(claim, plan, upload)
+        except BaseException:
+            self.catalog.release(claim)
+            raise
+
+    def _settled(self, upload: Upload, plan: Plan) -> Outcome | None:
+        """The outcome if nothing is left to do. Looks at the renditions too, not only at the
+        record: a worker that lost its claim may have written after the record was made."""
+        record = self.catalog.get(image_id(upload.bucket, upload.key))
+        if record is None and plan.skip is None:
+            return None
+        sight = look_at(self.uploads, upload.key)
+        if why_work(plan, self.limits, sight, record, renditions_of(self.processed, upload.key)) is not None:
+            return None
+        if record is None:
+            result = Result.SKIPPED if sight else Result.DELETED
+            return Outcome(upload.key, result, detail=plan.skip if sight else None)
+        return Outcome(upload.key, Result.UNCHANGED, record)
+
+    def _converge(self, claim: Claim, plan: Plan, upload: Upload) -> Outcome:
+        sight = look_at(self.uploads, plan.key)
+        if sight is None or plan.skip is not None:
+            self._sweep(renditions_of(self.processed, plan.key), keep=())
+            self.catalog.forget(claim)
+            result = Result.SKIPPED if sight else Result.DELETED
+            return Outcome(plan.key, result, detail=plan.skip if sight else None)
+        draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
+        try:
+            rendered = self._render(plan, sight)
+        except Refused as refusal:
+            return self._refuse(claim, plan, draft, refusal)
+        before = renditions_of(self.processed, plan.key)
+        renditions = self._store(claim, plan.key, rendered.renditions, before)
+        self._sweep(before, keep=renditions)
+        record = replace(
+            draft,
+            status=Status.PROCESSED,
+            fingerprint=plan.fingerprint,
+            reason=None,
+            message=None,
+            original=rendered.original,
+            look=rendered.look,
+            renditions=renditions,
+            updated_at=self.clock(),
+        )
+        return Outcome(plan.key, Result.PROCESSED, self.catalog.complete(claim, record))
+
+    def _refuse(self, claim: Claim, plan: Plan, draft: Record, refusal: Refused) -> Outcome:
+        self._sweep(renditions_of(self.processed, plan.key), keep=())
+        record = replace(
+            draft,
+            status=Status.REFUSED,
+            fingerprint=refusal_fingerprint(plan, self.limits),
+            reason=refusal.reason,
+            message=refusal.message,
+            original=None,
+            look=None,
+            renditions=(),
+            updated_at=self.clock(),
+        )
+        return Outcome(plan.key, Result.REFUSED, self.catalog.complete(claim, record), refusal.message)
+
+    def _render(self, plan: Plan, sight: Sight) -> Rendered:
+        if sight.refusal is not None:
+            raise sight.refusal
+        try:
+            original = self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
+        except NotFound as error:
+            raise PreconditionFailed(f"{plan.key!r} was deleted before it could be read") from error
+        return self.render(original.body, plan.transformations, self.limits, icc=self.icc)
+
+    def _store(
+        self, claim: Claim, key: str, images: Sequence[RenderedImage], before: Sequence[Entry]
+    ) -> tuple[Rendition, ...]:
+        """Put every rendition over exactly what the listing ``before`` showed under this claim.
+
+        The condition is the fence: a worker that slept through the end of its claim finds other
+        versions there and stops, instead of writing old pixels over new ones.
+        """
+        if self.clock() > claim.expires_at - self.lease / 2:
+            claim = self.catalog.renew(claim, now=self.clock(), lease=self.lease)
+        versions = {entry.key: entry.version for entry in before}
+        prefix = rendition_prefix(key)
+        return tuple(
+            self._put(claim, prefix + image.transformation.name, image, versions) for image in images
+        )
+
+    def _put(self, claim: Claim, key: str, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
+        metadata = {"sha256": image.facts.sha256, "image": claim.image_id}
+        attributes = Attributes(image.facts.media_type, self.cache_control, metadata)
+        condition: str | Absent = versions.get(key, ABSENT)
+        for _ in range(_ROUNDS):
+            try:
+                entry = self.processed.put(key, image.body, attributes, condition=condition)
+            except PreconditionFailed:
+                # Somebody wrote in between. With the claim still ours it was a worker that had
+                # lost its own, and ours is the newer truth; else renew raises ClaimLost.
+                self.catalog.renew(claim, now=self.clock(), lease=self.lease)
+                condition = self._version_of(key)
+            else:
+                return Rendition(key, str(image.transformation), image.facts, entry.version)
+        raise Unavailable(f"{key!r} kept changing while it was written")
+
+    def _version_of(self, key: str) -> str | Absent:
+        try:
+            return self.processed.head(key).entry.version
+        except NotFound:
+            return ABSENT
+
+    def _sweep(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
+        """Delete the stored renditions that are not among ``keep``."""
+        kept = {rendition.key for rendition in keep}
+        for entry in stored:
+            if entry.key not in kept:
+                self.processed.delete(entry.key)
+
+
+def _later(record: Record, upload: Upload) -> str | None:
+    return max(filter(None, (record.sequencer, upload.sequencer)), default=None)

@@ -1,0 +1,108 @@
+"""The last step of ingest: wanted (originals x recipe) minus actual = work.
+
+It finds what lost events, crashes, a changed recipe or a changed limit left behind. It only
+finds; each finding is an upload like any other, and process does the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+from image_processor.errors import NotFound
+from image_processor.keys import image_id, original_of
+from image_processor.model import IccPolicy, Kind, Limits, Upload
+from image_processor.ports import Catalog, Entry, ObjectStore
+from image_processor.recipes import Recipe
+from image_processor.transformation import is_rendition_name
+
+from .compare import Sight, Why, why_work
+from .look import look_at, renditions_of
+from .plan import plan_upload
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One key that needs work and why. ``upload`` is what to process; it is None where only the
+    stray object ``stray`` is left to delete, of an original whose key nobody knows any more."""
+
+    key: str
+    why: Why
+    upload: Upload | None
+    stray: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """What the search compares. It writes nothing."""
+
+    bucket: str
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    recipe: Recipe
+    limits: Limits
+    icc: IccPolicy
+
+    def findings(self) -> Iterator[Finding]:
+        """Every key that needs work, each once. Memory grows by one id per original."""
+        seen: set[str] = set()
+        for search in (self._from_originals, self._from_records, self._from_renditions):
+            yield from search(seen)
+
+    def _from_originals(self, seen: set[str]) -> Iterator[Finding]:
+        for entry in self.uploads.list():
+            seen.add(image_id(self.bucket, entry.key))
+            # The listing's version saves a request per original; a closer look confirms a finding.
+            if self._judge(entry.key, Sight(entry.version)) is not None:
+                yield from self._look(entry.key)
+
+    def _from_records(self, seen: set[str]) -> Iterator[Finding]:
+        for record in self.catalog.scan():
+            if record.id not in seen:
+                seen.add(record.id)
+                yield from self._look(record.key)
+
+    def _from_renditions(self, seen: set[str]) -> Iterator[Finding]:
+        """Renditions left of originals that have neither object nor record."""
+        for prefix, entries in groupby(self.processed.list(), _prefix):
+            if not prefix:
+                continue
+            key = original_of(prefix)
+            if key is None:
+                yield from self._strays(prefix, list(entries), seen)
+                continue
+            id_ = image_id(self.bucket, key)
+            if id_ not in seen and renditions_of(self.processed, key):
+                seen.add(id_)
+                yield self._finding(key, Why.ORPHANED)
+
+    def _strays(self, prefix: str, entries: list[Entry], seen: set[str]) -> Iterator[Finding]:
+        """Under a hashed prefix only the object itself still tells which image it belongs to."""
+        for entry in entries:
+            if not is_rendition_name(entry.key.removeprefix(prefix)):
+                continue
+            try:
+                id_ = self.processed.head(entry.key).attributes.metadata.get("image", "")
+            except NotFound:
+                continue
+            if id_ not in seen and self.catalog.get(id_) is None:
+                yield Finding(entry.key, Why.ORPHANED, None, stray=entry.key)
+
+    def _look(self, key: str) -> Iterator[Finding]:
+        why = self._judge(key, look_at(self.uploads, key))
+        if why is not None:
+            yield self._finding(key, why)
+
+    def _judge(self, key: str, sight: Sight | None) -> Why | None:
+        plan = plan_upload(key, self.recipe, self.icc)
+        record = self.catalog.get(image_id(self.bucket, key))
+        return why_work(plan, self.limits, sight, record, renditions_of(self.processed, key))
+
+    def _finding(self, key: str, why: Why) -> Finding:
+        return Finding(key, why, Upload(self.bucket, key, Kind.RECONCILE))
+
+
+def _prefix(entry: Entry) -> str:
+    return entry.key[: entry.key.rfind("/") + 1]

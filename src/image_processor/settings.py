@@ -1,0 +1,134 @@
+"""Ground floor: environment -> `Settings`, once, at the start.
+
+Every setting is one environment variable and one row of `ROWS`. All mistakes are told at once,
+each with the variable's name.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import InvalidSettings, Problem
+from .model import IccPolicy, Limits
+
+PREFIX = "IMAGE_PROCESSOR_"
+
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a deployment may choose. The defaults are safe on one machine."""
+
+    data: Path = Path("data")
+    recipe: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    allowed_hosts: tuple[str, ...] = ()
+    workers: int = 0
+    cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
+    icc: IccPolicy = IccPolicy.STRIP
+    limits: Limits = field(default_factory=Limits)
+    sweep_seconds: int = 300
+
+    @property
+    def worker_count(self) -> int:
+        """``workers``, or one per core where it is 0."""
+        return self.workers or os.cpu_count() or 1
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One setting: its variable without the prefix, what it means, and how its text is read."""
+
+    name: str
+    meaning: str
+    expected: str
+    read: Callable[[str], Any]
+
+
+def _whole(low: int, high: int, unit: int = 1) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value * unit
+
+    return read
+
+
+def _line(text: str) -> str:
+    if not text.isprintable() or not text.isascii() or not text:
+        raise ValueError(text)
+    return text
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+# The name of a row is the name of the field it sets, in capitals.
+ROWS = (
+    Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
+    Row("RECIPE", "recipe file; the built-in recipe without it", "a path", Path),
+    Row("HOST", "address the server listens on", "an address or name", _line),
+    Row("PORT", "port the server listens on", "0-65535", _whole(0, 65535)),
+    Row("ALLOWED_HOSTS", "further Host names that the server answers to", "names, comma-separated", _names),
+    Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
+    Row("CACHE_CONTROL", "Cache-Control of renditions", "a line of ASCII", _line),
+    Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
+    Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),
+)
+
+LIMIT_ROWS = (
+    Row("MAX_BYTES", "largest upload, in MiB", "1-4096", _whole(1, 4096, _MEBIBYTE)),
+    Row(
+        "MAX_PIXELS",
+        "most pixels of an upload, frames counted, in millions",
+        "1-10000",
+        _whole(1, 10_000, 10**6),
+    ),
+    Row("MAX_FRAMES", "most frames of an upload", "1-100000", _whole(1, 100_000)),
+    Row("MAX_SCANS", "most scans of a progressive JPEG", "1-10000", _whole(1, 10_000)),
+    Row("MAX_OUTPUT_PIXELS", "most pixels of one rendition, in millions", "1-1000", _whole(1, 1000, 10**6)),
+    Row("CPU_SECONDS", "CPU time one upload may take", "1-3600", _whole(1, 3600)),
+)
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """The settings that ``environment`` describes; raises InvalidSettings with every mistake.
+
+    An unknown variable with our prefix is a mistake too: a misspelt limit must not be no limit.
+    """
+    problems = _unknown(environment)
+    values = _read(ROWS, environment, problems)
+    limits = _read(LIMIT_ROWS, environment, problems)
+    if problems:
+        raise InvalidSettings(problems)
+    return Settings(**values, limits=Limits(**limits))
+
+
+def _read(rows: tuple[Row, ...], environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for row in rows:
+        text = environment.get(PREFIX + row.name)
+        if text is None:
+            continue
+        try:
+            values[row.name.lower()] = row.read(text)
+        except ValueError:
+            problems.append(Problem(PREFIX + row.name, row.expected, repr(text)))
+    return values
+
+
+def _unknown(environment: Mapping[str, str]) -> list[Problem]:
+    known = {PREFIX + row.name for row in (*ROWS, *LIMIT_ROWS)}
+    return [
+        Problem(name, "a setting that exists", "an unknown one")
+        for name in sorted(environment)
+        if name.startswith(PREFIX) and name not in known
+    ]
