@@ -41,10 +41,13 @@ def check_key(key: str) -> str:
 
 
 def climbs_above_root(key: str) -> bool:
-    """Whether reading ``key`` left to right ever has more `..` than other segments."""
+    """Whether reading ``key`` left to right ever has more `..` than named segments.
+
+    `.` and empty segments lead nowhere in a file system, so they make no room for a `..`.
+    """
     depth = 0
     for segment in key.split("/"):
-        depth += -1 if segment == ".." else 1
+        depth += {"..": -1, ".": 0, "": 0}.get(segment, 1)
         if depth < 0:
             return True
     return False
@@ -75,6 +78,5 @@ def image_id(bucket: str, key: str) -> str:
 
     The same key always has the same id, so duplicate events meet on one record.
     """
-
     digest = hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
     return base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -1,0 +1,9 @@
+"""Settings of the whole suite."""
+
+from __future__ import annotations
+
+from hypothesis import settings
+
+# A busy machine must not fail a property: no test judges time, so no example has a deadline.
+settings.register_profile("house", deadline=None, print_blob=True)
+settings.load_profile("house")
