@@ -1,0 +1,107 @@
+"""Delivery: what the conditional and range headers of a request ask for (RFC 9110, 13 and 14).
+
+Pure readers of header texts. A field that cannot be read is treated as absent, as the RFC says.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from enum import Enum, auto
+
+_ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
+# 19 digits are more bytes than any object has; a longer number is no range that we can read.
+_RANGE = re.compile(r"([0-9]{0,19})-([0-9]{0,19})")
+
+
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What tells one state of an object from another: the strong entity tag, without its
+    quotes, and the time of the last change."""
+
+    tag: str
+    modified: datetime
+
+
+class Verdict(Enum):
+    """What the preconditions of a request come to."""
+
+    GO_ON = auto()
+    NOT_MODIFIED = auto()
+    FAILED = auto()
+
+
+def judge(headers: Mapping[str, str], current: Validators) -> Verdict:
+    """The preconditions in the order of RFC 9110, 13.2.2, for GET and HEAD.
+
+    ``headers`` has lower-case names. A tag condition makes the time condition of its kind void.
+    """
+    if "if-match" in headers:
+        if not _names(headers["if-match"], current.tag, strong=True):
+            return Verdict.FAILED
+    elif (until := _time(headers.get("if-unmodified-since"))) and http_time(current.modified) > until:
+        return Verdict.FAILED
+    if "if-none-match" in headers:
+        unchanged = _names(headers["if-none-match"], current.tag, strong=False)
+        return Verdict.NOT_MODIFIED if unchanged else Verdict.GO_ON
+    since = _time(headers.get("if-modified-since"))
+    return Verdict.NOT_MODIFIED if since and http_time(current.modified) <= since else Verdict.GO_ON
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The bytes ``start`` up to, not including, ``stop``."""
+
+    start: int
+    stop: int
+
+
+def window(headers: Mapping[str, str], size: int, current: Validators) -> Window | None:
+    """The part of ``size`` bytes that a Range asks for; empty if it lies outside.
+
+    None where no range applies: the whole object is meant. So it is for several ranges: nobody
+    needs a multipart answer for an image.
+    """
+    unit, _, wanted = headers.get("range", "").partition("=")
+    match = _RANGE.fullmatch(wanted.strip())
+    if unit.strip().lower() != "bytes" or match is None or not _may_continue(headers, current):
+        return None
+    first, last = (int(digits) if digits else None for digits in match.groups())
+    if first is None:
+        return None if last is None else Window(max(size - last, 0), size)
+    if last is not None and last < first:
+        return None
+    stop = size if last is None else min(last + 1, size)
+    return Window(min(first, size), stop)
+
+
+def http_time(moment: datetime) -> datetime:
+    """``moment`` as HTTP can say it: UTC, whole seconds."""
+    return moment.astimezone(UTC).replace(microsecond=0)
+
+
+def _may_continue(headers: Mapping[str, str], current: Validators) -> bool:
+    """Whether If-Range allows a part. A time never does: within its second the object may have
+    changed twice (RFC 9110, 8.8.2.2), and the parts would not fit together."""
+    condition = headers.get("if-range")
+    return condition is None or _names(condition, current.tag, strong=True, any_object=False)
+
+
+def _names(text: str, tag: str, *, strong: bool, any_object: bool = True) -> bool:
+    """Whether a list of entity tags names ``tag``; ``strong`` comparison leaves weak ones out."""
+    if text.strip() == "*":
+        return any_object
+    return any(named == tag and not (weak and strong) for weak, named in _ENTITY_TAG.findall(text))
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = parsedate_to_datetime(text)
+        return http_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        return None
