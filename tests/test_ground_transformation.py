@@ -19,6 +19,7 @@ from image_processor.transformation import (
     Fit,
     Gravity,
     Transformation,
+    is_rendition_name,
     parse,
     parse_name,
     read_colour,
@@ -232,3 +233,22 @@ def test_a_colour_and_its_text_are_inverse(colour: Colour) -> None:
 def test_a_text_that_is_no_colour_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"\A"):
         read_colour(text)
+
+
+@given(TRANSFORMATIONS)
+def test_every_name_is_known_as_this_programs_work(transformation: Transformation) -> None:
+    assert is_rendition_name(transformation.name)
+
+
+@pytest.mark.parametrize("name", ["w=640,zz=1,fm=jxl.jxl", "size=640x480,fm=jpeg.jpeg"])
+def test_a_name_of_another_vocabulary_is_known_too(name: str) -> None:
+    """So that renditions of an older or newer version can be swept."""
+    assert parse_name(name) is None
+    assert is_rendition_name(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "cat.jpg", "notes,fm=jpeg.jpg", "fm=jpeg", "w=1,fm=jpeg.jpg/x", "w=1.jpg"]
+)
+def test_what_somebody_else_put_beside_is_not_this_programs_work(name: str) -> None:
+    assert not is_rendition_name(name)
