@@ -1,0 +1,154 @@
+"""Directory store: where a key lies under the root, and how to get there without leaving it.
+
+Links are resolved first and judged; then the link-free path is walked folder by folder with
+O_NOFOLLOW, so a link planted in between leads nowhere.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from urllib.parse import quote_from_bytes, unquote_to_bytes
+
+from image_processor.errors import Reason, Refused
+
+PRIVATE = ".image-processor"
+"""Our folder under the root; no key reaches it and no listing shows it."""
+
+ODD = (os.fsencode(PRIVATE), b"odd")
+
+Segments = tuple[bytes, ...]
+"""Names from the root down. Bytes, so that the locale cannot change what a key means."""
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+# O_NONBLOCK: a FIFO that was swapped in for the file must not hang the reader.
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
+_NAME_MAX = 255
+_PATH_MAX = 4096
+
+# An odd key is cut into pieces; three characters a byte and a mark stay below the 143 bytes
+# that eCryptfs leaves of a name, the shortest limit in use.
+_PIECE = 40
+_MORE, _LAST = b"+", b"="
+
+_NAME_UNFIT = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
+NOT_HERE = _NAME_UNFIT | {errno.ENOENT}
+"""What the file system says where nothing can lie under a name."""
+NOT_PLAIN = _NAME_UNFIT | {errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
+"""What the file system says where it cannot store a key under its own name."""
+
+
+def odd_segments(key: str) -> Segments:
+    """Where a key lies that the file system dislikes: percent-encoded, in pieces of 40 bytes."""
+    raw = key.encode()
+    pieces = [os.fsencode(quote_from_bytes(raw[at : at + _PIECE], "")) for at in range(0, len(raw), _PIECE)]
+    return (*ODD, *(piece + _MORE for piece in pieces[:-1]), pieces[-1] + _LAST)
+
+
+def odd_piece(name: bytes) -> tuple[bytes, bool] | None:
+    """The part of a key that a name in the odd folder stands for, and whether it is the last."""
+    if name[-1:] not in {_MORE, _LAST}:
+        return None
+    return unquote_to_bytes(name[:-1]), name[-1:] == _LAST
+
+
+def is_private(name: bytes) -> bool:
+    """Whether a top name means our folder, also where the file system ignores case."""
+    return name.decode(errors="replace").casefold() == PRIVATE
+
+
+class Root:
+    """The root folder. Paths are Segments; every method keeps inside.
+
+    Methods raise OSError, and Refused(OUTSIDE_ROOT) where a link leads out of the root or into
+    our private folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = os.fsencode(path.resolve())
+
+    def plain(self, key: bytes) -> Segments | None:
+        """The key as a relative path, None where its own name can never be one."""
+        names = tuple(key.split(b"/"))
+        unfit = any(name in {b"", b".", b".."} or len(name) > _NAME_MAX for name in names)
+        too_long = len(self.path) + 1 + len(key) >= _PATH_MAX
+        return None if unfit or too_long or b"\0" in key or is_private(names[0]) else names
+
+    def resolve(self, path: Segments) -> Segments:
+        """The same place without links."""
+        given = b"/".join((self.path, *path))
+        real = os.path.realpath(given)
+        if real == given:
+            return path
+        top, *below = (*real.removeprefix(self.path).split(b"/"),)
+        inside = real.startswith(self.path) and top == b"" and not (below and is_private(below[0]))
+        if not inside:
+            key = b"/".join(path).decode()
+            raise Refused(Reason.OUTSIDE_ROOT, f"expected a path inside the root for {key!r}, got a link out")
+        return tuple(below)
+
+    @contextmanager
+    def folder(self, path: Segments, *, make: bool = False) -> Iterator[int]:
+        """A descriptor of a folder; no link is followed. ``make`` creates what is missing."""
+        at = os.open(self.path, _FOLDER)
+        try:
+            for name in path:
+                if make:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=at)
+                below = os.open(name, _FOLDER, dir_fd=at)
+                os.close(at)
+                at = below
+            yield at
+        finally:
+            os.close(at)
+
+    def look(self, path: Segments) -> os.stat_result | None:
+        """What lies there (links resolved), None if nothing does."""
+        with _nothing_if_not_here():
+            real = self.resolve(path)
+            if not real:
+                return os.lstat(self.path)
+            with self.folder(real[:-1]) as folder:
+                return os.stat(real[-1], dir_fd=folder, follow_symlinks=False)
+        return None
+
+    def open(self, path: Segments) -> int | None:
+        """A descriptor of the regular file there (links resolved), None if there is none.
+
+        Nothing but a regular file is ever opened: a device could act on being opened.
+        """
+        found = self.look(path)
+        if found is None or not stat.S_ISREG(found.st_mode):
+            return None
+        with _nothing_if_not_here():
+            real = self.resolve(path)
+            with self.folder(real[:-1]) as folder:
+                file = os.open(real[-1], _FILE, dir_fd=folder)
+            if stat.S_ISREG(os.fstat(file).st_mode):
+                return file
+            os.close(file)
+        return None
+
+    def prune(self, path: Segments) -> None:
+        """Remove a folder and its parents as long as they are empty; never the root."""
+        for depth in range(len(path), 0, -1):
+            try:
+                with self.folder(path[: depth - 1]) as parent:
+                    os.rmdir(path[depth - 1], dir_fd=parent)
+            except OSError:
+                return
+
+
+@contextmanager
+def _nothing_if_not_here() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_HERE:
+            raise
