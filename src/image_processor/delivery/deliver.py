@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 
 from image_processor.ports import StoredObject
+
 from .conditions import Validators, Verdict, Window, http_time, judge, window
 
 _TAG_TEXT = re.compile(r"[\x21\x23-\x7e]+")

@@ -1,0 +1,135 @@
+"""HTTP edge: the images of the library, and work on them."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from image_processor.errors import NotFound, Refused
+from image_processor.keys import check_key, image_id
+from image_processor.model import Kind, Outcome, Record, Result, Status
+from image_processor.wiring import BUCKET, Parts
+
+from .openapi import errors
+from .problems import problem, refused_image
+from .views import ImageView, ListingRequest, ListingView, ProcessRequest
+from .work import PATIENCE, PartsOf, Work, WorkOf
+
+router = APIRouter(prefix="/images", tags=["images"])
+
+ImageId = Annotated[str, Path(description="The id of an original.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])]
+_LATER: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImageView, "description": "Not done yet; the image as it is now."}
+}
+
+
+def _is_json(request: Request) -> None:
+    given = request.headers.get("content-type", "")
+    if given.partition(";")[0].strip().lower() != "application/json":
+        raise HTTPException(415, f"expected application/json for Content-Type, got {given or 'nothing'}")
+
+
+@router.post(
+    "",
+    dependencies=[Depends(_is_json)],
+    responses={**_LATER, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
+)
+async def post_image(wanted: ProcessRequest, response: Response, parts: PartsOf, work: WorkOf) -> ImageView:
+    """Process an original now, and answer with its renditions."""
+    key = check_key(wanted.key)
+    with suppress(Refused):  # a link out of the store is an original too: work puts it on record
+        await run_in_threadpool(parts.uploads.head, key)
+    return await _processed(Kind.CREATED, key, PATIENCE, response, parts, work)
+
+
+@router.get("", responses=errors(400, 503))
+def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> ListingView:
+    """Images, newest first."""
+    page = parts.catalog.list(wanted.query, limit=wanted.limit, cursor=wanted.cursor)
+    return ListingView(images=[ImageView.of(record) for record in page.records], next=page.cursor)
+
+
+@router.get("/{id}", responses=errors(404, 503))
+def get_image(id: ImageId, parts: PartsOf, work: WorkOf) -> ImageView:  # noqa: A002 - the API's name
+    """One image. An upload that nobody has begun with yet is `queued`."""
+    return _now(id, parts, work)
+
+
+@router.delete(
+    "/{id}",
+    status_code=204,
+    response_class=Response,
+    responses={
+        202: {"description": "The original is gone, its renditions go soon."},
+        **errors(403, 404, 409, 503),
+    },
+)
+async def delete_image(id: ImageId, parts: PartsOf, work: WorkOf) -> Response:  # noqa: A002 - as above
+    """Remove the original and all its renditions."""
+    image = await run_in_threadpool(_now, id, parts, work)
+    await run_in_threadpool(parts.uploads.delete, image.original)
+    outcome = await work.outcome(Kind.DELETED, image.original)
+    return Response(status_code=204 if outcome else 202)
+
+
+_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,9})(?![0-9])")
+
+
+@router.post("/{id}/reprocess", responses={**_LATER, **errors(400, 403, 404, 409, 422, 503)})
+async def reprocess_image(
+    id: ImageId,  # noqa: A002 - as above
+    response: Response,
+    parts: PartsOf,
+    work: WorkOf,
+    wait: Annotated[bool, Query(description="Answer when it is done.")] = False,  # noqa: FBT002 - a query field
+    prefer: Annotated[str, Header(description="`wait=10` waits so many seconds (RFC 7240).")] = "",
+) -> ImageView:
+    """Make every rendition again; with `wait`, answer with them."""
+    image = await run_in_threadpool(_now, id, parts, work)
+    preferred = _WAIT.search(prefer.lower())
+    patience = min(float(preferred[1]), PATIENCE) if preferred else PATIENCE if wait else 0.0
+    return await _processed(Kind.REPROCESS, image.original, patience, response, parts, work)
+
+
+async def _processed(
+    kind: Kind, key: str, patience: float, response: Response, parts: Parts, work: Work
+) -> ImageView:
+    """What becomes of ``key`` within ``patience``: 200 and all, 202 and what is known, or 422."""
+    outcome = await work.outcome(kind, key, patience)
+    if outcome is None:
+        response.status_code = 202
+        return await run_in_threadpool(_known, key, parts)
+    return _result(outcome)
+
+
+def _result(outcome: Outcome) -> ImageView:
+    if outcome.result is Result.DELETED:
+        raise NotFound(f"{outcome.key!r} has been deleted")
+    if outcome.record is None:
+        detail = outcome.detail or "no rule of the recipe wants this key"
+        return problem(422, "skipped", detail)  # type: ignore[return-value]  # FastAPI sends it as it is
+    image = ImageView.of(outcome.record)
+    if outcome.record.status is Status.REFUSED:
+        return refused_image(image)  # type: ignore[return-value]  # as above
+    return image
+
+
+def _known(key: str, parts: Parts) -> ImageView:
+    record = parts.catalog.get(image_id(BUCKET, key))
+    return ImageView.of(record) if record else ImageView.queued(key)
+
+
+def _now(id_: str, parts: Parts, work: Work) -> ImageView:
+    """The image as it is. Raises NotFound."""
+    record: Record | None = parts.catalog.get(id_)
+    if record is not None:
+        return ImageView.of(record)
+    key = work.pending_key(id_)
+    if key is None:
+        raise NotFound(f"no image has the id {id_!r}")
+    return ImageView.queued(key)

@@ -1,0 +1,268 @@
+"""HTTP edge: what the REST API shows and reads, as pydantic models that make its OpenAPI.
+
+A *view* is what a client sees of a value of the core; `of` makes it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC
+from types import MappingProxyType
+from typing import Annotated, Any, Literal, Self
+from urllib.parse import quote
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from image_processor.errors import Reason
+from image_processor.keys import image_id
+from image_processor.model import Facts, Record, Rendition, Status
+from image_processor.ports import Entry, Query
+from image_processor.recipes import Recipe
+from image_processor.wiring import BUCKET
+
+EXPECTED = MappingProxyType(
+    {
+        "bucket": BUCKET,
+        "key": "a key: text of 1-1024 bytes of UTF-8",
+        "prefix": "the first characters of a key",
+        "status": " | ".join(Status),
+        "since": "a time with its zone, such as 2026-01-31T12:00:00Z",
+        "until": "a time with its zone, such as 2026-01-31T12:00:00Z",
+        "limit": "1-1000",
+        "cursor": "the `next` of the page before",
+        "wait": "true or false",
+    }
+)
+"""What each parameter wants: for the OpenAPI and for the answer to one who gave something else."""
+
+FIXES = MappingProxyType(
+    {
+        Reason.EMPTY: "Send the file's bytes; this upload had none.",
+        Reason.NOT_AN_IMAGE: "Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file; only the content counts.",
+        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first.",
+        Reason.TRUNCATED: "Send the file again: its end is missing.",
+        Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
+        Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
+        Reason.TOO_MANY_PIXELS: "Send a smaller picture, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
+        Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
+        Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
+        Reason.OUTPUT_TOO_LARGE: "Ask for smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
+        Reason.TOO_SLOW: "Send a simpler picture, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
+        Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
+        Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
+    }
+)
+"""What can be done about each refusal."""
+
+
+def url_of(room: str, key: str) -> str:
+    """The path under which ``key`` can be reached in ``room`` (`uploads` or `renditions`).
+
+    Clients resolve `.` and `..` between slashes, even percent-encoded (WHATWG URL, "double-dot
+    URL path segment"): the slashes of such a key are encoded, so that it is one segment.
+    """
+    dotted = any(segment in {".", ".."} for segment in key.split("/"))
+    return f"/{room}/" + quote(key, safe="=,~" if dotted else "/=,~")
+
+
+class View(BaseModel):
+    """The root of the models: frozen, and strict about names that do not exist."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FactsView(View):
+    """What is true of encoded image bytes; width and height in pixels of one upright frame."""
+
+    width: int
+    height: int
+    format: str = Field(examples=["jpeg"])
+    media_type: str = Field(examples=["image/jpeg"])
+    frames: int
+    alpha: bool
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, facts: Facts) -> Self:
+        return cls(**_facts(facts))
+
+
+class RenditionView(FactsView):
+    """One stored output. `transformation` says how it was made, `url` opens it."""
+
+    key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
+    url: str = Field(examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif"])
+    transformation: str = Field(examples=["w=640,fm=avif"])
+
+    @classmethod
+    def of_rendition(cls, rendition: Rendition) -> Self:
+        return cls(
+            key=rendition.key,
+            url=url_of("renditions", rendition.key),
+            transformation=rendition.transformation,
+            **_facts(rendition.facts),
+        )
+
+
+class ImageView(View):
+    """An original and what became of it. `processed` is the key of the rendition to show first."""
+
+    id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+    bucket: str = Field(default=BUCKET)
+    original: str = Field(examples=["photos/cat.jpg"])
+    processed: str | None = Field(default=None, examples=["photos/cat.jpg/w=1920,fm=jpeg.jpg"])
+    renditions: list[RenditionView] = []
+    status: Literal["queued", "processing", "processed", "refused"]
+    reason: Reason | None = None
+    message: str | None = None
+    fix: str | None = Field(default=None, description="What can be done about a refusal.")
+    version: str | None = None
+    created_at: AwareDatetime | None = None
+    updated_at: AwareDatetime | None = None
+    facts: FactsView | None = Field(default=None, description="Facts of the original.")
+    dominant_colour: str | None = Field(default=None, examples=["#7a8a5c"])
+    thumbhash: str | None = Field(default=None, description="ThumbHash placeholder, base64.")
+    perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
+
+    @classmethod
+    def of(cls, record: Record) -> Self:
+        look, processed = record.look, record.processed
+        return cls(
+            id=record.id,
+            bucket=record.bucket,
+            original=record.key,
+            processed=processed.key if processed else None,
+            renditions=[RenditionView.of_rendition(rendition) for rendition in record.renditions],
+            status=record.status.value,
+            reason=record.reason,
+            message=record.message,
+            fix=FIXES[record.reason] if record.reason else None,
+            version=record.version,
+            created_at=record.created_at,
+            updated_at=record.updated_at,
+            facts=FactsView.of(record.original) if record.original else None,
+            dominant_colour=look.dominant_colour if look else None,
+            thumbhash=look.thumbhash if look else None,
+            perceptual_hash=look.perceptual_hash if look else None,
+        )
+
+    @classmethod
+    def queued(cls, key: str) -> Self:
+        """An upload that nobody has begun to work on."""
+        return cls(id=image_id(BUCKET, key), original=key, status="queued")
+
+
+class ListingView(View):
+    """Some images, newest first; `next` is the cursor of the following page, null at the end."""
+
+    images: list[ImageView]
+    next: str | None
+
+
+class UploadView(View):
+    """A stored original that now waits for its renditions; `image` is where they will be told."""
+
+    id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+    key: str = Field(examples=["photos/cat.jpg"])
+    bytes: int
+    version: str
+    status: Literal["queued"] = "queued"
+    image: str = Field(examples=["/images/k3vq2m5xw7n4c6a2yzt5b3d7he"])
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        id_ = image_id(BUCKET, entry.key)
+        return cls(id=id_, key=entry.key, bytes=entry.size, version=entry.version, image=f"/images/{id_}")
+
+
+class HealthView(View):
+    """How the server is. `uploads` is the watched directory as it was configured."""
+
+    status: Literal["ok"] = "ok"
+    version: str
+    backlog: int = Field(description="Uploads that wait or are in work.")
+    workers: int
+    uploads: str = Field(examples=["data/uploads"])
+    max_bytes: int = Field(description="The largest upload, in bytes.")
+
+
+class RuleView(View):
+    match: str = Field(examples=["**"])
+    presets: list[str]
+
+
+class RecipeView(View):
+    """Presets as transformations in their canonical text; of the rules, the first that fits decides."""
+
+    presets: dict[str, list[str]] = Field(
+        examples=[{"thumbnail": ["w=200,h=200,g=attention,fm=avif", "w=200,h=200,g=attention,fm=jpeg"]}]
+    )
+    rules: list[RuleView]
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        return cls(
+            presets={name: list(map(str, made)) for name, made in recipe.presets.items()},
+            rules=[RuleView(match=rule.match, presets=list(rule.presets)) for rule in recipe.rules],
+        )
+
+
+class EventView(View):
+    """One event of the stream: what happened to which original."""
+
+    type: str = Field(examples=["processed"])
+    id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+    key: str = Field(examples=["photos/cat.jpg"])
+    sequence: int
+    detail: dict[str, Any] = {}
+
+
+class ProblemItem(View):
+    name: str = Field(examples=["limit"])
+    expected: str = Field(examples=["1-1000"])
+    got: str = Field(examples=["5000"])
+
+
+class ProblemView(View):
+    """An error as RFC 9457 says it; `code` is stable, `problems` names every mistake found."""
+
+    type: str = "about:blank"
+    title: str = Field(examples=["Bad Request"])
+    status: int = Field(examples=[400])
+    detail: str = Field(examples=["expected 1-1000 for limit, got 5000"])
+    code: str = Field(examples=["invalid"])
+    problems: list[ProblemItem] = []
+    reason: Reason | None = None
+    fix: str | None = None
+    image: ImageView | None = Field(default=None, description="What is on record of a refused upload.")
+
+
+def _about(name: str, **more: Any) -> Any:
+    return Field(description=f"Expected: {EXPECTED[name]}.", **more)
+
+
+class ProcessRequest(View):
+    """Which original to process now."""
+
+    bucket: Literal["uploads"] = _about("bucket", default=BUCKET)
+    key: str = _about("key", examples=["photos/cat.jpg"])
+
+
+class ListingRequest(View):
+    """Which images a listing wants; what is left out means any."""
+
+    prefix: str = _about("prefix", default="")
+    status: Status | None = _about("status", default=None)
+    since: AwareDatetime | None = _about("since", default=None)
+    until: AwareDatetime | None = _about("until", default=None)
+    limit: Annotated[int, Field(ge=1, le=1000)] = _about("limit", default=50)
+    cursor: str | None = _about("cursor", default=None)
+
+    @property
+    def query(self) -> Query:
+        since, until = (moment and moment.astimezone(UTC) for moment in (self.since, self.until))
+        return Query(prefix=self.prefix, status=self.status, since=since, until=until)
+
+
+def _facts(facts: Facts) -> dict[str, Any]:
+    return {name: getattr(facts, name) for name in FactsView.model_fields}

@@ -1,0 +1,88 @@
+"""HTTP edge: requests that want work done, and how long they wait for it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from concurrent.futures import Future
+from typing import Annotated, Any
+
+from anyio import CapacityLimiter
+from fastapi import Depends, Request
+
+from image_processor.keys import image_id
+from image_processor.model import Kind, Outcome, Upload
+from image_processor.wiring import BUCKET, Parts
+
+PATIENCE = 60.0
+"""The longest time in seconds that a request waits for an outcome."""
+
+MAX_UPLOADS = 32
+"""Uploads received at the same time; others wait. Each holds a thread, which are its own so that
+slow clients cannot take those of the rest of the API."""
+
+
+class Work:
+    """Submits uploads for requests. It knows the keys it has submitted until they are done, so
+    that an original can be asked for by its id before anybody has begun with it."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._lock = threading.Lock()
+        self._pending: dict[str, tuple[str, int]] = {}
+        self._stopping = asyncio.Event()
+        self.uploading = CapacityLimiter(MAX_UPLOADS)
+
+    def submit(self, kind: Kind, key: str, version: str | None = None) -> Future[Outcome]:
+        """Queue work on ``key``. Raises InvalidKey."""
+        future = self._parts.submit(Upload(BUCKET, key, kind, version))
+        self._count(key, 1)
+        future.add_done_callback(lambda _: self._count(key, -1))
+        return future
+
+    def pending_key(self, id_: str) -> str | None:
+        """The key with this id if a request has submitted it and it is not done."""
+        with self._lock:
+            return self._pending.get(id_, (None, 0))[0]
+
+    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+        """Submit and wait; None if that takes longer than ``patience`` seconds or the server stops.
+
+        Raises what the work ended with. The work goes on even if nobody waits any more.
+        """
+        done = asyncio.wrap_future(self.submit(kind, key))
+        # A late error that nobody asks for would be a complaint of asyncio in the log.
+        done.add_done_callback(lambda late: late.cancelled() or late.exception())
+        stopping = asyncio.ensure_future(self._stopping.wait())
+        either: set[asyncio.Future[Any]] = {done, stopping}
+        try:
+            await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.cancel()
+        return done.result() if done.done() else None
+
+    def stop(self) -> None:
+        """End what would hold up a graceful stop: requests that wait and streams of events."""
+        self._stopping.set()
+        self._parts.progress.close()
+
+    def _count(self, key: str, change: int) -> None:
+        id_ = image_id(BUCKET, key)
+        with self._lock:
+            _, count = self._pending.pop(id_, (key, 0))
+            if count + change:
+                self._pending[id_] = (key, count + change)
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+WorkOf = Annotated[Work, Depends(_work)]
