@@ -15,6 +15,7 @@ from image_processor.errors import NotFound, PreconditionFailed, Reason, Refused
 from image_processor.formats import sniff
 from image_processor.keys import check_key
 from image_processor.ports import Absent, Attributes, Entry, StoredObject
+
 from .directory_layout import Root, Segments
 from .directory_listing import Wish, walk
 from .directory_objects import Objects, entry_of
@@ -23,10 +24,6 @@ from .directory_private import PrivateFolder, Temporary, stamp, write_all
 _CHUNK = 256 * 1024
 _SNIFFED = 256
 _LOOKS = 5
-
-
-class _Overtaken(Unavailable):
-    """The object was written twice while it was looked at; looking again helps."""
 
 
 class DirectoryStore:

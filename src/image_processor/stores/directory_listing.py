@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 
 from image_processor.errors import Refused
 from image_processor.keys import MAX_KEY_BYTES
+
 from .directory_layout import NOT_HERE, ODD, Root, Segments, is_private, odd_piece
 
 # A folder that may not be opened (lost+found at the top of a disk) must not end the listing.

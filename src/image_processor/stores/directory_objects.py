@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from image_processor.errors import Refused
 from image_processor.ports import Entry
+
 from .directory_layout import NOT_PLAIN, Root, Segments, odd_segments
 from .directory_private import PrivateFolder, Temporary
 

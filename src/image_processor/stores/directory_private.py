@@ -17,6 +17,7 @@ from pathlib import Path
 from threading import Lock
 
 from image_processor.ports import Attributes
+
 from .directory_layout import NOT_HERE, PRIVATE, Root, Segments
 
 _PRIVATE = os.fsencode(PRIVATE)
