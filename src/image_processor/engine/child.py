@@ -1,0 +1,113 @@
+"""The program that isolation runs: renders what it is sent until its parent goes away.
+
+It gives itself a deadline of CPU time for each job, enforced by the kernel: SIGXCPU ends the
+process even while it is deep inside a decoder.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from math import ceil
+from multiprocessing.connection import Connection
+from typing import Any
+
+from image_processor.errors import Refused, UnsafeRuntime
+from image_processor.model import IccPolicy, Limits
+from image_processor.transformation import parse
+
+from . import runtime
+from .render import Rendered, render
+
+
+def main() -> None:
+    """Serve the socket whose descriptor is the first argument. Returns when the parent is gone."""
+    descriptor = int(sys.argv[1])
+    _settle(descriptor)
+    with Connection(descriptor) as connection:
+        try:
+            runtime.start()
+        except UnsafeRuntime as error:
+            _say(connection, {"unsafe": str(error)})
+            return
+        _say(connection, {"ready": True})
+        while True:
+            try:
+                request = json.loads(connection.recv_bytes())
+                data = connection.recv_bytes()
+            except EOFError:
+                return
+            _answer(connection, request, data)
+
+
+def _settle(descriptor: int) -> None:
+    # Ctrl-C is the parent's to handle, and it may want this job finished first.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # An ignored signal is inherited through exec; this one must kill.
+    signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+    # A core dump would put an upload on the disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    threading.Thread(target=_die_with_parent, args=[descriptor], daemon=True).start()
+
+
+def _die_with_parent(descriptor: int) -> None:
+    """End the process, even amid a job, once the parent's end of the socket is closed.
+
+    The kernel closes it however the parent dies. PR_SET_PDEATHSIG would not do: it fires when
+    the thread that started the child ends (prctl(2)), which in a pool is too early.
+    """
+    hangup = select.poll()
+    hangup.register(descriptor, 0)  # POLLHUP and POLLERR are always reported
+    hangup.poll()
+    os._exit(0)
+
+
+def _answer(connection: Connection, request: dict[str, Any], data: bytes) -> None:
+    try:
+        limits = Limits(**request["limits"])
+        _set_deadline(limits.cpu_seconds)
+        rendered = render(
+            data,
+            [parse(text) for text in request["transformations"]],
+            limits,
+            icc=IccPolicy(request["icc"]),
+            threads=request["threads"],
+            look=request["look"],
+        )
+    except Refused as refused:
+        _say(connection, {"refused": refused.reason, "message": refused.message})
+    except Exception:  # noqa: BLE001 - whatever it is, the parent waits for an answer
+        _say(connection, {"failed": traceback.format_exc()})
+    else:
+        _say(connection, _facts(rendered))
+        for rendition in rendered.renditions:
+            connection.send_bytes(rendition.body)
+
+
+def _set_deadline(cpu_seconds: int) -> None:
+    """Allow so much CPU time from now on; the kernel counts whole seconds since the start."""
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    soft = ceil(time.process_time()) + cpu_seconds
+    resource.setrlimit(
+        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
+    )
+
+
+def _facts(rendered: Rendered) -> dict[str, Any]:
+    return {
+        "original": asdict(rendered.original),
+        "look": asdict(rendered.look) if rendered.look else None,
+        "renditions": [asdict(rendition.facts) for rendition in rendered.renditions],
+    }
+
+
+def _say(connection: Connection, reply: dict[str, Any]) -> None:
+    connection.send_bytes(json.dumps(reply).encode())

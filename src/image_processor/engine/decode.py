@@ -1,0 +1,81 @@
+"""Opens originals and hands out their frames, shrunk while decoding where the format can.
+
+Also the one place where an error of libvips while reading becomes a reason for refusal; its
+text stays here, since it may quote the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pyvips
+
+from image_processor.errors import Reason, Refused
+from image_processor.formats import Format
+
+_LOADERS = {
+    "jpeg": "jpegload_buffer",
+    "png": "pngload_buffer",
+    "webp": "webpload_buffer",
+    "avif": "heifload_buffer",
+    "gif": "gifload_buffer",
+    "tiff": "tiffload_buffer",
+}
+
+# Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
+# structure.py has already found the early ends that can be seen without decoding.
+_SIGNS = (
+    ("premature end", Reason.TRUNCATED),  # libjpeg
+    ("unexpected end", Reason.TRUNCATED),  # libnsgif, libheif
+    ("bad seek", Reason.TRUNCATED),  # libtiff, at an offset behind the end
+    ("read error at", Reason.TRUNCATED),  # libtiff, in the last strip
+    ("cannot read tiff header", Reason.TRUNCATED),
+    ("io error during reading", Reason.TRUNCATED),  # libtiff, in the directory
+    ("security limit", Reason.TOO_MANY_PIXELS),  # libheif's own limits on memory
+)
+_MESSAGES = {
+    Reason.TRUNCATED: "expected a complete {0}, got one that ends early",
+    Reason.TOO_MANY_PIXELS: "expected a {0} within the decoder's limits, got a larger one",
+    Reason.CORRUPT: "expected a valid {0}, got one that the decoder rejects",
+}
+
+
+def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: bool = False) -> pyvips.Image:
+    """Open ``data`` for one pass from top to bottom; reads the header only.
+
+    ``shrink`` (1, 2, 4, 8) divides both sides while decoding; JPEG and WebP only.
+    ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
+    Raises Refused as `refusing` does.
+    """
+    # "error" is strict where the default is not: a truncated file must not become half a grey
+    # picture. "warning" would be too strict, and refuse what every browser shows.
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
+    if all_frames:
+        options["n"] = -1
+    if shrink > 1 and format_.name == "jpeg":
+        options["shrink"] = shrink
+    if shrink > 1 and format_.name == "webp":
+        options["scale"] = 1 / shrink
+    with refusing(format_):
+        return pyvips.Operation.call(_LOADERS[format_.name], data, **options)
+
+
+def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
+    """The ``count`` frames stacked in ``opened``, in order. Use each before asking for the next:
+    the file is read once, from top to bottom."""
+    height = opened.height // count
+    for index in range(count):
+        yield opened.crop(0, index * height, opened.width, height)
+
+
+@contextmanager
+def refusing(format_: Format) -> Iterator[None]:
+    """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT."""
+    try:
+        yield
+    except pyvips.Error as error:
+        text = error.detail.lower()
+        reason = next((reason for sign, reason in _SIGNS if sign in text), Reason.CORRUPT)
+        raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None

@@ -1,0 +1,212 @@
+"""Runs render in a child process: a decoder that loops, crashes or eats all memory takes only
+the child with it, and the next render has a fresh one.
+
+The child is started as a new program, never forked: a process that has used libvips hangs
+after fork(). What the child says is JSON and plain bytes, never pickle: if a hostile image
+takes the child over, it must not be able to make the parent run anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from types import TracebackType
+from typing import Any, Self
+
+from image_processor.errors import ImageProcessorError, Reason, Refused, Unavailable, UnsafeRuntime
+from image_processor.model import Facts, IccPolicy, Limits, Look
+from image_processor.transformation import Transformation
+
+from .render import Rendered, RenderedImage
+
+_START_SECONDS = 60
+"""How long a child may take to import libvips and say that it is ready, on a very busy machine."""
+
+
+class _Died(Exception):
+    """The child ended without an answer; ``code`` is Popen's, negative for a signal."""
+
+    def __init__(self, code: int) -> None:
+        self.code = code
+
+
+class IsolatedRenderer:
+    """A render that survives its decoder. Not thread-safe: give each thread its own.
+
+    ``patience`` is the wall-clock backstop: seconds of waiting for each second of
+    ``limits.cpu_seconds``. It only matters where a child hangs without using CPU.
+    """
+
+    _program = "from image_processor.engine.child import main; main()"
+
+    def __init__(self, *, patience: float = 10.0) -> None:
+        self._patience = patience
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def warm(self) -> None:
+        """Start the child now rather than with the first render.
+
+        Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts.
+        """
+        if self._child is None:
+            self._child = _Child(self._program)
+
+    def close(self) -> None:
+        """End the child. A later render starts another one."""
+        if self._child is not None:
+            self._child.kill()
+            self._child = None
+
+    def render(
+        self,
+        data: bytes,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        *,
+        icc: IccPolicy = IccPolicy.STRIP,
+        threads: int = 2,
+        look: bool = True,
+    ) -> Rendered:
+        """As `engine.render.render`, and keeps ``limits.cpu_seconds``.
+
+        Raises also Refused(TOO_SLOW), and Refused(DECODER_CRASHED) if two children died of it.
+        """
+        request = {
+            "transformations": [str(transformation) for transformation in transformations],
+            "limits": asdict(limits),
+            "icc": icc,
+            "threads": threads,
+            "look": look,
+        }
+        wall_seconds = self._patience * limits.cpu_seconds
+        try:
+            reply = self._ask(request, data, wall_seconds)
+        except _Died:
+            # It may have been killed for somebody else's sake (out of memory): once more, alone.
+            try:
+                reply = self._ask(request, data, wall_seconds)
+            except _Died as second:
+                raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
+        return _rendered(reply, transformations)
+
+    def _ask(self, request: dict[str, Any], data: bytes, wall_seconds: float) -> _Reply:
+        self.warm()
+        assert self._child is not None
+        try:
+            return self._child.ask(request, data, wall_seconds)
+        except BaseException:
+            # Whatever went wrong, an answer may still be on its way: never use this child again.
+            self.close()
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Reply:
+    """What the child answered: the facts, and the renditions' bytes in the order asked for."""
+
+    facts: dict[str, Any]
+    bodies: list[bytes]
+
+
+class _Child:
+    """One child process and the socket to it."""
+
+    def __init__(self, program: str) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own program
+                [sys.executable, "-P", "-c", program, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                process_group=0,  # Ctrl-C in a terminal is for the parent, which then decides
+            )
+        self._connection = Connection(ours.detach())
+        self._expect_ready()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def ask(self, request: dict[str, Any], data: bytes, wall_seconds: float) -> _Reply:
+        """One render. Raises _Died, or Refused(TOO_SLOW); the child is of no use after either."""
+        try:
+            self._connection.send_bytes(json.dumps(request).encode())
+            self._connection.send_bytes(data)
+            if not self._connection.poll(wall_seconds):
+                raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:g} s, got none")
+            facts = self._receive()
+            return _Reply(facts, [self._connection.recv_bytes() for _ in facts.get("renditions", ())])
+        except (EOFError, OSError):
+            code = self._process.wait()
+            if code == -signal.SIGXCPU:
+                seconds = request["limits"]["cpu_seconds"]
+                raise Refused(
+                    Reason.TOO_SLOW, f"expected at most {seconds} s of CPU time, got more"
+                ) from None
+            raise _Died(code) from None
+
+    def kill(self) -> None:
+        """End the process and forget it; harmless if it is gone."""
+        self._process.kill()
+        self._process.wait()
+        self._connection.close()
+
+    def _expect_ready(self) -> None:
+        try:
+            greeting = self._receive() if self._connection.poll(_START_SECONDS) else {}
+        except (EOFError, OSError):
+            greeting = {}
+        if "ready" in greeting:
+            return
+        self.kill()
+        if "unsafe" in greeting:
+            raise UnsafeRuntime(greeting["unsafe"])
+        raise Unavailable(f"expected a renderer to start, got {_describe(self._process.returncode)}")
+
+    def _receive(self) -> dict[str, Any]:
+        reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
+        return reply
+
+
+def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rendered:
+    """What the reply stands for: a value, or an error of the child's render."""
+    facts = reply.facts
+    if "refused" in facts:
+        raise Refused(Reason(facts["refused"]), facts["message"])
+    if "failed" in facts:
+        raise ImageProcessorError(facts["failed"])
+    renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)
+    return Rendered(
+        original=Facts(**facts["original"]),
+        look=Look(**facts["look"]) if facts["look"] else None,
+        renditions=tuple(RenderedImage(wanted, body, Facts(**row)) for wanted, body, row in renditions),
+    )
+
+
+def _environment() -> dict[str, str]:
+    """Ours, with what libvips and malloc read once at the start of a process."""
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    return os.environ | {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
+
+
+def _describe(code: int) -> str:
+    if code >= 0:
+        return f"a decoder that ended with exit code {code}"
+    return f"a decoder that died of {signal.Signals(-code).name}"

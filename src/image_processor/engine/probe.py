@@ -1,0 +1,125 @@
+"""Judges an upload by its header, before anything is decoded: what is it, how large, and is
+that within the limits. Every refusal that needs no pixels is made here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyvips
+
+from image_processor.errors import Reason, Refused
+from image_processor.formats import READABLE_TITLES, Format, describe_foreign, sniff
+from image_processor.model import Limits
+
+from . import runtime
+from .decode import open_original
+from .geometry import Size
+from .structure import count_scans, ends_early
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What the header says. ``width`` and ``height`` are of one upright frame, in pixels.
+
+    ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the
+    milliseconds each frame is shown, empty for a still; ``loop`` how often (0 is for ever).
+    """
+
+    width: int
+    height: int
+    format: str
+    frames: int
+    alpha: bool
+    orientation: int
+    delays: tuple[int, ...] = ()
+    loop: int = 0
+
+    @property
+    def upright(self) -> Size:
+        return Size(self.width, self.height)
+
+    @property
+    def stored(self) -> Size:
+        """The size of one frame as it lies in the file, before the orientation is applied."""
+        return self.upright.turned() if self.orientation >= 5 else self.upright
+
+
+def probe(data: bytes, limits: Limits) -> Header:
+    """Read the header of ``data``; nothing is decoded.
+
+    Raises Refused: EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT,
+    TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames).
+    """
+    runtime.start()
+    _check_bytes(data, limits)
+    format_ = _recognise(data)
+    if ends_early(data, format_.name):
+        raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
+    _check_scans(data, format_, limits)
+    header = _read(data, format_)
+    _check_size(header, limits)
+    return header
+
+
+def _check_bytes(data: bytes, limits: Limits) -> None:
+    if not data:
+        raise Refused(Reason.EMPTY, "expected an image, got an empty file")
+    if len(data) > limits.max_bytes:
+        raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limits.max_bytes} bytes, got {len(data)}")
+
+
+def _recognise(data: bytes) -> Format:
+    format_ = sniff(data[:256])
+    if format_ is not None:
+        return format_
+    foreign = describe_foreign(data[:256])
+    if foreign is not None:
+        raise Refused(Reason.UNSUPPORTED_FORMAT, f"expected {READABLE_TITLES}, got {foreign}")
+    raise Refused(Reason.NOT_AN_IMAGE, f"expected {READABLE_TITLES}, got something else")
+
+
+def _check_scans(data: bytes, format_: Format, limits: Limits) -> None:
+    # Counting the marker's bytes is quick and never too low; only a suspicious count is worth a walk.
+    if format_.name != "jpeg" or data.count(b"\xff\xda") <= limits.max_scans:
+        return
+    scans = count_scans(data)
+    if scans > limits.max_scans:
+        raise Refused(Reason.TOO_MANY_SCANS, f"expected at most {limits.max_scans} scans, got {scans}")
+
+
+def _read(data: bytes, format_: Format) -> Header:
+    opened = open_original(data, format_, all_frames=format_.animation)
+    frames = _field(opened, "n-pages", 1) if format_.animation else 1
+    orientation = _field(opened, "orientation", 1)
+    stored = Size(opened.width, _field(opened, "page-height", opened.height) if frames > 1 else opened.height)
+    upright = stored.turned() if orientation in range(5, 9) else stored
+    return Header(
+        width=upright.width,
+        height=upright.height,
+        format=format_.name,
+        frames=frames,
+        alpha=bool(opened.hasalpha()),
+        orientation=orientation if orientation in range(1, 9) else 1,
+        delays=tuple(_field(opened, "delay", [])) if frames > 1 else (),
+        loop=_field(opened, "loop", 0),
+    )
+
+
+def _field(opened: pyvips.Image, name: str, default: Any) -> Any:
+    return opened.get(name) if opened.get_typeof(name) else default
+
+
+def _check_size(header: Header, limits: Limits) -> None:
+    if header.frames > limits.max_frames:
+        raise Refused(
+            Reason.TOO_MANY_FRAMES, f"expected at most {limits.max_frames} frames, got {header.frames}"
+        )
+    pixels = header.upright.area * header.frames
+    if pixels > limits.max_pixels:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS,
+            f"expected at most {limits.max_pixels} pixels, "
+            f"got {header.width} x {header.height} x {header.frames} = {pixels}",
+        )

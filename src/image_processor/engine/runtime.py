@@ -1,0 +1,127 @@
+"""Makes libvips safe for untrusted bytes, or refuses to go on.
+
+Every other module of the engine trusts that `start` has run; probe and render call it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import threading
+
+import pyvips
+
+from image_processor.errors import UnsafeRuntime
+from image_processor.formats import FORMATS, WRITABLE
+
+_SAVERS = {
+    "jpeg": "VipsForeignSaveJpegBuffer",
+    "png": "VipsForeignSavePngBuffer",
+    "webp": "VipsForeignSaveWebpBuffer",
+    "avif": "VipsForeignSaveHeifBuffer",
+    "gif": "VipsForeignSaveCgifBuffer",
+}
+
+# Two small pictures in formats that libvips opens happily and nobody sends as an upload.
+_MATRIX = b"2 1\n3 4\n"
+_CSV = b"3,4\n5,6\n"
+
+_GIF = bytes.fromhex("47494638396101000100800000ffffff0000002c00000000010001000002024401003b")
+
+_M_ARENA_MAX = -8  # mallopt(3)
+_ARENAS = 2
+
+_lock = threading.Lock()
+_started = False
+
+
+def start() -> None:
+    """Block every loader of libvips but the allow-list of formats.py, and prove it.
+
+    Idempotent and thread-safe. Raises UnsafeRuntime where this libvips cannot be made safe.
+    """
+    global _started  # noqa: PLW0603 - libvips' switches are global to the process, and so is this
+    with _lock:
+        if _started:
+            return
+        _require_api_mode()
+        _block_all_but_ours()
+        _verify()
+        _tune()
+        _started = True
+
+
+def versions() -> dict[str, str]:
+    """The versions that decide what the engine can do, for `doctor`."""
+    libvips = ".".join(str(pyvips.version(part)) for part in range(3))
+    return {"libvips": libvips, "pyvips": pyvips.__version__, "python": platform.python_version()}
+
+
+def loaders() -> dict[str, bool]:
+    """For each format of formats.py, whether this libvips has a loader for it."""
+    return {name: _exists(f"{entry.loader}Buffer") for name, entry in FORMATS.items()}
+
+
+def savers() -> dict[str, bool]:
+    """For each format that can be put out, whether this libvips has an encoder for it."""
+    return {name: _exists(_SAVERS[name]) for name in WRITABLE}
+
+
+def _require_api_mode() -> None:
+    # In ABI mode (no compiled binding) calls are slow, and some other libvips of the machine
+    # may have been found, with loaders that nobody chose.
+    if not pyvips.API_mode:
+        raise UnsafeRuntime("expected pyvips in API mode (pyvips-binary), got ABI mode")
+
+
+def _block_all_but_ours() -> None:
+    if not pyvips.at_least_libvips(8, 13):
+        raise UnsafeRuntime("expected libvips 8.13 or newer, which can block loaders, got an older one")
+    pyvips.block_untrusted_set(True)
+    # The untrusted set leaves loaders open that are well tested but of no use here.
+    pyvips.operation_block_set("VipsForeignLoad", True)
+    pyvips.operation_block_set("VipsSystem", True)  # it runs a shell command
+    for entry in FORMATS.values():
+        # The buffer class only: no file name ever reaches a loader.
+        pyvips.operation_block_set(f"{entry.loader}Buffer", False)
+
+
+def _verify() -> None:
+    """Try it: the switches do nothing, silently, if a class was renamed."""
+    for loader, text in (("matrixload_source", _MATRIX), ("csvload_source", _CSV)):
+        source = pyvips.Source.new_from_memory(text)
+        if _opens(loader, source):
+            raise UnsafeRuntime(f"expected {loader} to be blocked, got an image from plain text")
+    if not _opens("gifload_buffer", _GIF):
+        raise UnsafeRuntime("expected gifload_buffer to be open, got a refusal")
+
+
+def _opens(loader: str, content: object) -> bool:
+    try:
+        pyvips.Operation.call(loader, content)
+    except pyvips.Error:
+        return False
+    return True
+
+
+def _exists(type_name: str) -> bool:
+    return bool(pyvips.gobject_lib.g_type_from_name(type_name.encode()))
+
+
+def _tune() -> None:
+    # A cached operation would keep an upload's bytes alive, and no operation comes twice.
+    pyvips.cache_set_max(0)
+    # Parallelism comes from our own encoder threads; libvips' would multiply with them.
+    pyvips.concurrency_set(1)
+    _limit_arenas()
+
+
+def _limit_arenas() -> None:
+    """What MALLOC_ARENA_MAX=2 does, for a process that has started without it.
+
+    glibc gives each thread an arena of its own and rarely returns them, so that resident
+    memory grows with the number of threads. Elsewhere than on glibc there is nothing to do.
+    """
+    if "MALLOC_ARENA_MAX" not in os.environ and platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)

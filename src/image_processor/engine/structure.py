@@ -1,0 +1,113 @@
+"""What a file's own structure says, read without any decoder: does it end where it should,
+and how many scans does a JPEG have. Runs before libvips sees the bytes, in time linear in
+the number of blocks.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+# In entropy-coded JPEG data 0xff is followed by 0x00 (stuffing) or by a restart marker
+# (ITU-T T.81, B.1.1.5); anything else ends the scan. Further 0xff are fill bytes.
+_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+_START_OF_SCAN = 0xDA
+_END_OF_IMAGE = 0xD9
+
+
+def ends_early(data: bytes, format_name: str) -> bool:
+    """Whether the file announces more than there is. False also means: only decoding can tell.
+
+    libvips is no judge of this: it drops the broken last frame of a GIF without a word and
+    does not tell a PNG that ends early from one with wrong bytes. JPEG and TIFF cannot be
+    judged without decoding.
+    """
+    check = _CHECKS.get(format_name)
+    return check is not None and check(data)
+
+
+def count_scans(data: bytes) -> int:
+    """The number of scans of a JPEG; a progressive one is decoded once for each of them.
+
+    Markers are walked, because their two bytes also occur by chance: in a thumbnail inside the
+    EXIF block, or in the film that telephones append after the picture.
+    """
+    scans, at = 0, 2
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+            continue
+        if marker == _END_OF_IMAGE:
+            break
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+        if marker == _START_OF_SCAN:
+            scans += 1
+            end = _SCAN_END.search(data, at)
+            if end is None:
+                break
+            at = end.start()
+    return scans
+
+
+def _png_ends_early(data: bytes) -> bool:
+    """Chunks are length, type, content, checksum (PNG, 5.3); the last is IEND."""
+    at = 8
+    while at + 12 <= len(data):
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if data[at + 4 : at + 8] == b"IEND":
+            return end > len(data)
+        at = end
+    return True
+
+
+def _webp_ends_early(data: bytes) -> bool:
+    """The RIFF header says how many bytes follow it (RFC 9649, 2.4)."""
+    return int.from_bytes(data[4:8], "little") + 8 > len(data)
+
+
+def _avif_ends_early(data: bytes) -> bool:
+    """Boxes are size, type, content; size 1 is followed by 64 bits, 0 means to the end
+    (ISO/IEC 14496-12, 4.2)."""
+    at = 0
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "big")
+        if size == 0:
+            return False
+        if size == 1:
+            size = int.from_bytes(data[at + 8 : at + 16], "big")
+        at += max(size, 8)
+    return at != len(data)
+
+
+def _gif_ends_early(data: bytes) -> bool:
+    """Blocks up to the trailer 0x3b (GIF89a, 17-27); each carries a chain of sub-blocks."""
+    at = 13 + _colour_table_bytes(data, 10)
+    while at < len(data):
+        introducer = data[at]
+        if introducer == 0x3B:
+            return False
+        if introducer == 0x21:
+            at += 2
+        elif introducer == 0x2C:
+            at += 11 + _colour_table_bytes(data, at + 9)
+        else:
+            return False  # Not a matter of length: the decoder will say what is wrong.
+        while at < len(data) and data[at]:
+            at += data[at] + 1
+        at += 1
+    return True
+
+
+def _colour_table_bytes(data: bytes, flags_at: int) -> int:
+    """The size of the colour table that follows, from its packed flags (GIF89a, 18 and 20)."""
+    flags = data[flags_at] if flags_at < len(data) else 0
+    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+
+
+_CHECKS: dict[str, Callable[[bytes], bool]] = {
+    "png": _png_ends_early,
+    "webp": _webp_ends_early,
+    "avif": _avif_ends_early,
+    "gif": _gif_ends_early,
+}
