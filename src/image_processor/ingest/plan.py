@@ -17,13 +17,17 @@ def plan_upload(key: str, recipe: Recipe, icc: IccPolicy) -> Plan:
     """The renditions that ``recipe`` wants of the original ``key``, or why it wants none."""
     if key.endswith("/"):
         return Plan(key, skip="a folder marker, not a file")
-    if key.rpartition("/")[2].startswith("."):
-        return Plan(key, skip="a hidden file")
+    if _is_litter(key.rpartition("/")[2]):
+        return Plan(key, skip="a file that a desktop leaves behind")
     transformations = recipe.transformations_for(key)
     if not transformations:
         return Plan(key, skip="no rule of the recipe wants it")
     texts = sorted(map(str, transformations))
     return Plan(key, transformations, _digest([f"rendering={RENDERING}", f"icc={icc}", *texts]))
+
+
+def _is_litter(name: str) -> bool:
+    return name in {".DS_Store", "Thumbs.db", "desktop.ini"} or name.startswith("._")
 
 
 def refusal_fingerprint(plan: Plan, limits: Limits) -> str:

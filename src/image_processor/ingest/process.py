@@ -13,7 +13,7 @@ from typing import Protocol
 
 from image_processor.engine.render import Rendered, RenderedImage
 from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.keys import check_key, image_id, rendition_prefix
+from image_processor.keys import check_key, rendition_prefix
 from image_processor.model import (
     Claim,
     IccPolicy,
@@ -84,37 +84,39 @@ class Processor:
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
 
     def _once(self, upload: Upload) -> Outcome:
-        plan = plan_upload(upload.key, self.recipe, self.icc)
-        if upload.kind is not Kind.REPROCESS and (settled := self._settled(upload, plan)):
-            return settled
         claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
         try:
-            return self._converge(claim, plan, upload)
+            return self._under(claim, upload)
         except BaseException:
             self.catalog.release(claim)
             raise
 
-    def _settled(self, upload: Upload, plan: Plan) -> Outcome | None:
-        """The outcome if nothing is left to do. Looks at the renditions too, not only at the
-        record: a worker that lost its claim may have written after the record was made."""
-        record = self.catalog.get(image_id(upload.bucket, upload.key))
-        if record is None and plan.skip is None:
-            return None
-        sight = look_at(self.uploads, upload.key)
-        if why_work(plan, self.limits, sight, record, renditions_of(self.processed, upload.key)) is not None:
-            return None
-        if record is None:
-            result = Result.SKIPPED if sight else Result.DELETED
-            return Outcome(upload.key, result, detail=plan.skip if sight else None)
-        return Outcome(upload.key, Result.UNCHANGED, record)
-
-    def _converge(self, claim: Claim, plan: Plan, upload: Upload) -> Outcome:
+    def _under(self, claim: Claim, upload: Upload) -> Outcome:
+        plan = plan_upload(upload.key, self.recipe, self.icc)
         sight = look_at(self.uploads, plan.key)
         if sight is None or plan.skip is not None:
-            self._sweep(renditions_of(self.processed, plan.key), keep=())
-            self.catalog.forget(claim)
-            result = Result.SKIPPED if sight else Result.DELETED
-            return Outcome(plan.key, result, detail=plan.skip if sight else None)
+            return self._clear(claim, plan, sight)
+        if upload.kind is not Kind.REPROCESS and self._settled(claim.record, plan, sight):
+            self.catalog.release(claim)
+            return Outcome(plan.key, Result.UNCHANGED, claim.record)
+        return self._make(claim, plan, sight, upload)
+
+    def _settled(self, record: Record, plan: Plan, sight: Sight) -> bool:
+        """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
+        worker that lost its claim may have written after the record was made."""
+        if record.status is Status.PROCESSING:
+            return False
+        return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
+
+    def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
+        """Nothing should exist for the key: the original is gone, or no rule wants it."""
+        self._sweep(renditions_of(self.processed, plan.key), keep=())
+        self.catalog.forget(claim)
+        if sight is None:
+            return Outcome(plan.key, Result.DELETED)
+        return Outcome(plan.key, Result.SKIPPED, detail=plan.skip)
+
+    def _make(self, claim: Claim, plan: Plan, sight: Sight, upload: Upload) -> Outcome:
         draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
         try:
             rendered = self._render(plan, sight)

@@ -1,0 +1,45 @@
+"""The commands, in the order in which `--help` lists them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from image_processor import __version__
+
+from . import doctor, library, process, recipe, serve
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Make the renditions that a recipe declares, of every image that is uploaded.
+
+    Settings are environment variables; `image-processor doctor` lists them.
+    """
+
+
+app.command("process")(process.command)
+app.command("serve")(serve.command)
+app.command("list")(library.list_command)
+app.command("show")(library.show_command)
+app.command("reconcile")(library.reconcile_command)
+app.add_typer(recipe.app, name="recipe")
+app.command("doctor")(doctor.command)

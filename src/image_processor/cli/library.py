@@ -1,0 +1,141 @@
+"""`list`, `show` and `reconcile`: what the library holds, and what it lacks."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from image_processor.embedded.progress import Progress
+from image_processor.embedded.sweep import mend
+from image_processor.errors import NotFound
+from image_processor.keys import image_id
+from image_processor.model import Outcome, Record, Result, Status
+from image_processor.ports import Query
+from image_processor.wiring import BUCKET, Stores, load_recipe, open_stores, reconciler, workers
+
+from . import SOME_REFUSED, UNAVAILABLE
+from .options import Data, Json, RecipeFile, settings_with
+from .sizes import in_units
+
+_ROLE = "reconcile:"
+
+
+def list_command(
+    data: Data = None,
+    prefix: Annotated[str, typer.Option(help="Only originals whose key starts so.")] = "",
+    status: Annotated[Status | None, typer.Option(help="Only originals of this status.")] = None,
+    limit: Annotated[int, typer.Option(help="At most so many.", min=1)] = 1000,
+    as_json: Json = False,
+) -> None:
+    """List the originals, newest first."""
+    settings = settings_with(data=data)
+    table = Table("Original", "Status", "Size", "Format", "Bytes", "Renditions", box=None)
+    with open_stores(settings) as stores:
+        for record in _records(stores, Query(prefix=prefix, status=status), limit):
+            if as_json:
+                typer.echo(as_line(record))
+            else:
+                table.add_row(*_row(record))
+    if not as_json:
+        Console().print(table if table.row_count else "No originals.")
+
+
+def show_command(
+    key: Annotated[str, typer.Argument(help="An original's key, or its id.", metavar="KEY")],
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Show one original: its facts and its renditions."""
+    with open_stores(settings_with(data=data)) as stores:
+        record = stores.catalog.get(image_id(BUCKET, key)) or stores.catalog.get(key)
+    if record is None:
+        raise NotFound(f"expected the key or id of an original for KEY, got {key!r}")
+    if as_json:
+        typer.echo(as_line(record))
+        return
+    console = Console()
+    console.print(f"[bold]{record.key}[/bold]  {record.status}  id {record.id}", highlight=False)
+    if record.reason:
+        console.print(f"refused: {record.reason}: {record.message}", highlight=False)
+    if record.original and record.look:
+        facts = record.original
+        console.print(
+            f"{facts.width} x {facts.height} {facts.format}, {in_units(facts.bytes)}, "
+            f"{facts.frames} frame(s), dominant colour {record.look.dominant_colour}",
+            highlight=False,
+        )
+    table = Table("Rendition", "Size", "Bytes", box=None)
+    for rendition in record.renditions:
+        facts = rendition.facts
+        table.add_row(rendition.key, f"{facts.width} x {facts.height}", in_units(facts.bytes))
+    console.print(table)
+
+
+def reconcile_command(
+    data: Data = None,
+    recipe: RecipeFile = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what needs work.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Find missing, stale and orphaned work, and do it.
+
+    Exits with 1 if an original was refused, with 3 if some work could not be done now.
+    """
+    settings = settings_with(data=data, recipe=recipe)
+    rules = load_recipe(settings.recipe)
+    with open_stores(settings) as stores:
+        found = list(reconciler(settings, rules, stores).findings())
+        for finding in found:
+            line = {"key": finding.key, "why": finding.why}
+            typer.echo(json.dumps(line) if as_json else f"{finding.why}: {finding.key}")
+        if not as_json:
+            typer.echo(f"{len(found)} found" + (", nothing done (--dry-run)" if dry_run else ""))
+        if dry_run or not found:
+            return
+        with workers(settings, rules, {BUCKET: stores}, _ROLE, Progress()) as crew:
+            waits = []
+            for finding in found:
+                mend(finding, stores.processed, lambda upload: waits.append(crew.submit(upload)))
+            _report([wait.exception() or wait.result() for wait in waits])
+
+
+def _report(ends: list[Outcome | BaseException]) -> None:
+    for end in ends:
+        if isinstance(end, BaseException):
+            typer.echo(f"not done: {end}", err=True)
+        elif end.result is Result.REFUSED:
+            typer.echo(f"refused: {end.key}: {end.detail}", err=True)
+    if any(isinstance(end, BaseException) for end in ends):
+        raise typer.Exit(UNAVAILABLE)
+    if any(isinstance(end, Outcome) and end.result is Result.REFUSED for end in ends):
+        raise typer.Exit(SOME_REFUSED)
+
+
+def _records(stores: Stores, query: Query, limit: int) -> list[Record]:
+    records: list[Record] = []
+    cursor: str | None = None
+    while len(records) < limit:
+        page = stores.catalog.list(query, limit=min(1000, limit - len(records)), cursor=cursor)
+        records.extend(page.records)
+        if (cursor := page.cursor) is None:
+            break
+    return records
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    facts = record.original
+    status = f"{record.status}: {record.reason}" if record.reason else str(record.status)
+    if facts is None:
+        return record.key, status, "", "", "", ""
+    size = f"{facts.width} x {facts.height}"
+    return record.key, status, size, facts.format, in_units(facts.bytes), str(len(record.renditions))
+
+
+def as_line(record: Record) -> str:
+    """The record as one line of JSON."""
+    return json.dumps(asdict(record), default=str, ensure_ascii=False)

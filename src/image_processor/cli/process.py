@@ -1,0 +1,219 @@
+"""`process`: files and directories in, renditions out, with no server and no catalog left behind.
+
+It runs the same ingest as the server does, over directories as stores and a catalog in memory.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.embedded import progress as events
+from image_processor.errors import ImageProcessorError, Invalid, Problem
+from image_processor.model import Outcome, Rendition, Result, Upload
+from image_processor.stores.directory import DirectoryStore
+from image_processor.wiring import Stores, load_recipe, workers
+
+from . import SOME_REFUSED, UNAVAILABLE
+from .options import Json, RecipeFile, settings_with
+from .sizes import in_units
+
+_ROWS_SHOWN = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How work on one input ended: an outcome, or the error that a retry might mend."""
+
+    key: str
+    size: int
+    outcome: Outcome | None
+    error: ImageProcessorError | None = None
+
+    @property
+    def status(self) -> str:
+        return self.outcome.result if self.outcome else "failed"
+
+    @property
+    def reason(self) -> str | None:
+        record = self.outcome.record if self.outcome else None
+        return record.reason if record else None
+
+    @property
+    def message(self) -> str | None:
+        return self.outcome.detail if self.outcome else str(self.error)
+
+    @property
+    def renditions(self) -> tuple[Rendition, ...]:
+        record = self.outcome.record if self.outcome else None
+        return record.renditions if record else ()
+
+
+def command(
+    paths: Annotated[
+        list[Path], typer.Argument(help="Images, or directories of them.", metavar="FILE|DIR...")
+    ],
+    out: Annotated[Path, typer.Option(help="Directory that the renditions go to.", file_okay=False)],
+    recipe: RecipeFile = None,
+    workers_: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            help="Images processed at the same time.",
+            min=1,
+            max=256,
+            show_default="one per core",
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Make the renditions of files and directories, without any server.
+
+    The renditions of cat.jpg go to OUT/cat.jpg/, one file each. Exits with 1 if an image was
+    refused, with 3 if some work could not be done now; the rest is done all the same.
+    """
+    settings = settings_with(recipe=recipe, workers=workers_)
+    rules = load_recipe(settings.recipe)
+    uploads = _gather(paths, out)
+    out.mkdir(parents=True, exist_ok=True)
+    with closing(SqliteCatalog(":memory:")) as catalog:
+        processed = DirectoryStore(out)
+        stores = {
+            root: Stores(DirectoryStore(Path(root)), processed, catalog)
+            for root in {u.bucket for u in uploads}
+        }
+        with (
+            workers(settings, rules, stores, "process:", events.Progress()) as crew,
+            _bar(len(uploads)) as advance,
+        ):
+            waits = [crew.submit(upload) for upload in uploads]
+            for wait in waits:
+                wait.add_done_callback(advance)
+            endings = []
+            for upload, wait in zip(uploads, waits, strict=True):
+                error = wait.exception()
+                if error is not None and not isinstance(error, ImageProcessorError):
+                    raise error
+                size = (Path(upload.bucket) / upload.key).lstat().st_size
+                endings.append(Ending(upload.key, size, None if error else wait.result(), error))
+                _tell(endings[-1], as_json=as_json)
+    if not as_json:
+        _summarise(endings, out)
+    _exit(endings)
+
+
+def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
+    """An upload per file, with its directory as the bucket. Raises Invalid with every mistake."""
+    problems: list[Problem] = []
+    found: dict[str, Upload] = {}
+    target = out.resolve()
+    for path in paths:
+        if not path.exists():
+            problems.append(Problem("FILE|DIR", "a file or directory that exists", repr(str(path))))
+            continue
+        resolved = path.resolve()
+        if resolved.is_dir() and (target.is_relative_to(resolved) or resolved.is_relative_to(target)):
+            problems.append(Problem("--out", f"a directory outside {path}", repr(str(out))))
+            continue
+        for upload in _uploads_in(resolved):
+            other = found.setdefault(upload.key, upload)
+            if other != upload:
+                both = f"{upload.key!r} from {other.bucket} and from {upload.bucket}"
+                problems.append(Problem("FILE|DIR", "inputs with different names", both))
+    if not found and not problems:
+        problems.append(Problem("FILE|DIR", "at least one file", "none"))
+    if problems:
+        raise Invalid(problems)
+    return list(found.values())
+
+
+def _uploads_in(path: Path) -> Iterator[Upload]:
+    if path.is_dir():
+        yield from (Upload(str(path), entry.key) for entry in DirectoryStore(path).list())
+    else:
+        yield Upload(str(path.parent), path.name)
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[object], None]]:
+    """A progress bar on standard error, where somebody sees it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("processing", total=total)
+        yield lambda _: bar.advance(task)
+
+
+def _tell(ending: Ending, *, as_json: bool) -> None:
+    if as_json:
+        renditions = [
+            {"key": rendition.key, "transformation": rendition.transformation, **asdict(rendition.facts)}
+            for rendition in ending.renditions
+        ]
+        line = {
+            "original": ending.key,
+            "status": ending.status,
+            "reason": ending.reason,
+            "message": ending.message,
+            "bytes": ending.size,
+            "renditions": renditions,
+        }
+        typer.echo(json.dumps(line, ensure_ascii=False))
+    elif ending.error or ending.status == Result.REFUSED:
+        reason = f" ({ending.reason})" if ending.reason else ""
+        typer.echo(f"{ending.status}: {ending.key}{reason}: {ending.message}", err=True)
+
+
+def _summarise(endings: Sequence[Ending], out: Path) -> None:
+    """A row per image: what a page would have sent, and what it sends now at full size."""
+    done = [ending for ending in endings if ending.renditions]
+    table = Table("Original", "Bytes", "Renditions", "Largest", "Its bytes", "Saved", box=None)
+    for ending in done[:_ROWS_SHOWN]:
+        largest = _largest(ending)
+        table.add_row(
+            ending.key,
+            in_units(ending.size),
+            str(len(ending.renditions)),
+            f"{largest.facts.width} x {largest.facts.height} {largest.facts.format}",
+            in_units(largest.facts.bytes),
+            _saved(ending.size, largest.facts.bytes),
+        )
+    before, after = sum(e.size for e in done), sum(_largest(e).facts.bytes for e in done)
+    if len(done) > _ROWS_SHOWN:
+        table.add_row(f"... and {len(done) - _ROWS_SHOWN} more", "", "", "", "", "")
+    if len(done) > 1:
+        made = str(sum(len(ending.renditions) for ending in done))
+        table.add_row("all", in_units(before), made, "", in_units(after), _saved(before, after), style="bold")
+    console = Console()
+    if done:
+        console.print(table)
+    counts = ", ".join(
+        f"{sum(e.status == s for e in endings)} {s}" for s in dict.fromkeys(e.status for e in endings)
+    )
+    console.print(f"{counts}; renditions are in {out}", highlight=False, soft_wrap=True)
+
+
+def _largest(ending: Ending) -> Rendition:
+    """The largest rendition, in the format that needs fewest bytes for it."""
+    return max(ending.renditions, key=lambda r: (r.facts.width * r.facts.height, -r.facts.bytes))
+
+
+def _saved(before: int, after: int) -> str:
+    return f"{100 - 100 * after / before:.0f} %" if before else ""
+
+
+def _exit(endings: Sequence[Ending]) -> None:
+    if any(ending.error for ending in endings):
+        raise typer.Exit(UNAVAILABLE)
+    if any(ending.status == Result.REFUSED for ending in endings):
+        raise typer.Exit(SOME_REFUSED)

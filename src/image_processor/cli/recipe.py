@@ -1,0 +1,39 @@
+"""`recipe check` and `recipe show`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from image_processor.errors import InvalidRecipe
+from image_processor.recipes import DEFAULT_RECIPE
+from image_processor.wiring import load_recipe
+
+from . import USAGE
+
+app = typer.Typer(no_args_is_help=True, help="Check a recipe, or show the built-in one.")
+
+
+@app.command("check")
+def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="FILE")]) -> None:
+    """Explain every mistake of a recipe with its line; exit with 2 if there is one."""
+    try:
+        recipe = load_recipe(file)
+    except InvalidRecipe as error:
+        for problem in error.problems:
+            typer.echo(f"{file}: {problem}", err=True)
+        raise typer.Exit(USAGE) from None
+    for name, transformations in recipe.presets.items():
+        typer.echo(f"preset {name}: {len(transformations)} renditions")
+        for transformation in transformations:
+            typer.echo(f"  {transformation}")
+    for rule in recipe.rules:
+        typer.echo(f"rule {rule.match} -> {', '.join(rule.presets) or 'nothing'}")
+
+
+@app.command("show")
+def show() -> None:
+    """Print the built-in recipe: a good start for one's own."""
+    typer.echo(DEFAULT_RECIPE, nl=False)

@@ -1,0 +1,54 @@
+"""Embedded: runs reconcile at the start and from time to time, so that nothing stays lost."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from image_processor.errors import ImageProcessorError
+from image_processor.ingest.reconcile import Finding, Reconciler
+from image_processor.model import Upload
+from image_processor.ports import ObjectStore
+
+_log = logging.getLogger(__name__)
+
+
+def mend(finding: Finding, processed: ObjectStore, submit: Callable[[Upload], object]) -> None:
+    """Do what a finding asks for: queue its upload, or delete the stray object."""
+    if finding.upload is not None:
+        submit(finding.upload)
+    if finding.stray is not None:
+        processed.delete(finding.stray)
+
+
+class Sweeper:
+    """A thread that mends every finding, then pauses for ``seconds``, until it is stopped."""
+
+    def __init__(self, reconciler: Reconciler, submit: Callable[[Upload], object], seconds: float) -> None:
+        self._reconciler = reconciler
+        self._submit = submit
+        self._seconds = seconds
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._sweep()
+            except ImageProcessorError as error:
+                _log.warning("sweep stopped early, the next one goes on: %s", error)
+            self._stop.wait(self._seconds)
+
+    def _sweep(self) -> None:
+        for finding in self._reconciler.findings():
+            if self._stop.is_set():
+                return
+            mend(finding, self._reconciler.processed, self._submit)

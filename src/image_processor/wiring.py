@@ -1,0 +1,180 @@
+"""Wiring: Settings -> the running parts. The only room that knows both ports and adapters.
+
+`open_stores` is enough to look at a library; `running` is the whole machine: stores, workers,
+watcher and sweeper, started in order and stopped in the opposite one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from .catalogs.sqlite import SqliteCatalog
+from .embedded.progress import Progress
+from .embedded.sweep import Sweeper
+from .embedded.watch import Watcher
+from .embedded.workers import Workers
+from .engine.isolation import IsolatedRenderer
+from .errors import InvalidRecipe, Problem, Unavailable
+from .ingest.process import Processor
+from .ingest.reconcile import Reconciler
+from .model import Outcome, Upload
+from .ports import Catalog, ObjectStore
+from .recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+from .settings import Settings
+from .stores.directory import DirectoryStore
+from .stores.directory_layout import PRIVATE
+
+BUCKET = "uploads"
+"""The name of the one upload side of this machine, where AWS would have a bucket's name."""
+
+SERVER = "serve:"
+"""Claims of the server begin so. Whoever holds the data directory's lock may take them over:
+their owner can only be a server that is dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Where originals, renditions and records lie."""
+
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: SqliteCatalog
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
+    that wait or are in work."""
+
+    settings: Settings
+    recipe: Recipe
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    submit: Callable[[Upload], Future[Outcome]]
+    backlog: Callable[[], int]
+    progress: Progress
+
+
+def load_recipe(path: Path | None) -> Recipe:
+    """The recipe in the file, or the built-in one. Raises InvalidRecipe, also for no such file."""
+    if path is None:
+        return parse_recipe(DEFAULT_RECIPE)
+    try:
+        return parse_recipe(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRecipe([Problem(str(path), "a readable recipe file", str(error))]) from error
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[Stores]:
+    """The directories and the catalog under ``settings.data``, made if they are not there."""
+    uploads, processed = settings.data / "uploads", settings.data / "processed"
+    try:
+        uploads.mkdir(parents=True, exist_ok=True)
+        processed.mkdir(exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the data directory {settings.data}: {error.strerror}") from error
+    with closing(SqliteCatalog(settings.data / "catalog.sqlite")) as catalog:
+        yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
+
+
+def reconciler(settings: Settings, recipe: Recipe, stores: Stores) -> Reconciler:
+    return Reconciler(
+        BUCKET, stores.uploads, stores.processed, stores.catalog, recipe, settings.limits, settings.icc
+    )
+
+
+@contextmanager
+def workers(
+    settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
+) -> Iterator[Workers]:
+    """Started workers, each with a renderer of its own; what is in work is finished at the end.
+
+    ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
+    the name under which they claim.
+    """
+    owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
+
+    @contextmanager
+    def desk() -> Iterator[Callable[[Upload], Outcome]]:
+        with IsolatedRenderer() as renderer:
+            processors = {
+                bucket: _processor(settings, recipe, stores, renderer, owner)
+                for bucket, stores in buckets.items()
+            }
+            yield lambda upload: processors[upload.bucket].process(upload)
+
+    crew = Workers(desk, settings.worker_count, progress)
+    crew.start()
+    try:
+        yield crew
+    finally:
+        crew.stop()
+
+
+def _processor(
+    settings: Settings, recipe: Recipe, stores: Stores, renderer: IsolatedRenderer, owner: str
+) -> Processor:
+    return Processor(
+        uploads=stores.uploads,
+        processed=stores.processed,
+        catalog=stores.catalog,
+        recipe=recipe,
+        render=renderer.render,
+        limits=settings.limits,
+        icc=settings.icc,
+        cache_control=settings.cache_control,
+        owner=owner,
+        # Longer than the slowest render that the limits allow, also on one core.
+        lease=timedelta(seconds=4 * settings.limits.cpu_seconds + 60),
+        clock=lambda: datetime.now(UTC),
+    )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Parts]:
+    """The whole machine. Raises Unavailable if another server works on the same data."""
+    recipe = load_recipe(settings.recipe)
+    progress = Progress()
+    with ExitStack() as stack:
+        stores = stack.enter_context(open_stores(settings))
+        stack.enter_context(_sole_server(settings.data))
+        stores.catalog.release_owner(SERVER)
+        crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
+        watcher = Watcher(
+            settings.data / "uploads", PRIVATE, BUCKET, stores.uploads, stores.catalog, crew.submit
+        )
+        sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
+        for thread in (watcher, sweeper):
+            thread.start()
+            stack.callback(thread.stop)
+        yield Parts(
+            settings,
+            recipe,
+            stores.uploads,
+            stores.processed,
+            stores.catalog,
+            crew.submit,
+            crew.backlog,
+            progress,
+        )
+
+
+@contextmanager
+def _sole_server(data: Path) -> Iterator[None]:
+    """Hold the data directory's lock; the kernel lets it go even if this process is killed."""
+    with (data / "server.lock").open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(f"another server already works on {data}") from None
+        yield

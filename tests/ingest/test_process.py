@@ -1,0 +1,347 @@
+"""Ingest over fakes: what one upload does, and what every accident leaves behind."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+import pytest
+
+from image_processor.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
+from image_processor.keys import rendition_prefix
+from image_processor.model import Kind, Limits, Result, Status
+from image_processor.ports import Attributes
+from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
+
+
+@pytest.fixture
+def room():
+    return Room()
+
+
+def test_an_upload_becomes_renditions_and_a_record(room):
+    room.put("photos/cat.jpg", b"cat")
+    outcome = room.processor().process(upload("photos/cat.jpg"))
+    assert outcome.result is Result.PROCESSED
+    assert sorted(room.processed.bodies()) == [
+        "photos/cat.jpg/w=10,fm=jpeg.jpg",
+        "photos/cat.jpg/w=10,fm=webp.webp",
+        "photos/cat.jpg/w=20,fm=jpeg.jpg",
+        "photos/cat.jpg/w=20,fm=webp.webp",
+    ]
+    room.assert_converged()
+    record = room.record("photos/cat.jpg")
+    assert (record.status, record.revision, record.bucket) == (Status.PROCESSED, 1, BUCKET)
+    assert {rendition.key for rendition in record.renditions} == set(room.processed.bodies())
+
+
+def test_a_rendition_carries_its_media_type_cache_rule_and_hash(room):
+    room.put("cat.jpg", b"cat")
+    rendition = room.processor().process(upload("cat.jpg")).record.renditions[0]
+    stored = room.processed.head(rendition.key)
+    assert stored.attributes.media_type == rendition.facts.media_type
+    assert stored.attributes.cache_control == "public, max-age=60"
+    assert stored.attributes.metadata["sha256"] == rendition.facts.sha256
+
+
+def test_a_duplicate_changes_nothing(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    before = list(room.processed.list())
+    again = room.processor().process(upload("cat.jpg"))
+    assert again.result is Result.UNCHANGED
+    assert again.record.revision == 1
+    assert list(room.processed.list()) == before
+
+
+def test_reprocess_makes_everything_anew(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    before = {entry.version for entry in room.processed.list()}
+    outcome = room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    assert (outcome.result, outcome.record.revision) == (Result.PROCESSED, 2)
+    assert not before & {entry.version for entry in room.processed.list()}
+    room.assert_converged()
+
+
+def test_an_overwritten_original_replaces_its_renditions(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.put("cat.jpg", b"dog")
+    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    room.assert_converged()
+
+
+def test_a_deleted_original_takes_its_renditions_along_but_no_others(room):
+    for key in ("photos", "photos/cat.jpg", "photos/cat.jpg/nested.jpg"):
+        room.put(key, key.encode())
+        room.processor().process(upload(key))
+    room.uploads.delete("photos/cat.jpg")
+    outcome = room.processor().process(upload("photos/cat.jpg", kind=Kind.DELETED))
+    assert outcome.result is Result.DELETED
+    assert room.record("photos/cat.jpg") is None
+    room.assert_converged()
+    assert room.processed.bodies()
+
+
+def test_what_somebody_else_put_beside_the_renditions_is_left_alone(room):
+    room.put("cat.jpg", b"cat")
+    room.processed.put("cat.jpg/notes.txt", b"mine", Attributes())
+    room.processor().process(upload("cat.jpg"))
+    room.uploads.delete("cat.jpg")
+    room.processor().process(upload("cat.jpg", kind=Kind.DELETED))
+    assert room.processed.bodies() == {"cat.jpg/notes.txt": b"mine"}
+
+
+def test_a_late_delete_event_does_not_hurt_a_new_upload(room):
+    room.put("cat.jpg", b"second life")
+    room.processor().process(upload("cat.jpg", kind=Kind.DELETED, sequencer="1"))
+    room.assert_converged()
+    assert room.record("cat.jpg").status is Status.PROCESSED
+
+
+def test_the_latest_sequencer_is_kept(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg", sequencer="a0"))
+    room.put("cat.jpg", b"dog")
+    room.processor().process(upload("cat.jpg", sequencer="9F"))
+    assert room.record("cat.jpg").sequencer == "a0".rjust(32, "0")
+
+
+def test_a_refused_upload_is_recorded_with_its_reason_and_not_tried_again(room):
+    calls = []
+
+    def render(*args, **kwargs):
+        calls.append(args)
+        return fake_render(*args, **kwargs)
+
+    room.render = render
+    room.put("cat.jpg", b"bad bytes")
+    outcome = room.processor().process(upload("cat.jpg"))
+    assert outcome.result is Result.REFUSED
+    record = room.record("cat.jpg")
+    assert (record.status, record.reason) == (Status.REFUSED, Reason.NOT_AN_IMAGE)
+    assert "expected an image" in record.message
+    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert len(calls) == 1
+    room.assert_converged()
+
+
+def test_an_original_over_the_byte_limit_is_refused_unread(room):
+    room.limits = Limits(max_bytes=3)
+    room.put("cat.jpg", b"four")
+    assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_BYTES
+
+
+def test_a_refusal_takes_the_renditions_of_the_version_before_along(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.put("cat.jpg", b"bad bytes")
+    room.processor().process(upload("cat.jpg"))
+    assert room.processed.bodies() == {}
+    assert room.record("cat.jpg").renditions == ()
+
+
+def test_a_raised_limit_gives_the_refused_another_chance(room):
+    room.limits = Limits(max_pixels=10)
+    room.put("cat.jpg", b"big 100")
+    assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_PIXELS
+    room.limits = Limits(max_pixels=1000)
+    assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
+    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    room.assert_converged()
+
+
+def test_an_original_outside_the_root_is_refused(room):
+    class Outside(type(room.uploads)):
+        def head(self, key):
+            raise Refused(Reason.OUTSIDE_ROOT, f"expected a file inside the root, got {key}")
+
+    room.uploads = Outside()
+    room.put("cat.jpg", b"cat")
+    record = room.processor().process(upload("cat.jpg")).record
+    assert (record.status, record.reason) == (Status.REFUSED, Reason.OUTSIDE_ROOT)
+    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert list(room.reconciler().findings()) == []
+
+
+@pytest.mark.parametrize("key", ["../cat.jpg", "", "x" * 1025])
+def test_a_key_that_no_store_holds_is_an_error_before_anything_happens(room, key):
+    with pytest.raises(InvalidKey):
+        room.processor().process(upload(key))
+    assert list(room.catalog.scan()) == []
+
+
+@pytest.mark.parametrize("key", ["ignored/cat.jpg", "folder/", "a/.DS_Store", "a/._cat.jpg"])
+def test_what_no_rule_wants_is_skipped_without_a_trace(room, key):
+    room.put(key, b"cat")
+    outcome = room.processor().process(upload(key))
+    assert outcome.result is Result.SKIPPED
+    assert outcome.detail
+    assert (room.processed.bodies(), room.record(key)) == ({}, None)
+    assert list(room.reconciler().findings()) == []
+
+
+def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.recipe = replace(room.recipe, rules=())
+    assert room.processor().process(upload("cat.jpg")).result is Result.SKIPPED
+    assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
+
+
+def test_a_changed_recipe_leaves_only_its_own_renditions(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.recipe = OTHER_RECIPE
+    room.processor().process(upload("cat.jpg"))
+    assert list(room.processed.bodies()) == ["cat.jpg/w=30,fm=png.png"]
+    room.assert_converged()
+
+
+def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
+    room.put("cat.jpg", b"cat")
+    room.catalog.claim(upload("cat.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
+    with pytest.raises(ClaimBusy):
+        room.processor().process(upload("cat.jpg"))
+    room.later()
+    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+
+
+def test_a_transient_failure_gives_the_claim_back(room):
+    room.put("cat.jpg", b"cat")
+
+    def unavailable(*_args, **_kwargs):
+        raise Unavailable("try later")
+
+    room.render = unavailable
+    with pytest.raises(Unavailable):
+        room.processor().process(upload("cat.jpg"))
+    room.render = fake_render
+    assert room.processor("other").process(upload("cat.jpg")).result is Result.PROCESSED
+
+
+def test_an_original_that_changes_while_it_is_rendered_is_rendered_again(room):
+    room.put("cat.jpg", b"first")
+
+    def render(data, *args, **kwargs):
+        if data == b"first":
+            room.put("cat.jpg", b"second")
+        return fake_render(data, *args, **kwargs)
+
+    room.render = render
+    outcome = room.processor().process(upload("cat.jpg"))
+    assert outcome.record.revision == 2
+    room.assert_converged()
+
+
+def test_an_original_that_goes_while_it_is_rendered_leaves_nothing(room):
+    room.put("cat.jpg", b"cat")
+
+    def render(data, *args, **kwargs):
+        room.uploads.delete("cat.jpg")
+        return fake_render(data, *args, **kwargs)
+
+    room.render = render
+    assert room.processor().process(upload("cat.jpg")).result is Result.DELETED
+    assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
+
+
+def test_an_original_that_never_rests_is_left_to_the_queue(room):
+    room.put("cat.jpg", b"0")
+
+    def render(data, *args, **kwargs):
+        room.put("cat.jpg", str(int(data) + 1).encode())
+        return fake_render(data, *args, **kwargs)
+
+    room.render = render
+    with pytest.raises(Unavailable, match="kept changing"):
+        room.processor().process(upload("cat.jpg"))
+
+
+def test_a_worker_that_slept_past_its_claim_cannot_overwrite_newer_renditions(room):
+    """It renders the first version; meanwhile its claim ends and another finishes the second."""
+    room.put("cat.jpg", b"first")
+
+    def sleepy(data, *args, **kwargs):
+        rendered = fake_render(data, *args, **kwargs)
+        room.later()
+        room.put("cat.jpg", b"second")
+        Room.processor(replace(room, render=fake_render), "other").process(upload("cat.jpg"))
+        return rendered
+
+    room.render = sleepy
+    with pytest.raises(ClaimLost):
+        room.processor().process(upload("cat.jpg"))
+    room.assert_converged()
+
+
+@pytest.mark.parametrize("puts_before_sleep", [0, 1, 3])
+def test_a_worker_that_slept_between_two_puts_cannot_leave_a_mixture(room, puts_before_sleep):
+    room.put("cat.jpg", b"first")
+    real_put = room.processed.put
+    calls = []
+
+    def put(key, body, attributes, *, condition=None):
+        calls.append(key)
+        if len(calls) == puts_before_sleep + 1:
+            room.processed.put = real_put
+            room.later()
+            room.put("cat.jpg", b"second")
+            room.processor("other").process(upload("cat.jpg"))
+            room.processed.put = put
+        return real_put(key, body, attributes, condition=condition)
+
+    room.processed.put = put
+    with pytest.raises(ClaimLost):
+        room.processor().process(upload("cat.jpg"))
+    room.processor().process(upload("cat.jpg"))
+    room.assert_converged()
+
+
+def test_a_stray_write_over_finished_work_is_found_and_mended(room):
+    room.put("cat.jpg", b"cat")
+    key = room.processor().process(upload("cat.jpg")).record.renditions[0].key
+    room.processed.put(key, b"old pixels", Attributes())
+    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    room.assert_converged()
+
+
+def test_the_winner_writes_over_what_a_zombie_wrote_under_its_claim(room):
+    room.put("cat.jpg", b"cat")
+    key = rendition_prefix("cat.jpg") + "w=10,fm=jpeg.jpg"
+    real_list = room.processed.list
+
+    def list_then_zombie(*args, **kwargs):
+        entries = list(real_list(*args, **kwargs))
+        room.processed.list = real_list
+        room.processed.put(key, b"old pixels", Attributes())
+        return iter(entries)
+
+    room.processed.list = list_then_zombie
+    room.processor().process(upload("cat.jpg"))
+    room.assert_converged()
+
+
+def test_many_workers_on_one_key_have_one_winner(room):
+    room.put("cat.jpg", b"cat")
+    start = threading.Barrier(20)
+    ends = []
+
+    def work(number):
+        processor = room.processor(f"worker {number}")
+        start.wait()
+        try:
+            ends.append(processor.process(upload("cat.jpg")).result)
+        except ClaimBusy:
+            ends.append("busy")
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ends) == 20
+    assert ends.count(Result.PROCESSED) == 1
+    assert room.record("cat.jpg").revision == 1
+    room.assert_converged()

@@ -1,0 +1,134 @@
+"""An ingest room over fakes: stores in memory, a renderer that needs no pixels, a set clock."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.engine.render import Rendered, RenderedImage
+from image_processor.errors import Reason, Refused
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
+from image_processor.keys import image_id, rendition_prefix
+from image_processor.model import Facts, IccPolicy, Limits, Look, Record, Upload
+from image_processor.ports import Attributes
+from image_processor.recipes import Recipe, parse_recipe
+from image_processor.transformation import Transformation
+
+from .memory import MemoryStore
+
+BUCKET = "uploads"
+RECIPE = parse_recipe("""
+[presets.small]
+widths = [10, 20]
+formats = ["webp", "jpeg"]
+[[rules]]
+match = "ignored/**"
+presets = []
+[[rules]]
+match = "**"
+presets = ["small"]
+""")
+OTHER_RECIPE = parse_recipe("""
+[presets.other]
+width = 30
+formats = ["png"]
+[[rules]]
+match = "**"
+presets = ["other"]
+""")
+
+
+def rendition_bytes(original: bytes, transformation: Transformation) -> bytes:
+    """What the fake renderer makes: other bytes for every original and transformation."""
+    return b"%s of %s" % (str(transformation).encode(), original)
+
+
+def fake_render(
+    data: bytes,
+    transformations: Sequence[Transformation],
+    limits: Limits,
+    *,
+    icc: IccPolicy,
+) -> Rendered:
+    """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`."""
+    if data.startswith(b"bad"):
+        raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
+    if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:
+        raise Refused(Reason.TOO_MANY_PIXELS, f"expected at most {limits.max_pixels} pixels, got more")
+    images = [(each, rendition_bytes(data, each)) for each in transformations]
+    return Rendered(
+        _facts(data, "jpeg"),
+        Look("#102030", "aGFzaA==", "0123456789abcdef"),
+        tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in images),
+    )
+
+
+def _facts(body: bytes, format_: str) -> Facts:
+    return Facts(8, 6, format_, 1, False, len(body), hashlib.sha256(body).hexdigest())
+
+
+@dataclass
+class Room:
+    """Stores, catalog and clock with a processor over them; parts may be wrapped with faults."""
+
+    uploads: Any = field(default_factory=MemoryStore)
+    processed: Any = field(default_factory=MemoryStore)
+    catalog: Any = field(default_factory=lambda: SqliteCatalog(":memory:"))
+    recipe: Recipe = RECIPE
+    limits: Limits = field(default_factory=Limits)
+    render: Any = fake_render
+    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+
+    def processor(self, owner: str = "worker") -> Processor:
+        return Processor(
+            self.uploads,
+            self.processed,
+            self.catalog,
+            self.recipe,
+            self.render,
+            self.limits,
+            IccPolicy.STRIP,
+            "public, max-age=60",
+            owner,
+            timedelta(seconds=60),
+            lambda: self.now,
+        )
+
+    def reconciler(self) -> Reconciler:
+        return Reconciler(
+            BUCKET, self.uploads, self.processed, self.catalog, self.recipe, self.limits, IccPolicy.STRIP
+        )
+
+    def later(self, seconds: float = 61) -> None:
+        """Let the clock run, by default past the end of every claim."""
+        self.now += timedelta(seconds=seconds)
+
+    def put(self, key: str, body: bytes) -> None:
+        self.uploads.put(key, body, Attributes())
+
+    def record(self, key: str) -> Record | None:
+        record: Record | None = self.catalog.get(image_id(BUCKET, key))
+        return record
+
+    def wanted(self) -> dict[str, bytes]:
+        """The oracle: every rendition that the originals and the recipe call for."""
+        return {
+            rendition_prefix(key) + each.name: rendition_bytes(body, each)
+            for key, body in self.uploads.bodies().items()
+            if not body.startswith(b"bad")
+            for each in self.recipe.transformations_for(key)
+        }
+
+    def assert_converged(self) -> None:
+        """Stores, records and recipe agree, and a search finds nothing to do."""
+        assert self.processed.bodies() == self.wanted()
+        assert list(self.reconciler().findings()) == []
+
+
+def upload(key: str, **more: Any) -> Upload:
+    return Upload(BUCKET, key, **more)
