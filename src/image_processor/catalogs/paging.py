@@ -35,8 +35,7 @@ def write_cursor(record: Record) -> str:
 
 
 def read_cursor(cursor: str) -> tuple[int, str]:
-    """Ticks and id that the cursor stands for. Raises Invalid for anything `write_cursor` did
-    not write."""
+    """Ticks and id that the cursor stands for. Raises Invalid for a text that is no cursor."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True).decode()
     except (binascii.Error, ValueError):

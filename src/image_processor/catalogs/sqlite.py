@@ -174,5 +174,9 @@ def _answering() -> Iterator[None]:
         yield
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.NotSupportedError):
         raise
-    except (sqlite3.DatabaseError, OSError) as error:
+    except UnicodeEncodeError as error:
+        raise Invalid.one("text", "valid Unicode", error.object) from None
+    except sqlite3.DatabaseError as error:
         raise Unavailable(f"the catalog cannot answer: {error}") from error
+    except OSError as error:
+        raise Unavailable(f"the catalog cannot answer: {error.strerror}") from error

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from image_processor.errors import NotFound, PreconditionFailed, Reason, Refused, Unavailable
@@ -27,7 +27,8 @@ _LOOKS = 5
 
 
 class DirectoryStore:
-    """ObjectStore over a folder. Safe for threads, and for processes of one machine.
+    """ObjectStore over a folder, made if missing. Safe for threads, and for processes of one
+    machine. A read creates nothing in the folder.
 
     A version is the file's modification time and size. A program that changes a file in place,
     to the same size and within one tick of the file system's clock, is not noticed. Links
@@ -37,7 +38,8 @@ class DirectoryStore:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = Root(root)
+        with _answering("the store's root"):
+            self._root = Root(root)
         self._private = PrivateFolder(self._root)
         self._objects = Objects(self._root, self._private)
 
@@ -139,8 +141,9 @@ class DirectoryStore:
                 os.fsync(written.file)
                 entry, folder = self._commit(key, written, attributes, condition)
                 # The new name outlives a power cut, too. The attributes are not worth another
-                # wait: lost ones are guessed from the content.
-                with self._root.folder(folder) as opened:
+                # wait: lost ones are guessed from the content. The folder may be gone already,
+                # with the object, by a delete.
+                with suppress(FileNotFoundError), self._root.folder(folder) as opened:
                     os.fsync(opened)
         return entry
 
@@ -204,9 +207,9 @@ def _raw(text: str) -> bytes:
 
 
 @contextmanager
-def _answering(key: str) -> Iterator[None]:
+def _answering(what: str) -> Iterator[None]:
     """What the system reports, as the port's error; without paths, which are nobody's business."""
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{key!r}: {error.strerror}") from error
+        raise Unavailable(f"{what!r}: {error.strerror}") from error

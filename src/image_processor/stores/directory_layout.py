@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
-from image_processor.errors import Reason, Refused
+from image_processor.errors import Reason, Refused, Unavailable
 
 PRIVATE = ".image-processor"
 """Our folder under the root; no key reaches it and no listing shows it."""
@@ -63,13 +63,14 @@ def is_private(name: bytes) -> bool:
 
 
 class Root:
-    """The root folder. Paths are Segments; every method keeps inside.
+    """The root folder, made if missing. Paths are Segments; every method keeps inside.
 
     Methods raise OSError, and Refused(OUTSIDE_ROOT) where a link leads out of the root or into
     our private folder.
     """
 
     def __init__(self, path: Path) -> None:
+        path.mkdir(parents=True, exist_ok=True)
         self.path = os.fsencode(path.resolve())
 
     def plain(self, key: bytes) -> Segments | None:
@@ -88,14 +89,14 @@ class Root:
         top, *below = (*real.removeprefix(self.path).split(b"/"),)
         inside = real.startswith(self.path) and top == b"" and not (below and is_private(below[0]))
         if not inside:
-            key = b"/".join(path).decode()
+            key = b"/".join(path).decode(errors="replace")
             raise Refused(Reason.OUTSIDE_ROOT, f"expected a path inside the root for {key!r}, got a link out")
         return tuple(below)
 
     @contextmanager
     def folder(self, path: Segments, *, make: bool = False) -> Iterator[int]:
         """A descriptor of a folder; no link is followed. ``make`` creates what is missing."""
-        at = os.open(self.path, _FOLDER)
+        at = self._open_root()
         try:
             for name in path:
                 if make:
@@ -107,6 +108,14 @@ class Root:
             yield at
         finally:
             os.close(at)
+
+    def _open_root(self) -> int:
+        try:
+            return os.open(self.path, _FOLDER)
+        except OSError as error:
+            # Not the same as empty: a lost disk must not look like an upload folder whose
+            # originals have all been deleted.
+            raise Unavailable(f"the store's root folder cannot be opened: {error.strerror}") from error
 
     def look(self, path: Segments) -> os.stat_result | None:
         """What lies there (links resolved), None if nothing does."""

@@ -13,7 +13,6 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from threading import Lock
 
 from image_processor.ports import Attributes
@@ -53,7 +52,6 @@ class PrivateFolder:
 
     def prepare(self) -> None:
         """Make the folder; the first time, remove what killed processes left in it."""
-        Path(os.fsdecode(self._root.path)).mkdir(parents=True, exist_ok=True)
         with self._cleaning, self._root.folder(_TEMPORARY, make=True) as folder:
             if not self._clean:
                 _remove_abandoned(folder)
@@ -71,9 +69,9 @@ class PrivateFolder:
             try:
                 yield temporary
             finally:
+                os.close(temporary.file)
                 with suppress(FileNotFoundError):
                     os.unlink(temporary.name, dir_fd=folder)
-                os.close(temporary.file)
 
     @contextmanager
     def locked(self) -> Iterator[int]:
