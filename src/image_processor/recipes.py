@@ -139,7 +139,8 @@ class _Reading:
         except (ValueError, KeyError, TypeError):
             value = None
         if not row.valid(value):
-            self._note((*path, field), row.expected, given)
+            expected = "true or false" if field == "enlarge" else row.expected
+            self._note((*path, field), expected, given)
         return value
 
     def _widths(self, table: dict[str, Any], *path: str) -> list[int | None]:
@@ -170,8 +171,8 @@ class _Reading:
         """Quality by format: one number for all lossy formats, or a table of them."""
         given = table.get("quality", {})
         lossy = [name for name in WRITABLE if FORMATS[name].quality is not None]
-        if isinstance(given, int) and not isinstance(given, bool):
-            given = dict.fromkeys(lossy, given)
+        if _ROWS["quality"].valid(given):
+            return dict.fromkeys(lossy, given)
         if not isinstance(given, dict):
             self._note((*path, "quality"), "1-100, or a table such as { jpeg = 75, avif = 60 }", given)
             return {}

@@ -1,0 +1,210 @@
+"""Recipes: the built-in one, what a text means, and every mistake with its line."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.errors import InvalidRecipe, Problem
+from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
+from image_processor.transformation import parse
+
+FIELDS = ["width", "widths", "height", "fit", "gravity", "background", "enlarge", "quality", "formats"]
+SIDE = "a whole number of pixels from 1 to 16383"
+QUALITY = "1-100, or a table such as { jpeg = 75, avif = 60 }"
+RULE = '[[rules]]\nmatch = "**"\npresets = ["p"]\n'
+
+
+def made(preset: str, key: str = "cat.jpg") -> list[str]:
+    recipe = parse_recipe(f"[presets.p]\n{preset}\n{RULE}")
+    return [str(each) for each in recipe.transformations_for(key)]
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(InvalidRecipe) as caught:
+        parse_recipe(text)
+    return [str(problem) for problem in caught.value.problems]
+
+
+def test_the_built_in_recipe_makes_a_smart_thumbnail_and_four_widths_in_two_formats():
+    recipe = parse_recipe(DEFAULT_RECIPE)
+    texts = {str(each) for each in recipe.transformations_for("any/where/cat.jpg")}
+    sizes = ["w=200,h=200,g=attention", "w=320", "w=640", "w=1280", "w=1920"]
+    assert texts == {f"{size},fm={format_}" for size in sizes for format_ in ("avif", "jpeg")}
+
+
+@pytest.mark.parametrize(
+    ("preset", "expected"),
+    [
+        ("width = 10", ["w=10,fm=avif", "w=10,fm=jpeg"]),
+        ('widths = [10, 20]\nformats = ["png"]', ["w=10,fm=png", "w=20,fm=png"]),
+        ('height = 10\nformats = ["gif"]', ["h=10,fm=gif"]),
+        (
+            (
+                'width = 10\nheight = 20\nfit = "contain"\ngravity = "north"\nbackground = "#F80"\n'
+                'formats = ["webp"]'
+            ),
+            ["w=10,h=20,fit=contain,g=north,bg=ff8800,fm=webp"],
+        ),
+        ('width = 10\nenlarge = true\nformats = ["jpeg"]', ["w=10,enlarge=1,fm=jpeg"]),
+        ('width = 10\nquality = 50\nformats = ["jpeg", "png"]', ["w=10,q=50,fm=jpeg", "w=10,fm=png"]),
+        (
+            'width = 10\nquality = { jpeg = 50 }\nformats = ["jpeg", "webp"]',
+            ["w=10,q=50,fm=jpeg", "w=10,fm=webp"],
+        ),
+    ],
+)
+def test_a_preset_becomes_transformations(preset, expected):
+    assert made(preset) == expected
+
+
+def test_the_first_rule_that_fits_decides():
+    recipe = parse_recipe("""
+        [presets]
+        a = { width = 1, formats = ["jpeg"] }
+        b = { width = 2, formats = ["jpeg"] }
+        [[rules]]
+        match = "private/**"
+        presets = []
+        [[rules]]
+        match = "**/*.{gif,webp}"
+        presets = ["a", "b", "a"]
+        [[rules]]
+        match = "photos/*"
+        presets = ["b"]
+    """)
+    assert recipe.transformations_for("private/cat.gif") == ()
+    assert recipe.transformations_for("x/y/cat.gif") == (parse("w=1,fm=jpeg"), parse("w=2,fm=jpeg"))
+    assert recipe.transformations_for("cat.webp") == (parse("w=1,fm=jpeg"), parse("w=2,fm=jpeg"))
+    assert recipe.transformations_for("photos/cat.jpg") == (parse("w=2,fm=jpeg"),)
+    assert recipe.transformations_for("photos/deep/cat.jpg") == ()
+
+
+@pytest.mark.parametrize(
+    ("preset", "message"),
+    [
+        ("width = 0", f"line 2: expected {SIDE} for presets.p.width, got 0"),
+        (
+            "width = true",
+            f"line 2: expected {SIDE} for presets.p.width, got True",
+        ),
+        ("widths = []", "line 2: expected a list of whole numbers for presets.p.widths, got []"),
+        (
+            'widths = [1, "2"]',
+            f"line 2: expected {SIDE} for presets.p.widths, got '2'",
+        ),
+        ("width = 1\nwidths = [2]", "line 3: expected either width or widths for presets.p.widths, got both"),
+        ('formats = ["jpeg"]', "line 1: expected width, widths or height for presets.p, got none of them"),
+        (
+            'width = 1\nheight = 1\nfit = "covr"',
+            "line 4: expected cover | contain | fill | inside | outside for presets.p.fit, got 'covr'",
+        ),
+        (
+            'width = 1\nfit = "fill"',
+            "line 3: expected both a width and a height for presets.p.fit, got only one",
+        ),
+        (
+            'width = 1\nbackground = "reddish"',
+            "line 3: expected a colour as RRGGBB for presets.p.background, got 'reddish'",
+        ),
+        ('width = 1\nenlarge = "yes"', "line 3: expected true or false for presets.p.enlarge, got 'yes'"),
+        ("width = 1\nquality = 250", f"line 3: expected {QUALITY} for presets.p.quality, got 250"),
+        (
+            "width = 1\nquality = { png = 5 }",
+            "line 3: expected jpeg | webp | avif for presets.p.quality, got 'png'",
+        ),
+        (
+            "width = 1\nquality = []",
+            f"line 3: expected {QUALITY} for presets.p.quality, got []",
+        ),
+        (
+            'width = 1\nformats = ["bmp"]',
+            "line 3: expected jpeg | png | webp | avif | gif for presets.p.formats, got 'bmp'",
+        ),
+        ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
+        (
+            "width = 1\ncolour = 1",
+            f"line 3: expected one of {', '.join(FIELDS)} for presets.p.colour, got an unknown name",
+        ),
+    ],
+)
+def test_a_wrong_preset_is_explained_with_its_line(preset, message):
+    assert mistakes(f"[presets.p]\n{preset}\n{RULE}") == [message]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "expected at least one [[rules]] table for rules, got []"),
+        ("x = ", "line 1: expected TOML for the file, got Invalid value (at end of document)"),
+        ("\n\nx = [", "line 3: expected TOML for the file, got Invalid value (at end of document)"),
+        (
+            "a = 1\na = 2\n",
+            "line 2: expected TOML for the file, got Cannot overwrite a value (at line 2, column 6)",
+        ),
+        (f"presets = 3\n{RULE}", "line 1: expected a table for presets, got 3"),
+        (
+            '[[rules]]\nmatch = "**"\npresets = ["q"]\n',
+            "line 3: expected a preset of this recipe () for rules.1.presets, got 'q'",
+        ),
+        (
+            '[[rules]]\nmatch = "**"\npresets = [[]]\n',
+            "line 3: expected a preset of this recipe () for rules.1.presets, got []",
+        ),
+        (
+            '[[rules]]\nmatch = "{a,b"\npresets = []\n',
+            "line 2: expected a glob such as \"photos/**/*.jpg\" for rules.1.match, got '{a,b'",
+        ),
+        (
+            '[[rules]]\nmatch = "**"\npresets = []\n[[rules]]\nmatch = "a"\npresets = []\n',
+            'line 4: expected no rule after match = "**", which takes every key for rules.2, got one',
+        ),
+        (
+            '[[rules]]\nmatch = "**"\npresets = []\nprests = 1\n',
+            "line 4: expected one of match, presets for rules.1.prests, got an unknown name",
+        ),
+    ],
+)
+def test_a_wrong_recipe_is_explained_with_its_line(text, message):
+    assert message in mistakes(text)
+
+
+def test_all_mistakes_come_at_once_in_the_order_of_lines():
+    found = mistakes(
+        '[presets.p]\nwidth = 0\n[presets."q.r"]\nheight = -1\n[[rules]]\nmatch = 1\npresets = "p"\n'
+    )
+    assert [line.split(":")[0] for line in found] == ["line 2", "line 4", "line 6", "line 7"]
+
+
+TEXTS = st.sampled_from(['"jpeg"', '"cover"', '"**"', '"p"', '"x"'])
+VALUES = st.recursive(
+    st.one_of(st.booleans(), st.integers(-5, 20000), TEXTS),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=3), st.dictionaries(st.sampled_from(["jpeg", "match"]), inner, max_size=2)
+    ),
+    max_leaves=5,
+)
+
+
+def as_toml(value) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{name} = {as_toml(inner)}" for name, inner in value.items()) + " }"
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@given(
+    st.dictionaries(st.sampled_from([*FIELDS, "x"]), VALUES, max_size=4),
+    st.dictionaries(st.sampled_from(["match", "presets", "y"]), VALUES, max_size=3),
+)
+def test_whatever_is_written_is_a_recipe_or_a_list_of_mistakes(preset, rule):
+    lines = ["[presets.p]", *(f"{name} = {as_toml(value)}" for name, value in preset.items())]
+    lines += ["[[rules]]", *(f"{name} = {as_toml(value)}" for name, value in rule.items())]
+    problems: tuple[Problem, ...] = ()
+    try:
+        parse_recipe("\n".join(lines)).transformations_for("cat.jpg")
+    except InvalidRecipe as error:
+        problems = error.problems
+    assert all(problem.line for problem in problems)

@@ -1,0 +1,78 @@
+"""Settings: one variable each, all mistakes at once, each with its name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from image_processor.errors import InvalidSettings
+from image_processor.model import IccPolicy
+from image_processor.settings import LIMIT_ROWS, PREFIX, ROWS, Settings, from_environment
+
+
+def read(**variables):
+    return from_environment({PREFIX + name: value for name, value in variables.items()})
+
+
+def test_an_empty_environment_gives_the_defaults():
+    settings = from_environment({"PATH": "/bin", "HOME": "/"})
+    assert settings == Settings()
+    assert settings.host == "127.0.0.1"
+    assert settings.worker_count >= 1
+
+
+def test_every_setting_can_be_set():
+    settings = read(
+        DATA="/srv/images",
+        RECIPE="my.toml",
+        HOST="0.0.0.0",
+        PORT="9000",
+        ALLOWED_HOSTS="img.example, www.example",
+        WORKERS="3",
+        CACHE_CONTROL="no-store",
+        ICC="embed",
+        SWEEP_SECONDS="5",
+        MAX_BYTES="2",
+        MAX_PIXELS="3",
+        MAX_FRAMES="4",
+        MAX_SCANS="5",
+        MAX_OUTPUT_PIXELS="6",
+        CPU_SECONDS="7",
+    )
+    assert (settings.data, settings.recipe) == (Path("/srv/images"), Path("my.toml"))
+    assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
+    assert settings.allowed_hosts == ("img.example", "www.example")
+    assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
+    limits = settings.limits
+    assert (limits.max_bytes, limits.max_pixels, limits.max_frames) == (2 * 2**20, 3_000_000, 4)
+    assert (limits.max_scans, limits.max_output_pixels, limits.cpu_seconds) == (5, 6_000_000, 7)
+
+
+def test_every_row_names_a_field():
+    assert {row.name.lower() for row in ROWS} == set(Settings.__slots__) - {"limits"}
+    assert {row.name.lower() for row in LIMIT_ROWS} == set(Settings().limits.__slots__)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("PORT", "65536", "0-65535"),
+        ("PORT", "http", "0-65535"),
+        ("WORKERS", "-1", "0-256"),
+        ("CACHE_CONTROL", "a\nSet-Cookie: b", "a line of ASCII"),
+        ("ICC", "keep", "strip | embed | preserve"),
+        ("MAX_BYTES", "0", "1-4096"),
+        ("CPU_SECONDS", "", "1-3600"),
+    ],
+)
+def test_a_wrong_value_names_its_variable(name, text, expected):
+    with pytest.raises(InvalidSettings) as caught:
+        read(**{name: text})
+    assert str(caught.value) == f"expected {expected} for {PREFIX}{name}, got {text!r}"
+
+
+def test_a_misspelt_variable_is_a_mistake_and_all_mistakes_come_at_once():
+    with pytest.raises(InvalidSettings) as caught:
+        read(MAX_BYTE="1", PORT="x")
+    assert {problem.name for problem in caught.value.problems} == {PREFIX + "MAX_BYTE", PREFIX + "PORT"}
