@@ -1,0 +1,85 @@
+"""The papers: the picture is what its script draws and reads well; no link leads nowhere."""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAPERS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
+
+
+@pytest.fixture
+def picture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    return importlib.import_module("draw_architecture")
+
+
+def test_the_committed_picture_is_what_the_script_draws(picture: ModuleType) -> None:
+    assert picture.OUTPUT.read_text(encoding="utf-8") == picture.draw(), "run `make docs` and commit"
+
+
+def test_the_picture_is_one_well_formed_document_without_anything_from_outside(picture: ModuleType) -> None:
+    root = ET.fromstring(picture.draw())
+    tags = {element.tag.rpartition("}")[2] for element in root.iter()}
+    assert tags == {"svg", "title", "desc", "defs", "marker", "path", "rect", "line", "polyline", "text"}
+
+
+def test_no_two_boxes_overlap_and_all_are_inside(picture: ModuleType) -> None:
+    for one, other in itertools.combinations(picture.BOXES.values(), 2):
+        apart = one.right < other.x or other.right < one.x or one.bottom < other.y or other.bottom < one.y
+        assert apart, (one, other)
+    for box in picture.BOXES.values():
+        assert 0 < box.x < box.right < picture.WIDTH
+        assert 0 < box.y < box.bottom < picture.HEIGHT
+
+
+def test_every_arrow_joins_the_borders_of_its_boxes_and_crosses_no_box(picture: ModuleType) -> None:
+    for arrow in picture.ARROWS:
+        corners = picture.route(arrow)
+        assert on_border(picture.BOXES[arrow.start], corners[0]), arrow
+        assert on_border(picture.BOXES[arrow.end], corners[-1]), arrow
+        for (x, y), (to_x, to_y) in itertools.pairwise(corners):
+            assert (x == to_x) != (y == to_y), arrow
+            for box in picture.BOXES.values():
+                crossed = (
+                    max(x, to_x) > box.x
+                    and min(x, to_x) < box.right
+                    and max(y, to_y) > box.y
+                    and min(y, to_y) < box.bottom
+                )
+                assert not crossed, (arrow, box)
+
+
+def on_border(box: Any, corner: tuple[int, int]) -> bool:
+    x, y = corner
+    beside = x in {box.x, box.right} and box.y < y < box.bottom
+    return beside or (y in {box.y, box.bottom} and box.x < x < box.right)
+
+
+def test_a_text_that_leaves_its_box_is_an_error(picture: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(picture.BOXES, "plan", picture.Box(0, 0, 40, 40, "far too long"))
+    with pytest.raises(ValueError, match="expected at most 40 pixels for 'far too long'"):
+        picture.draw()
+
+
+@pytest.mark.parametrize("paper", PAPERS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_link_in_the_papers_leads_nowhere(paper: Path) -> None:
+    links = [link for link in LINK.findall(paper.read_text(encoding="utf-8")) if "://" not in link]
+    assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+def test_every_decision_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    decisions = sorted((ROOT / "docs" / "adr").glob("*.md"))
+    numbers = [f"{number:04}" for number in range(1, len(decisions) + 1)]
+    assert [path.name[:4] for path in decisions] == numbers
+    assert [path.name for path in decisions if f"(adr/{path.name})" not in index] == []
