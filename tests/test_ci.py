@@ -1,0 +1,96 @@
+"""CI's entry, run in a world of stubs: it says what is missing and skips nothing silently."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SCRIPT = Path(__file__).parent.parent / ".ci" / "run"
+REAL = ("bash", "chmod", "dirname", "env", "git")
+APT = '[ "$1" = update ] || printf "#!/bin/sh\\n" > "$STUBS/chromium"; chmod +x "$STUBS"/*'
+
+
+class World:
+    """A PATH of its own: few real tools, and stubs that print how they were called."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for tool in REAL:
+            (folder / tool).symlink_to(shutil.which(tool) or tool)
+        self.stub("id", "echo 0")
+        self.stub("make", 'echo "make $*"')
+        self.stub("python3", f'exec "{sys.executable}" "$@"')
+
+    def stub(self, name: str, code: str) -> None:
+        file = self.folder / name
+        file.write_text(f"#!{shutil.which('sh')}\n{code}\n")
+        file.chmod(0o755)
+
+    def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        environment = {"PATH": str(self.folder), "STUBS": str(self.folder), **environment}
+        return subprocess.run(
+            [str(self.folder / "bash"), str(SCRIPT)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return World(tmp_path)
+
+
+def test_with_all_there_it_installs_nothing_and_tests(world: World) -> None:
+    world.stub("chromium", "")
+    world.stub("apt-get", "echo called apt-get")
+    done = world.run(CI="true")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "make test PYTHON=python3\n"
+
+
+def test_a_missing_browser_is_installed(world: World) -> None:
+    world.stub("apt-get", APT)
+    done = world.run(CI="true")
+    assert done.returncode == 0, done.stderr
+    assert "make test" in done.stdout
+
+
+def test_in_ci_a_browser_that_cannot_be_had_is_a_failure(world: World) -> None:
+    done = world.run(CI="true")
+    assert done.returncode == 1
+    assert "expected chromium on the PATH" in done.stderr
+    assert "make test" not in done.stdout
+
+
+def test_elsewhere_a_missing_browser_is_said(world: World) -> None:
+    done = world.run()
+    assert done.returncode == 0
+    assert "chromium is missing" in done.stderr
+    assert "make test" in done.stdout
+
+
+def test_a_missing_tool_is_a_failure_everywhere(world: World) -> None:
+    world.stub("chromium", "")
+    (world.folder / "make").unlink()
+    done = world.run()
+    assert done.returncode == 1
+    assert "got none: make" in done.stderr
+
+
+def test_an_old_python_is_a_failure(world: World) -> None:
+    world.stub("chromium", "")
+    world.stub("python3", '[ "$1" = --version ] && echo Python 3.9.2; exit 1')
+    done = world.run()
+    assert done.returncode == 1
+    assert "expected Python 3.11 or newer with venv, got Python 3.9.2" in done.stderr
+
+
+def test_it_can_be_run_as_it_is() -> None:
+    assert os.access(SCRIPT, os.X_OK)
