@@ -1,0 +1,72 @@
+"""The adapters that must pass the contract suites. A new one joins by one line in its table."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.ports import Catalog, ObjectStore
+from image_processor.stores.directory import DirectoryStore
+
+ConnectStore = Callable[[], ObjectStore]
+ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
+
+
+@dataclass(frozen=True)
+class StoreAdapter:
+    """``fresh`` gives an empty backend for a while, as a function that connects to it.
+
+    Where ``across_processes`` holds, that function can be pickled and called elsewhere.
+    """
+
+    name: str
+    fresh: Callable[[], AbstractContextManager[ConnectStore]]
+    across_processes: bool = True
+
+
+@dataclass(frozen=True)
+class CatalogAdapter:
+    """As StoreAdapter; a connection is closed by leaving its context."""
+
+    name: str
+    fresh: Callable[[], AbstractContextManager[ConnectCatalog]]
+    across_processes: bool = True
+
+
+@contextmanager
+def _directory() -> Iterator[ConnectStore]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield partial(DirectoryStore, Path(folder))
+
+
+def open_sqlite(path: Path) -> AbstractContextManager[SqliteCatalog]:
+    return closing(SqliteCatalog(path))
+
+
+@contextmanager
+def _sqlite_file() -> Iterator[ConnectCatalog]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield partial(open_sqlite, Path(folder, "catalog.sqlite"))
+
+
+@contextmanager
+def _sqlite_memory() -> Iterator[ConnectCatalog]:
+    with closing(SqliteCatalog(":memory:")) as catalog:
+
+        @contextmanager
+        def connect() -> Iterator[Catalog]:
+            yield catalog
+
+        yield connect
+
+
+STORES = (StoreAdapter("directory", _directory),)
+CATALOGS = (
+    CatalogAdapter("sqlite", _sqlite_file),
+    CatalogAdapter("sqlite-in-memory", _sqlite_memory, across_processes=False),
+)
