@@ -150,10 +150,16 @@ def running(settings: Settings) -> Iterator[Parts]:
         stack.enter_context(_sole_server(settings.data))
         stores.catalog.release_owner(SERVER)
         crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
-        watcher = Watcher(
-            settings.data / "uploads", PRIVATE, BUCKET, stores.uploads, stores.catalog, crew.submit
-        )
         sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
+        watcher = Watcher(
+            settings.data / "uploads",
+            PRIVATE,
+            BUCKET,
+            stores.uploads,
+            stores.catalog,
+            crew.submit,
+            sweeper.soon,
+        )
         for thread in (watcher, sweeper):
             thread.start()
             stack.callback(thread.stop)

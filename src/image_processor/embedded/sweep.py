@@ -29,26 +29,33 @@ class Sweeper:
         self._reconciler = reconciler
         self._submit = submit
         self._seconds = seconds
-        self._stop = threading.Event()
+        self._stopping = False
+        self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper")
 
     def start(self) -> None:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stop.set()
+        self._stopping = True
+        self._wake.set()
         self._thread.join()
 
+    def soon(self) -> None:
+        """Do not wait for the end of the pause: something may have been lost."""
+        self._wake.set()
+
     def _run(self) -> None:
-        while not self._stop.is_set():
+        while not self._stopping:
             try:
                 self._sweep()
             except ImageProcessorError as error:
                 _log.warning("sweep stopped early, the next one goes on: %s", error)
-            self._stop.wait(self._seconds)
+            self._wake.wait(self._seconds)
+            self._wake.clear()
 
     def _sweep(self) -> None:
         for finding in self._reconciler.findings():
-            if self._stop.is_set():
+            if self._stopping:
                 return
             mend(finding, self._reconciler.processed, self._submit)

@@ -22,6 +22,7 @@ SETTLE_SECONDS = 0.25
 
 _TICK_MS = 100
 _PAGE = 1000
+_PAUSE_SECONDS = 1.0
 _log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,7 @@ class Watcher:
     """Watches ``root`` in a thread and hands uploads to ``submit``; leaves its entry ``private`` out.
 
     ``uploads`` and ``catalog`` tell what lies below a directory that came or went as a whole:
-    the system then reports the directory only.
+    the system then reports the directory only. ``on_gap`` is called when notifications were lost.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class Watcher:
         uploads: ObjectStore,
         catalog: Catalog,
         submit: Callable[[Upload], object],
+        on_gap: Callable[[], object],
     ) -> None:
         self._root = root.resolve()
         self._private = private
@@ -47,6 +49,7 @@ class Watcher:
         self._uploads = uploads
         self._catalog = catalog
         self._submit = submit
+        self._on_gap = on_gap
         self._stop = threading.Event()
         self._settling: dict[str, float] = {}
         self._thread = threading.Thread(target=self._run, name="watcher")
@@ -59,6 +62,17 @@ class Watcher:
         self._thread.join()
 
     def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._follow()
+            except (RuntimeError, OSError) as error:
+                # watchfiles gives up, with an unexported kind of RuntimeError, at a file name that
+                # is not UTF-8. What happens until the next round reaches nobody but a sweep.
+                _log.warning("notifications of %s broke off: %s", self._root, error)
+                self._on_gap()
+                self._stop.wait(_PAUSE_SECONDS)
+
+    def _follow(self) -> None:
         changes = watchfiles.watch(
             self._root,
             watch_filter=None,

@@ -23,6 +23,10 @@ from .progress import Event, EventType, Progress
 MAX_ATTEMPTS = 8
 """After so many, a job is given up until the next sweep finds its key again."""
 
+# Seconds between two attempts; each pause is twice the one before.
+_FIRST_PAUSE = 0.1
+_LONGEST_PAUSE = 30.0
+
 Desk = Callable[[], AbstractContextManager[Callable[[Upload], Outcome]]]
 """Opens what one thread works with (its own renderer) and yields Processor.process."""
 
@@ -152,7 +156,7 @@ class Workers:
             job.succeed(outcome)
 
     def _try_again(self, job: _Job, error: ImageProcessorError) -> None:
-        delay = min(30.0, 0.1 * 2**job.attempt)
+        delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**job.attempt)
         with self._changed:
             if self._stopping:
                 job.fail(Unavailable("the server is stopping"))
