@@ -65,6 +65,7 @@ def foreign_head(name: str) -> bytes:
         ("tiff", b"MM\0+\0\x08\0\0"),
         ("gif", b"GIF87a"),
         ("avif", b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf"),
+        ("avif", b"\0\0\0\x18ftypavis\0\0\0\0msf1miaf"),
     ],
 )
 def test_real_files_are_recognised_by_their_first_bytes(name: str, encoded: bytes) -> None:

@@ -144,6 +144,19 @@ def test_every_mistake_is_told_at_once() -> None:
     ]
 
 
+def test_a_parameter_without_a_value_is_told_as_it_was_written() -> None:
+    assert problems_of("w") == ["expected one of w, h, fit, g, bg, enlarge, q, fm for parameter, got 'w'"]
+
+
+@pytest.mark.parametrize(
+    ("name", "lowest", "highest"), [("w", 1, MAX_SIDE), ("h", 1, MAX_SIDE), ("q", 1, 100)]
+)
+def test_numbers_are_read_up_to_their_bounds(name: str, lowest: int, highest: int) -> None:
+    assert parse(f"{name}={lowest}") != parse(f"{name}={highest}")
+    assert problems_of(f"{name}={lowest - 1}")
+    assert problems_of(f"{name}={highest + 1}")
+
+
 @pytest.mark.parametrize("text", ["w=1,w=2", "w=2,w=x", "w=x,w=2"])
 def test_a_parameter_given_twice_is_a_mistake(text: str) -> None:
     assert "expected one value for w, got two" in problems_of(text)
