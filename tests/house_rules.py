@@ -46,12 +46,14 @@ ROOMS: dict[str, tuple[str, ...]] = {
 ROOMS["wiring"] = tuple(ROOMS)
 ROOMS["app"] = ROOMS["http_api"] = tuple(ROOMS)
 ROOMS["cli"] = tuple(ROOMS)
+ROOMS["__main__"] = ("cli",)
 
 # Where a library from outside may be imported. One that is not named here may be nowhere.
 _EDGE = ("cli", "http_api", "embedded")
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyvips": ("engine",),
     "_libvips": ("engine",),
+    "anyio": _EDGE,
     "fastapi": _EDGE,
     "pydantic": _EDGE,
     "rich": _EDGE,
@@ -84,7 +86,7 @@ class Module:
 
     @property
     def room(self) -> str:
-        return _room(Path(self.path).parts[0].removesuffix(".py"))
+        return Path(self.path).parts[0].removesuffix(".py")
 
 
 def read(package: Path) -> list[Module]:
@@ -110,7 +112,7 @@ def _read_one(package: Path, path: Path, known: frozenset[str]) -> Module:
     text = (package / path).read_text(encoding="utf-8")
     tree = ast.parse(text, filename=str(path))
     here = [PACKAGE, *path.parent.parts]
-    return Module(path.as_posix(), _name(path), text, tree, tuple(_imports(tree, here, known)))
+    return Module(path.as_posix(), _name(path), text, tree, tuple(dict.fromkeys(_imports(tree, here, known))))
 
 
 def _name(path: Path) -> str:
@@ -136,11 +138,6 @@ def _imports(tree: ast.Module, here: list[str], known: frozenset[str]) -> Iterat
                 yield full if full in known or is_room else base
 
 
-def _room(name: str) -> str:
-    """The HTTP edge is one room of several files: http_api.py and what stands beside it."""
-    return "http_api" if name.startswith("http_") else name
-
-
 def _rooms(module: Module) -> Iterator[str]:
     if module.room not in ROOMS:
         yield f"no room is called {module.room}: give it a row in ROOMS or move the file"
@@ -148,7 +145,7 @@ def _rooms(module: Module) -> Iterator[str]:
     allowed = {module.room, "__init__", *ROOMS[module.room]}
     for name in module.imports:
         top, _, rest = name.partition(".")
-        room = _room(rest.partition(".")[0]) or "__init__"
+        room = rest.partition(".")[0] or "__init__"
         if top == PACKAGE and room not in allowed:
             yield f"{module.room} must not import {room}"
 
