@@ -1,20 +1,15 @@
-"""The contract of ports.ObjectStore, for every adapter."""
+"""The contract of ports.ObjectStore, for every adapter: objects, conditions and streams."""
 
 from __future__ import annotations
 
 import itertools
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract_adapters import ConnectStore, StoreAdapter
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
-from together import in_processes, in_threads
+from contract_adapters import ConnectStore
+from contract_keys import FULL, ILLEGAL, NASTY, PLAIN, in_order, keys_of
 
-from ground_strategies import KEYS, is_legal
 from image_processor.errors import (
     ImageProcessorError,
     InvalidKey,
@@ -23,63 +18,9 @@ from image_processor.errors import (
     Reason,
     Refused,
 )
-from image_processor.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
+from image_processor.ports import ABSENT, ObjectStore
 
-PLAIN = Attributes()
-FULL = Attributes("image/webp", "public, max-age=31536000, immutable", {"fingerprint": "ab12", "empty": ""})
 CHUNK = 256 * 1024
-
-# Keys that file systems dislike, and keys that are in each other's way.
-NASTY = (
-    "a",
-    "a/b",
-    "a/b/c",
-    "a/",
-    "a//b",
-    "/a",
-    "/",
-    "a.b",
-    "a-b",
-    "a0",
-    ".",
-    "./a",
-    "a/.",
-    "a/..",
-    "a/../b",
-    "x/y/../../z",
-    ".image-processor",
-    ".image-processor/lock",
-    ".Image-Processor/tmp/x",
-    ".image-processor/odd/a=",
-    "x/.image-processor/y",
-    "n" * 256,
-    "n" * 1024,
-    "n" * 1023 + "/",
-    "d/" * 512,
-    "é" * 128,
-    "\u00e9" + "/" + "e\u0301",
-    "\n",
-    "tab\tand\x01\x7f",
-    "\\",
-    "a:b*?<>|",
-    "con",
-    "trailing ",
-    "trailing.",
-    "%2F",
-    "a%2Fb=",
-    "\U0010ffff",
-    "\ufffd",
-    "🐈/🐈",
-)
-ILLEGAL = ("", "n" * 1025, "é" * 513, "..", "../a", "a/../../b", "a\0b", "\ud800")
-
-
-def keys_of(entries: Iterator[Entry]) -> list[str]:
-    return [entry.key for entry in entries]
-
-
-def in_order(keys: object) -> list[str]:
-    return sorted(keys, key=str.encode)  # type: ignore[call-overload, no-any-return] # any iterable of keys
 
 
 class TestObjects:
@@ -125,9 +66,7 @@ class TestObjects:
         stored = store.get("key")
         assert (stored.body, stored.attributes, stored.entry) == (b"other", PLAIN, second)
 
-    def test_versions_of_different_bytes_differ_however_fast_they_are_written(
-        self, store: ObjectStore
-    ) -> None:
+    def test_quick_writes_get_versions_of_their_own(self, store: ObjectStore) -> None:
         versions = set()
         for number in range(40):
             versions.add(store.put("key", b"%02d" % number, PLAIN).version)
@@ -264,242 +203,3 @@ class TestStreams:
             store.put_stream("new", chunks(), PLAIN, limit=100)
         assert caught.value is error
         assert list(store.list()) == []
-
-
-SHORT_KEYS = (
-    st.lists(
-        st.sampled_from(["a", "b", "", ".", "..", "a.b", "a0", "é", ".image-processor"]),
-        min_size=1,
-        max_size=4,
-    )
-    .map("/".join)
-    .filter(is_legal)
-)
-
-
-class TestListing:
-    def test_the_order_is_that_of_utf8_bytes(self, store: ObjectStore) -> None:
-        # UTF-16 would sort the last two the other way round, a walk of directories the first ones.
-        keys = ["a b", "a!", "a/b", "a.b", "a/b/c", "a-b", "a0", "aé", "a\uffff", "a\U00010000"]
-        for key in keys:
-            store.put(key, b"", PLAIN)
-        assert keys_of(store.list()) == in_order(keys)
-
-    def test_direct_leaves_out_what_lies_deeper(self, store: ObjectStore) -> None:
-        for key in ("cat.jpg", "cat.jpg/w=1.webp", "cat.jpg/w=2.webp", "cat.jpg/x/w=1.webp", "cat.jpg0"):
-            store.put(key, b"", PLAIN)
-        assert keys_of(store.list("cat.jpg/", direct=True)) == ["cat.jpg/w=1.webp", "cat.jpg/w=2.webp"]
-        assert keys_of(store.list("cat.jpg", direct=True)) == ["cat.jpg", "cat.jpg0"]
-        assert keys_of(store.list(direct=True)) == ["cat.jpg", "cat.jpg0"]
-
-    @given(data=st.data(), keys=st.sets(SHORT_KEYS | KEYS, max_size=12))
-    @settings(max_examples=60)
-    def test_any_listing_is_that_of_a_sorted_dictionary(
-        self, store_adapter: StoreAdapter, data: st.DataObject, keys: set[str]
-    ) -> None:
-        with store_adapter.fresh() as connect:
-            store = connect()
-            for key in keys:
-                store.put(key, key.encode(), PLAIN)
-            parts = st.sampled_from(sorted(keys) or ["a"])
-            for _ in range(4):
-                prefix = data.draw(
-                    st.builds(lambda key, end: key[:end], parts, st.integers(0, 8)) | SHORT_KEYS
-                )
-                after = data.draw(st.just("") | parts | SHORT_KEYS)
-                direct = data.draw(st.booleans())
-                expected = in_order(
-                    key
-                    for key in keys
-                    if key.startswith(prefix)
-                    and key.encode() > after.encode()
-                    and not (direct and "/" in key[len(prefix) :])
-                )
-                entries = list(store.list(prefix, start_after=after, direct=direct))
-                assert [entry.key for entry in entries] == expected
-                assert entries == [store.head(key).entry for key in expected]
-
-    def test_a_listing_goes_on_from_any_key(self, store: ObjectStore) -> None:
-        keys = in_order(f"{folder}/{number}" for folder in "abc" for number in range(5))
-        for key in keys:
-            store.put(key, b"", PLAIN)
-        seen: list[str] = []
-        while page := keys_of(itertools.islice(store.list(start_after=seen[-1] if seen else ""), 4)):
-            seen += page
-        assert seen == keys
-
-    @pytest.mark.parametrize("text", ["\ud800", "a\0b", "../", "/", "x" * 2000, ".image-processor/"])
-    def test_a_prefix_that_no_key_can_have_lists_nothing(self, store: ObjectStore, text: str) -> None:
-        store.put("a", b"", PLAIN)
-        assert list(store.list(text)) == []
-
-    def test_objects_may_come_and_go_while_they_are_listed(self, store: ObjectStore) -> None:
-        keys = in_order(f"{folder}/{number}" for folder in "abcde" for number in range(3))
-        for key in keys:
-            store.put(key, b"", PLAIN)
-        listing = store.list()
-        seen = [next(listing).key]
-        for key in keys[1:-1]:
-            store.delete(key)
-        store.put("a", b"", PLAIN)
-        seen += keys_of(listing)
-        assert {keys[0], keys[-1]} <= set(seen)
-        assert seen == in_order(seen)
-
-
-class StoreAgainstDictionary(RuleBasedStateMachine):
-    """Any sequence of calls leaves the same objects in the store as in a dictionary."""
-
-    adapter: StoreAdapter
-    keys = SHORT_KEYS | KEYS
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.context = self.adapter.fresh()
-        self.store = self.context.__enter__()()
-        self.oracle: dict[str, tuple[bytes, Attributes]] = {}
-        self.versions: dict[str, str] = {}
-
-    def teardown(self) -> None:
-        self.context.__exit__(None, None, None)
-
-    @rule(key=keys, body=st.binary(max_size=4), attributes=st.sampled_from([PLAIN, FULL]))
-    def put(self, key: str, body: bytes, attributes: Attributes) -> None:
-        self.versions[key] = self.store.put(key, body, attributes).version
-        self.oracle[key] = body, attributes
-
-    @rule(key=keys, data=st.data())
-    def put_on_condition(self, key: str, data: st.DataObject) -> None:
-        known = [*self.versions.values(), "other"]
-        condition: str | Absent = data.draw(st.just(ABSENT) | st.sampled_from(known))
-        current = self.versions[key] if key in self.oracle else ABSENT
-        try:
-            self.versions[key] = self.store.put(key, b"if", PLAIN, condition=condition).version
-        except PreconditionFailed:
-            assert condition != current
-        else:
-            assert condition == current
-            self.oracle[key] = b"if", PLAIN
-
-    @rule(data=st.data())
-    def overwrite(self, data: st.DataObject) -> None:
-        if self.oracle:
-            key = data.draw(st.sampled_from(sorted(self.oracle)))
-            self.versions[key] = self.store.put_stream(key, [b"over", b"written"], FULL, limit=11).version
-            self.oracle[key] = b"overwritten", FULL
-
-    @rule(data=st.data())
-    def delete(self, data: st.DataObject) -> None:
-        key = data.draw(st.sampled_from(sorted(self.oracle)) if self.oracle else self.keys)
-        self.store.delete(key)
-        self.oracle.pop(key, None)
-
-    @invariant()
-    def same_objects(self) -> None:
-        assert keys_of(self.store.list()) == in_order(self.oracle)
-        for key, (body, attributes) in self.oracle.items():
-            stored = self.store.get(key)
-            assert (stored.body, stored.attributes) == (body, attributes)
-            assert stored.entry.version == self.versions[key]
-
-
-def test_any_sequence_of_calls_equals_a_dictionary(store_adapter: StoreAdapter) -> None:
-    class Machine(StoreAgainstDictionary):
-        adapter = store_adapter
-
-    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=20))
-
-
-def put_once(connect: ConnectStore, body: bytes, condition: str | Absent) -> Entry:
-    return connect().put("key", body, Attributes(metadata={"body": body.decode()}), condition=condition)
-
-
-def add_often(connect: ConnectStore, times: int) -> None:
-    """Add 1 to the number in an object, ``times`` times, each by compare-and-swap."""
-    store = connect()
-    for _ in range(times):
-        while True:
-            stored = store.get("number")
-            body = b"%d" % (int(stored.body) + 1)
-            try:
-                store.put("number", body, PLAIN, condition=stored.entry.version)
-            except PreconditionFailed:
-                continue
-            break
-
-
-def put_and_delete(connect: ConnectStore, key: str, times: int) -> None:
-    store = connect()
-    for _ in range(times):
-        store.put(key, b"", PLAIN)
-        store.delete(key)
-
-
-def expect_one_winner(connect: ConnectStore, outcomes: list[object]) -> None:
-    winners = [outcome for outcome in outcomes if isinstance(outcome, Entry)]
-    losers = [outcome for outcome in outcomes if isinstance(outcome, PreconditionFailed)]
-    assert len(winners) == 1
-    assert len(losers) == len(outcomes) - 1
-    stored = connect().get("key")
-    assert stored.entry == winners[0]
-    assert outcomes.index(winners[0]) == int(stored.body)
-    assert stored.attributes.metadata == {"body": stored.body.decode()}
-
-
-class TestConcurrency:
-    def test_one_of_many_threads_creates(self, connect_store: ConnectStore) -> None:
-        calls = [(connect_store, b"%d" % number, ABSENT) for number in range(8)]
-        expect_one_winner(connect_store, in_threads(put_once, calls))
-
-    def test_one_of_many_threads_replaces(self, connect_store: ConnectStore) -> None:
-        version = connect_store().put("key", b"", PLAIN).version
-        calls = [(connect_store, b"%d" % number, version) for number in range(8)]
-        expect_one_winner(connect_store, in_threads(put_once, calls))
-
-    def test_one_of_many_processes_creates(self, connect_shared_store: ConnectStore) -> None:
-        calls = [(connect_shared_store, b"%d" % number, ABSENT) for number in range(4)]
-        expect_one_winner(connect_shared_store, in_processes(put_once, calls))
-
-    def test_no_addition_of_a_thread_is_lost(self, connect_store: ConnectStore) -> None:
-        connect_store().put("number", b"0", PLAIN)
-        assert in_threads(add_often, [(connect_store, 10)] * 4) == [None] * 4
-        assert connect_store().get("number").body == b"40"
-
-    def test_no_addition_of_a_process_is_lost(self, connect_shared_store: ConnectStore) -> None:
-        connect_shared_store().put("number", b"0", PLAIN)
-        assert in_processes(add_often, [(connect_shared_store, 25)] * 3) == [None] * 3
-        assert connect_shared_store().get("number").body == b"75"
-
-    def test_deletes_do_not_disturb_neighbours(self, connect_store: ConnectStore) -> None:
-        calls = [(connect_store, key, 40) for key in ("a/b/c", "a/b/d", "a/b", "a", "a//b")]
-        assert in_threads(put_and_delete, calls) == [None] * len(calls)
-        assert list(connect_store().list()) == []
-
-    def test_a_reader_sees_one_version_whole(self, connect_store: ConnectStore) -> None:
-        bodies = [bytes([65 + number]) * (number + 1) * 40_000 for number in range(3)]
-        connect_store().put("key", bodies[0], Attributes(metadata={"size": str(len(bodies[0]))}))
-        done = threading.Event()
-
-        def write() -> None:
-            store = connect_store()
-            try:
-                for number in range(150):
-                    body = bodies[number % 3]
-                    store.put("key", body, Attributes(metadata={"size": str(len(body))}))
-            finally:
-                done.set()
-
-        def look() -> int:
-            store, looks = connect_store(), 0
-            while not done.is_set():
-                stored = store.get("key")
-                assert stored.body in bodies
-                assert stored.entry.size == len(stored.body)
-                assert stored.attributes.metadata == {"size": str(len(stored.body))}
-                (entry,) = store.list()
-                assert entry.size in map(len, bodies)
-                looks += 1
-            return looks
-
-        _, looks = in_threads(lambda function: function(), [(write,), (look,)])
-        assert looks > 0

@@ -1,0 +1,149 @@
+"""The contract of ports.ObjectStore, for every adapter: listings, and whole sequences of calls."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from contract_adapters import StoreAdapter
+from contract_keys import FULL, PLAIN, SHORT_KEYS, in_order, keys_of
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
+
+from ground_strategies import KEYS
+from image_processor.errors import PreconditionFailed
+from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore
+
+
+class TestListing:
+    def test_the_order_is_that_of_utf8_bytes(self, store: ObjectStore) -> None:
+        # UTF-16 would sort the last two the other way round, a walk of directories the first ones.
+        keys = ["a b", "a!", "a/b", "a.b", "a/b/c", "a-b", "a0", "aé", "a\uffff", "a\U00010000"]
+        for key in keys:
+            store.put(key, b"", PLAIN)
+        assert keys_of(store.list()) == in_order(keys)
+
+    def test_direct_leaves_out_what_lies_deeper(self, store: ObjectStore) -> None:
+        for key in ("cat.jpg", "cat.jpg/w=1.webp", "cat.jpg/w=2.webp", "cat.jpg/x/w=1.webp", "cat.jpg0"):
+            store.put(key, b"", PLAIN)
+        assert keys_of(store.list("cat.jpg/", direct=True)) == ["cat.jpg/w=1.webp", "cat.jpg/w=2.webp"]
+        assert keys_of(store.list("cat.jpg", direct=True)) == ["cat.jpg", "cat.jpg0"]
+        assert keys_of(store.list(direct=True)) == ["cat.jpg", "cat.jpg0"]
+
+    @given(data=st.data(), keys=st.sets(SHORT_KEYS | KEYS, max_size=12))
+    @settings(max_examples=60)
+    def test_any_listing_is_that_of_a_sorted_dictionary(
+        self, store_adapter: StoreAdapter, data: st.DataObject, keys: set[str]
+    ) -> None:
+        with store_adapter.fresh() as connect:
+            store = connect()
+            for key in keys:
+                store.put(key, key.encode(), PLAIN)
+            parts = st.sampled_from(sorted(keys) or ["a"])
+            for _ in range(4):
+                prefix = data.draw(
+                    st.builds(lambda key, end: key[:end], parts, st.integers(0, 8)) | SHORT_KEYS
+                )
+                after = data.draw(st.just("") | parts | SHORT_KEYS)
+                direct = data.draw(st.booleans())
+                expected = in_order(
+                    key
+                    for key in keys
+                    if key.startswith(prefix)
+                    and key.encode() > after.encode()
+                    and not (direct and "/" in key[len(prefix) :])
+                )
+                entries = list(store.list(prefix, start_after=after, direct=direct))
+                assert [entry.key for entry in entries] == expected
+                assert entries == [store.head(key).entry for key in expected]
+
+    def test_a_listing_goes_on_from_any_key(self, store: ObjectStore) -> None:
+        keys = in_order(f"{folder}/{number}" for folder in "abc" for number in range(5))
+        for key in keys:
+            store.put(key, b"", PLAIN)
+        seen: list[str] = []
+        while page := keys_of(itertools.islice(store.list(start_after=seen[-1] if seen else ""), 4)):
+            seen += page
+        assert seen == keys
+
+    @pytest.mark.parametrize("text", ["\ud800", "a\0b", "../", "/", "x" * 2000, ".image-processor/"])
+    def test_a_prefix_that_no_key_can_have_lists_nothing(self, store: ObjectStore, text: str) -> None:
+        store.put("a", b"", PLAIN)
+        assert list(store.list(text)) == []
+
+    def test_objects_may_come_and_go_while_they_are_listed(self, store: ObjectStore) -> None:
+        keys = in_order(f"{folder}/{number}" for folder in "abcde" for number in range(3))
+        for key in keys:
+            store.put(key, b"", PLAIN)
+        listing = store.list()
+        seen = [next(listing).key]
+        for key in keys[1:-1]:
+            store.delete(key)
+        store.put("a", b"", PLAIN)
+        seen += keys_of(listing)
+        assert {keys[0], keys[-1]} <= set(seen)
+        assert seen == in_order(seen)
+
+
+class StoreAgainstDictionary(RuleBasedStateMachine):
+    """Any sequence of calls leaves the same objects in the store as in a dictionary."""
+
+    adapter: StoreAdapter
+    keys = SHORT_KEYS | KEYS
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.context = self.adapter.fresh()
+        self.store = self.context.__enter__()()
+        self.oracle: dict[str, tuple[bytes, Attributes]] = {}
+        self.versions: dict[str, str] = {}
+
+    def teardown(self) -> None:
+        self.context.__exit__(None, None, None)
+
+    @rule(key=keys, body=st.binary(max_size=4), attributes=st.sampled_from([PLAIN, FULL]))
+    def put(self, key: str, body: bytes, attributes: Attributes) -> None:
+        self.versions[key] = self.store.put(key, body, attributes).version
+        self.oracle[key] = body, attributes
+
+    @rule(key=keys, data=st.data())
+    def put_on_condition(self, key: str, data: st.DataObject) -> None:
+        known = [*self.versions.values(), "other"]
+        condition: str | Absent = data.draw(st.just(ABSENT) | st.sampled_from(known))
+        current = self.versions[key] if key in self.oracle else ABSENT
+        try:
+            self.versions[key] = self.store.put(key, b"if", PLAIN, condition=condition).version
+        except PreconditionFailed:
+            assert condition != current
+        else:
+            assert condition == current
+            self.oracle[key] = b"if", PLAIN
+
+    @rule(data=st.data())
+    def overwrite(self, data: st.DataObject) -> None:
+        if self.oracle:
+            key = data.draw(st.sampled_from(sorted(self.oracle)))
+            self.versions[key] = self.store.put_stream(key, [b"over", b"written"], FULL, limit=11).version
+            self.oracle[key] = b"overwritten", FULL
+
+    @rule(data=st.data())
+    def delete(self, data: st.DataObject) -> None:
+        key = data.draw(st.sampled_from(sorted(self.oracle)) if self.oracle else self.keys)
+        self.store.delete(key)
+        self.oracle.pop(key, None)
+
+    @invariant()
+    def same_objects(self) -> None:
+        assert keys_of(self.store.list()) == in_order(self.oracle)
+        for key, (body, attributes) in self.oracle.items():
+            stored = self.store.get(key)
+            assert (stored.body, stored.attributes) == (body, attributes)
+            assert stored.entry.version == self.versions[key]
+
+
+def test_any_sequence_of_calls_equals_a_dictionary(store_adapter: StoreAdapter) -> None:
+    class Machine(StoreAgainstDictionary):
+        adapter = store_adapter
+
+    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=20))
