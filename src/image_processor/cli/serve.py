@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import logging
+import signal
+import socket
 from typing import Annotated
 
 import typer
 
+from image_processor.errors import Unavailable
 from image_processor.settings import Settings
 from image_processor.wiring import Parts, running
 
 from .options import Data, RecipeFile, settings_with
 
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
-_STOP_SECONDS = 5
-"""How long open connections may last after the signal to stop."""
 
 
 def command(
@@ -35,36 +36,41 @@ def command(
     Stop it with Ctrl-C: what is in work is finished first.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    for talkative in ("watchfiles", "uvicorn"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
-    with running(settings) as parts:
-        _announce(settings)
-        _listen(parts)
+    with _socket(settings.host, settings.port) as listener, running(settings) as parts:
+        _announce(settings, listener.getsockname()[1])
+        _listen(parts, listener)
+        typer.echo("Stopping: what is in work is finished first.")
 
 
-def _announce(settings: Settings) -> None:
-    typer.echo(
-        f"Drop images into {settings.data / 'uploads'}; renditions come to {settings.data / 'processed'}."
-    )
+def _socket(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        message = f"cannot listen on {host}, port {port}: {error.strerror}; --port picks another"
+        raise Unavailable(message) from error
+
+
+def _announce(settings: Settings, port: int) -> None:
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    typer.echo(f"Drop images into {settings.data / 'uploads'} or on http://{shown}:{port}")
     if settings.host not in _LOCAL:
-        typer.echo(
-            f"warning: {settings.host} may be reached from other machines; the API asks for no password.",
-            err=True,
-        )
+        warning = f"{settings.host} may be reached from other machines; the API asks for no password."
+        typer.echo(f"warning: {warning}", err=True)
 
 
-def _listen(parts: Parts) -> None:
-    import uvicorn  # noqa: PLC0415 - only this command needs a server
+def _listen(parts: Parts, listener: socket.socket) -> None:
+    """Answer until SIGINT or SIGTERM. A second signal, while work is finished, ends at once."""
+    from image_processor.http_api import Server, create_app  # noqa: PLC0415 - no other command needs it
 
-    from image_processor.http_api import create_app  # noqa: PLC0415 - as above
-
-    config = uvicorn.Config(
-        create_app(parts),
-        host=parts.settings.host,
-        port=parts.settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_STOP_SECONDS,
-    )
-    uvicorn.Server(config).run()
+    server = Server(create_app(parts), parts.settings)
+    # When it has stopped, uvicorn raises the signal again; by default that would end the process
+    # before the workers could finish.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: None)
+    server.run(sockets=[listener])
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)

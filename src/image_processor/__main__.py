@@ -1,0 +1,5 @@
+"""Entry point: `python -m image_processor` is the command line."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,194 @@
+"""The server is killed while it works through 200 photographs, and started again."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.keys import rendition_prefix
+from image_processor.model import Status
+from image_processor.ports import Query
+from image_processor.stores.directory import DirectoryStore
+
+PHOTOS = 200
+SPOILT = 10
+RECIPE = """
+[presets.two]
+widths = [64, 160]
+formats = ["jpeg", "avif"]
+[[rules]]
+match = "**"
+presets = ["two"]
+"""
+WAIT = 120
+
+
+class Server:
+    """`image-processor serve` as a user starts it, in a process group of its own."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        (folder / "recipe.toml").write_text(RECIPE)
+        self.log = (folder / "log").open("ab")
+
+    def start(self):
+        program = [sys.executable, "-m", "image_processor", "serve"]
+        options = ["--data", "data", "--recipe", "recipe.toml", "--port", "0"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+        self.log.truncate(0)
+        self.process = subprocess.Popen(
+            program + options, cwd=self.folder, env=environment, stdout=self.log, stderr=self.log
+        )
+        self.address = self._wait_for(self._announced)
+
+    def _announced(self):
+        lines = (self.folder / "log").read_text().splitlines()
+        found = [line.split(" or on ")[1] for line in lines if " or on http://" in line]
+        return found[-1] if found and self._answers(found[-1]) else None
+
+    @staticmethod
+    def _answers(address):
+        try:
+            with urllib.request.urlopen(address + "/health", timeout=WAIT):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    def _wait_for(self, condition):
+        end = time.monotonic() + WAIT
+        while time.monotonic() < end:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            if result := condition():
+                return result
+            time.sleep(0.02)
+        raise TimeoutError((self.folder / "log").read_text())
+
+    def get(self, path):
+        with urllib.request.urlopen(self.address + path, timeout=WAIT) as response:
+            return json.load(response)
+
+    def wait_until(self, condition):
+        return self._wait_for(condition)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WAIT)
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path)
+    yield server
+    if server.process.poll() is None:
+        server.kill()
+    server.log.close()
+
+
+def photo(number):
+    """A small picture that no other number has."""
+    random = np.random.default_rng(number)
+    pixels = np.kron(random.integers(0, 255, (12, 16, 3), dtype=np.uint8), np.ones((20, 20, 1), np.uint8))
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "JPEG", quality=85)
+    return buffer.getvalue()
+
+
+def fill(folder):
+    """Photographs are moved in whole, some of them spoilt."""
+    aside = folder / "aside"
+    aside.mkdir()
+    for number in range(PHOTOS):
+        body = photo(number)
+        (aside / f"{number}.jpg").write_bytes(body[: len(body) // 2] if number < SPOILT else body)
+    uploads = folder / "data" / "uploads"
+    uploads.mkdir(parents=True, exist_ok=True)
+    for path in aside.iterdir():
+        shutil.move(path, uploads / path.name)
+
+
+def records(folder):
+    catalog = SqliteCatalog(folder / "data" / "catalog.sqlite")
+    try:
+        return {record.key: record for record in catalog.scan()}
+    finally:
+        catalog.close()
+
+
+def finished(folder):
+    return {key: record for key, record in records(folder).items() if record.status is not Status.PROCESSING}
+
+
+def test_a_kill_while_200_photographs_are_processed_loses_and_doubles_nothing(server, tmp_path):
+    fill(tmp_path)
+    server.start()
+    server.wait_until(lambda: server.get("/health")["backlog"] and len(finished(tmp_path)) >= PHOTOS // 4)
+    server.kill()
+    before = finished(tmp_path)
+    assert PHOTOS // 4 <= len(before) < PHOTOS, "the kill came too early or too late to show anything"
+
+    server.start()
+    server.wait_until(lambda: len(finished(tmp_path)) == PHOTOS)
+    server.wait_until(lambda: server.get("/health")["backlog"] == 0)
+    assert server.stop() == 0
+
+    after = records(tmp_path)
+    assert set(after) == {f"{number}.jpg" for number in range(PHOTOS)}
+    refused = {key for key, record in after.items() if record.status is Status.REFUSED}
+    assert refused == {f"{number}.jpg" for number in range(SPOILT)}
+    assert {record.revision for record in after.values()} == {1}, "some photograph was processed twice"
+    assert {key: after[key] for key in before} == before, "finished work was touched again"
+    assert_whole_files_only(tmp_path, after)
+
+
+def assert_whole_files_only(folder, after):
+    """Exactly the recorded renditions lie in the processed directory, and each can be read."""
+    processed = folder / "data" / "processed"
+    recorded = {rendition.key: rendition for record in after.values() for rendition in record.renditions}
+    entries = {entry.key: entry for entry in DirectoryStore(processed).list()}
+    assert set(entries) == set(recorded)
+    assert len(recorded) == 4 * (PHOTOS - SPOILT)
+    for key, rendition in recorded.items():
+        assert key.startswith(rendition_prefix(key.split("/")[0]))
+        with Image.open(processed / key) as picture:
+            picture.load()
+            assert picture.size == (rendition.facts.width, rendition.facts.height)
+    left = [path for path in (processed / ".image-processor" / "tmp").rglob("*") if path.is_file()]
+    assert left == [], "a temporary file of the killed server is still there"
+
+
+def test_a_stop_by_signal_finishes_or_gives_back_what_is_in_work(server, tmp_path):
+    fill(tmp_path)
+    server.start()
+    server.wait_until(lambda: len(finished(tmp_path)) >= 5)
+    assert server.stop() == 0
+    catalog = SqliteCatalog(tmp_path / "data" / "catalog.sqlite")
+    try:
+        assert catalog.release_owner("") == 0, "a claim outlived the server"
+        assert catalog.count(Query()) < PHOTOS
+    finally:
+        catalog.close()
+
+
+def test_a_second_server_on_the_same_data_is_turned_away(server, tmp_path):
+    server.start()
+    program = [sys.executable, "-m", "image_processor", "serve", "--data", "data", "--port", "0"]
+    second = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT, check=False)
+    assert second.returncode == 3
+    assert "another server already works on data" in second.stderr
