@@ -7,6 +7,7 @@ find it true. A claim is three columns of the record's row.
 from __future__ import annotations
 
 import sqlite3
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,7 @@ from .sqlite_statements import (
 Row = dict[str, Any]
 
 _BUSY_SECONDS = 10
+_BUSY_STEP = 0.01
 _SCAN_PAGE = 500
 
 
@@ -146,7 +148,7 @@ def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
     # Autocommit: each statement is its own transaction.
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         # NORMAL, not FULL: in WAL a killed process loses nothing; a power cut may take back the
         # last commits, and the next sweep does that work again from the stores.
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -156,6 +158,21 @@ def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
         raise
     connection.row_factory = _by_name
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Turn the write-ahead log on. Where two connections do it at once SQLite says BUSY without
+    waiting, for each would wait for the other; so the wait is ours."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
+                raise
+            time.sleep(_BUSY_STEP)
+        else:
+            return
 
 
 def _by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:

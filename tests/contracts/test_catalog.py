@@ -1,0 +1,207 @@
+"""The contract of ports.Catalog, for every adapter: claims and what they allow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from contract_adapters import CatalogAdapter
+from contract_records import INSTANT, LEASE, NOW, RECORDS, take, upload
+from hypothesis import given, settings
+
+from image_processor.errors import ClaimBusy, ClaimLost, Invalid, Reason
+from image_processor.keys import image_id
+from image_processor.model import Claim, Record, Status
+from image_processor.ports import Catalog
+
+KEY = "photos/cat.jpg"
+
+
+def finish(catalog: Catalog, claim: Claim, **changes: object) -> Record:
+    return catalog.complete(claim, replace(claim.record, **changes))  # type: ignore[arg-type] # fields of Record
+
+
+def is_free(catalog: Catalog, key: str = KEY) -> bool:
+    """Whether the key can be claimed; leaves it as it was."""
+    try:
+        claim = take(catalog, key, owner="looker")
+    except ClaimBusy:
+        return False
+    catalog.release(claim)
+    return True
+
+
+class TestClaim:
+    def test_of_a_new_key_makes_a_processing_record(self, catalog: Catalog) -> None:
+        claim = catalog.claim(upload(KEY, "AB"), owner="worker-1", now=NOW, lease=LEASE)
+        id_ = image_id("uploads", KEY)
+        assert claim.record == Record(id_, "uploads", KEY, created_at=NOW, updated_at=NOW)
+        assert (claim.image_id, claim.owner, claim.expires_at) == (id_, "worker-1", NOW + LEASE)
+        assert catalog.get(id_) == claim.record
+
+    def test_is_busy_until_it_expires(self, catalog: Catalog) -> None:
+        first = take(catalog)
+        for now in (NOW, NOW + LEASE - INSTANT):
+            with pytest.raises(ClaimBusy):
+                take(catalog, owner="b", now=now)
+        second = take(catalog, owner="b", now=NOW + LEASE)
+        assert second.token != first.token
+        assert second.record == first.record
+
+    def test_is_busy_for_its_own_owner_too(self, catalog: Catalog) -> None:
+        take(catalog)
+        with pytest.raises(ClaimBusy):
+            take(catalog)
+
+    def test_is_of_one_bucket_and_key(self, catalog: Catalog) -> None:
+        claims = {take(catalog, key).image_id for key in ("a", "A", "a/", "a%", "é", "e\u0301")}
+        assert len(claims) == 6
+
+    def test_shows_the_record_as_it_stands(self, catalog: Catalog) -> None:
+        done = finish(catalog, take(catalog), status=Status.REFUSED, reason=Reason.CORRUPT, message="cut")
+        assert take(catalog, now=NOW + LEASE).record == done
+
+
+class TestRenew:
+    def test_moves_the_end(self, catalog: Catalog) -> None:
+        claim = take(catalog)
+        renewed = catalog.renew(claim, now=NOW + LEASE - INSTANT, lease=LEASE)
+        assert renewed == replace(claim, expires_at=NOW + 2 * LEASE - INSTANT)
+        with pytest.raises(ClaimBusy):
+            take(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
+        take(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
+
+    def test_revives_a_claim_that_expired_unnoticed(self, catalog: Catalog) -> None:
+        claim = take(catalog)
+        catalog.renew(claim, now=NOW + 9 * LEASE, lease=LEASE)
+        with pytest.raises(ClaimBusy):
+            take(catalog, owner="b", now=NOW + 9 * LEASE)
+
+
+class TestComplete:
+    @given(record=RECORDS)
+    @settings(max_examples=50)
+    def test_keeps_every_field(self, catalog_adapter: CatalogAdapter, record: Record) -> None:
+        with catalog_adapter.fresh() as connect, connect() as catalog:
+            claim = take(catalog)
+            mine = replace(record, id=claim.image_id, bucket="uploads", key=KEY, created_at=NOW)
+            stored = catalog.complete(claim, mine)
+            assert stored == replace(mine, revision=1)
+            assert catalog.get(claim.image_id) == stored
+
+    def test_gives_the_claim_up_and_counts_revisions(self, catalog: Catalog) -> None:
+        for revision in (1, 2, 3):
+            assert finish(catalog, take(catalog), status=Status.PROCESSED).revision == revision
+
+    def test_never_changes_when_the_record_was_created(self, catalog: Catalog) -> None:
+        later = NOW + 3 * LEASE
+        done = finish(catalog, take(catalog), created_at=later, updated_at=later)
+        assert (done.created_at, done.updated_at) == (NOW, later)
+
+    def test_works_after_expiry_if_nobody_took_over(self, catalog: Catalog) -> None:
+        assert finish(catalog, take(catalog, now=NOW - 9 * LEASE)).revision == 1
+
+    @pytest.mark.parametrize("sequencer", ["5", "6", None])
+    def test_takes_the_same_or_a_later_sequencer_or_none(
+        self, catalog: Catalog, sequencer: str | None
+    ) -> None:
+        finish(catalog, take(catalog), sequencer="5")
+        done = finish(catalog, take(catalog), sequencer=sequencer)
+        assert done.sequencer == (sequencer or "5")
+        assert catalog.get(done.id) == done
+
+    def test_is_lost_if_a_later_sequencer_was_seen(self, catalog: Catalog) -> None:
+        done = finish(catalog, take(catalog), sequencer="6", status=Status.PROCESSED)
+        claim = take(catalog)
+        with pytest.raises(ClaimLost):
+            finish(catalog, claim, sequencer="5", status=Status.REFUSED)
+        assert catalog.get(claim.image_id) == done
+
+    def test_wants_the_record_of_its_claim(self, catalog: Catalog) -> None:
+        claim = take(catalog)
+        with pytest.raises(Invalid):
+            finish(catalog, claim, id=image_id("uploads", "other"))
+        assert catalog.get(claim.image_id) == claim.record
+
+
+class TestForget:
+    def test_removes_record_and_claim(self, catalog: Catalog) -> None:
+        finish(catalog, take(catalog), sequencer="9")
+        claim = take(catalog)
+        catalog.forget(claim)
+        assert catalog.get(claim.image_id) is None
+        again = take(catalog, now=NOW + LEASE).record
+        assert (again.revision, again.sequencer, again.created_at) == (0, None, NOW + LEASE)
+
+
+class TestRelease:
+    def test_leaves_the_record_as_it_was(self, catalog: Catalog) -> None:
+        claim = take(catalog)
+        catalog.release(claim)
+        assert catalog.get(claim.image_id) == claim.record
+        done = finish(catalog, take(catalog), status=Status.PROCESSED)
+        catalog.release(take(catalog))
+        assert catalog.get(claim.image_id) == done
+        assert is_free(catalog)
+
+    def test_twice_is_no_error(self, catalog: Catalog) -> None:
+        claim = take(catalog)
+        catalog.release(claim)
+        catalog.release(claim)
+        assert is_free(catalog)
+
+
+def expire(catalog: Catalog, claim: Claim) -> Claim:
+    return take(catalog, now=claim.expires_at)
+
+
+def release_and_take(catalog: Catalog, claim: Claim) -> Claim:
+    catalog.release(claim)
+    return take(catalog)
+
+
+def complete_and_take(catalog: Catalog, claim: Claim) -> Claim:
+    catalog.complete(claim, claim.record)
+    return take(catalog)
+
+
+def forget_and_take(catalog: Catalog, claim: Claim) -> Claim:
+    catalog.forget(claim)
+    return take(catalog)
+
+
+@pytest.mark.parametrize("lose", [expire, release_and_take, complete_and_take, forget_and_take])
+class TestLostClaim:
+    """However a claim was lost, it counts no more, even where the new one has the same owner."""
+
+    def test_changes_nothing(self, catalog: Catalog, lose: Callable[[Catalog, Claim], Claim]) -> None:
+        old = take(catalog)
+        new = lose(catalog, old)
+        before = catalog.get(old.image_id)
+        with pytest.raises(ClaimLost):
+            finish(catalog, old, status=Status.REFUSED)
+        with pytest.raises(ClaimLost):
+            catalog.forget(old)
+        with pytest.raises(ClaimLost):
+            catalog.renew(old, now=NOW, lease=LEASE)
+        catalog.release(old)
+        assert catalog.get(old.image_id) == before
+        assert not is_free(catalog)
+        assert finish(catalog, new, status=Status.PROCESSED).status is Status.PROCESSED
+
+
+@pytest.mark.parametrize("give_up", ["complete", "forget", "release"])
+def test_a_claim_given_up_is_lost(catalog: Catalog, give_up: str) -> None:
+    claim = take(catalog)
+    calls: dict[str, Callable[[], object]] = {
+        "complete": lambda: catalog.complete(claim, claim.record),
+        "forget": lambda: catalog.forget(claim),
+        "release": lambda: catalog.release(claim),
+    }
+    calls[give_up]()
+    before = catalog.get(claim.image_id)
+    for call in (calls["complete"], calls["forget"], lambda: catalog.renew(claim, now=NOW, lease=LEASE)):
+        with pytest.raises(ClaimLost):
+            call()
+    assert catalog.get(claim.image_id) == before

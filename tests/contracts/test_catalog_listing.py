@@ -1,0 +1,189 @@
+"""The contract of ports.Catalog, for every adapter: pages, queries and scans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+import pytest
+from contract_adapters import CatalogAdapter
+from contract_records import INSTANT, NOW, take
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_processor.errors import Invalid
+from image_processor.model import Record, Status
+from image_processor.ports import Catalog, Query
+
+DAY = timedelta(days=1)
+
+
+def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status = Status.PROCESSED) -> Record:
+    claim = take(catalog, key, now=created_at)
+    if status is Status.PROCESSING:
+        catalog.release(claim)
+        return claim.record
+    return catalog.complete(claim, replace(claim.record, status=status))
+
+
+def pages(catalog: Catalog, query: Query, limit: int) -> list[Record]:
+    """All records of a query; every page but the last is full."""
+    page = catalog.list(query, limit=limit)
+    seen = list(page.records)
+    while page.cursor is not None:
+        assert len(page.records) == limit
+        page = catalog.list(query, limit=limit, cursor=page.cursor)
+        seen += page.records
+    assert len(page.records) <= limit
+    return seen
+
+
+def by_id(record: Record) -> str:
+    return record.id
+
+
+def keys(records: list[Record]) -> list[str]:
+    return [record.key for record in records]
+
+
+class TestQuery:
+    def test_an_empty_catalog_has_one_empty_page(self, catalog: Catalog) -> None:
+        page = catalog.list(Query(), limit=10)
+        assert (page.records, page.cursor) == ((), None)
+
+    def test_newest_come_first(self, catalog: Catalog) -> None:
+        for day in (2, 0, 3, 1):
+            add(catalog, f"{day}", NOW + day * DAY)
+        assert keys(pages(catalog, Query(), 3)) == ["3", "2", "1", "0"]
+
+    @pytest.mark.parametrize("prefix", ["a%", "a_", "A", "a", "é", "e\u0301", "a%b", "\U0010ffff", "\\", "'"])
+    def test_a_prefix_means_itself(self, catalog: Catalog, prefix: str) -> None:
+        stored = ["a%b", "a_b", "axb", "A", "Ab", "é", "e\u0301x", "\U0010ffff\U0010ffffx", "\\%", "'--"]
+        for key in stored:
+            add(catalog, key)
+        found = keys(pages(catalog, Query(prefix=prefix), 100))
+        assert sorted(found) == sorted(key for key in stored if key.startswith(prefix))
+        assert found
+
+    def test_a_time_has_its_first_instant_and_not_its_last(self, catalog: Catalog) -> None:
+        for index in range(4):
+            add(catalog, f"{index}", NOW + index * INSTANT)
+        query = Query(since=NOW + INSTANT, until=NOW + 3 * INSTANT)
+        assert keys(pages(catalog, query, 10)) == ["2", "1"]
+
+    def test_a_status_is_the_one_now(self, catalog: Catalog) -> None:
+        add(catalog, "key", status=Status.PROCESSING)
+        add(catalog, "key", status=Status.REFUSED)
+        assert pages(catalog, Query(status=Status.PROCESSING), 10) == []
+        assert keys(pages(catalog, Query(status=Status.REFUSED), 10)) == ["key"]
+
+    @given(
+        rows=st.dictionaries(
+            st.text("ab%_/é", min_size=1, max_size=4),
+            st.tuples(st.integers(0, 4), st.sampled_from(Status)),
+            max_size=12,
+        ),
+        prefix=st.text("ab%_/é", max_size=2),
+        status=st.none() | st.sampled_from(Status),
+        since=st.none() | st.integers(0, 4),
+        until=st.none() | st.integers(0, 5),
+        limit=st.integers(1, 13),
+    )
+    @settings(max_examples=60)
+    def test_any_query_is_that_of_a_filtered_list(
+        self,
+        catalog_adapter: CatalogAdapter,
+        rows: dict[str, tuple[int, Status]],
+        prefix: str,
+        status: Status | None,
+        since: int | None,
+        until: int | None,
+        limit: int,
+    ) -> None:
+        with catalog_adapter.fresh() as connect, connect() as catalog:
+            added = [add(catalog, key, NOW + day * DAY, status) for key, (day, status) in rows.items()]
+            query = Query(
+                prefix,
+                status,
+                None if since is None else NOW + since * DAY,
+                None if until is None else NOW + until * DAY,
+            )
+            expected = [
+                record
+                for record in added
+                if record.key.startswith(prefix)
+                and status in {None, record.status}
+                and (query.since is None or query.since <= record.created_at)
+                and (query.until is None or record.created_at < query.until)
+            ]
+            found = pages(catalog, query, limit)
+            assert sorted(found, key=by_id) == sorted(expected, key=by_id)
+            times = [record.created_at for record in found]
+            assert times == sorted(times, reverse=True)
+
+
+class TestPages:
+    def test_are_stable_while_records_come_change_and_go(self, catalog: Catalog) -> None:
+        # Half of them share a time with others, so that time alone does not tell them apart.
+        stay = {add(catalog, f"stay-{index}", NOW + index // 4 * DAY).key for index in range(16)}
+        for index in range(4):
+            add(catalog, f"go-{index}", NOW + index * DAY)
+        page, seen = catalog.list(Query(), limit=3), []
+        for turn in range(20):
+            seen += keys(list(page.records))
+            add(catalog, f"new-{turn}", NOW + (turn % 5) * DAY)
+            add(catalog, f"stay-{turn % 16}", NOW + 30 * DAY, Status.REFUSED)
+            if turn < 4:
+                catalog.forget(take(catalog, f"go-{turn}"))
+            if page.cursor is None:
+                break
+            page = catalog.list(Query(), limit=3, cursor=page.cursor)
+        assert page.cursor is None
+        assert len(seen) == len(set(seen))
+        assert stay <= set(seen)
+
+    def test_do_not_count_on_the_record_that_ended_the_last_one(self, catalog: Catalog) -> None:
+        for index in range(4):
+            add(catalog, f"{index}", NOW - index * DAY)
+        page = catalog.list(Query(), limit=2)
+        catalog.forget(take(catalog, "1"))
+        assert keys(list(catalog.list(Query(), limit=2, cursor=page.cursor).records)) == ["2", "3"]
+
+    @pytest.mark.parametrize("limit", [0, -1, 1001])
+    def test_hold_1_to_1000_records(self, catalog: Catalog, limit: int) -> None:
+        with pytest.raises(Invalid, match="expected 1-1000 for limit, got"):
+            catalog.list(Query(), limit=limit)
+        catalog.list(Query(), limit=1)
+        catalog.list(Query(), limit=1000)
+
+    @given(cursor=st.text(max_size=40) | st.text("abcdefgMTIz-_=", max_size=40))
+    @settings(max_examples=100)
+    def test_refuse_a_cursor_that_no_page_gave(self, catalog_adapter: CatalogAdapter, cursor: str) -> None:
+        with (
+            catalog_adapter.fresh() as connect,
+            connect() as catalog,
+            pytest.raises(Invalid, match="for cursor"),
+        ):
+            catalog.list(Query(), limit=1, cursor=cursor)
+
+
+class TestScan:
+    def test_gives_every_record_once(self, catalog: Catalog) -> None:
+        added = [add(catalog, f"{index}", status=list(Status)[index % 3]) for index in range(30)]
+        found = list(catalog.scan())
+        assert len(found) == 30
+        assert {record.id: record for record in found} == {record.id: record for record in added}
+
+    def test_goes_on_while_records_come_change_and_go(self, catalog: Catalog) -> None:
+        stay = {add(catalog, f"stay-{index}").key for index in range(20)}
+        add(catalog, "go")
+        seen = []
+        for index, record in enumerate(catalog.scan()):
+            seen.append(record.key)
+            add(catalog, f"stay-{index % 20}", status=Status.REFUSED)
+            if index == 3:
+                catalog.forget(take(catalog, "go"))
+            if index < 5:
+                add(catalog, f"new-{index}")
+        assert len(seen) == len(set(seen))
+        assert stay <= set(seen)

@@ -1,0 +1,110 @@
+"""The contract of ports.Catalog, for every adapter: threads and processes at once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from contract_adapters import ConnectCatalog
+from contract_records import NOW, take
+from together import in_processes, in_threads
+
+from image_processor.errors import ClaimBusy, ClaimLost
+from image_processor.keys import image_id
+from image_processor.model import Claim, Record, Status
+from image_processor.ports import Query
+
+
+def claim_once(connect: ConnectCatalog, owner: str) -> Claim:
+    with connect() as catalog:
+        return take(catalog, "key", owner=owner)
+
+
+def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
+    """Claim and complete one key ``times`` times; returns how often the key was busy."""
+    busy = 0
+    with connect() as catalog:
+        for _ in range(times):
+            while True:
+                try:
+                    claim = take(catalog, "key", owner=owner)
+                except ClaimBusy:
+                    busy += 1
+                    continue
+                break
+            done = catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
+            assert done.revision == claim.record.revision + 1
+    return busy
+
+
+def add_some(connect: ConnectCatalog, name: str, count: int) -> None:
+    with connect() as catalog:
+        for index in range(count):
+            catalog.release(take(catalog, f"{name}-{index}"))
+
+
+def complete_once(connect: ConnectCatalog, claim: Claim) -> Record:
+    with connect() as catalog:
+        return catalog.complete(claim, replace(claim.record, message=claim.owner))
+
+
+def expect_one_winner(connect: ConnectCatalog, outcomes: list[Any]) -> None:
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
+    assert len(winners) == 1
+    assert sum(isinstance(outcome, ClaimBusy) for outcome in outcomes) == len(outcomes) - 1
+    with connect() as catalog:
+        assert catalog.complete(winners[0], winners[0].record).revision == 1
+
+
+def revision_of_key(connect: ConnectCatalog) -> int:
+    with connect() as catalog:
+        record = catalog.get(image_id("uploads", "key"))
+        assert record is not None
+        return record.revision
+
+
+def test_one_of_many_threads_claims(connect_catalog: ConnectCatalog) -> None:
+    calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
+    expect_one_winner(connect_catalog, in_threads(claim_once, calls))
+
+
+def test_one_of_many_processes_claims(connect_shared_catalog: ConnectCatalog) -> None:
+    # The catalog is as new as the key: its file is made by all at once, too.
+    calls = [(connect_shared_catalog, f"worker-{number}") for number in range(4)]
+    expect_one_winner(connect_shared_catalog, in_processes(claim_once, calls))
+
+
+def test_one_of_many_takes_an_expired_claim_over(connect_catalog: ConnectCatalog) -> None:
+    with connect_catalog() as catalog:
+        old = take(catalog, "key", owner="dead", now=NOW - 2 * (NOW - NOW.replace(hour=0)))
+    calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
+    expect_one_winner(connect_catalog, in_threads(claim_once, calls))
+    outcomes = in_threads(complete_once, [(connect_catalog, old)] * 2)
+    assert all(isinstance(outcome, ClaimLost) for outcome in outcomes)
+
+
+def test_a_claim_is_completed_once(connect_catalog: ConnectCatalog) -> None:
+    claim = claim_once(connect_catalog, "worker")
+    outcomes = in_threads(complete_once, [(connect_catalog, claim)] * 8)
+    assert sum(isinstance(outcome, Record) for outcome in outcomes) == 1
+    assert sum(isinstance(outcome, ClaimLost) for outcome in outcomes) == 7
+
+
+def test_no_completion_of_a_thread_is_lost(connect_catalog: ConnectCatalog) -> None:
+    outcomes = in_threads(work_often, [(connect_catalog, f"worker-{number}", 25) for number in range(4)])
+    assert all(isinstance(outcome, int) for outcome in outcomes)
+    assert revision_of_key(connect_catalog) == 100
+
+
+def test_no_completion_of_a_process_is_lost(connect_shared_catalog: ConnectCatalog) -> None:
+    calls = [(connect_shared_catalog, f"worker-{number}", 40) for number in range(3)]
+    outcomes = in_processes(work_often, calls)
+    assert all(isinstance(outcome, int) for outcome in outcomes)
+    assert revision_of_key(connect_shared_catalog) == 120
+
+
+def test_threads_do_not_disturb_each_other(connect_catalog: ConnectCatalog) -> None:
+    assert in_threads(add_some, [(connect_catalog, f"{number}", 50) for number in range(4)]) == [None] * 4
+    with connect_catalog() as catalog:
+        assert len(list(catalog.scan())) == 200
+        assert len(catalog.list(Query(), limit=1000).records) == 200
