@@ -54,6 +54,7 @@ def create_app(parts: Parts) -> FastAPI:
         description="An upload becomes renditions. Errors are problem documents (RFC 9457).",
         docs_url=None,  # FastAPI's pages of documentation load scripts from elsewhere
         redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a slash more is another key
     )
     app.state.parts = parts

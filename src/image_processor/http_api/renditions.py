@@ -21,9 +21,9 @@ router = APIRouter(tags=["renditions"])
 _ATTEMPTS = 3
 
 
-@router.api_route(
+@router.head("/renditions/{key:key}", include_in_schema=False)
+@router.get(
     "/renditions/{key:key}",
-    methods=["GET", "HEAD"],
     response_class=Response,
     responses={
         200: {"description": "The rendition.", "content": {"image/*": {}}},
