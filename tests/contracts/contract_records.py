@@ -12,11 +12,12 @@ from image_processor.ports import Catalog
 
 NOW = datetime(2026, 5, 17, 12, 30, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
+DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 
 # A lone surrogate is no text that a database takes; NUL is in no key.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
-MOMENTS = st.datetimes(timezones=st.just(UTC))
+MOMENTS = st.datetimes(datetime.min + DAY, datetime.max - DAY, timezones=st.just(UTC))
 NUMBERS = st.integers(0, 2**53)
 FACTS = st.builds(
     Facts,

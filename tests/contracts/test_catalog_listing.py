@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import pytest
 from contract_adapters import CatalogAdapter
-from contract_records import INSTANT, NOW, take
+from contract_records import DAY, INSTANT, NOW, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from image_processor.errors import Invalid
 from image_processor.model import Record, Status
 from image_processor.ports import Catalog, Query
-
-DAY = timedelta(days=1)
 
 
 def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status = Status.PROCESSED) -> Record:

@@ -1,0 +1,232 @@
+"""What only the SQLite catalog has: its file, its schema, and its answers when the file fails."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+from contract_adapters import open_sqlite
+from contract_records import MOMENTS, NOW, RECORDS, take
+from hypothesis import given
+from hypothesis import strategies as st
+from together import in_threads
+
+from image_processor.catalogs import sqlite as adapter
+from image_processor.catalogs import sqlite_schema
+from image_processor.catalogs.rows import COLUMNS, to_moment, to_record, to_row, to_ticks
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.errors import ClaimBusy, Invalid, Unavailable
+from image_processor.model import Record, Status
+from image_processor.ports import Query
+
+# Fixed offsets: in an hour that a clock change repeats, Python calls no two zones' times equal.
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+ANYWHERE = st.builds(lambda moment, zone: moment.astimezone(zone), MOMENTS, OFFSETS)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "catalog.sqlite"
+
+
+class TestRows:
+    @given(record=RECORDS)
+    def test_a_row_becomes_the_same_record(self, record: Record) -> None:
+        row = to_row(record)
+        assert tuple(row) == COLUMNS
+        assert all(value is None or isinstance(value, str | int) for value in row.values())
+        assert to_record(row) == record
+        assert to_record(row | {"claim_token": "ignored"}) == record
+
+    @given(moment=ANYWHERE, other=ANYWHERE)
+    def test_ticks_are_exact_and_ordered(self, moment: datetime, other: datetime) -> None:
+        assert to_moment(to_ticks(moment)) == moment
+        assert (to_ticks(moment) < to_ticks(other)) == (moment < other)
+
+    def test_a_time_without_a_zone_is_a_mistake(self) -> None:
+        with pytest.raises(TypeError):
+            to_ticks(NOW.replace(tzinfo=None))
+
+
+class TestSchema:
+    def test_a_file_is_the_same_when_opened_again(self, path: Path) -> None:
+        with open_sqlite(path) as catalog:
+            claim = take(catalog)
+            done = catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
+        with open_sqlite(path) as catalog:
+            assert catalog.get(claim.image_id) == done
+
+    def test_a_missing_folder_is_made(self, tmp_path: Path) -> None:
+        with open_sqlite(tmp_path / "new" / "folder" / "catalog.sqlite") as catalog:
+            take(catalog)
+
+    def test_a_newer_schema_is_refused_and_left_alone(self, path: Path) -> None:
+        open_and_close(path)
+        newer = len(sqlite_schema.MIGRATIONS) + 1
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {newer}")
+        with pytest.raises(Invalid, match=rf"expected schema version 0-{newer - 1} for catalog, got {newer}"):
+            SqliteCatalog(path)
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("PRAGMA user_version").fetchone() == (newer,)
+
+    def test_an_older_schema_is_brought_forward(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        with open_sqlite(path) as catalog:
+            record = take(catalog).record
+        step = ("ALTER TABLE records ADD COLUMN later TEXT", "CREATE INDEX records_later ON records (later)")
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
+        for _ in range(2):
+            with open_sqlite(path) as catalog:
+                assert catalog.get(record.id) == record
+        with closing(sqlite3.connect(path)) as connection:
+            assert connection.execute("SELECT later FROM records").fetchall() == [(None,)]
+
+    def test_a_step_that_fails_leaves_the_old_schema(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        open_and_close(path)
+        before = sqlite_schema.MIGRATIONS
+        step = ("ALTER TABLE records ADD COLUMN later TEXT", "CREATE INDEX bad ON records (no_such_column)")
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*before, step))
+        with pytest.raises(Unavailable):
+            SqliteCatalog(path)
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", before)
+        with open_sqlite(path) as catalog:
+            take(catalog)
+        with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
+            connection.execute("SELECT later FROM records")
+
+    def test_an_old_library_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
+        with pytest.raises(Invalid, match=r"expected version 3\.37\.0 or newer for SQLite"):
+            SqliteCatalog(":memory:")
+
+    def test_many_may_open_a_new_file_at_once(self, tmp_path: Path) -> None:
+        for number in range(10):
+            path = tmp_path / f"{number}.sqlite"
+            assert in_threads(open_and_close, [(path,)] * 6) == [None] * 6
+
+
+def open_and_close(path: Path) -> None:
+    SqliteCatalog(path).close()
+
+
+class TestFailures:
+    def test_a_locked_file_is_unavailable(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(adapter, "_BUSY_SECONDS", 0)
+        with open_sqlite(path) as catalog, closing(sqlite3.connect(path)) as other:
+            claim = take(catalog)
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(Unavailable, match="locked"):
+                catalog.complete(claim, claim.record)
+            assert catalog.get(claim.image_id) == claim.record
+            other.execute("ROLLBACK")
+            catalog.complete(claim, claim.record)
+
+    def test_a_file_that_cannot_be_converted_is_waited_for_no_longer_than_said(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(adapter, "_BUSY_SECONDS", 0)
+        with closing(sqlite3.connect(path)) as other:
+            other.execute("CREATE TABLE t (x)")
+            other.execute("BEGIN EXCLUSIVE")
+            with pytest.raises(Unavailable, match="locked"):
+                SqliteCatalog(path)
+
+    def test_a_full_disk_is_unavailable_and_writes_nothing(self, path: Path) -> None:
+        with open_sqlite(path) as catalog:
+            claim = take(catalog)
+            (pages,) = catalog._connection.execute("PRAGMA page_count").fetchone().values()
+            catalog._connection.execute(f"PRAGMA max_page_count = {pages}")
+            with pytest.raises(Unavailable, match="full"):
+                catalog.complete(claim, replace(claim.record, message="m" * 100_000))
+            assert catalog.get(claim.image_id) == claim.record
+            assert catalog.complete(claim, claim.record).revision == 1
+
+    def test_a_damaged_file_is_unavailable(self, path: Path) -> None:
+        path.write_bytes(b"no database at all, " * 100)
+        with pytest.raises(Unavailable, match="not a database"):
+            SqliteCatalog(path)
+
+    def test_a_folder_that_cannot_be_made_is_unavailable(self, tmp_path: Path) -> None:
+        (tmp_path / "file").write_bytes(b"")
+        with pytest.raises(Unavailable) as caught:
+            SqliteCatalog(tmp_path / "file" / "catalog.sqlite")
+        assert str(tmp_path) not in str(caught.value)
+
+    def test_text_that_is_no_unicode_is_invalid(self) -> None:
+        with closing(SqliteCatalog(":memory:")) as catalog:
+            for call in (
+                lambda: catalog.get("\ud800"),
+                lambda: take(catalog, owner="\ud800"),
+                lambda: catalog.list(Query(prefix="\ud800"), limit=1),
+            ):
+                with pytest.raises(Invalid, match="valid Unicode"):
+                    call()
+
+
+def claim_and_die(path: Path, key: str) -> None:
+    catalog = SqliteCatalog(path)
+    take(catalog, key, owner="server:1:worker")
+    catalog._connection.execute("BEGIN IMMEDIATE")
+    catalog._connection.execute("UPDATE records SET message = 'half done'")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+class TestOwners:
+    def test_claims_of_a_dead_owner_are_given_back_at_once(self) -> None:
+        with closing(SqliteCatalog(":memory:")) as catalog:
+            for key, owner in (
+                ("a", "srv%:1"),
+                ("b", "srv%:2"),
+                ("c", "srvx:1"),
+                ("d", "SRV%:1"),
+                ("e", "a srv%"),
+            ):
+                take(catalog, key, owner=owner)
+            given_up = take(catalog, "f", owner="srv%:3")
+            catalog.release(given_up)
+            assert catalog.release_owner("srv%:") == 2
+            assert catalog.release_owner("srv%:") == 0
+            for key in ("a", "b"):
+                take(catalog, key)
+            for key in ("c", "d", "e"):
+                with pytest.raises(ClaimBusy):
+                    take(catalog, key)
+
+    def test_a_killed_process_leaves_its_claim_and_nothing_half_done(self, path: Path) -> None:
+        process = multiprocessing.get_context("spawn").Process(target=claim_and_die, args=(path, "key"))
+        process.start()
+        process.join(timeout=60)
+        assert process.exitcode == -signal.SIGKILL
+        with open_sqlite(path) as catalog:
+            with pytest.raises(ClaimBusy):
+                take(catalog, "key")
+            assert catalog.release_owner("server:1:") == 1
+            assert take(catalog, "key").record.message is None
+
+
+class TestCount:
+    def test_counts_what_a_listing_has(self) -> None:
+        with closing(SqliteCatalog(":memory:")) as catalog:
+            for key in ("a/1", "a/2", "b"):
+                claim = take(catalog, key)
+                status = Status.REFUSED if key == "a/2" else Status.PROCESSED
+                catalog.complete(claim, replace(claim.record, status=status))
+            assert catalog.count(Query()) == 3
+            assert catalog.count(Query(prefix="a/")) == 2
+            assert catalog.count(Query(prefix="a/", status=Status.REFUSED)) == 1
+            assert catalog.count(Query(since=NOW, until=NOW)) == 0
+
+
+def test_memory_is_shared_by_threads_and_private_to_its_catalog() -> None:
+    with closing(SqliteCatalog(":memory:")) as catalog, closing(SqliteCatalog(":memory:")) as other:
+        in_threads(take, [(catalog, f"{number}") for number in range(6)])
+        assert (catalog.count(Query()), other.count(Query())) == (6, 0)
