@@ -70,7 +70,7 @@ def original_of(prefix: str) -> str | None:
     """The original's key that a rendition prefix belongs to, None where only a hash is left."""
     if len(prefix.encode()) > _PLAIN_PREFIX_BYTES + 1 and _HASHED_PREFIX.search(prefix):
         return None
-    return prefix[:-1]
+    return prefix[:-1] or None
 
 
 def image_id(bucket: str, key: str) -> str:

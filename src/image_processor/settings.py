@@ -7,7 +7,7 @@ each with the variable's name.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,20 +43,24 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One setting: its variable without the prefix, what it means, and how its text is read."""
+    """One setting: its variable without the prefix, what it means, and how its text is read.
+
+    ``unit`` is how many of the field's unit one of the variable's unit is.
+    """
 
     name: str
     meaning: str
     expected: str
     read: Callable[[str], Any]
+    unit: int = 1
 
 
-def _whole(low: int, high: int, unit: int = 1) -> Callable[[str], int]:
+def _whole(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
         value = int(text)
         if not low <= value <= high:
             raise ValueError(text)
-        return value * unit
+        return value
 
     return read
 
@@ -85,16 +89,17 @@ ROWS = (
 )
 
 LIMIT_ROWS = (
-    Row("MAX_BYTES", "largest upload, in MiB", "1-4096", _whole(1, 4096, _MEBIBYTE)),
+    Row("MAX_BYTES", "largest upload, in MiB", "1-4096", _whole(1, 4096), _MEBIBYTE),
     Row(
         "MAX_PIXELS",
         "most pixels of an upload, frames counted, in millions",
         "1-10000",
-        _whole(1, 10_000, 10**6),
+        _whole(1, 10_000),
+        10**6,
     ),
     Row("MAX_FRAMES", "most frames of an upload", "1-100000", _whole(1, 100_000)),
     Row("MAX_SCANS", "most scans of a progressive JPEG", "1-10000", _whole(1, 10_000)),
-    Row("MAX_OUTPUT_PIXELS", "most pixels of one rendition, in millions", "1-1000", _whole(1, 1000, 10**6)),
+    Row("MAX_OUTPUT_PIXELS", "most pixels of one rendition, in millions", "1-1000", _whole(1, 1000), 10**6),
     Row("CPU_SECONDS", "CPU time one upload may take", "1-3600", _whole(1, 3600)),
 )
 
@@ -119,7 +124,8 @@ def _read(rows: tuple[Row, ...], environment: Mapping[str, str], problems: list[
         if text is None:
             continue
         try:
-            values[row.name.lower()] = row.read(text)
+            value = row.read(text)
+            values[row.name.lower()] = value * row.unit if row.unit != 1 else value
         except ValueError:
             problems.append(Problem(PREFIX + row.name, row.expected, repr(text)))
     return values
@@ -132,3 +138,17 @@ def _unknown(environment: Mapping[str, str]) -> list[Problem]:
         for name in sorted(environment)
         if name.startswith(PREFIX) and name not in known
     ]
+
+
+def in_force(settings: Settings) -> Iterator[tuple[Row, str]]:
+    """Every setting with its value, as its variable would be written."""
+    for rows, values in ((ROWS, settings), (LIMIT_ROWS, settings.limits)):
+        for row in rows:
+            value = getattr(values, row.name.lower())
+            yield row, _written(value // row.unit if row.unit != 1 else value)
+
+
+def _written(value: object) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return "" if value is None else str(value)

@@ -9,11 +9,7 @@ import sys
 
 from image_processor.errors import ImageProcessorError, Invalid, NotFound, Refused, UnsafeRuntime
 
-OK = 0
-SOME_REFUSED = 1
-USAGE = 2
-UNAVAILABLE = 3
-UNSAFE = 4
+from .exits import SOME_REFUSED, UNAVAILABLE, UNSAFE, USAGE
 
 # The first class that fits decides.
 _STATUS = ((Invalid, USAGE), (NotFound, USAGE), (Refused, SOME_REFUSED), (UnsafeRuntime, UNSAFE))

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import os
-import platform
 import shutil
 import sqlite3
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from image_processor import __version__
 from image_processor.errors import InvalidSettings, UnsafeRuntime
-from image_processor.settings import LIMIT_ROWS, PREFIX, ROWS, from_environment
+from image_processor.settings import PREFIX, from_environment, in_force
 
-from . import UNSAFE, USAGE
+from .exits import UNSAFE, USAGE
 
 
 def command() -> None:
     """Tell versions, codecs, limits and settings; exit with 4 if the runtime is not safe."""
     console = Console()
-    console.print(
-        f"image-processor {__version__}, Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
-    )
+    console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
     _runtime(console)
     _settings(console)
 
@@ -38,7 +35,7 @@ def _runtime(console: Console) -> None:
         console.print("fix: pip install 'pyvips>=3.2' 'pyvips-binary>=8.18' in a fresh environment")
         raise typer.Exit(UNSAFE) from None
     for name, version in runtime.versions().items():
-        console.print(f"  {name}: {version}", highlight=False)
+        console.print(f"{name}: {version}", highlight=False)
     table = Table("Format", "Reads", "Writes", box=None)
     loaders, savers = runtime.loaders(), runtime.savers()
     for name in loaders:
@@ -61,9 +58,8 @@ def _settings(console: Console) -> None:
             console.print(f"[red]setting[/red]: {problem}", highlight=False)
         raise typer.Exit(USAGE) from None
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
-    console.print(f"  disk: {free / 1e9:.1f} GB free for {settings.data}", highlight=False)
-    table = Table("Setting", "Set to", "Meaning", "Expected", box=None)
-    for row in (*ROWS, *LIMIT_ROWS):
-        name = PREFIX + row.name
-        table.add_row(name, os.environ.get(name, "(default)"), row.meaning, row.expected)
+    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}", highlight=False)
+    table = Table(Column("Setting", no_wrap=True), "In force", "Meaning", box=None)
+    for row, value in in_force(settings):
+        table.add_row(PREFIX + row.name, value, f"{row.meaning} ({row.expected})")
     console.print(table)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Annotated
 
@@ -12,13 +14,14 @@ from rich.table import Table
 
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.sweep import mend
-from image_processor.errors import NotFound
+from image_processor.errors import Invalid, NotFound
 from image_processor.keys import image_id
 from image_processor.model import Outcome, Record, Result, Status
 from image_processor.ports import Query
+from image_processor.settings import Settings
 from image_processor.wiring import BUCKET, Stores, load_recipe, open_stores, reconciler, workers
 
-from . import SOME_REFUSED, UNAVAILABLE
+from .exits import SOME_REFUSED, UNAVAILABLE
 from .options import Data, Json, RecipeFile, settings_with
 from .sizes import in_units
 
@@ -35,7 +38,7 @@ def list_command(
     """List the originals, newest first."""
     settings = settings_with(data=data)
     table = Table("Original", "Status", "Size", "Format", "Bytes", "Renditions", box=None)
-    with open_stores(settings) as stores:
+    with _library(settings) as stores:
         for record in _records(stores, Query(prefix=prefix, status=status), limit):
             if as_json:
                 typer.echo(as_line(record))
@@ -51,7 +54,7 @@ def show_command(
     as_json: Json = False,
 ) -> None:
     """Show one original: its facts and its renditions."""
-    with open_stores(settings_with(data=data)) as stores:
+    with _library(settings_with(data=data)) as stores:
         record = stores.catalog.get(image_id(BUCKET, key)) or stores.catalog.get(key)
     if record is None:
         raise NotFound(f"expected the key or id of an original for KEY, got {key!r}")
@@ -102,6 +105,15 @@ def reconcile_command(
             for finding in found:
                 mend(finding, stores.processed, lambda upload: waits.append(crew.submit(upload)))
             _report([wait.exception() or wait.result() for wait in waits])
+
+
+@contextmanager
+def _library(settings: Settings) -> Iterator[Stores]:
+    """The stores of a library that must be there already: looking at one never makes one."""
+    if not settings.data.is_dir():
+        raise Invalid.one("--data", "a data directory that exists", str(settings.data))
+    with open_stores(settings) as stores:
+        yield stores
 
 
 def _report(ends: list[Outcome | BaseException]) -> None:

@@ -24,8 +24,8 @@ from image_processor.model import Outcome, Rendition, Result, Upload
 from image_processor.stores.directory import DirectoryStore
 from image_processor.wiring import Stores, load_recipe, workers
 
-from . import SOME_REFUSED, UNAVAILABLE
-from .options import Json, RecipeFile, settings_with
+from .exits import SOME_REFUSED, UNAVAILABLE
+from .options import Count, Json, RecipeFile, settings_with
 from .sizes import in_units
 
 _ROWS_SHOWN = 40
@@ -65,16 +65,7 @@ def command(
     ],
     out: Annotated[Path, typer.Option(help="Directory that the renditions go to.", file_okay=False)],
     recipe: RecipeFile = None,
-    workers_: Annotated[
-        int | None,
-        typer.Option(
-            "--workers",
-            help="Images processed at the same time.",
-            min=1,
-            max=256,
-            show_default="one per core",
-        ),
-    ] = None,
+    workers_: Count = None,
     as_json: Json = False,
 ) -> None:
     """Make the renditions of files and directories, without any server.

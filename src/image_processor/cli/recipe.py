@@ -11,7 +11,7 @@ from image_processor.errors import InvalidRecipe
 from image_processor.recipes import DEFAULT_RECIPE
 from image_processor.wiring import load_recipe
 
-from . import USAGE
+from .exits import USAGE
 
 app = typer.Typer(no_args_is_help=True, help="Check a recipe, or show the built-in one.")
 

@@ -13,7 +13,7 @@ from image_processor.errors import Unavailable
 from image_processor.settings import Settings
 from image_processor.wiring import Parts, running
 
-from .options import Data, RecipeFile, settings_with
+from .options import Count, Data, RecipeFile, settings_with
 
 _LOCAL = {"127.0.0.1", "::1", "localhost"}
 
@@ -23,13 +23,9 @@ def command(
     recipe: RecipeFile = None,
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[
-        int | None,
-        typer.Option(help="Port to listen on; 0 picks a free one.", min=0, max=65535, show_default="8000"),
+        int | None, typer.Option(help="Port to listen on; 0 picks a free one.", show_default="8000")
     ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(help="Images processed at the same time.", min=1, max=256, show_default="one per core"),
-    ] = None,
+    workers: Count = None,
 ) -> None:
     """Watch the upload directory, process what comes, and serve API, page and renditions.
 

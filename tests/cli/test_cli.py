@@ -1,0 +1,273 @@
+"""The command line as a user meets it: output, errors, exit statuses."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tomllib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from image_processor.cli import main
+from image_processor.cli.sizes import in_units
+from image_processor.recipes import DEFAULT_RECIPE
+
+RECIPE = '[presets.p]\nwidths = [8, 16]\nformats = ["webp"]\n[[rules]]\nmatch = "**"\npresets = ["p"]\n'
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd):
+    """Run the command line in an empty directory; gives (status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in [name for name in os.environ if name.startswith("IMAGE_PROCESSOR_")]:
+        monkeypatch.delenv(name)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["image-processor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return call
+
+
+def draw(path, size=(40, 30), format_="JPEG"):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.random.default_rng(1).integers(0, 255, (size[1], size[0], 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(path, format_)
+    return path.read_bytes()
+
+
+def test_process_makes_the_renditions_of_files_and_directories(run):
+    draw("photos/deep/cat.jpg")
+    draw("dog.png", format_="PNG")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "photos", "dog.png", "--out", "out", "--recipe", "r.toml")
+    assert (status, err) == (0, "")
+    made = {str(path) for path in Path("out").rglob("*.webp")}
+    assert made == {f"out/{key}/w={w},fm=webp.webp" for key in ("deep/cat.jpg", "dog.png") for w in (8, 16)}
+    assert "2 processed; renditions are in out" in out
+    with Image.open("out/dog.png/w=16,fm=webp.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (16, 12))
+
+
+def test_process_tells_what_was_refused_and_does_the_rest(run):
+    body = draw("in/good.jpg")
+    Path("in/text.jpg").write_text("hello")
+    Path("in/empty.jpg").touch()
+    Path("in/cut.jpg").write_bytes(body[: len(body) // 2])
+    Path("in/outside.jpg").symlink_to("/etc/hostname")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    assert status == 1
+    assert "1 processed" in out
+    assert "4 refused" in out
+    reasons = dict(line.removeprefix("refused: ").split(" (")[:2] for line in err.splitlines())
+    assert {key: reason.split(")")[0] for key, reason in reasons.items()} == {
+        "text.jpg": "not-an-image",
+        "empty.jpg": "empty",
+        "cut.jpg": "truncated",
+        "outside.jpg": "outside-root",
+    }
+    assert {path.parts[1] for path in Path("out").rglob("*.webp")} == {"good.jpg"}
+
+
+def test_process_prints_a_json_object_per_original(run):
+    body = draw("cat.jpg")
+    Path("bad.jpg").write_text("hello")
+    Path("r.toml").write_text(RECIPE)
+    status, out, _ = run("process", "cat.jpg", "bad.jpg", "--out", "out", "--recipe", "r.toml", "--json")
+    assert status == 1
+    cat, bad = map(json.loads, out.splitlines())
+    assert (cat["original"], cat["status"], cat["bytes"]) == ("cat.jpg", "processed", len(body))
+    assert [(r["key"], r["width"], r["height"]) for r in cat["renditions"]] == [
+        ("cat.jpg/w=8,fm=webp.webp", 8, 6),
+        ("cat.jpg/w=16,fm=webp.webp", 16, 12),
+    ]
+    assert (bad["status"], bad["reason"], bad["renditions"]) == ("refused", "not-an-image", [])
+    assert bad["message"] == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got something else"
+
+
+def test_process_again_gives_the_same_files(run):
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    for _ in range(2):
+        assert run("process", "cat.jpg", "--out", "out", "--recipe", "r.toml")[0] == 0
+        made = {path: path.read_bytes() for path in Path("out/cat.jpg").iterdir()}
+        assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["nothing.jpg", "--out", "out"],
+            "expected a file or directory that exists for FILE|DIR, got 'nothing.jpg'",
+        ),
+        (["empty", "--out", "out"], "expected at least one file for FILE|DIR, got none"),
+        (["a", "--out", "a/out"], "expected a directory outside a for --out, got 'a/out'"),
+        (["a/in", "--out", "a"], "expected a directory outside a/in for --out, got 'a'"),
+        (["a/cat.jpg", "a/in/cat.jpg", "--out", "out"], "expected inputs with different names for FILE|DIR"),
+        (["a", "--out", "out", "--workers", "999"], "expected 0-256 for --workers, got '999'"),
+        (["a", "--out", "out", "--recipe", "no.toml"], "expected a readable recipe file for no.toml"),
+    ],
+)
+def test_process_says_what_is_wrong_before_it_makes_anything(run, arguments, message):
+    draw("a/cat.jpg")
+    draw("a/in/cat.jpg")
+    Path("empty").mkdir()
+    status, _, err = run("process", *arguments)
+    assert status == 2
+    assert message in err
+    assert not Path("out").exists()
+    assert not Path("a/out").exists()
+
+
+def test_recipe_check_lists_what_a_recipe_makes(run):
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("recipe", "check", "r.toml")
+    assert (status, err) == (0, "")
+    assert "w=8,fm=webp" in out
+    assert "rule ** -> p" in out
+
+
+def test_recipe_check_explains_every_mistake_with_its_line(run):
+    Path("r.toml").write_text(RECIPE.replace("16", "0").replace('"p"]', '"q"]'))
+    status, _, err = run("recipe", "check", "r.toml")
+    assert status == 2
+    lines = err.splitlines()
+    assert lines[0].startswith("r.toml: line 2: expected a whole number of pixels from 1 to 16383")
+    assert lines[1].startswith("r.toml: line 6: expected a preset of this recipe (p)")
+
+
+def test_recipe_show_prints_the_built_in_recipe(run):
+    status, out, _ = run("recipe", "show")
+    assert status == 0
+    assert tomllib.loads(out) == tomllib.loads(DEFAULT_RECIPE)
+
+
+@pytest.fixture
+def library(run):
+    """A data directory with one processed and one refused original."""
+    draw("data/uploads/photos/cat.jpg")
+    Path("data/uploads/bad.jpg").write_text("hello")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("reconcile", "--data", "data", "--recipe", "r.toml")
+    assert status == 1
+    assert "missing: photos/cat.jpg" in out
+    assert "2 found" in out
+    assert "refused: bad.jpg: expected JPEG" in err
+    return run
+
+
+def test_reconcile_finds_and_does_all_the_work(library):
+    assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
+    assert library("reconcile", "--data", "data", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_dry_run_only_tells(library):
+    Path("data/uploads/photos/cat.jpg").unlink()
+    draw("data/uploads/new.jpg")
+    status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--dry-run")
+    assert status == 0
+    lines = out.splitlines()
+    assert sorted(lines[:2]) == ["missing: new.jpg", "orphaned: photos/cat.jpg"]
+    assert lines[2] == "2 found, nothing done (--dry-run)"
+    assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
+    assert not Path("data/processed/new.jpg").exists()
+
+
+def test_reconcile_makes_what_a_changed_recipe_wants(library):
+    Path("r.toml").write_text(RECIPE.replace("16", "12"))
+    status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--json")
+    assert status == 1  # the refused one is refused again
+    found = [json.loads(line) for line in out.splitlines()]
+    assert {"key": "photos/cat.jpg", "why": "stale"} in found
+    names = {path.name for path in Path("data/processed/photos/cat.jpg").iterdir()}
+    assert names == {"w=8,fm=webp.webp", "w=12,fm=webp.webp"}
+
+
+def test_list_shows_the_originals(library):
+    status, out, _ = library("list", "--data", "data")
+    assert status == 0
+    assert "photos/cat.jpg" in out
+    assert "refused: not-an-image" in out
+    _, out, _ = library("list", "--data", "data", "--status", "processed", "--json")
+    assert [json.loads(line)["key"] for line in out.splitlines()] == ["photos/cat.jpg"]
+    _, out, _ = library("list", "--data", "data", "--prefix", "none")
+    assert out == "No originals.\n"
+
+
+def test_show_tells_everything_of_one_original_by_key_or_id(library):
+    status, out, _ = library("show", "photos/cat.jpg", "--data", "data")
+    assert status == 0
+    assert "40 x 30 jpeg" in out
+    assert "photos/cat.jpg/w=16,fm=webp.webp" in out
+    record = json.loads(library("show", "photos/cat.jpg", "--data", "data", "--json")[1])
+    assert (record["status"], len(record["renditions"])) == ("processed", 2)
+    assert library("show", record["id"], "--data", "data")[1] == out
+    assert "refused: not-an-image" in library("show", "bad.jpg", "--data", "data")[1]
+
+
+def test_show_of_an_unknown_original_is_an_error(library):
+    status, _, err = library("show", "nobody.jpg", "--data", "data")
+    assert (status, err) == (2, "error: expected the key or id of an original for KEY, got 'nobody.jpg'\n")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "cat.jpg"]])
+def test_looking_at_a_library_that_is_not_there_makes_none(run, command):
+    status, _, err = run(*command, "--data", "nowhere")
+    assert status == 2
+    assert "expected a data directory that exists for --data, got 'nowhere'" in err
+    assert not Path("nowhere").exists()
+
+
+def test_doctor_tells_versions_codecs_and_settings(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_MAX_BYTES", "7")
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert "libvips: 8." in out
+    rows = {line.split()[0]: line.split()[1:] for line in out.splitlines() if line.strip()}
+    assert rows["avif"] == ["yes", "yes"]
+    assert rows["tiff"] == ["yes", "-"]
+    assert rows["IMAGE_PROCESSOR_MAX_BYTES"][0] == "7"
+
+
+def test_doctor_names_a_wrong_setting(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_MAX_BYTE", "7")
+    status, out, _ = run("doctor")
+    assert status == 2
+    assert "expected a setting that exists for IMAGE_PROCESSOR_MAX_BYTE" in out
+
+
+def test_a_wrong_setting_stops_every_command_that_needs_it(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_PORT", "x")
+    status, _, err = run("list")
+    assert (status, err) == (2, "error: expected 0-65535 for IMAGE_PROCESSOR_PORT, got 'x'\n")
+
+
+def test_the_version_is_printed(run):
+    status, out, _ = run("--version")
+    assert (status, out.count(".")) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (1000, "1 kB"),
+        (48_123, "48.1 kB"),
+        (999_900, "1 MB"),
+        (2_400_000, "2.4 MB"),
+    ],
+)
+def test_bytes_are_shown_in_units(count, text):
+    assert in_units(count) == text
