@@ -16,12 +16,12 @@ from image_processor.errors import Reason, Refused
 from image_processor.formats import Format
 
 _LOADERS = {
-    "jpeg": "jpegload_buffer",
-    "png": "pngload_buffer",
-    "webp": "webpload_buffer",
-    "avif": "heifload_buffer",
-    "gif": "gifload_buffer",
-    "tiff": "tiffload_buffer",
+    "jpeg": "jpegload_source",
+    "png": "pngload_source",
+    "webp": "webpload_source",
+    "avif": "heifload_source",
+    "gif": "gifload_source",
+    "tiff": "tiffload_source",
 }
 
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
@@ -47,6 +47,7 @@ def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: 
 
     ``shrink`` (1, 2, 4, 8) divides both sides while decoding; JPEG and WebP only.
     ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
+    The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
     Raises Refused as `refusing` does.
     """
     # "error" is strict where the default is not: a truncated file must not become half a grey
@@ -58,13 +59,18 @@ def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: 
         options["shrink"] = shrink
     if shrink > 1 and format_.name == "webp":
         options["scale"] = 1 / shrink
+    # A source, since pyvips would copy a buffer.
+    source = pyvips.Source.new_from_memory(data)
     with refusing(format_):
-        return pyvips.Operation.call(_LOADERS[format_.name], data, **options)
+        return pyvips.Operation.call(_LOADERS[format_.name], source, **options)
 
 
 def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
     """The ``count`` frames stacked in ``opened``, in order. Use each before asking for the next:
     the file is read once, from top to bottom."""
+    if count == 1:
+        yield opened
+        return
     height = opened.height // count
     for index in range(count):
         yield opened.crop(0, index * height, opened.width, height)

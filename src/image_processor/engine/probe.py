@@ -81,10 +81,7 @@ def _recognise(data: bytes) -> Format:
 
 
 def _check_scans(data: bytes, format_: Format, limits: Limits) -> None:
-    # Counting the marker's bytes is quick and never too low; only a suspicious count is worth a walk.
-    if format_.name != "jpeg" or data.count(b"\xff\xda") <= limits.max_scans:
-        return
-    scans = count_scans(data)
+    scans = count_scans(data) if format_.name == "jpeg" else 0
     if scans > limits.max_scans:
         raise Refused(Reason.TOO_MANY_SCANS, f"expected at most {limits.max_scans} scans, got {scans}")
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import ParamSpec, TypeVar
 
 import pyvips
 
@@ -75,6 +76,19 @@ class _Source:
     keeps_colours: bool
 
 
+_P = ParamSpec("_P")
+_T = TypeVar("_T")
+
+
+class _Here(Executor):
+    """Runs what it is given at once, in the calling thread."""
+
+    def submit(self, call: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
+        done: Future[_T] = Future()
+        done.set_result(call(*args, **kwargs))
+        return done
+
+
 def render(
     data: bytes,
     transformations: Sequence[Transformation],
@@ -95,7 +109,7 @@ def render(
     for job in jobs:
         _check_output(header, job, limits)
     try:
-        with ThreadPoolExecutor(threads) as pool:
+        with _executor(len(set(jobs)), threads) as pool:
             digest = pool.submit(_sha256, data)
             made, seen = _make_all(pool, data, header, jobs, icc=icc, look=look)
             original = _original(header, len(data), digest.result())
@@ -105,6 +119,11 @@ def render(
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
     pairs = zip(transformations, jobs, strict=True)
     return Rendered(original, seen, tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs))
+
+
+def _executor(jobs: int, threads: int) -> Executor:
+    # A thread for a single job has nothing to overlap with, and costs about a millisecond.
+    return ThreadPoolExecutor(threads) if jobs > 1 else _Here()
 
 
 def _job(header: Header, transformation: Transformation) -> _Job:
@@ -137,7 +156,7 @@ def _check_output(header: Header, job: _Job, limits: Limits) -> None:
 
 
 def _make_all(
-    pool: ThreadPoolExecutor, data: bytes, header: Header, jobs: Sequence[_Job], *, icc: IccPolicy, look: bool
+    pool: Executor, data: bytes, header: Header, jobs: Sequence[_Job], *, icc: IccPolicy, look: bool
 ) -> tuple[dict[_Job, Future[tuple[bytes, Facts]]], Look | None]:
     """Start an encoder for each job as soon as its level is there."""
     sizes = {job.placement.level for job in jobs}

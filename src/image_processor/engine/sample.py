@@ -107,10 +107,10 @@ def _distance(point: tuple[int, int]) -> pyvips.Image:
 
 def _wander(wildness: float, seed: int) -> pyvips.Image:
     """A mountain's outline: the same noise at four scales, each finer one weaker, for every row."""
-    line = 0
+    line = pyvips.Image.black(_WIDTH, 1)
     for octave in range(4):
         noise = pyvips.Image.perlin(_WIDTH, 512, cell_size=512 >> octave, seed=seed + octave)
-        line += noise.crop(0, 100 >> octave, _WIDTH, 1) * (wildness / 2 ** (octave + 0.4 * octave))
+        line += noise.crop(0, 100 >> octave, _WIDTH, 1) * (wildness / 2 ** (1.4 * octave))
     return line.replicate(1, _HEIGHT)
 
 

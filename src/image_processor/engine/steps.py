@@ -58,6 +58,8 @@ def to_srgb(picture: pyvips.Image) -> pyvips.Image:
             black_point_compensation=True,
             depth=8,
         )
+    elif picture.interpretation == "srgb":
+        converted = picture
     else:
         converted = picture.colourspace("srgb")
     return _three_or_four(converted)
@@ -144,7 +146,7 @@ def _three_or_four(picture: pyvips.Image) -> pyvips.Image:
         picture = picture[0].bandjoin([picture[0], picture[0], *([alpha] if picture.bands == 2 else [])])
     if picture.bands > 4:
         picture = picture[:4] if picture.hasalpha() else picture[:3]
-    return picture.cast("uchar")
+    return picture if picture.format == "uchar" else picture.cast("uchar")
 
 
 def _bands(colour: Colour) -> list[int]:

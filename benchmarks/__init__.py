@@ -1,0 +1,1 @@
+"""How quick the engine is, beside sharp; see __main__."""
