@@ -1,0 +1,186 @@
+"""The first step of ingest: whatever AWS sends becomes `Upload`s. Pure.
+
+S3 notifications come directly, in SQS, in SNS (also inside SQS), as EventBridge events, and as
+tasks of S3 Batch Operations. What cannot be read is not an error but a reason to log: an event
+is only a hint, and a message that makes a function fail for ever helps nobody.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import unquote_plus
+
+from image_processor.errors import InvalidKey
+from image_processor.keys import check_key
+from image_processor.model import Kind, Upload
+
+_MAX_DEPTH = 4
+"""SQS in SNS in SQS is unusual; deeper nesting is nobody's notification."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What arrived as one unit: its id where the source wants an answer per unit (SQS message,
+    Batch task), the uploads it tells of, and why parts of it were left out."""
+
+    id: str | None
+    uploads: tuple[Upload, ...] = ()
+    ignored: tuple[str, ...] = ()
+
+
+def read_messages(event: object) -> tuple[Message, ...]:
+    """Every message of a Lambda event, in order. Never raises, whatever the event is."""
+    if isinstance(event, dict) and isinstance(event.get("tasks"), list):
+        return tuple(_task(task) for task in event["tasks"])
+    records = event.get("Records") if isinstance(event, dict) else None
+    if isinstance(records, list) and records and all(_is_sqs(record) for record in records):
+        return tuple(_message(record["messageId"], _load(record.get("body"))) for record in records)
+    return (_message(None, event),)
+
+
+def _is_sqs(record: object) -> bool:
+    return (
+        isinstance(record, dict)
+        and record.get("eventSource") == "aws:sqs"
+        and isinstance(record.get("messageId"), str)
+    )
+
+
+def _message(id_: str | None, content: object) -> Message:
+    found = tuple(_uploads(content, _MAX_DEPTH))
+    return Message(
+        id_,
+        tuple(each for each in found if isinstance(each, Upload)),
+        tuple(each for each in found if isinstance(each, str)),
+    )
+
+
+def _task(task: object) -> Message:
+    """One task of S3 Batch Operations; its keys are URL-encoded like a notification's."""
+    if not isinstance(task, dict) or not isinstance(task.get("taskId"), str):
+        return Message(None, ignored=("expected a task with a taskId",))
+    bucket = task.get("s3Bucket") or str(task.get("s3BucketArn", "")).rpartition(":")[2]
+    found = _upload(bucket, _decoded(task.get("s3Key")), Kind.RECONCILE, task.get("s3VersionId"), None)
+    if isinstance(found, Upload):
+        return Message(task["taskId"], (found,))
+    return Message(task["taskId"], ignored=(found,))
+
+
+def _uploads(content: object, depth: int) -> Iterator[Upload | str]:
+    """Uploads, and reasons (strings) for what is none."""
+    if not isinstance(content, dict) or not depth:
+        yield f"expected a notification, got {type(content).__name__}"
+    elif content.get("Event") == "s3:TestEvent":
+        yield "s3:TestEvent"
+    elif "detail-type" in content:
+        yield _event_bridge(content)
+    elif content.get("Type") == "Notification" and "Message" in content:
+        yield from _uploads(_load(content["Message"]), depth - 1)
+    elif isinstance(content.get("Records"), list):
+        for record in content["Records"]:
+            yield from _record(record, depth - 1)
+    elif "key" in content:
+        kind = Kind.REPROCESS if content.get("reprocess") is True else Kind.RECONCILE
+        yield _upload(content.get("bucket"), content["key"], kind, None, None)
+    else:
+        yield "expected a notification, got an object of another kind"
+
+
+def _record(record: object, depth: int) -> Iterator[Upload | str]:
+    if not isinstance(record, dict):
+        yield f"expected a record, got {type(record).__name__}"
+    elif isinstance(record.get("s3"), dict):
+        yield _notification(record)
+    elif isinstance(record.get("Sns"), dict):
+        yield from _uploads(_load(record["Sns"].get("Message")), depth)
+    elif record.get("eventSource") == "aws:sqs":
+        yield from _uploads(_load(record.get("body")), depth)
+    else:
+        yield "expected a record of S3, SNS or SQS, got another"
+
+
+# Event names as in "Supported event types for SQS, SNS, and Lambda"; notifications carry them
+# without the leading `s3:`, other carriers with it.
+_KINDS = {
+    "ObjectCreated": Kind.CREATED,
+    "ObjectRestore": Kind.CREATED,
+    "ObjectRemoved": Kind.DELETED,
+    "LifecycleExpiration": Kind.DELETED,
+}
+
+
+def _notification(record: dict[str, Any]) -> Upload | str:
+    name = str(record.get("eventName", "")).removeprefix("s3:")
+    kind = _KINDS.get(name.partition(":")[0])
+    if kind is None or name == "ObjectRestore:Post":
+        return f"an event that changes no image: {name[:64]}"
+    bucket, object_ = record["s3"].get("bucket"), record["s3"].get("object")
+    if not isinstance(bucket, dict) or not isinstance(object_, dict):
+        return "expected a bucket and an object in the record"
+    return _upload(
+        bucket.get("name"),
+        _decoded(object_.get("key")),
+        kind,
+        object_.get("versionId"),
+        object_.get("sequencer"),
+    )
+
+
+_DETAIL_KINDS = {
+    "Object Created": Kind.CREATED,
+    "Object Restore Completed": Kind.CREATED,
+    "Object Deleted": Kind.DELETED,
+}
+
+
+def _event_bridge(content: dict[str, Any]) -> Upload | str:
+    """EventBridge gives keys as they are, not URL-encoded ("EventBridge event message structure")."""
+    kind = _DETAIL_KINDS.get(str(content["detail-type"]))
+    if kind is None:
+        return f"an event that changes no image: {str(content['detail-type'])[:64]}"
+    detail = content.get("detail")
+    bucket, object_ = (
+        (detail.get("bucket"), detail.get("object")) if isinstance(detail, dict) else (None, None)
+    )
+    if not isinstance(bucket, dict) or not isinstance(object_, dict):
+        return "expected a bucket and an object in the detail"
+    return _upload(
+        bucket.get("name"), object_.get("key"), kind, object_.get("version-id"), object_.get("sequencer")
+    )
+
+
+def _upload(bucket: object, key: object, kind: Kind, version: object, sequencer: object) -> Upload | str:
+    if not isinstance(bucket, str) or not bucket or not isinstance(key, str):
+        return "expected the names of a bucket and a key"
+    try:
+        check_key(key)
+    except InvalidKey as error:
+        return str(error)
+    return Upload(bucket, key, kind, _text(version), _sequencer(sequencer))
+
+
+def _sequencer(given: object) -> str | None:
+    text = _text(given)
+    if text is None or len(text) > 32 or not all(digit in "0123456789abcdefABCDEF" for digit in text):
+        return None
+    return text
+
+
+def _text(given: object) -> str | None:
+    return given if isinstance(given, str) and given else None
+
+
+def _decoded(key: object) -> object:
+    return unquote_plus(key, errors="surrogateescape") if isinstance(key, str) else key
+
+
+def _load(text: object) -> object:
+    if not isinstance(text, str):
+        return text
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
