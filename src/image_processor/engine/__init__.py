@@ -1,7 +1,5 @@
-"""The engine room: bytes and transformations in, bytes and facts out.
+"""The engine room: bytes and transformations in, bytes and facts out; the only importer of pyvips.
 
-It is the only importer of pyvips and knows nothing of keys, stores or HTTP. In order of the
-flow: runtime (make libvips safe), structure and probe (judge the header), geometry (what goes
-where), decode, steps, encode, look, and render, which says it all in one function. isolation
-runs render in a child process that may die without harm.
+In order of the flow: runtime, structure, probe, geometry, job, decode, levels (by steps), look,
+encode; render says it all in one function, isolation runs that in a child that may die.
 """

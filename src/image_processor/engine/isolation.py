@@ -1,9 +1,7 @@
 """Runs render in a child process: a decoder that loops, crashes or eats all memory takes only
-the child with it, and the next render has a fresh one.
-
-The child is started as a new program, never forked: a process that has used libvips hangs
-after fork(). What the child says is JSON and plain bytes, never pickle: if a hostile image
-takes the child over, it must not be able to make the parent run anything.
+the child with it. The child is a new program, since a process that has used libvips hangs after
+fork(). What it says is JSON and plain bytes, never pickle: an image that takes the child over
+must not be able to make the parent run anything.
 """
 
 from __future__ import annotations

@@ -41,9 +41,14 @@ class Header:
         return Size(self.width, self.height)
 
     @property
+    def turned(self) -> bool:
+        """Whether the stored pixels lie on their side: orientations 5-8 swap width and height."""
+        return self.orientation >= 5
+
+    @property
     def stored(self) -> Size:
         """The size of one frame as it lies in the file, before the orientation is applied."""
-        return self.upright.turned() if self.orientation >= 5 else self.upright
+        return self.upright.turned() if self.turned else self.upright
 
 
 def probe(data: bytes, limits: Limits) -> Header:
