@@ -18,6 +18,10 @@ from image_processor.ports import Entry
 from .directory_layout import NOT_PLAIN, Root, Segments, odd_segments
 from .directory_private import PrivateFolder, Temporary
 
+# Folders are opened from the root down each time, which is quadratic in depth: 512 levels, as
+# many as a key can have, take most of a second to list.
+_DEPTH_MAX = 64
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 # What datetime can say; a file's time can lie far outside.
@@ -75,7 +79,7 @@ class Objects:
         *plain, odd = self._places(key)
         for path in plain:
             # A folder or a FIFO: the name is taken by what is no object.
-            if self._root.look(path) is not None:
+            if len(path) > _DEPTH_MAX or self._root.look(path) is not None:
                 continue
             try:
                 return self._move(written, path)

@@ -1,0 +1,299 @@
+"""Directory store: whatever is killed, fails or interferes, an object is old or new and whole."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_keys import FULL, PLAIN, keys_of
+from together import in_processes
+
+from image_processor.errors import NotFound, Unavailable
+from image_processor.ports import Attributes, ObjectStore, StoredObject
+from image_processor.stores import directory_private as private
+from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.directory_layout import PRIVATE
+
+OLD, NEW = (b"old bytes", PLAIN), (b"new and longer bytes", FULL)
+State = tuple[bytes, Attributes] | None
+
+# Whatever changes something, and what stands between two changes.
+SYSTEM_CALLS = ("open", "mkdir", "rmdir", "rename", "unlink", "utime", "write", "fsync", "close", "fstat")
+
+Change = Callable[[ObjectStore, str], object]
+
+
+def put(store: ObjectStore, key: str) -> object:
+    return store.put(key, *NEW)
+
+
+def put_into(root: Path, key: str) -> None:
+    put(DirectoryStore(root), key)
+
+
+def put_stream(store: ObjectStore, key: str) -> object:
+    return store.put_stream(key, [NEW[0][:5], NEW[0][5:]], NEW[1], limit=100)
+
+
+def delete(store: ObjectStore, key: str) -> None:
+    store.delete(key)
+
+
+def before_call(number: int, act: Callable[[], None]) -> None:
+    """Run ``act`` before the system call of that number, from 1."""
+    count = 0
+
+    def counted(call: Callable[..., object]) -> Callable[..., object]:
+        def wrapper(*arguments: Any, **options: Any) -> object:
+            nonlocal count
+            count += 1
+            if count == number:
+                act()
+            return call(*arguments, **options)
+
+        return wrapper
+
+    for name in SYSTEM_CALLS:
+        setattr(os, name, counted(getattr(os, name)))
+
+
+def kill_before(number: int, change: Change, root: Path, key: str) -> bool:
+    """Make the change in a process that is killed before its ``number``-th system call; whether
+    it came that far."""
+    child = os.fork()
+    if child == 0:
+        try:
+            store = DirectoryStore(root)
+            before_call(number, lambda: os.kill(os.getpid(), signal.SIGKILL))
+            change(store, key)
+        except BaseException:  # noqa: BLE001 - it is printed, and the exit code tells the test
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert status in {0, signal.SIGKILL}, status
+    return status == signal.SIGKILL
+
+
+def state_of(root: Path, key: str) -> State:
+    store = DirectoryStore(root)
+    try:
+        stored: StoredObject = store.get(key)
+    except NotFound:
+        assert keys_of(store.list()) == ["a/neighbour"]
+        return None
+    assert keys_of(store.list()) == sorted([key, "a/neighbour"])
+    return stored.body, stored.attributes
+
+
+def kill_everywhere(folder: Path, change: Change, key: str, before: State) -> list[State]:
+    """The states after a kill before the 1st, 2nd, ... system call, and after none.
+
+    Forks, so it runs in a process of its own that has no threads.
+    """
+    seen = []
+    for number in range(1, 500):
+        root = folder / str(number)
+        store = DirectoryStore(root)
+        store.put("a/neighbour", b"", PLAIN)
+        if before is not None:
+            store.put(key, *before)
+        killed = kill_before(number, change, root, key)
+        seen.append(state_of(root, key))
+        DirectoryStore(root).put("a/neighbour", b"next writer", PLAIN)
+        assert list((root / PRIVATE / "tmp").iterdir()) == []
+        if not killed:
+            return seen
+    raise AssertionError("the change never came to its end")
+
+
+@pytest.mark.parametrize("key", ["a/key", "a//key", "a"])
+@pytest.mark.parametrize(
+    ("change", "before", "after"),
+    [(put, None, NEW), (put, OLD, NEW), (put_stream, OLD, NEW), (delete, OLD, None)],
+    ids=["create", "overwrite", "stream", "delete"],
+)
+def test_killed_anywhere_leaves_old_or_new(
+    tmp_path: Path, change: Change, before: State, after: State, key: str
+) -> None:
+    (seen,) = in_processes(kill_everywhere, [(tmp_path, change, key, before)])
+    turn = seen.index(after)
+    assert seen[:turn] == [before] * turn
+    assert seen[turn:] == [after] * (len(seen) - turn)
+    assert turn > 5
+
+
+class TestTemporaryFiles:
+    def test_of_the_living_are_left_alone(self, tmp_path: Path) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield b"first, "
+            # Another process starts, and its first write cleans up.
+            in_processes(put_into, [(tmp_path, "other")])
+            yield b"then second"
+
+        DirectoryStore(tmp_path).put_stream("key", chunks(), PLAIN, limit=99)
+        assert DirectoryStore(tmp_path).get("key").body == b"first, then second"
+
+    def test_are_made_anew_if_a_cleaner_was_quicker(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        DirectoryStore(tmp_path).put("key", b"", PLAIN)
+        folder = tmp_path / PRIVATE / "tmp"
+        answers = iter(["held by the cleaner", "removed by the cleaner"])
+        flock = fcntl.flock
+
+        def interfere(file: int, operation: int) -> None:
+            answer = next(answers, None) if operation & fcntl.LOCK_NB else None
+            if answer == "held by the cleaner":
+                raise BlockingIOError
+            if answer == "removed by the cleaner":
+                for path in folder.iterdir():
+                    path.unlink()
+            flock(file, operation)
+
+        store = DirectoryStore(tmp_path)
+        store.put("key", b"before", PLAIN)
+        monkeypatch.setattr(fcntl, "flock", interfere)
+        store.put("key", b"after all", PLAIN)
+        assert store.get("key").body == b"after all"
+        assert next(answers, None) is None
+
+
+class TestFailingDisk:
+    @pytest.mark.parametrize("name", ["write", "fsync", "rename", "utime", "mkdir", "open"])
+    @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+    def test_is_unavailable_and_leaves_nothing(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, code: int
+    ) -> None:
+        store = DirectoryStore(tmp_path)
+        store.put("key", *OLD)
+
+        def fail(*_: object, **__: object) -> None:
+            raise OSError(code, os.strerror(code), str(tmp_path / "secret"))
+
+        with monkeypatch.context() as failing:
+            failing.setattr(os, name, fail)
+            for key in ("key", "new/key"):
+                for write in (put, put_stream):
+                    with pytest.raises(Unavailable, match=os.strerror(code)) as caught:
+                        write(store, key)
+                    assert caught.value.retryable
+                    assert isinstance(caught.value.__cause__, OSError)
+                    assert str(tmp_path) not in str(caught.value)
+        stored = store.get("key")
+        assert (stored.body, stored.attributes) == OLD
+        assert keys_of(store.list()) == ["key"]
+        assert list((tmp_path / PRIVATE / "tmp").iterdir()) == []
+        assert len(list((tmp_path / PRIVATE / "attributes").rglob("*.json"))) == 1
+
+    def test_that_fails_at_the_last_step_keeps_the_old(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = DirectoryStore(tmp_path)
+        store.put("key", *OLD)
+        move = private.PrivateFolder.move
+
+        def fail_for_objects(self: Any, temporary: Any, target: tuple[bytes, ...]) -> None:
+            if not target[-1].endswith(b".json"):
+                raise OSError(errno.EIO, "broken disk")
+            move(self, temporary, target)
+
+        with monkeypatch.context() as failing:
+            failing.setattr(private.PrivateFolder, "move", fail_for_objects)
+            for key in ("key", "new"):
+                with pytest.raises(Unavailable, match="broken disk"):
+                    store.put(key, *NEW)
+        stored = store.get("key")
+        assert (stored.body, stored.attributes) == OLD
+        assert keys_of(store.list()) == ["key"]
+        assert len(list((tmp_path / PRIVATE / "attributes").rglob("*.json"))) == 1
+
+
+class TestChangedInPlace:
+    """A user's program does not write by rename."""
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda path: os.truncate(path, 400_000),
+            lambda path: os.truncate(path, 10),
+            lambda path: path.write_bytes(b"x" * 300_000),
+        ],
+        ids=["grown", "cut", "rewritten"],
+    )
+    def test_is_never_read_as_a_mixture(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+    ) -> None:
+        path = tmp_path / "key"
+        path.write_bytes(b"o" * 300_000)
+        store = DirectoryStore(tmp_path)
+        pread, pieces = os.pread, 0
+
+        def change_after_one(file: int, size: int, offset: int) -> bytes:
+            nonlocal pieces
+            pieces += 1
+            if pieces == 2:
+                change(path)
+            return pread(file, size, offset)
+
+        chunks = store.read("key", 0, 300_000)
+        next(chunks)
+        monkeypatch.setattr(os, "pread", change_after_one)
+        with pytest.raises(Unavailable, match="changed in place"):
+            store.get("key")
+        with pytest.raises(Unavailable, match="changed in place"):
+            list(chunks)
+
+    def test_is_read_once_it_is_quiet(self, tmp_path: Path) -> None:
+        (tmp_path / "key").write_bytes(b"quiet")
+        assert DirectoryStore(tmp_path).get("key").body == b"quiet"
+
+
+class TestOvertaken:
+    def test_a_reader_looks_again_for_the_attributes(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store, writer = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
+        store.put("key", b"0", PLAIN)
+        pread, writes = os.pread, iter(range(2))
+
+        def write_meanwhile(file: int, size: int, offset: int) -> bytes:
+            body = pread(file, size, offset)
+            for number in writes:
+                writer.put("key", b"%d" % number, FULL)
+            return body
+
+        monkeypatch.setattr(os, "pread", write_meanwhile)
+        stored = store.get("key")
+        assert (stored.body, stored.attributes) == (b"1", FULL)
+
+    def test_always_is_unavailable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        store, writer = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
+        store.put("key", b"0", PLAIN)
+        pread = os.pread
+
+        def write_twice(file: int, size: int, offset: int) -> bytes:
+            for body in (b"1", b"2"):
+                writer.put("key", body, FULL)
+            return pread(file, size, offset)
+
+        monkeypatch.setattr(os, "pread", write_twice)
+        with pytest.raises(Unavailable, match="faster than it can be read"):
+            store.get("key")
+
+    def test_an_abandoned_reader_closes_its_file(self, tmp_path: Path) -> None:
+        store = DirectoryStore(tmp_path)
+        store.put("key", b"bytes", PLAIN)
+        before = len(list(Path("/dev/fd").iterdir()))
+        for _ in range(20):
+            store.read("key", 0, 5)
+            next(store.read("key", 0, 5))
+            next(store.list())
+        assert len(list(Path("/dev/fd").iterdir())) == before
