@@ -58,12 +58,13 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Objects by key. Writes are atomic: a reader sees the old object or the new, never a part.
 
-    Keys are checked with keys.check_key: InvalidKey is raised before anything is touched.
+    Keys are checked with keys.check_key: InvalidKey is raised before anything is touched. Where
+    a key leads out of the store (a symbolic link in a directory) every method but `list` raises
+    Refused(OUTSIDE_ROOT); only `delete` removes such a link, if it is the key's last segment.
     """
 
     def head(self, key: str) -> StoredObject:
-        """The entry and attributes, without bytes. Raises NotFound; Refused(OUTSIDE_ROOT) where
-        the key leads out of the store (a symbolic link in a directory)."""
+        """The entry and attributes, without bytes. Raises NotFound."""
         ...
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
@@ -72,8 +73,9 @@ class ObjectStore(Protocol):
         ...
 
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
-        """The bytes ``start`` up to, not including, ``stop`` in chunks of at most 256 KiB.
-        Raises as `get`, before the first chunk is asked for."""
+        """The bytes ``start`` up to, not including, ``stop`` (or the end, if that comes first) in
+        chunks of at most 256 KiB. Raises as `get`, before the first chunk is asked for; an object
+        that is overwritten meanwhile gives its old bytes or a retryable error."""
         ...
 
     def put(
@@ -95,7 +97,9 @@ class ObjectStore(Protocol):
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
         """Entries whose key starts with ``prefix``, ordered by UTF-8 bytes, keys greater than
-        ``start_after`` only. ``direct`` leaves out keys with a further `/` after the prefix."""
+        ``start_after`` only. ``direct`` leaves out keys with a further `/` after the prefix. An
+        object that comes or goes meanwhile is there or not; that is no error. A link that leads
+        out of the store is listed, so that its refusal can be recorded."""
         ...
 
 
@@ -127,7 +131,8 @@ class Catalog(Protocol):
 
     def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
         """Take the right to work on the upload's key; makes a PROCESSING record for a new key.
-        Raises ClaimBusy while another claim has not expired. Of several callers one succeeds."""
+        Raises ClaimBusy while another claim has not expired, which it has once ``now`` reaches its
+        end. Of several callers one succeeds."""
         ...
 
     def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
@@ -136,7 +141,8 @@ class Catalog(Protocol):
         ...
 
     def complete(self, claim: Claim, record: Record) -> Record:
-        """Write the record and give the claim up, in one step; returns it with the next revision.
+        """Write the record and give the claim up, in one step; returns it with the next revision,
+        with the stored created_at, and with the stored sequencer where ``record`` has none.
         Raises ClaimLost if the claim is not this one's any more, or if the stored record has
         seen a later sequencer than ``record.sequencer``: nothing is written then."""
         ...
