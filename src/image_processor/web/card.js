@@ -1,0 +1,81 @@
+// One card of the grid: a picture, its name, and how far it has come.
+
+import { picture } from "./picture.js";
+import { element } from "./elements.js";
+import { STATES, bytes, counted, fileName, percent, pixels, refusal, saving } from "./words.js";
+
+const CARD_PIXELS = 280 * Math.min(window.devicePixelRatio || 1, 2);
+
+// The card's list item, made once and then shown anew with `show` whenever its image changes.
+export function newCard() {
+  return element("li", { class: "card" });
+}
+
+export function show(card, image) {
+  const shown = JSON.stringify({ ...image, progress: null });
+  if (card.dataset.shown === shown) return showProgress(card, image);
+  card.dataset.shown = shown;
+  card.dataset.key = image.original;
+  card.dataset.status = image.status;
+  card.replaceChildren(image.id ? link(image) : element("div", { class: "open" }, ...inside(image)));
+  showProgress(card, image);
+}
+
+function link(image) {
+  const label = `${image.original}, ${STATES[image.status]}`;
+  return element("a", { class: "open", href: `#${image.id}`, "aria-label": label }, ...inside(image));
+}
+
+function inside(image) {
+  const busy = ["uploading", "queued", "processing"].includes(image.status);
+  const bar = image.status === "uploading" ? element("progress", { max: 1, value: 0, "aria-label": "sent" }) : null;
+  return [
+    element("div", { class: "face" }, face(image), busy ? element("span", { class: "work" }, bar) : null),
+    element(
+      "span",
+      { class: "title" },
+      element("span", { class: "name", title: image.original }, fileName(image.original)),
+      image.status === "processed" ? best(image) : null,
+    ),
+    element("span", { class: "about" }, about(image)),
+  ];
+}
+
+function face(image) {
+  if (["refused", "failed", "skipped"].includes(image.status)) {
+    return element("span", { class: "sign", "aria-hidden": "true" }, image.status === "skipped" ? "–" : "!");
+  }
+  return picture(image, CARD_PIXELS);
+}
+
+function about(image) {
+  switch (image.status) {
+    case "processed":
+      return `${pixels(image.facts)} · ${counted(image.renditions.length, "rendition", "renditions")}`;
+    case "refused":
+      return refusal(image.reason);
+    case "failed":
+    case "skipped":
+      return image.message;
+    case "uploading":
+      return `Uploading ${bytes(image.size)}`;
+    default:
+      return image.note ?? STATES[image.status];
+  }
+}
+
+// How much smaller than the original the smallest of its largest renditions is.
+function best({ facts, renditions }) {
+  const size = Math.max(...renditions.map(area));
+  const least = Math.min(...renditions.filter((each) => area(each) === size).map(({ bytes: count }) => count));
+  if (!renditions.length || least >= facts.bytes) return null;
+  const title = `The largest rendition takes ${bytes(least)}, the original ${bytes(facts.bytes)}`;
+  return element("span", { class: "best", title }, percent(saving({ bytes: least }, facts)));
+}
+
+const area = ({ width, height }) => width * height;
+
+function showProgress(card, image) {
+  const bar = card.querySelector("progress");
+  if (bar) bar.value = image.progress ?? 0;
+}

@@ -1,0 +1,190 @@
+// One picture in full: what the original is, every rendition, and what can be done.
+
+import * as api from "./api.js";
+import { picture } from "./picture.js";
+import { byId, element, say } from "./elements.js";
+import { FORMATS, STATES, bytes, counted, fileName, moment, percent, pixels, recipeWords, refusal, saving } from "./words.js";
+
+const PREVIEW_PIXELS = 640 * Math.min(window.devicePixelRatio || 1, 2);
+
+export class Details {
+  #dialog = byId("details");
+  #id = null;
+
+  constructor(library) {
+    this.library = library;
+    addEventListener("hashchange", () => this.follow());
+    this.#dialog.addEventListener("close", () => {
+      this.#id = null;
+      if (location.hash) history.replaceState(null, "", location.pathname);
+    });
+    this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
+  }
+
+  // Opens what the address names, closes otherwise.
+  async follow() {
+    const id = location.hash.slice(1);
+    if (!id) return this.#dialog.close();
+    try {
+      this.#show(this.library.find(id) ?? (await api.image(id)));
+    } catch (error) {
+      say(error.message);
+      history.replaceState(null, "", location.pathname);
+    }
+  }
+
+  // Shows what has changed about the picture that is open.
+  refresh() {
+    const image = this.#id && this.library.find(this.#id);
+    if (image) this.#show(image);
+  }
+
+  close(id) {
+    if (this.#id === id) this.#dialog.close();
+  }
+
+  #show(image) {
+    const shown = JSON.stringify(image);
+    if (this.#id === image.id && this.#dialog.dataset.shown === shown) return;
+    this.#id = image.id;
+    this.#dialog.dataset.shown = shown;
+    this.#dialog.replaceChildren(...this.#content(image));
+    if (!this.#dialog.open) this.#dialog.showModal();
+  }
+
+  #content(image) {
+    return [
+      element(
+        "header",
+        { class: "bar" },
+        element("h2", { id: "details-name", title: image.original }, fileName(image.original)),
+        element("button", { class: "close", type: "button", "aria-label": "Close", onclick: () => this.#dialog.close() }, "×"),
+      ),
+      element("div", { class: "columns" }, stage(image), this.#side(image)),
+      image.renditions.length ? renditions(image) : null,
+    ].filter(Boolean);
+  }
+
+  #side(image) {
+    return element(
+      "div",
+      { class: "side" },
+      facts(image),
+      element(
+        "p",
+        { class: "actions" },
+        element("button", { class: "button", type: "button", id: "again", onclick: () => this.#again(image) }, "Make again"),
+        element("button", { class: "button danger", type: "button", id: "delete", onclick: () => this.#delete(image) }, "Delete"),
+      ),
+    );
+  }
+
+  async #again(image) {
+    try {
+      await api.reprocess(image.id);
+      say(`${fileName(image.original)} is made again.`);
+    } catch (error) {
+      say(error.message);
+    }
+  }
+
+  async #delete(image) {
+    const what = image.renditions.length
+      ? `Delete ${fileName(image.original)} and its ${counted(image.renditions.length, "rendition", "renditions")}?`
+      : `Delete ${fileName(image.original)}?`;
+    if (!(await confirmed(what))) return;
+    try {
+      await api.remove(image.id);
+      this.#dialog.close();
+      this.library.forget(image.original);
+      say(`${fileName(image.original)} is deleted.`);
+    } catch (error) {
+      say(error.message);
+    }
+  }
+}
+
+function confirmed(what) {
+  const question = byId("question");
+  byId("question-text").textContent = what;
+  question.returnValue = "no";
+  question.showModal();
+  return new Promise((resolve) => {
+    question.addEventListener("close", () => resolve(question.returnValue === "yes"), { once: true });
+  });
+}
+
+function stage(image) {
+  if (image.status === "refused") {
+    return element(
+      "div",
+      { class: "stage refused" },
+      element("p", { class: "reason" }, refusal(image.reason)),
+      element("p", {}, image.fix),
+      element("p", { class: "exact" }, image.message),
+    );
+  }
+  const frame = picture(image, PREVIEW_PIXELS, { whole: true });
+  if (image.facts) frame.style.aspectRatio = `${image.facts.width} / ${image.facts.height}`;
+  return element("div", { class: "stage" }, frame);
+}
+
+function facts(image) {
+  const original = image.facts;
+  const colour = image.dominant_colour;
+  const [added, changed] = [image.created_at, image.updated_at].map((time) => time && moment(time));
+  const swatch = element("span", { class: "swatch" });
+  if (colour) swatch.style.backgroundColor = colour;
+  const rows = [
+    ["State", STATES[image.status]],
+    ["Name", image.original],
+    ["Original", original && `${pixels(original)}, ${FORMATS[original.format]}, ${bytes(original.bytes)}`],
+    ["Frames", original && original.frames > 1 && original.frames],
+    ["Transparency", original?.alpha && "yes"],
+    ["Colour", colour && element("span", { class: "colour" }, swatch, colour)],
+    ["Added", added],
+    ["Changed", changed !== added && changed],
+    ["SHA-256", original && element("code", { title: original.sha256 }, `${original.sha256.slice(0, 16)}…`)],
+    ["Looks like", image.perceptual_hash && element("code", {}, image.perceptual_hash)],
+    ["Id", element("code", {}, image.id)],
+  ];
+  const shown = rows.filter(([, value]) => value);
+  return element(
+    "dl",
+    { class: "facts" },
+    ...shown.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
+  );
+}
+
+function renditions(image) {
+  const heads = ["Size", "Format", "Bytes", "Against the original", "Made as"];
+  return element(
+    "section",
+    { class: "renditions" },
+    element("h3", {}, counted(image.renditions.length, "rendition", "renditions")),
+    element(
+      "table",
+      {},
+      element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col", class: head === "Bytes" && "number" }, head)))),
+      element("tbody", {}, ...inOrder(image.renditions).map((rendition) => row(rendition, image.facts))),
+    ),
+  );
+}
+
+const inOrder = (renditions) =>
+  [...renditions].sort((a, b) => a.width * a.height - b.width * b.height || a.format.localeCompare(b.format));
+
+function row(rendition, original) {
+  const share = saving(rendition, original);
+  const bar = element("span", { class: "bar", "aria-hidden": "true" }, element("i"));
+  bar.firstChild.style.width = `${Math.min(1 - share, 1) * 100}%`;
+  return element(
+    "tr",
+    {},
+    element("td", {}, element("a", { href: rendition.url, target: "_blank", rel: "noopener" }, pixels(rendition))),
+    element("td", {}, FORMATS[rendition.format]),
+    element("td", { class: "number" }, bytes(rendition.bytes)),
+    element("td", { class: "saved" }, bar, percent(share)),
+    element("td", { class: "made" }, recipeWords(rendition.transformation)),
+  );
+}

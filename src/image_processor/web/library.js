@@ -1,0 +1,112 @@
+// The grid of pictures. The server's records are the truth; what the page knows beyond them
+// (a file on its way, a key in work) is kept beside until a record takes over.
+
+import * as api from "./api.js";
+import { newCard, show } from "./card.js";
+import { byId } from "./elements.js";
+
+const PAGE = 48;
+const LOCAL = ["uploading", "queued", "failed", "skipped"];
+
+export class Library {
+  #images = new Map(); // by key: what is shown
+  #cards = new Map(); // by key
+  #cursor = null;
+  #loading = 0;
+  #filter = { prefix: "", status: "" };
+  #loaded = false;
+
+  constructor(onChange) {
+    this.onChange = onChange;
+    byId("more").addEventListener("click", () => this.#more());
+  }
+
+  find = (id) => [...this.#images.values()].find((image) => image.id === id);
+  get = (key) => this.#images.get(key);
+
+  get busy() {
+    const working = ["uploading", "queued", "processing"];
+    return [...this.#images.values()].filter(({ status }) => working.includes(status)).length;
+  }
+
+  filterBy(filter) {
+    this.#filter = filter;
+    return this.reload();
+  }
+
+  // Asks for the first page anew, as long as what is shown; keeps what only this page knows.
+  async reload() {
+    const asked = ++this.#loading;
+    const limit = Math.min(Math.max(PAGE, this.#filter.prefix ? 0 : this.#recorded()), 1000);
+    const page = await api.images({ ...this.#filter, limit });
+    if (asked !== this.#loading) return; // a later question has overtaken this one
+    const local = [...this.#images.values()].filter(({ status }) => LOCAL.includes(status));
+    const recorded = new Set(page.images.map(({ original }) => original));
+    this.#images = new Map(page.images.map((image) => [image.original, image]));
+    for (const image of local) if (!recorded.has(image.original)) this.#images.set(image.original, image);
+    this.#cursor = page.next;
+    this.#loaded = true;
+    this.#draw();
+  }
+
+  // Takes over a record of the server.
+  put(image) {
+    this.#images.set(image.original, image);
+    this.#draw();
+  }
+
+  // What is known of a key before, or beside, its record.
+  mark(key, known) {
+    const before = this.#images.get(key) ?? { original: key, renditions: [], since: Date.now() };
+    this.#images.set(key, { ...before, ...known });
+    this.#draw();
+  }
+
+  forget(key) {
+    if (this.#images.delete(key)) this.#draw();
+  }
+
+  #recorded = () => [...this.#images.values()].filter(({ created_at }) => created_at).length;
+
+  async #more() {
+    const page = await api.images({ ...this.#filter, limit: PAGE, cursor: this.#cursor });
+    this.#cursor = page.next;
+    for (const image of page.images) this.#images.set(image.original, image);
+    this.#draw();
+    const first = page.images[0];
+    if (first) this.#cards.get(first.original)?.querySelector("a")?.focus();
+  }
+
+  #fits({ original, status }) {
+    const wanted = this.#filter.status;
+    return original.startsWith(this.#filter.prefix) && (!wanted || wanted === status || LOCAL.includes(status));
+  }
+
+  #draw() {
+    if (!this.#loaded) return;
+    const shown = [...this.#images.values()].filter((image) => this.#fits(image)).sort(newestFirst);
+    const keys = new Set(shown.map(({ original }) => original));
+    for (const [key, card] of this.#cards) {
+      if (keys.has(key)) continue;
+      card.remove();
+      this.#cards.delete(key);
+    }
+    const grid = byId("grid");
+    shown.forEach((image, at) => {
+      const card = this.#cards.get(image.original) ?? newCard();
+      this.#cards.set(image.original, card);
+      show(card, image);
+      if (grid.children[at] !== card) grid.insertBefore(card, grid.children[at] ?? null);
+    });
+    const filtered = Boolean(this.#filter.prefix || this.#filter.status);
+    byId("more").hidden = !this.#cursor;
+    byId("empty").hidden = shown.length > 0 || filtered;
+    byId("library").hidden = shown.length === 0 && !filtered;
+    byId("nothing").hidden = shown.length > 0 || !filtered;
+    this.onChange();
+  }
+}
+
+const time = (image) => (image.created_at ? Date.parse(image.created_at) : image.since);
+
+const newestFirst = (one, other) => time(other) - time(one) || (one.original < other.original ? -1 : 1);

@@ -1,0 +1,63 @@
+// How the page says things: sizes, savings, times, and why a picture was refused.
+
+const REFUSALS = {
+  empty: "The file is empty.",
+  "not-an-image": "This is not a picture.",
+  "unsupported-format": "This picture format is not supported.",
+  truncated: "The end of the file is missing.",
+  corrupt: "The file is damaged.",
+  "too-many-bytes": "The file is too large.",
+  "too-many-pixels": "The picture has too many pixels.",
+  "too-many-frames": "The animation has too many frames.",
+  "too-many-scans": "The file is built to be slow to open.",
+  "output-too-large": "A rendition would become too large.",
+  "too-slow": "The picture took too long to open.",
+  "decoder-crashed": "The file makes the decoder crash.",
+  "outside-root": "The file lies outside the upload directory.",
+};
+
+export const refusal = (reason) => REFUSALS[reason] ?? "This file cannot be processed.";
+
+export const FORMATS = { jpeg: "JPEG", png: "PNG", webp: "WebP", avif: "AVIF", gif: "GIF", tiff: "TIFF" };
+
+export const STATES = {
+  uploading: "Uploading",
+  queued: "Waiting",
+  processing: "In work",
+  processed: "Ready",
+  refused: "Refused",
+  failed: "Not added",
+  skipped: "Stored only",
+};
+
+export function bytes(count) {
+  if (count < 1000) return `${count} B`;
+  const [value, unit] = count < 999_500 ? [count / 1e3, "kB"] : [count / 1e6, "MB"];
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
+}
+
+// No-break spaces keep what belongs together on one line.
+export const pixels = ({ width, height }) => `${width}\u00a0×\u00a0${height}`;
+
+export const counted = (count, one, many) => `${count}\u00a0${count === 1 ? one : many}`;
+
+// How many of the original's bytes a rendition saves, as a share: negative if it is larger.
+export const saving = (rendition, original) => 1 - rendition.bytes / original.bytes;
+
+export const percent = (share) => `${share < 0 ? "+" : "−"}${Math.round(Math.abs(share) * 100)}\u00a0%`;
+
+export const moment = (text) =>
+  new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
+
+export const fileName = (key) => key.split("/").filter(Boolean).at(-1) ?? key;
+
+// "w=640,q=80,fm=avif" as people would say it, without the format that stands beside it.
+export function recipeWords(transformation) {
+  const given = Object.fromEntries(transformation.split(",").map((pair) => pair.split("=")));
+  const box = given.w && given.h ? `${given.w} × ${given.h}` : given.w ? `${given.w} wide` : `${given.h} high`;
+  const words = [given.w || given.h ? box : "original size", given.fit];
+  if (given.g) words.push(given.g === "attention" ? "smart crop" : given.g);
+  if (given.q) words.push(`quality ${given.q}`);
+  if (given.bg) words.push(`on #${given.bg}`);
+  return words.filter(Boolean).join(", ");
+}
