@@ -19,7 +19,8 @@ from image_processor.keys import image_id
 from image_processor.model import Outcome, Record, Result, Status
 from image_processor.ports import Query
 from image_processor.settings import Settings
-from image_processor.wiring import BUCKET, Stores, load_recipe, open_stores, reconciler, workers
+from image_processor.wiring.machine import BUCKET, Stores, open_stores, reconciler, workers
+from image_processor.wiring.recipe import load_recipe
 
 from .exits import SOME_REFUSED, UNAVAILABLE
 from .options import Data, Json, RecipeFile, settings_with

@@ -22,7 +22,8 @@ from image_processor.embedded import progress as events
 from image_processor.errors import ImageProcessorError, Invalid, Problem
 from image_processor.model import Outcome, Rendition, Result, Upload
 from image_processor.stores.directory import DirectoryStore
-from image_processor.wiring import Stores, load_recipe, workers
+from image_processor.wiring.machine import Stores, workers
+from image_processor.wiring.recipe import load_recipe
 
 from .exits import SOME_REFUSED, UNAVAILABLE
 from .options import Count, Json, RecipeFile, settings_with

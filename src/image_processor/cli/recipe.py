@@ -9,7 +9,7 @@ import typer
 
 from image_processor.errors import InvalidRecipe
 from image_processor.recipes import DEFAULT_RECIPE
-from image_processor.wiring import load_recipe
+from image_processor.wiring.recipe import load_recipe
 
 from .exits import USAGE
 

@@ -11,7 +11,7 @@ import typer
 
 from image_processor.errors import Unavailable
 from image_processor.settings import Settings
-from image_processor.wiring import Parts, running
+from image_processor.wiring.machine import Parts, running
 
 from .options import Count, Data, RecipeFile, settings_with
 

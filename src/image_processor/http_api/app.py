@@ -9,7 +9,7 @@ from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from image_processor import __version__
-from image_processor.wiring import Parts
+from image_processor.wiring.machine import Parts
 
 from . import events, images, problems, renditions, uploads
 from .guard import Guard

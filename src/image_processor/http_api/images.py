@@ -13,7 +13,7 @@ from starlette.exceptions import HTTPException
 from image_processor.errors import NotFound, Refused
 from image_processor.keys import check_key, image_id
 from image_processor.model import Kind, Outcome, Record, Result, Status
-from image_processor.wiring import BUCKET, Parts
+from image_processor.wiring.machine import BUCKET, Parts
 
 from .openapi import errors
 from .problems import problem, refused_image

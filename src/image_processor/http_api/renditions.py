@@ -10,7 +10,7 @@ from fastapi.responses import Response, StreamingResponse
 from image_processor.delivery.deliver import answer
 from image_processor.errors import PreconditionFailed, Unavailable
 from image_processor.ports import StoredObject
-from image_processor.wiring import Parts
+from image_processor.wiring.machine import Parts
 
 from .openapi import errors
 from .problems import of_status

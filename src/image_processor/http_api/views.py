@@ -17,7 +17,7 @@ from image_processor.keys import image_id
 from image_processor.model import Facts, Record, Rendition, Status
 from image_processor.ports import Entry, Query
 from image_processor.recipes import Recipe
-from image_processor.wiring import BUCKET
+from image_processor.wiring.machine import BUCKET
 
 EXPECTED = MappingProxyType(
     {

@@ -12,7 +12,7 @@ from fastapi import Depends, Request
 
 from image_processor.keys import image_id
 from image_processor.model import Kind, Outcome, Upload
-from image_processor.wiring import BUCKET, Parts
+from image_processor.wiring.machine import BUCKET, Parts
 
 PATIENCE = 60.0
 """The longest time in seconds that a request waits for an outcome."""

@@ -1,4 +1,4 @@
-"""Wiring: Settings -> the running parts. The only room that knows both ports and adapters.
+"""Wiring of one machine: Settings -> the running parts.
 
 `open_stores` is enough to look at a library; `running` is the whole machine: stores, workers,
 watcher and sweeper, started in order and stopped in the opposite one.
@@ -16,21 +16,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from .catalogs.sqlite import SqliteCatalog
-from .embedded.progress import Progress
-from .embedded.sweep import Sweeper
-from .embedded.watch import Watcher
-from .embedded.workers import Workers
-from .engine.isolation import IsolatedRenderer
-from .errors import InvalidRecipe, Problem, Unavailable
-from .ingest.process import Processor
-from .ingest.reconcile import Reconciler
-from .model import Outcome, Upload
-from .ports import Catalog, ObjectStore
-from .recipes import DEFAULT_RECIPE, Recipe, parse_recipe
-from .settings import Settings
-from .stores.directory import DirectoryStore
-from .stores.directory_layout import PRIVATE
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.embedded.progress import Progress
+from image_processor.embedded.sweep import Sweeper
+from image_processor.embedded.watch import Watcher
+from image_processor.embedded.workers import Workers
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.errors import Unavailable
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
+from image_processor.model import Outcome, Upload
+from image_processor.ports import Catalog, ObjectStore
+from image_processor.recipes import Recipe
+from image_processor.settings import Settings
+from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.directory_layout import PRIVATE
+
+from .recipe import load_recipe
 
 BUCKET = "uploads"
 """The name of the one upload side of this machine, where AWS would have a bucket's name."""
@@ -62,16 +64,6 @@ class Parts:
     submit: Callable[[Upload], Future[Outcome]]
     backlog: Callable[[], int]
     progress: Progress
-
-
-def load_recipe(path: Path | None) -> Recipe:
-    """The recipe in the file, or the built-in one. Raises InvalidRecipe, also for no such file."""
-    if path is None:
-        return parse_recipe(DEFAULT_RECIPE)
-    try:
-        return parse_recipe(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRecipe([Problem(str(path), "a readable recipe file", str(error))]) from error
 
 
 @contextmanager
