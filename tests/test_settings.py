@@ -25,6 +25,9 @@ def test_an_empty_environment_gives_the_defaults():
 def test_every_setting_can_be_set():
     settings = read(
         DATA="/srv/images",
+        UPLOAD_BUCKET="my-uploads",
+        PROCESSED_BUCKET="my-renditions",
+        TABLE="records",
         RECIPE="my.toml",
         HOST="0.0.0.0",
         PORT="9000",
@@ -40,7 +43,9 @@ def test_every_setting_can_be_set():
         MAX_OUTPUT_PIXELS="6",
         CPU_SECONDS="7",
     )
-    assert (settings.data, settings.recipe) == (Path("/srv/images"), Path("my.toml"))
+    assert (settings.data, settings.recipe) == (Path("/srv/images"), "my.toml")
+    assert (settings.upload_bucket, settings.processed_bucket) == ("my-uploads", "my-renditions")
+    assert settings.table == "records"
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
@@ -61,6 +66,7 @@ def test_every_row_names_a_field():
         ("PORT", "http", "0-65535"),
         ("WORKERS", "-1", "0-256"),
         ("CACHE_CONTROL", "a\nSet-Cookie: b", "a line of ASCII"),
+        ("UPLOAD_BUCKET", "My_Bucket", "a bucket's name"),
         ("ICC", "keep", "strip | embed | preserve"),
         ("MAX_BYTES", "0", "1-4096"),
         ("CPU_SECONDS", "", "1-3600"),

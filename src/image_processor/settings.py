@@ -7,6 +7,7 @@ each with the variable's name.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +26,10 @@ class Settings:
     """What a deployment may choose. The defaults are safe on one machine."""
 
     data: Path = Path("data")
-    recipe: Path | None = None
+    upload_bucket: str | None = None
+    processed_bucket: str | None = None
+    table: str | None = None
+    recipe: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
@@ -34,6 +38,13 @@ class Settings:
     icc: IccPolicy = IccPolicy.STRIP
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
+
+    @property
+    def lease_seconds(self) -> int:
+        """How long a claim lasts: longer than the slowest render that the limits allow, so that
+        two workers rarely do the same work, and short enough that a queue's next delivery of a
+        dead worker's message finds the key free."""
+        return 4 * self.limits.cpu_seconds + 60
 
     @property
     def worker_count(self) -> int:
@@ -71,6 +82,13 @@ def _line(text: str) -> str:
     return text
 
 
+def _bucket(text: str) -> str:
+    # "General purpose bucket naming rules": 3-63 lower-case letters, digits, dots and hyphens.
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise ValueError(text)
+    return text
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -78,7 +96,17 @@ def _names(text: str) -> tuple[str, ...]:
 # The name of a row is the name of the field it sets, in capitals.
 ROWS = (
     Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
-    Row("RECIPE", "recipe file; the built-in recipe without it", "a path", Path),
+    Row("UPLOAD_BUCKET", "S3 bucket of originals, on AWS", "a bucket's name", _bucket),
+    Row("PROCESSED_BUCKET", "S3 bucket of renditions, on AWS", "a bucket's name", _bucket),
+    Row(
+        "TABLE",
+        "DynamoDB table of records, on AWS; objects beside the renditions without it",
+        "a table's name",
+        _line,
+    ),
+    Row(
+        "RECIPE", "recipe file, on AWS also s3://BUCKET/KEY; the built-in recipe without it", "a path", _line
+    ),
     Row("HOST", "address the server listens on", "an address or name", _line),
     Row("PORT", "port the server listens on", "0-65535", _whole(0, 65535)),
     Row("ALLOWED_HOSTS", "further Host names that the server answers to", "names, comma-separated", _names),

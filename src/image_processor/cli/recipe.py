@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Check a recipe, or show the built-
 def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="FILE")]) -> None:
     """Explain every mistake of a recipe with its line; exit with 2 if there is one."""
     try:
-        recipe = load_recipe(file)
+        recipe = load_recipe(str(file))
     except InvalidRecipe as error:
         for problem in error.problems:
             typer.echo(f"{file}: {problem}", err=True)

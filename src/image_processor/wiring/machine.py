@@ -126,8 +126,7 @@ def _processor(
         icc=settings.icc,
         cache_control=settings.cache_control,
         owner=owner,
-        # Longer than the slowest render that the limits allow, also on one core.
-        lease=timedelta(seconds=4 * settings.limits.cpu_seconds + 60),
+        lease=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
     )
 
