@@ -5,6 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet --require-hashes
 RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.txt pyproject.toml | cksum | cut -d' ' -f1)
 DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
+AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.sh | cksum | cut -d' ' -f1)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -23,7 +24,7 @@ lint: $(DEV) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(DEV) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+unit: $(DEV) $(AWS) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 format: $(DEV) ## rewrite the code in the house style
@@ -40,7 +41,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
@@ -58,3 +59,6 @@ $(RUN): $(VENV)/.build
 $(DEV): $(RUN)
 	$(PIP) --no-build-isolation -r requirements/dev.txt
 	@touch $@
+
+$(AWS):
+	@sh tests/aws/install.sh $@

@@ -3,11 +3,15 @@
 # The files name no index: they install from whatever index pip is set up with.
 set -eu
 cd "$(dirname "$0")/.."
-lock() {
-    uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-    --no-annotate --no-emit-index-url --no-emit-find-links "$@"
+pin() {
+    uv pip compile --quiet --generate-hashes --no-header --no-annotate --no-emit-index-url \
+        --no-emit-find-links "$@"
 }
+lock() { pin --universal --python-version 3.11 "$@"; }
 lock --group build --output-file requirements/build.txt
 lock pyproject.toml --extra server -c requirements/build.txt --output-file requirements/server.txt
 lock pyproject.toml --extra server --group dev -c requirements/build.txt -c requirements/server.txt \
     --output-file requirements/dev.txt
+lock --group runtime-client -c requirements/dev.txt --output-file requirements/runtime-client.txt
+# LocalStack's pins contradict each other on Python 3.14, so this one is for 3.12 and 3.13 on Linux.
+pin --python-version 3.12 --python-platform linux --group emulation --output-file requirements/localstack.txt
