@@ -251,9 +251,12 @@ class TestChangedInPlace:
         with pytest.raises(Unavailable, match="changed in place"):
             list(chunks)
 
-    def test_is_read_once_it_is_quiet(self, tmp_path: Path) -> None:
-        (tmp_path / "key").write_bytes(b"quiet")
-        assert DirectoryStore(tmp_path).get("key").body == b"quiet"
+    def test_gives_no_piece_short(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        (tmp_path / "key").write_bytes(b"whole")
+        store, pread = DirectoryStore(tmp_path), os.pread
+        monkeypatch.setattr(os, "pread", lambda file, size, offset: pread(file, size - 1, offset))
+        with pytest.raises(Unavailable, match="changed in place"):
+            store.get("key")
 
 
 class TestOvertaken:

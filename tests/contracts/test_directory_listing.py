@@ -1,0 +1,119 @@
+"""Directory store: which folders a listing opens, and a root folder that is lost."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_keys import FULL, PLAIN, in_order, keys_of
+from directory_folders import drop
+
+from image_processor.errors import Unavailable
+from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.directory_layout import PRIVATE, Root
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def store(root: Path) -> DirectoryStore:
+    return DirectoryStore(root)
+
+
+class TestListing:
+    @pytest.fixture
+    def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+        """The folders that were opened, without our own."""
+        opened: list[str] = []
+        folder = Root.folder
+
+        def record(self: Root, path: tuple[bytes, ...], **options: Any) -> Any:
+            if path and path[0] != PRIVATE.encode():
+                opened.append(b"/".join(path).decode())
+            return folder(self, path, **options)
+
+        monkeypatch.setattr(Root, "folder", record)
+        return opened
+
+    @pytest.mark.parametrize(
+        ("call", "folders"),
+        [
+            ({"prefix": "b/x/"}, ["b/x"]),
+            ({"prefix": "b/x/", "direct": True}, ["b/x"]),
+            ({"prefix": "b/", "direct": True}, ["b"]),
+            ({"prefix": "b/x"}, ["b", "b/x"]),
+            ({"start_after": "b/x/2"}, ["b", "b/x", "b/y", "c"]),
+            ({"start_after": "b0"}, ["c"]),
+            ({"direct": True}, []),
+        ],
+    )
+    def test_opens_only_folders_that_matter(
+        self, root: Path, opened: list[str], call: dict[str, Any], folders: list[str]
+    ) -> None:
+        for key in ("a/1", "b/1", "b/x/2", "b/x/3", "b/y/4", "c/5"):
+            drop(root / key)
+        list(DirectoryStore(root).list(**call))
+        assert opened == folders
+
+    def test_goes_only_as_far_as_it_is_asked(self, root: Path, opened: list[str]) -> None:
+        for key in ("a/1", "b/2", "c/3"):
+            drop(root / key)
+        assert next(DirectoryStore(root).list()).key == "a/1"
+        assert opened == ["a"]
+
+    def test_takes_deep_folders_but_makes_none(self, store: DirectoryStore, root: Path) -> None:
+        theirs, ours = "d/" * 100 + "theirs", "d/" * 100 + "ours"
+        drop(root / theirs)
+        store.put(ours, b"", PLAIN)
+        assert not (root / ours).exists()
+        assert keys_of(store.list()) == [ours, theirs]
+        store.put(theirs, b"new", FULL)
+        assert (root / theirs).read_bytes() == b"new"
+
+    def test_orders_files_and_folders_as_whole_keys(self, store: DirectoryStore, root: Path) -> None:
+        keys = ["a/b", "a.b/c", "a.b-", "a0/x", "a-", "A", "é/x"]
+        for key in keys:
+            drop(root / key)
+        assert keys_of(store.list()) == in_order(keys)
+
+
+class TestLostRoot:
+    """A lost disk must not look like a folder whose originals were deleted."""
+
+    @pytest.mark.parametrize("lose", [shutil.rmtree, lambda root: root.rename(root.parent / "elsewhere")])
+    def test_is_unavailable_and_not_made_again(
+        self, store: DirectoryStore, root: Path, lose: Callable[[Path], object]
+    ) -> None:
+        store.put("key", b"", PLAIN)
+        lose(root)
+        for call in (
+            lambda: list(store.list()),
+            lambda: list(store.list("a/b/")),
+            lambda: store.get("key"),
+            lambda: store.put("key", b"", PLAIN),
+            lambda: store.delete("key"),
+        ):
+            with pytest.raises(Unavailable, match="root"):
+                call()
+        assert not root.exists()
+
+    def test_is_noticed_during_a_listing(self, store: DirectoryStore, root: Path) -> None:
+        for key in ("a", "b"):
+            store.put(key, b"", PLAIN)
+        listing = store.list()
+        next(listing)
+        root.rename(root.parent / "elsewhere")
+        with pytest.raises(Unavailable):
+            list(listing)
+
+    def test_that_cannot_be_made_is_unavailable(self, tmp_path: Path) -> None:
+        drop(tmp_path / "file")
+        with pytest.raises(Unavailable) as caught:
+            DirectoryStore(tmp_path / "file" / "root")
+        assert str(tmp_path) not in str(caught.value)

@@ -1,0 +1,148 @@
+"""Directory store: where an object lies, and which version it has."""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+from datetime import MAXYEAR, MINYEAR
+from pathlib import Path
+from typing import Any
+
+import pytest
+from contract_keys import FULL, PLAIN, SHORT_KEYS
+from directory_folders import PNG, drop, tree
+from hypothesis import given
+
+from ground_strategies import KEYS
+from image_processor.errors import PreconditionFailed
+from image_processor.stores import directory_layout as layout
+from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.directory_layout import PRIVATE
+from image_processor.stores.directory_objects import entry_of
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return tmp_path / "root"
+
+
+@pytest.fixture
+def store(root: Path) -> DirectoryStore:
+    return DirectoryStore(root)
+
+
+class TestPlaces:
+    def test_emptied_folders_go_with_their_last_object(self, store: DirectoryStore, root: Path) -> None:
+        for key in ("a/b/c/1", "a/b/2"):
+            store.put(key, b"", PLAIN)
+        store.delete("a/b/c/1")
+        assert tree(root).keys() >= {"a/b/2"}
+        assert not (root / "a" / "b" / "c").exists()
+        store.delete("a/b/2")
+        assert [path.name for path in root.iterdir()] == [PRIVATE]
+
+    def test_an_object_stays_found_when_what_was_in_its_way_goes(
+        self, store: DirectoryStore, root: Path
+    ) -> None:
+        store.put("a/b", b"in the way", PLAIN)
+        store.put("a", b"1", FULL)
+        store.delete("a/b")
+        assert store.get("a").body == b"1"
+        second = store.put("a", b"2", FULL)
+        assert list(store.list()) == [second]
+        assert not (root / "a").exists()
+
+    def test_a_file_dropped_over_an_odd_object_is_the_object(self, store: DirectoryStore, root: Path) -> None:
+        store.put("a/b", b"in the way", PLAIN)
+        store.put("a", b"odd", FULL)
+        store.delete("a/b")
+        drop(root / "a")
+        assert store.get("a").body == PNG
+        assert [entry.size for entry in store.list()] == [len(PNG)]
+        store.delete("a")
+        assert list(store.list()) == []
+
+    def test_a_delete_of_both_never_shows_the_hidden_one(
+        self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.put("a/b", b"in the way", PLAIN)
+        store.put("a", b"odd", FULL)
+        store.delete("a/b")
+        drop(root / "a")
+        unlink = os.unlink
+        seen: list[int] = []
+
+        def look_first(*arguments: Any, **options: Any) -> None:
+            seen.extend(entry.size for entry in DirectoryStore(root).list())
+            unlink(*arguments, **options)
+
+        monkeypatch.setattr(os, "unlink", look_first)
+        store.delete("a")
+        assert len(seen) >= 2
+        assert set(seen) == {len(PNG)}
+
+    @pytest.mark.parametrize("code", [errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.EISDIR])
+    def test_a_name_that_the_file_system_refuses_is_kept_elsewhere(
+        self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch, code: int
+    ) -> None:
+        rename = os.rename
+
+        def refuse(source: bytes, target: bytes, **folders: int) -> None:
+            if target == b"b?":
+                raise OSError(code, os.strerror(code))
+            rename(source, target, **folders)
+
+        monkeypatch.setattr(os, "rename", refuse)
+        entry = store.put("new/a/b?", b"1", FULL)
+        assert not (root / "new").exists()
+        assert list(store.list("new/")) == [entry]
+        assert store.get("new/a/b?").attributes == FULL
+
+    @given(key=SHORT_KEYS | KEYS)
+    def test_the_encoding_of_an_odd_key_can_be_read_back(self, key: str) -> None:
+        names = layout.odd_segments(key)[len(layout.ODD) :]
+        pieces = [piece for name in names if (piece := layout.odd_piece(name)) is not None]
+        assert b"".join(raw for raw, _ in pieces) == key.encode()
+        assert [last for _, last in pieces] == [False] * (len(names) - 1) + [True]
+        # eCryptfs leaves 143 bytes for a name.
+        assert all(len(name) <= 143 and b"/" not in name for name in names)
+        assert not {b"", b".", b".."} & set(names)
+
+
+class TestVersions:
+    def test_never_come_again(self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        now = time.time_ns()
+        clock = iter(range(now, now - 10**12, -(10**9)))  # set back a second at each look
+        monkeypatch.setattr(time, "time_ns", lambda: next(clock))
+        versions = [store.put("key", b"same", PLAIN).version]
+        store.delete("key")
+        versions += [store.put("key", b"same", PLAIN).version for _ in range(3)]
+        assert len(set(versions)) == 4
+        for version in versions[:-1]:
+            with pytest.raises(PreconditionFailed):
+                store.put("key", b"new!", PLAIN, condition=version)
+
+    @pytest.mark.parametrize("grain", [100, 10**3, 10**9, 2 * 10**9])
+    def test_differ_on_a_coarse_file_system(
+        self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, grain: int
+    ) -> None:
+        utime = os.utime
+        monkeypatch.setattr(os, "utime", lambda file, ns: utime(file, ns=(ns[0], ns[1] - ns[1] % grain)))
+        versions = [store.put("key", b"%d" % number, PLAIN).version for number in range(5)]
+        assert len(set(versions)) == 5
+
+    def test_differ_from_that_of_a_dropped_file(
+        self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = time.time_ns() + 10**9
+        monkeypatch.setattr(time, "time_ns", lambda: now)
+        os.utime(drop(root / "key", b"same size"), ns=(now, now))
+        theirs = store.head("key").entry.version
+        assert store.put("key", b"SAME SIZE", PLAIN).version != theirs
+
+    def test_hold_for_times_that_no_calendar_has(self) -> None:
+        for nanoseconds, year in ((10**21, MAXYEAR), (-(10**21), MINYEAR)):
+            file = os.stat_result((0,) * 10, {"st_mtime_ns": nanoseconds})
+            entry = entry_of("key", file)
+            assert (entry.modified.year, entry.version) == (year, f"{nanoseconds:x}-0")
