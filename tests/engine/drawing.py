@@ -1,0 +1,104 @@
+"""Small pictures for the engine's tests, drawn with Pillow and NumPy: both are independent of
+libvips, so that a fault in the one cannot hide in the other.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage
+from numpy.typing import NDArray
+from PIL import Image
+
+from image_processor.engine.render import RenderedImage, render
+from image_processor.model import Limits
+from image_processor.transformation import parse
+
+Pixels = NDArray[np.float64]
+
+READABLE = ("jpeg", "progressive", "png", "webp", "avif", "gif", "tiff")
+"""What `encoded` can write, one of every input format at least."""
+
+
+def photograph(name: str = "chelsea.png") -> Image.Image:
+    """A real photograph, small and colourful, without any metadata."""
+    picture = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
+    picture.info.clear()
+    return picture
+
+
+def corners(width: int = 48, height: int = 32) -> Image.Image:
+    """Four quarters, each of another colour: where up is can be told from any one of them."""
+    picture = Image.new("RGB", (width, height), "red")
+    picture.paste("lime", (width // 2, 0, width, height // 2))
+    picture.paste("blue", (0, height // 2, width // 2, height))
+    picture.paste("yellow", (width // 2, height // 2, width, height))
+    return picture
+
+
+def flat(colour: Any, mode: str = "RGB", size: tuple[int, int] = (40, 40)) -> Image.Image:
+    return Image.new(mode, size, colour)
+
+
+def encoded(picture: Image.Image, format_name: str = "png", **options: Any) -> bytes:
+    """The picture's bytes; `progressive` is a JPEG of that kind."""
+    if format_name == "progressive":
+        return encoded(picture, "jpeg", progressive=True, **options)
+    body = io.BytesIO()
+    picture.save(body, format_name, **options)
+    return body.getvalue()
+
+
+def animated(
+    frames: Sequence[Image.Image], format_name: str, delays: Sequence[int], loop: int = 0, **options: Any
+) -> bytes:
+    return encoded(
+        frames[0],
+        format_name,
+        save_all=True,
+        append_images=frames[1:],
+        duration=list(delays),
+        loop=loop,
+        **options,
+    )
+
+
+def opened(body: bytes) -> Image.Image:
+    picture = Image.open(io.BytesIO(body))
+    picture.load()
+    return picture
+
+
+def made(data: bytes, text: str, **options: Any) -> RenderedImage:
+    """The one rendition that the canonical text asks for."""
+    return render(data, [parse(text)], Limits(), look=False, **options).renditions[0]
+
+
+def picture_of(data: bytes, text: str, **options: Any) -> Image.Image:
+    return opened(made(data, text, **options).body)
+
+
+def pixel_at(picture: Image.Image, x: float, y: float) -> tuple[int, ...]:
+    """The pixel at a place given as parts (0-1) of width and height."""
+    value = picture.getpixel((int(x * picture.width), int(y * picture.height)))
+    assert isinstance(value, tuple)
+    return value
+
+
+def near(got: Sequence[float], wanted: Sequence[float], tolerance: float) -> bool:
+    return len(got) == len(wanted) and all(
+        abs(one - other) <= tolerance for one, other in zip(got, wanted, strict=True)
+    )
+
+
+def as_floats(picture: Image.Image) -> Pixels:
+    return np.asarray(picture, dtype=np.float64)
+
+
+def mean_difference(one: Image.Image, other: Image.Image) -> float:
+    """The mean absolute difference of two pictures of one size and mode, on a scale of 0-255."""
+    return float(np.abs(as_floats(one) - as_floats(other)).mean())

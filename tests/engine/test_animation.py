@@ -1,0 +1,134 @@
+"""Animations keep their frames and their timing; what cannot be animated shows the first frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawing import animated, as_floats, encoded, flat, made, near, opened, photograph, pixel_at
+from PIL import Image
+
+from image_processor.engine.probe import probe
+from image_processor.engine.render import render
+from image_processor.model import Limits
+from image_processor.transformation import parse
+
+COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
+DELAYS = (100, 50, 250, 80)
+MOVING = ("gif", "webp")
+
+
+def film(format_name: str, size: tuple[int, int] = (80, 60), **options: object) -> bytes:
+    frames = [flat(colour, size=size) for colour in COLOURS]
+    return animated(frames, format_name, DELAYS, **options)  # type: ignore[arg-type] # Pillow's options
+
+
+def frames_of(body: bytes) -> list[Image.Image]:
+    picture = opened(body)
+    frames = []
+    for index in range(getattr(picture, "n_frames", 1)):
+        picture.seek(index)
+        frames.append(picture.convert("RGBA"))
+    return frames
+
+
+def delays_of(body: bytes) -> list[int]:
+    picture = opened(body)
+    delays = []
+    for index in range(getattr(picture, "n_frames", 1)):
+        picture.seek(index)
+        picture.load()  # WebP knows a frame's duration only then
+        delays.append(picture.info["duration"])
+    return delays
+
+
+@pytest.mark.parametrize("target", MOVING)
+@pytest.mark.parametrize("source", MOVING)
+def test_frames_delays_and_loop_are_kept(source: str, target: str) -> None:
+    rendition = made(film(source), f"w=40,fm={target}")
+    assert (rendition.facts.frames, rendition.facts.width, rendition.facts.height) == (4, 40, 30)
+    assert delays_of(rendition.body) == list(DELAYS)
+    assert opened(rendition.body).info["loop"] == 0
+    for frame, colour in zip(frames_of(rendition.body), COLOURS, strict=True):
+        assert near(pixel_at(frame, 0.5, 0.5), (*colour, 255), 8)
+
+
+@pytest.mark.parametrize("format_name", MOVING)
+def test_a_finite_loop_stays_finite(format_name: str) -> None:
+    rendition = made(film(format_name, loop=3), f"w=40,fm={format_name}")
+    assert opened(rendition.body).info["loop"] == 3
+
+
+@pytest.mark.parametrize("text", ["w=31,fm=webp", "w=20,h=45,fm=webp", "w=70,h=30,fit=fill,fm=webp"])
+def test_no_frame_bleeds_into_another(text: str) -> None:
+    """Frames lie on top of each other in memory: a resize across them would blend their edges."""
+    data = film("webp", (81, 61), lossless=True)
+    for frame, colour in zip(frames_of(made(data, text).body), COLOURS, strict=True):
+        edges = as_floats(frame.convert("RGB"))[[0, -1]]
+        assert np.abs(edges - colour).max() <= 8
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "png", "avif"])
+def test_a_still_format_shows_the_first_frame(format_name: str) -> None:
+    for source in MOVING:
+        rendition = made(film(source), f"w=40,fm={format_name}")
+        assert rendition.facts.frames == 1
+        assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 8)
+
+
+def test_stills_and_films_from_one_original() -> None:
+    texts = ("w=60,fm=jpeg", "w=40,fm=gif", "w=40,fm=png", "w=20,fm=webp", "w=80,fm=avif")
+    renditions = render(film("gif"), [parse(text) for text in texts], Limits()).renditions
+    assert [rendition.facts.frames for rendition in renditions] == [1, 4, 1, 4, 1]
+    assert [len(frames_of(rendition.body)) for rendition in renditions] == [1, 4, 1, 4, 1]
+    assert [rendition.facts.width for rendition in renditions] == [60, 40, 40, 20, 80]
+
+
+def test_a_smart_crop_keeps_one_window_for_all_frames() -> None:
+    frames = []
+    for left in (20, 120, 220):
+        frame = flat((90, 90, 90), size=(300, 100))
+        frame.paste(photograph().crop((150, 100, 210, 160)), (20, 20))  # stands still
+        frame.paste((120, 120, 120), (left, 40, left + 8, 48))  # moves
+        frames.append(frame)
+    data = animated(frames, "webp", [50, 50, 50], lossless=True)
+    cropped = frames_of(made(data, "w=100,h=100,g=attention,q=95,fm=webp").body)
+    busy = [np.abs(as_floats(frame)[..., :3] - 90).max(axis=2) > 40 for frame in cropped]
+    columns = [np.flatnonzero(mask.any(axis=0)).min() for mask in busy]
+    assert busy[0].mean() > 0.2
+    assert len(set(columns)) == 1
+
+
+def test_contain_pads_every_frame() -> None:
+    rendition = made(film("gif"), "w=60,h=60,fit=contain,bg=ffffff,fm=gif")
+    for frame, colour in zip(frames_of(rendition.body), COLOURS, strict=True):
+        assert near(pixel_at(frame, 0.5, 0.02), (255, 255, 255, 255), 4)
+        assert near(pixel_at(frame, 0.5, 0.5), (*colour, 255), 4)
+
+
+def test_transparent_frames_stay_transparent() -> None:
+    frames = []
+    for left in (0, 20, 40):
+        frame = flat((0, 0, 0, 0), "RGBA", (60, 20))
+        frame.paste((255, 0, 0, 255), (left, 0, left + 20, 20))
+        frames.append(frame)
+    data = animated(frames, "webp", [50, 50, 50], lossless=True)
+    shown = frames_of(made(data, "w=30,fm=webp").body)
+    for index, frame in enumerate(shown):
+        alpha = [pixel_at(frame, place, 0.5)[3] for place in (0.17, 0.5, 0.83)]
+        assert alpha == [255 if place == index else 0 for place in range(3)]
+
+
+def test_the_header_counts_frames() -> None:
+    for source in MOVING:
+        header = probe(film(source), Limits())
+        assert (header.frames, header.width, header.height) == (4, 80, 60)
+        assert header.delays == DELAYS
+
+
+def test_only_the_first_page_of_a_tiff_is_read() -> None:
+    pages = [flat(colour) for colour in COLOURS]
+    data = encoded(pages[0], "tiff", save_all=True, append_images=pages[1:])
+    rendition = made(data, "fm=gif")
+    assert rendition.facts.frames == 1
+    assert render(data, [], Limits(max_frames=1)).original.frames == 1
+    assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 2)

@@ -1,0 +1,249 @@
+"""A decoder may loop, crash or hang: the upload is refused, and the next one is rendered."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from drawing import encoded, photograph
+from test_probe import jpeg_of
+
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.engine.render import render
+from image_processor.errors import (
+    ImageProcessorError,
+    Reason,
+    Refused,
+    Unavailable,
+    UnsafeRuntime,
+)
+from image_processor.model import IccPolicy, Limits
+from image_processor.transformation import Transformation, parse
+
+GOOD = encoded(photograph(), "jpeg")
+WANTED = [parse("w=60,fm=jpeg"), parse("w=40,h=40,g=attention,fm=webp")]
+SLOW = jpeg_of(8000, 3000)
+"""Tens of seconds of decoding in 600 kB."""
+SLOW_LIMITS = Limits(max_scans=10_000, cpu_seconds=1)
+
+PATIENCE_SECONDS = 60
+"""How long an event of another process is awaited on a busy machine before the test fails."""
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[IsolatedRenderer]:
+    with IsolatedRenderer() as renderer:
+        yield renderer
+
+
+def pid_of(renderer: IsolatedRenderer) -> int:
+    assert renderer._child is not None
+    return renderer._child.pid
+
+
+def rigged(render_body: str) -> IsolatedRenderer:
+    """A renderer whose child's render is the given function body; ``real`` is the true one."""
+
+    class Rigged(IsolatedRenderer):
+        _program = (
+            "import os, signal, sys\n"
+            "from image_processor.engine import child, runtime\n"
+            "from image_processor.errors import UnsafeRuntime\n"
+            "real = child.render\n"
+            "def rigged(*args, **options):\n"
+            f"    {render_body}\n"
+            "    return real(*args, **options)\n"
+            "child.render = rigged\n"
+            "child.main()\n"
+        )
+
+    return Rigged(patience=0.5)
+
+
+@pytest.mark.parametrize("options", [{}, {"look": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
+def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
+    wanted: list[Transformation] = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
+    isolated = shared.render(GOOD, wanted, Limits(), **options)  # type: ignore[arg-type] # a row
+    assert isolated == render(GOOD, wanted, Limits(), **options)  # type: ignore[arg-type] # a row
+
+
+def test_no_transformation_is_legal(shared: IsolatedRenderer) -> None:
+    assert shared.render(GOOD, [], Limits()).renditions == ()
+
+
+def test_a_refusal_crosses_whole_and_the_child_lives_on(shared: IsolatedRenderer) -> None:
+    shared.warm()
+    before = pid_of(shared)
+    with pytest.raises(Refused, match="expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got PDF") as refusal:
+        shared.render(b"%PDF-1.7", WANTED, Limits())
+    assert refusal.value.reason is Reason.UNSUPPORTED_FORMAT
+    assert shared.render(GOOD, WANTED, Limits()).original.format == "jpeg"
+    assert pid_of(shared) == before
+
+
+def test_limits_reach_the_child(shared: IsolatedRenderer) -> None:
+    with pytest.raises(Refused) as refusal:
+        shared.render(GOOD, WANTED, Limits(max_pixels=100))
+    assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+
+
+def test_a_slow_decode_is_stopped_and_the_next_render_works() -> None:
+    with IsolatedRenderer() as renderer:
+        with pytest.raises(Refused, match="expected at most 1 s of CPU time") as refusal:
+            renderer.render(SLOW, WANTED, SLOW_LIMITS)
+        assert refusal.value.reason is Reason.TOO_SLOW
+        assert len(renderer.render(GOOD, WANTED, SLOW_LIMITS).renditions) == 2
+
+
+def test_the_deadline_is_for_each_render_anew() -> None:
+    """One child may use more CPU in all than it may for one job."""
+    with IsolatedRenderer() as renderer:
+        renderer.warm()
+        before = pid_of(renderer)
+        while _cpu_seconds(before) < 2.5:
+            renderer.render(jpeg_of(100, 1500), [], SLOW_LIMITS)
+        assert pid_of(renderer) == before
+
+
+def test_a_crash_is_refused_after_a_second_try(tmp_path: Path) -> None:
+    starts = tmp_path / "starts"
+    body = f"open({str(starts)!r}, 'a').write('x'); os.kill(os.getpid(), signal.SIGSEGV)"
+    with rigged(body) as renderer:
+        with pytest.raises(Refused, match="a decoder that died of SIGSEGV") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+        assert starts.read_text() == "xx"
+        with pytest.raises(Refused):
+            renderer.render(GOOD, WANTED, Limits())
+
+
+def test_a_crash_that_does_not_repeat_is_no_refusal(tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    path = repr(str(once))
+    body = f"if not os.path.exists({path}): open({path}, 'w').close(); os.kill(os.getpid(), signal.SIGKILL)"
+    with rigged(body) as renderer:
+        assert len(renderer.render(GOOD, WANTED, Limits()).renditions) == 2
+
+
+def test_a_child_that_was_killed_while_idle_is_replaced() -> None:
+    with IsolatedRenderer() as renderer:
+        renderer.warm()
+        before = pid_of(renderer)
+        os.kill(before, signal.SIGKILL)
+        assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
+        assert pid_of(renderer) != before
+
+
+def test_a_child_that_hangs_is_given_up() -> None:
+    with rigged("signal.pause()") as renderer:
+        with pytest.raises(Refused, match=r"expected an answer within 0\.5 s") as refusal:
+            renderer.render(GOOD, WANTED, SLOW_LIMITS)
+        assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_a_fault_of_ours_is_told_and_blames_no_upload() -> None:
+    with rigged("1 / 0") as renderer:
+        with pytest.raises(ImageProcessorError, match="ZeroDivisionError") as failure:
+            renderer.render(GOOD, WANTED, Limits())
+        assert not isinstance(failure.value, Refused)
+
+
+def test_a_child_that_cannot_start_is_told() -> None:
+    class Broken(IsolatedRenderer):
+        _program = "raise SystemExit(3)"
+
+    with Broken() as renderer, pytest.raises(Unavailable, match="exit code 3"):
+        renderer.warm()
+
+
+def test_an_unsafe_libvips_is_told() -> None:
+    class Unsafe(IsolatedRenderer):
+        _program = (
+            "import pyvips\npyvips.API_mode = False\nfrom image_processor.engine.child import main\nmain()\n"
+        )
+
+    with Unsafe() as renderer, pytest.raises(UnsafeRuntime, match="API mode"):
+        renderer.render(GOOD, WANTED, Limits())
+
+
+def test_close_ends_the_child_and_render_starts_another() -> None:
+    renderer = IsolatedRenderer()
+    renderer.close()
+    renderer.warm()
+    before = pid_of(renderer)
+    renderer.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(before, 0)
+    assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
+    renderer.close()
+
+
+def test_the_child_leaves_an_interrupt_to_its_parent(shared: IsolatedRenderer) -> None:
+    shared.warm()
+    before = pid_of(shared)
+    os.kill(before, signal.SIGINT)
+    assert os.getpgid(before) != os.getpgid(0)
+    assert shared.render(GOOD, WANTED, Limits()).original.width == photograph().width
+    assert pid_of(shared) == before
+
+
+def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRenderer) -> None:
+    shared.warm()
+    process = Path(f"/proc/{pid_of(shared)}")
+    core = next(row for row in (process / "limits").read_text().splitlines() if "core file" in row)
+    assert core.split()[4:6] == ["0", "0"]
+    environment = (process / "environ").read_bytes().split(b"\0")
+    assert {b"MALLOC_ARENA_MAX=2", b"VIPS_CONCURRENCY=1"} <= set(environment)
+
+
+@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
+def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
+    slow = tmp_path / "slow"
+    slow.write_bytes(SLOW)
+    script = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from image_processor.engine.isolation import IsolatedRenderer\n"
+        "from image_processor.model import Limits\n"
+        "class Telling(IsolatedRenderer):\n"
+        "    _program = '''\n"
+        "import os\n"
+        "from image_processor.engine import child\n"
+        "real = child.render\n"
+        "def telling(*args, **options):\n"
+        "    os.write(2, b'busy\\\\n')\n"
+        "    return real(*args, **options)\n"
+        "child.render = telling\n"
+        "child.main()\n"
+        "'''\n"
+        "renderer = Telling()\n"
+        "renderer.warm()\n"
+        "print(renderer._child.pid, flush=True)\n"
+        f"if {busy}: renderer.render(Path({str(slow)!r}).read_bytes(), [], Limits(max_scans=10_000))\n"
+        "sys.stdin.read()\n"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as parent:  # type: ignore[call-overload]
+        child = os.pidfd_open(int(parent.stdout.readline()))
+        if busy:
+            assert parent.stderr.readline() == b"busy\n"
+        parent.kill()
+        gone = select.poll()
+        gone.register(child, select.POLLIN)
+        ended = gone.poll(PATIENCE_SECONDS * 1000)
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(child, signal.SIGKILL)
+        os.close(child)
+    assert ended
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

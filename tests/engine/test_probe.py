@@ -1,0 +1,219 @@
+"""What is refused, and with which reason, before a single pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+
+import pytest
+from drawing import READABLE, animated, encoded, flat, photograph
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.engine import levels as levels_module
+from image_processor.engine.probe import probe
+from image_processor.engine.render import render
+from image_processor.engine.structure import count_scans, ends_early
+from image_processor.errors import Reason, Refused
+from image_processor.formats import FORMATS
+from image_processor.model import Limits
+from image_processor.transformation import parse
+
+WANTED = [parse("w=20,fm=png")]
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG of that size with almost no data in it."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
+
+
+def gif_of(frames: int, width: int, height: int) -> bytes:
+    """A GIF whose frames hold one pixel's worth of data each."""
+    size = struct.pack("<HH", width, height)
+    head = b"GIF89a" + size + b"\x80\0\0" + b"\xff\xff\xff\0\0\0"
+    frame = b"\x2c" + bytes(4) + size + b"\0" + b"\x02\x02\x44\x01\0"
+    return head + frames * frame + b"\x3b"
+
+
+def jpeg_of(scans: int, side: int) -> bytes:
+    """A progressive JPEG whose scans say nothing, in a few bytes each, and must all be decoded."""
+
+    def segment(marker: int, content: bytes) -> bytes:
+        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
+
+    blocks = (-(-side // 8)) ** 2
+    tables = segment(0xDB, b"\0" + b"\1" * 64)
+    # One code of one bit in each table: a zero difference, and a run of 16,384 empty blocks.
+    tables += segment(0xC4, b"\x00\1" + bytes(15) + b"\x00") + segment(0xC4, b"\x10\1" + bytes(15) + b"\xe0")
+    frame = segment(0xC2, b"\x08" + struct.pack(">HH", side, side) + b"\1\1\x11\0")
+    mean = segment(0xDA, b"\1\1\x00\0\0\0") + bytes(-(-blocks // 8))
+    detail = segment(0xDA, b"\1\1\x00\1\x3f\0") + bytes(-(-15 * -(-blocks // 16384) // 8))
+    return b"\xff\xd8" + tables + frame + mean + (scans - 1) * detail + b"\xff\xd9"
+
+
+def reason_of(data: bytes, limits: Limits | None = None) -> Reason:
+    with pytest.raises(Refused) as refusal:
+        render(data, WANTED, limits or Limits())
+    # Nothing of libvips' own text, which may quote the file, gets out.
+    assert "vips" not in str(refusal.value).lower()
+    return refusal.value.reason
+
+
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Decoding fails the test."""
+
+    def never(*_: object) -> None:
+        pytest.fail("a frame was decoded")
+
+    monkeypatch.setattr(levels_module, "frames_of", never)
+
+
+@pytest.mark.usefixtures("undecoded")
+class TestBeforeDecoding:
+    @pytest.mark.parametrize(
+        ("data", "reason"),
+        [
+            (b"", Reason.EMPTY),
+            (b"\0", Reason.NOT_AN_IMAGE),
+            (b"hello, world", Reason.NOT_AN_IMAGE),
+            (b"1,2,3\n4,5,6\n", Reason.NOT_AN_IMAGE),
+            (b"2 1\n3 4\n", Reason.NOT_AN_IMAGE),
+            (b"%PDF-1.7\n", Reason.UNSUPPORTED_FORMAT),
+            (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Reason.UNSUPPORTED_FORMAT),
+            (b"BM" + bytes(60), Reason.UNSUPPORTED_FORMAT),
+            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Reason.UNSUPPORTED_FORMAT),
+            (png_header(60_000, 60_000), Reason.TOO_MANY_PIXELS),
+            (gif_of(1, 65_535, 65_535), Reason.TOO_MANY_PIXELS),
+            (gif_of(400, 600, 600), Reason.TOO_MANY_PIXELS),
+            (gif_of(501, 1, 1), Reason.TOO_MANY_FRAMES),
+            (gif_of(10_000, 1, 1), Reason.TOO_MANY_FRAMES),
+            (jpeg_of(101, 16), Reason.TOO_MANY_SCANS),
+            (jpeg_of(2, 20_000), Reason.TOO_MANY_PIXELS),
+        ],
+    )
+    def test_a_reason_for_each(self, data: bytes, reason: Reason) -> None:
+        assert reason_of(data) is reason
+
+    def test_too_many_bytes(self) -> None:
+        data = encoded(flat("red"))
+        assert reason_of(data, Limits(max_bytes=len(data) - 1)) is Reason.TOO_MANY_BYTES
+
+    def test_limits_are_inclusive(self) -> None:
+        data = gif_of(5, 10, 10)
+        exact = Limits(max_bytes=len(data), max_pixels=500, max_frames=5)
+        assert probe(data, exact).frames == 5
+        assert reason_of(data, Limits(max_pixels=499)) is Reason.TOO_MANY_PIXELS
+        assert reason_of(data, Limits(max_frames=4)) is Reason.TOO_MANY_FRAMES
+        assert reason_of(jpeg_of(9, 16), Limits(max_scans=8)) is Reason.TOO_MANY_SCANS
+
+    @pytest.mark.parametrize("format_name", ["png", "webp", "avif", "gif"])
+    def test_an_early_end_is_seen_in_the_structure(self, format_name: str) -> None:
+        data = encoded(photograph().resize((60, 40)), format_name)
+        for end in range(16, len(data), max(1, len(data) // 200)):
+            assert reason_of(data[:end]) is Reason.TRUNCATED
+
+
+def test_a_refusal_names_what_came() -> None:
+    with pytest.raises(Refused, match="expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got PDF"):
+        probe(b"%PDF-1.7\n", Limits())
+
+
+def test_a_file_within_the_limits_is_decoded() -> None:
+    limits = Limits(max_scans=100)
+    assert render(jpeg_of(100, 16), WANTED, limits).original.width == 16
+
+
+@pytest.mark.parametrize("format_name", READABLE)
+@pytest.mark.parametrize("part", [0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+def test_a_truncated_file_is_refused_in_every_format(format_name: str, part: float) -> None:
+    data = encoded(photograph(), format_name)
+    assert reason_of(data[: int(part * len(data))]) is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("format_name", READABLE)
+def test_the_smallest_cut_that_takes_pixels_is_noticed(format_name: str) -> None:
+    data = encoded(photograph().resize((60, 40)), format_name)
+    assert reason_of(data[:-4]) in {Reason.TRUNCATED, Reason.CORRUPT}
+
+
+@pytest.mark.parametrize("format_name", ["gif", "webp"])
+def test_a_film_that_ends_early_is_refused(format_name: str) -> None:
+    frames = [photograph().resize((60, 40)).rotate(10 * turn) for turn in range(6)]
+    data = animated(frames, format_name, [50] * 6)
+    for part in (0.5, 0.8, 0.97):
+        assert reason_of(data[: int(part * len(data))]) is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("format_name", ["png", "avif"])
+def test_wrong_bytes_in_the_middle_are_corrupt(format_name: str) -> None:
+    data = bytearray(encoded(photograph(), format_name))
+    middle = len(data) // 2
+    data[middle : middle + 2000] = bytes(2000)
+    assert reason_of(bytes(data)) is Reason.CORRUPT
+
+
+def test_a_header_without_a_picture_is_corrupt() -> None:
+    assert reason_of(b"\xff\xd8\xff\xe0" + bytes(40)) in {Reason.CORRUPT, Reason.TRUNCATED}
+    assert reason_of(png_header(0, 0)) is Reason.CORRUPT
+
+
+@given(st.sampled_from(READABLE), st.binary(max_size=300), st.integers(0, 300))
+def test_no_bytes_raise_anything_but_a_refusal(format_name: str, noise: bytes, at: int) -> None:
+    data = bytearray(SMALL[format_name])
+    data[at : at + len(noise)] = noise
+    try:
+        render(bytes(data), WANTED, Limits(max_pixels=100_000))
+    except Refused:
+        return
+
+
+SMALL = {name: encoded(photograph().resize((24, 16)), name) for name in READABLE}
+
+
+@pytest.mark.parametrize("format_name", FORMATS)
+def test_trailing_bytes_are_no_fault(format_name: str) -> None:
+    data = encoded(photograph().resize((24, 16)), format_name)
+    trailer = b"\0\0\0\x10free12345678" if format_name == "avif" else b"trailing bytes"
+    assert probe(data + trailer, Limits()).width == 24
+    assert not ends_early(data, format_name)
+
+
+def test_scans_are_counted_as_libjpeg_counts_them() -> None:
+    assert count_scans(encoded(photograph(), "jpeg")) == 1
+    assert count_scans(encoded(photograph(), "progressive")) == 10
+    assert count_scans(encoded(photograph().convert("L"), "progressive")) == 6
+    assert count_scans(jpeg_of(77, 16)) == 77
+
+
+def test_what_only_looks_like_a_scan_is_not_counted() -> None:
+    thumbnail = encoded(photograph().resize((60, 40)), "progressive")
+    data = encoded(photograph(), "progressive", exif=b"Exif\0\0" + thumbnail[:60_000])
+    assert data.count(b"\xff\xda") > 10
+    assert count_scans(data + b"\xff\xda" * 500) == 10
+    assert probe(data + b"\xff\xda" * 500, Limits()).width == photograph().width
+
+
+@pytest.mark.parametrize("format_name", READABLE)
+def test_the_header_is_right(format_name: str) -> None:
+    header = probe(encoded(photograph(), format_name), Limits())
+    name = "jpeg" if format_name == "progressive" else format_name
+    assert (header.width, header.height, header.format) == (*photograph().size, name)
+    assert (header.frames, header.orientation, header.alpha, header.delays) == (1, 1, False, ())
+
+
+def test_the_header_sees_alpha() -> None:
+    for format_name in ("png", "webp", "avif", "tiff"):
+        assert probe(encoded(flat((1, 2, 3, 4), "RGBA"), format_name), Limits()).alpha
+    body = io.BytesIO()
+    flat((1, 2, 3)).quantize(2).save(body, "png", transparency=0)
+    assert probe(body.getvalue(), Limits()).alpha
