@@ -1,0 +1,148 @@
+"""What the server says of itself: health, recipe, page and OpenAPI."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from http_machine import Client, Machine
+
+from image_processor import __version__
+from image_processor.errors import ImageProcessorError, Reason
+from image_processor.http_api.app import WEB
+from image_processor.http_api.problems import STATUSES, of_error
+from image_processor.http_api.views import EXPECTED, FIXES
+
+
+def test_health(machine: Machine, client: Client) -> None:
+    machine.gate.clear()
+    client.put("/uploads/a", content=b"a")
+    assert client.get("/health").json() == {
+        "status": "ok",
+        "version": __version__,
+        "backlog": 1,
+        "workers": machine.settings.worker_count,
+        "uploads": str(machine.settings.data / "uploads"),
+        "max_bytes": 1_000_000,
+    }
+
+
+def test_recipe(client: Client) -> None:
+    assert client.get("/recipe").json() == {
+        "presets": {"small": ["w=10,fm=webp", "w=10,fm=jpeg", "w=20,fm=webp", "w=20,fm=jpeg"]},
+        "rules": [{"match": "ignored/**", "presets": []}, {"match": "**", "presets": ["small"]}],
+    }
+
+
+@pytest.fixture
+def schema(client: Client) -> Any:
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def operations(schema: Any) -> Iterator[tuple[str, Any]]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_route_is_described(schema: Any) -> None:
+    assert {name for name, _ in operations(schema)} == {
+        "POST /images",
+        "GET /images",
+        "GET /images/{id}",
+        "DELETE /images/{id}",
+        "POST /images/{id}/reprocess",
+        "PUT /uploads/{key}",
+        "POST /samples",
+        "GET /renditions/{key}",
+        "GET /events",
+        "GET /health",
+        "GET /recipe",
+    }
+    for name, operation in operations(schema):
+        assert operation["description"], name
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        assert set(re.findall(r"{(\w+)}", name)) <= named, name
+        assert all("description" in parameter for parameter in operation.get("parameters", ())), name
+
+
+def test_operations_have_distinct_plain_names(schema: Any) -> None:
+    names = [operation["operationId"] for _, operation in operations(schema)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
+
+
+def test_errors_are_described_as_problems_and_nothing_else_is(schema: Any) -> None:
+    for name, operation in operations(schema):
+        for status, answer in operation["responses"].items():
+            types = set(answer.get("content", {}))
+            assert ("application/problem+json" in types) == (int(status) >= 400), (name, status)
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+def test_every_reference_leads_somewhere(schema: Any) -> None:
+    wanted = set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
+    assert wanted
+    assert wanted <= set(schema["components"]["schemas"])
+
+
+def test_every_parameter_that_may_be_wrong_says_what_is_expected(schema: Any) -> None:
+    described = str(schema)
+    assert all(expected in described for name, expected in EXPECTED.items() if name != "wait")
+
+
+def subclasses(kind: type[ImageProcessorError]) -> Iterator[type[ImageProcessorError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def test_the_table_of_statuses_puts_the_special_before_the_general() -> None:
+    kinds = [kind for kind, _ in STATUSES]
+    for at, kind in enumerate(kinds):
+        assert not [later for later in kinds[at + 1 :] if issubclass(later, kind)]
+    assert kinds[-1] is ImageProcessorError
+
+
+def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
+    for kind in subclasses(ImageProcessorError):
+        status = next(status for row, status in STATUSES if issubclass(kind, row))
+        if kind.retryable:
+            assert status in {409, 503}, kind
+            assert of_error(kind("later")).headers["retry-after"] == "1"
+
+
+def test_every_reason_has_a_fix_and_plain_words_on_the_page() -> None:
+    words = (WEB / "words.js").read_text(encoding="utf-8")
+    assert set(FIXES) == set(Reason)
+    for reason in Reason:
+        assert f'"{reason}":' in words or f"{reason}:" in words
+
+
+def test_the_page_and_its_files_are_served(client: Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    wanted = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    modules = set(WEB.glob("*.js"))
+    assert wanted
+    for path in wanted | {f"/static/{module.name}" for module in modules}:
+        assert client.get(path).status_code == 200, path
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    for file in WEB.iterdir():
+        loaded = re.findall(
+            r"""(?:src|href|from|url\(|import)[ =("']+(https?:)?//""", file.read_text("utf-8")
+        )
+        assert loaded == [], file.name
+
+
+def test_a_browser_asks_whether_the_page_has_changed_and_is_told_no(client: Client) -> None:
+    first = client.get("/static/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/app.js", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304

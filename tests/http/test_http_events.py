@@ -1,0 +1,109 @@
+"""Live progress over a real connection, and a stop that open connections do not hold up."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import fastapi.routing
+import httpx
+import pytest
+from http_machine import Machine
+
+
+def events(stream: httpx.Response) -> Iterator[dict[str, Any]]:
+    """The events of a text/event-stream, as dictionaries of their fields; comments by `comment`."""
+    fields: dict[str, Any] = {}
+    for line in stream.iter_lines():
+        if not line:
+            if fields:
+                yield {**fields, "data": json.loads(fields["data"])} if "data" in fields else fields
+            fields = {}
+            continue
+        name, _, value = line.partition(": ")
+        fields[name or "comment"] = value
+
+
+def test_an_upload_is_told_from_the_queue_to_its_renditions(live: httpx.Client) -> None:
+    with live.stream("GET", "/events") as stream:
+        assert stream.headers["content-type"].startswith("text/event-stream")
+        assert stream.headers["cache-control"] == "no-cache"
+        told = events(stream)
+        ready = next(told)
+        assert (ready["event"], ready["data"], ready["retry"]) == ("ready", {"missed": False}, "1000")
+        id_ = live.put("/uploads/a.jpg", content=b"a").json()["id"]
+        seen = [next(told) for _ in range(3)]
+    assert [event["event"] for event in seen] == ["queued", "started", "processed"]
+    assert {(event["data"]["id"], event["data"]["key"]) for event in seen} == {(id_, "a.jpg")}
+    assert [event["data"]["sequence"] for event in seen] == [1, 2, 3]
+    assert seen[2]["data"]["detail"]["renditions"] == 4
+
+
+def test_a_refusal_is_told_with_its_reason(live: httpx.Client) -> None:
+    with live.stream("GET", "/events") as stream:
+        told = events(stream)
+        next(told)
+        live.put("/uploads/a.txt", content=b"bad")
+        last = [next(told) for _ in range(3)][-1]
+    assert (last["event"], last["data"]["detail"]["reason"]) == ("refused", "not-an-image")
+
+
+def test_only_the_keys_asked_for_are_told(live: httpx.Client, machine: Machine) -> None:
+    with live.stream("GET", "/events", params={"key": "b/"}) as stream:
+        told = events(stream)
+        next(told)
+        for key in ("a/1", "b/1"):
+            live.put(f"/uploads/{key}", content=b"a")
+        machine.workers.wait_until_idle()
+        assert next(told)["data"]["key"] == "b/1"
+
+
+def test_a_reader_that_comes_back_goes_on_where_it_was(live: httpx.Client, machine: Machine) -> None:
+    with live.stream("GET", "/events") as stream:
+        told = events(stream)
+        next(told)
+        live.put("/uploads/a", content=b"a")
+        last = next(told)
+    machine.workers.wait_until_idle()
+    with live.stream("GET", "/events", headers={"last-event-id": last["id"]}) as stream:
+        told = events(stream)
+        assert next(told)["data"] == {"missed": False}
+        assert [next(told)["event"] for _ in range(2)] == ["started", "processed"]
+
+
+def test_a_reader_of_an_earlier_server_is_told_that_it_missed_something(live: httpx.Client) -> None:
+    with live.stream("GET", "/events", headers={"last-event-id": "0badcafe-7"}) as stream:
+        assert next(events(stream))["data"] == {"missed": True}
+
+
+def test_an_idle_stream_shows_that_it_lives(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
+    with live.stream("GET", "/events") as stream:
+        told = events(stream)
+        next(told)
+        assert next(told) == {"comment": "ping"}
+
+
+def test_a_stop_ends_streams_and_waiting_requests_at_once(machine: Machine, live: httpx.Client) -> None:
+    """The fixture fails if the server does not stop; nothing here ever ends by itself."""
+    machine.room.put("a.jpg", b"a")
+    machine.gate.clear()
+    answers: list[httpx.Response] = []
+
+    def wait_for_renditions() -> None:
+        with httpx.Client(base_url=live.base_url, timeout=60) as other:
+            answers.append(other.post("/images", json={"key": "a.jpg"}))
+
+    with live.stream("GET", "/events") as stream:
+        told = events(stream)
+        next(told)
+        waiting = threading.Thread(target=wait_for_renditions)
+        waiting.start()
+        assert next(told)["event"] == "queued"
+        assert next(told)["event"] == "started"
+        machine.server.should_exit = True
+        assert list(told) == []
+    waiting.join(30)
+    assert (answers[0].status_code, answers[0].json()["status"]) == (202, "queued")
