@@ -39,6 +39,9 @@ NASTY = (
     "n" * 1024,
     "n" * 1023 + "/",
     "d/" * 512,
+    # The directory store cuts odd keys into pieces of 40 bytes.
+    "//" + "m" * 38,
+    "//" + "m" * 38 + "!",
     "é" * 128,
     "\u00e9" + "/" + "e\u0301",
     "\n",

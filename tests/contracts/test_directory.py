@@ -60,6 +60,7 @@ class TestDroppedFiles:
         drop(Path(os.fsdecode(os.fsencode(root) + b"/latin\xe9.jpg")))
         drop(Path(os.fsdecode(os.fsencode(root) + b"/folder\xff/a.jpg")))
         drop(root.joinpath(*["deep" * 50] * 6, "a.jpg"))
+        drop(root.joinpath(*["deep" * 50] * 5, "n" * 100 + ".jpg"))
         assert keys_of(store.list()) == ["good"]
 
     def test_keep_version_and_attributes_when_copied_with_their_times(

@@ -32,8 +32,9 @@ class DirectoryStore:
 
     A version is the file's modification time and size. A program that changes a file in place,
     to the same size and within one tick of the file system's clock, is not noticed. Links
-    inside the root are followed; a put replaces a link to a file, not the file. Two keys that
-    differ only in case are one object where the file system says so. Names that are not valid
+    inside the root are followed; a put replaces a link to a file, not the file, and attributes
+    are kept by key, so one file has others under another name. Two keys that differ only in case
+    are one object where the file system says so. Names that are not valid
     UTF-8 and folders that may not be opened are not listed.
     """
 
@@ -65,7 +66,7 @@ class DirectoryStore:
 
     def delete(self, key: str) -> None:
         check_key(key)
-        with _answering(key):
+        with _answering(repr(key)):
             # A read-only folder is not touched to delete nothing.
             if not self._objects.present(key):
                 return
@@ -76,7 +77,7 @@ class DirectoryStore:
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
         wish = Wish(_raw(prefix), _raw(start_after), direct)
-        with _answering(prefix):
+        with _answering(f"the listing of {prefix!r}"):
             for key, file in walk(self._root, wish):
                 yield entry_of(key.decode(), file)
 
@@ -100,7 +101,7 @@ class DirectoryStore:
     def _opened(self, key: str, version: str | None) -> Iterator[tuple[int, Entry]]:
         """The open file of an object. Its bytes stay whole: a put never writes into a file."""
         check_key(key)
-        with _answering(key):
+        with _answering(repr(key)):
             file = self._objects.open(key)
             if file is None:
                 raise NotFound(f"expected an object under {key!r}, got none")
@@ -133,11 +134,11 @@ class DirectoryStore:
     ) -> Entry:
         check_key(key)
         with ExitStack() as stack:
-            with _answering(key):
+            with _answering(repr(key)):
                 self._private.prepare()
                 written = stack.enter_context(self._private.temporary())
             _fill(written, chunks, key, limit)
-            with _answering(key):
+            with _answering(repr(key)):
                 os.fsync(written.file)
                 entry, folder = self._commit(key, written, attributes, condition)
                 # The new name outlives a power cut, too. The attributes are not worth another
@@ -175,7 +176,7 @@ def _fill(written: Temporary, chunks: Iterable[bytes], key: str, limit: int) -> 
         size += len(chunk)
         if size > limit:
             raise _too_large(key, limit, size)
-        with _answering(key):
+        with _answering(repr(key)):
             write_all(written.file, chunk)
 
 
@@ -212,4 +213,4 @@ def _answering(what: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{what!r}: {error.strerror}") from error
+        raise Unavailable(f"{what}: {error.strerror}") from error

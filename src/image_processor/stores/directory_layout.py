@@ -86,7 +86,7 @@ class Root:
         real = os.path.realpath(given)
         if real == given:
             return path
-        top, *below = (*real.removeprefix(self.path).split(b"/"),)
+        top, *below = real.removeprefix(self.path).split(b"/")
         inside = real.startswith(self.path) and top == b"" and not (below and is_private(below[0]))
         if not inside:
             key = b"/".join(path).decode(errors="replace")
