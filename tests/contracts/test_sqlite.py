@@ -213,6 +213,21 @@ class TestOwners:
             assert take(catalog, "key").record.message is None
 
 
+class TestScan:
+    def test_goes_page_by_page_past_what_comes_and_goes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(adapter, "_SCAN_PAGE", 3)
+        with closing(SqliteCatalog(":memory:")) as catalog:
+            keys = {f"{number}" for number in range(10)}
+            for key in keys:
+                catalog.release(take(catalog, key))
+            seen = []
+            for record in catalog.scan():
+                seen.append(record.key)
+                catalog.forget(take(catalog, record.key))
+            assert sorted(seen) == sorted(keys)
+            assert catalog.count(Query()) == 0
+
+
 class TestCount:
     def test_counts_what_a_listing_has(self) -> None:
         with closing(SqliteCatalog(":memory:")) as catalog:
