@@ -226,6 +226,14 @@ def test_policies_for_the_profile(format_name: str) -> None:
         assert near(pixel_at(rendition.convert("RGB"), 0.5, 0.5), colour, 4)
 
 
+def test_preserving_sixteen_bits_keeps_the_upper_eight() -> None:
+    deep = canvas(20, [257 * value + 90 for value in ORANGE]).cast("ushort").copy(interpretation="rgb16")
+    deep.set_type(pyvips.GValue.blob_type, "icc-profile-data", DISPLAY_P3)
+    rendition = picture_of(deep.pngsave_buffer(), "fm=png", icc=IccPolicy.PRESERVE)
+    assert pixel_at(rendition, 0.5, 0.5) == ORANGE
+    assert rendition.info["icc_profile"] == DISPLAY_P3
+
+
 def test_preserving_falls_back_to_srgb_where_there_is_nothing_to_preserve() -> None:
     for data in (encoded(flat(ORANGE)), encoded(flat((0, 255, 255, 0), "CMYK"), "jpeg", icc_profile=CMYK)):
         assert picture_of(data, "fm=png", icc=IccPolicy.PRESERVE).info["icc_profile"] == srgb_profile()

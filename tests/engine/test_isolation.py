@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -15,6 +16,7 @@ import pytest
 from drawing import encoded, photograph
 from test_probe import jpeg_of
 
+from image_processor.engine import isolation
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.engine.render import render
 from image_processor.errors import (
@@ -32,6 +34,33 @@ WANTED = [parse("w=60,fm=jpeg"), parse("w=40,h=40,g=attention,fm=webp")]
 SLOW = jpeg_of(8000, 3000)
 """Tens of seconds of decoding in 600 kB."""
 SLOW_LIMITS = Limits(max_scans=10_000, cpu_seconds=1)
+
+PARENT = r"""
+import sys
+from pathlib import Path
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.model import Limits
+
+class Telling(IsolatedRenderer):
+    _program = r'''
+import os
+from image_processor.engine import child
+real = child.render
+def telling(*args, **options):
+    os.write(2, b"busy\n")
+    return real(*args, **options)
+child.render = telling
+child.main()
+'''
+
+renderer = Telling()
+renderer.warm()
+print(renderer._child.pid, flush=True)
+if len(sys.argv) > 1:
+    renderer.render(Path(sys.argv[1]).read_bytes(), [], Limits(max_scans=10_000))
+sys.stdin.read()
+"""
+"""A process with a child that is idle, or busy with the file named on the command line."""
 
 PATIENCE_SECONDS = 60
 """How long an event of another process is awaited on a busy machine before the test fails."""
@@ -163,6 +192,24 @@ def test_a_child_that_cannot_start_is_told() -> None:
         renderer.warm()
 
 
+def test_no_room_for_a_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(subprocess, "Popen", full)
+    with IsolatedRenderer() as renderer, pytest.raises(Unavailable, match="temporarily unavailable"):
+        renderer.render(GOOD, WANTED, Limits())
+
+
+def test_nonsense_from_a_child_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile image may have taken the child over: it is ended, and its words count for nothing."""
+    monkeypatch.setattr(isolation, "_ENDING_SECONDS", 0.1)
+    with rigged("os.write(int(sys.argv[1]), b'\\0\\0\\0\\4nope'); signal.pause()") as renderer:
+        with pytest.raises(Refused, match="SIGKILL") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+
+
 def test_an_unsafe_libvips_is_told() -> None:
     class Unsafe(IsolatedRenderer):
         _program = (
@@ -207,30 +254,9 @@ def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRender
 def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
     slow = tmp_path / "slow"
     slow.write_bytes(SLOW)
-    script = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from image_processor.engine.isolation import IsolatedRenderer\n"
-        "from image_processor.model import Limits\n"
-        "class Telling(IsolatedRenderer):\n"
-        "    _program = '''\n"
-        "import os\n"
-        "from image_processor.engine import child\n"
-        "real = child.render\n"
-        "def telling(*args, **options):\n"
-        "    os.write(2, b'busy\\\\n')\n"
-        "    return real(*args, **options)\n"
-        "child.render = telling\n"
-        "child.main()\n"
-        "'''\n"
-        "renderer = Telling()\n"
-        "renderer.warm()\n"
-        "print(renderer._child.pid, flush=True)\n"
-        f"if {busy}: renderer.render(Path({str(slow)!r}).read_bytes(), [], Limits(max_scans=10_000))\n"
-        "sys.stdin.read()\n"
-    )
+    command = [sys.executable, "-c", PARENT, *([str(slow)] if busy else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", script], **pipes) as parent:  # type: ignore[call-overload]
+    with subprocess.Popen(command, **pipes) as parent:  # type: ignore[call-overload]
         child = os.pidfd_open(int(parent.stdout.readline()))
         if busy:
             assert parent.stderr.readline() == b"busy\n"

@@ -27,6 +27,9 @@ from .render import Rendered, RenderedImage
 _START_SECONDS = 60
 """How long a child may take to import libvips and say that it is ready, on a very busy machine."""
 
+_ENDING_SECONDS = 10
+"""How long a child that has closed its end of the socket may take to be gone."""
+
 
 class _Died(Exception):
     """The child ended without an answer; ``code`` is Popen's, negative for a signal."""
@@ -126,16 +129,20 @@ class _Child:
 
     def __init__(self, program: str) -> None:
         ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own program
-                [sys.executable, "-P", "-c", program, str(theirs.fileno())],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                env=_environment(),
-                process_group=0,  # Ctrl-C in a terminal is for the parent, which then decides
-            )
         self._connection = Connection(ours.detach())
+        with theirs:
+            try:
+                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own program
+                    [sys.executable, "-P", "-c", program, str(theirs.fileno())],
+                    pass_fds=[theirs.fileno()],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    env=_environment(),
+                    process_group=0,  # Ctrl-C in a terminal is for the parent, which then decides
+                )
+            except OSError as error:
+                self._connection.close()
+                raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
         self._expect_ready()
 
     @property
@@ -151,14 +158,22 @@ class _Child:
                 raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:g} s, got none")
             facts = self._receive()
             return _Reply(facts, [self._connection.recv_bytes() for _ in facts.get("renditions", ())])
-        except (EOFError, OSError):
-            code = self._process.wait()
+        except (EOFError, OSError, ValueError):
+            code = self._exit_code()
             if code == -signal.SIGXCPU:
                 seconds = request["limits"]["cpu_seconds"]
                 raise Refused(
                     Reason.TOO_SLOW, f"expected at most {seconds} s of CPU time, got more"
                 ) from None
             raise _Died(code) from None
+
+    def _exit_code(self) -> int:
+        try:
+            return self._process.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            # It lives, and talked nonsense.
+            self._process.kill()
+            return self._process.wait()
 
     def kill(self) -> None:
         """End the process and forget it; harmless if it is gone."""

@@ -46,14 +46,12 @@ def to_srgb(picture: pyvips.Image) -> pyvips.Image:
     An embedded profile is followed, and passed over if it is broken or of another colour space.
     Without one CMYK is taken to be the profile built into libvips, all else to be sRGB.
     """
-    cmyk = picture.interpretation == "cmyk"
-    if cmyk or picture.get_typeof("icc-profile-data"):
+    if picture.interpretation == "cmyk" or picture.get_typeof("icc-profile-data"):
         # Relative colorimetric with black point compensation is what photo editors default to;
         # without the latter the shadows of a print profile come out grey.
         converted = picture.icc_transform(
             "srgb",
             embedded=True,
-            input_profile="cmyk" if cmyk else "srgb",
             intent="relative",
             black_point_compensation=True,
             depth=8,
