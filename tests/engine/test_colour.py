@@ -227,7 +227,7 @@ def test_policies_for_the_profile(format_name: str) -> None:
 
 
 def test_preserving_sixteen_bits_keeps_the_upper_eight() -> None:
-    deep = canvas(20, [257 * value + 90 for value in ORANGE]).cast("ushort").copy(interpretation="rgb16")
+    deep = canvas(20, [257 * value + 40 for value in ORANGE]).cast("ushort").copy(interpretation="rgb16")
     deep.set_type(pyvips.GValue.blob_type, "icc-profile-data", DISPLAY_P3)
     rendition = picture_of(deep.pngsave_buffer(), "fm=png", icc=IccPolicy.PRESERVE)
     assert pixel_at(rendition, 0.5, 0.5) == ORANGE
