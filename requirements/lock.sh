@@ -15,3 +15,11 @@ lock pyproject.toml --extra server --group dev -c requirements/build.txt -c requ
 lock --group runtime-client -c requirements/dev.txt --output-file requirements/runtime-client.txt
 # LocalStack's pins contradict each other on Python 3.14, so this one is for 3.12 and 3.13 on Linux.
 pin --python-version 3.12 --python-platform linux --group emulation --output-file requirements/localstack.txt
+# The functions' packages: Lambda's Python on Linux. The pins agree with the server's.
+package() { pin --python-version 3.13 --python-platform linux -c requirements/server.txt "$@"; }
+package pyproject.toml --extra aws --output-file requirements/lambda.txt
+package pyproject.toml --extra aws requirements/lambda-api.in -c requirements/lambda.txt \
+    --output-file requirements/lambda-api.txt
+# Each in a venv of its own: their pins contradict each other's and those of the tests.
+lock requirements/template.in --output-file requirements/template.txt
+lock requirements/sam.in --output-file requirements/sam.txt

@@ -1,0 +1,224 @@
+"""Deployment: makes the package of one Lambda function, for arm64 or x86_64, on any host.
+
+`sam build` calls it through the Makefile beside it; `make package` makes a zip of the same tree.
+Equal sources give equal packages, byte for byte: what did not change is not deployed again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import interpreter
+
+ROOT = Path(__file__).resolve().parent.parent
+SOURCE = ROOT / "src"
+REQUIREMENTS = ROOT / "requirements"
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Package:
+    """What goes into a function's package: a requirements file, and how many MiB it may be."""
+
+    requirements: str
+    limit: int
+
+
+PACKAGES = {
+    "process": Package("lambda.txt", 60),
+    "deliver": Package("lambda.txt", 60),
+    "api": Package("lambda-api.txt", 80),
+}
+
+# Newest first. Lambda runs python3.13 on Amazon Linux 2023, whose glibc is 2.34. pip takes a wheel
+# only for a tag that it is told; obstore's for arm64 has manylinux_2_24 alone.
+PLATFORMS = {
+    arch: [f"{glibc}_{machine}" for glibc in ("manylinux_2_28", "manylinux_2_24", "manylinux2014")]
+    for arch, machine in {"arm64": "aarch64", "x86_64": "x86_64"}.items()
+}
+
+# Only there as source, and pure Python as long as it finds no libvips to compile against: the
+# compiled part comes with pyvips-binary, for the right processor.
+FROM_SOURCE = "pyvips"
+
+# What pip and libraries leave that no function reads.
+LITTER = (
+    "**/__pycache__",
+    "**/tests",
+    "bin",
+    "**/*.pyi",
+    "**/*.dist-info/[IR]*",
+    "**/*.dist-info/*_url.json",
+)
+
+
+class BuildError(Exception):
+    """The package cannot be made, or not as it must be."""
+
+
+def build(package: Package, arch: str, into: Path, recipe: Path | None = None) -> None:
+    """Fill the folder ``into``, which is emptied before. Raises BuildError."""
+    shutil.rmtree(into, ignore_errors=True)
+    into.mkdir(parents=True)
+    python = _toolchain()
+    _install(python, REQUIREMENTS / package.requirements, arch, into)
+    shutil.copytree(SOURCE / "image_processor", into / "image_processor")
+    if recipe:
+        _add_recipe(recipe, into)
+    _clean(into)
+    _compile(python, into)
+    _check_size(into, package.limit)
+
+
+def pack(tree: Path, file: Path) -> None:
+    """Write ``tree`` as a zip that depends on nothing but its content."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+        for path in _files(tree):
+            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix())  # dated 1980, as zips begin
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = 0o644 << 16
+            archive.writestr(entry, path.read_bytes())
+
+
+def _toolchain() -> Path:
+    """A Python of Lambda's version with what building from source needs, made once."""
+    home = ROOT / "build" / f"python{interpreter.VERSION}"
+    python, done = home / "bin" / "python", home / ".done"
+    pins = REQUIREMENTS / "build.txt"
+    if not done.exists() or done.read_bytes() != pins.read_bytes():
+        _run(interpreter.find(), "-m", "venv", "--clear", home)
+        _pip(python, "--require-hashes", "-r", pins)
+        done.write_bytes(pins.read_bytes())
+    return python
+
+
+def _install(python: Path, requirements: Path, arch: str, into: Path) -> None:
+    pins = _pins(requirements)
+    with tempfile.TemporaryDirectory() as folder:
+        wheels, sources = Path(folder, "wheels.txt"), Path(folder, "sources.txt")
+        wheels.write_text("".join(pin for name, pin in pins.items() if name != FROM_SOURCE))
+        sources.write_text(pins[FROM_SOURCE])
+        target = ("--require-hashes", "--no-deps", "--target", into)
+        platforms = [f"--platform={platform}" for platform in PLATFORMS[arch]]
+        version = f"--python-version={interpreter.VERSION}"
+        _pip(python, *target, "--only-binary=:all:", "--implementation=cp", version, *platforms, "-r", wheels)
+        # Without a cache: pip may hold a wheel of it that was compiled for this machine.
+        no_libvips = {"PKG_CONFIG_LIBDIR": folder, "PKG_CONFIG_PATH": folder}
+        _pip(python, *target, "--no-build-isolation", "--no-cache-dir", "-r", sources, **no_libvips)
+
+
+def _pins(requirements: Path) -> dict[str, str]:
+    """The pinned requirements of a file by name, each with its lines of hashes."""
+    pins: dict[str, str] = {}
+    name = ""
+    for line in requirements.read_text(encoding="utf-8").splitlines(keepends=True):
+        if not line.startswith((" ", "#")):
+            name = line.partition("==")[0]
+        pins[name] = pins.get(name, "") + line
+    return pins
+
+
+def _add_recipe(recipe: Path, into: Path) -> None:
+    """Put the recipe into the package if it is one; the package's own code judges it."""
+    judge = "import sys; from image_processor.recipes import parse_recipe as p; p(open(sys.argv[1]).read())"
+    done = subprocess.run(
+        [sys.executable, "-c", judge, recipe],
+        env={**os.environ, "PYTHONPATH": str(SOURCE)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BuildError(f"{recipe}: {done.stderr.strip().splitlines()[-1]}")
+    shutil.copyfile(recipe, into / "recipe.toml")
+
+
+def _clean(tree: Path) -> None:
+    for pattern in LITTER:
+        for path in list(tree.glob(pattern)):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _compile(python: Path, tree: Path) -> None:
+    """Compile all bytecode. Lambda's file system can be written nowhere near it, so a missing
+    .pyc is missing at every cold start. Unchecked: no look at the source, no time stamp in it."""
+    _run(
+        python,
+        "-m",
+        "compileall",
+        "-q",
+        "--invalidation-mode=unchecked-hash",
+        "-s",
+        tree,
+        "-p",
+        "/var/task",
+        tree,
+    )
+
+
+def _check_size(tree: Path, limit: int) -> None:
+    sizes: dict[str, int] = {}
+    for path in _files(tree):
+        top = path.relative_to(tree).parts[0]
+        sizes[top] = sizes.get(top, 0) + path.stat().st_size
+    total = sum(sizes.values())
+    largest = sorted(sizes, key=lambda top: -sizes[top])[:4]
+    parts = ", ".join(f"{top} {sizes[top] / MIB:.1f}" for top in largest)
+    print(f"package: {total / MIB:.1f} MiB unzipped of at most {limit} ({parts})")
+    if total > limit * MIB:
+        raise BuildError(f"expected at most {limit} MiB for the package, got {total / MIB:.1f}")
+
+
+def _files(tree: Path) -> list[Path]:
+    return sorted(path for path in tree.rglob("*") if path.is_file())
+
+
+def _pip(python: Path, *arguments: str | Path, **environment: str) -> None:
+    quiet = ("--quiet", "--disable-pip-version-check", "--no-input")
+    _run(python, "-m", "pip", *quiet, "install", *arguments, **environment)
+
+
+def _run(*command: str | Path, **environment: str) -> None:
+    done = subprocess.run(
+        list(map(str, command)),
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise BuildError(f"{' '.join(map(str, command))}\n{done.stdout}")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Make the package of a Lambda function.")
+    parser.add_argument("function", choices=PACKAGES)
+    parser.add_argument("--arch", choices=PLATFORMS, default=os.environ.get("ARCH", "arm64"))
+    parser.add_argument("--into", type=Path, required=True, help="folder to fill")
+    parser.add_argument("--zip", type=Path, help="zip to write of it")
+    recipe = os.environ.get("RECIPE_FILE")
+    parser.add_argument("--recipe", type=Path, default=recipe or None, help="recipe to add as recipe.toml")
+    given = parser.parse_args(arguments)
+    try:
+        build(PACKAGES[given.function], given.arch, given.into, given.recipe)
+        if given.zip:
+            pack(given.into, given.zip)
+            print(f"package: {given.zip} ({given.zip.stat().st_size / MIB:.1f} MiB zipped)")
+    except (BuildError, interpreter.NoInterpreter) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
