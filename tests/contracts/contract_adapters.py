@@ -12,6 +12,7 @@ from pathlib import Path
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.stores.directory import DirectoryStore
+from support.memory import MemoryStore
 
 ConnectStore = Callable[[], ObjectStore]
 ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
@@ -44,6 +45,12 @@ def _directory() -> Iterator[ConnectStore]:
         yield partial(DirectoryStore, Path(folder))
 
 
+@contextmanager
+def _memory() -> Iterator[ConnectStore]:
+    store = MemoryStore()
+    yield lambda: store
+
+
 def open_sqlite(path: Path) -> AbstractContextManager[SqliteCatalog]:
     return closing(SqliteCatalog(path))
 
@@ -65,7 +72,11 @@ def _sqlite_memory() -> Iterator[ConnectCatalog]:
         yield connect
 
 
-STORES = (StoreAdapter("directory", _directory),)
+STORES = (
+    StoreAdapter("directory", _directory),
+    # The fake of tests/ingest: it must be as honest as what it stands for.
+    StoreAdapter("memory", _memory, across_processes=False),
+)
 CATALOGS = (
     CatalogAdapter("sqlite", _sqlite_file),
     CatalogAdapter("sqlite-in-memory", _sqlite_memory, across_processes=False),

@@ -68,10 +68,11 @@ class MemoryStore:
             self._objects.pop(check_key(key), None)
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        for key in sorted(self._objects, key=str.encode):
+        objects = dict(self._objects)  # a listing goes on while others write
+        for key in sorted(objects, key=str.encode):
             wanted = key.startswith(prefix) and key.encode() > start_after.encode()
             if wanted and not (direct and "/" in key[len(prefix) :]):
-                yield self._objects[key].entry
+                yield objects[key].entry
 
     def bodies(self) -> dict[str, bytes]:
         """All objects' bytes by key, for comparison with an oracle."""
