@@ -42,7 +42,7 @@ def test_a_plain_read_gets_everything_with_exact_headers() -> None:
             "accept-ranges": "bytes",
             "content-disposition": "inline",
             "x-content-type-options": "nosniff",
-            "content-security-policy": "default-src 'none'; sandbox",
+            "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
         },
         Window(0, 1000),
     )

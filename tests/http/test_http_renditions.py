@@ -35,7 +35,7 @@ def test_a_rendition_is_served_whole_with_exact_headers(client: Client) -> None:
     assert headers["accept-ranges"] == "bytes"
     assert headers["content-disposition"] == "inline"
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert headers["content-security-policy"] == "default-src 'none'; style-src 'unsafe-inline'; sandbox"
     assert "last-modified" in headers
 
 

@@ -243,7 +243,10 @@ def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client)
     assert machine.room.processed.bodies() == machine.room.wanted()
 
 
-def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:
+def test_the_sample_does_not_replace_a_file_of_that_name(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "draw_sample", lambda: b"a drawing")
     machine.room.put("sample.jpg", b"mine")
     assert client.post("/samples").json()["bytes"] == 4
     machine.workers.wait_until_idle()

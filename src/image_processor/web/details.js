@@ -1,7 +1,7 @@
 // One picture in full: what the original is, every rendition, and what can be done.
 
 import * as api from "./api.js";
-import { picture } from "./picture.js";
+import { address, picture } from "./picture.js";
 import { byId, element, say } from "./elements.js";
 import { FORMATS, STATES, bytes, counted, fileName, moment, percent, pixels, recipeWords, refusal, saving } from "./words.js";
 
@@ -14,7 +14,10 @@ export class Details {
   constructor(library) {
     this.library = library;
     addEventListener("hashchange", () => this.follow());
+    // A card that is opened again before its closing has cleared the address changes no address.
+    byId("grid").addEventListener("click", (event) => event.target.closest("a") && setTimeout(() => this.follow()));
     this.#dialog.addEventListener("close", () => {
+      if (this.#dialog.open) return;
       this.#id = null;
       if (location.hash) history.replaceState(null, "", location.pathname);
     });
@@ -80,9 +83,9 @@ export class Details {
   }
 
   async #again(image) {
+    say(`${fileName(image.original)} is made again.`);
     try {
       await api.reprocess(image.id);
-      say(`${fileName(image.original)} is made again.`);
     } catch (error) {
       say(error.message);
     }
@@ -181,7 +184,7 @@ function row(rendition, original) {
   return element(
     "tr",
     {},
-    element("td", {}, element("a", { href: rendition.url, target: "_blank", rel: "noopener" }, pixels(rendition))),
+    element("td", {}, element("a", { href: address(rendition), target: "_blank", rel: "noopener" }, pixels(rendition))),
     element("td", {}, FORMATS[rendition.format]),
     element("td", { class: "number" }, bytes(rendition.bytes)),
     element("td", { class: "saved" }, bar, percent(share)),

@@ -20,6 +20,10 @@ const rank = (rendition, width) => (rendition.width >= width ? 1e6 - rendition.w
 
 const isCropped = ({ transformation }) => /(^|,)w=\d+,h=\d+/.test(transformation);
 
+// A rendition keeps its address when a new version of the original comes, and caches may keep the
+// old bytes for a while: the hash makes the page ask for these ones.
+export const address = ({ url, sha256 }) => `${url}?v=${sha256.slice(0, 12)}`;
+
 // A frame that fills its box. `width` is what it needs in pixels of the screen.
 export function picture(image, width, { whole = false } = {}) {
   const frame = element("div", { class: "picture" });
@@ -37,7 +41,7 @@ export function picture(image, width, { whole = false } = {}) {
 function sources(frame, renditions, alt) {
   // The last resort of <picture> must be what every browser reads.
   const plain = renditions.find(({ format }) => format !== "avif" && format !== "webp") ?? renditions.at(-1);
-  const img = element("img", { alt, decoding: "async", src: plain.url, width: plain.width, height: plain.height });
+  const img = element("img", { alt, decoding: "async", src: address(plain), width: plain.width, height: plain.height });
   img.addEventListener("load", () => frame.classList.add("loaded"));
   img.addEventListener("error", () => made.remove());
   const others = renditions.filter((rendition) => rendition !== plain && rendition.bytes < plain.bytes);
@@ -45,7 +49,4 @@ function sources(frame, renditions, alt) {
   return made;
 }
 
-const source = ({ url, media_type }) => element("source", { srcset: encodeSrcset(url), type: media_type });
-
-// A comma ends an address in srcset only with a space after it or at the very end, and a space always does.
-const encodeSrcset = (url) => url.replaceAll(" ", "%20").replace(/,$/, "%2C");
+const source = (rendition) => element("source", { srcset: address(rendition), type: rendition.media_type });

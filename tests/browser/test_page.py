@@ -1,0 +1,392 @@
+"""The page in a real browser, before the real server: what a person does, and what they then see."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import skimage
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
+COFFEE = PHOTOGRAPHS / "coffee.png"
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+TIMES = "\u00a0\u00d7\u00a0"
+PATIENCE = 30_000
+"""Milliseconds that an expectation may take to come true on a busy machine."""
+
+expect.set_options(timeout=PATIENCE)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if found is None:
+        missing = "Chromium is not installed: THE PAGE WAS NOT TESTED (apt-get install chromium)"
+        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield launched
+        launched.close()
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server: its address, its data, and a client of its API."""
+
+    data: Path
+    api: httpx.Client
+
+    @property
+    def url(self) -> str:
+        return str(self.api.base_url)
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an original and wait for what becomes of it; its id."""
+        id_: str = self.api.put(f"/uploads/{key}", content=body).raise_for_status().json()["id"]
+        self.api.post("/images", json={"key": key})
+        return id_
+
+
+@contextmanager
+def serving(data: Path, port: int = 0) -> Iterator[Site]:
+    command = [sys.executable, "-m", "image_processor", "serve", "--data", str(data), "--port", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        announced = re.search(r"http://\S+", server.stdout.readline())
+        assert announced, "the server did not start"
+        with httpx.Client(base_url=announced[0], timeout=60) as api:
+            yield Site(data, api)
+        server.send_signal(signal.SIGTERM)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with serving(tmp_path / "data") as site:
+        yield site
+
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Site) -> Iterator[Open]:
+    """Opens the page. At the end no page may have complained, or have asked anybody else."""
+    complaints: list[str] = []
+    contexts = []
+
+    def opened(path: str = "/", *, width: int = 1280, scheme: str = "light") -> Page:
+        context = browser.new_context(
+            base_url=site.url,
+            viewport={"width": width, "height": 800},
+            color_scheme="dark" if scheme == "dark" else "light",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda asked: None if is_ours(asked.url) else complaints.append(asked.url))
+        page.goto(path)
+        return page
+
+    def is_ours(url: str) -> bool:
+        return url.startswith(site.url)
+
+    yield opened
+    for context in contexts:
+        context.close()
+    expected = "the server responded with a status of 422"  # an upload that a test wants refused
+    assert [each for each in complaints if expected not in each] == []
+
+
+@pytest.fixture
+def page(open_page: Open) -> Page:
+    return open_page()
+
+
+def drop(page: Page, *files: tuple[str, bytes]) -> None:
+    """Let files go over the page, as a hand with a mouse does."""
+    transfer = page.evaluate_handle(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, body] of files) {
+                const bytes = Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
+                transfer.items.add(new File([bytes], name));
+            }
+            return transfer;
+        }""",
+        [[name, base64.b64encode(body).decode()] for name, body in files],
+    )
+    page.dispatch_event("main", "dragenter", {"dataTransfer": transfer})
+    expect(page.locator("#dropping")).to_be_visible()
+    page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#dropping")).to_be_hidden()
+
+
+def test_a_dropped_photograph_becomes_renditions_that_open(page: Page, site: Site) -> None:
+    expect(page.locator("#empty")).to_be_visible()
+    drop(page, ("coffee.png", COFFEE.read_bytes()))
+    shown = page.locator('.card[data-key="coffee.png"]')
+    expect(shown).to_have_attribute("data-status", "processed")
+    expect(shown).to_contain_text("10\u00a0renditions")
+    expect(shown.locator(".picture.loaded img")).to_be_visible()
+    expect(page.locator("#toast")).to_contain_text("coffee.png is ready")
+
+    shown.locator("a").click()
+    rows = page.locator(".renditions tbody tr")
+    expect(rows).to_have_count(10)
+    (image,) = site.api.get("/images").json()["images"]
+    links = set(rows.locator("a").evaluate_all("links => links.map((link) => link.getAttribute('href'))"))
+    assert links == {f"{rendition['url']}?v={rendition['sha256'][:12]}" for rendition in image["renditions"]}
+    for rendition in image["renditions"]:
+        opened = page.goto(rendition["url"])
+        assert opened is not None
+        assert opened.headers["content-type"] == rendition["media_type"]
+        size = page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
+        assert size == [rendition["width"], rendition["height"]]
+
+
+def test_several_chosen_files_each_get_a_card(page: Page) -> None:
+    chosen = [COFFEE, PHOTOGRAPHS / "rocket.jpg", PHOTOGRAPHS / "chelsea.png"]
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose pictures").click()
+    chooser.value.set_files(chosen)
+    for file in chosen:
+        expect(page.locator(f'.card[data-key="{file.name}"]')).to_have_attribute("data-status", "processed")
+    expect(page.locator("#state-text")).to_have_text("Up to date")
+
+
+def test_an_empty_library_offers_a_sample_and_says_where_files_may_go(page: Page, site: Site) -> None:
+    expect(page.locator("#directory")).to_have_text(str(site.data / "uploads"))
+    page.get_by_role("button", name="Try it with a sample picture").click()
+    shown = page.locator('.card[data-key="sample.jpg"]')
+    expect(shown).to_have_attribute("data-status", "processed")
+    expect(shown.locator(".picture.loaded img")).to_be_visible()
+    expect(page.locator("#empty")).to_be_hidden()
+
+
+def test_a_file_put_into_the_directory_appears_by_itself(page: Page, site: Site) -> None:
+    expect(page.locator("#empty")).to_be_visible()
+    (site.data / "uploads" / "album").mkdir()
+    shutil.copy(PHOTOGRAPHS / "rocket.jpg", site.data / "uploads" / "album" / "rocket.jpg")
+    expect(page.locator('.card[data-key="album/rocket.jpg"]')).to_have_attribute("data-status", "processed")
+
+
+def test_a_refused_file_says_why_and_what_helps(page: Page) -> None:
+    drop(page, ("notes.txt", b"just words"), ("empty.png", b""))
+    shown = page.locator('.card[data-key="notes.txt"]')
+    expect(shown).to_have_attribute("data-status", "refused")
+    expect(shown).to_contain_text("This is not a picture.")
+    expect(page.locator('.card[data-key="empty.png"]')).to_contain_text("Send the file's bytes")
+    shown.locator("a").click()
+    expect(page.locator("#details .stage")).to_contain_text("Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file")
+
+
+def test_a_name_is_text_whatever_it_says(page: Page) -> None:
+    name = '<img src=x onerror="document.title=1">.png'
+    drop(page, (name, COFFEE.read_bytes()))
+    shown = page.locator(".card")
+    expect(shown).to_have_attribute("data-status", "processed")
+    expect(shown.locator(".name")).to_have_text(name)
+    shown.locator("a").click()
+    expect(page.locator("#details-name")).to_have_text(name)
+    expect(page).to_have_title("Image processor")
+
+
+def test_two_files_of_one_name_dropped_together_are_both_kept(page: Page) -> None:
+    drop(page, ("a.png", COFFEE.read_bytes()), ("a.png", (PHOTOGRAPHS / "chelsea.png").read_bytes()))
+    for key in ("a.png", "a-2.png"):
+        expect(page.locator(f'.card[data-key="{key}"]')).to_have_attribute("data-status", "processed")
+
+
+def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site) -> None:
+    id_ = site.put("a/coffee.png", COFFEE.read_bytes())
+    page.locator(".card a").click()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.locator("#question-text")).to_have_text("Delete coffee.png and its 10\u00a0renditions?")
+    page.get_by_role("button", name="Keep it").click()
+    assert site.api.get(f"/images/{id_}").status_code == 200
+
+    page.locator("#delete").click()
+    page.locator("#question-yes").click()
+    expect(page.locator("#empty")).to_be_visible()
+    expect(page.locator("#details")).to_be_hidden()
+    assert site.api.get(f"/images/{id_}").status_code == 404
+    assert not (site.data / "uploads" / "a" / "coffee.png").exists()
+
+
+def test_making_again_shows_the_new_renditions(page: Page, site: Site) -> None:
+    id_ = site.put("coffee.png", COFFEE.read_bytes())
+    page.goto(f"/#{id_}")
+    expect(page.locator("#details-name")).to_have_text("coffee.png")
+    before = site.api.get(f"/images/{id_}").json()["updated_at"]
+    page.get_by_role("button", name="Make again").click()
+    expect(page.locator("#toast")).to_contain_text("coffee.png is ready")
+    assert site.api.get(f"/images/{id_}").json()["updated_at"] > before
+
+
+def test_a_new_version_of_a_file_shows_the_new_picture(page: Page, site: Site) -> None:
+    site.put("a.png", COFFEE.read_bytes())
+    expect(page.locator(".card")).to_contain_text(TIMES.join(("600", "400")))
+    site.put("a.png", (PHOTOGRAPHS / "astronaut.png").read_bytes())
+    expect(page.locator(".card")).to_contain_text(TIMES.join(("512", "512")))
+    width = page.locator(".card img").evaluate(
+        "(img) => img.decode().then(() => img.naturalWidth / img.naturalHeight)"
+    )
+    assert width == pytest.approx(1, abs=0.01)
+
+
+def test_pictures_are_found_by_name_and_state_and_page_by_page(page: Page, site: Site) -> None:
+    for at in range(50):
+        site.put(f"notes/{at:02}.txt", b"words %d" % at)
+    site.put("coffee.png", COFFEE.read_bytes())
+    page.reload()
+    expect(page.locator(".card")).to_have_count(48)
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator(".card")).to_have_count(51)
+    expect(page.locator("#more")).to_be_hidden()
+
+    page.get_by_text("Ready", exact=True).click()
+    expect(page.locator(".card")).to_have_count(1)
+    page.get_by_text("Refused", exact=True).click()
+    page.get_by_placeholder("Name begins with").fill("notes/1")
+    expect(page.locator(".card")).to_have_count(10)
+    page.get_by_placeholder("Name begins with").fill("nothing")
+    expect(page.locator("#nothing")).to_be_visible()
+    page.get_by_role("button", name="Show all").click()
+    expect(page.locator(".card")).to_have_count(48)
+
+
+def test_the_page_finds_its_server_again_after_a_restart(browser: Browser, tmp_path: Path) -> None:
+    with serving(tmp_path / "data") as site:
+        port = site.api.base_url.port
+        page = browser.new_page()
+        page.goto(site.url)
+        expect(page.locator("#state-text")).to_have_text("Up to date")
+    expect(page.locator("#state-text")).to_have_text("Connection lost, trying again")
+    (tmp_path / "data" / "uploads" / "coffee.png").write_bytes(COFFEE.read_bytes())
+    assert port is not None
+    with serving(tmp_path / "data", port):
+        expect(page.locator(".card")).to_have_attribute("data-status", "processed")
+        expect(page.locator("#state-text")).to_have_text("Up to date")
+        page.close()
+
+
+def test_everything_can_be_done_by_keyboard(page: Page, site: Site) -> None:
+    site.put("coffee.png", COFFEE.read_bytes())
+    link = page.locator(".card a")
+    expect(link).to_be_visible()
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        if link.evaluate("(link) => link === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#details")).to_be_hidden()
+    expect(link).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.locator("#details")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [320, 1280])
+def test_it_fits_its_window_and_can_be_read(open_page: Open, site: Site, width: int, scheme: str) -> None:
+    """Nothing sticks out sideways; text has the contrast of WCAG 2.2 AA (1.4.3): 4.5 to 1."""
+    site.put("a-name-that-is-long-and-has-no-gaps-" * 3 + ".png", COFFEE.read_bytes())
+    site.put("notes.txt", b"words")
+    page = open_page(width=width, scheme=scheme)
+    expect(page.locator(".card")).to_have_count(2)
+    assert sideways(page) == []
+    assert pale(page) == []
+    for key in ("notes.txt", "a-name"):
+        page.locator(f'.card[data-key^="{key}"] a').click()
+        expect(page.locator("#details")).to_be_visible()
+        assert sideways(page) == []
+        assert pale(page) == []
+        page.keyboard.press("Escape")
+
+
+def sideways(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("""() => [document.documentElement, document.querySelector('#details')]
+        .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.tagName)""")
+    return found
+
+
+def pale(page: Page) -> list[str]:
+    """Texts whose colour is too near to what is behind them."""
+    found: list[str] = page.evaluate("""() => {
+        const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+        const rgba = (colour) => {
+            canvas.clearRect(0, 0, 1, 1);
+            canvas.fillStyle = colour;
+            canvas.fillRect(0, 0, 1, 1);
+            return canvas.getImageData(0, 0, 1, 1).data;
+        };
+        const luminance = (colour) => [...rgba(colour)].slice(0, 3)
+            .map((value) => value / 255)
+            .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
+            .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
+        const behind = (element) => {
+            for (let each = element; each; each = each.parentElement) {
+                const colour = getComputedStyle(each).backgroundColor;
+                if (rgba(colour)[3] === 255) return colour;
+            }
+            return "white";
+        };
+        const isText = (element) => element.checkVisibility({ opacityProperty: true })
+            && [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+        const root = document.querySelector("dialog[open]") ?? document.body;
+        return [...root.querySelectorAll("*")].filter(isText).flatMap((element) => {
+            const [one, other] = [getComputedStyle(element).color, behind(element)].map(luminance);
+            const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+            return ratio < 4.5 ? [`${element.tagName}.${element.className} ${ratio.toFixed(2)}`] : [];
+        });
+    }""")
+    return found
+
+
+def test_a_placeholder_looks_like_its_picture(page: Page, site: Site, tmp_path: Path) -> None:
+    """The ThumbHash of the engine, decoded by the page: shape and colours of a drawn picture."""
+    drawn = Image.new("RGB", (300, 200))
+    for x in range(300):
+        for y in range(200):
+            drawn.putpixel((x, y), (40 + x // 2, 120, 200 - y // 2))
+    drawn.save(tmp_path / "drawn.png")
+    id_ = site.put("drawn.png", (tmp_path / "drawn.png").read_bytes())
+    decoded = page.evaluate(
+        """async (base64) => {
+            const { decode } = await import("/static/thumbhash.js");
+            const hash = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+            const { width, height, pixels } = decode(hash);
+            return { width, height, pixels: [...pixels] };
+        }""",
+        site.api.get(f"/images/{id_}").json()["thumbhash"],
+    )
+    width, height = decoded["width"], decoded["height"]
+    assert width == 32
+    assert width / height == pytest.approx(1.5, abs=0.3)
+    small = drawn.resize((width, height), Image.Resampling.BOX).convert("RGBA").tobytes()
+    errors = [abs(one - other) for one, other in zip(small, decoded["pixels"], strict=True)]
+    assert sum(errors) / len(errors) < 8
+    assert max(errors) < 40
