@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from drawing import animated, as_floats, encoded, flat, made, near, opened, photograph, pixel_at
+from drawing import (
+    animated,
+    as_floats,
+    encoded,
+    flat,
+    made,
+    mean_difference,
+    near,
+    opened,
+    photograph,
+    pixel_at,
+)
 from PIL import Image
 
 from image_processor.engine.probe import probe
@@ -116,6 +127,29 @@ def test_transparent_frames_stay_transparent() -> None:
     for index, frame in enumerate(shown):
         alpha = [pixel_at(frame, place, 0.5)[3] for place in (0.17, 0.5, 0.83)]
         assert alpha == [255 if place == index else 0 for place in range(3)]
+
+
+def test_frames_may_differ_in_whether_they_are_transparent() -> None:
+    frames = [flat((255, 0, 0, 255), "RGBA", (60, 20)), flat((0, 0, 0, 0), "RGBA", (60, 20))]
+    data = animated(frames, "webp", [50, 50], lossless=True, minimize_size=False)
+    shown = frames_of(made(data, "w=30,fm=webp").body)
+    assert [pixel_at(frame, 0.5, 0.5)[3] for frame in shown] == [255, 0]
+
+
+@pytest.mark.parametrize("format_name", MOVING)
+def test_frames_that_change_only_in_part_are_whole(format_name: str) -> None:
+    """Films store only what changes, at odd places too: every frame must come out complete."""
+    frames = []
+    for left in (3, 41, 77, 111):
+        frame = photograph().resize((161, 121)).quantize(64).convert("RGB")
+        frame.paste((255, 0, 0), (left, 37, left + 29, 66))
+        frames.append(frame)
+    options = {"lossless": True} if format_name == "webp" else {}
+    data = animated(frames, format_name, DELAYS, **options)
+    text = "w=40,q=95,fm=webp"
+    for frame, whole in zip(frames_of(made(data, text).body), frames_of(data), strict=True):
+        still = opened(made(encoded(whole.convert("RGB")), text).body)
+        assert mean_difference(frame.convert("RGB"), still.convert("RGB")) < 2.5
 
 
 def test_the_header_counts_frames() -> None:

@@ -235,7 +235,14 @@ def test_preserving_sixteen_bits_keeps_the_upper_eight() -> None:
 
 
 def test_preserving_falls_back_to_srgb_where_there_is_nothing_to_preserve() -> None:
-    for data in (encoded(flat(ORANGE)), encoded(flat((0, 255, 255, 0), "CMYK"), "jpeg", icc_profile=CMYK)):
+    ink = flat((0, 255, 255, 0), "CMYK")
+    for data in (
+        encoded(flat(ORANGE)),
+        encoded(ink, "jpeg", icc_profile=CMYK),
+        encoded(flat(ORANGE), icc_profile=CMYK),
+        encoded(flat(ORANGE), icc_profile=grey_profile(2.2)),
+        encoded(flat(ORANGE), "jpeg", icc_profile=DISPLAY_P3[:200]),
+    ):
         assert picture_of(data, "fm=png", icc=IccPolicy.PRESERVE).info["icc_profile"] == srgb_profile()
 
 

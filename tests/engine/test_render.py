@@ -219,7 +219,10 @@ def test_equal_pictures_are_encoded_once() -> None:
     assert render(data, [parse("w=320,q=74,fm=jpeg")], Limits()).renditions[0].body != renditions[0].body
 
 
-def test_the_original_is_opened_for_decoding_once(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("orientation", "width", "expected"), [(1, 200, 4), (1, 201, 2), (6, 100, 2)])
+def test_the_original_is_decoded_once_and_as_small_as_may_be(
+    monkeypatch: pytest.MonkeyPatch, orientation: int, width: int, expected: int
+) -> None:
     shrinks: list[int] = []
 
     def counting(data: bytes, format_: Format, *, shrink: int, all_frames: bool) -> object:
@@ -227,13 +230,12 @@ def test_the_original_is_opened_for_decoding_once(monkeypatch: pytest.MonkeyPatc
         return open_original(data, format_, shrink=shrink, all_frames=all_frames)
 
     monkeypatch.setattr(levels_module, "open_original", counting)
-    data = encoded(photograph().resize((800, 600)), "jpeg")
-    render(
-        data,
-        [parse(f"w={width},fm={name}") for width in (200, 100, 50) for name in ("jpeg", "webp")],
-        Limits(),
-    )
-    assert shrinks == [4]
+    tag = Image.Exif()
+    tag[0x0112] = orientation
+    data = encoded(photograph().resize((800, 200)), "jpeg", exif=tag)
+    sides = (width, width // 2, width // 4)
+    render(data, [parse(f"w={side},fm={name}") for side in sides for name in ("jpeg", "webp")], Limits())
+    assert shrinks == [expected]
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)

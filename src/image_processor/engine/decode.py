@@ -45,7 +45,8 @@ _MESSAGES = {
 def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: bool = False) -> pyvips.Image:
     """Open ``data`` for one pass from top to bottom; reads the header only.
 
-    ``shrink`` (1, 2, 4, 8) divides both sides while decoding; JPEG and WebP only.
+    ``shrink`` (1, 2, 4, 8) divides both sides while decoding, as far as libvips can: JPEG and
+    still WebP. Others come at their full size.
     ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
     The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
     Raises Refused as `refusing` does.

@@ -55,8 +55,7 @@ def open_source(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> 
     """Open ``data`` for ``wanted``, which names at least one size."""
     base, stages = cascade(header.upright, wanted.sizes)
     need = base.turned() if header.turned else base
-    # The frames of an animation must keep their common grid of pixels.
-    shrink = shrink_on_load(header.stored, need) if header.frames == 1 else 1
+    shrink = shrink_on_load(header.stored, need)
     opened = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
     own = steps.rgb_profile(opened) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
