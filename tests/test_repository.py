@@ -25,15 +25,21 @@ def tracked() -> list[Path]:
     return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
+# Pictures of the papers, and of the page.
+PICTURE_PLACES = ("docs", "src/image_processor/web")
+
+
 def mistakes(path: Path) -> list[str]:
     """What is wrong with one tracked file."""
-    is_docs_picture = path.is_relative_to(ROOT / "docs") and path.suffix in PICTURES
+    is_picture = path.suffix in PICTURES and any(
+        path.is_relative_to(ROOT / place) for place in PICTURE_PLACES
+    )
     try:
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError:
-        return [] if is_docs_picture else ["is not text"]
-    if path.suffix == ".svg" and not is_docs_picture:
-        return ["is a picture outside docs/"]
+        return [] if is_picture else ["is not text"]
+    if path.suffix == ".svg" and not is_picture:
+        return [f"is a picture outside {' and '.join(PICTURE_PLACES)}"]
     rules = {"names a package registry": REGISTRY_HOSTS, "names a path of one machine": MACHINE_PATHS}
     return [f"{what}: {found[0]}" for what, rule in rules.items() if (found := rule.search(text))]
 
