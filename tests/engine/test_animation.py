@@ -149,7 +149,7 @@ def test_frames_that_change_only_in_part_are_whole(format_name: str) -> None:
     text = "w=40,q=95,fm=webp"
     for frame, whole in zip(frames_of(made(data, text).body), frames_of(data), strict=True):
         still = opened(made(encoded(whole.convert("RGB")), text).body)
-        assert mean_difference(frame.convert("RGB"), still.convert("RGB")) < 1.5
+        assert mean_difference(frame.convert("RGB"), still.convert("RGB")) < 2.5
 
 
 def test_the_header_counts_frames() -> None:
