@@ -75,6 +75,15 @@ def test_a_reader_goes_on_after_its_cursor() -> None:
     asyncio.run(scene())
 
 
+def test_a_cursor_just_before_the_history_misses_nothing() -> None:
+    async def scene() -> None:
+        progress = Progress(history=3)
+        seen, *unseen = [progress.publish(event()) for _ in range(4)]
+        assert await take(progress.follow(progress.cursor(seen)), 4) == [Position(1), *unseen]
+
+    asyncio.run(scene())
+
+
 def test_a_cursor_of_the_newest_event_misses_nothing() -> None:
     async def scene() -> None:
         progress = Progress(history=1)
