@@ -33,9 +33,11 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ports": VALUES,
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
     "engine": ("errors", "formats", "transformation", "model"),
+    # signed HTTP requests, for the adapters that talk to AWS
+    "aws": ("errors",),
     # adapters
-    "stores": (*VALUES, "ports"),
-    "catalogs": (*VALUES, "ports"),
+    "stores": (*VALUES, "ports", "aws"),
+    "catalogs": (*VALUES, "ports", "aws"),
     # what the program does; never an adapter
     "ingest": (*VALUES, "recipes", "ports", "engine"),
     "delivery": (*VALUES, "recipes", "ports", "engine"),
@@ -53,6 +55,7 @@ _EDGE = ("cli", "http_api", "embedded")
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyvips": ("engine",),
     "_libvips": ("engine",),
+    "obstore": ("stores",),
     "anyio": _EDGE,
     "fastapi": _EDGE,
     "pydantic": _EDGE,

@@ -38,12 +38,13 @@ class Attributes:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object in a listing. ``version`` changes whenever the object is written anew with
-    other bytes; it is opaque and comparable only for equality."""
+    other bytes; it is opaque and comparable only for equality. ``modified`` is no part of that
+    comparison: S3 does not tell a writer what it noted."""
 
     key: str
     size: int
     version: str
-    modified: datetime
+    modified: datetime = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)

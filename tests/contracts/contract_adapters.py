@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import contract_aws
+
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.stores.directory import DirectoryStore
@@ -76,8 +78,13 @@ STORES = (
     StoreAdapter("directory", _directory),
     # The fake of tests/ingest: it must be as honest as what it stands for.
     StoreAdapter("memory", _memory, across_processes=False),
+    StoreAdapter("s3", contract_aws.s3),
 )
 CATALOGS = (
     CatalogAdapter("sqlite", _sqlite_file),
     CatalogAdapter("sqlite-in-memory", _sqlite_memory, across_processes=False),
+    CatalogAdapter("dynamodb", contract_aws.dynamodb),
+    CatalogAdapter("objects-in-memory", contract_aws.objects_in_memory, across_processes=False),
+    CatalogAdapter("objects-in-directory", contract_aws.objects_in_directory),
+    CatalogAdapter("objects-in-s3", contract_aws.objects_in_s3),
 )

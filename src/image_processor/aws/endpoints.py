@@ -1,0 +1,74 @@
+"""AWS room: at which address an API of a region answers, or what stands in its place."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from image_processor.errors import InvalidSettings, Problem
+
+_REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """``scheme`` is `https`, or `http` where somebody asked for it. ``host`` may end in a port,
+    ``path`` has no slash at its end and is what every request's path begins with."""
+
+    scheme: str
+    host: str
+    path: str = ""
+
+    @property
+    def url(self) -> str:
+        return f"{self.scheme}://{self.host}{self.path}"
+
+
+def region_from(environment: Mapping[str, str] = os.environ) -> str:
+    """The region that the environment names. Raises InvalidSettings."""
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or ""
+    return check_region(region)
+
+
+def check_region(region: str) -> str:
+    """Return ``region`` if it can be a part of a host's name, else raise InvalidSettings."""
+    if not _REGION.fullmatch(region):
+        raise InvalidSettings([Problem("AWS_REGION", "a region such as eu-west-1", repr(region))])
+    return region
+
+
+def override_of(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
+    """The address that the environment gives for `s3` or `dynamodb`, by the names that Amazon's
+    own SDKs read ("Service-specific endpoints")."""
+    return environment.get(f"AWS_ENDPOINT_URL_{api.upper()}") or environment.get("AWS_ENDPOINT_URL")
+
+
+def endpoint_of(api: str, region: str, override: str | None) -> Endpoint:
+    """Where `s3` or `dynamodb` answers in a region, or ``override`` taken apart."""
+    if override is not None:
+        return parse_endpoint(override)
+    return Endpoint("https", f"{api}.{region}.{_domain(region)}")
+
+
+def bucket_endpoint(bucket: str, region: str, override: str | None) -> Endpoint:
+    """Where a bucket's keys begin. On AWS the bucket is part of the host's name, except one with
+    a dot, which the certificate `*.s3.region...` would not cover; elsewhere, of the path."""
+    regional = endpoint_of("s3", region, override)
+    if override is None and "." not in bucket:
+        return Endpoint("https", f"{bucket}.{regional.host}")
+    return Endpoint(regional.scheme, regional.host, f"{regional.path}/{bucket}")
+
+
+def parse_endpoint(url: str) -> Endpoint:
+    """Raises InvalidSettings for what is no http or https address."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+        raise InvalidSettings([Problem("AWS_ENDPOINT_URL", "an address like https://host:port", repr(url))])
+    return Endpoint(parts.scheme, parts.netloc, parts.path.rstrip("/"))
+
+
+def _domain(region: str) -> str:
+    return "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"

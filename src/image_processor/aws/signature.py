@@ -1,0 +1,75 @@
+"""AWS room: Signature Version 4 of one HTTP request, as a pure function.
+
+Amazon's steps are in "Create a signed AWS API request" (IAM User Guide). Here they are as few
+as S3 and DynamoDB need; docs/adr/0007 says why no library signs for us.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from hashlib import sha256
+from urllib.parse import quote
+
+from .credentials import Credentials
+
+_ALGORITHM = "AWS4-HMAC-SHA256"
+_UNRESERVED = "-_.~"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Whom a signature is meant for: a region such as `eu-west-1`, an API such as `s3`."""
+
+    region: str
+    api: str
+
+
+def escape_path(path: str) -> str:
+    """A path of any characters as it goes over the wire and into the signature. `.`, `..` and
+    empty segments stay: in S3 they are part of a key."""
+    return quote(path, safe="/" + _UNRESERVED)
+
+
+def escape_query(query: Iterable[tuple[str, str]]) -> str:
+    """A query as it goes over the wire and into the signature, sorted as the latter wants it."""
+    pairs = sorted((quote(name, safe=_UNRESERVED), quote(value, safe=_UNRESERVED)) for name, value in query)
+    return "&".join(f"{name}={value}" for name, value in pairs)
+
+
+def signed_headers(
+    method: str,
+    target: str,
+    headers: Mapping[str, str],
+    body_sha256: str,
+    scope: Scope,
+    credentials: Credentials,
+    now: datetime,
+) -> dict[str, str]:
+    """``headers`` (lower-case names, `host` among them) with those that make the request signed.
+
+    ``target`` is the escaped path, with the escaped query behind a `?` if there is one;
+    ``body_sha256`` is hexadecimal; ``now`` is UTC.
+    """
+    time = now.strftime("%Y%m%dT%H%M%SZ")
+    signed = {**headers, "x-amz-date": time}
+    if credentials.token is not None:
+        signed["x-amz-security-token"] = credentials.token
+    if scope.api == "s3":
+        signed["x-amz-content-sha256"] = body_sha256
+    names = ";".join(sorted(signed))
+    path, _, query = target.partition("?")
+    lines = (f"{name}:{' '.join(signed[name].split())}" for name in sorted(signed))
+    request = "\n".join([method, path, query, *lines, "", names, body_sha256])
+    terms = (time[:8], scope.region, scope.api, "aws4_request")
+    what = "\n".join([_ALGORITHM, time, "/".join(terms), sha256(request.encode()).hexdigest()])
+    key = f"AWS4{credentials.secret_access_key}".encode()
+    for term in (*terms, what):
+        key = hmac.digest(key, term.encode(), "sha256")
+    signed["authorization"] = (
+        f"{_ALGORITHM} Credential={credentials.access_key_id}/{'/'.join(terms)}, "
+        f"SignedHeaders={names}, Signature={key.hex()}"
+    )
+    return signed

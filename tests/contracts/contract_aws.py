@@ -1,0 +1,58 @@
+"""Backends of AWS for the contract suites, emulated by moto."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from functools import partial
+from pathlib import Path
+
+from image_processor.catalogs.dynamodb import DynamoCatalog
+from image_processor.catalogs.objects import ObjectCatalog
+from image_processor.ports import Catalog
+from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.s3 import S3Store
+from support import aws
+from support.memory import MemoryStore
+
+ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
+
+
+@contextmanager
+def s3() -> Iterator[Callable[[], S3Store]]:
+    yield partial(aws.open_store, aws.address(), aws.make_bucket(aws.address()))
+
+
+@contextmanager
+def dynamodb() -> Iterator[ConnectCatalog]:
+    yield partial(_open_table, aws.address(), aws.make_table(aws.address()))
+
+
+@contextmanager
+def objects_in_memory() -> Iterator[ConnectCatalog]:
+    catalog = ObjectCatalog(MemoryStore())
+    yield lambda: nullcontext(catalog)
+
+
+@contextmanager
+def objects_in_directory() -> Iterator[ConnectCatalog]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield partial(_open_folder, Path(folder))
+
+
+@contextmanager
+def objects_in_s3() -> Iterator[ConnectCatalog]:
+    yield partial(_open_bucket, aws.address(), aws.make_bucket(aws.address()))
+
+
+def _open_table(endpoint: str, table: str) -> AbstractContextManager[DynamoCatalog]:
+    return closing(aws.open_catalog(endpoint, table))
+
+
+def _open_folder(folder: Path) -> AbstractContextManager[ObjectCatalog]:
+    return nullcontext(ObjectCatalog(DirectoryStore(folder)))
+
+
+def _open_bucket(endpoint: str, bucket: str) -> AbstractContextManager[ObjectCatalog]:
+    return nullcontext(ObjectCatalog(aws.open_store(endpoint, bucket)))
