@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/pip --disable-pip-version-check install --quiet --require-hashes
 RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.txt pyproject.toml | cksum | cut -d' ' -f1)
 DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
-AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.sh | cksum | cut -d' ' -f1)
+AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.py | cksum | cut -d' ' -f1)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -60,5 +60,5 @@ $(DEV): $(RUN)
 	$(PIP) --no-build-isolation -r requirements/dev.txt
 	@touch $@
 
-$(AWS):
-	@sh tests/aws/install.sh $@
+$(AWS): | $(VENV)/bin/python
+	@$(BIN)/python tests/aws/install.py $@

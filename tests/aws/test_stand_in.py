@@ -1,0 +1,248 @@
+"""The emulated AWS behaves as AWS where the project relies on it, shown by a stand-in system.
+
+When a test of the real system fails and these do not, it is the system's fault.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import botocore.exceptions
+import httpx
+import pytest
+
+from support.aws_emulation.server import ACCOUNT, EmulatedAws
+from support.aws_emulation.stacks import CODE_BUCKET, Stack, deploy, upload_code
+from support.waiting import wait_for
+
+HERE = Path(__file__).parent / "stand_in"
+
+
+class System:
+    """The deployed stand-in, asked as its owner would."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.names = stack.outputs
+        self.s3, self.sqs = stack.aws.client("s3"), stack.aws.client("sqs")
+        self.dynamodb = stack.aws.client("dynamodb")
+
+    def upload(self, body: bytes = b"picture", key: str | None = None) -> str:
+        key = key or str(uuid.uuid4())
+        self.s3.put_object(Bucket=self.names["Uploads"], Key=key, Body=body)
+        return key
+
+    def item(self, key: str) -> dict[str, str] | None:
+        found = self.dynamodb.get_item(TableName=self.names["Table"], Key={"id": {"S": key}}).get("Item")
+        return {name: value["S"] for name, value in found.items()} if found else None
+
+    def wait_for_item(self, key: str) -> dict[str, str]:
+        return wait_for(lambda: self.item(key), f"the record of {key}")
+
+    def sequencer(self, key: str) -> str:
+        return (self.item(key) or {}).get("sequencer", "")
+
+    def copied(self, key: str) -> bytes:
+        body: bytes = self.s3.get_object(Bucket=self.names["Processed"], Key=key)["Body"].read()
+        return body
+
+    def dead_letters(self) -> list[Any]:
+        """Wait for at least one, and take all that are there."""
+        queue = self.names["DeadLetters"]
+        found = self.sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10, WaitTimeSeconds=20)
+        for message in found.get("Messages", ()):
+            self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+        return [json.loads(message["Body"]) for message in found.get("Messages", ())]
+
+    def invoke(self, *records: Any) -> Any:
+        """Hand records to the function as one SQS message, past the queue."""
+        body = json.dumps({"Records": list(records)})
+        message = {"messageId": "m1", "body": body, "attributes": {"ApproximateReceiveCount": "1"}}
+        answer = self.stack.aws.client("lambda").invoke(
+            FunctionName=self.names["Function"], Payload=json.dumps({"Records": [message]})
+        )
+        return json.load(answer["Payload"])
+
+
+@pytest.fixture(scope="session")
+def stand_in(aws: EmulatedAws) -> System:
+    upload_code(aws, HERE, "stand-in.zip")
+    template = (HERE / "template.yaml").read_text()
+    parameters = {"CodeBucket": CODE_BUCKET, "CodeKey": "stand-in.zip"}
+    return System(deploy(aws, "stand-in", template, parameters))
+
+
+def record(system: System, key: str) -> dict[str, Any]:
+    return {
+        "eventName": "ObjectCreated:Put",
+        "s3": {"bucket": {"name": system.names["Uploads"]}, "object": {"key": key, "sequencer": "1"}},
+    }
+
+
+FAILED = {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+DONE: dict[str, Any] = {"batchItemFailures": []}
+
+
+def test_an_upload_comes_out_by_the_queue_and_the_real_runtime(stand_in: System) -> None:
+    key = stand_in.upload(b"a picture")
+    assert stand_in.wait_for_item(key)["event"] == "ObjectCreated:Put"
+    assert stand_in.copied(key) == b"a picture"
+
+
+@pytest.mark.parametrize("key", ["with space", "plus+and%25percent", "ünïcode/日本.jpg", "a=b&c,d~e'(f)"])
+def test_keys_arrive_as_forms_encode_them(stand_in: System, key: str) -> None:
+    stand_in.upload(key=key)
+    stand_in.wait_for_item(key)
+
+
+def test_each_change_of_a_key_has_a_greater_sequencer(stand_in: System) -> None:
+    seen: list[str] = []
+    for _ in range(3):
+        stand_in.upload(key="changing")
+        wait_for(lambda: stand_in.sequencer("changing") not in {"", *seen}, "the next change")
+        seen.append(stand_in.sequencer("changing"))
+    numbers = [int(each, 16) for each in seen]
+    assert numbers == sorted(set(numbers))
+
+
+def test_a_delete_is_told_too(stand_in: System) -> None:
+    key = stand_in.upload()
+    stand_in.wait_for_item(key)
+    stand_in.s3.delete_object(Bucket=stand_in.names["Uploads"], Key=key)
+    wait_for(lambda: (stand_in.item(key) or {})["event"] == "ObjectRemoved:Delete", "the delete's event")
+
+
+def test_poison_is_received_twice_and_then_a_dead_letter_while_others_pass(stand_in: System) -> None:
+    poison = stand_in.upload(b"poison")
+    others = [stand_in.upload() for _ in range(3)]
+    for key in others:
+        assert stand_in.wait_for_item(key)["receives"] == "1"
+    (letter,) = stand_in.dead_letters()
+    assert letter["Records"][0]["s3"]["object"]["key"] == poison
+    assert stand_in.item(poison) is None
+
+
+def test_what_the_function_prints_is_in_the_log_group_of_its_own(stand_in: System) -> None:
+    key = stand_in.upload()
+    logs = stand_in.stack.aws.client("logs")
+
+    def printed() -> bool:
+        events = logs.filter_log_events(logGroupName=stand_in.names["Logs"])["events"]
+        return any(f"copied {key}" in event["message"] for event in events)
+
+    wait_for(printed, "the function's line in the log")
+
+
+def test_a_function_without_a_grant_fails_and_with_it_works(stand_in: System) -> None:
+    key = stand_in.upload()
+    stand_in.wait_for_item(key)
+    assert stand_in.invoke(record(stand_in, key)) == DONE
+    needed = {"s3:GetObject", "s3:PutObject", "dynamodb:PutItem"}
+    for grant in stand_in.stack.grants(stand_in.names["Role"]):
+        if grant.action in needed:
+            with stand_in.stack.without(grant):
+                assert stand_in.invoke(record(stand_in, key)) == FAILED, grant
+    assert stand_in.invoke(record(stand_in, key)) == DONE
+    refused = {decision.action for decision in stand_in.stack.aws.decisions() if not decision.allowed}
+    assert needed <= refused
+
+
+def test_a_missing_key_is_403_to_a_role_that_may_not_list(stand_in: System) -> None:
+    (listing,) = (g for g in stand_in.stack.grants(stand_in.names["Role"]) if g.action == "s3:ListBucket")
+    assert stand_in.invoke(record(stand_in, "never-there")) == DONE, "404 is what the stand-in expects"
+    with stand_in.stack.without(listing):
+        assert stand_in.invoke(record(stand_in, "never-there")) == FAILED
+
+
+def test_the_queue_is_read_with_the_functions_own_grants(stand_in: System) -> None:
+    (receiving,) = (
+        g for g in stand_in.stack.grants(stand_in.names["Role"]) if g.action == "sqs:ReceiveMessage"
+    )
+    with stand_in.stack.without(receiving):
+        known = sum(1 for _ in stand_in.stack.aws.decisions())
+        key = stand_in.upload()
+        wait_for(
+            lambda: any(
+                not each.allowed and each.action == "sqs:ReceiveMessage"
+                for each in list(stand_in.stack.aws.decisions())[known:]
+            ),
+            "a refused poll",
+        )
+        assert stand_in.item(key) is None
+    stand_in.wait_for_item(key)
+
+
+def test_a_bucket_may_only_notify_a_queue_that_lets_it(stand_in: System) -> None:
+    stranger = f"stranger-{uuid.uuid4()}"
+    stand_in.s3.create_bucket(Bucket=stranger)
+    attributes = stand_in.sqs.get_queue_attributes(
+        QueueUrl=stand_in.names["Queue"], AttributeNames=["QueueArn"]
+    )["Attributes"]
+    wanted = {"QueueArn": attributes["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
+    with pytest.raises(botocore.exceptions.ClientError, match="destination configurations"):
+        stand_in.s3.put_bucket_notification_configuration(
+            Bucket=stranger, NotificationConfiguration={"QueueConfigurations": [wanted]}
+        )
+
+
+def test_a_managed_policy_counts(stand_in: System) -> None:
+    iam = stand_in.stack.aws.client("iam")
+    trust = {"Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}}
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
+    key = stand_in.upload()
+    read = {"Bucket": stand_in.names["Uploads"], "Key": key}
+    client = stand_in.stack.aws.client("s3", session(stand_in, "reader"))
+    with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
+        client.get_object(**read)
+    iam.attach_role_policy(RoleName="reader", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
+    assert client.get_object(**read)["Body"].read() == b"picture"
+
+
+def session(system: System, role: str) -> dict[str, str]:
+    credentials: dict[str, str] = system.stack.aws.client("sts").assume_role(
+        RoleArn=f"arn:aws:iam::{ACCOUNT}:role/{role}", RoleSessionName="test"
+    )["Credentials"]
+    return credentials
+
+
+def test_a_presigned_upload_is_held_to_its_signers_grants(stand_in: System) -> None:
+    """The role may put into the processed bucket only, whoever uses the form it signs."""
+    signer = stand_in.stack.aws.client("s3", session(stand_in, stand_in.names["Role"]))
+    for bucket, status in ((stand_in.names["Processed"], 204), (stand_in.names["Uploads"], 403)):
+        form = signer.generate_presigned_post(bucket, "a-form")
+        assert post(form, b"body") == status, bucket
+
+
+def post(form: dict[str, Any], body: bytes) -> int:
+    return httpx.post(form["url"], data=form["fields"], files={"file": body}).status_code
+
+
+def test_of_racing_conditional_writes_none_is_lost(stand_in: System) -> None:
+    key = {"id": {"S": "counter"}}
+    table = {"TableName": stand_in.names["Table"], "Key": key}
+    clients = [stand_in.stack.aws.client("dynamodb") for _ in range(8)]
+    stand_in.dynamodb.update_item(
+        **table, UpdateExpression="SET n = :zero", ExpressionAttributeValues={":zero": {"N": "0"}}
+    )
+
+    def raise_by_one(client: Any) -> None:
+        while True:
+            now = client.get_item(**table)["Item"]["n"]["N"]
+            try:
+                client.update_item(
+                    **table,
+                    UpdateExpression="SET n = :next",
+                    ConditionExpression="n = :now",
+                    ExpressionAttributeValues={":now": {"N": now}, ":next": {"N": str(int(now) + 1)}},
+                )
+            except client.exceptions.ConditionalCheckFailedException:
+                continue
+            return
+
+    with ThreadPoolExecutor(len(clients)) as threads:
+        list(threads.map(raise_by_one, clients * 8))
+    assert stand_in.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"

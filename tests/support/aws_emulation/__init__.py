@@ -1,0 +1,1 @@
+"""AWS without AWS, for tests and benchmarks: README.md beside tests/aws says what is real in it."""

@@ -1,0 +1,138 @@
+"""Stacks in the emulated AWS: deploying a template, reading what came of it, bending its roles."""
+
+from __future__ import annotations
+
+import copy
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .server import EmulatedAws
+
+CODE_BUCKET = "code"
+WAIT = {"Delay": 0.2, "MaxAttempts": 600}
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One action on one resource that a role's inline policy allows."""
+
+    role: str
+    policy: str
+    action: str
+    resource: str
+
+    def __str__(self) -> str:
+        return f"{self.action} on {self.resource}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """A deployed template. ``outputs`` by their names, ``resources`` as physical by logical id."""
+
+    aws: EmulatedAws
+    name: str
+    outputs: Mapping[str, str]
+    resources: Mapping[str, str]
+
+    def grants(self, role: str) -> list[Grant]:
+        """Every single grant of the role's inline policies."""
+        return [
+            Grant(role, policy, action, resource)
+            for policy, document in self._policies(role).items()
+            for statement in listed(document["Statement"])
+            for action in listed(statement["Action"])
+            for resource in listed(statement["Resource"])
+        ]
+
+    @contextmanager
+    def without(self, grant: Grant) -> Iterator[None]:
+        """Take one grant away from its role for a while."""
+        document = self._policies(grant.role)[grant.policy]
+        self._write(grant, _without(document, grant))
+        try:
+            yield
+        finally:
+            self._write(grant, document)
+
+    def _policies(self, role: str) -> dict[str, Any]:
+        iam = self.aws.client("iam")
+        names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+        return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
+
+    def _write(self, grant: Grant, document: Mapping[str, Any]) -> None:
+        self.aws.client("iam").put_role_policy(
+            RoleName=grant.role, PolicyName=grant.policy, PolicyDocument=json.dumps(document)
+        )
+
+
+def deploy(aws: EmulatedAws, name: str, template: str, parameters: Mapping[str, str]) -> Stack:
+    """Create the stack and wait for it. Raises RuntimeError with CloudFormation's reasons."""
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(
+        StackName=name,
+        TemplateBody=template,
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    try:
+        cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAIT)
+    except Exception as error:
+        events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+        reasons = [
+            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
+            for event in events
+            if "FAILED" in event["ResourceStatus"]
+        ]
+        raise RuntimeError(f"{name} was not created: {'; '.join(reasons)}") from error
+    (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
+    pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
+    return Stack(
+        aws,
+        name,
+        {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", ())},
+        {
+            resource["LogicalResourceId"]: resource["PhysicalResourceId"]
+            for page in pages
+            for resource in page["StackResourceSummaries"]
+            if "PhysicalResourceId" in resource
+        },
+    )
+
+
+def upload_code(aws: EmulatedAws, folder: Path, key: str) -> None:
+    """Zip a folder into CODE_BUCKET, as packaging a template does."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                archive.write(path, path.relative_to(folder))
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket=CODE_BUCKET)
+    s3.put_object(Bucket=CODE_BUCKET, Key=key, Body=packed.getvalue())
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+def _without(document: Mapping[str, Any], grant: Grant) -> dict[str, Any]:
+    """The document with each statement that holds the grant split, so that only the grant is gone."""
+    statements = []
+    for statement in listed(document["Statement"]):
+        actions, resources = listed(statement["Action"]), listed(statement["Resource"])
+        if grant.action not in actions or grant.resource not in resources:
+            statements.append(statement)
+            continue
+        others = [action for action in actions if action != grant.action]
+        elsewhere = [resource for resource in resources if resource != grant.resource]
+        if others:
+            statements.append({**statement, "Action": others})
+        if elsewhere:
+            statements.append({**statement, "Action": grant.action, "Resource": elsewhere})
+    return {**copy.deepcopy(dict(document)), "Statement": statements}
