@@ -12,6 +12,8 @@ import pytest
 
 SCRIPT = Path(__file__).parent.parent / ".ci" / "run"
 REAL = ("bash", "chmod", "dirname", "env", "git")
+VERSION = "3.13"
+LAMBDA_PYTHON = f"python{VERSION}"
 APT = '[ "$1" = update ] || printf "#!/bin/sh\\n" > "$STUBS/chromium"; chmod +x "$STUBS"/*'
 
 
@@ -25,6 +27,7 @@ class World:
         self.stub("id", "echo 0")
         self.stub("make", 'echo "make $*"')
         self.stub("python3", f'exec "{sys.executable}" "$@"')
+        self.stub(LAMBDA_PYTHON, f"echo {VERSION}")
 
     def stub(self, name: str, code: str) -> None:
         file = self.folder / name
@@ -87,9 +90,39 @@ def test_a_missing_tool_is_a_failure_everywhere(world: World) -> None:
 def test_an_old_python_is_a_failure(world: World) -> None:
     world.stub("chromium", "")
     world.stub("python3", '[ "$1" = --version ] && echo Python 3.9.2; exit 1')
+    (world.folder / LAMBDA_PYTHON).unlink()
     done = world.run()
     assert done.returncode == 1
     assert "expected Python 3.11 or newer with venv, got Python 3.9.2" in done.stderr
+
+
+@pytest.mark.skipif(sys.version_info[:2] == (3, 13), reason="the python3 of this world is Lambda's")
+class TestWithoutLambdasPython:
+    @pytest.fixture
+    def world(self, world: World) -> World:
+        world.stub("chromium", "")
+        (world.folder / LAMBDA_PYTHON).unlink()
+        return world
+
+    def test_it_is_installed(self, world: World) -> None:
+        code = f"#!/bin/sh\\necho {VERSION}\\n"
+        world.stub("apt-get", f'printf "{code}" > "$STUBS/{LAMBDA_PYTHON}"; chmod +x "$STUBS"/*; echo "$@"')
+        done = world.run(CI="true")
+        assert done.returncode == 0, done.stderr
+        assert f"{LAMBDA_PYTHON} {LAMBDA_PYTHON}-venv" in done.stdout
+        assert "make test" in done.stdout
+
+    def test_in_ci_its_lack_is_a_failure(self, world: World) -> None:
+        done = world.run(CI="true")
+        assert done.returncode == 1
+        assert f"expected Python {VERSION}" in done.stderr
+        assert "make test" not in done.stdout
+
+    def test_elsewhere_its_lack_is_said(self, world: World) -> None:
+        done = world.run()
+        assert done.returncode == 0
+        assert f"Python {VERSION} is missing" in done.stderr
+        assert "make test" in done.stdout
 
 
 def test_it_can_be_run_as_it_is() -> None:
