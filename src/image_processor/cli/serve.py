@@ -32,7 +32,7 @@ def command(
     Stop it with Ctrl-C: what is in work is finished first.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("watchfiles", "uvicorn"):
+    for talkative in ("pyvips", "uvicorn", "watchfiles"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
     with _socket(settings.host, settings.port) as listener, running(settings) as parts:
@@ -60,9 +60,10 @@ def _announce(settings: Settings, port: int) -> None:
 
 def _listen(parts: Parts, listener: socket.socket) -> None:
     """Answer until SIGINT or SIGTERM. A second signal, while work is finished, ends at once."""
-    from image_processor.http_api import Server, create_app  # noqa: PLC0415 - no other command needs it
+    from image_processor.http_api.machine import machine_app  # noqa: PLC0415 - no other command needs it
+    from image_processor.http_api.server import Server  # noqa: PLC0415 - as above
 
-    server = Server(create_app(parts), parts.settings)
+    server = Server(machine_app(parts), parts.settings)
     # When it has stopped, uvicorn raises the signal again; by default that would end the process
     # before the workers could finish.
     for number in (signal.SIGINT, signal.SIGTERM):
