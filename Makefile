@@ -6,10 +6,12 @@ PIP    := $(BIN)/pip --disable-pip-version-check install --quiet --require-hashe
 RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.txt pyproject.toml | cksum | cut -d' ' -f1)
 DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
 AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.py | cksum | cut -d' ' -f1)
+TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut -d' ' -f1)
+SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench docs lock clean
+.PHONY: help run test lint format types unit bench docs lock package sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,7 +26,7 @@ lint: $(DEV) ## style and types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-unit: $(DEV) $(AWS) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 format: $(DEV) ## rewrite the code in the house style
@@ -36,6 +38,14 @@ bench: $(DEV) ## speed as ratios against sharp, measured in the same run
 
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py
+
+FUNCTION ?= process
+ARCH     ?= arm64
+package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or api, ARCH=arm64 or x86_64
+	$(PYTHON) deployment/build.py $(FUNCTION) --arch $(ARCH) --into build/$(FUNCTION)-$(ARCH) \
+	    --zip dist/$(FUNCTION)-$(ARCH).zip
+
+sam: $(SAM) ## install the SAM CLI that deployment/deploy.sh can use
 
 lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
@@ -62,3 +72,12 @@ $(DEV): $(RUN)
 
 $(AWS): | $(VENV)/bin/python
 	@$(BIN)/python tests/aws/install.py $@
+
+# Without dependencies: the pins are complete, and pip does not see that a pin with extras is the
+# same package as one without (boto3-stubs).
+$(TEMPLATE) $(SAM): | $(VENV)/bin/python
+	rm -rf $(@D)
+	$(BIN)/python -m venv $(@D)
+	$(@D)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes \
+	    -r requirements/$(patsubst .venv-%,%,$(@D)).txt
+	@touch $@

@@ -1,0 +1,107 @@
+"""Rules of the template about what stands at the edge: the CDN, the API, and alarms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from policies import of_type
+from resolve import Json, references
+
+FAILOVER = [403, 404, 500, 503, 504]
+
+
+def the_cdn_may_call_the_function_url(resources: Json) -> Iterator[str]:
+    urls = of_type(resources, "AWS::Lambda::Url")
+    granted = {
+        permission["Action"]: permission
+        for permission in of_type(resources, "AWS::Lambda::Permission").values()
+        if permission["Principal"] == "cloudfront.amazonaws.com"
+    }
+    if urls and granted.keys() != {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}:
+        yield f"granted: {sorted(granted)}"
+    if urls and not granted.get("lambda:InvokeFunction", {}).get("InvokedViaFunctionUrl"):
+        yield "the function can be called beside its URL"
+    yield from (f"{name}: {url['AuthType']}" for name, url in urls.items() if url["AuthType"] != "AWS_IAM")
+
+
+def lists_say_how_long_they_are(resources: Json) -> Iterator[str]:
+    def wrong(node: Any) -> Iterator[str]:
+        if isinstance(node, dict):
+            if "Quantity" in node and node["Quantity"] != len(node.get("Items", [])):
+                yield str(node)
+            for item in node.values():
+                yield from wrong(item)
+        elif isinstance(node, list):
+            for item in node:
+                yield from wrong(item)
+
+    yield from wrong(resources)
+
+
+def the_cdn_falls_over_to_the_function(resources: Json) -> Iterator[str]:
+    for row in of_type(resources, "AWS::CloudFront::Distribution").values():
+        config = row["DistributionConfig"]
+        origins = {origin["Id"]: origin for origin in config["Origins"]}
+        (group,) = config["OriginGroups"]["Items"]
+        members = [origins[member["OriginId"]] for member in group["Members"]["Items"]]
+        if [set(references(origin["DomainName"])) for origin in members] != [
+            {"ProcessedBucket"},
+            {"DeliverUrl"},
+        ]:
+            yield f"order: {members}"
+        if sorted(group["FailoverCriteria"]["StatusCodes"]["Items"]) != FAILOVER:
+            yield f"status codes: {group['FailoverCriteria']}"
+        if config["DefaultCacheBehavior"]["TargetOriginId"] != group["Id"]:
+            yield "nothing uses the group"
+        kinds = [
+            resources[next(references(origin["OriginAccessControlId"]))]["Properties"]
+            ["OriginAccessControlConfig"]["OriginAccessControlOriginType"]
+            for origin in members
+        ]  # fmt: skip
+        if kinds != ["s3", "lambda"]:
+            yield f"access: {kinds}"
+        if config["DefaultCacheBehavior"]["ViewerProtocolPolicy"] == "allow-all":
+            yield "plain HTTP"
+
+
+def cache_times_are_in_order(resources: Json) -> Iterator[str]:
+    for name, row in of_type(resources, "AWS::CloudFront::CachePolicy").items():
+        policy = row["CachePolicyConfig"]
+        if not policy["MinTTL"] <= policy["DefaultTTL"] <= policy["MaxTTL"]:
+            yield name
+
+
+def every_operation_of_the_api_is_guarded(resources: Json) -> Iterator[str]:
+    for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+        body = api["Body"]
+        validator = body["x-amazon-apigateway-request-validators"][
+            body["x-amazon-apigateway-request-validator"]
+        ]
+        if validator != {"validateRequestBody": True, "validateRequestParameters": True}:
+            yield "bodies are not validated"
+        for path, methods in body["paths"].items():
+            for method, operation in methods.items():
+                if method != "parameters" and operation.get("security") not in (
+                    [{"key": []}],
+                    [{"signature": []}],
+                ):
+                    yield f"{method} {path} is open"
+    for name, stage in of_type(resources, "AWS::ApiGateway::Stage").items():
+        if not all("ThrottlingRateLimit" in row for row in stage.get("MethodSettings", [{}])):
+            yield f"{name}: not throttled"
+
+
+def duration_alarms_ring_before_the_timeout(resources: Json) -> Iterator[str]:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        if alarm.get("MetricName") == "Duration":
+            (function,) = references(alarm["Dimensions"])
+            if alarm["Threshold"] != 800 * functions[function]["Timeout"]:
+                yield name
+
+
+def every_alarm_is_mailed_if_anybody_wants_mail(resources: Json) -> Iterator[str]:
+    if of_type(resources, "AWS::SNS::Topic"):
+        alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+        yield from (name for name, alarm in alarms.items() if alarm.get("AlarmActions") != ["<AlarmTopic>"])

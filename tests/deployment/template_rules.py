@@ -1,0 +1,242 @@
+"""What must hold of the template and no judge from outside sees: one function for each rule.
+
+A rule reads the resources that `resolve` left, and yields what is wrong.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+
+import edge_rules as edge
+from policies import listed, of_type, statements
+from resolve import Json, references
+
+from image_processor.settings import LIMIT_ROWS, PREFIX, ROWS
+
+Rule = Callable[[Json], Iterator[str]]
+
+S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*"})
+RETAINED = frozenset({"UploadBucket", "CatalogTable"})
+# Who may be trusted in which kind of policy.
+PRINCIPALS = {
+    "AWS::IAM::Role": {"lambda.amazonaws.com", "apigateway.amazonaws.com"},
+    "AWS::S3::BucketPolicy": {"cloudfront.amazonaws.com"},
+    "AWS::SQS::QueuePolicy": {"s3.amazonaws.com", "events.amazonaws.com"},
+    "AWS::Lambda::Permission": {"cloudfront.amazonaws.com", "apigateway.amazonaws.com"},
+}
+
+
+def nothing_refers_to_what_is_not_there(resources: Json) -> Iterator[str]:
+    for name, row in resources.items():
+        yield from (f"{name} -> {other}" for other in references(row) if other not in resources)
+
+
+def the_bucket_tells_of_uploads_and_deletions_once(resources: Json) -> Iterator[str]:
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        rows = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
+        yield from (f"{name}: {row['Event']}" for row in rows if row["Event"] not in S3_EVENTS)
+        events = {row["Event"] for row in rows}
+        if rows and events != S3_EVENTS:
+            yield f"{name}: only {events}"
+        for one, other in itertools.combinations(rows, 2):
+            prefixes = sorted(map(_prefix, (one, other)))
+            if one["Event"] == other["Event"] and prefixes[1].startswith(prefixes[0]):
+                yield f"{name}: two of {one['Event']} overlap"
+    for name, rule in of_type(resources, "AWS::Events::Rule").items():
+        if set(rule["EventPattern"]["detail-type"]) != {"Object Created", "Object Deleted"}:
+            yield f"{name}: {rule['EventPattern']['detail-type']}"
+
+
+def _prefix(row: Json) -> str:
+    rules = row.get("Filter", {}).get("S3Key", {}).get("Rules", [])
+    return next((rule["Value"] for rule in rules if rule["Name"] == "prefix"), "")
+
+
+def only_known_services_are_trusted(resources: Json) -> Iterator[str]:
+    for name, statement in statements(resources):
+        if statement["Effect"] == "Allow" and "Principal" in statement:
+            trusted = set(listed(statement["Principal"]["Service"]))
+            yield from (f"{name}: {who}" for who in trusted - PRINCIPALS[resources[name]["Type"]])
+    for name, permission in of_type(resources, "AWS::Lambda::Permission").items():
+        if permission["Principal"] not in PRINCIPALS["AWS::Lambda::Permission"]:
+            yield f"{name}: {permission['Principal']}"
+
+
+def a_trusted_service_acts_for_one_resource_of_ours(resources: Json) -> Iterator[str]:
+    for name, statement in statements(resources):
+        if resources[name]["Type"] == "AWS::IAM::Role" or statement["Effect"] == "Deny":
+            continue
+        conditions = {key: value for test in statement["Condition"].values() for key, value in test.items()}
+        if "*" in conditions.get("aws:SourceArn", "*"):
+            yield f"{name}: {statement['Sid']} for {conditions.get('aws:SourceArn')}"
+        sender = statement["Principal"]["Service"]
+        if sender != "cloudfront.amazonaws.com" and "aws:SourceAccount" not in conditions:
+            yield f"{name}: {statement['Sid']} for any account"
+    for name, permission in of_type(resources, "AWS::Lambda::Permission").items():
+        if not set(references(permission.get("SourceArn", ""))) & {"Distribution", "Api"}:
+            yield f"{name}: {permission.get('SourceArn')}"
+
+
+def nothing_is_allowed_by_a_wildcard(resources: Json) -> Iterator[str]:
+    for name, statement in statements(resources):
+        if statement["Effect"] != "Allow":
+            continue
+        yield from (f"{name}: {action}" for action in listed(statement["Action"]) if "*" in action)
+        # Below a bucket the keys are open; everything else is named.
+        yield from (
+            f"{name}: {resource}"
+            for resource in listed(statement.get("Resource", []))
+            if "*" in resource.removesuffix("/*")
+        )
+
+
+def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        blocks = bucket.get("PublicAccessBlockConfiguration", {})
+        if sum(map(bool, blocks.values())) != 4:
+            yield f"{name}: open to the public"
+        if "BucketEncryption" not in bucket:
+            yield f"{name}: not encrypted"
+        if bucket.get("OwnershipControls", {}).get("Rules") != [{"ObjectOwnership": "BucketOwnerEnforced"}]:
+            yield f"{name}: access lists"
+        rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
+        if not any("AbortIncompleteMultipartUpload" in rule and "Prefix" not in rule for rule in rules):
+            yield f"{name}: keeps aborted uploads"
+
+
+def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
+    refused = {
+        resource
+        for name, statement in statements(resources)
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == "*"
+        and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
+        for resource in listed(statement["Resource"])
+    }
+    for name in of_type(resources, "AWS::S3::Bucket"):
+        if not {f"<{name}.Arn>", f"<{name}.Arn>/*"} <= refused:
+            yield name
+    for name, queue in of_type(resources, "AWS::SQS::Queue").items():
+        if f"<{name}.Arn>" not in refused:
+            yield name
+        if not queue.get("SqsManagedSseEnabled"):
+            yield f"{name}: not encrypted"
+
+
+def the_cdn_never_sees_records(resources: Json) -> Iterator[str]:
+    if not of_type(resources, "AWS::CloudFront::Distribution"):
+        return
+    hidden = [
+        statement
+        for name, statement in statements(resources)
+        if statement["Effect"] == "Deny"
+        and statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        and statement["Resource"] == "<ProcessedBucket.Arn>/.image-processor/*"
+    ]
+    if not hidden:
+        yield "the bucket's policy"
+    distribution = resources["Distribution"]["Properties"]["DistributionConfig"]
+    if not distribution["DefaultCacheBehavior"].get("FunctionAssociations"):
+        yield "no edge function"
+
+
+def a_message_waits_long_enough_and_then_dies_visibly(resources: Json) -> Iterator[str]:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    queues = of_type(resources, "AWS::SQS::Queue")
+    for name, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").items():
+        (queue,), (function,) = references(mapping["EventSourceArn"]), references(mapping["FunctionName"])
+        function = function.removesuffix("Aliaslive")
+        if queues[queue].get("VisibilityTimeout", 30) < 6 * functions[function]["Timeout"]:
+            yield f"{name}: visibility"
+        if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
+            yield f"{name}: whole batches come again"
+        redrive = queues[queue].get("RedrivePolicy", {})
+        dead = next(references(redrive), None)
+        if redrive.get("maxReceiveCount") != 3 or dead is None:
+            yield f"{name}: no dead-letter queue after 3 receives"
+        elif queues[dead]["MessageRetentionPeriod"] <= queues[queue].get("MessageRetentionPeriod", 345600):
+            yield f"{name}: dead letters are forgotten early"
+
+
+def every_function_has_its_own_role_and_log(resources: Json) -> Iterator[str]:
+    seen: set[str] = set()
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        (role,) = references(function["Role"])
+        log = function.get("LoggingConfig", {})
+        own = next(references(log.get("LogGroup", "")), None)
+        if role in seen or seen.add(role):  # type: ignore[func-returns-value]  # a set's own idiom
+            yield f"{name}: shares {role}"
+        if log.get("LogFormat") != "JSON" or own is None:
+            yield f"{name}: unstructured or unbounded log"
+        elif "RetentionInDays" not in resources[own]["Properties"]:
+            yield f"{name}: {own} is kept for ever"
+        written = [
+            statement["Resource"]
+            for holder, statement in statements(resources)
+            if holder == role and "logs:PutLogEvents" in statement["Action"]
+        ]
+        if written != [f"<{own}.Arn>"]:
+            yield f"{name}: may write to {written}"
+
+
+def every_variable_of_ours_is_a_setting(resources: Json) -> Iterator[str]:
+    settings = {PREFIX + row.name for row in (*ROWS, *LIMIT_ROWS)}
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        given = {key for key in function["Environment"]["Variables"] if key.startswith(PREFIX)}
+        yield from (f"{name}: {key}" for key in given - settings)
+
+
+def callers_reach_the_version_that_snapstart_works_on(resources: Json) -> Iterator[str]:
+    functions = of_type(resources, "AWS::Lambda::Function")
+    callers = of_type(resources, "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission")
+    for name, function in functions.items():
+        snapshots = function["SnapStart"]["ApplyOn"] == "PublishedVersions"
+        for caller, properties in callers.items():
+            (target,) = references(properties["FunctionName"])
+            if target.removesuffix("Aliaslive") == name and target.endswith("Aliaslive") != snapshots:
+                yield f"{caller} -> {target}"
+        for caller, url in of_type(resources, "AWS::Lambda::Url").items():
+            if name in references(url["TargetFunctionArn"]) and ("Qualifier" in url) != snapshots:
+                yield f"{caller} -> {url}"
+        for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+            wrong = f"{name}.Arn" if snapshots else f"{name}Aliaslive"
+            if f"<{wrong}>" in str(api["Body"]["paths"]):
+                yield f"the API -> {wrong}"
+
+
+def what_cannot_be_made_again_is_kept(resources: Json) -> Iterator[str]:
+    for name in RETAINED & resources.keys():
+        policies = {resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")}
+        if policies != {"Retain"}:
+            yield f"{name}: {policies}"
+
+
+RULES: tuple[Rule, ...] = (
+    nothing_refers_to_what_is_not_there,
+    the_bucket_tells_of_uploads_and_deletions_once,
+    only_known_services_are_trusted,
+    a_trusted_service_acts_for_one_resource_of_ours,
+    nothing_is_allowed_by_a_wildcard,
+    every_bucket_is_private_and_encrypted,
+    buckets_and_queues_refuse_plain_http,
+    the_cdn_never_sees_records,
+    a_message_waits_long_enough_and_then_dies_visibly,
+    every_function_has_its_own_role_and_log,
+    every_variable_of_ours_is_a_setting,
+    callers_reach_the_version_that_snapstart_works_on,
+    edge.the_cdn_may_call_the_function_url,
+    edge.lists_say_how_long_they_are,
+    edge.the_cdn_falls_over_to_the_function,
+    edge.cache_times_are_in_order,
+    edge.every_operation_of_the_api_is_guarded,
+    what_cannot_be_made_again_is_kept,
+    edge.duration_alarms_ring_before_the_timeout,
+    edge.every_alarm_is_mailed_if_anybody_wants_mail,
+)
+
+
+def broken(resources: Json) -> dict[str, list[str]]:
+    """The rules that do not hold, by name, each with what is wrong."""
+    found = {rule.__name__: list(rule(resources)) for rule in RULES}
+    return {name: wrong for name, wrong in found.items() if wrong}

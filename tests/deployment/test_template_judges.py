@@ -1,0 +1,129 @@
+"""The judges from outside find nothing in the template that is not excused, and no excuse is idle."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+
+import pytest
+from judges import TEMPLATE, Json, checkov, lint, parliament, translated, written
+from policies import of_type
+from resolve import resolve
+
+# cfn-lint's rule, what its message begins with, and why it is wrong here.
+LINT_EXCUSES = {
+    ("W1030", "{'Ref': 'CertificateArn'}"): "an empty default; the Ref is only reached with a domain",
+    ("W2001", "Parameter Release"): "SAM reads it in the translation; in the raw template it is used",
+}
+
+# checkov's rule, the resources it finds (* is all of them), and why that is right here.
+CHECKOV_EXCUSES = {
+    (
+        "CKV_AWS_18",
+        "*",
+    ): "access logs of buckets cost more than they tell; CloudTrail is the account's choice",
+    ("CKV_AWS_21", "ProcessedBucket"): "renditions can be made again; old versions would only cost",
+    ("CKV_AWS_26", "AlarmTopic"): "CloudWatch cannot publish to a topic under AWS's own SNS key",
+    ("CKV_AWS_27", "*"): "checkov knows only KMS; the queues are encrypted by SQS (SqsManagedSseEnabled)",
+    ("CKV_AWS_73", "Apiv1Stage"): "no tracer on the hot path: metrics come from the log",
+    ("CKV_AWS_76", "Apiv1Stage"): "there are access logs; checkov does not look into Fn::If",
+    ("CKV_AWS_86", "Distribution"): "access logs of the CDN want a bucket and cost by request",
+    ("CKV_AWS_115", "*"): "the mapping's MaximumConcurrency and the API's throttling are the limits",
+    ("CKV_AWS_116", "*"): "all calls are synchronous or come from a queue with a dead-letter queue",
+    ("CKV_AWS_117", "*"): "nothing here lies in a VPC",
+    ("CKV_AWS_119", "CatalogTable"): "encrypted by DynamoDB's own key; no key of ours to pay and to lose",
+    ("CKV_AWS_120", "Apiv1Stage"): "answers of the API change with every upload",
+    ("CKV_AWS_158", "*"): "logs are encrypted by CloudWatch's own key",
+    ("CKV_AWS_173", "*"): "the variables name buckets and limits; there is no secret among them",
+    ("CKV_AWS_174", "Distribution"): "TLS 1.2 wherever there is a domain; checkov does not look into Fn::If",
+}
+
+
+def excused(found: set[tuple[str, str]], excuses: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
+    """The excuses that ``found`` needs."""
+    return {
+        (rule, about)
+        for rule, about in excuses
+        if any(rule == name and (about == "*" or text.startswith(about)) for name, text in found)
+    }
+
+
+def unexcused(found: set[tuple[str, str]], excuses: dict[tuple[str, str], str]) -> set[tuple[str, str]]:
+    return {
+        (name, text)
+        for name, text in found
+        if not any(rule == name and (about == "*" or text.startswith(about)) for rule, about in excuses)
+    }
+
+
+def test_cfn_lint() -> None:
+    raw = lint(TEMPLATE)
+    with written(translated()) as file:
+        found = raw | lint(file)
+    assert unexcused(found, LINT_EXCUSES) == set()
+    assert excused(found, LINT_EXCUSES) == LINT_EXCUSES.keys()
+    assert ("W2001", "Parameter Release") not in {(rule, text[:17]) for rule, text in raw}
+
+
+def test_checkov() -> None:
+    with written(translated()) as file:
+        found = checkov(file)
+    assert unexcused(found, CHECKOV_EXCUSES) == set()
+    assert excused(found, CHECKOV_EXCUSES) == CHECKOV_EXCUSES.keys()
+
+
+def test_cfn_lint_sees_a_queue_that_is_too_impatient() -> None:
+    template = deepcopy(translated())
+    template["Resources"]["IngestQueue"]["Properties"]["VisibilityTimeout"] = 1
+    with written(template) as file:
+        assert unexcused(lint(file), LINT_EXCUSES) != set()
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"EnableDelete": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"}], ids=str
+)
+def test_parliament(parameters: dict[str, str]) -> None:
+    roles = of_type(resolve(translated(), **parameters), "AWS::IAM::Role")
+    granted = [
+        {**statement, "Sid": f"{statement['Sid']}Of{name}"}
+        for name, role in roles.items()
+        for row in role.get("Policies", [])
+        for statement in row["PolicyDocument"]["Statement"]
+    ]
+    assert len(granted) > 20
+    assert parliament(as_arns({"Version": "2012-10-17", "Statement": granted})) == set()
+
+
+def test_parliament_sees_an_action_that_does_not_exist() -> None:
+    statement = {"Effect": "Allow", "Action": "s3:GetObjects", "Resource": "arn:aws:s3:::photos/*"}
+    assert parliament({"Version": "2012-10-17", "Statement": [statement]}) == {"UNKNOWN_ACTION"}
+
+
+# Of what the roles may use, an ARN of the right kind: parliament judges their form.
+ARNS = {
+    "<IngestQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:queue",
+    "<CatalogTable.Arn>": "arn:aws:dynamodb:eu-central-1:111122223333:table/records",
+    "<UploadBucket.Arn>": "arn:aws:s3:::uploads",
+    "<ProcessedBucket.Arn>": "arn:aws:s3:::processed",
+    **{
+        f"<{name}Logs.Arn>": f"arn:aws:logs:eu-central-1:111122223333:log-group:/aws/lambda/{name}:*"
+        for name in ("Process", "Api", "Deliver")
+    },
+}
+
+
+def as_arns(policy: Json) -> Json:
+    """``policy`` without references."""
+
+    def value(node: object) -> object:
+        if isinstance(node, str):
+            for reference, arn in ARNS.items():
+                node = node.replace(reference, arn)
+            return node
+        if isinstance(node, list):
+            return [value(item) for item in node]
+        return {key: value(item) for key, item in node.items()} if isinstance(node, dict) else node
+
+    filled = value(policy)
+    assert isinstance(filled, dict)
+    assert "<" not in str(filled)
+    return filled

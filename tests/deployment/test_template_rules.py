@@ -1,0 +1,240 @@
+"""Our own rules hold of the template in every combination of parts, and each rule sees its mistake."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from copy import deepcopy
+from typing import Any
+
+import pytest
+from judges import Json, translate, translated
+from resolve import resolve
+from template_rules import RULES, broken
+
+# Each optional part away from its default, one line for each.
+PARTS: tuple[dict[str, str], ...] = (
+    {"EnableTable": "false"},
+    {"EnableApi": "false"},
+    {"EnableCdn": "false"},
+    {"EnableDashboard": "false"},
+    {"EnableSnapStart": "true"},
+    {"EnableDelete": "true"},
+    {"ApiAuthorization": "API_KEY"},
+    {"ApiAccessLogs": "off"},
+    {"ApiAccessLogs": "on"},
+    {"AlarmEmail": "me@example.org"},
+    {"ExistingUploadBucket": "holiday-photos"},
+    {"Recipe": "recipe.toml"},
+    {"Recipe": "recipe.toml", "RecipeBucket": "our-recipes"},
+    {"DomainName": "img.example.org", "CertificateArn": "arn:aws:acm:us-east-1:1:certificate/a"},
+    {"DomainName": "img.example.org", "HostedZoneId": "Z1"},
+    {"WebAclArn": "arn:aws:wafv2:us-east-1:1:global/webacl/a/b"},
+    {"UploadOrigin": "https://example.org"},
+    {"RenditionOrigin": ""},
+    {"DeliverConcurrency": "5"},
+    {"Architecture": "x86_64"},
+)
+PAIRS = [{}, *PARTS, *({**one, **other} for one, other in itertools.combinations(PARTS, 2))]
+
+
+def test_every_rule_holds_with_every_two_parts_turned() -> None:
+    found = {
+        str(parameters): wrong
+        for parameters in PAIRS
+        if (wrong := broken(resolve(translated(), **parameters)))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize("parameters", PARTS, ids=str)
+def test_every_part_changes_what_is_deployed(parameters: dict[str, str]) -> None:
+    assert resolve(translated(), **parameters) != resolve(translated())
+
+
+def test_without_its_optional_parts_the_system_is_small() -> None:
+    resources = resolve(
+        translated(), EnableTable="false", EnableApi="false", EnableCdn="false", EnableDashboard="false",
+        ExistingUploadBucket="holiday-photos",
+    )  # fmt: skip
+    types = sorted({row["Type"].removeprefix("AWS::") for row in resources.values()} - {"Outputs"})
+    assert types == [
+        "CloudWatch::Alarm",
+        "Events::Rule",
+        "IAM::Role",
+        "Lambda::Alias",
+        "Lambda::EventSourceMapping",
+        "Lambda::Function",
+        "Lambda::Version",
+        "Logs::LogGroup",
+        "S3::Bucket",
+        "S3::BucketPolicy",
+        "SQS::Queue",
+        "SQS::QueuePolicy",
+    ]
+    assert {name for name in resources if name.endswith("Function")} == {"ProcessFunction"}
+
+
+def test_deletion_is_granted_and_offered_only_if_wanted() -> None:
+    for wanted in ("false", "true"):
+        resources = resolve(translated(), EnableDelete=wanted)
+        granted = [row["Sid"] for row in role_statements(resources, "ApiRole")]
+        offered = resources["Api"]["Properties"]["Body"]["paths"]["/images/{id}"]
+        assert ("DeleteOriginals" in granted) == ("delete" in offered) == (wanted == "true")
+
+
+def test_a_release_publishes_a_version_and_no_release_leaves_it_to_the_package() -> None:
+    first, again, other = (
+        {name for name, row in template["Resources"].items() if row["Type"] == "AWS::Lambda::Version"}
+        for template in translate("", "", "r2")
+    )
+    assert first == again
+    assert len(first) == 3
+    assert not first & other
+
+
+def role_statements(resources: Json, role: str) -> list[Json]:
+    found: list[Json] = resources[role]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"]
+    return found
+
+
+# What to break, in the resolved template, and the rule that must see it.
+Break = Callable[[Json], Any]
+
+
+def of(resources: Json, name: str) -> Json:
+    properties: Json = resources[name]["Properties"]
+    return properties
+
+
+def statement(resources: Json, name: str, sid: str) -> Json:
+    document = of(resources, name).get("PolicyDocument")
+    rows = document["Statement"] if document else role_statements(resources, name)
+    found: Json = next(row for row in rows if row and row["Sid"] == sid)
+    return found
+
+
+def distribution(resources: Json) -> Json:
+    config: Json = of(resources, "Distribution")["DistributionConfig"]
+    return config
+
+
+def failover(resources: Json) -> Json:
+    codes: Json = distribution(resources)["OriginGroups"]["Items"][0]["FailoverCriteria"]["StatusCodes"]
+    return codes
+
+
+def notifications(resources: Json) -> list[Json]:
+    rows: list[Json] = of(resources, "UploadBucket")["NotificationConfiguration"]["QueueConfigurations"]
+    return rows
+
+
+MISTAKES: dict[str, list[Break]] = {
+    "nothing_refers_to_what_is_not_there": [lambda all_: all_.pop("CatalogTable")],
+    "the_bucket_tells_of_uploads_and_deletions_once": [
+        lambda all_: notifications(all_)[0].update(Event="s3:ObjectCreate:*"),
+        lambda all_: notifications(all_).pop(),
+        lambda all_: notifications(all_).append(deepcopy(notifications(all_)[0])),
+    ],
+    "only_known_services_are_trusted": [
+        lambda all_: of(all_, "ApiPermission").update(Principal="apigw.amazonaws.com"),
+        lambda all_: statement(all_, "IngestQueuePolicy", "LetUploadBucketSend").update(
+            Principal={"Service": "s3.amazon.com"}
+        ),
+    ],
+    "a_trusted_service_acts_for_one_resource_of_ours": [
+        lambda all_: statement(all_, "IngestQueuePolicy", "LetUploadBucketSend")["Condition"].pop(
+            "ArnEquals"
+        ),
+        lambda all_: statement(all_, "IngestQueuePolicy", "LetUploadBucketSend")["Condition"].pop(
+            "StringEquals"
+        ),
+        lambda all_: of(all_, "DeliverUrlPermission").pop("SourceArn"),
+    ],
+    "nothing_is_allowed_by_a_wildcard": [
+        lambda all_: statement(all_, "ProcessRole", "KeepRenditions").update(Action="s3:*"),
+        lambda all_: statement(all_, "ApiRole", "KeepRecords").update(Resource="*"),
+    ],
+    "every_bucket_is_private_and_encrypted": [
+        lambda all_: of(all_, "UploadBucket")["PublicAccessBlockConfiguration"].pop("BlockPublicAcls"),
+        lambda all_: of(all_, "ProcessedBucket").pop("BucketEncryption"),
+        lambda all_: of(all_, "ProcessedBucket").pop("OwnershipControls"),
+        lambda all_: of(all_, "UploadBucket")["LifecycleConfiguration"]["Rules"].pop(),
+    ],
+    "buckets_and_queues_refuse_plain_http": [
+        lambda all_: statement(all_, "UploadBucketPolicy", "DenyPlainHttp").update(
+            Resource="<UploadBucket.Arn>"
+        ),
+        lambda all_: all_.pop("DeadLetterQueuePolicy"),
+        lambda all_: of(all_, "IngestQueue").update(SqsManagedSseEnabled=False),
+    ],
+    "the_cdn_never_sees_records": [
+        lambda all_: statement(all_, "ProcessedBucketPolicy", "HideRecordsFromCdn").update(
+            Resource="<X.Arn>/*"
+        ),
+        lambda all_: distribution(all_)["DefaultCacheBehavior"].pop("FunctionAssociations"),
+    ],
+    "a_message_waits_long_enough_and_then_dies_visibly": [
+        lambda all_: of(all_, "IngestQueue").update(VisibilityTimeout=719),
+        lambda all_: of(all_, "IngestQueue")["RedrivePolicy"].update(maxReceiveCount=1),
+        lambda all_: of(all_, "ProcessMapping").pop("FunctionResponseTypes"),
+        lambda all_: of(all_, "DeadLetterQueue").update(MessageRetentionPeriod=345600),
+    ],
+    "every_function_has_its_own_role_and_log": [
+        lambda all_: of(all_, "ApiFunction").update(Role="<ProcessRole.Arn>"),
+        lambda all_: of(all_, "ApiFunction").pop("LoggingConfig"),
+        lambda all_: of(all_, "DeliverLogs").pop("RetentionInDays"),
+        lambda all_: statement(all_, "ApiRole", "WriteLogs").update(Resource="<ProcessLogs.Arn>"),
+    ],
+    "every_variable_of_ours_is_a_setting": [
+        lambda all_: of(all_, "ApiFunction")["Environment"]["Variables"].update(IMAGE_PROCESSOR_MAX_BYTE=1),
+    ],
+    "callers_reach_the_version_that_snapstart_works_on": [
+        lambda all_: of(all_, "ProcessMapping").update(FunctionName="<ProcessFunctionAliaslive>"),
+        lambda all_: of(all_, "DeliverUrl").update(Qualifier="live"),
+        lambda all_: of(all_, "ApiFunction")["SnapStart"].update(ApplyOn="PublishedVersions"),
+    ],
+    "the_cdn_may_call_the_function_url": [
+        lambda all_: all_.pop("DeliverInvokePermission"),
+        lambda all_: of(all_, "DeliverInvokePermission").pop("InvokedViaFunctionUrl"),
+        lambda all_: of(all_, "DeliverUrl").update(AuthType="NONE"),
+    ],
+    "lists_say_how_long_they_are": [lambda all_: failover(all_).update(Quantity=4)],
+    "the_cdn_falls_over_to_the_function": [
+        lambda all_: failover(all_).update(Items=[403, 404, 500, 502, 504]),
+        lambda all_: distribution(all_)["OriginGroups"]["Items"][0]["Members"]["Items"].reverse(),
+        lambda all_: distribution(all_)["DefaultCacheBehavior"].update(TargetOriginId="processed"),
+        lambda all_: distribution(all_)["Origins"][1].update(OriginAccessControlId="<BucketAccess.Id>"),
+        lambda all_: distribution(all_)["DefaultCacheBehavior"].update(ViewerProtocolPolicy="allow-all"),
+    ],
+    "cache_times_are_in_order": [
+        lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"].update(MinTTL=86401),
+    ],
+    "every_operation_of_the_api_is_guarded": [
+        lambda all_: of(all_, "Api")["Body"]["paths"]["/health"]["get"].pop("security"),
+        lambda all_: of(all_, "Api")["Body"]["x-amazon-apigateway-request-validators"]["strict"].update(
+            validateRequestBody=False
+        ),
+        lambda all_: of(all_, "Apiv1Stage").pop("MethodSettings"),
+    ],
+    "what_cannot_be_made_again_is_kept": [
+        lambda all_: all_["UploadBucket"].pop("DeletionPolicy"),
+        lambda all_: all_["CatalogTable"].update(UpdateReplacePolicy="Delete"),
+    ],
+    "duration_alarms_ring_before_the_timeout": [lambda all_: of(all_, "ProcessFunction").update(Timeout=60)],
+    "every_alarm_is_mailed_if_anybody_wants_mail": [lambda all_: of(all_, "ErrorAlarm").pop("AlarmActions")],
+}
+
+
+def test_every_rule_has_its_mistakes() -> None:
+    assert [rule.__name__ for rule in RULES] == list(MISTAKES)
+
+
+@pytest.mark.parametrize(
+    ("rule", "number"), [(rule, number) for rule, rows in MISTAKES.items() for number in range(len(rows))]
+)
+def test_a_planted_mistake_is_seen(rule: str, number: int) -> None:
+    resources = deepcopy(resolve(translated(), AlarmEmail="me@example.org"))
+    assert broken(resources) == {}
+    MISTAKES[rule][number](resources)
+    assert rule in broken(resources)
