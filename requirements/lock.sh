@@ -18,8 +18,7 @@ pin --python-version 3.12 --python-platform linux --group emulation --output-fil
 # The functions' packages: Lambda's Python on Linux. The pins agree with the server's.
 package() { pin --python-version 3.13 --python-platform linux -c requirements/server.txt "$@"; }
 package pyproject.toml --extra aws --output-file requirements/lambda.txt
-package pyproject.toml --extra aws requirements/lambda-api.in -c requirements/lambda.txt \
-    --output-file requirements/lambda-api.txt
+package pyproject.toml --extra aws-api -c requirements/lambda.txt --output-file requirements/lambda-api.txt
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/sam.in --output-file requirements/sam.txt

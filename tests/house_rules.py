@@ -46,8 +46,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
 }
 # The only room that knows both ports and adapters, and the entry points above it.
 ROOMS["wiring"] = tuple(ROOMS)
-ROOMS["app"] = ROOMS["http_api"] = tuple(ROOMS)
-ROOMS["cli"] = tuple(ROOMS)
+ROOMS["http_api"] = tuple(ROOMS)
+ROOMS["app"] = ROOMS["cli"] = tuple(ROOMS)
 ROOMS["__main__"] = ("cli",)
 
 # Where a library from outside may be imported. One that is not named here may be nowhere.
@@ -58,6 +58,7 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "obstore": ("stores",),
     "anyio": _EDGE,
     "fastapi": _EDGE,
+    "mangum": ("app",),
     "pydantic": _EDGE,
     "rich": _EDGE,
     "starlette": _EDGE,
@@ -66,7 +67,9 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "watchfiles": _EDGE,
 }
 # What a cold start must never pay for, whoever imports it.
-HEAVY = frozenset({"boto3", "botocore", *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE)})
+HEAVY = frozenset(
+    {"boto3", "botocore", "mangum", *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE)}
+)
 
 BANNED_WORDS = frozenset({"helper", "helpers", "manager", "service", "services", "util", "utils"})
 BANNED_MODULES = BANNED_WORDS | {"common", "data", "info", "misc"}

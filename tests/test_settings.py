@@ -28,6 +28,8 @@ def test_every_setting_can_be_set():
         UPLOAD_BUCKET="my-uploads",
         PROCESSED_BUCKET="my-renditions",
         TABLE="records",
+        UPLOAD_PREFIX="incoming/",
+        PUBLIC_URL="https://img.example/a/",
         RECIPE="my.toml",
         HOST="0.0.0.0",
         PORT="9000",
@@ -45,7 +47,8 @@ def test_every_setting_can_be_set():
     )
     assert (settings.data, settings.recipe) == (Path("/srv/images"), "my.toml")
     assert (settings.upload_bucket, settings.processed_bucket) == ("my-uploads", "my-renditions")
-    assert settings.table == "records"
+    assert (settings.table, settings.upload_prefix) == ("records", "incoming/")
+    assert settings.public_url == "https://img.example/a"
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
@@ -67,6 +70,8 @@ def test_every_row_names_a_field():
         ("WORKERS", "-1", "0-256"),
         ("CACHE_CONTROL", "a\nSet-Cookie: b", "a line of ASCII"),
         ("UPLOAD_BUCKET", "My_Bucket", "a bucket's name"),
+        ("PUBLIC_URL", "img.example", "an address like https://img.example"),
+        ("PUBLIC_URL", "https://img.example/?a", "an address like https://img.example"),
         ("ICC", "keep", "strip | embed | preserve"),
         ("MAX_BYTES", "0", "1-4096"),
         ("CPU_SECONDS", "", "1-3600"),

@@ -28,11 +28,13 @@ class Settings:
     data: Path = Path("data")
     upload_bucket: str | None = None
     processed_bucket: str | None = None
+    upload_prefix: str = ""
     table: str | None = None
     recipe: str | None = None
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
+    public_url: str | None = None
     workers: int = 0
     cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
     icc: IccPolicy = IccPolicy.STRIP
@@ -89,6 +91,12 @@ def _bucket(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[!-~]*)?", text, re.ASCII) or "?" in text or "#" in text:
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
@@ -98,6 +106,12 @@ ROWS = (
     Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
     Row("UPLOAD_BUCKET", "S3 bucket of originals, on AWS", "a bucket's name", _bucket),
     Row("PROCESSED_BUCKET", "S3 bucket of renditions, on AWS", "a bucket's name", _bucket),
+    Row(
+        "UPLOAD_PREFIX",
+        "what keys begin with that the API lets clients upload, on AWS",
+        "a key's beginning",
+        _line,
+    ),
     Row(
         "TABLE",
         "DynamoDB table of records, on AWS; objects beside the renditions without it",
@@ -110,6 +124,12 @@ ROWS = (
     Row("HOST", "address the server listens on", "an address or name", _line),
     Row("PORT", "port the server listens on", "0-65535", _whole(0, 65535)),
     Row("ALLOWED_HOSTS", "further Host names that the server answers to", "names, comma-separated", _names),
+    Row(
+        "PUBLIC_URL",
+        "address before a rendition's key in what the API answers, such as the CDN's",
+        "an address like https://img.example",
+        _address,
+    ),
     Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
     Row("CACHE_CONTROL", "Cache-Control of renditions", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from http_machine import Client, Machine, Uploads
 
-from image_processor.http_api import Server
+from image_processor.http_api.server import Server
 from image_processor.model import Limits
 from image_processor.settings import Settings
 from support.ingest import Room

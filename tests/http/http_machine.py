@@ -18,7 +18,8 @@ from fastapi import FastAPI
 
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.workers import Workers
-from image_processor.http_api import Server, create_app
+from image_processor.http_api.machine import machine_app
+from image_processor.http_api.server import Server
 from image_processor.ingest.process import Processor
 from image_processor.model import Outcome, Upload
 from image_processor.settings import Settings
@@ -59,7 +60,7 @@ class Machine:
         yield process
 
     def app(self) -> FastAPI:
-        return create_app(
+        return machine_app(
             Parts(
                 self.settings,
                 self.room.recipe,

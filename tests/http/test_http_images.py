@@ -11,7 +11,7 @@ import pytest
 from http_machine import Client, Machine
 
 from image_processor.errors import ClaimBusy, Reason, Unavailable
-from image_processor.http_api import work
+from image_processor.http_api.queued_work import QueuedWork
 from image_processor.http_api.views import FIXES
 from image_processor.keys import image_id
 from image_processor.model import Kind, Result
@@ -89,6 +89,7 @@ def test_a_link_out_of_the_root_goes_on_record_as_refused(
         ({"key": 5}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got 5"),
         ({}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got nothing"),
         ({"key": "a", "bucket": "mine"}, 400, "expected uploads for bucket, got mine"),
+        ({"key": "a", "bucket": 5}, 400, "expected the upload bucket's name, or nothing for bucket, got 5"),
         ({"key": "a", "quality": 5}, 400, "expected a name that exists here for quality, got an unknown one"),
         ([], 400, "expected a JSON object for the body, got []"),
     ],
@@ -103,8 +104,12 @@ def test_a_wrong_request_is_told_what_was_expected(
 
 
 def test_every_mistake_is_told_at_once(client: Client) -> None:
-    problems = client.post("/images", json={"bucket": "mine", "size": 1}).json()["problems"]
-    assert {problem["name"] for problem in problems} == {"bucket", "key", "size"}
+    for body, names in (
+        ({"bucket": 1, "size": 1}, {"bucket", "key", "size"}),
+        ({"bucket": "mine", "key": "../up"}, {"bucket", "key"}),
+    ):
+        problems = client.post("/images", json=body).json()["problems"]
+        assert {problem["name"] for problem in problems} == names
 
 
 def test_only_json_is_read_as_json(client: Client) -> None:
@@ -121,7 +126,7 @@ def test_only_json_is_read_as_json(client: Client) -> None:
 def test_work_that_takes_too_long_is_answered_by_what_is_known(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(work.Work.outcome, "__defaults__", (0.0,))
+    monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
     monkeypatch.setattr("image_processor.http_api.images.PATIENCE", 0.0)
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
@@ -245,7 +250,7 @@ def test_deleting_that_takes_long_says_that_it_is_not_over(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fill(machine, client, "photos/cat.jpg")
-    monkeypatch.setattr(work.Work.outcome, "__defaults__", (0.0,))
+    monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
     machine.gate.clear()
     assert client.delete(f"/images/{ID}").status_code == 202
 
@@ -299,7 +304,7 @@ def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Mac
     app = machine.app()
     machine.room.put("photos/cat.jpg", b"a cat")
     machine.gate.clear()
-    held: work.Work = app.state.work
+    held: QueuedWork = app.state.work
     futures = [held.submit(kind, "photos/cat.jpg") for kind in (Kind.CREATED, Kind.REPROCESS)]
     assert held.pending_key(ID) == "photos/cat.jpg"
     machine.gate.set()

@@ -114,7 +114,7 @@ def test_a_path_reaches_exactly_its_key(machine: Machine, talk: Talk, path: str,
 def test_the_address_of_a_key_reaches_it_through_a_client_that_tidies_paths(
     machine: Machine, live: httpx.Client, key: str
 ) -> None:
-    assert live.put(url_of("uploads", key), content=b"cat").status_code == 201
+    assert live.put(url_of("/uploads", key), content=b"cat").status_code == 201
     assert machine.room.uploads.bodies() == {key: b"cat"}
 
 

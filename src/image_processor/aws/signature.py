@@ -1,4 +1,4 @@
-"""AWS room: Signature Version 4 of one HTTP request, as a pure function.
+"""AWS room: Signature Version 4, of one HTTP request or of a text, as pure functions.
 
 Amazon's steps are in "Create a signed AWS API request" (IAM User Guide). Here they are as few
 as S3 and DynamoDB need; docs/adr/0007 says why no library signs for us.
@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from .credentials import Credentials
 
-_ALGORITHM = "AWS4-HMAC-SHA256"
+ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
 
 
@@ -63,13 +63,23 @@ def signed_headers(
     path, _, query = target.partition("?")
     lines = (f"{name}:{' '.join(signed[name].split())}" for name in sorted(signed))
     request = "\n".join([method, path, query, *lines, "", names, body_sha256])
-    terms = (time[:8], scope.region, scope.api, "aws4_request")
-    what = "\n".join([_ALGORITHM, time, "/".join(terms), sha256(request.encode()).hexdigest()])
-    key = f"AWS4{credentials.secret_access_key}".encode()
-    for term in (*terms, what):
-        key = hmac.digest(key, term.encode(), "sha256")
+    terms = terms_of(scope, time)
+    what = "\n".join([ALGORITHM, time, "/".join(terms), sha256(request.encode()).hexdigest()])
     signed["authorization"] = (
-        f"{_ALGORITHM} Credential={credentials.access_key_id}/{'/'.join(terms)}, "
-        f"SignedHeaders={names}, Signature={key.hex()}"
+        f"{ALGORITHM} Credential={credentials.access_key_id}/{'/'.join(terms)}, "
+        f"SignedHeaders={names}, Signature={sign(what, terms, credentials)}"
     )
     return signed
+
+
+def terms_of(scope: Scope, time: str) -> tuple[str, ...]:
+    """What narrows a signing key: ``time`` as 20260131T120000Z, of which the day counts."""
+    return (time[:8], scope.region, scope.api, "aws4_request")
+
+
+def sign(text: str, terms: Iterable[str], credentials: Credentials) -> str:
+    """The hexadecimal signature of ``text``, by a key that is good for ``terms`` only."""
+    key = f"AWS4{credentials.secret_access_key}".encode()
+    for term in (*terms, text):
+        key = hmac.digest(key, term.encode(), "sha256")
+    return key.hex()

@@ -1,9 +1,5 @@
-"""HTTP edge of one machine: REST API, renditions, live progress and the page.
+"""HTTP edge: the REST API, of one machine and of AWS.
 
-`create_app` makes the ASGI application; `Server` runs it so that a stop is prompt.
+`machine` makes the application that `serve` runs, with uploads, renditions, live progress and the
+page; `cloud` the one behind API Gateway. Both take their routes from the same modules.
 """
-
-from .app import create_app
-from .server import Server
-
-__all__ = ["Server", "create_app"]

@@ -10,8 +10,8 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from image_processor.embedded.progress import Event
 
+from .queued_work import MachinePartsOf
 from .views import EventView
-from .work import PartsOf
 
 RECONNECT_MILLISECONDS = 1000
 
@@ -20,7 +20,7 @@ router = APIRouter(tags=["events"])
 
 @router.get("/events", response_class=EventSourceResponse)
 async def get_events(
-    parts: PartsOf,
+    parts: MachinePartsOf,
     key: Annotated[str, Query(description="Only events of keys that begin so.")] = "",
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> AsyncIterator[ServerSentEvent]:

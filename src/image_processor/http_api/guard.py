@@ -1,5 +1,4 @@
-"""HTTP edge: the ASGI middleware around everything. It turns away who must not come in, gives each
-answer its protective headers, and turns an unexpected exception into a plain 500.
+"""HTTP edge of one machine: the middleware turns away who must not come in.
 
 The server has no login, so a browser must not become somebody else's hand: names that are not
 ours (DNS rebinding) and writes from other sites are refused.
@@ -8,14 +7,14 @@ ours (DNS rebinding) and writes from other sites are refused.
 from __future__ import annotations
 
 import ipaddress
-import logging
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers, MutableHeaders
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Scope
 
 from image_processor.settings import Settings
 
+from .edge import Edge
 from .problems import of_status, problem
 
 MAX_BODY_BYTES = 64 * 1024
@@ -23,24 +22,13 @@ MAX_BODY_BYTES = 64 * 1024
 
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    # Ask each time: records change, and an update of the page must show at once.
-    "cache-control": "no-cache",
-}
-_log = logging.getLogger(__name__)
 
 
-class Guard:
-    """The middleware. Headers that an answer already has are left as they are."""
+class Guard(Edge):
+    """The middleware around the application of one machine."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self._app = app
+        super().__init__(app)
         self._hosts = frozenset(
             name.lower().strip("[]") for name in (*_LOOPBACK, settings.host, *settings.allowed_hosts)
         )
@@ -48,35 +36,7 @@ class Guard:
         # rebound by DNS, addresses cannot.
         self._any_address = _is_unspecified(settings.host)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        started = False
-
-        async def send_guarded(message: Message) -> None:
-            nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
-            await send(message)
-
-        answer = self._refusal(scope)
-        if answer is not None:
-            await answer(scope, receive, send_guarded)
-            return
-        try:
-            await self._app(scope, receive, send_guarded)
-        except Exception:
-            if started:  # too late to say anything but to break the connection
-                raise
-            _log.exception("unexpected error on %s %s", scope["method"], scope["path"])
-            await of_status(500)(scope, receive, send_guarded)
-
     def _refusal(self, scope: Scope) -> ASGIApp | None:
-        """The answer to a request that goes no further, None for all others."""
         headers = Headers(scope=scope)
         if not self._is_ours(headers.get("host", "")):
             return problem(

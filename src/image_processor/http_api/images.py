@@ -6,19 +6,20 @@ import re
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
-from starlette.exceptions import HTTPException
 
-from image_processor.errors import NotFound, Refused
+from image_processor.errors import Invalid, NotFound, Problem, Refused
 from image_processor.keys import check_key, image_id
 from image_processor.model import Kind, Outcome, Record, Result, Status
-from image_processor.wiring.machine import BUCKET, Parts
 
+from .checks import check_all
+from .json_only import json_only
 from .openapi import errors
-from .problems import problem, refused_image
-from .views import ImageView, ListingRequest, ListingView, ProcessRequest
-from .work import PATIENCE, PartsOf, Work, WorkOf
+from .parts import PATIENCE, Parts, PartsOf, Work, WorkOf
+from .problems import problem, refused_image, shown
+from .requests import ListingRequest, ProcessRequest
+from .views import ImageView, ListingView
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -28,20 +29,15 @@ _LATER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def _is_json(request: Request) -> None:
-    given = request.headers.get("content-type", "")
-    if given.partition(";")[0].strip().lower() != "application/json":
-        raise HTTPException(415, f"expected application/json for Content-Type, got {given or 'nothing'}")
-
-
 @router.post(
     "",
-    dependencies=[Depends(_is_json)],
+    dependencies=[json_only],
     responses={**_LATER, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
 )
 async def post_image(wanted: ProcessRequest, response: Response, parts: PartsOf, work: WorkOf) -> ImageView:
     """Process an original now, and answer with its renditions."""
-    key = check_key(wanted.key)
+    key = wanted.key
+    check_all(lambda: check_key(key), lambda: _check_bucket(wanted.bucket, parts))
     with suppress(Refused):  # a link out of the store is an original too: work puts it on record
         await run_in_threadpool(parts.uploads.head, key)
     return await _processed(Kind.CREATED, key, PATIENCE, response, parts, work)
@@ -51,7 +47,7 @@ async def post_image(wanted: ProcessRequest, response: Response, parts: PartsOf,
 def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> ListingView:
     """Images, newest first."""
     page = parts.catalog.list(wanted.query, limit=wanted.limit, cursor=wanted.cursor)
-    return ListingView(images=[ImageView.of(record) for record in page.records], next=page.cursor)
+    return ListingView(images=[_view(record, parts) for record in page.records], next=page.cursor)
 
 
 @router.get("/{id}", responses=errors(404, 503))
@@ -104,32 +100,41 @@ async def _processed(
     if outcome is None:
         response.status_code = 202
         return await run_in_threadpool(_known, key, parts)
-    return _result(outcome)
+    return _result(outcome, parts)
 
 
-def _result(outcome: Outcome) -> ImageView:
+def _result(outcome: Outcome, parts: Parts) -> ImageView:
     if outcome.result is Result.DELETED:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
         detail = outcome.detail or "no rule of the recipe wants this key"
         return problem(422, "skipped", detail)  # type: ignore[return-value]  # FastAPI sends it as it is
-    image = ImageView.of(outcome.record)
+    image = _view(outcome.record, parts)
     if outcome.record.status is Status.REFUSED:
         return refused_image(image)  # type: ignore[return-value]  # as above
     return image
 
 
 def _known(key: str, parts: Parts) -> ImageView:
-    record = parts.catalog.get(image_id(BUCKET, key))
-    return ImageView.of(record) if record else ImageView.queued(key)
+    record = parts.catalog.get(image_id(parts.bucket, key))
+    return _view(record, parts) if record else ImageView.queued(parts.bucket, key)
 
 
 def _now(id_: str, parts: Parts, work: Work) -> ImageView:
     """The image as it is. Raises NotFound."""
     record: Record | None = parts.catalog.get(id_)
     if record is not None:
-        return ImageView.of(record)
+        return _view(record, parts)
     key = work.pending_key(id_)
     if key is None:
         raise NotFound(f"no image has the id {id_!r}")
-    return ImageView.queued(key)
+    return ImageView.queued(parts.bucket, key)
+
+
+def _view(record: Record, parts: Parts) -> ImageView:
+    return ImageView.of(record, parts.renditions_url)
+
+
+def _check_bucket(bucket: str | None, parts: Parts) -> None:
+    if bucket not in {None, parts.bucket}:
+        raise Invalid([Problem("bucket", parts.bucket, shown(bucket))])

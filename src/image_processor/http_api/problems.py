@@ -24,7 +24,8 @@ from image_processor.errors import (
     Unavailable,
 )
 
-from .views import EXPECTED, FIXES, ImageView, ProblemItem, ProblemView
+from .requests import EXPECTED
+from .views import FIXES, ImageView, ProblemItem, ProblemView
 
 # The first row that an error is an instance of decides.
 STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
@@ -132,17 +133,17 @@ def _problem(found: dict[str, Any]) -> Problem:
     if found["type"] == "json_invalid":
         return Problem("the body", "JSON", "something else")
     if name == "body":
-        return Problem("the body", "a JSON object", _shown(found["input"]))
+        return Problem("the body", "a JSON object", shown(found["input"]))
     if found["type"] == "extra_forbidden":
         return Problem(str(name), "a name that exists here", "an unknown one")
     expected = EXPECTED.get(name, found["msg"])
-    return Problem(str(name), expected, "nothing" if found["type"] == "missing" else _shown(found["input"]))
+    return Problem(str(name), expected, "nothing" if found["type"] == "missing" else shown(found["input"]))
 
 
 def _item(each: Problem) -> ProblemItem:
     return ProblemItem(name=each.name, expected=each.expected, got=each.got)
 
 
-def _shown(given: Any) -> str:
+def shown(given: Any) -> str:
     text = str(given)
     return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"

@@ -10,12 +10,11 @@ from fastapi.responses import Response, StreamingResponse
 from image_processor.delivery.deliver import answer
 from image_processor.errors import PreconditionFailed, Unavailable
 from image_processor.ports import StoredObject
-from image_processor.wiring.machine import Parts
 
 from .openapi import errors
+from .parts import Parts, PartsOf
 from .problems import of_status
 from .requested_key import RequestedKey
-from .work import PartsOf
 
 router = APIRouter(tags=["renditions"])
 _ATTEMPTS = 3

@@ -9,21 +9,21 @@ from fastapi import FastAPI
 
 from image_processor.settings import Settings
 
-from .work import Work
+from .queued_work import QueuedWork
 
 GRACE_SECONDS = 10
 """How long requests in progress (uploads, downloads) may go on after a stop was asked for."""
 
 
 class Server(uvicorn.Server):
-    """Serves an application of `create_app`.
+    """Serves an application of `machine_app`.
 
     uvicorn waits for open responses before it tells the application to stop, but a stream of
     events only ends when told to: so it is told first.
     """
 
     def __init__(self, app: FastAPI, settings: Settings) -> None:
-        self._work: Work = app.state.work
+        self._work: QueuedWork = app.state.work
         super().__init__(
             uvicorn.Config(
                 app,

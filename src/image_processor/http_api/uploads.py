@@ -19,9 +19,10 @@ from image_processor.model import Kind
 from image_processor.ports import ABSENT, Attributes, Entry
 
 from .openapi import ANY_BODY, errors
+from .parts import Parts, PartsOf
+from .queued_work import QueuedWorkOf
 from .requested_key import RequestedKey
 from .views import UploadView
-from .work import PartsOf, WorkOf
 
 SAMPLE_KEY = "sample.jpg"
 SILENCE = 30.0
@@ -37,7 +38,7 @@ router = APIRouter(tags=["uploads"])
     openapi_extra=ANY_BODY,
 )
 async def put_upload(
-    request: Request, response: Response, key: RequestedKey, parts: PartsOf, work: WorkOf
+    request: Request, response: Response, key: RequestedKey, parts: PartsOf, work: QueuedWorkOf
 ) -> UploadView:
     """Store the body as an original and queue it. Only the content decides whether it is an image."""
     limit = parts.settings.limits.max_bytes
@@ -54,11 +55,11 @@ async def put_upload(
     except TimeoutError:
         raise HTTPException(408, f"expected the next bytes within {SILENCE:g} seconds, got none") from None
     work.submit(Kind.CREATED, key, entry.version)
-    return _stored(response, entry)
+    return _stored(response, parts, entry)
 
 
 @router.post("/samples", status_code=201, responses=errors(403, 503))
-def post_sample(response: Response, parts: PartsOf, work: WorkOf) -> UploadView:
+def post_sample(response: Response, parts: PartsOf, work: QueuedWorkOf) -> UploadView:
     """Draw a sample picture, store it and queue it. A `sample.jpg` that is there already stays."""
     try:
         entry = parts.uploads.put(
@@ -67,11 +68,11 @@ def post_sample(response: Response, parts: PartsOf, work: WorkOf) -> UploadView:
     except PreconditionFailed:
         entry = parts.uploads.head(SAMPLE_KEY).entry
     work.submit(Kind.CREATED, SAMPLE_KEY, entry.version)
-    return _stored(response, entry)
+    return _stored(response, parts, entry)
 
 
-def _stored(response: Response, entry: Entry) -> UploadView:
-    view = UploadView.of(entry)
+def _stored(response: Response, parts: Parts, entry: Entry) -> UploadView:
+    view = UploadView.of(parts.bucket, entry)
     response.headers["location"] = view.image
     return view
 

@@ -1,38 +1,21 @@
-"""HTTP edge: what the REST API shows and reads, as pydantic models that make its OpenAPI.
+"""HTTP edge: what the REST API shows, as pydantic models that make its OpenAPI.
 
 A *view* is what a client sees of a value of the core; `of` makes it.
 """
 
 from __future__ import annotations
 
-from datetime import UTC
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from image_processor.errors import Reason
 from image_processor.keys import image_id
-from image_processor.model import Facts, Record, Rendition, Status
-from image_processor.ports import Entry, Query
+from image_processor.model import Facts, Record, Rendition
+from image_processor.ports import Entry
 from image_processor.recipes import Recipe
-from image_processor.wiring.machine import BUCKET
-
-EXPECTED = MappingProxyType(
-    {
-        "bucket": BUCKET,
-        "key": "a key: text of 1-1024 bytes of UTF-8",
-        "prefix": "the first characters of a key",
-        "status": " | ".join(Status),
-        "since": "a time with its zone, such as 2026-01-31T12:00:00Z",
-        "until": "a time with its zone, such as 2026-01-31T12:00:00Z",
-        "limit": "1-1000",
-        "cursor": "the `next` of the page before",
-        "wait": "true or false",
-    }
-)
-"""What each parameter wants: for the OpenAPI and for the answer to one who gave something else."""
 
 FIXES = MappingProxyType(
     {
@@ -54,14 +37,14 @@ FIXES = MappingProxyType(
 """What can be done about each refusal."""
 
 
-def url_of(room: str, key: str) -> str:
-    """The path under which ``key`` can be reached in ``room`` (`uploads` or `renditions`).
+def url_of(base: str, key: str) -> str:
+    """The URL under which ``key`` can be reached behind ``base``, which ends without a slash.
 
     Clients resolve `.` and `..` between slashes, even percent-encoded (WHATWG URL, "double-dot
     URL path segment"): the slashes of such a key are encoded, so that it is one segment.
     """
     dotted = any(segment in {".", ".."} for segment in key.split("/"))
-    return f"/{room}/" + quote(key, safe="=,~" if dotted else "/=,~")
+    return f"{base}/" + quote(key, safe="=,~" if dotted else "/=,~")
 
 
 class View(BaseModel):
@@ -91,14 +74,17 @@ class RenditionView(FactsView):
     """One stored output. `transformation` says how it was made, `url` opens it."""
 
     key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
-    url: str = Field(examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif"])
+    url: str | None = Field(
+        description="Opens it; null where nothing serves renditions (on AWS without a CDN).",
+        examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif"],
+    )
     transformation: str = Field(examples=["w=640,fm=avif"])
 
     @classmethod
-    def of_rendition(cls, rendition: Rendition) -> Self:
+    def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
         return cls(
             key=rendition.key,
-            url=url_of("renditions", rendition.key),
+            url=None if base is None else url_of(base, rendition.key),
             transformation=rendition.transformation,
             **_facts(rendition.facts),
         )
@@ -108,7 +94,7 @@ class ImageView(View):
     """An original and what became of it. `processed` is the key of the rendition to show first."""
 
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
-    bucket: str = Field(default=BUCKET)
+    bucket: str = Field(examples=["uploads"])
     original: str = Field(examples=["photos/cat.jpg"])
     processed: str | None = Field(default=None, examples=["photos/cat.jpg/w=1920,fm=jpeg.jpg"])
     renditions: list[RenditionView] = []
@@ -125,14 +111,15 @@ class ImageView(View):
     perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
 
     @classmethod
-    def of(cls, record: Record) -> Self:
+    def of(cls, record: Record, base: str | None) -> Self:
+        """``base`` is what the renditions' keys are put behind in their URLs."""
         look, processed = record.look, record.processed
         return cls(
             id=record.id,
             bucket=record.bucket,
             original=record.key,
             processed=processed.key if processed else None,
-            renditions=[RenditionView.of_rendition(rendition) for rendition in record.renditions],
+            renditions=[RenditionView.of_rendition(each, base) for each in record.renditions],
             status=record.status.value,
             reason=record.reason,
             message=record.message,
@@ -147,9 +134,9 @@ class ImageView(View):
         )
 
     @classmethod
-    def queued(cls, key: str) -> Self:
+    def queued(cls, bucket: str, key: str) -> Self:
         """An upload that nobody has begun to work on."""
-        return cls(id=image_id(BUCKET, key), original=key, status="queued")
+        return cls(id=image_id(bucket, key), bucket=bucket, original=key, status="queued")
 
 
 class ListingView(View):
@@ -170,20 +157,26 @@ class UploadView(View):
     image: str = Field(examples=["/images/k3vq2m5xw7n4c6a2yzt5b3d7he"])
 
     @classmethod
-    def of(cls, entry: Entry) -> Self:
-        id_ = image_id(BUCKET, entry.key)
+    def of(cls, bucket: str, entry: Entry) -> Self:
+        id_ = image_id(bucket, entry.key)
         return cls(id=id_, key=entry.key, bytes=entry.size, version=entry.version, image=f"/images/{id_}")
 
 
 class HealthView(View):
-    """How the server is. `uploads` is the watched directory as it was configured."""
+    """How the system is. `uploads` is where originals go: a bucket's name, or the watched
+    directory as it was configured."""
 
     status: Literal["ok"] = "ok"
     version: str
-    backlog: int = Field(description="Uploads that wait or are in work.")
-    workers: int
     uploads: str = Field(examples=["data/uploads"])
     max_bytes: int = Field(description="The largest upload, in bytes.")
+
+
+class MachineHealthView(HealthView):
+    """How the server on one machine is."""
+
+    backlog: int = Field(description="Uploads that wait or are in work.")
+    workers: int
 
 
 class RuleView(View):
@@ -237,31 +230,16 @@ class ProblemView(View):
     image: ImageView | None = Field(default=None, description="What is on record of a refused upload.")
 
 
-def _about(name: str, **more: Any) -> Any:
-    return Field(description=f"Expected: {EXPECTED[name]}.", **more)
+class PostView(View):
+    """A form that uploads one original: send `fields`, and behind them the file as the field
+    `file`, as multipart/form-data to `url` by POST, before `expires_at`."""
 
-
-class ProcessRequest(View):
-    """Which original to process now."""
-
-    bucket: Literal["uploads"] = _about("bucket", default=BUCKET)
-    key: str = _about("key", examples=["photos/cat.jpg"])
-
-
-class ListingRequest(View):
-    """Which images a listing wants; what is left out means any."""
-
-    prefix: str = _about("prefix", default="")
-    status: Status | None = _about("status", default=None)
-    since: AwareDatetime | None = _about("since", default=None)
-    until: AwareDatetime | None = _about("until", default=None)
-    limit: Annotated[int, Field(ge=1, le=1000)] = _about("limit", default=50)
-    cursor: str | None = _about("cursor", default=None)
-
-    @property
-    def query(self) -> Query:
-        since, until = (moment and moment.astimezone(UTC) for moment in (self.since, self.until))
-        return Query(prefix=self.prefix, status=self.status, since=since, until=until)
+    id: str = Field(description="The image's id.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+    key: str = Field(examples=["photos/cat.jpg"])
+    url: str = Field(examples=["https://my-uploads.s3.eu-west-1.amazonaws.com"])
+    fields: dict[str, str] = Field(examples=[{"key": "photos/cat.jpg", "Content-Type": "image/jpeg"}])
+    expires_at: AwareDatetime
+    max_bytes: int = Field(description="The largest file that is taken, in bytes.")
 
 
 def _facts(facts: Facts) -> dict[str, Any]:

@@ -2,11 +2,3 @@
 
 `machine` wires one machine, `cloud` wires a Lambda function; neither loads what the other needs.
 """
-
-from typing import Any
-
-
-def __getattr__(name: str) -> Any:
-    from . import machine  # noqa: PLC0415 - old name
-
-    return getattr(machine, name)

@@ -54,7 +54,7 @@ class Stores:
 @dataclass(frozen=True, slots=True)
 class Parts:
     """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
-    that wait or are in work."""
+    that wait or are in work. ``renditions_url`` is what a rendition's key is put behind to open it."""
 
     settings: Settings
     recipe: Recipe
@@ -64,6 +64,11 @@ class Parts:
     submit: Callable[[Upload], Future[Outcome]]
     backlog: Callable[[], int]
     progress: Progress
+    bucket: str = BUCKET
+
+    @property
+    def renditions_url(self) -> str:
+        return self.settings.public_url or "/renditions"
 
 
 @contextmanager

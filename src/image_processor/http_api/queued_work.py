@@ -1,4 +1,4 @@
-"""HTTP edge: requests that want work done, and how long they wait for it."""
+"""HTTP edge: requests that want work done by the machine's workers, and how long they wait for it."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from fastapi import Depends, Request
 
 from image_processor.keys import image_id
 from image_processor.model import Kind, Outcome, Upload
-from image_processor.wiring.machine import BUCKET, Parts
+from image_processor.wiring.machine import Parts
 
-PATIENCE = 60.0
-"""The longest time in seconds that a request waits for an outcome."""
+from .parts import PATIENCE
 
 MAX_UPLOADS = 32
 """Uploads received at the same time; others wait. Each holds a thread, which are its own so that
 slow clients cannot take those of the rest of the API."""
 
 
-class Work:
+class QueuedWork:
     """Submits uploads for requests. It knows the keys it has submitted until they are done, so
     that an original can be asked for by its id before anybody has begun with it."""
 
@@ -35,7 +34,7 @@ class Work:
 
     def submit(self, kind: Kind, key: str, version: str | None = None) -> Future[Outcome]:
         """Queue work on ``key``. Raises InvalidKey."""
-        future = self._parts.submit(Upload(BUCKET, key, kind, version))
+        future = self._parts.submit(Upload(self._parts.bucket, key, kind, version))
         self._count(key, 1)
         future.add_done_callback(lambda _: self._count(key, -1))
         return future
@@ -67,22 +66,22 @@ class Work:
         self._parts.progress.close()
 
     def _count(self, key: str, change: int) -> None:
-        id_ = image_id(BUCKET, key)
+        id_ = image_id(self._parts.bucket, key)
         with self._lock:
             _, count = self._pending.pop(id_, (key, 0))
             if count + change:
                 self._pending[id_] = (key, count + change)
 
 
-def _parts(request: Request) -> Parts:
+def _queued_work(request: Request) -> QueuedWork:
+    work: QueuedWork = request.app.state.work
+    return work
+
+
+def _machine_parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
-    return work
-
-
-PartsOf = Annotated[Parts, Depends(_parts)]
-WorkOf = Annotated[Work, Depends(_work)]
+QueuedWorkOf = Annotated[QueuedWork, Depends(_queued_work)]
+MachinePartsOf = Annotated[Parts, Depends(_machine_parts)]

@@ -1,0 +1,40 @@
+"""Delivery: the stored rendition for a key, made first if the recipe declares it and nobody has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from image_processor.errors import NotFound
+from image_processor.keys import original_of
+from image_processor.ports import ObjectStore, StoredObject
+from image_processor.recipes import Recipe
+from image_processor.transformation import is_rendition_name, parse_name
+
+
+def find(processed: ObjectStore, key: str, recipe: Recipe, make: Callable[[str], object]) -> StoredObject:
+    """The rendition stored under ``key``, without its bytes.
+
+    If there is none but the recipe declares it, ``make`` is called with its original's key first.
+    Raises NotFound for everything else: what is no rendition by its name (records, whatever else
+    lies in the bucket) is not even looked at.
+    """
+    if not is_rendition_name(key.rpartition("/")[2]):
+        raise NotFound(f"no rendition {key!r}")
+    try:
+        return processed.head(key)
+    except NotFound:
+        original = declared_original(key, recipe)
+        if original is None:
+            raise
+    make(original)
+    return processed.head(key)
+
+
+def declared_original(key: str, recipe: Recipe) -> str | None:
+    """The original whose rendition ``key`` would be, if ``recipe`` declares that rendition."""
+    prefix, slash, name = key.rpartition("/")
+    transformation = parse_name(name)
+    original = original_of(prefix + slash)
+    if transformation is None or original is None:
+        return None
+    return original if transformation in recipe.transformations_for(original) else None

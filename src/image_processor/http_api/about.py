@@ -1,0 +1,16 @@
+"""HTTP edge: what the system says of itself."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from .parts import PartsOf
+from .views import RecipeView
+
+router = APIRouter(tags=["server"])
+
+
+@router.get("/recipe")
+def get_recipe(parts: PartsOf) -> RecipeView:
+    """Which uploads get which renditions."""
+    return RecipeView.of(parts.recipe)

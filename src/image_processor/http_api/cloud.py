@@ -1,0 +1,40 @@
+"""HTTP edge on AWS: the part of the API that makes sense behind API Gateway.
+
+Uploads go straight to the bucket, renditions come from the CDN, and work is done in the request:
+a function stands still once it has answered.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, FastAPI
+
+from image_processor import __version__
+from image_processor.wiring.cloud import Cloud
+
+from . import about, images, posts
+from .app import create_app
+from .edge import Edge
+from .inline_work import InlineWork
+from .parts import PartsOf
+from .views import HealthView
+
+router = APIRouter(tags=["server"])
+
+ROUTERS = (images.router, posts.router, about.router, router)
+
+
+@router.get("/health")
+def get_health(parts: PartsOf) -> HealthView:
+    """How the system is, and what it accepts."""
+    return HealthView(version=__version__, uploads=parts.bucket, max_bytes=parts.settings.limits.max_bytes)
+
+
+def cloud_app(cloud: Cloud) -> FastAPI:
+    """The application of the api function.
+
+    It has no Guard: callers sign each request or send a key, which no browser does for a page of
+    another site, and the name in Host is API Gateway's to check.
+    """
+    app = create_app(cloud, InlineWork(cloud.bucket, cloud.process), ROUTERS)
+    app.add_middleware(Edge)
+    return app

@@ -1,0 +1,52 @@
+"""HTTP edge on AWS: work that a request wants is done in the request."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from fastapi.concurrency import run_in_threadpool
+
+from image_processor.errors import ClaimBusy
+from image_processor.model import Kind, Outcome, Upload
+
+from .parts import PATIENCE
+
+MAX_WAIT = 15.0
+"""So many seconds at most somebody else's claim is waited for. API Gateway gives up after 29, and
+the work itself needs the rest."""
+_PAUSE = 0.5
+
+
+class InlineWork:
+    """Work done here and now. If somebody else is at it (the process function, as a rule, which
+    the same upload has called) this waits for them as long as the request may."""
+
+    def __init__(
+        self,
+        bucket: str,
+        process: Callable[[Upload], Outcome],
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bucket = bucket
+        self._process = process
+        self._pause = pause
+        self._clock = clock
+
+    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+        return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), patience)
+
+    def pending_key(self, _id: str) -> None:
+        """None: what waits, waits in a queue that cannot be looked into."""
+
+    def _outcome(self, upload: Upload, patience: float) -> Outcome | None:
+        end = self._clock() + min(patience, MAX_WAIT)
+        while True:
+            try:
+                return self._process(upload)
+            except ClaimBusy:
+                if self._clock() + _PAUSE > end:
+                    return None
+            self._pause(_PAUSE)

@@ -1,0 +1,62 @@
+"""HTTP edge: what the routes that both applications share ask of the system behind them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol
+
+from fastapi import Depends, Request
+
+from image_processor.model import Kind, Outcome
+from image_processor.ports import Catalog, ObjectStore
+from image_processor.recipes import Recipe
+from image_processor.settings import Settings
+
+PATIENCE = 60.0
+"""The longest time in seconds that a request waits for an outcome."""
+
+
+class Parts(Protocol):
+    """``bucket`` is the upload side's name. ``renditions_url`` is what a rendition's key is put
+    behind, after a slash, to open it; None where nothing serves renditions."""
+
+    @property
+    def settings(self) -> Settings: ...
+    @property
+    def bucket(self) -> str: ...
+    @property
+    def renditions_url(self) -> str | None: ...
+    @property
+    def recipe(self) -> Recipe: ...
+    @property
+    def uploads(self) -> ObjectStore: ...
+    @property
+    def processed(self) -> ObjectStore: ...
+    @property
+    def catalog(self) -> Catalog: ...
+
+
+class Work(Protocol):
+    """Gets work done that a request wants."""
+
+    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+        """The outcome of work on ``key``; None if there is none after ``patience`` seconds.
+        Raises what the work ended with."""
+        ...
+
+    def pending_key(self, id_: str) -> str | None:
+        """The key with this id if work on it is known of that nobody has begun with."""
+        ...
+
+
+def _parts(request: Request) -> Parts:
+    parts: Parts = request.app.state.parts
+    return parts
+
+
+def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
+PartsOf = Annotated[Parts, Depends(_parts)]
+WorkOf = Annotated[Work, Depends(_work)]

@@ -1,0 +1,68 @@
+"""HTTP edge: what the REST API reads, as pydantic models that make its OpenAPI."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import AwareDatetime, Field
+
+from image_processor.formats import FORMATS
+from image_processor.model import Status
+from image_processor.ports import Query
+
+from .views import View
+
+MEDIA_TYPES = tuple(each.media_type for each in FORMATS.values())
+
+EXPECTED = MappingProxyType(
+    {
+        "bucket": "the upload bucket's name, or nothing",
+        "key": "a key: text of 1-1024 bytes of UTF-8",
+        "prefix": "the first characters of a key",
+        "status": " | ".join(Status),
+        "since": "a time with its zone, such as 2026-01-31T12:00:00Z",
+        "until": "a time with its zone, such as 2026-01-31T12:00:00Z",
+        "content_type": " | ".join(MEDIA_TYPES),
+        "limit": "1-1000",
+        "cursor": "the `next` of the page before",
+        "wait": "true or false",
+    }
+)
+"""What each parameter wants: for the OpenAPI and for the answer to one who gave something else."""
+
+
+def _about(name: str, **more: Any) -> Any:
+    return Field(description=f"Expected: {EXPECTED[name]}.", **more)
+
+
+class ProcessRequest(View):
+    """Which original to process now."""
+
+    bucket: str | None = _about("bucket", default=None)
+    key: str = _about("key", examples=["photos/cat.jpg"])
+
+
+class PostRequest(View):
+    """What a client wants to upload straight into the bucket. Without `content_type` the key's
+    extension says it."""
+
+    key: str = _about("key", examples=["photos/cat.jpg"])
+    content_type: str | None = _about("content_type", default=None, examples=["image/jpeg"])
+
+
+class ListingRequest(View):
+    """Which images a listing wants; what is left out means any."""
+
+    prefix: str = _about("prefix", default="")
+    status: Status | None = _about("status", default=None)
+    since: AwareDatetime | None = _about("since", default=None)
+    until: AwareDatetime | None = _about("until", default=None)
+    limit: Annotated[int, Field(ge=1, le=1000)] = _about("limit", default=50)
+    cursor: str | None = _about("cursor", default=None)
+
+    @property
+    def query(self) -> Query:
+        since, until = (moment and moment.astimezone(UTC) for moment in (self.since, self.until))
+        return Query(prefix=self.prefix, status=self.status, since=since, until=until)

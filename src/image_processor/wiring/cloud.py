@@ -1,0 +1,130 @@
+"""Wiring of a Lambda function: environment -> the parts that live as long as its process.
+
+Everything here is on the path of a cold start, so the catalog that is not chosen is not loaded.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from image_processor.engine.render import render
+from image_processor.errors import InvalidSettings, Problem
+from image_processor.ingest.process import Processor
+from image_processor.model import Outcome, Upload
+from image_processor.ports import Catalog, ObjectStore
+from image_processor.recipes import Recipe, parse_recipe
+from image_processor.settings import PREFIX, Settings, from_environment
+from image_processor.stores.s3 import S3Store
+
+from .recipe import load_recipe
+
+if TYPE_CHECKING:
+    from image_processor.aws.post_policy import PostForm
+
+_S3 = "s3://"
+
+
+@dataclass(frozen=True, slots=True)
+class Cloud:
+    """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
+    leave to upload one original, by its key and media type."""
+
+    settings: Settings
+    bucket: str
+    recipe: Recipe
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    process: Callable[[Upload], Outcome]
+    sign_post: Callable[[str, str], PostForm]
+
+    @property
+    def renditions_url(self) -> str | None:
+        """What a rendition's key is put behind to open it, None without a CDN."""
+        return self.settings.public_url
+
+
+def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
+    """The parts that ``environment`` (the process's own without it) describes.
+
+    Raises InvalidSettings, InvalidRecipe.
+    """
+    settings = from_environment(os.environ if environment is None else environment)
+    upload_bucket, processed_bucket = _buckets(settings)
+    recipe = _recipe(settings)
+    uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)
+    catalog = _catalog(settings, processed)
+    processor = Processor(
+        uploads=uploads,
+        processed=processed,
+        catalog=catalog,
+        recipe=recipe,
+        render=render,
+        limits=settings.limits,
+        icc=settings.icc,
+        cache_control=settings.cache_control,
+        owner=f"lambda:{secrets.token_hex(8)}",
+        lease=timedelta(seconds=settings.lease_seconds),
+        clock=lambda: datetime.now(UTC),
+    )
+    sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
+    return Cloud(settings, upload_bucket, recipe, uploads, processed, catalog, processor.process, sign_post)
+
+
+def _buckets(settings: Settings) -> tuple[str, str]:
+    """Both buckets' names. One bucket on both sides would make our own output an upload."""
+    upload, processed = settings.upload_bucket, settings.processed_bucket
+    if upload and processed and upload != processed:
+        return upload, processed
+    rows = {"UPLOAD_BUCKET": upload, "PROCESSED_BUCKET": processed}
+    problems = [
+        Problem(PREFIX + name, "a bucket's name", "nothing") for name, value in rows.items() if not value
+    ]
+    if not problems:
+        expected = f"another bucket than {PREFIX}UPLOAD_BUCKET's"
+        problems = [Problem(PREFIX + "PROCESSED_BUCKET", expected, repr(processed))]
+    raise InvalidSettings(problems)
+
+
+def _recipe(settings: Settings) -> Recipe:
+    """The recipe in the package, or of a bucket (s3://BUCKET/KEY)."""
+    place = settings.recipe
+    if place is None or not place.startswith(_S3):
+        return load_recipe(place)
+    bucket, slash, key = place.removeprefix(_S3).partition("/")
+    if not bucket or not slash or not key:
+        raise InvalidSettings([Problem(PREFIX + "RECIPE", "a path, or s3://BUCKET/KEY", repr(place))])
+    return parse_recipe(S3Store(bucket).get(key).body.decode())
+
+
+def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:
+    if settings.table is None:
+        from image_processor.catalogs.objects import ObjectCatalog  # noqa: PLC0415 - see the module
+
+        return ObjectCatalog(processed)
+    from image_processor.catalogs.dynamodb import DynamoCatalog  # noqa: PLC0415 - see the module
+
+    return DynamoCatalog(settings.table)
+
+
+def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
+    def sign(key: str, media_type: str) -> PostForm:
+        from image_processor.aws import post_policy as policy  # noqa: PLC0415 - for the api function alone
+        from image_processor.aws.credentials import credentials_from  # noqa: PLC0415 - as above
+        from image_processor.aws.endpoints import bucket_endpoint, override_of, region_from  # noqa: PLC0415 - as above
+
+        region = region_from()
+        return policy.post_form(
+            policy.Target(bucket, key, media_type, max_bytes),
+            bucket_endpoint(bucket, region, override_of("s3")),
+            region,
+            credentials_from()(),
+            datetime.now(UTC),
+        )
+
+    return sign
