@@ -20,6 +20,7 @@ from PIL import Image
 
 from image_processor.engine.probe import probe
 from image_processor.engine.render import render
+from image_processor.errors import Reason, Refused
 from image_processor.model import Limits
 from image_processor.transformation import parse
 
@@ -30,7 +31,7 @@ MOVING = ("gif", "webp")
 
 def film(format_name: str, size: tuple[int, int] = (80, 60), **options: object) -> bytes:
     frames = [flat(colour, size=size) for colour in COLOURS]
-    return animated(frames, format_name, DELAYS, **options)  # type: ignore[arg-type] # Pillow's options
+    return animated(frames, format_name, DELAYS, **options)
 
 
 def frames_of(body: bytes) -> list[Image.Image]:
@@ -107,6 +108,29 @@ def test_a_smart_crop_keeps_one_window_for_all_frames() -> None:
     columns = [np.flatnonzero(mask.any(axis=0)).min() for mask in busy]
     assert busy[0].mean() > 0.2
     assert len(set(columns)) == 1
+
+
+def test_a_smart_crop_is_judged_by_the_first_frame() -> None:
+    frames = []
+    for left in (220, 20, 20):
+        frame = flat((90, 90, 90), size=(300, 100))
+        frame.paste(photograph().crop((150, 100, 210, 160)), (left, 20))
+        frames.append(frame)
+    data = animated(frames, "webp", [50, 50, 50], lossless=True)
+    first, *others = frames_of(made(data, "w=100,h=100,g=attention,q=95,fm=webp").body)
+    busy = [(np.abs(as_floats(frame)[..., :3] - 90).max(axis=2) > 40).mean() for frame in (first, *others)]
+    assert busy[0] > 0.2
+    assert max(busy[1:]) < 0.01
+
+
+def test_the_frames_of_an_output_count() -> None:
+    limits = Limits(max_output_pixels=40 * 30 * 4)
+    data = film("webp")
+    assert render(data, [parse("w=40,fm=webp")], limits).renditions[0].facts.frames == 4
+    assert render(data, [parse("w=80,fm=png")], limits).renditions[0].facts.width == 80
+    with pytest.raises(Refused) as refusal:
+        render(data, [parse("w=41,fm=webp")], limits)
+    assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
 
 
 def test_contain_pads_every_frame() -> None:

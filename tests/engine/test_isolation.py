@@ -57,7 +57,7 @@ renderer = Telling()
 renderer.warm()
 print(renderer._child.pid, flush=True)
 if len(sys.argv) > 1:
-    renderer.render(Path(sys.argv[1]).read_bytes(), [], Limits(max_scans=10_000))
+    renderer.render(Path(sys.argv[1]).read_bytes(), [], Limits(max_scans=100_000, cpu_seconds=3600))
 sys.stdin.read()
 """
 """A process with a child that is idle, or busy with the file named on the command line."""
@@ -99,8 +99,8 @@ def rigged(render_body: str) -> IsolatedRenderer:
 @pytest.mark.parametrize("options", [{}, {"look": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
 def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
     wanted: list[Transformation] = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
-    isolated = shared.render(GOOD, wanted, Limits(), **options)  # type: ignore[arg-type] # a row
-    assert isolated == render(GOOD, wanted, Limits(), **options)  # type: ignore[arg-type] # a row
+    isolated = shared.render(GOOD, wanted, Limits(), **options)
+    assert isolated == render(GOOD, wanted, Limits(), **options)
 
 
 def test_no_transformation_is_legal(shared: IsolatedRenderer) -> None:
@@ -123,8 +123,12 @@ def test_limits_reach_the_child(shared: IsolatedRenderer) -> None:
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
-def test_a_slow_decode_is_stopped_and_the_next_render_works() -> None:
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
+def test_a_slow_decode_is_stopped_and_the_next_render_works(inherited: signal.Handlers) -> None:
+    before = signal.signal(signal.SIGXCPU, inherited)
     with IsolatedRenderer() as renderer:
+        renderer.warm()
+        signal.signal(signal.SIGXCPU, before)
         with pytest.raises(Refused, match="expected at most 1 s of CPU time") as refusal:
             renderer.render(SLOW, WANTED, SLOW_LIMITS)
         assert refusal.value.reason is Reason.TOO_SLOW
@@ -220,6 +224,15 @@ def test_an_unsafe_libvips_is_told() -> None:
         renderer.render(GOOD, WANTED, Limits())
 
 
+def test_the_child_imports_nothing_from_where_it_was_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit(9)")
+    monkeypatch.chdir(tmp_path)
+    with IsolatedRenderer() as renderer:
+        assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
+
+
 def test_close_ends_the_child_and_render_starts_another() -> None:
     renderer = IsolatedRenderer()
     renderer.close()
@@ -253,10 +266,10 @@ def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRender
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
     slow = tmp_path / "slow"
-    slow.write_bytes(SLOW)
+    slow.write_bytes(jpeg_of(50_000, 7000))  # many minutes: it cannot end by itself in time
     command = [sys.executable, "-c", PARENT, *([str(slow)] if busy else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as parent:  # type: ignore[call-overload]
+    with subprocess.Popen(command, **pipes) as parent:
         child = os.pidfd_open(int(parent.stdout.readline()))
         if busy:
             assert parent.stderr.readline() == b"busy\n"

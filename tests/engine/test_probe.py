@@ -188,6 +188,17 @@ def test_trailing_bytes_are_no_fault(format_name: str) -> None:
     assert not ends_early(data, format_name)
 
 
+def test_boxes_of_every_kind_of_length_are_followed() -> None:
+    """ISO/IEC 14496-12, 4.2: 32 bits, 64 bits, or to the end of the file."""
+    small = struct.pack(">I4s", 16, b"ftyp") + bytes(8)
+    large = struct.pack(">I4sQ", 1, b"mdat", 24) + bytes(8)
+    open_ended = struct.pack(">I4s", 0, b"mdat") + bytes(8)
+    for whole in (small, large, small + large, large + small):
+        assert not ends_early(whole, "avif")
+        assert ends_early(whole[:-1], "avif")
+        assert not ends_early(whole + open_ended[:9], "avif")
+
+
 def test_scans_are_counted_as_libjpeg_counts_them() -> None:
     assert count_scans(encoded(photograph(), "jpeg")) == 1
     assert count_scans(encoded(photograph(), "progressive")) == 10

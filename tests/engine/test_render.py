@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,7 +25,9 @@ from drawing import (
 from PIL import Image
 
 from image_processor.engine import levels as levels_module
+from image_processor.engine import render as render_module
 from image_processor.engine.decode import open_original
+from image_processor.engine.job import Job, finish
 from image_processor.engine.render import render
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS, WRITABLE, Format
@@ -205,7 +208,14 @@ def test_renditions_come_in_the_order_asked_for() -> None:
     assert [rendition.facts.width for rendition in renditions] == [20, 80, 40, 80]
 
 
-def test_equal_pictures_are_encoded_once() -> None:
+def test_equal_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    encoders: list[Job] = []
+
+    def counting(job: Job, *others: Any) -> object:
+        encoders.append(job)
+        return finish(job, *others)
+
+    monkeypatch.setattr(render_module, "finish", counting)
     data = encoded(photograph().resize((60, 40)))
     texts = (
         "w=640,fm=jpeg",
@@ -213,9 +223,10 @@ def test_equal_pictures_are_encoded_once() -> None:
         "fm=jpeg",
         "w=320,q=75,fm=jpeg",
         "w=60,h=40,g=attention,fm=jpeg",
+        "bg=0000ff,fm=jpeg",
     )
     renditions = render(data, [parse(text) for text in texts], Limits()).renditions
-    assert len({id(rendition.body) for rendition in renditions}) == 1
+    assert len({id(rendition.body) for rendition in renditions}) == len(encoders) == 1
     assert render(data, [parse("w=320,q=74,fm=jpeg")], Limits()).renditions[0].body != renditions[0].body
 
 
@@ -249,6 +260,22 @@ def test_the_same_input_gives_the_same_bytes(format_name: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(bodies, (1, 2, 3)))
     assert runs[0] == runs[1] == runs[2]
+
+
+def test_one_rendition_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(render_module, "ThreadPoolExecutor", _never)
+    data = encoded(photograph())
+    assert len(render(data, [parse("w=50,fm=png"), parse("w=50,fm=png")], Limits()).renditions) == 2
+
+
+def test_jpegs_are_baseline_with_tables_of_their_own() -> None:
+    body = made(encoded(photograph()), "w=200,fm=jpeg").body
+    assert b"\xff\xc0" in body
+    assert b"\xff\xc2" not in body
+    # The code lengths of the table that encoders use when they do not look (ITU-T T.81, K.3.3.2).
+    usual = bytes([0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D])
+    assert usual in encoded(photograph(), "jpeg")
+    assert usual not in body
 
 
 def test_quality_is_heeded() -> None:

@@ -12,8 +12,6 @@ from typing import Any
 
 import pyvips
 
-from image_processor.formats import FORMATS
-
 
 @dataclass(frozen=True, slots=True)
 class Timing:
@@ -31,14 +29,14 @@ def encode(
     profile: bytes | None,
     timing: Timing,
 ) -> bytes:
-    """The encoded picture: several frames make an animation. ``quality`` 1-100, None for the
-    format's default; ``profile`` is embedded where the format can carry one."""
+    """The encoded picture; several frames make an animation. ``quality`` is 1-100, None where the
+    format has none; ``profile`` is embedded where the format can carry one."""
     picture = _stacked(frames, timing)
-    if profile is not None and format_name != "gif":
+    if profile is not None:
         picture = picture.copy()
         picture.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     keep = "none" if profile is None else "icc"
-    body: bytes = _ENCODERS[format_name](picture, quality or FORMATS[format_name].quality, keep)
+    body: bytes = _ENCODERS[format_name](picture, quality, keep)
     return body
 
 

@@ -94,16 +94,16 @@ def _check_scans(data: bytes, format_: Format, limits: Limits) -> None:
 def _read(data: bytes, format_: Format) -> Header:
     opened = open_original(data, format_, all_frames=format_.animation)
     frames = _field(opened, "n-pages", 1) if format_.animation else 1
-    orientation = _field(opened, "orientation", 1)
+    orientation = _field(opened, "orientation", 1)  # libvips gives 1 for what is not 1-8
     stored = Size(opened.width, _field(opened, "page-height", opened.height) if frames > 1 else opened.height)
-    upright = stored.turned() if orientation in range(5, 9) else stored
+    upright = stored.turned() if orientation >= 5 else stored
     return Header(
         width=upright.width,
         height=upright.height,
         format=format_.name,
         frames=frames,
         alpha=bool(opened.hasalpha()),
-        orientation=orientation if orientation in range(1, 9) else 1,
+        orientation=orientation,
         delays=tuple(_field(opened, "delay", [])) if frames > 1 else (),
         loop=_field(opened, "loop", 0),
     )

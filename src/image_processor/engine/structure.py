@@ -42,7 +42,7 @@ def count_scans(data: bytes) -> int:
             scans += 1
             # A scan with all components of a sequential frame is the last that libjpeg reads.
             # To stop here spares the walk through the data of most photographs.
-            if components and data[at + 2 : at + 3] == components:
+            if data[at + 2 : at + 3] == components:
                 break
     return scans
 
