@@ -57,3 +57,10 @@ def _output(*command: str) -> str:
     except OSError:
         return ""
     return done.stdout if done.returncode == 0 else ""
+
+
+if __name__ == "__main__":
+    try:
+        print(find())
+    except NoInterpreter as error:
+        sys.exit(str(error))

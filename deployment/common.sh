@@ -1,0 +1,54 @@
+# shellcheck shell=bash
+# What deploy.sh and teardown.sh share: words, questions, and the options that both have.
+
+stack=image-processor
+region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
+yes=false
+
+say() { printf '\n== %s\n' "$*"; }
+wrong() { printf '%s\n' "$*" >&2; }
+die() {
+    wrong "$*"
+    exit 1
+}
+
+# Every mistake is told before the script gives up: `expect` notes one, `settle` ends with them.
+mistakes=0
+expect() {
+    wrong "expected $*"
+    mistakes=$((mistakes + 1))
+}
+settle() { [ "$mistakes" -eq 0 ] || exit 2; }
+
+have() { command -v "$1" >/dev/null; }
+
+need_value() {
+    [ "$2" -ge 2 ] || {
+        wrong "expected a value for $1, got none"
+        exit 2
+    }
+}
+
+sure() { # sure QUESTION
+    [ "$yes" = false ] || return 0
+    local answer=''
+    printf '\n%s [y/N] ' "$1"
+    read -r answer || true
+    [ "$answer" = y ] || [ "$answer" = yes ]
+}
+
+find_region() {
+    [ -n "$region" ] || region=$(aws configure get region 2>/dev/null) || true
+}
+
+account() {
+    aws sts get-caller-identity --query Account --output text ||
+        die "expected working AWS credentials (aws configure, or AWS_PROFILE), got none"
+}
+
+output() { # output NAME: an output of the stack, nothing if there is none
+    local value
+    value=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
+        --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text)
+    [ "$value" = None ] || printf '%s' "$value"
+}

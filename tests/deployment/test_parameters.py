@@ -1,0 +1,103 @@
+"""The parameters are judged by the template's own constraints, as CloudFormation would judge them."""
+
+from __future__ import annotations
+
+import re
+
+import parameters
+import pytest
+from judges import translated
+
+KNOWN = parameters.read(parameters.TEMPLATE.read_text(encoding="utf-8"))
+
+
+def told(*given: str, stack: str = "images", region: str = "eu-central-1") -> list[str]:
+    return list(parameters.problems(stack, region, list(given), KNOWN))
+
+
+def test_the_plain_reader_reads_what_yaml_does() -> None:
+    rows = translated()["Parameters"]
+    assert list(KNOWN) == list(rows)
+    for name, row in rows.items():
+        found = KNOWN[name]
+        assert (found.kind, found.default) == (row["Type"], str(row["Default"])), name
+        assert list(found.values) == [str(value) for value in row.get("AllowedValues", [])], name
+        assert found.pattern == row.get("AllowedPattern"), name
+        assert (found.low, found.high) == (row.get("MinValue"), row.get("MaxValue")), name
+
+
+def test_every_parameter_is_bounded_and_its_default_is_allowed() -> None:
+    for parameter in KNOWN.values():
+        assert parameter.values or parameter.pattern or parameter.high, parameter.name
+        assert parameter.allows(parameter.default), parameter.name
+
+
+def test_no_text_that_sam_would_have_to_unquote_gets_through() -> None:
+    for parameter in KNOWN.values():
+        for text in ('"', "a'b", "a\\b", "https://a\\b", "line\nbreak"):
+            assert not parameter.allows(text), parameter.name
+
+
+def test_what_one_parameter_needs_is_what_the_templates_rules_say() -> None:
+    rules = translated()["Rules"].values()
+    found = {
+        (
+            rule["RuleCondition"]["Fn::Not"][0]["Fn::Equals"][0]["Ref"],
+            rule["Assertions"][0]["Assert"]["Fn::Not"][0]["Fn::Equals"][0]["Ref"],
+        )
+        for rule in rules
+    }
+    assert found == {(name, needed) for name, needed, _ in parameters.NEEDS}
+
+
+@pytest.mark.parametrize(
+    ("given", "problem"),
+    [
+        ("MemorySize=511", "expected 512-10240 for MemorySize, got '511'"),
+        ("MemorySize=2e3", "expected 512-10240 for MemorySize, got '2e3'"),
+        ("MemorySize=٥٦٧", "expected 512-10240 for MemorySize, got '٥٦٧'"),
+        ("Architecture=arm", "expected arm64 | x86_64 for Architecture, got 'arm'"),
+        ("EnableCdn=no", "expected true | false for EnableCdn, got 'no'"),
+        ("AlarmEmail=me", "for AlarmEmail, got 'me'"),
+        ("Memory=1024", "expected a parameter of the template for Memory, got an unknown one"),
+        ("MemorySize", "expected NAME=VALUE for a parameter, got 'MemorySize'"),
+        ("HostedZoneId=Z1", "expected a domain for DomainName because HostedZoneId is given, got nothing"),
+    ],
+)
+def test_a_wrong_parameter_is_told(given: str, problem: str) -> None:
+    (found,) = told(given)
+    assert problem in found
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "MemorySize=512",
+        "AlarmEmail=me+images@example.org",
+        "AlarmEmail=",
+        "DomainName=",
+        "RenditionOrigin=https://*.example.org:8443",
+        "CacheControl=no-store",
+        "WebAclArn=arn:aws:wafv2:us-east-1:111122223333:global/webacl/all/1-a",
+    ],
+)
+def test_a_right_parameter_is_let_through(given: str) -> None:
+    assert told(given) == []
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    found = told("BatchSize=0", "BatchSize=1", "X=1", stack="My_Stack", region="here")
+    assert [re.sub(r".* for ", "", text) for text in found] == [
+        "--stack, got 'My_Stack'",
+        "--region, got 'here'",
+        "BatchSize, got '0'",
+        "BatchSize, got another: '1'",
+        "X, got an unknown one",
+    ]
+
+
+def test_the_longest_stack_has_buckets_that_s3_allows() -> None:
+    longest = "s" * 40
+    assert told(stack=longest) == []
+    assert told(stack=longest + "s") != []
+    assert len(f"{longest}-processed-12345678") <= 63

@@ -1,0 +1,121 @@
+"""teardown.sh asks, deletes only what can be made again, and originals only if it is told to."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import jmespath
+import pytest
+from judges import DEPLOYMENT
+from stage import Stage
+
+LISTED = '{"Objects": [{"Key": "a.jpg", "VersionId": "1"}], "Quiet": true}'
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    """A stack with one object left in each bucket; a deletion of objects empties the bucket."""
+    stage = Stage(tmp_path)
+    names = {"ProcessedBucket": "processed-1", "UploadBucket": "uploads-1", "CatalogTable": "table-1"}
+    stage.answers |= {f"=='{name}'": f"echo {value}" for name, value in names.items()}
+    for bucket in ("processed-1", "uploads-1"):
+        empty = f'"{tmp_path}/empty-{bucket}"'
+        stage.answers[f"list-object-versions --bucket {bucket}"] = f"[ -e {empty} ] || echo '{LISTED}'"
+        stage.answers[f"delete-objects --bucket {bucket}"] = f": >{empty}"
+    return stage
+
+
+def test_it_keeps_originals_and_records(stage: Stage) -> None:
+    done = stage.run("teardown.sh", "--stack", "images", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "kept: the originals in s3://uploads-1" in done.stdout
+    assert "kept: the records in table table-1" in done.stdout
+    (delete,) = stage.calls("delete-stack")
+    assert delete.endswith("--region eu-central-1 --stack-name images")
+    assert stage.calls("s3 rm s3://processed-1 --recursive")
+    assert stage.calls("uploads-1") == []
+    assert stage.calls("delete-table") == []
+
+
+def test_it_deletes_all_data_if_told(stage: Stage) -> None:
+    done = stage.run("teardown.sh", "--yes", "--delete-data")
+    assert done.returncode == 0, done.stderr
+    deleted = [call.split()[1:5] for call in stage.calls() if " delete-" in call]
+    assert deleted == [
+        ["s3api", "delete-objects", "--bucket", "processed-1"],
+        ["cloudformation", "delete-stack", "--region", "eu-central-1"],
+        ["s3api", "delete-objects", "--bucket", "uploads-1"],
+        ["s3api", "delete-bucket", "--bucket", "uploads-1"],
+        ["dynamodb", "delete-table", "--table-name", "table-1"],
+    ]
+
+
+def test_a_bucket_that_was_there_before_is_left_alone(stage: Stage) -> None:
+    stage.answers["=='UploadBucket'"] = ":"
+    done = stage.run("teardown.sh", "--yes", "--delete-data")
+    assert done.returncode == 0, done.stderr
+    assert "originals" not in done.stdout
+    assert stage.calls("delete-bucket") == []
+
+
+@pytest.mark.parametrize("answer", ["", "n\n"])
+def test_it_asks_first(stage: Stage, answer: str) -> None:
+    done = stage.run("teardown.sh", "--delete-data", stdin=answer)
+    assert done.returncode == 1
+    assert "nothing was deleted" in done.stderr
+    assert [call for call in stage.calls() if " delete-" in call or " rm " in call] == []
+
+
+def test_a_rendition_that_came_in_between_is_deleted_too(stage: Stage, tmp_path: Path) -> None:
+    once = tmp_path / "once"
+    stage.answers["wait stack-delete-complete"] = f'[ -e "{once}" ] || {{ : >"{once}"; exit 255; }}'
+    done = stage.run("teardown.sh", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert len(stage.calls("s3 rm")) == len(stage.calls("delete-stack")) == 2
+
+
+def test_a_deletion_that_fails_is_told(stage: Stage) -> None:
+    stage.answers["wait stack-delete-complete"] = "exit 255"
+    done = stage.run("teardown.sh", "--yes", "--delete-data")
+    assert done.returncode == 1
+    assert "expected the stack to go" in done.stderr
+    assert stage.calls("delete-bucket") == []
+
+
+def test_an_object_that_does_not_go_ends_it(stage: Stage) -> None:
+    stage.answers["delete-objects --bucket processed-1"] = "echo ERRORS AccessDenied a.jpg"
+    done = stage.run("teardown.sh", "--yes")
+    assert done.returncode == 1
+    assert "expected every object of processed-1 to go, got: ERRORS AccessDenied a.jpg" in done.stderr
+    assert stage.calls("delete-stack") == []
+
+
+def test_a_stack_that_is_not_there_is_told(stage: Stage) -> None:
+    stage.answers["=='ProcessedBucket'"] = "exit 254"
+    done = stage.run("teardown.sh", "--stack", "other", "--yes")
+    assert done.returncode == 1
+    assert "expected a stack, got none called other in eu-central-1" in done.stderr
+
+
+def test_wrong_options_are_told(stage: Stage) -> None:
+    done = stage.run("teardown.sh", "--all", AWS_REGION="")
+    assert done.returncode == 2
+    assert done.stderr.splitlines() == [
+        "expected an option of teardown.sh (see --help), got --all",
+        "expected a region for --region, got none",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "objects"),
+    [
+        ({}, []),
+        ({"Versions": [{"Key": "a", "VersionId": "1", "Size": 3}]}, [{"Key": "a", "VersionId": "1"}]),
+        ({"DeleteMarkers": [{"Key": "b", "VersionId": "2"}]}, [{"Key": "b", "VersionId": "2"}]),
+    ],
+)
+def test_the_query_for_versions_gives_what_delete_objects_takes(answer: object, objects: object) -> None:
+    found = re.search(r"^versions='(.*)'$", (DEPLOYMENT / "teardown.sh").read_text(), re.MULTILINE)
+    assert found
+    assert jmespath.search(found[1], answer) == {"Objects": objects, "Quiet": True}
