@@ -1,7 +1,10 @@
-"""Backends of AWS for the contract suites, emulated by moto."""
+"""Backends of AWS for the contract suites, emulated by moto, or for S3 by whatever answers at
+CONTRACT_S3_ENDPOINT: LocalStack checks signatures, digests and more.
+"""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
@@ -21,7 +24,8 @@ ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
 
 @contextmanager
 def s3() -> Iterator[Callable[[], S3Store]]:
-    yield partial(aws.open_store, aws.address(), aws.make_bucket(aws.address()))
+    endpoint = os.environ.get("CONTRACT_S3_ENDPOINT") or aws.address()
+    yield partial(aws.open_store, endpoint, aws.make_bucket(endpoint))
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _running: list[subprocess.Popen[str]] = []
 
 
 def credentials() -> Credentials:
-    return Credentials("emulated", "not-a-secret")
+    return Credentials("test", "test")
 
 
 @cache

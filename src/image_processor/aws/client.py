@@ -87,17 +87,21 @@ class Client:
         idle: int = 8,
         pause: Callable[[float], None] = time.sleep,
     ) -> None:
+        self._idle: deque[HTTPConnection] = deque(maxlen=idle)
         self._endpoint = endpoint
         self._scope = scope
         self._credentials = credentials
         self._pause = pause
-        self._idle: deque[HTTPConnection] = deque(maxlen=idle)
         self._tls = _tls() if endpoint.scheme == "https" else None
 
     def close(self) -> None:
         """Close the kept connections."""
         while self._idle:
             self._idle.pop().close()
+
+    def __del__(self) -> None:
+        # A store has nobody who closes it.
+        self.close()
 
     def send(self, request: Request, *, throttled: Callable[[Answer], bool] = lambda _: False) -> Answer:
         """The whole answer, whatever its status. Raises Unavailable after the last try that got

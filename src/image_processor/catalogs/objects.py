@@ -78,7 +78,8 @@ class ObjectCatalog:
         mine = _Held(uuid.uuid4().hex, owner, now + lease)
 
         def take(state: _State) -> _State:
-            if state.held is not None and state.held.expires_at > now:
+            # A claim whose answer was lost, and that is sent again, meets its own token.
+            if state.held is not None and state.held.expires_at > now and state.held.token != mine.token:
                 raise ClaimBusy(f"another worker holds the claim on {upload.key!r}")
             return _State(state.record or new, mine)
 

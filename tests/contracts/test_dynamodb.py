@@ -1,0 +1,264 @@
+"""What only the DynamoDB catalog promises: its table, its requests, its answers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from contract_records import DAY, LEASE, MOMENTS, NOW, RECORDS, TEXTS, take
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.aws import client as client_module
+from image_processor.catalogs.dynamodb import DynamoCatalog
+from image_processor.catalogs.dynamodb_items import from_item, position, to_item
+from image_processor.catalogs.dynamodb_table import TABLE
+from image_processor.catalogs.rows import to_ticks
+from image_processor.errors import ClaimBusy, Invalid, InvalidSettings, PreconditionFailed, Unavailable
+from image_processor.keys import image_id
+from image_processor.model import Facts, Record, Rendition, Status
+from image_processor.ports import Query
+from support import aws
+from support.scripted_http import HANG_UP, Reply, Seen, scripted
+
+PLACES = st.tuples(MOMENTS, TEXTS.filter(bool))
+FACTS = Facts(8, 6, "jpeg", 1, False, 100, "ab")
+PREFIX = "com.amazonaws.dynamodb.v20120810#"
+
+
+def error(name: str, message: str = "the account's business", status: int = 400) -> Reply:
+    return Reply(status, json.dumps({"__type": PREFIX + name, "message": message}).encode())
+
+
+def answer(fields: dict[str, object]) -> Reply:
+    return Reply(body=json.dumps(fields).encode())
+
+
+def sent(seen: Seen) -> dict[str, Any]:
+    fields: dict[str, Any] = json.loads(seen.body)
+    return fields
+
+
+def relayed(catalog: DynamoCatalog, seen: Seen) -> Reply:
+    """What the emulation answers to a request that the scripted server has seen."""
+    try:
+        return answer(catalog._calls(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
+    except PreconditionFailed:
+        return error("ConditionalCheckFailedException")
+
+
+@pytest.fixture
+def table() -> str:
+    return aws.make_table(aws.address())
+
+
+@pytest.fixture
+def catalog(table: str) -> Iterator[DynamoCatalog]:
+    made = aws.open_catalog(aws.address(), table)
+    yield made
+    made.close()
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tries without pauses between them."""
+    monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0)
+
+
+class TestItems:
+    @given(record=RECORDS)
+    def test_hold_a_record_exactly(self, record: Record) -> None:
+        assert from_item(to_item(record)) == record
+
+    @given(one=PLACES, other=PLACES)
+    def test_sort_by_time_and_id(self, one: tuple[datetime, str], other: tuple[datetime, str]) -> None:
+        places = [position(to_ticks(moment), id_) for moment, id_ in (one, other)]
+        assert (places[0] < places[1]) == (one < other)
+
+    def test_name_the_original_and_what_became_of_it(self) -> None:
+        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", FACTS, "v")
+        record = Record("id", "uploads", "cat.jpg", NOW, NOW, renditions=(small,))
+        item = to_item(record)
+        assert item["original_file"] == {"S": "cat.jpg"}
+        assert item["processed_file"] == {"S": "cat.jpg/w=8,fm=jpeg.jpg"}
+        assert "processed_file" not in to_item(replace(record, renditions=()))
+
+    def test_a_rendition_that_is_gone_is_named_no_more(self, catalog: DynamoCatalog, table: str) -> None:
+        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", FACTS, "v")
+        claim = take(catalog)
+        catalog.complete(claim, replace(claim.record, renditions=(small,), message="m"))
+        assert "processed_file" in found_by_key(catalog, table, claim.record.key)
+        claim = take(catalog)
+        catalog.complete(claim, replace(claim.record, renditions=(), message=None))
+        assert "processed_file" not in found_by_key(catalog, table, claim.record.key)
+
+
+def found_by_key(catalog: DynamoCatalog, table: str, key: str) -> dict[str, object]:
+    """The one item that the index on original_file gives."""
+    (item,) = catalog._calls(
+        "Query",
+        TableName=table,
+        IndexName="original_file",
+        KeyConditionExpression="original_file = :key",
+        ExpressionAttributeValues={":key": {"S": key}},
+    )["Items"]
+    return dict(item)
+
+
+class TestRequests:
+    def test_each_change_is_one_conditional_write(self) -> None:
+        record = to_item(Record("id", "uploads", "key", NOW, NOW))
+        with scripted(answer({"Attributes": record})) as script:
+            catalog = aws.open_catalog(script.address, "table")
+            claim = replace(take(catalog, "key"), image_id="id")
+            catalog.renew(claim, now=NOW, lease=LEASE)
+            catalog.complete(claim, replace(claim.record, sequencer="5"))
+            catalog.release(claim)
+            catalog.forget(claim)
+        operations = [seen.headers["x-amz-target"].rpartition(".")[2] for seen in script.seen]
+        assert operations == ["UpdateItem"] * 4 + ["DeleteItem"]
+        assert all("claim_token" in str(sent(seen)["ConditionExpression"]) for seen in script.seen)
+
+    def test_values_are_never_part_of_an_expression(self) -> None:
+        evil = "x' OR attribute_exists(id)"
+        with scripted(error("ConditionalCheckFailedException")) as script:
+            catalog = aws.open_catalog(script.address, "table")
+            with pytest.raises(ClaimBusy):
+                take(catalog, evil, owner=evil)
+        fields = sent(script.seen[0])
+        assert "OR attribute_exists" not in str(fields["ConditionExpression"]) + str(
+            fields["UpdateExpression"]
+        )
+
+    def test_a_claim_whose_answer_was_lost_is_ours(self, catalog: DynamoCatalog, table: str) -> None:
+        """The write arrives, its answer does not, and the client sends it again."""
+        with scripted(HANG_UP, HANG_UP) as script:
+            lossy = aws.open_catalog(script.address, table)
+
+            def relay() -> None:
+                reply = relayed(catalog, script.seen[-1])
+                script.replies[:] = [HANG_UP if len(script.seen) == 1 else reply]
+
+            script.meanwhile = relay
+            claim = take(lossy)
+        assert len(script.seen) == 2
+        assert catalog.complete(claim, claim.record).revision == 1
+
+    def test_what_an_answer_left_over_is_asked_for_again(self) -> None:
+        items = [to_item(Record(f"{number}", "uploads", "key", NOW, NOW)) for number in range(2)]
+        rest = {"table": {"Keys": [{"id": {"S": "1"}}]}}
+        replies = (
+            answer({"Items": items[:1], "LastEvaluatedKey": {"id": {"S": "0"}}}),
+            answer({"Items": items[1:]}),
+            answer({"Responses": {"table": items[:1]}, "UnprocessedKeys": rest}),
+            answer({"Responses": {"table": items[1:]}, "UnprocessedKeys": {}}),
+        )
+        with scripted(*replies) as script:
+            page = aws.open_catalog(script.address, "table").list(Query(), limit=5)
+        assert [record.id for record in page.records] == ["0", "1"]
+        assert page.cursor is None
+        assert sent(script.seen[1])["ExclusiveStartKey"] == {"id": {"S": "0"}}
+        assert sent(script.seen[3])["RequestItems"] == rest
+
+    def test_a_record_that_has_left_the_index_s_status_is_left_out(self) -> None:
+        """The index is a moment behind the table."""
+        now = to_item(Record("0", "uploads", "key", NOW, NOW, status=Status.PROCESSED))
+        was = {**now, "status": {"S": "processing"}}
+        replies = (answer({"Items": [was]}), answer({"Responses": {"table": [now]}}))
+        with scripted(*replies) as script:
+            page = aws.open_catalog(script.address, "table").list(Query(status=Status.PROCESSING), limit=5)
+        assert page.records == ()
+
+    def test_a_query_that_nothing_can_match_asks_nothing(self) -> None:
+        with scripted(Reply(500)) as script:
+            query = Query(since=NOW, until=NOW - DAY)
+            assert aws.open_catalog(script.address, "table").list(query, limit=5).records == ()
+        assert script.seen == []
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        "busy",
+        [
+            error("ThrottlingException"),
+            error("ProvisionedThroughputExceededException"),
+            error("RequestLimitExceeded"),
+            error("InternalServerError", status=500),
+            Reply(503, b"<html>"),
+            HANG_UP,
+        ],
+    )
+    def test_that_time_heals_are_asked_for_again(self, busy: Reply) -> None:
+        with scripted(busy, busy, answer({})) as script:
+            assert aws.open_catalog(script.address, "table").get("id") is None
+        assert len(script.seen) == 3
+
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            error("ThrottlingException"),
+            error("ResourceNotFoundException"),
+            error("AccessDeniedException"),
+            error("ExpiredTokenException"),
+            Reply(400, b"no JSON"),
+        ],
+    )
+    def test_that_do_not_heal_are_unavailable_and_say_no_more_than_their_name(self, bad: Reply) -> None:
+        with scripted(bad) as script, pytest.raises(Unavailable) as caught:
+            aws.open_catalog(script.address, "table").get("id")
+        assert "business" not in str(caught.value)
+
+    def test_a_record_that_no_item_can_hold_is_invalid(self, catalog: DynamoCatalog) -> None:
+        claim = take(catalog)
+        with pytest.raises(Invalid, match="what DynamoDB takes"):
+            catalog.complete(claim, replace(claim.record, message="m" * 500_000))
+        assert catalog.get(claim.image_id) == claim.record
+
+    def test_text_that_is_no_unicode_is_invalid(self) -> None:
+        with scripted(error("SerializationException")) as script, pytest.raises(Invalid):
+            aws.open_catalog(script.address, "table").get("\ud800")
+        assert len(script.seen) == 1
+
+
+class TestListing:
+    def test_reads_whole_records_of_its_page_only(self, catalog: DynamoCatalog, table: str) -> None:
+        for number in range(5):
+            claim = take(catalog, f"{number}", now=NOW + number * DAY)
+            catalog.complete(claim, claim.record)
+        with scripted(Reply(500)) as script:
+            script.meanwhile = lambda: script.replies.__setitem__(0, relayed(catalog, script.seen[-1]))
+            page = aws.open_catalog(script.address, table).list(Query(), limit=2)
+        assert [record.key for record in page.records] == ["4", "3"]
+        (asked,) = [sent(seen) for seen in script.seen if "BatchGetItem" in seen.headers["x-amz-target"]]
+        assert len(asked["RequestItems"][table]["Keys"]) == 3
+
+    def test_more_than_one_batch_makes_a_page(self, catalog: DynamoCatalog) -> None:
+        for number in range(130):
+            take(catalog, f"{number}", now=NOW + number * DAY)
+        page = catalog.list(Query(), limit=120)
+        assert [record.key for record in page.records] == [f"{number}" for number in range(129, 9, -1)]
+        last = catalog.list(Query(), limit=120, cursor=page.cursor)
+        assert (len(last.records), last.cursor) == (10, None)
+
+
+def test_the_table_asks_for_no_attribute_twice_and_knows_every_key() -> None:
+    declared = [row["AttributeName"] for row in TABLE["AttributeDefinitions"]]
+    schemas = [TABLE["KeySchema"], *(index["KeySchema"] for index in TABLE["GlobalSecondaryIndexes"])]
+    assert sorted(declared) == sorted({row["AttributeName"] for schema in schemas for row in schema})
+
+
+def test_settings_come_from_the_environment(table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_REGION", aws.REGION)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", aws.address())
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    catalog = DynamoCatalog(table)
+    catalog.release(take(catalog, now=datetime(2026, 1, 1, tzinfo=UTC)))
+    assert catalog.get(image_id("uploads", "photos/cat.jpg")) is not None
+    monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+    with pytest.raises(InvalidSettings, match="AWS_ACCESS_KEY_ID"):
+        DynamoCatalog(table)

@@ -1,0 +1,148 @@
+"""What only the catalog of objects promises: where its objects lie and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from contract_records import LEASE, NOW, take
+
+from image_processor.catalogs.objects import PREFIX, ObjectCatalog
+from image_processor.errors import ClaimBusy, PreconditionFailed, Unavailable
+from image_processor.ingest.look import renditions_of
+from image_processor.keys import image_id
+from image_processor.model import Status
+from image_processor.ports import Attributes, Query
+from image_processor.transformation import is_rendition_name
+from support.ingest import Room, upload
+from support.memory import MemoryStore
+
+
+class Counting(MemoryStore):
+    """A store that tells which calls were made, and runs ``before_put`` once before a put."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.before_put: Callable[[], object] | None = None
+
+    def get(self, *arguments: Any, **more: Any) -> Any:
+        self.calls.append("get")
+        return super().get(*arguments, **more)
+
+    def put(self, *arguments: Any, **more: Any) -> Any:
+        self.calls.append("put")
+        now, self.before_put = self.before_put, None
+        if now is not None:
+            now()
+        return super().put(*arguments, **more)
+
+
+def test_each_change_is_one_read_and_one_conditional_write() -> None:
+    store = Counting()
+    catalog = ObjectCatalog(store)
+    claim = take(catalog)
+    catalog.renew(claim, now=NOW, lease=LEASE)
+    catalog.complete(claim, claim.record)
+    catalog.release(take(catalog))
+    catalog.forget(take(catalog))
+    assert store.calls == ["get", "put"] * 7
+
+
+def test_a_claim_whose_answer_was_lost_is_ours() -> None:
+    """The write arrives, its answer does not; sent again, its condition holds no more."""
+    store = Counting()
+    catalog = ObjectCatalog(store)
+
+    def lose(key: str, body: bytes, attributes: Attributes, **more: Any) -> Any:
+        del store.put  # type: ignore[method-assign] # only the first answer is lost
+        MemoryStore.put(store, key, body, attributes, **more)
+        raise PreconditionFailed(key)
+
+    store.put = lose  # type: ignore[method-assign] # as above
+    claim = take(catalog)
+    assert catalog.complete(claim, claim.record).revision == 1
+
+
+@pytest.mark.parametrize("meanwhile", ["claims", "claims and gives up"])
+def test_a_claim_that_comes_between_read_and_write_is_seen(meanwhile: str) -> None:
+    store = Counting()
+    catalog = ObjectCatalog(store)
+
+    def other() -> None:
+        claim = take(catalog, owner="other")
+        if meanwhile == "claims and gives up":
+            catalog.release(claim)
+
+    store.before_put = other
+    if meanwhile == "claims":
+        with pytest.raises(ClaimBusy):
+            take(catalog)
+    else:
+        assert take(catalog).owner == "a"
+
+
+def test_a_record_that_never_stands_still_is_unavailable() -> None:
+    """Another writer is always faster, and always leaves it free."""
+    store, key = Counting(), f"{PREFIX}{image_id('uploads', 'photos/cat.jpg')}.json"
+    catalog = ObjectCatalog(store)
+
+    def forget_again() -> None:
+        store.before_put = None
+        MemoryStore.put(store, key, b"{}", Attributes())
+        store.before_put = forget_again
+
+    store.before_put = forget_again
+    with pytest.raises(Unavailable, match="kept changing"):
+        take(catalog)
+
+
+def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
+    store = MemoryStore()
+    catalog = ObjectCatalog(store)
+    catalog.forget(take(catalog))
+    assert list(store.bodies().values()) == [b"{}"]
+    assert list(catalog.scan()) == []
+    assert catalog.list(Query(), limit=1).records == ()
+
+
+def test_objects_are_told_to_be_cached_by_nobody() -> None:
+    store = MemoryStore()
+    take(ObjectCatalog(store))
+    (entry,) = store.list(PREFIX)
+    attributes = store.head(entry.key).attributes
+    assert (attributes.media_type, attributes.cache_control) == ("application/json", "no-store")
+
+
+def test_records_beside_renditions_are_never_taken_for_them() -> None:
+    """Also not with an original that is named as the folder of records is."""
+    room = Room()
+    room.catalog = ObjectCatalog(room.processed)
+    keys = ["photos/cat.jpg", PREFIX.rstrip("/"), ".image-processor"]
+    for key in keys:
+        room.put(key, b"bytes of " + key.encode())
+        room.processor().process(upload(key))
+    records = [entry.key for entry in room.processed.list(PREFIX) if entry.key.endswith(".json")]
+    assert len(records) == len(keys)
+    assert not any(is_rendition_name(key.rpartition("/")[2]) for key in records)
+    assert list(room.reconciler().findings()) == []
+    for key in keys:
+        assert len(renditions_of(room.processed, key)) == 4
+        room.uploads.delete(key)
+        room.processor().process(upload(key))
+        assert renditions_of(room.processed, key) == []
+    assert set(room.processed.bodies()) == set(records)
+    assert set(room.processed.bodies().values()) == {b"{}"}
+
+
+def test_a_listing_is_one_get_for_each_record() -> None:
+    store = Counting()
+    catalog = ObjectCatalog(store)
+    for number in range(300):
+        claim = take(catalog, f"{number:03}")
+        catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
+    store.calls.clear()
+    assert len(catalog.list(Query(prefix="01"), limit=20).records) == 10
+    assert store.calls == ["get"] * 300

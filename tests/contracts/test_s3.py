@@ -1,0 +1,291 @@
+"""What only the S3 store promises: which way a key takes, and what S3's answers mean."""
+
+from __future__ import annotations
+
+import posixpath
+import subprocess
+import sys
+from datetime import UTC, datetime
+from urllib.parse import unquote
+
+import pytest
+from contract_keys import FULL, NASTY, PLAIN, keys_of
+from hypothesis import given
+
+from ground_strategies import KEYS
+from image_processor.errors import (
+    ImageProcessorError,
+    Invalid,
+    InvalidSettings,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    Unavailable,
+)
+from image_processor.ports import ABSENT, Absent, Attributes
+from image_processor.stores.s3 import S3Store
+from image_processor.stores.s3_plain import is_expressible
+from support import aws
+from support.scripted_http import HANG_UP, Reply, scripted
+
+XML = "<?xml version='1.0'?><Error><Code>{}</Code><Message>m</Message></Error>"
+HEADERS = {"ETag": '"e1"', "Last-Modified": "Sun, 17 May 2026 12:30:05 GMT", "Content-Type": "image/webp"}
+ORDINARY, ODD = "photos/cat.jpg", "photos//cat.jpg"
+BOTH_WAYS = pytest.mark.parametrize("key", [ORDINARY, ODD])
+
+
+def error(status: int, code: str) -> Reply:
+    return Reply(status, XML.format(code).encode(), {"Content-Type": "application/xml"})
+
+
+@pytest.fixture
+def bucket() -> str:
+    return aws.make_bucket(aws.address())
+
+
+@pytest.fixture
+def store(bucket: str) -> S3Store:
+    return aws.open_store(aws.address(), bucket)
+
+
+class TestKeys:
+    @given(key=KEYS)
+    def test_obstore_is_asked_for_exactly_the_keys_it_can_express(self, key: str) -> None:
+        """Of the others S3 never hears; of these it hears what the key is, escaped."""
+        with scripted(Reply(404)) as script:
+            plain = aws.open_store(script.address, "bucket")._plain
+            if not is_expressible(key):
+                return
+            with pytest.raises(NotFound):
+                plain.head(key)
+        assert unquote(script.seen[0].target) == f"/bucket/{key}"
+
+    @pytest.mark.parametrize(
+        "key", [key for key in NASTY if not is_expressible(key)], ids=lambda key: ascii(key)[1:25]
+    )
+    def test_an_odd_key_never_touches_its_neighbours(self, store: S3Store, key: str) -> None:
+        """obstore would take `a/` for `a`, and path libraries `a/../b` for `b`."""
+        near = {key.strip("/"), posixpath.normpath(key).strip("/"), key.replace("//", "/")} - {key, "", "."}
+        for other in near:
+            store.put(other, b"other", PLAIN)
+        store.put(key, b"odd", FULL)
+        store.delete(key)
+        assert {other: store.get(other).body for other in near} == dict.fromkeys(near, b"other")
+
+    def test_ordinary_work_does_not_load_the_signed_way(self, bucket: str) -> None:
+        """The cold start of the process function: put, head, get, list and delete by obstore."""
+        program = f"""
+import sys
+from image_processor.aws.credentials import Credentials
+from image_processor.ports import Attributes
+from image_processor.stores.s3 import S3Store
+keys = Credentials("a", "b")
+store = S3Store({bucket!r}, endpoint={aws.address()!r}, region="us-east-1", credentials=lambda: keys)
+store.put("a/b", b"", Attributes())
+store.head("a/b"), store.get("a/b"), list(store.read("a/b", 0, 1)), list(store.list("a/", direct=True))
+store.delete("a/b")
+print(sorted({{"http.client", "ssl", "email", "xml", "tempfile"}} & set(sys.modules)))
+"""
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        assert done.stdout.strip() == "[]"
+
+    def test_one_odd_neighbour_does_not_hide_the_others(self, store: S3Store) -> None:
+        for key in ("a/b", "a//c", "a/", "a/.", "a/\n"):
+            store.put(key, b"", PLAIN)
+        assert keys_of(store.list("a/", direct=True)) == ["a/", "a/\n", "a/.", "a/b"]
+
+    def test_a_folder_marker_is_listed_as_it_is(self, store: S3Store) -> None:
+        store.put("a/", b"", PLAIN)
+        store.put("a/b", b"", PLAIN)
+        assert keys_of(store.list("a/", direct=True)) == ["a/", "a/b"]
+
+    def test_a_listing_goes_over_many_pages(self) -> None:
+        def page(key: str, more: str) -> Reply:
+            return Reply(
+                body=f"""<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+                <Contents><Key>{key}</Key><LastModified>2026-05-17T12:30:05.000Z</LastModified>
+                <ETag>&quot;e1&quot;</ETag><Size>7</Size></Contents>{more}</ListBucketResult>""".encode()
+            )
+
+        token = "<NextContinuationToken>t+/=</NextContinuationToken>"
+        with scripted(page("a%2Bb+c", token), page("%C3%A9", "")) as script:
+            entries = list(aws.open_store(script.address, "bucket").list("p", start_after="A"))
+        assert [(entry.key, entry.size, entry.version) for entry in entries] == [
+            ("a+b c", 7, "e1"),
+            ("é", 7, "e1"),
+        ]
+        assert "prefix=p&start-after=A" in script.seen[0].target
+        assert "continuation-token=t%2B%2F%3D" in script.seen[1].target
+
+
+class TestAnswers:
+    @BOTH_WAYS
+    @pytest.mark.parametrize(
+        ("reply", "expected", "said"),
+        [
+            (error(404, "NoSuchKey"), NotFound, "expected an object"),
+            (error(404, "NoSuchBucket"), Unavailable, "NoSuchBucket"),
+            (error(403, "AccessDenied"), Unavailable, "s3:ListBucket"),
+            (error(301, "PermanentRedirect"), Unavailable, "cannot answer"),
+            (error(400, "ExpiredToken"), Unavailable, "cannot answer"),
+            (error(503, "SlowDown"), Unavailable, "cannot answer"),
+            (HANG_UP, Unavailable, "cannot answer"),
+        ],
+    )
+    def test_of_a_read(self, key: str, reply: Reply, expected: type[ImageProcessorError], said: str) -> None:
+        with scripted(reply) as script:
+            store = aws.open_store(script.address, "bucket")
+            for look in (store.head, store.get, lambda key: store.read(key, 0, 1)):
+                with pytest.raises(expected, match=said) as caught:
+                    look(key)
+                assert "<Code>" not in str(caught.value)
+                assert caught.value.__cause__ is None
+
+    @BOTH_WAYS
+    @pytest.mark.parametrize("condition", [ABSENT, "e1"])
+    @pytest.mark.parametrize(
+        ("reply", "expected"),
+        [
+            (error(412, "PreconditionFailed"), PreconditionFailed),
+            (error(409, "ConditionalRequestConflict"), PreconditionFailed),
+            (error(404, "NoSuchKey"), PreconditionFailed),
+            (error(404, "NoSuchBucket"), Unavailable),
+            (error(403, "AccessDenied"), Unavailable),
+        ],
+    )
+    def test_of_a_conditional_write(
+        self, key: str, condition: str | Absent, reply: Reply, expected: type[ImageProcessorError]
+    ) -> None:
+        with scripted(reply) as script, pytest.raises(expected):
+            aws.open_store(script.address, "bucket").put(key, b"", PLAIN, condition=condition)
+        sent = script.seen[0].headers
+        assert (sent.get("if-none-match"), sent.get("if-match")) == (
+            ("*", None) if condition is ABSENT else (None, '"e1"')
+        )
+
+    @BOTH_WAYS
+    def test_a_limit_is_kept_before_the_body_is_read(self, key: str) -> None:
+        """The server promises a gigabyte and never sends it."""
+        promise = Reply(headers={**HEADERS, "Content-Length": "1000000000"})
+        with scripted(promise) as script, pytest.raises(Refused, match="at most 9 bytes"):
+            aws.open_store(script.address, "bucket").get(key, limit=9)
+
+    @BOTH_WAYS
+    def test_a_body_that_breaks_off_is_never_a_short_object(self, key: str) -> None:
+        with scripted(Reply(body=b"12345", headers=HEADERS, sent=3)) as script:
+            store = aws.open_store(script.address, "bucket")
+            with pytest.raises(Unavailable):
+                store.get(key)
+            with pytest.raises(Unavailable):
+                list(store.read(key, 0, 5))
+
+    @BOTH_WAYS
+    def test_an_object_that_others_put_shows_what_it_has(self, key: str) -> None:
+        headers = {
+            **HEADERS,
+            "Content-Encoding": "gzip",
+            "x-amz-meta-1": "one",
+            "x-amz-storage-class": "GLACIER_IR",
+        }
+        with scripted(Reply(body=b"x", headers=headers)) as script:
+            stored = aws.open_store(script.address, "bucket").get(key)
+        assert stored.attributes == Attributes("image/webp", None, {"1": "one"})
+        assert stored.entry.version == "e1"
+        assert stored.entry.modified == datetime(2026, 5, 17, 12, 30, 5, tzinfo=UTC)
+
+    @BOTH_WAYS
+    @pytest.mark.parametrize("version", ["", "a b", 'a"b', "a\nx-evil: 1", "é"])
+    def test_a_version_that_s3_never_gave_is_not_sent(self, store: S3Store, key: str, version: str) -> None:
+        for call in (
+            lambda: store.get(key, version=version),
+            lambda: store.read(key, 0, 1, version=version),
+        ):
+            with pytest.raises(NotFound):
+                call()
+        store.put(key, b"x", PLAIN)
+        for call in (
+            lambda: store.get(key, version=version),
+            lambda: store.read(key, 0, 1, version=version),
+            lambda: store.put(key, b"y", PLAIN, condition=version),
+        ):
+            with pytest.raises(PreconditionFailed):
+                call()
+        assert store.get(key).body == b"x"
+
+
+class TestAttributes:
+    @pytest.mark.parametrize(
+        "attributes",
+        [
+            Attributes("image/webp\r\nx-evil: 1"),
+            Attributes("é"),
+            Attributes(cache_control="no-store\n"),
+            Attributes(metadata={"name": "line\nbreak"}),
+            Attributes(metadata={"name": " space"}),
+            Attributes(metadata={"name": "é"}),
+            Attributes(metadata={"Upper": ""}),
+            Attributes(metadata={"a b": ""}),
+            Attributes(metadata={"": ""}),
+            Attributes(metadata={"content-type": "text/html"}),
+        ],
+    )
+    @BOTH_WAYS
+    def test_that_no_header_can_carry_are_refused(
+        self, key: str, attributes: Attributes, store: S3Store
+    ) -> None:
+        for write in (
+            lambda: store.put(key, b"", attributes),
+            lambda: store.put_stream(key, [b""], attributes, limit=1),
+        ):
+            with pytest.raises(Invalid):
+                write()
+        assert list(store.list()) == []
+
+
+class TestStreams:
+    @BOTH_WAYS
+    def test_a_long_one_is_one_request(self, key: str) -> None:
+        chunk = bytes(range(256)) * 4096
+        with scripted(Reply(headers={"ETag": '"e1"'})) as script:
+            entry = aws.open_store(script.address, "bucket").put_stream(key, [chunk] * 20, FULL, limit=10**8)
+        (seen,) = script.seen
+        assert (seen.method, seen.target, seen.body) == ("PUT", f"/bucket/{key}", chunk * 20)
+        assert seen.headers["x-amz-meta-fingerprint"] == "ab12"
+        assert (entry.size, entry.version) == (len(chunk) * 20, "e1")
+
+    def test_of_one_that_fails_s3_hears_nothing(self) -> None:
+        with scripted(Reply(500)) as script:
+            store = aws.open_store(script.address, "bucket")
+            with pytest.raises(Refused):
+                store.put_stream("key", [b"x" * 10_000_000] * 2, PLAIN, limit=19_999_999)
+        assert script.seen == []
+
+
+class TestSettings:
+    def test_an_explicit_endpoint_wins_over_the_environment(
+        self, store: S3Store, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store.put(ORDINARY, b"x", PLAIN)
+        store.put(ODD, b"x", PLAIN)
+        for name in ("AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+            monkeypatch.setenv(name, "http://127.0.0.1:9")
+        again = aws.open_store(aws.address(), bucket)
+        assert again.get(ORDINARY).body == again.get(ODD).body == b"x"
+
+    def test_region_endpoint_and_credentials_come_from_the_environment(
+        self, bucket: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("AWS_REGION", aws.REGION)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.address())
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+        store = S3Store(bucket)
+        store.put(ORDINARY, b"x", PLAIN)
+        store.put(ODD, b"x", PLAIN)
+        assert len(list(store.list())) == 2
+
+    def test_a_region_is_needed(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("AWS_REGION", raising=False)
+        monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+        with pytest.raises(InvalidSettings, match="AWS_REGION"):
+            S3Store("bucket", credentials=aws.credentials)
