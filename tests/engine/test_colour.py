@@ -239,8 +239,8 @@ def test_preserving_falls_back_to_srgb_where_there_is_nothing_to_preserve() -> N
     for data in (
         encoded(flat(ORANGE)),
         encoded(ink, "jpeg", icc_profile=CMYK),
-        encoded(flat(ORANGE), icc_profile=CMYK),
-        encoded(flat(ORANGE), icc_profile=grey_profile(2.2)),
+        encoded(flat(ORANGE), "jpeg", icc_profile=CMYK),
+        encoded(flat(ORANGE), "tiff", icc_profile=grey_profile(2.2)),
         encoded(flat(ORANGE), "jpeg", icc_profile=DISPLAY_P3[:200]),
     ):
         assert picture_of(data, "fm=png", icc=IccPolicy.PRESERVE).info["icc_profile"] == srgb_profile()
