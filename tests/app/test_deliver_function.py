@@ -11,6 +11,7 @@ from image_processor.app import reads
 from image_processor.app.reads import MAX_BODY, handle
 from image_processor.delivery.find import declared_original, find
 from image_processor.errors import NotFound, Unavailable
+from image_processor.http_api.views import ProblemView
 from image_processor.model import Kind
 from image_processor.ports import Attributes
 from support.ingest import RECIPE, Room, upload
@@ -120,7 +121,33 @@ def test_a_transient_failure_is_503_and_cached_by_nobody(room):
     answer = handle(event, unavailable, room.processed, "public")
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (503, "no-store")
     assert "secret" not in answer["body"]
-    assert json.loads(answer["body"])["status"] == 503
+    assert json.loads(answer["body"])["code"] == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers", "status"),
+    [
+        ("/%ff", "GET", {}, 400),
+        ("/none", "GET", {}, 404),
+        (PATH, "PUT", {}, 405),
+        (PATH, "GET", {"if-match": '"other"'}, 412),
+        (PATH, "GET", {"range": "bytes=900-"}, 416),
+    ],
+)
+def test_errors_are_the_problem_documents_of_the_rest_api(room, path, method, headers, status):
+    answer = ask(room, path, method, **headers)
+    assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
+    assert ProblemView.model_validate_json(answer["body"]).status == status
+
+
+def test_a_request_is_counted(room, capsys):
+    ask(room)
+    ask(room, "/none")
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["Function"], line["Requests"], line["NotFound"]) for line in counted] == [
+        ("deliver", 1, 0),
+        ("deliver", 1, 1),
+    ]
 
 
 def test_a_rendition_written_anew_between_look_and_read_is_asked_for_again(room):

@@ -11,6 +11,7 @@ from typing import Any
 from mangum import Mangum
 
 from image_processor.http_api.cloud import cloud_app
+from image_processor.http_api.documents import MEDIA_TYPE, document
 from image_processor.wiring.cloud import Cloud
 
 from . import log
@@ -18,7 +19,8 @@ from . import log
 Answer = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 # Everything else would go out as base64, which API Gateway hands on undecoded unless told.
-_TEXT = ["application/json", "application/problem+json"]
+_TEXT = ["application/json", MEDIA_TYPE]
+_WANTED = "expected a request of API Gateway's REST API"
 
 
 def open_api(cloud: Cloud) -> Answer:
@@ -29,7 +31,7 @@ def open_api(cloud: Cloud) -> Answer:
     def answer(event: dict[str, Any], context: Any) -> dict[str, Any]:
         started = time.monotonic()
         if not _is_request(event):
-            log.line("ERROR", "ignored", reason="expected a request of API Gateway's REST API")
+            log.line("ERROR", "ignored", reason=_WANTED)
             return _not_a_request()
         reply: dict[str, Any] = mangum({**event, "path": own_path(event)}, context)
         _tell(event, reply["statusCode"], round(1000 * (time.monotonic() - started), 1))
@@ -53,9 +55,13 @@ def _is_request(event: object) -> bool:
 
 
 def _not_a_request() -> dict[str, Any]:
-    body = {"status": 400, "code": "invalid", "detail": "expected a request of API Gateway's REST API"}
-    headers = {"content-type": "application/problem+json"}
-    return {"statusCode": 400, "headers": headers, "body": json.dumps(body), "isBase64Encoded": False}
+    body = json.dumps(document(400, _WANTED))
+    return {
+        "statusCode": 400,
+        "headers": {"content-type": MEDIA_TYPE},
+        "body": body,
+        "isBase64Encoded": False,
+    }
 
 
 def _tell(event: dict[str, Any], status: int, milliseconds: float) -> None:

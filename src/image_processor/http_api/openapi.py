@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .documents import MEDIA_TYPE
 from .views import ProblemView
 
 ANY_BODY: dict[str, Any] = {
@@ -61,7 +62,7 @@ def _with_problems(schema: dict[str, Any]) -> dict[str, Any]:
                 del answers["422"]
             for status, answer in answers.items():
                 if int(status) >= 400:
-                    answer["content"] = {"application/problem+json": answer["content"]["application/json"]}
+                    answer["content"] = {MEDIA_TYPE: answer["content"]["application/json"]}
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
     return schema

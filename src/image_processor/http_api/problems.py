@@ -24,6 +24,7 @@ from image_processor.errors import (
     Unavailable,
 )
 
+from .documents import MEDIA_TYPE, code_of, title_of
 from .requests import EXPECTED
 from .views import FIXES, ImageView, ProblemItem, ProblemView
 
@@ -38,25 +39,6 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (Unavailable, 503),
     (ImageProcessorError, 500),
 )
-# RFC 9110's names. Those of Python's HTTPStatus differ between its versions, and codes made of
-# them must never change.
-TITLES = {
-    400: "Bad Request",
-    403: "Forbidden",
-    404: "Not Found",
-    405: "Method Not Allowed",
-    408: "Request Timeout",
-    409: "Conflict",
-    411: "Length Required",
-    412: "Precondition Failed",
-    413: "Content Too Large",
-    415: "Unsupported Media Type",
-    416: "Range Not Satisfiable",
-    421: "Misdirected Request",
-    422: "Unprocessable Content",
-    500: "Internal Server Error",
-    503: "Service Unavailable",
-}
 _REFUSED_STATUSES = {Reason.TOO_MANY_BYTES: 413}
 _RETRY_SECONDS = "1"
 _SHOWN_LENGTH = 100
@@ -73,12 +55,12 @@ def problem(
 
     It is never to be stored: the next try may succeed.
     """
-    view = ProblemView(title=TITLES.get(status, "Error"), status=status, detail=detail, code=code, **members)
+    view = ProblemView(title=title_of(status), status=status, detail=detail, code=code, **members)
     return JSONResponse(
         view.model_dump(mode="json", exclude_none=True),
         status,
         {"cache-control": "no-store", **(headers or {})},
-        "application/problem+json",
+        MEDIA_TYPE,
     )
 
 
@@ -97,13 +79,12 @@ def of_error(error: ImageProcessorError) -> JSONResponse:
     if isinstance(error, Invalid):
         return problem(status, error.code, str(error), problems=[_item(each) for each in error.problems])
     headers = {"retry-after": _RETRY_SECONDS} if error.retryable else None
-    return problem(status, error.code, str(error) or TITLES[status], headers)
+    return problem(status, error.code, str(error) or title_of(status), headers)
 
 
 def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> JSONResponse:
     """The answer for an error of HTTP itself; its code is the status in words."""
-    title = TITLES.get(status, "Error")
-    return problem(status, title.lower().replace(" ", "-"), detail or title, headers)
+    return problem(status, code_of(status), detail or title_of(status), headers)
 
 
 def install(app: FastAPI) -> None:

@@ -1,0 +1,24 @@
+"""What the tests of the functions share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from support.ingest import Room
+
+
+@pytest.fixture
+def room() -> Room:
+    return Room()
+
+
+@pytest.fixture
+def event_loop() -> Iterator[None]:
+    """Mangum works on the main thread's event loop, which Lambda never closes but a test does."""
+    with asyncio.Runner() as runner:
+        asyncio.set_event_loop(runner.get_loop())
+        yield
+        asyncio.set_event_loop(None)
