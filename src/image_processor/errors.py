@@ -98,7 +98,7 @@ class Refused(ImageProcessorError):
         super().__init__(f"{reason}: {message}")
 
     def __reduce__(self) -> tuple[type[Refused], tuple[Reason, str]]:
-        # Exceptions cross the process boundary of engine.isolation by pickle.
+        # As for Invalid: what __init__ takes is not the message.
         return (Refused, (self.reason, self.message))
 
 
