@@ -6,17 +6,20 @@ A rule reads the resources that `resolve` left, and yields what is wrong.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator
 
 import edge_rules as edge
 from policies import listed, of_type, statements
 from resolve import Json, references
 
-from image_processor.settings import LIMIT_ROWS, PREFIX, ROWS
+from image_processor.catalogs.dynamodb_table import TABLE
+from image_processor.settings import LIMIT_ROWS, PREFIX, ROWS, Settings
 
 Rule = Callable[[Json], Iterator[str]]
 
 S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*"})
+OPEN_KEYS = re.compile(r"(<\w+Bucket\.Arn>|arn:aws:s3:::[\w.-]+)/[\w./-]*\*")
 RETAINED = frozenset({"UploadBucket", "CatalogTable"})
 # Who may be trusted in which kind of policy.
 PRINCIPALS = {
@@ -87,7 +90,7 @@ def nothing_is_allowed_by_a_wildcard(resources: Json) -> Iterator[str]:
         yield from (
             f"{name}: {resource}"
             for resource in listed(statement.get("Resource", []))
-            if "*" in resource.removesuffix("/*")
+            if "*" in resource and not OPEN_KEYS.fullmatch(resource)
         )
 
 
@@ -103,6 +106,11 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         if not any("AbortIncompleteMultipartUpload" in rule and "Prefix" not in rule for rule in rules):
             yield f"{name}: keeps aborted uploads"
+
+
+def the_table_is_the_one_that_the_catalog_wants(resources: Json) -> Iterator[str]:
+    for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
+        yield from (f"{name}: {key}" for key, value in TABLE.items() if table.get(key) != value)
 
 
 def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
@@ -149,6 +157,8 @@ def a_message_waits_long_enough_and_then_dies_visibly(resources: Json) -> Iterat
         function = function.removesuffix("Aliaslive")
         if queues[queue].get("VisibilityTimeout", 30) < 6 * functions[function]["Timeout"]:
             yield f"{name}: visibility"
+        if queues[queue].get("VisibilityTimeout", 30) <= Settings().lease_seconds:
+            yield f"{name}: a dead worker's claim outlives the wait"
         if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
             yield f"{name}: whole batches come again"
         redrive = queues[queue].get("RedrivePolicy", {})
@@ -219,6 +229,7 @@ RULES: tuple[Rule, ...] = (
     a_trusted_service_acts_for_one_resource_of_ours,
     nothing_is_allowed_by_a_wildcard,
     every_bucket_is_private_and_encrypted,
+    the_table_is_the_one_that_the_catalog_wants,
     buckets_and_queues_refuse_plain_http,
     the_cdn_never_sees_records,
     a_message_waits_long_enough_and_then_dies_visibly,

@@ -31,6 +31,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"DomainName": "img.example.org", "HostedZoneId": "Z1"},
     {"WebAclArn": "arn:aws:wafv2:us-east-1:1:global/webacl/a/b"},
     {"UploadOrigin": "https://example.org"},
+    {"UploadPrefix": "incoming/"},
     {"RenditionOrigin": ""},
     {"DeliverConcurrency": "5"},
     {"Architecture": "x86_64"},
@@ -161,6 +162,9 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "ProcessedBucket").pop("OwnershipControls"),
         lambda all_: of(all_, "UploadBucket")["LifecycleConfiguration"]["Rules"].pop(),
     ],
+    "the_table_is_the_one_that_the_catalog_wants": [
+        lambda all_: of(all_, "CatalogTable")["GlobalSecondaryIndexes"].pop(),
+    ],
     "buckets_and_queues_refuse_plain_http": [
         lambda all_: statement(all_, "UploadBucketPolicy", "DenyPlainHttp").update(
             Resource="<UploadBucket.Arn>"
@@ -176,6 +180,10 @@ MISTAKES: dict[str, list[Break]] = {
     ],
     "a_message_waits_long_enough_and_then_dies_visibly": [
         lambda all_: of(all_, "IngestQueue").update(VisibilityTimeout=719),
+        lambda all_: (
+            of(all_, "IngestQueue").update(VisibilityTimeout=300),
+            of(all_, "ProcessFunction").update(Timeout=50),
+        ),
         lambda all_: of(all_, "IngestQueue")["RedrivePolicy"].update(maxReceiveCount=1),
         lambda all_: of(all_, "ProcessMapping").pop("FunctionResponseTypes"),
         lambda all_: of(all_, "DeadLetterQueue").update(MessageRetentionPeriod=345600),

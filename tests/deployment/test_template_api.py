@@ -1,0 +1,65 @@
+"""API Gateway's side of the REST API is the side that the code has: same routes, same bodies."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import pytest
+from judges import Json, translated
+from policies import of_type
+from resolve import resolve
+
+from image_processor.http_api.cloud import ROUTERS
+from image_processor.http_api.requests import PostRequest, ProcessRequest
+
+
+def body(**parameters: str) -> Json:
+    (api,) = of_type(resolve(translated(), **parameters), "AWS::ApiGateway::RestApi").values()
+    found: Json = api["Body"]
+    return found
+
+
+def test_the_routes_are_those_of_the_application() -> None:
+    offered = {
+        (method, path)
+        for path, methods in body(EnableDelete="true")["paths"].items()
+        for method in methods
+        if method != "parameters"
+    }
+    served = {
+        (method.lower(), route.path)
+        for router in ROUTERS
+        for route in router.routes
+        for method in route.methods
+    }
+    assert offered == served
+
+
+@pytest.mark.parametrize(("schema", "model"), [("Upload", PostRequest), ("Process", ProcessRequest)])
+def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
+    found = body()["components"]["schemas"][schema]
+    wanted = model.model_json_schema()
+    assert found["properties"].keys() == wanted["properties"].keys()
+    assert found["required"] == wanted["required"]
+
+
+def test_every_handler_is_a_function_of_the_package() -> None:
+    functions = of_type(resolve(translated()), "AWS::Lambda::Function").values()
+    handlers = sorted(function["Handler"] for function in functions)
+    assert handlers == [f"image_processor.app.{name}" for name in ("api", "deliver", "process")]
+    module = importlib.import_module("image_processor.app")
+    assert all(callable(getattr(module, handler.rpartition(".")[2])) for handler in handlers)
+
+
+def test_the_api_tells_addresses_on_the_cdn_if_there_is_one() -> None:
+    def told(**parameters: str) -> str | None:
+        variables: Json = resolve(translated(), **parameters)["ApiFunction"]["Properties"]["Environment"][
+            "Variables"
+        ]
+        address: str | None = variables.get("IMAGE_PROCESSOR_PUBLIC_URL")
+        return address
+
+    assert told() == "https://<Distribution.DomainName>"
+    assert told(DomainName="img.example.org") == "https://img.example.org"
+    assert told(EnableCdn="false") is None
