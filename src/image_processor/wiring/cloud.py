@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from image_processor.engine.render import render
-from image_processor.errors import InvalidSettings, Problem
+from image_processor.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
 from image_processor.ingest.process import Processor
 from image_processor.model import Outcome, Upload
 from image_processor.ports import Catalog, ObjectStore
@@ -99,7 +99,11 @@ def _recipe(settings: Settings) -> Recipe:
     bucket, slash, key = place.removeprefix(_S3).partition("/")
     if not bucket or not slash or not key:
         raise InvalidSettings([Problem(PREFIX + "RECIPE", "a path, or s3://BUCKET/KEY", repr(place))])
-    return parse_recipe(S3Store(bucket).get(key).body.decode())
+    try:
+        text = S3Store(bucket).get(key).body.decode()
+    except (NotFound, UnicodeDecodeError) as error:
+        raise InvalidRecipe([Problem(place, "a readable recipe", str(error))]) from error
+    return parse_recipe(text)
 
 
 def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:

@@ -1,0 +1,244 @@
+"""The functions as Lambda loads them: what a cold start pays for, and all three over emulated S3."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from gateway import proxy_event
+from PIL import Image
+
+import image_processor
+from house_rules import HEAVY
+from image_processor import app
+from image_processor.catalogs.dynamodb import DynamoCatalog
+from image_processor.catalogs.objects import ObjectCatalog
+from image_processor.errors import InvalidRecipe, InvalidSettings
+from image_processor.ports import Attributes
+from image_processor.stores.s3 import S3Store
+from image_processor.wiring.cloud import open_cloud
+from support import aws
+
+RECIPE = """
+[presets.small]
+width = 8
+formats = ["png"]
+[[rules]]
+match = "**"
+presets = ["small"]
+"""
+RENDITION = "a cat.png/w=8,fm=png.png"
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What the template and Lambda tell a function. This process is told what Lambda tells."""
+    endpoint = aws.address()
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    told = {
+        "AWS_REGION": aws.REGION,
+        "AWS_ACCESS_KEY_ID": "emulated",
+        "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_ENDPOINT_URL": endpoint,
+        "IMAGE_PROCESSOR_UPLOAD_BUCKET": aws.make_bucket(endpoint),
+        "IMAGE_PROCESSOR_PROCESSED_BUCKET": aws.make_bucket(endpoint),
+        "IMAGE_PROCESSOR_RECIPE": str(tmp_path / "recipe.toml"),
+    }
+    for name in [name for name in os.environ if name.startswith(("AWS_", "IMAGE_PROCESSOR_"))]:
+        monkeypatch.delenv(name)
+    for name, value in told.items():
+        if name.startswith("AWS_"):
+            monkeypatch.setenv(name, value)
+    return told
+
+
+@pytest.fixture
+def functions(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The module of the functions, as a new execution environment has it."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    _forget()
+    yield app
+    _forget()
+
+
+def _forget() -> None:
+    app._cloud.cache_clear()
+    app._api.cache_clear()
+
+
+class Context:
+    """What a function asks of Lambda's context."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        return 60_000
+
+
+def put_picture(environment: dict[str, str], folder: Path, key: str) -> None:
+    Image.effect_noise((16, 12), 50).save(folder / "picture.png")
+    store = S3Store(environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
+    store.put(key, (folder / "picture.png").read_bytes(), Attributes("image/png"))
+
+
+def requested(path: str) -> dict[str, Any]:
+    return {"rawPath": path, "headers": {}, "requestContext": {"http": {"method": "GET"}}}
+
+
+@pytest.mark.usefixtures("event_loop")
+def test_the_three_functions_work_on_the_same_image(
+    functions: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    put_picture(environment, tmp_path, "a cat.png")
+    bucket = environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"]
+    event = {"bucket": {"name": bucket}, "object": {"key": "a+cat.png"}}
+    notification = {"Records": [{"eventName": "ObjectCreated:Put", "s3": event}]}
+    assert functions.process(notification, Context()) == {"results": ["processed"]}
+
+    served = functions.deliver(requested("/a%20cat.png/w=8,fm=png.png"), Context())
+    stored = S3Store(environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]).get(RENDITION)
+    assert (served["statusCode"], base64.b64decode(served["body"])) == (200, stored.body)
+
+    answer = functions.api(proxy_event("POST", "/images", {"bucket": bucket, "key": "a cat.png"}), Context())
+    image = json.loads(answer["body"])
+    assert (answer["statusCode"], image["status"], image["processed"]) == (200, "processed", RENDITION)
+    listed = functions.api(proxy_event("GET", "/images"), Context())
+    assert json.loads(listed["body"])["images"] == [image]
+
+
+def test_a_rendition_nobody_made_is_made_for_its_first_request(
+    functions: Any, environment: dict[str, str], tmp_path: Path
+) -> None:
+    put_picture(environment, tmp_path, "a cat.png")
+    assert functions.deliver(requested("/a%20cat.png/w=8,fm=png.png"), Context())["statusCode"] == 200
+    assert functions.deliver(requested("/none.png/w=8,fm=png.png"), Context())["statusCode"] == 404
+
+
+# Runs one function of a fresh interpreter and tells what it has loaded by then.
+_LOADED = """
+import json, sys
+from image_processor import app
+event, heavy = json.loads(sys.argv[2]), json.loads(sys.argv[3])
+class Context:
+    get_remaining_time_in_millis = staticmethod(lambda: 60_000)
+answer = getattr(app, sys.argv[1])(event, Context())
+print(json.dumps([answer, sorted(set(heavy) & set(sys.modules))]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("function", "event", "loaded"),
+    [
+        ("process", {"bucket": "BUCKET", "key": "a cat.png"}, set()),
+        ("deliver", requested("/a%20cat.png/w=8,fm=png.png"), set()),
+        ("api", proxy_event("GET", "/health"), {"anyio", "fastapi", "mangum", "pydantic", "starlette"}),
+    ],
+)
+def test_each_function_loads_only_what_it_needs(
+    environment: dict[str, str], tmp_path: Path, function: str, event: Any, loaded: set[str]
+) -> None:
+    put_picture(environment, tmp_path, "a cat.png")
+    told = json.dumps(event).replace("BUCKET", environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
+    done = _run("-c", _LOADED, function, told, json.dumps(sorted(HEAVY)), **environment)
+    assert done.returncode == 0, done.stderr
+    answer, found = json.loads(done.stdout.splitlines()[-1])
+    assert answer == {"results": ["processed"]} or answer["statusCode"] == 200
+    assert set(found) == loaded
+
+
+# Imports what Lambda would and tells what exists then.
+_INIT = """
+from image_processor import app
+print(*(made.cache_info().currsize for made in (app._cloud, app._api)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "recipe", "made"),
+    [
+        ("process", "on-demand", None, "1 0"),
+        ("deliver", "provisioned-concurrency", None, "1 0"),
+        ("api", "on-demand", None, "1 1"),
+        ("api", "snap-start", None, "1 1"),
+        ("process", "snap-start", "s3://recipes/recipe.toml", "0 0"),
+    ],
+)
+def test_what_an_invocation_would_wait_for_is_made_in_the_init_phase(
+    environment: dict[str, str], handler: str, kind: str, recipe: str | None, made: str
+) -> None:
+    told = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.app.{handler}"}
+    if recipe:
+        told["IMAGE_PROCESSOR_RECIPE"] = recipe
+    assert _run("-c", _INIT, **environment | told).stdout.strip() == made
+
+
+def test_a_wrong_setting_ends_the_start_and_is_named(environment: dict[str, str]) -> None:
+    told = {**environment, "IMAGE_PROCESSOR_MAX_BYTES": "many", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
+    done = _run("-c", _INIT, **told)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "expected 1-4096 for IMAGE_PROCESSOR_MAX_BYTES, got 'many'" in done.stderr
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    source = str(Path(image_processor.__file__).parent.parent)
+    return subprocess.run(
+        [sys.executable, *arguments],
+        env={"PATH": os.environ["PATH"], "PYTHONPATH": source, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"UPLOAD_BUCKET": None}, "expected a bucket's name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing"),
+        (
+            {"UPLOAD_BUCKET": "same-bucket", "PROCESSED_BUCKET": "same-bucket"},
+            "expected another bucket than IMAGE_PROCESSOR_UPLOAD_BUCKET's",
+        ),
+        ({"RECIPE": "s3://bucket-alone"}, "expected a path, or s3://BUCKET/KEY for IMAGE_PROCESSOR_RECIPE"),
+        ({"RECIPE": "s3:///key"}, "expected a path, or s3://BUCKET/KEY for IMAGE_PROCESSOR_RECIPE"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_named(
+    environment: dict[str, str], changed: dict[str, str | None], message: str
+) -> None:
+    told = environment | {f"IMAGE_PROCESSOR_{name}": value for name, value in changed.items()}
+    with pytest.raises(InvalidSettings) as caught:
+        open_cloud({name: value for name, value in told.items() if value is not None})
+    assert message in str(caught.value)
+
+
+def test_the_recipe_may_lie_in_a_bucket(environment: dict[str, str]) -> None:
+    bucket = environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]
+    S3Store(bucket).put("conf/recipe.toml", RECIPE.encode(), Attributes())
+    environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/conf/recipe.toml"
+    assert list(map(str, open_cloud(environment).recipe.transformations_for("a.png"))) == ["w=8,fm=png"]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [(None, "got none"), (b"\xff", "utf-8"), (b"[presets", "line 1")],
+)
+def test_a_recipe_that_cannot_be_used_is_named(
+    environment: dict[str, str], body: bytes | None, message: str
+) -> None:
+    bucket = environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]
+    if body is not None:
+        S3Store(bucket).put("recipe.toml", body, Attributes())
+    environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/recipe.toml"
+    with pytest.raises(InvalidRecipe, match=message):
+        open_cloud(environment)
+
+
+def test_records_are_kept_where_the_settings_say(environment: dict[str, str]) -> None:
+    assert isinstance(open_cloud(environment).catalog, ObjectCatalog)
+    assert isinstance(open_cloud(environment | {"IMAGE_PROCESSOR_TABLE": "t"}).catalog, DynamoCatalog)
