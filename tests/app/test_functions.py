@@ -70,8 +70,8 @@ def functions(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def _forget() -> None:
-    app._cloud.cache_clear()
-    app._api.cache_clear()
+    for opener in app._OPENERS.values():
+        opener.cache_clear()
 
 
 class Context:
@@ -155,18 +155,19 @@ def test_each_function_loads_only_what_it_needs(
 # Imports what Lambda would and tells what exists then.
 _INIT = """
 from image_processor import app
-print(*(made.cache_info().currsize for made in (app._cloud, app._api)))
+print(*(name for name, opener in app._OPENERS.items() if opener.cache_info().currsize))
 """
 
 
 @pytest.mark.parametrize(
     ("handler", "kind", "recipe", "made"),
     [
-        ("process", "on-demand", None, "1 0"),
-        ("deliver", "provisioned-concurrency", None, "1 0"),
-        ("api", "on-demand", None, "1 1"),
-        ("api", "snap-start", None, "1 1"),
-        ("process", "snap-start", "s3://recipes/recipe.toml", "0 0"),
+        ("process", "on-demand", None, "process"),
+        ("deliver", "provisioned-concurrency", None, "deliver"),
+        ("api", "on-demand", None, "api"),
+        ("api", "snap-start", None, "api"),
+        ("wrapped", "on-demand", None, ""),
+        ("process", "snap-start", "s3://recipes/recipe.toml", ""),
     ],
 )
 def test_what_an_invocation_would_wait_for_is_made_in_the_init_phase(
@@ -179,8 +180,8 @@ def test_what_an_invocation_would_wait_for_is_made_in_the_init_phase(
 
 
 def test_a_wrong_setting_ends_the_start_and_is_named(environment: dict[str, str]) -> None:
-    told = {**environment, "IMAGE_PROCESSOR_MAX_BYTES": "many", "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand"}
-    done = _run("-c", _INIT, **told)
+    init = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "_HANDLER": "image_processor.app.process"}
+    done = _run("-c", _INIT, **environment, **init, IMAGE_PROCESSOR_MAX_BYTES="many")
     assert (done.returncode, done.stdout) == (1, "")
     assert "expected 1-4096 for IMAGE_PROCESSOR_MAX_BYTES, got 'many'" in done.stderr
 

@@ -10,6 +10,7 @@ from typing import Any
 from image_processor.errors import ImageProcessorError
 from image_processor.ingest.events import Message, read_messages
 from image_processor.model import Outcome, Result, Upload
+from image_processor.wiring.cloud import Cloud
 
 from . import log
 
@@ -26,6 +27,13 @@ class Ending:
     message: Message
     results: tuple[Result, ...] = ()
     retry: str | None = None
+
+
+def open_process(cloud: Cloud) -> Callable[[object, Any], dict[str, Any]]:
+    """The function, over what it works with."""
+    return lambda event, context: handle(
+        event, cloud.process, cloud.bucket, context.get_remaining_time_in_millis
+    )
 
 
 def handle(event: object, process: Process, bucket: str, remaining_ms: Callable[[], int]) -> dict[str, Any]:

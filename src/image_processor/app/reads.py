@@ -14,9 +14,12 @@ from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 from image_processor.delivery.deliver import Response, answer
+from image_processor.delivery.find import find as find_rendition
 from image_processor.errors import ImageProcessorError, InvalidKey, NotFound, PreconditionFailed, Unavailable
 from image_processor.http_api.documents import MEDIA_TYPE, document
+from image_processor.model import Kind, Upload
 from image_processor.ports import ObjectStore, StoredObject
+from image_processor.wiring.cloud import Cloud
 
 from . import log
 
@@ -28,6 +31,20 @@ _ERROR_SECONDS = 5
 """How long the CDN may keep an error."""
 
 Find = Callable[[str], StoredObject]
+
+
+def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+    """The function, over what it works with."""
+
+    def make(original: str) -> None:
+        # Asking for a picture that never was must cost a look and nothing else.
+        cloud.uploads.head(original)
+        cloud.process(Upload(cloud.bucket, original, Kind.RECONCILE))
+
+    def find(key: str) -> StoredObject:
+        return find_rendition(cloud.processed, key, cloud.recipe, make)
+
+    return lambda event, _: handle(event, find, cloud.processed, cloud.settings.cache_control)
 
 
 def handle(event: dict[str, Any], find: Find, processed: ObjectStore, cache_control: str) -> dict[str, Any]:

@@ -16,19 +16,17 @@ from image_processor.wiring.cloud import Cloud
 
 from . import log
 
-Answer = Callable[[dict[str, Any], Any], dict[str, Any]]
-
 # Everything else would go out as base64, which API Gateway hands on undecoded unless told.
 _TEXT = ["application/json", MEDIA_TYPE]
 _WANTED = "expected a request of API Gateway's REST API"
 
 
-def open_api(cloud: Cloud) -> Answer:
-    """A function that answers proxy events of a REST API (payload format 1.0)."""
+def open_api(cloud: Cloud) -> Callable[[Any, Any], dict[str, Any]]:
+    """The function, over what it works with: it answers proxy events of a REST API (format 1.0)."""
     logging.getLogger("mangum").setLevel(logging.WARNING)  # a line per request is written here
     mangum = Mangum(cloud_app(cloud), lifespan="off", text_mime_types=_TEXT)
 
-    def answer(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    def answer(event: Any, context: Any) -> dict[str, Any]:
         started = time.monotonic()
         if not _is_request(event):
             log.line("ERROR", "ignored", reason=_WANTED)
