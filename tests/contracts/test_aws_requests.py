@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from pathlib import Path
 from unittest import mock
 
 import botocore.auth
@@ -33,6 +34,7 @@ from image_processor.aws.endpoints import (
 from image_processor.aws.signature import Scope, escape_path, escape_query, signed_headers
 from image_processor.errors import InvalidSettings, Unavailable
 from support import aws
+from support.certificates import make_certificate
 from support.scripted_http import HANG_UP, Reply, Script, scripted
 
 NOW = datetime(2026, 5, 17, 12, 30, 5, tzinfo=UTC)
@@ -197,6 +199,27 @@ class TestClient:
         )
         with pytest.raises(Unavailable, match="ConnectionRefusedError"):
             nobody.send(GET)
+
+
+class TestTls:
+    def test_a_server_that_nobody_vouches_for_hears_nothing(self, tmp_path: Path) -> None:
+        context, _ = make_certificate(tmp_path)
+        with (
+            scripted(Reply(), tls=context) as script,
+            client_of(script, pause=lambda _: None) as client,
+            pytest.raises(Unavailable, match="SSLCertVerificationError"),
+        ):
+            client.send(GET)
+        assert script.seen == []
+
+    def test_a_server_that_is_vouched_for_is_spoken_to(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        context, certificate = make_certificate(tmp_path)
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        with scripted(Reply(body=b"x"), tls=context) as script, client_of(script) as client:
+            assert [client.send(GET).body for _ in range(2)] == [b"x", b"x"]
+        assert [seen.connection for seen in script.seen] == [0, 0]
 
 
 class TestEndpoints:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,8 @@ class Script:
 
 
 @contextmanager
-def scripted(*replies: Reply) -> Iterator[Script]:
-    """A server of its own for as long as the context lasts."""
+def scripted(*replies: Reply, tls: SSLContext | None = None) -> Iterator[Script]:
+    """A server of its own for as long as the context lasts; with ``tls`` on https://localhost."""
     script = Script(list(replies))
     connections: dict[tuple[str, int], int] = {}
 
@@ -87,6 +88,9 @@ def scripted(*replies: Reply) -> Iterator[Script]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
     script.address = f"http://127.0.0.1:{server.server_port}"
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        script.address = f"https://localhost:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
