@@ -7,11 +7,11 @@ side agree with it, under a claim, so that duplicates, old events and crashes al
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from image_processor.engine.render import Rendered, RenderedImage
 from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.keys import check_key, rendition_prefix
 from image_processor.model import (
@@ -22,12 +22,14 @@ from image_processor.model import (
     Outcome,
     Plan,
     Record,
+    Rendered,
+    RenderedImage,
     Rendition,
     Result,
     Status,
     Upload,
 )
-from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
+from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.recipes import Recipe
 from image_processor.transformation import Transformation
 
@@ -93,6 +95,9 @@ class Processor:
 
     def _under(self, claim: Claim, upload: Upload) -> Outcome:
         plan = plan_upload(upload.key, self.recipe, self.icc)
+        original = self._read_at_once(claim.record, plan, upload)
+        if original is not None:
+            return self._make(claim, plan, Sight(original.entry.version), upload, original)
         sight = look_at(self.uploads, plan.key)
         if sight is None or plan.skip is not None:
             return self._clear(claim, plan, sight)
@@ -100,6 +105,17 @@ class Processor:
             self.catalog.release(claim)
             return Outcome(plan.key, Result.UNCHANGED, claim.record)
         return self._make(claim, plan, sight, upload)
+
+    def _read_at_once(self, record: Record, plan: Plan, upload: Upload) -> StoredObject | None:
+        """The original, where it must be read whatever its version is: a look before would be one
+        more request. None where it need not or cannot be read, which then takes the closer look."""
+        due = upload.kind is Kind.REPROCESS or record.status is Status.PROCESSING
+        if not due or plan.skip is not None:
+            return None
+        try:
+            return self.uploads.get(plan.key, limit=self.limits.max_bytes)
+        except (NotFound, Refused):
+            return None
 
     def _settled(self, record: Record, plan: Plan, sight: Sight) -> bool:
         """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
@@ -116,13 +132,19 @@ class Processor:
             return Outcome(plan.key, Result.DELETED)
         return Outcome(plan.key, Result.SKIPPED, detail=plan.skip)
 
-    def _make(self, claim: Claim, plan: Plan, sight: Sight, upload: Upload) -> Outcome:
+    def _make(
+        self, claim: Claim, plan: Plan, sight: Sight, upload: Upload, original: StoredObject | None = None
+    ) -> Outcome:
+        """``original`` is what ``sight`` saw, if it has been read already."""
         draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
-        try:
-            rendered = self._render(plan, sight)
-        except Refused as refusal:
-            return self._refuse(claim, plan, draft, refusal)
-        before = renditions_of(self.processed, plan.key)
+        # The listing waits for its answer while the processor is busy with pixels.
+        with ThreadPoolExecutor(1) as beside:
+            listing = beside.submit(renditions_of, self.processed, plan.key)
+            try:
+                rendered = self._render(plan, sight, original)
+            except Refused as refusal:
+                return self._refuse(claim, plan, draft, refusal, listing.result())
+        before = listing.result()
         renditions = self._store(claim, plan.key, rendered.renditions, before)
         self._sweep(before, keep=renditions)
         record = replace(
@@ -138,8 +160,10 @@ class Processor:
         )
         return Outcome(plan.key, Result.PROCESSED, self.catalog.complete(claim, record))
 
-    def _refuse(self, claim: Claim, plan: Plan, draft: Record, refusal: Refused) -> Outcome:
-        self._sweep(renditions_of(self.processed, plan.key), keep=())
+    def _refuse(
+        self, claim: Claim, plan: Plan, draft: Record, refusal: Refused, before: Sequence[Entry]
+    ) -> Outcome:
+        self._sweep(before, keep=())
         record = replace(
             draft,
             status=Status.REFUSED,
@@ -153,14 +177,18 @@ class Processor:
         )
         return Outcome(plan.key, Result.REFUSED, self.catalog.complete(claim, record), refusal.message)
 
-    def _render(self, plan: Plan, sight: Sight) -> Rendered:
+    def _render(self, plan: Plan, sight: Sight, original: StoredObject | None) -> Rendered:
         if sight.refusal is not None:
             raise sight.refusal
+        if original is None:
+            original = self._read(plan, sight)
+        return self.render(original.body, plan.transformations, self.limits, icc=self.icc)
+
+    def _read(self, plan: Plan, sight: Sight) -> StoredObject:
         try:
-            original = self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
+            return self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
         except NotFound as error:
             raise PreconditionFailed(f"{plan.key!r} was deleted before it could be read") from error
-        return self.render(original.body, plan.transformations, self.limits, icc=self.icc)
 
     def _store(
         self, claim: Claim, key: str, images: Sequence[RenderedImage], before: Sequence[Entry]
