@@ -7,12 +7,16 @@ Equal sources give equal packages, byte for byte: what did not change is not dep
 from __future__ import annotations
 
 import argparse
+import fcntl
+import hashlib
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +24,8 @@ import interpreter
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
+PACKAGE = "image_processor"
+CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 MIB = 1024 * 1024
 
@@ -50,14 +56,7 @@ PLATFORMS = {
 FROM_SOURCE = "pyvips"
 
 # What pip and libraries leave that no function reads.
-LITTER = (
-    "**/__pycache__",
-    "**/tests",
-    "bin",
-    "**/*.pyi",
-    "**/*.dist-info/[IR]*",
-    "**/*.dist-info/*_url.json",
-)
+LITTER = ("__pycache__", "tests", "bin", "*.pyi", "*.dist-info/[IR]*", "*.dist-info/*_url.json")
 
 
 class BuildError(Exception):
@@ -66,16 +65,16 @@ class BuildError(Exception):
 
 def build(package: Package, arch: str, into: Path, recipe: Path | None = None) -> None:
     """Fill the folder ``into``, which is emptied before. Raises BuildError."""
+    with _alone():
+        python = _toolchain()
+        libraries = _libraries(python, REQUIREMENTS / package.requirements, arch)
     shutil.rmtree(into, ignore_errors=True)
-    into.mkdir(parents=True)
-    python = _toolchain()
-    _install(python, REQUIREMENTS / package.requirements, arch, into)
-    shutil.copytree(SOURCE / "image_processor", into / "image_processor")
+    shutil.copytree(libraries, into)
+    shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*LITTER))
     if recipe:
-        _add_recipe(recipe, into)
-    _clean(into)
-    _compile(python, into)
-    _check_size(into, package.limit)
+        add_recipe(recipe, into)
+    _compile(python, into, PACKAGE)
+    check_size(into, package.limit)
 
 
 def pack(tree: Path, file: Path) -> None:
@@ -89,16 +88,42 @@ def pack(tree: Path, file: Path) -> None:
             archive.writestr(entry, path.read_bytes())
 
 
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Wait until no other build fills the cache."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
 def _toolchain() -> Path:
     """A Python of Lambda's version with what building from source needs, made once."""
-    home = ROOT / "build" / f"python{interpreter.VERSION}"
-    python, done = home / "bin" / "python", home / ".done"
     pins = REQUIREMENTS / "build.txt"
-    if not done.exists() or done.read_bytes() != pins.read_bytes():
+    home = CACHE / f"python{interpreter.VERSION}-{_digest(pins)}"
+    python, done = home / "bin" / "python", home / ".done"
+    if not done.exists():
         _run(interpreter.find(), "-m", "venv", "--clear", home)
         _pip(python, "--require-hashes", "-r", pins)
-        done.write_bytes(pins.read_bytes())
+        done.touch()
     return python
+
+
+def _libraries(python: Path, requirements: Path, arch: str) -> Path:
+    """The folder of what ``requirements`` names, clean and compiled, made once: the pins say all."""
+    ready = CACHE / f"{requirements.stem}-{arch}-{_digest(requirements, Path(__file__))}"
+    if not ready.exists():
+        making = CACHE / "making"
+        shutil.rmtree(making, ignore_errors=True)
+        _install(python, requirements, arch, making)
+        _clean(making)
+        _compile(python, making, ".")
+        making.rename(ready)
+    return ready
+
+
+def _digest(*files: Path) -> str:
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
 def _install(python: Path, requirements: Path, arch: str, into: Path) -> None:
@@ -127,7 +152,7 @@ def _pins(requirements: Path) -> dict[str, str]:
     return pins
 
 
-def _add_recipe(recipe: Path, into: Path) -> None:
+def add_recipe(recipe: Path, into: Path) -> None:
     """Put the recipe into the package if it is one; the package's own code judges it."""
     judge = "import sys; from image_processor.recipes import parse_recipe as p; p(open(sys.argv[1]).read())"
     done = subprocess.run(
@@ -143,29 +168,19 @@ def _add_recipe(recipe: Path, into: Path) -> None:
 
 
 def _clean(tree: Path) -> None:
-    for pattern in LITTER:
-        for path in list(tree.glob(pattern)):
+    for path in list(tree.rglob("*")):
+        if any(path.match(pattern) for pattern in LITTER) and path.exists():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-def _compile(python: Path, tree: Path) -> None:
-    """Compile all bytecode. Lambda's file system can be written nowhere near it, so a missing
+def _compile(python: Path, tree: Path, part: str) -> None:
+    """Compile all bytecode below ``part``. A function cannot write beside its code, so a missing
     .pyc is missing at every cold start. Unchecked: no look at the source, no time stamp in it."""
-    _run(
-        python,
-        "-m",
-        "compileall",
-        "-q",
-        "--invalidation-mode=unchecked-hash",
-        "-s",
-        tree,
-        "-p",
-        "/var/task",
-        tree,
-    )
+    paths = ("-s", tree, "-p", "/var/task", tree / part)
+    _run(python, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", *paths)
 
 
-def _check_size(tree: Path, limit: int) -> None:
+def check_size(tree: Path, limit: int) -> None:
     sizes: dict[str, int] = {}
     for path in _files(tree):
         top = path.relative_to(tree).parts[0]

@@ -1,0 +1,197 @@
+"""The packages: complete, for the processor asked for, compiled, bounded, and always the same."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import build
+import interpreter
+import pytest
+
+from image_processor.recipes import DEFAULT_RECIPE
+
+# The machine field of an ELF header ("ELF-64 Object File Format", e_machine).
+MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
+
+PACKED = {"process": "x86_64", "api": "x86_64", "deliver": "arm64"}
+
+
+@pytest.fixture(scope="module")
+def python() -> str:
+    try:
+        return interpreter.find()
+    except interpreter.NoInterpreter as error:
+        if os.environ.get("CI") == "true":
+            raise
+        pytest.skip(str(error))
+
+
+@pytest.fixture(scope="module")
+def packages(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+    """A zip of each function's package, and the folder it was made in beside it."""
+    assert python
+    folder = tmp_path_factory.mktemp("packages")
+    for function, arch in PACKED.items():
+        arguments = [
+            function,
+            "--arch",
+            arch,
+            "--into",
+            folder / function,
+            "--zip",
+            folder / f"{function}.zip",
+        ]
+        assert build.main(list(map(str, arguments))) == 0
+    yield {function: folder / f"{function}.zip" for function in PACKED}
+    shutil.rmtree(folder)
+
+
+def alone(python: str, package: Path, folder: Path, code: str) -> str:
+    """What ``code`` prints where there is the unzipped package and the standard library."""
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(folder)
+    done = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", f"import sys; sys.path.insert(0, {str(folder)!r})\n{code}"],
+        env={"AWS_REGION": "eu-central-1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd="/",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("function", ["process", "api"])
+def test_the_handler_is_importable_from_the_zip_alone(
+    python: str, packages: dict[str, Path], tmp_path: Path, function: str
+) -> None:
+    load = "from image_processor.app import rest" if function == "api" else ""
+    code = f"from image_processor.app import {function}\n{load}\nprint({function}.__module__)"
+    assert alone(python, packages[function], tmp_path, code) == "image_processor.app\n"
+
+
+def test_an_image_is_rendered_from_the_zip_alone(
+    python: str, packages: dict[str, Path], tmp_path: Path
+) -> None:
+    code = (
+        "from image_processor.engine import render, sample\n"
+        "from image_processor.model import Limits\n"
+        "from image_processor.transformation import Transformation\n"
+        "made = render.render(sample.draw_sample(), [Transformation(width=64, format='avif')], Limits())\n"
+        "print(made.renditions[0].facts.width)"
+    )
+    assert alone(python, packages["process"], tmp_path, code) == "64\n"
+
+
+def test_every_module_is_compiled_without_a_time_or_a_place_of_this_machine(
+    packages: dict[str, Path],
+) -> None:
+    with zipfile.ZipFile(packages["process"]) as archive:
+        names = set(archive.namelist())
+        sources = {name for name in names if name.endswith(".py")}
+        compiled = {name for name in names if name.endswith(".pyc")}
+        assert len(sources) > 100
+        assert {
+            pyc.replace("__pycache__/", "").replace(".cpython-313.pyc", ".py") for pyc in compiled
+        } == sources
+        for name in compiled:
+            code = archive.read(name)
+            assert int.from_bytes(code[4:8], "little") == 0b01, "PEP 552: by hash, unchecked"
+            assert os.fsencode(build.ROOT) not in code
+            assert b"/var/task" in code
+
+
+def test_nothing_is_packed_that_no_function_reads(packages: dict[str, Path]) -> None:
+    for package in packages.values():
+        with zipfile.ZipFile(package) as archive:
+            names = archive.namelist()
+        assert not [
+            name for name in names if "/tests/" in name or name.startswith("bin/") or name.endswith(".pyi")
+        ]
+        assert not [name for name in names if name.endswith(("/RECORD", "/INSTALLER", "direct_url.json"))]
+        assert "image_processor/app/__init__.py" in names
+
+
+@pytest.mark.parametrize(("function", "arch"), PACKED.items())
+def test_every_library_is_for_the_processor_asked_for(
+    packages: dict[str, Path], function: str, arch: str
+) -> None:
+    with zipfile.ZipFile(packages[function]) as archive:
+        headers = {name: archive.read(name)[:20] for name in archive.namelist() if ".so" in Path(name).name}
+    machines = {int.from_bytes(header[18:20], "little") for header in headers.values()}
+    assert machines == {MACHINES[arch]}
+    assert {"_libvips.abi3.so"} < headers.keys()
+
+
+def test_the_same_sources_make_the_same_zip(
+    packages: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "CACHE", tmp_path / "cache")  # everything is made anew, and elsewhere
+    again = ["process", "--arch", "x86_64", "--into", tmp_path / "elsewhere", "--zip", tmp_path / "again.zip"]
+    assert build.main(list(map(str, again))) == 0
+    assert (tmp_path / "again.zip").read_bytes() == packages["process"].read_bytes()
+
+
+def test_only_the_api_carries_a_web_framework(packages: dict[str, Path]) -> None:
+    for function, package in packages.items():
+        with zipfile.ZipFile(package) as archive:
+            tops = {name.partition("/")[0] for name in archive.namelist()}
+        assert ({"fastapi", "pydantic", "mangum"} <= tops) == (function == "api")
+        assert not {"boto3", "botocore", "typer", "uvicorn"} & tops
+
+
+def test_the_size_is_told_and_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "big.so").write_bytes(bytes(3 * build.MIB))
+    build.check_size(tmp_path, 3)
+    assert capsys.readouterr().out == "package: 3.0 MiB unzipped of at most 3 (library 3.0)\n"
+    with pytest.raises(build.BuildError, match=r"expected at most 2 MiB for the package, got 3.0"):
+        build.check_size(tmp_path, 2)
+
+
+def test_a_recipe_goes_along_if_it_is_one(tmp_path: Path) -> None:
+    recipe = tmp_path / "ours.toml"
+    recipe.write_text(DEFAULT_RECIPE)
+    build.add_recipe(recipe, tmp_path)
+    assert (tmp_path / "recipe.toml").read_text() == DEFAULT_RECIPE
+    recipe.write_text("[presets.small]\nwidth = 0\n")
+    with pytest.raises(build.BuildError, match=r"ours.toml: .*expected .* for presets.small.width, got 0"):
+        build.add_recipe(recipe, tmp_path)
+
+
+def test_a_wrong_answer_about_the_interpreter_is_no_reason_to_look_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = tmp_path / "old-python"
+    old.write_text("#!/bin/sh\necho 3.9\n")
+    old.chmod(0o755)
+    monkeypatch.setenv(interpreter.VARIABLE, str(old))
+    with pytest.raises(
+        interpreter.NoInterpreter, match=r"expected Python 3.13, .* or name it in LAMBDA_PYTHON"
+    ):
+        interpreter.find()
+
+
+def test_an_interpreter_off_the_path_is_found_in_pyenv(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = tmp_path / "3.13.7"
+    (home / "bin").mkdir(parents=True)
+    stubs = {
+        tmp_path / "python3.13": "exit 127",  # a shim of pyenv for a version that is not switched on
+        tmp_path / "pyenv": f'[ "$1" = versions ] && printf "3.12.1\\n3.13.7\\n" || echo {home}',
+        home / "bin" / "python": "echo 3.13",
+    }
+    for file, code in stubs.items():
+        file.write_text(f"#!/bin/sh\n{code}\n")
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv(interpreter.VARIABLE, raising=False)
+    monkeypatch.setattr(interpreter.sys, "executable", "/no/such/python")
+    assert interpreter.find() == str(home / "bin" / "python")
