@@ -58,7 +58,8 @@ class Settings:
 class Row:
     """One setting: its variable without the prefix, what it means, and how its text is read.
 
-    ``unit`` is how many of the field's unit one of the variable's unit is.
+    ``unit`` is how many of the field's unit one of the variable's unit is. ``on_aws`` settings
+    mean nothing on one machine.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Row:
     expected: str
     read: Callable[[str], Any]
     unit: int = 1
+    on_aws: bool = False
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -104,8 +106,8 @@ def _names(text: str) -> tuple[str, ...]:
 # The name of a row is the name of the field it sets, in capitals.
 ROWS = (
     Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
-    Row("UPLOAD_BUCKET", "S3 bucket of originals, on AWS", "a bucket's name", _bucket),
-    Row("PROCESSED_BUCKET", "S3 bucket of renditions, on AWS", "a bucket's name", _bucket),
+    Row("UPLOAD_BUCKET", "S3 bucket of originals", "a bucket's name", _bucket, on_aws=True),
+    Row("PROCESSED_BUCKET", "S3 bucket of renditions", "a bucket's name", _bucket, on_aws=True),
     Row(
         "UPLOAD_PREFIX",
         "what keys begin with that the API lets clients upload, on AWS",
@@ -114,7 +116,7 @@ ROWS = (
     ),
     Row(
         "TABLE",
-        "DynamoDB table of records, on AWS; objects beside the renditions without it",
+        "DynamoDB table of records; objects beside the renditions without it",
         "a table's name",
         _line,
     ),
@@ -126,12 +128,12 @@ ROWS = (
     Row("ALLOWED_HOSTS", "further Host names that the server answers to", "names, comma-separated", _names),
     Row(
         "PUBLIC_URL",
-        "address before a rendition's key in what the API answers, such as the CDN's",
+        "address before a rendition's key in what the API answers, the CDN's, on AWS",
         "an address like https://img.example",
         _address,
     ),
     Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
-    Row("CACHE_CONTROL", "Cache-Control of renditions", "a line of ASCII", _line),
+    Row("CACHE_CONTROL", "Cache-Control of renditions made from now on", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
     Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),
 )

@@ -70,8 +70,8 @@ def functions(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
 
 
 def _forget() -> None:
-    for opener in app._OPENERS.values():
-        opener.cache_clear()
+    for made in (app._cloud, *app._OPENERS.values()):
+        made.cache_clear()
 
 
 class Context:

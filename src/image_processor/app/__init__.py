@@ -17,6 +17,9 @@ Answer = Callable[[Any, Any], dict[str, Any]]
 """A function of Lambda: event and context in, what JSON can say out."""
 
 
+_cloud = cache(open_cloud)
+
+
 def process(event: Any, context: Any) -> dict[str, Any]:
     """Make the renditions of the uploads that ``event`` tells of."""
     return _process()(event, context)
@@ -36,21 +39,21 @@ def api(event: Any, context: Any) -> dict[str, Any]:
 def _process() -> Answer:
     from .ingest import open_process  # noqa: PLC0415 - see the module
 
-    return open_process(open_cloud())
+    return open_process(_cloud())
 
 
 @cache
 def _deliver() -> Answer:
     from .reads import open_deliver  # noqa: PLC0415 - see the module
 
-    return open_deliver(open_cloud())
+    return open_deliver(_cloud())
 
 
 @cache
 def _api() -> Answer:
     from .rest import open_api  # noqa: PLC0415 - see the module; this one loads the web framework
 
-    return open_api(open_cloud())
+    return open_api(_cloud())
 
 
 _OPENERS = {"process": _process, "deliver": _deliver, "api": _api}

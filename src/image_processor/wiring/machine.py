@@ -65,10 +65,7 @@ class Parts:
     backlog: Callable[[], int]
     progress: Progress
     bucket: str = BUCKET
-
-    @property
-    def renditions_url(self) -> str:
-        return self.settings.public_url or "/renditions"
+    renditions_url: str = "/renditions"
 
 
 @contextmanager
@@ -95,6 +92,7 @@ def workers(
     settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
 ) -> Iterator[Workers]:
     """Started workers, each with a renderer of its own; what is in work is finished at the end.
+    Raises UnsafeRuntime before any work where libvips cannot be made safe.
 
     ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
     the name under which they claim.
@@ -110,6 +108,8 @@ def workers(
             }
             yield lambda upload: processors[upload.bucket].process(upload)
 
+    with IsolatedRenderer() as trial:
+        trial.warm()
     crew = Workers(desk, settings.worker_count, progress)
     crew.start()
     try:
