@@ -87,9 +87,18 @@ class ObjectStore(Protocol):
         with the same condition exactly one succeeds."""
         ...
 
-    def put_stream(self, key: str, chunks: Iterable[bytes], attributes: Attributes, *, limit: int) -> Entry:
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        attributes: Attributes,
+        *,
+        limit: int,
+        condition: str | Absent | None = None,
+    ) -> Entry:
         """Write from chunks without holding them all. Raises Refused(TOO_MANY_BYTES) past ``limit``
-        bytes. If ``chunks`` raises, or the limit is passed, nothing is left behind."""
+        bytes; PreconditionFailed as `put`, judged when all chunks are there. If ``chunks`` raises,
+        or the limit is passed, nothing is left behind."""
         ...
 
     def delete(self, key: str) -> None:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from contract_adapters import ConnectStore
 from contract_keys import FULL, ILLEGAL, NASTY, PLAIN, in_order, keys_of
+from contract_writes import WRITES, Write
 
 from image_processor.errors import (
     ImageProcessorError,
@@ -140,33 +141,44 @@ class TestReading:
             assert seen == old
 
 
+@pytest.mark.parametrize("write", WRITES)
 class TestConditions:
-    def test_absent_holds_only_without_an_object(self, store: ObjectStore) -> None:
-        entry = store.put("key", b"first", FULL, condition=ABSENT)
+    def test_absent_holds_only_without_an_object(self, store: ObjectStore, write: Write) -> None:
+        entry = write(store, "key", b"first", FULL, ABSENT)
         with pytest.raises(PreconditionFailed):
-            store.put("key", b"second", PLAIN, condition=ABSENT)
+            write(store, "key", b"second", PLAIN, ABSENT)
         stored = store.get("key")
         assert (stored.body, stored.attributes, stored.entry) == (b"first", FULL, entry)
         store.delete("key")
-        store.put("key", b"third", PLAIN, condition=ABSENT)
+        write(store, "key", b"third", PLAIN, ABSENT)
 
-    def test_a_version_holds_only_while_it_is_current(self, store: ObjectStore) -> None:
+    def test_a_version_holds_only_while_it_is_current(self, store: ObjectStore, write: Write) -> None:
         first = store.put("key", b"first", PLAIN)
-        second = store.put("key", b"second", FULL, condition=first.version)
-        with pytest.raises(PreconditionFailed):
-            store.put("key", b"third", PLAIN, condition=first.version)
+        second = write(store, "key", b"second", FULL, first.version)
+        for version in (first.version, "no version at all"):
+            with pytest.raises(PreconditionFailed):
+                write(store, "key", b"third", PLAIN, version)
         stored = store.get("key")
         assert (stored.body, stored.attributes, stored.entry) == (b"second", FULL, second)
 
-    def test_a_version_never_holds_without_an_object(self, store: ObjectStore) -> None:
+    def test_a_version_never_holds_without_an_object(self, store: ObjectStore, write: Write) -> None:
         version = store.put("key", b"bytes", PLAIN).version
         store.delete("key")
         with pytest.raises(PreconditionFailed):
-            store.put("key", b"bytes", PLAIN, condition=version)
+            write(store, "key", b"bytes", PLAIN, version)
         assert list(store.list()) == []
 
 
 class TestStreams:
+    def test_a_condition_counts_when_the_last_chunk_is_there(self, store: ObjectStore) -> None:
+        def chunks() -> Iterator[bytes]:
+            yield b"late"
+            store.put("key", b"early", PLAIN)
+
+        with pytest.raises(PreconditionFailed):
+            store.put_stream("key", chunks(), FULL, limit=100, condition=ABSENT)
+        assert store.get("key").body == b"early"
+
     def test_chunks_become_one_object(self, store: ObjectStore) -> None:
         chunks = (bytes([number]) * number for number in range(200))
         entry = store.put_stream("key", chunks, FULL, limit=100_000)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 
+import pytest
 from contract_adapters import ConnectStore
 from contract_keys import PLAIN
+from contract_writes import WRITES, Write
 from together import in_processes, in_threads
 
 from image_processor.errors import PreconditionFailed
 from image_processor.ports import ABSENT, Absent, Attributes, Entry
 
 
-def put_once(connect: ConnectStore, body: bytes, condition: str | Absent) -> Entry:
-    return connect().put("key", body, Attributes(metadata={"body": body.decode()}), condition=condition)
+def put_once(connect: ConnectStore, write: Write, body: bytes, condition: str | Absent) -> Entry:
+    return write(connect(), "key", body, Attributes(metadata={"body": body.decode()}), condition)
 
 
 def add_often(connect: ConnectStore, times: int) -> None:
@@ -49,17 +51,20 @@ def expect_one_winner(connect: ConnectStore, outcomes: list[object]) -> None:
 
 
 class TestConcurrency:
-    def test_one_of_many_threads_creates(self, connect_store: ConnectStore) -> None:
-        calls = [(connect_store, b"%d" % number, ABSENT) for number in range(8)]
+    @pytest.mark.parametrize("write", WRITES)
+    def test_one_of_many_threads_creates(self, connect_store: ConnectStore, write: Write) -> None:
+        calls = [(connect_store, write, b"%d" % number, ABSENT) for number in range(8)]
         expect_one_winner(connect_store, in_threads(put_once, calls))
 
-    def test_one_of_many_threads_replaces(self, connect_store: ConnectStore) -> None:
+    @pytest.mark.parametrize("write", WRITES)
+    def test_one_of_many_threads_replaces(self, connect_store: ConnectStore, write: Write) -> None:
         version = connect_store().put("key", b"", PLAIN).version
-        calls = [(connect_store, b"%d" % number, version) for number in range(8)]
+        calls = [(connect_store, write, b"%d" % number, version) for number in range(8)]
         expect_one_winner(connect_store, in_threads(put_once, calls))
 
-    def test_one_of_many_processes_creates(self, connect_shared_store: ConnectStore) -> None:
-        calls = [(connect_shared_store, b"%d" % number, ABSENT) for number in range(4)]
+    @pytest.mark.parametrize("write", WRITES)
+    def test_one_of_many_processes_creates(self, connect_shared_store: ConnectStore, write: Write) -> None:
+        calls = [(connect_shared_store, write, b"%d" % number, ABSENT) for number in range(4)]
         expect_one_winner(connect_shared_store, in_processes(put_once, calls))
 
     def test_no_addition_of_a_thread_is_lost(self, connect_store: ConnectStore) -> None:

@@ -55,13 +55,21 @@ class MemoryStore:
             self._objects[key] = StoredObject(entry, attributes, body)
         return entry
 
-    def put_stream(self, key: str, chunks: Iterable[bytes], attributes: Attributes, *, limit: int) -> Entry:
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        attributes: Attributes,
+        *,
+        limit: int,
+        condition: str | Absent | None = None,
+    ) -> Entry:
         body = b""
         for chunk in chunks:
             body += chunk
             if len(body) > limit:
                 raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limit} bytes, got more")
-        return self.put(key, body, attributes)
+        return self.put(key, body, attributes, condition=condition)
 
     def delete(self, key: str) -> None:
         with self._lock:

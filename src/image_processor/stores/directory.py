@@ -61,8 +61,16 @@ class DirectoryStore:
     ) -> Entry:
         return self._write(key, [body], attributes, len(body), condition)
 
-    def put_stream(self, key: str, chunks: Iterable[bytes], attributes: Attributes, *, limit: int) -> Entry:
-        return self._write(key, chunks, attributes, limit, None)
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        attributes: Attributes,
+        *,
+        limit: int,
+        condition: str | Absent | None = None,
+    ) -> Entry:
+        return self._write(key, chunks, attributes, limit, condition)
 
     def delete(self, key: str) -> None:
         check_key(key)

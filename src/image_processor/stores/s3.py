@@ -81,15 +81,24 @@ class S3Store:
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
     ) -> Entry:
         objects = self._way_to(key)
-        if isinstance(condition, str) and entity_tag_of(condition) is None:
-            raise _not_current(key, condition)
+        _check_condition(key, condition)
         version = objects.put(key, body, check_attributes(attributes), condition)
         return Entry(key, len(body), version, datetime.now(UTC))
 
-    def put_stream(self, key: str, chunks: Iterable[bytes], attributes: Attributes, *, limit: int) -> Entry:
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        attributes: Attributes,
+        *,
+        limit: int,
+        condition: str | Absent | None = None,
+    ) -> Entry:
         # S3 hears nothing until everything is here, so that there is nothing to abort, not even
         # after a kill. One request takes up to 5 GiB.
         from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - rare on AWS: browsers post to S3 themselves
+
+        from image_processor.aws.client import Body  # noqa: PLC0415 - as above
 
         check_key(key)
         check_attributes(attributes)
@@ -101,7 +110,9 @@ class S3Store:
                     raise _too_large(key, limit, size)
                 digest.update(chunk)
                 file.write(chunk)
-            version = self._signed.put_file(key, file, size, digest.hexdigest(), attributes)
+            _check_condition(key, condition)
+            body = Body(file, size, digest.hexdigest())
+            version = self._signed.put_body(key, body, attributes, condition)
         return Entry(key, size, version, datetime.now(UTC))
 
     def delete(self, key: str) -> None:
@@ -155,6 +166,12 @@ class S3Store:
 
 def _not_current(key: str, version: object) -> PreconditionFailed:
     return PreconditionFailed(f"expected version {version!r} under {key!r}, got another")
+
+
+def _check_condition(key: str, condition: str | Absent | None) -> None:
+    """Raise for a version that cannot even be named to S3."""
+    if isinstance(condition, str) and entity_tag_of(condition) is None:
+        raise _not_current(key, condition)
 
 
 def _too_large(key: str, limit: int, size: int) -> Refused:

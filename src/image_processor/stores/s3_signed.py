@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
-from typing import IO
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
@@ -65,13 +64,11 @@ class SignedObjects:
             yield _Opened(_entry(key, found), _attributes(found), response)
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
-        return self._put(key, Body.of(body), _headers(attributes) | _condition(condition))
+        return self.put_body(key, Body.of(body), attributes, condition)
 
-    def put_file(self, key: str, file: IO[bytes], size: int, sha256: str, attributes: Attributes) -> str:
-        """As `put`, from the beginning of a file of ``size`` bytes."""
-        return self._put(key, Body(file, size, sha256), _headers(attributes))
-
-    def _put(self, key: str, body: Body, headers: dict[str, str]) -> str:
+    def put_body(self, key: str, body: Body, attributes: Attributes, condition: str | Absent | None) -> str:
+        """As `put`, also from a file."""
+        headers = _headers(attributes) | _condition(condition)
         answer = self._client.send(Request("PUT", f"/{key}", headers=headers, body=body))
         if answer.status != 200:
             meant = failure(key, answer.status, code_in(answer.body.decode(errors="replace")))
