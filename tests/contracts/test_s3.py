@@ -141,6 +141,19 @@ class TestAnswers:
                 assert "<Code>" not in str(caught.value)
                 assert caught.value.__cause__ is None
 
+    @pytest.mark.parametrize("direct", [True, False])
+    @pytest.mark.parametrize(
+        ("reply", "said"),
+        [
+            (error(404, "NoSuchBucket"), "NoSuchBucket"),
+            (error(403, "AccessDenied"), "s3:ListBucket"),
+            (Reply(body=b"no XML"), "no XML"),
+        ],
+    )
+    def test_of_a_listing(self, reply: Reply, said: str, *, direct: bool) -> None:
+        with scripted(reply) as script, pytest.raises(Unavailable, match=said):
+            list(aws.open_store(script.address, "bucket").list("a/", direct=direct))
+
     @BOTH_WAYS
     @pytest.mark.parametrize("condition", [ABSENT, "e1"])
     @pytest.mark.parametrize(

@@ -111,10 +111,10 @@ class PlainObjects:
 
     def children(self, prefix: str) -> list[Entry] | None:
         """The objects directly under ``prefix``, which is "" or ends in a slash and is otherwise
-        expressible; None where a neighbour is not, so that obstore cannot list at all."""
+        expressible; None where obstore cannot list them, mostly because a neighbour is not."""
         try:
             found = obstore.list_with_delimiter(self._bucket, prefix or None)
-        except BaseError:
+        except (BaseError, OSError):
             return None
         # obstore drops the slash of a key that is the prefix itself, a folder marker.
         return [
