@@ -69,7 +69,7 @@ def test_the_first_rule_that_fits_decides():
         presets = []
         [[rules]]
         match = "**/*.{gif,webp}"
-        presets = ["a", "b", "a"]
+        presets = ["a", "b"]
         [[rules]]
         match = "photos/*"
         presets = ["b"]
@@ -103,6 +103,10 @@ def test_the_first_rule_that_fits_decides():
         (
             'width = 1\nfit = "fill"',
             "line 3: expected both a width and a height for presets.p.fit, got only one",
+        ),
+        (
+            'width = 1\nheight = 1\nfit = "inside"\ngravity = "north"',
+            "line 5: expected fit cover or contain, which crop or pad for presets.p.gravity, got 'inside'",
         ),
         (
             'width = 1\nbackground = "reddish"',
@@ -153,8 +157,20 @@ def test_a_wrong_preset_is_explained_with_its_line(preset, message):
             "line 3: expected a preset of this recipe () for rules.1.presets, got []",
         ),
         (
+            "[[rules]]\nmatch = 5\npresets = []\n",
+            'line 2: expected a glob such as "photos/**/*.jpg" for rules.1.match, got 5',
+        ),
+        (
+            f"[presets.p]\nwidth = 1\n[presets.q]\nwidth = 1\n{RULE}",
+            "line 3: expected a rule that names it for presets.q, got none",
+        ),
+        (
+            '[presets.p]\nwidth = 1\n[[rules]]\nmatch = "**"\npresets = ["p", "p"]\n',
+            "line 5: expected each preset once for rules.1.presets, got ['p', 'p']",
+        ),
+        (
             '[[rules]]\nmatch = "{a,b"\npresets = []\n',
-            "line 2: expected a glob such as \"photos/**/*.jpg\" for rules.1.match, got '{a,b'",
+            "line 2: expected a well-formed glob for rules.1.match, got unclosed brace in '{a,b'",
         ),
         (
             '[[rules]]\nmatch = "**"\npresets = []\n[[rules]]\nmatch = "a"\npresets = []\n',

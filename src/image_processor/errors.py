@@ -4,9 +4,10 @@ one table at each edge maps a class to a status. Each class says whether a retry
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import ClassVar, Self
 
 
@@ -25,7 +26,29 @@ class Reason(StrEnum):
     OUTPUT_TOO_LARGE = "output-too-large"
     TOO_SLOW = "too-slow"
     DECODER_CRASHED = "decoder-crashed"
+    ENGINE_FAILED = "engine-failed"
     OUTSIDE_ROOT = "outside-root"
+
+
+FIXES: Mapping[Reason, str] = MappingProxyType(
+    {
+        Reason.EMPTY: "Send the file's bytes; this upload had none.",
+        Reason.NOT_AN_IMAGE: "Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file; only the content counts.",
+        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first.",
+        Reason.TRUNCATED: "Send the file again: its end is missing.",
+        Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
+        Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
+        Reason.TOO_MANY_PIXELS: "Send a smaller picture, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
+        Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
+        Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
+        Reason.OUTPUT_TOO_LARGE: "Ask for smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
+        Reason.TOO_SLOW: "Send a simpler picture, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
+        Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
+        Reason.ENGINE_FAILED: "Report it with the server's log; the next version tries it again.",
+        Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
+    }
+)
+"""What can be done about each refusal."""
 
 
 @dataclass(frozen=True, slots=True)

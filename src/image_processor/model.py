@@ -16,14 +16,13 @@ from .transformation import Transformation
 
 
 class Kind(StrEnum):
-    """What an event says happened to a key. Only a hint: the store's state decides."""
+    """Why somebody thinks a key needs a look. Told to people, not obeyed: the store's state
+    decides. Only REPROCESS asks for something else: every rendition anew, whatever is there."""
 
     CREATED = "created"
     DELETED = "deleted"
     RECONCILE = "reconcile"
-    """Compare renditions and record with the plan even if the record looks complete."""
     REPROCESS = "reprocess"
-    """Make every rendition again, whatever the record says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +101,24 @@ class Look:
     dominant_colour: str
     thumbhash: str
     perceptual_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedImage:
+    """One rendition before it is stored: what was asked for, the encoded bytes, the facts."""
+
+    transformation: Transformation
+    body: bytes
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What the engine made of one original. ``look`` is None where it was not asked for."""
+
+    original: Facts
+    look: Look | None
+    renditions: tuple[RenderedImage, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from .errors import InvalidRecipe, Problem
 from .formats import FORMATS, WRITABLE
 from .globs import matches
 from .toml_lines import Lines
-from .transformation import PARAMETERS, Transformation
+from .transformation import PARAMETERS, Fit, Transformation
 
 DEFAULT_RECIPE = """\
 # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
@@ -108,7 +108,12 @@ class _Reading:
             self._note(("rules",), "at least one [[rules]] table", rules)
             rules = []
         known = {name: self._preset(name, preset) for name, preset in presets.items()}
-        return Recipe(known, tuple(self._rules(rules, known)))
+        recipe = Recipe(known, tuple(self._rules(rules, known)))
+        used = set(chain.from_iterable(rule.presets for rule in recipe.rules))
+        for name in () if self.problems else known:
+            if name not in used:
+                self._note(("presets", name), "a rule that names it", "none", shown=True)
+        return recipe
 
     def _preset(self, name: str, given: Any) -> tuple[Transformation, ...]:
         path = ("presets", name)
@@ -190,6 +195,9 @@ class _Reading:
         for field in ("fit", "gravity"):
             if field in table and not (has_width and "height" in table):
                 self._note((*path, field), "both a width and a height", "only one", shown=True)
+        fit = table.get("fit", Fit.COVER)
+        if "gravity" in table and fit in (Fit.FILL, Fit.INSIDE, Fit.OUTSIDE):
+            self._note((*path, "gravity"), "fit cover or contain, which crop or pad", fit)
 
     def _rules(self, rules: list[Any], presets: Mapping[str, Any]) -> Iterator[Rule]:
         catch_all = False
@@ -206,7 +214,10 @@ class _Reading:
     def _glob(self, given: Any, *path: str | int) -> str:
         try:
             matches(given, "")
-        except (ValueError, TypeError):
+        except ValueError as error:
+            self._note((*path, "match"), "a well-formed glob", str(error), shown=True)
+            return ""
+        except TypeError:
             self._note((*path, "match"), 'a glob such as "photos/**/*.jpg"', given)
             return ""
         return str(given)
@@ -218,7 +229,10 @@ class _Reading:
         for name in given:
             if not isinstance(name, str) or name not in presets:
                 self._note((*path, "presets"), "a preset of this recipe (" + ", ".join(presets) + ")", name)
-        return tuple(given)
+            elif given.count(name) > 1:
+                self._note((*path, "presets"), "each preset once", given)
+                return ()
+        return tuple(name for name in given if isinstance(name, str))
 
     def _table(self, given: Any, *path: str | int) -> dict[str, Any]:
         if isinstance(given, dict):

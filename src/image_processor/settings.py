@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,7 @@ class Settings:
 class Row:
     """One setting: its variable without the prefix, what it means, and how its text is read.
 
-    ``unit`` is how many of the field's unit one of the variable's unit is. ``on_aws`` settings
-    mean nothing on one machine.
+    ``unit`` is how many of the field's unit one of the variable's unit is.
     """
 
     name: str
@@ -67,7 +66,6 @@ class Row:
     expected: str
     read: Callable[[str], Any]
     unit: int = 1
-    on_aws: bool = False
 
 
 def _whole(low: int, high: int) -> Callable[[str], int]:
@@ -106,36 +104,22 @@ def _names(text: str) -> tuple[str, ...]:
 # The name of a row is the name of the field it sets, in capitals.
 ROWS = (
     Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
-    Row("UPLOAD_BUCKET", "S3 bucket of originals", "a bucket's name", _bucket, on_aws=True),
-    Row("PROCESSED_BUCKET", "S3 bucket of renditions", "a bucket's name", _bucket, on_aws=True),
-    Row(
-        "UPLOAD_PREFIX",
-        "what keys begin with that the API lets clients upload, on AWS",
-        "a key's beginning",
-        _line,
-    ),
-    Row(
-        "TABLE",
-        "DynamoDB table of records; objects beside the renditions without it",
-        "a table's name",
-        _line,
-    ),
-    Row(
-        "RECIPE", "recipe file, on AWS also s3://BUCKET/KEY; the built-in recipe without it", "a path", _line
-    ),
+    Row("RECIPE", "recipe file, on AWS also s3://BUCKET/KEY; else the built-in recipe", "a path", _line),
     Row("HOST", "address the server listens on", "an address or name", _line),
     Row("PORT", "port the server listens on", "0-65535", _whole(0, 65535)),
     Row("ALLOWED_HOSTS", "further Host names that the server answers to", "names, comma-separated", _names),
-    Row(
-        "PUBLIC_URL",
-        "address before a rendition's key in what the API answers, the CDN's, on AWS",
-        "an address like https://img.example",
-        _address,
-    ),
     Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
     Row("CACHE_CONTROL", "Cache-Control of renditions made from now on", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
     Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),
+)
+
+AWS_ROWS = (
+    Row("UPLOAD_BUCKET", "S3 bucket of originals", "a bucket's name", _bucket),
+    Row("PROCESSED_BUCKET", "S3 bucket of renditions", "a bucket's name", _bucket),
+    Row("UPLOAD_PREFIX", "what keys begin with that clients may upload", "a key's beginning", _line),
+    Row("TABLE", "DynamoDB table of records; else objects beside the renditions", "a table's name", _line),
+    Row("PUBLIC_URL", "the CDN's address", "an address like https://img.example", _address),
 )
 
 LIMIT_ROWS = (
@@ -160,7 +144,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     An unknown variable with our prefix is a mistake too: a misspelt limit must not be no limit.
     """
     problems = _unknown(environment)
-    values = _read(ROWS, environment, problems)
+    values = _read((*ROWS, *AWS_ROWS), environment, problems)
     limits = _read(LIMIT_ROWS, environment, problems)
     if problems:
         raise InvalidSettings(problems)
@@ -182,7 +166,7 @@ def _read(rows: tuple[Row, ...], environment: Mapping[str, str], problems: list[
 
 
 def _unknown(environment: Mapping[str, str]) -> list[Problem]:
-    known = {PREFIX + row.name for row in (*ROWS, *LIMIT_ROWS)}
+    known = {PREFIX + row.name for row in (*ROWS, *AWS_ROWS, *LIMIT_ROWS)}
     return [
         Problem(name, "a setting that exists", "an unknown one")
         for name in sorted(environment)
@@ -190,12 +174,12 @@ def _unknown(environment: Mapping[str, str]) -> list[Problem]:
     ]
 
 
-def in_force(settings: Settings) -> Iterator[tuple[Row, str]]:
-    """Every setting with its value, as its variable would be written."""
-    for rows, values in ((ROWS, settings), (LIMIT_ROWS, settings.limits)):
-        for row in rows:
-            value = getattr(values, row.name.lower())
-            yield row, _written(value // row.unit if row.unit != 1 else value)
+def in_force(settings: Settings, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
+    """Each of ``rows`` with its value, as its variable would be written."""
+    values = settings.limits if rows is LIMIT_ROWS else settings
+    for row in rows:
+        value = getattr(values, row.name.lower())
+        yield row, _written(value // row.unit if row.unit != 1 else value)
 
 
 def _written(value: object) -> str:

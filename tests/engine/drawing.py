@@ -14,8 +14,8 @@ import skimage
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_processor.engine.render import RenderedImage, render
-from image_processor.model import Limits
+from image_processor.engine.render import render
+from image_processor.model import Limits, RenderedImage
 from image_processor.transformation import parse
 
 Pixels = NDArray[np.float64]

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.engine.render import Rendered, RenderedImage
 from image_processor.errors import Reason, Refused
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.keys import image_id, rendition_prefix
-from image_processor.model import Facts, IccPolicy, Limits, Look, Record, Upload
+from image_processor.model import Facts, IccPolicy, Limits, Look, Record, Rendered, RenderedImage, Upload
 from image_processor.ports import Attributes
 from image_processor.recipes import Recipe, parse_recipe
 from image_processor.transformation import Transformation

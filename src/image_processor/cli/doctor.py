@@ -2,40 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
+from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.table import Column, Table
+from rich.table import Table
 
 from image_processor import __version__
-from image_processor.errors import InvalidSettings, UnsafeRuntime
-from image_processor.settings import PREFIX, from_environment, in_force
+from image_processor.errors import UnsafeRuntime
+from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, in_force
 
-from .exits import UNSAFE, USAGE
+from .exits import UNSAFE
+from .options import Data, RecipeFile, settings_with
 
 
-def command() -> None:
+def command(data: Data = None, recipe: RecipeFile = None) -> None:
     """Tell versions, codecs, limits and settings; exit with 4 if the runtime is not safe."""
-    console = Console()
+    console = Console(markup=False, highlight=False, soft_wrap=True)
     console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
     _runtime(console)
-    _settings(console)
+    _settings(console, data, recipe)
 
 
 def _runtime(console: Console) -> None:
-    from image_processor.engine import runtime  # noqa: PLC0415 - a broken libvips must not stop the doctor
-
     try:
+        from image_processor.engine import runtime  # noqa: PLC0415 - to diagnose that it cannot be loaded
+
         runtime.start()
-    except UnsafeRuntime as error:
-        console.print(f"[red]unsafe runtime[/red]: {error}")
+    except (UnsafeRuntime, ImportError, OSError) as error:
+        console.print(f"unsafe runtime: {error}", style="red")
         console.print("fix: pip install 'pyvips>=3.2' 'pyvips-binary>=8.18' in a fresh environment")
         raise typer.Exit(UNSAFE) from None
     for name, version in runtime.versions().items():
-        console.print(f"{name}: {version}", highlight=False)
+        console.print(f"{name}: {version}")
     table = Table("Format", "Reads", "Writes", box=None)
     loaders, savers = runtime.loaders(), runtime.savers()
     for name in loaders:
@@ -50,16 +51,12 @@ def _mark(there: bool) -> str:  # noqa: FBT001 - a value to show
     return "yes" if there else "-"
 
 
-def _settings(console: Console) -> None:
-    try:
-        settings = from_environment(os.environ)
-    except InvalidSettings as error:
-        for problem in error.problems:
-            console.print(f"[red]setting[/red]: {problem}", highlight=False)
-        raise typer.Exit(USAGE) from None
+def _settings(console: Console, data: Path | None, recipe: Path | None) -> None:
+    settings = settings_with(data=data, recipe=recipe)
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
-    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}", highlight=False)
-    table = Table(Column("Setting", no_wrap=True), "In force", "Meaning", box=None)
-    for row, value in in_force(settings):
-        table.add_row(PREFIX + row.name, value, f"{row.meaning} ({row.expected})")
-    console.print(table)
+    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
+    for title, rows in (("Settings", ROWS), ("Limits", LIMIT_ROWS), ("Settings on AWS", AWS_ROWS)):
+        console.print(title, style="bold")
+        for row, value in in_force(settings, rows):
+            console.print(f"  {PREFIX}{row.name}={value}")
+            console.print(f"      {row.meaning} ({row.expected})", style="dim")

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.sweep import mend
-from image_processor.errors import Invalid, NotFound
+from image_processor.errors import FIXES, Invalid, NotFound
 from image_processor.keys import image_id
 from image_processor.model import Outcome, Record, Result, Status
 from image_processor.ports import Query
@@ -22,7 +22,7 @@ from image_processor.settings import Settings
 from image_processor.wiring.machine import BUCKET, Stores, open_stores, reconciler, workers
 from image_processor.wiring.recipe import load_recipe
 
-from .exits import SOME_REFUSED, UNAVAILABLE
+from .exits import SOME_REFUSED, status_of
 from .options import Data, Json, RecipeFile, settings_with
 from .sizes import in_units
 
@@ -46,7 +46,7 @@ def list_command(
             else:
                 table.add_row(*_row(record))
     if not as_json:
-        Console().print(table if table.row_count else "No originals.")
+        Console(markup=False).print(table if table.row_count else "No originals.")
 
 
 def show_command(
@@ -62,16 +62,17 @@ def show_command(
     if as_json:
         typer.echo(as_line(record))
         return
-    console = Console()
-    console.print(f"[bold]{record.key}[/bold]  {record.status}  id {record.id}", highlight=False)
+    console = Console(markup=False, highlight=False)
+    console.print(record.key, style="bold", end="")
+    console.print(f"  {record.status}  id {record.id}")
     if record.reason:
-        console.print(f"refused: {record.reason}: {record.message}", highlight=False)
+        console.print(f"refused: {record.reason}: {record.message}")
+        console.print(f"fix: {FIXES[record.reason]}")
     if record.original and record.look:
         facts = record.original
         console.print(
             f"{facts.width} x {facts.height} {facts.format}, {in_units(facts.bytes)}, "
-            f"{facts.frames} frame(s), dominant colour {record.look.dominant_colour}",
-            highlight=False,
+            f"{facts.frames} frame(s), dominant colour {record.look.dominant_colour}"
         )
     table = Table("Rendition", "Size", "Bytes", box=None)
     for rendition in record.renditions:
@@ -92,7 +93,7 @@ def reconcile_command(
     """
     settings = settings_with(data=data, recipe=recipe)
     rules = load_recipe(settings.recipe)
-    with open_stores(settings) as stores:
+    with _library(settings) as stores:
         found = list(reconciler(settings, rules, stores).findings())
         for finding in found:
             line = {"key": finding.key, "why": finding.why}
@@ -122,9 +123,10 @@ def _report(ends: list[Outcome | BaseException]) -> None:
         if isinstance(end, BaseException):
             typer.echo(f"not done: {end}", err=True)
         elif end.result is Result.REFUSED:
-            typer.echo(f"refused: {end.key}: {end.detail}", err=True)
-    if any(isinstance(end, BaseException) for end in ends):
-        raise typer.Exit(UNAVAILABLE)
+            reason = end.record.reason if end.record else None
+            typer.echo(f"refused: {end.key} ({reason}): {end.detail}", err=True)
+    if errors := [end for end in ends if isinstance(end, BaseException)]:
+        raise typer.Exit(max(map(status_of, errors)))
     if any(isinstance(end, Outcome) and end.result is Result.REFUSED for end in ends):
         raise typer.Exit(SOME_REFUSED)
 

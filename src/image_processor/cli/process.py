@@ -25,7 +25,7 @@ from image_processor.stores.directory import DirectoryStore
 from image_processor.wiring.machine import Stores, workers
 from image_processor.wiring.recipe import load_recipe
 
-from .exits import SOME_REFUSED, UNAVAILABLE
+from .exits import SOME_REFUSED, status_of
 from .options import Count, Json, RecipeFile, settings_with
 from .sizes import in_units
 
@@ -71,8 +71,9 @@ def command(
 ) -> None:
     """Make the renditions of files and directories, without any server.
 
-    The renditions of cat.jpg go to OUT/cat.jpg/, one file each. Exits with 1 if an image was
-    refused, with 3 if some work could not be done now; the rest is done all the same.
+    The renditions of cat.jpg go to OUT/cat.jpg/, one file each; OUT/.image-processor/ keeps their
+    media types and cache headers. Exits with 1 if an image was refused, with 3 if some work could
+    not be done now; the rest is done all the same.
     """
     settings = settings_with(recipe=recipe, workers=workers_)
     rules = load_recipe(settings.recipe)
@@ -140,7 +141,7 @@ def _uploads_in(path: Path) -> Iterator[Upload]:
 def _bar(total: int) -> Iterator[Callable[[object], None]]:
     """A progress bar on standard error, where somebody sees it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True)
+    console = Console(stderr=True, markup=False)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("processing", total=total)
         yield lambda _: bar.advance(task)
@@ -186,7 +187,7 @@ def _summarise(endings: Sequence[Ending], out: Path) -> None:
     if len(done) > 1:
         made = str(sum(len(ending.renditions) for ending in done))
         table.add_row("all", in_units(before), made, "", in_units(after), _saved(before, after), style="bold")
-    console = Console()
+    console = Console(markup=False)
     if done:
         console.print(table)
     counts = ", ".join(
@@ -205,7 +206,7 @@ def _saved(before: int, after: int) -> str:
 
 
 def _exit(endings: Sequence[Ending]) -> None:
-    if any(ending.error for ending in endings):
-        raise typer.Exit(UNAVAILABLE)
+    if errors := [ending.error for ending in endings if ending.error]:
+        raise typer.Exit(max(map(status_of, errors)))
     if any(ending.status == Result.REFUSED for ending in endings):
         raise typer.Exit(SOME_REFUSED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 from typing import Annotated
@@ -10,7 +11,7 @@ from typing import Annotated
 import typer
 
 from image_processor.errors import Unavailable
-from image_processor.settings import Settings
+from image_processor.settings import PREFIX, Settings
 from image_processor.wiring.machine import Parts, running
 
 from .options import Count, Data, RecipeFile, settings_with
@@ -46,7 +47,8 @@ def _socket(host: str, port: int) -> socket.socket:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        message = f"cannot listen on {host}, port {port}: {error.strerror}; --port picks another"
+        why = os.strerror(error.errno) if error.errno else str(error)
+        message = f"cannot listen on {host}, port {port}: {why}; --port or {PREFIX}PORT picks another"
         raise Unavailable(message) from error
 
 

@@ -21,11 +21,11 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from image_processor.errors import Refused, UnsafeRuntime
-from image_processor.model import IccPolicy, Limits
+from image_processor.model import IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 
 from . import runtime
-from .render import Rendered, render
+from .render import render
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ must not be able to make the parent run anything.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import socket
@@ -18,11 +19,11 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from image_processor.errors import ImageProcessorError, Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.model import Facts, IccPolicy, Limits, Look
+from image_processor.errors import Reason, Refused, Unavailable, UnsafeRuntime
+from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Transformation
 
-from .render import Rendered, RenderedImage
+_log = logging.getLogger(__name__)
 
 _START_SECONDS = 60
 """How long a child may take to import libvips and say that it is ready, on a very busy machine."""
@@ -204,7 +205,10 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     if "refused" in facts:
         raise Refused(Reason(facts["refused"]), facts["message"])
     if "failed" in facts:
-        raise ImageProcessorError(facts["failed"])
+        # A bug of ours on this input: trying again would end the same way, so it is a refusal,
+        # and RENDERING in the plan's fingerprint lets a mended version try again.
+        _log.error("rendering failed: %s", facts["failed"])
+        raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
     renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)
     return Rendered(
         original=Facts(**facts["original"]),

@@ -10,13 +10,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import pyvips
 
 from image_processor.errors import ImageProcessorError
-from image_processor.model import Facts, IccPolicy, Limits, Look
+from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
 from .geometry import Size, place
@@ -24,24 +23,6 @@ from .job import Job, finish, plan_job
 from .levels import Source, Wanted, levels, open_source
 from .look import LOOK_SIDE, look_of
 from .probe import Header, probe
-
-
-@dataclass(frozen=True, slots=True)
-class RenderedImage:
-    """One rendition: what was asked for, the encoded bytes, and the facts about them."""
-
-    transformation: Transformation
-    body: bytes
-    facts: Facts
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What came of one original. ``look`` is None where it was not asked for."""
-
-    original: Facts
-    look: Look | None
-    renditions: tuple[RenderedImage, ...]
 
 
 def render(

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from image_processor.errors import (
+    FIXES,
     ClaimBusy,
     ClaimLost,
     ImageProcessorError,
@@ -26,7 +27,7 @@ from image_processor.errors import (
 
 from .documents import MEDIA_TYPE, code_of, title_of
 from .requests import EXPECTED
-from .views import FIXES, ImageView, ProblemItem, ProblemView
+from .views import ImageView, ProblemItem, ProblemView
 
 # The first row that an error is an instance of decides.
 STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (

@@ -5,36 +5,16 @@ A *view* is what a client sees of a value of the core; `of` makes it.
 
 from __future__ import annotations
 
-from types import MappingProxyType
 from typing import Any, Literal, Self
 from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
-from image_processor.errors import Reason
+from image_processor.errors import FIXES, Reason
 from image_processor.keys import image_id
 from image_processor.model import Facts, Record, Rendition
 from image_processor.ports import Entry
 from image_processor.recipes import Recipe
-
-FIXES = MappingProxyType(
-    {
-        Reason.EMPTY: "Send the file's bytes; this upload had none.",
-        Reason.NOT_AN_IMAGE: "Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file; only the content counts.",
-        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first.",
-        Reason.TRUNCATED: "Send the file again: its end is missing.",
-        Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
-        Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
-        Reason.TOO_MANY_PIXELS: "Send a smaller picture, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
-        Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
-        Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
-        Reason.OUTPUT_TOO_LARGE: "Ask for smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
-        Reason.TOO_SLOW: "Send a simpler picture, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
-        Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
-        Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
-    }
-)
-"""What can be done about each refusal."""
 
 
 def url_of(base: str, key: str) -> str:
