@@ -32,6 +32,10 @@ class EventType(StrEnum):
     SKIPPED = "skipped"
     UNCHANGED = "unchanged"
     RETRYING = "retrying"
+    FAILED = "failed"
+    """Given up until the next sweep finds it again."""
+    FAILED = "failed"
+    """Given up for now; the next sweep tries it again."""
 
 
 @dataclass(frozen=True, slots=True)
