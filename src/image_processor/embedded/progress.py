@@ -33,8 +33,6 @@ class EventType(StrEnum):
     UNCHANGED = "unchanged"
     RETRYING = "retrying"
     FAILED = "failed"
-    """Given up until the next sweep finds it again."""
-    FAILED = "failed"
     """Given up for now; the next sweep tries it again."""
 
 
