@@ -141,3 +141,21 @@ def test_a_report_that_cannot_be_taken_does_not_end_the_watch(scene, caplog):
     (scene.root / "third.jpg").write_bytes(b"x")
     scene.wait_for(("third.jpg", Kind.CREATED))
     assert "'first.jpg' is left to the next sweep" in caplog.text
+
+
+def test_a_directory_that_was_replaced_is_watched_again(scene):
+    shutil.rmtree(scene.root)
+    scene.root.mkdir()
+    assert scene.gap.wait(WAIT)
+    scene.wait_for_first_report()
+    (scene.root / "cat.jpg").write_bytes(b"new")
+    scene.wait_for(("cat.jpg", Kind.CREATED))
+
+
+def test_a_directory_that_is_gone_is_waited_for(scene):
+    shutil.rmtree(scene.root)
+    assert scene.gap.wait(WAIT)
+    scene.gap.clear()
+    assert scene.gap.wait(WAIT), "the watch was not tried again"
+    scene.root.mkdir()
+    scene.wait_for_first_report()

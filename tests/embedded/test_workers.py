@@ -170,6 +170,26 @@ def test_a_job_that_never_succeeds_is_given_up_for_the_sweep(monkeypatch):
             crew.submit(photo()).result(WAIT)
         crew.workers.wait_until_idle()
     assert len(tries) == MAX_ATTEMPTS
+    assert crew.log.events[-1] == (EventType.FAILED, "cat.jpg")
+
+
+def test_news_of_a_pausing_key_is_worth_a_try_at_once(monkeypatch):
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
+    monkeypatch.setattr(module, "_LONGEST_PAUSE", 1000.0)
+    space = threading.Event()
+
+    def work(upload):
+        if not space.is_set():
+            raise Unavailable("the disk is full")
+        return done(upload)
+
+    with Crew(work) as crew:
+        first = crew.submit(photo())
+        while (EventType.RETRYING, "cat.jpg") not in crew.log.events:
+            threading.Event().wait(0.001)
+        space.set()
+        assert crew.submit(photo(kind=Kind.DELETED)).result(WAIT).result is Result.PROCESSED
+        assert first.result(WAIT).result is Result.PROCESSED
 
 
 def test_a_bug_in_one_job_does_not_end_the_worker(caplog):

@@ -8,8 +8,9 @@ from dataclasses import replace
 import pytest
 
 from image_processor.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
+from image_processor.ingest import plan
 from image_processor.keys import rendition_prefix
-from image_processor.model import Kind, Limits, Result, Status
+from image_processor.model import IccPolicy, Kind, Limits, Result, Status
 from image_processor.ports import Attributes
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
@@ -147,6 +148,19 @@ def test_a_raised_limit_gives_the_refused_another_chance(room):
     room.put("cat.jpg", b"big 100")
     assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_PIXELS
     room.limits = Limits(max_pixels=1000)
+    assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
+    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    room.assert_converged()
+
+
+@pytest.mark.parametrize("change", ["icc", "rendering"])
+def test_another_way_to_render_makes_everything_stale(room, change, monkeypatch):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    if change == "icc":
+        room.icc = IccPolicy.EMBED
+    else:
+        monkeypatch.setattr(plan, "RENDERING", plan.RENDERING + 1)
     assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
     assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
     room.assert_converged()

@@ -80,6 +80,7 @@ class Room:
     catalog: Any = field(default_factory=lambda: SqliteCatalog(":memory:"))
     recipe: Recipe = RECIPE
     limits: Limits = field(default_factory=Limits)
+    icc: IccPolicy = IccPolicy.STRIP
     render: Any = fake_render
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -91,7 +92,7 @@ class Room:
             self.recipe,
             self.render,
             self.limits,
-            IccPolicy.STRIP,
+            self.icc,
             "public, max-age=60",
             owner,
             timedelta(seconds=60),
@@ -100,7 +101,7 @@ class Room:
 
     def reconciler(self) -> Reconciler:
         return Reconciler(
-            BUCKET, self.uploads, self.processed, self.catalog, self.recipe, self.limits, IccPolicy.STRIP
+            BUCKET, self.uploads, self.processed, self.catalog, self.recipe, self.limits, self.icc
         )
 
     def later(self, seconds: float = 61) -> None:

@@ -7,6 +7,7 @@ a truncated picture. What the system's notifications miss, the sweep finds.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -68,11 +69,20 @@ class Watcher:
             except (RuntimeError, OSError) as error:
                 # watchfiles gives up, with an unexported kind of RuntimeError, at a file name that
                 # is not UTF-8. What happens until the next round reaches nobody but a sweep.
+                # A directory that was replaced is no longer the one that is watched.
                 _log.warning("notifications of %s broke off: %s", self._root, error)
                 self._on_gap()
                 self._stop.wait(_PAUSE_SECONDS)
 
     def _follow(self) -> None:
+        # Held open, the directory's inode cannot be given to the one that replaces it.
+        held = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            self._follow_held(held)
+        finally:
+            os.close(held)
+
+    def _follow_held(self, held: int) -> None:
         changes = watchfiles.watch(
             self._root,
             watch_filter=None,
@@ -83,6 +93,8 @@ class Watcher:
             raise_interrupt=False,
         )
         for batch in changes:
+            if not _is_still_at(self._root, held):
+                raise FileNotFoundError("the directory was replaced or removed")
             due = time.monotonic() + SETTLE_SECONDS
             self._settling.update((key, due) for _, path in batch if (key := self._key(path)))
             for key in self._settled():
@@ -130,3 +142,11 @@ class Watcher:
                 yield Upload(self._bucket, record.key, Kind.DELETED)
             if (cursor := page.cursor) is None:
                 return
+
+
+def _is_still_at(path: Path, held: int) -> bool:
+    """Whether the open directory ``held`` is what lies at ``path`` now."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(held))
+    except OSError:
+        return False

@@ -88,7 +88,10 @@ class Workers:
                 waiter.set_exception(Unavailable("the server is stopping"))
                 return waiter
             if job := self._waiting.get(upload.key):
+                # News is worth a try at once, however long the job was to pause.
+                job.attempt, job.due = 1, time.monotonic()
                 job.join(upload, waiter)
+                self._changed.notify()
                 return waiter
             self._waiting[upload.key] = _Job(upload, time.monotonic(), waiters=[waiter])
             self._changed.notify()
@@ -156,22 +159,25 @@ class Workers:
             job.succeed(outcome)
 
     def _try_again(self, job: _Job, error: ImageProcessorError) -> None:
+        """Queue the job again after a pause; at once if a newer event of its key has come."""
         delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**job.attempt)
         with self._changed:
             if self._stopping:
                 job.fail(Unavailable("the server is stopping"))
                 return
-            job.attempt += 1
-            job.due = time.monotonic() + delay
             newer = self._waiting.pop(job.upload.key, None)
+            job.attempt, job.due = job.attempt + 1, time.monotonic() + delay
             if newer is not None:
+                job.attempt, job.due = 1, newer.due
                 for waiter in newer.waiters:
                     job.join(newer.upload, waiter)
             self._waiting[job.upload.key] = job
         self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
-        self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=None)
+        """Leave the key to the next sweep."""
+        _log.warning("%r is left to the next sweep: %s", job.upload.key, error)
+        self._publish(EventType.FAILED, job.upload, error=str(error))
         job.fail(error)
 
     def _publish(self, type_: EventType, upload: Upload, **detail: object) -> None:
