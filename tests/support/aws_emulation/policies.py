@@ -106,6 +106,10 @@ def _like(value: str, pattern: str) -> bool:
     return _pattern(pattern).fullmatch(value) is not None
 
 
+def _less(value: str, wanted: str) -> bool:
+    return float(value) < float(wanted)
+
+
 _OPERATORS: Mapping[str, tuple[bool, Callable[[str, str], bool]]] = {
     "StringEquals": (False, _equal),
     "StringNotEquals": (True, _equal),
@@ -117,6 +121,7 @@ _OPERATORS: Mapping[str, tuple[bool, Callable[[str, str], bool]]] = {
     "ArnNotEquals": (True, _like),
     "ArnNotLike": (True, _like),
     "Bool": (False, _equal_folded),
+    "NumericLessThan": (False, _less),
 }
 
 

@@ -1,0 +1,135 @@
+"""The cache of one edge location: what tells objects apart, and how long each is kept.
+
+Sources are pages of the CloudFront developer guide, named where a rule is.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from edge_messages import Answer, NotSimulated, Request, only
+
+Json = Mapping[str, Any]
+Key = tuple[str, str, str]
+
+# "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
+_ERRORS_KEPT = {404, 405, 414, 500, 501, 502, 503, 504}
+_ERRORS_KEPT_IF_TOLD = {400, 403, 412, 415}
+_ERROR_SECONDS = 10  # "Control how long CloudFront caches errors": the default
+# A part is not the object, and "not modified" is an answer to one viewer's condition alone.
+_NOT_WHOLE = {206, 304}
+
+_AGE = re.compile(r"(s-maxage|max-age)=(\d+)")
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+
+@dataclass(frozen=True, slots=True)
+class CachePolicy:
+    """A cache policy that keeps cookies and headers out of the key, which is all that we use."""
+
+    minimum: int
+    default: int
+    maximum: int
+    with_query: bool
+    encodings: tuple[str, ...]
+
+    @classmethod
+    def of(cls, config: Json) -> CachePolicy:
+        only(config, "Name", "MinTTL", "DefaultTTL", "MaxTTL", "ParametersInCacheKeyAndForwardedToOrigin")
+        key = config["ParametersInCacheKeyAndForwardedToOrigin"]
+        told = (
+            key["CookiesConfig"]["CookieBehavior"],
+            key["HeadersConfig"]["HeaderBehavior"],
+            query := key["QueryStringsConfig"]["QueryStringBehavior"],
+        )
+        if told[:2] != ("none", "none") or query not in {"none", "all"}:
+            raise NotSimulated(f"a cache key of {told}")
+        flags = {"br": "EnableAcceptEncodingBrotli", "gzip": "EnableAcceptEncodingGzip"}
+        encodings = tuple(name for name, flag in flags.items() if key[flag])
+        return cls(config["MinTTL"], config["DefaultTTL"], config["MaxTTL"], query == "all", encodings)
+
+    def forwarded(self, request: Request) -> Request:
+        """The request that the origin gets, which holds all that the key is made of.
+
+        "Serving compressed files": Accept-Encoding is normalised. "Request and response behavior for
+        custom origins": conditions and ranges are passed on.
+        """
+        passed = ("if-", "range")
+        headers = {name: text for name, text in request.headers.items() if name.startswith(passed)}
+        wanted = re.findall(r"[\w*]+", request.headers.get("accept-encoding", ""))
+        if encodings := ",".join(name for name in self.encodings if name in wanted):
+            headers["accept-encoding"] = encodings
+        headers["user-agent"] = "Amazon CloudFront"
+        return replace(request, headers=headers, query=request.query if self.with_query else "")
+
+    def seconds(self, answer: Answer, error_seconds: Mapping[int, int]) -> int:
+        """How long ``answer`` is kept; 0 is not at all. ``error_seconds`` is the error caching
+        minimum TTL by status."""
+        told = answer.headers.get("cache-control", "")
+        ages = {name: int(seconds) for name, seconds in _AGE.findall(told)}
+        age = ages.get("s-maxage", ages.get("max-age"))
+        if answer.status >= 400:
+            return self._error_seconds(answer.status, age, error_seconds)
+        if answer.status in _NOT_WHOLE:
+            return 0
+        # "Manage how long content stays in the cache (expiration)", the table of TTLs.
+        if re.search(r"no-cache|no-store|private", told):
+            return self.minimum
+        return max(self.minimum, self.default if age is None else min(age, self.maximum))
+
+    def _error_seconds(self, status: int, age: int | None, error_seconds: Mapping[int, int]) -> int:
+        """ "Control how long CloudFront caches errors": other directives than an age change nothing."""
+        if status not in _ERRORS_KEPT and not (status in _ERRORS_KEPT_IF_TOLD and age is not None):
+            return 0
+        return max(error_seconds.get(status, _ERROR_SECONDS), min(age or 0, self.maximum))
+
+
+class Cache:
+    """Answers by key, with the second at which each grows old."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, tuple[Answer, float]] = {}
+
+    def fresh(self, request: Request, now: float) -> Answer | None:
+        """What is kept for the request, cut to what it asks for. A GET's answer serves a HEAD."""
+        for method in dict.fromkeys((request.method, "GET")):
+            answer, until = self._entries.get(_key(request, method), (None, 0.0))
+            if answer and now < until:
+                return _cut(request, answer)
+        return None
+
+    def stale(self, request: Request) -> Answer | None:
+        """A good answer for the request that has grown old, whole."""
+        answer, _ = self._entries.get(_key(request, request.method), (None, 0.0))
+        return answer if answer and answer.status < 400 else None
+
+    def keep(self, request: Request, answer: Answer, until: float) -> None:
+        self._entries[_key(request, request.method)] = (answer, until)
+
+
+def _key(request: Request, method: str) -> Key:
+    target = f"{request.uri}?{request.query}"
+    return method, target, request.headers.get("accept-encoding", "")
+
+
+def _cut(request: Request, answer: Answer) -> Answer:
+    """ "How CloudFront processes partial requests for an object", and conditions by entity tag."""
+    if answer.status != 200:
+        return answer
+    tag = answer.headers.get("etag")
+    if tag and tag in request.headers.get("if-none-match", ""):
+        return Answer(304, answer.headers)
+    if request.method == "HEAD":
+        return replace(answer, body=b"")
+    match = _RANGE.fullmatch(request.headers.get("range", ""))
+    if match is None or "if-range" in request.headers:
+        return answer
+    size = len(answer.body)
+    first, last = (int(digits) if digits else None for digits in match.groups())
+    start = size - (last or 0) if first is None else first
+    stop = size if first is None or last is None else min(last + 1, size)
+    part = {"content-range": f"bytes {start}-{stop - 1}/{size}", "content-length": str(stop - start)}
+    return Answer(206, {**answer.headers, **part}, answer.body[start:stop])

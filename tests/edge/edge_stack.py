@@ -1,0 +1,148 @@
+"""The whole system behind one simulated edge: the template's distribution, bucket policy, permissions
+and CloudFront function, and the real deliver function over stores in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import pytest
+from edge_cache import CachePolicy
+from edge_distribution import Distribution
+from edge_function import Host
+from edge_messages import Answer, NotSimulated, Request
+from edge_origins import Bucket, FunctionUrl
+from judges import translated
+from policies import of_type
+from resolve import PSEUDO, references, resolve
+
+from image_processor.app.reads import open_deliver
+from image_processor.settings import Settings
+from image_processor.wiring.cloud import Cloud
+from support.ingest import BUCKET, Room
+
+Json = dict[str, Any]
+Mutation = Callable[[Json], None]
+Scenario = Callable[["Edge"], None]
+
+
+class Edge:
+    """A distribution with its origins. ``mutate`` changes the resolved resources before.
+
+    ``room`` holds the originals and the processed bucket's objects; ``room.put`` uploads.
+    """
+
+    def __init__(self, host: Host, mutate: Mutation | None = None, **parameters: str) -> None:
+        self.resources = deepcopy(resolve(translated(), **parameters))
+        if mutate:
+            mutate(self.resources)
+        self.room = Room()
+        config = distribution(self.resources)
+        (self._id,) = of_type(self.resources, "AWS::CloudFront::Distribution")
+        origins = {origin["Id"]: self._origin(origin) for origin in config["Origins"]}
+        (self.bucket,) = (origin for origin in origins.values() if isinstance(origin, Bucket))
+        (self.function,) = (origin for origin in origins.values() if isinstance(origin, FunctionUrl))
+        self._distribution = Distribution(
+            config,
+            origins,
+            CachePolicy.of(self._named(config["DefaultCacheBehavior"], "CachePolicyId")["CachePolicyConfig"]),
+            self._headers_policy(config),
+            self._edge_function(config, host),
+        )
+        self.later = self._distribution.later
+
+    def ask(self, uri: str, method: str = "GET", query: str = "", **headers: str) -> Answer:
+        """A viewer's request over HTTPS; headers are named with underscores."""
+        named = {name.replace("_", "-"): text for name, text in headers.items()}
+        return self._distribution.ask(Request(method, uri, query, {"host": "cdn.example", **named}))
+
+    def ask_plainly(self, uri: str) -> Answer:
+        return self._distribution.ask(Request("GET", uri, secure=False))
+
+    def _named(self, row: Mapping[str, Any], name: str) -> Json:
+        """The properties of the resource that a setting refers to."""
+        (target,) = references(row[name])
+        found: Json = self.resources[target]["Properties"]
+        return found
+
+    def _origin(self, origin: Json) -> Bucket | FunctionUrl:
+        (name,) = references(origin["DomainName"])
+        if "S3OriginConfig" in origin:
+            policies = [
+                row["PolicyDocument"]
+                for row in of_type(self.resources, "AWS::S3::BucketPolicy").values()
+                if list(references(row["Bucket"])) == [name]
+            ]
+            return Bucket(name, self.room.processed, policies, self._signed_for(origin, "s3"))
+        url = self._named(origin, "DomainName")
+        handler = self._named(url, "TargetFunctionArn")["Handler"]
+        if handler != "image_processor.app.deliver":
+            raise NotSimulated(handler)
+        return FunctionUrl(
+            self.resources, url, open_deliver(self._cloud()), self._signed_for(origin, "lambda")
+        )
+
+    def _signed_for(self, origin: Json, kind: str) -> str:
+        """Whose requests these are for the origin: the distribution's, if they are signed for its kind."""
+        if "OriginAccessControlId" not in origin:
+            return ""
+        access = self._named(origin, "OriginAccessControlId")["OriginAccessControlConfig"]
+        if (access["OriginAccessControlOriginType"], access["SigningBehavior"]) != (kind, "always"):
+            return ""
+        return f"arn:aws:cloudfront::{PSEUDO['AWS::AccountId']}:distribution/<{self._id}>"
+
+    def _headers_policy(self, config: Json) -> Json | None:
+        behavior = config["DefaultCacheBehavior"]
+        if "ResponseHeadersPolicyId" not in behavior:
+            return None
+        found: Json = self._named(behavior, "ResponseHeadersPolicyId")["ResponseHeadersPolicyConfig"]
+        return found
+
+    def _edge_function(self, config: Json, host: Host) -> tuple[Host, str] | None:
+        associations = config["DefaultCacheBehavior"].get("FunctionAssociations", [])
+        if not associations:
+            return None
+        (association,) = associations
+        function = self._named(association, "FunctionARN")
+        told = association["EventType"], function["FunctionConfig"]["Runtime"], function["AutoPublish"]
+        if told != ("viewer-request", "cloudfront-js-2.0", True):
+            raise NotSimulated(f"a function {told}")
+        return host, function["FunctionCode"]
+
+    def _cloud(self) -> Cloud:
+        room = self.room
+        return Cloud(
+            Settings(limits=room.limits),
+            BUCKET,
+            room.recipe,
+            room.uploads,
+            room.processed,
+            room.catalog,
+            lambda upload: room.processor().process(upload),
+            lambda *_: pytest.fail("deliver signs no upload"),
+        )
+
+
+def distribution(resources: Json) -> Json:
+    """The distribution's settings among the resolved resources."""
+    (row,) = of_type(resources, "AWS::CloudFront::Distribution").values()
+    config: Json = row["DistributionConfig"]
+    return config
+
+
+def named(case: object) -> str:
+    """A mutation's or scenario's name for pytest: a function's, with what a partial gives it."""
+    if isinstance(case, partial):
+        return "-".join([case.func.__name__, *map(str, case.args)])
+    return getattr(case, "__name__", str(case))
+
+
+def assert_seen(mutate: Mutation, scenario: Scenario, host: Host) -> None:
+    """The scenario fails once the template is changed by ``mutate``."""
+    edge = Edge(host, mutate)
+    assert edge.resources != resolve(translated()), "expected a mutation, got the template as it is"
+    with pytest.raises(AssertionError):
+        scenario(edge)

@@ -1,0 +1,246 @@
+"""What the edge keeps, for how long, and that it is asked for by the path alone."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from edge_cache import CachePolicy
+from edge_function import Host
+from edge_messages import Answer
+from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
+
+from image_processor.errors import Unavailable
+from image_processor.ports import Attributes
+
+URI = "/cat.jpg/w=10,fm=jpeg.jpg"
+KEY = URI[1:]
+BODY = b"w=10,fm=jpeg of cat"
+
+
+def put(edge: Edge, body: bytes = BODY, cache_control: str | None = "public, max-age=60") -> None:
+    edge.room.processed.put(KEY, body, Attributes("image/jpeg", cache_control))
+
+
+def test_a_rendition_is_kept_as_long_as_its_cache_control_says(edge: Edge) -> None:
+    put(edge)
+    assert edge.ask(URI).headers["x-cache"] == "Miss from cloudfront"
+    put(edge, b"newer")
+    edge.later(59)
+    kept = edge.ask(URI)
+    assert (kept.body, kept.headers["x-cache"]) == (BODY, "Hit from cloudfront")
+    edge.later(1)
+    assert edge.ask(URI).body == b"newer"
+
+
+def test_a_made_rendition_is_kept_as_a_stored_one(edge: Edge) -> None:
+    edge.room.put("cat.jpg", b"cat")
+    edge.ask(URI)
+    edge.later(59)
+    assert edge.ask(URI).headers["x-cache"] == "Hit from cloudfront"
+    edge.later(1)
+    assert edge.ask(URI).headers["x-cache"] == "Miss from cloudfront"
+
+
+def test_what_is_missing_is_missing_for_five_seconds(edge: Edge) -> None:
+    assert edge.ask(URI).status == 404
+    edge.room.put("cat.jpg", b"cat")
+    edge.later(4)
+    assert edge.ask(URI).status == 404
+    assert len(edge.function.asked) == 1
+    edge.later(1)
+    assert edge.ask(URI).status == 200
+
+
+def test_a_failure_is_kept_for_a_second_though_the_function_says_no_store(edge: Edge) -> None:
+    edge.room.put("cat.jpg", b"cat")
+    original = edge.room.processed
+    head, original.head = original.head, _unavailable
+    assert edge.ask(URI).status == 503
+    original.head = head
+    assert edge.ask(URI).status == 503
+    edge.later(1)
+    assert edge.ask(URI).status == 200
+
+
+def test_while_both_origins_fail_an_old_copy_is_served(edge: Edge) -> None:
+    put(edge)
+    edge.ask(URI)
+    edge.later(61)
+    edge.bucket.fault = 503
+    edge.room.processed.head = _unavailable
+    assert edge.ask(URI).body == BODY
+    asked = len(edge.bucket.asked)
+    assert edge.ask(URI).body == BODY
+    assert len(edge.bucket.asked) == asked
+
+
+def _unavailable(_: str) -> None:
+    raise Unavailable("for a test")
+
+
+def test_a_redirect_to_a_large_rendition_is_not_kept(edge: Edge) -> None:
+    edge.room.put("cat.jpg", b"x" * 4_500_000)
+    assert [edge.ask(URI).status for _ in range(2)] == [307, 200]
+
+
+def test_query_strings_change_nothing(edge: Edge) -> None:
+    put(edge)
+    answers = [edge.ask(URI, query=query) for query in ("", "w=900", "utm_source=mail&w=900")]
+    assert [answer.body for answer in answers] == [BODY] * 3
+    assert [request.query for request in edge.bucket.asked] == [""]
+
+
+def test_encodings_are_told_apart_by_what_the_edge_compresses_alone(edge: Edge) -> None:
+    put(edge)
+    spellings = (
+        "gzip, deflate, br, zstd",
+        "br;q=1.0, gzip;q=0.8",
+        "gzip, br",
+        "gzip",
+        "gzip, deflate",
+        "",
+        "zstd",
+    )
+    answers = [edge.ask(URI, accept_encoding=spelling) for spelling in spellings]
+    # An image is never sent compressed again.
+    assert {(answer.body, answer.headers.get("content-encoding")) for answer in answers} == {(BODY, None)}
+    assert [request.headers.get("accept-encoding") for request in edge.bucket.asked] == [
+        "br,gzip",
+        "gzip",
+        None,
+    ]
+
+
+def test_head_says_what_get_would(edge: Edge) -> None:
+    put(edge)
+    for _ in ("missed", "kept"):
+        head = edge.ask(URI, "HEAD")
+        assert (head.status, head.body) == (200, b"")
+    get = edge.ask(URI)
+    names = ("content-type", "content-length", "etag", "cache-control")
+    assert [get.headers[name] for name in names] == [head.headers[name] for name in names]
+
+
+def test_head_of_a_missing_rendition_makes_it(edge: Edge) -> None:
+    edge.room.put("cat.jpg", b"cat")
+    head = edge.ask(URI, "HEAD")
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BODY)))
+    assert KEY in edge.room.processed.bodies()
+    assert edge.ask("/none.jpg/w=10,fm=jpeg.jpg", "HEAD").status == 404
+
+
+@pytest.mark.parametrize("origin", ["the bucket", "the function", "the cache"])
+def test_conditions_and_ranges_are_honoured_by(edge: Edge, origin: str) -> None:
+    edge.room.put("cat.jpg", b"cat")
+    if origin != "the function":
+        put(edge)
+    # Each question finds the cache cold, unless the cache is to answer.
+    tag = edge.ask(URI).headers["etag"]
+    for headers, status, body in (
+        ({"if_none_match": tag}, 304, b""),
+        ({"if_none_match": '"other"'}, 200, BODY),
+        ({"range": "bytes=2-3"}, 206, BODY[2:4]),
+        ({"range": "bytes=-3"}, 206, BODY[-3:]),
+        ({"range": "bytes=4-"}, 206, BODY[4:]),
+    ):
+        if origin != "the cache":
+            edge.later(61)
+            edge.bucket.fault = 503 if origin == "the function" else None
+        answer = edge.ask(URI, **headers)
+        assert (answer.status, answer.body) == (status, body), headers
+    if origin == "the cache":
+        assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
+
+
+def test_a_part_beyond_the_end_is_416_and_kept_by_nobody(edge: Edge) -> None:
+    put(edge)
+    assert edge.ask(URI, range="bytes=900-").status == 416
+    assert edge.ask(URI).body == BODY
+    assert edge.function.asked == []
+
+
+# ------------------------------------------------------------------ the table of the developer guide
+
+POLICY = CachePolicy(minimum=0, default=100, maximum=1000, with_query=False, encodings=())
+FLOOR = CachePolicy(minimum=50, default=100, maximum=1000, with_query=False, encodings=())
+
+
+@pytest.mark.parametrize(
+    ("policy", "status", "cache_control", "seconds"),
+    [
+        (POLICY, 200, "max-age=10", 10),
+        (POLICY, 200, "max-age=5000", 1000),
+        (POLICY, 200, "max-age=10, s-maxage=20", 20),
+        (POLICY, 200, "", 100),
+        (POLICY, 200, "no-store", 0),
+        (POLICY, 200, "max-age=10, private", 0),
+        (FLOOR, 200, "max-age=10", 50),
+        (FLOOR, 200, "max-age=60", 60),
+        (FLOOR, 200, "no-store", 50),
+        (FLOOR, 200, "", 100),
+        (POLICY, 307, "no-store", 0),
+        (POLICY, 206, "max-age=10", 0),
+        (POLICY, 304, "max-age=10", 0),
+        (POLICY, 404, "", 7),
+        (POLICY, 404, "no-store", 7),
+        (POLICY, 404, "max-age=3", 7),
+        (POLICY, 404, "max-age=30", 30),
+        (POLICY, 500, "", 10),
+        (POLICY, 403, "", 0),
+        (POLICY, 403, "max-age=3", 10),
+        (POLICY, 416, "max-age=3", 0),
+    ],
+)
+def test_how_long_an_answer_is_kept(
+    policy: CachePolicy, status: int, cache_control: str, seconds: int
+) -> None:
+    assert policy.seconds(Answer(status, {"cache-control": cache_control}), {404: 7}) == seconds
+
+
+# ------------------------------------------------------------------ what each line of the template is for
+
+
+def cache_policy(name: str, value: int, resources: Json) -> None:
+    resources["RenditionCachePolicy"]["Properties"]["CachePolicyConfig"][name] = value
+
+
+def key_part(part: str, setting: str, value: object, resources: Json) -> None:
+    config = resources["RenditionCachePolicy"]["Properties"]["CachePolicyConfig"]
+    row = config["ParametersInCacheKeyAndForwardedToOrigin"]
+    (row[part] if part else row)[setting] = value
+
+
+def without_error_seconds(status: int, resources: Json) -> None:
+    rows = distribution(resources)["CustomErrorResponses"]
+    rows[:] = [row for row in rows if row["ErrorCode"] != status]
+
+
+def without_head(resources: Json) -> None:
+    distribution(resources)["DefaultCacheBehavior"]["AllowedMethods"] = ["GET"]
+
+
+@pytest.mark.parametrize(
+    ("mutate", "scenario"),
+    [
+        (partial(cache_policy, "MinTTL", 60), test_a_redirect_to_a_large_rendition_is_not_kept),
+        (partial(cache_policy, "MaxTTL", 30), test_a_rendition_is_kept_as_long_as_its_cache_control_says),
+        (
+            partial(key_part, "QueryStringsConfig", "QueryStringBehavior", "all"),
+            test_query_strings_change_nothing,
+        ),
+        (
+            partial(key_part, "", "EnableAcceptEncodingBrotli", False),
+            test_encodings_are_told_apart_by_what_the_edge_compresses_alone,
+        ),
+        (partial(without_error_seconds, 404), test_what_is_missing_is_missing_for_five_seconds),
+        (
+            partial(without_error_seconds, 503),
+            test_a_failure_is_kept_for_a_second_though_the_function_says_no_store,
+        ),
+        (without_head, test_head_says_what_get_would),
+    ],
+    ids=named,
+)
+def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+    assert_seen(mutate, scenario, node)

@@ -1,0 +1,277 @@
+"""Stored renditions come from the bucket, missing ones are made once, and nothing else gets out."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from edge_function import Host
+from edge_messages import NotSimulated
+from edge_origins import MAX_REPLY
+from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
+
+from image_processor.app.reads import MAX_BODY
+from image_processor.errors import Unavailable
+from image_processor.ports import Attributes
+from support.aws_emulation.policies import Call, allows_service
+
+URI = "/photos/cat.jpg/w=10,fm=jpeg.jpg"
+BODY = b"w=10,fm=jpeg of cat"
+RECORD = ".image-processor/records/x.json"
+SECRET = b'{"secret": true}'
+
+
+def test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called(edge: Edge) -> None:
+    edge.room.processed.put(URI[1:], BODY, Attributes("image/jpeg", "public, max-age=60"))
+    answer = edge.ask(URI)
+    assert (answer.status, answer.body, answer.headers.get("content-type")) == (200, BODY, "image/jpeg")
+    assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
+
+
+def test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket(edge: Edge) -> None:
+    edge.room.put("photos/cat.jpg", b"cat")
+    made = edge.ask(URI)
+    assert (made.status, made.body, made.headers.get("content-type")) == (200, BODY, "image/jpeg")
+    edge.later(61)
+    stored = edge.ask(URI)
+    assert (stored.status, stored.body) == (200, BODY)
+    assert (len(edge.bucket.asked), len(edge.function.asked)) == (2, 1)
+    assert stored.headers["content-type"] == made.headers["content-type"]
+
+
+@pytest.mark.parametrize("fault", [500, 503, 504])
+def test_a_bucket_that_fails_does_not_keep_a_rendition_from_the_viewer(edge: Edge, fault: int) -> None:
+    edge.room.put("photos/cat.jpg", b"cat")
+    edge.bucket.fault = fault
+    answer = edge.ask(URI)
+    assert (answer.status, answer.body) == (200, BODY)
+
+
+def test_a_rendition_over_lambdas_limit_is_stored_redirected_to_and_served_by_the_bucket(edge: Edge) -> None:
+    picture = b"x" * (MAX_BODY + 1)
+    edge.room.put("photos/cat.jpg", picture)
+    redirect = edge.ask(URI)
+    assert (redirect.status, redirect.headers["location"]) == (307, URI)
+    # Kept by nobody, or the viewer would be sent round and round.
+    assert redirect.headers["cache-control"] == "no-store"
+    answer = edge.ask(redirect.headers["location"])
+    assert (answer.status, len(answer.body)) == (200, len(b"w=10,fm=jpeg of ") + len(picture))
+    assert len(edge.function.asked) == 1
+
+
+def test_the_largest_rendition_that_the_function_sends_itself_fits_lambdas_limit(edge: Edge) -> None:
+    edge.room.put("photos/cat.jpg", b"x" * (MAX_BODY - len(b"w=10,fm=jpeg of ")))
+    answer = edge.ask(URI)
+    assert (answer.status, len(answer.body)) == (200, MAX_BODY)
+    assert 1.3 * MAX_BODY < MAX_REPLY
+
+
+def test_what_no_recipe_declares_is_not_there(edge: Edge) -> None:
+    edge.room.put("photos/cat.jpg", b"cat")
+    for uri in ("/photos/cat.jpg/w=11,fm=jpeg.jpg", "/none.jpg/w=10,fm=jpeg.jpg", "/photos/cat.jpg", "/"):
+        assert edge.ask(uri).status == 404, uri
+    assert edge.room.processed.bodies() == {}
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_what_changes_something_gets_no_further_than_the_edge(edge: Edge, method: str) -> None:
+    assert edge.ask(URI, method).status == 403
+    assert (edge.bucket.asked, edge.function.asked) == ([], [])
+
+
+def test_plain_http_is_sent_to_https(edge: Edge) -> None:
+    answer = edge.ask_plainly(URI)
+    assert (answer.status, answer.headers.get("location")) == (301, f"https://cdn.example{URI}")
+    assert edge.bucket.asked == []
+
+
+def test_a_function_that_fails_for_a_moment_is_503(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unavailable(_: str) -> None:
+        raise Unavailable("secret detail")
+
+    monkeypatch.setattr(edge.room.processed, "head", unavailable)
+    answer = edge.ask(URI)
+    assert (answer.status, b"secret" in answer.body) == (503, False)
+
+
+SPELLINGS = (
+    "/.image-processor/records/x.json",
+    "/%2eimage-processor/records/x.json",
+    "/%2Eimage-processor/records/x.json",
+    "/.image%2Dprocessor/records/x.json",
+    "/%2e%69mage-processor%2frecords%2Fx.json",
+    "//.image-processor/records/x.json",
+    "/%2F.image-processor/records/x.json",
+    "/.Image-Processor/records/x.json",
+    "/%252eimage-processor/records/x.json",
+    "/./.image-processor/records/x.json",
+    "/photos/../.image-processor/records/x.json",
+    "/.image-processor",
+    "/.image-processor/",
+)
+
+
+@pytest.mark.parametrize("uri", SPELLINGS)
+def test_records_are_not_there_in_any_spelling(edge: Edge, uri: str) -> None:
+    edge.room.processed.put(RECORD, SECRET, Attributes())
+    assert edge.ask(uri).status == 404
+
+
+@pytest.mark.parametrize("uri", SPELLINGS[:5])
+def test_records_are_refused_before_anything_is_asked(edge: Edge, uri: str) -> None:
+    assert edge.ask(uri).status == 404
+    assert (edge.bucket.asked, edge.function.asked) == ([], [])
+
+
+def without_edge_function(resources: Json) -> None:
+    distribution(resources)["DefaultCacheBehavior"]["FunctionAssociations"] = []
+
+
+@pytest.mark.parametrize("uri", SPELLINGS)
+def test_records_stay_private_without_the_edge_function_too(node: Host, uri: str) -> None:
+    hidden_by_policy(Edge(node, without_edge_function), uri)
+
+
+def hidden_by_policy(edge: Edge, uri: str = SPELLINGS[0]) -> None:
+    edge.room.processed.put(RECORD, SECRET, Attributes())
+    assert edge.ask(uri).status == 404
+
+
+def test_the_buckets_policy_refuses_records_and_old_tls(edge: Edge) -> None:
+    document = edge.resources["ProcessedBucketPolicy"]["Properties"]["PolicyDocument"]
+    distribution_arn = "arn:aws:cloudfront::111122223333:distribution/<Distribution>"
+
+    def allowed(key: str, tls: str = "1.2", caller: str = distribution_arn) -> bool:
+        keys = {"aws:sourcearn": caller, "s3:tlsversion": tls, "aws:securetransport": "true"}
+        call = Call("s3:GetObject", f"<ProcessedBucket.Arn>/{key}", keys)
+        return allows_service([document], "cloudfront.amazonaws.com", call)
+
+    assert allowed(URI[1:])
+    assert not allowed(RECORD)
+    assert not allowed(URI[1:], tls="1.1")
+    assert not allowed(URI[1:], caller=distribution_arn + "x")
+
+
+def test_the_function_is_reached_through_its_alias_too(node: Host) -> None:
+    edge = Edge(node, EnableSnapStart="true")
+    test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket(edge)
+
+
+# ------------------------------------------------------------------ what each line of the template is for
+
+
+def without_failover_on(status: int, resources: Json) -> None:
+    (group,) = distribution(resources)["OriginGroups"]["Items"]
+    group["FailoverCriteria"]["StatusCodes"]["Items"].remove(status)
+
+
+def without(name: str, resources: Json) -> None:
+    del resources[name]
+
+
+def bucket_statements(resources: Json) -> list[Json]:
+    rows: list[Json] = resources["ProcessedBucketPolicy"]["Properties"]["PolicyDocument"]["Statement"]
+    return rows
+
+
+def without_statement(sid: str, resources: Json) -> None:
+    rows = bucket_statements(resources)
+    rows[:] = [row for row in rows if row["Sid"] != sid]
+
+
+def open_records(resources: Json) -> None:
+    without_edge_function(resources)
+    without_statement("HideRecordsFromCdn", resources)
+
+
+def the_function_first(resources: Json) -> None:
+    (group,) = distribution(resources)["OriginGroups"]["Items"]
+    group["Members"]["Items"].reverse()
+
+
+def the_bucket_alone(resources: Json) -> None:
+    distribution(resources)["DefaultCacheBehavior"]["TargetOriginId"] = "processed"
+
+
+def for_another_distribution(name: str, resources: Json) -> None:
+    resources[name]["Properties"]["SourceArn"] += "2"
+
+
+def unsigned(access: str, resources: Json) -> None:
+    resources[access]["Properties"]["OriginAccessControlConfig"]["SigningBehavior"] = "never"
+
+
+def letting_the_cdn_list(resources: Json) -> None:
+    (row,) = (row for row in bucket_statements(resources) if row["Sid"] == "LetCdnRead")
+    row["Action"], row["Resource"] = [row["Action"], "s3:ListBucket"], ["*"]
+
+
+def posts_allowed(resources: Json) -> None:
+    distribution(resources)["DefaultCacheBehavior"]["AllowedMethods"].append("POST")
+
+
+def plain_http(resources: Json) -> None:
+    distribution(resources)["DefaultCacheBehavior"]["ViewerProtocolPolicy"] = "allow-all"
+
+
+stored = test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called
+made = test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket
+policy = test_the_buckets_policy_refuses_records_and_old_tls
+
+
+def failed_bucket(status: int, edge: Edge) -> None:
+    test_a_bucket_that_fails_does_not_keep_a_rendition_from_the_viewer(edge, status)
+
+
+def refused_early(edge: Edge) -> None:
+    test_records_are_refused_before_anything_is_asked(edge, SPELLINGS[0])
+
+
+def posted(edge: Edge) -> None:
+    test_what_changes_something_gets_no_further_than_the_edge(edge, "POST")
+
+
+@pytest.mark.parametrize(
+    ("mutate", "scenario"),
+    [
+        (partial(without_failover_on, 403), made),
+        (partial(without_failover_on, 500), partial(failed_bucket, 500)),
+        (partial(without_failover_on, 503), partial(failed_bucket, 503)),
+        (partial(without_failover_on, 504), partial(failed_bucket, 504)),
+        (the_bucket_alone, made),
+        (the_function_first, stored),
+        (partial(without, "DeliverUrlPermission"), made),
+        (partial(without, "DeliverInvokePermission"), made),
+        (partial(for_another_distribution, "DeliverUrlPermission"), made),
+        (partial(for_another_distribution, "DeliverInvokePermission"), made),
+        (partial(unsigned, "BucketAccess"), stored),
+        (partial(unsigned, "FunctionAccess"), made),
+        (partial(without_statement, "LetCdnRead"), stored),
+        (partial(without_statement, "HideRecordsFromCdn"), policy),
+        (partial(without_statement, "DenyOldTls"), policy),
+        (open_records, hidden_by_policy),
+        (without_edge_function, refused_early),
+        (posts_allowed, posted),
+        (plain_http, test_plain_http_is_sent_to_https),
+    ],
+    ids=named,
+)
+def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+    assert_seen(mutate, scenario, node)
+
+
+def test_where_the_cdn_may_list_404_fails_over_and_is_needed_for_that(node: Host) -> None:
+    def without_404(resources: Json) -> None:
+        letting_the_cdn_list(resources)
+        without_failover_on(404, resources)
+
+    made(Edge(node, letting_the_cdn_list))
+    assert_seen(without_404, made, node)
+
+
+def test_what_the_simulator_does_not_know_it_refuses(node: Host) -> None:
+    def logged(resources: Json) -> None:
+        distribution(resources)["DefaultCacheBehavior"]["RealtimeLogConfigArn"] = "arn:aws:x"
+
+    with pytest.raises(NotSimulated, match="RealtimeLogConfigArn"):
+        Edge(node, logged)

@@ -1,0 +1,133 @@
+"""Every answer is protected by its headers, wherever it is from, and shared as the template says."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from edge_function import Host
+from edge_messages import Answer
+from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
+
+URI = "/cat.jpg/w=10,fm=jpeg.jpg"
+HSTS = "max-age=31536000"
+
+
+def ask(edge: Edge, kind: str) -> Answer:
+    """An answer of each kind that there is."""
+    edge.room.put("cat.jpg", b"cat")
+    edge.room.put("large.jpg", b"x" * 4_500_000)
+    tag = edge.ask(URI).headers["etag"]
+    if kind == "stored":
+        edge.later(61)
+    if kind == "failed":
+        edge.bucket.fault = 502  # which does not fail over
+        edge.later(61)
+        return edge.ask("/other.jpg/w=10,fm=jpeg.jpg")
+    asked = {
+        "missing": ("/none.jpg/w=10,fm=jpeg.jpg", {}),
+        "large": ("/large.jpg/w=10,fm=jpeg.jpg", {}),
+        "part": (URI, {"range": "bytes=0-1"}),
+        "not modified": (URI, {"if_none_match": tag}),
+        "record": ("/.image-processor/records/x.json", {}),
+        "unreadable": ("/%zz", {}),
+    }
+    uri, headers = asked.get(kind, (URI, {}))
+    return edge.ask(uri, **headers)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"),
+    [
+        ("kept", 200), ("stored", 200), ("part", 206), ("not modified", 304), ("large", 307),
+        ("unreadable", 400), ("missing", 404), ("record", 404), ("failed", 502),
+    ],
+)  # fmt: skip
+def test_every_answer_is_protected(edge: Edge, kind: str, status: int) -> None:
+    answer = ask(edge, kind)
+    assert answer.status == status
+    assert answer.headers.get("x-content-type-options") == "nosniff"
+    assert answer.headers.get("strict-transport-security") == HSTS
+
+
+@pytest.mark.parametrize("kind", ["kept", "stored", "missing"])
+def test_what_is_opened_as_a_page_can_do_nothing(edge: Edge, kind: str) -> None:
+    assert ask(edge, kind).headers.get("content-security-policy") == "default-src 'none'; sandbox"
+
+
+def test_the_function_and_the_headers_policy_say_the_same(edge: Edge) -> None:
+    generated, passed = ask(edge, "record"), ask(edge, "kept")
+    same = generated.headers.keys() & passed.headers.keys() - {"cache-control", "x-cache"}
+    assert same == {"strict-transport-security", "x-content-type-options"}
+    assert {name: generated.headers[name] for name in same} == {name: passed.headers[name] for name in same}
+
+
+@pytest.mark.parametrize(
+    ("origin", "shared", "policy"),
+    [
+        ("*", "*", "cross-origin"),
+        ("https://a.example", "https://a.example", "cross-origin"),
+        ("", None, "same-site"),
+    ],
+)
+def test_renditions_are_shared_with_whom_the_parameter_names(
+    node: Host, origin: str, shared: str | None, policy: str
+) -> None:
+    edge = Edge(node, RenditionOrigin=origin)
+    edge.room.put("cat.jpg", b"cat")
+    answer = edge.ask(URI, origin="https://a.example")
+    assert answer.headers.get("access-control-allow-origin") == shared
+    assert answer.headers["cross-origin-resource-policy"] == policy
+    assert "access-control-allow-origin" not in edge.ask(URI).headers
+    if origin != "*":
+        assert "access-control-allow-origin" not in edge.ask(URI, origin="https://b.example").headers
+
+
+def test_options_fails_over_is_refused_by_the_function_and_kept_by_nobody(edge: Edge) -> None:
+    for _ in range(2):
+        answer = edge.ask(URI, "OPTIONS", origin="https://a.example")
+        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+    assert len(edge.function.asked) == 2
+
+
+# ------------------------------------------------------------------ what each line of the template is for
+
+
+def without_policy(resources: Json) -> None:
+    del distribution(resources)["DefaultCacheBehavior"]["ResponseHeadersPolicyId"]
+
+
+def without_security(name: str, resources: Json) -> None:
+    config = resources["RenditionHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+    del config["SecurityHeadersConfig"][name]
+
+
+def without_words(words: str, resources: Json) -> None:
+    """Without the lines of the CloudFront function that have these words."""
+    function = resources["EdgeFunction"]["Properties"]
+    lines = function["FunctionCode"].splitlines()
+    function["FunctionCode"] = "\n".join(line for line in lines if words not in line)
+
+
+def answers(kind: str, status: int, edge: Edge) -> None:
+    test_every_answer_is_protected(edge, kind, status)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "scenario"),
+    [
+        (without_policy, partial(answers, "stored", 200)),
+        (partial(without_security, "ContentTypeOptions"), partial(answers, "stored", 200)),
+        (partial(without_security, "StrictTransportSecurity"), partial(answers, "missing", 404)),
+        (
+            partial(without_security, "ContentSecurityPolicy"),
+            lambda edge: test_what_is_opened_as_a_page_can_do_nothing(edge, "kept"),
+        ),
+        (partial(without_words, "'strict-transport"), partial(answers, "record", 404)),
+        (partial(without_words, "nosniff"), partial(answers, "unreadable", 400)),
+    ],
+    ids=named,
+)
+def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+    assert_seen(mutate, scenario, node)
