@@ -38,6 +38,7 @@ bench: $(DEV) ## speed as ratios against sharp, measured in the same run
 
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py
+	$(BIN)/python docs/draw_aws_diagram.py
 
 FUNCTION ?= process
 ARCH     ?= arm64
