@@ -17,7 +17,7 @@ from PIL import Image
 
 from image_processor import __version__
 from image_processor.cli import main
-from image_processor.cli.sizes import in_units
+from image_processor.cli.shown import in_units, printable
 from image_processor.embedded import workers
 from image_processor.engine import runtime
 from image_processor.engine.isolation import IsolatedRenderer
@@ -109,6 +109,7 @@ def test_process_prints_a_json_object_per_original(run):
         ("cat.jpg/w=8,fm=webp.webp", 8, 6),
         ("cat.jpg/w=16,fm=webp.webp", 16, 12),
     ]
+    assert bad["bytes"] is None
     assert (bad["status"], bad["reason"], bad["renditions"]) == ("refused", "not-an-image", [])
     assert bad["message"] == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got something else"
 
@@ -129,6 +130,13 @@ def test_process_again_gives_the_same_files(run):
             ["nothing.jpg", "--out", "out"],
             "expected a file or directory that exists for FILE|DIR, got 'nothing.jpg'",
         ),
+        (
+            ["pipe.jpg", "--out", "out"],
+            "expected a file or directory that exists for FILE|DIR, got 'pipe.jpg'",
+        ),
+        (["a", "--out", "a/cat.jpg/x"], "expected a directory outside a for --out"),
+        (["empty", "--out", "r.toml/x"], "expected at least one file for FILE|DIR, got none"),
+        (["a/in/cat.jpg", "--out", "a/cat.jpg/x"], "expected a directory that can be made for --out"),
         (["empty", "--out", "out"], "expected at least one file for FILE|DIR, got none"),
         (["a", "--out", "a/out"], "expected a directory outside a for --out, got 'a/out'"),
         (["a/in", "--out", "a"], "expected a directory outside a/in for --out, got 'a'"),
@@ -141,6 +149,7 @@ def test_process_says_what_is_wrong_before_it_makes_anything(run, arguments, mes
     draw("a/cat.jpg")
     draw("a/in/cat.jpg")
     Path("empty").mkdir()
+    os.mkfifo("pipe.jpg")
     status, _, err = run("process", *arguments)
     assert status == 2
     assert message in err
@@ -394,3 +403,58 @@ def test_a_progress_bar_is_shown_to_who_can_see_it(monkeypatch, tmp_path):
     os.close(ours)
     assert b"processing" in seen
     assert b"1/1" in seen
+
+
+def test_process_names_what_a_directory_holds_that_is_no_file(run):
+    draw("in/cat.jpg")
+    os.mkfifo("in/pipe.jpg")
+    Path("in/dangling.jpg").symlink_to("nowhere")
+    Path(os.fsdecode(b"in/bad\xff.jpg")).touch()
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    assert (status, "1 processed" in out) == (0, True)
+    left_out = {line.split(": ")[1] for line in err.splitlines() if line.startswith("left out: ")}
+    assert left_out == {"pipe.jpg", "dangling.jpg", "bad\\udcff.jpg"}
+
+
+def test_a_link_that_is_named_keeps_its_name_and_may_not_lead_away(run):
+    draw("here/real.jpg")
+    Path("here/near.jpg").symlink_to("real.jpg")
+    Path("here/far.jpg").symlink_to("/etc/hostname")
+    Path("r.toml").write_text(RECIPE)
+    status, _, err = run("process", "here/near.jpg", "here/far.jpg", "--out", "out", "--recipe", "r.toml")
+    assert status == 1
+    assert err.startswith("refused: far.jpg (outside-root)")
+    assert Path("out/near.jpg/w=8,fm=webp.webp").exists()
+
+
+def test_what_is_saved_is_reckoned_from_the_bytes_behind_a_link(run):
+    draw("in/cat.jpg", size=(400, 300))
+    Path("in/link.jpg").symlink_to("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    _, out, _ = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    saved = {line.split()[0]: line.split()[-2:] for line in out.splitlines() if ".jpg" in line}
+    assert saved["cat.jpg"] == saved["link.jpg"]
+
+
+def test_output_that_nobody_can_take_is_told_and_ends_with_3():
+    command = [sys.executable, "-m", "image_processor", "recipe", "show"]
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert ended.returncode == 3
+    assert ended.stderr.startswith("error: ")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        ("cat 1.jpg", "cat 1.jpg"),
+        ("\x1b[31m", "\\x1b[31m"),
+        ("a\nb", "a\\nb"),
+        ("\u202egpj", "\\u202egpj"),
+        ("ключ😀", "ключ😀"),
+    ],
+)
+def test_a_key_cannot_steer_the_terminal(key, shown):
+    assert printable(key) == shown

@@ -9,7 +9,7 @@ import sys
 
 from image_processor.errors import ImageProcessorError, Invalid
 
-from .exits import UNSAFE, status_of
+from .exits import UNAVAILABLE, UNSAFE, status_of
 
 
 def main() -> None:
@@ -26,3 +26,7 @@ def main() -> None:
         for line in error.problems if isinstance(error, Invalid) else (error,):
             sys.stderr.write(f"error: {line}\n")
         sys.exit(status_of(error))
+    except OSError as error:
+        # The disk of --out, or whoever reads our output, is full or gone.
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(UNAVAILABLE)

@@ -24,7 +24,7 @@ from image_processor.wiring.recipe import load_recipe
 
 from .exits import SOME_REFUSED, status_of
 from .options import Data, Json, RecipeFile, settings_with
-from .sizes import in_units
+from .shown import in_units, printable
 
 _ROLE = "reconcile:"
 
@@ -63,7 +63,7 @@ def show_command(
         typer.echo(as_line(record))
         return
     console = Console(markup=False, highlight=False)
-    console.print(record.key, style="bold", end="")
+    console.print(printable(record.key), style="bold", end="")
     console.print(f"  {record.status}  id {record.id}")
     if record.reason:
         console.print(f"refused: {record.reason}: {record.message}")
@@ -77,7 +77,7 @@ def show_command(
     table = Table("Rendition", "Size", "Bytes", box=None)
     for rendition in record.renditions:
         facts = rendition.facts
-        table.add_row(rendition.key, f"{facts.width} x {facts.height}", in_units(facts.bytes))
+        table.add_row(printable(rendition.key), f"{facts.width} x {facts.height}", in_units(facts.bytes))
     console.print(table)
 
 
@@ -97,7 +97,7 @@ def reconcile_command(
         found = list(reconciler(settings, rules, stores).findings())
         for finding in found:
             line = {"key": finding.key, "why": finding.why}
-            typer.echo(json.dumps(line) if as_json else f"{finding.why}: {finding.key}")
+            typer.echo(json.dumps(line) if as_json else f"{finding.why}: {printable(finding.key)}")
         if not as_json:
             typer.echo(f"{len(found)} found" + (", nothing done (--dry-run)" if dry_run else ""))
         if dry_run or not found:
@@ -124,7 +124,7 @@ def _report(ends: list[Outcome | BaseException]) -> None:
             typer.echo(f"not done: {end}", err=True)
         elif end.result is Result.REFUSED:
             reason = end.record.reason if end.record else None
-            typer.echo(f"refused: {end.key} ({reason}): {end.detail}", err=True)
+            typer.echo(f"refused: {printable(end.key)} ({reason}): {end.detail}", err=True)
     if errors := [end for end in ends if isinstance(end, BaseException)]:
         raise typer.Exit(max(map(status_of, errors)))
     if any(isinstance(end, Outcome) and end.result is Result.REFUSED for end in ends):
@@ -146,9 +146,16 @@ def _row(record: Record) -> tuple[str, ...]:
     facts = record.original
     status = f"{record.status}: {record.reason}" if record.reason else str(record.status)
     if facts is None:
-        return record.key, status, "", "", "", ""
+        return printable(record.key), status, "", "", "", ""
     size = f"{facts.width} x {facts.height}"
-    return record.key, status, size, facts.format, in_units(facts.bytes), str(len(record.renditions))
+    return (
+        printable(record.key),
+        status,
+        size,
+        facts.format,
+        in_units(facts.bytes),
+        str(len(record.renditions)),
+    )
 
 
 def as_line(record: Record) -> str:

@@ -6,7 +6,8 @@ It runs the same ingest as the server does, over directories as stores and a cat
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,12 +23,13 @@ from image_processor.embedded import progress as events
 from image_processor.errors import ImageProcessorError, Invalid, Problem
 from image_processor.model import Outcome, Rendition, Result, Upload
 from image_processor.stores.directory import DirectoryStore
+from image_processor.stores.directory_layout import PRIVATE
 from image_processor.wiring.machine import Stores, workers
 from image_processor.wiring.recipe import load_recipe
 
 from .exits import SOME_REFUSED, status_of
 from .options import Count, Json, RecipeFile, settings_with
-from .sizes import in_units
+from .shown import in_units, printable
 
 _ROWS_SHOWN = 40
 
@@ -37,7 +39,6 @@ class Ending:
     """How work on one input ended: an outcome, or the error that a retry might mend."""
 
     key: str
-    size: int
     outcome: Outcome | None
     error: ImageProcessorError | None = None
 
@@ -53,6 +54,12 @@ class Ending:
     @property
     def message(self) -> str | None:
         return self.outcome.detail if self.outcome else str(self.error)
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the original; None where it was not read to its end."""
+        record = self.outcome.record if self.outcome else None
+        return record.original.bytes if record and record.original else None
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:
@@ -78,7 +85,10 @@ def command(
     settings = settings_with(recipe=recipe, workers=workers_)
     rules = load_recipe(settings.recipe)
     uploads = _gather(paths, out)
-    out.mkdir(parents=True, exist_ok=True)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as failed:
+        raise Invalid.one("--out", "a directory that can be made", f"{out}: {failed.strerror}") from failed
     with closing(SqliteCatalog(":memory:")) as catalog:
         processed = DirectoryStore(out)
         stores = {
@@ -97,8 +107,7 @@ def command(
                 error = wait.exception()
                 if error is not None and not isinstance(error, ImageProcessorError):
                     raise error
-                size = (Path(upload.bucket) / upload.key).lstat().st_size
-                endings.append(Ending(upload.key, size, None if error else wait.result(), error))
+                endings.append(Ending(upload.key, None if error else wait.result(), error))
                 _tell(endings[-1], as_json=as_json)
     if not as_json:
         _summarise(endings, out)
@@ -111,10 +120,11 @@ def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
     found: dict[str, Upload] = {}
     target = out.resolve()
     for path in paths:
-        if not path.exists():
+        if not (path.is_file() or path.is_dir()):
             problems.append(Problem("FILE|DIR", "a file or directory that exists", repr(str(path))))
             continue
-        resolved = path.resolve()
+        # A link to a file keeps its own name, and is judged like one found in a directory.
+        resolved = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         if resolved.is_dir() and (target.is_relative_to(resolved) or resolved.is_relative_to(target)):
             problems.append(Problem("--out", f"a directory outside {path}", repr(str(out))))
             continue
@@ -132,9 +142,20 @@ def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
 
 def _uploads_in(path: Path) -> Iterator[Upload]:
     if path.is_dir():
-        yield from (Upload(str(path), entry.key) for entry in DirectoryStore(path).list())
+        keys = [entry.key for entry in DirectoryStore(path).list()]
+        _tell_left_out(path, set(keys))
+        yield from (Upload(str(path), key) for key in keys)
     else:
         yield Upload(str(path.parent), path.name)
+
+
+def _tell_left_out(root: Path, keys: Collection[str]) -> None:
+    """Name the files that are no objects of a store: pipes, dangling links, names that are no text."""
+    for folder, _, names in os.walk(root):
+        for name in names:
+            key = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no text
+            if key not in keys and not key.startswith(f"{PRIVATE}{os.sep}"):
+                typer.echo(f"left out: {printable(key)}: not a file, or its name is not UTF-8", err=True)
 
 
 @contextmanager
@@ -164,7 +185,7 @@ def _tell(ending: Ending, *, as_json: bool) -> None:
         typer.echo(json.dumps(line, ensure_ascii=False))
     elif ending.error or ending.status == Result.REFUSED:
         reason = f" ({ending.reason})" if ending.reason else ""
-        typer.echo(f"{ending.status}: {ending.key}{reason}: {ending.message}", err=True)
+        typer.echo(f"{ending.status}: {printable(ending.key)}{reason}: {ending.message}", err=True)
 
 
 def _summarise(endings: Sequence[Ending], out: Path) -> None:
@@ -174,14 +195,14 @@ def _summarise(endings: Sequence[Ending], out: Path) -> None:
     for ending in done[:_ROWS_SHOWN]:
         largest = _largest(ending)
         table.add_row(
-            ending.key,
-            in_units(ending.size),
+            printable(ending.key),
+            in_units(ending.size or 0),
             str(len(ending.renditions)),
             f"{largest.facts.width} x {largest.facts.height} {largest.facts.format}",
             in_units(largest.facts.bytes),
-            _saved(ending.size, largest.facts.bytes),
+            _saved(ending.size or 0, largest.facts.bytes),
         )
-    before, after = sum(e.size for e in done), sum(_largest(e).facts.bytes for e in done)
+    before, after = sum(e.size or 0 for e in done), sum(_largest(e).facts.bytes for e in done)
     if len(done) > _ROWS_SHOWN:
         table.add_row(f"... and {len(done) - _ROWS_SHOWN} more", "", "", "", "", "")
     if len(done) > 1:
