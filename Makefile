@@ -9,6 +9,7 @@ AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/r
 TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
+ARGS        ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format types unit bench docs lock package sam clean
@@ -17,7 +18,7 @@ help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
-	$(BIN)/image-processor serve
+	$(BIN)/image-processor serve $(ARGS)
 
 test: lint unit ## everything that must hold: style, types, all tests
 

@@ -88,7 +88,7 @@ ROWS = (132, 220, 308, 400, 560, 648, 736)
 
 # x, width, ground, name, remark
 PANELS = (
-    (24, 372, "#f6f8fa", "On AWS", "planned"),
+    (24, 372, "#f6f8fa", "On AWS", "deploy.sh"),
     (436, 440, "#eef4ff", "The same core", "no bucket, no directory, no HTTP"),
     (916, 372, "#f1f8f0", "On one machine", "make run"),
 )
@@ -106,26 +106,26 @@ BOXES = {
         ("probe, refuse early", "decode once", "cascade of sizes", "encode in threads"), "engine"),
     "ports-one": Box(CORE + 316, ROWS[3], 92, 128, "ports", ("Catalog", "ObjectStore"), "port"),
     "deliver": Box(CORE, ROWS[4], WHOLE, TALL, "deliver",
-        ("the stored rendition, else made, stored and served",), "core"),
+        ("the stored rendition, else a declared one made now",), "core"),
     "dialect": Box(CORE, ROWS[5], WHOLE, TALL, "dialect → transformation",
         ("request · signing · negotiation",), "core", planned=True),
     "ground": Box(CORE, ROWS[6], WHOLE, 44, "ground floor",
         ("errors · formats · keys · transformation · model",), "ground"),
     # on AWS
-    "s3-uploads": Box(AWS_OUTER, ROWS[0], SIDE, TALL, "Upload bucket", ("S3",), planned=True),
-    "lambda": Box(AWS_INNER, ROWS[0], SIDE, TALL, "SQS → app.py", ("Lambda",), planned=True),
-    "aws-client": Box(AWS_OUTER, ROWS[1], SIDE, TALL, "REST client", planned=True),
-    "aws-api": Box(AWS_INNER, ROWS[1], SIDE, TALL, "API handler", ("API Gateway",), planned=True),
+    "s3-uploads": Box(AWS_OUTER, ROWS[0], SIDE, TALL, "Upload bucket", ("S3",)),
+    "lambda": Box(AWS_INNER, ROWS[0], SIDE, TALL, "SQS → process", ("Lambda",)),
+    "aws-client": Box(AWS_OUTER, ROWS[1], SIDE, TALL, "REST client"),
+    "aws-api": Box(AWS_INNER, ROWS[1], SIDE, TALL, "api", ("API Gateway, Lambda",)),
     "aws-runs": Box(AWS_OUTER, ROWS[2], 340, TALL, "One invocation, one batch",
-        ("renders inside the function",), planned=True),
-    "table": Box(AWS_OUTER, ROWS[3], SIDE, 56, "Table", ("DynamoDB",), planned=True),
-    "s3-both": Box(AWS_OUTER, ROWS[3] + 72, SIDE, 56, "Buckets", ("originals, renditions",), planned=True),
-    "dynamodb": Box(AWS_INNER, ROWS[3], SIDE, 56, "dynamodb", ("catalogs/",), planned=True),
-    "s3": Box(AWS_INNER, ROWS[3] + 72, SIDE, 56, "s3", ("stores/",), planned=True),
-    "aws-browser": Box(AWS_OUTER, ROWS[4], SIDE, 148, "Browser", ("through CloudFront",), planned=True),
-    "aws-delivery": Box(AWS_INNER, ROWS[4], SIDE, 148, "Delivery handler", ("Lambda",), planned=True),
+        ("renders inside the function",)),
+    "table": Box(AWS_OUTER, ROWS[3], SIDE, 56, "Table", ("DynamoDB",)),
+    "s3-both": Box(AWS_OUTER, ROWS[3] + 72, SIDE, 56, "Buckets", ("originals, renditions",)),
+    "dynamodb": Box(AWS_INNER, ROWS[3], SIDE, 56, "dynamodb", ("catalogs/",)),
+    "s3": Box(AWS_INNER, ROWS[3] + 72, SIDE, 56, "s3", ("stores/",)),
+    "aws-browser": Box(AWS_OUTER, ROWS[4], SIDE, 148, "Browser", ("through CloudFront",)),
+    "aws-delivery": Box(AWS_INNER, ROWS[4], SIDE, 148, "deliver", ("Lambda",)),
     "aws-wiring": Box(AWS_OUTER, ROWS[6], 340, 44, "wiring · deployment",
-        ("environment and template → running parts",), planned=True),
+        ("environment and template → running parts",)),
     # on one machine
     "directory-uploads": Box(ONE_OUTER, ROWS[0], SIDE, TALL, "Upload directory", ("drop a photo in",)),
     "watcher": Box(ONE_INNER, ROWS[0], SIDE, TALL, "watcher", ("embedded/",)),
@@ -143,11 +143,11 @@ BOXES = {
 }  # fmt: skip
 
 ARROWS = (
-    Arrow("s3-uploads", "lambda", "upload", planned=True),
-    Arrow("lambda", "upload", "upload", planned=True, at=ROWS[0] + 20),
-    Arrow("aws-client", "aws-api", "upload", planned=True),
-    Arrow("aws-api", "upload", "upload", planned=True, at=ROWS[0] + 42, turn=416),
-    Arrow("aws-runs", "process", "upload", planned=True),
+    Arrow("s3-uploads", "lambda", "upload"),
+    Arrow("lambda", "upload", "upload", at=ROWS[0] + 20),
+    Arrow("aws-client", "aws-api", "upload"),
+    Arrow("aws-api", "upload", "upload", at=ROWS[0] + 42, turn=416),
+    Arrow("aws-runs", "process", "upload"),
     Arrow("directory-uploads", "watcher", "upload"),
     Arrow("watcher", "upload", "upload", at=ROWS[0] + 20),
     Arrow("one-client", "one-api", "upload"),
@@ -161,16 +161,16 @@ ARROWS = (
     Arrow("process", "ports-one", "port", both=True),
     Arrow("deliver", "ports-aws", "port", both=True),
     Arrow("deliver", "ports-one", "port", both=True),
-    Arrow("ports-aws", "dynamodb", "port", both=True, planned=True),
-    Arrow("ports-aws", "s3", "port", both=True, planned=True),
-    Arrow("dynamodb", "table", "port", both=True, planned=True),
-    Arrow("s3", "s3-both", "port", both=True, planned=True),
+    Arrow("ports-aws", "dynamodb", "port", both=True),
+    Arrow("ports-aws", "s3", "port", both=True),
+    Arrow("dynamodb", "table", "port", both=True),
+    Arrow("s3", "s3-both", "port", both=True),
     Arrow("ports-one", "sqlite", "port", both=True),
     Arrow("ports-one", "directory", "port", both=True),
     Arrow("sqlite", "file", "port", both=True),
     Arrow("directory", "directories", "port", both=True),
-    Arrow("aws-browser", "aws-delivery", "url", both=True, planned=True),
-    Arrow("aws-delivery", "deliver", "url", both=True, planned=True),
+    Arrow("aws-browser", "aws-delivery", "url", both=True),
+    Arrow("aws-delivery", "deliver", "url", both=True),
     Arrow("aws-delivery", "dialect", "url", planned=True),
     Arrow("one-browser", "one-delivery", "url", both=True),
     Arrow("one-delivery", "deliver", "url", both=True),
@@ -178,6 +178,7 @@ ARROWS = (
     Arrow("dialect", "deliver", "url", planned=True),
     Arrow("deliver", "engine", "url", both=True, planned=True),
 )
+
 
 # x, path, words
 LEGEND = (
@@ -194,7 +195,7 @@ def draw() -> str:
 width="{WIDTH}" height="{HEIGHT}" role="img" aria-labelledby="title description" font-family="{FONT}">
 <title id="title">Architecture of the image processor</title>
 <desc id="description">One core, in the middle, makes renditions from uploads and answers URLs. \
-On the left it is planned to run on AWS, on the right it runs on one machine.</desc>
+On the left it runs on AWS, on the right on one machine.</desc>
 {body}
 </svg>
 """
