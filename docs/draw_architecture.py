@@ -115,7 +115,7 @@ BOXES = {
     "s3-uploads": Box(AWS_OUTER, ROWS[0], SIDE, TALL, "Upload bucket", ("S3",)),
     "lambda": Box(AWS_INNER, ROWS[0], SIDE, TALL, "SQS → process", ("Lambda",)),
     "aws-client": Box(AWS_OUTER, ROWS[1], SIDE, TALL, "REST client"),
-    "aws-api": Box(AWS_INNER, ROWS[1], SIDE, TALL, "api", ("API Gateway, Lambda",)),
+    "aws-api": Box(AWS_INNER, ROWS[1], SIDE, TALL, "api", ("API Gateway",)),
     "aws-runs": Box(AWS_OUTER, ROWS[2], 340, TALL, "One invocation, one batch",
         ("renders inside the function",)),
     "table": Box(AWS_OUTER, ROWS[3], SIDE, 56, "Table", ("DynamoDB",)),
