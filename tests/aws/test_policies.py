@@ -172,6 +172,12 @@ def table(name: str) -> str:
             {"Bucket": "photos", "Key": "k", "Tagging": "a=b"},
             [("s3:PutObject", f"{BUCKET}/k"), ("s3:PutObjectTagging", f"{BUCKET}/k")],
         ),
+        (
+            "s3",
+            "PutObject",
+            {"Bucket": "photos", "Key": "k", "IfMatch": '"1"'},
+            [("s3:PutObject", f"{BUCKET}/k"), ("s3:GetObject", f"{BUCKET}/k")],
+        ),
         ("s3", "ListObjectsV2", {"Bucket": "photos"}, [("s3:ListBucket", BUCKET)]),
         ("dynamodb", "Query", {"TableName": "t"}, [("dynamodb:Query", table("t"))]),
         (

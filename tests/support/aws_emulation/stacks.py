@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import WaiterError
+
 from .server import EmulatedAws
 
 CODE_BUCKET = "code"
@@ -72,24 +74,27 @@ class Stack:
 
 
 def deploy(aws: EmulatedAws, name: str, template: str, parameters: Mapping[str, str]) -> Stack:
-    """Create the stack and wait for it. Raises RuntimeError with CloudFormation's reasons."""
-    cloudformation = aws.client("cloudformation")
+    """Create a stack and wait for it. Raises RuntimeError with CloudFormation's reasons."""
+    cloudformation, s3 = aws.client("cloudformation"), aws.client("s3")
+    s3.create_bucket(Bucket=CODE_BUCKET)
+    # A template of more than 51,200 bytes is only taken from a bucket.
+    s3.put_object(Bucket=CODE_BUCKET, Key=f"{name}.template", Body=template.encode())
     cloudformation.create_stack(
         StackName=name,
-        TemplateBody=template,
+        TemplateURL=f"{aws.endpoint}/{CODE_BUCKET}/{name}.template",
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     try:
         cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAIT)
-    except Exception as error:
-        events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
-        reasons = [
-            f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}"
-            for event in events
-            if "FAILED" in event["ResourceStatus"]
-        ]
-        raise RuntimeError(f"{name} was not created: {'; '.join(reasons)}") from error
+    except WaiterError as error:
+        raise RuntimeError(f"{name} was not created: {_reasons(cloudformation, name)}") from error
+    return find_stack(aws, name)
+
+
+def find_stack(aws: EmulatedAws, name: str) -> Stack:
+    """The deployed stack of that name."""
+    cloudformation = aws.client("cloudformation")
     (described,) = cloudformation.describe_stacks(StackName=name)["Stacks"]
     pages = cloudformation.get_paginator("list_stack_resources").paginate(StackName=name)
     return Stack(
@@ -103,6 +108,12 @@ def deploy(aws: EmulatedAws, name: str, template: str, parameters: Mapping[str, 
             if "PhysicalResourceId" in resource
         },
     )
+
+
+def _reasons(cloudformation: Any, name: str) -> str:
+    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    failed = [event for event in events if "FAILED" in event["ResourceStatus"]]
+    return "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
 
 
 def upload_code(aws: EmulatedAws, folder: Path, key: str) -> None:

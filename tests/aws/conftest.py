@@ -1,0 +1,54 @@
+"""The project's system in the emulated AWS, deployed once by deploy.sh as its users do it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+import pytest
+
+from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
+from support.aws_emulation.server import ACCOUNT, REGION, ROOT, VENV, EmulatedAws
+from support.aws_emulation.stacks import find_stack
+
+
+@pytest.fixture(scope="session")
+def cli(aws: EmulatedAws) -> Cli:
+    """Runs a script of deployment/ as the account's owner would, and returns what it said."""
+    tools = [VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]  # aws comes with LocalStack
+    environment = {
+        "HOME": os.environ.get("HOME", "/"),
+        "PATH": os.pathsep.join(map(str, tools)),
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_ENDPOINT_URL": aws.endpoint,
+        "AWS_ACCESS_KEY_ID": ACCOUNT,
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "SAM_CLI_TELEMETRY": "0",
+    }
+
+    def run(script: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [ROOT / "deployment" / script, "--region", REGION, *arguments],
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-4000:]
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def deployment(cli: Cli) -> str:
+    """What deploy.sh said."""
+    parameters = (f"Architecture={ARCHITECTURE}", "EnableDelete=true", "BatchSize=10")
+    return cli("deploy.sh", "--stack", STACK, "--yes", *parameters)
+
+
+@pytest.fixture(scope="session")
+def system(aws: EmulatedAws, deployment: str) -> Deployed:
+    assert deployment
+    return Deployed(find_stack(aws, STACK))

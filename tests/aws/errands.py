@@ -1,0 +1,168 @@
+"""Errands: short pieces of use of a deployed system, each of which fails where it lacks a grant.
+
+Together the errands of a function need every grant of its role.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+from pictures import picture
+
+from image_processor.keys import image_id, rendition_prefix
+from support.aws_emulation.deployed import Deployed
+from support.waiting import wait_for
+
+Errand = Callable[[Deployed], None]
+
+
+class Failed(Exception):
+    """An errand did not get what it came for."""
+
+
+def check(what: object) -> None:
+    if not what:
+        raise Failed
+
+
+# ---------------------------------------------------------------------- process
+def make(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    check(system.tell(key) == {"batchItemFailures": []})
+    check(system.renditions(key))
+
+
+def make_again(system: Deployed) -> None:
+    """Other bytes under the same key: conditional writes over what is there."""
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    before = {each: system.rendition(each)["ETag"] for each in system.renditions(key)}
+    system.upload(picture(30, 40), key)
+    check(system.tell(key) == {"batchItemFailures": []})
+    check(before.items() != {each: system.rendition(each)["ETag"] for each in system.renditions(key)}.items())
+
+
+def purge(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    system.delete(key)
+    check(system.tell(key, "ObjectRemoved:Delete") == {"batchItemFailures": []})
+    check(not system.renditions(key))
+
+
+def poll(system: Deployed) -> None:
+    """By the queue, and the message is gone afterwards."""
+    known = sum(1 for _ in system.stack.aws.decisions())
+    system.send({"Records": [system.event(system.upload(picture(40, 30)))]})
+
+    def settled() -> bool:
+        new = list(system.stack.aws.decisions())[known:]
+        return any(not each.allowed for each in new) or system.backlog() == 0
+
+    wait_for(settled, "the queue")
+    check(system.backlog() == 0)
+
+
+def listen(system: Deployed) -> None:
+    """The function is told anew to read the queue; Lambda asks then whether its role may."""
+    system.listen(enabled=False)
+    system.listen(enabled=True)
+
+
+# ---------------------------------------------------------------------- api
+def post_image(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    check(system.api("POST", "/images", json={"key": key}).status_code == 200)
+    system.upload(picture(30, 40), key)
+    check(system.api("POST", "/images", json={"key": key}).status_code == 200)
+
+
+def post_missing_image(system: Deployed) -> None:
+    check(system.api("POST", "/images", json={"key": "never-there.png"}).status_code == 404)
+
+
+def look_up(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    check(system.api("GET", f"/images/{image_id(system.uploads, key)}").status_code == 200)
+
+
+def look_through(system: Deployed) -> None:
+    system.tell(system.upload(picture(40, 30), "looked-through/one.png"))
+    for query in ({}, {"prefix": "looked-through/"}, {"status": "processed"}):
+        check(system.api("GET", "/images", params=query).json().get("images"))
+
+
+def delete_image(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    check(system.api("DELETE", f"/images/{image_id(system.uploads, key)}").status_code == 204)
+    check(not system.renditions(key))
+
+
+def sign_form(system: Deployed) -> None:
+    form = system.api("POST", "/uploads", json={"key": "signed.png"}).json()
+    sent = httpx.post(form["url"], data=form["fields"], files={"file": picture(40, 30)})
+    check(sent.status_code == 204)
+
+
+# ---------------------------------------------------------------------- deliver
+def deliver_stored(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    check(system.deliver("/" + system.renditions(key)[0]).status_code == 200)
+
+
+def deliver_unmade(system: Deployed) -> None:
+    """Nothing is there yet but the original, and something that does not belong to it."""
+    key = system.upload(picture(40, 30))
+    stray = rendition_prefix(key) + "w=321,fm=jpeg.jpg"
+    system.s3.put_object(Bucket=system.processed, Key=stray, Body=b"stray")
+    check(system.deliver("/" + rendition_prefix(key) + "w=320,fm=jpeg.jpg").status_code == 200)
+    check(stray not in system.renditions(key))
+
+
+def deliver_again(system: Deployed) -> None:
+    """The original is a new one, and one rendition of the old one is gone."""
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    system.upload(picture(30, 40), key)
+    gone = rendition_prefix(key) + "w=320,fm=jpeg.jpg"
+    system.s3.delete_object(Bucket=system.processed, Key=gone)
+    check(system.deliver("/" + gone).status_code == 200)
+
+
+def deliver_nothing(system: Deployed) -> None:
+    check(system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404)
+
+
+# ---------------------------------------------------------------------- all
+def logs(function: str, errand: Errand) -> Errand:
+    """The errand's own lines arrive in the function's log."""
+
+    def run(system: Deployed) -> None:
+        known, lines = sum(1 for _ in system.stack.aws.decisions()), len(system.log_lines(function))
+        errand(system)
+
+        def told() -> bool:
+            new = [each for each in list(system.stack.aws.decisions())[known:] if "logs:" in each.action]
+            return any(not each.allowed for each in new) or len(system.log_lines(function)) > lines
+
+        wait_for(told, f"the log of {function}")
+        check(len(system.log_lines(function)) > lines)
+
+    return run
+
+
+ERRANDS: dict[str, list[Errand]] = {
+    "Process": [make, make_again, purge, poll, listen, logs("process", make)],
+    "Api": [
+        *(post_image, post_missing_image, look_up, look_through, delete_image, sign_form),
+        logs("api", look_through),
+    ],
+    "Deliver": [
+        *(deliver_stored, deliver_unmade, deliver_again, deliver_nothing),
+        logs("deliver", deliver_nothing),
+    ],
+}

@@ -1,0 +1,124 @@
+"""The REST API through API Gateway and renditions through the function URL, of the deployed system."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx
+from pictures import picture
+
+from image_processor.app.reads import MAX_BODY
+from image_processor.keys import image_id, rendition_prefix
+from support.aws_emulation.deployed import Deployed
+
+
+def test_post_image_answers_with_the_original_and_what_it_became(system: Deployed) -> None:
+    key = system.upload(picture())
+    answer = system.api("POST", "/images", json={"bucket": system.uploads, "key": key})
+    assert answer.status_code == 200, answer.text
+    image = answer.json()
+    assert image["original"] == key
+    assert image["processed"] in system.renditions(key)
+    assert image["id"] == image_id(system.uploads, key)
+    assert {each["key"] for each in image["renditions"]} == set(system.renditions(key))
+
+
+def test_post_image_tells_what_is_wrong(system: Deployed) -> None:
+    key = system.upload(picture())
+    wrong = {"bucket": "another-one", "key": key}
+    assert system.api("POST", "/images", json=wrong).status_code == 400
+    assert system.api("POST", "/images", json={"key": "never-there.png"}).status_code == 404
+    assert system.api("POST", "/images", json={}).status_code == 400
+    text = system.api("POST", "/images", json={"key": system.upload(b"no picture")})
+    assert text.status_code == 422
+    assert text.json()["reason"] == "not-an-image"
+
+
+def test_images_are_listed_and_looked_up(system: Deployed) -> None:
+    key = system.upload(picture(), "listed/one.png")
+    system.wait_until_processed(key)
+    listing = system.api("GET", "/images", params={"prefix": "listed/"}).json()
+    (image,) = listing["images"]
+    assert system.api("GET", f"/images/{image['id']}").json() == image
+    assert system.api("GET", "/images/nobody-has-this-id").status_code == 404
+
+
+def test_reprocess_makes_every_rendition_again(system: Deployed) -> None:
+    key = system.upload(picture())
+    system.wait_until_processed(key)
+    for each in system.renditions(key):
+        system.s3.delete_object(Bucket=system.processed, Key=each)
+    path = f"/images/{image_id(system.uploads, key)}/reprocess"
+    answer = system.api("POST", path, params={"wait": "true"})
+    assert answer.status_code == 200, answer.text
+    assert {each["key"] for each in answer.json()["renditions"]} == set(system.renditions(key)) != set()
+
+
+def test_a_delete_removes_the_original_and_everything_made_of_it(system: Deployed) -> None:
+    key = system.upload(picture())
+    system.wait_until_processed(key)
+    assert system.api("DELETE", f"/images/{image_id(system.uploads, key)}").status_code == 204
+    assert system.renditions(key) == []
+    system.wait_until_idle()  # the bucket tells of the deletion too, and that event is a claim for a moment
+    assert system.record(key) is None
+    assert system.api("GET", f"/images/{image_id(system.uploads, key)}").status_code == 404
+
+
+def test_a_signed_form_uploads_exactly_what_it_was_signed_for(system: Deployed) -> None:
+    form = system.api("POST", "/uploads", json={"key": "form/a b.png"}).json()
+    body = picture()
+    assert post(form, body, {"key": "form/another.png"}) == 403
+    assert post(form, body, {"Content-Type": "text/html"}) == 403
+    assert post(form, b"") == 400
+    assert post(form, body) == 204
+    system.wait_until_processed("form/a b.png")
+
+
+def post(form: dict[str, object], body: bytes, changed: dict[str, str] | None = None) -> int:
+    fields = {**form["fields"], **(changed or {})}  # type: ignore[dict-item]  # JSON of the API
+    return httpx.post(str(form["url"]), data=fields, files={"file": body}).status_code
+
+
+def test_the_recipe_and_health_are_told(system: Deployed) -> None:
+    assert system.api("GET", "/recipe").json()["rules"]
+    assert system.api("GET", "/health").json()["status"] == "ok"
+
+
+def test_a_stored_rendition_is_delivered_as_it_is(system: Deployed) -> None:
+    key = system.upload(picture(), "delivered/a b+c.png")
+    system.wait_until_processed(key)
+    for each in system.renditions(key):
+        stored, answer = system.rendition(each), system.deliver("/" + quote(each, safe="/=,"))
+        assert answer.status_code == 200
+        assert answer.content == stored["Body"]
+        assert answer.headers["content-type"] == stored["ContentType"]
+
+
+def test_a_declared_rendition_that_is_missing_is_made_and_stored(system: Deployed) -> None:
+    key = system.upload(picture())
+    system.wait_until_processed(key)
+    missing = rendition_prefix(key) + "w=320,fm=jpeg.jpg"
+    system.s3.delete_object(Bucket=system.processed, Key=missing)
+    answer = system.deliver("/" + missing)
+    assert answer.status_code == 200
+    assert system.rendition(missing)["Body"] == answer.content
+
+
+def test_what_no_recipe_declares_is_not_found_and_not_made(system: Deployed) -> None:
+    key = system.upload(picture())
+    system.wait_until_processed(key)
+    before = system.everything_processed()
+    undeclared = rendition_prefix(key) + "w=321,fm=jpeg.jpg"
+    for path in (undeclared, key, "never-there.png/w=320,fm=jpeg.jpg", ".image-processor/records/x"):
+        assert system.deliver("/" + path).status_code == 404, path
+    assert system.everything_processed() == before
+
+
+def test_a_rendition_too_large_for_an_answer_is_where_the_cdn_looks_first(system: Deployed) -> None:
+    key = system.upload(picture())
+    system.wait_until_processed(key)
+    large = rendition_prefix(key) + "w=640,fm=jpeg.jpg"
+    system.s3.put_object(Bucket=system.processed, Key=large, Body=bytes(MAX_BODY + 1))
+    answer = system.deliver("/" + large)
+    assert answer.status_code == 307
+    assert answer.headers["location"] == "/" + large

@@ -1,0 +1,119 @@
+"""The template's optional parts, off and on, in stacks beside the one of the other tests."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from botocore.exceptions import ClientError
+from errands import ERRANDS
+from pictures import picture
+from privilege import unneeded_grants
+
+from image_processor.keys import rendition_prefix
+from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
+from support.aws_emulation.server import EmulatedAws
+from support.aws_emulation.stacks import deploy
+from support.waiting import wait_for
+
+RECIPE = """
+[presets.one]
+widths = [48]
+formats = ["webp"]
+[[rules]]
+match = "**"
+presets = ["one"]
+"""
+
+
+@pytest.fixture(scope="session")
+def template(aws: EmulatedAws, system: Deployed) -> str:
+    """The template with the packages that deploy.sh has uploaded."""
+    assert system
+    body = aws.client("cloudformation").get_template(StackName=STACK)["TemplateBody"]
+    return body if isinstance(body, str) else json.dumps(body)
+
+
+@pytest.fixture(scope="session")
+def bare(aws: EmulatedAws, template: str) -> Deployed:
+    """Nothing but buckets, queue and the process function."""
+    off = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")
+    return Deployed(deploy(aws, "bare", template, {"Architecture": ARCHITECTURE, **off}))
+
+
+@pytest.fixture(scope="session")
+def joined(aws: EmulatedAws, template: str) -> Deployed:
+    """A bucket that was there before, a recipe in another one, an API for key holders, snapshots."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="there-before")
+    s3.put_bucket_notification_configuration(
+        Bucket="there-before", NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    s3.create_bucket(Bucket="recipes")
+    s3.put_object(Bucket="recipes", Key="ours/recipe.toml", Body=RECIPE.encode())
+    parameters = {
+        "Architecture": ARCHITECTURE,
+        "ExistingUploadBucket": "there-before",
+        "RecipeBucket": "recipes",
+        "Recipe": "ours/recipe.toml",
+        "ApiAuthorization": "API_KEY",
+        "EnableSnapStart": "true",
+        "AlarmEmail": "somebody@example.org",
+    }
+    return Deployed(deploy(aws, "joined", template, parameters))
+
+
+def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deployed) -> None:
+    assert {"Api", "ApiFunction", "DeliverFunction", "CatalogTable"}.isdisjoint(bare.stack.resources)
+    key = bare.upload(picture())
+    bare.wait_until_idle()
+    assert bare.renditions(key)
+    bare.delete(key)
+    wait_for(lambda: bare.renditions(key) == [], "the purge")
+    bare.wait_until_idle()
+    assert bare.dead_letters(seconds=1) == []
+
+
+def test_without_a_table_records_lie_beside_the_renditions_and_need_no_more_grants(bare: Deployed) -> None:
+    bare.upload(picture())
+    bare.wait_until_idle()
+    assert [key for key in bare.everything_processed() if key.startswith(".image-processor/")]
+    assert unneeded_grants(bare, "Process", ERRANDS["Process"]) == set()
+
+
+@pytest.mark.parametrize("key", ["plain.png", "with space/a+b 100%.png"])
+def test_a_bucket_that_was_there_is_joined_by_eventbridge(joined: Deployed, key: str) -> None:
+    joined.upload(picture(), key)
+    joined.wait_until_processed(key)
+    assert joined.renditions(key) == [rendition_prefix(key) + "w=48,fm=webp.webp"]
+    joined.delete(key)
+    wait_for(lambda: joined.record(key) is None, "the end of the record")
+    assert joined.renditions(key) == []
+
+
+def test_with_a_key_the_api_answers_its_holders_only(joined: Deployed) -> None:
+    assert joined.api("GET", "/health").status_code == 403
+    key = joined.stack.aws.client("apigateway").get_api_key(
+        apiKey=joined.outputs["ApiKeyId"], includeValue=True
+    )["value"]
+    assert joined.api("GET", "/health", headers={"x-api-key": key}).status_code == 200
+
+
+def test_published_versions_deliver_too(joined: Deployed) -> None:
+    key = joined.upload(picture())
+    joined.wait_until_processed(key)
+    (only,) = joined.renditions(key)
+    assert joined.deliver("/" + only).content == joined.rendition(only)["Body"]
+
+
+def test_teardown_takes_everything_but_originals(aws: EmulatedAws, template: str, cli: Cli) -> None:
+    off = dict.fromkeys(("EnableApi", "EnableCdn", "EnableDashboard"), "false")
+    short = Deployed(deploy(aws, "short-lived", template, {"Architecture": ARCHITECTURE, **off}))
+    key = short.upload(picture())
+    short.wait_until_processed(key)
+    cli("teardown.sh", "--stack", "short-lived", "--yes")
+    assert short.s3.list_objects_v2(Bucket=short.uploads)["KeyCount"] == 1
+    buckets = {bucket["Name"] for bucket in short.s3.list_buckets()["Buckets"]}
+    assert short.processed not in buckets
+    with pytest.raises(ClientError, match="does not exist"):
+        aws.client("cloudformation").describe_stacks(StackName="short-lived")
