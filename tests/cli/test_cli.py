@@ -23,7 +23,10 @@ from image_processor.engine import runtime
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import ClaimBusy, UnsafeRuntime
 from image_processor.ingest.process import Processor
+from image_processor.ports import Attributes
 from image_processor.recipes import DEFAULT_RECIPE
+from image_processor.wiring import cloud
+from support.memory import MemoryStore
 
 RECIPE = '[presets.p]\nwidths = [8, 16]\nformats = ["webp"]\n[[rules]]\nmatch = "**"\npresets = ["p"]\n'
 
@@ -221,6 +224,38 @@ def test_reconcile_makes_what_a_changed_recipe_wants(library):
     assert names == {"w=8,fm=webp.webp", "w=12,fm=webp.webp"}
 
 
+def test_reconcile_works_on_buckets_too(run, monkeypatch):
+    body = draw("cat.jpg")
+    uploads, processed = MemoryStore(), MemoryStore()
+    uploads.put("photos/cat.jpg", body, Attributes())
+    uploads.put("bad.jpg", b"hello", Attributes())
+    buckets = {"my-uploads": uploads, "my-renditions": processed}
+    monkeypatch.setattr(cloud, "S3Store", buckets.__getitem__)
+    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
+    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("reconcile", "--aws", "--recipe", "r.toml", "--dry-run")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "missing: bad.jpg",
+        "missing: photos/cat.jpg",
+        "2 found, nothing done (--dry-run)",
+    ]
+    assert processed.bodies() == {}
+    status, _, err = run("reconcile", "--aws", "--recipe", "r.toml")
+    assert status == 1
+    assert err.startswith("refused: bad.jpg (not-an-image)")
+    made = {key for key in processed.bodies() if key.endswith(".webp")}
+    assert made == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
+    assert run("reconcile", "--aws", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_on_aws_needs_both_buckets(run):
+    status, _, err = run("reconcile", "--aws")
+    assert status == 2
+    assert "expected a bucket's name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing" in err
+
+
 def test_list_shows_the_originals(library):
     status, out, _ = library("list", "--data", "data")
     assert status == 0
@@ -307,7 +342,7 @@ def test_a_missing_library_is_told_with_its_cure(monkeypatch, capfd):
     with pytest.raises(SystemExit) as ended:
         main()
     assert ended.value.code == 4
-    assert "fix: pip install 'image-processor[server]'" in capfd.readouterr().err
+    assert "fix: pip install 'image-processor[server,aws]'" in capfd.readouterr().err
 
 
 def test_a_wrong_setting_stops_every_command_that_needs_it(run, monkeypatch):

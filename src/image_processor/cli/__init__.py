@@ -16,12 +16,12 @@ def main() -> None:
     """Run the command that the arguments name, and exit with its status."""
     try:
         from .commands import app  # noqa: PLC0415 - a library that is missing is told like any error
+
+        app()
     except ImportError as error:
         sys.stderr.write(f"error: expected {error.name or 'all libraries'} to be installed, got: {error}\n")
-        sys.stderr.write("fix: pip install 'image-processor[server]'\n")
+        sys.stderr.write("fix: pip install 'image-processor[server,aws]'\n")
         sys.exit(UNSAFE)
-    try:
-        app()
     except ImageProcessorError as error:
         for line in error.problems if isinstance(error, Invalid) else (error,):
             sys.stderr.write(f"error: {line}\n")

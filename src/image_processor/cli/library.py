@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -18,7 +19,8 @@ from image_processor.errors import FIXES, Invalid, NotFound
 from image_processor.keys import image_id
 from image_processor.model import Outcome, Record, Result, Status
 from image_processor.ports import Query
-from image_processor.settings import Settings
+from image_processor.recipes import Recipe
+from image_processor.settings import PREFIX, Settings
 from image_processor.wiring.machine import BUCKET, Stores, open_stores, reconciler, workers
 from image_processor.wiring.recipe import load_recipe
 
@@ -84,6 +86,9 @@ def show_command(
 def reconcile_command(
     data: Data = None,
     recipe: RecipeFile = None,
+    on_aws: Annotated[
+        bool, typer.Option("--aws", help="The buckets that the settings name, instead of --data.")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what needs work.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -92,9 +97,8 @@ def reconcile_command(
     Exits with 1 if an original was refused, with 3 if some work could not be done now.
     """
     settings = settings_with(data=data, recipe=recipe)
-    rules = load_recipe(settings.recipe)
-    with _library(settings) as stores:
-        found = list(reconciler(settings, rules, stores).findings())
+    with _on_aws(settings) if on_aws else _on_this_machine(settings) as (bucket, stores, rules):
+        found = list(reconciler(settings, rules, stores, bucket).findings())
         for finding in found:
             line = {"key": finding.key, "why": finding.why}
             typer.echo(json.dumps(line) if as_json else f"{finding.why}: {printable(finding.key)}")
@@ -102,11 +106,30 @@ def reconcile_command(
             typer.echo(f"{len(found)} found" + (", nothing done (--dry-run)" if dry_run else ""))
         if dry_run or not found:
             return
-        with workers(settings, rules, {BUCKET: stores}, _ROLE, Progress()) as crew:
+        with workers(settings, rules, {bucket: stores}, _ROLE, Progress()) as crew:
             waits = []
             for finding in found:
                 mend(finding, stores.processed, lambda upload: waits.append(crew.submit(upload)))
             _report([wait.exception() or wait.result() for wait in waits])
+
+
+Place = tuple[str, Stores, Recipe]
+"""What is reconciled: the upload bucket's name, the stores, and the recipe."""
+
+
+@contextmanager
+def _on_this_machine(settings: Settings) -> Iterator[Place]:
+    with _library(settings) as stores:
+        yield BUCKET, stores, load_recipe(settings.recipe)
+
+
+@contextmanager
+def _on_aws(settings: Settings) -> Iterator[Place]:
+    from image_processor.wiring.cloud import open_cloud  # noqa: PLC0415 - one machine has no use for S3
+
+    chosen = {} if settings.recipe is None else {f"{PREFIX}RECIPE": settings.recipe}
+    cloud = open_cloud({**os.environ, **chosen})
+    yield cloud.bucket, Stores(cloud.uploads, cloud.processed, cloud.catalog), cloud.recipe
 
 
 @contextmanager

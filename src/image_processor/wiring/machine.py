@@ -48,7 +48,7 @@ class Stores:
 
     uploads: ObjectStore
     processed: ObjectStore
-    catalog: SqliteCatalog
+    catalog: Catalog
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,9 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
 
 
-def reconciler(settings: Settings, recipe: Recipe, stores: Stores) -> Reconciler:
+def reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
     return Reconciler(
-        BUCKET, stores.uploads, stores.processed, stores.catalog, recipe, settings.limits, settings.icc
+        bucket, stores.uploads, stores.processed, stores.catalog, recipe, settings.limits, settings.icc
     )
 
 
@@ -144,6 +144,7 @@ def running(settings: Settings) -> Iterator[Parts]:
     with ExitStack() as stack:
         stores = stack.enter_context(open_stores(settings))
         stack.enter_context(_sole_server(settings.data))
+        assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER)
         crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
         sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
