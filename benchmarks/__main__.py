@@ -1,7 +1,8 @@
-"""`make bench`: our engine against sharp on the same photographs, in the same run.
+"""`make bench`: our engine against sharp on the same photographs, in the same run, and a cold
+Lambda function of ours against one in Node (cold_start).
 
-Machines differ and so do their moods: what counts is the ratio of medians of CPU time, taken
-from runs that alternate between the two. Exit code 1 if a bar is missed.
+Machines differ and so do their moods: what counts is the ratio of medians, taken from runs that
+alternate between the two. Exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -11,40 +12,20 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from types import TracebackType
 from typing import Any, Self
 
+from . import cold_start
+from .node import install
 from .photographs import make_photograph
+from .table import HEADING, Costs, Row, costs_of, shown
 
 _HERE = Path(__file__).parent
 _SHARP = _HERE / "sharp"
 _WARM_UPS = 3
 _RUNS = 25
 _MEGABYTE = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; ``ours`` and ``theirs`` are shown, ``value`` is judged."""
-
-    what: str
-    ours: str
-    theirs: str
-    value: float
-    bar: float
-    unit: str = ""
-
-    @property
-    def met(self) -> bool:
-        return self.value <= self.bar
-
-    def __str__(self) -> str:
-        verdict = "ok" if self.met else "MISSED"
-        judged = f"{self.value:.2f}{self.unit}"
-        return f"{self.what:<44} {self.ours:>18} {self.theirs:>18} {judged:>10} {self.bar:>6g}  {verdict}"
 
 
 class Peer:
@@ -76,15 +57,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         large = make_photograph(Path(directory) / "large.jpg", 4000, 3000)
         middle = make_photograph(Path(directory) / "middle.jpg", 2725, 2225)
-        rows = [*_against_sharp(large, middle), _peak_memory(large)]
-    heading = f"{'':<44} {'ours cpu/wall ms':>18} {'sharp cpu/wall ms':>18} {'judged':>10} {'bar':>6}"
-    print(heading, *rows, sep="\n")
+        rows = [*_against_sharp(large, middle), _peak_memory(large), *cold_start.rows()]
+    print(HEADING, *rows, sep="\n")
     return 0 if all(row.met for row in rows) else 1
 
 
 def _against_sharp(large: Path, middle: Path) -> list[Row]:
     node = shutil.which("node")
-    if node is None or not _install_sharp():
+    if node is None or not install(_SHARP):
         print(
             "*** NOT COMPARED: node, npm or sharp is missing, so only memory is judged. ***", file=sys.stderr
         )
@@ -102,21 +82,6 @@ def _ours() -> Peer:
     return Peer(sys.executable, "-m", "benchmarks.ours", directory=_HERE.parent)
 
 
-def _install_sharp() -> bool:
-    """Install what package-lock.json pins, unless it is there already."""
-    npm = shutil.which("npm")
-    if npm is None:
-        return False
-    lock, installed = _SHARP / "package-lock.json", _SHARP / "node_modules" / ".package-lock.json"
-    if installed.exists() and installed.stat().st_mtime >= lock.stat().st_mtime:
-        return True
-    return subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=_SHARP, check=False).returncode == 0
-
-
-Costs = tuple[float, float]
-"""Median seconds of CPU and of wall time."""
-
-
 def _compare(ours: Peer, task: str, sharp: Peer, tasks: tuple[str, ...], path: Path) -> tuple[Costs, Costs]:
     """Our costs, and sharp's for whichever of its ``tasks`` (ways to do the same) is cheapest."""
     runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("ours", *tasks)}
@@ -125,13 +90,9 @@ def _compare(ours: Peer, task: str, sharp: Peer, tasks: tuple[str, ...], path: P
             answer = peer.do(asked, path)
             if number >= _WARM_UPS:
                 runs[name].append(answer)
-    costs = {name: _costs(answers) for name, answers in runs.items()}
+    costs = {name: costs_of(answers) for name, answers in runs.items()}
     _show_bytes(runs["ours"][0]["bytes"], runs[tasks[0]][0]["bytes"], path)
     return costs["ours"], min(costs[name] for name in tasks)
-
-
-def _costs(answers: list[dict[str, Any]]) -> Costs:
-    return median(answer["cpu"] for answer in answers), median(answer["wall"] for answer in answers)
 
 
 def _show_bytes(ours: list[int], theirs: list[int], path: Path) -> None:
@@ -140,12 +101,7 @@ def _show_bytes(ours: list[int], theirs: list[int], path: Path) -> None:
 
 
 def _row(what: str, ours: Costs, theirs: Costs, *, bar: float) -> Row:
-    return Row(what, _shown(ours), _shown(theirs), value=ours[0] / theirs[0], bar=bar)
-
-
-def _shown(costs: Costs) -> str:
-    cpu, wall = costs
-    return f"{cpu * 1000:.0f} / {wall * 1000:.0f}"
+    return Row(what, shown(ours), shown(theirs), value=ours[0] / theirs[0], bar=bar)
 
 
 def _peak_memory(large: Path) -> Row:

@@ -1,0 +1,22 @@
+// The function with a catalog: after the renditions, one row in DynamoDB.
+import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
+import { randomUUID } from 'node:crypto'
+import { makeRenditions, uploadsIn } from './renditions.js'
+
+const dynamodb = new DynamoDBClient({})
+
+export async function handler (event) {
+  for (const upload of uploadsIn(event)) {
+    const keys = await makeRenditions(upload)
+    await dynamodb.send(new PutItemCommand({
+      TableName: process.env.TABLE,
+      Item: {
+        id: { S: randomUUID() },
+        original_file: { S: upload.Key },
+        processed_file: { S: keys[0] },
+        created_at: { S: new Date().toISOString() }
+      }
+    }))
+  }
+  return { batchItemFailures: [] }
+}

@@ -1,0 +1,97 @@
+"""A handler that runs ours and answers how its time was spent, in seconds.
+
+It lies beside the package, not in it, and lives in the same process: what it counts as engine
+or as transfer is whatever passes the engine's one function and the two ports.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from image_processor.app.ingest import open_process
+from image_processor.ingest.process import Processor
+from image_processor.wiring.cloud import Cloud, open_cloud
+
+
+class Meter:
+    """Wall time during which at least one of the wrapped calls was at work."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._active = 0
+        self._since = 0.0
+        self._lock = threading.Lock()
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def measured(*arguments: Any, **named: Any) -> Any:
+            self._enter()
+            try:
+                return call(*arguments, **named)
+            finally:
+                self._leave()
+
+        return measured
+
+    def _enter(self) -> None:
+        with self._lock:
+            if not self._active:
+                self._since = time.perf_counter()
+            self._active += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._active -= 1
+            if not self._active:
+                self.seconds += time.perf_counter() - self._since
+
+
+_ENGINE, _TRANSFERS, _EITHER = Meter(), Meter(), Meter()
+
+
+class Measured:
+    """An adapter whose every call is a transfer, a listing's to its end."""
+
+    def __init__(self, adapter: object) -> None:
+        self._adapter = adapter
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._adapter, name)
+        if name == "list":
+            return _transfer(lambda *given, **named: iter(list(method(*given, **named))))
+        return _transfer(method)
+
+
+def _transfer(call: Callable[..., Any]) -> Callable[..., Any]:
+    return _EITHER.wrap(_TRANSFERS.wrap(call))
+
+
+def _measured(cloud: Cloud) -> Cloud:
+    processor = getattr(cloud.process, "__self__", None)
+    assert isinstance(processor, Processor)
+    watched: Any = replace(
+        processor,
+        uploads=Measured(processor.uploads),
+        processed=Measured(processor.processed),
+        catalog=Measured(processor.catalog),
+        render=_EITHER.wrap(_ENGINE.wrap(processor.render)),
+    )
+    return replace(cloud, process=watched.process)
+
+
+_process = open_process(_measured(open_cloud()))
+
+
+def handler(event: object, context: Any) -> dict[str, float]:
+    before = (_ENGINE.seconds, _TRANSFERS.seconds, _EITHER.seconds)
+    started = time.perf_counter()
+    answer = _process(event, context)
+    whole = time.perf_counter() - started
+    if answer != {"batchItemFailures": []}:
+        raise RuntimeError(f"expected the event to be processed, got {answer}")
+    after = (_ENGINE.seconds, _TRANSFERS.seconds, _EITHER.seconds)
+    engine, transfers, either = (now - then for now, then in zip(after, before, strict=True))
+    return {"whole": whole, "engine": engine, "transfers": transfers, "beyond": whole - either}

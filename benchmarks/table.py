@@ -1,0 +1,46 @@
+"""The benchmarks' table: a row for each figure, with its bar where it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+HEADING = f"{'':<48} {'ours cpu/wall ms':>18} {'peer cpu/wall ms':>18} {'judged':>10} {'bar':>6}"
+
+Costs = tuple[float, float]
+"""Median seconds of CPU and of wall time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table; ``ours`` and ``theirs`` are shown, ``value`` is judged by ``bar``,
+    if there is one."""
+
+    what: str
+    ours: str
+    theirs: str
+    value: float
+    bar: float | None = None
+    unit: str = ""
+
+    @property
+    def met(self) -> bool:
+        return self.bar is None or self.value <= self.bar
+
+    def __str__(self) -> str:
+        judged = f"{self.value:.2f}{self.unit}"
+        verdict = "" if self.bar is None else f"{self.bar:>6g}  {'ok' if self.met else 'MISSED'}"
+        return f"{self.what:<48} {self.ours:>18} {self.theirs:>18} {judged:>10} {verdict}".rstrip()
+
+
+def costs_of(answers: Iterable[Mapping[str, Any]]) -> Costs:
+    """The medians of what each answer says under ``cpu`` and ``wall``."""
+    answers = list(answers)
+    return median(answer["cpu"] for answer in answers), median(answer["wall"] for answer in answers)
+
+
+def shown(costs: Costs) -> str:
+    cpu, wall = costs
+    return f"{cpu * 1000:.0f} / {wall * 1000:.0f}"
