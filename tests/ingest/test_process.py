@@ -85,6 +85,18 @@ def test_a_deleted_original_takes_its_renditions_along_but_no_others(room):
     assert room.processed.bodies()
 
 
+def test_a_deletion_with_nothing_left_to_do_makes_no_record_even_for_a_moment(room):
+    claims = []
+    real_claim = room.catalog.claim
+    room.catalog.claim = lambda *args, **kwargs: claims.append(args) or real_claim(*args, **kwargs)
+    assert room.processor().process(upload("gone.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert claims == []
+    room.processed.put("gone.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
+    assert room.processor().process(upload("gone.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert len(claims) == 1
+    assert room.processed.bodies() == {}
+
+
 def test_what_somebody_else_put_beside_the_renditions_is_left_alone(room):
     room.put("cat.jpg", b"cat")
     room.processed.put("cat.jpg/notes.txt", b"mine", Attributes())

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 
 from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.keys import check_key, rendition_prefix
+from image_processor.keys import check_key, image_id, rendition_prefix
 from image_processor.model import (
     Claim,
     IccPolicy,
@@ -73,6 +73,8 @@ class Processor:
         is lost then: the same upload may be processed again, by anyone, at any time.
         """
         check_key(upload.key)
+        if upload.kind is Kind.DELETED and self._is_gone(upload):
+            return Outcome(upload.key, Result.DELETED)
         for _ in range(_ROUNDS):
             try:
                 outcome = self._once(upload)
@@ -84,6 +86,15 @@ class Processor:
                 return outcome
             upload = replace(upload, kind=Kind.CREATED)
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
+
+    def _is_gone(self, upload: Upload) -> bool:
+        """Whether a deletion is complete. Asked without a claim, which would make a record for a
+        moment: whoever deleted the image would see it again."""
+        return (
+            self.catalog.get(image_id(upload.bucket, upload.key)) is None
+            and look_at(self.uploads, upload.key) is None
+            and not renditions_of(self.processed, upload.key)
+        )
 
     def _once(self, upload: Upload) -> Outcome:
         claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
