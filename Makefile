@@ -12,7 +12,7 @@ PYTEST_ARGS ?=
 ARGS        ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench docs lock package sam clean
+.PHONY: help run test lint format types unit bench torture docs lock package sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ format: $(DEV) ## rewrite the code in the house style
 bench: $(DEV) ## speed as ratios against sharp, measured in the same run
 	$(BIN)/python -m benchmarks
 
+torture: $(DEV) ## slow campaigns: the arm64 package under QEMU (mmdebstrap, qemu-user-static)
+	TORTURE=1 $(BIN)/python -m pytest -n0 --durations=5 tests/torture $(PYTEST_ARGS)
+
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py
 	$(BIN)/python docs/draw_aws_diagram.py
@@ -53,7 +56,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) .venv-aws build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws .venv-template .venv-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'

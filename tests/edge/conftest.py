@@ -26,16 +26,19 @@ def node() -> Iterator[Host]:
         yield host
 
 
-@pytest.fixture(params=["node", "njs"])
-def host(request: pytest.FixtureRequest) -> Host:
-    """Each engine of the CloudFront function; njs only where it is."""
-    if request.param == "node":
-        chosen: Host = request.getfixturevalue("node")
-        return chosen
+@pytest.fixture(scope="session")
+def njs() -> Host:
     program = found("njs")
     if program is None:
         pytest.skip("njs is not installed: the CloudFront function ran in node alone (apt-get install njs)")
     return Njs(program)
+
+
+@pytest.fixture(params=["node", "njs"])
+def host(request: pytest.FixtureRequest) -> Host:
+    """Each engine of the CloudFront function."""
+    chosen: Host = request.getfixturevalue(request.param)
+    return chosen
 
 
 @pytest.fixture

@@ -54,8 +54,8 @@ class Bucket:
             return Answer(self.fault)
         # S3 reads a plus in a path as a space.
         key = unquote_plus(request.uri[1:])
-        # A bucket without CORS rules refuses OPTIONS ("Using CORS"), and without a key it is a listing.
-        asks_for_object = key and request.method != "OPTIONS"
+        # Without CORS rules S3 refuses OPTIONS too ("Using CORS"); without a key one asks for a listing.
+        asks_for_object = key and request.method in {"GET", "HEAD"}
         if not asks_for_object or not self._allows("s3:GetObject", f"{self._arn}/{key}"):
             return Answer(403)
         try:

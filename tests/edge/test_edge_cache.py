@@ -143,6 +143,7 @@ def test_conditions_and_ranges_are_honoured_by(edge: Edge, origin: str) -> None:
         ({"range": "bytes=2-3"}, 206, BODY[2:4]),
         ({"range": "bytes=-3"}, 206, BODY[-3:]),
         ({"range": "bytes=4-"}, 206, BODY[4:]),
+        ({"range": "bytes=4-", "if_range": '"other"'}, 200, BODY),
     ):
         if origin != "the cache":
             edge.later(61)

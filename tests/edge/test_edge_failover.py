@@ -269,6 +269,12 @@ def test_where_the_cdn_may_list_404_fails_over_and_is_needed_for_that(node: Host
     assert_seen(without_404, made, node)
 
 
+def test_what_changes_something_never_fails_over(node: Host) -> None:
+    edge = Edge(node, posts_allowed)
+    assert edge.ask(URI, "POST").status == 403
+    assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
+
+
 def test_what_the_simulator_does_not_know_it_refuses(node: Host) -> None:
     def logged(resources: Json) -> None:
         distribution(resources)["DefaultCacheBehavior"]["RealtimeLogConfigArn"] = "arn:aws:x"

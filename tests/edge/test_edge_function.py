@@ -124,9 +124,17 @@ def test_it_is_small_enough() -> None:
     ["return eval('event')", "return new Function('return 1')()", "setTimeout(handler, 1)", "process.exit(1)",
      "require('fs')", "fetch('https://example.org')", "return structuredClone(event)", "throw 'mistake'"],
 )  # fmt: skip
-def test_the_hosts_give_no_more_than_the_documented_globals(node: Host, body: str) -> None:
+def test_node_gives_no_more_than_the_documented_globals(node: Host, body: str) -> None:
     with pytest.raises(FunctionFault):
         node.run(f"function handler(event) {{ {body} }}", {})
+
+
+@pytest.mark.parametrize("body", ["return event?.request", "const {request} = event; return request"])
+def test_njs_refuses_language_that_cloudfront_has_not(node: Host, njs: Host, body: str) -> None:
+    event = {"request": 1}
+    assert node.run(f"function handler(event) {{ {body} }}", event) == 1
+    with pytest.raises(FunctionFault):
+        njs.run(f"function handler(event) {{ {body} }}", event)
 
 
 @pytest.mark.parametrize(
