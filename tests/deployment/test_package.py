@@ -32,9 +32,22 @@ def python() -> str:
 
 
 @pytest.fixture(scope="module")
-def packages(python: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Path]]:
+def source(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A copy of the source to build from: somebody may be at work on the real one."""
+    folder = tmp_path_factory.mktemp("source")
+    shutil.copytree(build.SOURCE, folder, dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(build, "SOURCE", folder)
+        yield folder
+
+
+@pytest.fixture(scope="module")
+def packages(
+    python: str, source: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[dict[str, Path]]:
     """A zip of each function's package, and the folder it was made in beside it."""
     assert python
+    assert source == build.SOURCE
     folder = tmp_path_factory.mktemp("packages")
     for function, arch in PACKED.items():
         arguments = [
