@@ -42,7 +42,7 @@ find_region() {
 }
 
 account() {
-    aws sts get-caller-identity --query Account --output text ||
+    aws sts get-caller-identity ${region:+--region "$region"} --query Account --output text ||
         die "expected working AWS credentials (aws configure, or AWS_PROFILE), got none"
 }
 

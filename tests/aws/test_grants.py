@@ -14,11 +14,7 @@ from privilege import unneeded_grants
 from support.aws_emulation.deployed import Deployed
 
 SPARE = {
-    "Process": {"dynamodb:GetItem": "nothing asks for it; to be taken out of the template"},
-    "Deliver": {
-        "dynamodb:GetItem": "nothing asks for it; to be taken out of the template",
-        "dynamodb:DeleteItem": "only where the original goes between two looks of one request",
-    },
+    "Deliver": {"dynamodb:DeleteItem": "only where the original goes between two looks of one request"},
 }
 """Grants that no errand needs, and why they are there all the same."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import subprocess
@@ -153,3 +154,9 @@ def test_what_the_doctor_asks() -> None:
     versions = runtime.versions()
     assert versions["pyvips"] == pyvips.__version__
     assert versions["libvips"].split(".")[:2] == [str(pyvips.version(0)), str(pyvips.version(1))]
+
+
+def test_what_libvips_says_of_each_operation_is_no_news() -> None:
+    runtime.start()
+    assert not logging.getLogger("pyvips").isEnabledFor(logging.INFO)
+    assert logging.getLogger("pyvips").isEnabledFor(logging.WARNING)

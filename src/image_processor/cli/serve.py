@@ -33,7 +33,7 @@ def command(
     Stop it with Ctrl-C: what is in work is finished first.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for talkative in ("pyvips", "uvicorn", "watchfiles"):
+    for talkative in ("uvicorn", "watchfiles"):
         logging.getLogger(talkative).setLevel(logging.WARNING)
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
     with _socket(settings.host, settings.port) as listener, running(settings) as parts:

@@ -6,6 +6,7 @@ Every other module of the engine trusts that `start` has run; probe and render c
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import platform
 import threading
@@ -111,6 +112,8 @@ def _tune() -> None:
     pyvips.cache_set_max(0)
     # Parallelism comes from our own encoder threads; libvips' would multiply with them.
     pyvips.concurrency_set(1)
+    # pyvips passes on what libvips says of every operation, at INFO: that is nobody's news.
+    logging.getLogger("pyvips").setLevel(logging.WARNING)
     _limit_arenas()
 
 
