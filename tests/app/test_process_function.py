@@ -164,6 +164,13 @@ def test_outcomes_and_metrics_are_lines_of_json(room, capsys):
     assert directive["Dimensions"] == [["Function"]]
 
 
+def test_metrics_of_two_stacks_do_not_mix(room, capsys, monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "my-stack-process")
+    run(room, sqs(s3("a.jpg")))
+    (embedded,) = [line for line in logged(capsys) if "_aws" in line]
+    assert embedded["Function"] == "my-stack-process"
+
+
 def test_a_line_break_in_a_key_is_no_second_log_line(room, capsys):
     room.put('a\n{"level": "INFO"}.jpg', b"x")
     run(room, s3("a%0A%7B%22level%22%3A+%22INFO%22%7D.jpg"))

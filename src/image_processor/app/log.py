@@ -7,6 +7,7 @@ no tracer to load.
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Mapping
@@ -23,11 +24,13 @@ def line(level: str, message: str, **facts: object) -> None:
 
 
 def metrics(function: str, values: Mapping[str, float]) -> None:
-    """Write metrics of one invocation, with the function's name as their one dimension.
+    """Write metrics of one invocation, with the function's name as their one dimension: Lambda's
+    own name for it, which tells two stacks apart, and ``function`` outside Lambda.
 
     Format: "Specification: Embedded metric format" of the CloudWatch user guide.
     """
     definitions = [{"Name": name, "Unit": _UNITS.get(name, "Count")} for name in values]
     directive = {"Namespace": NAMESPACE, "Dimensions": [["Function"]], "Metrics": definitions}
     about = {"Timestamp": int(time.time() * 1000), "CloudWatchMetrics": [directive]}
-    sys.stdout.write(json.dumps({"_aws": about, "Function": function, **values}) + "\n")
+    name = os.environ.get("AWS_LAMBDA_FUNCTION_NAME", function)
+    sys.stdout.write(json.dumps({"_aws": about, "Function": name, **values}) + "\n")
