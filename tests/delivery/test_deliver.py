@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.delivery.conditions import Window
+from image_processor.delivery.conditions import Window, may_write
 from image_processor.delivery.deliver import Response, answer, entity_tag
 from image_processor.ports import Attributes, Entry, StoredObject
 
@@ -105,6 +105,26 @@ def test_a_version_that_cannot_stand_between_quotes_is_told_by_its_hash() -> Non
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_preconditions(headers: dict[str, str], status: int, method: str) -> None:
     assert ask(headers, method).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "over_this", "over_nothing"),
+    [
+        ({}, True, True),
+        ({"if-none-match": "*"}, False, True),
+        ({"if-none-match": '"v1"'}, False, True),
+        ({"if-none-match": 'W/"v1"'}, False, True),
+        ({"if-none-match": '"v2"'}, True, True),
+        ({"if-match": "*"}, True, False),
+        ({"if-match": '"v2", "v1"'}, True, False),
+        ({"if-match": 'W/"v1"'}, False, False),
+        ({"if-match": '"v2"'}, False, False),
+        ({"if-match": "v1"}, False, False),
+        ({"if-match": '"v1"', "if-none-match": '"v1"'}, False, False),
+    ],
+)
+def test_what_a_write_may_replace(headers: dict[str, str], over_this: bool, over_nothing: bool) -> None:  # noqa: FBT001 - a case
+    assert (may_write(headers, "v1"), may_write(headers, None)) == (over_this, over_nothing)
 
 
 def test_not_modified_tells_the_validators_and_no_length() -> None:

@@ -51,6 +51,20 @@ def judge(headers: Mapping[str, str], current: Validators) -> Verdict:
     return Verdict.NOT_MODIFIED if since and http_time(current.modified) <= since else Verdict.GO_ON
 
 
+def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
+    """Whether the tag conditions of a PUT hold (RFC 9110, 13.1.1 and 13.1.2).
+
+    ``tag`` is the strong entity tag of what would be replaced, without its quotes; None where
+    there is nothing. ``headers`` has lower-case names.
+    """
+    match, none_match = headers.get("if-match"), headers.get("if-none-match")
+    if tag is None:
+        return match is None
+    if match is not None and not _names(match, tag, strong=True):
+        return False
+    return none_match is None or not _names(none_match, tag, strong=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The bytes ``start`` up to, not including, ``stop``."""
