@@ -75,6 +75,13 @@ def test_while_both_origins_fail_an_old_copy_is_served(edge: Edge) -> None:
     assert len(edge.bucket.asked) == asked
 
 
+def test_an_old_error_is_no_copy_to_serve(edge: Edge) -> None:
+    assert edge.ask(URI).status == 404
+    edge.later(5)
+    edge.bucket.fault = 502
+    assert edge.ask(URI).status == 502
+
+
 def _unavailable(_: str) -> None:
     raise Unavailable("for a test")
 
@@ -117,9 +124,18 @@ def test_head_says_what_get_would(edge: Edge) -> None:
     for _ in ("missed", "kept"):
         head = edge.ask(URI, "HEAD")
         assert (head.status, head.body) == (200, b"")
+    assert len(edge.bucket.asked) == 1
     get = edge.ask(URI)
     names = ("content-type", "content-length", "etag", "cache-control")
     assert [get.headers[name] for name in names] == [head.headers[name] for name in names]
+
+
+def test_a_kept_get_answers_head(edge: Edge) -> None:
+    put(edge)
+    edge.ask(URI)
+    head = edge.ask(URI, "HEAD")
+    assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BODY)))
+    assert len(edge.bucket.asked) == 1
 
 
 def test_head_of_a_missing_rendition_makes_it(edge: Edge) -> None:
@@ -187,6 +203,7 @@ FLOOR = CachePolicy(minimum=50, default=100, maximum=1000, with_query=False, enc
         (POLICY, 404, "no-store", 7),
         (POLICY, 404, "max-age=3", 7),
         (POLICY, 404, "max-age=30", 30),
+        (POLICY, 404, "max-age=5000", 1000),
         (POLICY, 500, "", 10),
         (POLICY, 403, "", 0),
         (POLICY, 403, "max-age=3", 10),

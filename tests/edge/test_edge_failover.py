@@ -10,6 +10,7 @@ from edge_messages import NotSimulated
 from edge_origins import MAX_REPLY
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 
+from image_processor.app import reads
 from image_processor.app.reads import MAX_BODY
 from image_processor.errors import Unavailable
 from image_processor.ports import Attributes
@@ -64,6 +65,17 @@ def test_the_largest_rendition_that_the_function_sends_itself_fits_lambdas_limit
     answer = edge.ask(URI)
     assert (answer.status, len(answer.body)) == (200, MAX_BODY)
     assert 1.3 * MAX_BODY < MAX_REPLY
+
+
+def test_more_than_lambdas_limit_would_be_lost(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reads, "MAX_BODY", 2 * MAX_BODY)
+    edge.room.put("photos/cat.jpg", b"x" * (MAX_BODY + 500_000))
+    assert edge.ask(URI).status == 502
+
+
+def test_a_path_out_of_the_bucket_is_refused_by_it(edge: Edge) -> None:
+    assert edge.ask("/../cat.jpg/w=10,fm=jpeg.jpg").status == 400
+    assert edge.function.asked == []
 
 
 def test_what_no_recipe_declares_is_not_there(edge: Edge) -> None:
@@ -197,6 +209,10 @@ def for_another_distribution(name: str, resources: Json) -> None:
     resources[name]["Properties"]["SourceArn"] += "2"
 
 
+def for_unsigned_calls(resources: Json) -> None:
+    resources["DeliverUrlPermission"]["Properties"]["FunctionUrlAuthType"] = "NONE"
+
+
 def unsigned(access: str, resources: Json) -> None:
     resources[access]["Properties"]["OriginAccessControlConfig"]["SigningBehavior"] = "never"
 
@@ -244,6 +260,7 @@ def posted(edge: Edge) -> None:
         (partial(without, "DeliverInvokePermission"), made),
         (partial(for_another_distribution, "DeliverUrlPermission"), made),
         (partial(for_another_distribution, "DeliverInvokePermission"), made),
+        (for_unsigned_calls, made),
         (partial(unsigned, "BucketAccess"), stored),
         (partial(unsigned, "FunctionAccess"), made),
         (partial(without_statement, "LetCdnRead"), stored),

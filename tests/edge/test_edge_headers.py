@@ -103,6 +103,11 @@ def without_security(name: str, resources: Json) -> None:
     del config["SecurityHeadersConfig"][name]
 
 
+def origins_policy_first(resources: Json) -> None:
+    config = resources["RenditionHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+    config["SecurityHeadersConfig"]["ContentSecurityPolicy"]["Override"] = False
+
+
 def without_words(words: str, resources: Json) -> None:
     """Without the lines of the CloudFront function that have these words."""
     function = resources["EdgeFunction"]["Properties"]
@@ -114,16 +119,18 @@ def answers(kind: str, status: int, edge: Edge) -> None:
     test_every_answer_is_protected(edge, kind, status)
 
 
+def page(edge: Edge) -> None:
+    test_what_is_opened_as_a_page_can_do_nothing(edge, "kept")
+
+
 @pytest.mark.parametrize(
     ("mutate", "scenario"),
     [
         (without_policy, partial(answers, "stored", 200)),
         (partial(without_security, "ContentTypeOptions"), partial(answers, "stored", 200)),
         (partial(without_security, "StrictTransportSecurity"), partial(answers, "missing", 404)),
-        (
-            partial(without_security, "ContentSecurityPolicy"),
-            lambda edge: test_what_is_opened_as_a_page_can_do_nothing(edge, "kept"),
-        ),
+        (partial(without_security, "ContentSecurityPolicy"), page),
+        (origins_policy_first, page),
         (partial(without_words, "'strict-transport"), partial(answers, "record", 404)),
         (partial(without_words, "nosniff"), partial(answers, "unreadable", 400)),
     ],
