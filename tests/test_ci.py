@@ -25,6 +25,8 @@ class World:
         for tool in REAL:
             (folder / tool).symlink_to(shutil.which(tool) or tool)
         self.stub("id", "echo 0")
+        self.stub("node", "")
+        self.stub("njs", "")
         self.stub("make", 'echo "make $*"')
         self.stub("python3", f'exec "{sys.executable}" "$@"')
         self.stub(LAMBDA_PYTHON, f"echo {VERSION}")
@@ -84,7 +86,25 @@ def test_a_missing_tool_is_a_failure_everywhere(world: World) -> None:
     (world.folder / "make").unlink()
     done = world.run()
     assert done.returncode == 1
-    assert "got none: make" in done.stderr
+    assert "expected make on the PATH, got none" in done.stderr
+
+
+def test_only_what_is_missing_is_installed(world: World) -> None:
+    (world.folder / "njs").unlink()
+    world.stub("chromium", "")
+    world.stub("apt-get", 'echo "$@"')
+    done = world.run(CI="true")
+    assert done.returncode == 0
+    assert "install -y -q --no-install-recommends njs\n" in done.stdout
+    assert "njs is missing: the edge function is only run in node" in done.stderr
+
+
+def test_in_ci_a_missing_node_is_a_failure(world: World) -> None:
+    (world.folder / "node").unlink()
+    world.stub("chromium", "")
+    done = world.run(CI="true")
+    assert done.returncode == 1
+    assert "expected node on the PATH, got none" in done.stderr
 
 
 def test_an_old_python_is_a_failure(world: World) -> None:
