@@ -53,6 +53,11 @@ class _State:
     held: _Held | None = None
 
 
+_Seen = tuple[_State, str | Absent]
+"""A state, and the condition on which it may be replaced."""
+
+_NOTHING: _Seen = (_State(), ABSENT)
+
 _Change = Callable[[_State], _State]
 """The state to write in place of the one found; raises what the port's method raises."""
 
@@ -60,7 +65,8 @@ _Change = Callable[[_State], _State]
 class ObjectCatalog:
     """Catalog over any ObjectStore. Safe for threads and processes as far as the store is.
 
-    Every call but `list` and `scan` is one read and at most one write. Those two read every
+    A claim on a new key and what is done under a claim are one write; every other call but `list`
+    and `scan` is one read and at most one write, or two. Those two read every
     record there is, 16 at a time: with S3 about a second per thousand, at its price for GETs.
     A library of more than a few thousand wants a table. A forgotten record leaves an object of
     two bytes, because the port has no conditional delete.
@@ -68,6 +74,8 @@ class ObjectCatalog:
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
+        # What the claims of this process have written, by their tokens.
+        self._held: dict[str, _Seen] = {}
 
     def get(self, image_id: str) -> Record | None:
         return self._look(image_id)[0].record
@@ -83,7 +91,9 @@ class ObjectCatalog:
                 raise ClaimBusy(f"another worker holds the claim on {upload.key!r}")
             return _State(state.record or new, mine)
 
-        record = self._change(id_, take).record or new
+        # Most uploads are of keys that nobody has seen: guess that, and look only where it fails.
+        state, version = self._change(id_, take, seen=_NOTHING)
+        record, self._held[mine.token] = state.record or new, (state, version)
         return Claim(id_, mine.token, owner, mine.expires_at, record)
 
     def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
@@ -95,10 +105,8 @@ class ObjectCatalog:
     def complete(self, claim: Claim, record: Record) -> Record:
         if record.id != claim.image_id:
             raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
-        return (
-            self._change_ours(claim, lambda stored: _State(_completed(claim, stored, record))).record
-            or record
-        )
+        completed = self._change_ours(claim, lambda stored: _State(_completed(claim, stored, record)))
+        return completed.record or record
 
     def forget(self, claim: Claim) -> None:
         self._change_ours(claim, lambda _: _State())
@@ -130,28 +138,30 @@ class ObjectCatalog:
             while batch := list(islice(ids, 8 * _READERS)):
                 yield from filter(None, readers.map(self.get, batch))
 
-    def _look(self, id_: str) -> tuple[_State, str | Absent]:
-        """The state under an id, and the condition on which it may be replaced."""
+    def _look(self, id_: str) -> _Seen:
         try:
             found = self._store.get(_key(id_))
         except NotFound:
-            return _State(), ABSENT
+            return _NOTHING
         return _parse(found.body), found.entry.version
 
-    def _change(self, id_: str, change: _Change) -> _State:
+    def _change(self, id_: str, change: _Change, seen: _Seen | None = None) -> tuple[_State, str]:
         """Write what ``change`` makes of the state, on the condition that it is still the same.
+        Returns the new state and its version. With ``seen``, what the state is believed to be, the
+        first try needs no look.
 
         The condition compares versions, so it holds again when a state comes back byte by byte;
         then ``change``, which sees nothing but the state, would decide the same again, too.
         """
         for _ in range(_ROUNDS):
-            state, condition = self._look(id_)
+            state, condition = seen or self._look(id_)
             changed = change(state)
             try:
-                self._store.put(_key(id_), _written(changed), _ATTRIBUTES, condition=condition)
+                entry = self._store.put(_key(id_), _written(changed), _ATTRIBUTES, condition=condition)
             except PreconditionFailed:
+                seen = None
                 continue
-            return changed
+            return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
 
     def _change_ours(self, claim: Claim, change: Callable[[Record], _State]) -> _State:
@@ -160,7 +170,10 @@ class ObjectCatalog:
                 raise ClaimLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
             return change(state.record)
 
-        return self._change(claim.image_id, checked)
+        state, version = self._change(claim.image_id, checked, seen=self._held.pop(claim.token, None))
+        if state.held is not None:
+            self._held[claim.token] = (state, version)
+        return state
 
 
 def _completed(claim: Claim, stored: Record, record: Record) -> Record:
