@@ -10,6 +10,7 @@ TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 ARGS        ?=
+TEST_WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format types unit bench torture docs lock package sam clean
@@ -28,13 +29,13 @@ lint: $(DEV) ## style and types
 	$(BIN)/mypy
 
 unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 format: $(DEV) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV) ## speed as ratios against sharp, measured in the same run
+bench: $(DEV) $(AWS) ## speed as ratios against sharp, measured in the same run
 	$(BIN)/python -m benchmarks
 
 torture: $(DEV) ## slow campaigns: the arm64 package under QEMU (mmdebstrap, qemu-user-static)
