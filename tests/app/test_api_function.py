@@ -11,11 +11,10 @@ import pytest
 from gateway import CALLER, Api
 
 from image_processor import __version__
-from image_processor.errors import ClaimBusy, Reason, Unavailable
+from image_processor.errors import FIXES, ClaimBusy, Reason, Unavailable
 from image_processor.http_api import cloud, machine
 from image_processor.http_api.app import create_app
 from image_processor.http_api.inline_work import MAX_WAIT, InlineWork
-from image_processor.http_api.views import FIXES
 from image_processor.keys import image_id
 from image_processor.model import Kind
 from support.ingest import BUCKET, Room, upload
@@ -60,7 +59,8 @@ def test_renditions_have_an_address_if_there_is_a_cdn(room: Room) -> None:
     bare = Api(room)("POST", "/images", {"key": KEY}).json
     assert {each["url"] for each in bare["renditions"]} == {None}
     urls = Api(room, public_url="https://cdn.example")("POST", "/images", {"key": KEY}).json["renditions"]
-    assert "https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=webp.webp" in {each["url"] for each in urls}
+    addresses = {each["url"].partition("?v=")[0] for each in urls}
+    assert "https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=webp.webp" in addresses
 
 
 def test_a_refused_original_is_told_with_reason_fix_and_record(api: Api) -> None:
@@ -172,7 +172,7 @@ def test_a_listing_takes_its_filters_from_the_query(api: Api) -> None:
         api.room.put(key, b"x")
         api("POST", "/images", {"key": key})
     page = api("GET", "/images?prefix=a%2F&limit=1").json
-    rest = api("GET", f"/images?prefix=a%2F&cursor={page['next']}").json
+    rest = api("GET", f"/images?prefix=a%2F&cursor={page['cursor']}").json
     assert sorted(image["original"] for image in page["images"] + rest["images"]) == ["a/1", "a/2"]
     wrong = api("GET", "/images?limit=0&status=done")
     assert {each["name"] for each in wrong.json["problems"]} == {"limit", "status"}

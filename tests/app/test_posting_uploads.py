@@ -142,6 +142,11 @@ def test_a_wrong_wish_is_400_with_every_problem(api: Api, body: Any, details: li
         assert detail in answer.json["detail"]
 
 
+def test_a_key_of_which_nothing_is_made_gets_no_form(api: Api) -> None:
+    answer = api("POST", "/uploads", {"key": "in/._cat.jpg"})
+    assert (answer.status, answer.json["code"]) == (422, "skipped")
+
+
 def test_missing_credentials_are_no_secret_of_the_caller(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

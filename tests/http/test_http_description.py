@@ -10,11 +10,11 @@ import pytest
 from http_machine import Client, Machine
 
 from image_processor import __version__
-from image_processor.errors import ImageProcessorError, Reason
+from image_processor.embedded.progress import EventType
+from image_processor.errors import FIXES, ImageProcessorError, Reason
 from image_processor.http_api.machine import WEB
 from image_processor.http_api.problems import STATUSES, of_error
 from image_processor.http_api.requests import EXPECTED
-from image_processor.http_api.views import FIXES
 
 
 def test_health(machine: Machine, client: Client) -> None:
@@ -93,7 +93,7 @@ def test_every_reference_leads_somewhere(schema: Any) -> None:
 
 def test_every_parameter_that_may_be_wrong_says_what_is_expected(schema: Any) -> None:
     described = str(schema)
-    elsewhere = {"wait", "content_type"}  # a query field with words of its own; on AWS alone
+    elsewhere = {"content_type"}  # on AWS alone
     assert all(expected in described for name, expected in EXPECTED.items() if name not in elsewhere)
 
 
@@ -123,6 +123,14 @@ def test_every_reason_has_a_fix_and_plain_words_on_the_page() -> None:
     assert set(FIXES) == set(Reason)
     for reason in Reason:
         assert f'"{reason}":' in words or f"{reason}:" in words
+
+
+def test_the_page_follows_every_type_of_event() -> None:
+    listened = (WEB / "api.js").read_text(encoding="utf-8")
+    handled = (WEB / "app.js").read_text(encoding="utf-8")
+    for type_ in EventType:
+        assert f'"{type_}"' in listened
+        assert f"\n  {type_}: (" in handled
 
 
 def test_the_page_and_its_files_are_served(client: Client) -> None:

@@ -51,7 +51,7 @@ def test_a_refusal_is_told_with_its_reason(live: httpx.Client) -> None:
 
 
 def test_only_the_keys_asked_for_are_told(live: httpx.Client, machine: Machine) -> None:
-    with live.stream("GET", "/events", params={"key": "b/"}) as stream:
+    with live.stream("GET", "/events", params={"prefix": "b/"}) as stream:
         told = events(stream)
         next(told)
         for key in ("a/1", "b/1"):

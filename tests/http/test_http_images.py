@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 from http_machine import Client, Machine
 
-from image_processor.errors import ClaimBusy, Reason, Unavailable
+from image_processor.errors import FIXES, ClaimBusy, Reason, Unavailable
+from image_processor.http_api.patience import MAX_PATIENCE, patience
 from image_processor.http_api.queued_work import QueuedWork
-from image_processor.http_api.views import FIXES
 from image_processor.keys import image_id
 from image_processor.model import Kind, Result
 from image_processor.transformation import parse
+from support.ingest import OTHER_RECIPE, upload
 
 ID = image_id("uploads", "photos/cat.jpg")
 
@@ -40,6 +42,7 @@ def test_processing_answers_with_the_renditions(machine: Machine, client: Client
     assert {rendition["key"] for rendition in image["renditions"]} == set(wanted)
     for rendition in image["renditions"]:
         assert rendition["format"] == parse(rendition["transformation"]).format
+        assert rendition["url"].endswith(f"?v={rendition['sha256'][:16]}")
         assert client.get(rendition["url"]).content == wanted[rendition["key"]]
 
 
@@ -65,8 +68,38 @@ def test_a_refused_original_is_told_with_its_reason_fix_and_record(machine: Mach
 
 def test_a_key_that_no_rule_wants_is_told_so(machine: Machine, client: Client) -> None:
     machine.room.put("ignored/a.jpg", b"a")
-    answer = process(client, "ignored/a.jpg")
+    expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe wants it")
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("a/", "a folder marker, not a file"),
+        ("a/.DS_Store", "a file that a desktop leaves behind"),
+        ("ignored/a.jpg", "no rule of the recipe wants it"),
+    ],
+)
+def test_a_key_of_which_nothing_is_made_is_told_so_before_anything_is_stored(
+    machine: Machine, client: Client, key: str, why: str
+) -> None:
+    expect_skipped(client.put(f"/uploads/{key}", content=b"a"), why)
+    expect_skipped(process(client, key), why)
+    assert machine.room.uploads.bodies() == {}
+
+
+def expect_skipped(answer: Any, why: str) -> None:
     assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
+    assert answer.json()["detail"].endswith(f": {why}")
+
+
+def test_an_image_that_a_later_recipe_does_not_want_cannot_be_made_again(
+    machine: Machine, client: Client
+) -> None:
+    key = "ignored/a.jpg"
+    machine.room.put(key, b"a")
+    replace(machine.room, recipe=OTHER_RECIPE).processor().process(upload(key))
+    url = f"/images/{image_id('uploads', key)}/reprocess"
+    expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe wants it")
 
 
 def test_a_link_out_of_the_root_goes_on_record_as_refused(
@@ -127,7 +160,7 @@ def test_work_that_takes_too_long_is_answered_by_what_is_known(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
-    monkeypatch.setattr("image_processor.http_api.images.PATIENCE", 0.0)
+    monkeypatch.setattr("image_processor.http_api.images.MAX_PATIENCE", 0.0)
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
     answer = process(client, "a.jpg")
@@ -203,9 +236,9 @@ def test_a_listing_is_what_was_asked_for(
 def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) -> None:
     fill(machine, client, "1", "2", "3")
     first = client.get("/images", params={"limit": 2}).json()
-    second = client.get("/images", params={"limit": 2, "cursor": first["next"]})
+    second = client.get("/images", params={"limit": 2, "cursor": first["cursor"]})
     assert originals(second) == ["1"]
-    assert second.json()["next"] is None
+    assert second.json()["cursor"] is None
 
 
 @pytest.mark.parametrize(
@@ -214,6 +247,7 @@ def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) ->
         ({"limit": "5000"}, "expected 1-1000 for limit, got 5000"),
         ({"limit": "0"}, "expected 1-1000 for limit, got 0"),
         ({"limit": "many"}, "expected 1-1000 for limit, got many"),
+        ({"status": "queued"}, "expected processing | processed | refused for status, got queued"),
         ({"status": "done"}, "expected processing | processed | refused for status, got done"),
         ({"since": "2026-01-01T00:00:00"}, "expected a time with its zone"),
         ({"until": "x" * 500}, "got " + "x" * 100 + "…"),
@@ -268,36 +302,49 @@ def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, clien
 
 
 @pytest.mark.parametrize(
-    ("url", "headers", "status"),
+    ("prefer", "seconds"),
     [
-        ("?wait=true", {}, 200),
-        ("?wait=false", {}, 202),
-        ("?wait=maybe", {}, 400),
-        ("", {"prefer": "wait=20"}, 200),
-        ("", {"prefer": "respond-async, Wait = 20"}, 200),
-        ("", {"prefer": "wait=0"}, 202),
-        ("?wait=true", {"prefer": "respond-async"}, 200),
-        ("", {"prefer": "nowait=20"}, 202),
+        ("", None),
+        ("wait=20", 20),
+        ("Wait = 20", 20),
+        ('wait="20"', 20),
+        ("wait=0", 0),
+        ("wait=600", MAX_PATIENCE),
+        ("respond-async", 0),
+        ("respond-async, wait=20", 20),
+        ("wait=20, respond-async", 20),
+        ("return=minimal; wait=5, WAIT=20;x=y", 20),
+        ("wait=20, wait=30", 20),
+        ("nowait=20", None),
+        ("wait=soon", None),
+        ("wait=-1", None),
+        ("wait=" + "9" * 5000, None),
+        ("wait", None),
+        (";=,;,", None),
     ],
 )
-def test_how_a_client_asks_to_wait(
-    machine: Machine, client: Client, url: str, headers: dict[str, str], status: int
-) -> None:
+def test_what_a_prefer_header_grants(prefer: str, seconds: float | None) -> None:
+    assert patience(prefer) == seconds
+
+
+@pytest.mark.parametrize(("prefer", "status"), [("wait=20", 200), ("respond-async", 202), ("wait=0", 202)])
+def test_a_client_says_whether_it_waits(machine: Machine, client: Client, prefer: str, status: int) -> None:
     fill(machine, client, "photos/cat.jpg")
-    if status == 202:
-        machine.gate.clear()
-    answer = client.post(f"/images/{ID}/reprocess{url}", headers=headers)
-    assert answer.status_code == status
-    if status == 200:
-        record = machine.room.record("photos/cat.jpg")
-        assert record is not None
-        assert record.revision == 2
+    for url, body in (("/images", {"key": "photos/cat.jpg"}), (f"/images/{ID}/reprocess", None)):
+        if status == 202:
+            machine.gate.clear()
+        assert client.post(url, json=body, headers={"prefer": prefer}).status_code == status
+        machine.gate.set()
+        machine.workers.wait_until_idle()
+    record = machine.room.record("photos/cat.jpg")
+    assert record is not None
+    assert record.revision == 2
 
 
 def test_an_original_that_vanished_meanwhile_is_not_found(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg")
     machine.room.uploads.delete("photos/cat.jpg")
-    assert client.post(f"/images/{ID}/reprocess?wait=true").status_code == 404
+    assert client.post(f"/images/{ID}/reprocess", headers={"prefer": "wait=20"}).status_code == 404
 
 
 def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Machine) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ from image_processor.errors import Unavailable
 from image_processor.http_api import uploads
 from image_processor.http_api.views import url_of
 from image_processor.keys import image_id
+from image_processor.recipes import parse_recipe
 
 LIMIT = 1_000_000
 
@@ -53,10 +56,56 @@ def test_only_the_content_decides_about_the_media_type(machine: Machine, client:
 
 
 def test_an_upload_replaces_the_one_before(machine: Machine, client: Client) -> None:
-    for body in (b"one", b"two"):
-        client.put("/uploads/a.jpg", content=body)
+    for body, status in ((b"one", 201), (b"two", 200)):
+        assert client.put("/uploads/a.jpg", content=body).status_code == status
         machine.workers.wait_until_idle()
     assert machine.room.processed.bodies() == machine.room.wanted()
+
+
+def test_an_upload_that_must_be_new_replaces_nothing(machine: Machine, client: Client) -> None:
+    first, second = (
+        client.put("/uploads/a.jpg", content=body, headers={"if-none-match": "*"})
+        for body in (b"one", b"two")
+    )
+    assert (first.status_code, second.status_code) == (201, 412)
+    assert second.headers["content-type"] == "application/problem+json"
+    assert second.json()["code"] == "precondition-failed"
+    version = first.json()["version"]
+    assert second.json()["detail"] == f"expected If-None-Match: * for 'a.jpg', got version \"{version}\""
+    assert machine.room.uploads.bodies() == {"a.jpg": b"one"}
+
+
+def test_an_upload_over_a_version_replaces_no_other(machine: Machine, client: Client) -> None:
+    tag = client.put("/uploads/a.jpg", content=b"one").headers["etag"]
+    second = client.put("/uploads/a.jpg", content=b"two", headers={"if-match": tag})
+    third = client.put("/uploads/a.jpg", content=b"three", headers={"if-match": tag})
+    assert (second.status_code, third.status_code) == (200, 412)
+    assert second.headers["etag"] == f'"{second.json()["version"]}"' != tag
+    assert machine.room.uploads.bodies() == {"a.jpg": b"two"}
+    nothing = client.put("/uploads/b.jpg", content=b"one", headers={"if-match": "*"})
+    assert (nothing.status_code, nothing.json()["detail"]) == (
+        412,
+        "expected If-Match: * for 'b.jpg', got no object",
+    )
+
+
+def test_of_many_uploads_that_must_be_new_one_is(machine: Machine, live: httpx.Client) -> None:
+    """All are let in while the key is free; their bodies end after that."""
+    count = 6
+    all_in = threading.Barrier(count)
+
+    def put(number: int) -> int:
+        def body() -> Iterator[bytes]:
+            yield b"%d" % number
+            all_in.wait(30)
+            yield b"!"
+
+        return live.put("/uploads/a.jpg", content=body(), headers={"if-none-match": "*"}).status_code
+
+    with ThreadPoolExecutor(count) as pool:
+        statuses = list(pool.map(put, range(count)))
+    assert sorted(statuses) == [201] + [412] * (count - 1)
+    assert machine.room.uploads.bodies() == {"a.jpg": b"%d!" % statuses.index(201)}
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "0"}])
@@ -87,7 +136,6 @@ def test_an_illegal_key_is_refused_before_the_body_is_read(machine: Machine, tal
         ("a%2Fb.jpg", "a/b.jpg"),
         ("a//b.jpg", "a//b.jpg"),
         ("/a.jpg", "/a.jpg"),
-        ("a/", "a/"),
         ("a/%2e%2e/b.jpg", "a/../b.jpg"),
         ("a/../b.jpg", "a/../b.jpg"),
         ("./a.jpg", "./a.jpg"),
@@ -233,6 +281,23 @@ def test_what_the_store_cannot_do_now_is_said_to_be_temporary(
     assert (answer.status_code, answer.json()["detail"]) == (503, "no space is left for 'a'")
 
 
+@pytest.fixture
+def _no_sample_yet() -> Iterator[None]:
+    uploads._sample.cache_clear()
+    yield
+    uploads._sample.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = itertools.count()
+    monkeypatch.setattr(uploads, "draw_sample", lambda: b"drawing %d" % next(drawings))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: live.post("/samples"), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    assert next(drawings) == 1
+
+
 def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client) -> None:
     answer = client.post("/samples")
     assert (answer.status_code, answer.json()["key"]) == (201, "sample.jpg")
@@ -243,12 +308,18 @@ def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client)
     assert machine.room.processed.bodies() == machine.room.wanted()
 
 
-def test_the_sample_does_not_replace_a_file_of_that_name(
-    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(uploads, "draw_sample", lambda: b"a drawing")
+def test_a_sample_that_the_recipe_does_not_want_is_not_stored(machine: Machine) -> None:
+    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    with asyncio.Runner() as runner:
+        answer = Client(machine.app(), runner).post("/samples")
+    assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
+    assert machine.room.uploads.bodies() == {}
+
+
+def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:
     machine.room.put("sample.jpg", b"mine")
-    assert client.post("/samples").json()["bytes"] == 4
+    answer = client.post("/samples")
+    assert (answer.status_code, answer.json()["bytes"]) == (200, 4)
     machine.workers.wait_until_idle()
     assert machine.room.uploads.get("sample.jpg").body == b"mine"
     assert machine.room.record("sample.jpg") is not None

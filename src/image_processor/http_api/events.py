@@ -21,11 +21,11 @@ router = APIRouter(tags=["events"])
 @router.get("/events", response_class=EventSourceResponse)
 async def get_events(
     parts: MachinePartsOf,
-    key: Annotated[str, Query(description="Only events of keys that begin so.")] = "",
+    prefix: Annotated[str, Query(description="Only events of keys that begin so.")] = "",
     last_event_id: Annotated[str | None, Header(description="Go on after this event.")] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """What happens to uploads, as it happens: events named queued, started, processed, refused,
-    deleted, skipped, unchanged and retrying.
+    deleted, skipped, unchanged, retrying, and failed: given up until the next sweep.
 
     The first event is `ready`: from there on nothing is missed. If its `missed` is true, then or
     later, something was lost before it: ask for the images' state instead.
@@ -37,7 +37,7 @@ async def get_events(
             yield ServerSentEvent(
                 event="ready", data={"missed": item.missed}, id=cursor, retry=RECONNECT_MILLISECONDS
             )
-        elif item.key.startswith(key):
+        elif item.key.startswith(prefix):
             view = EventView(
                 type=item.type, id=item.id, key=item.key, sequence=item.sequence, detail=dict(item.detail)
             )

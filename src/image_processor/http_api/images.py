@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Header, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from image_processor.errors import Invalid, NotFound, Problem, Refused
@@ -16,10 +15,12 @@ from image_processor.model import Kind, Outcome, Record, Result, Status
 from .checks import check_all
 from .json_only import json_only
 from .openapi import errors
-from .parts import PATIENCE, Parts, PartsOf, Work, WorkOf
-from .problems import problem, refused_image, shown
+from .parts import Parts, PartsOf, Work, WorkOf
+from .patience import MAX_PATIENCE, PatienceOf
+from .problems import refused_image, shown, skipped
 from .requests import ListingRequest, ProcessRequest
 from .views import ImageView, ListingView
+from .wanted import skip_reason
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -34,20 +35,25 @@ _LATER: dict[int | str, dict[str, Any]] = {
     dependencies=[json_only],
     responses={**_LATER, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
 )
-async def post_image(wanted: ProcessRequest, response: Response, parts: PartsOf, work: WorkOf) -> ImageView:
+async def post_image(
+    wanted: ProcessRequest, response: Response, patience: PatienceOf, parts: PartsOf, work: WorkOf
+) -> ImageView:
     """Process an original now, and answer with its renditions."""
     key = wanted.key
     check_all(lambda: check_key(key), lambda: _check_bucket(wanted.bucket, parts))
+    if why := skip_reason(key, parts):
+        return skipped(key, why)  # type: ignore[return-value]  # FastAPI sends it as it is
     with suppress(Refused):  # a link out of the store is an original too: work puts it on record
         await run_in_threadpool(parts.uploads.head, key)
-    return await _processed(Kind.CREATED, key, PATIENCE, response, parts, work)
+    patience = MAX_PATIENCE if patience is None else patience
+    return await _processed(Kind.CREATED, key, patience, response, parts, work)
 
 
 @router.get("", responses=errors(400, 503))
 def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> ListingView:
-    """Images, newest first."""
+    """Images, newest first. What is still `queued` is in no listing: nothing is on record of it."""
     page = parts.catalog.list(wanted.query, limit=wanted.limit, cursor=wanted.cursor)
-    return ListingView(images=[_view(record, parts) for record in page.records], next=page.cursor)
+    return ListingView(images=[_view(record, parts) for record in page.records], cursor=page.cursor)
 
 
 @router.get("/{id}", responses=errors(404, 503))
@@ -73,23 +79,17 @@ async def delete_image(id: ImageId, parts: PartsOf, work: WorkOf) -> Response:  
     return Response(status_code=204 if outcome else 202)
 
 
-_WAIT = re.compile(r"(?:^|[,;\s])wait\s*=\s*([0-9]{1,9})(?![0-9])")
-
-
 @router.post("/{id}/reprocess", responses={**_LATER, **errors(400, 403, 404, 409, 422, 503)})
 async def reprocess_image(
     id: ImageId,  # noqa: A002 - as above
     response: Response,
+    patience: PatienceOf,
     parts: PartsOf,
     work: WorkOf,
-    wait: Annotated[bool, Query(description="Answer when it is done.")] = False,  # noqa: FBT002 - a query field
-    prefer: Annotated[str, Header(description="`wait=10` waits so many seconds (RFC 7240).")] = "",
 ) -> ImageView:
-    """Make every rendition again; with `wait`, answer with them."""
+    """Make every rendition again. The answer does not wait for them unless it is preferred to."""
     image = await run_in_threadpool(_now, id, parts, work)
-    preferred = _WAIT.search(prefer.lower())
-    patience = min(float(preferred[1]), PATIENCE) if preferred else PATIENCE if wait else 0.0
-    return await _processed(Kind.REPROCESS, image.original, patience, response, parts, work)
+    return await _processed(Kind.REPROCESS, image.original, patience or 0.0, response, parts, work)
 
 
 async def _processed(
@@ -107,8 +107,7 @@ def _result(outcome: Outcome, parts: Parts) -> ImageView:
     if outcome.result is Result.DELETED:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
-        detail = outcome.detail or "no rule of the recipe wants this key"
-        return problem(422, "skipped", detail)  # type: ignore[return-value]  # FastAPI sends it as it is
+        return skipped(outcome.key, str(outcome.detail))  # type: ignore[return-value]  # as above
     image = _view(outcome.record, parts)
     if outcome.record.status is Status.REFUSED:
         return refused_image(image)  # type: ignore[return-value]  # as above

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 from image_processor.errors import ClaimBusy
 from image_processor.model import Kind, Outcome, Upload
 
-from .parts import PATIENCE
+from .patience import MAX_PATIENCE
 
 MAX_WAIT = 15.0
 """So many seconds at most somebody else's claim is waited for. API Gateway gives up after 29, and
@@ -35,7 +35,7 @@ class InlineWork:
         self._pause = pause
         self._clock = clock
 
-    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), patience)
 
     def pending_key(self, _id: str) -> None:

@@ -11,8 +11,7 @@ from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.settings import Settings
 
-PATIENCE = 60.0
-"""The longest time in seconds that a request waits for an outcome."""
+from .patience import MAX_PATIENCE
 
 
 class Parts(Protocol):
@@ -38,7 +37,7 @@ class Parts(Protocol):
 class Work(Protocol):
     """Gets work done that a request wants."""
 
-    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         """The outcome of work on ``key``; None if there is none after ``patience`` seconds.
         Raises what the work ended with."""
         ...

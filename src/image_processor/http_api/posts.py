@@ -17,9 +17,10 @@ from image_processor.wiring.cloud import Cloud
 from .checks import check_all
 from .json_only import json_only
 from .openapi import errors
-from .problems import shown
+from .problems import shown, skipped
 from .requests import EXPECTED, MEDIA_TYPES, PostRequest
 from .views import PostView
+from .wanted import skip_reason
 
 router = APIRouter(tags=["uploads"])
 
@@ -35,7 +36,7 @@ def _cloud(request: Request) -> Cloud:
     return cloud
 
 
-@router.post("/uploads", dependencies=[json_only], responses=errors(400, 415, 503))
+@router.post("/uploads", dependencies=[json_only], responses=errors(400, 415, 422, 503))
 def post_upload(wanted: PostRequest, cloud: Annotated[Cloud, Depends(_cloud)]) -> PostView:
     """Sign a form by which a browser or program uploads one original within 15 minutes.
 
@@ -51,6 +52,8 @@ def post_upload(wanted: PostRequest, cloud: Annotated[Cloud, Depends(_cloud)]) -
         lambda: _check_postable(wanted.key, prefix),
         lambda: _check_media_type(media_type),
     )
+    if why := skip_reason(wanted.key, cloud):
+        return skipped(wanted.key, why)  # type: ignore[return-value]  # FastAPI sends it as it is
     form = cloud.sign_post(wanted.key, media_type or "")
     return PostView(
         id=image_id(cloud.bucket, wanted.key),

@@ -70,6 +70,11 @@ def refused_image(image: ImageView) -> JSONResponse:
     return problem(422, Refused.code, image.message or "", reason=image.reason, fix=image.fix, image=image)
 
 
+def skipped(key: str, why: str) -> JSONResponse:
+    """The answer to one who asked for renditions of a key of which nothing is ever made."""
+    return problem(422, "skipped", f"nothing is made of {key!r}: {why}")
+
+
 def of_error(error: ImageProcessorError) -> JSONResponse:
     """The answer for an error of the core."""
     status = next(status for kind, status in STATUSES if isinstance(error, kind))

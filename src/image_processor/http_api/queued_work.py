@@ -14,7 +14,7 @@ from image_processor.keys import image_id
 from image_processor.model import Kind, Outcome, Upload
 from image_processor.wiring.machine import Parts
 
-from .parts import PATIENCE
+from .patience import MAX_PATIENCE
 
 MAX_UPLOADS = 32
 """Uploads received at the same time; others wait. Each holds a thread, which are its own so that
@@ -44,7 +44,7 @@ class QueuedWork:
         with self._lock:
             return self._pending.get(id_, (None, 0))[0]
 
-    async def outcome(self, kind: Kind, key: str, patience: float = PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         """Submit and wait; None if that takes longer than ``patience`` seconds or the server stops.
 
         Raises what the work ended with. The work goes on even if nobody waits any more.

@@ -26,8 +26,7 @@ EXPECTED = MappingProxyType(
         "until": "a time with its zone, such as 2026-01-31T12:00:00Z",
         "content_type": " | ".join(MEDIA_TYPES),
         "limit": "1-1000",
-        "cursor": "the `next` of the page before",
-        "wait": "true or false",
+        "cursor": "the `cursor` of the page before",
     }
 )
 """What each parameter wants: for the OpenAPI and for the answer to one who gave something else."""

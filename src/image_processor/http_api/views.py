@@ -55,8 +55,9 @@ class RenditionView(FactsView):
 
     key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
     url: str | None = Field(
-        description="Opens it; null where nothing serves renditions (on AWS without a CDN).",
-        examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif"],
+        description="Opens it; null where nothing serves renditions (on AWS without a CDN). `v` names "
+        "the bytes, so that a browser never shows those of an earlier original from its cache.",
+        examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif?v=9f86d081884c7d65"],
     )
     transformation: str = Field(examples=["w=640,fm=avif"])
 
@@ -64,7 +65,7 @@ class RenditionView(FactsView):
     def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
         return cls(
             key=rendition.key,
-            url=None if base is None else url_of(base, rendition.key),
+            url=None if base is None else f"{url_of(base, rendition.key)}?v={rendition.facts.sha256[:16]}",
             transformation=rendition.transformation,
             **_facts(rendition.facts),
         )
@@ -78,7 +79,9 @@ class ImageView(View):
     original: str = Field(examples=["photos/cat.jpg"])
     processed: str | None = Field(default=None, examples=["photos/cat.jpg/w=1920,fm=jpeg.jpg"])
     renditions: list[RenditionView] = []
-    status: Literal["queued", "processing", "processed", "refused"]
+    status: Literal["queued", "processing", "processed", "refused"] = Field(
+        description="`queued` is known from the upload alone: listings neither show nor filter it."
+    )
     reason: Reason | None = None
     message: str | None = None
     fix: str | None = Field(default=None, description="What can be done about a refusal.")
@@ -120,10 +123,10 @@ class ImageView(View):
 
 
 class ListingView(View):
-    """Some images, newest first; `next` is the cursor of the following page, null at the end."""
+    """Some images, newest first; `cursor` asks for the following page and is null at the end."""
 
     images: list[ImageView]
-    next: str | None
+    cursor: str | None
 
 
 class UploadView(View):

@@ -6,6 +6,11 @@ export class Problem extends Error {
     super(problem.detail);
     this.problem = problem;
   }
+
+  // Whether the key of an upload already holds another file.
+  get isTaken() {
+    return this.problem.code === "precondition-failed";
+  }
 }
 
 async function ask(method, path) {
@@ -35,11 +40,13 @@ export function images({ prefix, status, cursor, limit }) {
   return ask("GET", `/images?${query}`);
 }
 
+// Stores a file under a key that must be free.
 // fetch cannot tell how much of a body has been sent; XMLHttpRequest can.
 export function upload(key, file, onProgress) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
     request.open("PUT", "/uploads/" + key.split("/").map(encodeURIComponent).join("/"));
+    request.setRequestHeader("If-None-Match", "*");
     request.responseType = "json";
     request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
     request.onerror = () => reject(new Problem({ code: "offline", detail: "The connection broke." }));
@@ -51,7 +58,7 @@ export function upload(key, file, onProgress) {
   });
 }
 
-const EVENT_TYPES = ["queued", "started", "processed", "refused", "deleted", "skipped", "unchanged", "retrying"];
+const EVENT_TYPES = ["queued", "started", "processed", "refused", "deleted", "skipped", "unchanged", "retrying", "failed"];
 const RECONNECT_MILLISECONDS = 2000;
 
 // Follows the server's events for as long as the page lives. `onReady(missed)` comes with every

@@ -56,6 +56,9 @@ const onEvent = {
   queued: ({ id, key }) => library.mark(key, { id, status: "queued", note: null }),
   started: ({ id, key }) => library.mark(key, { id, status: "processing", note: null }),
   retrying: ({ id, key }) => library.mark(key, { id, status: "queued", note: "Waiting to be tried again" }),
+  failed: ({ id, key }) => {
+    library.mark(key, { id, status: "delayed", note: "Could not be done now; it is tried again at the next sweep." });
+  },
   processed: ({ id }) => look(id, tellProcessed),
   refused: ({ id }) => look(id, tellRefused),
   unchanged: ({ id }) => look(id, () => {}),

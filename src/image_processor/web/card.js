@@ -17,13 +17,19 @@ export function show(card, image) {
   card.dataset.shown = shown;
   card.dataset.key = image.original;
   card.dataset.status = image.status;
-  card.replaceChildren(image.id ? link(image) : element("div", { class: "open" }, ...inside(image)));
+  const [before] = card.children;
+  const content = image.id ? link(image, before) : element("div", { class: "open" }, ...inside(image));
+  if (content !== before) card.replaceChildren(content);
   showProgress(card, image);
 }
 
-function link(image) {
-  const label = `${image.original}, ${STATES[image.status]}`;
-  return element("a", { class: "open", href: `#${image.id}`, "aria-label": label }, ...inside(image));
+// The link that is there already stays: it may have the focus, or get it back from a dialog.
+function link(image, before) {
+  const href = `#${image.id}`;
+  const made = before?.getAttribute("href") === href ? before : element("a", { class: "open", href });
+  made.setAttribute("aria-label", `${image.original}, ${STATES[image.status]}`);
+  made.replaceChildren(...inside(image));
+  return made;
 }
 
 function inside(image) {

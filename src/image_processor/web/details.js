@@ -1,7 +1,7 @@
 // One picture in full: what the original is, every rendition, and what can be done.
 
 import * as api from "./api.js";
-import { address, picture } from "./picture.js";
+import { picture } from "./picture.js";
 import { byId, element, say } from "./elements.js";
 import { FORMATS, STATES, bytes, counted, fileName, moment, percent, pixels, recipeWords, refusal, saving } from "./words.js";
 
@@ -148,7 +148,7 @@ function facts(image) {
     ["Added", added],
     ["Changed", changed !== added && changed],
     ["SHA-256", original && element("code", { title: original.sha256 }, `${original.sha256.slice(0, 16)}…`)],
-    ["Looks like", image.perceptual_hash && element("code", {}, image.perceptual_hash)],
+    ["Perceptual hash", image.perceptual_hash && element("code", {}, image.perceptual_hash)],
     ["Id", element("code", {}, image.id)],
   ];
   const shown = rows.filter(([, value]) => value);
@@ -169,25 +169,40 @@ function renditions(image) {
       "table",
       {},
       element("thead", {}, element("tr", {}, ...heads.map((head) => element("th", { scope: "col", class: head === "Bytes" && "number" }, head)))),
-      element("tbody", {}, ...inOrder(image.renditions).map((rendition) => row(rendition, image.facts))),
+      element("tbody", {}, ...renditionRows(image)),
     ),
   );
 }
 
-const inOrder = (renditions) =>
-  [...renditions].sort((a, b) => a.width * a.height - b.width * b.height || a.format.localeCompare(b.format));
+// From small to large. Renditions of the same bytes stand together, told to be the same picture.
+function renditionRows({ renditions, facts: original }) {
+  const ordered = [...renditions].sort(
+    (a, b) => a.width * a.height - b.width * b.height || compare(a.format, b.format) || compare(a.sha256, b.sha256),
+  );
+  return ordered.map((rendition, at) => {
+    const isSame = rendition.sha256 === ordered[at - 1]?.sha256;
+    return row(rendition, original, isSame ? sameness(rendition, original) : null);
+  });
+}
 
-function row(rendition, original) {
+const compare = (one, other) => (one < other ? -1 : Number(one > other));
+
+const sameness = (rendition, original) =>
+  rendition.width === original.width || rendition.height === original.height
+    ? "same picture: the original is no larger"
+    : "same picture";
+
+function row(rendition, original, same) {
   const share = saving(rendition, original);
   const bar = element("span", { class: "bar", "aria-hidden": "true" }, element("i"));
   bar.firstChild.style.width = `${Math.min(1 - share, 1) * 100}%`;
   return element(
     "tr",
-    {},
-    element("td", {}, element("a", { href: address(rendition), target: "_blank", rel: "noopener" }, pixels(rendition))),
+    { class: same && "same" },
+    element("td", {}, element("a", { href: rendition.url, target: "_blank", rel: "noopener" }, pixels(rendition))),
     element("td", {}, FORMATS[rendition.format]),
     element("td", { class: "number" }, bytes(rendition.bytes)),
     element("td", { class: "saved" }, bar, percent(share)),
-    element("td", { class: "made" }, recipeWords(rendition.transformation)),
+    element("td", { class: "made" }, recipeWords(rendition.transformation), same && element("em", {}, same)),
   );
 }

@@ -3,10 +3,10 @@
 
 import * as api from "./api.js";
 import { newCard, show } from "./card.js";
-import { byId } from "./elements.js";
+import { byId, say } from "./elements.js";
 
 const PAGE = 48;
-const LOCAL = ["uploading", "queued", "failed", "skipped"];
+const LOCAL = ["uploading", "queued", "failed", "delayed", "skipped"];
 
 export class Library {
   #images = new Map(); // by key: what is shown
@@ -18,7 +18,7 @@ export class Library {
 
   constructor(onChange) {
     this.onChange = onChange;
-    byId("more").addEventListener("click", () => this.#more());
+    byId("more").addEventListener("click", () => this.#more().catch((error) => say(error.message)));
   }
 
   find = (id) => [...this.#images.values()].find((image) => image.id === id);
@@ -44,7 +44,7 @@ export class Library {
     const recorded = new Set(page.images.map(({ original }) => original));
     this.#images = new Map(page.images.map((image) => [image.original, image]));
     for (const image of local) if (!recorded.has(image.original)) this.#images.set(image.original, image);
-    this.#cursor = page.next;
+    this.#cursor = page.cursor;
     this.#loaded = true;
     this.#draw();
   }
@@ -70,7 +70,7 @@ export class Library {
 
   async #more() {
     const page = await api.images({ ...this.#filter, limit: PAGE, cursor: this.#cursor });
-    this.#cursor = page.next;
+    this.#cursor = page.cursor;
     for (const image of page.images) this.#images.set(image.original, image);
     this.#draw();
     const first = page.images[0];

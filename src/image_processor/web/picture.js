@@ -20,10 +20,6 @@ const rank = (rendition, width) => (rendition.width >= width ? 1e6 - rendition.w
 
 const isCropped = ({ transformation }) => /(^|,)w=\d+,h=\d+/.test(transformation);
 
-// A rendition keeps its address when a new version of the original comes, and caches may keep the
-// old bytes for a while: the hash makes the page ask for these ones.
-export const address = ({ url, sha256 }) => `${url}?v=${sha256.slice(0, 12)}`;
-
 // A frame that fills its box. `width` is what it needs in pixels of the screen.
 export function picture(image, width, { whole = false } = {}) {
   const frame = element("div", { class: "picture" });
@@ -41,7 +37,7 @@ export function picture(image, width, { whole = false } = {}) {
 function sources(frame, renditions, alt) {
   // The last resort of <picture> must be what every browser reads.
   const plain = renditions.find(({ format }) => format !== "avif" && format !== "webp") ?? renditions.at(-1);
-  const img = element("img", { alt, decoding: "async", src: address(plain), width: plain.width, height: plain.height });
+  const img = element("img", { alt, decoding: "async", src: plain.url, width: plain.width, height: plain.height });
   img.addEventListener("load", () => frame.classList.add("loaded"));
   img.addEventListener("error", () => made.remove());
   const others = renditions.filter((rendition) => rendition !== plain && rendition.bytes < plain.bytes);
@@ -49,4 +45,4 @@ function sources(frame, renditions, alt) {
   return made;
 }
 
-const source = (rendition) => element("source", { srcset: address(rendition), type: rendition.media_type });
+const source = (rendition) => element("source", { srcset: rendition.url, type: rendition.media_type });

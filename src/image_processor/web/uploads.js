@@ -2,7 +2,8 @@
 
 import * as api from "./api.js";
 import { byId, say } from "./elements.js";
-import { bytes, counted } from "./words.js";
+import { numbered, pastedName } from "./names.js";
+import { bytes, counted, trouble } from "./words.js";
 
 const AT_ONCE = 3;
 
@@ -21,18 +22,15 @@ export class Uploads {
     });
     this.#acceptDrops();
     document.addEventListener("paste", (event) => {
-      this.add([...event.clipboardData.files].map((file) => ({ key: file.name, file })));
+      const now = new Date();
+      this.add([...event.clipboardData.files].map((file) => ({ key: pastedName(file.name, now), file })));
     });
   }
 
   add(files) {
-    const fresh = distinct(files);
-    if (!fresh.length) return;
-    say(`Adding ${counted(fresh.length, "file", "files")}.`);
-    for (const each of fresh) {
-      this.library.mark(each.key, { status: "uploading", size: each.file.size, progress: 0, note: null, since: Date.now() });
-      this.#waiting.push(each);
-    }
+    if (!files.length) return;
+    say(`Adding ${counted(files.length, "file", "files")}.`);
+    for (const { key, file } of files) this.#waiting.push(this.#announce({ wanted: key, file, count: 1 }));
     this.#next();
   }
 
@@ -46,19 +44,41 @@ export class Uploads {
     }
   }
 
-  async #send({ key, file }) {
-    const before = this.library.get(key);
+  // Shows a file under the first name, counted from `count`, that is free as far as the page knows.
+  #announce({ wanted, file, count }) {
+    while (!this.#isFree(numbered(wanted, count))) count++;
+    const key = numbered(wanted, count);
+    this.library.mark(key, { status: "uploading", size: file.size, progress: 0, note: null, since: Date.now() });
+    return { wanted, file, count, key };
+  }
+
+  #isFree(key) {
+    const status = this.library.get(key)?.status;
+    return !status || status === "failed";
+  }
+
+  async #send(upload) {
+    const { key, file } = upload;
     try {
       if (file.size > this.limit) throw new Error(`Larger than ${bytes(this.limit)}.`);
       const stored = await api.upload(key, file, (progress) => this.library.mark(key, { progress }));
-      // The events may have been quicker than this answer.
-      if (this.library.get(key)?.status === "uploading") this.library.mark(key, { id: stored.id, status: "queued" });
+      if (this.#isOnItsWay(key)) this.library.mark(key, { id: stored.id, status: "queued" });
     } catch (error) {
-      const why = error.problem?.fix ?? error.message;
-      this.library.mark(key, { id: before?.id, status: "failed", message: why });
+      if (error.isTaken) return this.#sendAsNext(upload);
+      const why = error.problem ? trouble(error.problem) : error.message;
+      this.library.mark(key, { status: "failed", message: why });
       say(`${key} was not added. ${why}`);
     }
   }
+
+  // The server holds a file of this name that the page has not heard of.
+  #sendAsNext(upload) {
+    if (this.#isOnItsWay(upload.key)) this.library.forget(upload.key);
+    return this.#send(this.#announce({ ...upload, count: upload.count + 1 }));
+  }
+
+  // The events may have been quicker than the answer to an upload.
+  #isOnItsWay = (key) => this.library.get(key)?.status === "uploading";
 
   #acceptDrops() {
     const veil = byId("dropping");
@@ -80,18 +100,6 @@ export class Uploads {
       this.add(await dropped(event.dataTransfer));
     });
   }
-}
-
-// Two files of one name in one go (from different folders) must not replace each other.
-function distinct(files) {
-  const keys = new Set();
-  return files.map(({ key, file }) => {
-    const dot = key.lastIndexOf(".") > 0 ? key.lastIndexOf(".") : key.length;
-    let name = key;
-    for (let count = 2; keys.has(name); count++) name = `${key.slice(0, dot)}-${count}${key.slice(dot)}`;
-    keys.add(name);
-    return { key: name, file };
-  });
 }
 
 // The files of a drop; folders are walked, and what they hold keeps its path.

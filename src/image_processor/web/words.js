@@ -13,10 +13,17 @@ const REFUSALS = {
   "output-too-large": "A rendition would become too large.",
   "too-slow": "The picture took too long to open.",
   "decoder-crashed": "The file makes the decoder crash.",
+  "engine-failed": "The picture could not be made; the fault is not the file's.",
   "outside-root": "The file lies outside the upload directory.",
 };
 
 export const refusal = (reason) => REFUSALS[reason] ?? "This file cannot be processed.";
+
+// Why something could not be done, from the server's problem document.
+export function trouble({ code, reason, fix, detail }) {
+  if (reason) return refusal(reason);
+  return code === "skipped" ? "The recipe makes nothing of this file." : (fix ?? detail);
+}
 
 export const FORMATS = { jpeg: "JPEG", png: "PNG", webp: "WebP", avif: "AVIF", gif: "GIF", tiff: "TIFF" };
 
@@ -27,6 +34,7 @@ export const STATES = {
   processed: "Ready",
   refused: "Refused",
   failed: "Not added",
+  delayed: "Put off",
   skipped: "Stored only",
 };
 

@@ -1,0 +1,12 @@
+"""HTTP edge: a key of which nothing will ever be made is turned away before it costs anything."""
+
+from __future__ import annotations
+
+from image_processor.ingest.plan import plan_upload
+
+from .parts import Parts
+
+
+def skip_reason(key: str, parts: Parts) -> str | None:
+    """Why an upload under ``key`` would get no renditions; None if it would."""
+    return plan_upload(key, parts.recipe, parts.settings.icc).skip

@@ -1,0 +1,19 @@
+// Under which names files are added, so that none takes the place of another.
+
+// "album/cat.jpg" the first time, "album/cat-2.jpg" the second.
+export function numbered(key, count) {
+  if (count === 1) return key;
+  const dot = key.lastIndexOf(".");
+  const end = dot > key.lastIndexOf("/") + 1 ? dot : key.length;
+  return `${key.slice(0, end)}-${count}${key.slice(end)}`;
+}
+
+// Browsers call every picture from the clipboard "image.png"; a file that was copied has its own name.
+export function pastedName(name, now) {
+  const [, extension] = /^image(\.\w+)$/.exec(name) ?? [];
+  if (!extension) return name;
+  const two = (number) => String(number).padStart(2, "0");
+  const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
+  const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join("-");
+  return `pasted-${day}-${time}${extension}`;
+}
