@@ -15,9 +15,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
 from image_processor.engine.encode import srgb_profile
-from image_processor.engine.probe import probe
 from image_processor.formats import WRITABLE
-from image_processor.model import IccPolicy, Limits
+from image_processor.model import IccPolicy
 
 ORANGE = (200, 100, 50)
 TOLERANCE = 1
@@ -244,13 +243,6 @@ def test_preserving_falls_back_to_srgb_where_there_is_nothing_to_preserve() -> N
         encoded(flat(ORANGE), "jpeg", icc_profile=DISPLAY_P3[:200]),
     ):
         assert picture_of(data, "fm=png", icc=IccPolicy.PRESERVE).info["icc_profile"] == srgb_profile()
-
-
-def test_an_unusual_tiff_is_read_as_far_as_it_can_be() -> None:
-    five_bands = canvas(20, [10, 20, 30, 255, 50]).cast("uchar").copy(interpretation="srgb")
-    data = five_bands.tiffsave_buffer()
-    assert probe(data, Limits()).width == 20
-    assert near(pixel_at(picture_of(data, "fm=png"), 0.5, 0.5)[:3], (10, 20, 30), TOLERANCE)
 
 
 @pytest.mark.parametrize("policy", IccPolicy)

@@ -19,13 +19,7 @@ from test_probe import jpeg_of
 from image_processor.engine import isolation
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.engine.render import render
-from image_processor.errors import (
-    ImageProcessorError,
-    Reason,
-    Refused,
-    Unavailable,
-    UnsafeRuntime,
-)
+from image_processor.errors import Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.model import IccPolicy, Limits
 from image_processor.transformation import Transformation, parse
 
@@ -174,6 +168,32 @@ def test_a_child_that_was_killed_while_idle_is_replaced() -> None:
         assert pid_of(renderer) != before
 
 
+def test_a_child_may_not_take_all_memory() -> None:
+    """The header has been believed, and the decoder wants more: refused at once, by the same child."""
+    with rigged("bytearray(2 * child.MEMORY_BYTES)") as renderer:
+        renderer.warm()
+        before = pid_of(renderer)
+        with pytest.raises(Refused, match="within the memory allowed") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+        assert pid_of(renderer) == before
+
+
+def test_an_allocation_that_fails_in_a_library_is_no_corrupt_file() -> None:
+    """A progressive JPEG of 60 megapixels, whose coefficients libjpeg asks for, and gets not."""
+    room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (64 << 20, 64 << 20))"
+    with rigged(room) as renderer, pytest.raises(Refused) as refusal:
+        renderer.render(jpeg_of(2, 8000), WANTED, Limits())
+    assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+
+
+def test_an_encoder_without_memory_is_no_fault_of_the_program() -> None:
+    room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (200 << 20, 200 << 20))"
+    with rigged(room) as renderer, pytest.raises(Refused) as refusal:
+        renderer.render(GOOD, [parse("w=6000,enlarge=1,fm=webp")], Limits(), look=False)
+    assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+
+
 def test_a_child_that_hangs_is_given_up() -> None:
     with rigged("signal.pause()") as renderer:
         with pytest.raises(Refused, match=r"expected an answer within 0\.5 s") as refusal:
@@ -181,11 +201,11 @@ def test_a_child_that_hangs_is_given_up() -> None:
         assert refusal.value.reason is Reason.TOO_SLOW
 
 
-def test_a_fault_of_ours_is_told_and_blames_no_upload() -> None:
-    with rigged("1 / 0") as renderer:
-        with pytest.raises(ImageProcessorError, match="ZeroDivisionError") as failure:
-            renderer.render(GOOD, WANTED, Limits())
-        assert not isinstance(failure.value, Refused)
+def test_a_fault_of_ours_is_refused_as_such_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    with rigged("1 / 0") as renderer, pytest.raises(Refused) as failure:
+        renderer.render(GOOD, WANTED, Limits())
+    assert failure.value.reason is Reason.ENGINE_FAILED
+    assert "ZeroDivisionError" in caplog.text
 
 
 def test_a_child_that_cannot_start_is_told() -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from image_processor.engine import levels as levels_module
 from image_processor.engine.probe import probe
 from image_processor.engine.render import render
-from image_processor.engine.structure import count_scans, ends_early
+from image_processor.engine.structure import count_scans, ends_early, held_coefficients
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
 from image_processor.model import Limits
@@ -121,6 +121,101 @@ class TestBeforeDecoding:
         data = encoded(photograph().resize((60, 40)), format_name)
         for end in range(16, len(data), max(1, len(data) // 200)):
             assert reason_of(data[:end]) is Reason.TRUNCATED
+
+
+def jpeg_header(marker: int, side: int, sampling: tuple[int, ...]) -> bytes:
+    """A JPEG whose frame has these sampling factors (0x21: twice across, once down), with an empty scan."""
+    components = b"".join(bytes([index, factors, 0]) for index, factors in enumerate(sampling))
+    frame = struct.pack(">BHHB", 8, side, side, len(sampling)) + components
+    scan = b"\xff\xda" + struct.pack(">HB", 6 + 2 * len(sampling), len(sampling))
+    scan += b"".join(bytes([index, 0]) for index in range(len(sampling))) + b"\0\0\0"
+    size = struct.pack(">H", len(frame) + 2)
+    return b"\xff\xd8\xff" + bytes([marker]) + size + frame + scan + b"\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    ("marker", "sampling", "held"),
+    [
+        (0xC2, (0x11,), 10_000),
+        (0xC2, (0x22, 0x11, 0x11), 15_000),
+        (0xC2, (0x21, 0x11, 0x11), 20_000),
+        (0xC2, (0x11, 0x11, 0x11), 30_000),
+        (0xCA, (0x11, 0x11, 0x11, 0x11), 40_000),
+        (0xC0, (0x11, 0x11, 0x11), 0),
+    ],
+)
+def test_the_coefficients_that_libjpeg_holds_are_counted(
+    marker: int, sampling: tuple[int, ...], held: int
+) -> None:
+    assert held_coefficients(jpeg_header(marker, 100, sampling)) == held
+
+
+def test_a_sequential_jpeg_in_several_scans_is_held_too() -> None:
+    data = jpeg_header(0xC0, 100, (0x11, 0x11))
+    before, _, _ = data.partition(b"\xff\xda")
+    scans = b"".join(b"\xff\xda\0\x08\1" + bytes([index]) + b"\0\0\x3f\0" for index in range(2))
+    assert held_coefficients(before + scans + b"\xff\xd9") == 20_000
+
+
+@given(st.binary(max_size=60))
+def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
+    assert held_coefficients(b"\xff\xd8\xff\xc2\0\x11" + noise) >= 0
+
+
+def interlaced(side: int, *, depth: int = 8) -> bytes:
+    """A PNG header of RGBA pixels in Adam7's order."""
+    whole = png_header(side, side)
+    body = b"IHDR" + struct.pack(">IIBBBBB", side, side, depth, 6, 0, 0, 1)
+    return whole[:12] + body + struct.pack(">I", zlib.crc32(body)) + whole[33:]
+
+
+def avif_header(side: int) -> bytes:
+    """An AVIF whose container claims this size (ISO/IEC 14496-12, 12.1.4: the box ispe)."""
+    whole = encoded(flat("red"), "avif")
+    at = whole.index(b"ispe") + 8
+    return whole[:at] + struct.pack(">II", side, side) + whole[at + 8 :]
+
+
+def webp_header(width: int, height: int) -> bytes:
+    """A lossless WebP that claims this size (RFC 9649, 3.4: 14 bits each, less one)."""
+    whole = encoded(flat("red"), "webp", lossless=True)
+    at = whole.index(b"VP8L") + 9
+    return whole[:at] + struct.pack("<I", width - 1 | (height - 1) << 14) + whole[at + 4 :]
+
+
+@pytest.mark.usefixtures("undecoded")
+@pytest.mark.parametrize(
+    ("data", "mebibytes"),
+    [
+        (interlaced(9990, depth=16), 962),
+        (jpeg_header(0xC2, 9_990, (0x11, 0x11, 0x11)), 620),
+        (gif_of(1, 9_990, 9_990), 620),
+        (webp_header(16_000, 6_000), 872),
+        (avif_header(6_000), 701),
+    ],
+    ids=["png", "jpeg", "gif", "webp", "avif"],
+)
+def test_what_must_be_held_whole_is_counted_before_decoding(data: bytes, mebibytes: int) -> None:
+    said = f"expected at most 512 MiB of memory for decoding, got a [a-z]+ that takes {mebibytes} MiB"
+    with pytest.raises(Refused, match=said) as refusal:
+        render(data, WANTED, Limits())
+    assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        interlaced(9_990),
+        png_header(9_990, 9_990),
+        jpeg_of(2, 9_990),
+        gif_of(2, 7_000, 7_000),
+        webp_header(7_000, 7_000),
+        avif_header(5_000),
+    ],
+    ids=["interlaced", "png", "jpeg", "gif", "webp", "avif"],
+)
+def test_what_fits_into_memory_passes(data: bytes) -> None:
+    assert probe(data, Limits()).width >= 5_000
 
 
 def test_a_refusal_names_what_came() -> None:

@@ -1,7 +1,7 @@
 """The program that isolation runs: renders what it is sent until its parent goes away.
 
-It gives itself a deadline of CPU time for each job, enforced by the kernel: SIGXCPU ends the
-process even while it is deep inside a decoder.
+It gives itself a deadline of CPU time for each job and a bound on memory, both enforced by the
+kernel: SIGXCPU ends the process even while it is deep inside a decoder.
 """
 
 from __future__ import annotations
@@ -25,7 +25,13 @@ from image_processor.model import IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 
 from . import runtime
+from .memory import PEAK_BYTES
 from .render import render
+
+MEMORY_BYTES = 3 * PEAK_BYTES
+"""The end for a decoder that takes more than its file's header lets expect. The most that is asked
+for on purpose is 1,150 MiB: a rendition of 50 megapixels, encoded as AVIF. It is no substitute for the
+judgement of the header: where libvips gets no memory for a block of a TIFF, it leaves it black."""
 
 
 def main() -> None:
@@ -55,6 +61,10 @@ def _settle(descriptor: int) -> None:
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
     # A core dump would put an upload on the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    # Of the memory that can be written, not of addresses (RLIMIT_AS): each thread and each arena
+    # of malloc reserves far more of those than it ever uses.
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (_at_most(MEMORY_BYTES, hard), hard))
     threading.Thread(target=_die_with_parent, args=[descriptor], daemon=True).start()
 
 
@@ -84,6 +94,8 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes) -> Non
         )
     except Refused as refused:
         _say(connection, {"refused": refused.reason, "message": refused.message})
+    except MemoryError:
+        _say(connection, {"exhausted": True})
     except Exception:  # noqa: BLE001 - whatever it is, the parent waits for an answer
         _say(connection, {"failed": traceback.format_exc()})
     else:
@@ -96,9 +108,11 @@ def _set_deadline(cpu_seconds: int) -> None:
     """Allow so much CPU time from now on; the kernel counts whole seconds since the start."""
     _, hard = resource.getrlimit(resource.RLIMIT_CPU)
     soft = ceil(time.process_time()) + cpu_seconds
-    resource.setrlimit(
-        resource.RLIMIT_CPU, (soft if hard == resource.RLIM_INFINITY else min(soft, hard), hard)
-    )
+    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(soft, hard), hard))
+
+
+def _at_most(wanted: int, hard: int) -> int:
+    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _facts(rendered: Rendered) -> dict[str, Any]:

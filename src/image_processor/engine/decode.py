@@ -35,6 +35,8 @@ _SIGNS = (
     ("io error during reading", Reason.TRUNCATED),  # libtiff, in the directory
     ("security limit", Reason.TOO_MANY_PIXELS),  # libheif's own limits on memory
 )
+# What libvips and its libraries say where an allocation failed.
+_EXHAUSTED = ("memory", "failed to allocate")
 _MESSAGES = {
     Reason.TRUNCATED: "expected a complete {0}, got one that ends early",
     Reason.TOO_MANY_PIXELS: "expected a {0} within the decoder's limits, got a larger one",
@@ -66,6 +68,11 @@ def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: 
         return pyvips.Operation.call(_LOADERS[format_.name], source, **options)
 
 
+def without_bands(opened: pyvips.Image, count: int) -> pyvips.Image:
+    """Without the last ``count`` bands."""
+    return opened[: opened.bands - count] if count else opened
+
+
 def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
     """The ``count`` frames stacked in ``opened``, in order. Use each before asking for the next:
     the file is read once, from top to bottom."""
@@ -83,6 +90,14 @@ def refusing(format_: Format) -> Iterator[None]:
     try:
         yield
     except pyvips.Error as error:
-        text = error.detail.lower()
-        reason = next((reason for sign, reason in _SIGNS if sign in text), Reason.CORRUPT)
+        reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else _reason(error.detail.lower())
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
+
+
+def is_out_of_memory(error: pyvips.Error) -> bool:
+    """Whether it says that an allocation failed, in whatever library."""
+    return any(sign in error.detail.lower() for sign in _EXHAUSTED)
+
+
+def _reason(text: str) -> Reason:
+    return next((reason for sign, reason in _SIGNS if sign in text), Reason.CORRUPT)

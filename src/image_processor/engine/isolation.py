@@ -204,6 +204,9 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     facts = reply.facts
     if "refused" in facts:
         raise Refused(Reason(facts["refused"]), facts["message"])
+    if "exhausted" in facts:
+        message = "expected a picture that is rendered within the memory allowed, got a larger one"
+        raise Refused(Reason.TOO_MANY_PIXELS, message)
     if "failed" in facts:
         # A bug of ours on this input: trying again would end the same way, so it is a refusal,
         # and RENDERING in the plan's fingerprint lets a mended version try again.

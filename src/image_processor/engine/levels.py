@@ -16,7 +16,7 @@ from image_processor.formats import FORMATS
 from image_processor.model import IccPolicy
 
 from . import steps
-from .decode import frames_of, open_original, refusing
+from .decode import frames_of, open_original, refusing, without_bands
 from .encode import srgb_profile
 from .geometry import Size, Stage, cascade, needed_for, shrink_on_load
 from .probe import Header
@@ -56,7 +56,9 @@ def open_source(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> 
     base, stages = cascade(header.upright, wanted.sizes)
     need = base.turned() if header.turned else base
     shrink = shrink_on_load(header.stored, need)
-    opened = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
+    whole = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
+    # Before anything is resized: it costs as much as colour does.
+    opened = without_bands(whole, header.idle_bands)
     own = steps.rgb_profile(opened) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
     return Source(header, opened, base, stages, wanted, profile, own is not None)

@@ -14,9 +14,11 @@ from image_processor.formats import READABLE_TITLES, Format, describe_foreign, s
 from image_processor.model import Limits
 
 from . import runtime
-from .decode import open_original
+from .decode import open_original, without_bands
 from .geometry import Size
+from .memory import check_memory
 from .structure import count_scans, ends_early
+from .tiff import check_samples, read_directory
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,7 @@ class Header:
 
     ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the
     milliseconds each frame is shown, empty for a still; ``loop`` how often (0 is for ever).
+    ``idle_bands`` at the end of a stored pixel are neither colour nor alpha.
     """
 
     width: int
@@ -35,6 +38,7 @@ class Header:
     orientation: int
     delays: tuple[int, ...] = ()
     loop: int = 0
+    idle_bands: int = 0
 
     @property
     def upright(self) -> Size:
@@ -55,7 +59,8 @@ def probe(data: bytes, limits: Limits) -> Header:
     """Read the header of ``data``; nothing is decoded.
 
     Raises Refused: EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT,
-    TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames).
+    TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames, or more memory
+    than memory.PEAK_BYTES for decoding them).
     """
     runtime.start()
     _check_bytes(data, limits)
@@ -63,8 +68,11 @@ def probe(data: bytes, limits: Limits) -> Header:
     if ends_early(data, format_.name):
         raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
     _check_scans(data, format_, limits)
-    header = _read(data, format_)
+    idle_bands = _check_samples(data, format_)
+    opened = open_original(data, format_, all_frames=format_.animation)
+    header = _read(opened, format_, idle_bands)
     _check_size(header, limits)
+    check_memory(data, opened, header.upright.area, format_.name)
     return header
 
 
@@ -91,8 +99,17 @@ def _check_scans(data: bytes, format_: Format, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_SCANS, f"expected at most {limits.max_scans} scans, got {scans}")
 
 
-def _read(data: bytes, format_: Format) -> Header:
-    opened = open_original(data, format_, all_frames=format_.animation)
+def _check_samples(data: bytes, format_: Format) -> int:
+    """How many bands of a pixel say nothing; only a TIFF can have such, or samples of any kind."""
+    directory = read_directory(data) if format_.name == "tiff" else None
+    if directory is None:
+        return 0
+    check_samples(directory)
+    return directory.idle_samples
+
+
+def _read(opened: pyvips.Image, format_: Format, idle_bands: int) -> Header:
+    pixel = without_bands(opened, idle_bands)
     frames = _field(opened, "n-pages", 1) if format_.animation else 1
     orientation = _field(opened, "orientation", 1)  # libvips gives 1 for what is not 1-8
     stored = Size(opened.width, _field(opened, "page-height", opened.height) if frames > 1 else opened.height)
@@ -102,10 +119,11 @@ def _read(data: bytes, format_: Format) -> Header:
         height=upright.height,
         format=format_.name,
         frames=frames,
-        alpha=bool(opened.hasalpha()),
+        alpha=bool(pixel.hasalpha()),
         orientation=orientation,
         delays=tuple(_field(opened, "delay", [])) if frames > 1 else (),
         loop=_field(opened, "loop", 0),
+        idle_bands=idle_bands,
     )
 
 

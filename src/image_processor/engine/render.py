@@ -18,6 +18,7 @@ from image_processor.errors import ImageProcessorError
 from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
+from .decode import is_out_of_memory
 from .geometry import Size, place
 from .job import Job, finish, plan_job
 from .levels import Source, Wanted, levels, open_source
@@ -38,6 +39,7 @@ def render(
 
     ``threads`` encoders run at a time. Without transformations and ``look`` nothing is decoded.
     Raises Refused as `probe` does, and OUTPUT_TOO_LARGE (before decoding), TRUNCATED or CORRUPT.
+    Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
     """
     header = probe(data, limits)
@@ -49,6 +51,8 @@ def render(
             made, seen = _make(executor, _open(data, header, jobs, look_size, icc), jobs, look_size)
             finished = {job: future.result() for job, future in made.items()}
     except pyvips.Error as error:
+        if is_out_of_memory(error):
+            raise MemoryError(error.detail) from error
         # Reading has its own translation; a failure after it is ours, not the upload's.
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
     pairs = zip(transformations, jobs, strict=True)

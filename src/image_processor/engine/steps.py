@@ -138,12 +138,10 @@ def _scale(picture: pyvips.Image, size: Size) -> pyvips.Image:
 
 
 def _three_or_four(picture: pyvips.Image) -> pyvips.Image:
-    """Cut away the bands that a TIFF may have besides colour and alpha, and whatever is not 8-bit."""
+    """Grey as three bands, and whatever is not 8-bit cut off."""
     if picture.bands < 3:
         alpha = picture[1:] if picture.bands == 2 else []
         picture = picture[0].bandjoin([picture[0], picture[0], *([alpha] if picture.bands == 2 else [])])
-    if picture.bands > 4:
-        picture = picture[:4] if picture.hasalpha() else picture[:3]
     return picture if picture.format == "uchar" else picture.cast("uchar")
 
 

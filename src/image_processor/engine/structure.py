@@ -6,7 +6,10 @@ the number of blocks.
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Callable, Iterator
+
+from . import tiff
 
 # In entropy-coded JPEG data 0xff is followed by 0x00 (stuffing) or by a restart marker
 # (ITU-T T.81, B.1.1.5); anything else ends the scan. Further 0xff are fill bytes.
@@ -14,14 +17,15 @@ _SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 _START_OF_SCAN = 0xDA
 _END_OF_IMAGE = 0xD9
 _SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1, 0xC9})
+_PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
 
 
 def ends_early(data: bytes, format_name: str) -> bool:
     """Whether the file announces more than there is. False also means: only decoding can tell.
 
     libvips is no judge of this: it drops the broken last frame of a GIF without a word and
-    does not tell a PNG that ends early from one with wrong bytes. JPEG and TIFF cannot be
-    judged without decoding.
+    does not tell a PNG that ends early from one with wrong bytes, and fills the missing tiles of
+    a TIFF with black. A JPEG cannot be judged without decoding.
     """
     check = _CHECKS.get(format_name)
     return check is not None and check(data)
@@ -45,6 +49,22 @@ def count_scans(data: bytes) -> int:
             if data[at + 2 : at + 3] == components:
                 break
     return scans
+
+
+def held_coefficients(data: bytes) -> int:
+    """How many coefficients of a JPEG libjpeg holds at a time: all where they come in several
+    scans, none (but a few lines) where one pass is enough."""
+    frames = _SEQUENTIAL_FRAMES | _PROGRESSIVE_FRAMES
+    marker, at = next((found for found in _markers(data) if found[0] in frames), (0, 0))
+    if len(data) < at + 8 or (marker not in _PROGRESSIVE_FRAMES and count_scans(data) < 2):
+        return 0
+    height, width, components = struct.unpack_from(">HHB", data, at + 3)
+    # T.81, B.2.2: how often a component is sampled across and down, in the two halves of a byte.
+    sampling = [(each >> 4, each & 15) for each in data[at + 9 : at + 8 + 3 * components : 3]]
+    samples = sum(across * down for across, down in sampling)
+    most = max((across for across, _ in sampling), default=1) * max((down for _, down in sampling), default=1)
+    held: int = width * height * samples // max(most, 1)
+    return held
 
 
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
@@ -124,4 +144,5 @@ _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "webp": _webp_ends_early,
     "avif": _avif_ends_early,
     "gif": _gif_ends_early,
+    "tiff": tiff.ends_early,
 }

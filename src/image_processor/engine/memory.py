@@ -1,0 +1,88 @@
+"""Judges by the header what decoding will cost in memory. Most decoders go through a picture line
+by line, whatever its size; these numbers are of those that must hold it whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pyvips
+
+from image_processor.errors import Reason, Refused
+
+from .structure import held_coefficients
+from .tiff import read_directory
+
+PEAK_BYTES = 512 * 1024 * 1024
+"""What one worker may need for any original, with renditions of the usual sizes."""
+
+_FLOOR_BYTES = 48 * 1024 * 1024
+"""Python, libvips, and a 100-megapixel baseline JPEG going through line by line: 44 MiB."""
+
+# Bytes a pixel of one frame, each the largest that was measured (libvips 8.18, peak of the process
+# without its floor, 25 to 100 megapixels, several kinds of picture).
+_AVIF_8_BITS = 19  # 15 with subsampled colour: planes of dav1d and of libheif, then RGB twice
+_AVIF_DEEPER = 25
+_GIF = 6
+_WEBP = 9  # lossless, or at full size, or moving: the frame, the canvas before and the canvas after
+
+_ADAM7 = 1.2  # the picture as it is decoded, and what is cut off it at a time
+_TIFF_BLOCKS = 3  # a row of tiles as decoded, as pixels, and the next one
+
+
+def check_memory(data: bytes, opened: pyvips.Image, frame_pixels: int, format_name: str) -> None:
+    """Raise Refused(TOO_MANY_PIXELS) where decoding would take more than PEAK_BYTES.
+
+    ``opened`` is the original with its header read, ``frame_pixels`` the area of one frame.
+    """
+    expected = _FLOOR_BYTES + len(data) + _HELD[format_name](data, opened, frame_pixels)
+    if expected > PEAK_BYTES:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS,
+            f"expected at most {_mebibytes(PEAK_BYTES)} MiB of memory for decoding, "
+            f"got a {format_name} that takes {_mebibytes(expected)} MiB",
+        )
+
+
+def _jpeg(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
+    return 2 * held_coefficients(data)
+
+
+def _png(data: bytes, opened: pyvips.Image, pixels: int) -> int:
+    interlaced = data[28] == 1  # the last byte of IHDR (PNG, 11.2.1)
+    return int(_ADAM7 * pixels * opened.bands * _sample_bytes(opened)) if interlaced else 0
+
+
+def _webp(_data: bytes, _opened: pyvips.Image, pixels: int) -> int:
+    return _WEBP * pixels
+
+
+def _avif(_data: bytes, opened: pyvips.Image, pixels: int) -> int:
+    return pixels * (_AVIF_8_BITS if _sample_bytes(opened) == 1 else _AVIF_DEEPER)
+
+
+def _gif(_data: bytes, _opened: pyvips.Image, pixels: int) -> int:
+    return _GIF * pixels
+
+
+def _tiff(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
+    directory = read_directory(data)
+    return _TIFF_BLOCKS * directory.bytes_at_once if directory else 0
+
+
+_HELD: dict[str, Callable[[bytes, pyvips.Image, int], int]] = {
+    "jpeg": _jpeg,
+    "png": _png,
+    "webp": _webp,
+    "avif": _avif,
+    "gif": _gif,
+    "tiff": _tiff,
+}
+
+
+def _sample_bytes(opened: pyvips.Image) -> int:
+    return 1 if opened.format == "uchar" else 2
+
+
+def _mebibytes(count: int) -> int:
+    return -(-count // (1024 * 1024))
