@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, features
 
+from image_processor.errors import FIXES, Reason
 from image_processor.formats import FORMATS, READABLE_TITLES, WRITABLE, Format, describe_foreign, sniff
 
 HEAD_BYTES = 256
@@ -129,12 +130,17 @@ def test_the_table_agrees_with_the_registered_names(format_: Format) -> None:
 
 def test_every_row_is_unambiguous() -> None:
     rows = tuple(FORMATS.values())
-    for column in ("name", "extension", "media_type", "loader"):
+    for column in ("name", "title", "extension", "media_type", "loader"):
         assert len({getattr(row, column) for row in rows}) == len(rows)
     assert all(row.quality is None or 1 <= row.quality <= 100 for row in rows)
 
 
 def test_the_words_for_people_name_every_format() -> None:
-    listed = READABLE_TITLES.lower().replace(" or ", ", ").split(", ")
-    assert listed == list(FORMATS)
+    assert READABLE_TITLES == "JPEG, PNG, WebP, AVIF, GIF or TIFF"
+    assert [entry.title.lower() for entry in FORMATS.values()] == list(FORMATS)
     assert set(FORMATS) - set(WRITABLE) == {"tiff"}
+
+
+@pytest.mark.parametrize("reason", [Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT])
+def test_what_is_said_to_help_names_every_format(reason: Reason) -> None:
+    assert READABLE_TITLES in FIXES[reason]

@@ -1,7 +1,7 @@
 """Ground floor: the one table of image formats, and the sniffing of bytes.
 
-Everything that depends on a format (extension, media type, alpha, default quality, the
-libvips loaders that may open it) is looked up here and nowhere else.
+What is known of a format (names, alpha, default quality, libvips' loader and saver) stands here;
+elsewhere is only what is done differently for one, such as the options of its encoder.
 """
 
 from __future__ import annotations
@@ -14,33 +14,38 @@ from types import MappingProxyType
 class Format:
     """One image format.
 
+    ``loader`` and ``saver`` are the libvips operations for it, without what they read from or write
+    to (`_source`, `_buffer`); no other loader is opened for untrusted bytes, and without a saver
+    the format is only read.
+    ``reach`` ranks formats by how widely they are read: 3 is everywhere, 0 is new or rare.
     ``quality`` is the default of 1-100, None where the encoder is lossless. The defaults give
     about equal visual quality (SSIMULACRA2 near 76 on our test photographs).
-    ``loader`` is the libvips class that may be opened for untrusted bytes of this format.
     """
 
     name: str
+    title: str
     extension: str
     media_type: str
     loader: str
+    saver: str | None
+    reach: int
     alpha: bool
     animation: bool
     quality: int | None
-    writable: bool = True
 
 
 _TABLE = (
-    Format("jpeg", "jpg", "image/jpeg", "VipsForeignLoadJpeg", False, False, 75),
-    Format("png", "png", "image/png", "VipsForeignLoadPng", True, False, None),
-    Format("webp", "webp", "image/webp", "VipsForeignLoadWebp", True, True, 80),
-    Format("avif", "avif", "image/avif", "VipsForeignLoadHeif", True, False, 63),
-    Format("gif", "gif", "image/gif", "VipsForeignLoadNsgif", True, True, None),
-    Format("tiff", "tif", "image/tiff", "VipsForeignLoadTiff", True, False, None, writable=False),
+    Format("jpeg", "JPEG", "jpg", "image/jpeg", "jpegload", "jpegsave", 3, False, False, 75),
+    Format("png", "PNG", "png", "image/png", "pngload", "pngsave", 2, True, False, None),
+    Format("webp", "WebP", "webp", "image/webp", "webpload", "webpsave", 1, True, True, 80),
+    Format("avif", "AVIF", "avif", "image/avif", "heifload", "heifsave", 0, True, False, 63),
+    Format("gif", "GIF", "gif", "image/gif", "gifload", "gifsave", 2, True, True, None),
+    Format("tiff", "TIFF", "tif", "image/tiff", "tiffload", None, 0, True, False, None),
 )
 
 FORMATS = MappingProxyType({entry.name: entry for entry in _TABLE})
-WRITABLE = tuple(entry.name for entry in _TABLE if entry.writable)
-READABLE_TITLES = "JPEG, PNG, WebP, AVIF, GIF or TIFF"
+WRITABLE = tuple(entry.name for entry in _TABLE if entry.saver)
+READABLE_TITLES = " or ".join(", ".join(entry.title for entry in _TABLE).rsplit(", ", 1))
 
 _SIGNATURES = (
     (b"\xff\xd8\xff", "jpeg"),

@@ -165,11 +165,10 @@ class Record:
     @property
     def processed(self) -> Rendition | None:
         """The rendition to show first: the largest one in the format most widely read."""
-        rank = {"jpeg": 3, "png": 2, "gif": 2, "webp": 1}
 
         def weight(rendition: Rendition) -> tuple[int, int]:
             facts = rendition.facts
-            return facts.width * facts.height, rank.get(facts.format, 0)
+            return facts.width * facts.height, FORMATS[facts.format].reach
 
         return max(self.renditions, key=weight, default=None)
 

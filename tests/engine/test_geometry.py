@@ -158,7 +158,7 @@ def test_a_cascade_makes_every_size_once_from_one_already_made(natural: Size, wa
     base, stages = cascade(natural, wanted)
     made = [base]
     for stage in stages:
-        assert stage.source in made
+        assert stage.made_from in made
         made.append(stage.size)
     assert wanted <= set(made)
     assert len(made) == len(set(made))
@@ -171,15 +171,15 @@ def test_a_cascade_only_enlarges_what_must_be_larger_than_the_original(
     base, stages = cascade(natural, wanted)
     assert natural.covers(base)
     for stage in stages:
-        assert stage.source.covers(stage.size) or not natural.covers(stage.size)
-        assert natural.covers(stage.source)
+        assert stage.made_from.covers(stage.size) or not natural.covers(stage.size)
+        assert natural.covers(stage.made_from)
 
 
 def test_each_level_comes_from_the_nearest_larger_one() -> None:
     widths = [Size(1600, 1200), Size(800, 600), Size(400, 300)]
     base, stages = cascade(Size(4000, 3000), widths)
     assert base == Size(1600, 1200)
-    assert [(stage.size, stage.source) for stage in stages] == [
+    assert [(stage.size, stage.made_from) for stage in stages] == [
         (widths[1], widths[0]),
         (widths[2], widths[1]),
     ]

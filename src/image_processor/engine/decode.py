@@ -15,15 +15,6 @@ import pyvips
 from image_processor.errors import Reason, Refused
 from image_processor.formats import Format
 
-_LOADERS = {
-    "jpeg": "jpegload_source",
-    "png": "pngload_source",
-    "webp": "webpload_source",
-    "avif": "heifload_source",
-    "gif": "gifload_source",
-    "tiff": "tiffload_source",
-}
-
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
 # structure.py has already found the early ends that can be seen without decoding.
 _SIGNS = (
@@ -65,7 +56,7 @@ def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: 
     # A source, since pyvips would copy a buffer.
     source = pyvips.Source.new_from_memory(data)
     with refusing(format_):
-        return pyvips.Operation.call(_LOADERS[format_.name], source, **options)
+        return pyvips.Operation.call(f"{format_.loader}_source", source, **options)
 
 
 def without_bands(opened: pyvips.Image, count: int) -> pyvips.Image:

@@ -48,10 +48,10 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """One resize of the cascade: ``size`` is made from the level of size ``source``."""
+    """One resize of the cascade: ``size`` is made from the level of size ``made_from``."""
 
     size: Size
-    source: Size
+    made_from: Size
 
 
 def place(natural: Size, transformation: Transformation) -> Placement:
@@ -106,8 +106,8 @@ def cascade(natural: Size, sizes: Iterable[Size]) -> tuple[Size, tuple[Stage, ..
         if size == base:
             continue
         covering = (level for level in made if level.covers(size))
-        source = min(covering, key=lambda level: level.area, default=base)
-        stages.append(Stage(size, source))
+        nearest = min(covering, key=lambda level: level.area, default=base)
+        stages.append(Stage(size, nearest))
         if natural.covers(size):
             made.append(size)
     return base, tuple(stages)
@@ -119,7 +119,7 @@ def needed_for(stages: Sequence[Stage], sizes: Iterable[Size]) -> tuple[Stage, .
     kept: list[Stage] = []
     for stage in reversed(stages):
         if stage.size in needed:
-            needed.add(stage.source)
+            needed.add(stage.made_from)
             kept.append(stage)
     return tuple(reversed(kept))
 

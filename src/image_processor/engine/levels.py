@@ -31,7 +31,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Opened:
     """The original, opened at the size that its levels need; no frame is decoded yet.
 
     ``profile`` is to be embedded in the renditions. ``keeps_colours`` says that the pixels stay
@@ -39,7 +39,7 @@ class Source:
     """
 
     header: Header
-    opened: pyvips.Image
+    picture: pyvips.Image
     base: Size
     stages: tuple[Stage, ...]
     wanted: Wanted
@@ -51,50 +51,50 @@ class Source:
         return self.header.frames if self.wanted.moving else 1
 
 
-def open_source(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> Source:
+def open_for(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> Opened:
     """Open ``data`` for ``wanted``, which names at least one size."""
     base, stages = cascade(header.upright, wanted.sizes)
     need = base.turned() if header.turned else base
     shrink = shrink_on_load(header.stored, need)
     whole = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
     # Before anything is resized: it costs as much as colour does.
-    opened = without_bands(whole, header.idle_bands)
-    own = steps.rgb_profile(opened) if icc is IccPolicy.PRESERVE else None
+    picture = without_bands(whole, header.idle_bands)
+    own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
-    return Source(header, opened, base, stages, wanted, profile, own is not None)
+    return Opened(header, picture, base, stages, wanted, profile, own is not None)
 
 
-def levels(source: Source) -> Iterator[tuple[Size, list[pyvips.Image]]]:
+def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
     """Each wanted size, largest first, with its frames: all of them, or the first alone.
 
     Frames go through the cascade one by one, so that none bleeds into its neighbour and no more
     than one is held at its full size. Raises Refused where the decoder does.
     """
-    wanted = source.wanted
+    wanted = opened.wanted
     made: defaultdict[Size, list[pyvips.Image]] = defaultdict(list)
-    for index, frame in enumerate(frames_of(source.opened, source.frames)):
+    for index, frame in enumerate(frames_of(opened.picture, opened.frames)):
         sizes = wanted.moving if index else wanted.sizes
-        for size, picture in _descend(_decode(frame, source), needed_for(source.stages, sizes)):
+        for size, picture in _descend(_decode(frame, opened), needed_for(opened.stages, sizes)):
             if size not in sizes:
                 continue
             made[size].append(picture)
-            if len(made[size]) == (source.frames if size in wanted.moving else 1):
+            if len(made[size]) == (opened.frames if size in wanted.moving else 1):
                 yield size, made.pop(size)
 
 
-def _decode(frame: pyvips.Image, source: Source) -> pyvips.Image:
+def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     """The base level of one frame, resized as it is stored: everything else is cheaper small."""
-    header = source.header
+    header = opened.header
     with refusing(FORMATS[header.format]):
-        small = steps.resize(frame, source.base.turned() if header.turned else source.base)
-        coloured = steps.to_eight_bits(small) if source.keeps_colours else steps.to_srgb(small)
+        small = steps.resize(frame, opened.base.turned() if header.turned else opened.base)
+        coloured = steps.to_eight_bits(small) if opened.keeps_colours else steps.to_srgb(small)
         upright = steps.turn_upright(steps.plain(coloured), header.orientation)
-    return steps.drop_idle_alpha(upright) if source.frames == 1 else upright
+    return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
 
 
 def _descend(base: pyvips.Image, stages: Sequence[Stage]) -> Iterator[tuple[Size, pyvips.Image]]:
     pictures = {Size(base.width, base.height): base}
     yield from pictures.items()
     for stage in stages:
-        pictures[stage.size] = steps.plain(steps.resize(pictures[stage.source], stage.size))
+        pictures[stage.size] = steps.plain(steps.resize(pictures[stage.made_from], stage.size))
         yield stage.size, pictures[stage.size]

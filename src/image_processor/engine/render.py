@@ -21,7 +21,7 @@ from image_processor.transformation import Fit, Transformation
 from .decode import is_out_of_memory
 from .geometry import Size, place
 from .job import Job, finish, plan_job
-from .levels import Source, Wanted, levels, open_source
+from .levels import Opened, Wanted, levels, open_for
 from .look import LOOK_SIDE, look_of
 from .probe import Header, probe
 
@@ -65,27 +65,27 @@ def render(
 
 def _open(
     data: bytes, header: Header, jobs: Sequence[Job], look_size: Size | None, icc: IccPolicy
-) -> Source | None:
-    """The source of the levels, None where nothing needs one."""
+) -> Opened | None:
+    """The original, opened for its levels; None where nothing needs one."""
     sizes = {job.placement.level for job in jobs} | ({look_size} if look_size else set())
     moving = {job.placement.level for job in jobs if job.animated}
-    return open_source(data, header, Wanted(sizes, moving), icc) if sizes else None
+    return open_for(data, header, Wanted(sizes, moving), icc) if sizes else None
 
 
 def _make(
-    executor: Executor, source: Source | None, jobs: Sequence[Job], look_size: Size | None
+    executor: Executor, opened: Opened | None, jobs: Sequence[Job], look_size: Size | None
 ) -> tuple[dict[Job, Future[tuple[bytes, Facts]]], Look | None]:
     """Decode, and start an encoder for each job as soon as its level is there."""
     made: dict[Job, Future[tuple[bytes, Facts]]] = {}
     seen: Look | None = None
-    if source is None:
+    if opened is None:
         return made, seen
     waiting: defaultdict[Size, list[Job]] = defaultdict(list)
     for job in dict.fromkeys(jobs):
         waiting[job.placement.level].append(job)
-    for size, frames in levels(source):
+    for size, frames in levels(opened):
         for job in waiting[size]:
-            made[job] = executor.submit(finish, job, frames, source.header, source.profile)
+            made[job] = executor.submit(finish, job, frames, opened.header, opened.profile)
         if size == look_size:
             seen = look_of(frames[0])
     return made, seen

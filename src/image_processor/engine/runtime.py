@@ -1,6 +1,7 @@
 """Makes libvips safe for untrusted bytes, or refuses to go on.
 
-Every other module of the engine trusts that `start` has run; probe and render call it.
+Every other module of the engine trusts that `start` has run: probe, with which each render begins,
+calls it, and so do the isolated child and the sample before their first picture.
 """
 
 from __future__ import annotations
@@ -15,14 +16,6 @@ import pyvips
 
 from image_processor.errors import UnsafeRuntime
 from image_processor.formats import FORMATS, WRITABLE
-
-_SAVERS = {
-    "jpeg": "VipsForeignSaveJpegBuffer",
-    "png": "VipsForeignSavePngBuffer",
-    "webp": "VipsForeignSaveWebpBuffer",
-    "avif": "VipsForeignSaveHeifBuffer",
-    "gif": "VipsForeignSaveCgifBuffer",
-}
 
 # Plain text that libvips takes for pictures, and the smallest picture that it must open.
 _MATRIX = b"2 1\n3 4\n"
@@ -60,12 +53,12 @@ def versions() -> dict[str, str]:
 
 def loaders() -> dict[str, bool]:
     """For each format of formats.py, whether this libvips has a loader for it."""
-    return {name: _exists(f"{entry.loader}Source") for name, entry in FORMATS.items()}
+    return {name: bool(_class_of(f"{entry.loader}_source")) for name, entry in FORMATS.items()}
 
 
 def savers() -> dict[str, bool]:
     """For each format that can be put out, whether this libvips has an encoder for it."""
-    return {name: _exists(_SAVERS[name]) for name in WRITABLE}
+    return {name: bool(_class_of(f"{FORMATS[name].saver}_buffer")) for name in WRITABLE}
 
 
 def _require_api_mode() -> None:
@@ -83,7 +76,9 @@ def _block_all_but_ours() -> None:
     pyvips.operation_block_set("VipsSystem", True)  # it runs a shell command
     for entry in FORMATS.values():
         # Of each loader only the class that decode uses: no file name ever reaches one.
-        pyvips.operation_block_set(f"{entry.loader}Source", False)
+        loader = _class_of(f"{entry.loader}_source")
+        if loader:
+            pyvips.operation_block_set(loader, False)
 
 
 def _verify() -> None:
@@ -103,8 +98,11 @@ def _opens(loader: str, content: bytes) -> bool:
     return True
 
 
-def _exists(type_name: str) -> bool:
-    return bool(pyvips.gobject_lib.g_type_from_name(type_name.encode()))
+def _class_of(operation: str) -> str:
+    """The class behind an operation's name, which blocking goes by; empty if there is none."""
+    found = pyvips.type_find("VipsOperation", operation)
+    name: str = pyvips.type_name(found) if found else ""
+    return name
 
 
 def _tune() -> None:
