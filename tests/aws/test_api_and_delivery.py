@@ -49,7 +49,7 @@ def test_reprocess_makes_every_rendition_again(system: Deployed) -> None:
     for each in system.renditions(key):
         system.s3.delete_object(Bucket=system.processed, Key=each)
     path = f"/images/{image_id(system.uploads, key)}/reprocess"
-    answer = system.api("POST", path, params={"wait": "true"})
+    answer = system.api("POST", path, headers={"Prefer": "wait=20"})
     assert answer.status_code == 200, answer.text
     assert {each["key"] for each in answer.json()["renditions"]} == set(system.renditions(key)) != set()
 

@@ -75,6 +75,25 @@ def test_an_upload_is_worked_on_and_told_about():
     assert crew.desks == ["open", "open", "closed", "closed"]
 
 
+def test_nobody_hears_of_a_start_before_the_wait():
+    """Whoever publishes QUEUED dawdles, so that a worker that could go ahead would."""
+    started = threading.Event()
+
+    class Slow(Log):
+        def publish(self, event):
+            if event.type is EventType.QUEUED:
+                started.wait(0.2)
+            if event.type is EventType.STARTED:
+                started.set()
+            return super().publish(event)
+
+    crew = Crew(done)
+    crew.workers._progress = crew.log = Slow()
+    with crew:
+        crew.submit(photo()).result(WAIT)
+    assert [type_ for type_, _ in crew.log.events][:2] == [EventType.QUEUED, EventType.STARTED]
+
+
 def test_one_key_is_in_one_pair_of_hands_and_different_keys_are_not_held_up():
     at_work = defaultdict(int)
     most = []

@@ -94,8 +94,9 @@ class Workers:
                 self._changed.notify()
                 return waiter
             self._waiting[upload.key] = _Job(upload, time.monotonic(), waiters=[waiter])
+            # Before anybody can take it, or a reader would hear of its start, and then of its wait.
+            self._publish(EventType.QUEUED, upload)
             self._changed.notify()
-        self._publish(EventType.QUEUED, upload)
         return waiter
 
     def backlog(self) -> int:
@@ -172,7 +173,7 @@ class Workers:
                 for waiter in newer.waiters:
                     job.join(newer.upload, waiter)
             self._waiting[job.upload.key] = job
-        self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
+            self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
         """Leave the key to the next sweep."""
