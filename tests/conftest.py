@@ -13,7 +13,7 @@ settings.load_profile("house")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests of the deployed system together: they share one emulated AWS."""
+    """Keep together, on one of several workers, what shares an emulated AWS or the build folder."""
     for item in items:
-        if "tests/aws/" in item.nodeid:
-            item.add_marker(pytest.mark.xdist_group("aws"))
+        if item.nodeid.startswith(("tests/aws/", "tests/deployment/")):
+            item.add_marker(pytest.mark.xdist_group("deployed"))
