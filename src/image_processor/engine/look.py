@@ -11,7 +11,6 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 from itertools import chain
 from operator import mul
-from statistics import median
 
 import pyvips
 
@@ -61,7 +60,7 @@ def perceptual_hash(grey: bytes) -> str:
     rows = [grey[at : at + _HASH_SIDE] for at in range(0, _HASH_SIDE * _HASH_SIDE, _HASH_SIDE)]
     # Rounded, so that the noise of floats in a flat picture does not become bits.
     lowest = [round(value, 3) for value in chain.from_iterable(_dct(rows, 8, 8))]
-    middle = median(lowest)
+    middle = sum(sorted(lowest)[31:33]) / 2  # the median of 64 values
     bits = "".join("1" if value > middle else "0" for value in lowest)
     return f"{int(bits, 2):016x}"
 

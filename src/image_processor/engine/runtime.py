@@ -6,10 +6,9 @@ calls it, and so do the isolated child and the sample before their first picture
 
 from __future__ import annotations
 
-import ctypes
 import logging
 import os
-import platform
+import sys
 import threading
 
 import pyvips
@@ -48,7 +47,11 @@ def start() -> None:
 def versions() -> dict[str, str]:
     """The versions that decide what the engine can do, for `doctor`."""
     libvips = ".".join(str(pyvips.version(part)) for part in range(3))
-    return {"libvips": libvips, "pyvips": pyvips.__version__, "python": platform.python_version()}
+    return {
+        "libvips": libvips,
+        "pyvips": pyvips.__version__,
+        "python": ".".join(map(str, sys.version_info[:3])),
+    }
 
 
 def loaders() -> dict[str, bool]:
@@ -121,5 +124,10 @@ def _limit_arenas() -> None:
     glibc gives each thread an arena of its own and rarely returns them, so that resident
     memory grows with the number of threads. Elsewhere than on glibc there is nothing to do.
     """
-    if "MALLOC_ARENA_MAX" not in os.environ and platform.libc_ver()[0] == "glibc":
+    if "MALLOC_ARENA_MAX" in os.environ:
+        return
+    import ctypes  # noqa: PLC0415 - with platform, 5 ms of a cold start that the variable saves
+    import platform  # noqa: PLC0415 - as above
+
+    if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).mallopt(_M_ARENA_MAX, _ARENAS)
