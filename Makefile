@@ -11,6 +11,8 @@ SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 ARGS        ?=
 TEST_WORKERS ?= 2
+# They share one emulated AWS and one build folder, so they run one after the other.
+DEPLOYED := tests/aws tests/deployment
 
 .DEFAULT_GOAL := help
 .PHONY: help run test lint format types unit bench torture docs lock package sam clean
@@ -29,7 +31,12 @@ lint: $(DEV) ## style and types
 	$(BIN)/mypy
 
 unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+ifeq ($(PYTEST_ARGS),)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(addprefix --ignore=,$(DEPLOYED))
+	$(BIN)/python -m pytest $(DEPLOYED)
+else
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+endif
 
 format: $(DEV) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
