@@ -262,7 +262,7 @@ def test_list_shows_the_originals(library):
     assert "photos/cat.jpg" in out
     assert "refused: not-an-image" in out
     _, out, _ = library("list", "--data", "data", "--status", "processed", "--json")
-    assert [json.loads(line)["key"] for line in out.splitlines()] == ["photos/cat.jpg"]
+    assert [json.loads(line)["original"] for line in out.splitlines()] == ["photos/cat.jpg"]
     _, out, _ = library("list", "--data", "data", "--prefix", "none")
     assert out == "No originals.\n"
 
@@ -274,6 +274,8 @@ def test_show_tells_everything_of_one_original_by_key_or_id(library):
     assert "photos/cat.jpg/w=16,fm=webp.webp" in out
     record = json.loads(library("show", "photos/cat.jpg", "--data", "data", "--json")[1])
     assert (record["status"], len(record["renditions"])) == ("processed", 2)
+    assert (record["original"], record["facts"]["width"]) == ("photos/cat.jpg", 40)
+    assert record["created_at"].endswith("Z")
     assert library("show", record["id"], "--data", "data")[1] == out
     assert "refused: not-an-image" in library("show", "bad.jpg", "--data", "data")[1]
 

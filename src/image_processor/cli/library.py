@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -182,5 +181,7 @@ def _row(record: Record) -> tuple[str, ...]:
 
 
 def as_line(record: Record) -> str:
-    """The record as one line of JSON."""
-    return json.dumps(asdict(record), default=str, ensure_ascii=False)
+    """The record as one line of JSON, in the same words as the API's; there are no URLs here."""
+    from image_processor.http_api.views import ImageView  # noqa: PLC0415 - half a second, for --json alone
+
+    return ImageView.of(record, None).model_dump_json(exclude_none=True)
