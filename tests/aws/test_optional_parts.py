@@ -66,8 +66,8 @@ def joined(aws: EmulatedAws, template: str) -> Deployed:
 def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deployed) -> None:
     assert {"Api", "ApiFunction", "DeliverFunction", "CatalogTable"}.isdisjoint(bare.stack.resources)
     key = bare.upload(picture())
+    wait_for(lambda: bare.renditions(key), "the renditions")
     bare.wait_until_idle()
-    assert bare.renditions(key)
     bare.delete(key)
     wait_for(lambda: bare.renditions(key) == [], "the purge")
     bare.wait_until_idle()
@@ -75,9 +75,10 @@ def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deploy
 
 
 def test_without_a_table_records_lie_beside_the_renditions_and_need_no_more_grants(bare: Deployed) -> None:
-    bare.upload(picture())
+    key = bare.upload(picture())
+    wait_for(lambda: bare.renditions(key), "the renditions")
     bare.wait_until_idle()
-    assert [key for key in bare.everything_processed() if key.startswith(".image-processor/")]
+    assert [each for each in bare.everything_processed() if each.startswith(".image-processor/")]
     assert unneeded_grants(bare, "Process", ERRANDS["Process"]) == set()
 
 
