@@ -24,7 +24,7 @@ from .table import HEADING, Costs, Row, costs_of, shown
 _HERE = Path(__file__).parent
 _SHARP = _HERE / "sharp"
 _WARM_UPS = 3
-_RUNS = 25
+_RUNS = 31
 _MEGABYTE = 1024 * 1024
 
 
