@@ -80,6 +80,8 @@ def test_a_refused_original_is_told_with_reason_fix_and_record(api: Api) -> None
         ({"key": "../up.jpg", "bucket": "other"}, {"key", "bucket"}),
         ({"key": "a.jpg", "bucket": "other"}, {"bucket"}),
         ([], {"the body"}),
+        (r'{"key": "a.jpg", "bucket": "\ud800"}', {"bucket"}),
+        (r'{"key": "a.jpg", "\ud800": 1}', {"the body"}),
         ("{", {"the body"}),
     ],
 )

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from http_machine import Client, Machine
 
-from image_processor.http_api.guard import MAX_BODY_BYTES
+from image_processor.http_api.guard import MAX_BODY_BYTES, Guard
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -67,6 +67,7 @@ OURS = {"host": "localhost:8000", "origin": "http://localhost:8000"}
         ({**OURS, "origin": "http://evil.example"}, 403),
         ({**OURS, "origin": "null"}, 403),
         ({**OURS, "origin": ""}, 403),
+        ({**OURS, "origin": "http://["}, 403),
     ],
 )
 def test_another_sites_page_cannot_write(
@@ -130,3 +131,12 @@ def test_what_is_not_there(client: Client, method: str, path: str, status: int, 
     assert detail in answer.json()["detail"]
     if status == 405:
         assert answer.headers["allow"]
+
+
+def test_what_goes_wrong_while_a_request_is_judged_is_a_problem_document_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Guard, "_is_ours", lambda *_: 1 / 0)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
+    assert answer.headers["content-security-policy"] == POLICY

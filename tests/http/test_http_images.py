@@ -156,6 +156,23 @@ def test_only_json_is_read_as_json(client: Client) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (rb'"\ud800"', r"expected a JSON object for the body, got \ud800"),
+        (rb'{"\ud800": 1}', r"expected Unicode text for the body, got \ud800"),
+        (rb'{"key": "a", "\ud800": 1}', r"expected Unicode text for the body, got \ud800"),
+        (rb'{"key": "a", "bucket": "\udfff"}', r"expected uploads for bucket, got \udfff"),
+        (rb'{"key": "\ud800"}', r"for key, got '\ud800'"),
+        (rb'{"key": ["\ud800"]}', r"for key, got ['\ud800']"),
+    ],
+)
+def test_half_a_surrogate_pair_is_told_as_what_it_is(client: Client, body: bytes, detail: str) -> None:
+    answer = client.post("/images", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert detail in answer.json()["detail"]
+
+
 def test_work_that_takes_too_long_is_answered_by_what_is_known(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,6 +267,8 @@ def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) ->
         ({"status": "queued"}, "expected processing | processed | refused for status, got queued"),
         ({"status": "done"}, "expected processing | processed | refused for status, got done"),
         ({"since": "2026-01-01T00:00:00"}, "expected a time with its zone"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "in the years 1-9999 of UTC for since"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "in the years 1-9999 of UTC for until"),
         ({"until": "x" * 500}, "got " + "x" * 100 + "…"),
         ({"colour": "red"}, "expected a name that exists here for colour, got an unknown one"),
         ({"cursor": "forged"}, "for cursor, got"),

@@ -45,12 +45,9 @@ class Edge:
                     headers.setdefault(name, value)
             await send(message)
 
-        answer = self._refusal(scope)
-        if answer is not None:
-            await answer(scope, receive, send_guarded)
-            return
         try:
-            await self._app(scope, receive, send_guarded)
+            app = self._refusal(scope) or self._app
+            await app(scope, receive, send_guarded)
         except Exception:
             if started:  # too late to say anything but to break the connection
                 raise

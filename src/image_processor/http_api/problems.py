@@ -119,10 +119,12 @@ def _problem(found: dict[str, Any]) -> Problem:
     *_, name = found["loc"]
     if found["type"] == "json_invalid":
         return Problem("the body", "JSON", "something else")
+    if found["type"] == "string_unicode":
+        return Problem("the body" if name == "body" else str(name), "Unicode text", shown(found["input"]))
     if name == "body":
         return Problem("the body", "a JSON object", shown(found["input"]))
     if found["type"] == "extra_forbidden":
-        return Problem(str(name), "a name that exists here", "an unknown one")
+        return Problem(shown(name), "a name that exists here", "an unknown one")
     expected = EXPECTED.get(name, found["msg"])
     return Problem(str(name), expected, "nothing" if found["type"] == "missing" else shown(found["input"]))
 
@@ -132,5 +134,6 @@ def _item(each: Problem) -> ProblemItem:
 
 
 def shown(given: Any) -> str:
-    text = str(given)
+    """What came, short and as text that every encoding has: JSON can bring half a surrogate pair."""
+    text = str(given).encode(errors="backslashreplace").decode()
     return text if len(text) <= _SHOWN_LENGTH else text[:_SHOWN_LENGTH] + "…"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, Field
+from pydantic import AfterValidator, AwareDatetime, Field
 
 from image_processor.formats import FORMATS
 from image_processor.model import Status
@@ -16,14 +16,16 @@ from .views import View
 
 MEDIA_TYPES = tuple(each.media_type for each in FORMATS.values())
 
+_TIME = "a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC"
+
 EXPECTED = MappingProxyType(
     {
         "bucket": "the upload bucket's name, or nothing",
         "key": "a key: text of 1-1024 bytes of UTF-8",
         "prefix": "the first characters of a key",
         "status": " | ".join(Status),
-        "since": "a time with its zone, such as 2026-01-31T12:00:00Z",
-        "until": "a time with its zone, such as 2026-01-31T12:00:00Z",
+        "since": _TIME,
+        "until": _TIME,
         "content_type": " | ".join(MEDIA_TYPES),
         "limit": "1-1000",
         "cursor": "the `cursor` of the page before",
@@ -34,6 +36,16 @@ EXPECTED = MappingProxyType(
 
 def _about(name: str, **more: Any) -> Any:
     return Field(description=f"Expected: {EXPECTED[name]}.", **more)
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from error
+
+
+UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class ProcessRequest(View):
@@ -56,12 +68,11 @@ class ListingRequest(View):
 
     prefix: str = _about("prefix", default="")
     status: Status | None = _about("status", default=None)
-    since: AwareDatetime | None = _about("since", default=None)
-    until: AwareDatetime | None = _about("until", default=None)
+    since: UtcTime | None = _about("since", default=None)
+    until: UtcTime | None = _about("until", default=None)
     limit: Annotated[int, Field(ge=1, le=1000)] = _about("limit", default=50)
     cursor: str | None = _about("cursor", default=None)
 
     @property
     def query(self) -> Query:
-        since, until = (moment and moment.astimezone(UTC) for moment in (self.since, self.until))
-        return Query(prefix=self.prefix, status=self.status, since=since, until=until)
+        return Query(prefix=self.prefix, status=self.status, since=self.since, until=self.until)
