@@ -10,6 +10,7 @@ from .views import RecipeView
 router = APIRouter(tags=["server"])
 
 
+@router.head("/recipe", include_in_schema=False)
 @router.get("/recipe")
 def get_recipe(parts: PartsOf) -> RecipeView:
     """Which uploads get which renditions."""

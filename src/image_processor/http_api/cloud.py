@@ -23,6 +23,7 @@ router = APIRouter(tags=["server"])
 ROUTERS = (images.router, posts.router, about.router, router)
 
 
+@router.head("/health", include_in_schema=False)
 @router.get("/health")
 def get_health(parts: PartsOf) -> HealthView:
     """How the system is, and what it accepts."""

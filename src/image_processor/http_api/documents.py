@@ -9,7 +9,7 @@ from typing import Any
 MEDIA_TYPE = "application/problem+json"
 
 # RFC 9110's names. Those of Python's HTTPStatus differ between its versions, and codes made of
-# them must never change.
+# them must never change. The server's status line has Python's, which clients do not read.
 TITLES = {
     400: "Bad Request",
     403: "Forbidden",

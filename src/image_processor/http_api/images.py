@@ -49,6 +49,7 @@ async def post_image(
     return await _processed(Kind.CREATED, key, patience, response, parts, work)
 
 
+@router.head("", include_in_schema=False)
 @router.get("", responses=errors(400, 503))
 def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> ListingView:
     """Images, newest first. What is still `queued` is in no listing: nothing is on record of it."""
@@ -56,6 +57,7 @@ def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> L
     return ListingView(images=[_view(record, parts) for record in page.records], cursor=page.cursor)
 
 
+@router.head("/{id}", include_in_schema=False)
 @router.get("/{id}", responses=errors(404, 503))
 def get_image(id: ImageId, parts: PartsOf, work: WorkOf) -> ImageView:  # noqa: A002 - the API's name
     """One image. An upload that nobody has begun with yet is `queued`."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Response
 from fastapi.responses import FileResponse
 from fastapi.staticfiles import StaticFiles
 
 from image_processor import __version__
+from image_processor.errors import NotFound, Unavailable
+from image_processor.keys import image_id
 from image_processor.wiring.machine import Parts
 
 from . import about, events, images, renditions, uploads
@@ -18,17 +21,27 @@ from .queued_work import MachinePartsOf, QueuedWork
 from .views import MachineHealthView
 
 WEB = Path(__file__).parent.parent / "web"
+_ANY_KEY = "health"  # nothing need lie there
 
 router = APIRouter(tags=["server"])
 
 ROUTERS = (images.router, uploads.router, renditions.router, events.router, about.router, router)
 
 
-@router.get("/health")
-def get_health(parts: MachinePartsOf) -> MachineHealthView:
-    """How the server is, and what it accepts."""
+@router.head("/health", include_in_schema=False)
+@router.get(
+    "/health",
+    responses={503: {"model": MachineHealthView, "description": "The data cannot be reached."}},
+)
+def get_health(parts: MachinePartsOf, response: Response) -> MachineHealthView:
+    """How the server is, and what it accepts. Degraded is 503, so that a probe need not read it."""
     settings = parts.settings
+    trouble = _trouble(parts)
+    if trouble:
+        response.status_code = 503
     return MachineHealthView(
+        status="degraded" if trouble else "ok",
+        detail=trouble,
         version=__version__,
         backlog=parts.backlog(),
         workers=settings.worker_count,
@@ -37,9 +50,22 @@ def get_health(parts: MachinePartsOf) -> MachineHealthView:
     )
 
 
+@router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 def get_page() -> FileResponse:
     return FileResponse(WEB / "index.html")
+
+
+def _trouble(parts: Parts) -> str | None:
+    """What keeps the stores or the catalog from answering, None if they do."""
+    try:
+        for store in (parts.uploads, parts.processed):
+            with suppress(NotFound):
+                store.head(_ANY_KEY)
+        parts.catalog.get(image_id(parts.bucket, _ANY_KEY))
+    except Unavailable as error:
+        return str(error)
+    return None
 
 
 def machine_app(parts: Parts) -> FastAPI:

@@ -61,8 +61,13 @@ def _with_problems(schema: dict[str, Any]) -> dict[str, Any]:
             if answers.get("422", {}).get("description") == "Validation Error":
                 del answers["422"]
             for status, answer in answers.items():
-                if int(status) >= 400:
+                if int(status) >= 400 and _is_problem(answer):
                     answer["content"] = {MEDIA_TYPE: answer["content"]["application/json"]}
     for name in ("HTTPValidationError", "ValidationError"):
         schema["components"]["schemas"].pop(name, None)
     return schema
+
+
+def _is_problem(answer: dict[str, Any]) -> bool:
+    schema: dict[str, str] = answer["content"]["application/json"]["schema"]
+    return schema["$ref"].endswith(f"/{ProblemView.__name__}")

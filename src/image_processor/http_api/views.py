@@ -156,8 +156,10 @@ class HealthView(View):
 
 
 class MachineHealthView(HealthView):
-    """How the server on one machine is."""
+    """How the server on one machine is. Degraded, it cannot reach its data: `detail` says why."""
 
+    status: Literal["ok", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
+    detail: str | None = None
     backlog: int = Field(description="Uploads that wait or are in work.")
     workers: int
 
