@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import pytest
 from http_machine import Client, Machine
 
 from image_processor.errors import Unavailable
-from image_processor.http_api import uploads
+from image_processor.http_api import upload_body, uploads
 from image_processor.http_api.views import url_of
 from image_processor.keys import image_id
 from image_processor.recipes import parse_recipe
@@ -225,9 +225,9 @@ def test_a_client_that_goes_away_leaves_nothing(
 def test_a_client_that_falls_silent_is_given_up(
     talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "SILENCE", 0.05)
+    monkeypatch.setattr(upload_body, "PATIENCE", 0.05)
     status, body = talk(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
-    assert (status, b"0.05 seconds" in body) == (408, True)
+    assert (status, b"bytes a second" in body) == (408, True)
     assert left_behind(tmp_path) == []
 
 
@@ -283,9 +283,9 @@ def test_what_the_store_cannot_do_now_is_said_to_be_temporary(
 
 @pytest.fixture
 def _no_sample_yet() -> Iterator[None]:
-    uploads._sample.cache_clear()
+    uploads._drawn.cache_clear()
     yield
-    uploads._sample.cache_clear()
+    uploads._drawn.cache_clear()
 
 
 @pytest.mark.usefixtures("_no_sample_yet")
@@ -295,7 +295,43 @@ def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.Monkey
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda _: live.post("/samples"), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    live.delete(answers[0].json()["image"])
+    assert live.post("/samples").status_code == 201
     assert next(drawings) == 1
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_a_sample_that_is_there_is_not_drawn(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "draw_sample", lambda: pytest.fail("drawn for nothing"))
+    machine.room.put("sample.jpg", b"mine")
+    assert client.post("/samples").status_code == 200
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_who_waits_for_the_sample_holds_up_nobody_else(
+    address: tuple[str, int], live: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More wait than there are threads; all have been taken in when the last of them has."""
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def draw() -> bytes:
+        drawing.set()
+        assert go_on.wait(30)
+        return b"drawn"
+
+    monkeypatch.setattr(uploads, "draw_sample", draw)
+    with ExitStack() as stack:
+        stack.callback(go_on.set)
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(60)]
+        for each in waiting:
+            each.sendall(b"POST /samples HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert drawing.wait(10)
+        assert live.get("/recipe", timeout=10).status_code == 200
+        go_on.set()
+        statuses = sorted(each.makefile("rb").readline().split()[1] for each in waiting)
+    assert statuses == [b"200"] * 59 + [b"201"]
 
 
 def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client) -> None:

@@ -33,7 +33,7 @@ _LATER: dict[int | str, dict[str, Any]] = {
 @router.post(
     "",
     dependencies=[json_only],
-    responses={**_LATER, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
+    responses={**_LATER, **errors(400, 403, 404, 408, 409, 413, 415, 422, 503)},
 )
 async def post_image(
     wanted: ProcessRequest, response: Response, patience: PatienceOf, parts: PartsOf, work: WorkOf

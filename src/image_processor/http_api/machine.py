@@ -18,6 +18,7 @@ from . import about, events, images, renditions, uploads
 from .app import create_app
 from .guard import Guard
 from .queued_work import MachinePartsOf, QueuedWork
+from .small_bodies import SmallBodies
 from .views import MachineHealthView
 
 WEB = Path(__file__).parent.parent / "web"
@@ -72,5 +73,6 @@ def machine_app(parts: Parts) -> FastAPI:
     """The application that `serve` runs."""
     app = create_app(parts, QueuedWork(parts), ROUTERS)
     app.mount("/static", StaticFiles(directory=WEB))
+    app.add_middleware(SmallBodies)
     app.add_middleware(Guard, settings=parts.settings)
     return app

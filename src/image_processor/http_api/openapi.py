@@ -22,7 +22,7 @@ _MEANINGS = {
     400: "Something in the request is wrong; `problems` names every mistake.",
     403: "Another site's page asked a browser to do this.",
     404: "There is no such thing.",
-    408: "The body stopped coming.",
+    408: "The body came too slowly.",
     409: "Somebody else works on it right now; try again.",
     412: "The precondition does not hold.",
     413: "The body is too large.",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Annotated, Any
 
-from anyio import CapacityLimiter
+from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
 
+from image_processor.errors import Unavailable
 from image_processor.keys import image_id
 from image_processor.model import Kind, Outcome, Upload
+from image_processor.ports import Entry
 from image_processor.wiring.machine import Parts
 
 from .patience import MAX_PATIENCE
@@ -19,6 +22,9 @@ from .patience import MAX_PATIENCE
 MAX_UPLOADS = 32
 """Uploads received at the same time; others wait. Each holds a thread, which are its own so that
 slow clients cannot take those of the rest of the API."""
+
+PLACE_SECONDS = 5.0
+"""How long an upload waits for its place at most: small ones come and go in less."""
 
 
 class QueuedWork:
@@ -30,7 +36,9 @@ class QueuedWork:
         self._lock = threading.Lock()
         self._pending: dict[str, tuple[str, int]] = {}
         self._stopping = asyncio.Event()
-        self.uploading = CapacityLimiter(MAX_UPLOADS)
+        self._places = Semaphore(MAX_UPLOADS)
+        self.drawing = Lock()
+        """Held by whoever draws the sample, without a thread for those who wait."""
 
     def submit(self, kind: Kind, key: str, version: str | None = None) -> Future[Outcome]:
         """Queue work on ``key``. Raises InvalidKey."""
@@ -59,6 +67,19 @@ class QueuedWork:
         finally:
             stopping.cancel()
         return done.result() if done.done() else None
+
+    async def receive(self, store: Callable[[], Entry]) -> Entry:
+        """What ``store`` returns, called in a thread of its own as soon as there is a place for
+        one more upload. Raises Unavailable if there is none for too long."""
+        try:
+            with fail_after(PLACE_SECONDS):
+                await self._places.acquire()
+        except TimeoutError:
+            raise Unavailable(f"{MAX_UPLOADS} uploads come in already") from None
+        try:
+            return await to_thread.run_sync(store, limiter=CapacityLimiter(1))
+        finally:
+            self._places.release()
 
     def stop(self) -> None:
         """End what would hold up a graceful stop: requests that wait and streams of events."""

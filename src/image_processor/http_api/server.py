@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from image_processor.settings import Settings
 
+from .connections import MAX_CONNECTIONS, Connection
 from .queued_work import QueuedWork
 
 GRACE_SECONDS = 10
@@ -29,6 +30,9 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
+                http=Connection,
+                # asyncio accepts as many at once, before we can close one.
+                backlog=MAX_CONNECTIONS // 4,
                 log_config=None,
                 access_log=False,
                 server_header=False,

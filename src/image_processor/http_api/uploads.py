@@ -4,12 +4,9 @@ the client is never read faster than the disk writes, and nothing is held.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import AsyncIterator, Iterator
 from functools import cache, partial
 from typing import Any
 
-from anyio import fail_after, from_thread, to_thread
 from fastapi import APIRouter, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
@@ -27,12 +24,12 @@ from .preconditions import PreconditionsOf
 from .problems import skipped
 from .queued_work import QueuedWorkOf
 from .requested_key import RequestedKey
+from .upload_body import MIN_RATE, PATIENCE, UploadBody
 from .views import UploadView
 from .wanted import skip_reason
 
 SAMPLE_KEY = "sample.jpg"
-SILENCE = 30.0
-"""So many seconds a client may send nothing before its upload is given up."""
+_TOO_SLOW = f"expected {MIN_RATE} bytes a second and no silence of {PATIENCE:g} seconds, got less"
 
 router = APIRouter(tags=["uploads"])
 
@@ -40,7 +37,6 @@ _STORED: dict[int | str, dict[str, Any]] = {
     200: {"model": UploadView, "description": "The key held an original when the request came."},
     201: {"description": "The key held none."},
 }
-_drawing = threading.Lock()
 
 
 @router.put(
@@ -68,18 +64,18 @@ async def put_upload(
     _check_length(request, limit)
     current = await run_in_threadpool(_current, parts.uploads, key)
     condition = preconditions.on(key, current)
-    body = request.stream()
+    body = UploadBody(request.stream())
     try:
-        first = await _next(body)
+        first = await body.next()
         if not first:
             raise Refused(Reason.EMPTY, "the upload has no bytes")
-        chunks, attributes = _chunks(first, body), _attributes(first)
+        chunks, attributes = body.from_thread(first), _attributes(first)
         put = partial(parts.uploads.put_stream, key, chunks, attributes, limit=limit, condition=condition)
-        entry = await to_thread.run_sync(put, limiter=work.uploading)
+        entry = await work.receive(put)
     except ClientDisconnect:
         return Response(status_code=400)  # type: ignore[return-value]  # nobody is there to read it
     except TimeoutError:
-        raise HTTPException(408, f"expected the next bytes within {SILENCE:g} seconds, got none") from None
+        raise HTTPException(408, _TOO_SLOW) from None
     except PreconditionFailed as error:  # it held when the request came, and no longer
         raise HTTPException(412, str(error)) from None
     work.submit(Kind.CREATED, key, entry.version)
@@ -87,23 +83,28 @@ async def put_upload(
 
 
 @router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503)})
-def post_sample(response: Response, parts: PartsOf, work: QueuedWorkOf) -> UploadView:
+async def post_sample(response: Response, parts: PartsOf, work: QueuedWorkOf) -> UploadView:
     """Draw a sample picture, store it and queue it. A `sample.jpg` that is there already stays."""
     if why := skip_reason(SAMPLE_KEY, parts):
         return skipped(SAMPLE_KEY, why)  # type: ignore[return-value]  # as above
-    with _drawing:  # it takes seconds: whoever comes meanwhile waits for the same picture
-        body = _sample()
-    new = True
-    try:
-        entry = parts.uploads.put(SAMPLE_KEY, body, Attributes(media_type="image/jpeg"), condition=ABSENT)
-    except PreconditionFailed:
-        entry, new = parts.uploads.head(SAMPLE_KEY).entry, False
+    async with work.drawing:  # it takes a second: whoever comes meanwhile waits for the same picture
+        entry, new = await run_in_threadpool(_sample, parts.uploads)
     work.submit(Kind.CREATED, SAMPLE_KEY, entry.version)
     return _stored(response, parts, entry, new=new)
 
 
+def _sample(uploads: ObjectStore) -> tuple[Entry, bool]:
+    """The sample's entry, drawn and stored only if there is none; whether it is new."""
+    if entry := _current(uploads, SAMPLE_KEY):
+        return entry, False
+    try:
+        return uploads.put(SAMPLE_KEY, _drawn(), Attributes(media_type="image/jpeg"), condition=ABSENT), True
+    except PreconditionFailed:  # somebody has stored a file of that name meanwhile
+        return uploads.head(SAMPLE_KEY).entry, False
+
+
 @cache
-def _sample() -> bytes:
+def _drawn() -> bytes:
     return draw_sample()
 
 
@@ -131,17 +132,3 @@ def _check_length(request: Request, limit: int) -> None:
 def _attributes(first: bytes) -> Attributes:
     format_ = sniff(first)
     return Attributes(media_type=format_.media_type) if format_ else Attributes()
-
-
-def _chunks(first: bytes, body: AsyncIterator[bytes]) -> Iterator[bytes]:
-    """The body for a thread that asks for it; whatever ends the body early is raised there."""
-    chunk = first
-    while chunk:
-        yield chunk
-        chunk = from_thread.run(_next, body)
-
-
-async def _next(body: AsyncIterator[bytes]) -> bytes:
-    """The next bytes, none at the end."""
-    with fail_after(SILENCE):
-        return await anext(body, b"")
