@@ -1,0 +1,28 @@
+"""Runs the command line in an empty directory."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import pytest
+
+from image_processor.cli import main
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path, capfd):
+    """Run the command line in an empty directory; gives (status, output, errors)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+    for name in [name for name in os.environ if name.startswith("IMAGE_PROCESSOR_")]:
+        monkeypatch.delenv(name)
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["image-processor", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capfd.readouterr()
+        return ended.value.code or 0, out, err
+
+    return call

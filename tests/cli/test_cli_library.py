@@ -1,0 +1,138 @@
+"""`list`, `show` and `reconcile` as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from pictures_for_cli import RECIPE, draw
+
+from image_processor.ports import Attributes
+from image_processor.wiring import cloud
+from support.memory import MemoryStore
+
+
+@pytest.fixture
+def library(run):
+    """A data directory with one processed and one refused original."""
+    draw("data/uploads/photos/cat.jpg")
+    Path("data/uploads/bad.jpg").write_text("hello")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("reconcile", "--data", "data", "--recipe", "r.toml")
+    assert status == 1, err
+    assert "missing: photos/cat.jpg" in out
+    assert "2 found" in out
+    assert "refused: bad.jpg (not-an-image): expected JPEG" in err
+    return run
+
+
+def test_reconcile_finds_and_does_all_the_work(library):
+    assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
+    assert library("reconcile", "--data", "data", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_dry_run_only_tells(library):
+    Path("data/uploads/photos/cat.jpg").unlink()
+    draw("data/uploads/new.jpg")
+    status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--dry-run")
+    assert status == 0
+    lines = out.splitlines()
+    assert sorted(lines[:2]) == ["missing: new.jpg", "orphaned: photos/cat.jpg"]
+    assert lines[2] == "2 found, nothing done (--dry-run)"
+    assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
+    assert not Path("data/processed/new.jpg").exists()
+
+
+def test_reconcile_makes_what_a_changed_recipe_wants(library):
+    Path("r.toml").write_text(RECIPE.replace("16", "12"))
+    status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--json")
+    assert status == 1  # the refused one is refused again
+    found = [json.loads(line) for line in out.splitlines()]
+    assert {"key": "photos/cat.jpg", "why": "stale"} in found
+    names = {path.name for path in Path("data/processed/photos/cat.jpg").iterdir()}
+    assert names == {"w=8,fm=webp.webp", "w=12,fm=webp.webp"}
+
+
+def test_reconcile_works_on_buckets_too(run, monkeypatch):
+    body = draw("cat.jpg")
+    uploads, processed = MemoryStore(), MemoryStore()
+    uploads.put("photos/cat.jpg", body, Attributes())
+    uploads.put("bad.jpg", b"hello", Attributes())
+    buckets = {"my-uploads": uploads, "my-renditions": processed}
+    monkeypatch.setattr(cloud, "S3Store", buckets.__getitem__)
+    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
+    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("reconcile", "--aws", "--recipe", "r.toml", "--dry-run")
+    assert (status, err) == (0, "")
+    assert out.splitlines() == [
+        "missing: bad.jpg",
+        "missing: photos/cat.jpg",
+        "2 found, nothing done (--dry-run)",
+    ]
+    assert processed.bodies() == {}
+    status, _, err = run("reconcile", "--aws", "--recipe", "r.toml")
+    assert status == 1
+    assert err.startswith("refused: bad.jpg (not-an-image)")
+    made = {key for key in processed.bodies() if key.endswith(".webp")}
+    assert made == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
+    assert run("reconcile", "--aws", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_on_aws_needs_both_buckets(run):
+    status, _, err = run("reconcile", "--aws")
+    assert status == 2
+    assert "expected a bucket's name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing" in err
+
+
+def test_list_shows_the_originals(library):
+    status, out, _ = library("list", "--data", "data")
+    assert status == 0
+    assert "photos/cat.jpg" in out
+    assert "refused: not-an-image" in out
+    _, out, _ = library("list", "--data", "data", "--status", "processed", "--json")
+    assert [json.loads(line)["original"] for line in out.splitlines()] == ["photos/cat.jpg"]
+    _, out, _ = library("list", "--data", "data", "--prefix", "none")
+    assert out == "No originals.\n"
+
+
+def test_show_tells_everything_of_one_original_by_key_or_id(library):
+    status, out, _ = library("show", "photos/cat.jpg", "--data", "data")
+    assert status == 0
+    assert "40 x 30 jpeg" in out
+    assert "photos/cat.jpg/w=16,fm=webp.webp" in out
+    record = json.loads(library("show", "photos/cat.jpg", "--data", "data", "--json")[1])
+    assert (record["status"], len(record["renditions"])) == ("processed", 2)
+    assert (record["original"], record["facts"]["width"]) == ("photos/cat.jpg", 40)
+    assert record["created_at"].endswith("Z")
+    assert library("show", record["id"], "--data", "data")[1] == out
+    assert "refused: not-an-image" in library("show", "bad.jpg", "--data", "data")[1]
+
+
+def test_show_of_an_unknown_original_is_an_error(library):
+    status, _, err = library("show", "nobody.jpg", "--data", "data")
+    assert (status, err) == (2, "error: expected the key or id of an original for KEY, got 'nobody.jpg'\n")
+
+
+@pytest.mark.parametrize("command", [["list"], ["show", "cat.jpg"], ["reconcile", "--dry-run"]])
+def test_looking_at_a_library_that_is_not_there_makes_none(run, command):
+    status, _, err = run(*command, "--data", "nowhere")
+    assert status == 2
+    assert "expected a data directory that exists for --data, got 'nowhere'" in err
+    assert not Path("nowhere").exists()
+
+
+MARKUP = "photo [draft] [/bold].jpg"
+
+
+def test_keys_that_look_like_markup_are_shown_as_they_are(run):
+    draw(f"data/uploads/{MARKUP}")
+    Path("r.toml").write_text(RECIPE)
+    assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 0
+    assert MARKUP in run("list", "--data", "data")[1]
+    assert MARKUP in run("show", MARKUP, "--data", "data")[1]
+    status, out, _ = run("process", "data/uploads", "--out", "out[x]", "--recipe", "r.toml")
+    assert status == 0
+    assert MARKUP in out
+    assert "renditions are in out[x]" in out

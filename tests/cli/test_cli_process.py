@@ -1,0 +1,183 @@
+"""`process` as a user meets it: renditions, refusals, the summary, wrong calls."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pictures_for_cli import RECIPE, draw
+from PIL import Image
+
+from image_processor.cli.shown import in_units
+
+
+def test_process_makes_the_renditions_of_files_and_directories(run):
+    draw("photos/deep/cat.jpg")
+    draw("dog.png", format_="PNG")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "photos", "dog.png", "--out", "out", "--recipe", "r.toml")
+    assert (status, err) == (0, "")
+    made = {str(path) for path in Path("out").rglob("*.webp")}
+    assert made == {f"out/{key}/w={w},fm=webp.webp" for key in ("deep/cat.jpg", "dog.png") for w in (8, 16)}
+    assert "2 processed; renditions are in out" in out
+    with Image.open("out/dog.png/w=16,fm=webp.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (16, 12))
+
+
+def test_process_tells_what_was_refused_and_does_the_rest(run):
+    body = draw("in/good.jpg")
+    Path("in/text.jpg").write_text("hello")
+    Path("in/empty.jpg").touch()
+    Path("in/cut.jpg").write_bytes(body[: len(body) // 2])
+    Path("in/outside.jpg").symlink_to("/etc/hostname")
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    assert status == 1
+    assert "1 processed" in out
+    assert "4 refused" in out
+    reasons = dict(line.removeprefix("refused: ").split(" (")[:2] for line in err.splitlines())
+    assert {key: reason.split(")")[0] for key, reason in reasons.items()} == {
+        "text.jpg": "not-an-image",
+        "empty.jpg": "empty",
+        "cut.jpg": "truncated",
+        "outside.jpg": "outside-root",
+    }
+    assert {path.parts[1] for path in Path("out").rglob("*.webp")} == {"good.jpg"}
+
+
+def test_process_prints_a_json_object_per_original(run):
+    body = draw("cat.jpg")
+    Path("bad.jpg").write_text("hello")
+    Path("r.toml").write_text(RECIPE)
+    status, out, _ = run("process", "cat.jpg", "bad.jpg", "--out", "out", "--recipe", "r.toml", "--json")
+    assert status == 1
+    cat, bad = map(json.loads, out.splitlines())
+    assert (cat["original"], cat["status"], cat["bytes"]) == ("cat.jpg", "processed", len(body))
+    assert [(r["key"], r["width"], r["height"]) for r in cat["renditions"]] == [
+        ("cat.jpg/w=8,fm=webp.webp", 8, 6),
+        ("cat.jpg/w=16,fm=webp.webp", 16, 12),
+    ]
+    assert bad["bytes"] is None
+    assert (bad["status"], bad["reason"], bad["renditions"]) == ("refused", "not-an-image", [])
+    assert bad["message"] == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got something else"
+
+
+def test_process_again_gives_the_same_files(run):
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    for _ in range(2):
+        assert run("process", "cat.jpg", "--out", "out", "--recipe", "r.toml")[0] == 0
+        made = {path: path.read_bytes() for path in Path("out/cat.jpg").iterdir()}
+        assert len(made) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["nothing.jpg", "--out", "out"],
+            "expected a file or directory that exists for FILE|DIR, got 'nothing.jpg'",
+        ),
+        (
+            ["pipe.jpg", "--out", "out"],
+            "expected a file or directory that exists for FILE|DIR, got 'pipe.jpg'",
+        ),
+        (["a", "--out", "a/cat.jpg/x"], "expected a directory outside a for --out"),
+        (["empty", "--out", "r.toml/x"], "expected at least one file for FILE|DIR, got none"),
+        (["a/in/cat.jpg", "--out", "a/cat.jpg/x"], "expected a directory that can be made for --out"),
+        (["empty", "--out", "out"], "expected at least one file for FILE|DIR, got none"),
+        (["a", "--out", "a/out"], "expected a directory outside a for --out, got 'a/out'"),
+        (["a/in", "--out", "a"], "expected a directory outside a/in for --out, got 'a'"),
+        (["a/cat.jpg", "a/in/cat.jpg", "--out", "out"], "expected inputs with different names for FILE|DIR"),
+        (["a", "--out", "out", "--workers", "999"], "expected 0-256 for --workers, got '999'"),
+        (["a", "--out", "out", "--recipe", "no.toml"], "expected a readable recipe file for no.toml"),
+    ],
+)
+def test_process_says_what_is_wrong_before_it_makes_anything(run, arguments, message):
+    draw("a/cat.jpg")
+    draw("a/in/cat.jpg")
+    Path("empty").mkdir()
+    os.mkfifo("pipe.jpg")
+    status, _, err = run("process", *arguments)
+    assert status == 2
+    assert message in err
+    assert not Path("out").exists()
+    assert not Path("a/out").exists()
+
+
+def test_process_sums_up_what_was_saved(run):
+    before = len(draw("cat.jpg", size=(400, 300)))
+    Path("r.toml").write_text(RECIPE)
+    _, out, _ = run("process", "cat.jpg", "--out", "out", "--recipe", "r.toml")
+    after = Path("out/cat.jpg/w=16,fm=webp.webp").stat().st_size
+    row = next(line.split() for line in out.splitlines() if line.strip().startswith("cat.jpg"))
+    assert row[-2:] == [f"{100 - 100 * after / before:.0f}", "%"]
+    assert row[1:3] == in_units(before).split()
+
+
+def test_a_progress_bar_is_shown_to_who_can_see_it(monkeypatch, tmp_path):
+    """On a terminal of its own, as a person would have it."""
+    monkeypatch.chdir(tmp_path)
+    draw("bar/cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    command = [
+        sys.executable,
+        "-m",
+        "image_processor",
+        "process",
+        "bar",
+        "--out",
+        "out",
+        "--recipe",
+        "r.toml",
+    ]
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        command, stderr=theirs, stdout=subprocess.DEVNULL, env={**os.environ, "TERM": "xterm"}
+    ):
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # the terminal of a program that has ended
+            while block := os.read(ours, 4096):
+                seen += block
+    os.close(ours)
+    assert b"processing" in seen
+    assert b"1/1" in seen
+
+
+def test_process_names_what_a_directory_holds_that_is_no_file(run):
+    draw("in/cat.jpg")
+    os.mkfifo("in/pipe.jpg")
+    Path("in/dangling.jpg").symlink_to("nowhere")
+    Path(os.fsdecode(b"in/bad\xff.jpg")).touch()
+    Path("r.toml").write_text(RECIPE)
+    status, out, err = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    assert (status, "1 processed" in out) == (0, True)
+    left_out = {line.split(": ")[1] for line in err.splitlines() if line.startswith("left out: ")}
+    assert left_out == {"pipe.jpg", "dangling.jpg", "bad\\udcff.jpg"}
+
+
+def test_a_link_that_is_named_keeps_its_name_and_may_not_lead_away(run):
+    draw("here/real.jpg")
+    Path("here/near.jpg").symlink_to("real.jpg")
+    Path("here/far.jpg").symlink_to("/etc/hostname")
+    Path("r.toml").write_text(RECIPE)
+    status, _, err = run("process", "here/near.jpg", "here/far.jpg", "--out", "out", "--recipe", "r.toml")
+    assert status == 1
+    assert err.startswith("refused: far.jpg (outside-root)")
+    assert Path("out/near.jpg/w=8,fm=webp.webp").exists()
+
+
+def test_what_is_saved_is_reckoned_from_the_bytes_behind_a_link(run):
+    draw("in/cat.jpg", size=(400, 300))
+    Path("in/link.jpg").symlink_to("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    _, out, _ = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    saved = {line.split()[0]: line.split()[-2:] for line in out.splitlines() if ".jpg" in line}
+    assert saved["cat.jpg"] == saved["link.jpg"]
