@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import struct
+
 import numpy as np
 import pytest
 from drawing import (
@@ -27,6 +29,7 @@ from image_processor.transformation import parse
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 DELAYS = (100, 50, 250, 80)
 MOVING = ("gif", "webp")
+RED, GREEN = (255, 0, 0, 255), (0, 255, 0, 255)
 
 
 def film(format_name: str, size: tuple[int, int] = (80, 60), **options: object) -> bytes:
@@ -62,6 +65,50 @@ def test_frames_delays_and_loop_are_kept(source: str, target: str) -> None:
     assert opened(rendition.body).info["loop"] == 0
     for frame, colour in zip(frames_of(rendition.body), COLOURS, strict=True):
         assert near(pixel_at(frame, 0.5, 0.5), (*colour, 255), 8)
+
+
+def patched(disposal: int) -> bytes:
+    """A GIF of 8 x 8: all red; a green patch of 4 x 4 at (2, 2) with this disposal; then a blue one at
+    the corner. The second frame declares a transparent colour, which it does not use."""
+
+    def frame(x: int, side: int, colour: int, dispose: int, *, transparent: bool = False) -> bytes:
+        control = b"\x21\xf9\x04" + bytes([dispose << 2 | transparent]) + b"\x0a\0\3\0"
+        # Codes of 3 bits; 4 clears the table, so that they stay as short, and 5 is the end.
+        codes = [code for _ in range(side * side // 2) for code in (4, colour, colour)] + [5]
+        bits = sum(code << 3 * index for index, code in enumerate(codes))
+        coded = bits.to_bytes(-(-3 * len(codes) // 8), "little")
+        where = struct.pack("<4HB", x, x, side, side, 0)
+        return control + b"\x2c" + where + b"\2" + bytes([len(coded)]) + coded + b"\0"
+
+    palette = bytes([255, 0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0])
+    head = b"GIF89a" + struct.pack("<2H3B", 8, 8, 0x81, 0, 0) + palette
+    frames = frame(0, 8, 0, 1), frame(2, 4, 1, disposal, transparent=True), frame(0, 2, 2, 1)
+    return head + b"".join(frames) + b"\x3b"
+
+
+@pytest.mark.parametrize(
+    ("disposal", "left"),
+    [(0, GREEN), (1, GREEN), (2, (0, 0, 0, 0)), (3, RED)],
+)
+def test_a_frame_stays_or_goes_or_gives_back_what_was_there(disposal: int, left: tuple[int, ...]) -> None:
+    """GIF89a, 23.c.iv; where a frame may be transparent, nothing is left of it, as in browsers."""
+    frames = frames_of(made(patched(disposal), "fm=gif").body)
+    assert [frame.getpixel((0, 0)) for frame in frames] == [RED, RED, (0, 0, 255, 255)]
+    *before, after = [frame.getpixel((4, 4)) for frame in frames]
+    assert before == [RED, GREEN]
+    assert after == left or after[3] == left[3] == 0
+    assert [frame.getpixel((7, 7)) for frame in frames] == [RED] * 3
+
+
+def test_webp_frames_that_are_a_part_of_the_canvas_are_laid_upon_it() -> None:
+    frames = [flat((255, 0, 0, 255), "RGBA", (80, 60)) for _ in range(4)]
+    for index, frame in enumerate(frames):
+        frame.paste((0, 0, 255, 255), (10 * index, 10, 10 * index + 12, 30))
+    data = animated(frames, "webp", DELAYS, lossless=True)
+    # RFC 9649, 2.7.1.1: after size and the fourcc, three bytes each of x and y, halved.
+    assert any(any(part[4:10]) for part in data.split(b"ANMF")[1:])
+    for ours, theirs in zip(frames_of(made(data, "fm=gif").body), frames_of(data), strict=True):
+        assert mean_difference(ours, theirs) == 0
 
 
 @pytest.mark.parametrize("format_name", MOVING)
