@@ -33,6 +33,8 @@ def test_the_routes_are_those_of_the_application() -> None:
         for route in router.routes
         for method in route.methods
     }
+    # HEAD is for what stands before one machine; a gateway's callers sign a GET as easily.
+    served -= {("head", path) for method, path in served if method == "get"}
     assert offered == served | {("get", "/openapi.json")}
 
 
