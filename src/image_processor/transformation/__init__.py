@@ -9,54 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any
 
-from .errors import InvalidTransformation, Problem
-from .formats import FORMATS, WRITABLE
+from image_processor.errors import InvalidTransformation, Problem
+from image_processor.formats import FORMATS, WRITABLE
 
-MAX_SIDE = 16383
-"""The longest side of a rendition in pixels: WebP's limit, the smallest of our encoders."""
-
-
-class Fit(StrEnum):
-    """How the picture meets a box; the names CSS and sharp use."""
-
-    COVER = "cover"
-    CONTAIN = "contain"
-    FILL = "fill"
-    INSIDE = "inside"
-    OUTSIDE = "outside"
-
-
-class Gravity(StrEnum):
-    """What stays when a picture is cropped, and where it stands when it is padded."""
-
-    CENTRE = "centre"
-    NORTH = "north"
-    NORTHEAST = "northeast"
-    EAST = "east"
-    SOUTHEAST = "southeast"
-    SOUTH = "south"
-    SOUTHWEST = "southwest"
-    WEST = "west"
-    NORTHWEST = "northwest"
-    ATTENTION = "attention"
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Colour:
-    """An opaque sRGB colour, 0-255 a channel; its text is six lower-case hex digits."""
-
-    red: int
-    green: int
-    blue: int
-
-    def __str__(self) -> str:
-        return f"{self.red:02x}{self.green:02x}{self.blue:02x}"
-
-
-WHITE = Colour(255, 255, 255)
+from .values import MAX_SIDE, WHITE, Colour, Fit, Gravity
 
 
 @dataclass(frozen=True, slots=True)
