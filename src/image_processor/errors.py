@@ -24,6 +24,7 @@ class Reason(StrEnum):
     TOO_MANY_FRAMES = "too-many-frames"
     TOO_MANY_SCANS = "too-many-scans"
     OUTPUT_TOO_LARGE = "output-too-large"
+    REGION_OUTSIDE = "region-outside"
     TOO_SLOW = "too-slow"
     DECODER_CRASHED = "decoder-crashed"
     ENGINE_FAILED = "engine-failed"
@@ -42,6 +43,7 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
         Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
         Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
         Reason.OUTPUT_TOO_LARGE: "Ask for smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
+        Reason.REGION_OUTSIDE: "Send a larger picture, or ask for a region in shares of its sides.",
         Reason.TOO_SLOW: "Send a simpler picture, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
         Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
         Reason.ENGINE_FAILED: "Report it with the server's log; the next version tries it again.",

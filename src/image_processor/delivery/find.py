@@ -8,7 +8,7 @@ from image_processor.errors import NotFound
 from image_processor.keys import original_of
 from image_processor.ports import ObjectStore, StoredObject
 from image_processor.recipes import Recipe
-from image_processor.transformation import is_rendition_name, parse_name
+from image_processor.transformation import is_rendition_name
 
 
 def find(processed: ObjectStore, key: str, recipe: Recipe, make: Callable[[str], object]) -> StoredObject:
@@ -33,8 +33,8 @@ def find(processed: ObjectStore, key: str, recipe: Recipe, make: Callable[[str],
 def declared_original(key: str, recipe: Recipe) -> str | None:
     """The original whose rendition ``key`` would be, if ``recipe`` declares that rendition."""
     prefix, slash, name = key.rpartition("/")
-    transformation = parse_name(name)
     original = original_of(prefix + slash)
-    if transformation is None or original is None:
+    if original is None:
         return None
-    return original if transformation in recipe.transformations_for(original) else None
+    declared = {transformation.name for transformation in recipe.transformations_for(original)}
+    return original if name in declared else None

@@ -35,20 +35,25 @@ _MESSAGES = {
 }
 
 
-def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: bool = False) -> pyvips.Image:
+def open_original(
+    data: bytes, format_: Format, *, shrink: int = 1, first: int = 0, count: int = 1
+) -> pyvips.Image:
     """Open ``data`` for one pass from top to bottom; reads the header only.
 
     ``shrink`` (1, 2, 4, 8) divides both sides while decoding, as far as libvips can: JPEG and
     still WebP. Others come at their full size.
-    ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
+    Of an animation ``count`` frames (-1 for all) from ``first`` (0-based) are stacked from top to
+    bottom.
     The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
     Raises Refused as `refusing` does.
     """
     # "error" is strict where the default is not: a truncated file must not become half a grey
     # picture. "warning" would be too strict, and refuse what every browser shows.
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
-    if all_frames:
-        options["n"] = -1
+    if first:
+        options["page"] = first
+    if count != 1:
+        options["n"] = count
     if shrink > 1 and format_.name == "jpeg":
         options["shrink"] = shrink
     if shrink > 1 and format_.name == "webp":

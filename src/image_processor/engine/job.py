@@ -1,5 +1,5 @@
-"""One rendition as a job: decided from the header alone, before decoding; then cut from its
-level and encoded.
+"""One rendition as a job: decided from the header alone, before decoding; then composed from the
+frames of its level and encoded.
 """
 
 from __future__ import annotations
@@ -13,59 +13,60 @@ import pyvips
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
 from image_processor.model import Facts, Limits
-from image_processor.transformation import WHITE, Colour, Gravity, Transformation
+from image_processor.transformation import Edge, Transformation
 
-from . import steps
+from .canvas import padded
+from .compose import Setting, compose
 from .encode import Timing, encode
-from .geometry import Placement, place
-from .probe import Header
+from .geometry import Anchor, Placement, place
+from .overlay import Marks
+from .scene import Scene
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
     """One picture to encode. Transformations that come to the same picture are equal jobs.
 
-    ``background`` is None where transparency stays, or where there is nothing to fill.
+    ``rest`` is the transformation without what the scene and the placement have settled.
     """
 
+    scene: Scene
     placement: Placement
     animated: bool
-    format: str
-    quality: int | None
-    gravity: Gravity
-    background: Colour | None
+    anchor: Anchor
+    edge: Edge
+    rest: Transformation
 
 
-def plan_job(header: Header, transformation: Transformation, limits: Limits) -> Job:
-    """What ``transformation`` comes to for this original. Raises Refused(OUTPUT_TOO_LARGE)."""
-    format_ = FORMATS[transformation.format]
-    placement = place(header.upright, transformation)
+def plan_job(scene: Scene, transformation: Transformation, limits: Limits) -> Job:
+    """What ``transformation`` comes to in this scene. Raises Refused(OUTPUT_TOO_LARGE)."""
+    placement = place(scene.natural, transformation)
     whole = placement.level == placement.output
-    padded = not placement.level.covers(placement.output)
-    background = transformation.background or (None if format_.alpha else WHITE)
     job = Job(
+        scene=scene,
         placement=placement,
-        animated=header.frames > 1 and format_.animation,
-        format=format_.name,
-        quality=transformation.quality or format_.quality,
-        gravity=Gravity.CENTRE if whole else transformation.gravity,
-        background=background if padded or header.alpha else None,
+        animated=scene.frames > 1 and FORMATS[transformation.format].animation,
+        anchor=Anchor() if whole else _anchor(transformation),
+        edge=transformation.edge,
+        rest=_rest(scene, placement, transformation),
     )
-    _check_output(header, job, limits)
+    _check_output(job, limits)
     return job
 
 
 def finish(
-    job: Job, level: Sequence[pyvips.Image], header: Header, profile: bytes | None
+    job: Job, level: Sequence[pyvips.Image], marks: Marks, profile: bytes | None
 ) -> tuple[bytes, Facts]:
-    """Cut one rendition from the frames of its level and encode it."""
-    frames = _compose(job, level if job.animated else level[:1])
-    timing = Timing(header.delays, header.loop) if job.animated else Timing()
-    body = encode(frames, job.format, quality=job.quality, profile=profile, timing=timing)
+    """Compose one rendition from the frames of its level and encode it."""
+    setting = Setting(job.placement, job.anchor, job.edge, job.rest, marks)
+    frames = compose(level if job.animated else level[:1], setting)
+    timing = Timing(job.scene.delays, job.scene.header.loop) if job.animated else Timing()
+    quality = job.rest.quality or FORMATS[job.rest.format].quality
+    body = encode(frames, job.rest.format, quality=quality, profile=profile, timing=timing)
     facts = Facts(
-        width=job.placement.output.width,
-        height=job.placement.output.height,
-        format=job.format,
+        width=frames[0].width,
+        height=frames[0].height,
+        format=job.rest.format,
         frames=len(frames),
         alpha=bool(frames[0].hasalpha()),
         bytes=len(body),
@@ -74,28 +75,74 @@ def finish(
     return body, facts
 
 
-def _check_output(header: Header, job: Job, limits: Limits) -> None:
+def _anchor(transformation: Transformation) -> Anchor:
+    return Anchor(
+        transformation.gravity,
+        transformation.gravity_x,
+        transformation.gravity_y,
+        transformation.focal_point,
+    )
+
+
+def _rest(scene: Scene, placement: Placement, transformation: Transformation) -> Transformation:
+    """Without a background that nobody would see."""
+    kept = {field: getattr(transformation, field) for field in _REST}
+    bars = not placement.level.covers(placement.output)
+    seen_through = scene.header.alpha or scene.tilt or kept["opacity"] < _OPAQUE
+    shaped = kept["round"] or kept["ellipse"] or kept["padding"]
+    if not (bars or seen_through or shaped):
+        kept["background"] = None
+    return Transformation(**kept)
+
+
+_OPAQUE = 100
+_REST = (
+    "background",
+    "normalise",
+    "equalise",
+    "gamma",
+    "brightness",
+    "contrast",
+    "saturation",
+    "hue",
+    "grey",
+    "sepia",
+    "tint",
+    "duotone",
+    "negate",
+    "median",
+    "blur",
+    "sharpen",
+    "convolve",
+    "pixelate",
+    "overlays",
+    "round",
+    "ellipse",
+    "opacity",
+    "padding",
+    "quality",
+    "max_bytes",
+    "progressive",
+    "subsampling",
+    "mozjpeg",
+    "effort",
+    "lossless",
+    "colours",
+    "format",
+)
+
+
+def _check_output(job: Job, limits: Limits) -> None:
     # An enlarged level counts too, even if little is cut from it; one that is no larger than the
-    # original has been accepted with it.
+    # scene has been accepted with it.
     level, output = job.placement.level, job.placement.output
-    enlarged = not header.upright.covers(level)
-    pixels = max(output.area, level.area if enlarged else 0) * (header.frames if job.animated else 1)
+    if job.rest.padding is not None:
+        output = padded(output, job.rest.padding).size
+    enlarged = not job.scene.natural.covers(level)
+    frames = job.scene.frames if job.animated else 1
+    pixels = max(output.area, level.area if enlarged else 0) * frames
     if pixels > limits.max_output_pixels:
         raise Refused(
             Reason.OUTPUT_TOO_LARGE,
             f"expected at most {limits.max_output_pixels} pixels for a rendition, got {pixels}",
         )
-
-
-def _compose(job: Job, level: Sequence[pyvips.Image]) -> list[pyvips.Image]:
-    placement = job.placement
-    frames = list(level)
-    if job.background is not None:
-        frames = [steps.flatten(frame, job.background) for frame in frames]
-    if placement.level == placement.output:
-        return frames
-    if not placement.level.covers(placement.output):
-        return [steps.pad(frame, placement.output, job.gravity, job.background) for frame in frames]
-    # One window for all frames, or the picture would jump.
-    left, top = steps.crop_offset(frames[0], placement, job.gravity)
-    return [frame.crop(left, top, placement.output.width, placement.output.height) for frame in frames]

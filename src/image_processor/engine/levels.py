@@ -7,7 +7,7 @@ from the nearest larger level; colour and orientation are settled on the largest
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 
 import pyvips
@@ -19,7 +19,7 @@ from . import steps
 from .decode import frames_of, open_original, refusing, without_bands
 from .encode import srgb_profile
 from .geometry import Size, Stage, cascade, needed_for, shrink_on_load
-from .probe import Header
+from .scene import Scene, before_tilt
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,50 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """The original, opened at the size that its levels need; no frame is decoded yet.
+    """A scene, opened at the size that its levels need; no frame is decoded yet.
 
-    ``profile`` is to be embedded in the renditions. ``keeps_colours`` says that the pixels stay
-    in the colour space of that profile.
+    ``frames`` are opened, all of the scene's or its first. ``profile`` is to be embedded in the
+    renditions. ``keeps_colours`` says that the pixels stay in the colour space of that profile.
     """
 
-    header: Header
+    scene: Scene
     picture: pyvips.Image
+    frames: int
+    shrink: int
     base: Size
     stages: tuple[Stage, ...]
     wanted: Wanted
     profile: bytes | None
     keeps_colours: bool
 
-    @property
-    def frames(self) -> int:
-        return self.header.frames if self.wanted.moving else 1
 
-
-def open_for(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> Opened:
+def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opened:
     """Open ``data`` for ``wanted``, which names at least one size."""
-    base, stages = cascade(header.upright, wanted.sizes)
-    need = base.turned() if header.turned else base
-    shrink = shrink_on_load(header.stored, need)
-    whole = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
+    header = scene.header
+    base, stages = cascade(scene.natural, wanted.sizes)
+    shrink = _shrink(scene, base)
+    frames = scene.frames if wanted.moving else 1
+    whole = open_original(data, FORMATS[header.format], shrink=shrink, first=scene.first, count=frames)
     # Before anything is resized: it costs as much as colour does.
     picture = without_bands(whole, header.idle_bands)
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
-    return Opened(header, picture, base, stages, wanted, profile, own is not None)
+    return Opened(scene, picture, frames, shrink, base, stages, wanted, profile, own is not None)
+
+
+def _shrink(scene: Scene, base: Size) -> int:
+    """By how much the decoder shrinks: it averages coded values, not light, and a part of the picture
+    must begin and end at whole pixels of what it gives."""
+    if scene.linear:
+        return 1
+    need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
+    if scene.whole:
+        return shrink_on_load(scene.header.stored, need)
+    shrink = shrink_on_load(scene.box.size, need)
+    edges = (scene.box.left, scene.box.top, scene.box.width, scene.box.height)
+    while any(edge % shrink for edge in edges):
+        shrink //= 2
+    return shrink
 
 
 def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
@@ -74,7 +88,8 @@ def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
     made: defaultdict[Size, list[pyvips.Image]] = defaultdict(list)
     for index, frame in enumerate(frames_of(opened.picture, opened.frames)):
         sizes = wanted.moving if index else wanted.sizes
-        for size, picture in _descend(_decode(frame, opened), needed_for(opened.stages, sizes)):
+        needed = needed_for(opened.stages, sizes)
+        for size, picture in _descend(_decode(frame, opened), needed, _resize(opened.scene)):
             if size not in sizes:
                 continue
             made[size].append(picture)
@@ -84,17 +99,41 @@ def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
 
 def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     """The base level of one frame, resized as it is stored: everything else is cheaper small."""
-    header = opened.header
-    with refusing(FORMATS[header.format]):
-        small = steps.resize(frame, opened.base.turned() if header.turned else opened.base)
-        coloured = steps.to_eight_bits(small) if opened.keeps_colours else steps.to_srgb(small)
-        upright = steps.turn_upright(steps.plain(coloured), header.orientation)
+    scene = opened.scene
+    with refusing(FORMATS[scene.header.format]):
+        upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
+        if scene.tilt:
+            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base))
     return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
 
 
-def _descend(base: pyvips.Image, stages: Sequence[Stage]) -> Iterator[tuple[Size, pyvips.Image]]:
+def _part(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
+    box, shrink = opened.scene.box, opened.shrink
+    if opened.scene.whole:
+        return frame
+    return frame.crop(box.left // shrink, box.top // shrink, box.width // shrink, box.height // shrink)
+
+
+def _small(part: pyvips.Image, opened: Opened) -> pyvips.Image:
+    """In memory, at the least size that the base can be made from, in its colours."""
+    scene = opened.scene
+    upright = before_tilt(scene, opened.base) if scene.tilt else opened.base
+    size, resize = scene.turn.apply(upright), _resize(scene)
+    to_colours = steps.to_eight_bits if opened.keeps_colours else steps.to_srgb
+    # Light is only known once the colours are.
+    small = resize(to_colours(part), size) if scene.linear else to_colours(resize(part, size))
+    return steps.plain(small)
+
+
+def _resize(scene: Scene) -> Callable[[pyvips.Image, Size], pyvips.Image]:
+    return steps.resize_linear if scene.linear else steps.resize
+
+
+def _descend(
+    base: pyvips.Image, stages: Sequence[Stage], resize: Callable[[pyvips.Image, Size], pyvips.Image]
+) -> Iterator[tuple[Size, pyvips.Image]]:
     pictures = {Size(base.width, base.height): base}
     yield from pictures.items()
     for stage in stages:
-        pictures[stage.size] = steps.plain(steps.resize(pictures[stage.made_from], stage.size))
+        pictures[stage.size] = steps.plain(resize(pictures[stage.made_from], stage.size))
         yield stage.size, pictures[stage.size]

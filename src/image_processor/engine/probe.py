@@ -45,14 +45,9 @@ class Header:
         return Size(self.width, self.height)
 
     @property
-    def turned(self) -> bool:
-        """Whether the stored pixels lie on their side: orientations 5-8 swap width and height."""
-        return self.orientation >= 5
-
-    @property
     def stored(self) -> Size:
-        """The size of one frame as it lies in the file, before the orientation is applied."""
-        return self.upright.turned() if self.turned else self.upright
+        """The size of one frame as it lies in the file: orientations 5-8 swap width and height."""
+        return self.upright.turned() if self.orientation >= 5 else self.upright
 
 
 def probe(data: bytes, limits: Limits) -> Header:
@@ -69,7 +64,7 @@ def probe(data: bytes, limits: Limits) -> Header:
         raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
     _check_scans(data, format_, limits)
     idle_bands = _check_samples(data, format_)
-    opened = open_original(data, format_, all_frames=format_.animation)
+    opened = open_original(data, format_, count=-1 if format_.animation else 1)
     header = _read(opened, format_, idle_bands)
     _check_size(header, limits)
     check_memory(data, opened, header.upright.area, format_.name)

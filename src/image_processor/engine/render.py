@@ -1,15 +1,17 @@
 """One original to all its renditions: the engine's whole flow in one function.
 
-Judge the header, plan the jobs, decode once into a cascade of levels, and hand each job to an
-encoder thread as soon as its level is there; equal jobs are done once.
+Judge the header, plan the jobs, decode each scene once (nearly always there is one) into a cascade
+of levels, and hand each job to an encoder thread as soon as its level is there; equal jobs are
+done once.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import pyvips
@@ -21,9 +23,11 @@ from image_processor.transformation import Fit, Transformation
 from .decode import is_out_of_memory
 from .geometry import Size, place
 from .job import Job, finish, plan_job
-from .levels import Opened, Wanted, levels, open_for
+from .levels import Wanted, levels, open_for
 from .look import LOOK_SIDE, look_of
+from .overlay import Marks, open_marks
 from .probe import Header, probe
+from .scene import WHOLE, Scene, scene_of, view_of
 
 
 def render(
@@ -34,21 +38,25 @@ def render(
     icc: IccPolicy = IccPolicy.STRIP,
     threads: int = 2,
     look: bool = True,
+    marks: Mapping[str, bytes] | None = None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
     ``threads`` encoders run at a time. Without transformations and ``look`` nothing is decoded.
-    Raises Refused as `probe` does, and OUTPUT_TOO_LARGE (before decoding), TRUNCATED or CORRUPT.
-    Raises MemoryError where an encoder gets no memory.
+    ``marks`` are the pictures that overlays name, by their key.
+    Raises Refused as `probe` does, and OUTPUT_TOO_LARGE or REGION_OUTSIDE (before decoding),
+    TRUNCATED or CORRUPT. Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
     """
     header = probe(data, limits)
-    jobs = [plan_job(header, transformation, limits) for transformation in transformations]
-    look_size = _look_size(header) if look else None
     try:
+        jobs = _plan(data, header, transformations, limits)
+        work = _Work(
+            data, jobs, _look_scene(data, header) if look else None, icc, open_marks(marks or {}, limits)
+        )
         with _executor(len(set(jobs)), threads) as executor:
             digest = executor.submit(_sha256, data)
-            made, seen = _make(executor, _open(data, header, jobs, look_size, icc), jobs, look_size)
+            made, seen = work.start(executor)
             finished = {job: future.result() for job, future in made.items()}
     except pyvips.Error as error:
         if is_out_of_memory(error):
@@ -63,32 +71,55 @@ def render(
     )
 
 
-def _open(
-    data: bytes, header: Header, jobs: Sequence[Job], look_size: Size | None, icc: IccPolicy
-) -> Opened | None:
-    """The original, opened for its levels; None where nothing needs one."""
-    sizes = {job.placement.level for job in jobs} | ({look_size} if look_size else set())
-    moving = {job.placement.level for job in jobs if job.animated}
-    return open_for(data, header, Wanted(sizes, moving), icc) if sizes else None
+def _plan(
+    data: bytes, header: Header, transformations: Sequence[Transformation], limits: Limits
+) -> list[Job]:
+    """A job for each transformation; each view is resolved once."""
+    views = [view_of(transformation) for transformation in transformations]
+    scenes = {view: scene_of(data, header, view) for view in dict.fromkeys(views)}
+    return [
+        plan_job(scenes[view], wanted, limits) for view, wanted in zip(views, transformations, strict=True)
+    ]
 
 
-def _make(
-    executor: Executor, opened: Opened | None, jobs: Sequence[Job], look_size: Size | None
-) -> tuple[dict[Job, Future[tuple[bytes, Facts]]], Look | None]:
-    """Decode, and start an encoder for each job as soon as its level is there."""
-    made: dict[Job, Future[tuple[bytes, Facts]]] = {}
-    seen: Look | None = None
-    if opened is None:
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is made of one original. ``look_scene`` is None where no look is asked for."""
+
+    data: bytes
+    jobs: Sequence[Job]
+    look_scene: Scene | None
+    icc: IccPolicy
+    marks: Marks
+
+    def start(self, executor: Executor) -> tuple[dict[Job, Future[tuple[bytes, Facts]]], Look | None]:
+        """Decode each scene, and start an encoder for each job as soon as its level is there."""
+        scenes = dict.fromkeys(job.scene for job in self.jobs)
+        if self.look_scene is not None:
+            scenes[self.look_scene] = None
+        made: dict[Job, Future[tuple[bytes, Facts]]] = {}
+        seen: Look | None = None
+        for scene in scenes:
+            seen = self._scene(scene, executor, made) or seen
         return made, seen
-    waiting: defaultdict[Size, list[Job]] = defaultdict(list)
-    for job in dict.fromkeys(jobs):
-        waiting[job.placement.level].append(job)
-    for size, frames in levels(opened):
-        for job in waiting[size]:
-            made[job] = executor.submit(finish, job, frames, opened.header, opened.profile)
-        if size == look_size:
-            seen = look_of(frames[0])
-    return made, seen
+
+    def _scene(
+        self, scene: Scene, executor: Executor, made: dict[Job, Future[tuple[bytes, Facts]]]
+    ) -> Look | None:
+        waiting: defaultdict[Size, list[Job]] = defaultdict(list)
+        for job in dict.fromkeys(job for job in self.jobs if job.scene == scene):
+            waiting[job.placement.level].append(job)
+        look_size = _look_size(scene) if scene == self.look_scene else None
+        sizes = {*waiting, *([look_size] if look_size else [])}
+        moving = {size for size, jobs in waiting.items() if any(job.animated for job in jobs)}
+        opened = open_for(self.data, scene, Wanted(sizes, moving), self.icc)
+        seen: Look | None = None
+        for size, frames in levels(opened):
+            for job in waiting[size]:
+                made[job] = executor.submit(finish, job, frames, self.marks, opened.profile)
+            if size == look_size:
+                seen = look_of(frames[0])
+        return seen
 
 
 _P = ParamSpec("_P")
@@ -109,8 +140,12 @@ def _executor(jobs: int, threads: int) -> Executor:
     return ThreadPoolExecutor(threads) if jobs > 1 else _Here()
 
 
-def _look_size(header: Header) -> Size:
-    return place(header.upright, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
+def _look_scene(data: bytes, header: Header) -> Scene:
+    return scene_of(data, header, WHOLE)
+
+
+def _look_size(scene: Scene) -> Size:
+    return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
 
 
 def _original(header: Header, length: int, sha256: str) -> Facts:

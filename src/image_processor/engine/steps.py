@@ -10,22 +10,19 @@ from collections.abc import Callable
 
 import pyvips
 
-from image_processor.transformation import WHITE, Colour, Gravity
+from image_processor.transformation import WHITE, Colour
 
-from .geometry import Placement, Size, offset
+from .geometry import Size
+from .turning import Turn
 
 _OPAQUE = 255
 
-# EXIF 2.32, 4.6.4.A, tag 274: how the stored rows and columns become upright ones.
-_TURNS: dict[int, Callable[[pyvips.Image], pyvips.Image]] = {
-    2: lambda picture: picture.fliphor(),
-    3: lambda picture: picture.rot180(),
-    4: lambda picture: picture.flipver(),
-    5: lambda picture: picture.rot90().fliphor(),
-    6: lambda picture: picture.rot90(),
-    7: lambda picture: picture.rot270().fliphor(),
-    8: lambda picture: picture.rot270(),
-}
+_QUARTERS: tuple[Callable[[pyvips.Image], pyvips.Image], ...] = (
+    lambda picture: picture,
+    lambda picture: picture.rot90(),
+    lambda picture: picture.rot180(),
+    lambda picture: picture.rot270(),
+)
 
 
 def resize(picture: pyvips.Image, size: Size) -> pyvips.Image:
@@ -89,10 +86,28 @@ def plain(picture: pyvips.Image) -> pyvips.Image:
     return copied.copy(interpretation="srgb")
 
 
-def turn_upright(picture: pyvips.Image, orientation: int) -> pyvips.Image:
-    """Apply EXIF's orientation, 1-8, to a picture in memory."""
-    turn = _TURNS.get(orientation)
-    return plain(turn(picture)) if turn else picture
+def turn(picture: pyvips.Image, turned: Turn) -> pyvips.Image:
+    """Turn and mirror a picture in memory."""
+    if turned == Turn():
+        return picture
+    rotated = _QUARTERS[turned.quarters](picture)
+    return plain(rotated.fliphor() if turned.mirrored else rotated)
+
+
+def tilt(picture: pyvips.Image, degrees: float, size: Size) -> pyvips.Image:
+    """Turn clockwise by less than a quarter, in a canvas of exactly ``size`` with transparent corners.
+
+    Bicubic, on premultiplied colours, so that no edge takes the colour of what is invisible.
+    """
+    opaque = picture if picture.hasalpha() else picture.bandjoin(_OPAQUE)
+    # A border that is transparent: else libvips draws the last row outwards and the edge is hard.
+    framed = opaque.embed(1, 1, picture.width + 2, picture.height + 2)
+    turned = framed.premultiply().similarity(angle=degrees, interpolate=pyvips.Interpolate.new("bicubic"))
+    straight = turned.unpremultiply().rint().cast("uchar")
+    left, top = (straight.width - size.width) // 2, (straight.height - size.height) // 2
+    if max(abs(left), abs(top)) > 2:
+        return _scale(straight, size)
+    return straight.gravity("centre", size.width, size.height).copy(interpretation="srgb")
 
 
 def drop_idle_alpha(picture: pyvips.Image) -> pyvips.Image:
@@ -109,30 +124,6 @@ def flatten(picture: pyvips.Image, background: Colour | None) -> pyvips.Image:
     return picture.flatten(background=_bands(background or WHITE))
 
 
-def attention(picture: pyvips.Image, size: Size) -> tuple[int, int]:
-    """Left and top of the window of ``size`` that catches the eye (libvips' smartcrop: edges,
-    skin and saturated colours)."""
-    window = picture.smartcrop(size.width, size.height, interesting="attention")
-    # A crop remembers where it came from as a negative offset.
-    return -window.xoffset, -window.yoffset
-
-
-def crop_offset(picture: pyvips.Image, placement: Placement, gravity: Gravity) -> tuple[int, int]:
-    """Left and top of what is cut out of a level, judged by ``picture``, its first frame."""
-    if gravity is Gravity.ATTENTION and placement.level != placement.output:
-        return attention(picture, placement.output)
-    return offset(placement.level, placement.output, gravity)
-
-
-def pad(picture: pyvips.Image, size: Size, gravity: Gravity, background: Colour | None) -> pyvips.Image:
-    """Place in a canvas of ``size``; bars are ``background``, or transparent where None."""
-    if background is None and not picture.hasalpha():
-        picture = picture.bandjoin(_OPAQUE)
-    ink = _bands(background) if background else [0, 0, 0, 0]
-    left, top = offset(size, Size(picture.width, picture.height), gravity)
-    return picture.embed(left, top, size.width, size.height, extend="background", background=ink)
-
-
 def _scale(picture: pyvips.Image, size: Size) -> pyvips.Image:
     return picture.resize(size.width / picture.width, vscale=size.height / picture.height)
 
@@ -147,3 +138,4 @@ def _three_or_four(picture: pyvips.Image) -> pyvips.Image:
 
 def _bands(colour: Colour) -> list[int]:
     return [colour.red, colour.green, colour.blue]
+

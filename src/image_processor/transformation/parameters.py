@@ -20,12 +20,14 @@ from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
-    ValueError, ``valid`` judges a value of any type, ``show`` is the inverse of ``read``."""
+    ValueError, ``valid`` judges a value of any type, ``show`` is the inverse of ``read``. Without
+    ``textual`` a file that has numbers and truths of its own must give them as such."""
 
     expected: str
     read: Callable[[str], Any]
     valid: Callable[[Any], bool]
     show: Callable[[Any], str] = str
+    textual: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,9 @@ class Parameter:
         if value is None and self.default is None and not self.many:
             return None
         if self.many:
-            wrong = [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
+            wrong = (
+                [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
+            )
             return Problem(self.field, self.expected, repr(wrong[0])) if wrong else None
         return None if self.kind.valid(value) else Problem(self.field, self.expected, repr(value))
 
@@ -71,7 +75,7 @@ def read_pairs(
         name, sign, given = pair.partition(equals)
         row = by_name.get(name)
         if row is None or not sign:
-            problems.append(Problem("parameter", "one of " + ", ".join(by_name), repr(pair)))
+            problems.append(Problem("parameter", among(by_name, name), repr(pair)))
             continue
         if name in seen and not row.many:
             problems.append(Problem(name, "one value", "two"))
@@ -85,6 +89,20 @@ def read_pairs(
             problems.append(Problem(name, row.expected, given))
         values[row.field] = (*values.get(row.field, ()), value) if row.many else value
     return values, problems
+
+
+def among(names: Iterable[str], given: str) -> str:
+    """What to expect instead of the unknown name ``given``: those like it, or all where they are few."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
+
+    known = list(names)
+    near = get_close_matches(given.lower(), known, n=3, cutoff=0.6)
+    if len(known) <= _FEW:
+        return "one of " + ", ".join(known)
+    return "a name of docs/transformations.md" + (f" such as {' or '.join(near)}" if near else "")
+
+
+_FEW = 10
 
 
 def show_pairs(value: object, rows: Iterable[Parameter], *, between: str, equals: str) -> str:
@@ -104,7 +122,9 @@ def show_pairs(value: object, rows: Iterable[Parameter], *, between: str, equals
 def whole(low: int, high: int, unit: str = "") -> Kind:
     """Whole numbers from ``low`` to ``high``."""
     expected = f"a whole number of {unit} from {low} to {high}" if unit else _range(low, high)
-    return Kind(expected, read_whole, lambda value: type(value) is int and low <= value <= high)
+    return Kind(
+        expected, read_whole, lambda value: type(value) is int and low <= value <= high, textual=False
+    )
 
 
 def number(low: float, high: float, unit: str = "") -> Kind:
@@ -119,7 +139,7 @@ def number(low: float, high: float, unit: str = "") -> Kind:
         )
 
     expected = _range(low, high) + (f" {unit}" if unit else "")
-    return Kind(expected, read_number, valid, show_number)
+    return Kind(expected, read_number, valid, show_number, textual=False)
 
 
 def choice(names: type[StrEnum]) -> Kind:
@@ -215,8 +235,12 @@ def _is_text(value: str, longest: int) -> bool:
 
 def _range(low: float, high: float) -> str:
     # A hyphen between two negative numbers would be hard to read.
-    return f"{show_number(low)}-{show_number(high)}" if low >= 0 else f"{show_number(low)} to {show_number(high)}"
+    return (
+        f"{show_number(low)}-{show_number(high)}"
+        if low >= 0
+        else f"{show_number(low)} to {show_number(high)}"
+    )
 
 
-FLAG = Kind("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format)
+FLAG = Kind("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format, textual=False)
 COLOUR = Kind("a colour as RRGGBB", read_colour, _is_colour)

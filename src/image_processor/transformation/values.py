@@ -47,6 +47,32 @@ class Gravity(StrEnum):
 SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
 
 
+class Flip(StrEnum):
+    """Mirrored from left to right, or from top to bottom."""
+
+    HORIZONTAL = "h"
+    VERTICAL = "v"
+    BOTH = "hv"
+
+
+class Edge(StrEnum):
+    """What the bars of `contain` and the padding are filled with: the background, or the picture
+    itself, its border drawn out, repeated, mirrored, or enlarged and blurred."""
+
+    BACKGROUND = "background"
+    COPY = "copy"
+    REPEAT = "repeat"
+    MIRROR = "mirror"
+    BLUR = "blur"
+
+
+class Subsampling(StrEnum):
+    """Whether colour is stored at half the resolution."""
+
+    HALF = "420"
+    FULL = "444"
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Colour:
     """An opaque sRGB colour, 0-255 a channel; its text is six lower-case hex digits."""

@@ -1,0 +1,2 @@
+def find_trim(picture, tolerance, colour):
+    raise NotImplementedError
