@@ -7,6 +7,7 @@ with straight alpha, and no metadata at all.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import pyvips
 
@@ -30,11 +31,29 @@ def resize(picture: pyvips.Image, size: Size) -> pyvips.Image:
     colour of what is invisible."""
     if (picture.width, picture.height) == (size.width, size.height):
         return picture
+    return weighted(picture, partial(_scale, size=size))
+
+
+def resize_linear(picture: pyvips.Image, size: Size) -> pyvips.Image:
+    """As `resize`, but mixing light instead of sRGB's coded values: fine bright detail keeps its
+    brightness when it gets small. ``picture`` must be 8-bit sRGB with 3 bands, or 4 with alpha.
+
+    Light is held in 16 bits, in which sRGB's steps are at least 19 apart.
+    """
+    if (picture.width, picture.height) == (size.width, size.height):
+        return picture
+    light = picture.maplut(_light(picture.bands)).copy(interpretation="rgb16")
+    scaled = weighted(light, partial(_scale, size=size))
+    return scaled.maplut(_coded(picture.bands)).copy(interpretation="srgb")
+
+
+def weighted(picture: pyvips.Image, step: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
+    """``step``, which treats all bands alike, with colours weighted by alpha where there is any."""
     if not picture.hasalpha():
-        return _scale(picture, size)
-    # Premultiplied in floats, but scaled in the picture's own format: that is 2.5 times as quick.
+        return step(picture)
+    # Premultiplied in floats, but worked on in the picture's own format: that is 2.5 times as quick.
     premultiplied = picture.premultiply().rint().cast(picture.format)
-    return _scale(premultiplied, size).unpremultiply().rint().cast(picture.format)
+    return step(premultiplied).unpremultiply().rint().cast(picture.format)
 
 
 def to_srgb(picture: pyvips.Image) -> pyvips.Image:
@@ -126,6 +145,20 @@ def flatten(picture: pyvips.Image, background: Colour | None) -> pyvips.Image:
 
 def _scale(picture: pyvips.Image, size: Size) -> pyvips.Image:
     return picture.resize(size.width / picture.width, vscale=size.height / picture.height)
+
+
+def _light(bands: int) -> pyvips.Image:
+    """The table from 8-bit sRGB to light in 16 bits (IEC 61966-2-1, 5.2); alpha is only widened."""
+    coded = pyvips.Image.identity() / 255
+    light = (coded <= 0.04045).ifthenelse(coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+    return (light.bandjoin([light, light, coded][: bands - 1]) * 65535).rint().cast("ushort")
+
+
+def _coded(bands: int) -> pyvips.Image:
+    """The table back."""
+    light = pyvips.Image.identity(ushort=True) / 65535
+    coded = (light <= 0.0031308).ifthenelse(light * 12.92, 1.055 * light ** (1 / 2.4) - 0.055)
+    return (coded.bandjoin([coded, coded, light][: bands - 1]) * 255).rint().cast("uchar")
 
 
 def _three_or_four(picture: pyvips.Image) -> pyvips.Image:
