@@ -119,7 +119,8 @@ TRANSFORMATIONS = (
 )
 
 HASH = hashlib.sha256(b"photo").hexdigest()
-LONGEST_NAME = "w=16383,h=16383,fit=contain,g=northeast,bg=ff8800,enlarge=1,q=100,fm=avif.avif"
+LONGEST_NAME = ("w=16383,h=16383,fit=contain,g=northeast,bg=ff8800,enlarge=1,q=100," + "x" * 200)[:200] + ".avif"
+"""As long as a name may be: a longer text is told by its hash."""
 
 
 def is_legal(key: str) -> bool:

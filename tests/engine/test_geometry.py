@@ -127,10 +127,19 @@ def test_cover_and_contain_touch_the_box(natural: Size, transformation: Transfor
         assert level.width == box.width or level.height == box.height
 
 
-@given(sizes, sizes, st.sampled_from(Gravity))
-def test_an_offset_keeps_the_inner_within_the_outer(one: Size, other: Size, gravity: Gravity) -> None:
+anchors = st.builds(
+    Anchor,
+    st.sampled_from(Gravity),
+    lengths(-20_000, 20_000),
+    lengths(-20_000, 20_000),
+    st.none() | st.tuples(numbers(0, 1), numbers(0, 1)),
+)
+
+
+@given(sizes, sizes, anchors)
+def test_an_offset_keeps_the_inner_within_the_outer(one: Size, other: Size, anchor: Anchor) -> None:
     inner = one.within(other)
-    left, top = offset(other, inner, gravity)
+    left, top = offset(other, inner, anchor)
     assert 0 <= left <= other.width - inner.width
     assert 0 <= top <= other.height - inner.height
 
@@ -150,7 +159,7 @@ def test_an_offset_keeps_the_inner_within_the_outer(one: Size, other: Size, grav
     ],
 )
 def test_nine_gravities(gravity: Gravity, expected: tuple[int, int]) -> None:
-    assert offset(Size(21, 17), Size(10, 10), gravity) == expected
+    assert offset(Size(21, 17), Size(10, 10), Anchor(gravity)) == expected
 
 
 @given(sizes, st.sets(sizes, min_size=1, max_size=8))
