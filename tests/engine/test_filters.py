@@ -17,7 +17,7 @@ from image_processor.engine.steps import resize, resize_linear
 
 Planes = NDArray[Any]
 
-SMALL_SIGMAS = (0.3, 0.5, 0.8, 1, 1.7, 2.5, 3, 4, 5.9, 9.5, 19.9)
+SMALL_SIGMAS = (0.3, 0.4, 0.5, 0.6, 0.8, 1, 1.7, 2.5, 3, 4, 5.9, 9.5, 19.9)
 LARGE_SIGMAS = (20, 31.4, 80, 250)
 
 
@@ -36,9 +36,9 @@ def weighted(planes: Planes) -> Planes:
 @pytest.mark.parametrize("sigma", [*SMALL_SIGMAS, *LARGE_SIGMAS])
 def test_blur_is_the_gaussian(sigma: float) -> None:
     off = planes_of(filters.blur(vips_of(photo()), sigma)) - gaussian(photo(), sigma)
-    assert np.abs(off).max() <= (3 if sigma < 20 else 1.5)
+    assert np.abs(off).max() <= (1 if sigma >= 3 else 4)
     assert np.abs(off).mean() <= 0.4
-    assert abs(off.mean()) <= 0.15
+    assert abs(off.mean()) <= 0.1
 
 
 @pytest.mark.parametrize("sigma", [0.5, 3, 9.5, 40])
@@ -53,12 +53,12 @@ def test_blur_weights_colours_by_alpha(sigma: float) -> None:
     assert np.abs(got[..., 3] - wanted[..., 3]).max() <= 2
 
 
-@pytest.mark.parametrize("sigma", [*SMALL_SIGMAS, *LARGE_SIGMAS, *np.arange(0.3, 6, 0.23)])
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
-def test_blur_leaves_a_flat_area_as_it_is(sigma: float, value: int) -> None:
-    """libvips' own gaussblur makes 251 of 255 with some sigmas."""
-    flat = np.full((9, 31, 3), value)
-    assert np.array_equal(planes_of(filters.blur(vips_of(flat), float(sigma))), flat)
+def test_blur_leaves_a_flat_area_as_it_is(value: int) -> None:
+    """libvips' own gaussblur makes 251 of 255 with some sigmas: so many of them are tried."""
+    flat = np.full((5, 7, 3), value)
+    for sigma in [*np.geomspace(0.3, 20, 150), *LARGE_SIGMAS]:
+        assert np.array_equal(planes_of(filters.blur(vips_of(flat), float(sigma))), flat), sigma
 
 
 @pytest.mark.parametrize("kind", PHOTOS)

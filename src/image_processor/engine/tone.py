@@ -16,7 +16,7 @@ import pyvips
 from image_processor.transformation import WHITE, Colour
 from image_processor.transformation.values import BLACK
 
-Rows = tuple[tuple[float, float, float], ...]
+Rows = tuple[tuple[float, ...], ...]
 
 # ITU-R BT.709-6, 3.2: how much red, green and blue make up luma.
 LUMA = (0.2126, 0.7152, 0.0722)
