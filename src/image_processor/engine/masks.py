@@ -43,7 +43,8 @@ def _fitting(picture: pyvips.Image, radii: Sequence[float]) -> float:
         (picture.height, top_left + bottom_left),
         (picture.height, top_right + bottom_right),
     )
-    return min(1.0, *(side / taken for side, taken in sides if taken))
+    factor: float = min(1.0, *(side / taken for side, taken in sides if taken))
+    return factor
 
 
 def _cut(picture: pyvips.Image, radii: Sequence[tuple[float, float]]) -> pyvips.Image:

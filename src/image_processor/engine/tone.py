@@ -16,7 +16,7 @@ import pyvips
 from image_processor.transformation import WHITE, Colour
 from image_processor.transformation.values import BLACK
 
-Rows = tuple[tuple[float, float, float], ...]
+Rows = tuple[tuple[float, ...], ...]
 
 # ITU-R BT.709-6, 3.2: how much red, green and blue make up luma.
 LUMA = (0.2126, 0.7152, 0.0722)
@@ -68,7 +68,7 @@ def hue(picture: pyvips.Image, degrees: float) -> pyvips.Image:
 
     The matrix of W3C Filter Effects Level 1, `hue-rotate`, on sRGB's coded values, with weights of
     four digits instead of three; turns add up. Nothing but clipping at 0 and 255 changes luma. A
-    turn in LCh keeps lightness a little better and takes ten times as long.
+    turn in LCh keeps lightness a little better and takes more than five times as long.
     """
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rows = tuple(
