@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from image_processor.errors import Problem
+from image_processor.errors import InvalidTransformation, Problem
 
 from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 
@@ -20,7 +20,8 @@ from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
-    ValueError, ``valid`` judges a value of any type, ``show`` is the inverse of ``read``."""
+    ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
+    of any type, ``show`` is the inverse of ``read``."""
 
     expected: str
     read: Callable[[str], Any]
@@ -51,7 +52,9 @@ class Parameter:
         if value is None and self.default is None and not self.many:
             return None
         if self.many:
-            wrong = [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
+            wrong = (
+                [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
+            )
             return Problem(self.field, self.expected, repr(wrong[0])) if wrong else None
         return None if self.kind.valid(value) else Problem(self.field, self.expected, repr(value))
 
@@ -78,6 +81,9 @@ def read_pairs(
         seen.add(name)
         try:
             value = row.kind.read(given)
+        except InvalidTransformation as error:
+            problems += error.problems
+            continue
         except (ValueError, KeyError):
             problems.append(Problem(name, row.expected, repr(given)))
             continue
@@ -215,7 +221,11 @@ def _is_text(value: str, longest: int) -> bool:
 
 def _range(low: float, high: float) -> str:
     # A hyphen between two negative numbers would be hard to read.
-    return f"{show_number(low)}-{show_number(high)}" if low >= 0 else f"{show_number(low)} to {show_number(high)}"
+    return (
+        f"{show_number(low)}-{show_number(high)}"
+        if low >= 0
+        else f"{show_number(low)} to {show_number(high)}"
+    )
 
 
 FLAG = Kind("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format)
