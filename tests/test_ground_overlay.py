@@ -46,14 +46,14 @@ PLACES: dict[str, st.SearchStrategy[Any]] = {
     "rotate": st.integers(-360_000, 360_000).map(lambda turn: turn / 1000) | st.integers(-360, 360),
     "opacity": st.integers(0, 100),
     "blend": st.sampled_from(Blend),
+    "tile": st.booleans(),
+    "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(Share(0.0)),
 }
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 IMAGE_FIELDS = {
     "image": st.text(min_size=1, max_size=40).filter(is_legal),
     "width": st.none() | SIDES,
     "height": st.none() | SIDES,
-    "tile": st.booleans(),
-    "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(Share(0.0)),
     **PLACES,
 }
 TEXT_FIELDS = {
@@ -181,7 +181,7 @@ def test_what_can_is_kept(one: str, other: str) -> None:
 
 EVERY_MISTAKE = (
     "text:a;size:0;font:sans~2012;colour:orange;w:0.0;align:middle;spacing:4;g:faces;x:20000;y:1e3;"
-    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:201;shadow-y:q;shadow-blur:-1;tile:1;o"
+    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;zz:1;o"
 )
 
 

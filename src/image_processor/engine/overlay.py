@@ -96,7 +96,7 @@ def _layer(overlay: Overlay, size: Size, marks: Marks) -> Layer | None:
         return None
     turned = _turned(drawn.picture, overlay.rotate)
     left, top = _position(overlay, size, turned, _turned_size(drawn.ink, overlay.rotate))
-    if isinstance(overlay, ImageOverlay) and overlay.tile:
+    if overlay.tile:
         gaps = in_pixels(overlay.gap, size.width), in_pixels(overlay.gap, size.height)
         turned, left, top = _tiled(turned, (left, top), gaps, size), 0, 0
     return _visible(_faded(turned, overlay.opacity), (left, top), size, overlay.blend)

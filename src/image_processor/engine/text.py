@@ -23,9 +23,12 @@ _ALIGN = {Align.LEFT: "low", Align.CENTRE: "centre", Align.RIGHT: "high"}
 _SMALL = 16
 """The size in pixels at which a text is measured: libvips cannot measure without drawing."""
 
-_SLACK = 1.25
-"""How much larger than the rendition a text may be drawn to see whether it fits: glyphs are fitted to
-whole pixels, so that what was measured small is a few percent off."""
+_SLACK = 1.1
+"""By how much a text that was measured small may be over the rendition and yet be drawn to see: glyphs
+are fitted to whole pixels, so that a measure is a few percent off, and a line may break elsewhere."""
+
+_STEP = 0.97
+"""By how much a text that was drawn and does not fit becomes smaller at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,7 @@ def write(overlay: TextOverlay, size: Size) -> Drawn | None:
     pixels = _about(overlay, wanted, box)
     drawn = _draw(overlay, pixels, box.width)
     while drawn is not None and pixels > 1 and not _fits(drawn, box):
-        # The area of wrapped lines grows with the square of their size.
-        ratio = min(box.width / drawn.width, math.sqrt(box.height / drawn.height), 1)
-        pixels = max(1, min(pixels - 1, int(pixels * ratio)))
+        pixels = max(1, min(pixels - 1, int(pixels * _STEP)))
         drawn = _draw(overlay, pixels, box.width)
     if drawn is None:
         return None
@@ -76,7 +77,7 @@ def _about(overlay: TextOverlay, wanted: int, box: Size) -> int:
 def _fits_about(overlay: TextOverlay, pixels: int, box: Size) -> bool:
     small = min(pixels, _SMALL)
     ratio = pixels / small
-    drawn = _draw(overlay, small, max(1, math.ceil(box.width / ratio)))
+    drawn = _draw(overlay, small, math.ceil(box.width / ratio * _SLACK))
     if drawn is None:
         return True
     return drawn.width * ratio <= box.width * _SLACK and drawn.height * ratio <= box.height * _SLACK

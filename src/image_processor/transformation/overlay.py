@@ -37,7 +37,8 @@ class _Laid:
     """What an image and a text have in common: where they lie and how they meet the picture.
 
     ``gravity`` is the side or corner of the rendition, ``x`` and ``y`` lead inwards from it, or to
-    the right and down from a centre. ``rotate`` is in degrees clockwise, ``opacity`` 0-100.
+    the right and down from a centre. ``rotate`` is in degrees clockwise, ``opacity`` 0-100. With ``tile``
+    it is repeated over all of the rendition, ``gap`` apart, with one of them where it would lie alone.
     """
 
     gravity: Gravity = Gravity.CENTRE
@@ -46,6 +47,8 @@ class _Laid:
     rotate: float = 0
     opacity: int = 100
     blend: Blend = Blend.OVER
+    tile: bool = False
+    gap: Length = 0
 
     def __post_init__(self) -> None:
         problems = [wrong for row in rows_of(self) if (wrong := row.check(getattr(self, row.field)))]
@@ -55,6 +58,8 @@ class _Laid:
             if getattr(self, field) == NO_LENGTH:
                 object.__setattr__(self, field, 0)
         turn = round(self.rotate % 360, PLACES) % 360
+        if not self.tile or self.gap == NO_LENGTH:
+            object.__setattr__(self, "gap", 0)
         object.__setattr__(self, "rotate", int(turn) if turn == int(turn) else turn)
 
     def __str__(self) -> str:
@@ -76,20 +81,12 @@ class ImageOverlay(_Laid):
     """Another image, by its key among the originals.
 
     It is scaled to fit ``width`` and ``height`` (pixels, or shares of the rendition's sides), never
-    distorted; with neither it has its own size, shrunk to fit the rendition. With ``tile`` it is
-    repeated over all of the rendition, ``gap`` pixels apart, with one of them where it would lie alone.
+    distorted and never larger than the rendition; with neither it has its own size if that fits.
     """
 
     image: str
     width: Length | None = None
     height: Length | None = None
-    tile: bool = False
-    gap: Length = 0
-
-    def __post_init__(self) -> None:
-        super(ImageOverlay, self).__post_init__()
-        if not self.tile or self.gap == NO_LENGTH:
-            object.__setattr__(self, "gap", 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

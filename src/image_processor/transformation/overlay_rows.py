@@ -112,6 +112,8 @@ _PLACE_ROWS = (
     Parameter("rotate", "rotate", number(-360, 360, "degrees"), 0),
     Parameter("o", "opacity", whole(0, 100), 100),
     Parameter("blend", "blend", choice(Blend), Blend.OVER),
+    Parameter("tile", "tile", FLAG, False),
+    Parameter("gap", "gap", length(0, MAX_SIDE), 0),
 )
 # The order of the rows is the canonical order of the text form.
 IMAGE_ROWS = (
@@ -119,8 +121,6 @@ IMAGE_ROWS = (
     Parameter("w", "width", _SIDE),
     Parameter("h", "height", _SIDE),
     *_PLACE_ROWS,
-    Parameter("tile", "tile", FLAG, False),
-    Parameter("gap", "gap", length(0, MAX_SIDE), 0),
 )
 TEXT_ROWS = (
     Parameter("text", "text", _TEXT, ""),
