@@ -33,7 +33,7 @@ from image_processor.transformation.overlay_rows import (
     Blend,
 )
 from image_processor.transformation.parameters import Parameter, read_pairs
-from image_processor.transformation.values import MAX_SIDE, SMART, Colour, Gravity, Share
+from image_processor.transformation.values import MAX_SIDE, SMART, Colour, Gravity, Share, in_pixels
 
 SHARES = st.integers(1, 1000).map(lambda part: Share(part / 1000))
 SIDES = st.integers(1, MAX_SIDE) | SHARES
@@ -357,3 +357,8 @@ def test_every_field_has_its_row_with_the_same_default(
     assert set(defaults) == {row.field for row in rows}
     for row in rows:
         assert row.field in {"image", "text"} or defaults[row.field] == row.default
+
+
+@pytest.mark.parametrize(("share", "pixels"), [(0.1, 10), (-0.1, -10), (0.5, 50), (-0.5, -49), (0.0, 0)])
+def test_a_share_is_rounded_half_up_on_both_sides_of_zero(share: float, pixels: int) -> None:
+    assert in_pixels(Share(share), 99) == pixels

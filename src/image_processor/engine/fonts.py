@@ -1,24 +1,38 @@
 """Where texts get their fonts: from a directory that a setting names, else from the machine.
 
 Lambda's machines have none. fontconfig, in libvips' wheel, is told by a file that it reads once.
+Not a word of libvips here: who only starts other processes need not load it.
 """
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 
-import pyvips
-
-from image_processor.errors import InvalidSettings, Reason, Refused
+from image_processor.errors import InvalidSettings
 
 SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
 
+# The rule is for emoji in colour: they are bitmaps of one size, which fontconfig scales only if told.
 _CONFIGURATION = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
-<fontconfig><dir>{fonts}</dir><cachedir>{cache}</cachedir></fontconfig>
+<fontconfig>
+  <dir>{fonts}</dir>
+  <cachedir>{cache}</cachedir>
+  <match target="font">
+    <test name="outline"><bool>false</bool></test>
+    <edit name="ratio" mode="assign">
+      <divide><name target="pattern">pixelsize</name><name target="font">pixelsize</name></divide>
+    </edit>
+    <edit name="matrix" mode="assign">
+      <times>
+        <name>matrix</name>
+        <matrix><name>ratio</name><double>0</double><double>0</double><name>ratio</name></matrix>
+      </times>
+    </edit>
+  </match>
+</fontconfig>
 """
 
 
@@ -41,20 +55,3 @@ def fonts_from(directory: Path) -> None:
     file = place / "fonts.conf"
     file.write_text(_CONFIGURATION.format(fonts=fonts, cache=cache), encoding="utf-8")
     os.environ["FONTCONFIG_FILE"] = str(file)
-
-
-def require_font() -> None:
-    """Raise Refused(NO_FONT) where fontconfig has found no font at all."""
-    if not _has_font():
-        raise Refused(
-            Reason.NO_FONT,
-            "expected a font for text, got none: set IMAGE_PROCESSOR_FONTS to a directory of them",
-        )
-
-
-@functools.cache
-def _has_font() -> bool:
-    """Without a font Pango draws one and the same empty box for every character, and tells nobody."""
-    one, other = (pyvips.Image.text(letter, font="sans 32") for letter in "Wi")
-    size = one.width, one.height
-    return size != (other.width, other.height) or bool((one != other).max())

@@ -5,17 +5,18 @@ Position, turning and opacity are the overlay's; here a text becomes RGBA, as la
 
 from __future__ import annotations
 
+import functools
 import html
 import math
 from dataclasses import dataclass
 
 import pyvips
 
+from image_processor.errors import Reason, Refused
 from image_processor.transformation.overlay import TextOverlay
 from image_processor.transformation.overlay_rows import FARTHEST_SHADOW, Align
 from image_processor.transformation.values import Colour, Length, in_pixels
 
-from .fonts import require_font
 from .geometry import Size
 
 _ALIGN = {Align.LEFT: "low", Align.CENTRE: "centre", Align.RIGHT: "high"}
@@ -46,7 +47,7 @@ def write(overlay: TextOverlay, size: Size) -> Drawn | None:
     A text that does not fit is made smaller until it does, but for its shadow: no text takes more
     memory than its rendition. Raises Refused(NO_FONT).
     """
-    require_font()
+    _require_font()
     box = Size(max(1, min(size.width, in_pixels(overlay.width, size.width))), size.height)
     wanted = max(1, in_pixels(overlay.size, size.height))
     pixels = _about(overlay, wanted, box)
@@ -80,7 +81,8 @@ def _fits_about(overlay: TextOverlay, pixels: int, box: Size) -> bool:
     drawn = _draw(overlay, small, math.ceil(box.width / ratio * _SLACK))
     if drawn is None:
         return True
-    return drawn.width * ratio <= box.width * _SLACK and drawn.height * ratio <= box.height * _SLACK
+    over = max(drawn.width * ratio / box.width, drawn.height * ratio / box.height)
+    return bool(over <= _SLACK)
 
 
 def _fits(drawn: pyvips.Image, box: Size) -> bool:
@@ -126,3 +128,20 @@ def _shadowed(drawn: pyvips.Image, overlay: TextOverlay, colour: Colour, pixels:
 
 def _distance(length: Length, pixels: int) -> int:
     return max(-FARTHEST_SHADOW, min(FARTHEST_SHADOW, in_pixels(length, pixels)))
+
+
+def _require_font() -> None:
+    """Raise Refused(NO_FONT) where fontconfig has found no font at all."""
+    if not _has_font():
+        raise Refused(
+            Reason.NO_FONT,
+            "expected a font for text, got none: set IMAGE_PROCESSOR_FONTS to a directory of them",
+        )
+
+
+@functools.cache
+def _has_font() -> bool:
+    """Without a font Pango draws one and the same empty box for every character, and tells nobody."""
+    one, other = (pyvips.Image.text(letter, font="sans 32") for letter in "Wi")
+    size = one.width, one.height
+    return size != (other.width, other.height) or bool((one != other).max())
