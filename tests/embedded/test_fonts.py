@@ -47,7 +47,8 @@ def test_a_machine_with_an_empty_one_does_not_start(tmp_path: Path) -> None:
 
 
 def test_a_function_reads_it(fonts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "anything")
     open_cloud(cloud(fonts))
     assert str(fonts) in Path(os.environ["FONTCONFIG_FILE"]).read_text()
