@@ -243,6 +243,17 @@ def test_any_other_turn_agrees_with_pillow() -> None:
     assert np.abs(got - np.rot90(wanted, 1)).mean() > 20
 
 
+@pytest.mark.parametrize("text", ["image:mark;rotate:30", "image:mark;w:25"])
+def test_colours_count_by_their_alpha_where_pixels_mix(text: str) -> None:
+    """On black a translucent mark looks as if it had been laid on black before it was changed."""
+    mark = noise(4, 40, 30).repeat(4, 0).repeat(4, 1)[:30, :40]
+    before = np.rint(mark[..., :3].astype(float) * mark[..., 3:] / 255)
+    black = np.zeros((60, 60, 3))
+    got, wanted = laid(black, text, mark=mark), laid(black, text, mark=before)
+    assert np.abs(got - wanted).mean() < 1
+    assert np.abs(got - wanted).max() < 60  # where the curve overshoots and is cut off
+
+
 def test_a_turned_mark_touches_its_corner() -> None:
     """Its box, not the size before, is what gravity speaks of."""
     got = laid(np.zeros((100, 100, 3)), "image:mark;g:southeast;rotate:45", mark=np.full((30, 40, 3), 255))

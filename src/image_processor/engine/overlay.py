@@ -137,12 +137,11 @@ def _turned(drawn: pyvips.Image, degrees: float) -> pyvips.Image:
         return (
             (drawn, drawn.rot90(), drawn.rot180(), drawn.rot270())[int(degrees // 90)] if degrees else drawn
         )
-    # Premultiplied, so that no edge takes the colour of what is invisible; with a transparent
-    # border, without which libvips cuts the edge off hard.
-    framed = drawn.embed(1, 1, drawn.width + 2, drawn.height + 2).premultiply()
-    bicubic = pyvips.Interpolate.new("bicubic")
-    turned = framed.copy_memory().rotate(degrees, interpolate=bicubic, background=[0.0] * 4)
-    return turned.unpremultiply().rint().cast("uchar")
+    # libvips weights colours by alpha here itself. A transparent border, without which it cuts the
+    # edge off hard; floats, since it cuts off what is behind the point.
+    framed = drawn.embed(1, 1, drawn.width + 2, drawn.height + 2).cast("float").copy_memory()
+    turned = framed.rotate(degrees, interpolate=pyvips.Interpolate.new("bicubic"), background=[0.0] * 4)
+    return turned.rint().cast("uchar")
 
 
 def _turned_size(size: Size, degrees: float) -> Size:
