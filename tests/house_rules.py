@@ -26,7 +26,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "globs": (),
     "toml_lines": (),
     "keys": ("errors", "formats"),
-    "transformation": ("errors", "formats"),
+    "transformation": ("errors", "formats", "keys"),
     "model": ("errors", "formats", "keys", "transformation"),
     "settings": VALUES,
     "recipes": (*VALUES, "globs", "toml_lines"),

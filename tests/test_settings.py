@@ -37,6 +37,7 @@ def test_every_setting_can_be_set():
         WORKERS="3",
         CACHE_CONTROL="no-store",
         ICC="embed",
+        FONTS="/srv/fonts",
         SWEEP_SECONDS="5",
         MAX_BYTES="2",
         MAX_PIXELS="3",
@@ -52,6 +53,7 @@ def test_every_setting_can_be_set():
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
+    assert settings.fonts == Path("/srv/fonts")
     limits = settings.limits
     assert (limits.max_bytes, limits.max_pixels, limits.max_frames) == (2 * 2**20, 3_000_000, 4)
     assert (limits.max_scans, limits.max_output_pixels, limits.cpu_seconds) == (5, 6_000_000, 7)

@@ -29,6 +29,9 @@ class Reason(StrEnum):
     DECODER_CRASHED = "decoder-crashed"
     ENGINE_FAILED = "engine-failed"
     OUTSIDE_ROOT = "outside-root"
+    OVERLAY_MISSING = "overlay-missing"
+    OVERLAY_REFUSED = "overlay-refused"
+    NO_FONT = "no-font"
 
 
 FIXES: Mapping[Reason, str] = MappingProxyType(
@@ -48,6 +51,9 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
         Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
         Reason.ENGINE_FAILED: "Report it with the server's log; the next version tries it again.",
         Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
+        Reason.OVERLAY_MISSING: "Upload the image that the message names, or correct its key in the recipe.",
+        Reason.OVERLAY_REFUSED: "Upload another image under the key that the message names.",
+        Reason.NO_FONT: "Set IMAGE_PROCESSOR_FONTS to a directory of font files.",
     }
 )
 """What can be done about each refusal."""

@@ -40,6 +40,7 @@ class Settings:
     icc: IccPolicy = IccPolicy.STRIP
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
+    fonts: Path | None = None
 
     @property
     def lease_seconds(self) -> int:
@@ -111,6 +112,7 @@ ROWS = (
     Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
     Row("CACHE_CONTROL", "Cache-Control of renditions made from now on", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
+    Row("FONTS", "directory of fonts for texts; else the machine's own", "a path", Path),
     Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),
 )
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from image_processor.errors import Problem
+from image_processor.errors import InvalidTransformation, Problem
 
 from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 
@@ -20,8 +20,9 @@ from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 @dataclass(frozen=True, slots=True)
 class Kind:
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
-    ValueError, ``valid`` judges a value of any type, ``show`` is the inverse of ``read``. Without
-    ``textual`` a file that has numbers and truths of its own must give them as such."""
+    ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
+    of any type, ``show`` is the inverse of ``read``. Without ``textual`` a file that has numbers and
+    truths of its own must give them as such."""
 
     expected: str
     read: Callable[[str], Any]
@@ -82,6 +83,9 @@ def read_pairs(
         seen.add(name)
         try:
             value = row.kind.read(given)
+        except InvalidTransformation as error:
+            problems += error.problems
+            continue
         except (ValueError, KeyError):
             problems.append(Problem(name, row.expected, repr(given)))
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -107,7 +108,7 @@ Length = int | Share
 
 def in_pixels(length: Length, side: int) -> int:
     """``length`` along a side of ``side`` pixels, rounded half up."""
-    return int(length.of_side * side + 0.5) if isinstance(length, Share) else length
+    return math.floor(length.of_side * side + 0.5) if isinstance(length, Share) else length
 
 
 def show_number(value: float) -> str:

@@ -15,6 +15,9 @@ const REFUSALS = {
   "decoder-crashed": "The file makes the decoder crash.",
   "engine-failed": "The picture could not be made; the fault is not the file's.",
   "outside-root": "The file lies outside the upload directory.",
+  "overlay-missing": "A picture that is laid over this one is not there.",
+  "overlay-refused": "A picture that is laid over this one cannot be opened.",
+  "no-font": "There is no font to write a text with.",
 };
 
 export const refusal = (reason) => REFUSALS[reason] ?? "This file cannot be processed.";

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from image_processor.engine.fonts import fonts_from
 from image_processor.engine.render import render
 from image_processor.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
 from image_processor.ingest.process import Processor
@@ -57,6 +58,8 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
     settings = from_environment(os.environ if environment is None else environment)
     upload_bucket, processed_bucket = _buckets(settings)
     recipe = _recipe(settings)
+    if settings.fonts:
+        fonts_from(settings.fonts)
     uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)
     catalog = _catalog(settings, processed)
     processor = Processor(

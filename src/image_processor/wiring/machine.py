@@ -21,6 +21,7 @@ from image_processor.embedded.progress import Progress
 from image_processor.embedded.sweep import Sweeper
 from image_processor.embedded.watch import Watcher
 from image_processor.embedded.workers import Workers
+from image_processor.engine.fonts import fonts_from
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import Unavailable
 from image_processor.ingest.process import Processor
@@ -92,7 +93,8 @@ def workers(
     settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
 ) -> Iterator[Workers]:
     """Started workers, each with a renderer of its own; what is in work is finished at the end.
-    Raises UnsafeRuntime before any work where libvips cannot be made safe.
+    Raises UnsafeRuntime before any work where libvips cannot be made safe, and InvalidSettings where
+    the directory of fonts has none.
 
     ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
     the name under which they claim.
@@ -108,6 +110,8 @@ def workers(
             }
             yield lambda upload: processors[upload.bucket].process(upload)
 
+    if settings.fonts:
+        fonts_from(settings.fonts)
     with IsolatedRenderer() as trial:
         trial.warm()
     crew = Workers(desk, settings.worker_count, progress)

@@ -1,0 +1,418 @@
+"""Images laid over a picture: every blend mode against the W3C's formulas, every place against a
+paste by NumPy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from drawing import Pixels, animated, corners, encoded, flat, photograph
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from image_processor.engine import overlay as overlay_module
+from image_processor.engine.geometry import Size
+from image_processor.engine.overlay import lay, open_marks, prepare
+from image_processor.errors import Reason, Refused
+from image_processor.model import Limits
+from image_processor.transformation.overlay import parse
+from image_processor.transformation.overlay_rows import Blend
+
+SIZE = Size(60, 40)
+Marks = dict[str, pyvips.Image]
+
+
+def vips(pixels: Any) -> pyvips.Image:
+    return pyvips.Image.new_from_array(np.asarray(pixels, np.uint8)).copy(interpretation="srgb")
+
+
+def noise(bands: int, width: int, height: int, seed: int = 1) -> Any:
+    """Every kind of pixel, the extremes among them: black, white, clear and opaque."""
+    random = np.random.default_rng(seed)
+    pixels = random.integers(0, 256, (height, width, bands))
+    extremes = random.integers(0, 4, pixels.shape)
+    return np.where(extremes == 0, 0, np.where(extremes == 1, 255, pixels)).astype(np.uint8)
+
+
+def laid(frame: Any, *texts: str, **marks: Any) -> Pixels:
+    """The pixels of ``frame`` under the overlays."""
+    picture = vips(frame)
+    opened = {key: vips(mark) for key, mark in marks.items()}
+    result = lay(picture, prepare(map(parse, texts), Size(picture.width, picture.height), opened))
+    assert (result.format, result.interpretation, result.bands) == ("uchar", "srgb", picture.bands)
+    return result.numpy().astype(np.float64)
+
+
+def over(frame: Any, source: Any, left: int, top: int, mode: str = "over", opacity: float = 1) -> Pixels:
+    """An independent paste: W3C Compositing and Blending Level 1, cut at the frame's borders."""
+    result = np.asarray(frame, np.float64)
+    height, width = result.shape[:2]
+    rows = np.arange(max(0, top), max(0, min(height, top + source.shape[0])))
+    columns = np.arange(max(0, left), max(0, min(width, left + source.shape[1])))
+    if rows.size and columns.size:
+        taken = source[np.ix_(rows - top, columns - left)].astype(np.float64)
+        result[np.ix_(rows, columns)] = composite(result[np.ix_(rows, columns)], taken, mode, opacity)
+    return np.rint(result)
+
+
+def composite(below: Pixels, source: Pixels, mode: str, opacity: float = 1) -> Pixels:
+    """The general formula with source-over: co = cs as (1 - ab) + as ab B(cb, cs) + cb ab (1 - as)."""
+
+    def parts(pixels: Pixels) -> tuple[Pixels, Pixels]:
+        alpha = pixels[..., 3:] if pixels.shape[-1] == 4 else np.full((*pixels.shape[:-1], 1), 255.0)
+        return pixels[..., :3] / 255, alpha / 255
+
+    (cb, ab), (cs, alpha) = parts(below), parts(source)
+    alpha = np.rint(alpha * 255 * opacity) / 255
+    both = alpha + ab * (1 - alpha)
+    premultiplied = alpha * (1 - ab) * cs + alpha * ab * FORMULAS[mode](cb, cs) + (1 - alpha) * ab * cb
+    colours = np.divide(premultiplied, both, out=np.zeros_like(premultiplied), where=both > 0)
+    return np.concatenate([colours, both], -1)[..., : below.shape[-1]] * 255
+
+
+def _dodge(cb: Pixels, cs: Pixels) -> Pixels:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(cb == 0, 0, np.where(cs == 1, 1, np.minimum(1, cb / (1 - cs))))
+
+
+def _burn(cb: Pixels, cs: Pixels) -> Pixels:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(cb == 1, 1, np.where(cs == 0, 0, 1 - np.minimum(1, (1 - cb) / cs)))
+
+
+def _hard(cb: Pixels, cs: Pixels) -> Pixels:
+    return np.where(cs <= 0.5, cb * 2 * cs, cb + (2 * cs - 1) - cb * (2 * cs - 1))
+
+
+def _soft(cb: Pixels, cs: Pixels) -> Pixels:
+    curve = np.where(cb <= 0.25, ((16 * cb - 12) * cb + 4) * cb, np.sqrt(cb))
+    return np.where(cs <= 0.5, cb - (1 - 2 * cs) * cb * (1 - cb), cb + (2 * cs - 1) * (curve - cb))
+
+
+FORMULAS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
+    "over": lambda _cb, cs: cs,
+    "multiply": lambda cb, cs: cb * cs,
+    "screen": lambda cb, cs: cb + cs - cb * cs,
+    "overlay": lambda cb, cs: _hard(cs, cb),
+    "darken": np.minimum,
+    "lighten": np.maximum,
+    "colour-dodge": _dodge,
+    "colour-burn": _burn,
+    "hard-light": _hard,
+    "soft-light": _soft,
+    "difference": lambda cb, cs: np.abs(cb - cs),
+    "exclusion": lambda cb, cs: cb + cs - 2 * cb * cs,
+}
+
+
+def difference(got: Pixels, wanted: Pixels) -> float:
+    """The largest, of 255; a colour counts as much as it can be seen."""
+    assert got.shape == wanted.shape
+    if got.shape[-1] == 3:
+        return float(np.abs(got - wanted).max())
+    seen = np.abs(got[..., :3] - wanted[..., :3]) * wanted[..., 3:] / 255
+    return float(max(seen.max(), np.abs(got[..., 3] - wanted[..., 3]).max()))
+
+
+@pytest.mark.parametrize("opacity", [100, 40])
+@pytest.mark.parametrize("bands", [3, 4])
+@pytest.mark.parametrize("mode", Blend)
+def test_every_blend_mode_is_the_w3cs(mode: Blend, bands: int, opacity: int) -> None:
+    frame, mark = noise(bands, 60, 40), noise(4, 60, 40, seed=2)
+    got = laid(frame, f"image:mark;blend:{mode};o:{opacity}", mark=mark)
+    assert difference(got, over(frame, mark, 0, 0, mode, opacity / 100)) <= 1
+
+
+def test_every_pair_of_opaque_values_blends_within_half_a_step() -> None:
+    """Rounded, not cut off: exhaustive for the one formula that has every kind of branch."""
+    frame = np.repeat(np.arange(256)[:, None, None], 256, 1).repeat(3, 2).astype(np.uint8)
+    mark = frame.transpose(1, 0, 2)
+    for mode in ("soft-light", "colour-dodge", "colour-burn"):
+        got = laid(frame, f"image:mark;blend:{mode}", mark=mark)
+        exact = FORMULAS[mode](frame / 255, mark / 255) * 255
+        assert np.abs(got - exact).max() <= 0.501, mode
+
+
+PLACES = {
+    "northwest": (0, 0),
+    "north": (25, 0),
+    "northeast": (50, 0),
+    "west": (0, 17),
+    "centre": (25, 17),
+    "east": (50, 17),
+    "southwest": (0, 34),
+    "south": (25, 34),
+    "southeast": (50, 34),
+}
+MARK = noise(4, 10, 6, seed=3)
+
+
+@pytest.mark.parametrize("gravity", PLACES)
+def test_gravity_says_where_a_mark_lies(gravity: str) -> None:
+    frame = noise(3, 60, 40)
+    assert (
+        difference(laid(frame, f"image:mark;g:{gravity}", mark=MARK), over(frame, MARK, *PLACES[gravity]))
+        <= 1
+    )
+
+
+@pytest.mark.parametrize("gravity", PLACES)
+@pytest.mark.parametrize(("x", "y"), [(3, 5), (-4, -2), (-60, 0), (30, -38)])
+def test_offsets_lead_inwards_and_may_leave_the_picture(gravity: str, x: int, y: int) -> None:
+    frame = noise(4, 60, 40)
+    left, top = PLACES[gravity]
+    left += -x if "east" in gravity else x
+    top += -y if "south" in gravity else y
+    got = laid(frame, f"image:mark;g:{gravity};x:{x};y:{y}", mark=MARK)
+    assert difference(got, over(frame, MARK, left, top)) <= 1
+
+
+def test_an_offset_may_be_a_share_of_the_side() -> None:
+    frame = noise(3, 60, 40)
+    got = laid(frame, "image:mark;g:southeast;x:0.1;y:-0.05", mark=MARK)
+    assert difference(got, over(frame, MARK, 60 - 10 - 6, 40 - 6 + 2)) <= 1
+
+
+@pytest.mark.parametrize("text", ["image:mark;x:200", "image:mark;g:north;y:-6", "image:mark;o:0"])
+def test_what_cannot_be_seen_is_no_layer(text: str) -> None:
+    assert prepare([parse(text)], SIZE, {"mark": vips(MARK)}) == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("image:mark", (20, 10)),
+        ("image:mark;w:0.5", (30, 15)),
+        ("image:mark;w:10", (10, 5)),
+        ("image:mark;h:0.5", (40, 20)),
+        ("image:mark;h:3", (6, 3)),
+        ("image:mark;w:0.5;h:5", (10, 5)),
+        ("image:mark;w:5;h:1.0", (5, 3)),
+        ("image:mark;w:500", (60, 30)),
+        ("image:mark;w:0.001", (1, 1)),
+        ("image:wide", (60, 1)),
+        ("image:high", (1, 40)),
+        ("image:mark;rotate:90", (10, 20)),
+        ("image:mark;rotate:270;w:0.5", (15, 30)),
+    ],
+)
+def test_a_mark_keeps_its_proportions_in_its_box(text: str, size: tuple[int, int]) -> None:
+    marks = {"mark": noise(3, 20, 10), "wide": noise(3, 240, 2), "high": noise(3, 2, 400)}
+    (layer,) = prepare([parse(text)], SIZE, {key: vips(mark) for key, mark in marks.items()})
+    assert (layer.picture.width, layer.picture.height) == size
+
+
+def test_a_scaled_mark_agrees_with_an_independent_lanczos() -> None:
+    photo = photograph().crop((0, 0, 400, 300))
+    got = laid(np.zeros((300, 400, 3)), "image:mark;w:0.5;g:northwest", mark=np.asarray(photo))
+    wanted = np.asarray(photo.resize((200, 150), Image.Resampling.LANCZOS), np.float64)
+    assert np.abs(got[:150, :200] - wanted).mean() < 1
+    assert got[150:].max() == got[:, 200:].max() == 0
+
+
+def test_what_is_invisible_in_a_mark_gives_no_edge_its_colour() -> None:
+    mark = np.zeros((40, 40, 4), np.uint8)
+    mark[..., 0] = 255  # red, but clear
+    mark[10:30, 10:30] = (0, 0, 255, 255)
+    for text in ("image:mark;w:15", "image:mark;rotate:30"):
+        assert laid(np.zeros((60, 60, 3)), text, mark=mark)[..., 0].max() <= 1
+
+
+@pytest.mark.parametrize("quarters", [1, 2, 3])
+def test_a_quarter_turn_is_exact_and_clockwise(quarters: int) -> None:
+    frame = noise(3, 60, 40)
+    turned = np.rot90(MARK, -quarters)
+    got = laid(frame, f"image:mark;g:northwest;rotate:{90 * quarters}", mark=MARK)
+    assert difference(got, over(frame, turned, 0, 0)) <= 1
+
+
+def test_any_other_turn_agrees_with_pillow() -> None:
+    photo = photograph().crop((0, 0, 120, 90)).convert("RGBA")
+    got = laid(np.zeros((200, 200, 3)), "image:mark;rotate:30", mark=np.asarray(photo))
+    turned = photo.rotate(-30, Image.Resampling.BICUBIC, expand=True)
+    black = Image.new("RGBA", (200, 200), "black")
+    black.alpha_composite(turned, ((200 - turned.width) // 2, (200 - turned.height) // 2))
+    wanted = np.asarray(black.convert("RGB"), np.float64)
+    # The two may lie half a pixel apart.
+    assert np.abs(got - wanted).mean() < 4
+    assert np.abs(got - np.rot90(wanted, 1)).mean() > 20
+
+
+@pytest.mark.parametrize("text", ["image:mark;rotate:30", "image:mark;w:25"])
+def test_colours_count_by_their_alpha_where_pixels_mix(text: str) -> None:
+    """On black a translucent mark looks as if it had been laid on black before it was changed."""
+    mark = noise(4, 40, 30).repeat(4, 0).repeat(4, 1)[:30, :40]
+    before = np.rint(mark[..., :3].astype(float) * mark[..., 3:] / 255)
+    black = np.zeros((60, 60, 3))
+    got, wanted = laid(black, text, mark=mark), laid(black, text, mark=before)
+    assert np.abs(got - wanted).mean() < 1
+    assert np.abs(got - wanted).max() < 60  # where the curve overshoots and is cut off
+
+
+def test_a_turned_mark_touches_its_corner() -> None:
+    """Its box, not the size before, is what gravity speaks of."""
+    got = laid(np.zeros((100, 100, 3)), "image:mark;g:southeast;rotate:45", mark=np.full((30, 40, 3), 255))
+    rows, columns = np.nonzero(got[..., 0] > 128)
+    assert rows.max() >= 97
+    assert columns.max() >= 97
+
+
+@pytest.mark.parametrize("gravity", ["northwest", "centre", "southeast"])
+@pytest.mark.parametrize(("gap", "across", "down"), [("0", 0, 0), ("7", 7, 7), ("0.1", 6, 4)])
+def test_tiles_cover_the_picture_from_where_one_would_lie(
+    gravity: str, gap: str, across: int, down: int
+) -> None:
+    frame = noise(4, 60, 40)
+    wanted = frame.astype(np.float64)
+    left, top = PLACES[gravity]
+    for row in range(-9, 9):
+        for column in range(-9, 9):
+            wanted = over(wanted, MARK, left + column * (10 + across), top + row * (6 + down))
+    assert difference(laid(frame, f"image:mark;g:{gravity};tile:1;gap:{gap}", mark=MARK), wanted) <= 1
+
+
+def test_a_tile_may_begin_outside() -> None:
+    frame = noise(3, 60, 40)
+    one = laid(frame, "image:mark;g:northwest;x:-3;y:-100;tile:1", mark=MARK)
+    other = laid(frame, "image:mark;g:northwest;x:7;y:2;tile:1", mark=MARK)
+    assert (one == other).all()
+
+
+def test_overlays_are_laid_in_their_order() -> None:
+    frame = noise(3, 60, 40)
+    red, blue = np.full((6, 10, 3), (255, 0, 0)), np.full((6, 10, 3), (0, 0, 255))
+    for first, second, top in (("red", "blue", blue), ("blue", "red", red)):
+        got = laid(frame, f"image:{first}", f"image:{second};x:5", red=red, blue=blue)
+        assert (got[17:23, 30:40] == top[:, :10]).all()
+        assert (got[17:23, 25:30] == (red if first == "red" else blue)[:, :5]).all()
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_without_overlays_a_frame_is_itself(bands: int) -> None:
+    frame = vips(noise(bands, 60, 40))
+    assert lay(frame, prepare([], SIZE, {})) is frame
+
+
+@pytest.mark.parametrize("bands", [3, 4])
+def test_around_a_mark_nothing_changes(bands: int) -> None:
+    frame = noise(bands, 60, 40)
+    got = laid(frame, "image:mark;blend:difference", mark=MARK)
+    outside = np.ones((40, 60), bool)
+    outside[17:23, 25:35] = False
+    assert (got[outside] == frame[outside]).all()
+    assert (got[~outside] != frame[~outside]).any()
+
+
+@given(st.integers(-80, 80), st.integers(-80, 80), st.sampled_from(sorted(PLACES)), st.integers(0, 359))
+def test_a_layer_lies_inside_wherever_it_is_put(x: int, y: int, gravity: str, turn: int) -> None:
+    for layer in prepare(
+        [parse(f"image:mark;g:{gravity};x:{x};y:{y};rotate:{turn}")], SIZE, {"mark": vips(MARK)}
+    ):
+        assert layer.left >= 0
+        assert layer.top >= 0
+        assert layer.left + layer.picture.width <= SIZE.width
+        assert layer.top + layer.picture.height <= SIZE.height
+
+
+def test_a_mark_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is prepared is memory: no frame scales, turns or repeats it anew."""
+    scaled: list[Size] = []
+    resize = overlay_module.steps.resize
+
+    def counted(picture: pyvips.Image, size: Size) -> pyvips.Image:
+        scaled.append(size)
+        return resize(picture, size)
+
+    monkeypatch.setattr(overlay_module.steps, "resize", counted)
+    prepared = prepare([parse("image:mark;w:0.5;o:50")], SIZE, {"mark": vips(MARK)})
+    frames = [noise(3, 60, 40, seed) for seed in range(3)]
+    source = prepared[0].picture.numpy()
+    for frame in frames:
+        got = lay(vips(frame), prepared).numpy().astype(np.float64)
+        assert difference(got, over(frame, source, prepared[0].left, prepared[0].top)) <= 1
+    assert len(scaled) == 1
+
+
+def opened(body: bytes) -> pyvips.Image:
+    return open_marks({"mark": body}, Limits())["mark"]
+
+
+@pytest.mark.parametrize("format_name", ["png", "webp", "gif", "jpeg", "tiff", "avif"])
+def test_a_mark_may_have_any_readable_format(format_name: str) -> None:
+    mark = opened(encoded(corners(), format_name))
+    assert (mark.width, mark.height, mark.bands, mark.format) == (48, 32, 3, "uchar")
+    assert np.abs(mark.numpy().astype(float) - np.asarray(corners(), float)).mean() < 8
+
+
+def test_a_mark_keeps_its_transparency_unless_it_has_none() -> None:
+    pixels = noise(4, 20, 10)
+    assert (opened(encoded(Image.fromarray(pixels))).numpy() == pixels).all()
+    assert opened(encoded(flat((1, 2, 3, 255), "RGBA"))).bands == 3
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_mark_is_upright(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    body = encoded(corners(), "jpeg", quality=95, subsampling=0, exif=exif)
+    upright = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_270,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_90,
+    }[orientation]
+    wanted = corners() if upright is None else corners().transpose(upright)
+    got = opened(body)
+    assert (got.width, got.height) == wanted.size
+    assert np.abs(got.numpy().astype(float) - np.asarray(wanted, float)).mean() < 4
+
+
+def test_a_moving_mark_stands_still() -> None:
+    frames = [flat(colour, size=(20, 10)) for colour in ("red", "blue")]
+    mark = opened(animated(frames, "gif", [50, 50]))
+    assert (mark.width, mark.height) == (20, 10)
+    assert tuple(mark(5, 5))[:3] == (255, 0, 0)
+
+
+def test_a_grey_or_deep_mark_is_eight_bits_of_srgb() -> None:
+    assert opened(encoded(flat(200, "L"))).numpy()[0, 0].tolist() == [200, 200, 200]
+    deep = Image.fromarray(np.full((9, 9), 200 * 257, np.uint16))
+    assert opened(encoded(deep)).numpy()[0, 0].tolist() == [200, 200, 200]
+
+
+def test_a_huge_mark_is_held_smaller() -> None:
+    mark = opened(encoded(flat((1, 2, 3), size=(9000, 3))))
+    assert (mark.width, mark.height) == (4096, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        (b"", "(empty) in 'logos/mark.png'"),
+        (b"nonsense", "(not-an-image) in 'logos/mark.png'"),
+        (encoded(flat("red"), "jpeg")[:600], "(truncated) in 'logos/mark.png'"),
+        (encoded(photograph()), "(too-many-pixels) in 'logos/mark.png'"),
+    ],
+)
+def test_a_mark_that_is_refused_is_named(body: bytes, told: str) -> None:
+    with pytest.raises(Refused) as caught:
+        open_marks({"logos/mark.png": body}, Limits(max_pixels=2000))
+    assert caught.value.reason is Reason.OVERLAY_REFUSED
+    assert caught.value.message.startswith("expected ")
+    assert caught.value.message.endswith(told)
+
+
+def test_a_mark_that_is_not_there_is_named() -> None:
+    with pytest.raises(Refused) as caught:
+        prepare([parse("image:logos~2fmark.png")], SIZE, {})
+    assert caught.value.reason is Reason.OVERLAY_MISSING
+    assert caught.value.message == "expected an image to lay over, got none at 'logos/mark.png'"
