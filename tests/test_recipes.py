@@ -124,7 +124,7 @@ def test_the_first_rule_that_fits_decides():
         ),
         (
             'width = 1\nformats = ["bmp"]',
-            "line 3: expected jpeg | png | webp | avif | gif for presets.p.formats, got 'bmp'",
+            "line 3: expected jpeg | png | webp | avif | gif | tiff for presets.p.formats, got 'bmp'",
         ),
         ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
         (

@@ -16,7 +16,7 @@ from image_processor.model import Facts, Limits
 from image_processor.transformation import WHITE, Colour, Gravity, Transformation
 
 from . import steps
-from .encode import Timing, encode
+from .encode import Encoding, Timing, encode
 from .geometry import Placement, place
 from .probe import Header
 
@@ -61,7 +61,7 @@ def finish(
     """Cut one rendition from the frames of its level and encode it."""
     frames = _compose(job, level if job.animated else level[:1])
     timing = Timing(header.delays, header.loop) if job.animated else Timing()
-    body = encode(frames, job.format, quality=job.quality, profile=profile, timing=timing)
+    body = encode(frames, job.format, Encoding(job.quality), profile=profile, timing=timing).body
     facts = Facts(
         width=job.placement.output.width,
         height=job.placement.output.height,
