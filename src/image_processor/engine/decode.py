@@ -15,6 +15,8 @@ import pyvips
 from image_processor.errors import Reason, Refused
 from image_processor.formats import Format
 
+from . import outside
+
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
 # structure.py has already found the early ends that can be seen without decoding.
 _SIGNS = (
@@ -42,8 +44,10 @@ def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: 
     still WebP. Others come at their full size.
     ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
     The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
-    Raises Refused as `refusing` does.
+    What an optional package decodes is decoded here and now. Raises Refused as `refusing` does.
     """
+    if format_.loader is None:
+        return outside.decode(data, format_)
     # "error" is strict where the default is not: a truncated file must not become half a grey
     # picture. "warning" would be too strict, and refuse what every browser shows.
     options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}

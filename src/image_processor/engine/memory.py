@@ -5,11 +5,13 @@ by line, whatever its size; these numbers are of those that must hold it whole.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 
+from .seen import Seen
 from .structure import held_coefficients
 from .tiff import read_directory
 
@@ -30,10 +32,11 @@ _ADAM7 = 1.2  # the picture as it is decoded, and what is cut off it at a time
 _TIFF_BLOCKS = 3  # a row of tiles as decoded, as pixels, and the next one
 
 
-def check_memory(data: bytes, opened: pyvips.Image, frame_pixels: int, format_name: str) -> None:
+def check_memory(data: bytes, opened: pyvips.Image | Seen, frame_pixels: int, format_name: str) -> None:
     """Raise Refused(TOO_MANY_PIXELS) where decoding would take more than PEAK_BYTES.
 
-    ``opened`` is the original with its header read, ``frame_pixels`` the area of one frame.
+    ``opened`` is the original with its header read, or what an optional package read of it;
+    ``frame_pixels`` is the area of one frame.
     """
     expected = _FLOOR_BYTES + len(data) + _HELD[format_name](data, opened, frame_pixels)
     if expected > PEAK_BYTES:
@@ -70,13 +73,19 @@ def _tiff(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
     return _TIFF_BLOCKS * directory.bytes_at_once if directory else 0
 
 
-_HELD: dict[str, Callable[[bytes, pyvips.Image, int], int]] = {
+def _outside(_data: bytes, seen: Seen, pixels: int) -> int:
+    return int(seen.held * pixels)
+
+
+_HELD: dict[str, Callable[[bytes, Any, int], int]] = {
     "jpeg": _jpeg,
     "png": _png,
     "webp": _webp,
     "avif": _avif,
     "gif": _gif,
     "tiff": _tiff,
+    "heic": _outside,
+    "jxl": _outside,
 }
 
 

@@ -13,10 +13,11 @@ from image_processor.errors import Reason, Refused
 from image_processor.formats import READABLE_TITLES, Format, describe_foreign, sniff
 from image_processor.model import Limits
 
-from . import runtime
+from . import outside, runtime
 from .decode import open_original, without_bands
 from .geometry import Size
 from .memory import check_memory
+from .seen import Seen
 from .structure import count_scans, ends_early
 from .tiff import check_samples, read_directory
 
@@ -68,9 +69,7 @@ def probe(data: bytes, limits: Limits) -> Header:
     if ends_early(data, format_.name):
         raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
     _check_scans(data, format_, limits)
-    idle_bands = _check_samples(data, format_)
-    opened = open_original(data, format_, all_frames=format_.animation)
-    header = _read(opened, format_, idle_bands)
+    opened, header = _see(data, format_) if format_.loader is None else _open(data, format_)
     _check_size(header, limits)
     check_memory(data, opened, header.upright.area, format_.name)
     return header
@@ -86,6 +85,8 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
 def _recognise(data: bytes) -> Format:
     format_ = sniff(data[:256])
     if format_ is not None:
+        if format_.extra is not None:
+            outside.check_there(format_)
         return format_
     foreign = describe_foreign(data[:256])
     if foreign is not None:
@@ -106,6 +107,17 @@ def _check_samples(data: bytes, format_: Format) -> int:
         return 0
     check_samples(directory)
     return directory.idle_samples
+
+
+def _see(data: bytes, format_: Format) -> tuple[Seen, Header]:
+    seen = outside.see(data, format_)
+    return seen, Header(seen.width, seen.height, format_.name, frames=1, alpha=seen.alpha, orientation=1)
+
+
+def _open(data: bytes, format_: Format) -> tuple[pyvips.Image, Header]:
+    idle_bands = _check_samples(data, format_)
+    opened = open_original(data, format_, all_frames=format_.animation)
+    return opened, _read(opened, format_, idle_bands)
 
 
 def _read(opened: pyvips.Image, format_: Format, idle_bands: int) -> Header:

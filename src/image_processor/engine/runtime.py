@@ -16,6 +16,8 @@ import pyvips
 from image_processor.errors import UnsafeRuntime
 from image_processor.formats import FORMATS, WRITABLE
 
+from . import outside
+
 # Plain text that libvips takes for pictures, and the smallest picture that it must open.
 _MATRIX = b"2 1\n3 4\n"
 _CSV = b"3,4\n5,6\n"
@@ -55,8 +57,11 @@ def versions() -> dict[str, str]:
 
 
 def loaders() -> dict[str, bool]:
-    """For each format of formats.py, whether this libvips has a loader for it."""
-    return {name: bool(_class_of(f"{entry.loader}_source")) for name, entry in FORMATS.items()}
+    """For each format of formats.py, whether it can be read: by this libvips or by its package."""
+    return {
+        name: bool(_class_of(f"{entry.loader}_source")) if entry.loader else outside.is_there(entry)
+        for name, entry in FORMATS.items()
+    }
 
 
 def savers() -> dict[str, bool]:
@@ -79,7 +84,7 @@ def _block_all_but_ours() -> None:
     pyvips.operation_block_set("VipsSystem", True)  # it runs a shell command
     for entry in FORMATS.values():
         # Of each loader only the class that decode uses: no file name ever reaches one.
-        loader = _class_of(f"{entry.loader}_source")
+        loader = _class_of(f"{entry.loader}_source") if entry.loader and not entry.opt_in else ""
         if loader:
             pyvips.operation_block_set(loader, False)
 

@@ -100,18 +100,30 @@ def _webp_ends_early(data: bytes) -> bool:
     return int.from_bytes(data[4:8], "little") + 8 > len(data)
 
 
-def _avif_ends_early(data: bytes) -> bool:
-    """Boxes are size, type, content; size 1 is followed by 64 bits, 0 means to the end
-    (ISO/IEC 14496-12, 4.2)."""
+def boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The type of each box, where its content begins, and where it says that it ends.
+
+    Boxes are size, type, content; size 1 is followed by 64 bits, 0 means to the end
+    (ISO/IEC 14496-12, 4.2).
+    """
     at = 0
     while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 0:
-            return False
+        size, start = int.from_bytes(data[at : at + 4], "big"), at + 8
         if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        at += max(size, 8)
-    return at != len(data)
+            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        end = at + max(size, 8) if size else len(data)
+        yield data[at + 4 : at + 8], start, end
+        at = end
+
+
+def _boxes_end_early(data: bytes) -> bool:
+    ends = [end for _, _, end in boxes(data)]
+    return not ends or ends[-1] != len(data)
+
+
+def _jxl_ends_early(data: bytes) -> bool:
+    """A bare codestream does not say how long it is."""
+    return not data.startswith(b"\xff\x0a") and _boxes_end_early(data)
 
 
 def _gif_ends_early(data: bytes) -> bool:
@@ -142,7 +154,9 @@ def _colour_table_bytes(data: bytes, flags_at: int) -> int:
 _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "png": _png_ends_early,
     "webp": _webp_ends_early,
-    "avif": _avif_ends_early,
+    "avif": _boxes_end_early,
+    "heic": _boxes_end_early,
+    "jxl": _jxl_ends_early,
     "gif": _gif_ends_early,
     "tiff": tiff.ends_early,
 }
