@@ -62,6 +62,7 @@ _TABLE = (
     Format("tiff", "TIFF", "tif", "image/tiff", "tiffload", "tiffsave", 0, True, False, None),
     Format("heic", "HEIC", "heic", "image/heic", None, None, 0, True, False, None, extra="heic"),
     Format("jxl", "JPEG XL", "jxl", "image/jxl", None, None, 0, True, False, None, extra="jxl"),
+    Format("svg", "SVG", "svg", "image/svg+xml", "svgload", None, 0, True, False, None, opt_in=True),
 )  # fmt: skip
 
 FORMATS = MappingProxyType({entry.name: entry for entry in _TABLE})
@@ -101,7 +102,8 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", 
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format that the first bytes announce, or None. 256 bytes are enough.
+    """The format that the first bytes announce, or None. 256 bytes are enough, but for an SVG whose
+    editor put its name and licence first: 1,024 are for that.
 
     Only content decides: neither a name nor a client's media type is asked.
     """
@@ -112,6 +114,8 @@ def sniff(head: bytes) -> Format | None:
         return FORMATS["avif"]
     if brands & _HEIC_BRANDS:
         return FORMATS["heic"]
+    if _is_svg(head):
+        return FORMATS["svg"]
     return next((FORMATS[name] for sign, name in _SIGNATURES if head.startswith(sign)), None)
 
 
@@ -119,10 +123,13 @@ def describe_foreign(head: bytes) -> str | None:
     """The name of a well-known format that is not supported, or None if the bytes tell nothing."""
     if _brands(head):
         return "MP4"
-    start = head[:256].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if start.startswith(b"<svg") or (start.startswith(b"<?xml") and b"<svg" in start):
-        return "SVG"
     return next((name for sign, name in _FOREIGN_SIGNATURES if head.startswith(sign)), None)
+
+
+def _is_svg(head: bytes) -> bool:
+    """An element of that name first, or behind what XML lets stand before it."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    return start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!")) and b"<svg" in start)
 
 
 def _brands(head: bytes) -> frozenset[bytes]:

@@ -180,6 +180,16 @@ def test_limits_are_judged_by_the_header(monkeypatch: pytest.MonkeyPatch) -> Non
     assert probe(claiming(8_064, 6_048), Limits()).width == 8_064, "48 megapixels, as telephones take them"
 
 
+def test_a_header_without_pixels_is_corrupt() -> None:
+    assert refusal_of(claiming(0, 64)).reason is Reason.CORRUPT
+
+
+def test_a_file_without_its_primary_picture_is_corrupt() -> None:
+    data = bytearray(SMALL)
+    data[data.index(b"infe") : data.index(b"infe") + 4] = b"free"
+    assert refusal_of(bytes(data)).reason is Reason.CORRUPT
+
+
 def test_a_header_that_lies_about_its_size_is_refused() -> None:
     assert refusal_of(claiming(90, 70)).reason in {Reason.CORRUPT, Reason.TRUNCATED}
 

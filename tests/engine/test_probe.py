@@ -275,7 +275,7 @@ def test_no_bytes_raise_anything_but_a_refusal(format_name: str, noise: bytes, a
 SMALL = {name: encoded(photograph().resize((24, 16)), name) for name in READABLE}
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "svg"])
 def test_trailing_bytes_are_no_fault(format_name: str) -> None:
     data = encoded(photograph().resize((24, 16)), format_name)
     trailer = b"\0\0\0\x10free12345678" if format_name in {"avif", "heic", "jxl"} else b"trailing bytes"

@@ -15,7 +15,8 @@ import pyvips
 from image_processor.errors import Reason, Refused
 from image_processor.formats import Format
 
-from . import outside
+from . import outside, svg
+from .geometry import Size
 
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
 # structure.py has already found the early ends that can be seen without decoding.
@@ -28,6 +29,8 @@ _SIGNS = (
     ("io error during reading", Reason.TRUNCATED),  # libtiff, in the directory
     ("security limit", Reason.TOO_MANY_PIXELS),  # libheif's own limits on memory
 )
+_PAGED = frozenset({"gif", "webp", "tiff"})
+
 # What libvips and its libraries say where an allocation failed.
 _EXHAUSTED = ("memory", "failed to allocate")
 _MESSAGES = {
@@ -37,22 +40,36 @@ _MESSAGES = {
 }
 
 
-def open_original(data: bytes, format_: Format, *, shrink: int = 1, all_frames: bool = False) -> pyvips.Image:
+def open_original(
+    data: bytes,
+    format_: Format,
+    *,
+    shrink: int = 1,
+    first: int = 0,
+    count: int = 1,
+    lenient: bool = False,
+    target: Size | None = None,
+) -> pyvips.Image:
     """Open ``data`` for one pass from top to bottom; reads the header only.
 
     ``shrink`` (1, 2, 4, 8) divides both sides while decoding, as far as libvips can: JPEG and
-    still WebP. Others come at their full size.
-    ``all_frames`` stacks an animation's frames from top to bottom, else the first is opened.
+    still WebP. Others come at their full size, but a drawing is made to cover ``target``.
+    ``count`` frames of an animation, from the 0-based ``first`` on, are stacked from top to bottom;
+    -1 for all that follow. A TIFF has one page at a time, and other formats have but one picture.
+    ``lenient`` takes what is there of a file that ends early.
     The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
     What an optional package decodes is decoded here and now. Raises Refused as `refusing` does.
     """
     if format_.loader is None:
         return outside.decode(data, format_)
+    if format_.name == "svg":
+        with refusing(format_):
+            return svg.open_svg(data, target)
     # "error" is strict where the default is not: a truncated file must not become half a grey
     # picture. "warning" would be too strict, and refuse what every browser shows.
-    options: dict[str, Any] = {"access": "sequential", "fail_on": "error"}
-    if all_frames:
-        options["n"] = -1
+    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
+    if format_.name in _PAGED:
+        options |= {"page": first, "n": count}
     if shrink > 1 and format_.name == "jpeg":
         options["shrink"] = shrink
     if shrink > 1 and format_.name == "webp":

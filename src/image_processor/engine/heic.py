@@ -90,7 +90,7 @@ def _coded_profile(info: dict[str, Any]) -> bytes | None:
 def _refusing() -> Iterator[None]:
     try:
         yield
-    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, MemoryError, KeyError) as error:
+    except (ValueError, EOFError, SyntaxError, RuntimeError, OSError, MemoryError, LookupError) as error:
         text = str(error).lower()
         reason = next((reason for sign, reason in _SIGNS if sign in text), Reason.CORRUPT)
         raise Refused(reason, _MESSAGES[reason]) from None

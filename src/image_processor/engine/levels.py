@@ -53,15 +53,24 @@ class Opened:
 
 def open_for(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> Opened:
     """Open ``data`` for ``wanted``, which names at least one size."""
-    base, stages = cascade(header.upright, wanted.sizes)
+    base, stages = cascade(_natural(header, wanted), wanted.sizes)
     need = base.turned() if header.turned else base
     shrink = shrink_on_load(header.stored, need)
-    whole = open_original(data, FORMATS[header.format], shrink=shrink, all_frames=bool(wanted.moving))
+    count = -1 if wanted.moving else 1
+    whole = open_original(data, FORMATS[header.format], shrink=shrink, count=count, target=need)
     # Before anything is resized: it costs as much as colour does.
     picture = without_bands(whole, header.idle_bands)
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
     return Opened(header, picture, base, stages, wanted, profile, own is not None)
+
+
+def _natural(header: Header, wanted: Wanted) -> Size:
+    """The size up to which the original has something to show: a drawing has no end."""
+    if header.format != "svg":
+        return header.upright
+    sizes = (header.upright, *wanted.sizes)
+    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
 
 
 def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:

@@ -73,6 +73,10 @@ def _tiff(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
     return _TIFF_BLOCKS * directory.bytes_at_once if directory else 0
 
 
+def _svg(_data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
+    return 0  # svg.py bounds what is drawn at a time, whatever the file says of its size
+
+
 def _outside(_data: bytes, seen: Seen, pixels: int) -> int:
     return int(seen.held * pixels)
 
@@ -86,6 +90,7 @@ _HELD: dict[str, Callable[[bytes, Any, int], int]] = {
     "tiff": _tiff,
     "heic": _outside,
     "jxl": _outside,
+    "svg": _svg,
 }
 
 

@@ -21,6 +21,8 @@ from .seen import Seen
 from .structure import count_scans, ends_early
 from .tiff import check_samples, read_directory
 
+_SNIFFED = 1024
+
 
 @dataclass(frozen=True, slots=True)
 class Header:
@@ -63,9 +65,9 @@ def probe(data: bytes, limits: Limits) -> Header:
     TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames, or more memory
     than memory.PEAK_BYTES for decoding them).
     """
-    runtime.start()
+    runtime.start(svg=limits.svg)
     _check_bytes(data, limits)
-    format_ = _recognise(data)
+    format_ = _recognise(data, limits)
     if ends_early(data, format_.name):
         raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
     _check_scans(data, format_, limits)
@@ -82,13 +84,14 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limits.max_bytes} bytes, got {len(data)}")
 
 
-def _recognise(data: bytes) -> Format:
-    format_ = sniff(data[:256])
-    if format_ is not None:
+def _recognise(data: bytes, limits: Limits) -> Format:
+    format_ = sniff(data[:_SNIFFED])
+    allowed = format_ is not None and (limits.svg or not format_.opt_in)
+    if format_ is not None and allowed:
         if format_.extra is not None:
             outside.check_there(format_)
         return format_
-    foreign = describe_foreign(data[:256])
+    foreign = format_.title if format_ is not None else describe_foreign(data[:_SNIFFED])
     if foreign is not None:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"expected {READABLE_TITLES}, got {foreign}")
     raise Refused(Reason.NOT_AN_IMAGE, f"expected {READABLE_TITLES}, got something else")
@@ -111,12 +114,14 @@ def _check_samples(data: bytes, format_: Format) -> int:
 
 def _see(data: bytes, format_: Format) -> tuple[Seen, Header]:
     seen = outside.see(data, format_)
+    if 0 in {seen.width, seen.height}:
+        raise Refused(Reason.CORRUPT, f"expected pixels in a {format_.name}, got none")
     return seen, Header(seen.width, seen.height, format_.name, frames=1, alpha=seen.alpha, orientation=1)
 
 
 def _open(data: bytes, format_: Format) -> tuple[pyvips.Image, Header]:
     idle_bands = _check_samples(data, format_)
-    opened = open_original(data, format_, all_frames=format_.animation)
+    opened = open_original(data, format_, count=-1 if format_.animation else 1)
     return opened, _read(opened, format_, idle_bands)
 
 

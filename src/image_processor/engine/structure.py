@@ -126,6 +126,11 @@ def _jxl_ends_early(data: bytes) -> bool:
     return not data.startswith(b"\xff\x0a") and _boxes_end_early(data)
 
 
+def _svg_ends_early(data: bytes) -> bool:
+    """The last tag closes the first; a file that ends between two others is for the parser to tell."""
+    return not data.rstrip(b" \t\r\n\0").endswith(b">")
+
+
 def _gif_ends_early(data: bytes) -> bool:
     """Blocks up to the trailer 0x3b (GIF89a, 17-27); each carries a chain of sub-blocks."""
     at = 13 + _colour_table_bytes(data, 10)
@@ -157,6 +162,7 @@ _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "avif": _boxes_end_early,
     "heic": _boxes_end_early,
     "jxl": _jxl_ends_early,
+    "svg": _svg_ends_early,
     "gif": _gif_ends_early,
     "tiff": tiff.ends_early,
 }
