@@ -52,7 +52,7 @@ class TruncatedPolicy(StrEnum):
     STRICT = "strict"
     """Refuse it: half a picture is worse than none."""
     LENIENT = "lenient"
-    """Take what is there of a JPEG, PNG, GIF, WebP or TIFF, if the decoder still gives pixels."""
+    """Take what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,10 +184,9 @@ def test_a_header_without_pixels_is_corrupt() -> None:
     assert refusal_of(claiming(0, 64)).reason is Reason.CORRUPT
 
 
-def test_a_file_without_its_primary_picture_is_corrupt() -> None:
-    data = bytearray(SMALL)
-    data[data.index(b"infe") : data.index(b"infe") + 4] = b"free"
-    assert refusal_of(bytes(data)).reason is Reason.CORRUPT
+@pytest.mark.parametrize(("box", "other"), [(b"pitm", b"free"), (b"hvcC", b"\0vcC")])
+def test_a_file_without_its_primary_picture_is_corrupt(box: bytes, other: bytes) -> None:
+    assert refusal_of(SMALL.replace(box, other, 1)).reason is Reason.CORRUPT
 
 
 def test_a_header_that_lies_about_its_size_is_refused() -> None:

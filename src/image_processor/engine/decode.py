@@ -56,7 +56,7 @@ def open_original(
     still WebP. Others come at their full size, but a drawing is made to cover ``target``.
     ``count`` frames of an animation, from the 0-based ``first`` on, are stacked from top to bottom;
     -1 for all that follow. A TIFF has one page at a time, and other formats have but one picture.
-    ``lenient`` takes what is there of a file that ends early.
+    ``lenient`` takes what is there of a file that is known to end early.
     The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
     What an optional package decodes is decoded here and now. Raises Refused as `refusing` does.
     """
@@ -76,7 +76,7 @@ def open_original(
         options["scale"] = 1 / shrink
     # A source, since pyvips would copy a buffer.
     source = pyvips.Source.new_from_memory(data)
-    with refusing(format_):
+    with refusing(format_, truncated=lenient):
         return pyvips.Operation.call(f"{format_.loader}_source", source, **options)
 
 
@@ -97,12 +97,16 @@ def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
 
 
 @contextmanager
-def refusing(format_: Format) -> Iterator[None]:
-    """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT."""
+def refusing(format_: Format, *, truncated: bool = False) -> Iterator[None]:
+    """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT.
+    Of what is known to be ``truncated``, the early end is the reason."""
+    # libvips adds up what it says, warnings of other pictures too, until somebody asks.
+    pyvips.vips_lib.vips_error_clear()
     try:
         yield
     except pyvips.Error as error:
-        reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else _reason(error.detail.lower())
+        reason = Reason.TRUNCATED if truncated else _reason(error.detail.lower())
+        reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else reason
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
 
 

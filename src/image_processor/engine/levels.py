@@ -56,8 +56,15 @@ def open_for(data: bytes, header: Header, wanted: Wanted, icc: IccPolicy) -> Ope
     base, stages = cascade(_natural(header, wanted), wanted.sizes)
     need = base.turned() if header.turned else base
     shrink = shrink_on_load(header.stored, need)
-    count = -1 if wanted.moving else 1
-    whole = open_original(data, FORMATS[header.format], shrink=shrink, count=count, target=need)
+    whole = open_original(
+        data,
+        FORMATS[header.format],
+        shrink=shrink,
+        first=header.page,
+        count=-1 if wanted.moving else 1,
+        lenient=header.truncated,
+        target=need,
+    )
     # Before anything is resized: it costs as much as colour does.
     picture = without_bands(whole, header.idle_bands)
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
@@ -94,7 +101,7 @@ def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
 def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     """The base level of one frame, resized as it is stored: everything else is cheaper small."""
     header = opened.header
-    with refusing(FORMATS[header.format]):
+    with refusing(FORMATS[header.format], truncated=header.truncated):
         small = steps.resize(frame, opened.base.turned() if header.turned else opened.base)
         coloured = steps.to_eight_bits(small) if opened.keeps_colours else steps.to_srgb(small)
         upright = steps.turn_upright(steps.plain(coloured), header.orientation)

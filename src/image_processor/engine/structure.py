@@ -31,6 +31,11 @@ def ends_early(data: bytes, format_name: str) -> bool:
     return check is not None and check(data)
 
 
+def is_cut_off(data: bytes, format_name: str) -> bool:
+    """As `ends_early`, and also of a JPEG: whether it has no end of image. Walks through all of it."""
+    return _lacks_end(data) if format_name == "jpeg" else ends_early(data, format_name)
+
+
 def count_scans(data: bytes) -> int:
     """How many scans of a JPEG libjpeg will decode; a progressive one costs a full pass for each.
 
@@ -67,17 +72,21 @@ def held_coefficients(data: bytes) -> int:
     return held
 
 
+def _lacks_end(data: bytes) -> bool:
+    return all(marker != _END_OF_IMAGE for marker, _ in _markers(data))
+
+
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Each marker of a JPEG before its end of image, and where its segment (its length) begins."""
+    """Each marker of a JPEG up to its end of image, and where its segment (its length) begins."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    while at + 2 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
+        yield marker, at + 2
         if marker == _END_OF_IMAGE:
             return
-        yield marker, at + 2
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == _START_OF_SCAN:
             end = _SCAN_END.search(data, at)
