@@ -152,11 +152,11 @@ def test_the_end_of_a_jpeg_is_not_taken_for_another_s() -> None:
 
 def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
     """libvips collects warnings; an early end that was let pass must not be another's reason."""
-    rendered(USABLE["jpeg"][: len(USABLE["jpeg"]) // 2])
-    data = bytearray(WHOLE_OR_NOTHING["webp"])
-    data[16:60] = bytes(44)
+    half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
+    open_original(half, FORMATS["jpeg"], lenient=True).copy_memory()
+    broken = WHOLE_OR_NOTHING["webp"][:16] + bytes(44)
     with pytest.raises(Refused) as refusal:
-        rendered(bytes(data), limits=Limits())
+        open_original(broken, FORMATS["webp"])
     assert refusal.value.reason is Reason.CORRUPT
 
 
