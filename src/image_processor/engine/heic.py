@@ -73,7 +73,8 @@ def _seen(primary: Any) -> Seen:
     # that was measured (4:4:4, with alpha and without, 8 and 10 bits); 1.2 for a telephone's.
     coded = _CODED_SAMPLES.get(primary.info.get("chroma"), 3) + (bands % 2 == 0)
     held = _HELD * (coded + bands) * (2 if deep else 1)
-    return Seen(*primary.size, bands, "ushort" if deep else "uchar", held)
+    width, height = primary.size
+    return Seen(width, height, bands, "ushort" if deep else "uchar", held)
 
 
 def _coded_profile(info: dict[str, Any]) -> bytes | None:
