@@ -51,9 +51,7 @@ class Parameter:
         if value is None and self.default is None and not self.many:
             return None
         if self.many:
-            wrong = (
-                [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
-            )
+            wrong = [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
             return Problem(self.field, self.expected, repr(wrong[0])) if wrong else None
         return None if self.kind.valid(value) else Problem(self.field, self.expected, repr(value))
 
@@ -217,11 +215,7 @@ def _is_text(value: str, longest: int) -> bool:
 
 def _range(low: float, high: float) -> str:
     # A hyphen between two negative numbers would be hard to read.
-    return (
-        f"{show_number(low)}-{show_number(high)}"
-        if low >= 0
-        else f"{show_number(low)} to {show_number(high)}"
-    )
+    return f"{show_number(low)}-{show_number(high)}" if low >= 0 else f"{show_number(low)} to {show_number(high)}"
 
 
 FLAG = Kind("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format)
