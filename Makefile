@@ -54,9 +54,10 @@ docs: $(DEV) ## draw the pictures of docs/ again
 
 FUNCTION ?= process
 ARCH     ?= arm64
-package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or api, ARCH=arm64 or x86_64
+WITH     ?=
+package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or api, ARCH=arm64 or x86_64, WITH=heic
 	$(PYTHON) deployment/build.py $(FUNCTION) --arch $(ARCH) --into build/$(FUNCTION)-$(ARCH) \
-	    --zip dist/$(FUNCTION)-$(ARCH).zip
+	    $(addprefix --with ,$(WITH)) --zip dist/$(FUNCTION)-$(ARCH).zip
 
 sam: $(SAM) ## install the SAM CLI that deployment/deploy.sh can use
 

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +44,10 @@ PACKAGES = {
     "api": Package("lambda-api.txt", 80),
 }
 
+# What --with adds to any of them, and how many MiB more it may be. A lock of an extra holds all of a
+# function's pins, so that they agree; of two files the same pin is taken once.
+EXTRAS = {"heic": Package("lambda-heic.txt", 45), "jxl": Package("lambda-jxl.txt", 30)}
+
 # Newest first. Lambda runs python3.13 on Amazon Linux 2023, whose glibc is 2.34. pip takes a wheel
 # only for a tag that it is told; obstore's for arm64 has manylinux_2_24 alone.
 PLATFORMS = {
@@ -63,18 +67,23 @@ class BuildError(Exception):
     """The package cannot be made, or not as it must be."""
 
 
-def build(package: Package, arch: str, into: Path, recipe: Path | None = None) -> None:
-    """Fill the folder ``into``, which is emptied before. Raises BuildError."""
+def build(
+    package: Package, arch: str, into: Path, recipe: Path | None = None, extras: Sequence[str] = ()
+) -> None:
+    """Fill the folder ``into``, which is emptied before, with ``extras`` of EXTRAS. Raises BuildError."""
+    if unknown := set(extras) - set(EXTRAS):
+        raise BuildError(f"expected {' | '.join(EXTRAS)} for --with, got {' '.join(sorted(unknown))}")
+    parts = [package, *(EXTRAS[extra] for extra in sorted(set(extras)))]
     with _alone():
         python = _toolchain()
-        libraries = _libraries(python, REQUIREMENTS / package.requirements, arch)
+        libraries = _libraries(python, [REQUIREMENTS / part.requirements for part in parts], arch)
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(libraries, into)
     shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*LITTER))
     if recipe:
         add_recipe(recipe, into)
     _compile(python, into, PACKAGE)
-    check_size(into, package.limit)
+    check_size(into, sum(part.limit for part in parts))
 
 
 def pack(tree: Path, file: Path) -> None:
@@ -109,9 +118,10 @@ def _toolchain() -> Path:
     return python
 
 
-def _libraries(python: Path, requirements: Path, arch: str) -> Path:
-    """The folder of what ``requirements`` names, clean and compiled, made once: the pins say all."""
-    ready = CACHE / f"{requirements.stem}-{arch}-{_digest(requirements, Path(__file__))}"
+def _libraries(python: Path, requirements: Sequence[Path], arch: str) -> Path:
+    """The folder of what ``requirements`` name, clean and compiled, made once: the pins say all."""
+    name = "-".join(file.stem for file in requirements)
+    ready = CACHE / f"{name}-{arch}-{_digest(*requirements, Path(__file__))}"
     if not ready.exists():
         making = CACHE / "making"
         shutil.rmtree(making, ignore_errors=True)
@@ -126,8 +136,8 @@ def _digest(*files: Path) -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
 
 
-def _install(python: Path, requirements: Path, arch: str, into: Path) -> None:
-    pins = _pins(requirements)
+def _install(python: Path, requirements: Sequence[Path], arch: str, into: Path) -> None:
+    pins = {name: pin for file in requirements for name, pin in _pins(file).items()}
     with tempfile.TemporaryDirectory() as folder:
         wheels, sources = Path(folder, "wheels.txt"), Path(folder, "sources.txt")
         wheels.write_text("".join(pin for name, pin in pins.items() if name != FROM_SOURCE))
@@ -223,9 +233,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--zip", type=Path, help="zip to write of it")
     recipe = os.environ.get("RECIPE_FILE")
     parser.add_argument("--recipe", type=Path, default=recipe or None, help="recipe to add as recipe.toml")
+    parser.add_argument("--with", dest="extras", choices=EXTRAS, action="append", help="formats to read too")
     given = parser.parse_args(arguments)
+    extras = given.extras or os.environ.get("WITH", "").split()
     try:
-        build(PACKAGES[given.function], given.arch, given.into, given.recipe)
+        build(PACKAGES[given.function], given.arch, given.into, given.recipe, extras)
         if given.zip:
             pack(given.into, given.zip)
             print(f"package: {given.zip} ({given.zip.stat().st_size / MIB:.1f} MiB zipped)")

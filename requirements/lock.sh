@@ -10,8 +10,8 @@ pin() {
 lock() { pin --universal --python-version 3.11 "$@"; }
 lock --group build --output-file requirements/build.txt
 lock pyproject.toml --extra server -c requirements/build.txt --output-file requirements/server.txt
-lock pyproject.toml --extra server --group dev -c requirements/build.txt -c requirements/server.txt \
-    --output-file requirements/dev.txt
+lock pyproject.toml --extra server --extra heic --extra jxl --group dev -c requirements/build.txt \
+    -c requirements/server.txt --output-file requirements/dev.txt
 lock --group runtime-client -c requirements/dev.txt --output-file requirements/runtime-client.txt
 # LocalStack's pins contradict each other on Python 3.14, so this one is for 3.12 and 3.13 on Linux.
 pin --python-version 3.12 --python-platform linux --group emulation --output-file requirements/localstack.txt
@@ -19,6 +19,11 @@ pin --python-version 3.12 --python-platform linux --group emulation --output-fil
 package() { pin --python-version 3.13 --python-platform linux -c requirements/server.txt "$@"; }
 package pyproject.toml --extra aws --output-file requirements/lambda.txt
 package pyproject.toml --extra aws-api -c requirements/lambda.txt --output-file requirements/lambda-api.txt
+# What a package takes on top with --with heic or --with jxl: build.py adds these to the others.
+for extra in heic jxl; do
+    package pyproject.toml --extra aws --extra "$extra" -c requirements/lambda-api.txt \
+        --output-file "requirements/lambda-$extra.txt"
+done
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/sam.in --output-file requirements/sam.txt

@@ -94,7 +94,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "max_bytes": st.none() | st.integers(100, 10**9),
     "progressive": st.booleans(),
     "subsampling": st.none() | st.sampled_from(Subsampling),
-    "mozjpeg": st.booleans(),
+    "optimise": st.booleans(),
     "effort": st.none() | st.integers(0, 9),
     "lossless": st.booleans(),
     "colours": st.none() | st.integers(2, 256),
@@ -119,7 +119,9 @@ TRANSFORMATIONS = (
 )
 
 HASH = hashlib.sha256(b"photo").hexdigest()
-LONGEST_NAME = ("w=16383,h=16383,fit=contain,g=northeast,bg=ff8800,enlarge=1,q=100," + "x" * 200)[:200] + ".avif"
+LONGEST_NAME = ("w=16383,h=16383,fit=contain,g=northeast,bg=ff8800,enlarge=1,q=100," + "x" * 200)[
+    :200
+] + ".avif"
 """As long as a name may be: a longer text is told by its hash."""
 
 

@@ -55,6 +55,8 @@ _EDGE = ("cli", "http_api", "embedded")
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyvips": ("engine",),
     "_libvips": ("engine",),
+    "pillow_heif": ("engine",),
+    "pillow_jxl": ("engine",),
     "obstore": ("stores",),
     "anyio": _EDGE,
     "fastapi": _EDGE,

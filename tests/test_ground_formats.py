@@ -29,16 +29,11 @@ def foreign_head(name: str) -> bytes:
         "PDF": b"%PDF-1.7\n",
         "PostScript": b"%!PS-Adobe-3.0\n",
         "Photoshop": b"8BPS\0\1",
-        "JPEG XL": b"\xff\x0a\xfa\x1f",
-        "JPEG XL box": b"\0\0\0\x0cJXL \r\n\x87\n",
         "OpenEXR": b"\x76\x2f\x31\x01\2\0\0\0",
         "Radiance HDR": b"#?RADIANCE\n",
         "ZIP": b"PK\3\4\x14\0",
         "gzip": b"\x1f\x8b\x08\0",
         "Matroska": b"\x1aE\xdf\xa3\x01",
-        "SVG": b'<svg xmlns="x"/>',
-        "SVG document": b'\xef\xbb\xbf\n<?xml version="1.0"?>\n<SVG/>',
-        "HEIC": b"\0\0\0\x18ftypheic\0\0\0\0mif1heic",
         "MP4": b"\0\0\0\x18ftypisom\0\0\2\0isommp41",
         "BMP": drawn("BMP"),
         "ICO": drawn("ICO"),
@@ -66,6 +61,13 @@ def foreign_head(name: str) -> bytes:
         ("tiff", b"MM\0+\0\x08\0\0"),
         ("gif", b"GIF87a"),
         ("avif", b"\0\0\0\x1cftypmif1\0\0\0\0mif1avifmiaf"),
+        ("heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic"),
+        ("heic", b"\0\0\0\x18ftypmif1\0\0\0\0heixmiaf"),
+        ("svg", b'<svg xmlns="x"/>'),
+        ("svg", b'\xef\xbb\xbf\n<?xml version="1.0"?>\n<SVG/>'),
+        ("svg", b"<!-- made by hand --><!DOCTYPE svg><svg/>"),
+        ("jxl", b"\xff\x0a\xfa\x1f"),
+        ("jxl", b"\0\0\0\x0cJXL \r\n\x87\n"),
         ("avif", b"\0\0\0\x18ftypavis\0\0\0\0msf1miaf"),
     ],
 )
@@ -77,19 +79,13 @@ def test_real_files_are_recognised_by_their_first_bytes(name: str, encoded: byte
 @pytest.mark.parametrize(
     "name",
     [
-        "BMP", "HEIC", "ICO", "JPEG 2000", "JPEG XL", "MP4", "Matroska", "OpenEXR", "PDF", "Photoshop",
-        "PostScript", "Radiance HDR", "SVG", "ZIP", "gzip",
+        "BMP", "ICO", "JPEG 2000", "MP4", "Matroska", "OpenEXR", "PDF", "Photoshop",
+        "PostScript", "Radiance HDR", "ZIP", "gzip",
     ],
 )  # fmt: skip
 def test_a_well_known_foreign_format_is_named_and_not_opened(name: str) -> None:
     assert sniff(foreign_head(name)) is None
     assert describe_foreign(foreign_head(name)) == name
-
-
-@pytest.mark.parametrize(("name", "title"), [("JPEG XL box", "JPEG XL"), ("SVG document", "SVG")])
-def test_the_second_form_of_a_foreign_format_is_named_too(name: str, title: str) -> None:
-    assert sniff(foreign_head(name)) is None
-    assert describe_foreign(foreign_head(name)) == title
 
 
 @pytest.mark.parametrize("head", [b"", b"hello", b"RIFF\0\0\0\0WAVE", b"\xff\xd8", b"\x89PNG\n\n", b"GIF88a"])
@@ -121,24 +117,28 @@ def test_a_brand_after_the_brand_list_does_not_count() -> None:
 
 @pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
 def test_the_table_agrees_with_the_registered_names(format_: Format) -> None:
-    Image.init()
-    assert Image.registered_extensions()[f".{format_.extension}"] == format_.name.upper()
-    assert Image.MIME[format_.name.upper()] == format_.media_type
     known = mimetypes.guess_type(f"a.{format_.extension}")[0]
     assert known in {format_.media_type, None}  # Python 3.11 does not know AVIF yet
+    if format_.always_read:  # Pillow knows the others by their packages alone
+        Image.init()
+        assert Image.registered_extensions()[f".{format_.extension}"] == format_.name.upper()
+        assert Image.MIME[format_.name.upper()] == format_.media_type
 
 
 def test_every_row_is_unambiguous() -> None:
     rows = tuple(FORMATS.values())
-    for column in ("name", "title", "extension", "media_type", "loader"):
+    for column in ("name", "title", "extension", "media_type"):
         assert len({getattr(row, column) for row in rows}) == len(rows)
+    loaders = [row.loader for row in rows if row.loader]
+    assert len(set(loaders)) == len(loaders)
+    assert all((row.loader is None) == (row.extra is not None) for row in rows)
     assert all(row.quality is None or 1 <= row.quality <= 100 for row in rows)
 
 
 def test_the_words_for_people_name_every_format() -> None:
     assert READABLE_TITLES == "JPEG, PNG, WebP, AVIF, GIF or TIFF"
-    assert [entry.title.lower() for entry in FORMATS.values()] == list(FORMATS)
-    assert set(FORMATS) - set(WRITABLE) == {"tiff"}
+    assert [entry.title.lower() for entry in FORMATS.values() if entry.always_read] == list(WRITABLE)
+    assert set(FORMATS) - set(WRITABLE) == {"heic", "jxl", "svg"}
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT])

@@ -243,7 +243,7 @@ def test_a_font_is_a_family_and_its_style(font: str) -> None:
     "fields",
     [
         {"gravity": "north"},
-        {"gravity": Gravity.FACES},
+        {"gravity": Gravity.ENTROPY},
         {"opacity": True},
         {"x": 1.0},
         {"x": Share(0.12345)},

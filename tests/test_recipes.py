@@ -11,7 +11,17 @@ from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
 from image_processor.transformation import parse
 
 FIELDS = ["width", "widths", "height", "fit", "gravity", "background", "enlarge", "quality", "formats"]
-FIELDS += ["region", "rotate", "ratio", "focal_point", "blur", "padding", "duotone", "overlays", "transformations"]
+FIELDS += [
+    "region",
+    "rotate",
+    "ratio",
+    "focal_point",
+    "blur",
+    "padding",
+    "duotone",
+    "overlays",
+    "transformations",
+]
 SIDE = "a whole number of pixels from 1 to 16383"
 QUALITY = "1-100, or a table such as { jpeg = 75, avif = 60 }"
 RULE = '[[rules]]\nmatch = "**"\npresets = ["p"]\n'
@@ -56,12 +66,15 @@ def test_the_built_in_recipe_makes_a_smart_thumbnail_and_four_widths_in_two_form
         ),
         (
             (
-                'ratio = "16:9"\nregion = [0.1, 0, 0.5, 1.0]\nrotate = 90\nflip = "h"\nblur = 2.5\npadding = [10, 0.05]\n'
+                'ratio = "16:9"\nregion = [0.1, 0, 0.5, 1.0]\nrotate = 90\nflip = "h"\n'
+                "blur = 2.5\npadding = [10, 0.05]\n"
                 'duotone = ["000", "ffffff"]\ngrey = true\nformats = ["webp"]'
             ),
             [
-                "rect=0.1:0:0.5:1.0,rot=90,flip=h,ar=16:9,grey=1,duo=000000:ffffff,blur=2.5,"
-                "pad=10:0.05,fm=webp"
+                (
+                    "rect=0.1:0:0.5:1.0,rot=90,flip=h,ar=16:9,grey=1,duo=000000:ffffff,blur=2.5,"
+                    "pad=10:0.05,fm=webp"
+                )
             ],
         ),
         ('widths = [10, 20]\nratio = 2\nformats = ["png"]', ["w=10,h=5,fm=png", "w=20,h=10,fm=png"]),
@@ -110,7 +123,10 @@ def test_the_first_rule_that_fits_decides():
             f"line 2: expected {SIDE} for presets.p.widths, got '2'",
         ),
         ("width = 1\nwidths = [2]", "line 3: expected either width or widths for presets.p.widths, got both"),
-        ('formats = ["jpeg"]', "line 1: expected one of width, widths, height, ratio, zoom for presets.p, got none of them"),
+        (
+            'formats = ["jpeg"]',
+            "line 1: expected one of width, widths, height, ratio, zoom for presets.p, got none of them",
+        ),
         (
             'width = 1\nheight = 1\nfit = "covr"',
             "line 4: expected cover | contain | fill | inside | outside | fill-down for presets.p.fit, got 'covr'",
@@ -139,28 +155,46 @@ def test_the_first_rule_that_fits_decides():
         ),
         (
             'width = 1\nformats = ["bmp"]',
-            "line 3: expected jpeg | png | webp | avif | gif for presets.p.formats, got 'bmp'",
+            "line 3: expected jpeg | png | webp | avif | gif | tiff for presets.p.formats, got 'bmp'",
         ),
         ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
         (
             "width = 1\ncolour = 1",
-            "line 3: expected a name of docs/transformations.md such as colours for presets.p.colour, "
-            "got an unknown name",
+            (
+                "line 3: expected a name of docs/transformations.md such as colours or trim_colour or blur for presets.p.colour, "
+                "got an unknown name"
+            ),
         ),
         (
             "width = 1\nregion = [0, 0, 0.5]",
-            "line 3: expected left:top:width:height, each pixels or a share of the side such as 0.25 "
-            "for presets.p.region, got [0, 0, 0.5]",
+            (
+                "line 3: expected left:top:width:height, each pixels or a share of the side such as 0.25 "
+                "for presets.p.region, got [0, 0, 0.5]"
+            ),
         ),
-        ("width = 1\nblur = \"5\"", "line 3: expected 0.3-250 for presets.p.blur, got '5'"),
-        ("width = 16383\ndpr = 2", "line 1: expected one that makes no side longer than 16383 pixels for "
-         "presets.p.dpr, got 32766 pixels"),
-        ("width = 1\ntransformations = [\"w=1\"]", "line 3: expected no other field beside it for "
-         "presets.p.transformations, got width"),
-        ("transformations = [\"w=0\"]", "line 2: expected a whole number of pixels from 1 to 16383 for "
-         "presets.p.transformations.w, got 0"),
-        ("transformations = []", 'line 2: expected a list of texts such as "w=640,fm=webp" for '
-         "presets.p.transformations, got []"),
+        ('width = 1\nblur = "5"', "line 3: expected 0.3-250 for presets.p.blur, got '5'"),
+        (
+            "width = 16383\ndpr = 2",
+            (
+                "line 3: expected one that makes no side longer than 16383 pixels for "
+                "presets.p.dpr, got 32766 pixels"
+            ),
+        ),
+        (
+            'width = 1\ntransformations = ["w=1"]',
+            "line 3: expected no other field beside it for presets.p.transformations, got width",
+        ),
+        (
+            'transformations = ["w=0"]',
+            (
+                "line 2: expected a whole number of pixels from 1 to 16383 for "
+                "presets.p.transformations.w, got 0"
+            ),
+        ),
+        (
+            "transformations = []",
+            'line 2: expected a list of texts such as "w=640,fm=webp" for presets.p.transformations, got []',
+        ),
         ("width = 1\noverlays = 1", "line 3: expected a list of tables for presets.p.overlays, got 1"),
     ],
 )

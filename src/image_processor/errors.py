@@ -38,7 +38,8 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.EMPTY: "Send the file's bytes; this upload had none.",
         Reason.NOT_AN_IMAGE: "Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file; only the content counts.",
-        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first.",
+        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first, "
+        "or make it readable: HEIC and JPEG XL need a package, SVG needs IMAGE_PROCESSOR_SVG=1.",
         Reason.TRUNCATED: "Send the file again: its end is missing.",
         Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
         Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",

@@ -46,12 +46,21 @@ class Upload:
             object.__setattr__(self, "sequencer", self.sequencer.lower().rjust(32, "0"))
 
 
+class TruncatedPolicy(StrEnum):
+    """What becomes of a file that ends early."""
+
+    STRICT = "strict"
+    """Refuse it: half a picture is worse than none."""
+    LENIENT = "lenient"
+    """Take what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What the engine accepts before it spends memory or time on an input.
 
     Pixels are width x height x frames, read from the header. ``cpu_seconds`` is CPU time of one
-    render over all its threads.
+    render over all its threads. ``svg`` lets SVG be drawn at all.
     """
 
     max_bytes: int = 64 * 1024 * 1024
@@ -60,6 +69,12 @@ class Limits:
     max_scans: int = 100
     max_output_pixels: int = 50_000_000
     cpu_seconds: int = 60
+    svg: bool = False
+    truncated: TruncatedPolicy = TruncatedPolicy.STRICT
+
+    def __post_init__(self) -> None:
+        # The isolated child reads it from JSON, as text.
+        object.__setattr__(self, "truncated", TruncatedPolicy(self.truncated))
 
 
 class IccPolicy(StrEnum):

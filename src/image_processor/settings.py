@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidSettings, Problem
-from .model import IccPolicy, Limits
+from .model import IccPolicy, Limits, TruncatedPolicy
 
 PREFIX = "IMAGE_PROCESSOR_"
 
@@ -79,6 +79,12 @@ def _whole(low: int, high: int) -> Callable[[str], int]:
     return read
 
 
+def _flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError(text)
+    return text == "1"
+
+
 def _line(text: str) -> str:
     if not text.isprintable() or not text.isascii() or not text:
         raise ValueError(text)
@@ -137,6 +143,13 @@ LIMIT_ROWS = (
     Row("MAX_SCANS", "most scans of a progressive JPEG", "1-10000", _whole(1, 10_000)),
     Row("MAX_OUTPUT_PIXELS", "most pixels of one rendition, in millions", "1-1000", _whole(1, 1000), 10**6),
     Row("CPU_SECONDS", "CPU time one upload may take", "1-3600", _whole(1, 3600)),
+    Row("SVG", "whether SVG is drawn", "0 or 1", _flag),
+    Row(
+        "TRUNCATED",
+        "what becomes of a file that ends early",
+        " | ".join(TruncatedPolicy),
+        TruncatedPolicy,
+    ),
 )
 
 
@@ -187,4 +200,6 @@ def in_force(settings: Settings, rows: Sequence[Row]) -> Iterator[tuple[Row, str
 def _written(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
+    if isinstance(value, bool):
+        return str(int(value))
     return "" if value is None else str(value)

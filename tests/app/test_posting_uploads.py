@@ -104,7 +104,9 @@ def test_a_form_ends_with_the_credentials_that_signed_it(
     assert policy_of(form.fields)["expiration"] == form.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-@pytest.mark.parametrize("media_type", sorted(each.media_type for each in FORMATS.values()))
+@pytest.mark.parametrize(
+    "media_type", sorted(each.media_type for each in FORMATS.values() if not each.opt_in)
+)
 def test_every_readable_media_type_may_be_posted(api: Api, media_type: str) -> None:
     fields = api("POST", "/uploads", {"key": "in/cat", "content_type": media_type}).json["fields"]
     assert fields["Content-Type"] == media_type
@@ -118,7 +120,7 @@ def test_without_a_media_type_the_extension_says_it(api: Api, name: str, media_t
     assert api("POST", "/uploads", {"key": "in/" + name}).json["fields"]["Content-Type"] == media_type
 
 
-TYPES = "image/jpeg | image/png | image/webp | image/avif | image/gif | image/tiff"
+TYPES = "image/jpeg | image/png | image/webp | image/avif | image/gif | image/tiff | image/heic | image/jxl"
 
 
 @pytest.mark.parametrize(

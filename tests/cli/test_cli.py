@@ -14,7 +14,7 @@ from image_processor import __version__
 from image_processor.cli import main
 from image_processor.cli.shown import in_units, printable
 from image_processor.embedded import workers
-from image_processor.engine import runtime
+from image_processor.engine import outside, runtime
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import ClaimBusy, UnsafeRuntime
 from image_processor.ingest.process import Processor
@@ -60,9 +60,20 @@ def test_doctor_tells_versions_codecs_and_settings(run, monkeypatch):
     assert "libvips: 8." in out
     lines = [line.split() for line in out.splitlines()]
     assert ["avif", "yes", "yes"] in lines
-    assert ["tiff", "yes", "-"] in lines
+    assert ["heic", "yes", "-"] in lines
+    assert ["IMAGE_PROCESSOR_SVG=0"] in lines
+    assert ["IMAGE_PROCESSOR_TRUNCATED=strict"] in lines
     assert ["IMAGE_PROCESSOR_MAX_BYTES=7"] in lines
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
+
+
+def test_doctor_says_what_reads_a_format_that_is_missing(run, monkeypatch):
+    monkeypatch.setattr(outside, "find_spec", lambda name: None if name == "pillow_heif" else name)
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert ["heic", "-", "-"] in [line.split() for line in out.splitlines()]
+    assert "to read heic: pip install 'image-processor[heic]'" in out
+    assert "missing:" not in out
 
 
 def test_doctor_names_a_wrong_setting(run, monkeypatch):

@@ -11,7 +11,9 @@ from pathlib import Path
 
 import build
 import interpreter
+import pillow_heif
 import pytest
+from PIL import Image
 
 from image_processor.recipes import DEFAULT_RECIPE
 
@@ -78,6 +80,20 @@ def alone(python: str, package: Path, folder: Path, code: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@pytest.fixture(scope="module", params=["x86_64", "arm64"])
+def telephone_package(
+    python: str, source: Path, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Path]]:
+    """The processor, and a zip for it of the function that processes, made --with heic."""
+    assert python
+    assert source == build.SOURCE
+    folder = tmp_path_factory.mktemp("telephone")
+    place = ["--into", str(folder / "tree"), "--zip", str(folder / "package.zip")]
+    assert build.main(["process", "--arch", request.param, "--with", "heic", *place]) == 0
+    yield request.param, folder / "package.zip"
+    shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("function", ["process", "api"])
@@ -157,6 +173,50 @@ def test_only_the_api_carries_a_web_framework(packages: dict[str, Path]) -> None
             tops = {name.partition("/")[0] for name in archive.namelist()}
         assert ({"fastapi", "pydantic", "mangum"} <= tops) == (function == "api")
         assert not {"boto3", "botocore", "typer", "uvicorn"} & tops
+
+
+def test_a_package_carries_what_reads_heic_if_asked(
+    telephone_package: tuple[str, Path], packages: dict[str, Path]
+) -> None:
+    arch, package = telephone_package
+    with zipfile.ZipFile(package) as archive:
+        tops = {name.partition("/")[0] for name in archive.namelist()}
+        libraries = {name: archive.read(name)[:20] for name in archive.namelist() if ".so" in Path(name).name}
+    with zipfile.ZipFile(packages["process"]) as archive:
+        plain = {name.partition("/")[0] for name in archive.namelist()}
+    assert tops >= {"pillow_heif", "PIL", *(top for top in plain if ".cpython-" not in top)}
+    assert not {"pillow_heif", "PIL", "pillow_jxl"} & plain
+    machines = {int.from_bytes(header[18:20], "little") for header in libraries.values()}
+    assert machines == {MACHINES[arch]}
+    assert any(name.startswith("pillow_heif.libs/libde265") for name in libraries)
+    assert package.stat().st_size < 50_000_000, "what Lambda takes without a bucket between"
+
+
+@pytest.mark.parametrize("telephone_package", ["x86_64"], indirect=True)
+def test_a_telephone_s_photograph_is_rendered_from_that_zip_alone(
+    python: str, telephone_package: tuple[str, Path], tmp_path: Path
+) -> None:
+    _, package = telephone_package
+    photograph = tmp_path / "photograph.heic"
+    pillow_heif.from_pillow(Image.new("RGB", (128, 64), "orange")).save(photograph, quality=80)
+    code = (
+        "from pathlib import Path\n"
+        "from image_processor.engine import render\n"
+        "from image_processor.model import Limits\n"
+        "from image_processor.transformation import Transformation\n"
+        f"data = Path({str(photograph)!r}).read_bytes()\n"
+        "made = render.render(data, [Transformation(width=64, format='jpeg')], Limits())\n"
+        "print(made.original.format, made.renditions[0].facts.height)"
+    )
+    assert alone(python, package, tmp_path / "unzipped", code) == "heic 32\n"
+
+
+def test_what_cannot_be_packed_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WITH", "heic bmp")
+    assert build.main(["process", "--into", str(tmp_path / "tree")]) == 1
+    assert capsys.readouterr().err == "expected heic | jxl for --with, got bmp\n"
 
 
 def test_the_size_is_told_and_bounded(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

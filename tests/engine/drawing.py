@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pillow_heif
+import pillow_jxl
 import skimage
 from numpy.typing import NDArray
 from PIL import Image
@@ -19,6 +21,9 @@ from image_processor.model import Limits, RenderedImage
 from image_processor.transformation import parse
 
 Pixels = NDArray[np.float64]
+
+pillow_heif.register_heif_opener()
+assert pillow_jxl.Encoder  # to be imported is all that it takes
 
 READABLE = ("jpeg", "progressive", "png", "webp", "avif", "gif", "tiff")
 """What `encoded` can write, one of every input format at least."""
@@ -49,7 +54,7 @@ def encoded(picture: Image.Image, format_name: str = "png", **options: Any) -> b
     if format_name == "progressive":
         return encoded(picture, "jpeg", progressive=True, **options)
     body = io.BytesIO()
-    picture.save(body, format_name, **options)
+    picture.save(body, {"heic": "HEIF"}.get(format_name, format_name), **options)
     return body.getvalue()
 
 

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ground_strategies import lengths, numbers
 from image_processor.engine.geometry import (
+    Anchor,
     Placement,
     Size,
     cascade,

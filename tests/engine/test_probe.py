@@ -91,7 +91,7 @@ class TestBeforeDecoding:
             (b"%PDF-1.7\n", Reason.UNSUPPORTED_FORMAT),
             (b"<svg xmlns='http://www.w3.org/2000/svg'/>", Reason.UNSUPPORTED_FORMAT),
             (b"BM" + bytes(60), Reason.UNSUPPORTED_FORMAT),
-            (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", Reason.UNSUPPORTED_FORMAT),
+            (b"\0\0\0\x18ftypisom\0\0\2\0isommp41", Reason.UNSUPPORTED_FORMAT),
             (png_header(60_000, 60_000), Reason.TOO_MANY_PIXELS),
             (gif_of(1, 65_535, 65_535), Reason.TOO_MANY_PIXELS),
             (gif_of(400, 600, 600), Reason.TOO_MANY_PIXELS),
@@ -275,10 +275,10 @@ def test_no_bytes_raise_anything_but_a_refusal(format_name: str, noise: bytes, a
 SMALL = {name: encoded(photograph().resize((24, 16)), name) for name in READABLE}
 
 
-@pytest.mark.parametrize("format_name", FORMATS)
+@pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "svg"])
 def test_trailing_bytes_are_no_fault(format_name: str) -> None:
     data = encoded(photograph().resize((24, 16)), format_name)
-    trailer = b"\0\0\0\x10free12345678" if format_name == "avif" else b"trailing bytes"
+    trailer = b"\0\0\0\x10free12345678" if format_name in {"avif", "heic", "jxl"} else b"trailing bytes"
     assert probe(data + trailer, Limits()).width == 24
     assert not ends_early(data, format_name)
 

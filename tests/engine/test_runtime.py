@@ -78,7 +78,7 @@ def test_no_shell_command_can_be_run() -> None:
 
 def test_every_format_of_the_table_opens() -> None:
     runtime.start()
-    for name in FORMATS:
+    for name in (name for name, entry in FORMATS.items() if entry.always_read):
         source = pyvips.Source.new_from_memory(encoded(flat("red"), name))
         assert pyvips.Image.new_from_source(source, "").width == 40
 

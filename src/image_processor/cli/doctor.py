@@ -12,6 +12,7 @@ from rich.table import Table
 
 from image_processor import __version__
 from image_processor.errors import UnsafeRuntime
+from image_processor.formats import FORMATS
 from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, in_force
 
 from .exits import UNSAFE
@@ -42,7 +43,10 @@ def _runtime(console: Console) -> None:
     for name in loaders:
         table.add_row(name, _mark(loaders[name]), _mark(savers.get(name, False)))
     console.print(table)
-    missing = [name for name, there in loaders.items() if not there]
+    for extra in (FORMATS[name].extra for name, there in loaders.items() if not there):
+        if extra:
+            console.print(f"to read {extra}: pip install 'image-processor[{extra}]'")
+    missing = [name for name, there in loaders.items() if not (there or FORMATS[name].extra)]
     if missing:
         console.print(f"missing: {', '.join(missing)}; the wheel pyvips-binary brings all of them")
 

@@ -84,8 +84,8 @@ def _corners(frames: Frames, setting: Setting) -> Frames:
     if setting.rest.round is None:
         return frames
     shorter = min(frames[0].width, frames[0].height)
-    radii = tuple(in_pixels(radius, shorter) for radius in setting.rest.round)
-    return [masks.round_corners(frame, radii) for frame in frames]
+    first, second, third, fourth = (in_pixels(radius, shorter) for radius in setting.rest.round)
+    return [masks.round_corners(frame, (first, second, third, fourth)) for frame in frames]
 
 
 def _opacity(frames: Frames, setting: Setting) -> Frames:

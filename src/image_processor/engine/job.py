@@ -17,7 +17,7 @@ from image_processor.transformation import Edge, Transformation
 
 from .canvas import padded
 from .compose import Setting, compose
-from .encode import Timing, encode
+from .encode import Encoded, Encoding, Timing, encode, encode_within
 from .geometry import Anchor, Placement, place
 from .overlay import Marks
 from .scene import Scene
@@ -61,8 +61,7 @@ def finish(
     setting = Setting(job.placement, job.anchor, job.edge, job.rest, marks)
     frames = compose(level if job.animated else level[:1], setting)
     timing = Timing(job.scene.delays, job.scene.header.loop) if job.animated else Timing()
-    quality = job.rest.quality or FORMATS[job.rest.format].quality
-    body = encode(frames, job.rest.format, quality=quality, profile=profile, timing=timing)
+    body = _encoded(frames, job.rest, profile, timing).body
     facts = Facts(
         width=frames[0].width,
         height=frames[0].height,
@@ -73,6 +72,23 @@ def finish(
         sha256=hashlib.sha256(body).hexdigest(),
     )
     return body, facts
+
+
+def _encoded(
+    frames: Sequence[pyvips.Image], rest: Transformation, profile: bytes | None, timing: Timing
+) -> Encoded:
+    encoding = Encoding(
+        quality=rest.quality,
+        progressive=rest.progressive,
+        subsampling=rest.subsampling or "auto",
+        optimise=rest.optimise,
+        effort=rest.effort,
+        lossless=rest.lossless,
+        colours=rest.colours,
+    )
+    if rest.max_bytes is None:
+        return encode(frames, rest.format, encoding, profile=profile, timing=timing)
+    return encode_within(frames, rest.format, encoding, rest.max_bytes, profile=profile, timing=timing)
 
 
 def _anchor(transformation: Transformation) -> Anchor:
@@ -124,7 +140,7 @@ _REST = (
     "max_bytes",
     "progressive",
     "subsampling",
-    "mozjpeg",
+    "optimise",
     "effort",
     "lossless",
     "colours",

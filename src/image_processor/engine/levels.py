@@ -52,23 +52,32 @@ class Opened:
 def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opened:
     """Open ``data`` for ``wanted``, which names at least one size."""
     header = scene.header
-    base, stages = cascade(scene.natural, wanted.sizes)
-    shrink = _shrink(scene, base)
+    base, stages = cascade(_natural(scene, wanted), wanted.sizes)
+    need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
     frames = scene.frames if wanted.moving else 1
-    whole = open_original(data, FORMATS[header.format], shrink=shrink, first=scene.first, count=frames)
+    whole = open_original(
+        data,
+        FORMATS[header.format],
+        shrink=_shrink(scene, need),
+        first=scene.first,
+        count=frames,
+        lenient=header.truncated,
+        target=need if scene.whole else None,
+    )
     # Before anything is resized: it costs as much as colour does.
     picture = without_bands(whole, header.idle_bands)
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
+    # Not every decoder shrinks, and a drawing grows.
+    shrink = max(1, round(header.stored.width / whole.width))
     return Opened(scene, picture, frames, shrink, base, stages, wanted, profile, own is not None)
 
 
-def _shrink(scene: Scene, base: Size) -> int:
-    """By how much the decoder shrinks: it averages coded values, not light, and a part of the picture
-    must begin and end at whole pixels of what it gives."""
+def _shrink(scene: Scene, need: Size) -> int:
+    """By how much the decoder may shrink: it averages coded values, not light, and a part of the
+    picture must begin and end at whole pixels of what it gives."""
     if scene.linear:
         return 1
-    need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
     if scene.whole:
         return shrink_on_load(scene.header.stored, need)
     shrink = shrink_on_load(scene.box.size, need)
@@ -76,6 +85,14 @@ def _shrink(scene: Scene, base: Size) -> int:
     while any(edge % shrink for edge in edges):
         shrink //= 2
     return shrink
+
+
+def _natural(scene: Scene, wanted: Wanted) -> Size:
+    """The size up to which the original has something to show: a drawing has no end."""
+    if scene.header.format != "svg" or not scene.whole or scene.tilt:
+        return scene.natural
+    sizes = (scene.natural, *wanted.sizes)
+    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
 
 
 def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
@@ -100,7 +117,7 @@ def levels(opened: Opened) -> Iterator[tuple[Size, list[pyvips.Image]]]:
 def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     """The base level of one frame, resized as it is stored: everything else is cheaper small."""
     scene = opened.scene
-    with refusing(FORMATS[scene.header.format]):
+    with refusing(FORMATS[scene.header.format], truncated=scene.header.truncated):
         upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
         if scene.tilt:
             upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base))

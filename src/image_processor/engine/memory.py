@@ -5,11 +5,13 @@ by line, whatever its size; these numbers are of those that must hold it whole.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 
+from .seen import Seen
 from .structure import held_coefficients
 from .tiff import read_directory
 
@@ -30,12 +32,16 @@ _ADAM7 = 1.2  # the picture as it is decoded, and what is cut off it at a time
 _TIFF_BLOCKS = 3  # a row of tiles as decoded, as pixels, and the next one
 
 
-def check_memory(data: bytes, opened: pyvips.Image, frame_pixels: int, format_name: str) -> None:
+def check_memory(
+    data: bytes, opened: pyvips.Image | Seen, frame_pixels: int, format_name: str, page: int = 0
+) -> None:
     """Raise Refused(TOO_MANY_PIXELS) where decoding would take more than PEAK_BYTES.
 
-    ``opened`` is the original with its header read, ``frame_pixels`` the area of one frame.
+    ``opened`` is the original with its header read, or what an optional package read of it;
+    ``frame_pixels`` is the area of one frame, ``page`` the 0-based one of a TIFF.
     """
-    expected = _FLOOR_BYTES + len(data) + _HELD[format_name](data, opened, frame_pixels)
+    held = _tiff(data, page) if format_name == "tiff" else _HELD[format_name](data, opened, frame_pixels)
+    expected = _FLOOR_BYTES + len(data) + held
     if expected > PEAK_BYTES:
         raise Refused(
             Reason.TOO_MANY_PIXELS,
@@ -65,18 +71,28 @@ def _gif(_data: bytes, _opened: pyvips.Image, pixels: int) -> int:
     return _GIF * pixels
 
 
-def _tiff(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
-    directory = read_directory(data)
+def _tiff(data: bytes, page: int) -> int:
+    directory = read_directory(data, page)
     return _TIFF_BLOCKS * directory.bytes_at_once if directory else 0
 
 
-_HELD: dict[str, Callable[[bytes, pyvips.Image, int], int]] = {
+def _svg(_data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
+    return 0  # svg.py bounds what is drawn at a time, whatever the file says of its size
+
+
+def _outside(_data: bytes, seen: Seen, pixels: int) -> int:
+    return int(seen.held * pixels)
+
+
+_HELD: dict[str, Callable[[bytes, Any, int], int]] = {
     "jpeg": _jpeg,
     "png": _png,
     "webp": _webp,
     "avif": _avif,
     "gif": _gif,
-    "tiff": _tiff,
+    "heic": _outside,
+    "jxl": _outside,
+    "svg": _svg,
 }
 
 

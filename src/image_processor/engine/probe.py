@@ -4,21 +4,28 @@ that within the limits. Every refusal that needs no pixels is made here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import READABLE_TITLES, Format, describe_foreign, sniff
-from image_processor.model import Limits
+from image_processor.model import Limits, TruncatedPolicy
 
-from . import runtime
+from . import outside, runtime
 from .decode import open_original, without_bands
 from .geometry import Size
 from .memory import check_memory
-from .structure import count_scans, ends_early
+from .seen import Seen
+from .structure import count_scans, ends_early, is_cut_off
 from .tiff import check_samples, read_directory
+from .tiff import ends_early as page_ends_early
+
+_SNIFFED = 1024
+
+_USABLE_IN_PART = frozenset({"jpeg", "png", "gif", "tiff"})
+"""Where libvips still gives pixels; WebP, AVIF, HEIC and JPEG XL are decoded whole or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Header:
     ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the
     milliseconds each frame is shown, empty for a still; ``loop`` how often (0 is for ever).
     ``idle_bands`` at the end of a stored pixel are neither colour nor alpha.
+    ``truncated`` says that the file ends early and that Limits let it pass. ``pages`` is how many a
+    TIFF has; the others say what is true of its 0-based ``page``.
     """
 
     width: int
@@ -39,6 +48,9 @@ class Header:
     delays: tuple[int, ...] = ()
     loop: int = 0
     idle_bands: int = 0
+    truncated: bool = False
+    pages: int = 1
+    page: int = 0
 
     @property
     def upright(self) -> Size:
@@ -50,25 +62,40 @@ class Header:
         return self.upright.turned() if self.orientation >= 5 else self.upright
 
 
-def probe(data: bytes, limits: Limits) -> Header:
-    """Read the header of ``data``; nothing is decoded.
+def probe(data: bytes, limits: Limits, *, page: int = 0) -> Header:
+    """Read the header of ``data``, of a TIFF that of its 0-based ``page``; nothing is decoded.
 
     Raises Refused: EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT,
     TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames, or more memory
     than memory.PEAK_BYTES for decoding them).
     """
-    runtime.start()
+    runtime.start(svg=limits.svg)
     _check_bytes(data, limits)
-    format_ = _recognise(data)
-    if ends_early(data, format_.name):
-        raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
+    format_ = _recognise(data, limits)
+    page = page if format_.name == "tiff" else 0
+    truncated = _is_truncated(data, format_, limits, page)
     _check_scans(data, format_, limits)
-    idle_bands = _check_samples(data, format_)
-    opened = open_original(data, format_, count=-1 if format_.animation else 1)
-    header = _read(opened, format_, idle_bands)
+    if format_.loader is None:
+        opened, header = _see(data, format_)
+    else:
+        opened, header = _open(data, format_, page, truncated=truncated)
     _check_size(header, limits)
-    check_memory(data, opened, header.upright.area, format_.name)
+    check_memory(data, opened, header.upright.area, format_.name, page)
     return header
+
+
+def _is_truncated(data: bytes, format_: Format, limits: Limits, page: int) -> bool:
+    """Whether it ends early; raises Refused(TRUNCATED) unless the limits and its format bear that."""
+    lenient = limits.truncated is TruncatedPolicy.LENIENT and format_.name in _USABLE_IN_PART
+    if format_.name == "tiff":
+        # Without its directory it cannot be judged at all.
+        lenient = lenient and read_directory(data, page) is not None
+        early = page_ends_early(data, page)
+    else:
+        early = is_cut_off(data, format_.name) if lenient else ends_early(data, format_.name)
+    if early and not lenient:
+        raise Refused(Reason.TRUNCATED, f"expected a complete {format_.name}, got one that ends early")
+    return early
 
 
 def _check_bytes(data: bytes, limits: Limits) -> None:
@@ -78,11 +105,14 @@ def _check_bytes(data: bytes, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limits.max_bytes} bytes, got {len(data)}")
 
 
-def _recognise(data: bytes) -> Format:
-    format_ = sniff(data[:256])
-    if format_ is not None:
+def _recognise(data: bytes, limits: Limits) -> Format:
+    format_ = sniff(data[:_SNIFFED])
+    allowed = format_ is not None and (limits.svg or not format_.opt_in)
+    if format_ is not None and allowed:
+        if format_.extra is not None:
+            outside.check_there(format_)
         return format_
-    foreign = describe_foreign(data[:256])
+    foreign = format_.title if format_ is not None else describe_foreign(data[:_SNIFFED])
     if foreign is not None:
         raise Refused(Reason.UNSUPPORTED_FORMAT, f"expected {READABLE_TITLES}, got {foreign}")
     raise Refused(Reason.NOT_AN_IMAGE, f"expected {READABLE_TITLES}, got something else")
@@ -94,13 +124,29 @@ def _check_scans(data: bytes, format_: Format, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_SCANS, f"expected at most {limits.max_scans} scans, got {scans}")
 
 
-def _check_samples(data: bytes, format_: Format) -> int:
+def _check_samples(data: bytes, format_: Format, page: int) -> int:
     """How many bands of a pixel say nothing; only a TIFF can have such, or samples of any kind."""
-    directory = read_directory(data) if format_.name == "tiff" else None
+    directory = read_directory(data, page) if format_.name == "tiff" else None
     if directory is None:
         return 0
     check_samples(directory)
     return directory.idle_samples
+
+
+def _see(data: bytes, format_: Format) -> tuple[Seen, Header]:
+    seen = outside.see(data, format_)
+    if 0 in {seen.width, seen.height}:
+        raise Refused(Reason.CORRUPT, f"expected pixels in a {format_.name}, got none")
+    return seen, Header(seen.width, seen.height, format_.name, frames=1, alpha=seen.alpha, orientation=1)
+
+
+def _open(data: bytes, format_: Format, page: int, *, truncated: bool) -> tuple[pyvips.Image, Header]:
+    idle_bands = _check_samples(data, format_, page)
+    count = -1 if format_.animation else 1
+    opened = open_original(data, format_, first=page, count=count, lenient=truncated)
+    header = _read(opened, format_, idle_bands)
+    pages = _field(opened, "n-pages", 1) if format_.name == "tiff" else 1
+    return opened, replace(header, truncated=truncated, pages=pages, page=page)
 
 
 def _read(opened: pyvips.Image, format_: Format, idle_bands: int) -> Header:

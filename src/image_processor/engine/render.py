@@ -52,7 +52,11 @@ def render(
     try:
         jobs = _plan(data, header, transformations, limits)
         work = _Work(
-            data, jobs, _look_scene(data, header) if look else None, icc, open_marks(marks or {}, limits)
+            data,
+            jobs,
+            _look_scene(data, header, limits) if look else None,
+            icc,
+            open_marks(marks or {}, limits),
         )
         with _executor(len(set(jobs)), threads) as executor:
             digest = executor.submit(_sha256, data)
@@ -76,7 +80,7 @@ def _plan(
 ) -> list[Job]:
     """A job for each transformation; each view is resolved once."""
     views = [view_of(transformation) for transformation in transformations]
-    scenes = {view: scene_of(data, header, view) for view in dict.fromkeys(views)}
+    scenes = {view: scene_of(data, header, view, limits) for view in dict.fromkeys(views)}
     return [
         plan_job(scenes[view], wanted, limits) for view, wanted in zip(views, transformations, strict=True)
     ]
@@ -140,8 +144,8 @@ def _executor(jobs: int, threads: int) -> Executor:
     return ThreadPoolExecutor(threads) if jobs > 1 else _Here()
 
 
-def _look_scene(data: bytes, header: Header) -> Scene:
-    return scene_of(data, header, WHOLE)
+def _look_scene(data: bytes, header: Header, limits: Limits) -> Scene:
+    return scene_of(data, header, WHOLE, limits)
 
 
 def _look_size(scene: Scene) -> Size:

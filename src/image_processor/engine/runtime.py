@@ -10,11 +10,14 @@ import logging
 import os
 import sys
 import threading
+from collections.abc import Iterable
 
 import pyvips
 
 from image_processor.errors import UnsafeRuntime
-from image_processor.formats import FORMATS, WRITABLE
+from image_processor.formats import FORMATS, WRITABLE, Format
+
+from . import outside
 
 # Plain text that libvips takes for pictures, and the smallest picture that it must open.
 _MATRIX = b"2 1\n3 4\n"
@@ -26,22 +29,26 @@ _ARENAS = 2
 
 _lock = threading.Lock()
 _started = False
+_draws_svg = False
 
 
-def start() -> None:
-    """Block every loader of libvips but the allow-list of formats.py, and prove it.
+def start(*, svg: bool = False) -> None:
+    """Block every loader of libvips but the allow-list of formats.py, and prove it. What is opt-in
+    there is let in too with ``svg``, until the next call without it.
 
     Idempotent and thread-safe. Raises UnsafeRuntime where this libvips cannot be made safe.
     """
-    global _started  # noqa: PLW0603 - libvips' switches are global to the process, and so is this
+    global _started, _draws_svg  # noqa: PLW0603 - as libvips' switches, global to the process
     with _lock:
-        if _started:
-            return
-        _require_api_mode()
-        _block_all_but_ours()
-        _verify()
-        _tune()
-        _started = True
+        if not _started:
+            _require_api_mode()
+            _block_all_but_ours()
+            _verify()
+            _tune()
+            _started = True
+        if svg is not _draws_svg:
+            _set_blocked([entry for entry in FORMATS.values() if entry.opt_in], blocked=not svg)
+            _draws_svg = svg
 
 
 def versions() -> dict[str, str]:
@@ -55,8 +62,11 @@ def versions() -> dict[str, str]:
 
 
 def loaders() -> dict[str, bool]:
-    """For each format of formats.py, whether this libvips has a loader for it."""
-    return {name: bool(_class_of(f"{entry.loader}_source")) for name, entry in FORMATS.items()}
+    """For each format of formats.py, whether it can be read: by this libvips or by its package."""
+    return {
+        name: bool(_class_of(f"{entry.loader}_source")) if entry.loader else outside.is_there(entry)
+        for name, entry in FORMATS.items()
+    }
 
 
 def savers() -> dict[str, bool]:
@@ -77,11 +87,15 @@ def _block_all_but_ours() -> None:
     # libvips' own "untrusted" set would leave loaders open that are well tested but of no use here.
     pyvips.operation_block_set("VipsForeignLoad", True)
     pyvips.operation_block_set("VipsSystem", True)  # it runs a shell command
-    for entry in FORMATS.values():
+    _set_blocked([entry for entry in FORMATS.values() if not entry.opt_in], blocked=False)
+
+
+def _set_blocked(formats: Iterable[Format], *, blocked: bool) -> None:
+    for entry in formats:
         # Of each loader only the class that decode uses: no file name ever reaches one.
-        loader = _class_of(f"{entry.loader}_source")
+        loader = _class_of(f"{entry.loader}_source") if entry.loader else ""
         if loader:
-            pyvips.operation_block_set(loader, False)
+            pyvips.operation_block_set(loader, blocked)
 
 
 def _verify() -> None:

@@ -9,11 +9,12 @@ from math import ceil
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
+from image_processor.model import Limits
 from image_processor.transformation import Colour, Flip, Length, Transformation
 
 from .decode import frames_of, open_original, refusing, without_bands
 from .geometry import Box, Size, region_box, tilted
-from .probe import Header
+from .probe import Header, probe
 from .trim import find_trim
 from .turning import Turn
 
@@ -66,13 +67,16 @@ class Scene:
         return self.box.size == self.header.stored
 
 
-def scene_of(data: bytes, header: Header, view: View) -> Scene:
-    """``view`` of this original. Only to trim takes a look at the pixels, of the first frame.
+def scene_of(data: bytes, header: Header, view: View, limits: Limits) -> Scene:
+    """``view`` of this original. Only to trim takes a look at the pixels, of the first frame. A frame
+    past the last is the last; those of a TIFF are its pages, each with a header of its own.
 
-    Raises Refused(REGION_OUTSIDE), and while it trims TRUNCATED or CORRUPT.
+    Raises Refused(REGION_OUTSIDE), for a page as `probe`, and while it trims TRUNCATED or CORRUPT.
     """
+    if header.pages > 1 and view.frame is not None:
+        header = probe(data, limits, page=min(view.frame, header.pages) - 1)
     upright = Turn.from_exif(header.orientation if view.orient else 1)
-    first = min(view.frame or 1, header.frames) - 1
+    first = header.page or min(view.frame or 1, header.frames) - 1
     frames = 1 if view.frame else min(view.frames or header.frames, header.frames)
     seen = _seen(data, header, view, upright, first)
     # To flip what was turned is to turn the other way what was flipped.
@@ -103,8 +107,8 @@ def _seen(data: bytes, header: Header, view: View, upright: Turn, first: int) ->
 def _trimmed(data: bytes, header: Header, tolerance: int, colour: Colour | None, first: int) -> Box:
     """What differs from the border of a frame, as it is stored."""
     format_ = FORMATS[header.format]
-    opened = open_original(data, format_, first=first)
-    with refusing(format_):
+    opened = open_original(data, format_, first=first, lenient=header.truncated)
+    with refusing(format_, truncated=header.truncated):
         frame = next(frames_of(without_bands(opened, header.idle_bands), 1))
         return find_trim(frame, tolerance, colour)
 

@@ -196,4 +196,3 @@ def _three_or_four(picture: pyvips.Image) -> pyvips.Image:
 
 def _bands(colour: Colour) -> list[int]:
     return [colour.red, colour.green, colour.blue]
-

@@ -31,6 +31,11 @@ def ends_early(data: bytes, format_name: str) -> bool:
     return check is not None and check(data)
 
 
+def is_cut_off(data: bytes, format_name: str) -> bool:
+    """As `ends_early`, and also of a JPEG: whether it has no end of image. Walks through all of it."""
+    return _lacks_end(data) if format_name == "jpeg" else ends_early(data, format_name)
+
+
 def count_scans(data: bytes) -> int:
     """How many scans of a JPEG libjpeg will decode; a progressive one costs a full pass for each.
 
@@ -67,17 +72,21 @@ def held_coefficients(data: bytes) -> int:
     return held
 
 
+def _lacks_end(data: bytes) -> bool:
+    return all(marker != _END_OF_IMAGE for marker, _ in _markers(data))
+
+
 def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Each marker of a JPEG before its end of image, and where its segment (its length) begins."""
+    """Each marker of a JPEG up to its end of image, and where its segment (its length) begins."""
     at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
+    while at + 2 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
+        yield marker, at + 2
         if marker == _END_OF_IMAGE:
             return
-        yield marker, at + 2
         at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == _START_OF_SCAN:
             end = _SCAN_END.search(data, at)
@@ -100,18 +109,35 @@ def _webp_ends_early(data: bytes) -> bool:
     return int.from_bytes(data[4:8], "little") + 8 > len(data)
 
 
-def _avif_ends_early(data: bytes) -> bool:
-    """Boxes are size, type, content; size 1 is followed by 64 bits, 0 means to the end
-    (ISO/IEC 14496-12, 4.2)."""
+def boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """The type of each box, where its content begins, and where it says that it ends.
+
+    Boxes are size, type, content; size 1 is followed by 64 bits, 0 means to the end
+    (ISO/IEC 14496-12, 4.2).
+    """
     at = 0
     while at + 8 <= len(data):
-        size = int.from_bytes(data[at : at + 4], "big")
-        if size == 0:
-            return False
+        size, start = int.from_bytes(data[at : at + 4], "big"), at + 8
         if size == 1:
-            size = int.from_bytes(data[at + 8 : at + 16], "big")
-        at += max(size, 8)
-    return at != len(data)
+            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
+        end = at + max(size, 8) if size else len(data)
+        yield data[at + 4 : at + 8], start, end
+        at = end
+
+
+def _boxes_end_early(data: bytes) -> bool:
+    ends = [end for _, _, end in boxes(data)]
+    return not ends or ends[-1] != len(data)
+
+
+def _jxl_ends_early(data: bytes) -> bool:
+    """A bare codestream does not say how long it is."""
+    return not data.startswith(b"\xff\x0a") and _boxes_end_early(data)
+
+
+def _svg_ends_early(data: bytes) -> bool:
+    """The last tag closes the first; a file that ends between two others is for the parser to tell."""
+    return not data.rstrip(b" \t\r\n\0").endswith(b">")
 
 
 def _gif_ends_early(data: bytes) -> bool:
@@ -142,7 +168,10 @@ def _colour_table_bytes(data: bytes, flags_at: int) -> int:
 _CHECKS: dict[str, Callable[[bytes], bool]] = {
     "png": _png_ends_early,
     "webp": _webp_ends_early,
-    "avif": _avif_ends_early,
+    "avif": _boxes_end_early,
+    "heic": _boxes_end_early,
+    "jxl": _jxl_ends_early,
+    "svg": _svg_ends_early,
     "gif": _gif_ends_early,
     "tiff": tiff.ends_early,
 }

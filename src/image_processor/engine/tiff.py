@@ -69,7 +69,7 @@ _ROWS_AT_ONCE = 128
 
 @dataclass(frozen=True)
 class Directory:
-    """The first directory of a file, the one that is opened. ``fields`` holds, by tag, the struct
+    """The directory of the page that is opened. ``fields`` holds, by tag, the struct
     code of its values, their number, and where in ``data`` they begin."""
 
     data: bytes = field(repr=False)
@@ -134,8 +134,8 @@ class Directory:
         return zip(self.values(Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS), said, strict=False)
 
 
-def read_directory(data: bytes) -> Directory | None:
-    """The first directory of a TIFF or BigTIFF of either byte order (TIFF 6.0, section 2).
+def read_directory(data: bytes, page: int = 0) -> Directory | None:
+    """The directory of a page (0-based) of a TIFF or BigTIFF of either byte order (TIFF 6.0, section 2).
 
     None where the file ends before the directory, or before the values of a field that counts.
     """
@@ -147,6 +147,11 @@ def read_directory(data: bytes) -> Directory | None:
     try:
         (start,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
         (count,) = struct.unpack_from(order + counter, data, start)
+        for _ in range(page):
+            # Where the next one begins stands behind the entries, 0 behind the last.
+            after = start + struct.calcsize(counter) + count * entry.size
+            (start,) = struct.unpack_from(order + pointer, data, after)
+            (count,) = struct.unpack_from(order + counter, data, start or len(data))
         start += struct.calcsize(counter)
     except (struct.error, OverflowError):  # the latter for an offset that no address can have
         return None
@@ -166,9 +171,9 @@ def read_directory(data: bytes) -> Directory | None:
     return Directory(data, order, fields)
 
 
-def ends_early(data: bytes) -> bool:
+def ends_early(data: bytes, page: int = 0) -> bool:
     """Whether the directory, or a tile or strip that it names, lies behind the end of the file."""
-    directory = read_directory(data)
+    directory = read_directory(data, page)
     return directory is None or any(at + length > len(data) for at, length in directory.blocks())
 
 

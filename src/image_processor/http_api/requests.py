@@ -14,7 +14,8 @@ from image_processor.ports import Query
 
 from .views import View
 
-MEDIA_TYPES = tuple(each.media_type for each in FORMATS.values())
+# What is opt-in is left out: a bucket that shows it to browsers would run its scripts.
+MEDIA_TYPES = tuple(each.media_type for each in FORMATS.values() if not each.opt_in)
 
 _TIME = "a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC"
 

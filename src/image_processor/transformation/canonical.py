@@ -144,26 +144,25 @@ def _hue(t: Any) -> Changes:
 def _encoding(t: Any) -> Changes:
     """What the format's encoder has no use for."""
     format_ = FORMATS[t.format]
-    lossless = t.lossless and t.format in {"webp", "avif"}
+    unused = {field: value for field, value in _OPTIONS.items() if field not in format_.takes}
+    lossless = t.lossless and "lossless" in format_.takes
     no_quality = lossless or format_.quality is None or t.quality == format_.quality
-    kept = {field: getattr(t, field) for field, formats in _ENCODERS_WITH.items() if t.format in formats}
     return {
-        **_WITHOUT,
-        **kept,
-        "lossless": lossless,
+        **unused,
         "quality": None if no_quality else t.quality,
         "background": None if t.background == WHITE and not format_.alpha else t.background,
     }
 
 
-_ENCODERS_WITH = {
-    "progressive": {"jpeg"},
-    "subsampling": {"jpeg", "avif"},
-    "mozjpeg": {"jpeg"},
-    "effort": {"png", "webp", "avif", "gif"},
-    "colours": {"png", "gif"},
+# What can be asked of an encoder, and what it is where nobody does.
+_OPTIONS = {
+    "progressive": False,
+    "subsampling": None,
+    "optimise": False,
+    "effort": None,
+    "lossless": False,
+    "colours": None,
 }
-_WITHOUT = {"progressive": False, "subsampling": None, "mozjpeg": False, "effort": None, "colours": None}
 
 RULES: tuple[Callable[[Any], Changes], ...] = (
     _frames,

@@ -82,7 +82,7 @@ class Transformation:
     max_bytes: int | None = None
     progressive: bool = False
     subsampling: Subsampling | None = None
-    mozjpeg: bool = False
+    optimise: bool = False
     effort: int | None = None
     lossless: bool = False
     colours: int | None = None

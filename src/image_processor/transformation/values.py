@@ -28,7 +28,7 @@ class Fit(StrEnum):
 class Gravity(StrEnum):
     """What stays when a picture is cropped, and where it stands when it is padded.
 
-    The last three need pixels: what catches the eye, the most detail, the faces.
+    The last two need pixels: what catches the eye, and the most detail.
     """
 
     CENTRE = "centre"
@@ -42,10 +42,9 @@ class Gravity(StrEnum):
     NORTHWEST = "northwest"
     ATTENTION = "attention"
     ENTROPY = "entropy"
-    FACES = "faces"
 
 
-SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
+SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY})
 
 
 class Flip(StrEnum):

@@ -153,7 +153,7 @@ PARAMETERS = (
     Parameter("max-bytes", "max_bytes", whole(100, _MOST_BYTES)),
     Parameter("prog", "progressive", FLAG, False),
     Parameter("chroma", "subsampling", choice(Subsampling)),
-    Parameter("moz", "mozjpeg", FLAG, False),
+    Parameter("moz", "optimise", FLAG, False),
     Parameter("effort", "effort", whole(0, 9)),
     Parameter("lossless", "lossless", FLAG, False),
     Parameter("colours", "colours", whole(2, 256)),

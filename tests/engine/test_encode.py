@@ -1,0 +1,285 @@
+"""How pictures are encoded: what each option does to each format, and how bytes are bounded."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import pyvips
+from drawing import as_floats, mean_difference, near, opened, photograph
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, JpegImagePlugin
+
+from image_processor.engine import encode as encode_module
+from image_processor.engine import runtime
+from image_processor.engine.encode import (
+    LOWEST_QUALITY,
+    Encoded,
+    Encoding,
+    Timing,
+    encode,
+    encode_within,
+    srgb_profile,
+)
+from image_processor.engine.structure import count_scans
+from image_processor.errors import Reason, Refused
+from image_processor.formats import FORMATS, WRITABLE
+
+LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
+OPTIONS = {
+    "progressive": True,
+    "subsampling": "444",
+    "optimise": True,
+    "effort": 9,
+    "lossless": True,
+    "colours": 8,
+}
+
+
+def level_of(picture: Image.Image) -> pyvips.Image:
+    """The picture as a level of the engine."""
+    runtime.start()
+    pixels = np.asarray(picture)
+    plain = pyvips.Image.new_from_memory(pixels.tobytes(), *picture.size, pixels.shape[2], "uchar")
+    return plain.copy(interpretation="srgb")
+
+
+PHOTOGRAPH = photograph().resize((120, 80))
+FADING = PHOTOGRAPH.copy()
+FADING.putalpha(Image.linear_gradient("L").resize(PHOTOGRAPH.size))
+
+
+def encoded_as(
+    format_name: str, encoding: Encoding, picture: Image.Image = PHOTOGRAPH, profile: bytes | None = None
+) -> Encoded:
+    return encode([level_of(picture)], format_name, encoding, profile=profile, timing=Timing())
+
+
+def within(format_name: str, max_bytes: int, encoding: Encoding | None = None) -> Encoded:
+    return encode_within(
+        [level_of(PHOTOGRAPH)], format_name, encoding or Encoding(), max_bytes, profile=None, timing=Timing()
+    )
+
+
+@pytest.mark.parametrize("format_name", WRITABLE)
+@pytest.mark.parametrize("option", OPTIONS)
+def test_an_option_changes_the_bytes_where_the_table_says_so(format_name: str, option: str) -> None:
+    without = encoded_as(format_name, Encoding()).body
+    asked = encoded_as(format_name, Encoding(**{option: OPTIONS[option]})).body
+    assert (asked != without) == (option in FORMATS[format_name].takes)
+
+
+@pytest.mark.parametrize("format_name", WRITABLE)
+def test_the_quality_that_was_used_is_told(format_name: str) -> None:
+    default = FORMATS[format_name].quality
+    assert encoded_as(format_name, Encoding()).quality == default
+    assert encoded_as(format_name, Encoding(quality=33)).quality == (33 if default else None)
+    assert encoded_as(format_name, Encoding(quality=33)).body != encoded_as(format_name, Encoding()).body or (
+        default is None
+    )
+
+
+def test_a_progressive_jpeg_has_several_scans() -> None:
+    assert count_scans(encoded_as("jpeg", Encoding()).body) == 1
+    body = encoded_as("jpeg", Encoding(progressive=True)).body
+    assert count_scans(body) > 2
+    assert opened(body).info["progressive"]
+
+
+@pytest.mark.parametrize("format_name", ["png", "gif"])
+def test_an_interlaced_picture_is_the_same_picture(format_name: str) -> None:
+    body = encoded_as(format_name, Encoding(progressive=True)).body
+    closed = Image.open(io.BytesIO(body))
+    # What Pillow hands to its decoder of a GIF: bits and interlace.
+    assert (closed.tile[0][3][1] if format_name == "gif" else closed.info["interlace"]) == 1
+    straight = opened(encoded_as(format_name, Encoding()).body)
+    assert mean_difference(opened(body).convert("RGB"), straight.convert("RGB")) == 0
+
+
+@pytest.mark.parametrize(
+    ("subsampling", "quality", "sampled"),
+    [("auto", 75, 2), ("auto", 95, 0), ("420", 95, 2), ("444", 75, 0)],  # 2 is 4:2:0 and 0 is 4:4:4
+)
+def test_the_colours_of_a_jpeg_are_sampled_as_asked(subsampling: str, quality: int, sampled: int) -> None:
+    body = encoded_as("jpeg", Encoding(quality, subsampling=subsampling)).body
+    assert JpegImagePlugin.get_sampling(Image.open(io.BytesIO(body))) == sampled
+
+
+def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
+    """The proof that the wheel's libjpeg is mozjpeg: another one passes over these options."""
+    plain, optimised = (encoded_as("jpeg", Encoding(80, optimise=each)).body for each in (False, True))
+    assert len(optimised) < 0.93 * len(plain)
+    assert mean_difference(opened(optimised), PHOTOGRAPH) < 1.3 * mean_difference(opened(plain), PHOTOGRAPH)
+    scans = [
+        count_scans(encoded_as("jpeg", Encoding(80, optimise=each, progressive=True)).body)
+        for each in (False, True)
+    ]
+    assert scans[0] != scans[1]
+
+
+@pytest.mark.parametrize("format_name", ["webp", "avif", "png", "tiff"])
+@pytest.mark.parametrize("picture", [PHOTOGRAPH, FADING], ids=["opaque", "fading"])
+def test_without_loss_every_pixel_stays(format_name: str, picture: Image.Image) -> None:
+    made = encoded_as(format_name, Encoding(quality=20, lossless=True), picture)
+    back = opened(made.body).convert(picture.mode)
+    seen = np.asarray(picture)[..., -1] > 0 if picture.mode == "RGBA" else np.full(picture.size[::-1], True)
+    assert (np.asarray(back)[seen] == np.asarray(picture)[seen]).all()
+    assert made.quality is None
+
+
+@pytest.mark.parametrize("format_name", ["webp", "avif"])
+def test_effort_saves_bytes(format_name: str) -> None:
+    sizes = [len(encoded_as(format_name, Encoding(effort=effort)).body) for effort in (0, 9)]
+    assert sizes[1] < sizes[0]
+
+
+@pytest.mark.parametrize("format_name", WRITABLE)
+@pytest.mark.parametrize("effort", range(10))
+def test_every_effort_is_an_encoder_s(format_name: str, effort: int) -> None:
+    small = PHOTOGRAPH.resize((24, 16))
+    assert opened(encoded_as(format_name, Encoding(effort=effort), small).body).size == small.size
+
+
+@given(st.sampled_from(["png", "gif"]), st.integers(2, 256), st.sampled_from([PHOTOGRAPH, FADING]))
+def test_a_palette_has_at_most_the_colours_asked_for(
+    format_name: str, colours: int, picture: Image.Image
+) -> None:
+    back = opened(encoded_as(format_name, Encoding(colours=colours), picture.resize((48, 32))).body)
+    assert back.mode == "P" or format_name == "gif"
+    pixels = np.asarray(back.convert("RGBA")).reshape(-1, 4)
+    assert 1 < len(np.unique(pixels, axis=0)) <= colours
+
+
+@pytest.mark.parametrize(("colours", "used"), [(4, 4), (64, 64), (100, 64), (256, 256)])
+def test_a_palette_uses_the_colours_that_it_may(colours: int, used: int) -> None:
+    back = opened(encoded_as("png", Encoding(colours=colours)).body).convert("RGB")
+    assert len(np.unique(as_floats(back).reshape(-1, 3), axis=0)) == used
+    assert mean_difference(back, PHOTOGRAPH) < 60 / np.log2(used) ** 1.5
+
+
+def test_a_palette_keeps_half_transparent_pixels_and_the_profile() -> None:
+    back = opened(encoded_as("png", Encoding(colours=256), FADING).body).convert("RGBA")
+    assert mean_difference(back.getchannel("A"), FADING.getchannel("A")) < 4
+    for colours in (64, 256):
+        body = encoded_as("png", Encoding(colours=colours), profile=srgb_profile()).body
+        assert opened(body).info["icc_profile"] == srgb_profile()
+
+
+def test_a_tiff_is_what_old_programs_read() -> None:
+    back = opened(encoded_as("tiff", Encoding(), profile=srgb_profile()).body)
+    assert back.info["compression"] == "tiff_lzw"
+    tags = back.tag_v2  # type: ignore[attr-defined]
+    assert tags[317] == 2  # Predictor: the difference to the left neighbour
+    assert 273 in tags  # StripOffsets
+    assert 322 not in tags  # TileWidth
+    assert back.info["icc_profile"] == srgb_profile()
+
+
+def test_a_tiff_s_alpha_is_said_to_be_straight() -> None:
+    back = opened(encoded_as("tiff", Encoding(), FADING).body)
+    assert back.mode == "RGBA"
+    assert back.tag_v2[338] == (2,)  # type: ignore[attr-defined]  # ExtraSamples: unassociated
+
+
+@pytest.mark.parametrize("format_name", ["webp", "gif"])
+def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
+    frames = [level_of(PHOTOGRAPH.rotate(20 * turn)) for turn in range(3)]
+    timing = Timing((40, 80, 120), 2)
+    made = encode(frames, format_name, Encoding(colours=16, lossless=True), profile=None, timing=timing)
+    film = Image.open(io.BytesIO(made.body))
+    assert film.n_frames == 3  # type: ignore[attr-defined]
+    delays = []
+    for index in range(3):
+        film.seek(index)
+        film.load()
+        delays.append(film.info["duration"])
+    assert delays == [40, 80, 120]
+
+
+class TestWithin:
+    @pytest.mark.parametrize("format_name", LOSSY)
+    def test_what_fits_stays_as_it_was(self, format_name: str) -> None:
+        asked = encoded_as(format_name, Encoding())
+        assert within(format_name, len(asked.body)) == asked
+
+    @pytest.mark.parametrize("format_name", LOSSY)
+    @pytest.mark.parametrize("part", [0.95, 0.7, 0.5])
+    def test_the_highest_quality_that_fits_is_found(self, format_name: str, part: float) -> None:
+        most = int(part * len(encoded_as(format_name, Encoding()).body))
+        made = within(format_name, most)
+        assert made.quality is not None
+        assert len(made.body) <= most
+        assert made.body == encoded_as(format_name, Encoding(made.quality)).body
+        better = encoded_as(format_name, Encoding(made.quality + 1)).body
+        assert len(better) > most or len(made.body) >= 0.97 * most
+
+    @pytest.mark.parametrize("format_name", LOSSY)
+    def test_less_than_the_lowest_quality_takes_is_refused(self, format_name: str) -> None:
+        least = len(encoded_as(format_name, Encoding(LOWEST_QUALITY)).body)
+        assert len(within(format_name, least).body) == least
+        with pytest.raises(
+            Refused, match=f"at most {least - 1} bytes, got {least} at quality {LOWEST_QUALITY}"
+        ) as refusal:
+            within(format_name, least - 1)
+        assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
+
+    def test_a_quality_below_the_lowest_is_not_raised(self) -> None:
+        least = len(encoded_as("jpeg", Encoding(4)).body)
+        assert within("jpeg", least, Encoding(4)).quality == 4
+        with pytest.raises(Refused, match="at quality 4"):
+            within("jpeg", least - 1, Encoding(4))
+
+    @pytest.mark.parametrize(
+        ("format_name", "encoding"),
+        [
+            ("png", Encoding()),
+            ("png", Encoding(colours=16)),
+            ("gif", Encoding()),
+            ("tiff", Encoding()),
+            ("webp", Encoding(lossless=True)),
+            ("avif", Encoding(lossless=True)),
+        ],
+    )
+    def test_nothing_is_given_up_unasked(self, format_name: str, encoding: Encoding) -> None:
+        size = len(encoded_as(format_name, encoding).body)
+        assert len(within(format_name, size, encoding).body) == size
+        with pytest.raises(Refused, match=f"got {size}, and no quality to lower") as refusal:
+            within(format_name, size - 1, encoding)
+        assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
+
+    @pytest.mark.parametrize("format_name", LOSSY)
+    def test_few_encodings_are_made(self, format_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried: list[int | None] = []
+        once = encode_module._encode_once
+
+        def counted(picture: pyvips.Image, name: str, encoding: Encoding) -> Encoded:
+            tried.append(encoding.quality)
+            return once(picture, name, encoding)
+
+        monkeypatch.setattr(encode_module, "_encode_once", counted)
+        full = len(encoded_as(format_name, Encoding(100)).body)
+        for part in (0.9, 0.5, 0.2):
+            tried.clear()
+            within(format_name, int(part * full), Encoding(100))
+            assert len(tried) <= 8
+            assert len(set(tried)) == len(tried)
+
+    def test_the_other_options_stay(self) -> None:
+        asked = Encoding(progressive=True, subsampling="444")
+        made = within("jpeg", len(encoded_as("jpeg", asked).body) - 1, asked)
+        back = Image.open(io.BytesIO(made.body))
+        assert back.info["progressive"]
+        assert JpegImagePlugin.get_sampling(back) == 0
+
+
+def test_frames_that_are_computed_late_are_encoded_too() -> None:
+    late: Sequence[pyvips.Image] = [level_of(PHOTOGRAPH).invert()]
+    made = encode_within(late, "jpeg", Encoding(), 1500, profile=None, timing=Timing())
+    corner = opened(made.body).resize((1, 1)).getpixel((0, 0))
+    wanted = Image.eval(PHOTOGRAPH, lambda value: 255 - value).resize((1, 1)).getpixel((0, 0))
+    assert isinstance(corner, tuple)
+    assert isinstance(wanted, tuple)
+    assert near(corner, wanted, 6)

@@ -1,0 +1,262 @@
+"""SVG: drawn where it is let in, crisp, and from nothing but its own bytes."""
+
+from __future__ import annotations
+
+import base64
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from drawing import encoded, flat, near, opened, pixel_at
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from image_processor.engine import svg as svg_module
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.engine.probe import probe
+from image_processor.engine.render import render
+from image_processor.errors import FIXES, Reason, Refused
+from image_processor.formats import FORMATS, sniff
+from image_processor.model import Limits
+from image_processor.transformation import parse
+
+ON = Limits(svg=True)
+NAMES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+RED = '<rect width="100%" height="100%" fill="red"/>'
+
+
+def svg(content: str = RED, size: str = 'width="40" height="20"', before: str = "") -> bytes:
+    return f"{before}<svg {NAMES} {size}>{content}</svg>".encode()
+
+
+def drawn(data: bytes, text: str = "fm=png", limits: Limits = ON) -> Image.Image:
+    return opened(render(data, [parse(text)], limits, look=False).renditions[0].body)
+
+
+def refusal_of(data: bytes, limits: Limits = ON) -> Refused:
+    with pytest.raises(Refused) as refusal:
+        render(data, [parse("w=20,fm=png")], limits)
+    assert "vips" not in str(refusal.value).lower()
+    return refusal.value
+
+
+def test_it_is_refused_by_name_unless_it_is_let_in() -> None:
+    refused = refusal_of(svg(), Limits())
+    assert refused.reason is Reason.UNSUPPORTED_FORMAT
+    assert refused.message == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got SVG"
+    assert "IMAGE_PROCESSOR_SVG=1" in FIXES[refused.reason]
+
+
+def test_libvips_opens_it_only_after_it_was_let_in() -> None:
+    """In a process of its own, since what was opened stays open."""
+    script = """
+import pyvips
+from image_processor.engine import runtime
+
+def opens():
+    try:
+        pyvips.Operation.call("svgload_source", pyvips.Source.new_from_memory(b"<svg width='1' height='1'/>"))
+    except pyvips.Error:
+        return False
+    return True
+
+runtime.start()
+print(opens())
+runtime.start(svg=True)
+print(opens())
+try:
+    pyvips.Image.new_from_buffer(b"2 1\\n3 4\\n", "")
+except pyvips.Error:
+    print("and nothing else")
+runtime.start()
+print(opens())
+"""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert told.stdout.split("\n") == ["False", "True", "and nothing else", "False", ""]
+
+
+def test_it_is_drawn_with_its_transparency() -> None:
+    data = svg('<circle cx="20" cy="10" r="8" fill="blue" fill-opacity="0.5"/>')
+    assert sniff(data) is FORMATS["svg"]
+    header = probe(data, ON)
+    assert (header.width, header.height, header.alpha, header.frames) == (40, 20, True, 1)
+    rendition = drawn(data)
+    assert near(pixel_at(rendition, 0.5, 0.5), (0, 0, 255, 128), 1)
+    assert pixel_at(rendition, 0, 0)[3] == 0
+    assert near(pixel_at(drawn(data, "bg=ffffff,fm=png"), 0.5, 0.5), (127, 127, 255), 1)
+
+
+@pytest.mark.parametrize(
+    "text", ["w=400,enlarge=1,fm=png", "w=10,fm=png", "w=400,h=400,fit=fill,enlarge=1,fm=png"]
+)
+def test_it_is_drawn_at_the_size_that_is_wanted(text: str) -> None:
+    """An edge at a third of the width is one pixel wide at any size; enlarged it would be many."""
+    data = svg('<rect x="13.3333" width="40" height="20" fill="red"/>')
+    alpha = np.asarray(drawn(data, text))[..., 3]
+    assert alpha.shape[1] == int(text.split(",", maxsplit=1)[0][2:])
+    between = (alpha > 4) & (alpha < 251)
+    assert between.sum(axis=1).max() <= (4 if "fill" in text else 2)
+
+
+def test_one_drawing_serves_large_and_small() -> None:
+    wanted = [parse("w=400,enlarge=1,fm=png"), parse("w=20,fm=png"), parse("fm=jpeg")]
+    made = render(svg(), wanted, ON).renditions
+    assert [(each.facts.width, each.facts.height) for each in made] == [(400, 200), (20, 10), (40, 20)]
+    assert near(pixel_at(opened(made[2].body), 0.5, 0.5), (254, 0, 0), 3)
+
+
+def test_no_more_is_drawn_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svg_module, "_MOST_DRAWN", 3200)
+    assert drawn(svg(), "w=400,enlarge=1,fm=png").size == (400, 200)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ('width="30" height="10"', (30, 10)),
+        ('viewBox="0 0 300 150"', (300, 150)),
+        ('width="100%" height="50%" viewBox="0 0 300 150"', (300, 150)),
+        ('width="1in" height="36pt"', (72, 36)),
+        ("", (40, 20)),
+    ],
+)
+def test_the_natural_size_is_the_file_s(size: str, expected: tuple[int, int]) -> None:
+    header = probe(svg('<rect width="40" height="20"/>', size), ON)
+    assert (header.width, header.height) == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "reason"),
+    [
+        ('width="1000000" height="1000000"', Reason.TOO_MANY_PIXELS),
+        ('viewBox="0 0 90000 90000"', Reason.TOO_MANY_PIXELS),
+        ('viewBox="0 0 1e9 1e9"', Reason.CORRUPT),
+        ('viewBox="0 0 1e9 2"', Reason.CORRUPT),
+        ('viewBox="0 0 1e12 1e12"', Reason.CORRUPT),
+        ('width="0" height="0"', Reason.CORRUPT),
+    ],
+)
+def test_a_strange_size_is_refused_before_drawing(size: str, reason: Reason) -> None:
+    with pytest.raises(Refused) as refusal:
+        probe(svg(size=size), ON)
+    assert refusal.value.reason is reason
+
+
+def test_a_single_pixel_is_a_size() -> None:
+    assert probe(svg(size='width="1" height="1"'), ON).width == 1
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        server.settimeout(0.2)
+        yield server
+
+
+def address(listener: socket.socket) -> str:
+    return f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    ("before", "content"),
+    [
+        ("", '<image xlink:href="{}/a.png" width="40" height="20"/>'),
+        ("", '<image href="{}/a.png" width="40" height="20"/>'),
+        ("", '<style>@import url("{}/a.css");</style><rect width="4" height="4"/>'),
+        ("", '<use xlink:href="{}/a.svg#a"/>'),
+        ("", '<filter id="f"><feImage href="{}/a.png"/></filter><path d="M0 0h9v9" filter="url(#f)"/>'),
+        ('<?xml-stylesheet href="{}/a.css"?>', '<rect width="4" height="4"/>'),
+        ('<!DOCTYPE svg SYSTEM "{}/a.dtd">', '<rect width="4" height="4"/>'),
+        ('<!DOCTYPE svg [<!ENTITY e SYSTEM "{}/a">]>', "<text>&e;</text>"),
+        ('<!DOCTYPE svg [<!ENTITY % e SYSTEM "{}/a"> %e;]>', "<text>a</text>"),
+    ],
+)
+def test_nobody_is_dialled(before: str, content: str, listener: socket.socket) -> None:
+    data = svg(content.replace("{}", address(listener)), before=before.replace("{}", address(listener)))
+    with suppress(Refused):
+        drawn(data)
+    with pytest.raises(TimeoutError):
+        listener.accept()
+
+
+@pytest.mark.parametrize("scheme", ["", "file://"])
+@pytest.mark.parametrize("attribute", ["href", "xlink:href"])
+def test_no_file_is_drawn_in(scheme: str, attribute: str, tmp_path: Path) -> None:
+    path = tmp_path / "red.png"
+    path.write_bytes(encoded(flat("red")))
+    there = svg(f'<image {attribute}="{scheme}{path}" width="40" height="20"/>')
+    assert np.asarray(drawn(there)).max() == 0
+
+
+def test_no_file_is_read_as_an_entity(tmp_path: Path) -> None:
+    path = tmp_path / "secret"
+    path.write_text("red")
+    filled = '<rect width="40" height="20" fill="&e;"/>'
+    outside = svg(filled, before=f'<!DOCTYPE svg [<!ENTITY e SYSTEM "file://{path}">]>')
+    assert refusal_of(outside).reason is Reason.CORRUPT
+    inside = svg(filled, before='<!DOCTYPE svg [<!ENTITY e "red">]>')
+    assert pixel_at(drawn(inside), 0.5, 0.5) == (255, 0, 0)
+
+
+def test_entities_that_multiply_are_refused() -> None:
+    laughs = '<!ENTITY a0 "lol">' + "".join(f'<!ENTITY a{at} "{f"&a{at - 1};" * 10}">' for at in range(1, 10))
+    assert refusal_of(svg("<text>&a9;</text>", before=f"<!DOCTYPE svg [{laughs}]>")).reason is Reason.CORRUPT
+    long = f'<?xml version="1.0"?><!-- <svg> --><!DOCTYPE svg [<!ENTITY a "{"x" * 100_000}">]>'
+    assert refusal_of(svg(f"<text>{'&a;' * 10_000}</text>", before=long)).reason is Reason.CORRUPT
+
+
+def test_elements_that_multiply_end() -> None:
+    ten = ("".join(10 * [f"<use xlink:href='#u{at}'/>"]) for at in range(9))
+    uses = "".join(f'<g id="u{at}">{content}</g>' for at, content in enumerate(ten, 1))
+    data = svg(f'<defs><g id="u0"><rect width="1" height="1"/></g>{uses}</defs><use xlink:href="#u9"/>')
+    with IsolatedRenderer() as renderer, pytest.raises(Refused) as refusal:
+        renderer.render(data, [parse("fm=png")], Limits(svg=True, cpu_seconds=1))
+    assert refusal.value.reason in {Reason.TOO_SLOW, Reason.CORRUPT}
+
+
+def test_a_picture_within_is_drawn_if_it_is_no_bomb() -> None:
+    def holding(picture: Image.Image) -> bytes:
+        body = base64.b64encode(encoded(picture)).decode()
+        return svg(f'<image href="data:image/png;base64,{body}" width="40" height="20"/>')
+
+    assert near(pixel_at(drawn(holding(flat("red", size=(40, 20)))), 0.5, 0.5), (255, 0, 0), 1)
+    assert np.asarray(drawn(holding(Image.new("1", (30_000, 30_000), 1)))).max() == 0
+
+
+def test_an_early_end_is_refused() -> None:
+    whole = svg()
+    for cut in (1, 6, 30):
+        assert refusal_of(whole[:-cut]).reason is Reason.TRUNCATED
+
+
+def test_the_isolated_renderer_lets_it_in_too() -> None:
+    with IsolatedRenderer() as renderer:
+        assert renderer.render(svg(), [parse("w=20,fm=png")], ON).original.format == "svg"
+        with pytest.raises(Refused, match="got SVG"):
+            renderer.render(svg(), [parse("w=20,fm=png")], Limits())
+
+
+SMALL = svg('<g opacity=".5"><path d="M0 0L9 9"/></g>', before="<?xml version='1.0'?>")
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=30), st.integers(0, len(SMALL)))
+def test_no_bytes_raise_anything_but_a_refusal(noise: bytes, at: int) -> None:
+    data = bytearray(SMALL)
+    data[at : at + len(noise)] = noise
+    try:
+        render(bytes(data), [parse("w=20,fm=png")], Limits(svg=True, max_pixels=100_000))
+    except Refused:
+        return

@@ -1,0 +1,218 @@
+"""Files that end early: refused, or where Limits say so taken for what is there; and pages."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import pyvips
+from drawing import (
+    animated,
+    as_floats,
+    encoded,
+    flat,
+    mean_difference,
+    near,
+    opened,
+    photograph,
+    pixel_at,
+)
+from PIL import Image
+from test_heic import heic
+from test_jxl import jxl
+
+from image_processor.engine.decode import open_original
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.engine.probe import Header, probe
+from image_processor.engine.render import render
+from image_processor.engine.structure import is_cut_off
+from image_processor.errors import Reason, Refused
+from image_processor.formats import FORMATS
+from image_processor.model import Limits, TruncatedPolicy
+from image_processor.transformation import parse
+
+LENIENT = Limits(truncated=TruncatedPolicy.LENIENT)
+PICTURE = photograph()
+
+
+def interlaced() -> bytes:
+    pixels = np.asarray(PICTURE)
+    plain = pyvips.Image.new_from_memory(pixels.tobytes(), *PICTURE.size, 3, "uchar")
+    body: bytes = plain.copy(interpretation="srgb").pngsave_buffer(interlace=True)
+    return body
+
+
+USABLE = {
+    "jpeg": encoded(PICTURE, "jpeg", quality=95),
+    "progressive": encoded(PICTURE, "progressive", quality=95),
+    "png": encoded(PICTURE, "png"),
+    "gif": encoded(PICTURE, "gif", interlace=0),
+    "tiff": encoded(PICTURE, "tiff"),
+}
+WHOLE_OR_NOTHING = {
+    "interlaced": interlaced(),
+    "webp": encoded(PICTURE, "webp"),
+    "lossless webp": encoded(PICTURE, "webp", lossless=True),
+    "avif": encoded(PICTURE, "avif"),
+    "heic": heic(),
+    "jxl": jxl(use_container=True),
+}
+
+
+def rendered(data: bytes, text: str = "fm=png", limits: Limits = LENIENT) -> Image.Image:
+    return opened(render(data, [parse(text)], limits, look=False).renditions[0].body)
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_half_a_file_is_refused_unless_it_may_pass(name: str) -> None:
+    half = USABLE[name][: len(USABLE[name]) // 2]
+    with pytest.raises(Refused) as refusal:
+        render(half, [parse("fm=png")], Limits())
+    assert refusal.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_where_it_may_pass_what_is_there_is_shown(name: str) -> None:
+    half = USABLE[name][: len(USABLE[name]) // 2]
+    header = probe(half, LENIENT)
+    assert header.truncated
+    assert (header.width, header.height) == PICTURE.size
+    picture = rendered(half).convert("RGB")
+    upper = (0, 0, PICTURE.width, PICTURE.height * 2 // 5)
+    assert mean_difference(picture.crop(upper), PICTURE.crop(upper)) < 12
+    if name != "progressive":  # which is all there, but coarse
+        lower = (0, PICTURE.height * 3 // 5, *PICTURE.size)
+        assert as_floats(picture.crop(lower)).std() < 2, "nothing is there"
+
+
+@pytest.mark.parametrize("name", USABLE)
+def test_a_whole_file_is_not_called_truncated(name: str) -> None:
+    assert not probe(USABLE[name], LENIENT).truncated
+    assert not probe(USABLE[name], Limits()).truncated
+    assert mean_difference(rendered(USABLE[name]), rendered(USABLE[name], limits=Limits())) == 0
+
+
+@pytest.mark.parametrize("name", WHOLE_OR_NOTHING)
+@pytest.mark.parametrize("part", [0.2, 0.6, 0.95])
+def test_what_is_decoded_whole_or_not_at_all_is_refused_anyway(name: str, part: float) -> None:
+    data = WHOLE_OR_NOTHING[name]
+    with pytest.raises(Refused) as refusal:
+        render(data[: int(part * len(data))], [parse("fm=png")], LENIENT)
+    assert refusal.value.reason is Reason.TRUNCATED
+
+
+@pytest.mark.parametrize("name", USABLE)
+@pytest.mark.parametrize("end", [*range(8, 40, 3), 100])
+def test_less_than_a_header_is_refused_anyway(name: str, end: int) -> None:
+    try:
+        picture = rendered(USABLE[name][:end])
+    except Refused as refused:
+        reason = refused.reason
+    else:
+        assert picture.size == PICTURE.size
+        return
+    assert reason in {Reason.TRUNCATED, Reason.CORRUPT}
+
+
+def test_wrong_bytes_are_refused_where_nothing_is_missing() -> None:
+    data = bytearray(USABLE["png"])
+    data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
+    with pytest.raises(Refused) as refusal:
+        rendered(bytes(data))
+    assert refusal.value.reason is Reason.CORRUPT
+
+
+def test_an_animation_shows_the_frames_that_are_there() -> None:
+    frames = [PICTURE.resize((60, 40)).rotate(30 * turn) for turn in range(6)]
+    data = animated(frames, "gif", [50] * 6)
+    half = data[: len(data) // 2]
+    header = probe(half, LENIENT)
+    assert header.truncated
+    assert 1 < header.frames < 6
+    film = Image.open(io.BytesIO(render(half, [parse("fm=gif")], LENIENT).renditions[0].body))
+    assert film.n_frames == header.frames  # type: ignore[attr-defined]
+
+
+def test_limits_hold_for_what_is_cut_off_too() -> None:
+    half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
+    with pytest.raises(Refused) as refusal:
+        render(half, [], Limits(truncated=TruncatedPolicy.LENIENT, max_pixels=100))
+    assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+
+
+def test_the_end_of_a_jpeg_is_not_taken_for_another_s() -> None:
+    """The thumbnail in EXIF has an end of its own, and some telephones append a film."""
+    thumbnail = encoded(PICTURE.resize((60, 40)), "jpeg")
+    data = encoded(PICTURE, "jpeg", exif=b"Exif\0\0" + thumbnail)
+    assert not is_cut_off(data + b"film", "jpeg")
+    assert is_cut_off(data[:-2], "jpeg")
+    assert is_cut_off(data[: len(data) // 2], "jpeg")
+
+
+def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
+    """libvips collects warnings; an early end that was let pass must not be another's reason."""
+    half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
+    open_original(half, FORMATS["jpeg"], lenient=True).copy_memory()
+    broken = WHOLE_OR_NOTHING["webp"][:16] + bytes(44)
+    with pytest.raises(Refused) as refusal:
+        open_original(broken, FORMATS["webp"])
+    assert refusal.value.reason is Reason.CORRUPT
+
+
+def test_the_isolated_renderer_knows_the_policy() -> None:
+    half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
+    with IsolatedRenderer() as renderer:
+        assert renderer.render(half, [parse("w=60,fm=png")], LENIENT).original.width == PICTURE.width
+        with pytest.raises(Refused, match="ends early"):
+            renderer.render(half, [parse("w=60,fm=png")], Limits())
+
+
+COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
+
+
+def film(format_name: str) -> bytes:
+    options = {"lossless": True} if format_name == "webp" else {}
+    return animated([flat(colour) for colour in COLOURS], format_name, [50] * 4, **options)
+
+
+@pytest.mark.parametrize("format_name", ["gif", "webp"])
+@pytest.mark.parametrize(
+    ("first", "count", "expected"), [(0, 1, 1), (2, 1, 1), (1, 2, 2), (2, -1, 2), (0, -1, 4)]
+)
+def test_frames_are_chosen_by_number(format_name: str, first: int, count: int, expected: int) -> None:
+    probe(film(format_name), Limits())
+    data = film(format_name)
+    stacked = open_original(data, FORMATS[format_name], first=first, count=count)
+    assert stacked.height == 40 * expected
+    middles = stacked.crop(20, 0, 1, stacked.height).numpy()[20::40, 0, :3]
+    for middle, colour in zip(middles, COLOURS[first:], strict=False):
+        assert near(middle, colour, 2)
+
+
+def test_a_page_of_a_tiff_is_judged_and_opened_by_itself() -> None:
+    pages = [flat("red", size=(40, 30)), flat("lime", size=(20, 50)), flat((1, 2, 3, 4), "RGBA")]
+    data = encoded(pages[0], "tiff", save_all=True, append_images=pages[1:])
+    headers = [probe(data, Limits(), page=page) for page in range(3)]
+    assert [(header.width, header.height) for header in headers] == [(40, 30), (20, 50), (40, 40)]
+    assert [header.alpha for header in headers] == [False, False, True]
+    assert [(header.pages, header.page) for header in headers] == [(3, 0), (3, 1), (3, 2)]
+    second = open_original(data, FORMATS["tiff"], first=1)
+    assert second(10, 10) == [0, 255, 0]
+    with pytest.raises(Refused) as refusal:
+        probe(data, Limits(), page=3)
+    assert refusal.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
+
+
+def test_the_samples_of_a_later_page_are_judged_too() -> None:
+    strange = Image.fromarray(np.zeros((4, 4), np.float32))
+    data = encoded(flat("red"), "tiff", save_all=True, append_images=[strange])
+    assert isinstance(probe(data, Limits()), Header)
+    with pytest.raises(Refused) as refusal:
+        probe(data, Limits(), page=1)
+    assert refusal.value.reason is Reason.UNSUPPORTED_FORMAT
+
+
+def test_a_page_means_nothing_to_other_formats() -> None:
+    assert probe(encoded(flat("red")), Limits(), page=7).page == 0
+    assert pixel_at(rendered(encoded(flat("red"))), 0.5, 0.5) == (255, 0, 0)
