@@ -95,12 +95,25 @@ class Look:
     """Cheap facts about what an original looks like.
 
     ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
-    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits).
+    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits);
+    ``palette`` holds up to six colours `#rrggbb`, the most frequent first; ``focus`` is where the
+    eye goes, x and y as parts (0-1) of width and height. Records of earlier versions lack the
+    fields that have defaults, until the original is processed again.
     """
 
     dominant_colour: str
     thumbhash: str
     perceptual_hash: str
+    blurhash: str | None = None
+    palette: tuple[str, ...] = ()
+    focus: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        # JSON, in which looks travel and are kept, has lists where we have tuples.
+        object.__setattr__(self, "palette", tuple(self.palette))
+        if self.focus is not None:
+            x, y = self.focus
+            object.__setattr__(self, "focus", (x, y))
 
 
 @dataclass(frozen=True, slots=True)

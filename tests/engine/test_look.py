@@ -12,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from image_processor.engine.look import dominant_colour, perceptual_hash, thumbhash
+from image_processor.engine.look import perceptual_hash
+from image_processor.engine.palette import dominant_colour
+from image_processor.engine.thumbhash import thumbhash
 from image_processor.engine.render import render
 from image_processor.model import Limits, Look
 from image_processor.transformation import parse
