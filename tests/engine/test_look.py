@@ -14,8 +14,8 @@ from PIL import Image, ImageOps
 
 from image_processor.engine.look import perceptual_hash
 from image_processor.engine.palette import dominant_colour
-from image_processor.engine.thumbhash import thumbhash
 from image_processor.engine.render import render
+from image_processor.engine.thumbhash import thumbhash
 from image_processor.model import Limits, Look
 from image_processor.transformation import parse
 

@@ -59,9 +59,7 @@ def _in_base_83(value: int, length: int) -> str:
 def _linear() -> tuple[float, ...]:
     """Linear light of each of 256 values of sRGB (IEC 61966-2-1)."""
     shares = (value / 255 for value in range(256))
-    return tuple(
-        share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares
-    )
+    return tuple(share / 12.92 if share <= 0.04045 else ((share + 0.055) / 1.055) ** 2.4 for share in shares)
 
 
 def _to_srgb(light: float) -> int:

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 import pyvips
 
 from image_processor.errors import ImageProcessorError
-from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
 from .decode import is_out_of_memory
+from .exif import exif_of
 from .geometry import Size, place
 from .job import Job, finish, plan_job
 from .levels import Opened, Wanted, levels, open_for
@@ -34,10 +35,12 @@ def render(
     icc: IccPolicy = IccPolicy.STRIP,
     threads: int = 2,
     look: bool = True,
+    exif: Collection[ExifField] = (),
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
     ``threads`` encoders run at a time. Without transformations and ``look`` nothing is decoded.
+    ``exif`` names what is kept of the original's EXIF.
     Raises Refused as `probe` does, and OUTPUT_TOO_LARGE (before decoding), TRUNCATED or CORRUPT.
     Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
@@ -60,6 +63,7 @@ def render(
         original=_original(header, len(data), digest.result()),
         look=seen,
         renditions=tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs),
+        exif=exif_of(data, header.format, exif),
     )
 
 

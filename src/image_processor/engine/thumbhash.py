@@ -54,7 +54,9 @@ def _encode_channel(plane: Plane, across: int, down: int) -> _Channel:
 
 def _over_average(rgba: bytes) -> list[tuple[float, float, float, float]]:
     """Channels from 0 to 1, laid over the picture's average colour: transparency then costs no bits."""
-    pixels = [(red / 255, green / 255, blue / 255, alpha / 255) for red, green, blue, alpha in pixels_of(rgba)]
+    pixels = [
+        (red / 255, green / 255, blue / 255, alpha / 255) for red, green, blue, alpha in pixels_of(rgba)
+    ]
     weight = sum(pixel[3] for pixel in pixels)
     sums = [sum(pixel[band] * pixel[3] for pixel in pixels) for band in range(3)]
     average = [total / weight if weight else 0.0 for total in sums]
