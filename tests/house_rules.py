@@ -31,6 +31,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "settings": VALUES,
     "recipes": (*VALUES, "globs", "toml_lines"),
     "ports": VALUES,
+    # a search over a catalog's port
+    "similar": (*VALUES, "ports"),
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
     "engine": ("errors", "formats", "transformation", "model"),
     # signed HTTP requests, for the adapters that talk to AWS

@@ -88,6 +88,33 @@ class IccPolicy(StrEnum):
     """Keep RGB pixels in the input's own space and embed its profile; other spaces as EMBED."""
 
 
+class ExifField(StrEnum):
+    """What may be kept of an original's EXIF, each only on request. The order is that of records.
+
+    Values are text: `exposure_time` in seconds (`1/250`), `focal_length` in millimetres, `taken_at`
+    in ISO 8601, `gps` as latitude and longitude in degrees.
+    """
+
+    MAKE = "make"
+    MODEL = "model"
+    LENS = "lens"
+    TAKEN_AT = "taken_at"
+    EXPOSURE_TIME = "exposure_time"
+    F_NUMBER = "f_number"
+    ISO = "iso"
+    FOCAL_LENGTH = "focal_length"
+    ORIENTATION = "orientation"
+    SOFTWARE = "software"
+    ARTIST = "artist"
+    COPYRIGHT = "copyright"
+    DESCRIPTION = "description"
+    GPS = "gps"
+
+
+Exif = tuple[tuple[str, str], ...]
+"""What was kept of an original's EXIF: names of ExifField with their values."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What is true of encoded image bytes. Sizes are pixels of one upright frame."""
@@ -110,12 +137,25 @@ class Look:
     """Cheap facts about what an original looks like.
 
     ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
-    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits).
+    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits);
+    ``palette`` holds up to six colours `#rrggbb`, the most frequent first; ``focus`` is where the
+    eye goes, x and y as parts (0-1) of width and height. Records of earlier versions lack the
+    fields that have defaults, until the original is processed again.
     """
 
     dominant_colour: str
     thumbhash: str
     perceptual_hash: str
+    blurhash: str | None = None
+    palette: tuple[str, ...] = ()
+    focus: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        # JSON, in which looks travel and are kept, has lists where we have tuples.
+        object.__setattr__(self, "palette", tuple(self.palette))
+        if self.focus is not None:
+            x, y = self.focus
+            object.__setattr__(self, "focus", (x, y))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,11 +169,13 @@ class RenderedImage:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What the engine made of one original. ``look`` is None where it was not asked for."""
+    """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
+    not asked for."""
 
     original: Facts
     look: Look | None
     renditions: tuple[RenderedImage, ...]
+    exif: Exif = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +218,7 @@ class Record:
     look: Look | None = None
     renditions: tuple[Rendition, ...] = ()
     revision: int = 0
+    exif: Exif = ()
 
     @property
     def processed(self) -> Rendition | None:

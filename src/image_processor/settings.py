@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import InvalidSettings, Problem
-from .model import IccPolicy, Limits, TruncatedPolicy
+from .model import ExifField, IccPolicy, Limits, TruncatedPolicy
 
 PREFIX = "IMAGE_PROCESSOR_"
 
@@ -38,6 +38,7 @@ class Settings:
     workers: int = 0
     cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
     icc: IccPolicy = IccPolicy.STRIP
+    exif: tuple[ExifField, ...] = ()
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
     fonts: Path | None = None
@@ -108,6 +109,12 @@ def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
+def _exif(text: str) -> tuple[ExifField, ...]:
+    """In the order of ExifField: how they were written makes no difference."""
+    wanted = set(map(ExifField, _names(text)))
+    return tuple(field for field in ExifField if field in wanted)
+
+
 # The name of a row is the name of the field it sets, in capitals.
 ROWS = (
     Row("DATA", "directory of uploads, renditions and catalog", "a path", Path),
@@ -119,6 +126,7 @@ ROWS = (
     Row("CACHE_CONTROL", "Cache-Control of renditions made from now on", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
     Row("FONTS", "directory of fonts for texts; else the machine's own", "a path", Path),
+    Row("EXIF", "what of the EXIF of originals is recorded", f"some of {','.join(ExifField)}", _exif),
     Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),
 )
 

@@ -196,7 +196,14 @@ def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
     ours = api("GET", "/openapi.json").json
     theirs = create_app(api.cloud, InlineWork(BUCKET, api.cloud.process), machine.ROUTERS).openapi()
     shared = ours["paths"].keys() & theirs["paths"].keys()
-    assert shared == {"/images", "/images/{id}", "/images/{id}/reprocess", "/recipe", "/health"}
+    assert shared == {
+        "/images",
+        "/images/{id}",
+        "/images/{id}/reprocess",
+        "/images/{id}/similar",
+        "/recipe",
+        "/health",
+    }
     for path in shared - {"/health"}:
         assert ours["paths"][path] == theirs["paths"][path], path
     both = ours["components"]["schemas"].keys() & theirs["components"]["schemas"].keys()
@@ -211,6 +218,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "post /images",
         "get /images",
         "get /images/{id}",
+        "get /images/{id}/similar",
         "delete /images/{id}",
         "post /images/{id}/reprocess",
         "post /uploads",

@@ -94,6 +94,14 @@ def look_through(system: Deployed) -> None:
         check(system.api("GET", "/images", params=query).json().get("images"))
 
 
+def look_alike(system: Deployed) -> None:
+    body = picture(40, 30)
+    for key in ("alike/one.png", "alike/two.png"):
+        system.tell(system.upload(body, key))
+    answer = system.api("GET", f"/images/{image_id(system.uploads, 'alike/one.png')}/similar").json()
+    check("alike/two.png" in {each["image"]["original"] for each in answer.get("images", ())})
+
+
 def delete_image(system: Deployed) -> None:
     key = system.upload(picture(40, 30))
     system.tell(key)
@@ -158,7 +166,7 @@ def logs(function: str, errand: Errand) -> Errand:
 ERRANDS: dict[str, list[Errand]] = {
     "Process": [make, make_again, purge, poll, listen, logs("process", make)],
     "Api": [
-        *(post_image, post_missing_image, look_up, look_through, delete_image, sign_form),
+        *(post_image, post_missing_image, look_up, look_through, look_alike, delete_image, sign_form),
         logs("api", look_through),
     ],
     "Deliver": [

@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from image_processor.engine.look import dominant_colour, perceptual_hash, thumbhash
+from image_processor.engine.look import perceptual_hash
+from image_processor.engine.palette import dominant_colour
 from image_processor.engine.render import render
+from image_processor.engine.thumbhash import thumbhash
 from image_processor.model import Limits, Look
 from image_processor.transformation import parse
 
@@ -191,3 +193,34 @@ def test_the_look_hardly_depends_on_the_renditions() -> None:
     assert alone is not None
     assert among is not None
     assert distance(alone, among) <= 2
+
+
+@pytest.mark.parametrize("place", [(0.8, 0.75), (0.2, 0.3)])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA"])
+def test_the_focus_is_where_something_stands_out(place: tuple[float, float], mode: str) -> None:
+    picture = flat((90, 90, 90), size=(320, 200)).convert(mode)
+    x, y = (round(part * side) for part, side in zip(place, picture.size, strict=True))
+    picture.paste((230, 20, 20), (x - 12, y - 12, x + 12, y + 12))
+    assert look(picture).focus == pytest.approx(place, abs=0.07)
+
+
+def test_the_focus_of_an_upright_picture_is_that_of_what_is_seen() -> None:
+    picture = flat((90, 90, 90), size=(320, 200))
+    picture.paste((230, 20, 20), (250, 140, 280, 170))
+    exif = Image.Exif()
+    exif[0x0112] = 3  # stored upside down
+    seen = render(encoded(picture, "jpeg", exif=exif), [], Limits()).look
+    assert seen is not None
+    assert seen.focus == pytest.approx((1 - 265 / 320, 1 - 155 / 200), abs=0.07)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 400), (90, 60)])
+def test_where_nothing_stands_out_the_focus_is_the_centre(size: tuple[int, int]) -> None:
+    assert look(flat((10, 200, 30), size=size)).focus == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_focus_lies_within_its_picture_and_has_three_decimals(scene: str) -> None:
+    found = look(photograph(scene)).focus
+    assert found is not None
+    assert all(0 < part < 1 and part == round(part, 3) for part in found)

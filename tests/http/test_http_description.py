@@ -51,7 +51,9 @@ def test_health_without_the_catalog(
     assert (answer.status_code, answer.json()["detail"]) == (503, "the catalog cannot be read")
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/images", "/images/{id}", "/recipe", "/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/health", "/images", "/images/{id}", "/images/{id}/similar", "/recipe", "/openapi.json"]
+)
 def test_what_can_be_got_has_a_head(machine: Machine, live: httpx.Client, path: str) -> None:
     id_ = live.put("/uploads/a", content=b"a").json()["id"]
     machine.workers.wait_until_idle()
@@ -86,6 +88,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "POST /images",
         "GET /images",
         "GET /images/{id}",
+        "GET /images/{id}/similar",
         "DELETE /images/{id}",
         "POST /images/{id}/reprocess",
         "PUT /uploads/{key}",

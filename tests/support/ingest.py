@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +13,17 @@ from image_processor.errors import Reason, Refused
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.keys import image_id, rendition_prefix
-from image_processor.model import Facts, IccPolicy, Limits, Look, Record, Rendered, RenderedImage, Upload
+from image_processor.model import (
+    ExifField,
+    Facts,
+    IccPolicy,
+    Limits,
+    Look,
+    Record,
+    Rendered,
+    RenderedImage,
+    Upload,
+)
 from image_processor.ports import Attributes
 from image_processor.recipes import Recipe, parse_recipe
 from image_processor.transformation import Transformation
@@ -53,6 +63,7 @@ def fake_render(
     limits: Limits,
     *,
     icc: IccPolicy,
+    exif: Collection[ExifField] = (),
 ) -> Rendered:
     """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`."""
     if data.startswith(b"bad"):
@@ -64,6 +75,7 @@ def fake_render(
         _facts(data, "jpeg"),
         Look("#102030", "aGFzaA==", "0123456789abcdef"),
         tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in images),
+        tuple((field.value, f"{field} of {len(data)} bytes") for field in exif),
     )
 
 
@@ -81,6 +93,7 @@ class Room:
     recipe: Recipe = RECIPE
     limits: Limits = field(default_factory=Limits)
     icc: IccPolicy = IccPolicy.STRIP
+    exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -97,11 +110,13 @@ class Room:
             owner,
             timedelta(seconds=60),
             lambda: self.now,
+            self.exif,
         )
 
     def reconciler(self) -> Reconciler:
         return Reconciler(
-            BUCKET, self.uploads, self.processed, self.catalog, self.recipe, self.limits, self.icc
+            *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
+            *(self.limits, self.icc, self.exif),
         )
 
     def later(self, seconds: float = 61) -> None:

@@ -37,7 +37,9 @@ _IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR 
 _IS_NO_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
 # Set by the claim that makes the record, and never again.
 _LASTING = frozenset({"id", "bucket", "original_file", "created_at", "shelf", "position"})
-_OPTIONAL = frozenset({"version", "fingerprint", "reason", "message", "original", "look", "processed_file"})
+_OPTIONAL = frozenset(
+    {"version", "fingerprint", "reason", "message", "original", "look", "exif", "processed_file"}
+)
 _BATCH = 100
 """The most items that one BatchGetItem gives."""
 

@@ -33,6 +33,7 @@ COLUMNS = (
     "look",
     "renditions",
     "revision",
+    "exif",
 )
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,6 +67,7 @@ def to_row(record: Record) -> Row:
         "look": _to_json(record.look and asdict(record.look)),
         "renditions": _to_json([asdict(rendition) for rendition in record.renditions]),
         "revision": record.revision,
+        "exif": _to_json(dict(record.exif) or None),
     }
 
 
@@ -88,6 +90,8 @@ def to_record(row: Mapping[str, Any]) -> Record:
         look=Look(**look) if look else None,
         renditions=tuple(_to_rendition(fields) for fields in _from_json(row["renditions"])),
         revision=row["revision"],
+        # A row of an earlier version has no such column.
+        exif=tuple((_from_json(row.get("exif")) or {}).items()),
     )
 
 

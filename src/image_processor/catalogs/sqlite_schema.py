@@ -46,6 +46,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Few rows have a claim, so this one is small.
         "CREATE INDEX records_claimed ON records (claim_owner) WHERE claim_token IS NOT NULL",
     ),
+    ("ALTER TABLE records ADD COLUMN exif TEXT",),
 )
 
 

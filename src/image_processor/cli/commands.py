@@ -8,7 +8,7 @@ import typer
 
 from image_processor import __version__
 
-from . import doctor, library, process, recipe, serve
+from . import doctor, library, process, recipe, serve, similar
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -41,6 +41,7 @@ app.command("process")(process.command)
 app.command("serve")(serve.command)
 app.command("list")(library.list_command)
 app.command("show")(library.show_command)
+app.command("similar")(similar.command)
 app.command("reconcile")(library.reconcile_command)
 app.add_typer(recipe.app, name="recipe")
 app.command("doctor")(doctor.command)

@@ -14,12 +14,12 @@ from rich.table import Table
 
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.sweep import mend
-from image_processor.errors import FIXES, Invalid, NotFound
-from image_processor.keys import image_id
-from image_processor.model import Outcome, Record, Result, Status
+from image_processor.errors import FIXES, Invalid
+from image_processor.model import Look, Outcome, Record, Result, Status
 from image_processor.ports import Query
 from image_processor.recipes import Recipe
 from image_processor.settings import PREFIX, Settings
+from image_processor.similar import find_record
 from image_processor.wiring.machine import BUCKET, Stores, open_stores, reconciler, workers
 from image_processor.wiring.recipe import load_recipe
 
@@ -40,7 +40,7 @@ def list_command(
     """List the originals, newest first."""
     settings = settings_with(data=data)
     table = Table("Original", "Status", "Size", "Format", "Bytes", "Renditions", box=None)
-    with _library(settings) as stores:
+    with open_library(settings) as stores:
         for record in _records(stores, Query(prefix=prefix, status=status), limit):
             if as_json:
                 typer.echo(as_line(record))
@@ -56,10 +56,8 @@ def show_command(
     as_json: Json = False,
 ) -> None:
     """Show one original: its facts and its renditions."""
-    with _library(settings_with(data=data)) as stores:
-        record = stores.catalog.get(image_id(BUCKET, key)) or stores.catalog.get(key)
-    if record is None:
-        raise NotFound(f"expected the key or id of an original for KEY, got {key!r}")
+    with open_library(settings_with(data=data)) as stores:
+        record = find_record(stores.catalog, BUCKET, key)
     if as_json:
         typer.echo(as_line(record))
         return
@@ -75,11 +73,25 @@ def show_command(
             f"{facts.width} x {facts.height} {facts.format}, {in_units(facts.bytes)}, "
             f"{facts.frames} frame(s), dominant colour {record.look.dominant_colour}"
         )
+        for line in _looks(record.look):
+            console.print(line)
+    for name, value in record.exif:
+        console.print(f"{name}: {printable(value)}")
     table = Table("Rendition", "Size", "Bytes", box=None)
     for rendition in record.renditions:
         facts = rendition.facts
         table.add_row(printable(rendition.key), f"{facts.width} x {facts.height}", in_units(facts.bytes))
     console.print(table)
+
+
+def _looks(look: Look) -> Iterator[str]:
+    """What of a look people can use; records of earlier versions have only the hash."""
+    if look.palette:
+        yield f"palette {' '.join(look.palette)}"
+    if look.focus:
+        yield f"focus {look.focus[0]:g},{look.focus[1]:g}"
+    yield f"ThumbHash {look.thumbhash}" + (f", BlurHash {look.blurhash}" if look.blurhash else "")
+    yield f"perceptual hash {look.perceptual_hash}"
 
 
 def reconcile_command(
@@ -118,7 +130,7 @@ Place = tuple[str, Stores, Recipe]
 
 @contextmanager
 def _on_this_machine(settings: Settings) -> Iterator[Place]:
-    with _library(settings) as stores:
+    with open_library(settings) as stores:
         yield BUCKET, stores, load_recipe(settings.recipe)
 
 
@@ -132,7 +144,7 @@ def _on_aws(settings: Settings) -> Iterator[Place]:
 
 
 @contextmanager
-def _library(settings: Settings) -> Iterator[Stores]:
+def open_library(settings: Settings) -> Iterator[Stores]:
     """The stores of a library that must be there already: looking at one never makes one."""
     if not settings.data.is_dir():
         raise Invalid.one("--data", "a data directory that exists", str(settings.data))

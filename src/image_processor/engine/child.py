@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from image_processor.errors import Refused, UnsafeRuntime
-from image_processor.model import IccPolicy, Limits, Rendered
+from image_processor.model import ExifField, IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 
 from . import runtime
@@ -91,6 +91,7 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes) -> Non
             icc=IccPolicy(request["icc"]),
             threads=request["threads"],
             look=request["look"],
+            exif=[ExifField(name) for name in request["exif"]],
         )
     except Refused as refused:
         _say(connection, {"refused": refused.reason, "message": refused.message})
@@ -120,6 +121,7 @@ def _facts(rendered: Rendered) -> dict[str, Any]:
         "original": asdict(rendered.original),
         "look": asdict(rendered.look) if rendered.look else None,
         "renditions": [asdict(rendition.facts) for rendition in rendered.renditions],
+        "exif": rendered.exif,
     }
 
 

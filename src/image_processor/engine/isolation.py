@@ -13,14 +13,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
 from image_processor.errors import Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Transformation
 
 _log = logging.getLogger(__name__)
@@ -83,6 +83,7 @@ class IsolatedRenderer:
         icc: IccPolicy = IccPolicy.STRIP,
         threads: int = 2,
         look: bool = True,
+        exif: Collection[ExifField] = (),
     ) -> Rendered:
         """As `engine.render.render`, and keeps ``limits.cpu_seconds``.
 
@@ -94,6 +95,7 @@ class IsolatedRenderer:
             "icc": icc,
             "threads": threads,
             "look": look,
+            "exif": list(exif),
         }
         wall_seconds = self._patience * limits.cpu_seconds
         try:
@@ -217,6 +219,7 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
         original=Facts(**facts["original"]),
         look=Look(**facts["look"]) if facts["look"] else None,
         renditions=tuple(RenderedImage(wanted, body, Facts(**row)) for wanted, body, row in renditions),
+        exif=tuple((name, value) for name, value in facts["exif"]),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
@@ -17,10 +17,11 @@ from typing import ParamSpec, TypeVar
 import pyvips
 
 from image_processor.errors import ImageProcessorError
-from image_processor.model import Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
 from .decode import is_out_of_memory
+from .exif import exif_of
 from .geometry import Size, place
 from .job import Job, finish, plan_job
 from .levels import Wanted, levels, open_for
@@ -30,7 +31,7 @@ from .probe import Header, probe
 from .scene import WHOLE, Scene, scene_of, view_of
 
 
-def render(
+def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of them would hide it
     data: bytes,
     transformations: Sequence[Transformation],
     limits: Limits,
@@ -38,14 +39,16 @@ def render(
     icc: IccPolicy = IccPolicy.STRIP,
     threads: int = 2,
     look: bool = True,
+    exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
     ``threads`` encoders run at a time. Without transformations and ``look`` nothing is decoded.
-    ``marks`` are the pictures that overlays name, by their key.
-    Raises Refused as `probe` does, and OUTPUT_TOO_LARGE or REGION_OUTSIDE (before decoding),
-    TRUNCATED or CORRUPT. Raises MemoryError where an encoder gets no memory.
+    ``exif`` names what is kept of the original's EXIF; ``marks`` are the pictures that overlays name,
+    by their key.
+    Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
+    CORRUPT, and what overlays refuse. Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
     """
     header = probe(data, limits)
@@ -72,6 +75,7 @@ def render(
         original=_original(header, len(data), digest.result()),
         look=seen,
         renditions=tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs),
+        exif=exif_of(data, header.format, exif),
     )
 
 

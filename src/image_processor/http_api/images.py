@@ -11,6 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from image_processor.errors import Invalid, NotFound, Problem, Refused
 from image_processor.keys import check_key, image_id
 from image_processor.model import Kind, Outcome, Record, Result, Status
+from image_processor.similar import similar_to
 
 from .checks import check_all
 from .json_only import json_only
@@ -18,8 +19,8 @@ from .openapi import errors
 from .parts import Parts, PartsOf, Work, WorkOf
 from .patience import MAX_PATIENCE, PatienceOf
 from .problems import refused_image, shown, skipped
-from .requests import ListingRequest, ProcessRequest
-from .views import ImageView, ListingView
+from .requests import ListingRequest, ProcessRequest, SimilarRequest
+from .views import ImageView, ListingView, SimilarListView, SimilarView
 from .wanted import skip_reason
 
 router = APIRouter(prefix="/images", tags=["images"])
@@ -62,6 +63,29 @@ def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> L
 def get_image(id: ImageId, parts: PartsOf, work: WorkOf) -> ImageView:  # noqa: A002 - the API's name
     """One image. An upload that nobody has begun with yet is `queued`."""
     return _now(id, parts, work)
+
+
+@router.head("/{id}/similar", include_in_schema=False)
+@router.get("/{id}/similar", responses=errors(400, 404, 503))
+def list_similar_images(
+    id: ImageId,  # noqa: A002 - the API's name
+    wanted: Annotated[SimilarRequest, Query()],
+    parts: PartsOf,
+    work: WorkOf,
+) -> SimilarListView:
+    """The images that look like this one, nearest first: copies of other sizes, formats, qualities.
+
+    Reads every record there is, so it takes longer the more there are.
+    """
+    record = parts.catalog.get(id)
+    if record is None:
+        image = _now(id, parts, work)
+        expected = "an original with a perceptual hash"
+        raise Invalid([Problem(repr(image.original), expected, f"one that is {image.status}")])
+    found = similar_to(parts.catalog, record, distance=wanted.distance, limit=wanted.limit)
+    return SimilarListView(
+        images=[SimilarView(distance=each.distance, image=_view(each.record, parts)) for each in found]
+    )
 
 
 @router.delete(

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 from image_processor.formats import FORMATS
 from image_processor.model import Status
 from image_processor.ports import Query
+from image_processor.similar import MANY, MAX_DISTANCE, MAX_LIMIT, NEAR
 
 from .views import View
 
@@ -29,6 +30,7 @@ EXPECTED = MappingProxyType(
         "until": _TIME,
         "content_type": " | ".join(MEDIA_TYPES),
         "limit": "1-1000",
+        "distance": f"0-{MAX_DISTANCE}",
         "cursor": "the `cursor` of the page before",
     }
 )
@@ -77,3 +79,10 @@ class ListingRequest(View):
     @property
     def query(self) -> Query:
         return Query(prefix=self.prefix, status=self.status, since=self.since, until=self.until)
+
+
+class SimilarRequest(View):
+    """How near images must look, and how many of them are wanted."""
+
+    distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _about("distance", default=NEAR)
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _about("limit", default=MANY)

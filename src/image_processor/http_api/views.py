@@ -92,6 +92,21 @@ class ImageView(View):
     dominant_colour: str | None = Field(default=None, examples=["#7a8a5c"])
     thumbhash: str | None = Field(default=None, description="ThumbHash placeholder, base64.")
     perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
+    blurhash: str | None = Field(default=None, examples=["LEHV6nWB2yk8pyo0adR*.7kCMdnj"])
+    palette: list[str] = Field(
+        default=[], description="Up to six distinct colours, the most frequent first.", examples=[["#7a8a5c"]]
+    )
+    focus: tuple[float, float] | None = Field(
+        default=None,
+        description="Where the eye goes: x and y as parts (0-1) of width and height.",
+        examples=[[0.352, 0.258]],
+    )
+    exif: dict[str, str] = Field(
+        default={},
+        description="What IMAGE_PROCESSOR_EXIF asks for and the original says. Times are in seconds, "
+        "lengths in millimetres, positions in degrees.",
+        examples=[{"make": "Canon", "taken_at": "2026-01-31T12:00:00+01:00", "exposure_time": "1/250"}],
+    )
 
     @classmethod
     def of(cls, record: Record, base: str | None) -> Self:
@@ -114,6 +129,10 @@ class ImageView(View):
             dominant_colour=look.dominant_colour if look else None,
             thumbhash=look.thumbhash if look else None,
             perceptual_hash=look.perceptual_hash if look else None,
+            blurhash=look.blurhash if look else None,
+            palette=list(look.palette) if look else [],
+            focus=look.focus if look else None,
+            exif=dict(record.exif),
         )
 
     @classmethod
@@ -127,6 +146,19 @@ class ListingView(View):
 
     images: list[ImageView]
     cursor: str | None
+
+
+class SimilarView(View):
+    """An image that looks like the one asked about: in `distance` (0-64) bits the hashes differ."""
+
+    distance: int = Field(examples=[3])
+    image: ImageView
+
+
+class SimilarListView(View):
+    """The images that look like one, nearest first."""
+
+    images: list[SimilarView]
 
 
 class UploadView(View):

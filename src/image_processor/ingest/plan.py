@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
-from image_processor.model import IccPolicy, Limits, Plan
+from image_processor.model import ExifField, IccPolicy, Limits, Plan
 from image_processor.recipes import Recipe
 
 RENDERING = 1
 """Raise it when the engine makes other pixels from the same transformation: every rendition of
-an older number is then stale, and reconcile makes it again."""
+an older number is then stale, and reconcile makes it again.
+
+Not for a new fact about originals: to decode a whole library for its sake is for its owner to
+decide. Records get new facts when they are next made, and lack them until then."""
 
 
-def plan_upload(key: str, recipe: Recipe, icc: IccPolicy) -> Plan:
+def plan_upload(key: str, recipe: Recipe, icc: IccPolicy, exif: Collection[ExifField] = ()) -> Plan:
     """The renditions that ``recipe`` wants of the original ``key``, or why it wants none."""
     if key.endswith("/"):
         return Plan(key, skip="a folder marker, not a file")
@@ -22,8 +25,10 @@ def plan_upload(key: str, recipe: Recipe, icc: IccPolicy) -> Plan:
     transformations = recipe.transformations_for(key)
     if not transformations:
         return Plan(key, skip="no rule of the recipe wants it")
+    # Nothing is said of EXIF where none is asked for: records made before it could be are not stale.
+    kept = [f"exif={','.join(sorted(exif))}"] if exif else []
     texts = sorted(map(str, transformations))
-    return Plan(key, transformations, _digest([f"rendering={RENDERING}", f"icc={icc}", *texts]))
+    return Plan(key, transformations, _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts]))
 
 
 def _is_litter(name: str) -> bool:

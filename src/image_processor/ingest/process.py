@@ -6,7 +6,7 @@ side agree with it, under a claim, so that duplicates, old events and crashes al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,6 +16,7 @@ from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavai
 from image_processor.keys import check_key, image_id, rendition_prefix
 from image_processor.model import (
     Claim,
+    ExifField,
     IccPolicy,
     Kind,
     Limits,
@@ -45,7 +46,13 @@ class Render(Protocol):
     """The engine's one function, called in this process or in an isolated one."""
 
     def __call__(
-        self, data: bytes, transformations: Sequence[Transformation], limits: Limits, *, icc: IccPolicy
+        self,
+        data: bytes,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        *,
+        icc: IccPolicy,
+        exif: Collection[ExifField],
     ) -> Rendered: ...
 
 
@@ -65,6 +72,7 @@ class Processor:
     owner: str
     lease: timedelta
     clock: Callable[[], datetime]
+    exif: tuple[ExifField, ...] = ()
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its original as it is now.
@@ -105,7 +113,7 @@ class Processor:
             raise
 
     def _under(self, claim: Claim, upload: Upload) -> Outcome:
-        plan = plan_upload(upload.key, self.recipe, self.icc)
+        plan = plan_upload(upload.key, self.recipe, self.icc, self.exif)
         original = self._read_at_once(claim.record, plan, upload)
         if original is not None:
             return self._make(claim, plan, Sight(original.entry.version), upload, original)
@@ -166,6 +174,7 @@ class Processor:
             message=None,
             original=rendered.original,
             look=rendered.look,
+            exif=rendered.exif,
             renditions=renditions,
             updated_at=self.clock(),
         )
@@ -183,6 +192,7 @@ class Processor:
             message=refusal.message,
             original=None,
             look=None,
+            exif=(),
             renditions=(),
             updated_at=self.clock(),
         )
@@ -193,7 +203,7 @@ class Processor:
             raise sight.refusal
         if original is None:
             original = self._read(plan, sight)
-        return self.render(original.body, plan.transformations, self.limits, icc=self.icc)
+        return self.render(original.body, plan.transformations, self.limits, icc=self.icc, exif=self.exif)
 
     def _read(self, plan: Plan, sight: Sight) -> StoredObject:
         try:

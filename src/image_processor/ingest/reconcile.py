@@ -12,7 +12,7 @@ from itertools import groupby
 
 from image_processor.errors import NotFound
 from image_processor.keys import image_id, original_of
-from image_processor.model import IccPolicy, Kind, Limits, Upload
+from image_processor.model import ExifField, IccPolicy, Kind, Limits, Upload
 from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.transformation import is_rendition_name
@@ -44,6 +44,7 @@ class Reconciler:
     recipe: Recipe
     limits: Limits
     icc: IccPolicy
+    exif: tuple[ExifField, ...] = ()
 
     def findings(self) -> Iterator[Finding]:
         """Every key that needs work, each once. Memory grows by one id per original."""
@@ -96,7 +97,7 @@ class Reconciler:
             yield self._finding(key, why)
 
     def _judge(self, key: str, sight: Sight | None) -> Why | None:
-        plan = plan_upload(key, self.recipe, self.icc)
+        plan = plan_upload(key, self.recipe, self.icc, self.exif)
         record = self.catalog.get(image_id(self.bucket, key))
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, key))
 

@@ -74,6 +74,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         owner=f"lambda:{secrets.token_hex(8)}",
         lease=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
+        exif=settings.exif,
     )
     sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
     return Cloud(settings, upload_bucket, recipe, uploads, processed, catalog, processor.process, sign_post)

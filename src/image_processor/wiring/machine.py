@@ -84,7 +84,14 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 def reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
     return Reconciler(
-        bucket, stores.uploads, stores.processed, stores.catalog, recipe, settings.limits, settings.icc
+        bucket,
+        stores.uploads,
+        stores.processed,
+        stores.catalog,
+        recipe,
+        settings.limits,
+        settings.icc,
+        settings.exif,
     )
 
 
@@ -137,6 +144,7 @@ def _processor(
         owner=owner,
         lease=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
+        exif=settings.exif,
     )
 
 

@@ -1,0 +1,61 @@
+"""The default distance of `similar` tells copies of a photograph from other photographs."""
+
+from __future__ import annotations
+
+from functools import cache
+from itertools import combinations
+
+import pytest
+from drawing import encoded, photograph
+from PIL import Image
+
+from image_processor.engine.render import render
+from image_processor.model import Limits
+from image_processor.similar import NEAR
+
+SCENES = (
+    *("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "camera.png", "moon.png"),
+    *("ihc.png", "motorcycle_left.png", "retina.jpg", "gravel.png", "coins.png"),
+)
+
+
+def hash_of(data: bytes) -> int:
+    seen = render(data, [], Limits()).look
+    assert seen is not None
+    return int(seen.perceptual_hash, 16)
+
+
+@cache
+def known(scene: str) -> int:
+    return hash_of(encoded(small(scene)))
+
+
+def small(scene: str) -> Image.Image:
+    picture = photograph(scene)
+    picture.thumbnail((600, 600))
+    return picture
+
+
+def trimmed(picture: Image.Image) -> Image.Image:
+    """Without 2 % at each edge."""
+    across, down = round(picture.width * 0.02), round(picture.height * 0.02)
+    return picture.crop((across, down, picture.width - across, picture.height - down))
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_a_copy_is_near(scene: str) -> None:
+    picture = small(scene)
+    copies = {
+        "smaller": encoded(picture.resize((picture.width // 3, picture.height // 3))),
+        "recompressed": encoded(picture, "jpeg", quality=30),
+        "another format": encoded(picture, "webp", quality=50),
+        "cropped": encoded(trimmed(picture)),
+        "all of it": encoded(trimmed(picture).resize((150, 100)), "jpeg", quality=50),
+    }
+    distances = {how: (hash_of(copy) ^ known(scene)).bit_count() for how, copy in copies.items()}
+    assert {how: away for how, away in distances.items() if away > NEAR} == {}
+
+
+def test_other_photographs_are_far() -> None:
+    distances = [(known(one) ^ known(other)).bit_count() for one, other in combinations(SCENES, 2)]
+    assert min(distances) >= 2 * NEAR
