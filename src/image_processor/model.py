@@ -117,7 +117,8 @@ Exif = tuple[tuple[str, str], ...]
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is true of encoded image bytes. Sizes are pixels of one upright frame."""
+    """What is true of encoded image bytes. Sizes are pixels of one upright frame. ``truncated`` says
+    that they end early and that what was there was taken all the same."""
 
     width: int
     height: int
@@ -126,6 +127,7 @@ class Facts:
     alpha: bool
     bytes: int
     sha256: str
+    truncated: bool = False
 
     @property
     def media_type(self) -> str:
@@ -247,12 +249,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What should exist for one key: renditions by transformation, or why nothing should."""
+    """What should exist for one key: renditions by transformation, or why nothing should.
+
+    ``marks`` are the pictures that overlays name, by key, with their versions (None: not there)."""
 
     key: str
     transformations: tuple[Transformation, ...] = ()
     fingerprint: str = ""
     skip: str | None = None
+    marks: tuple[tuple[str, str | None], ...] = ()
 
 
 class Result(StrEnum):

@@ -42,6 +42,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
     fonts: Path | None = None
+    overlays: str | None = None
 
     @property
     def lease_seconds(self) -> int:
@@ -125,6 +126,12 @@ ROWS = (
     Row("WORKERS", "images processed at the same time; 0 means one per core", "0-256", _whole(0, 256)),
     Row("CACHE_CONTROL", "Cache-Control of renditions made from now on", "a line of ASCII", _line),
     Row("ICC", "what becomes of colour profiles", " | ".join(IccPolicy), IccPolicy),
+    Row(
+        "OVERLAYS",
+        "what keys of originals begin with that overlays may show; else none may",
+        "a key's beginning",
+        _line,
+    ),
     Row("FONTS", "directory of fonts for texts; else the machine's own", "a path", Path),
     Row("EXIF", "what of the EXIF of originals is recorded", f"some of {','.join(ExifField)}", _exif),
     Row("SWEEP_SECONDS", "pause between searches for lost uploads", "1-86400", _whole(1, 86400)),

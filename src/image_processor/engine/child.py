@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Mapping
 from dataclasses import asdict
 from math import ceil
 from multiprocessing.connection import Connection
@@ -49,9 +50,10 @@ def main() -> None:
             try:
                 request = json.loads(connection.recv_bytes())
                 data = connection.recv_bytes()
+                marks = {key: connection.recv_bytes() for key in request["marks"]}
             except EOFError:
                 return
-            _answer(connection, request, data)
+            _answer(connection, request, data, marks)
 
 
 def _settle(descriptor: int) -> None:
@@ -80,7 +82,7 @@ def _die_with_parent(descriptor: int) -> None:
     os._exit(0)
 
 
-def _answer(connection: Connection, request: dict[str, Any], data: bytes) -> None:
+def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks: Mapping[str, bytes]) -> None:
     try:
         limits = Limits(**request["limits"])
         _set_deadline(limits.cpu_seconds)
@@ -92,6 +94,7 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes) -> Non
             threads=request["threads"],
             look=request["look"],
             exif=[ExifField(name) for name in request["exif"]],
+            marks=marks,
         )
     except Refused as refused:
         _say(connection, {"refused": refused.reason, "message": refused.message})

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -74,7 +74,7 @@ class IsolatedRenderer:
             self._child.kill()
             self._child = None
 
-    def render(
+    def render(  # noqa: PLR0913 - as the engine's own
         self,
         data: bytes,
         transformations: Sequence[Transformation],
@@ -84,6 +84,7 @@ class IsolatedRenderer:
         threads: int = 2,
         look: bool = True,
         exif: Collection[ExifField] = (),
+        marks: Mapping[str, bytes] | None = None,
     ) -> Rendered:
         """As `engine.render.render`, and keeps ``limits.cpu_seconds``.
 
@@ -96,23 +97,25 @@ class IsolatedRenderer:
             "threads": threads,
             "look": look,
             "exif": list(exif),
+            "marks": list(marks or {}),
         }
+        bodies = [data, *(marks or {}).values()]
         wall_seconds = self._patience * limits.cpu_seconds
         try:
-            reply = self._ask(request, data, wall_seconds)
+            reply = self._ask(request, bodies, wall_seconds)
         except _Died:
             # It may have been killed for somebody else's sake (out of memory): once more, alone.
             try:
-                reply = self._ask(request, data, wall_seconds)
+                reply = self._ask(request, bodies, wall_seconds)
             except _Died as second:
                 raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
         return _rendered(reply, transformations)
 
-    def _ask(self, request: dict[str, Any], data: bytes, wall_seconds: float) -> _Reply:
+    def _ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         self.warm()
         assert self._child is not None
         try:
-            return self._child.ask(request, data, wall_seconds)
+            return self._child.ask(request, bodies, wall_seconds)
         except BaseException:
             # Whatever went wrong, an answer may still be on its way: never use this child again.
             self.close()
@@ -152,11 +155,14 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, request: dict[str, Any], data: bytes, wall_seconds: float) -> _Reply:
-        """One render. Raises _Died, or Refused(TOO_SLOW); the child is of no use after either."""
+    def ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
+        """One render of the first of ``bodies``; the others are the marks that ``request`` names.
+
+        Raises _Died, or Refused(TOO_SLOW); the child is of no use after either."""
         try:
             self._connection.send_bytes(json.dumps(request).encode())
-            self._connection.send_bytes(data)
+            for body in bodies:
+                self._connection.send_bytes(body)
             if not self._connection.poll(wall_seconds):
                 raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:g} s, got none")
             facts = self._receive()

@@ -165,6 +165,7 @@ def _original(header: Header, length: int, sha256: str) -> Facts:
         alpha=header.alpha,
         bytes=length,
         sha256=sha256,
+        truncated=header.truncated,
     )
 
 

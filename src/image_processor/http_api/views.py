@@ -89,6 +89,9 @@ class ImageView(View):
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
     facts: FactsView | None = Field(default=None, description="Facts of the original.")
+    truncated: bool = Field(
+        default=False, description="Whether the original ends early and what was there was taken."
+    )
     dominant_colour: str | None = Field(default=None, examples=["#7a8a5c"])
     thumbhash: str | None = Field(default=None, description="ThumbHash placeholder, base64.")
     perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
@@ -126,6 +129,7 @@ class ImageView(View):
             created_at=record.created_at,
             updated_at=record.updated_at,
             facts=FactsView.of(record.original) if record.original else None,
+            truncated=record.original.truncated if record.original else False,
             dominant_colour=look.dominant_colour if look else None,
             thumbhash=look.thumbhash if look else None,
             perceptual_hash=look.perceptual_hash if look else None,

@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterable
 from image_processor.model import ExifField, IccPolicy, Limits, Plan
 from image_processor.recipes import Recipe
 
+from .marks import Versions
+
 RENDERING = 1
 """Raise it when the engine makes other pixels from the same transformation: every rendition of
 an older number is then stale, and reconcile makes it again.
@@ -16,8 +18,16 @@ Not for a new fact about originals: to decode a whole library for its sake is fo
 decide. Records get new facts when they are next made, and lack them until then."""
 
 
-def plan_upload(key: str, recipe: Recipe, icc: IccPolicy, exif: Collection[ExifField] = ()) -> Plan:
-    """The renditions that ``recipe`` wants of the original ``key``, or why it wants none."""
+def plan_upload(
+    key: str,
+    recipe: Recipe,
+    icc: IccPolicy,
+    exif: Collection[ExifField] = (),
+    marks: Versions | None = None,
+) -> Plan:
+    """The renditions that ``recipe`` wants of the original ``key``, or why it wants none.
+
+    ``marks`` are the versions of the pictures that its overlays name."""
     if key.endswith("/"):
         return Plan(key, skip="a folder marker, not a file")
     if _is_litter(key.rpartition("/")[2]):
@@ -27,8 +37,11 @@ def plan_upload(key: str, recipe: Recipe, icc: IccPolicy, exif: Collection[ExifF
         return Plan(key, skip="no rule of the recipe wants it")
     # Nothing is said of EXIF where none is asked for: records made before it could be are not stale.
     kept = [f"exif={','.join(sorted(exif))}"] if exif else []
+    seen = tuple(sorted((marks or {}).items()))
+    kept += [f"mark={mark}@{version}" for mark, version in seen]
     texts = sorted(map(str, transformations))
-    return Plan(key, transformations, _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts]))
+    fingerprint = _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts])
+    return Plan(key, transformations, fingerprint, marks=seen)
 
 
 def _is_litter(name: str) -> bool:

@@ -36,6 +36,7 @@ from image_processor.transformation import Transformation
 
 from .compare import Sight, why_work
 from .look import look_at, renditions_of
+from .marks import read_marks, versions_of
 from .plan import plan_upload, refusal_fingerprint
 
 _ROUNDS = 5
@@ -53,6 +54,7 @@ class Render(Protocol):
         *,
         icc: IccPolicy,
         exif: Collection[ExifField],
+        marks: Mapping[str, bytes],
     ) -> Rendered: ...
 
 
@@ -113,7 +115,8 @@ class Processor:
             raise
 
     def _under(self, claim: Claim, upload: Upload) -> Outcome:
-        plan = plan_upload(upload.key, self.recipe, self.icc, self.exif)
+        marks = versions_of(self.uploads, self.recipe.transformations_for(upload.key))
+        plan = plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
         original = self._read_at_once(claim.record, plan, upload)
         if original is not None:
             return self._make(claim, plan, Sight(original.entry.version), upload, original)
@@ -203,7 +206,10 @@ class Processor:
             raise sight.refusal
         if original is None:
             original = self._read(plan, sight)
-        return self.render(original.body, plan.transformations, self.limits, icc=self.icc, exif=self.exif)
+        marks = read_marks(self.uploads, dict(plan.marks), self.limits.max_bytes)
+        return self.render(
+            original.body, plan.transformations, self.limits, icc=self.icc, exif=self.exif, marks=marks
+        )
 
     def _read(self, plan: Plan, sight: Sight) -> StoredObject:
         try:

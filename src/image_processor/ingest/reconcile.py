@@ -19,6 +19,7 @@ from image_processor.transformation import is_rendition_name
 
 from .compare import Sight, Why, why_work
 from .look import look_at, renditions_of
+from .marks import versions_of
 from .plan import plan_upload
 
 
@@ -97,7 +98,8 @@ class Reconciler:
             yield self._finding(key, why)
 
     def _judge(self, key: str, sight: Sight | None) -> Why | None:
-        plan = plan_upload(key, self.recipe, self.icc, self.exif)
+        marks = versions_of(self.uploads, self.recipe.transformations_for(key))
+        plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
         record = self.catalog.get(image_id(self.bucket, key))
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, key))
 

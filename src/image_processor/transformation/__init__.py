@@ -8,7 +8,7 @@ import re
 
 from image_processor.errors import InvalidTransformation
 
-from .overlay import Overlay, overlay_from
+from .overlay import ImageOverlay, Overlay, TextOverlay, overlay_from
 from .parameters import Parameter, read_colour, read_pairs
 from .value import Transformation
 from .values import (
@@ -39,11 +39,13 @@ __all__ = [
     "Fit",
     "Flip",
     "Gravity",
+    "ImageOverlay",
     "Length",
     "Overlay",
     "Parameter",
     "Share",
     "Subsampling",
+    "TextOverlay",
     "Transformation",
     "in_pixels",
     "is_rendition_name",

@@ -5,7 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 
 from image_processor.errors import InvalidRecipe, Problem
+from image_processor.ingest.marks import marks_in
 from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+
+
+def check_marks(recipe: Recipe, prefix: str | None) -> None:
+    """Raise InvalidRecipe where an overlay's picture lies elsewhere than under ``prefix``; without one
+    no picture may be laid on another."""
+    expected = "no picture as long as IMAGE_PROCESSOR_OVERLAYS names no beginning of keys"
+    if prefix:
+        expected = f"a key that begins with {prefix!r}, as IMAGE_PROCESSOR_OVERLAYS says"
+    problems = [
+        Problem(f"presets.{name}.overlays", expected, repr(key))
+        for name, transformations in recipe.presets.items()
+        for key in dict.fromkeys(marks_in(transformations))
+        if not prefix or not key.startswith(prefix)
+    ]
+    if problems:
+        raise InvalidRecipe(problems)
 
 
 def load_recipe(path: str | None) -> Recipe:
