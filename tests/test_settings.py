@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from image_processor.errors import InvalidSettings
-from image_processor.model import IccPolicy
+from image_processor.model import ExifField, IccPolicy
 from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, Settings, from_environment
 
 
@@ -38,6 +38,8 @@ def test_every_setting_can_be_set():
         CACHE_CONTROL="no-store",
         ICC="embed",
         FONTS="/srv/fonts",
+        OVERLAYS="logos/",
+        EXIF="iso, make,iso",
         SWEEP_SECONDS="5",
         MAX_BYTES="2",
         MAX_PIXELS="3",
@@ -53,7 +55,8 @@ def test_every_setting_can_be_set():
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
-    assert settings.fonts == Path("/srv/fonts")
+    assert (settings.fonts, settings.overlays) == (Path("/srv/fonts"), "logos/")
+    assert settings.exif == (ExifField.MAKE, ExifField.ISO)
     limits = settings.limits
     assert (limits.max_bytes, limits.max_pixels, limits.max_frames) == (2 * 2**20, 3_000_000, 4)
     assert (limits.max_scans, limits.max_output_pixels, limits.cpu_seconds) == (5, 6_000_000, 7)
@@ -75,6 +78,8 @@ def test_every_row_names_a_field():
         ("PUBLIC_URL", "img.example", "an address like https://img.example"),
         ("PUBLIC_URL", "https://img.example/?a", "an address like https://img.example"),
         ("ICC", "keep", "strip | embed | preserve"),
+        ("EXIF", "make,maker", f"some of {','.join(ExifField)}"),
+        ("EXIF", "all", f"some of {','.join(ExifField)}"),
         ("MAX_BYTES", "0", "1-4096"),
         ("CPU_SECONDS", "", "1-3600"),
     ],
@@ -89,3 +94,8 @@ def test_a_misspelt_variable_is_a_mistake_and_all_mistakes_come_at_once():
     with pytest.raises(InvalidSettings) as caught:
         read(MAX_BYTE="1", PORT="x")
     assert {problem.name for problem in caught.value.problems} == {PREFIX + "MAX_BYTE", PREFIX + "PORT"}
+
+
+def test_no_exif_is_kept_unless_it_is_listed():
+    assert read().exif == read(EXIF="").exif == ()
+    assert read(EXIF="gps").exif == (ExifField.GPS,)

@@ -48,7 +48,7 @@ def test_it_gives_the_nearest_within_the_distance_and_never_itself(
 ) -> None:
     here = record("here", wanted)
     catalog = Records(*(record(f"{index:02}", hash_) for index, hash_ in enumerate(others)), here)
-    away = [(f"{index:02}", bin(wanted ^ hash_).count("1")) for index, hash_ in enumerate(others)]
+    away = [(f"{index:02}", (wanted ^ hash_).bit_count()) for index, hash_ in enumerate(others)]
     near = sorted((pair for pair in away if pair[1] <= distance), key=lambda pair: (pair[1], pair[0]))
     assert found(catalog, here, distance=distance, limit=limit) == near[:limit]
 
@@ -96,5 +96,5 @@ def test_a_record_is_found_by_key_and_by_id() -> None:
     here = record("a.jpg", 0)
     assert find_record(Records(here), BUCKET, "a.jpg") is here
     assert find_record(Records(here), BUCKET, here.id) is here
-    with pytest.raises(NotFound, match="expected the key or id of an original for KEY, got 'b.jpg'"):
+    with pytest.raises(NotFound, match=r"expected the key or id of an original for KEY, got 'b\.jpg'"):
         find_record(Records(here), BUCKET, "b.jpg")

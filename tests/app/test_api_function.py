@@ -54,6 +54,18 @@ def test_a_request_is_the_same_however_the_gateway_wraps_it(api: Api, base: str,
     assert (again.status, again.json["id"]) == (200, ID)
 
 
+def test_similar_images_are_found_here_too(api: Api) -> None:
+    for key in (KEY, "copy.jpg"):
+        api.room.put(key, b"a cat")
+        api("POST", "/images", {"key": key})
+    answer = api("GET", f"/images/{ID}/similar?distance=0", resource=IMAGE + "/similar")
+    assert [(each["image"]["original"], each["distance"]) for each in answer.json["images"]] == [
+        ("copy.jpg", 0)
+    ]
+    wrong = api("GET", f"/images/{ID}/similar?distance=99", resource=IMAGE + "/similar")
+    assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
+
+
 def test_renditions_have_an_address_if_there_is_a_cdn(room: Room) -> None:
     room.put(KEY, b"a cat")
     bare = Api(room)("POST", "/images", {"key": KEY}).json

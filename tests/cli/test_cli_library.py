@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from pictures_for_cli import RECIPE, draw
+from PIL import Image
 
 from image_processor.ports import Attributes
 from image_processor.wiring import cloud
@@ -110,12 +111,32 @@ def test_show_tells_everything_of_one_original_by_key_or_id(library):
     assert "refused: not-an-image" in library("show", "bad.jpg", "--data", "data")[1]
 
 
+def test_show_tells_the_look_and_what_is_kept_of_the_exif(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_EXIF", "make,gps")
+    path = Path("data/uploads/cat.jpg")
+    path.parent.mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x010F] = "Canon\x1b[31m"
+    Image.new("RGB", (40, 30), "red").save(path, exif=exif)
+    Path("r.toml").write_text(RECIPE)
+    assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 0
+    out = run("show", "cat.jpg", "--data", "data")[1]
+    record = json.loads(run("show", "cat.jpg", "--data", "data", "--json")[1])
+    assert record["exif"] == {"make": "Canon [31m"}
+    assert "make: Canon [31m" in out
+    for fact in (*record["palette"], record["blurhash"], record["thumbhash"], record["perceptual_hash"]):
+        assert fact in out
+    assert "focus 0.5,0.5" in out
+
+
 def test_show_of_an_unknown_original_is_an_error(library):
     status, _, err = library("show", "nobody.jpg", "--data", "data")
     assert (status, err) == (2, "error: expected the key or id of an original for KEY, got 'nobody.jpg'\n")
 
 
-@pytest.mark.parametrize("command", [["list"], ["show", "cat.jpg"], ["reconcile", "--dry-run"]])
+@pytest.mark.parametrize(
+    "command", [["list"], ["show", "cat.jpg"], ["similar", "cat.jpg"], ["reconcile", "--dry-run"]]
+)
 def test_looking_at_a_library_that_is_not_there_makes_none(run, command):
     status, _, err = run(*command, "--data", "nowhere")
     assert status == 2

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from image_processor.errors import Reason
-from image_processor.model import Claim, Facts, Look, Record, Rendition, Status, Upload
+from image_processor.keys import image_id
+from image_processor.model import Claim, ExifField, Facts, Look, Record, Rendition, Status, Upload
 from image_processor.ports import Catalog
 
 NOW = datetime(2026, 5, 17, 12, 30, 0, 123456, tzinfo=UTC)
@@ -29,6 +30,16 @@ FACTS = st.builds(
     bytes=NUMBERS,
     sha256=TEXTS,
 )
+PARTS = st.floats(0, 1).map(lambda part: round(part, 3))
+LOOKS = st.builds(
+    Look,
+    TEXTS,
+    TEXTS,
+    TEXTS,
+    blurhash=st.none() | TEXTS,
+    palette=st.lists(TEXTS, max_size=6).map(tuple),
+    focus=st.none() | st.tuples(PARTS, PARTS),
+)
 RECORDS = st.builds(
     Record,
     id=TEXTS,
@@ -43,9 +54,25 @@ RECORDS = st.builds(
     reason=st.none() | st.sampled_from(Reason),
     message=st.none() | TEXTS,
     original=st.none() | FACTS,
-    look=st.none() | st.builds(Look, TEXTS, TEXTS, TEXTS),
+    look=st.none() | LOOKS,
     renditions=st.lists(st.builds(Rendition, TEXTS, TEXTS, FACTS, TEXTS), max_size=3).map(tuple),
     revision=NUMBERS,
+    exif=st.dictionaries(st.sampled_from(list(map(str, ExifField))), TEXTS, max_size=3).map(
+        lambda kept: tuple(kept.items())
+    ),
+)
+
+OLD_LOOK = '{"dominant_colour":"#102030","thumbhash":"aGFzaA==","perceptual_hash":"0123456789abcdef"}'
+"""A look as rows of the first version hold it."""
+OLD_RECORD = Record(
+    id=image_id("uploads", "old.jpg"),
+    bucket="uploads",
+    key="old.jpg",
+    created_at=NOW,
+    updated_at=NOW,
+    status=Status.PROCESSED,
+    look=Look("#102030", "aGFzaA==", "0123456789abcdef"),
+    revision=1,
 )
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from contract_records import DAY, LEASE, MOMENTS, NOW, RECORDS, TEXTS, take
+from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_LOOK, OLD_RECORD, RECORDS, TEXTS, take
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -222,6 +222,20 @@ class TestAnswers:
         with scripted(error("SerializationException")) as script, pytest.raises(Invalid):
             aws.open_catalog(script.address, "table").get("\ud800")
         assert len(script.seen) == 1
+
+
+def test_items_of_the_first_version_are_read() -> None:
+    item = {name: value for name, value in to_item(OLD_RECORD).items() if name != "exif"}
+    assert from_item({**item, "look": {"S": OLD_LOOK}}) == OLD_RECORD
+
+
+def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None:
+    claim = take(catalog)
+    said = catalog.complete(claim, replace(claim.record, exif=(("make", "Canon"),)))
+    assert catalog.get(claim.image_id) == said
+    claim = take(catalog)
+    catalog.complete(claim, replace(said, exif=()))
+    assert catalog.get(claim.image_id).exif == ()
 
 
 class TestListing:

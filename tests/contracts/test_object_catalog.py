@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from contract_records import LEASE, NOW, take
+from contract_records import LEASE, NOW, OLD_LOOK, OLD_RECORD, take
 
 from image_processor.catalogs.objects import PREFIX, ObjectCatalog
+from image_processor.catalogs.rows import to_row
 from image_processor.errors import ClaimBusy, PreconditionFailed, Unavailable
 from image_processor.ingest.look import renditions_of
 from image_processor.keys import image_id
@@ -118,6 +120,14 @@ def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
     assert list(store.bodies().values()) == [b"{}"]
     assert list(catalog.scan()) == []
     assert catalog.list(Query(), limit=1).records == ()
+
+
+def test_objects_of_the_first_version_are_read() -> None:
+    store = MemoryStore()
+    row = {name: value for name, value in to_row(OLD_RECORD).items() if name != "exif"} | {"look": OLD_LOOK}
+    body = json.dumps({"record": row}).encode()
+    store.put(f"{PREFIX}{OLD_RECORD.id}.json", body, Attributes("application/json"))
+    assert list(ObjectCatalog(store).scan()) == [OLD_RECORD]
 
 
 def test_objects_are_told_to_be_cached_by_nobody() -> None:

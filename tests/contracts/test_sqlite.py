@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from contract_adapters import open_sqlite
-from contract_records import MOMENTS, NOW, RECORDS, take
+from contract_records import MOMENTS, NOW, OLD_LOOK, OLD_RECORD, RECORDS, take
 from hypothesis import given
 from hypothesis import strategies as st
 from together import in_threads
@@ -87,6 +87,26 @@ class TestSchema:
                 assert catalog.get(record.id) == record
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("SELECT later FROM records").fetchall() == [(None,)]
+
+    def test_records_of_the_first_schema_are_read_and_written(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = sqlite_schema.MIGRATIONS
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now[:1])
+        open_and_close(path)
+        row = to_row(OLD_RECORD)
+        row["look"] = OLD_LOOK
+        del row["exif"]
+        with closing(sqlite3.connect(path)) as connection, connection:
+            names = ", ".join(row)
+            marks = ", ".join("?" * len(row))
+            connection.execute(f"INSERT INTO records ({names}) VALUES ({marks})", tuple(row.values()))
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
+        with open_sqlite(path) as catalog:
+            assert list(catalog.scan()) == [OLD_RECORD]
+            claim = take(catalog, OLD_RECORD.key)
+            done = replace(OLD_RECORD, exif=(("make", "Canon"),))
+            assert catalog.complete(claim, done).exif == (("make", "Canon"),)
 
     def test_a_step_that_fails_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

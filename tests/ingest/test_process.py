@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from dataclasses import replace
 
@@ -10,7 +11,7 @@ import pytest
 from image_processor.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
 from image_processor.ingest import plan
 from image_processor.keys import rendition_prefix
-from image_processor.model import IccPolicy, Kind, Limits, Result, Status
+from image_processor.model import ExifField, IccPolicy, Kind, Limits, Result, Status
 from image_processor.ports import Attributes
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
@@ -176,6 +177,36 @@ def test_another_way_to_render_makes_everything_stale(room, change, monkeypatch)
     assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
     assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
     room.assert_converged()
+
+
+def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale(room):
+    room.put("cat.jpg", b"cat")
+    room.put("bad.jpg", b"bad")
+    before = {key: room.processor().process(upload(key)).record for key in ("cat.jpg", "bad.jpg")}
+    assert before["cat.jpg"].exif == ()
+    room.exif = (ExifField.MAKE, ExifField.ISO)
+    assert {finding.why for finding in room.reconciler().findings()} == {"stale"}
+    outcome = room.processor().process(upload("cat.jpg"))
+    assert outcome.result is Result.PROCESSED
+    assert room.record("cat.jpg").exif == (("make", "make of 3 bytes"), ("iso", "iso of 3 bytes"))
+    room.put("cat.jpg", b"bad now")
+    assert room.processor().process(upload("cat.jpg")).record.exif == ()
+    room.put("cat.jpg", b"cat")
+    room.exif = ()
+    again = room.processor().process(upload("cat.jpg")).record
+    assert (again.exif, again.fingerprint) == ((), before["cat.jpg"].fingerprint)
+
+
+def test_without_exif_the_fingerprint_is_what_it_always_was(room):
+    plain = plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP)
+    assert plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, ()).fingerprint == plain.fingerprint
+    lines = ["rendering=1", "icc=strip", *sorted(map(str, plain.transformations))]
+    assert plain.fingerprint == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    one, other = (
+        plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, fields).fingerprint
+        for fields in ((ExifField.MAKE, ExifField.ISO), (ExifField.ISO, ExifField.MAKE))
+    )
+    assert one == other != plain.fingerprint
 
 
 def test_an_original_outside_the_root_is_refused(room):

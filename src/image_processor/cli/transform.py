@@ -25,7 +25,7 @@ def command(
     text: Annotated[
         str,
         typer.Argument(
-            help="How it is made, such as `w=640,fm=webp`; docs/transformations.md lists all that can be said.",
+            help="How it is made, such as `w=640,fm=webp`: docs/transformations.md lists all of it.",
             metavar="TRANSFORMATION",
         ),
     ],
@@ -41,7 +41,7 @@ def command(
     transformation = parse(text)
     settings = settings_with()
     body = _read(file, "FILE")
-    marks = {key: _read(overlays / key, "--overlays") for key in marks_in([transformation])}
+    marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in marks_in([transformation])}
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(
             body, [transformation], settings.limits, icc=settings.icc, look=False, marks=marks
