@@ -4,16 +4,14 @@ versions are part of the plan, so that a new logo makes old renditions stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
 from image_processor.errors import NotFound, Refused
 from image_processor.ports import ObjectStore
 from image_processor.transformation import ImageOverlay, Transformation
 
 from .look import look_at
-
-Versions = Mapping[str, str | None]
-"""The version of each mark by its key, None where there is none."""
+from .plan import Versions
 
 
 def marks_in(transformations: Iterable[Transformation]) -> Iterator[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from image_processor.model import ExifField, IccPolicy, Limits, Plan
 from image_processor.recipes import Recipe
 
-from .marks import Versions
+Versions = Mapping[str, str | None]
+"""The version of each picture that overlays name, by its key; None where there is none."""
 
 RENDERING = 1
 """Raise it when the engine makes other pixels from the same transformation: every rendition of
