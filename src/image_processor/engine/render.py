@@ -15,11 +15,10 @@ from typing import ParamSpec, TypeVar
 import pyvips
 
 from image_processor.errors import ImageProcessorError
-from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import Exif, ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
 from .decode import is_out_of_memory
-from .exif import exif_of
 from .geometry import Size, place
 from .job import Job, finish, plan_job
 from .levels import Opened, Wanted, levels, open_for
@@ -63,7 +62,7 @@ def render(
         original=_original(header, len(data), digest.result()),
         look=seen,
         renditions=tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs),
-        exif=exif_of(data, header.format, exif),
+        exif=_exif(data, header, exif) if exif else (),
     )
 
 
@@ -127,6 +126,12 @@ def _original(header: Header, length: int, sha256: str) -> Facts:
         bytes=length,
         sha256=sha256,
     )
+
+
+def _exif(data: bytes, header: Header, wanted: Collection[ExifField]) -> Exif:
+    from .exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
+
+    return exif_of(data, header.format, wanted)
 
 
 def _sha256(data: bytes) -> str:
