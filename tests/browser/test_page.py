@@ -320,6 +320,18 @@ def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site)
     assert not (site.data / "uploads" / "a" / "coffee.png").exists()
 
 
+def test_the_details_tell_palette_and_focus(page: Page, site: Site) -> None:
+    id_ = site.put("coffee.png", COFFEE.read_bytes())
+    page.goto(f"/#{id_}")
+    image = site.api.get(f"/images/{id_}").json()
+    facts = page.locator("#details .facts")
+    x, y = (round(100 * part) for part in image["focus"])
+    expect(facts).to_contain_text(f"{x}\u00a0% from the left, {y}\u00a0% from the top")
+    expect(facts).to_contain_text(image["blurhash"])
+    expect(facts.locator(".palette .swatch")).to_have_count(len(image["palette"]))
+    expect(facts.locator(".palette .swatch").first).to_have_attribute("title", image["palette"][0])
+
+
 def test_making_again_shows_the_new_renditions(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page.goto(f"/#{id_}")

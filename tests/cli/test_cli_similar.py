@@ -10,6 +10,7 @@ import skimage
 from pictures_for_cli import RECIPE
 from PIL import Image
 
+REFUSED = "expected an original with a perceptual hash for 'bad.jpg', got"
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 
 
@@ -65,10 +66,7 @@ def test_nothing_near_is_told(similar):
         (["nobody.jpg"], ["expected the key or id of an original for KEY, got 'nobody.jpg'"]),
         (
             ["bad.jpg"],
-            [
-                "expected an original with a perceptual hash for 'bad.jpg', "
-                "got one that is refused (not-an-image)"
-            ],
+            [f"{REFUSED} one that is refused (not-an-image)"],
         ),
     ],
 )

@@ -17,11 +17,10 @@ from typing import ParamSpec, TypeVar
 import pyvips
 
 from image_processor.errors import ImageProcessorError
-from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import Exif, ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
 from .decode import is_out_of_memory
-from .exif import exif_of
 from .geometry import Size, place
 from .job import Job, finish, plan_job
 from .levels import Wanted, levels, open_for
@@ -75,7 +74,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
         original=_original(header, len(data), digest.result()),
         look=seen,
         renditions=tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs),
-        exif=exif_of(data, header.format, exif),
+        exif=_exif(data, header, exif) if exif else (),
     )
 
 
@@ -167,6 +166,12 @@ def _original(header: Header, length: int, sha256: str) -> Facts:
         sha256=sha256,
         truncated=header.truncated,
     )
+
+
+def _exif(data: bytes, header: Header, wanted: Collection[ExifField]) -> Exif:
+    from .exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
+
+    return exif_of(data, header.format, wanted)
 
 
 def _sha256(data: bytes) -> str:

@@ -3,7 +3,7 @@
 import * as api from "./api.js";
 import { picture } from "./picture.js";
 import { byId, element, say } from "./elements.js";
-import { FORMATS, STATES, bytes, counted, fileName, moment, percent, pixels, recipeWords, refusal, saving } from "./words.js";
+import { EXIF, FORMATS, STATES, bytes, counted, fileName, moment, part, percent, pixels, recipeWords, refusal, saving } from "./words.js";
 
 const PREVIEW_PIXELS = 640 * Math.min(window.devicePixelRatio || 1, 2);
 
@@ -145,10 +145,14 @@ function facts(image) {
     ["Frames", original && original.frames > 1 && original.frames],
     ["Transparency", original?.alpha && "yes"],
     ["Colour", colour && element("span", { class: "colour" }, swatch, colour)],
+    ["Palette", image.palette?.length > 0 && palette(image.palette)],
+    ["Focus", image.focus && `${part(image.focus[0])} from the left, ${part(image.focus[1])} from the top`],
+    ...Object.entries(image.exif ?? {}).map(([name, value]) => [EXIF[name] ?? name, value]),
     ["Added", added],
     ["Changed", changed !== added && changed],
     ["SHA-256", original && element("code", { title: original.sha256 }, `${original.sha256.slice(0, 16)}…`)],
     ["Perceptual hash", image.perceptual_hash && element("code", {}, image.perceptual_hash)],
+    ["BlurHash", image.blurhash && element("code", {}, image.blurhash)],
     ["Id", element("code", {}, image.id)],
   ];
   const shown = rows.filter(([, value]) => value);
@@ -157,6 +161,16 @@ function facts(image) {
     { class: "facts" },
     ...shown.flatMap(([name, value]) => [element("dt", {}, name), element("dd", {}, value)]),
   );
+}
+
+// Swatches alone: in letters they would be six lines. Each tells its colour as a title.
+function palette(colours) {
+  const swatches = colours.map((colour) => {
+    const swatch = element("span", { class: "swatch", title: colour, role: "img", "aria-label": colour });
+    swatch.style.backgroundColor = colour;
+    return swatch;
+  });
+  return element("span", { class: "colour palette" }, ...swatches);
 }
 
 function renditions(image) {

@@ -30,6 +30,23 @@ export function trouble({ code, reason, fix, detail }) {
 
 export const FORMATS = { jpeg: "JPEG", png: "PNG", webp: "WebP", avif: "AVIF", gif: "GIF", tiff: "TIFF" };
 
+export const EXIF = {
+  make: "Camera maker",
+  model: "Camera",
+  lens: "Lens",
+  taken_at: "Taken",
+  exposure_time: "Exposure, s",
+  f_number: "F-number",
+  iso: "ISO",
+  focal_length: "Focal length, mm",
+  orientation: "Orientation",
+  software: "Software",
+  artist: "Artist",
+  copyright: "Copyright",
+  description: "Description",
+  gps: "Position",
+};
+
 export const STATES = {
   uploading: "Uploading",
   queued: "Waiting",
@@ -56,6 +73,8 @@ export const counted = (count, one, many) => `${count}\u00a0${count === 1 ? one 
 export const saving = (rendition, original) => 1 - rendition.bytes / original.bytes;
 
 export const percent = (share) => `${share < 0 ? "+" : "−"}${Math.round(Math.abs(share) * 100)}\u00a0%`;
+
+export const part = (share) => `${Math.round(share * 100)}\u00a0%`;
 
 export const moment = (text) =>
   new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
