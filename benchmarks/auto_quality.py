@@ -1,0 +1,83 @@
+"""Is a target better than a number? Fixed against automatic quality, by the spread of SSIMULACRA2.
+
+    python -m benchmarks.auto_quality FOLDER
+
+FOLDER holds photographs, 30 or more. Needs the package ssimulacra2, which nothing else does.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pyvips
+
+from image_processor.engine import runtime
+from image_processor.engine.auto_quality import auto_quality
+from image_processor.engine.encode import Encoding, Timing, encode
+from image_processor.formats import FORMATS, sniff
+
+FORMAT_NAMES = ("jpeg", "webp", "avif")
+SIDE = 640
+"""Renditions are measured as the web shows them: small ones forgive least."""
+
+
+def main() -> None:
+    runtime.start()
+    pictures = [_level(path) for path in sorted(Path(sys.argv[1]).iterdir())]
+    print(f"{len(pictures)} photographs, at most {SIDE} pixels wide and high")
+    for name in FORMAT_NAMES:
+        fixed = FORMATS[name].quality or 0
+
+        def always(_picture: pyvips.Image, _name: str, quality: int = fixed) -> int:
+            return quality
+
+        _tell(f"{name} fixed {fixed}", name, pictures, always)
+        _tell(f"{name} auto", name, pictures, auto_quality)
+
+
+def _tell(
+    title: str, name: str, pictures: list[pyvips.Image], choose: Callable[[pyvips.Image, str], int]
+) -> None:
+    scores, size, cpu = [], 0, 0.0
+    for picture in pictures:
+        begun = time.process_time()
+        quality = choose(picture, name)
+        cpu += time.process_time() - begun
+        body = encode([picture], name, Encoding(quality), profile=None, timing=Timing()).body
+        size += len(body)
+        scores.append(_score(picture, body, name))
+    print(
+        f"{title:14} mean {statistics.mean(scores):5.1f}  deviation {statistics.pstdev(scores):4.2f}  "
+        f"{min(scores):4.1f} to {max(scores):4.1f}  {size // len(pictures):7} bytes  "
+        f"{1000 * cpu / len(pictures):4.0f} ms"
+    )
+
+
+def _level(path: Path) -> pyvips.Image:
+    data = path.read_bytes()
+    format_ = sniff(data[:1024])
+    assert format_ is not None, f"{path} is no photograph"
+    source = pyvips.Source.new_from_memory(data)
+    whole = pyvips.Operation.call(f"{format_.loader}_source", source).colourspace("srgb")[:3]
+    return whole.thumbnail_image(SIDE, height=SIDE, size="down").copy_memory()
+
+
+def _score(picture: pyvips.Image, body: bytes, name: str) -> float:
+    from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 - only this program needs it
+
+    source = pyvips.Source.new_from_memory(body)
+    decoded = pyvips.Operation.call(f"{FORMATS[name].loader}_source", source)
+    with tempfile.TemporaryDirectory() as folder:
+        for file, image in (("before.png", picture), ("after.png", decoded)):
+            Path(folder, file).write_bytes(image.pngsave_buffer(compression=1))
+        score: float = compute_ssimulacra2(f"{folder}/before.png", f"{folder}/after.png")
+        return score
+
+
+if __name__ == "__main__":
+    main()
