@@ -197,7 +197,7 @@ def test_the_canonical_text_is_pinned() -> None:
 def test_every_mistake_is_told_at_once() -> None:
     assert problems_of("w=0,q=250,fit=crop,bg=orange,enlarge=yes,zzz=1,fm=bmp") == [
         "expected a whole number of pixels from 1 to 16383 for w, got 0",
-        "expected 1-100 for q, got 250",
+        "expected 1-100, or auto for q, got 250",
         "expected cover | contain | fill | inside | outside | fill-down for fit, got 'crop'",
         "expected a colour as RRGGBB for bg, got 'orange'",
         "expected 0 or 1 for enlarge, got 'yes'",

@@ -23,7 +23,10 @@ FIELDS += [
     "transformations",
 ]
 SIDE = "a whole number of pixels from 1 to 16383"
-QUALITY = "1-100, or a table such as { jpeg = 75, avif = 60 }"
+QUALITY = "1-100, auto, or a table such as { jpeg = 75, avif = 60 }"
+FITS = "cover | contain | fill | inside | outside | fill-down"
+CROPPING = "fit cover, fill-down or contain, which crop or pad"
+NAMES = "a name of docs/transformations.md"
 RULE = '[[rules]]\nmatch = "**"\npresets = ["p"]\n'
 
 
@@ -79,6 +82,7 @@ def test_the_built_in_recipe_makes_a_smart_thumbnail_and_four_widths_in_two_form
         ),
         ('widths = [10, 20]\nratio = 2\nformats = ["png"]', ["w=10,h=5,fm=png", "w=20,h=10,fm=png"]),
         ('width = 10\ndpr = 2\nsharpen = 1.5\nformats = ["png"]', ["w=20,sharp=1.5,fm=png"]),
+        ('width = 10\nquality = "auto"\nformats = ["png", "webp"]', ["w=10,fm=png", "w=10,q=auto,fm=webp"]),
         ('zoom = 1\nformats = ["webp"]', ["fm=webp"]),
         ('transformations = ["fm=webp,w=10", "h=5"]', ["w=10,fm=webp", "h=5,fm=jpeg"]),
     ],
@@ -129,7 +133,7 @@ def test_the_first_rule_that_fits_decides():
         ),
         (
             'width = 1\nheight = 1\nfit = "covr"',
-            "line 4: expected cover | contain | fill | inside | outside | fill-down for presets.p.fit, got 'covr'",
+            f"line 4: expected {FITS} for presets.p.fit, got 'covr'",
         ),
         (
             'width = 1\nfit = "fill"',
@@ -137,7 +141,7 @@ def test_the_first_rule_that_fits_decides():
         ),
         (
             'width = 1\nheight = 1\nfit = "inside"\ngravity = "north"',
-            "line 5: expected fit cover, fill-down or contain, which crop or pad for presets.p.gravity, got 'inside'",
+            f"line 5: expected {CROPPING} for presets.p.gravity, got 'inside'",
         ),
         (
             'width = 1\nbackground = "reddish"',
@@ -161,7 +165,7 @@ def test_the_first_rule_that_fits_decides():
         (
             "width = 1\ncolour = 1",
             (
-                "line 3: expected a name of docs/transformations.md such as colours or trim_colour or blur for presets.p.colour, "
+                f"line 3: expected {NAMES} such as colours or trim_colour or blur for presets.p.colour, "
                 "got an unknown name"
             ),
         ),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -64,6 +64,7 @@ def fake_render(
     *,
     icc: IccPolicy,
     exif: Collection[ExifField] = (),
+    marks: Mapping[str, bytes] | None = None,
 ) -> Rendered:
     """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`."""
     if data.startswith(b"bad"):

@@ -13,7 +13,7 @@ import pyvips
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
 from image_processor.model import Facts, Limits
-from image_processor.transformation import Edge, Transformation
+from image_processor.transformation import AUTO, Edge, Transformation
 
 from .canvas import padded
 from .compose import Setting, compose
@@ -78,7 +78,7 @@ def _encoded(
     frames: Sequence[pyvips.Image], rest: Transformation, profile: bytes | None, timing: Timing
 ) -> Encoded:
     encoding = Encoding(
-        quality=rest.quality,
+        quality=_quality(frames[0], rest),
         progressive=rest.progressive,
         subsampling=rest.subsampling or "auto",
         optimise=rest.optimise,
@@ -89,6 +89,15 @@ def _encoded(
     if rest.max_bytes is None:
         return encode(frames, rest.format, encoding, profile=profile, timing=timing)
     return encode_within(frames, rest.format, encoding, rest.max_bytes, profile=profile, timing=timing)
+
+
+def _quality(frame: pyvips.Image, rest: Transformation) -> int | None:
+    """Of an animation the first frame stands for all."""
+    if rest.quality != AUTO:
+        return rest.quality
+    from .auto_quality import auto_quality  # noqa: PLC0415 - only those who ask for it pay for it
+
+    return auto_quality(frame.copy_memory(), rest.format)
 
 
 def _anchor(transformation: Transformation) -> Anchor:

@@ -156,13 +156,13 @@ def _qualities(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> dict
     if valid(given):
         return dict.fromkeys(_LOSSY, given)
     if not isinstance(given, dict):
-        mistakes.note(here, "1-100, or a table such as { jpeg = 75, avif = 60 }", given)
+        mistakes.note(here, "1-100, auto, or a table such as { jpeg = 75, avif = 60 }", given)
         return {}
     for format_, quality in given.items():
         if format_ not in _LOSSY:
             mistakes.note(here, " | ".join(_LOSSY), format_)
         elif not valid(quality):
-            mistakes.note(here, "1-100", quality)
+            mistakes.note(here, _ROWS["quality"].expected, quality)
     return given
 
 

@@ -12,6 +12,7 @@ from .overlay import ImageOverlay, Overlay, TextOverlay, overlay_from
 from .parameters import Parameter, read_colour, read_pairs
 from .value import Transformation
 from .values import (
+    AUTO,
     BLACK,
     MAX_SIDE,
     SMART,
@@ -29,6 +30,7 @@ from .values import (
 from .vocabulary import PARAMETERS
 
 __all__ = [
+    "AUTO",
     "BLACK",
     "MAX_SIDE",
     "PARAMETERS",

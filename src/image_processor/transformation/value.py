@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Literal
 
 from image_processor.errors import InvalidTransformation, Problem
 from image_processor.formats import FORMATS
@@ -27,7 +28,7 @@ class Transformation:
     and what only says something otherwise (dpr) is worked in.
 
     ``width`` and ``height`` are pixels of the result without its padding; None means free.
-    ``quality`` is 1-100, None for the format's default. ``background`` fills transparency and
+    ``quality`` is 1-100, AUTO, or None for the format's default. ``background`` fills transparency and
     bars; None keeps transparency where the format has it, else white. Without ``enlarge`` no
     picture is scaled above its natural size. Raises InvalidTransformation with every mistake.
     """
@@ -78,7 +79,7 @@ class Transformation:
     opacity: float = 100
     padding: tuple[Length, Length, Length, Length] | None = None
     edge: Edge = Edge.BACKGROUND
-    quality: int | None = None
+    quality: int | Literal["auto"] | None = None
     max_bytes: int | None = None
     progressive: bool = False
     subsampling: Subsampling | None = None

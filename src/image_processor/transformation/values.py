@@ -6,12 +6,17 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 MAX_SIDE = 16383
 """The longest side of a rendition in pixels: WebP's limit, the smallest of our encoders."""
 
 PLACES = 3
 """How many decimals a number of a transformation has at most."""
+
+
+AUTO: Final = "auto"
+"""A quality that looks the same whatever the picture."""
 
 
 class Fit(StrEnum):

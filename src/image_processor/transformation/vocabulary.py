@@ -24,11 +24,11 @@ from .parameters import (
     several,
     whole,
 )
-from .values import MAX_SIDE, Edge, Fit, Flip, Gravity, Length, Share, Subsampling
+from .values import AUTO, MAX_SIDE, Edge, Fit, Flip, Gravity, Length, Share, Subsampling
 
 MAX_OVERLAYS = 8
 _MOST_FRAMES = 100_000
-_MOST_BYTES = 1_000_000_000
+_MOST_BYTES = 100_000_000
 
 _SIDE = whole(1, MAX_SIDE, "pixels")
 _CUT = length(0, 1_000_000)
@@ -78,6 +78,12 @@ _RATIO = Kind(
 )
 _PADDING = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected)
 _RADII = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected.replace("the side", "the shorter side"))
+_HUNDRED = whole(1, 100)
+_QUALITY = Kind(
+    "1-100, or auto",
+    lambda text: text if text == AUTO else _HUNDRED.read(text),
+    lambda value: value == AUTO or _HUNDRED.valid(value),
+)
 _PERCENT = number(-100, 100)
 
 
@@ -149,7 +155,7 @@ PARAMETERS = (
     Parameter("pad", "padding", _PADDING),
     Parameter("edge", "edge", choice(Edge), Edge.BACKGROUND),
     # how it is encoded
-    Parameter("q", "quality", whole(1, 100)),
+    Parameter("q", "quality", _QUALITY),
     Parameter("max-bytes", "max_bytes", whole(100, _MOST_BYTES)),
     Parameter("prog", "progressive", FLAG, False),
     Parameter("chroma", "subsampling", choice(Subsampling)),
