@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from drawing import encoded, photograph
+from drawing import encoded, flat, opened, photograph
 from test_probe import jpeg_of
 
 from image_processor.engine import isolation
@@ -306,3 +306,11 @@ def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) ->
 def _cpu_seconds(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_marks_reach_the_child() -> None:
+    marks = {"logos/mark.png": encoded(flat((0, 255, 0), size=(20, 20)))}
+    wanted = [parse("over=image:logos~2fmark.png,fm=png")]
+    with IsolatedRenderer() as renderer:
+        (rendition,) = renderer.render(encoded(flat((255, 0, 0))), wanted, Limits(), marks=marks).renditions
+    assert opened(rendition.body).getpixel((20, 20)) == (0, 255, 0)

@@ -64,7 +64,7 @@ def fake_render(
     *,
     icc: IccPolicy,
     exif: Collection[ExifField] = (),
-    marks: Mapping[str, bytes] | None = None,
+    marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
 ) -> Rendered:
     """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`."""
     if data.startswith(b"bad"):

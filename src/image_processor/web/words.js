@@ -11,6 +11,7 @@ const REFUSALS = {
   "too-many-frames": "The animation has too many frames.",
   "too-many-scans": "The file is built to be slow to open.",
   "output-too-large": "A rendition would become too large.",
+  "region-outside": "The part that is wanted lies outside the picture.",
   "too-slow": "The picture took too long to open.",
   "decoder-crashed": "The file makes the decoder crash.",
   "engine-failed": "The picture could not be made; the fault is not the file's.",

@@ -1,0 +1,70 @@
+"""`transform`: one rendition of one file, as a user asks for it."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pictures_for_cli import draw
+from PIL import Image
+
+
+def test_a_file_becomes_the_rendition_that_was_asked_for(run):
+    draw("cat.jpg")
+    status, out, err = run("transform", "cat.jpg", "fm=webp,w=20,rot=90", "--out", "made.webp")
+    assert (status, out) == (0, "")
+    assert err.startswith("rot=90,w=20,fm=webp: 20 x 27, ")
+    with Image.open("made.webp") as picture:
+        assert (picture.format, picture.size) == ("WEBP", (20, 27))
+
+
+def test_a_rendition_goes_to_standard_output(tmp_path):
+    draw(tmp_path / "cat.jpg")
+    command = [sys.executable, "-m", "image_processor", "transform", "cat.jpg", "w=20,fm=png", "--out", "-"]
+    ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    with Image.open(io.BytesIO(ended.stdout)) as picture:
+        assert (picture.format, picture.size) == ("PNG", (20, 15))
+
+
+def test_an_overlay_is_read_from_its_directory(run):
+    draw("cat.jpg")
+    Path("marks/logos").mkdir(parents=True)
+    Image.new("RGB", (8, 8), "lime").save("marks/logos/mark.png")
+    text = "over=image:logos~2fmark.png;g:northwest,fm=png"
+    status, _, err = run("transform", "cat.jpg", text, "--out", "made.png", "--overlays", "marks")
+    assert status == 0, err
+    with Image.open("made.png") as picture:
+        assert picture.getpixel((3, 3)) == (0, 255, 0)
+        assert picture.getpixel((12, 12)) != (0, 255, 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "told"),
+    [
+        (["cat.jpg", "w=0,q=250"], 2, ["from 1 to 16383 for w, got 0", "1-100, or auto for q, got 250"]),
+        (["none.jpg", "w=9"], 2, ["expected a readable file for FILE, got 'none.jpg'"]),
+        (["text.jpg", "w=9"], 1, ["not-an-image"]),
+        (["cat.jpg", "over=image:none.png,fm=png"], 2, ["expected a readable file for --overlays"]),
+        (["cat.jpg", "rect=90:0:5:5"], 1, ["region-outside", "within 40 x 30 pixels, got 90:0:5:5"]),
+    ],
+)
+def test_what_is_wrong_is_told_and_nothing_is_written(run, arguments, status, told):
+    draw("cat.jpg")
+    Path("text.jpg").write_text("hello")
+    ended, _, err = run("transform", *arguments, "--out", "made.png")
+    assert ended == status
+    assert all(each in err for each in told), err
+    assert not Path("made.png").exists()
+
+
+def test_a_file_that_ends_early_is_told_where_it_may_pass(run, monkeypatch):
+    whole = draw("cat.jpg", size=(200, 150))
+    Path("cut.jpg").write_bytes(whole[: len(whole) // 2])
+    assert run("transform", "cut.jpg", "w=9", "--out", "made.jpg")[0] == 1
+    monkeypatch.setenv("IMAGE_PROCESSOR_TRUNCATED", "lenient")
+    status, _, err = run("transform", "cut.jpg", "w=9", "--out", "made.jpg")
+    assert status == 0
+    assert "cut.jpg ends early; what was there was taken" in err
