@@ -55,10 +55,11 @@ def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opene
     base, stages = cascade(_natural(scene, wanted), wanted.sizes)
     need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
     frames = scene.frames if wanted.moving else 1
+    asked = _shrink(scene, need)
     whole = open_original(
         data,
         FORMATS[header.format],
-        shrink=_shrink(scene, need),
+        shrink=asked,
         first=scene.first,
         count=frames,
         lenient=header.truncated,
@@ -69,7 +70,7 @@ def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opene
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
     # Not every decoder shrinks, and a drawing grows.
-    shrink = max(1, round(header.stored.width / whole.width))
+    shrink = asked if whole.width < header.stored.width else 1
     return Opened(scene, picture, frames, shrink, base, stages, wanted, profile, own is not None)
 
 
