@@ -82,7 +82,10 @@ def _shrink(scene: Scene, need: Size) -> int:
     if scene.whole:
         return shrink_on_load(scene.header.stored, need)
     shrink = shrink_on_load(scene.box.size, need)
-    edges = (scene.box.left, scene.box.top, scene.box.width, scene.box.height)
+    edges = [scene.box.left, scene.box.top, scene.box.width, scene.box.height]
+    if scene.header.format == "webp":
+        # libwebp fits the whole picture to rounded sides; libjpeg's pixels stay where they are.
+        edges += [scene.header.stored.width, scene.header.stored.height]
     while any(edge % shrink for edge in edges):
         shrink //= 2
     return shrink
@@ -121,7 +124,9 @@ def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     with refusing(FORMATS[scene.header.format], truncated=scene.header.truncated):
         upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
         if scene.tilt:
-            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base))
+            upright = steps.plain(
+                steps.tilt(upright, scene.tilt, opened.base, scene.turn.apply(scene.box.size))
+            )
     return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
 
 

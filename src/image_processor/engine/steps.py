@@ -18,7 +18,6 @@ from .geometry import Size, tilted
 from .turning import Turn
 
 _OPAQUE = 255
-_TILT_SLACK = 2
 
 _QUARTERS: tuple[Callable[[pyvips.Image], pyvips.Image], ...] = (
     lambda picture: picture,
@@ -136,28 +135,32 @@ def turn(picture: pyvips.Image, turned: Turn) -> pyvips.Image:
     return plain(rotated.fliphor() if turned.mirrored else rotated)
 
 
-def tilt(picture: pyvips.Image, degrees: float, size: Size) -> pyvips.Image:
+def tilt(picture: pyvips.Image, degrees: float, size: Size, natural: Size) -> pyvips.Image:
     """Turn clockwise by less than a quarter, in a canvas of exactly ``size`` with transparent corners.
 
-    Bicubic around the middle, on premultiplied colours, so that no edge takes the colour of what is
-    invisible. A ``size`` that the turned picture does not have distorts it.
+    ``picture`` shows one of size ``natural``; how far its whole pixels are off that is made good
+    here. Bicubic around the middle, on premultiplied colours, so that no edge takes the colour of
+    what is invisible. A ``size`` of other proportions than the turned picture's distorts it.
     """
-    around = tilted(Size(picture.width, picture.height), degrees)
-    # A picture of whole pixels seldom turns into just those of its level.
-    fits = max(abs(around.width - size.width), abs(around.height - size.height)) <= _TILT_SLACK
+    around = tilted(natural, degrees)
+    scale = max(size.width / around.width, size.height / around.height)
+    level = Size(*(max(1, round(side * scale)) for side in (around.width, around.height)))
+    alike = max(abs(level.width - size.width), abs(level.height - size.height)) <= 1
+    canvas = size if alike else level
+    stretch = natural.width * scale / picture.width, natural.height * scale / picture.height
     opaque = picture if picture.hasalpha() else picture.bandjoin(_OPAQUE)
-    canvas = size if fits else around
-    turned = weighted(opaque, partial(_tilted, degrees=degrees, size=canvas))
+    turned = weighted(opaque, partial(_tilted, degrees=degrees, stretch=stretch, size=canvas))
     return resize(turned.copy(interpretation="srgb"), size)
 
 
-def _tilted(picture: pyvips.Image, degrees: float, size: Size) -> pyvips.Image:
+def _tilted(picture: pyvips.Image, degrees: float, stretch: tuple[float, float], size: Size) -> pyvips.Image:
     # A border that is transparent: else libvips draws the last row outwards and the edge is hard.
     framed = picture.embed(1, 1, picture.width + 2, picture.height + 2)
     sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    across, down = stretch
     # libvips' own rotate and similarity turn around a corner of a pixel, and weight by alpha once more.
     return framed.affine(
-        [cosine, -sine, sine, cosine],
+        [cosine * across, -sine * down, sine * across, cosine * down],
         interpolate=pyvips.Interpolate.new("bicubic"),
         oarea=[0, 0, size.width, size.height],
         idx=(1 - framed.width) / 2,
