@@ -82,13 +82,19 @@ def test_a_region_of_a_jpeg_that_shrinks_while_it_is_decoded(width: int, orienta
 
 @pytest.mark.parametrize("format_name", ["png", "webp", "tiff", "jpeg"])
 @pytest.mark.parametrize(
-    "text", ["rect=48:32:256:160,w=32", "rect=49:31:255:161,w=32", "rect=0.5:0.5:0.5:0.5,w=28"]
+    ("text", "box"),
+    [
+        ("rect=48:32:256:160,w=32", (48, 32, 256, 160)),
+        ("rect=49:31:255:161,w=32", (49, 31, 255, 161)),
+        ("rect=0.5:0.5:0.5:0.5,w=28", (224, 150, 224, 150)),
+    ],
 )
-def test_a_region_much_reduced_whether_the_decoder_shrinks_or_not(format_name: str, text: str) -> None:
-    data = encoded(photograph(), format_name, quality=95) if format_name != "png" else encoded(photograph())
-    left, top, width, height = (
-        (224, 150, 224, 150) if "0.5" in text else map(int, text[5:].partition(",")[0].split(":"))
-    )
+def test_a_region_much_reduced_whether_the_decoder_shrinks_or_not(
+    format_name: str, text: str, box: tuple[int, int, int, int]
+) -> None:
+    options = {} if format_name == "png" else {"quality": 95}
+    data = encoded(photograph().crop((0, 0, 448, 300)), format_name, **options)
+    left, top, width, height = box
     part = opened(data).convert("RGB").crop((left, top, left + width, top + height))
     got = picture_of(data, f"{text},fm=png")
     assert mean_difference(got, part.resize(got.size, Image.Resampling.LANCZOS)) <= SHRUNK
@@ -200,7 +206,7 @@ def test_a_tilted_picture_is_scaled_as_the_turned_one(text: str) -> None:
     wanted = picture_of(encoded(large), f"{text},fm=png")
     got = picture_of(encoded(picture), f"rot=25,{text},fm=png")
     assert got.size == wanted.size
-    assert np.abs(seen(got) - seen(wanted)).mean() <= 4
+    assert np.abs(seen(got) - seen(wanted)).mean() <= 2.5
 
 
 # Trim ---------------------------------------------------------------------------------------------
@@ -277,12 +283,8 @@ DELAYS = [100, 200, 300, 400]
 
 
 def moving(format_name: str) -> bytes:
-    return animated(
-        [flat(colour, size=(24, 16)) for colour in COLOURS],
-        format_name,
-        DELAYS,
-        **({"lossless": True} if format_name == "webp" else {}),
-    )
+    options = {"lossless": True} if format_name == "webp" else {}
+    return animated([flat(colour, size=(24, 16)) for colour in COLOURS], format_name, DELAYS, **options)
 
 
 def frames_and_delays(body: bytes) -> tuple[list[tuple[int, ...]], list[int]]:
@@ -323,12 +325,45 @@ def test_pages_of_a_tiff_have_their_own_sizes(page: int, index: int) -> None:
     assert picture_of(data, f"frame={page},rect=0.5:0.0:0.5:1.0,fm=png").size == (10 + 5 * index, 16)
 
 
+# No opaque frame in a transparent border: libwebp stores the frame alone, and no word of alpha.
 ANIMATED_STEPS = [
-    "trim=5", "rect=2:2:20:12", "rot=90", "rot=33", "flip=h", "w=12", "w=12,h=12", "w=12,h=12,g=entropy",
-    "w=12,h=12,g=attention", "w=30,h=30,fit=contain", "w=30,h=30,fit=contain,edge=blur", "linear=1,w=12", "norm=1", "equal=1", "gam=2", "bri=10", "con=10", "sat=-10",
-    "hue=90", "grey=1", "sepia=50", "tint=ff8800", "duo=000000:ffffff", "neg=1", "median=3", "blur=1", "sharp=1",
-    "conv=0:0:0:0:1:0:0:0:0", "px=4", "over=text:Hi", "round=4", "ellipse=1", "op=50", "pad=2:4", "pad=3,edge=mirror", "bg=ff0000",
-]  # fmt: skip
+    "trim=5",
+    "rect=2:2:20:12",
+    "rot=90",
+    "rot=33",
+    "flip=h",
+    "w=12",
+    "w=12,h=12",
+    "w=12,h=12,g=entropy",
+    "w=12,h=12,g=attention",
+    "w=30,h=30,fit=contain,bg=00ff00",
+    "w=30,h=30,fit=contain,edge=blur",
+    "linear=1,w=12",
+    "norm=1",
+    "equal=1",
+    "gam=2",
+    "bri=10",
+    "con=10",
+    "sat=-10",
+    "hue=90",
+    "grey=1",
+    "sepia=50",
+    "tint=ff8800",
+    "duo=000000:ffffff",
+    "neg=1",
+    "median=3",
+    "blur=1",
+    "sharp=1",
+    "conv=0:0:0:0:1:0:0:0:0",
+    "px=4",
+    "over=text:Hi",
+    "round=4",
+    "ellipse=1",
+    "op=50",
+    "pad=2:4,bg=00ff00",
+    "pad=3,edge=mirror",
+    "bg=ff0000",
+]
 
 
 @pytest.mark.parametrize("text", ANIMATED_STEPS)
@@ -363,11 +398,8 @@ def test_one_view_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(levels, "open_original", counted)
     data = encoded(photograph())
-    texts = [
-        "rect=0:0:200:100,w=50,fm=png",
-        "rect=0:0:200:100,w=30,grey=1,fm=jpeg",
-        "rect=0:0:200:100,h=20,fm=webp",
-    ]
+    sizes = ("w=50,fm=png", "w=30,grey=1,fm=jpeg", "h=20,fm=webp")
+    texts = [f"rect=0:0:200:100,{size}" for size in sizes]
     render(data, [parse(text) for text in texts], Limits(), look=False)
     assert len(opened_with) == 1
     render(data, [parse("w=40,fm=png"), *map(parse, texts)], Limits(), look=True)

@@ -24,9 +24,8 @@ turns = st.builds(Turn, st.integers(0, 3), st.booleans())
 def numbered(width: int, height: int) -> NDArray[np.uint8]:
     """A picture in which no two pixels are equal."""
     places = np.arange(width * height)
-    return np.dstack(np.divmod(places.reshape(height, width), 256) + (np.zeros((height, width)),)).astype(
-        "uint8"
-    )
+    high, low = np.divmod(places.reshape(height, width), 256)
+    return np.dstack([high, low, np.zeros_like(low)]).astype("uint8")
 
 
 def turned(planes: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:

@@ -124,9 +124,8 @@ def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     with refusing(FORMATS[scene.header.format], truncated=scene.header.truncated):
         upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
         if scene.tilt:
-            upright = steps.plain(
-                steps.tilt(upright, scene.tilt, opened.base, scene.turn.apply(scene.box.size))
-            )
+            natural = scene.turn.apply(scene.box.size)
+            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base, natural))
     return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
 
 
