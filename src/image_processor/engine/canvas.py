@@ -5,10 +5,13 @@ from __future__ import annotations
 import pyvips
 
 from image_processor.transformation import SMART, Colour, Edge, Length, in_pixels
+from image_processor.transformation.overlay_rows import Blend
 
+from .blend import blend
+from .filters import blur
 from .geometry import Anchor, Box, Placement, Size, offset
 from .smart import window
-from .steps import resize
+from .steps import flatten, resize
 
 _OPAQUE = 255
 _BLUR_SHRINK = 8
@@ -43,7 +46,7 @@ def padded(size: Size, padding: tuple[Length, Length, Length, Length]) -> Box:
 def extend(picture: pyvips.Image, canvas: Box, edge: Edge, background: Colour | None) -> pyvips.Image:
     """A canvas with the picture at ``canvas.left`` and ``canvas.top`` of it."""
     if edge is Edge.BLUR:
-        return _over_itself(picture, canvas)
+        return _over_itself(picture, canvas, background)
     if edge is not Edge.BACKGROUND:
         return picture.embed(canvas.left, canvas.top, canvas.width, canvas.height, extend=_VIPS_EXTEND[edge])
     if background is None and not picture.hasalpha():
@@ -55,14 +58,14 @@ def extend(picture: pyvips.Image, canvas: Box, edge: Edge, background: Colour | 
     )
 
 
-def _over_itself(picture: pyvips.Image, canvas: Box) -> pyvips.Image:
+def _over_itself(picture: pyvips.Image, canvas: Box, background: Colour | None) -> pyvips.Image:
     """The picture over an enlarged and blurred copy of itself that covers the canvas."""
     # Blurred while it is small: nobody can tell, and the cost grows with the radius.
     across, down = (max(1, side // _BLUR_SHRINK) for side in (canvas.width, canvas.height))
     small = picture.thumbnail_image(across, height=down, crop="centre", size="both")
-    opaque = small.flatten() if small.hasalpha() else small
-    blurred = opaque.gaussblur(_BLUR_PART * max(across, down))
+    blurred = blur(flatten(small, background), _BLUR_PART * max(across, down))
     behind = resize(blurred, canvas.size)
-    front = picture if picture.hasalpha() else picture.bandjoin(_OPAQUE)
-    laid = behind.composite2(front, "over", x=canvas.left, y=canvas.top)
-    return laid[:3].rint().cast("uchar").copy(interpretation="srgb")
+    if not picture.hasalpha():
+        return behind.insert(picture, canvas.left, canvas.top)
+    placed = picture.embed(canvas.left, canvas.top, canvas.width, canvas.height)
+    return blend(behind, placed, Blend.OVER)

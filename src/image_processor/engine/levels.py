@@ -55,10 +55,11 @@ def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opene
     base, stages = cascade(_natural(scene, wanted), wanted.sizes)
     need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
     frames = scene.frames if wanted.moving else 1
+    asked = _shrink(scene, need)
     whole = open_original(
         data,
         FORMATS[header.format],
-        shrink=_shrink(scene, need),
+        shrink=asked,
         first=scene.first,
         count=frames,
         lenient=header.truncated,
@@ -69,7 +70,7 @@ def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opene
     own = steps.rgb_profile(picture) if icc is IccPolicy.PRESERVE else None
     profile = None if icc is IccPolicy.STRIP else own or srgb_profile()
     # Not every decoder shrinks, and a drawing grows.
-    shrink = max(1, round(header.stored.width / whole.width))
+    shrink = asked if whole.width < header.stored.width else 1
     return Opened(scene, picture, frames, shrink, base, stages, wanted, profile, own is not None)
 
 
@@ -81,7 +82,10 @@ def _shrink(scene: Scene, need: Size) -> int:
     if scene.whole:
         return shrink_on_load(scene.header.stored, need)
     shrink = shrink_on_load(scene.box.size, need)
-    edges = (scene.box.left, scene.box.top, scene.box.width, scene.box.height)
+    edges = [scene.box.left, scene.box.top, scene.box.width, scene.box.height]
+    if scene.header.format == "webp":
+        # libwebp fits the whole picture to rounded sides; libjpeg's pixels stay where they are.
+        edges += [scene.header.stored.width, scene.header.stored.height]
     while any(edge % shrink for edge in edges):
         shrink //= 2
     return shrink
@@ -120,7 +124,8 @@ def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     with refusing(FORMATS[scene.header.format], truncated=scene.header.truncated):
         upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
         if scene.tilt:
-            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base))
+            natural = scene.turn.apply(scene.box.size)
+            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base, natural))
     return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
 
 

@@ -6,6 +6,7 @@ with straight alpha, and no metadata at all.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache, partial
 
@@ -13,7 +14,7 @@ import pyvips
 
 from image_processor.transformation import WHITE, Colour
 
-from .geometry import Size
+from .geometry import Size, tilted
 from .turning import Turn
 
 _OPAQUE = 255
@@ -134,20 +135,40 @@ def turn(picture: pyvips.Image, turned: Turn) -> pyvips.Image:
     return plain(rotated.fliphor() if turned.mirrored else rotated)
 
 
-def tilt(picture: pyvips.Image, degrees: float, size: Size) -> pyvips.Image:
+def tilt(picture: pyvips.Image, degrees: float, size: Size, natural: Size) -> pyvips.Image:
     """Turn clockwise by less than a quarter, in a canvas of exactly ``size`` with transparent corners.
 
-    Bicubic, on premultiplied colours, so that no edge takes the colour of what is invisible.
+    ``picture`` shows one of size ``natural``; how far its whole pixels are off that is made good
+    here. Bicubic around the middle, on premultiplied colours, so that no edge takes the colour of
+    what is invisible. A ``size`` of other proportions than the turned picture's distorts it.
     """
+    around = tilted(natural, degrees)
+    scale = max(size.width / around.width, size.height / around.height)
+    level = Size(*(max(1, round(side * scale)) for side in (around.width, around.height)))
+    alike = max(abs(level.width - size.width), abs(level.height - size.height)) <= 1
+    canvas = size if alike else level
+    stretch = natural.width * scale / picture.width, natural.height * scale / picture.height
     opaque = picture if picture.hasalpha() else picture.bandjoin(_OPAQUE)
+    turned = weighted(opaque, partial(_tilted, degrees=degrees, stretch=stretch, size=canvas))
+    return resize(turned.copy(interpretation="srgb"), size)
+
+
+def _tilted(picture: pyvips.Image, degrees: float, stretch: tuple[float, float], size: Size) -> pyvips.Image:
     # A border that is transparent: else libvips draws the last row outwards and the edge is hard.
-    framed = opaque.embed(1, 1, picture.width + 2, picture.height + 2)
-    turned = framed.premultiply().similarity(angle=degrees, interpolate=pyvips.Interpolate.new("bicubic"))
-    straight = turned.unpremultiply().rint().cast("uchar")
-    left, top = (straight.width - size.width) // 2, (straight.height - size.height) // 2
-    if max(abs(left), abs(top)) > 2:
-        return _scale(straight, size)
-    return straight.gravity("centre", size.width, size.height).copy(interpretation="srgb")
+    framed = picture.embed(1, 1, picture.width + 2, picture.height + 2)
+    sine, cosine = math.sin(math.radians(degrees)), math.cos(math.radians(degrees))
+    across, down = stretch
+    # libvips' own rotate and similarity turn around a corner of a pixel, and weight by alpha once more.
+    return framed.affine(
+        [cosine * across, -sine * down, sine * across, cosine * down],
+        interpolate=pyvips.Interpolate.new("bicubic"),
+        oarea=[0, 0, size.width, size.height],
+        idx=(1 - framed.width) / 2,
+        idy=(1 - framed.height) / 2,
+        odx=(size.width - 1) / 2,
+        ody=(size.height - 1) / 2,
+        premultiplied=True,
+    )
 
 
 def drop_idle_alpha(picture: pyvips.Image) -> pyvips.Image:

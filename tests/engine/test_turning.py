@@ -1,0 +1,89 @@
+"""Turns as one value: against Pillow for each way to come to one, and boxes there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from planes import planes_of, vips_of
+
+from image_processor.engine import steps
+from image_processor.engine.geometry import Box, Size
+from image_processor.engine.turning import Turn
+from image_processor.transformation import Flip
+
+EXIF_ORIENTATION = 0x0112
+
+orientations = st.integers(1, 8)
+turns = st.builds(Turn, st.integers(0, 3), st.booleans())
+
+
+def numbered(width: int, height: int) -> NDArray[np.uint8]:
+    """A picture in which no two pixels are equal."""
+    places = np.arange(width * height)
+    high, low = np.divmod(places.reshape(height, width), 256)
+    return np.dstack([high, low, np.zeros_like(low)]).astype("uint8")
+
+
+def turned(planes: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
+    """What ``turn`` says of itself: quarters clockwise, then a mirror."""
+    rotated = np.rot90(planes, -turn.quarters)
+    return rotated[:, ::-1] if turn.mirrored else rotated
+
+
+def upright(planes: NDArray[np.uint8], orientation: int) -> Image.Image:
+    picture = Image.fromarray(planes)
+    picture.getexif()[EXIF_ORIENTATION] = orientation
+    return ImageOps.exif_transpose(picture)
+
+
+def flipped(picture: Image.Image, flip: Flip | None) -> Image.Image:
+    if flip in {Flip.HORIZONTAL, Flip.BOTH}:
+        picture = ImageOps.mirror(picture)
+    return ImageOps.flip(picture) if flip in {Flip.VERTICAL, Flip.BOTH} else picture
+
+
+@pytest.mark.parametrize("flip", [None, Flip.HORIZONTAL, Flip.VERTICAL])
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, flip: Flip | None) -> None:
+    planes = numbered(5, 3)
+    turn = Turn.from_exif(orientation).rotated(quarters).flipped(flip)
+    wanted = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
+    assert np.array_equal(turned(planes, turn), np.asarray(wanted))
+    assert np.array_equal(planes_of(steps.turn(vips_of(planes), turn)), np.asarray(wanted))
+    assert turn.apply(Size(5, 3)) == Size(*wanted.size)
+
+
+@given(turns, st.integers(-9, 9), st.sampled_from([None, *list(Flip)[:2]]))
+def test_a_turn_after_a_turn_is_one(turn: Turn, quarters: int, flip: Flip | None) -> None:
+    planes = numbered(4, 3)
+    step_by_step = np.rot90(turned(planes, turn), -quarters)
+    if flip is Flip.HORIZONTAL:
+        step_by_step = step_by_step[:, ::-1]
+    if flip is Flip.VERTICAL:
+        step_by_step = step_by_step[::-1]
+    assert np.array_equal(turned(planes, turn.rotated(quarters).flipped(flip)), step_by_step)
+
+
+@given(turns)
+def test_what_is_turned_and_turned_back_is_as_it_was(turn: Turn) -> None:
+    planes = numbered(4, 3)
+    assert np.array_equal(turned(turned(planes, turn), turn.inverse), planes)
+
+
+@given(turns, st.data())
+def test_to_cut_what_is_stored_and_turn_it_is_to_cut_what_is_turned(turn: Turn, data: st.DataObject) -> None:
+    stored = Size(data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9)))
+    planes = numbered(stored.width, stored.height)
+    seen = turn.apply(stored)
+    left, top = data.draw(st.integers(0, seen.width - 1)), data.draw(st.integers(0, seen.height - 1))
+    width = data.draw(st.integers(1, seen.width - left))
+    height = data.draw(st.integers(1, seen.height - top))
+    box = turn.stored_box(Box(left, top, width, height), stored)
+    cut = planes[box.top : box.top + box.height, box.left : box.left + box.width]
+    wanted = turned(planes, turn)[top : top + height, left : left + width]
+    assert np.array_equal(turned(cut, turn), wanted)
