@@ -15,7 +15,7 @@ TEST_WORKERS ?= 2
 DEPLOYED := tests/aws tests/deployment
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench torture docs lock package sam clean
+.PHONY: help run test lint format types unit bench torture docs gallery lock package sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ torture: $(DEV) ## slow campaigns: the arm64 package under QEMU (mmdebstrap, qem
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py
 	$(BIN)/python docs/draw_aws_diagram.py
+	$(BIN)/python docs/draw_transformations.py
+
+gallery: $(DEV) ## every operation on one photograph, into build/gallery; ARGS=photo.jpg instead of the sample
+	$(BIN)/python docs/draw_gallery.py $(ARGS)
 
 FUNCTION ?= process
 ARCH     ?= arm64

@@ -11,7 +11,7 @@ from image_processor.recipes import Recipe
 Versions = Mapping[str, str | None]
 """The version of each picture that overlays name, by its key; None where there is none."""
 
-RENDERING = 1
+RENDERING = 2
 """Raise it when the engine makes other pixels from the same transformation: every rendition of
 an older number is then stale, and reconcile makes it again.
 
