@@ -200,7 +200,7 @@ def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale
 def test_without_exif_the_fingerprint_is_what_it_always_was(room):
     plain = plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP)
     assert plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, ()).fingerprint == plain.fingerprint
-    lines = ["rendering=1", "icc=strip", *sorted(map(str, plain.transformations))]
+    lines = [f"rendering={plan.RENDERING}", "icc=strip", *sorted(map(str, plain.transformations))]
     assert plain.fingerprint == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
     one, other = (
         plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, fields).fingerprint
