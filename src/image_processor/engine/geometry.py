@@ -166,3 +166,13 @@ def _along(free: int, gravity: Gravity, start: str, end: str) -> int:
     if start in gravity:
         return 0
     return free if end in gravity else free // 2
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A part of a picture in whole pixels; width and height are at least 1."""
+
+    left: int
+    top: int
+    width: int
+    height: int

@@ -15,7 +15,7 @@ from image_processor.formats import FORMATS
 from image_processor.model import Facts, Limits
 from image_processor.transformation import WHITE, Colour, Gravity, Transformation
 
-from . import steps
+from . import smart, steps
 from .encode import Timing, encode
 from .geometry import Placement, place
 from .probe import Header
@@ -97,5 +97,5 @@ def _compose(job: Job, level: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     if not placement.level.covers(placement.output):
         return [steps.pad(frame, placement.output, job.gravity, job.background) for frame in frames]
     # One window for all frames, or the picture would jump.
-    left, top = steps.crop_offset(frames[0], placement, job.gravity)
+    left, top = smart.crop_offset(frames[0], placement, job.gravity)
     return [frame.crop(left, top, placement.output.width, placement.output.height) for frame in frames]

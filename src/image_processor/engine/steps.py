@@ -12,7 +12,7 @@ import pyvips
 
 from image_processor.transformation import WHITE, Colour, Gravity
 
-from .geometry import Placement, Size, offset
+from .geometry import Size, offset
 
 _OPAQUE = 255
 
@@ -107,21 +107,6 @@ def flatten(picture: pyvips.Image, background: Colour | None) -> pyvips.Image:
     if not picture.hasalpha():
         return picture
     return picture.flatten(background=_bands(background or WHITE))
-
-
-def attention(picture: pyvips.Image, size: Size) -> tuple[int, int]:
-    """Left and top of the window of ``size`` that catches the eye (libvips' smartcrop: edges,
-    skin and saturated colours)."""
-    window = picture.smartcrop(size.width, size.height, interesting="attention")
-    # A crop remembers where it came from as a negative offset.
-    return -window.xoffset, -window.yoffset
-
-
-def crop_offset(picture: pyvips.Image, placement: Placement, gravity: Gravity) -> tuple[int, int]:
-    """Left and top of what is cut out of a level, judged by ``picture``, its first frame."""
-    if gravity is Gravity.ATTENTION and placement.level != placement.output:
-        return attention(picture, placement.output)
-    return offset(placement.level, placement.output, gravity)
 
 
 def pad(picture: pyvips.Image, size: Size, gravity: Gravity, background: Colour | None) -> pyvips.Image:
