@@ -69,7 +69,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 # What a cold start must never pay for, whoever imports it.
 HEAVY = frozenset(
-    {"boto3", "botocore", "cv2", "mangum", "numpy", *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE)}
+    {
+        "boto3",
+        "botocore",
+        "cv2",
+        "mangum",
+        "numpy",
+        *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE),
+    }
 )
 
 BANNED_WORDS = frozenset({"helper", "helpers", "manager", "service", "services", "util", "utils"})
