@@ -122,6 +122,9 @@ def test_faces_decide_the_window(
 def test_faces_decide_in_both_directions(monkeypatch: pytest.MonkeyPatch) -> None:
     found(monkeypatch, Box(100, 120, 20, 40))
     assert window(level(noise(300, 300)), Size(60, 100), Gravity.FACES) == (80, 90)
+    found(monkeypatch, Box(100, 100, 20, 20), Box(110, 170, 10, 10))
+    assert window(level(noise(300, 300)), Size(60, 100), Gravity.FACES) == (80, 90)
+    assert window(level(noise(300, 300)), Size(100, 60), Gravity.FACES) == (60, 80)
 
 
 def test_without_a_face_attention_decides(monkeypatch: pytest.MonkeyPatch) -> None:

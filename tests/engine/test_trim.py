@@ -56,8 +56,8 @@ def canvas(colour: tuple[int, ...], width: int = 40, height: int = 30) -> Bytes:
     st.none() | COLOURS,
 )
 def test_the_box_is_the_one_that_numpy_finds(pixels: Bytes, whole: int, colour: Colour | None) -> None:
-    # Between two whole numbers, so that no float decides a tie.
-    tolerance = whole + 0.5
+    # A distance is a multiple of 1/255, and never this: no float has to decide a tie.
+    tolerance = whole + 0.25
     assert find_trim(level(pixels), tolerance, colour) == expected(pixels, tolerance, colour)
 
 
