@@ -111,11 +111,13 @@ def test_a_face_that_is_invisible_is_none() -> None:
 
 
 @needs_package
-@pytest.mark.parametrize("size", [(1, 1), (500, 1), (134, 8), (640, 32), (31, 33), (33, 640), (9000, 20)])
-@pytest.mark.parametrize("grey", [0, 128])
-def test_a_strip_holds_no_face(size: tuple[int, int], grey: int) -> None:
-    """OpenCV itself would find one as large as the universe."""
-    assert find_faces(level(Image.new("RGB", size, (grey, grey, grey)))) == ()
+@pytest.mark.parametrize("size", [(1, 1), (500, 1), (640, 32), (31, 33), (33, 640), (9000, 20)])
+def test_a_strip_holds_no_face(size: tuple[int, int]) -> None:
+    """OpenCV itself finds some, but not each time: hence the look at what it is given."""
+    strip = level(Image.new("RGB", size, (128, 128, 128)))
+    canvas = faces._canvas(strip)
+    assert min(canvas.width, canvas.height) >= 64
+    assert find_faces(strip) == ()
 
 
 @needs_package

@@ -121,6 +121,14 @@ def test_what_is_transparent_is_border_whatever_its_colour() -> None:
     assert find_trim(level(pixels), 10, Colour(255, 255, 255)) == Box(6, 4, 10, 5)
 
 
+def test_what_shines_through_counts_unrounded() -> None:
+    """255 with alpha 77 over 9 is 83.28, which in whole numbers would be 74 away."""
+    pixels = canvas((9, 9, 9, 255))
+    pixels[5, 6] = (255, 9, 9, 77)
+    assert find_trim(level(pixels), 74) == Box(6, 5, 1, 1)
+    assert find_trim(level(pixels), 75) == Box(0, 0, 40, 30)
+
+
 def test_a_named_colour_is_trimmed_though_the_corner_has_another() -> None:
     pixels = canvas((200, 0, 0))
     pixels[0, 0] = (0, 0, 200)

@@ -21,11 +21,12 @@ _LONGEST_SIDE = 640
 """Faces are looked for in at most so many pixels: the model knows faces of 10 to 300."""
 
 _SHORTEST_SIDE = 64
-"""In strips of up to 32 pixels OpenCV is sure of faces that have no size or an infinite one."""
+"""In strips of up to 32 pixels OpenCV 4.14 is now and then sure of a face that is not there, without
+a size or of an infinite one: it seems to read memory that it has not written."""
 
 _SURE = 0.7
-"""The least score that counts. Of 21 pictures without a face the likeliest scored 0.69, of 24 faces
-that are at least 20 pixels high the least 0.83."""
+"""The least score that counts. In 21 pictures without a face the likeliest scored 0.69; the 20 faces
+of 13 photographs scored 0.88 and more."""
 
 _OVERLAP = 0.3
 _CANDIDATES = 5000
