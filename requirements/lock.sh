@@ -10,7 +10,7 @@ pin() {
 lock() { pin --universal --python-version 3.11 "$@"; }
 lock --group build --output-file requirements/build.txt
 lock pyproject.toml --extra server -c requirements/build.txt --output-file requirements/server.txt
-lock pyproject.toml --extra server --extra heic --extra jxl --group dev -c requirements/build.txt \
+lock pyproject.toml --extra server --extra heic --extra jxl --extra faces --group dev -c requirements/build.txt \
     -c requirements/server.txt --output-file requirements/dev.txt
 lock --group runtime-client -c requirements/dev.txt --output-file requirements/runtime-client.txt
 # LocalStack's pins contradict each other on Python 3.14, so this one is for 3.12 and 3.13 on Linux.

@@ -57,6 +57,7 @@ _EDGE = ("cli", "http_api", "embedded")
 LIBRARIES: dict[str, tuple[str, ...]] = {
     "pyvips": ("engine",),
     "_libvips": ("engine",),
+    "cv2": ("engine",),
     "pillow_heif": ("engine",),
     "pillow_jxl": ("engine",),
     "obstore": ("stores",),
@@ -72,7 +73,14 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
 }
 # What a cold start must never pay for, whoever imports it.
 HEAVY = frozenset(
-    {"boto3", "botocore", "mangum", *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE)}
+    {
+        "boto3",
+        "botocore",
+        "cv2",
+        "mangum",
+        "numpy",
+        *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE),
+    }
 )
 
 BANNED_WORDS = frozenset({"helper", "helpers", "manager", "service", "services", "util", "utils"})

@@ -19,6 +19,7 @@ SAMPLES = [
     Invalid([Problem("quality", "1-100", "250"), Problem("fit", "cover", "'crop'", line=3)]),
     errors.NotFound("cat.jpg"),
     errors.ClaimLost("cat.jpg"),
+    errors.MissingExtra.of("a package", "some purpose", "extra"),
 ]
 
 

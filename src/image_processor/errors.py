@@ -172,3 +172,15 @@ class UnsafeRuntime(ImageProcessorError):
     """This libvips cannot be made safe for untrusted input; the program must not start."""
 
     code: ClassVar[str] = "unsafe-runtime"
+
+
+class MissingExtra(ImageProcessorError):
+    """What was asked for needs an optional package that is not installed; the message tells the cure."""
+
+    code: ClassVar[str] = "missing-extra"
+
+    @classmethod
+    def of(cls, package: str, purpose: str, extra: str) -> Self:
+        """``extra`` is the group of pyproject.toml that brings ``package``, for ``purpose``."""
+        cure = f"pip install 'image-processor[{extra}]'"
+        return cls(f"expected {package} to be installed for {purpose}, got none: {cure}")

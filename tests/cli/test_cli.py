@@ -12,11 +12,12 @@ from pictures_for_cli import RECIPE, draw
 
 from image_processor import __version__
 from image_processor.cli import main
+from image_processor.cli.exits import status_of
 from image_processor.cli.shown import in_units, printable
 from image_processor.embedded import workers
 from image_processor.engine import outside, runtime
 from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import ClaimBusy, UnsafeRuntime
+from image_processor.errors import ClaimBusy, MissingExtra, UnsafeRuntime
 from image_processor.ingest.process import Processor
 from image_processor.recipes import DEFAULT_RECIPE
 
@@ -108,6 +109,10 @@ def test_nothing_starts_on_an_unsafe_runtime(run, monkeypatch, command):
     status, out, err = run(*command)
     assert (status, err) == (4, "error: no safe libvips here\n")
     assert "Drop images" not in out
+
+
+def test_a_missing_extra_ends_like_a_missing_library():
+    assert status_of(MissingExtra("expected a package, got none")) == 4
 
 
 def test_a_missing_library_is_told_with_its_cure(monkeypatch, capfd):

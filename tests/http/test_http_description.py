@@ -13,7 +13,7 @@ from http_machine import Client, Machine
 
 from image_processor import __version__
 from image_processor.embedded.progress import EventType
-from image_processor.errors import FIXES, ImageProcessorError, Reason, Unavailable
+from image_processor.errors import FIXES, ImageProcessorError, MissingExtra, Reason, Unavailable
 from image_processor.http_api.machine import WEB
 from image_processor.http_api.problems import STATUSES, of_error
 from image_processor.http_api.requests import EXPECTED
@@ -151,6 +151,12 @@ def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
         if kind.retryable:
             assert status in {409, 503}, kind
             assert of_error(kind("later")).headers["retry-after"] == "1"
+
+
+def test_what_is_not_installed_is_not_implemented_here() -> None:
+    answer = of_error(MissingExtra.of("a package", "some purpose", "extra"))
+    assert answer.status_code == 501
+    assert b"pip install 'image-processor[extra]'" in answer.body
 
 
 def test_every_reason_has_a_fix_and_plain_words_on_the_page() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from image_processor.errors import Invalid, NotFound, Refused, UnsafeRuntime
+from image_processor.errors import Invalid, MissingExtra, NotFound, Refused, UnsafeRuntime
 
 SOME_REFUSED = 1
 USAGE = 2
@@ -10,7 +10,13 @@ UNAVAILABLE = 3
 UNSAFE = 4
 
 # The first class that fits decides.
-_STATUS = ((Invalid, USAGE), (NotFound, USAGE), (Refused, SOME_REFUSED), (UnsafeRuntime, UNSAFE))
+_STATUS = (
+    (Invalid, USAGE),
+    (NotFound, USAGE),
+    (Refused, SOME_REFUSED),
+    (UnsafeRuntime, UNSAFE),
+    (MissingExtra, UNSAFE),
+)
 
 
 def status_of(error: BaseException) -> int:

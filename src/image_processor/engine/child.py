@@ -21,7 +21,7 @@ from math import ceil
 from multiprocessing.connection import Connection
 from typing import Any
 
-from image_processor.errors import Refused, UnsafeRuntime
+from image_processor.errors import MissingExtra, Refused, UnsafeRuntime
 from image_processor.model import ExifField, IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 
@@ -98,6 +98,8 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
         )
     except Refused as refused:
         _say(connection, {"refused": refused.reason, "message": refused.message})
+    except MissingExtra as missing:
+        _say(connection, {"missing": str(missing)})
     except MemoryError:
         _say(connection, {"exhausted": True})
     except Exception:  # noqa: BLE001 - whatever it is, the parent waits for an answer

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
-from image_processor.errors import Reason, Refused, Unavailable, UnsafeRuntime
+from image_processor.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Transformation
 
@@ -212,6 +212,8 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     facts = reply.facts
     if "refused" in facts:
         raise Refused(Reason(facts["refused"]), facts["message"])
+    if "missing" in facts:
+        raise MissingExtra(facts["missing"])
     if "exhausted" in facts:
         message = "expected a picture that is rendered within the memory allowed, got a larger one"
         raise Refused(Reason.TOO_MANY_PIXELS, message)
@@ -230,9 +232,12 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
 
 
 def _environment() -> dict[str, str]:
-    """Ours, with what libvips and malloc read once at the start of a process."""
+    """Ours, with what libraries read once, when they are loaded."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    return os.environ | {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
+    # NumPy and OpenCV bring an OpenBLAS each, which reserves up to 140 MiB for every core of the
+    # machine; the child's bound on memory counts that.
+    one_thread = {"VIPS_CONCURRENCY": "1", "OPENBLAS_NUM_THREADS": "1"}
+    return os.environ | one_thread | {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
 
 
 def _describe(code: int) -> str:

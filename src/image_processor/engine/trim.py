@@ -7,7 +7,7 @@ import pyvips
 from image_processor.transformation import Colour
 
 from .geometry import Box
-from .steps import plain, to_srgb
+from .steps import to_srgb
 
 _VISIBLE = 0
 
@@ -19,7 +19,7 @@ def find_trim(picture: pyvips.Image, tolerance: int, colour: Colour | None) -> B
     What is transparent is border; where the top left pixel is, nothing else is.
     """
     # libvips' own find_trim blurs with a median and lays alpha over black before it looks.
-    whole = plain(to_srgb(picture))
+    whole = to_srgb(picture)
     differs = _differs(whole, tolerance, colour)
     columns, rows = (_counts(line) for line in differs.project())
     if not any(columns):

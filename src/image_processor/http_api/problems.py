@@ -17,6 +17,7 @@ from image_processor.errors import (
     ClaimLost,
     ImageProcessorError,
     Invalid,
+    MissingExtra,
     NotFound,
     PreconditionFailed,
     Problem,
@@ -37,6 +38,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (ClaimLost, 409),
     (PreconditionFailed, 409),
     (Refused, 422),
+    (MissingExtra, 501),
     (Unavailable, 503),
     (ImageProcessorError, 500),
 )

@@ -33,7 +33,7 @@ class Fit(StrEnum):
 class Gravity(StrEnum):
     """What stays when a picture is cropped, and where it stands when it is padded.
 
-    The last two need pixels: what catches the eye, and the most detail.
+    The last three need pixels: what catches the eye, the most detail, and faces.
     """
 
     CENTRE = "centre"
@@ -47,9 +47,10 @@ class Gravity(StrEnum):
     NORTHWEST = "northwest"
     ATTENTION = "attention"
     ENTROPY = "entropy"
+    FACES = "faces"
 
 
-SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY})
+SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
 
 
 class Flip(StrEnum):

@@ -22,7 +22,7 @@ from image_processor.recipes import Recipe, parse_recipe
 from image_processor.settings import PREFIX, Settings, from_environment
 from image_processor.stores.s3 import S3Store
 
-from .recipe import check_marks, load_recipe
+from .recipe import check_extras, check_marks, load_recipe
 
 if TYPE_CHECKING:
     from image_processor.aws.post_policy import PostForm
@@ -59,6 +59,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
     upload_bucket, processed_bucket = _buckets(settings)
     recipe = _recipe(settings)
     check_marks(recipe, settings.overlays)
+    check_extras(recipe)
     if settings.fonts:
         fonts_from(settings.fonts)
     uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)

