@@ -91,7 +91,7 @@ ratios = st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9))
     padding=st.none() | st.tuples(*[st.integers(0, 9)] * 4),
 )
 @settings(max_examples=150, deadline=None)
-def test_a_rendition_has_the_size_that_was_asked_for(
+def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each parameter of a size
     natural: tuple[int, int],
     box: tuple[int | None, int | None],
     fit: str,
