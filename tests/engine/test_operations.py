@@ -20,7 +20,7 @@ from skimage import color
 
 from image_processor.engine.render import render
 from image_processor.model import Limits
-from image_processor.transformation import parse
+from image_processor.transformation import PARAMETERS, parse
 
 Do = Callable[[Pixels], Pixels]
 WIDTH, HEIGHT = 448, 300
@@ -421,6 +421,28 @@ def test_progressive_lossless_and_few_colours() -> None:
     assert len(np.unique(np.asarray(few).reshape(-1, 3), axis=0)) <= 16
     hard, easy = (made(original(), f"w=112,effort={effort},fm=png").facts.bytes for effort in (9, 0))
     assert hard < easy
+
+
+def test_a_jpeg_that_takes_its_time_is_smaller_and_as_good() -> None:
+    wanted = resized(112, 75)(np.asarray(whole(), dtype=float))
+    usual, slow = (made(original(), f"w=112,{moz}fm=jpeg").body for moz in ("", "moz=1,"))
+    assert len(slow) < len(usual)
+    off = [np.abs(planes_of_picture(opened(body)) - wanted).mean() for body in (usual, slow)]
+    assert off[1] <= 1.3 * off[0]
+
+
+ELSEWHERE = {
+    # in test_scene, test_canvas and test_sizes
+    "frame", "frames", "orient", "trim", "trim-bg", "gy",
+    # those of encoders, above
+    "q", "max-bytes", "prog", "chroma", "moz", "effort", "lossless", "colours", "fm",
+}  # fmt: skip
+
+
+def test_no_parameter_is_left_out() -> None:
+    here = {pair.partition("=")[0] for text in OPERATIONS for pair in text.split(",")}
+    assert here | ELSEWHERE == {row.name for row in PARAMETERS}
+    assert not here & ELSEWHERE
 
 
 def test_all_operations_at_once_are_each_by_itself() -> None:
