@@ -330,7 +330,10 @@ OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
         EXACT,
     ),
     "neg=1,over=image:mark;g:northwest": (chain(lambda p: 255 - p, stamped(0, 0)), EXACT),
-    "over=image:mark;g:northwest,round=30": (chain(stamped(0, 0), masked(rounded_by(30))), EDGED),
+    "rect=100:50:60:40,over=image:mark;g:northwest,round=16": (
+        chain(cut(100, 50, 60, 40), stamped(0, 0), masked(rounded_by(16))),
+        EDGED,
+    ),
     "round=30,pad=10": (chain(masked(rounded_by(30)), bars(10, 10, 10, 10, (0, 0, 0, 0))), EDGED),
     "round=30,pad=10,bg=ff0000": (
         chain(masked(rounded_by(30)), bars(10, 10, 10, 10, (*RED, 255)), over(*RED)),

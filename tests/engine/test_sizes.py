@@ -134,6 +134,12 @@ def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each pa
     assert (facts.width, facts.height) == (width + left + right, height + top + bottom)
 
 
+def test_what_fills_down_is_never_larger_than_its_box() -> None:
+    """Even where a least side makes the picture larger than the box is."""
+    facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").facts
+    assert (facts.width, facts.height) == (20, 20)
+
+
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 89))
 @settings(max_examples=40, deadline=None)
 def test_a_tilted_picture_is_as_large_as_its_corners_are_apart(width: int, height: int, degrees: int) -> None:
