@@ -246,8 +246,8 @@ RED = (255, 0, 0)
 
 EXACT, CLOSE, RESIZED = (0.3, 1), (0.6, 4), (1.6, 12)
 """Rounding only; another way to the same filter; another Lanczos (libvips averages first)."""
-LAID, EDGED = (0.6, 1), (0.6, 16)
-"""libvips' flatten cuts off what is behind the point; 16 places in a pixel are steps of 16."""
+EDGED = (0.6, 16)
+"""16 places in a pixel are steps of 16."""
 
 OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
     # what of the original
@@ -304,7 +304,7 @@ OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
     "round=0.5": (masked(rounded_by(150)), EDGED),
     "ellipse=1": (masked(in_ellipse), EDGED),
     "op=40": (opacity(0.4), EXACT),
-    "op=40,bg=00ff00": (chain(opacity(0.4), over(0, 255, 0)), LAID),
+    "op=40,bg=00ff00": (chain(opacity(0.4), over(0, 255, 0)), EXACT),
     "pad=10:20,bg=ff0000": (bars(10, 20, 10, 20, RED), EXACT),
     "pad=12,edge=mirror": (padded(12, "symmetric"), EXACT),
     "pad=12,edge=copy": (padded(12, "edge"), EXACT),
@@ -349,7 +349,7 @@ OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
     ),
     "op=40,pad=10,bg=00ff00": (
         chain(opacity(0.4), bars(10, 10, 10, 10, (0, 255, 0, 255)), over(0, 255, 0)),
-        LAID,
+        EXACT,
     ),
     "rot=90,rect=40:20:200:150,flip=h": (
         chain(cut(40, 20, 200, 150), lambda p: np.rot90(p, -1)[:, ::-1]),
