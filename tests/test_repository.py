@@ -25,8 +25,8 @@ def tracked() -> list[Path]:
     return [path for name in listed.decode().split("\0") if name and (path := ROOT / name).is_file()]
 
 
-# Pictures of the papers, and of the page.
-PICTURE_PLACES = ("docs", "src/image_processor/web")
+# Pictures of the papers, of the page, and what the engine must go on making.
+PICTURE_PLACES = ("docs", "src/image_processor/web", "tests/engine/golden")
 
 
 def mistakes(path: Path) -> list[str]:

@@ -167,6 +167,11 @@ def test_the_blurred_edge_of_what_is_transparent_is_opaque() -> None:
         assert np.abs(np.subtract(got.getpixel((20, 20)), middle)).max() <= 1
 
 
+def test_padding_comes_after_opacity() -> None:
+    """The other way round, the blurred edge would be half transparent too."""
+    assert picture_of(encoded(flat("red", size=(20, 20))), "op=50,pad=10,edge=blur,fm=png").mode == "RGB"
+
+
 # The crops that look -------------------------------------------------------------------------------
 
 sides = st.integers(1, 40)

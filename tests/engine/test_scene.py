@@ -385,6 +385,22 @@ def test_each_step_on_all_frames_is_the_step_on_each(text: str) -> None:
         assert np.abs(seen(frame) - seen(alone)).max() <= 2
 
 
+EVERYTHING = (
+    "frames=3,trim=5,rect=1:1:18:10,rot=20,flip=v,w=20,h=16,fit=contain,linear=1,norm=1,equal=1,gam=1.2,bri=5,"
+    "con=5,sat=5,hue=20,sepia=10,tint=ff8800,duo=000000:ffffff,neg=1,median=3,blur=0.5,sharp=1,"
+    "conv=0:0:0:0:1:0:0:0:0,px=2,over=text:Hi,round=3,op=90,pad=2:4,edge=mirror,grey=1,enlarge=1,"
+)
+
+
+@pytest.mark.parametrize("format_name", ["gif", "webp"])
+def test_an_animation_through_every_step_at_once(format_name: str) -> None:
+    frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS]
+    rendition = made(animated(frames, "gif", DELAYS), f"{EVERYTHING}fm={format_name}")
+    facts = rendition.facts
+    assert (facts.frames, facts.width, facts.height) == (3, 20 + 8, 16 + 4)
+    assert frames_and_delays(rendition.body)[1] == DELAYS[:3]
+
+
 # Sharing ------------------------------------------------------------------------------------------
 
 

@@ -91,7 +91,7 @@ ratios = st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9))
     padding=st.none() | st.tuples(*[st.integers(0, 9)] * 4),
 )
 @settings(max_examples=150, deadline=None)
-def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - an argument for each thing that decides a size
+def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each parameter of a size
     natural: tuple[int, int],
     box: tuple[int | None, int | None],
     fit: str,
@@ -132,6 +132,12 @@ def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - an argu
     )
     facts = made(original(*natural), text).facts
     assert (facts.width, facts.height) == (width + left + right, height + top + bottom)
+
+
+def test_what_fills_down_is_never_larger_than_its_box() -> None:
+    """Even where a least side makes the picture larger than the box is."""
+    facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").facts
+    assert (facts.width, facts.height) == (20, 20)
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 89))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from image_processor.engine import faces
-from image_processor.engine.geometry import Box, Placement, Size
+from image_processor.engine.geometry import Box, Size
 from image_processor.engine.smart import window
 from image_processor.transformation.values import SMART, Gravity
 

@@ -15,7 +15,6 @@ from image_processor.transformation import Colour, Flip, Length, Transformation
 from .decode import frames_of, open_original, refusing, without_bands
 from .geometry import Box, Size, region_box, tilted
 from .probe import Header, probe
-
 from .trim import find_trim
 from .turning import Turn
 

@@ -182,7 +182,9 @@ def flatten(picture: pyvips.Image, background: Colour | None) -> pyvips.Image:
     """Without alpha, over ``background`` (white where None)."""
     if not picture.hasalpha():
         return picture
-    return picture.flatten(background=_bands(background or WHITE))
+    # In floats: of 8 bits libvips cuts off what is behind the point, half a step on the average.
+    floats = picture.cast("float").copy(interpretation="srgb")
+    return floats.flatten(background=_bands(background or WHITE)).rint().cast("uchar")
 
 
 def _scale(picture: pyvips.Image, size: Size) -> pyvips.Image:
