@@ -325,7 +325,7 @@ def test_the_details_tell_palette_and_focus(page: Page, site: Site) -> None:
     page.goto(f"/#{id_}")
     image = site.api.get(f"/images/{id_}").json()
     facts = page.locator("#details .facts")
-    x, y = (round(100 * part) for part in image["focus"])
+    x, y = (int(100 * part + 0.5) for part in image["focus"])  # as JavaScript rounds
     expect(facts).to_contain_text(f"{x}\u00a0% from the left, {y}\u00a0% from the top")
     expect(facts).to_contain_text(image["blurhash"])
     expect(facts.locator(".palette .swatch")).to_have_count(len(image["palette"]))

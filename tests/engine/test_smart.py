@@ -78,7 +78,7 @@ def test_what_is_invisible_has_no_say(gravity: Gravity, ink: int) -> None:
     assert window(level(pixels), Size(100, 100), gravity)[0] >= 150
 
 
-@pytest.mark.parametrize("gravity", SMART)
+@pytest.mark.parametrize("gravity", sorted(SMART))
 def test_a_window_as_large_as_the_picture_needs_no_look(
     gravity: Gravity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
