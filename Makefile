@@ -53,7 +53,7 @@ docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_aws_diagram.py
 	$(BIN)/python docs/draw_transformations.py
 
-gallery: $(DEV) ## every operation on one photograph, into build/gallery; ARGS=photo.jpg instead of the sample
+gallery: $(DEV) ## every operation on one photograph, into build/gallery.html and .png; ARGS=photo.jpg
 	$(BIN)/python docs/draw_gallery.py $(ARGS)
 
 FUNCTION ?= process

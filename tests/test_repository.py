@@ -14,7 +14,7 @@ ROOT = Path(__file__).parent.parent
 # This file is tracked too: written so that the pattern does not find itself.
 REGISTRY_HOSTS = re.compile(r"[p]ypi[.]org|[p]ythonhosted[.]org|registry[.](?:[n]pmjs|[y]arnpkg)[.]")
 MACHINE_PATHS = re.compile(r"(?<![\w.:~/-])/(?:work|root|home|Users|builds)/\w")
-PICTURES = frozenset({".png", ".svg"})
+PICTURES = frozenset({".png", ".svg", ".webp"})
 # One pinned requirement: name, exact version, perhaps a marker, then nothing but hashes.
 PINNED = re.compile(r"[\w.-]+(\[[\w,-]+\])?==[\w.!+]+( ; [^\\]+?)?( --hash=sha256:[0-9a-f]{64})+")
 

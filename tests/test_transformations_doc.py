@@ -1,62 +1,158 @@
-"""docs/transformations.md says what the code says, and shows what it makes."""
+"""docs/transformations.md says of every row of the vocabulary just what the code says."""
 
 from __future__ import annotations
 
-from types import ModuleType
+import io
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
 
 import draw_gallery
-import draw_transformations as drawing
+import draw_transformations
 import pytest
+import transformation_examples
+from draw_transformations import NEEDED, NO_DEFAULT, RECIPE, document, examples
 from PIL import Image
-from transformation_words import IMAGE_WORDS, PLACE_WORDS, TEXT_WORDS, WORDS
 
-from image_processor.transformation import PARAMETERS, parse
+from image_processor.engine import compose
+from image_processor.recipes import parse_recipe, presets
+from image_processor.transformation import PARAMETERS, Fit, Parameter, Transformation, parse
 from image_processor.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
+from image_processor.transformation.parameters import FLAG
 
-PAGE = drawing.OUTPUT.read_text(encoding="utf-8")
-
-
-@pytest.fixture
-def script() -> ModuleType:
-    return drawing
+DOCS = Path(__file__).parent.parent / "docs"
+TABLES = (("# Transformations", PARAMETERS), ("### An image", IMAGE_ROWS), ("### A text", TEXT_ROWS))
+CASES = [(heading, row) for heading, rows in TABLES for row in rows]
 
 
-def test_the_committed_page_is_what_the_script_writes(script: ModuleType) -> None:
-    assert script.document() == PAGE, "run `make docs` and commit"
+def committed() -> str:
+    return (DOCS / "transformations.md").read_text(encoding="utf-8")
 
 
-def test_words_are_of_parameters_that_exist() -> None:
-    assert list(WORDS) == [row.name for row in PARAMETERS]
-    assert {row.name for row in IMAGE_ROWS} == {*IMAGE_WORDS, *PLACE_WORDS}
-    assert {row.name for row in TEXT_ROWS} == {*TEXT_WORDS, *PLACE_WORDS}
+def section(heading: str) -> str:
+    """What stands under ``heading`` before the next one."""
+    return re.split(r"^#+ .*$", committed().partition(f"{heading}\n")[2], flags=re.MULTILINE)[0]
 
 
-@pytest.mark.parametrize("row", [*PARAMETERS, *IMAGE_ROWS, *TEXT_ROWS], ids=lambda row: row.field)
-def test_each_parameter_has_a_row_with_the_codes_range(row) -> None:
-    start = f"| `{row.name}` | `{row.field}` | "
-    expected = row.expected.replace("|", "\\|")
-    assert any(line.startswith(start) and f" | {expected} | " in line for line in PAGE.splitlines())
+def table(heading: str) -> list[list[str]]:
+    """The cells of the rows of the table under ``heading``, without its head."""
+    lines = [line for line in section(heading).splitlines() if line.startswith("|")][2:]
+    return [
+        [cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines
+    ]
 
 
-@pytest.mark.parametrize("name", [name for name, words in WORDS.items() if words.example])
-def test_an_example_uses_its_parameter_and_has_a_picture(name: str) -> None:
-    example = WORDS[name].example
-    assert f",{name}=" in f",{example}"
-    assert drawing.example_of(name) == parse(str(drawing.example_of(name)))
-    with Image.open(drawing.PICTURES / f"{name}.png") as picture:
-        assert max(picture.size) <= 160
+def test_the_committed_document_is_what_the_script_writes() -> None:
+    assert committed() == document(), "run `make docs` and commit"
 
 
-def test_no_picture_is_left_of_a_parameter_that_went() -> None:
-    shown = {path.stem for path in drawing.PICTURES.iterdir()}
-    assert shown == {name for name, words in WORDS.items() if words.example}
+@pytest.mark.parametrize(("heading", "rows"), TABLES)
+def test_a_table_has_the_rows_of_the_code_in_their_order(heading: str, rows: Sequence[Parameter]) -> None:
+    assert [cells[0] for cells in table(heading)] == [f"`{row.name}`" for row in rows]
 
 
-def test_the_gallery_shows_every_example(tmp_path) -> None:
-    picture = tmp_path / "photo.png"
-    Image.linear_gradient("L").convert("RGB").save(picture)
-    page = draw_gallery.gallery(picture.read_bytes(), tmp_path / "gallery")
-    text = page.read_text(encoding="utf-8")
-    for name, words in WORDS.items():
-        assert (f"<b>{name}</b>" in text) == (words.example is not None)
-        assert len(list(page.parent.glob(f"{name}.*"))) == (words.example is not None)
+@pytest.mark.parametrize(
+    ("heading", "row"), CASES, ids=lambda value: value if isinstance(value, str) else value.name
+)
+def test_a_row_has_the_field_range_and_default_of_the_code(heading: str, row: Parameter) -> None:
+    (cells,) = (cells for cells in table(heading) if cells[0] == f"`{row.name}`")
+    _, named, means, range_, default, _ = cells
+    names = re.findall(r"`([a-z_]+)`", named)
+    assert {row.field, f"{row.field}s"} & set(names)
+    if row in PARAMETERS:
+        assert set(names) <= set(presets._FIELDS)
+    assert range_ == row.expected
+    assert default == default_of(row)
+    assert means
+
+
+def default_of(row: Parameter) -> str:
+    # Both have the empty text as their default, which is none of their values: one must be given.
+    if row.field in {"image", "text"}:
+        return NEEDED
+    default = row.default
+    if row in PARAMETERS:
+        (default,) = (field.default for field in fields(Transformation) if field.name == row.field)
+    if default is None or default == ():
+        return NO_DEFAULT
+    return f"`{row.kind.show(default)}`"
+
+
+@pytest.mark.parametrize("attribute", ["PARAMETERS", "IMAGE_ROWS", "TEXT_ROWS"])
+def test_a_new_row_of_the_code_must_be_explained(monkeypatch: pytest.MonkeyPatch, attribute: str) -> None:
+    rows = (*getattr(draw_transformations, attribute), Parameter("new", "new", FLAG, False))
+    monkeypatch.setattr(draw_transformations, attribute, rows)
+    with pytest.raises(KeyError, match="new"):
+        document()
+
+
+def test_nothing_is_explained_that_is_not_there() -> None:
+    for rows, explained in (
+        (PARAMETERS, transformation_examples.PARAMETER_EXAMPLES),
+        (IMAGE_ROWS, transformation_examples.IMAGE_EXAMPLES),
+        (TEXT_ROWS, transformation_examples.TEXT_EXAMPLES),
+    ):
+        assert [row.name for row in rows] == list(explained)
+    assert set(transformation_examples.FITS) == set(Fit)
+
+
+@pytest.mark.parametrize(("name", "example"), list(examples()), ids=[name for name, _ in examples()])
+def test_an_example_is_canonical_and_shows_its_parameter(
+    name: str, example: transformation_examples.Example
+) -> None:
+    assert str(parse(example.text)) == example.text
+    if example.said:
+        assert parse(example.said) == parse(example.text)
+    layer, _, parameter = name.partition("-")
+    text = example.said or example.text
+    if layer in {"image", "text"} and parameter:
+        assert re.search(rf"(=|;){parameter}:", text)
+    elif name in transformation_examples.PARAMETER_EXAMPLES:
+        assert re.search(rf"(^|,){name}=", text)
+
+
+def test_every_picture_is_there_and_small_and_there_is_no_other() -> None:
+    pictures = {path.stem: path.read_bytes() for path in (DOCS / "transformations").iterdir()}
+    assert set(pictures) == {name for name, _ in examples()}
+    for name, body in pictures.items():
+        assert body[8:12] == b"WEBP", name
+        assert len(body) < 10_000, name
+
+
+def test_the_order_is_the_order_of_the_engine() -> None:
+    order = section("## In which order")
+    names = {row.field: row.name for row in PARAMETERS}
+    pixels = re.findall(r"`([a-z-]+)`", order.partition("its pixels:")[2].partition("\n")[0])
+    assert pixels == [names[field] for field, _ in compose._PIXEL_STEPS]
+    stages = re.findall(r"^\d+\. (\w+|`op`)", order, flags=re.MULTILINE)
+    assert stages[4:-2] == ["bars", "overlays", "corners", "`op`", "padding"]
+    assert [step.__name__.strip("_") for step in compose._AFTER] == [
+        "bars",
+        "overlays",
+        "corners",
+        "opacity",
+        "padding",
+        "flatten",
+    ]
+    assert {row.name for row in PARAMETERS} - set(re.findall(r"`([a-z-]+)`", order)) <= _ENCODING
+
+
+_ENCODING = {row.name for row in PARAMETERS[[row.name for row in PARAMETERS].index("q") :]}
+
+
+def test_the_recipe_of_the_document_is_one() -> None:
+    assert f"```toml\n{RECIPE}```" in committed()
+    assert len(parse_recipe(RECIPE).transformations_for("a.jpg")) == 4
+
+
+def test_the_gallery_goes_on_where_a_photograph_refuses_an_example(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Noise has too many bytes for the example of `max-bytes`."""
+    noise = Image.effect_noise((300, 200), 120).convert("RGB")
+    body = io.BytesIO()
+    noise.save(body, "PNG")
+    names = {one.name for one in draw_gallery.shown(body.getvalue())}
+    assert {name for name, _ in draw_transformations.examples()} - names == {"max-bytes"}
+    assert "left out w=160,max-bytes=1000,fm=webp: expected at most 1000 bytes" in capsys.readouterr().out
