@@ -163,7 +163,8 @@ def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
 def test_the_isolated_renderer_knows_the_policy() -> None:
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
     with IsolatedRenderer() as renderer:
-        assert renderer.render(half, [parse("w=60,fm=png")], LENIENT).original.width == PICTURE.width
+        original = renderer.render(half, [parse("w=60,fm=png")], LENIENT).original
+        assert (original.width, original.truncated) == (PICTURE.width, True)
         with pytest.raises(Refused, match="ends early"):
             renderer.render(half, [parse("w=60,fm=png")], Limits())
 

@@ -46,6 +46,19 @@ def test_processing_answers_with_the_renditions(machine: Machine, client: Client
         assert client.get(rendition["url"]).content == wanted[rendition["key"]]
 
 
+@pytest.mark.parametrize(("body", "truncated"), [(b"half a cat", True), (b"a cat", False)])
+def test_an_original_that_ended_early_is_told(
+    machine: Machine, client: Client, body: bytes, *, truncated: bool
+) -> None:
+    machine.room.put("photos/cat.jpg", body)
+    assert process(client, "photos/cat.jpg").json()["truncated"] is truncated
+    assert client.get(f"/images/{ID}").json()["truncated"] is truncated
+    record = machine.room.record("photos/cat.jpg")
+    assert record is not None
+    assert record.original is not None
+    assert record.original.truncated is truncated
+
+
 def test_processing_twice_makes_nothing_twice(machine: Machine, client: Client) -> None:
     machine.room.put("a.jpg", b"a")
     first, second = process(client, "a.jpg"), process(client, "a.jpg", bucket="uploads")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -66,14 +66,15 @@ def fake_render(
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
 ) -> Rendered:
-    """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`."""
+    """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`; what
+    starts with `half` ends early."""
     if data.startswith(b"bad"):
         raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
     if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:
         raise Refused(Reason.TOO_MANY_PIXELS, f"expected at most {limits.max_pixels} pixels, got more")
     images = [(each, rendition_bytes(data, each)) for each in transformations]
     return Rendered(
-        _facts(data, "jpeg"),
+        replace(_facts(data, "jpeg"), truncated=data.startswith(b"half ")),
         Look("#102030", "aGFzaA==", "0123456789abcdef"),
         tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in images),
         tuple((field.value, f"{field} of {len(data)} bytes") for field in exif),
