@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -350,6 +351,17 @@ def test_a_sample_that_the_recipe_does_not_want_is_not_stored(machine: Machine) 
         answer = Client(machine.app(), runner).post("/samples")
     assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
     assert machine.room.uploads.bodies() == {}
+
+
+def test_what_overlays_may_show_is_stored_though_nothing_is_made_of_it(machine: Machine) -> None:
+    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    machine.settings = replace(machine.settings, overlays="logos/")
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        kept = client.put("/uploads/logos/mark.png", content=b"logo")
+        other = client.put("/uploads/other/mark.png", content=b"logo")
+    assert (kept.status_code, other.status_code) == (201, 422)
+    assert machine.room.uploads.bodies() == {"logos/mark.png": b"logo"}
 
 
 def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:

@@ -20,7 +20,7 @@ from .openapi import errors
 from .problems import shown, skipped
 from .requests import EXPECTED, MEDIA_TYPES, PostRequest
 from .views import PostView
-from .wanted import skip_reason
+from .wanted import upload_skip_reason
 
 router = APIRouter(tags=["uploads"])
 
@@ -52,7 +52,7 @@ def post_upload(wanted: PostRequest, cloud: Annotated[Cloud, Depends(_cloud)]) -
         lambda: _check_postable(wanted.key, prefix),
         lambda: _check_media_type(media_type),
     )
-    if why := skip_reason(wanted.key, cloud):
+    if why := upload_skip_reason(wanted.key, cloud):
         return skipped(wanted.key, why)  # type: ignore[return-value]  # FastAPI sends it as it is
     form = cloud.sign_post(wanted.key, media_type or "")
     return PostView(

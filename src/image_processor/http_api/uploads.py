@@ -26,7 +26,7 @@ from .queued_work import QueuedWorkOf
 from .requested_key import RequestedKey
 from .upload_body import MIN_RATE, PATIENCE, UploadBody
 from .views import UploadView
-from .wanted import skip_reason
+from .wanted import upload_skip_reason
 
 SAMPLE_KEY = "sample.jpg"
 _TOO_SLOW = f"expected {MIN_RATE} bytes a second and no silence of {PATIENCE:g} seconds, got less"
@@ -58,7 +58,7 @@ async def put_upload(
     It replaces what the key holds, unless `If-Match` or `If-None-Match` says otherwise. The
     answer's ETag is the `version` for a later `If-Match`.
     """
-    if why := skip_reason(key, parts):
+    if why := upload_skip_reason(key, parts):
         return skipped(key, why)  # type: ignore[return-value]  # FastAPI sends it as it is
     limit = parts.settings.limits.max_bytes
     _check_length(request, limit)
@@ -85,7 +85,7 @@ async def put_upload(
 @router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503)})
 async def post_sample(response: Response, parts: PartsOf, work: QueuedWorkOf) -> UploadView:
     """Draw a sample picture, store it and queue it. A `sample.jpg` that is there already stays."""
-    if why := skip_reason(SAMPLE_KEY, parts):
+    if why := upload_skip_reason(SAMPLE_KEY, parts):
         return skipped(SAMPLE_KEY, why)  # type: ignore[return-value]  # as above
     async with work.drawing:  # it takes a second: whoever comes meanwhile waits for the same picture
         entry, new = await run_in_threadpool(_sample, parts.uploads)

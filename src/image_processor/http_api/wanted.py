@@ -10,3 +10,9 @@ from .parts import Parts
 def skip_reason(key: str, parts: Parts) -> str | None:
     """Why an upload under ``key`` would get no renditions; None if it would."""
     return plan_upload(key, parts.recipe, parts.settings.icc).skip
+
+
+def upload_skip_reason(key: str, parts: Parts) -> str | None:
+    """As `skip_reason`, but what overlays may show is worth storing without renditions of its own."""
+    prefix = parts.settings.overlays
+    return None if prefix and key.startswith(prefix) else skip_reason(key, parts)
