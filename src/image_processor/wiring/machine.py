@@ -100,8 +100,8 @@ def workers(
     settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
 ) -> Iterator[Workers]:
     """Started workers, each with a renderer of its own; what is in work is finished at the end.
-    Raises UnsafeRuntime before any work where libvips cannot be made safe, and InvalidSettings where
-    the directory of fonts has none.
+    Raises UnsafeRuntime before any work where libvips cannot be made safe, InvalidSettings where the
+    directory of fonts has none, and InvalidRecipe where the recipe wants what this machine lacks.
 
     ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
     the name under which they claim.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
 from pathlib import Path
 
 from image_processor.errors import InvalidRecipe, Problem
@@ -28,13 +27,20 @@ def check_marks(recipe: Recipe, prefix: str | None) -> None:
 
 
 def check_extras(recipe: Recipe) -> None:
-    """Raise MissingExtra where the recipe wants what an optional package does and there is none: once
-    at the start, not for every upload."""
-    wanted = chain.from_iterable(recipe.presets.values())
-    if any(transformation.gravity is Gravity.FACES for transformation in wanted):
-        from image_processor.engine.faces import require  # noqa: PLC0415 - most recipes want no faces
+    """Raise InvalidRecipe, which names each preset that wants what an optional package does where there
+    is none: once at the start, not for every upload."""
+    wanting = [
+        name
+        for name, transformations in recipe.presets.items()
+        if any(transformation.gravity is Gravity.FACES for transformation in transformations)
+    ]
+    if not wanting:
+        return
+    from image_processor.engine import faces  # noqa: PLC0415 - most recipes want no faces
 
-        require()
+    if not faces.available():
+        expected, got = f"{faces.PACKAGE} to be installed", f"none: {faces.CURE}"
+        raise InvalidRecipe([Problem(f"presets.{name}.gravity", expected, got) for name in wanting])
 
 
 def load_recipe(path: str | None) -> Recipe:
