@@ -15,7 +15,7 @@ from image_processor.cli import main
 from image_processor.cli.exits import status_of
 from image_processor.cli.shown import in_units, printable
 from image_processor.embedded import workers
-from image_processor.engine import outside, runtime
+from image_processor.engine import faces, outside, runtime
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import ClaimBusy, MissingExtra, UnsafeRuntime
 from image_processor.ingest.process import Processor
@@ -75,6 +75,15 @@ def test_doctor_says_what_reads_a_format_that_is_missing(run, monkeypatch):
     assert ["heic", "-", "-"] in [line.split() for line in out.splitlines()]
     assert "to read heic: pip install 'image-processor[heic]'" in out
     assert "missing:" not in out
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_doctor_says_whether_faces_can_be_found(run, monkeypatch, there):
+    monkeypatch.setattr(faces, "available", lambda: there)
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert f"gravity faces: {'yes' if there else '-'}\n" in out
+    assert ("to crop by faces: pip install 'image-processor[faces]'" in out) is not there
 
 
 def test_doctor_names_a_wrong_setting(run, monkeypatch):

@@ -29,7 +29,7 @@ def command(data: Data = None, recipe: RecipeFile = None) -> None:
 
 def _runtime(console: Console) -> None:
     try:
-        from image_processor.engine import runtime  # noqa: PLC0415 - to diagnose that it cannot be loaded
+        from image_processor.engine import faces, runtime  # noqa: PLC0415 - to diagnose that it cannot be loaded
 
         runtime.start()
     except (UnsafeRuntime, ImportError, OSError) as error:
@@ -46,6 +46,9 @@ def _runtime(console: Console) -> None:
     for extra in (FORMATS[name].extra for name, there in loaders.items() if not there):
         if extra:
             console.print(f"to read {extra}: pip install 'image-processor[{extra}]'")
+    console.print(f"gravity faces: {_mark(faces.available())}")
+    if not faces.available():
+        console.print(f"to crop by faces: {faces.CURE}")
     missing = [name for name, there in loaders.items() if not (there or FORMATS[name].extra)]
     if missing:
         console.print(f"missing: {', '.join(missing)}; the wheel pyvips-binary brings all of them")
