@@ -17,26 +17,27 @@ PACKAGE = "image_processor"
 
 # Who may import whom. A room is a module or a folder directly under the package; it may always
 # import from itself. web/ has no row because it has no Python.
-VALUES = ("errors", "formats", "keys", "transformation", "model")
+VALUES = ("frozen", "errors", "formats", "keys", "transformation", "model")
 ROOMS: dict[str, tuple[str, ...]] = {
     "__init__": (),
     # the ground floor, layer on layer
-    "errors": (),
-    "formats": (),
+    "frozen": (),
+    "errors": ("frozen",),
+    "formats": ("frozen",),
     "globs": (),
     "toml_lines": (),
     "keys": ("errors", "formats"),
-    "transformation": ("errors", "formats", "keys"),
-    "model": ("errors", "formats", "keys", "transformation"),
+    "transformation": ("frozen", "errors", "formats", "keys"),
+    "model": ("frozen", "errors", "formats", "keys", "transformation"),
     "settings": VALUES,
     "recipes": (*VALUES, "globs", "toml_lines"),
     "ports": VALUES,
     # a search over a catalog's port
     "similar": (*VALUES, "ports"),
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
-    "engine": ("errors", "formats", "transformation", "model"),
+    "engine": ("frozen", "errors", "formats", "transformation", "model"),
     # signed HTTP requests, for the adapters that talk to AWS
-    "aws": ("errors",),
+    "aws": ("frozen", "errors"),
     # adapters
     "stores": (*VALUES, "ports", "aws"),
     "catalogs": (*VALUES, "ports", "aws"),
@@ -77,6 +78,7 @@ HEAVY = frozenset(
         "boto3",
         "botocore",
         "cv2",
+        "dataclasses",
         "mangum",
         "numpy",
         *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE),

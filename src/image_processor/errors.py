@@ -5,10 +5,11 @@ one table at each edge maps a class to a status. Each class says whether a retry
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Self
+
+from .frozen import frozen
 
 
 class Reason(StrEnum):
@@ -60,7 +61,7 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
 """What can be done about each refusal."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Problem:
     """One mistake in what somebody wrote: where, what was expected, what came.
 

@@ -6,11 +6,12 @@ elsewhere is only what is done differently for one, such as the options of its e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from types import MappingProxyType
 
+from .frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Format:
     """One image format.
 

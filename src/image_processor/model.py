@@ -6,12 +6,12 @@ what does. Nothing here does I/O.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from .errors import Reason
 from .formats import FORMATS
+from .frozen import frozen
 from .transformation import Transformation
 
 
@@ -25,7 +25,7 @@ class Kind(StrEnum):
     REPROCESS = "reprocess"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Upload:
     """The normalised event: something may have happened to ``key``.
 
@@ -55,7 +55,7 @@ class TruncatedPolicy(StrEnum):
     """Take what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Limits:
     """What the engine accepts before it spends memory or time on an input.
 
@@ -115,7 +115,7 @@ Exif = tuple[tuple[str, str], ...]
 """What was kept of an original's EXIF: names of ExifField with their values."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Facts:
     """What is true of encoded image bytes. Sizes are pixels of one upright frame. ``truncated`` says
     that they end early and that what was there was taken all the same."""
@@ -134,7 +134,7 @@ class Facts:
         return FORMATS[self.format].media_type
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Look:
     """Cheap facts about what an original looks like.
 
@@ -160,7 +160,7 @@ class Look:
             object.__setattr__(self, "focus", (x, y))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class RenderedImage:
     """One rendition before it is stored: what was asked for, the encoded bytes, the facts."""
 
@@ -169,7 +169,7 @@ class RenderedImage:
     facts: Facts
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendered:
     """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
     not asked for."""
@@ -180,7 +180,7 @@ class Rendered:
     exif: Exif = ()
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rendition:
     """One stored output. ``version`` is the processed store's version of the object."""
 
@@ -197,7 +197,7 @@ class Status(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Record:
     """The catalog's row of one original.
 
@@ -233,7 +233,7 @@ class Record:
         return max(self.renditions, key=weight, default=None)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Claim:
     """The right to work on one key until ``expires_at``; ``token`` is unique to this claim.
 
@@ -247,7 +247,7 @@ class Claim:
     record: Record
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Plan:
     """What should exist for one key: renditions by transformation, or why nothing should.
 
@@ -270,7 +270,7 @@ class Result(StrEnum):
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Outcome:
     """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
 

@@ -7,10 +7,10 @@ Any method may raise Unavailable (retryable) when the adapter's backend cannot a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
+from .frozen import field, frozen
 from .model import Claim, Record, Status, Upload
 
 
@@ -22,7 +22,7 @@ ABSENT: Final = Absent()
 """A write condition: only if the key holds no object."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Attributes:
     """What is stored beside an object's bytes.
 
@@ -35,7 +35,7 @@ class Attributes:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Entry:
     """One object in a listing. ``version`` changes whenever the object is written anew with
     other bytes; it is opaque and comparable only for equality. ``modified`` is no part of that
@@ -47,7 +47,7 @@ class Entry:
     modified: datetime = field(compare=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class StoredObject:
     """An object's entry with its attributes and, where asked for, its bytes."""
 
@@ -113,7 +113,7 @@ class ObjectStore(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Query:
     """Which records a listing wants; None and "" mean any. Times compare with created_at,
     ``since`` inclusive, ``until`` exclusive."""
@@ -124,7 +124,7 @@ class Query:
     until: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Page:
     """Some records, newest created first, and the cursor of the next page (None at the end)."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import InvalidSettings, Problem
+from .frozen import field, frozen
 from .model import ExifField, IccPolicy, Limits, TruncatedPolicy
 
 PREFIX = "IMAGE_PROCESSOR_"
@@ -21,7 +21,7 @@ PREFIX = "IMAGE_PROCESSOR_"
 _MEBIBYTE = 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Settings:
     """What a deployment may choose. The defaults are safe on one machine."""
 
@@ -57,7 +57,7 @@ class Settings:
         return self.workers or os.cpu_count() or 1
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Row:
     """One setting: its variable without the prefix, what it means, and how its text is read.
 

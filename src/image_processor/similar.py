@@ -6,10 +6,10 @@ A search through the whole catalog, on one machine and on AWS; it writes nothing
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import nsmallest
 
 from .errors import Invalid, NotFound, Problem
+from .frozen import frozen
 from .keys import image_id
 from .model import Record
 from .ports import Catalog
@@ -26,7 +26,7 @@ MANY = 20
 """How many are told unless somebody asks for more."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Similar:
     """A record, and in how many bits (0-64) its hash differs from the one looked for."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from image_processor.errors import ImageProcessorError
+from image_processor.frozen import frozen
 from image_processor.ingest.events import Message, read_messages
 from image_processor.model import Outcome, Result, Upload
 from image_processor.wiring.cloud import Cloud
@@ -20,7 +20,7 @@ _RESERVE_MS = 5_000
 Process = Callable[[Upload], Outcome]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
 

@@ -10,13 +10,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from image_processor.errors import Unavailable
+from image_processor.frozen import field, frozen
 
 from .credentials import GetCredentials
 from .endpoints import Endpoint
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Body:
     """Bytes to send, or an open file whose size and SHA-256 (hexadecimal) are known."""
 
@@ -51,7 +51,7 @@ class Body:
 NOTHING = Body.of(b"")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Request:
     """``path`` and ``query`` are unescaped; names of ``headers`` are lower-case."""
 
@@ -62,7 +62,7 @@ class Request:
     body: Body = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Answer:
     """A whole response. Names of ``headers`` are lower-case."""
 

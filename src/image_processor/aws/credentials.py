@@ -7,18 +7,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from image_processor.errors import InvalidSettings, Problem, Unavailable
+from image_processor.frozen import field, frozen
 
 _EARLY = timedelta(minutes=5)
 _SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Credentials:
     """``token`` is None for keys of a user. ``expires_at`` is None where nobody says."""
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from image_processor.errors import InvalidSettings, Problem
+from image_processor.frozen import frozen
 
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Endpoint:
     """``scheme`` is `https`, or `http` where somebody asked for it. ``host`` may end in a port,
     ``path`` has no slash at its end and is what every request's path begins with."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+from image_processor.frozen import frozen
 
 from .credentials import Credentials
 from .endpoints import Endpoint
@@ -19,7 +20,7 @@ from .signature import ALGORITHM, Scope, sign, terms_of
 LIFE = timedelta(minutes=15)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class PostForm:
     """``fields`` go into a multipart/form-data body before the file, which is sent to ``url``."""
 
@@ -28,7 +29,7 @@ class PostForm:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Target:
     """What may be posted: an object of 1 to ``max_bytes`` bytes under exactly this key."""
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from urllib.parse import quote
+
+from image_processor.frozen import frozen
 
 from .credentials import Credentials
 
@@ -19,7 +20,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scope:
     """Whom a signature is meant for: a region such as `eu-west-1`, an API such as `s3`."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -19,6 +18,7 @@ from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import check_region, endpoint_of, override_of, region_from
 from image_processor.aws.signature import Scope
 from image_processor.errors import ClaimBusy, ClaimLost, Invalid, PreconditionFailed
+from image_processor.frozen import replace
 from image_processor.keys import image_id
 from image_processor.model import Claim, Record, Upload
 from image_processor.ports import Page, Query

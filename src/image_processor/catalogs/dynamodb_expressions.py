@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from image_processor.frozen import field, frozen
 from image_processor.ports import Query
 
 from .dynamodb_items import SHELF, Value, position, to_value
@@ -22,7 +22,7 @@ _NAMES = re.compile(r"#(\w+)")
 _EARLIEST, _LATEST = -(10**18) + 1, 10**18
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Update:
     """What a write does to an item: values set, set only where there is none, and removed
     attributes; ``count`` names a number that grows by one."""
@@ -33,7 +33,10 @@ class Update:
     count: str | None = None
 
 
-def conditional(condition: str, values: Mapping[str, Value], update: Update = Update()) -> dict[str, Any]:
+_NO_UPDATE = Update()
+
+
+def conditional(condition: str, values: Mapping[str, Value], update: Update = _NO_UPDATE) -> dict[str, Any]:
     """The expressions of an UpdateItem, or without an ``update`` of a DeleteItem. ``values`` are
     those that only the condition names."""
     assignments = [f"#{name} = :{name}" for name in update.set]

@@ -9,13 +9,13 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
 from typing import Any
 
 from image_processor.errors import ClaimBusy, ClaimLost, Invalid, NotFound, PreconditionFailed, Unavailable
+from image_processor.frozen import frozen, replace
 from image_processor.keys import image_id
 from image_processor.model import Claim, Record, Upload
 from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
@@ -36,7 +36,7 @@ _ROUNDS = 20
 _READERS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Held:
     """A claim as it lies beside its record."""
 
@@ -45,7 +45,7 @@ class _Held:
     expires_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _State:
     """What an object says, or that there is none. ``record`` is None after it was forgotten."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from image_processor.errors import Reason
+from image_processor.frozen import asdict
 from image_processor.model import Facts, Look, Record, Rendition, Status
 
 Row = dict[str, str | int | None]

@@ -11,13 +11,13 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
 from image_processor.errors import ClaimBusy, ClaimLost, Invalid, Unavailable
+from image_processor.frozen import replace
 from image_processor.keys import image_id
 from image_processor.model import Claim, Record, Upload
 from image_processor.ports import Page, Query

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from image_processor.errors import InvalidSettings, Problem
+from image_processor.frozen import replace
 from image_processor.settings import PREFIX, Settings, from_environment
 
 Data = Annotated[

@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -21,6 +20,7 @@ from rich.table import Table
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.embedded import progress as events
 from image_processor.errors import ImageProcessorError, Invalid, Problem
+from image_processor.frozen import asdict, frozen
 from image_processor.model import Outcome, Rendition, Result, Upload
 from image_processor.stores.directory import DirectoryStore
 from image_processor.stores.directory_layout import PRIVATE
@@ -34,7 +34,7 @@ from .shown import in_units, printable
 _ROWS_SHOWN = 40
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Ending:
     """How work on one input ended: an outcome, or the error that a retry might mend."""
 

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from enum import Enum, auto
+
+from image_processor.frozen import frozen
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # 19 digits are more bytes than any object has; a longer number is no range that we can read.
 _RANGE = re.compile(r"([0-9]{0,19})-([0-9]{0,19})")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Validators:
     """What tells one state of an object from another: the strong entity tag, without its
     quotes, and the time of the last change."""
@@ -65,7 +66,7 @@ def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
     return none_match is None or not _names(none_match, tag, strong=False)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Window:
     """The bytes ``start`` up to, not including, ``stop``."""
 

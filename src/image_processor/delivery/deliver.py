@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import format_datetime
 
+from image_processor.frozen import frozen
 from image_processor.ports import StoredObject
 
 from .conditions import Validators, Verdict, Window, http_time, judge, window
@@ -19,7 +19,7 @@ from .conditions import Validators, Verdict, Window, http_time, judge, window
 _TAG_TEXT = re.compile(r"[\x21\x23-\x7e]+")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Response:
     """How to answer: 200, 206, 304, 412 or 416, and the headers, with lower-case names.
 

@@ -12,10 +12,11 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from itertools import islice
 from typing import Any
+
+from image_processor.frozen import field, frozen, replace
 
 HISTORY = 2048
 """How many events a reader may fall behind, or be away for, without missing one."""
@@ -36,7 +37,7 @@ class EventType(StrEnum):
     """Given up for now; the next sweep tries it again."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Event:
     """Something happened to the original ``key``, whose id is ``id``.
 
@@ -51,7 +52,7 @@ class Event:
     sequence: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Position:
     """A reader has got, or with ``missed`` has lost, every event up to and including ``sequence``."""
 

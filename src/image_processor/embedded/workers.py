@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from image_processor.errors import ImageProcessorError, Unavailable
+from image_processor.frozen import replace
 from image_processor.keys import check_key, image_id
 from image_processor.model import Kind, Outcome, Result, Upload
 

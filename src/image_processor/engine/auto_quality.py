@@ -6,13 +6,13 @@ weigh was fitted to SSIMULACRA2 by benchmarks/auto_quality.py, which also tells 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import log
 from typing import Self
 
 import pyvips
 
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 
 from .encode import Encoding, Timing, encode
 
@@ -30,7 +30,7 @@ _TRIES = 3
 _OPPONENTS = [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Fit:
     """Score = ``base`` + weights x log of each difference; ``slope`` is what one step of quality
     adds to the score near the target, in the mean of the photographs."""
@@ -66,7 +66,7 @@ def auto_quality(picture: pyvips.Image, format_name: str) -> int:
     return quality
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sample:
     """What is encoded in place of a picture, with its luma and chroma at full size and at half."""
 

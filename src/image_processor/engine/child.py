@@ -16,12 +16,12 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping
-from dataclasses import asdict
 from math import ceil
 from multiprocessing.connection import Connection
 from typing import Any
 
 from image_processor.errors import MissingExtra, Refused, UnsafeRuntime
+from image_processor.frozen import asdict
 from image_processor.model import ExifField, IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 

@@ -7,12 +7,12 @@ costs nothing.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pyvips
 
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.transformation import PARAMETERS, WHITE, Colour, Edge, Transformation, in_pixels
 
 from . import canvas, filters, masks, tone
@@ -23,7 +23,7 @@ from .steps import flatten
 Frames = list[pyvips.Image]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Setting:
     """What a step may need to know beside its own field."""
 

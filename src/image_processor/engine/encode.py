@@ -6,7 +6,6 @@ The same frames give the same bytes, whatever the number of threads.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -14,6 +13,7 @@ import pyvips
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen, replace
 
 LOWEST_QUALITY = 10
 """What a search for fewer bytes goes down to: below it even faces fall into blocks."""
@@ -22,7 +22,7 @@ _NEAR = 0.97
 """A search ends with what takes this part of the bytes: one step of quality is about 2 % of them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Encoding:
     """How a picture is encoded; what a format does not take (Format.takes) is passed over.
 
@@ -40,7 +40,7 @@ class Encoding:
     colours: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Encoded:
     """``quality`` is the one that was used, None where nothing was lost to it."""
 
@@ -48,7 +48,7 @@ class Encoded:
     quality: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Timing:
     """How an animation runs: milliseconds a frame, and how often in all (0 is for ever)."""
 

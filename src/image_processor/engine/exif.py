@@ -10,11 +10,11 @@ import re
 import struct
 from collections.abc import Callable, Collection
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
 
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.model import Exif, ExifField
 
 from .decode import open_original
@@ -39,7 +39,7 @@ _MOMENT = re.compile(r"(\d{4}):(\d\d):(\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Directory:
     """One directory of a block: by tag the field type, the number of values, and their bytes,
     of texts no more than _TEXT_BYTES."""
@@ -78,7 +78,7 @@ class _Directory:
         return found[0] or None if found else None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Block:
     """The directories of an EXIF block; ``gps`` is empty unless it was asked for."""
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from fractions import Fraction
 
+from image_processor.frozen import frozen
 from image_processor.transformation import MAX_SIDE, Fit, Gravity, Length, Transformation, in_pixels
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Size:
     """Whole pixels, each side at least 1."""
 
@@ -36,7 +36,7 @@ class Size:
         return Size(min(self.width, other.width), min(self.height, other.height))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Box:
     """A rectangle of whole pixels within a picture, both sides at least 1."""
 
@@ -50,7 +50,7 @@ class Box:
         return Size(self.width, self.height)
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Anchor:
     """What stays of a picture that is cropped, and where one stands that is padded: a gravity with
     offsets from its sides inwards, or a focal point in shares of the picture's sides."""
@@ -61,7 +61,7 @@ class Anchor:
     focal_point: tuple[float, float] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Placement:
     """The whole picture is scaled to ``level``; ``output`` is cut out of it, or it stands in it.
 
@@ -72,7 +72,7 @@ class Placement:
     output: Size
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stage:
     """One resize of the cascade: ``size`` is made from the level of size ``made_from``."""
 

@@ -14,12 +14,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
 from image_processor.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
+from image_processor.frozen import asdict, frozen
 from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Transformation
 
@@ -122,7 +122,7 @@ class IsolatedRenderer:
             raise
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Reply:
     """What the child answered: the facts, and the renditions' bytes in the order asked for."""
 

@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.model import Facts, Limits
 from image_processor.transformation import AUTO, Edge, Transformation
 
@@ -23,7 +23,7 @@ from .overlay import Marks
 from .scene import Scene
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Job:
     """One picture to encode. Transformations that come to the same picture are equal jobs.
 

@@ -6,11 +6,10 @@ That package decodes as soon as it opens, so the header is read here, to be judg
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pyvips
 
 from image_processor.errors import Reason, Refused
+from image_processor.frozen import replace
 
 from .seen import Seen, picture_of
 from .structure import boxes, count_scans

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
-from dataclasses import dataclass
 
 import pyvips
 
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.model import IccPolicy
 
 from . import steps
@@ -22,7 +22,7 @@ from .geometry import Size, Stage, cascade, needed_for, shrink_on_load
 from .scene import Scene, before_tilt
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wanted:
     """The sizes of the levels to make; those in ``moving`` with all frames of an animation."""
 
@@ -30,7 +30,7 @@ class Wanted:
     moving: Set[Size]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Opened:
     """A scene, opened at the size that its levels need; no frame is decoded yet.
 

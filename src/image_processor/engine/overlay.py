@@ -6,12 +6,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.model import Limits
 from image_processor.transformation.overlay import ImageOverlay, Overlay
 from image_processor.transformation.overlay_rows import Blend
@@ -33,7 +33,7 @@ _LONGEST_MARK = 4096
 _OPAQUE = 255
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Layer:
     """Something to lay: RGBA in memory, wholly inside the rendition, at ``left`` and ``top``."""
 

@@ -4,13 +4,13 @@ that within the limits. Every refusal that needs no pixels is made here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import READABLE_TITLES, Format, describe_foreign, sniff
+from image_processor.frozen import frozen, replace
 from image_processor.model import Limits, TruncatedPolicy
 
 from . import outside, runtime
@@ -28,7 +28,7 @@ _USABLE_IN_PART = frozenset({"jpeg", "png", "gif", "tiff"})
 """Where libvips still gives pixels; WebP, AVIF, HEIC and JPEG XL are decoded whole or not at all."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Header:
     """What the header says. ``width`` and ``height`` are of one upright frame, in pixels.
 

@@ -11,12 +11,12 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import ParamSpec, TypeVar
 
 import pyvips
 
 from image_processor.errors import ImageProcessorError
+from image_processor.frozen import frozen
 from image_processor.model import Exif, ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
 from image_processor.transformation import Fit, Transformation
 
@@ -89,7 +89,7 @@ def _plan(
     ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Work:
     """What is made of one original. ``look_scene`` is None where no look is asked for."""
 

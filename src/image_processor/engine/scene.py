@@ -4,11 +4,11 @@ turned. Renditions with the same view share one decode; a scene is a view of one
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 from image_processor.model import Limits
 from image_processor.transformation import Colour, Flip, Length, Transformation
 
@@ -19,7 +19,7 @@ from .trim import find_trim
 from .turning import Turn
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class View:
     """The part of a transformation that comes before any size, and how sizes are made from it."""
 
@@ -39,10 +39,10 @@ WHOLE = View()
 
 
 def view_of(transformation: Transformation) -> View:
-    return View(**{field: getattr(transformation, field) for field in View.__slots__})
+    return View(**{field: getattr(transformation, field) for field in View.__match_args__})
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Scene:
     """``box`` of each stored frame is taken, turned by ``turn`` and then by ``tilt`` degrees (0 to
     90, clockwise); ``natural`` is the size of what comes out. Frames are ``first`` and those after

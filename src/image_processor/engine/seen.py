@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyvips
 
+from image_processor.frozen import frozen
 
-@dataclass(frozen=True, slots=True)
+
+@frozen
 class Seen:
     """What a header says of the pixels as they will come: the size of the upright picture, the
     bands of a pixel, libvips' name of a sample's format, and the bytes a pixel that decoding takes."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import functools
 import html
 import math
-from dataclasses import dataclass
 
 import pyvips
 
 from image_processor.errors import Reason, Refused
+from image_processor.frozen import frozen
 from image_processor.transformation.overlay import TextOverlay
 from image_processor.transformation.overlay_rows import FARTHEST_SHADOW, Align
 from image_processor.transformation.values import Colour, Length, in_pixels
@@ -32,7 +32,7 @@ _STEP = 0.97
 """By how much a text that was drawn and does not fit becomes smaller at a time."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Drawn:
     """Something to lay, as RGBA with straight alpha. ``ink`` is the size of what has a place, in the
     middle of the picture; around it there is only a shadow."""

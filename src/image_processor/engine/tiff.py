@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from enum import IntEnum
 from functools import cached_property
 from itertools import islice, repeat
 
 from image_processor.errors import Reason, Refused
+from image_processor.frozen import field, frozen
 
 
 class Tag(IntEnum):
@@ -67,7 +67,7 @@ _ROWS_AT_ONCE = 128
 """Strips of more rows than this are read line by line where libvips can (its tiff2vips.c)."""
 
 
-@dataclass(frozen=True)
+@frozen(slots=False)
 class Directory:
     """The directory of the page that is opened. ``fields`` holds, by tag, the struct
     code of its values, their number, and where in ``data`` they begin."""

@@ -4,9 +4,9 @@ stored pixels are turned once. Pure arithmetic on boxes and sizes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
+from image_processor.frozen import frozen
 from image_processor.transformation import Flip
 
 from .geometry import Box, Size
@@ -15,7 +15,7 @@ from .geometry import Box, Size
 _EXIF = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (1, 0), 7: (3, 1), 8: (3, 0)}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Turn:
     """``quarters`` (0-3) clockwise, then mirrored from left to right if ``mirrored``: each of the
     eight ways in which a rectangle can lie on itself, and each in one way only."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Header
 from starlette.exceptions import HTTPException
 
 from image_processor.delivery.conditions import may_write
+from image_processor.frozen import frozen
 from image_processor.ports import ABSENT, Absent, Entry
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Preconditions:
     """The conditional headers of a request, by lower-case names."""
 

@@ -5,10 +5,10 @@ reconcile asks it about everything.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 
 from image_processor.errors import Refused
+from image_processor.frozen import frozen
 from image_processor.model import Limits, Plan, Record, Status
 from image_processor.ports import Entry
 
@@ -32,7 +32,7 @@ class Why(StrEnum):
     """A record or renditions without an original that wants them."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Sight:
     """An original as the upload store shows it: its version, or why it cannot even be looked at."""
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import unquote_plus
 
 from image_processor.errors import InvalidKey
+from image_processor.frozen import frozen
 from image_processor.keys import check_key
 from image_processor.model import Kind, Upload
 
@@ -21,7 +21,7 @@ _MAX_DEPTH = 4
 """SQS in SNS in SQS is unusual; deeper nesting is nobody's notification."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Message:
     """What arrived as one unit: its id where the source wants an answer per unit (SQS message,
     Batch task), the uploads it tells of, and why parts of it were left out."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.frozen import frozen, replace
 from image_processor.keys import check_key, image_id, rendition_prefix
 from image_processor.model import (
     Claim,
@@ -58,7 +58,7 @@ class Render(Protocol):
     ) -> Rendered: ...
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Processor:
     """Everything that work on one upload needs. ``lease`` is how long a claim lasts: longer than
     the longest render, or two workers may do the same work (safe, but wasteful)."""

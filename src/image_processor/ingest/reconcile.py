@@ -7,10 +7,10 @@ finds; each finding is an upload like any other, and process does the work.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import groupby
 
 from image_processor.errors import NotFound
+from image_processor.frozen import frozen
 from image_processor.keys import image_id, original_of
 from image_processor.model import ExifField, IccPolicy, Kind, Limits, Upload
 from image_processor.ports import Catalog, Entry, ObjectStore
@@ -23,7 +23,7 @@ from .marks import versions_of
 from .plan import plan_upload
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Finding:
     """One key that needs work and why. ``upload`` is what to process; it is None where only the
     stray object ``stray`` is left to delete, of an original whose key nobody knows any more."""
@@ -34,7 +34,7 @@ class Finding:
     stray: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Reconciler:
     """What the search compares. It writes nothing."""
 

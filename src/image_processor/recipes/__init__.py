@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from image_processor.errors import InvalidRecipe, Problem
+from image_processor.frozen import frozen
 from image_processor.globs import matches
 from image_processor.toml_lines import Lines
 from image_processor.transformation import Transformation
@@ -40,7 +40,7 @@ presets = ["thumbnail", "responsive"]
 """
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Rule:
     """Uploads whose key fits the glob ``match`` get ``presets``; none at all if it is empty."""
 
@@ -48,7 +48,7 @@ class Rule:
     presets: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Recipe:
     """Presets by name, and the rules in order: the first rule that fits a key decides."""
 

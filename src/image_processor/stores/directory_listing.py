@@ -12,9 +12,9 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
 
 from image_processor.errors import Refused
+from image_processor.frozen import frozen, replace
 from image_processor.keys import MAX_KEY_BYTES
 
 from .directory_layout import NOT_HERE, ODD, Root, Segments, is_private, odd_piece
@@ -23,7 +23,7 @@ from .directory_layout import NOT_HERE, ODD, Root, Segments, is_private, odd_pie
 _SKIPPED = NOT_HERE | {errno.EPERM, errno.EACCES}
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Wish:
     """Which keys are wanted, as bytes of UTF-8; the arguments of ObjectStore.list."""
 
@@ -50,7 +50,7 @@ class Wish:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Node:
     """A file or folder on the way. ``key`` is the whole key of a file, or what all keys in a
     folder start with. ``path`` is where it lies, free of links; ``trail`` where its parents do."""

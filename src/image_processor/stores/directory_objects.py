@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import stat
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from image_processor.errors import Refused
+from image_processor.frozen import frozen
 from image_processor.ports import Entry
 
 from .directory_layout import NOT_PLAIN, Root, Segments, odd_segments
@@ -29,7 +29,7 @@ _EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Found:
     """An object: where its file (or the link to it) lies, its entry and exact time."""
 

@@ -12,9 +12,9 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from threading import Lock
 
+from image_processor.frozen import asdict, frozen
 from image_processor.ports import Attributes
 
 from .directory_layout import NOT_HERE, PRIVATE, Root, Segments
@@ -34,7 +34,7 @@ _ORDINARY = 0o666
 _STEPS = (0, *(step * times for step in (1, 100, 10**3, 10**6, 10**9, 2 * 10**9) for times in (1, 2)))
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Temporary:
     """A file that is being written: its open descriptor and its name in the temporary folder."""
 

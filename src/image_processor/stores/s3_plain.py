@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from obstore.store import S3Store as Bucket
 from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.frozen import frozen
 from image_processor.ports import Absent, Attributes, Entry, StoredObject
 
 from .s3_objects import (
@@ -123,7 +123,7 @@ class PlainObjects:
         ]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Opened:
     entry: Entry
     attributes: Attributes

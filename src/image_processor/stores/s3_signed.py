@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from http.client import HTTPException, HTTPResponse
@@ -18,6 +17,7 @@ from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.signature import Scope
 from image_processor.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.frozen import frozen
 from image_processor.ports import Absent, Attributes, Entry, StoredObject
 
 from .s3_objects import (
@@ -105,7 +105,7 @@ class SignedObjects:
             raise Unavailable(f"S3 cannot list {prefix!r}: its answer is no XML") from None
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Opened:
     entry: Entry
     attributes: Attributes

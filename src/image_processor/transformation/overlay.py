@@ -6,13 +6,12 @@ parameter `over`. `parse` and `str` are inverse, and what cannot change the resu
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Self
 
 from image_processor.errors import InvalidTransformation, Problem
+from image_processor.frozen import frozen, replace
 
 from .overlay_rows import (
     FONT,
@@ -32,7 +31,7 @@ from .parameters import Kind, Parameter, read_pairs, show_pairs
 from .values import PLACES, WHITE, Colour, Gravity, Length
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class _Laid:
     """What an image and a text have in common: where they lie and how they meet the picture.
 
@@ -73,10 +72,10 @@ class _Laid:
             for field, most in MOST_PIXELS.items()
             if type(value := getattr(self, field, None)) is int
         }
-        return dataclasses.replace(self, **grown)
+        return replace(self, **grown)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class ImageOverlay(_Laid):
     """Another image, by its key among the originals.
 
@@ -89,7 +88,7 @@ class ImageOverlay(_Laid):
     height: Length | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class TextOverlay(_Laid):
     """Lines of text.
 
@@ -113,7 +112,7 @@ class TextOverlay(_Laid):
     shadow_blur: Length = SHADOW_BLUR
 
     def __post_init__(self) -> None:
-        super(TextOverlay, self).__post_init__()
+        super().__post_init__()
         # Neither Pango nor fontconfig tells capitals from small letters.
         object.__setattr__(self, "font", self.font.lower())
         object.__setattr__(self, "text", self.text.replace("\r\n", "\n"))

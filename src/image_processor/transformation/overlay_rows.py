@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import unicodedata
 from enum import StrEnum
 from typing import Any
 
 from image_processor.errors import InvalidKey
+from image_processor.frozen import replace
 from image_processor.keys import MAX_KEY_BYTES, check_key
 
 from .parameters import COLOUR, FLAG, Kind, Parameter, choice, length, number, whole
@@ -90,7 +90,7 @@ def _is_font(value: Any) -> bool:
 
 
 def _above_zero(kind: Kind) -> Kind:
-    return dataclasses.replace(kind, valid=lambda value: kind.valid(value) and value != NO_LENGTH)
+    return replace(kind, valid=lambda value: kind.valid(value) and value != NO_LENGTH)
 
 
 def _is_nine(value: Any) -> bool:

@@ -8,16 +8,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 from image_processor.errors import InvalidTransformation, Problem
+from image_processor.frozen import frozen
 
 from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Kind:
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
     ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
@@ -31,7 +31,7 @@ class Kind:
     textual: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parameter:
     """One row of a vocabulary: its short name in texts, the field it sets, and its kind.
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
 
 from image_processor.errors import InvalidTransformation, Problem
 from image_processor.formats import FORMATS
+from image_processor.frozen import frozen
 
 from .canonical import RULES
 from .overlay import Overlay
@@ -19,7 +19,7 @@ from .vocabulary import MAX_OVERLAYS, PARAMETERS
 _LONGEST_TEXT = 200
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(kw_only=True)
 class Transformation:
     """How one rendition is made; docs/transformations.md tells what each field does and its range.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
+
+from image_processor.frozen import frozen
 
 MAX_SIDE = 16383
 """The longest side of a rendition in pixels: WebP's limit, the smallest of our encoders."""
@@ -79,7 +80,7 @@ class Subsampling(StrEnum):
     FULL = "444"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Colour:
     """An opaque sRGB colour, 0-255 a channel; its text is six lower-case hex digits."""
 
@@ -95,7 +96,7 @@ WHITE = Colour(255, 255, 255)
 BLACK = Colour(0, 0, 0)
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(order=True)
 class Share:
     """A part of a side, 1.0 for the whole of it. Its text always has a decimal point, which tells
     it from pixels: `0.25` is a quarter, `1.0` everything, `1` one pixel."""

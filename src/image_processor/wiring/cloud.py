@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from image_processor.engine.render import render
 from image_processor.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
+from image_processor.frozen import frozen
 from image_processor.ingest.process import Processor
 from image_processor.model import Outcome, Upload
 from image_processor.ports import Catalog, ObjectStore
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Cloud:
     """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
     leave to upload one original, by its key and media type."""

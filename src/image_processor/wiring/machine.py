@@ -12,7 +12,6 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from image_processor.embedded.workers import Workers
 from image_processor.engine.fonts import fonts_from
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import Unavailable
+from image_processor.frozen import frozen
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.model import Outcome, Upload
@@ -43,7 +43,7 @@ SERVER = "serve:"
 their owner can only be a server that is dead."""
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Stores:
     """Where originals, renditions and records lie."""
 
@@ -52,7 +52,7 @@ class Stores:
     catalog: Catalog
 
 
-@dataclass(frozen=True, slots=True)
+@frozen
 class Parts:
     """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
     that wait or are in work. ``renditions_url`` is what a rendition's key is put behind to open it."""
