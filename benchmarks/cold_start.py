@@ -33,6 +33,8 @@ _BUNDLE = _NODE / "node_modules" / ".bundle"
 _PACKAGE = ROOT / "build" / "process-bench"
 _ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
 _WARM_UPS, _RUNS = 2, 15
+_DEPLOYED = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"}
+"""What the template sets for every function."""
 _RECIPE = """\
 [presets.web]
 widths = [{widths}]
@@ -142,6 +144,7 @@ class Functions:
             "IMAGE_PROCESSOR_UPLOAD_BUCKET": stage.uploads,
             "IMAGE_PROCESSOR_PROCESSED_BUCKET": stage.processed,
             "IMAGE_PROCESSOR_RECIPE": str(recipe),
+            **_DEPLOYED,
             **({"IMAGE_PROCESSOR_TABLE": stage.table} if case.table else {}),
         }
         return self._bound(

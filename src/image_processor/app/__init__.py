@@ -6,18 +6,17 @@ environment keeps (clients, the recipe, the web application) is made once.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from image_processor.wiring.cloud import open_cloud
+if TYPE_CHECKING:
+    from image_processor.wiring.cloud import Cloud
 
 Answer = Callable[[Any, Any], dict[str, Any]]
 """A function of Lambda: event and context in, what JSON can say out."""
-
-
-_cloud = cache(open_cloud)
 
 
 def process(event: Any, context: Any) -> dict[str, Any]:
@@ -33,6 +32,13 @@ def deliver(event: Any, context: Any) -> dict[str, Any]:
 def api(event: Any, context: Any) -> dict[str, Any]:
     """Answer a request of API Gateway with the REST API."""
     return _api()(event, context)
+
+
+@cache
+def _cloud() -> Cloud:
+    from image_processor.wiring.cloud import open_cloud  # noqa: PLC0415 - see _prepare, which loads it
+
+    return open_cloud()
 
 
 @cache
@@ -71,7 +77,14 @@ def _prepare(environment: Mapping[str, str]) -> None:
     recipe = environment.get("IMAGE_PROCESSOR_RECIPE", "")
     if opener is None or kind is None or (kind == "snap-start" and recipe.startswith("s3://")):
         return
-    opener()
+    # What is loaded and made here stays: to look for garbage in it, now and with every later
+    # collection, is in vain.
+    gc.disable()
+    try:
+        opener()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 _prepare(os.environ)

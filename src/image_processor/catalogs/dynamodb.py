@@ -7,7 +7,6 @@ claim is three attributes of the record's item.
 from __future__ import annotations
 
 import os
-import uuid
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from itertools import islice
@@ -28,7 +27,7 @@ from .dynamodb_expressions import Update, conditional, listing
 from .dynamodb_items import Item, from_item, position, to_item, to_value
 from .dynamodb_table import NEWEST, TABLE
 from .paging import check_limit, read_cursor, write_cursor
-from .rows import to_ticks
+from .rows import new_token, to_ticks
 
 _CLAIM = ("claim_token", "claim_owner", "claim_expires_at")
 _IS_OURS = "#claim_token = :claim_token"
@@ -85,7 +84,7 @@ class DynamoCatalog:
     def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
-        token, expires_at = uuid.uuid4().hex, now + lease
+        token, expires_at = new_token(), now + lease
         held = {
             "claim_token": to_value(token),
             "claim_owner": to_value(owner),

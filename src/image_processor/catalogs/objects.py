@@ -7,7 +7,6 @@ write of that object. docs/adr/0008 says what this costs and what must be kept f
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from heapq import nlargest
@@ -21,7 +20,7 @@ from image_processor.model import Claim, Record, Upload
 from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
 
 from .paging import check_limit, read_cursor, write_cursor
-from .rows import to_moment, to_record, to_row, to_ticks
+from .rows import new_token, to_moment, to_record, to_row, to_ticks
 
 PREFIX = ".image-processor/records/"
 """Where records lie in the processed store.
@@ -83,7 +82,7 @@ class ObjectCatalog:
     def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
-        mine = _Held(uuid.uuid4().hex, owner, now + lease)
+        mine = _Held(new_token(), owner, now + lease)
 
         def take(state: _State) -> _State:
             # A claim whose answer was lost, and that is sent again, meets its own token.

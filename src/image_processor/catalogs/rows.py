@@ -7,6 +7,7 @@ catalog whose backend holds text and integers can use it.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +39,12 @@ COLUMNS = (
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+
+
+def new_token() -> str:
+    """A claim's token: as unlike any other as uuid4's, without the module, which takes a millisecond
+    of a cold start to load."""
+    return os.urandom(16).hex()
 
 
 def to_ticks(moment: datetime) -> int:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -23,7 +22,7 @@ from image_processor.model import Claim, Record, Upload
 from image_processor.ports import Page, Query
 
 from .paging import check_limit, read_cursor, write_cursor
-from .rows import to_record, to_row, to_ticks
+from .rows import new_token, to_record, to_row, to_ticks
 from .sqlite_schema import migrate
 from .sqlite_statements import (
     CLAIM,
@@ -75,7 +74,7 @@ class SqliteCatalog:
             created_at=now,
             updated_at=now,
         )
-        token, expires_at = uuid.uuid4().hex, now + lease
+        token, expires_at = new_token(), now + lease
         claim = {
             "claim_token": token,
             "claim_owner": owner,

@@ -6,7 +6,6 @@ Position, turning and opacity are the overlay's; here a text becomes RGBA, as la
 from __future__ import annotations
 
 import functools
-import html
 import math
 
 import pyvips
@@ -91,6 +90,8 @@ def _fits(drawn: pyvips.Image, box: Size) -> bool:
 
 def _draw(overlay: TextOverlay, pixels: int, width: int) -> pyvips.Image | None:
     """The text at a size, wrapped at ``width``, as large as its ink."""
+    import html  # noqa: PLC0415 - a millisecond of a cold start, which seldom draws a text
+
     # libvips reads every text as Pango's markup; colour has no other way in.
     markup = f'<span foreground="#{overlay.colour}">{html.escape(overlay.text, quote=False)}</span>'
     try:

@@ -6,7 +6,6 @@ Everything here is on the path of a cold start, so the catalog that is not chose
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,
-        owner=f"lambda:{secrets.token_hex(8)}",
+        owner=f"lambda:{os.urandom(8).hex()}",  # as secrets.token_hex, which takes 2 ms to load
         lease=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
