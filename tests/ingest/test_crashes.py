@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from itertools import count
 
 import pytest
@@ -38,6 +39,7 @@ class Counter:
 
     def __init__(self, point, error=Killed):
         self.points = 0
+        self._lock = threading.Lock()  # renditions are written by several threads
         self._point = point
         self._error = error
 
@@ -48,8 +50,10 @@ class Counter:
         return result
 
     def _pass_point(self):
-        self.points += 1
-        if self.points == self._point:
+        with self._lock:
+            self.points += 1
+            hit = self.points == self._point
+        if hit:
             raise self._error
 
 

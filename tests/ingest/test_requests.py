@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import threading
+from datetime import timedelta
 
 import pytest
 
+from image_processor.errors import Unavailable
 from image_processor.model import Kind, Result
+from image_processor.recipes import parse_recipe
 from support.ingest import Room, fake_render, upload
+
+MANY = f"""
+[presets.many]
+widths = {list(range(1, 21))}
+formats = ["png"]
+[[rules]]
+match = "**"
+presets = ["many"]
+"""
 
 
 class Listening:
@@ -50,6 +62,63 @@ def test_a_duplicate_does_not_read_the_original(room):
     room.uploads = Listening(room.uploads)
     assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
     assert set(room.uploads.calls) == {"head"}
+
+
+def test_renditions_are_written_beside_each_other_and_recorded_in_order(room):
+    together = threading.Barrier(4)
+    really_put = room.processed.put
+
+    def put(key, *args, **kwargs):
+        together.wait(timeout=30)  # breaks unless all four are on their way at a time
+        return really_put(key, *args, **kwargs)
+
+    room.processed.put = put
+    record = room.processor().process(upload("cat.jpg")).record
+    texts = [rendition.transformation for rendition in record.renditions]
+    assert texts == [str(each) for each in room.recipe.transformations_for("cat.jpg")]
+    assert len(texts) == together.parties
+
+
+def test_no_more_than_eight_renditions_are_written_at_a_time(room):
+    room.recipe = parse_recipe(MANY)
+    writing, most, lock = set(), [0], threading.Lock()
+    really_put = room.processed.put
+
+    def put(key, *args, **kwargs):
+        with lock:
+            writing.add(key)
+            most.append(len(writing))
+        try:
+            return really_put(key, *args, **kwargs)
+        finally:
+            with lock:
+                writing.discard(key)
+
+    room.processed.put = put
+    assert len(room.processor().process(upload("cat.jpg")).record.renditions) == 20
+    assert 1 <= max(most) <= 8
+
+
+def test_the_first_failed_write_is_told_after_those_beside_it_have_ended(room):
+    begun, ended = [], []
+    really_put = room.processed.put
+
+    def put(key, *args, **kwargs):
+        begun.append(key)
+        try:
+            if "w=20" in key:
+                raise Unavailable("no answer")
+            return really_put(key, *args, **kwargs)
+        finally:
+            ended.append(key)
+
+    room.processed.put = put
+    with pytest.raises(Unavailable, match="no answer"):
+        room.processor().process(upload("cat.jpg"))
+    assert sorted(begun) == sorted(ended)
+    assert room.catalog.claim(
+        upload("cat.jpg"), owner="next", now=room.now, lease=timedelta(seconds=60)
+    )  # the claim was given up
 
 
 def test_the_renditions_are_listed_while_the_original_is_rendered(room):

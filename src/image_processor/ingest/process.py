@@ -42,6 +42,9 @@ from .plan import plan_upload, refusal_fingerprint
 _ROUNDS = 5
 """How often an original may change under our hands before the queue has to try again."""
 
+_WRITERS = 8
+"""How many renditions are written at a time: each write to S3 waits some 20 ms for its answer."""
+
 
 class Render(Protocol):
     """The engine's one function, called in this process or in an isolated one."""
@@ -223,15 +226,21 @@ class Processor:
         """Put every rendition over exactly what the listing ``before`` showed under this claim.
 
         The condition is the fence: a worker that slept through the end of its claim finds other
-        versions there and stops, instead of writing old pixels over new ones.
+        versions there and stops, instead of writing old pixels over new ones. Writes that have
+        begun by then are finished, each behind its own condition; the first error is raised.
         """
         if self.clock() > claim.expires_at - self.lease / 2:
             claim = self.catalog.renew(claim, now=self.clock(), lease=self.lease)
         versions = {entry.key: entry.version for entry in before}
         prefix = rendition_prefix(key)
-        return tuple(
-            self._put(claim, prefix + image.transformation.name, image, versions) for image in images
-        )
+
+        def put(image: RenderedImage) -> Rendition:
+            return self._put(claim, prefix + image.transformation.name, image, versions)
+
+        if len(images) < 2:
+            return tuple(map(put, images))  # a thread would have nothing to go on beside
+        with ThreadPoolExecutor(min(len(images), _WRITERS)) as writers:
+            return tuple(writers.map(put, images))
 
     def _put(self, claim: Claim, key: str, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
         metadata = {"sha256": image.facts.sha256, "image": claim.image_id}
