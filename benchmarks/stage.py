@@ -46,6 +46,7 @@ class Stage:
         self.environment = {
             "AWS_ACCESS_KEY_ID": "test",
             "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_SESSION_TOKEN": "test",  # a function's keys always come with one
             "AWS_REGION": aws.REGION,
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",

@@ -79,6 +79,7 @@ HEAVY = frozenset(
         "botocore",
         "cv2",
         "dataclasses",
+        "inspect",
         "mangum",
         "numpy",
         *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE),

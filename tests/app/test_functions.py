@@ -46,6 +46,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
         "AWS_REGION": aws.REGION,
         "AWS_ACCESS_KEY_ID": "emulated",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
+        "AWS_SESSION_TOKEN": "emulated",
         "AWS_ENDPOINT_URL": endpoint,
         "IMAGE_PROCESSOR_UPLOAD_BUCKET": aws.make_bucket(endpoint),
         "IMAGE_PROCESSOR_PROCESSED_BUCKET": aws.make_bucket(endpoint),
@@ -140,7 +141,7 @@ print(json.dumps([answer, sorted(set(heavy) & set(sys.modules))]))
         (
             "api",
             proxy_event("GET", "/health"),
-            {"anyio", "dataclasses", "fastapi", "mangum", "pydantic", "starlette"},
+            {"anyio", "dataclasses", "fastapi", "inspect", "mangum", "pydantic", "starlette"},
         ),
     ],
 )

@@ -5,7 +5,8 @@ from __future__ import annotations
 import posixpath
 import subprocess
 import sys
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import count
 from urllib.parse import unquote
 
 import pytest
@@ -13,6 +14,7 @@ from contract_keys import FULL, NASTY, PLAIN, keys_of
 from hypothesis import given
 
 from ground_strategies import KEYS
+from image_processor.aws.credentials import Credentials, credentials_from
 from image_processor.errors import (
     ImageProcessorError,
     Invalid,
@@ -71,6 +73,43 @@ class TestKeys:
         store.put(key, b"odd", FULL)
         store.delete(key)
         assert {other: store.get(other).body for other in near} == dict.fromkeys(near, b"other")
+
+    @BOTH_WAYS
+    @pytest.mark.parametrize("token", ["the-token", None])
+    def test_the_environments_keys_sign_whatever_else_it_says(
+        self, monkeypatch: pytest.MonkeyPatch, key: str, token: str | None
+    ) -> None:
+        environment = {"AWS_ACCESS_KEY_ID": "the-id", "AWS_SECRET_ACCESS_KEY": "secret"}
+        if token:
+            environment["AWS_SESSION_TOKEN"] = token
+        for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN"):
+            monkeypatch.setenv(f"AWS_{name}", "not-these")
+        with scripted(Reply(404)) as script:
+            store = S3Store(
+                "bucket",
+                endpoint=script.address,
+                region=aws.REGION,
+                credentials=credentials_from(environment),
+            )
+            with pytest.raises(NotFound):
+                store.get(key)
+        headers = script.seen[0].headers
+        assert "Credential=the-id/" in headers["authorization"]
+        assert headers.get("x-amz-security-token") == token
+
+    def test_keys_that_end_are_asked_for_again(self) -> None:
+        """Those of SnapStart's address; the environment's are told once."""
+        now = datetime.now(UTC)
+        ending = (Credentials(f"id-{n}", "secret", "token", now + timedelta(seconds=n)) for n in count())
+        with scripted(Reply(404)) as script:
+            store = S3Store(
+                "bucket", endpoint=script.address, region=aws.REGION, credentials=lambda: next(ending)
+            )
+            for _ in range(2):
+                with pytest.raises(NotFound):
+                    store.get(ORDINARY)
+        ids = [seen.headers["authorization"].split("Credential=")[1][:4] for seen in script.seen]
+        assert len(set(ids)) == 2
 
     def test_ordinary_work_does_not_load_the_signed_way(self, bucket: str) -> None:
         """The cold start of the process function: put, head, get, list and delete by obstore."""

@@ -31,13 +31,22 @@ class Credentials:
 GetCredentials = Callable[[], Credentials]
 
 
+@frozen
+class Fixed:
+    """Gives credentials that are the same for as long as the process lives."""
+
+    credentials: Credentials
+
+    def __call__(self) -> Credentials:
+        return self.credentials
+
+
 def credentials_from(environment: Mapping[str, str] = os.environ) -> GetCredentials:
     """A function that gives credentials that are valid now. Raises InvalidSettings where the
     environment names neither keys nor an address; the function raises Unavailable."""
     key, secret = environment.get("AWS_ACCESS_KEY_ID"), environment.get("AWS_SECRET_ACCESS_KEY")
     if key and secret:
-        fixed = Credentials(key, secret, environment.get("AWS_SESSION_TOKEN") or None)
-        return lambda: fixed
+        return Fixed(Credentials(key, secret, environment.get("AWS_SESSION_TOKEN") or None))
     address = environment.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if address:
         return _Container(address, environment.get("AWS_CONTAINER_AUTHORIZATION_TOKEN", ""))

@@ -15,7 +15,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as Bucket
 
-from image_processor.aws.credentials import GetCredentials
+from image_processor.aws.credentials import Fixed, GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.frozen import frozen
@@ -73,7 +73,7 @@ class PlainObjects:
                 "retry_timeout": _RETRYING,
                 "backoff": {"init_backoff": _FIRST_PAUSE, "max_backoff": _LONGEST_PAUSE, "base": 2},
             },
-            credential_provider=lambda: _credential(credentials),
+            **_keys(credentials),
         )
 
     def head(self, key: str) -> StoredObject:
@@ -137,6 +137,23 @@ class _Opened:
         with _reading(self.entry.key):
             for chunk in self.found.stream():
                 yield bytes(chunk)
+
+
+def _keys(credentials: GetCredentials) -> dict[str, Any]:
+    """How obstore is told the keys. With a function it loads `inspect`, to learn whether it has to
+    await it: 10 ms of a cold start, which has fixed keys in Lambda.
+
+    Those of a user, who has no token, go by the function too: obstore would take AWS_SESSION_TOKEN
+    of the environment for theirs, even an empty one.
+    """
+    if not isinstance(credentials, Fixed) or credentials().token is None:
+        return {"credential_provider": lambda: _credential(credentials)}
+    fixed = credentials()
+    return {
+        "access_key_id": fixed.access_key_id,
+        "secret_access_key": fixed.secret_access_key,
+        "session_token": fixed.token,
+    }
 
 
 def _credential(credentials: GetCredentials) -> Any:
