@@ -1,7 +1,7 @@
 """Ground floor: the decorator of frozen values, of which almost every module declares some.
 
 It gives what `dataclass(frozen=True, slots=True)` does without compiling code for each class:
-that, and `inspect`, which `dataclasses` loads, were a third of a cold start (docs/adr/0012).
+that, and `inspect`, which `dataclasses` loads, were a fifth of a cold start (docs/adr/0012).
 """
 
 from __future__ import annotations
