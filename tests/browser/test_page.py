@@ -320,6 +320,26 @@ def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site)
     assert not (site.data / "uploads" / "a" / "coffee.png").exists()
 
 
+@pytest.mark.parametrize(
+    ("transformation", "words"),
+    [
+        ("w=200,h=100,g=attention,fm=avif", "200 \u00d7 100, smart crop"),
+        ("w=640,q=auto,fm=webp", "640 wide, quality auto"),
+        (
+            "rot=90,w=640,blur=3,over=text:a~2cb;size:48,fm=webp",
+            "640 wide, rot=90, blur=3, over=text:a~2cb;size:48",
+        ),
+        ("fm=png", "original size"),
+    ],
+)
+def test_the_page_says_all_of_a_transformation(page: Page, transformation: str, words: str) -> None:
+    page.goto("/")
+    said = page.evaluate(
+        "text => import('/static/words.js').then(words => words.recipeWords(text))", transformation
+    )
+    assert said == words
+
+
 def test_the_details_tell_palette_and_focus(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page.goto(f"/#{id_}")

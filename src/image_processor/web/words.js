@@ -82,6 +82,8 @@ export const moment = (text) =>
 
 export const fileName = (key) => key.split("/").filter(Boolean).at(-1) ?? key;
 
+const WORDED = new Set(["w", "h", "fit", "g", "q", "bg", "fm"]);
+
 // "w=640,q=80,fm=avif" as people would say it, without the format that stands beside it.
 export function recipeWords(transformation) {
   const given = Object.fromEntries(transformation.split(",").map((pair) => pair.split("=")));
@@ -90,5 +92,8 @@ export function recipeWords(transformation) {
   if (given.g) words.push(given.g === "attention" ? "smart crop" : given.g);
   if (given.q) words.push(`quality ${given.q}`);
   if (given.bg) words.push(`on #${given.bg}`);
+  // What there are no words for is shown as it is written.
+  const others = transformation.split(",").filter((pair) => !WORDED.has(pair.split("=")[0]));
+  words.push(...others);
   return words.filter(Boolean).join(", ");
 }
