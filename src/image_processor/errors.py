@@ -112,6 +112,12 @@ class InvalidTransformation(Invalid):
     code: ClassVar[str] = "invalid-transformation"
 
 
+class InvalidRequest(Invalid):
+    """A URL that asks for a rendition says something that cannot be."""
+
+    code: ClassVar[str] = "invalid-request"
+
+
 class InvalidRecipe(Invalid):
     code: ClassVar[str] = "invalid-recipe"
 
@@ -133,6 +139,37 @@ class Refused(ImageProcessorError):
     def __reduce__(self) -> tuple[type[Refused], tuple[Reason, str]]:
         # As for Invalid: what __init__ takes is not the message.
         return (Refused, (self.reason, self.message))
+
+
+class Forbidden(ImageProcessorError):
+    """A URL asks for what only a signature opens, and brings none that does."""
+
+    code: ClassVar[str] = "forbidden"
+    fix: ClassVar[str] = "Ask for a rendition that the recipe declares, or sign the URL."
+
+
+class SignatureMissing(Forbidden):
+    code: ClassVar[str] = "signature-missing"
+
+
+class SignatureMismatch(Forbidden):
+    code: ClassVar[str] = "signature-mismatch"
+    fix: ClassVar[str] = "Sign the URL again: it, or its signature, was changed."
+
+
+class SignatureExpired(Forbidden):
+    code: ClassVar[str] = "signature-expired"
+    fix: ClassVar[str] = "Sign the URL again, with a later end."
+
+
+class SignatureKeyUnknown(Forbidden):
+    code: ClassVar[str] = "signature-key-unknown"
+    fix: ClassVar[str] = "Sign the URL with a key that is in use."
+
+
+class SizeNotAllowed(Forbidden):
+    code: ClassVar[str] = "size-not-allowed"
+    fix: ClassVar[str] = "Ask for a size that is allowed."
 
 
 class NotFound(ImageProcessorError):
@@ -167,6 +204,12 @@ class Unavailable(ImageProcessorError):
 
     code: ClassVar[str] = "unavailable"
     retryable: ClassVar[bool] = True
+
+
+class Overloaded(Unavailable):
+    """Too much is waiting already; nothing was begun."""
+
+    code: ClassVar[str] = "overloaded"
 
 
 class UnsafeRuntime(ImageProcessorError):
