@@ -34,6 +34,8 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "ports": VALUES,
     # a search over a catalog's port
     "similar": (*VALUES, "ports"),
+    # what lies in the stores, as both ingest and delivery look at it
+    "stock": (*VALUES, "ports"),
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
     "engine": ("frozen", "errors", "formats", "transformation", "model"),
     # signed HTTP requests, for the adapters that talk to AWS
@@ -42,10 +44,10 @@ ROOMS: dict[str, tuple[str, ...]] = {
     "stores": (*VALUES, "ports", "aws"),
     "catalogs": (*VALUES, "ports", "aws"),
     # what the program does; never an adapter
-    "ingest": (*VALUES, "recipes", "ports", "engine"),
-    "delivery": (*VALUES, "recipes", "ports", "engine"),
+    "ingest": (*VALUES, "recipes", "ports", "engine", "stock"),
+    "delivery": (*VALUES, "recipes", "ports", "engine", "stock"),
     # only the one-machine server: watcher, worker threads, progress events
-    "embedded": (*VALUES, "settings", "recipes", "ports", "engine", "ingest", "delivery"),
+    "embedded": (*VALUES, "settings", "recipes", "ports", "engine", "stock", "ingest", "delivery"),
 }
 # The only room that knows both ports and adapters, and the entry points above it.
 ROOMS["wiring"] = tuple(ROOMS)

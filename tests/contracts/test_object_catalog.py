@@ -13,10 +13,10 @@ from contract_records import LEASE, NOW, OLD_LOOK, OLD_RECORD, take
 from image_processor.catalogs.objects import PREFIX, ObjectCatalog
 from image_processor.catalogs.rows import to_row
 from image_processor.errors import ClaimBusy, PreconditionFailed, Unavailable
-from image_processor.ingest.look import renditions_of
 from image_processor.keys import image_id
 from image_processor.model import Status
 from image_processor.ports import Attributes, Query
+from image_processor.stock.look import renditions_of
 from image_processor.transformation import is_rendition_name
 from support.ingest import Room, upload
 from support.memory import MemoryStore

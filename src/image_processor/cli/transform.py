@@ -10,8 +10,8 @@ import typer
 
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import Invalid, NotFound
-from image_processor.ingest.marks import marks_in
 from image_processor.model import Facts
+from image_processor.stock.marks import marks_in
 from image_processor.transformation import Transformation, parse
 
 from .options import settings_with

@@ -7,10 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from image_processor.errors import Refused
-from image_processor.frozen import frozen
 from image_processor.model import Limits, Plan, Record, Status
 from image_processor.ports import Entry
+from image_processor.stock.look import Sight
 
 from .plan import refusal_fingerprint
 
@@ -30,14 +29,6 @@ class Why(StrEnum):
     """Renditions in the store are not those of the record."""
     ORPHANED = "orphaned"
     """A record or renditions without an original that wants them."""
-
-
-@frozen
-class Sight:
-    """An original as the upload store shows it: its version, or why it cannot even be looked at."""
-
-    version: str | None
-    refusal: Refused | None = None
 
 
 def why_work(

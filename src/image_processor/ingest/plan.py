@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
 from image_processor.model import ExifField, IccPolicy, Limits, Plan
 from image_processor.recipes import Recipe
-
-Versions = Mapping[str, str | None]
-"""The version of each picture that overlays name, by its key; None where there is none."""
-
-RENDERING = 2
-"""Raise it when the engine makes other pixels from the same transformation: every rendition of
-an older number is then stale, and reconcile makes it again.
-
-Not for a new fact about originals: to decode a whole library for its sake is for its owner to
-decide. Records get new facts when they are next made, and lack them until then."""
+from image_processor.stock.marks import Versions
+from image_processor.stock.stamp import RENDERING
 
 
 def plan_upload(

@@ -32,11 +32,11 @@ from image_processor.model import (
 )
 from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.recipes import Recipe
+from image_processor.stock.look import Sight, look_at, renditions_of
+from image_processor.stock.marks import read_marks, versions_of
 from image_processor.transformation import Transformation
 
-from .compare import Sight, why_work
-from .look import look_at, renditions_of
-from .marks import read_marks, versions_of
+from .compare import why_work
 from .plan import plan_upload, refusal_fingerprint
 
 _ROUNDS = 5

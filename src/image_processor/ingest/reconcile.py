@@ -15,11 +15,11 @@ from image_processor.keys import image_id, original_of
 from image_processor.model import ExifField, IccPolicy, Kind, Limits, Upload
 from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
+from image_processor.stock.look import Sight, look_at, renditions_of
+from image_processor.stock.marks import versions_of
 from image_processor.transformation import is_rendition_name
 
-from .compare import Sight, Why, why_work
-from .look import look_at, renditions_of
-from .marks import versions_of
+from .compare import Why, why_work
 from .plan import plan_upload
 
 

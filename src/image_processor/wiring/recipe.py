@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from image_processor.errors import InvalidRecipe, Problem
-from image_processor.ingest.marks import marks_in
 from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+from image_processor.stock.marks import marks_in
 from image_processor.transformation import Gravity
 
 

@@ -1,13 +1,20 @@
-"""How ingest looks at the two stores: the original as it is, and the renditions that lie there."""
+"""Looks at the two stores: the original as it is, and the renditions that lie there."""
 
 from __future__ import annotations
 
 from image_processor.errors import NotFound, Refused
+from image_processor.frozen import frozen
 from image_processor.keys import rendition_prefix
 from image_processor.ports import Entry, ObjectStore
 from image_processor.transformation import is_rendition_name
 
-from .compare import Sight
+
+@frozen
+class Sight:
+    """An original as the upload store shows it: its version, or why it cannot even be looked at."""
+
+    version: str | None
+    refusal: Refused | None = None
 
 
 def look_at(uploads: ObjectStore, key: str) -> Sight | None:

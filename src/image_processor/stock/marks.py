@@ -4,14 +4,16 @@ versions are part of the plan, so that a new logo makes old renditions stale.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from image_processor.errors import NotFound, Refused
 from image_processor.ports import ObjectStore
 from image_processor.transformation import ImageOverlay, Transformation
 
 from .look import look_at
-from .plan import Versions
+
+Versions = Mapping[str, str | None]
+"""The version of each picture that overlays name, by its key; None where there is none."""
 
 
 def marks_in(transformations: Iterable[Transformation]) -> Iterator[str]:
