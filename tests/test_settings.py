@@ -8,7 +8,7 @@ import pytest
 
 from image_processor.errors import InvalidSettings
 from image_processor.model import ExifField, IccPolicy
-from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, Settings, from_environment
+from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, Settings, from_environment
 
 
 def read(**variables):
@@ -63,7 +63,7 @@ def test_every_setting_can_be_set():
 
 
 def test_every_row_names_a_field():
-    assert {row.name.lower() for row in (*ROWS, *AWS_ROWS)} == set(Settings.__slots__) - {"limits"}
+    assert {row.name.lower() for row in (*ROWS, *URL_ROWS, *AWS_ROWS)} == set(Settings.__slots__) - {"limits"}
     assert {row.name.lower() for row in LIMIT_ROWS} == set(Settings().limits.__slots__)
 
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from image_processor import __version__
 from image_processor.errors import UnsafeRuntime
 from image_processor.formats import FORMATS
-from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, in_force
+from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, in_force
 
 from .exits import UNSAFE
 from .options import Data, RecipeFile, settings_with
@@ -62,8 +62,21 @@ def _settings(console: Console, data: Path | None, recipe: Path | None) -> None:
     settings = settings_with(data=data, recipe=recipe)
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
     console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
-    for title, rows in (("Settings", ROWS), ("Limits", LIMIT_ROWS), ("Settings on AWS", AWS_ROWS)):
+    for title, rows in (
+        ("Settings", ROWS),
+        ("URLs", URL_ROWS),
+        ("Limits", LIMIT_ROWS),
+        ("Settings on AWS", AWS_ROWS),
+    ):
         console.print(title, style="bold")
         for row, value in in_force(settings, rows):
             console.print(f"  {PREFIX}{row.name}={value}")
             console.print(f"      {row.meaning} ({row.expected})", style="dim")
+
+
+_TABLES = (
+    ("Settings", ROWS),
+    ("Renditions by URL", URL_ROWS),
+    ("Limits", LIMIT_ROWS),
+    ("Settings on AWS", AWS_ROWS),
+)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final
 
-from image_processor.errors import InvalidRequest, InvalidTransformation, Problem
+from image_processor.errors import InvalidRequest, Problem
 from image_processor.frozen import field, frozen
 from image_processor.transformation import PARAMETERS
 from image_processor.transformation.parameters import read_pairs
@@ -91,8 +91,3 @@ def _preset(text: str | None, problems: list[Problem]) -> str | None:
     except ValueError:
         problems.append(Problem(PRESET, "a preset's name, with ~ and two hex digits for a sign", repr(text)))
         return None
-
-
-def invalid(error: InvalidTransformation) -> InvalidRequest:
-    """The mistakes of a transformation as those of the URL that asked for it."""
-    return InvalidRequest(error.problems)

@@ -19,6 +19,7 @@ from .names import (
     AUTO_WORDS,
     CASED,
     FORMAT,
+    IGNORED,
     MANY,
     ORDER,
     POINT,
@@ -167,10 +168,11 @@ def _sealed(given: list[tuple[str, str]]) -> tuple[Seal | None, list[tuple[str, 
 
 def _query(query: str) -> list[tuple[str, str]]:
     pairs = (part.partition("=") for part in query.split("&") if part)
-    return [
+    decoded = [
         (_decoded(name.replace("+", " "), "the query"), _decoded(value.replace("+", " "), "the query"))
         for name, _, value in pairs
     ]
+    return [pair for pair in decoded if pair[0] not in IGNORED]
 
 
 def _decoded(text: str, where: str) -> str:

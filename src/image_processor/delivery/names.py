@@ -26,6 +26,9 @@ CASED = frozenset({PRESET, *MANY})
 SEAL = ("expires", "kid", "s")
 """What only says who allows it: never a part of a rendition's name."""
 
+IGNORED = ("v",)
+"""Means nothing: it makes a new URL of an old one, so that a cache asks again."""
+
 # imgix' names first, then the long ones that people try.
 ALIASES = MappingProxyType(
     {

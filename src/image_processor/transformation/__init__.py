@@ -68,7 +68,7 @@ def parse(text: str) -> Transformation:
     return Transformation(**values)
 
 
-_RENDITION_NAME = re.compile(r"(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
+_RENDITION_NAME = re.compile(r"~?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
 
 
 def is_rendition_name(name: str) -> bool:

@@ -1,0 +1,126 @@
+"""Delivery: the read path as both servers walk it: find, make if need be, reply.
+
+What has to be waited for (making) is left to the server: one machine queues it, a Lambda function
+does it at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from urllib.parse import quote
+
+from image_processor.errors import ImageProcessorError, NotFound, Refused
+from image_processor.formats import FORMATS
+from image_processor.frozen import field, frozen, replace
+from image_processor.keys import rendition_prefix
+from image_processor.ports import StoredObject
+
+from .deliver import Response, answer
+from .grammar import ON_DEMAND
+from .make import Kept, is_on_demand
+from .policy import Policy
+from .wanted import Get, Reader, Wanted
+
+_NOTHING: Mapping[str, float] = MappingProxyType({})
+_HELD_BACK = "no-store"
+
+
+@frozen
+class Found:
+    """A wanted rendition and, if it is there, the stored object. ``seconds`` says how long the parts of
+    making it took; ``error`` is why another picture is shown in its place."""
+
+    wanted: Wanted
+    stored: StoredObject | None
+    seconds: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    error: ImageProcessorError | None = None
+
+
+@frozen
+class Delivery:
+    """Everything a read needs. ``base`` is what keys are put behind to open them, None without."""
+
+    reader: Reader
+    kept: Kept
+    policy: Policy
+    cache_control: str
+    base: str | None = None
+
+    def find(self, get: Get) -> Found:
+        """The rendition that ``get`` wants, ``stored`` if it need not be made.
+
+        Raises what `Reader.read` and `Kept.look` raise.
+        """
+        wanted = self.reader.read(get)
+        return Found(wanted, self.kept.look(wanted))
+
+    def stand_in(self, wanted: Wanted, error: ImageProcessorError) -> Wanted | None:
+        """What to show where ``wanted`` cannot be had: the same of the fallback image, if one is set."""
+        key, transformation = self.policy.fallback, wanted.transformation
+        if key in {None, wanted.key} or transformation is None or not isinstance(error, NotFound | Refused):
+            return None
+        assert key is not None
+        stored_key = rendition_prefix(key) + ON_DEMAND + transformation.name
+        return replace(wanted, key=key, stored_key=stored_key, declared=False)
+
+    def reply(self, get: Get, found: Found) -> Response:
+        """How to answer. A picture that stands in for another is sent whole, and never kept for long."""
+        stored = found.stored
+        assert stored is not None
+        decided = answer(get.method, get.headers, stored, cache_control=self.cache_control)
+        if decided.status >= 400:
+            return decided
+        headers = {**decided.headers, **self._told(found)}
+        if found.error is not None:
+            headers["cache-control"] = _HELD_BACK
+        if decided.status == 304:
+            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
+        return replace(decided, headers=headers)
+
+    def _told(self, found: Found) -> dict[str, str]:
+        wanted = found.wanted
+        told = {"content-disposition": disposition(wanted)}
+        if wanted.vary:
+            told["vary"] = ", ".join(wanted.vary)
+        if found.seconds:
+            told["server-timing"] = ", ".join(
+                f"{name};dur={1000 * spent:.1f}" for name, spent in found.seconds.items()
+            )
+        if self.base is not None and found.error is None and not is_on_demand(wanted.stored_key):
+            told["link"] = f'<{self.base}/{quote(wanted.stored_key, safe="/=,~:")}>; rel="canonical"'
+        return told | cors(self.policy.cors)
+
+
+_NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "access-control-allow-origin"})
+
+
+def cors(origin: str | None) -> dict[str, str]:
+    """The headers that let pages of ``origin`` (or `*`) read pixels."""
+    if origin is None:
+        return {}
+    return {
+        "access-control-allow-origin": origin,
+        "access-control-expose-headers": "ETag, Content-Length, Server-Timing",
+        "cross-origin-resource-policy": "cross-origin",
+    }
+
+
+def disposition(wanted: Wanted) -> str:
+    """Content-Disposition (RFC 6266): shown unless a download was asked for, and saved under the
+    original's name with the extension of what it is now."""
+    kind = "attachment" if wanted.attachment else "inline"
+    name = wanted.filename or _file_name(wanted)
+    if not name:
+        return kind
+    plain = "".join(sign if (sign.isascii() and sign.isalnum()) or sign in "._- " else "_" for sign in name)
+    text = f'{kind}; filename="{plain}"'
+    return text if plain == name else f"{text}; filename*=UTF-8''{quote(name, safe='')}"
+
+
+def _file_name(wanted: Wanted) -> str | None:
+    if wanted.transformation is None:
+        return None
+    stem = wanted.key.rpartition("/")[2].rpartition(".")
+    name = stem[0] or stem[2]
+    return f"{name}.{FORMATS[wanted.transformation.format].extension}" if name else None

@@ -1,0 +1,180 @@
+"""Delivery: a request becomes the rendition that is wanted, or an error, before anything is made.
+
+The order is that of cost: letters, signature, then the original's facts where they matter. What may
+not be asked for is turned away before any store is looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from urllib.parse import unquote_to_bytes
+
+from image_processor.errors import Forbidden, InvalidRequest, InvalidTransformation, SignatureMissing
+from image_processor.formats import WRITABLE
+from image_processor.frozen import frozen
+from image_processor.keys import check_key, original_of, rendition_prefix
+from image_processor.model import Facts
+from image_processor.recipes import Recipe
+from image_processor.transformation import Transformation, is_rendition_name
+
+from .asked import AUTO, Asked, ask
+from .grammar import ON_DEMAND, Address, read_address
+from .names import IGNORED
+from .policy import Clock, Dialect, Headers, Policy
+from .settle import Settled, needs_facts, settle
+
+_KEPT = 4096
+"""Originals whose declared names are remembered."""
+
+
+@frozen
+class Get:
+    """A request. ``path`` is percent-encoded as it came, without its first slash; ``headers`` have
+    lower-case names; ``method`` is GET or HEAD."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Headers = {}  # noqa: RUF012 - never written to
+
+
+@frozen
+class Wanted:
+    """One rendition of the original ``key``, and where it is stored. ``declared`` says that the recipe
+    wants it of this original, so that ingest makes it with the others. ``original`` and
+    ``transformation`` are None where only the stored object can tell what it is.
+    """
+
+    key: str
+    stored_key: str
+    transformation: Transformation | None
+    declared: bool
+    vary: tuple[str, ...] = ()
+    filename: str | None = None
+    attachment: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.stored_key.rpartition("/")[2]
+
+
+class Reader:
+    """Reads requests. ``facts_of`` gives an original's facts and may have to read it; it is asked only
+    for what is allowed, or may turn out to be a public preset. Safe for threads."""
+
+    def __init__(
+        self, recipe: Recipe, policy: Policy, facts_of: Callable[[str], Facts], clock: Clock
+    ) -> None:
+        self._recipe = recipe
+        self._policy = policy
+        self._facts_of = facts_of
+        self._clock = clock
+        self._names_of = lru_cache(_KEPT)(self._names)
+
+    def read(self, get: Get) -> Wanted:
+        """What ``get`` wants. Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused where
+        the original's facts are needed and cannot be had."""
+        wanted = self._stored(get)
+        if wanted is not None:
+            return wanted
+        asked = self._asked(get)
+        check_key(asked.key)
+        try:
+            return self._wanted(asked, get)
+        except InvalidTransformation as error:
+            raise InvalidRequest(error.problems) from None
+
+    def dialect_of(self, get: Get) -> Dialect | None:
+        """The dialect that a request is meant for, None for our own grammar."""
+        if _is_ours(get.query):
+            return None
+        return next((one for one in self._policy.dialects if one.reads(get.path, get.query)), None)
+
+    def _stored(self, get: Get) -> Wanted | None:
+        """The plain name of a rendition that everybody may see."""
+        if get.query and get.query.partition("=")[0] not in IGNORED:
+            return None
+        path = _decoded(get.path)
+        prefix, slash, name = path.rpartition("/")
+        if not is_rendition_name(name) or name.startswith(ON_DEMAND):
+            return None
+        check_key(path)
+        key = original_of(prefix + slash)
+        if key is None:  # a hashed prefix: who knows it has seen it on record
+            return Wanted(prefix, path, None, declared=False)
+        transformation = self._names_of(key).get(name)
+        return None if transformation is None else Wanted(key, path, transformation, declared=True)
+
+    def _asked(self, get: Get) -> Asked:
+        dialect = self.dialect_of(get)
+        if dialect is not None:
+            return dialect.ask(get.path, get.query, now=self._clock())
+        try:
+            address = read_address(get.path, get.query)
+        except InvalidRequest as error:
+            raise self._unread(error) from error
+        return self._ask(address)
+
+    def _ask(self, address: Address) -> Asked:
+        signed = address.seal is not None
+        if signed:
+            self._policy.keyring.verify(address, self._clock())
+        return ask(address, signed=signed)
+
+    def _unread(self, error: InvalidRequest) -> InvalidRequest | Forbidden:
+        """An error of the letters, which nobody can have signed: where a signature is needed that is
+        what is wrong, and the mistakes are told beside it."""
+        if self._policy.unsigned:
+            return error
+        return SignatureMissing(f"expected a URL that is signed and can be read; {error}")
+
+    def _wanted(self, asked: Asked, get: Get) -> Wanted:
+        if not (asked.signed or self._policy.unsigned or self._may_be_public(asked)):
+            raise SignatureMissing("expected a signature for what no public preset declares, got none")
+        settled = self._settled(asked, get)
+        transformation, declared = settled.transformation, self._names_of(asked.key)
+        name = transformation.name
+        if name not in declared:
+            self._policy.check(transformation, signed=asked.signed)
+            name = ON_DEMAND + name
+        return Wanted(
+            asked.key,
+            rendition_prefix(asked.key) + name,
+            transformation,
+            declared=name in declared,
+            vary=settled.vary,
+            filename=asked.filename,
+            attachment=asked.attachment,
+        )
+
+    def _may_be_public(self, asked: Asked) -> bool:
+        """Whether a public preset could declare it: known before the original is."""
+        public = {name for name in self._names_of(asked.key) if not name.startswith(ON_DEMAND)}
+        if asked.preset is not None:
+            return any(one.name in public for one in self._recipe.presets.get(asked.preset, ()))
+        formats = WRITABLE if asked.format in {None, AUTO} else (asked.format,)
+        return any(
+            Transformation(**{**asked.values, "format": format_}).name in public for format_ in formats
+        )
+
+    def _settled(self, asked: Asked, get: Get) -> Settled:
+        facts = self._facts_of(asked.key) if needs_facts(asked) else None
+        return settle(asked, facts, get.headers, self._recipe, self._policy)
+
+    def _names(self, key: str) -> Mapping[str, Transformation]:
+        """What the recipe declares of an original, by the name under which it is stored."""
+        return {one.name: one for one in self._recipe.transformations_for(key)}
+
+
+def _is_ours(query: str) -> bool:
+    """Whether a URL says by its seal that it is one of our own."""
+    names = {part.partition("=")[0] for part in query.split("&")}
+    return {"s", "kid"} <= names
+
+
+def _decoded(path: str) -> str:
+    try:
+        return unquote_to_bytes(path).decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest.one("the path", "percent-encoded UTF-8", path) from None
