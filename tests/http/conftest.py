@@ -26,9 +26,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     machine = Machine(Room(uploads=uploads, limits=limits), settings)
     machine.workers.start()
     yield machine
-    machine.gate.set()
-    machine.workers.stop()
-    machine.room.catalog.close()
+    machine.close()
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partialmethod
 from typing import Any
@@ -18,13 +18,14 @@ from fastapi import FastAPI
 
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.workers import Workers
+from image_processor.frozen import replace
 from image_processor.http_api.machine import machine_app
 from image_processor.http_api.server import Server
 from image_processor.ingest.process import Processor
 from image_processor.model import Outcome, Upload
 from image_processor.settings import Settings
 from image_processor.stores.directory import DirectoryStore
-from image_processor.wiring.machine import Parts
+from image_processor.wiring.machine import Parts, Stores, reads
 from support.ingest import Room
 
 
@@ -44,6 +45,7 @@ class Machine:
     progress: Progress = field(default_factory=Progress)
     gate: threading.Event = field(default_factory=threading.Event)
     server: Server = field(init=False)
+    _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.gate.set()
@@ -60,6 +62,10 @@ class Machine:
         yield process
 
     def app(self) -> FastAPI:
+        settings = replace(self.settings, workers=1)
+        stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
+        reading = reads(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
+        delivery, orders = self._open.enter_context(reading)
         return machine_app(
             Parts(
                 self.settings,
@@ -70,8 +76,25 @@ class Machine:
                 self.workers.submit,
                 self.workers.backlog,
                 self.progress,
+                delivery,
+                orders,
             )
         )
+
+    @contextmanager
+    def _renderer(self) -> Iterator[Any]:
+        def render(*given: Any, look: bool, **more: Any) -> Any:
+            assert not look
+            self.gate.wait()
+            return self.room.render(*given, **more)
+
+        yield render
+
+    def close(self) -> None:
+        self.gate.set()
+        self._open.close()
+        self.workers.stop()
+        self.room.catalog.close()
 
 
 class Client:

@@ -1,56 +1,177 @@
-"""HTTP edge: renditions go out. What to answer is decided in delivery; here it is only sent."""
+"""HTTP edge: renditions go out, made first if need be. What to answer is decided in delivery."""
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Iterator
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from anyio import to_thread
+from fastapi import APIRouter, Depends, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
-from image_processor.delivery.deliver import answer
-from image_processor.errors import PreconditionFailed, Unavailable
-from image_processor.ports import StoredObject
+from image_processor.delivery.deliver import Response as Decided
+from image_processor.delivery.serve import Found, cors
+from image_processor.delivery.wanted import Get, Wanted
+from image_processor.errors import ImageProcessorError, PreconditionFailed, Unavailable
+from image_processor.frozen import replace
+from image_processor.wiring.machine import Parts
 
+from .documents import MEDIA_TYPE
 from .openapi import errors
-from .parts import Parts, PartsOf
 from .problems import of_status
-from .requested_key import RequestedKey
+from .queued_work import MachinePartsOf
+from .requested_key import ANY_PATH
+from .statuses import told
 
 router = APIRouter(tags=["renditions"])
+ROOT = "/renditions/"
+_PATH = ROOT + ANY_PATH
+
 _ATTEMPTS = 3
+_AT_ONCE = 1024 * 1024
+"""Bytes of a rendition that are read in one go; larger ones go out piece by piece."""
+_PATIENCE = 30.0
+"""Seconds that a rendition in the making is waited for."""
 
 
-@router.head("/renditions/{key:key}", include_in_schema=False)
+def _get(request: Request) -> Get:
+    """The request as delivery reads it: the path as it came, below where renditions begin."""
+    path = request.scope["raw_path"].decode("latin-1")
+    query = request.scope["query_string"].decode("latin-1")
+    path = path.removeprefix(ROOT) if path.startswith(ROOT) else path[1:]
+    return Get(request.method, path, query, request.headers)
+
+
+GetOf = Annotated[Get, Depends(_get)]
+
+
+@router.options(_PATH, include_in_schema=False)
+def ask_leave(key: str, parts: MachinePartsOf) -> Response:
+    """Whether pages of other sites may read renditions (Fetch standard, CORS preflight)."""
+    del key  # the answer is the same for all
+    allowed = cors(parts.settings.cors_origin)
+    if not allowed:
+        return of_status(405, headers={"allow": "GET, HEAD"})
+    methods = {"access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
+    return Response(status_code=204, headers={**allowed, **methods, "access-control-max-age": "86400"})
+
+
+@router.head(_PATH, include_in_schema=False)
 @router.get(
-    "/renditions/{key:key}",
+    _PATH,
     response_class=Response,
     responses={
         200: {"description": "The rendition.", "content": {"image/*": {}}},
         206: {"description": "The part of it that Range asked for.", "content": {"image/*": {}}},
         304: {"description": "The client's copy is good."},
-        **errors(400, 404, 412, 416, 503),
+        **errors(400, 403, 404, 412, 413, 415, 416, 422, 503),
     },
 )
-def get_rendition(request: Request, key: RequestedKey, parts: PartsOf) -> Response:
+async def get_rendition(
+    key: Annotated[
+        str,
+        Path(
+            description="A rendition's key, or an original's with a transformation in the query, such as "
+            "`?w=640&fm=auto`: docs/urls.md.",
+            examples=["photos/cat.jpg/w=640,fm=avif.avif"],
+        ),
+    ],
+    get: GetOf,
+    parts: MachinePartsOf,
+) -> Response:
     """A rendition, with ETag, conditional requests and single ranges (RFC 9110)."""
+    del key  # as it came, undecoded, it is in `get`
+    try:
+        return await _serve(get, parts)
+    except ImageProcessorError as error:
+        return _failed(get, error, parts)
+
+
+async def _serve(get: Get, parts: Parts) -> Response:
     for _ in range(_ATTEMPTS):
-        stored = parts.processed.head(key)
         try:
-            return _send(request, stored, parts)
+            found = await to_thread.run_sync(_look, get, parts)
+            if isinstance(found, Response):
+                return found
+            return await _with_made(get, found.wanted, parts)
         except PreconditionFailed:  # written anew between the look and the read
             continue
-    raise Unavailable(f"{key!r} changes too fast to be read")
+    raise Unavailable("it changes too fast to be read")
 
 
-def _send(request: Request, stored: StoredObject, parts: Parts) -> Response:
-    decided = answer(
-        request.method, dict(request.headers), stored, cache_control=parts.settings.cache_control
-    )
+def _look(get: Get, parts: Parts) -> Response | Found:
+    """The answer if the rendition is there, else what has to be made. One turn in a thread."""
+    found = parts.delivery.find(get)
+    return found if found.stored is None else _answer(get, found, parts)
+
+
+async def _with_made(get: Get, wanted: Wanted, parts: Parts) -> Response:
+    try:
+        found = await _made(wanted, parts)
+    except ImageProcessorError as error:
+        instead = parts.delivery.stand_in(wanted, error)
+        if instead is None:
+            raise
+        found = replace(await _shown(instead, parts), error=error)
+    return await to_thread.run_sync(_answer, get, found, parts)
+
+
+async def _shown(wanted: Wanted, parts: Parts) -> Found:
+    stored = await to_thread.run_sync(parts.delivery.kept.look, wanted)
+    return Found(wanted, stored) if stored is not None else await _made(wanted, parts)
+
+
+async def _made(wanted: Wanted, parts: Parts) -> Found:
+    """Have it made and wait. The work goes on, and is kept, even if nobody waits any more."""
+    order = await to_thread.run_sync(parts.orders.place, wanted)
+    waiting = asyncio.wrap_future(order)
+    try:
+        result = await asyncio.wait_for(asyncio.shield(waiting), _PATIENCE)
+    except TimeoutError:
+        waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
+        raise Unavailable("expected a rendition within 30 s; it is still being made") from None
+    except asyncio.CancelledError:
+        if not order.cancelled():
+            raise
+        raise Unavailable("the server is stopping") from None
+    made = await to_thread.run_sync(parts.orders.taken, wanted, result)
+    return Found(wanted, made.stored, made.seconds)
+
+
+def _answer(get: Get, found: Found, parts: Parts) -> Response:
+    """The answer with its bytes. Raises PreconditionFailed if they are others by now."""
+    stored = found.stored
+    assert stored is not None
+    decided = parts.delivery.reply(get, found)
     if decided.status >= 400:
         return of_status(decided.status, headers=decided.headers)
+    status = told(found.error)[0] if found.error is not None else decided.status
+    headers = dict(decided.headers)
     if decided.body is None:
-        return Response(status_code=decided.status, headers=dict(decided.headers))
-    chunks: Iterator[bytes] = parts.processed.read(
-        stored.entry.key, decided.body.start, decided.body.stop, version=stored.entry.version
-    )
-    return StreamingResponse(chunks, decided.status, decided.headers)
+        return Response(status_code=status, headers=headers)
+    start, stop = decided.body.start, decided.body.stop
+    if stored.body:
+        return Response(stored.body[start:stop], status, headers)
+    chunks = _chunks(found, decided, parts)
+    if stop - start <= _AT_ONCE:
+        return Response(b"".join(chunks), status, headers)
+    return StreamingResponse(chunks, status, headers)
+
+
+def _chunks(found: Found, decided: Decided, parts: Parts) -> Iterator[bytes]:
+    assert found.stored is not None
+    assert decided.body is not None
+    entry = found.stored.entry
+    return parts.processed.read(entry.key, decided.body.start, decided.body.stop, version=entry.version)
+
+
+def _failed(get: Get, error: ImageProcessorError, parts: Parts) -> Response:
+    """The error as our problem document, or as the dialect tells it that was spoken."""
+    status, document, headers = told(error)
+    headers |= cors(parts.settings.cors_origin)
+    dialect = parts.delivery.reader.dialect_of(get)
+    spoken = dialect.told(status, error.code, document["detail"]) if dialect else None
+    media_type, text = spoken or (MEDIA_TYPE, json.dumps(document))
+    return Response(text, status, headers, media_type)

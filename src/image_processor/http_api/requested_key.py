@@ -26,6 +26,8 @@ class _KeyConvertor(Convertor[str]):
 
 
 register_url_convertor("key", _KeyConvertor())
+ANY_PATH = "{key:key}"
+"""What takes the rest of a route's path."""
 
 
 def _requested_key(

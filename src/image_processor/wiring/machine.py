@@ -11,11 +11,16 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.delivery.make import Maker, Render
+from image_processor.delivery.serve import Delivery
+from image_processor.embedded.kitchen import Kitchen
+from image_processor.embedded.orders import Orders
 from image_processor.embedded.progress import Progress
 from image_processor.embedded.sweep import Sweeper
 from image_processor.embedded.watch import Watcher
@@ -33,10 +38,14 @@ from image_processor.settings import Settings
 from image_processor.stores.directory import DirectoryStore
 from image_processor.stores.directory_layout import PRIVATE
 
+from .delivery import delivery_of, kept_of, maker_of
 from .recipe import check_extras, check_marks, load_recipe
 
 BUCKET = "uploads"
 """The name of the one upload side of this machine, where AWS would have a bucket's name."""
+
+RENDITIONS = "/renditions"
+"""Where the server shows renditions."""
 
 SERVER = "serve:"
 """Claims of the server begin so. Whoever holds the data directory's lock may take them over:
@@ -55,7 +64,8 @@ class Stores:
 @frozen
 class Parts:
     """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
-    that wait or are in work. ``renditions_url`` is what a rendition's key is put behind to open it."""
+    that wait or are in work. ``delivery`` finds renditions for URLs, ``orders`` has them made.
+    ``renditions_url`` is what a rendition's key is put behind to open it."""
 
     settings: Settings
     recipe: Recipe
@@ -65,8 +75,10 @@ class Parts:
     submit: Callable[[Upload], Future[Outcome]]
     backlog: Callable[[], int]
     progress: Progress
+    delivery: Delivery
+    orders: Orders
     bucket: str = BUCKET
-    renditions_url: str = "/renditions"
+    renditions_url: str = RENDITIONS
 
 
 @contextmanager
@@ -174,6 +186,7 @@ def running(settings: Settings) -> Iterator[Parts]:
         for thread in (watcher, sweeper):
             thread.start()
             stack.callback(thread.stop)
+        delivery, orders = stack.enter_context(reads(settings, recipe, stores, crew.submit))
         yield Parts(
             settings,
             recipe,
@@ -183,7 +196,41 @@ def running(settings: Settings) -> Iterator[Parts]:
             crew.submit,
             crew.backlog,
             progress,
+            delivery,
+            orders,
         )
+
+
+@contextmanager
+def renderer() -> Iterator[Render]:
+    """A render in a process of its own."""
+    with IsolatedRenderer() as isolated:
+        yield isolated.render
+
+
+@contextmanager
+def reads(
+    settings: Settings,
+    recipe: Recipe,
+    stores: Stores,
+    submit: Callable[[Upload], Future[Outcome]],
+    renderers: Callable[[], AbstractContextManager[Render]] = renderer,
+) -> Iterator[tuple[Delivery, Orders]]:
+    """The read path: what finds renditions, and what has them made. Each thread that makes some has one
+    of ``renderers``."""
+    kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
+
+    @contextmanager
+    def desk() -> Iterator[Maker]:
+        with renderers() as render:
+            yield maker_of(settings, recipe, kept, render)
+
+    kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
+    orders = Orders(kept, kitchen, submit)
+    try:
+        yield delivery_of(settings, recipe, kept, orders.facts_of, RENDITIONS), orders
+    finally:
+        kitchen.close()
 
 
 @contextmanager
