@@ -83,8 +83,7 @@ class Machine:
 
     @contextmanager
     def _renderer(self) -> Iterator[Any]:
-        def render(*given: Any, look: bool, **more: Any) -> Any:
-            assert not look
+        def render(*given: Any, **more: Any) -> Any:
             self.gate.wait()
             return self.room.render(*given, **more)
 

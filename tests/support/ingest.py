@@ -63,6 +63,7 @@ def fake_render(
     limits: Limits,
     *,
     icc: IccPolicy,
+    look: bool = True,  # noqa: ARG001 - as the engine's own
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
 ) -> Rendered:

@@ -1,7 +1,7 @@
 """AWS entry point *deliver*: a function URL's request in, a rendition or a redirect out.
 
-It stands behind CloudFront as the failover of the processed bucket, and makes declared
-renditions that nobody has made yet.
+It stands behind CloudFront as the failover of the processed bucket, and makes what is not there:
+what the recipe declares, and what a signed URL asks for.
 """
 
 from __future__ import annotations
@@ -11,15 +11,28 @@ import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
-from image_processor.delivery.deliver import Response, answer
-from image_processor.delivery.find import find as find_rendition
-from image_processor.errors import ImageProcessorError, InvalidKey, NotFound, PreconditionFailed, Unavailable
+from image_processor.delivery.deliver import Response
+from image_processor.delivery.facts import FactsOf
+from image_processor.delivery.make import Made
+from image_processor.delivery.serve import Delivery, Found
+from image_processor.delivery.wanted import Get, Wanted
+from image_processor.engine.render import render
+from image_processor.errors import (
+    ImageProcessorError,
+    InvalidRequest,
+    PreconditionFailed,
+    Reason,
+    Refused,
+    Unavailable,
+)
+from image_processor.frozen import replace
 from image_processor.http_api.documents import MEDIA_TYPE, document
+from image_processor.http_api.statuses import status_of, told
 from image_processor.model import Kind, Upload
-from image_processor.ports import ObjectStore, StoredObject
 from image_processor.wiring.cloud import Cloud
+from image_processor.wiring.delivery import delivery_of, kept_of, maker_of
 
 from . import log
 
@@ -27,82 +40,126 @@ MAX_BODY = 4_400_000
 """Bytes of a rendition that fit into an answer: Lambda's limit is 6 MB, base64 takes a third more
 ("Lambda quotas", invocation payload), and headers want room."""
 
-_ERROR_SECONDS = 5
-"""How long the CDN may keep an error."""
-
-Find = Callable[[str], StoredObject]
+Make = Callable[[Wanted], Made]
 
 
 def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
+    kept = kept_of(cloud.settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
+    maker = maker_of(cloud.settings, cloud.recipe, kept, render)
+    facts_of = FactsOf(kept, maker.facts)
+    delivery = delivery_of(cloud.settings, cloud.recipe, kept, facts_of, cloud.renditions_url)
 
-    def make(original: str) -> None:
+    def make(wanted: Wanted) -> Made:
+        if not wanted.declared:
+            return maker.make(wanted)
         # Asking for a picture that never was must cost a look and nothing else.
-        cloud.uploads.head(original)
-        cloud.process(Upload(cloud.bucket, original, Kind.RECONCILE))
+        kept.version(wanted.key)
+        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, Kind.RECONCILE)))
 
-    def find(key: str) -> StoredObject:
-        return find_rendition(cloud.processed, key, cloud.recipe, make)
-
-    return lambda event, _: handle(event, find, cloud.processed, cloud.settings.cache_control)
+    return lambda event, _: handle(event, delivery, make)
 
 
-def handle(event: dict[str, Any], find: Find, processed: ObjectStore, cache_control: str) -> dict[str, Any]:
-    """Answer one request of payload format 2.0. ``find`` gives the stored rendition of a key."""
+def handle(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:
+    """Answer one request of payload format 2.0. ``make`` makes what is not there."""
     started = time.monotonic()
-    reply = _reply(event, find, processed, cache_control)
+    reply = _reply(event, delivery, make)
     _measure(reply, started)
     return reply
 
 
-def _reply(event: dict[str, Any], find: Find, processed: ObjectStore, cache_control: str) -> dict[str, Any]:
+def _reply(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:
     method = event["requestContext"]["http"]["method"]
     if method not in {"GET", "HEAD"}:
-        return _error(405, f"expected GET or HEAD, got {method}", headers={"allow": "GET, HEAD"})
-    path = event.get("rawPath", "/")
+        return _error(405, {"allow": "GET, HEAD"}, f"expected GET or HEAD, got {method}")
+    path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
+    get = Get(method, path[1:], query, event.get("headers", {}))
     try:
-        key = unquote_to_bytes(path)[1:].decode()
-        stored = find(key)
-        decided = answer(method, event.get("headers", {}), stored, cache_control=cache_control)
-        return _answer(decided, stored, processed, path)
-    except UnicodeDecodeError:
-        return _error(400, "expected a path of percent-encoded UTF-8")
-    except (InvalidKey, NotFound) as error:
-        return _error(404, str(error), error.code)
+        return _answer(get, _found(get, delivery, make), delivery)
     except ImageProcessorError as error:
-        log.line("WARNING" if error.retryable else "ERROR", error.code, path=path, error=str(error))
-        return _unavailable()
+        return _failed(get, error, delivery)
 
 
-def _answer(decided: Response, stored: StoredObject, processed: ObjectStore, path: str) -> dict[str, Any]:
+def _found(get: Get, delivery: Delivery, make: Make) -> Found:
+    found = delivery.find(get)
+    if found.stored is not None:
+        return found
+    try:
+        return _made(found.wanted, make)
+    except ImageProcessorError as error:
+        instead = delivery.stand_in(found.wanted, error)
+        if instead is None:
+            raise
+        stored = delivery.kept.look(instead)
+        return replace(Found(instead, stored) if stored else _made(instead, make), error=error)
+
+
+def _made(wanted: Wanted, make: Make) -> Found:
+    made = make(wanted)
+    return Found(wanted, made.stored, made.seconds)
+
+
+def _answer(get: Get, found: Found, delivery: Delivery) -> dict[str, Any]:
+    stored = found.stored
+    assert stored is not None
+    decided: Response = delivery.reply(get, found)
     if decided.status >= 400:
-        return _error(decided.status, headers=dict(decided.headers))
-    reply = {"statusCode": decided.status, "headers": dict(decided.headers)}
+        return _error(decided.status, dict(decided.headers))
+    status = status_of(found.error) if found.error is not None else decided.status
+    reply = {"statusCode": status, "headers": dict(decided.headers)}
     if decided.body is None:
         return reply
     start, stop = decided.body.start, decided.body.stop
     if stop - start > MAX_BODY:
-        # It is stored: asked again, the CDN finds it in the bucket, where there is no limit.
-        location = quote(path, safe="/%=,~:@!$&'()*+;")
-        return {"statusCode": 307, "headers": {"location": location, "cache-control": "no-store"}}
+        return _redirect(found.wanted, delivery)
+    body = stored.body[start:stop] or _read(found, start, stop, delivery)
+    return reply | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+
+
+def _read(found: Found, start: int, stop: int, delivery: Delivery) -> bytes:
+    assert found.stored is not None
+    entry = found.stored.entry
     try:
-        body = b"".join(processed.read(stored.entry.key, start, stop, version=stored.entry.version))
+        return b"".join(delivery.kept.processed.read(entry.key, start, stop, version=entry.version))
     except PreconditionFailed:  # written anew since we looked: as good a moment as any to ask again
-        return _unavailable()
-    return {**reply, "body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        raise Unavailable("it was written anew") from None
 
 
-def _unavailable() -> dict[str, Any]:
-    return _error(503, "try again in a moment", Unavailable.code, {"retry-after": "1"})
+def _redirect(wanted: Wanted, delivery: Delivery) -> dict[str, Any]:
+    """It is stored: asked for by its own name, the CDN finds it in the bucket, where there is no limit."""
+    path = quote(wanted.stored_key, safe="/=,~:@!$&'()*+;")
+    try:
+        query = delivery.stored_query(wanted)
+    except InvalidRequest:
+        message = f"expected at most {MAX_BODY} bytes for a rendition with so long a transformation, got more"
+        raise Refused(Reason.OUTPUT_TOO_LARGE, message) from None
+    location = f"/{path}?{query}" if query else f"/{path}"
+    return {"statusCode": 307, "headers": {"location": location, "cache-control": "no-store"}}
 
 
-def _error(
-    status: int, detail: str = "", code: str | None = None, headers: dict[str, str] | None = None
-) -> dict[str, Any]:
-    about = {"content-type": MEDIA_TYPE, "x-content-type-options": "nosniff"}
-    about["cache-control"] = f"max-age={_ERROR_SECONDS}" if status == 404 else "no-store"
-    body = json.dumps(document(status, detail, code))
-    return {"statusCode": status, "headers": {**about, **(headers or {})}, "body": body}
+def _failed(get: Get, error: ImageProcessorError, delivery: Delivery) -> dict[str, Any]:
+    """The error as our problem document, or as the dialect tells it that was spoken."""
+    status, body, headers = told(error)
+    if status >= 500:
+        log.line("WARNING" if error.retryable else "ERROR", error.code, path=get.path, error=str(error))
+        body["detail"] = "try again in a moment"
+    dialect = delivery.reader.dialect_of(get)
+    spoken = dialect.told(status, error.code, body["detail"]) if dialect else None
+    media_type, text = spoken or (MEDIA_TYPE, json.dumps(body))
+    return {"statusCode": status, "headers": {**_about(media_type), **headers}, "body": text}
+
+
+def _error(status: int, headers: dict[str, str], detail: str = "") -> dict[str, Any]:
+    body = json.dumps(document(status, detail))
+    return {
+        "statusCode": status,
+        "headers": {**_about(MEDIA_TYPE), "cache-control": "no-store", **headers},
+        "body": body,
+    }
+
+
+def _about(media_type: str) -> dict[str, str]:
+    return {"content-type": media_type, "x-content-type-options": "nosniff"}
 
 
 def _measure(reply: dict[str, Any], started: float) -> None:

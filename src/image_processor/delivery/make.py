@@ -19,6 +19,7 @@ from image_processor.model import (
     Facts,
     IccPolicy,
     Limits,
+    Outcome,
     Record,
     Rendered,
     RenderedImage,
@@ -108,6 +109,16 @@ class Kept:
             raise Refused(record.reason, record.message or "")
         return record
 
+    def taken(self, wanted: Wanted, outcome: Outcome) -> Made:
+        """The declared rendition that work of ingest ended in. Raises Refused, NotFound."""
+        record = outcome.record
+        if record is not None and record.reason is not None:
+            raise Refused(record.reason, record.message or "")
+        stored = self.look(wanted)
+        if stored is None:
+            raise NotFound(f"no rendition {wanted.stored_key!r}")
+        return Made(stored, {})
+
     def _head(self, key: str) -> StoredObject | None:
         try:
             return self.processed.head(key)
@@ -141,12 +152,9 @@ class Maker:
                 return made
         raise Unavailable(f"{wanted.key!r} kept changing while a rendition of it was made")
 
-    def facts(self, key: str) -> Facts:
-        """What the original's header says, without decoding it. Raises as `make`."""
-        version = self.kept.version(key)
-        record = self.kept.record(key, version)
-        if record is not None and record.original is not None:
-            return record.original
+    def facts(self, key: str, version: str) -> Facts:
+        """What the header of the original says, without decoding it. Raises as `make`, and
+        PreconditionFailed where it is another version by now."""
         original = self._read(key, version)
         return self.render(original, (), self.limits, icc=self.kept.icc, look=False, marks={}).original
 

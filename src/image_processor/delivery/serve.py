@@ -6,6 +6,7 @@ does it at once.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
@@ -17,13 +18,16 @@ from image_processor.keys import rendition_prefix
 from image_processor.ports import StoredObject
 
 from .deliver import Response, answer
-from .grammar import ON_DEMAND
+from .grammar import ON_DEMAND, read_address
 from .make import Kept, is_on_demand
-from .policy import Policy
+from .policy import Clock, Policy
+from .signing import query_of
 from .wanted import Get, Reader, Wanted
 
 _NOTHING: Mapping[str, float] = MappingProxyType({})
 _HELD_BACK = "no-store"
+_SOON = 300
+"""Seconds that a redirect may take to be followed."""
 
 
 @frozen
@@ -46,6 +50,7 @@ class Delivery:
     policy: Policy
     cache_control: str
     base: str | None = None
+    clock: Clock = time.time
 
     def find(self, get: Get) -> Found:
         """The rendition that ``get`` wants, ``stored`` if it need not be made.
@@ -77,6 +82,16 @@ class Delivery:
         if decided.status == 304:
             headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
         return replace(decided, headers=headers)
+
+    def stored_query(self, wanted: Wanted) -> str:
+        """What has to stand behind the path of the stored rendition to open it, for the next minutes.
+
+        Raises InvalidRequest where its name is a digest, which says nothing that could be signed.
+        """
+        if not is_on_demand(wanted.stored_key) or not self.policy.keyring:
+            return ""
+        address = read_address(quote(wanted.stored_key))
+        return query_of(self.policy.keyring.seal(address, int(self.clock()) + _SOON))
 
     def _told(self, found: Found) -> dict[str, str]:
         wanted = found.wanted

@@ -65,6 +65,12 @@ class Keyring:
             raise SignatureExpired(f"expected a URL that has not ended, got one until {seal.expires}")
 
 
+def query_of(seal: Seal) -> str:
+    """The seal as the end of a URL's query."""
+    pairs = [("kid", seal.kid), ("expires", seal.expires), ("s", seal.signature)]
+    return "&".join(f"{name}={value}" for name, value in pairs if value is not None)
+
+
 def _signature(secret: bytes, text: str) -> str:
     """43 characters of the URL-safe alphabet of base64 (RFC 4648, 5), without padding."""
     # A key may hold half a surrogate pair only if no store can hold it: it must not end in a crash.

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.delivery.facts import FactsOf
 from image_processor.delivery.make import Maker, Render
 from image_processor.delivery.serve import Delivery
 from image_processor.embedded.kitchen import Kitchen
@@ -228,7 +229,7 @@ def reads(
     kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
     orders = Orders(kept, kitchen, submit)
     try:
-        yield delivery_of(settings, recipe, kept, orders.facts_of, RENDITIONS), orders
+        yield delivery_of(settings, recipe, kept, FactsOf(kept, orders.facts_of), RENDITIONS), orders
     finally:
         kitchen.close()
 
