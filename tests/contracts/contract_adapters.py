@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.stores.directory import DirectoryStore
 from support.memory import MemoryStore
+from support.memory_catalog import MemoryCatalog
 
 ConnectStore = Callable[[], ObjectStore]
 ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
@@ -48,8 +49,8 @@ def _directory() -> Iterator[ConnectStore]:
 
 
 @contextmanager
-def _memory() -> Iterator[ConnectStore]:
-    store = MemoryStore()
+def _memory(*, tags: bool = False) -> Iterator[ConnectStore]:
+    store = MemoryStore(tags=tags)
     yield lambda: store
 
 
@@ -74,15 +75,23 @@ def _sqlite_memory() -> Iterator[ConnectCatalog]:
         yield connect
 
 
+@contextmanager
+def _catalog_in_memory() -> Iterator[ConnectCatalog]:
+    catalog = MemoryCatalog()
+    yield lambda: nullcontext(catalog)
+
+
 STORES = (
     StoreAdapter("directory", _directory),
-    # The fake of tests/ingest: it must be as honest as what it stands for.
+    # The fakes of tests/ingest and tests/simulation: they must be as honest as what they stand for.
     StoreAdapter("memory", _memory, across_processes=False),
+    StoreAdapter("memory-tags", partial(_memory, tags=True), across_processes=False),
     StoreAdapter("s3", contract_aws.s3),
 )
 CATALOGS = (
     CatalogAdapter("sqlite", _sqlite_file),
     CatalogAdapter("sqlite-in-memory", _sqlite_memory, across_processes=False),
+    CatalogAdapter("memory", _catalog_in_memory, across_processes=False),
     CatalogAdapter("dynamodb", contract_aws.dynamodb),
     CatalogAdapter("objects-in-memory", contract_aws.objects_in_memory, across_processes=False),
     CatalogAdapter("objects-in-directory", contract_aws.objects_in_directory),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
@@ -13,10 +15,13 @@ from image_processor.ports import Absent, Attributes, Entry, StoredObject
 
 
 class MemoryStore:
-    """Objects in a dictionary; every put makes a version that never was before."""
+    """Objects in a dictionary; every put makes a version that never was before, or with ``tags`` one
+    that the same bytes have again, as S3's."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, tags: bool = False) -> None:
+        self._tags = tags
         self._objects: dict[str, StoredObject] = {}
+        self._order: list[bytes] = []
         self._lock = threading.Lock()
         self._versions = count(1)
 
@@ -51,7 +56,10 @@ class MemoryStore:
                 held = current is not None and current.entry.version == condition
             if not held:
                 raise PreconditionFailed(key)
-            entry = Entry(key, len(body), f"v{next(self._versions)}", datetime.now(UTC))
+            version = hashlib.md5(body).hexdigest() if self._tags else f"v{next(self._versions)}"
+            entry = Entry(key, len(body), version, datetime.now(UTC))
+            if current is None:
+                insort(self._order, key.encode())
             self._objects[key] = StoredObject(entry, attributes, body)
         return entry
 
@@ -73,14 +81,23 @@ class MemoryStore:
 
     def delete(self, key: str) -> None:
         with self._lock:
-            self._objects.pop(check_key(key), None)
+            if self._objects.pop(check_key(key), None) is not None:
+                del self._order[bisect_left(self._order, key.encode())]
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        objects = dict(self._objects)  # a listing goes on while others write
-        for key in sorted(objects, key=str.encode):
-            wanted = key.startswith(prefix) and key.encode() > start_after.encode()
-            if wanted and not (direct and "/" in key[len(prefix) :]):
-                yield objects[key].entry
+        start = prefix.encode(errors="surrogatepass")  # which no key has
+        least = max(
+            start, start_after.encode(errors="surrogatepass") + b"\0"
+        )  # no key has a NUL, so this is the next one
+        while True:  # a listing goes on while others write
+            with self._lock:
+                at = bisect_left(self._order, least)
+                if at == len(self._order) or not self._order[at].startswith(start):
+                    return
+                least = self._order[at] + b"\0"
+                entry = self._objects[self._order[at].decode()].entry
+            if not (direct and "/" in entry.key[len(prefix) :]):
+                yield entry
 
     def bodies(self) -> dict[str, bytes]:
         """All objects' bytes by key, for comparison with an oracle."""
