@@ -265,6 +265,39 @@ def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
 
 
+def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(room):
+    """Else a herd of duplicates, all due again at the same moment, would end as dead letters."""
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.catalog.claim(upload("cat.jpg"), owner="looks", now=room.now, lease=room.processor().lease)
+    outcome = room.processor().process(upload("cat.jpg"))
+    assert (outcome.result, outcome.record.revision) == (Result.UNCHANGED, 1)
+    with pytest.raises(ClaimBusy):
+        room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    room.put("cat.jpg", b"dog")
+    with pytest.raises(ClaimBusy):
+        room.processor().process(upload("cat.jpg"))
+    room.uploads.delete("cat.jpg")
+    with pytest.raises(ClaimBusy):
+        room.processor().process(upload("cat.jpg"))
+
+
+def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of_it(room):
+    room.put("ignored/cat.jpg", b"cat")
+    lease = room.processor().lease
+    real_claim, claims = room.catalog.claim, []
+    room.catalog.claim = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
+    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert claims == []
+    room.processed.put("ignored/cat.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
+    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert (len(claims), room.processed.bodies()) == (1, {})
+    real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, lease=lease)
+    room.later(lease.total_seconds() + 1)
+    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert room.record("ignored/cat.jpg") is None
+
+
 def test_a_transient_failure_gives_the_claim_back(room):
     room.put("cat.jpg", b"cat")
 

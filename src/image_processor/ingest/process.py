@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import frozen, replace
 from image_processor.keys import check_key, image_id, rendition_prefix
 from image_processor.model import (
@@ -86,8 +86,11 @@ class Processor:
         is lost then: the same upload may be processed again, by anyone, at any time.
         """
         check_key(upload.key)
+        skip = plan_upload(upload.key, self.recipe, self.icc).skip
         if upload.kind is Kind.DELETED and self._is_gone(upload):
             return Outcome(upload.key, Result.DELETED)
+        if skip is not None and self._is_bare(upload):
+            return Outcome(upload.key, Result.SKIPPED, detail=skip)
         for _ in range(_ROUNDS):
             try:
                 outcome = self._once(upload)
@@ -103,23 +106,37 @@ class Processor:
     def _is_gone(self, upload: Upload) -> bool:
         """Whether a deletion is complete. Asked without a claim, which would make a record for a
         moment: whoever deleted the image would see it again."""
-        return (
-            self.catalog.get(image_id(upload.bucket, upload.key)) is None
-            and look_at(self.uploads, upload.key) is None
-            and not renditions_of(self.processed, upload.key)
-        )
+        return look_at(self.uploads, upload.key) is None and self._is_bare(upload)
+
+    def _is_bare(self, upload: Upload) -> bool:
+        """Whether nothing was ever made of the key, or nothing of it is left."""
+        record = self.catalog.get(image_id(upload.bucket, upload.key))
+        return record is None and not renditions_of(self.processed, upload.key)
 
     def _once(self, upload: Upload) -> Outcome:
-        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        try:
+            claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        except ClaimBusy:
+            if (record := self._done_by_others(upload)) is None:
+                raise
+            return Outcome(upload.key, Result.UNCHANGED, record)
         try:
             return self._under(claim, upload)
         except BaseException:
             self.catalog.release(claim)
             raise
 
+    def _done_by_others(self, upload: Upload) -> Record | None:
+        """The record, where nothing is left to do: a queue gives duplicates that come all at once the
+        same few tries, and would count those that always met a claim as dead."""
+        record = self.catalog.get(image_id(upload.bucket, upload.key))
+        sight = look_at(self.uploads, upload.key)
+        if record is None or sight is None or upload.kind is Kind.REPROCESS:
+            return None
+        return record if self._settled(record, self._plan(upload), sight) else None
+
     def _under(self, claim: Claim, upload: Upload) -> Outcome:
-        marks = versions_of(self.uploads, self.recipe.transformations_for(upload.key))
-        plan = plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
+        plan = self._plan(upload)
         original = self._read_at_once(claim.record, plan, upload)
         if original is not None:
             return self._make(claim, plan, Sight(original.entry.version), upload, original)
@@ -130,6 +147,10 @@ class Processor:
             self.catalog.release(claim)
             return Outcome(plan.key, Result.UNCHANGED, claim.record)
         return self._make(claim, plan, sight, upload)
+
+    def _plan(self, upload: Upload) -> Plan:
+        marks = versions_of(self.uploads, self.recipe.transformations_for(upload.key))
+        return plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
 
     def _read_at_once(self, record: Record, plan: Plan, upload: Upload) -> StoredObject | None:
         """The original, where it must be read whatever its version is: a look before would be one
