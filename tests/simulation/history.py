@@ -1,0 +1,112 @@
+"""What users do in one history, drawn from its seed: which keys, which bytes, when."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from image_processor.recipes import Recipe, parse_recipe
+from support.ingest import OTHER_RECIPE, RECIPE
+
+# Shares renditions with RECIPE: a change of the recipe keeps some, drops some, adds one.
+LESS = parse_recipe("""
+[presets.small]
+widths = [10, 15]
+formats = ["webp"]
+[[rules]]
+match = "**"
+presets = ["small"]
+""")
+RECIPES = (RECIPE, OTHER_RECIPE, LESS)
+
+KEYS = (
+    "cat.jpg",
+    "a",
+    "a/b.jpg",
+    "a/b.jpg/c.jpg",
+    "with space.jpg",
+    "plus+plus.jpg",
+    "100%.jpg",
+    "%2e%2e%2f.jpg",
+    "a%20b+c d.jpg",
+    "größe/Ünï.jpg",
+    "e\u0301\u202e.jpg",
+    "😀/👩‍👩‍👧.jpg",
+    ".hidden",
+    "dots../..x/.y",
+    "a/../b.jpg",
+    "//double//slash",
+    "semi;colon&amp=1?#frag.jpg",
+    "quote'\"<>\\|*.jpg",
+    "tab\tline\nreturn\r.jpg",
+    "\u007f\u0080.jpg",
+    "~tilde/" + "0" * 64,
+    "k" * 700,
+    "é" * 512,
+    "long/" + "x" * 1019,
+    "folder/",
+    "ignored/cat.jpg",
+    "a/._litter",
+    "w=10,fm=webp.webp",
+)
+
+
+@dataclass(frozen=True)
+class Act:
+    """At ``at`` seconds a user puts ``body`` under ``key``; None deletes it."""
+
+    at: float
+    key: str
+    body: bytes | None
+
+
+@dataclass(frozen=True)
+class History:
+    acts: tuple[Act, ...]
+    keys: tuple[str, ...]
+    recipe: Recipe
+    recipe_change: tuple[float, Recipe] | None
+    sweeps: tuple[float, ...]
+    noise: tuple[float, ...]
+
+
+def draw(random: Random, *, acts: int = 0, keys: int = 0) -> History:
+    """A history of about ten acts on a few keys, or of as many as are asked for."""
+    some = _keys(random, keys)
+    length = random.choice([20.0, 200.0, 3000.0])
+    drawn = []
+    bodies: dict[str, bytes | None] = {}
+    for at in sorted(random.uniform(0, length) for _ in range(acts or random.randint(2, 12))):
+        key = random.choice(some)
+        body = _body(random, key, bodies.get(key), len(drawn))
+        bodies[key] = body
+        drawn.append(Act(at, key, body))
+    change = (random.uniform(0, length), random.choice(RECIPES)) if random.random() < 0.3 else None
+    return History(
+        tuple(drawn),
+        tuple(some),
+        random.choice(RECIPES),
+        change,
+        tuple(random.uniform(0, 2 * length) for _ in range(random.choice([0, 0, 1, 2]))),
+        tuple(random.uniform(0, length) for _ in range(random.choice([0, 1, 3]))),
+    )
+
+
+def _keys(random: Random, wanted: int) -> list[str]:
+    if wanted:
+        return [f"{KEYS[number % 24][:500]}~{number}" for number in range(wanted)]
+    return random.sample(KEYS, random.choice([1, 1, 2, 3, 5]))
+
+
+def _body(random: Random, key: str, before: bytes | None, number: int) -> bytes | None:
+    """New bytes, the same again, an earlier picture's, a poison, or a deletion."""
+    chance = random.random()
+    if chance < 0.25:
+        return None
+    if chance < 0.35 and before is not None:
+        return before
+    if chance < 0.5:
+        return b"bad %d" % number
+    if chance < 0.65:
+        return b"one of %d" % (len(key) % 7)
+    return b"bytes %d" % number

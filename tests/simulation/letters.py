@@ -1,0 +1,78 @@
+"""What arrives in the queue: notifications in every wrapping that AWS uses, and noise among them."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+from urllib.parse import quote_plus
+
+from support.ingest import BUCKET
+
+CREATED = ("ObjectCreated:Put", "ObjectCreated:CompleteMultipartUpload", "ObjectCreated:Copy")
+DELETED = ("ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "LifecycleExpiration:Delete")
+
+
+def notification(
+    random: Random, key: str, *, deleted: bool, sequencer: int | None = None, bucket: str = BUCKET
+) -> str:
+    """The body of one message that tells of ``key``, wrapped in one of four ways."""
+    number = None if sequencer is None else f"{sequencer:016X}"
+    if random.random() < 0.2:
+        return json.dumps(
+            {
+                "detail-type": "Object Deleted" if deleted else "Object Created",
+                "detail": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": number}},
+            }
+        )
+    found = {"key": quote_plus(key), "sequencer": number}
+    record = {
+        "eventSource": "aws:s3",
+        "eventName": random.choice(DELETED if deleted else CREATED),
+        "s3": {"bucket": {"name": bucket}, "object": found},
+    }
+    body = json.dumps({"Records": [record]})
+    if random.random() < 0.2:
+        return json.dumps({"Type": "Notification", "Message": body})
+    return body
+
+
+NOISE = (
+    '{"Service":"Amazon S3","Event":"s3:TestEvent","Bucket":"uploads"}',
+    "",
+    "null",
+    "[]",
+    "{",
+    '{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{}}}]}',
+    '{"Records":[{"eventName":"ObjectTagging:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"a"}}}]}',
+    '{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"uploads"},"object":{"key":"../a"}}}]}',
+    '{"Records":[{"eventName":"ObjectCreated:Put","s3":{"bucket":{"name":"elsewhere"},"object":{"key":"a"}}}]}',
+    '{"key":5,"bucket":"uploads"}',
+    '{"detail-type":"Object Created","detail":"?"}',
+    '{"Type":"Notification","Message":"{"}',
+)
+
+BATCH = "aws:sqs"
+
+
+def batch(letters: list[tuple[str, str]]) -> dict[str, object]:
+    """The Lambda event of a batch of messages, each an id and a body."""
+    return {"Records": [{"eventSource": BATCH, "messageId": id_, "body": body} for id_, body in letters]}
+
+
+def mutated(random: Random, text: str) -> str:
+    """``text`` with a few characters changed, lost, doubled or its end cut off."""
+    letters = list(text)
+    for _ in range(random.randint(1, 4)):
+        at = random.randrange(len(letters)) if letters else 0
+        change = random.randrange(4)
+        if change == 0:
+            letters[at : at + 1] = [
+                chr(random.choice([0, 34, 92, 123, 125, 0x1F600, random.randrange(32, 127)]))
+            ]
+        elif change == 1:
+            del letters[at : at + random.randint(1, 20)]
+        elif change == 2:
+            letters[at:at] = letters[at : at + random.randint(1, 20)]
+        else:
+            del letters[max(at, 1) :]
+    return "".join(letters)

@@ -1,0 +1,150 @@
+"""Each takes one safeguard away from the real code. A simulator that does not notice is worth nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from image_processor.errors import PreconditionFailed, Unavailable
+from image_processor.frozen import replace
+from image_processor.ingest.compare import why_work
+from image_processor.ingest.look import renditions_of
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
+from image_processor.model import Kind, Outcome, Result, Status
+from support.memory_catalog import MemoryCatalog, Row
+
+from .world import World
+
+
+class Unconditional:
+    """A store that writes whatever the condition says."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def put(self, key: str, body: bytes, attributes: Any, *, condition: object = None) -> Any:  # noqa: ARG002
+        return self._store.put(key, body, attributes)
+
+
+def ignore_conditions(world: World) -> None:
+    world.port = lambda side, port: Unconditional(port) if side == "processed" else port
+
+
+class NoLook(Processor):
+    __slots__ = ()
+
+    def process(self, upload: Any) -> Outcome:
+        try:
+            return self._once(upload)
+        except PreconditionFailed as error:
+            raise Unavailable(str(error)) from error
+
+
+class NoSweep(Processor):
+    __slots__ = ()
+
+    def _sweep(self, stored: Any, *, keep: Any) -> None:
+        pass
+
+
+class Believer(Processor):
+    __slots__ = ()
+
+    def process(self, upload: Any) -> Outcome:
+        if upload.kind is not Kind.DELETED:
+            return super().process(upload)
+        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        self._sweep(renditions_of(self.processed, upload.key), keep=())
+        self.catalog.forget(claim)
+        return Outcome(upload.key, Result.DELETED)
+
+
+class Keeper(Processor):
+    __slots__ = ()
+
+    def _once(self, upload: Any) -> Outcome:
+        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        return self._under(claim, upload)
+
+
+class Deaf(Processor):
+    """Writes on when its claim is lost."""
+
+    __slots__ = ()
+
+    def _put(self, claim: Any, key: str, image: Any, versions: Any) -> Any:
+        try:
+            return super()._put(claim, key, image, versions)
+        except Exception:  # noqa: BLE001 - the mutation
+            return super()._put(claim, key, image, {key: self._version_of(key)})
+
+
+class Trusting(Processor):
+    """Believes the record, and does not look at the renditions."""
+
+    __slots__ = ()
+
+    def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
+        return record.status is not Status.PROCESSING and not why_work(
+            plan, self.limits, sight, record, record.renditions
+        )
+
+
+class Versionless(Processor):
+    """Never sees that an original is another one now."""
+
+    __slots__ = ()
+
+    def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
+        return super()._settled(record, plan, replace(sight, version=record.version))
+
+
+class Nearsighted(Reconciler):
+    """Looks for lost uploads, but not for what is left over."""
+
+    __slots__ = ()
+
+    def _from_records(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
+        return iter(())
+
+    def _from_renditions(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
+        return iter(())
+
+
+class Tokenless(MemoryCatalog):
+    def _ours(self, claim: Any) -> Row:
+        return self._rows.setdefault(claim.image_id, Row(claim.record))
+
+
+def use_processor(class_: type[Processor]) -> Callable[[World], None]:
+    return lambda world: setattr(world, "processor_class", class_)
+
+
+def use_catalog(class_: type[MemoryCatalog]) -> Callable[[World], None]:
+    def change(world: World) -> None:
+        world.catalog, world.records_as_objects = class_(), False
+
+    return change
+
+
+def use_reconciler(class_: type[Reconciler]) -> Callable[[World], None]:
+    return lambda world: setattr(world, "reconciler_class", class_)
+
+
+# With the weather that shows it soonest.
+MUTATIONS: dict[str, tuple[Callable[[World], None], str]] = {
+    "the conditions of puts are ignored": (ignore_conditions, "stalling"),
+    "no look after completing": (use_processor(NoLook), "duplicates"),
+    "renditions are not swept": (use_processor(NoSweep), "calm"),
+    "a delete event is believed": (use_processor(Believer), "duplicates"),
+    "an error keeps the claim": (use_processor(Keeper), "failing"),
+    "a lost claim is not heeded": (use_processor(Deaf), "stalling"),
+    "the record is believed unseen": (use_processor(Trusting), "storm"),
+    "another version is not noticed": (use_processor(Versionless), "duplicates"),
+    "leftovers are not looked for": (use_reconciler(Nearsighted), "lossy"),
+    "tokens are not compared": (use_catalog(Tokenless), "stalling"),
+}
