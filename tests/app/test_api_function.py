@@ -17,7 +17,8 @@ from image_processor.http_api.app import create_app
 from image_processor.http_api.inline_work import MAX_WAIT, InlineWork
 from image_processor.keys import image_id
 from image_processor.model import Kind
-from support.ingest import BUCKET, Room, upload
+from image_processor.wiring.delivery import reads_of
+from support.ingest import BUCKET, Room, fake_render, upload
 
 KEY = "photos/cat é.jpg"
 ID = image_id(BUCKET, KEY)
@@ -206,11 +207,14 @@ def test_health_and_recipe(api: Api) -> None:
 
 def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
     ours = api("GET", "/openapi.json").json
-    theirs = create_app(api.cloud, InlineWork(BUCKET, api.cloud.process), machine.ROUTERS).openapi()
+    theirs = create_app(
+        api.cloud, InlineWork(BUCKET, api.cloud.process, reads_of(api.cloud, fake_render)), machine.ROUTERS
+    ).openapi()
     shared = ours["paths"].keys() & theirs["paths"].keys()
     assert shared == {
         "/images",
         "/images/{id}",
+        "/images/{id}/renditions",
         "/images/{id}/reprocess",
         "/images/{id}/similar",
         "/recipe",
@@ -232,12 +236,13 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /images/{id}",
         "get /images/{id}/similar",
         "delete /images/{id}",
+        "post /images/{id}/renditions",
         "post /images/{id}/reprocess",
         "post /uploads",
         "get /health",
         "get /recipe",
     }
-    assert len(cloud.ROUTERS) == 4
+    assert len(cloud.ROUTERS) == 5
 
 
 def test_a_request_is_one_line_of_log_and_one_of_metrics(
@@ -282,7 +287,8 @@ class Turns:
         self.now += seconds
 
     def work(self) -> InlineWork:
-        return InlineWork(BUCKET, self.process, pause=self.pause, clock=lambda: self.now)
+        reads = reads_of(Api(self.room).cloud, fake_render)
+        return InlineWork(BUCKET, self.process, reads, pause=self.pause, clock=lambda: self.now)
 
 
 @pytest.mark.parametrize(

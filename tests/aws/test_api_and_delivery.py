@@ -104,13 +104,14 @@ def test_a_declared_rendition_that_is_missing_is_made_and_stored(system: Deploye
     assert system.rendition(missing)["Body"] == answer.content
 
 
-def test_what_no_recipe_declares_is_not_found_and_not_made(system: Deployed) -> None:
+def test_what_no_recipe_declares_is_not_made_without_a_signature(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     before = system.everything_processed()
     undeclared = rendition_prefix(key) + "w=321,fm=jpeg.jpg"
-    for path in (undeclared, key, "never-there.png/w=320,fm=jpeg.jpg", ".image-processor/records/x"):
-        assert system.deliver("/" + path).status_code == 404, path
+    for path in (undeclared, key, ".image-processor/records/x"):
+        assert system.deliver("/" + path).status_code == 403, path
+    assert system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404
     assert system.everything_processed() == before
 
 

@@ -90,6 +90,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /images/{id}",
         "GET /images/{id}/similar",
         "DELETE /images/{id}",
+        "POST /images/{id}/renditions",
         "POST /images/{id}/reprocess",
         "PUT /uploads/{key}",
         "POST /samples",

@@ -14,7 +14,6 @@ from typing import Any
 from urllib.parse import quote
 
 from image_processor.delivery.deliver import Response
-from image_processor.delivery.facts import FactsOf
 from image_processor.delivery.make import Made
 from image_processor.delivery.serve import Delivery, Found
 from image_processor.delivery.wanted import Get, Wanted
@@ -30,9 +29,8 @@ from image_processor.errors import (
 from image_processor.frozen import replace
 from image_processor.http_api.documents import MEDIA_TYPE, document
 from image_processor.http_api.statuses import status_of, told
-from image_processor.model import Kind, Upload
 from image_processor.wiring.cloud import Cloud
-from image_processor.wiring.delivery import delivery_of, kept_of, maker_of
+from image_processor.wiring.delivery import reads_of
 
 from . import log
 
@@ -45,19 +43,8 @@ Make = Callable[[Wanted], Made]
 
 def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
-    kept = kept_of(cloud.settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
-    maker = maker_of(cloud.settings, cloud.recipe, kept, render)
-    facts_of = FactsOf(kept, maker.facts)
-    delivery = delivery_of(cloud.settings, cloud.recipe, kept, facts_of, cloud.renditions_url)
-
-    def make(wanted: Wanted) -> Made:
-        if not wanted.declared:
-            return maker.make(wanted)
-        # Asking for a picture that never was must cost a look and nothing else.
-        kept.version(wanted.key)
-        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, Kind.RECONCILE)))
-
-    return lambda event, _: handle(event, delivery, make)
+    reads = reads_of(cloud, render)
+    return lambda event, _: handle(event, reads.delivery, reads.make)
 
 
 def handle(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:

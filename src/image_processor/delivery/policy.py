@@ -65,6 +65,10 @@ class Policy:
             if self.sizes and side is not None and side not in self.sizes:
                 allowed = ", ".join(map(str, sorted(self.sizes)))
                 raise SizeNotAllowed(f"expected one of {allowed} for {name}, got {side}")
+        self.check_marks(transformation)
+
+    def check_marks(self, transformation: Transformation) -> None:
+        """Return if the pictures that its overlays name may be laid on others. Raises InvalidRequest."""
         for mark in marks_in([transformation]):
             if not self.overlays or not mark.startswith(self.overlays):
                 expected = f"a key that begins with {self.overlays!r}" if self.overlays else "no picture"

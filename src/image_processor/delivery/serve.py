@@ -19,7 +19,7 @@ from image_processor.ports import StoredObject
 
 from .deliver import Response, answer
 from .grammar import ON_DEMAND, read_address
-from .make import Kept, is_on_demand
+from .make import Kept
 from .policy import Clock, Policy
 from .signing import query_of
 from .wanted import Get, Reader, Wanted
@@ -83,15 +83,15 @@ class Delivery:
             headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
         return replace(decided, headers=headers)
 
-    def stored_query(self, wanted: Wanted) -> str:
-        """What has to stand behind the path of the stored rendition to open it, for the next minutes.
+    def stored_query(self, wanted: Wanted, seconds: int = _SOON) -> str:
+        """What has to stand behind the path of the stored rendition to open it for so many ``seconds``.
 
         Raises InvalidRequest where its name is a digest, which says nothing that could be signed.
         """
-        if not is_on_demand(wanted.stored_key) or not self.policy.keyring:
+        if wanted.is_public or not self.policy.keyring:
             return ""
         address = read_address(quote(wanted.stored_key))
-        return query_of(self.policy.keyring.seal(address, int(self.clock()) + _SOON))
+        return query_of(self.policy.keyring.seal(address, int(self.clock()) + seconds))
 
     def _told(self, found: Found) -> dict[str, str]:
         wanted = found.wanted
@@ -102,7 +102,7 @@ class Delivery:
             told["server-timing"] = ", ".join(
                 f"{name};dur={1000 * spent:.1f}" for name, spent in found.seconds.items()
             )
-        if self.base is not None and found.error is None and not is_on_demand(wanted.stored_key):
+        if self.base is not None and found.error is None and wanted.is_public:
             told["link"] = f'<{self.base}/{quote(wanted.stored_key, safe="/=,~:")}>; rel="canonical"'
         return told | cors(self.policy.cors)
 

@@ -59,6 +59,13 @@ def settle(asked: Asked, original: Facts | None, headers: Headers, recipe: Recip
     return Settled(Transformation(**{**_quality(asked, format_), **values, "format": format_}), vary)
 
 
+def preview(asked: Asked, recipe: Recipe) -> Transformation:
+    """A transformation that was asked for as it would be of some opaque still JPEG, to see whether
+    there can be one. Raises as `settle`."""
+    policy = Policy(hints=True)
+    return settle(asked, Facts(4000, 3000, "jpeg", 1, False, 1, ""), {}, recipe, policy).transformation
+
+
 def _preset(asked: Asked, recipe: Recipe) -> Sequence[Transformation]:
     if asked.preset is None:
         return ()

@@ -60,8 +60,9 @@ class Wanted:
     attachment: bool = False
 
     @property
-    def name(self) -> str:
-        return self.stored_key.rpartition("/")[2]
+    def is_public(self) -> bool:
+        """Whether its path opens it without a signature."""
+        return not self.stored_key.rpartition("/")[2].startswith(ON_DEMAND)
 
 
 class Reader:
@@ -89,6 +90,15 @@ class Reader:
             return self._wanted(asked, get)
         except InvalidTransformation as error:
             raise InvalidRequest(error.problems) from None
+
+    def wanted(self, key: str, transformation: Transformation) -> Wanted:
+        """What somebody wants who needs no signature: the API's caller. Raises InvalidRequest."""
+        name = transformation.name
+        declared = name in self._names_of(key)
+        if not declared:
+            self._policy.check_marks(transformation)
+            name = ON_DEMAND + name
+        return Wanted(key, rendition_prefix(key) + name, transformation, declared)
 
     def dialect_of(self, get: Get) -> Dialect | None:
         """The dialect that a request is meant for, None for our own grammar."""

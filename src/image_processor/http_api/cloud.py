@@ -9,9 +9,11 @@ from __future__ import annotations
 from fastapi import APIRouter, FastAPI
 
 from image_processor import __version__
+from image_processor.engine.render import render
 from image_processor.wiring.cloud import Cloud
+from image_processor.wiring.delivery import reads_of
 
-from . import about, images, posts
+from . import about, images, on_demand, posts
 from .app import create_app
 from .edge import Edge
 from .inline_work import InlineWork
@@ -20,7 +22,7 @@ from .views import HealthView
 
 router = APIRouter(tags=["server"])
 
-ROUTERS = (images.router, posts.router, about.router, router)
+ROUTERS = (images.router, on_demand.router, posts.router, about.router, router)
 
 
 @router.head("/health", include_in_schema=False)
@@ -36,6 +38,6 @@ def cloud_app(cloud: Cloud) -> FastAPI:
     It has no Guard: callers sign each request or send a key, which no browser does for a page of
     another site, and the name in Host is API Gateway's to check.
     """
-    app = create_app(cloud, InlineWork(cloud.bucket, cloud.process), ROUTERS)
+    app = create_app(cloud, InlineWork(cloud.bucket, cloud.process, reads_of(cloud, render)), ROUTERS)
     app.add_middleware(Edge)
     return app

@@ -7,8 +7,12 @@ from collections.abc import Callable
 
 from fastapi.concurrency import run_in_threadpool
 
+from image_processor.delivery.make import Made
+from image_processor.delivery.serve import Delivery
+from image_processor.delivery.wanted import Wanted
 from image_processor.errors import ClaimBusy
 from image_processor.model import Kind, Outcome, Upload
+from image_processor.wiring.delivery import Reads
 
 from .patience import MAX_PATIENCE
 
@@ -26,17 +30,27 @@ class InlineWork:
         self,
         bucket: str,
         process: Callable[[Upload], Outcome],
+        reads: Reads,
         *,
         pause: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._bucket = bucket
         self._process = process
+        self._reads = reads
         self._pause = pause
         self._clock = clock
 
     async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), patience)
+
+    async def made(self, wanted: Wanted) -> Made:
+        found = await run_in_threadpool(self.delivery.kept.look, wanted)
+        return Made(found, {}) if found else await run_in_threadpool(self._reads.make, wanted)
+
+    @property
+    def delivery(self) -> Delivery:
+        return self._reads.delivery
 
     def pending_key(self, _id: str) -> None:
         """None: what waits, waits in a queue that cannot be looked into."""

@@ -14,7 +14,7 @@ from image_processor.errors import NotFound, Unavailable
 from image_processor.keys import image_id
 from image_processor.wiring.machine import Parts
 
-from . import about, events, images, renditions, uploads
+from . import about, events, images, on_demand, renditions, uploads
 from .app import create_app
 from .guard import Guard
 from .queued_work import MachinePartsOf, QueuedWork
@@ -26,7 +26,15 @@ _ANY_KEY = "health"  # nothing need lie there
 
 router = APIRouter(tags=["server"])
 
-ROUTERS = (images.router, uploads.router, renditions.router, events.router, about.router, router)
+ROUTERS = (
+    images.router,
+    on_demand.router,
+    uploads.router,
+    renditions.router,
+    events.router,
+    about.router,
+    router,
+)
 
 
 @router.head("/health", include_in_schema=False)

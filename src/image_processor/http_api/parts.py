@@ -6,6 +6,9 @@ from typing import Annotated, Protocol
 
 from fastapi import Depends, Request
 
+from image_processor.delivery.make import Made
+from image_processor.delivery.serve import Delivery
+from image_processor.delivery.wanted import Wanted
 from image_processor.model import Kind, Outcome
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe
@@ -37,9 +40,19 @@ class Parts(Protocol):
 class Work(Protocol):
     """Gets work done that a request wants."""
 
+    @property
+    def delivery(self) -> Delivery:
+        """What finds renditions and tells their URLs."""
+        ...
+
     async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         """The outcome of work on ``key``; None if there is none after ``patience`` seconds.
         Raises what the work ended with."""
+        ...
+
+    async def made(self, wanted: Wanted) -> Made:
+        """The rendition, made if it is not there. Raises what `Maker.make` raises, Overloaded,
+        and Unavailable if it takes too long."""
         ...
 
     def pending_key(self, id_: str) -> str | None:

@@ -11,6 +11,9 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
 
+from image_processor.delivery.make import Made
+from image_processor.delivery.serve import Delivery
+from image_processor.delivery.wanted import Wanted
 from image_processor.errors import Unavailable
 from image_processor.keys import image_id
 from image_processor.model import Kind, Outcome, Upload
@@ -26,6 +29,9 @@ slow clients cannot take those of the rest of the API."""
 PLACE_SECONDS = 5.0
 """How long an upload waits for its place at most: small ones come and go in less."""
 
+MAKING_SECONDS = 30.0
+"""How long a rendition in the making is waited for."""
+
 
 class QueuedWork:
     """Submits uploads for requests. It knows the keys it has submitted until they are done, so
@@ -39,6 +45,10 @@ class QueuedWork:
         self._places = Semaphore(MAX_UPLOADS)
         self.drawing = Lock()
         """Held by whoever draws the sample, without a thread for those who wait."""
+
+    @property
+    def delivery(self) -> Delivery:
+        return self._parts.delivery
 
     def submit(self, kind: Kind, key: str, version: str | None = None) -> Future[Outcome]:
         """Queue work on ``key``. Raises InvalidKey."""
@@ -67,6 +77,25 @@ class QueuedWork:
         finally:
             stopping.cancel()
         return done.result() if done.done() else None
+
+    async def made(self, wanted: Wanted) -> Made:
+        """The rendition, made if it is not there. The work goes on, and is kept, even if nobody waits
+        any more."""
+        orders = self._parts.orders
+        order = await to_thread.run_sync(orders.place, wanted)
+        waiting = asyncio.wrap_future(order)
+        try:
+            result = await asyncio.wait_for(asyncio.shield(waiting), MAKING_SECONDS)
+        except TimeoutError:
+            # A late error that nobody asks for would be a complaint of asyncio in the log.
+            waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
+            expected = f"expected a rendition within {MAKING_SECONDS:g} s"
+            raise Unavailable(f"{expected}; it is still being made") from None
+        except asyncio.CancelledError:
+            if not order.cancelled():
+                raise
+            raise Unavailable("the server is stopping") from None
+        return await to_thread.run_sync(orders.taken, wanted, result)
 
     async def receive(self, store: Callable[[], Entry]) -> Entry:
         """What ``store`` returns, called in a thread of its own as soon as there is a place for

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Iterator
 from typing import Annotated
@@ -21,7 +20,7 @@ from image_processor.wiring.machine import Parts
 from .documents import MEDIA_TYPE
 from .openapi import errors
 from .problems import of_status
-from .queued_work import MachinePartsOf
+from .queued_work import MachinePartsOf, QueuedWork, QueuedWorkOf
 from .requested_key import ANY_PATH
 from .statuses import told
 
@@ -32,8 +31,6 @@ _PATH = ROOT + ANY_PATH
 _ATTEMPTS = 3
 _AT_ONCE = 1024 * 1024
 """Bytes of a rendition that are read in one go; larger ones go out piece by piece."""
-_PATIENCE = 30.0
-"""Seconds that a rendition in the making is waited for."""
 
 
 def _get(request: Request) -> Get:
@@ -80,22 +77,23 @@ async def get_rendition(
     ],
     get: GetOf,
     parts: MachinePartsOf,
+    work: QueuedWorkOf,
 ) -> Response:
     """A rendition, with ETag, conditional requests and single ranges (RFC 9110)."""
     del key  # as it came, undecoded, it is in `get`
     try:
-        return await _serve(get, parts)
+        return await _serve(get, parts, work)
     except ImageProcessorError as error:
         return _failed(get, error, parts)
 
 
-async def _serve(get: Get, parts: Parts) -> Response:
+async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
     for _ in range(_ATTEMPTS):
         try:
             found = await to_thread.run_sync(_look, get, parts)
             if isinstance(found, Response):
                 return found
-            return await _with_made(get, found.wanted, parts)
+            return await _with_made(get, found.wanted, parts, work)
         except PreconditionFailed:  # written anew between the look and the read
             continue
     raise Unavailable("it changes too fast to be read")
@@ -107,36 +105,19 @@ def _look(get: Get, parts: Parts) -> Response | Found:
     return found if found.stored is None else _answer(get, found, parts)
 
 
-async def _with_made(get: Get, wanted: Wanted, parts: Parts) -> Response:
+async def _with_made(get: Get, wanted: Wanted, parts: Parts, work: QueuedWork) -> Response:
     try:
-        found = await _made(wanted, parts)
+        found = await _made(wanted, work)
     except ImageProcessorError as error:
         instead = parts.delivery.stand_in(wanted, error)
         if instead is None:
             raise
-        found = replace(await _shown(instead, parts), error=error)
+        found = replace(await _made(instead, work), error=error)
     return await to_thread.run_sync(_answer, get, found, parts)
 
 
-async def _shown(wanted: Wanted, parts: Parts) -> Found:
-    stored = await to_thread.run_sync(parts.delivery.kept.look, wanted)
-    return Found(wanted, stored) if stored is not None else await _made(wanted, parts)
-
-
-async def _made(wanted: Wanted, parts: Parts) -> Found:
-    """Have it made and wait. The work goes on, and is kept, even if nobody waits any more."""
-    order = await to_thread.run_sync(parts.orders.place, wanted)
-    waiting = asyncio.wrap_future(order)
-    try:
-        result = await asyncio.wait_for(asyncio.shield(waiting), _PATIENCE)
-    except TimeoutError:
-        waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
-        raise Unavailable("expected a rendition within 30 s; it is still being made") from None
-    except asyncio.CancelledError:
-        if not order.cancelled():
-            raise
-        raise Unavailable("the server is stopping") from None
-    made = await to_thread.run_sync(parts.orders.taken, wanted, result)
+async def _made(wanted: Wanted, work: QueuedWork) -> Found:
+    made = await work.made(wanted)
     return Found(wanted, made.stored, made.seconds)
 
 

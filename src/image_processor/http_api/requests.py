@@ -31,6 +31,8 @@ EXPECTED = MappingProxyType(
         "content_type": " | ".join(MEDIA_TYPES),
         "limit": "1-1000",
         "distance": f"0-{MAX_DISTANCE}",
+        "transformation": "a transformation such as w=640,fm=webp",
+        "expires_in": "60-31536000 seconds",
         "cursor": "the `cursor` of the page before",
     }
 )
@@ -86,3 +88,10 @@ class SimilarRequest(View):
 
     distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _about("distance", default=NEAR)
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _about("limit", default=MANY)
+
+
+class RenditionRequest(View):
+    """Which rendition of an image to make, and for how long its URL is to work."""
+
+    transformation: str = _about("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
+    expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = _about("expires_in", default=86_400)

@@ -71,6 +71,22 @@ class RenditionView(FactsView):
         )
 
 
+class MadeView(View):
+    """A rendition that was made because somebody asked for it."""
+
+    key: str = Field(examples=["photos/cat.jpg/~w=500,fm=webp.webp"])
+    url: str | None = Field(
+        description="Opens it until its signature ends; null where no key signs URLs "
+        "(IMAGE_PROCESSOR_SIGNING_KEYS), where nothing serves renditions, or where the key is a digest "
+        "that cannot be signed.",
+        examples=["/renditions/photos/cat.jpg/~w=500,fm=webp.webp?kid=a&expires=1800000000&s=3q2-7w"],
+    )
+    transformation: str = Field(examples=["w=500,fm=webp"])
+    media_type: str = Field(examples=["image/webp"])
+    bytes: int
+    sha256: str
+
+
 class ImageView(View):
     """An original and what became of it. `processed` is the key of the rendition to show first."""
 

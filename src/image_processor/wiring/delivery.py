@@ -6,15 +6,19 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
-from image_processor.delivery.make import Kept, Maker, Render
+from image_processor.delivery.facts import FactsOf
+from image_processor.delivery.make import Kept, Made, Maker, Render
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.serve import Delivery
 from image_processor.delivery.signing import Keyring
-from image_processor.delivery.wanted import Reader
-from image_processor.model import Facts
+from image_processor.delivery.wanted import Reader, Wanted
+from image_processor.frozen import frozen
+from image_processor.model import Facts, Kind, Upload
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.settings import Settings
+
+from .cloud import Cloud
 
 
 def keyring_of(settings: Settings) -> Keyring:
@@ -60,3 +64,28 @@ def delivery_of(
     policy = policy_of(settings)
     reader = Reader(recipe, policy, facts_of, time.time)
     return Delivery(reader, kept, policy, settings.cache_control, base)
+
+
+@frozen
+class Reads:
+    """The read path of a function, which makes at once what is not there."""
+
+    delivery: Delivery
+    make: Callable[[Wanted], Made]
+
+
+def reads_of(cloud: Cloud, render: Render) -> Reads:
+    """The read path over what a function works with."""
+    settings = cloud.settings
+    kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
+    maker = maker_of(settings, cloud.recipe, kept, render)
+    facts_of = FactsOf(kept, maker.facts)
+
+    def make(wanted: Wanted) -> Made:
+        if not wanted.declared:
+            return maker.make(wanted)
+        # Asking for a picture that never was must cost a look and nothing else.
+        kept.version(wanted.key)
+        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, Kind.RECONCILE)))
+
+    return Reads(delivery_of(settings, cloud.recipe, kept, facts_of, cloud.renditions_url), make)
