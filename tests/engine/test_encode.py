@@ -283,3 +283,30 @@ def test_frames_that_are_computed_late_are_encoded_too() -> None:
     assert isinstance(corner, tuple)
     assert isinstance(wanted, tuple)
     assert near(corner, wanted, 6)
+
+
+@pytest.mark.parametrize(
+    ("format_name", "colours", "alone"),
+    [
+        ("gif", None, ["gifsave"]),
+        ("png", 256, ["pngsave"]),
+        ("png", 8, ["gifsave", "pngsave"]),
+        ("png", None, []),
+    ],
+)
+def test_colours_are_reduced_one_picture_at_a_time(
+    format_name: str, colours: int | None, alone: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two at a time would share the state of rand(): one GIF in some 2,000 got other bytes."""
+    seen: list[str] = []
+    call = pyvips.Operation.call
+
+    def watched(name: str, *arguments: object, **options: object) -> object:
+        if "save" in name and encode_module._dithering.locked():
+            seen.append(name.removesuffix("_buffer"))
+        return call(name, *arguments, **options)
+
+    monkeypatch.setattr(pyvips.Operation, "call", watched)
+    encoded_as(format_name, Encoding(colours=colours))
+    assert seen == alone
+    assert not encode_module._dithering.locked()

@@ -5,7 +5,9 @@ The same frames give the same bytes, whatever the number of threads.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cache
 from typing import Any
 
@@ -20,6 +22,10 @@ LOWEST_QUALITY = 10
 
 _NEAR = 0.97
 """A search ends with what takes this part of the bytes: one step of quality is about 2 % of them."""
+
+_dithering = threading.Lock()
+"""Held while colours are reduced to a palette. libimagequant begins each picture's dithering with
+srand() and rand(), which all threads of a process share: of two at a time one gets other bytes."""
 
 
 @frozen
@@ -151,8 +157,14 @@ def _encode_once(picture: pyvips.Image, format_name: str, encoding: Encoding) ->
     options = _OPTIONS[format_name](encoding, quality)
     if format_name == "png" and encoding.colours is not None:
         picture, options = _palette(picture, encoding.colours, options)
-    body: bytes = pyvips.Operation.call(f"{format_.saver}_buffer", picture, keep=keep, **options)
-    return Encoded(body, quality)
+    return Encoded(_saved(picture, format_.saver, keep=keep, **options), quality)
+
+
+def _saved(picture: pyvips.Image, saver: str | None, **options: Any) -> bytes:
+    alone = saver == "gifsave" or "palette" in options
+    with _dithering if alone else nullcontext():
+        body: bytes = pyvips.Operation.call(f"{saver}_buffer", picture, **options)
+    return body
 
 
 def _jpeg(encoding: Encoding, quality: int | None) -> dict[str, Any]:
@@ -228,7 +240,7 @@ def _palette(
     depth = max(depth for depth in (1, 2, 4, 8) if depth <= bits)
     if bits != depth and not picture.hasalpha():
         profile = picture.get("icc-profile-data") if picture.get_typeof("icc-profile-data") else None
-        reduced = picture.gifsave_buffer(effort=4, bitdepth=bits, keep="none")
+        reduced = _saved(picture, "gifsave", effort=4, bitdepth=bits, keep="none")
         source = pyvips.Source.new_from_memory(reduced)
         picture = _ready([pyvips.Operation.call("gifload_source", source)[:3]], profile, Timing())
         # Held, because libvips reads the source where it lies.
