@@ -8,10 +8,10 @@ from typing import Any
 from image_processor.errors import PreconditionFailed, Unavailable
 from image_processor.frozen import replace
 from image_processor.ingest.compare import why_work
-from image_processor.ingest.look import renditions_of
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.model import Kind, Outcome, Result, Status
+from image_processor.stock.look import renditions_of
 from support.memory_catalog import MemoryCatalog, Row
 
 from .world import World
