@@ -93,3 +93,19 @@ def test_a_missing_image_and_a_refused_one(client: Client, signing: Machine) -> 
         f"/images/{image_id(BUCKET, 'bad.jpg')}/renditions", json={"transformation": "fm=png"}
     )
     assert (refused.status_code, refused.json()["reason"]) == (422, "not-an-image")
+
+
+def test_what_is_kept_is_bounded_and_what_was_shown_last_stays(signing: Machine) -> None:
+    signing.settings = replace(signing.settings, cache_bytes=2 * len(b"w=31,fm=webp of cat"))
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        client.post("/images", json={"key": KEY})
+        urls = {
+            width: client.post(PATH, json={"transformation": f"w={width},fm=webp"}).json()["url"]
+            for width in (31, 32)
+        }
+        assert client.get(urls[31]).status_code == 200
+        client.post(PATH, json={"transformation": "w=33,fm=webp"})
+        kept = [key for key in signing.room.processed.bodies() if "~" in key]
+        assert kept == [f"{KEY}/~w=31,fm=webp.webp", f"{KEY}/~w=33,fm=webp.webp"]
+        assert client.get(urls[32]).content == b"w=32,fm=webp of cat"

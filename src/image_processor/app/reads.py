@@ -21,6 +21,7 @@ from image_processor.engine.render import render
 from image_processor.errors import (
     ImageProcessorError,
     InvalidRequest,
+    NotFound,
     PreconditionFailed,
     Reason,
     Refused,
@@ -108,7 +109,10 @@ def _read(found: Found, start: int, stop: int, delivery: Delivery) -> bytes:
     entry = found.stored.entry
     try:
         return b"".join(delivery.kept.processed.read(entry.key, start, stop, version=entry.version))
-    except PreconditionFailed:  # written anew since we looked: as good a moment as any to ask again
+    except (
+        NotFound,
+        PreconditionFailed,
+    ):  # another by now: to be asked again
         raise Unavailable("it was written anew") from None
 
 

@@ -100,6 +100,12 @@ class Reader:
             name = ON_DEMAND + name
         return Wanted(key, rendition_prefix(key) + name, transformation, declared)
 
+    def is_declared(self, stored_key: str) -> bool:
+        """Whether the recipe wants what lies under this key of the processed side."""
+        prefix, slash, name = stored_key.rpartition("/")
+        key = original_of(prefix + slash)
+        return key is not None and name in self._names_of(key)
+
     def dialect_of(self, get: Get) -> Dialect | None:
         """The dialect that a request is meant for, None for our own grammar."""
         if _is_ours(get.query):

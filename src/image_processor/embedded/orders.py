@@ -14,6 +14,7 @@ from image_processor.errors import Unavailable
 from image_processor.model import Facts, Kind, Outcome, Upload
 
 from .kitchen import Kitchen
+from .shelf import Shelf
 
 _PATIENCE = 30.0
 """Seconds that a header is waited for."""
@@ -23,9 +24,14 @@ class Orders:
     """``submit`` queues work of ingest. Methods may be called from any thread."""
 
     def __init__(
-        self, kept: Kept, kitchen: Kitchen[Any], submit: Callable[[Upload], Future[Outcome]]
+        self,
+        kept: Kept,
+        kitchen: Kitchen[Any],
+        shelf: Shelf,
+        submit: Callable[[Upload], Future[Outcome]],
     ) -> None:
         self._kept = kept
+        self._shelf = shelf
         self._kitchen = kitchen
         self._submit = submit
 
@@ -43,6 +49,11 @@ class Orders:
         """The rendition out of what `place` promised. Raises Refused, NotFound."""
         return result if isinstance(result, Made) else self._kept.taken(wanted, result)
 
+    def shown(self, wanted: Wanted) -> None:
+        """Note that a stored rendition was of use, so that it is kept the longer."""
+        if not wanted.declared:
+            self._shelf.shown(wanted.stored_key)
+
     def facts_of(self, key: str, version: str) -> Facts:
         """What the header of the original says. Raises NotFound, Refused, Overloaded, Unavailable."""
         order = self._kitchen.order(f"{key}/?", lambda maker: maker.facts(key, version))
@@ -55,4 +66,8 @@ class Orders:
     def _made(self, maker: Maker, wanted: Wanted) -> Made:
         """Look again: whoever asked before may have got it in the meantime."""
         stored = self._kept.look(wanted)
-        return Made(stored, {}) if stored is not None else maker.make(wanted)
+        if stored is not None:
+            return Made(stored, {})
+        made = maker.make(wanted)
+        self._shelf.put(made.stored.entry)
+        return made

@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from image_processor.delivery.deliver import Response as Decided
 from image_processor.delivery.serve import Found, cors
 from image_processor.delivery.wanted import Get, Wanted
-from image_processor.errors import ImageProcessorError, PreconditionFailed, Unavailable
+from image_processor.errors import ImageProcessorError, NotFound, PreconditionFailed, Unavailable
 from image_processor.frozen import replace
 from image_processor.wiring.machine import Parts
 
@@ -102,7 +102,10 @@ async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
 def _look(get: Get, parts: Parts) -> Response | Found:
     """The answer if the rendition is there, else what has to be made. One turn in a thread."""
     found = parts.delivery.find(get)
-    return found if found.stored is None else _answer(get, found, parts)
+    if found.stored is None:
+        return found
+    parts.orders.shown(found.wanted)
+    return _answer(get, found, parts)
 
 
 async def _with_made(get: Get, wanted: Wanted, parts: Parts, work: QueuedWork) -> Response:
@@ -144,8 +147,11 @@ def _answer(get: Get, found: Found, parts: Parts) -> Response:
 def _chunks(found: Found, decided: Decided, parts: Parts) -> Iterator[bytes]:
     assert found.stored is not None
     assert decided.body is not None
-    entry = found.stored.entry
-    return parts.processed.read(entry.key, decided.body.start, decided.body.stop, version=entry.version)
+    entry, body = found.stored.entry, decided.body
+    try:
+        return parts.processed.read(entry.key, body.start, body.stop, version=entry.version)
+    except NotFound as error:  # it had to make room between the look and the read
+        raise PreconditionFailed(str(error)) from error
 
 
 def _failed(get: Get, error: ImageProcessorError, parts: Parts) -> Response:

@@ -62,7 +62,7 @@ class Settings:
     cors_origin: str | None = None
     renditions_per_original: int = 200
     delivery_queue: int = 64
-    cache_mebibytes: int = 10_240
+    cache_bytes: int = 10 * 1024**3
 
     @property
     def lease_seconds(self) -> int:

@@ -71,7 +71,13 @@ URL_ROWS = (
         whole(1, 10_000),
     ),
     Row("DELIVERY_QUEUE", "most renditions that wait to be made for URLs", "1-10000", whole(1, 10_000)),
-    Row("CACHE_MEBIBYTES", "most MiB of undeclared renditions kept", "1-100000000", whole(1, 10**8)),
+    Row(
+        "CACHE_BYTES",
+        "most undeclared renditions kept on one machine, in MiB",
+        "1-100000000",
+        whole(1, 10**8),
+        _MEBIBYTE,
+    ),
 )
 
 AWS_ROWS = (

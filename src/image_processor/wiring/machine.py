@@ -18,11 +18,12 @@ from typing import Any
 
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.delivery.facts import FactsOf
-from image_processor.delivery.make import Maker, Render
+from image_processor.delivery.make import Maker, Render, is_on_demand
 from image_processor.delivery.serve import Delivery
 from image_processor.embedded.kitchen import Kitchen
 from image_processor.embedded.orders import Orders
 from image_processor.embedded.progress import Progress
+from image_processor.embedded.shelf import Shelf
 from image_processor.embedded.sweep import Sweeper
 from image_processor.embedded.watch import Watcher
 from image_processor.embedded.workers import Workers
@@ -33,7 +34,7 @@ from image_processor.frozen import frozen
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.model import Outcome, Upload
-from image_processor.ports import Catalog, ObjectStore
+from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.settings import Settings
 from image_processor.stores.directory import DirectoryStore
@@ -226,10 +227,16 @@ def reads(
         with renderers() as render:
             yield maker_of(settings, recipe, kept, render)
 
+    def on_demand() -> Iterator[Entry]:
+        listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
+        return (entry for entry in listed if not delivery.reader.is_declared(entry.key))
+
     kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
-    orders = Orders(kept, kitchen, submit)
+    shelf = Shelf(settings.cache_bytes, on_demand, stores.processed.delete)
+    orders = Orders(kept, kitchen, shelf, submit)
+    delivery = delivery_of(settings, recipe, kept, FactsOf(kept, orders.facts_of), RENDITIONS)
     try:
-        yield delivery_of(settings, recipe, kept, FactsOf(kept, orders.facts_of), RENDITIONS), orders
+        yield delivery, orders
     finally:
         kitchen.close()
 
