@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from image_processor.ingest.look import renditions_of
-
 from image_processor.errors import PreconditionFailed, Unavailable
 from image_processor.frozen import replace
 from image_processor.ingest.compare import why_work

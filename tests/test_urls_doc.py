@@ -1,0 +1,79 @@
+"""docs/urls.md: its recipes for signatures are right in every language, its tables are the code's."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.names import ALIASES
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.signing import Keyring
+from image_processor.errors import Forbidden, SignatureMissing
+from image_processor.http_api.statuses import status_of
+from image_processor.settings import PREFIX, URL_ROWS
+
+TEXT = (Path(__file__).parents[1] / "docs" / "urls.md").read_text(encoding="utf-8")
+KEY, SECRET = "photos/ä cat.jpg", "a-secret-of-16-signs"
+PARAMETERS = {"w": "500", "fm": "auto", "blur": "3", "expires": "1900000000"}
+
+
+def block(language: str, part: str) -> str:
+    blocks = re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
+    return next(block for block in blocks if part in block)
+
+
+def expected() -> str:
+    address = read_address("photos/%C3%A4%20cat.jpg", "w=500&fm=auto&blur=3")
+    return Keyring({"a": SECRET.encode()}).seal(address, 1_900_000_000).signature
+
+
+def test_the_recipe_in_python() -> None:
+    names: dict[str, object] = {}
+    exec(block("python", "def sign"), names)
+    sign = names["sign"]
+    assert callable(sign)
+    assert sign(KEY, PARAMETERS, "a", SECRET) == expected()
+
+
+def test_the_recipe_in_javascript() -> None:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("node is missing")
+    call = f"console.log(sign({KEY!r}, {PARAMETERS!r}, 'a', {SECRET!r}));"
+    script = block("javascript", "function sign") + call
+    done = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected()
+
+
+def test_the_recipe_in_a_shell() -> None:
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is missing")
+    pairs = "&".join(f"{name}={value}" for name, value in sorted({**PARAMETERS, "kid": "a"}.items()))
+    script = f"{block('sh', 'sign()')}\nsign '{KEY}?{pairs}' '{SECRET}'"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == expected()
+
+
+def test_every_code_of_a_signature_is_told_with_its_status() -> None:
+    kinds = [SignatureMissing, *Forbidden.__subclasses__()]
+    assert len(kinds) >= 5
+    for kind in kinds:
+        assert f"| {status_of(kind(''))} | `{kind.code}` |" in TEXT
+
+
+def test_every_setting_of_urls_is_told() -> None:
+    missing = [row.name for row in URL_ROWS if PREFIX + row.name not in TEXT]
+    assert missing == []
+
+
+def test_the_aliases_and_steps_are_those_of_the_code() -> None:
+    paragraph = TEXT.partition("## Parameters")[2].partition("One meaning")[0]
+    american = {"gray", "greyscale", "colors"}  # other spellings need no telling
+    assert [name for name in ALIASES if f"`{name}`" not in paragraph and name not in american] == []
+    steps = ", ".join(map(str, Policy().ladder[:-1])) + f" or {Policy().ladder[-1]} pixels"
+    assert steps in TEXT
