@@ -148,6 +148,13 @@ def test_a_rendition_of_a_refused_original_tells_why(room):
     assert room.record("bad.jpg").status == "refused"
 
 
+def test_a_query_that_says_something_is_not_overheard(room):
+    for query in ("v=1&w=11", "w=11", "v=1&&h=3"):
+        answer = ask(room, query=query)
+        assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing"), query
+    assert ask(room, query="v=1&v=2")["statusCode"] == 200
+
+
 @pytest.mark.parametrize(
     ("path", "query"), [("/cat%201.jpg", "w=11&fm=webp"), ("/cat%201.jpg/~w=11,fm=webp", "")]
 )
@@ -285,6 +292,10 @@ def test_the_fallback_image_is_shown_with_the_status_of_what_went_wrong(room):
         assert (answer["statusCode"], body_of(answer)) == (status, b"w=10,fm=webp of sorry")
         assert answer["headers"]["content-type"] == "image/webp"
         assert answer["headers"]["cache-control"] == "no-store"
+    etag = answer["headers"]["etag"]
+    conditions = {"if-none-match": etag, "range": "bytes=0-1"}
+    again = ask(room, "/none/w=10,fm=webp.webp", settings=settings, **conditions)
+    assert (again["statusCode"], body_of(again)) == (404, b"w=10,fm=webp of sorry")
     assert ask(room, "/none", settings=settings)["statusCode"] == 403
     assert "sorry.png/~w=10,fm=webp.webp" in room.processed.bodies()
 

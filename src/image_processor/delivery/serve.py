@@ -20,7 +20,7 @@ from image_processor.ports import StoredObject
 from .deliver import Response, answer
 from .grammar import ON_DEMAND, read_address
 from .make import Kept
-from .policy import Clock, Policy
+from .policy import Clock, Headers, Policy
 from .signing import query_of
 from .wanted import Get, Reader, Wanted
 
@@ -73,7 +73,8 @@ class Delivery:
         """How to answer. A picture that stands in for another is sent whole, and never kept for long."""
         stored = found.stored
         assert stored is not None
-        decided = answer(get.method, get.headers, stored, cache_control=self.cache_control)
+        asked: Headers = get.headers if found.error is None else {}
+        decided = answer(get.method, asked, stored, cache_control=self.cache_control)
         if decided.status >= 400:
             return decided
         headers = {**decided.headers, **self._told(found)}

@@ -114,7 +114,7 @@ class Reader:
 
     def _stored(self, get: Get) -> Wanted | None:
         """The plain name of a rendition that everybody may see."""
-        if get.query and get.query.partition("=")[0] not in IGNORED:
+        if not _says_nothing(get.query):
             return None
         path = _decoded(get.path)
         prefix, slash, name = path.rpartition("/")
@@ -186,6 +186,10 @@ class Reader:
 def _is_ours(query: str) -> bool:
     """Whether a URL says by what is left of a seal that it is one of our own."""
     return any(part.startswith(("s=", "kid=")) for part in query.split("&"))
+
+
+def _says_nothing(query: str) -> bool:
+    return all(part.partition("=")[0] in ("", *IGNORED) for part in query.split("&"))
 
 
 def _decoded(path: str) -> str:
