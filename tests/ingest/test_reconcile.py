@@ -6,6 +6,7 @@ import pytest
 
 from image_processor.ingest.compare import Why
 from image_processor.keys import rendition_prefix
+from image_processor.model import Result
 from image_processor.ports import Attributes
 from support.ingest import OTHER_RECIPE, Room, upload
 
@@ -70,6 +71,33 @@ def test_a_lost_rendition_is_damage(room):
 
 def test_a_rendition_too_many_is_damage(room):
     room.processed.put("1.jpg/w=99,fm=jpeg.jpg", b"old", Attributes())
+    assert found(room) == [("1.jpg", Why.DAMAGED)]
+    mend(room)
+
+
+def test_a_rendition_made_on_demand_is_no_damage_and_goes_with_its_original(room):
+    asked = "1.jpg/~w=33,fm=webp.webp"
+    room.processed.put(asked, b"made", Attributes())
+    assert found(room) == []
+    assert room.processor().process(upload("1.jpg")).result is Result.UNCHANGED
+    assert asked in room.processed.bodies()
+    room.uploads.delete("1.jpg")
+    assert found(room) == [("1.jpg", Why.ORPHANED)]
+    mend(room)
+
+
+@pytest.mark.parametrize("body", [b"other", b"bad"])
+def test_a_rendition_made_on_demand_goes_when_the_original_is_another(room, body):
+    room.processed.put("1.jpg/~w=33,fm=webp.webp", b"made", Attributes())
+    room.put("1.jpg", body)
+    assert found(room) == [("1.jpg", Why.CHANGED)]
+    mend(room)
+
+
+def test_a_rendition_made_on_demand_of_a_refused_original_is_damage(room):
+    room.put("1.jpg", b"bad")
+    room.processor().process(upload("1.jpg"))
+    room.processed.put("1.jpg/~w=33,fm=webp.webp", b"made", Attributes())
     assert found(room) == [("1.jpg", Why.DAMAGED)]
     mend(room)
 

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 from image_processor.errors import InvalidRequest, Problem
 from image_processor.formats import FORMATS
 from image_processor.frozen import frozen
+from image_processor.transformation import ON_DEMAND
 
 from .names import (
     ALIASES,
@@ -28,9 +29,6 @@ from .names import (
 )
 
 Pairs = tuple[tuple[str, str], ...]
-
-ON_DEMAND = "~"
-"""What the name of a rendition begins with that only a signature opens."""
 
 MAX_URL = 8192
 """The most bytes of path and query: CloudFront's limit ("Quotas": length of a URL)."""

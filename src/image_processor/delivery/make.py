@@ -26,12 +26,11 @@ from image_processor.model import (
     Status,
 )
 from image_processor.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
-from image_processor.stock.look import look_at, renditions_of
+from image_processor.stock.look import is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import Versions, read_marks, versions_of
 from image_processor.stock.stamp import stamp
 from image_processor.transformation import Transformation
 
-from .grammar import ON_DEMAND
 from .wanted import Wanted
 
 _ROUNDS = 3
@@ -214,7 +213,3 @@ def crowd(stored: Sequence[Entry], coming: str, most: int) -> Sequence[Entry]:
     others = [one for one in stored if is_on_demand(one.key) and one.key != coming]
     others.sort(key=lambda entry: entry.modified)
     return others[: max(0, len(others) + 1 - most)]
-
-
-def is_on_demand(key: str) -> bool:
-    return key.rpartition("/")[2].startswith(ON_DEMAND)

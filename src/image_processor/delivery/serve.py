@@ -16,9 +16,10 @@ from image_processor.formats import FORMATS
 from image_processor.frozen import field, frozen, replace
 from image_processor.keys import rendition_prefix
 from image_processor.ports import StoredObject
+from image_processor.transformation import ON_DEMAND
 
 from .deliver import Response, answer
-from .grammar import ON_DEMAND, read_address
+from .grammar import read_address
 from .make import Kept
 from .policy import Clock, Headers, Policy
 from .signing import query_of

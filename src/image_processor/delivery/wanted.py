@@ -21,10 +21,10 @@ from image_processor.frozen import frozen
 from image_processor.keys import check_key, original_of, rendition_prefix
 from image_processor.model import Facts
 from image_processor.recipes import Recipe
-from image_processor.transformation import Transformation, is_rendition_name
+from image_processor.transformation import ON_DEMAND, Transformation, is_rendition_name
 
 from .asked import AUTO, Asked, ask
-from .grammar import ON_DEMAND, Address, read_address
+from .grammar import Address, read_address
 from .names import IGNORED
 from .policy import Clock, Dialect, Headers, Policy
 from .settle import Settled, needs_facts, settle

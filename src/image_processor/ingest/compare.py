@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from image_processor.model import Limits, Plan, Record, Status
 from image_processor.ports import Entry
-from image_processor.stock.look import Sight
+from image_processor.stock.look import Sight, is_on_demand
 
 from .plan import refusal_fingerprint
 
@@ -36,7 +36,8 @@ def why_work(
 ) -> Why | None:
     """Why the key of ``plan`` needs work, None if all is as it should be.
 
-    ``sight`` is None where there is no original; ``stored`` are its renditions in the store.
+    ``sight`` is None where there is no original; ``stored`` are its renditions in the store. Those made
+    on demand may be there, and are no concern of the recipe's, as long as the original is no refused one.
     """
     actual = {entry.key: entry.version for entry in stored}
     if sight is None or plan.skip is not None:
@@ -50,6 +51,8 @@ def why_work(
     if record.fingerprint != _wanted_fingerprint(plan, limits, record):
         return Why.STALE
     recorded = {rendition.key: rendition.version for rendition in record.renditions}
+    if record.status is Status.PROCESSED:
+        actual = {key: version for key, version in actual.items() if not is_on_demand(key)}
     return None if recorded == actual else Why.DAMAGED
 
 

@@ -6,7 +6,7 @@ from image_processor.errors import NotFound, Refused
 from image_processor.frozen import frozen
 from image_processor.keys import rendition_prefix
 from image_processor.ports import Entry, ObjectStore
-from image_processor.transformation import is_rendition_name
+from image_processor.transformation import ON_DEMAND, is_rendition_name
 
 
 @frozen
@@ -32,3 +32,8 @@ def renditions_of(processed: ObjectStore, key: str) -> list[Entry]:
     prefix = rendition_prefix(key)
     entries = processed.list(prefix, direct=True)
     return [entry for entry in entries if is_rendition_name(entry.key.removeprefix(prefix))]
+
+
+def is_on_demand(key: str) -> bool:
+    """Whether the rendition under ``key`` was made because somebody asked for it."""
+    return key.rpartition("/")[2].startswith(ON_DEMAND)

@@ -33,6 +33,7 @@ __all__ = [
     "AUTO",
     "BLACK",
     "MAX_SIDE",
+    "ON_DEMAND",
     "PARAMETERS",
     "SMART",
     "WHITE",
@@ -68,7 +69,10 @@ def parse(text: str) -> Transformation:
     return Transformation(**values)
 
 
-_RENDITION_NAME = re.compile(r"~?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
+ON_DEMAND = "~"
+"""What the name of a rendition begins with that no recipe declares: only a signature opens it."""
+
+_RENDITION_NAME = re.compile(rf"{ON_DEMAND}?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
 
 
 def is_rendition_name(name: str) -> bool:
