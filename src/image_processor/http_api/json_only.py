@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from starlette.exceptions import HTTPException
 
 
-def _json_only(request: Request) -> None:
+async def _json_only(request: Request) -> None:
     given = request.headers.get("content-type", "")
     if given.partition(";")[0].strip().lower() != "application/json":
         raise HTTPException(415, f"expected application/json for Content-Type, got {given or 'nothing'}")

@@ -60,12 +60,12 @@ class Work(Protocol):
         ...
 
 
-def _parts(request: Request) -> Parts:
+async def _parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 
 
-def _work(request: Request) -> Work:
+async def _work(request: Request) -> Work:
     work: Work = request.app.state.work
     return work
 

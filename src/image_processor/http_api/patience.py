@@ -27,7 +27,7 @@ def patience(prefer: str) -> float | None:
     return 0.0 if "respond-async" in given else None
 
 
-def _patience(
+async def _patience(
     prefer: Annotated[
         str,
         Header(description="`wait=10`: answer after so many seconds at most; `respond-async`: at once."),

@@ -31,7 +31,7 @@ _BY_EXTENSION = {
 _FILE_NAME = "${filename}"
 
 
-def _cloud(request: Request) -> Cloud:
+async def _cloud(request: Request) -> Cloud:
     cloud: Cloud = request.app.state.parts
     return cloud
 

@@ -32,7 +32,7 @@ class Preconditions:
         return ABSENT if version is None else version
 
 
-def _preconditions(
+async def _preconditions(
     if_match: Annotated[
         str | None, Header(description='`"VERSION"` replaces this version only; `*` any, and creates none.')
     ] = None,

@@ -123,12 +123,12 @@ class QueuedWork:
                 self._pending[id_] = (key, count + change)
 
 
-def _queued_work(request: Request) -> QueuedWork:
+async def _queued_work(request: Request) -> QueuedWork:
     work: QueuedWork = request.app.state.work
     return work
 
 
-def _machine_parts(request: Request) -> Parts:
+async def _machine_parts(request: Request) -> Parts:
     parts: Parts = request.app.state.parts
     return parts
 

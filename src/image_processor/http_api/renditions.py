@@ -33,7 +33,7 @@ _AT_ONCE = 1024 * 1024
 """Bytes of a rendition that are read in one go; larger ones go out piece by piece."""
 
 
-def _get(request: Request) -> Get:
+async def _get(request: Request) -> Get:
     """The request as delivery reads it: the path as it came, below where renditions begin."""
     path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")

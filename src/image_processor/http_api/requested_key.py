@@ -30,7 +30,7 @@ ANY_PATH = "{key:key}"
 """What takes the rest of a route's path."""
 
 
-def _requested_key(
+async def _requested_key(
     request: Request,
     key: Annotated[str, Path(description="A key, percent-encoded UTF-8.", examples=["photos/cat.jpg"])],
 ) -> str:
