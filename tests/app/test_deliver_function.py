@@ -51,6 +51,7 @@ def function(room, settings=SETTINGS):
         *(settings, BUCKET, RECIPE, room.uploads, room.processed, room.catalog),
         process,
         sign_post=None,
+        process_apart=None,
     )
     return open_deliver(cloud), made
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,11 +17,14 @@ from gateway import proxy_event
 from PIL import Image
 
 import image_processor
+from hostile.bombs import jpeg_of
 from house_rules import HEAVY
 from image_processor import app
 from image_processor.catalogs.dynamodb import DynamoCatalog
-from image_processor.catalogs.objects import ObjectCatalog
-from image_processor.errors import InvalidRecipe, InvalidSettings
+from image_processor.catalogs.objects import PREFIX, ObjectCatalog
+from image_processor.errors import InvalidRecipe, InvalidSettings, Reason
+from image_processor.keys import image_id
+from image_processor.model import Status
 from image_processor.ports import Attributes
 from image_processor.stores.s3 import S3Store
 from image_processor.wiring.cloud import open_cloud
@@ -119,6 +123,47 @@ def test_a_rendition_nobody_made_is_made_for_its_first_request(
     put_picture(environment, tmp_path, "a cat.png")
     assert functions.deliver(requested("/a%20cat.png/w=8,fm=png.png"), Context())["statusCode"] == 200
     assert functions.deliver(requested("/none.png/w=8,fm=png.png"), Context())["statusCode"] == 404
+
+
+# Hands one event to the process function of a fresh interpreter.
+_PROCESS = """
+import json, sys
+from image_processor import app
+class Context:
+    get_remaining_time_in_millis = staticmethod(lambda: 120_000)
+print(json.dumps(app.process(json.loads(sys.argv[1]), Context())))
+"""
+
+
+def test_a_slow_original_takes_the_function_down_once_and_is_then_refused(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel ends the first try long before the function's timeout; the second is made apart."""
+    monkeypatch.setenv("IMAGE_PROCESSOR_CPU_SECONDS", "1")
+    monkeypatch.setenv("IMAGE_PROCESSOR_MAX_SCANS", "10000")
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    bucket = environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"]
+    S3Store(bucket).put("slow.jpg", jpeg_of(8000, 3000), Attributes("image/jpeg"))
+    body = json.dumps({"bucket": bucket, "key": "slow.jpg"})
+
+    def received(times: int) -> subprocess.CompletedProcess[str]:
+        about = {"ApproximateReceiveCount": str(times)}
+        record = {"eventSource": "aws:sqs", "messageId": "m", "attributes": about, "body": body}
+        command = [sys.executable, "-c", _PROCESS, json.dumps({"Records": [record]})]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    processed = S3Store(environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"])
+    id_ = image_id(bucket, "slow.jpg")
+    assert received(1).returncode == -signal.SIGXCPU
+    processed.delete(f"{PREFIX}{id_}.json")  # as if the dead one's claim had come to its end
+    done = received(2)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {"batchItemFailures": []}
+    record = ObjectCatalog(processed).get(id_)
+    assert record is not None
+    assert (record.status, record.reason) == (Status.REFUSED, Reason.TOO_SLOW)
 
 
 # Runs one function of a fresh interpreter and tells what it has loaded by then.

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from image_processor.app.ingest import RetryLater, handle
+from image_processor.app.ingest import Apart, RetryLater, handle
 from image_processor.errors import ImageProcessorError, Unavailable
 from image_processor.keys import rendition_prefix
 from support.ingest import Room
@@ -180,3 +180,40 @@ def test_a_line_break_in_a_key_is_no_second_log_line(room, capsys):
     assert any(
         key.startswith(rendition_prefix('a\n{"level": "INFO"}.jpg')) for key in room.processed.bodies()
     )
+
+
+def again(event, *receives):
+    """The SQS event as its messages come for the so manieth time."""
+    for record, count in zip(event["Records"], receives, strict=True):
+        record["attributes"] = {"ApproximateReceiveCount": str(count)}
+    return event
+
+
+class ProcessedApart:
+    """Remembers what was processed apart, and within how many seconds."""
+
+    def __init__(self, room):
+        self.room, self.seen = room, []
+
+    def __call__(self, upload, seconds):
+        self.seen.append((upload.key, seconds))
+        return self.room.processor().process(upload)
+
+
+def test_what_comes_again_is_processed_apart_and_in_time(room):
+    apart = ProcessedApart(room)
+    event = again(sqs(s3("a.jpg"), s3("b.jpg")), 1, 2)
+    usual = failing(room)
+    assert handle(event, usual, "uploads", lambda: PLENTY, Apart(apart, 30_000)) == {"batchItemFailures": []}
+    assert usual.calls == ["a.jpg"]
+    assert apart.seen == [("b.jpg", 55.0)]
+    assert room.record("b.jpg").status == "processed"
+
+
+@pytest.mark.parametrize(("at_first", "left", "begun"), [(60, 60, True), (100, 51, True), (100, 49, False)])
+def test_what_comes_again_needs_its_time_or_half_of_all(room, at_first, left, begun):
+    apart, times = ProcessedApart(room), iter([at_first, left, left])
+    event = again(sqs(s3("a.jpg")), 2)
+    answer = handle(event, failing(room), "uploads", lambda: 1000 * next(times), Apart(apart, 65_000))
+    assert [key for key, _ in apart.seen] == ["a.jpg"] * begun
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}

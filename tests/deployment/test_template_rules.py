@@ -184,6 +184,7 @@ MISTAKES: dict[str, list[Break]] = {
             of(all_, "IngestQueue").update(VisibilityTimeout=300),
             of(all_, "ProcessFunction").update(Timeout=50),
         ),
+        lambda all_: of(all_, "ProcessFunction").update(Timeout=89),
         lambda all_: of(all_, "IngestQueue")["RedrivePolicy"].update(maxReceiveCount=1),
         lambda all_: of(all_, "ProcessMapping").pop("FunctionResponseTypes"),
         lambda all_: of(all_, "DeadLetterQueue").update(MessageRetentionPeriod=345600),

@@ -123,6 +123,7 @@ class Edge:
             room.catalog,
             lambda upload: room.processor().process(upload),
             lambda *_: pytest.fail("deliver signs no upload"),
+            lambda *_: pytest.fail("nothing comes again"),
         )
 
 

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -199,6 +200,32 @@ def test_a_child_that_hangs_is_given_up() -> None:
         with pytest.raises(Refused, match=r"expected an answer within 0\.5 s") as refusal:
             renderer.render(GOOD, WANTED, SLOW_LIMITS)
         assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_nobody_is_waited_for_longer_than_the_end() -> None:
+    """A minute for each second would be its patience; what it may use by the clock is less."""
+    with IsolatedRenderer(until=time.monotonic() - 1, patience=60) as renderer:
+        with pytest.raises(Refused, match="expected an answer within 0 s") as refusal:
+            renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
+        assert refusal.value.reason is Reason.TOO_SLOW
+
+
+BURNING = """
+import resource, sys
+from image_processor.engine.deadline import allowed
+before = resource.getrlimit(resource.RLIMIT_CPU)
+with allowed(1):
+    assert resource.getrlimit(resource.RLIMIT_CPU) != before
+assert resource.getrlimit(resource.RLIMIT_CPU) == before
+with allowed(1):
+    while True:
+        pass
+"""
+
+
+def test_the_kernel_keeps_the_deadline_of_a_process() -> None:
+    done = subprocess.run([sys.executable, "-c", BURNING], check=False, capture_output=True)
+    assert done.returncode == -signal.SIGXCPU, done.stderr
 
 
 def test_a_fault_of_ours_is_refused_as_such_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:

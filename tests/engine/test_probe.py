@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import struct
-import zlib
 
 import pytest
 from drawing import READABLE, animated, encoded, flat, photograph
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hostile.bombs import avif_header, gif_of, interlaced, jpeg_header, jpeg_of, png_header, webp_header
 from image_processor.engine import levels as levels_module
 from image_processor.engine.probe import probe
 from image_processor.engine.render import render
@@ -21,43 +21,6 @@ from image_processor.model import Limits
 from image_processor.transformation import parse
 
 WANTED = [parse("w=20,fm=png")]
-
-
-def png_header(width: int, height: int) -> bytes:
-    """A PNG of that size with almost no data in it."""
-
-    def chunk(name: bytes, content: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
-        )
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(bytes(100))), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*each) for each in chunks)
-
-
-def gif_of(frames: int, width: int, height: int) -> bytes:
-    """A GIF whose frames hold one pixel's worth of data each."""
-    size = struct.pack("<HH", width, height)
-    head = b"GIF89a" + size + b"\x80\0\0" + b"\xff\xff\xff\0\0\0"
-    frame = b"\x2c" + bytes(4) + size + b"\0" + b"\x02\x02\x44\x01\0"
-    return head + frames * frame + b"\x3b"
-
-
-def jpeg_of(scans: int, side: int) -> bytes:
-    """A progressive JPEG whose scans say nothing, in a few bytes each, and must all be decoded."""
-
-    def segment(marker: int, content: bytes) -> bytes:
-        return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
-
-    blocks = (-(-side // 8)) ** 2
-    tables = segment(0xDB, b"\0" + b"\1" * 64)
-    # One code of one bit in each table: a zero difference, and a run of 16,384 empty blocks.
-    tables += segment(0xC4, b"\x00\1" + bytes(15) + b"\x00") + segment(0xC4, b"\x10\1" + bytes(15) + b"\xe0")
-    frame = segment(0xC2, b"\x08" + struct.pack(">HH", side, side) + b"\1\1\x11\0")
-    mean = segment(0xDA, b"\1\1\x00\0\0\0") + bytes(-(-blocks // 8))
-    detail = segment(0xDA, b"\1\1\x00\1\x3f\0") + bytes(-(-15 * -(-blocks // 16384) // 8))
-    return b"\xff\xd8" + tables + frame + mean + (scans - 1) * detail + b"\xff\xd9"
 
 
 def reason_of(data: bytes, limits: Limits | None = None) -> Reason:
@@ -123,16 +86,6 @@ class TestBeforeDecoding:
             assert reason_of(data[:end]) is Reason.TRUNCATED
 
 
-def jpeg_header(marker: int, side: int, sampling: tuple[int, ...]) -> bytes:
-    """A JPEG whose frame has these sampling factors (0x21: twice across, once down), with an empty scan."""
-    components = b"".join(bytes([index, factors, 0]) for index, factors in enumerate(sampling))
-    frame = struct.pack(">BHHB", 8, side, side, len(sampling)) + components
-    scan = b"\xff\xda" + struct.pack(">HB", 6 + 2 * len(sampling), len(sampling))
-    scan += b"".join(bytes([index, 0]) for index in range(len(sampling))) + b"\0\0\0"
-    size = struct.pack(">H", len(frame) + 2)
-    return b"\xff\xd8\xff" + bytes([marker]) + size + frame + scan + b"\xff\xd9"
-
-
 @pytest.mark.parametrize(
     ("marker", "sampling", "held"),
     [
@@ -160,27 +113,6 @@ def test_a_sequential_jpeg_in_several_scans_is_held_too() -> None:
 @given(st.binary(max_size=60))
 def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
     assert held_coefficients(b"\xff\xd8\xff\xc2\0\x11" + noise) >= 0
-
-
-def interlaced(side: int, *, depth: int = 8) -> bytes:
-    """A PNG header of RGBA pixels in Adam7's order."""
-    whole = png_header(side, side)
-    body = b"IHDR" + struct.pack(">IIBBBBB", side, side, depth, 6, 0, 0, 1)
-    return whole[:12] + body + struct.pack(">I", zlib.crc32(body)) + whole[33:]
-
-
-def avif_header(side: int) -> bytes:
-    """An AVIF whose container claims this size (ISO/IEC 14496-12, 12.1.4: the box ispe)."""
-    whole = encoded(flat("red"), "avif")
-    at = whole.index(b"ispe") + 8
-    return whole[:at] + struct.pack(">II", side, side) + whole[at + 8 :]
-
-
-def webp_header(width: int, height: int) -> bytes:
-    """A lossless WebP that claims this size (RFC 9649, 3.4: 14 bits each, less one)."""
-    whole = encoded(flat("red"), "webp", lossless=True)
-    at = whole.index(b"VP8L") + 9
-    return whole[:at] + struct.pack("<I", width - 1 | (height - 1) << 14) + whole[at + 4 :]
 
 
 @pytest.mark.usefixtures("undecoded")

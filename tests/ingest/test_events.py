@@ -238,3 +238,22 @@ def test_no_mutated_event_is_an_exception(data):
     except ValueError:
         return
     assert read_messages(parsed)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "receives"),
+    [
+        ({"ApproximateReceiveCount": "3"}, 3),
+        ({"ApproximateReceiveCount": "many"}, 1),
+        ({"ApproximateReceiveCount": 3}, 1),
+        ({"ApproximateReceiveCount": "\u0663"}, 1),
+        ({}, 1),
+        ("none", 1),
+        (None, 1),
+    ],
+)
+def test_how_often_a_message_came_is_told(attributes, receives):
+    event = sqs({"Records": [notification()]})
+    event["Records"][0]["attributes"] = attributes
+    (message,) = read_messages(event)
+    assert (message.receives, len(message.uploads)) == (receives, 1)

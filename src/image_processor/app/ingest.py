@@ -21,6 +21,17 @@ Process = Callable[[Upload], Outcome]
 
 
 @frozen
+class Apart:
+    """How the uploads of a message are processed that comes again, since it may have taken the function
+    down: in a process of their own, within so many seconds. They are begun with no less than
+    ``needs_ms`` left, or half of what there was at the beginning.
+    """
+
+    process: Callable[[Upload, float], Outcome]
+    needs_ms: int
+
+
+@frozen
 class Ending:
     """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
 
@@ -31,12 +42,19 @@ class Ending:
 
 def open_process(cloud: Cloud) -> Callable[[object, Any], dict[str, Any]]:
     """The function, over what it works with."""
+    apart = Apart(cloud.process_apart, 1000 * cloud.settings.limits.cpu_seconds + _RESERVE_MS)
     return lambda event, context: handle(
-        event, cloud.process, cloud.bucket, context.get_remaining_time_in_millis
+        event, cloud.process, cloud.bucket, context.get_remaining_time_in_millis, apart
     )
 
 
-def handle(event: object, process: Process, bucket: str, remaining_ms: Callable[[], int]) -> dict[str, Any]:
+def handle(
+    event: object,
+    process: Process,
+    bucket: str,
+    remaining_ms: Callable[[], int],
+    apart: Apart | None = None,
+) -> dict[str, Any]:
     """Process every upload of ``event``; uploads of other buckets than ``bucket`` are left out.
 
     Answers partial batches for SQS and results for S3 Batch Operations. For sources that can only
@@ -44,7 +62,12 @@ def handle(event: object, process: Process, bucket: str, remaining_ms: Callable[
     """
     started = time.monotonic()
     messages = read_messages(event)
-    endings = [_message(message, process, bucket, remaining_ms) for message in messages]
+    usual = _Way(process, _RESERVE_MS)
+    careful = _way_of(apart, remaining_ms) if apart else usual
+    endings = [
+        _message(message, careful if message.receives > 1 else usual, bucket, remaining_ms)
+        for message in messages
+    ]
     _measure(endings, started)
     if isinstance(event, dict) and "tasks" in event:
         return _batch_operations(event, endings)
@@ -61,7 +84,23 @@ class RetryLater(Exception):
     """Tells Lambda to deliver an event again that cannot be answered in parts."""
 
 
-def _message(message: Message, process: Process, bucket: str, remaining_ms: Callable[[], int]) -> Ending:
+@frozen
+class _Way:
+    """How uploads are processed, and how much time must be left for one to be begun."""
+
+    process: Process
+    needs_ms: int
+
+
+def _way_of(apart: Apart, remaining_ms: Callable[[], int]) -> _Way:
+    def process(upload: Upload) -> Outcome:
+        # The rest is for what comes after rendering: to record the refusal.
+        return apart.process(upload, (remaining_ms() - _RESERVE_MS) / 1000)
+
+    return _Way(process, min(apart.needs_ms, remaining_ms() // 2))
+
+
+def _message(message: Message, way: _Way, bucket: str, remaining_ms: Callable[[], int]) -> Ending:
     for reason in message.ignored:
         log.line("WARNING" if reason != "s3:TestEvent" else "INFO", "ignored", reason=reason, id=message.id)
     results = []
@@ -71,10 +110,10 @@ def _message(message: Message, process: Process, bucket: str, remaining_ms: Call
             log.line(
                 "WARNING", "ignored", reason=f"expected bucket {bucket}, got {upload.bucket}", key=upload.key
             )
-        elif remaining_ms() < _RESERVE_MS:
+        elif remaining_ms() < way.needs_ms:
             retry = "no time was left for it"
         else:
-            result, error = _upload(upload, process)
+            result, error = _upload(upload, way.process)
             results += [result] if result else []
             retry = error or retry
     return Ending(message, tuple(results), retry)

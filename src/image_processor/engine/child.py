@@ -13,10 +13,8 @@ import select
 import signal
 import sys
 import threading
-import time
 import traceback
 from collections.abc import Mapping
-from math import ceil
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -25,7 +23,7 @@ from image_processor.frozen import asdict
 from image_processor.model import ExifField, IccPolicy, Limits, Rendered
 from image_processor.transformation import parse
 
-from . import runtime
+from . import deadline, runtime
 from .memory import PEAK_BYTES
 from .render import render
 
@@ -66,7 +64,7 @@ def _settle(descriptor: int) -> None:
     # Of the memory that can be written, not of addresses (RLIMIT_AS): each thread and each arena
     # of malloc reserves far more of those than it ever uses.
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (_at_most(MEMORY_BYTES, hard), hard))
+    resource.setrlimit(resource.RLIMIT_DATA, (deadline.at_most(MEMORY_BYTES, hard), hard))
     threading.Thread(target=_die_with_parent, args=[descriptor], daemon=True).start()
 
 
@@ -85,7 +83,7 @@ def _die_with_parent(descriptor: int) -> None:
 def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks: Mapping[str, bytes]) -> None:
     try:
         limits = Limits(**request["limits"])
-        _set_deadline(limits.cpu_seconds)
+        deadline.allow(limits.cpu_seconds)
         rendered = render(
             data,
             [parse(text) for text in request["transformations"]],
@@ -108,17 +106,6 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
         _say(connection, _facts(rendered))
         for rendition in rendered.renditions:
             connection.send_bytes(rendition.body)
-
-
-def _set_deadline(cpu_seconds: int) -> None:
-    """Allow so much CPU time from now on; the kernel counts whole seconds since the start."""
-    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-    soft = ceil(time.process_time()) + cpu_seconds
-    resource.setrlimit(resource.RLIMIT_CPU, (_at_most(soft, hard), hard))
-
-
-def _at_most(wanted: int, hard: int) -> int:
-    return wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
 
 
 def _facts(rendered: Rendered) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
@@ -43,13 +45,15 @@ class IsolatedRenderer:
     """A render that survives its decoder. Not thread-safe: give each thread its own.
 
     ``patience`` is the wall-clock backstop: seconds of waiting for each second of
-    ``limits.cpu_seconds``. It only matters where a child hangs without using CPU.
+    ``limits.cpu_seconds``. It only matters where a child hangs without using CPU. ``until`` is when
+    every answer must be there, in seconds of time.monotonic(), for who will be stopped then.
     """
 
     _program = "from image_processor.engine.child import main; main()"
 
-    def __init__(self, *, patience: float = 10.0) -> None:
+    def __init__(self, *, patience: float = 10.0, until: float = math.inf) -> None:
         self._patience = patience
+        self._until = until
         self._child: _Child | None = None
 
     def __enter__(self) -> Self:
@@ -100,16 +104,18 @@ class IsolatedRenderer:
             "marks": list(marks or {}),
         }
         bodies = [data, *(marks or {}).values()]
-        wall_seconds = self._patience * limits.cpu_seconds
         try:
-            reply = self._ask(request, bodies, wall_seconds)
+            reply = self._ask(request, bodies, self._wall_seconds(limits))
         except _Died:
             # It may have been killed for somebody else's sake (out of memory): once more, alone.
             try:
-                reply = self._ask(request, bodies, wall_seconds)
+                reply = self._ask(request, bodies, self._wall_seconds(limits))
             except _Died as second:
                 raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
         return _rendered(reply, transformations)
+
+    def _wall_seconds(self, limits: Limits) -> float:
+        return max(0, min(self._patience * limits.cpu_seconds, self._until - time.monotonic()))
 
     def _ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         self.warm()
@@ -164,7 +170,7 @@ class _Child:
             for body in bodies:
                 self._connection.send_bytes(body)
             if not self._connection.poll(wall_seconds):
-                raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:g} s, got none")
+                raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:.3g} s, got none")
             facts = self._receive()
             return _Reply(facts, [self._connection.recv_bytes() for _ in facts.get("renditions", ())])
         except (EOFError, OSError, ValueError):

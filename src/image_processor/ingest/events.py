@@ -8,6 +8,7 @@ is only a hint, and a message that makes a function fail for ever helps nobody.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import unquote_plus
@@ -24,11 +25,13 @@ _MAX_DEPTH = 4
 @frozen
 class Message:
     """What arrived as one unit: its id where the source wants an answer per unit (SQS message,
-    Batch task), the uploads it tells of, and why parts of it were left out."""
+    Batch task), the uploads it tells of, and why parts of it were left out. ``receives`` counts how
+    often it has been handed out, this time included, as far as the source tells."""
 
     id: str | None
     uploads: tuple[Upload, ...] = ()
     ignored: tuple[str, ...] = ()
+    receives: int = 1
 
 
 def read_messages(event: object) -> tuple[Message, ...]:
@@ -37,7 +40,9 @@ def read_messages(event: object) -> tuple[Message, ...]:
         return tuple(_task(task) for task in event["tasks"])
     records = event.get("Records") if isinstance(event, dict) else None
     if isinstance(records, list) and records and all(_is_sqs(record) for record in records):
-        return tuple(_message(record["messageId"], _load(record.get("body"))) for record in records)
+        return tuple(
+            _message(record["messageId"], _load(record.get("body")), _receives(record)) for record in records
+        )
     return (_message(None, event),)
 
 
@@ -49,12 +54,19 @@ def _is_sqs(record: object) -> bool:
     )
 
 
-def _message(id_: str | None, content: object) -> Message:
+def _receives(record: dict[str, Any]) -> int:
+    attributes = record.get("attributes")
+    count = attributes.get("ApproximateReceiveCount") if isinstance(attributes, dict) else None
+    return int(count) if isinstance(count, str) and re.fullmatch("[0-9]{1,9}", count) else 1
+
+
+def _message(id_: str | None, content: object, receives: int = 1) -> Message:
     found = tuple(_uploads(content, _MAX_DEPTH))
     return Message(
         id_,
         tuple(each for each in found if isinstance(each, Upload)),
         tuple(each for each in found if isinstance(each, str)),
+        receives,
     )
 
 

@@ -6,19 +6,23 @@ Everything here is on the path of a cold start, so the catalog that is not chose
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+from image_processor.engine import deadline
 from image_processor.engine.render import render
 from image_processor.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
-from image_processor.frozen import frozen
+from image_processor.frozen import frozen, replace
 from image_processor.ingest.process import Processor
-from image_processor.model import Outcome, Upload
+from image_processor.model import Limits, Outcome, Rendered, Upload
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe, parse_recipe
 from image_processor.settings import PREFIX, Settings, from_environment
 from image_processor.stores.s3 import S3Store
+from image_processor.transformation import Transformation
 
 from .recipe import check_extras, check_marks, load_recipe
 
@@ -31,7 +35,11 @@ _S3 = "s3://"
 @frozen
 class Cloud:
     """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
-    leave to upload one original, by its key and media type."""
+    leave to upload one original, by its key and media type.
+
+    ``process`` renders in the function's own process, which a decoder may take down. ``process_apart``
+    survives that, and refuses what has not been rendered within so many seconds; it is slower to begin.
+    """
 
     settings: Settings
     bucket: str
@@ -41,6 +49,7 @@ class Cloud:
     catalog: Catalog
     process: Callable[[Upload], Outcome]
     sign_post: Callable[[str, str], PostForm]
+    process_apart: Callable[[Upload, float], Outcome]
 
     @property
     def renditions_url(self) -> str | None:
@@ -69,7 +78,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         processed=processed,
         catalog=catalog,
         recipe=recipe,
-        render=render,
+        render=_within_deadline,
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,
@@ -79,7 +88,33 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         exif=settings.exif,
     )
     sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
-    return Cloud(settings, upload_bucket, recipe, uploads, processed, catalog, processor.process, sign_post)
+    return Cloud(
+        settings,
+        upload_bucket,
+        recipe,
+        uploads,
+        processed,
+        catalog,
+        processor.process,
+        sign_post,
+        partial(_process_apart, processor),
+    )
+
+
+def _within_deadline(
+    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+) -> Rendered:
+    """render, which the kernel stops, with the whole function, when its time is over: that is before
+    the function's, and costs less."""
+    with deadline.allowed(limits.cpu_seconds):
+        return render(data, transformations, limits, **options)
+
+
+def _process_apart(processor: Processor, upload: Upload, seconds: float) -> Outcome:
+    from image_processor.engine.isolation import IsolatedRenderer  # noqa: PLC0415 - for what came again
+
+    with IsolatedRenderer(until=time.monotonic() + seconds) as renderer:
+        return replace(processor, render=renderer.render).process(upload)
 
 
 def _buckets(settings: Settings) -> tuple[str, str]:
