@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from image_processor.delivery.make import Kept, Maker
+from image_processor.delivery.wanted import Wanted
 from image_processor.ingest.compare import Why
 from image_processor.keys import rendition_prefix
-from image_processor.model import Result
+from image_processor.model import IccPolicy, Result
 from image_processor.ports import Attributes
-from support.ingest import OTHER_RECIPE, Room, upload
+from image_processor.transformation import parse
+from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 
 @pytest.fixture
@@ -75,15 +78,66 @@ def test_a_rendition_too_many_is_damage(room):
     mend(room)
 
 
+def ask(room, key, text="w=33,fm=webp"):
+    """A rendition on demand, made by the real maker."""
+    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, room.icc)
+    maker = Maker(kept, fake_render, room.limits, lambda _: "public", 10)
+    transformation = parse(text)
+    stored_key = rendition_prefix(key) + "~" + transformation.name
+    maker.make(Wanted(key, stored_key, transformation, declared=False))
+    return stored_key
+
+
 def test_a_rendition_made_on_demand_is_no_damage_and_goes_with_its_original(room):
-    asked = "1.jpg/~w=33,fm=webp.webp"
-    room.processed.put(asked, b"made", Attributes())
+    asked = ask(room, "1.jpg")
     assert found(room) == []
     assert room.processor().process(upload("1.jpg")).result is Result.UNCHANGED
     assert asked in room.processed.bodies()
     room.uploads.delete("1.jpg")
     assert found(room) == [("1.jpg", Why.ORPHANED)]
     mend(room)
+
+
+def test_one_of_an_original_that_no_rule_wants_is_left_alone_too(room):
+    room.put("ignored/1.jpg", b"1")
+    asked = ask(room, "ignored/1.jpg")
+    assert found(room) == []
+    room.uploads.delete("ignored/1.jpg")
+    assert found(room) == [("ignored/1.jpg", Why.ORPHANED)]
+    mend(room)
+    assert asked not in room.processed.bodies()
+
+
+@pytest.mark.parametrize("key", ["1.jpg", "ignored/1.jpg"])
+def test_one_that_a_crash_left_of_an_earlier_original_is_taken_away(room, key):
+    room.put(key, b"old")
+    asked = ask(room, key)
+    old = room.processed.get(asked)
+    room.put(key, b"new")
+    room.processor().process(upload(key))
+    ask(room, key, "w=34,fm=webp")
+    room.processed.put(asked, old.body, old.attributes)
+    assert found(room) == [(key, Why.STALE)]
+    for finding in list(room.reconciler().findings()):
+        room.processed.delete(finding.stray)
+    assert found(room) == []
+    assert rendition_prefix(key) + "~w=34,fm=webp.webp" in room.processed.bodies()
+
+
+def test_one_whose_overlay_or_colours_are_others_by_now_is_taken_away(room):
+    room.put("logo.png", b"logo")
+    room.processor().process(upload("logo.png"))
+    long = "w=33,over=text:" + "a" * 250 + ",fm=webp"
+    marked, plain, digest = (ask(room, "1.jpg", t) for t in ("over=image:logo.png,fm=webp", "fm=png", long))
+    assert found(room) == []
+    room.put("logo.png", b"another")
+    room.processor().process(upload("logo.png"))
+    strays = {finding.stray for finding in room.reconciler().findings()}
+    assert strays == {marked}
+    room.icc = IccPolicy.EMBED
+    for key in ("0.jpg", "1.jpg", "2.jpg", "logo.png"):
+        room.processor().process(upload(key))
+    assert {plain, digest, marked} & set(room.processed.bodies()) == set()
 
 
 @pytest.mark.parametrize("body", [b"other", b"bad"])

@@ -28,16 +28,13 @@ from image_processor.model import (
 from image_processor.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.stock.look import is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import Versions, read_marks, versions_of
-from image_processor.stock.stamp import stamp
+from image_processor.stock.stamp import MADE, stamp, stamps
 from image_processor.transformation import Transformation
 
 from .wanted import Wanted
 
 _ROUNDS = 3
 """How often an original may change under our hands before the client has to ask again."""
-
-_MADE = "made"
-"""The name of the stamp in a rendition's metadata."""
 
 
 class Render(Protocol):
@@ -83,7 +80,7 @@ class Kept:
             return self._head(wanted.stored_key)
         right = self.stamp(wanted.key, wanted.transformation)
         stored = self._head(wanted.stored_key)
-        return stored if stored and stored.attributes.metadata.get(_MADE) == right else None
+        return stored if stored and stored.attributes.metadata.get(MADE) == right else None
 
     def stamp(self, key: str, transformation: Transformation) -> str:
         """What a rendition of the original as it is now is stamped with."""
@@ -188,7 +185,7 @@ class Maker:
         metadata = {
             "sha256": made.facts.sha256,
             "image": image_id(kept.bucket, wanted.key),
-            _MADE: stamp(version, kept.icc, marks),
+            **stamps(version, kept.icc, marks),
         }
         attributes = Attributes(made.facts.media_type, self.cache_control(wanted.key), metadata)
         entry = kept.processed.put(wanted.stored_key, made.body, attributes)

@@ -40,8 +40,11 @@ def why_work(
     on demand may be there, and are no concern of the recipe's, as long as the original is no refused one.
     """
     actual = {entry.key: entry.version for entry in stored}
-    if sight is None or plan.skip is not None:
+    if sight is None:
         return Why.ORPHANED if record is not None or actual else None
+    declared = {key: version for key, version in actual.items() if not is_on_demand(key)}
+    if plan.skip is not None:
+        return Why.ORPHANED if record is not None or declared else None
     if record is None:
         return Why.MISSING
     if record.status is Status.PROCESSING:
@@ -51,9 +54,8 @@ def why_work(
     if record.fingerprint != _wanted_fingerprint(plan, limits, record):
         return Why.STALE
     recorded = {rendition.key: rendition.version for rendition in record.renditions}
-    if record.status is Status.PROCESSED:
-        actual = {key: version for key, version in actual.items() if not is_on_demand(key)}
-    return None if recorded == actual else Why.DAMAGED
+    expected = declared if record.status is Status.PROCESSED else actual
+    return None if recorded == expected else Why.DAMAGED
 
 
 def _wanted_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:

@@ -15,9 +15,10 @@ from image_processor.keys import image_id, original_of
 from image_processor.model import ExifField, IccPolicy, Kind, Limits, Upload
 from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
-from image_processor.stock.look import Sight, look_at, renditions_of
+from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import versions_of
-from image_processor.transformation import is_rendition_name
+from image_processor.stock.stamp import BASE, MADE, stamp
+from image_processor.transformation import is_rendition_name, named
 
 from .compare import Why, why_work
 from .plan import plan_upload
@@ -59,6 +60,8 @@ class Reconciler:
             # The listing's version saves a request per original; a closer look confirms a finding.
             if self._judge(entry.key, Sight(entry.version)) is not None:
                 yield from self._look(entry.key)
+            else:
+                yield from self._past(entry)
 
     def _from_records(self, seen: set[str]) -> Iterator[Finding]:
         for record in self.catalog.scan():
@@ -91,6 +94,24 @@ class Reconciler:
                 continue
             if id_ not in seen and self.catalog.get(id_) is None:
                 yield Finding(entry.key, Why.ORPHANED, None, stray=entry.key)
+
+    def _past(self, original: Entry) -> Iterator[Finding]:
+        """Renditions on demand that are of another original, overlay or rendering than there is now.
+        Delivery sends none of them, but a CDN that reads the bucket would."""
+        for entry in renditions_of(self.processed, original.key):
+            if is_on_demand(entry.key) and self._is_past(entry.key, original.version):
+                yield Finding(original.key, Why.STALE, None, stray=entry.key)
+
+    def _is_past(self, key: str, version: str) -> bool:
+        try:
+            metadata = self.processed.head(key).attributes.metadata
+        except NotFound:
+            return False
+        transformation = named(key.rpartition("/")[2])
+        if transformation is None:
+            return metadata.get(BASE) != stamp(version, self.icc, {})
+        marks = versions_of(self.uploads, [transformation])
+        return metadata.get(MADE) != stamp(version, self.icc, marks)
 
     def _look(self, key: str) -> Iterator[Finding]:
         why = self._judge(key, look_at(self.uploads, key))

@@ -16,6 +16,16 @@ Not for a new fact about originals: to decode a whole library for its sake is fo
 decide. Records get new facts when they are next made, and lack them until then."""
 
 
+MADE, BASE = "made", "base"
+"""Where a rendition's metadata holds its stamps: of all that it was made of, and of that without the
+marks, which the name of a rendition does not always tell."""
+
+
+def stamps(version: str, icc: IccPolicy, marks: Versions) -> dict[str, str]:
+    """Both stamps, as metadata."""
+    return {MADE: stamp(version, icc, marks), BASE: stamp(version, icc, {})}
+
+
 def stamp(version: str, icc: IccPolicy, marks: Versions) -> str:
     """32 hex digits for a rendition of the original in ``version``, with ``marks`` laid on it."""
     lines = [f"rendering={RENDERING}", f"icc={icc}", f"original={version}"]

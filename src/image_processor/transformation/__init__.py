@@ -52,6 +52,7 @@ __all__ = [
     "Transformation",
     "in_pixels",
     "is_rendition_name",
+    "named",
     "overlay_from",
     "parse",
     "read_colour",
@@ -73,6 +74,15 @@ ON_DEMAND = "~"
 """What the name of a rendition begins with that no recipe declares: only a signature opens it."""
 
 _RENDITION_NAME = re.compile(rf"{ON_DEMAND}?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
+
+
+def named(name: str) -> Transformation | None:
+    """The transformation that a rendition's name tells; None where it is a digest, or of an older
+    vocabulary."""
+    try:
+        return parse(name.removeprefix(ON_DEMAND).rpartition(".")[0])
+    except InvalidTransformation:
+        return None
 
 
 def is_rendition_name(name: str) -> bool:
