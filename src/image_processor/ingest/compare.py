@@ -40,11 +40,10 @@ def why_work(
     on demand may be there, and are no concern of the recipe's, as long as the original is no refused one.
     """
     actual = {entry.key: entry.version for entry in stored}
-    if sight is None:
-        return Why.ORPHANED if record is not None or actual else None
     declared = {key: version for key, version in actual.items() if not is_on_demand(key)}
-    if plan.skip is not None:
-        return Why.ORPHANED if record is not None or declared else None
+    if sight is None or plan.skip is not None:
+        unwanted = actual if sight is None else declared
+        return Why.ORPHANED if record is not None or unwanted else None
     if record is None:
         return Why.MISSING
     if record.status is Status.PROCESSING:
