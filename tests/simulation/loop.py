@@ -15,6 +15,9 @@ from typing import Any
 from greenlet import getcurrent, greenlet
 
 
+_HAPPENS = -1
+
+
 class Killed(BaseException):
     """The process is dead. Not an Exception: nothing may catch it and go on."""
 
@@ -65,8 +68,10 @@ class Loop:
 
     def __init__(self) -> None:
         self.now = 0.0
-        self._due: list[tuple[float, int, Thread, int]] = []
+        self._due: list[tuple[float, int, Any, int]] = []
         self._pushed = 0
+        self.coming = 0
+        """Things that `at` was told of and that have not happened yet."""
         self._main = getcurrent()
         Loop.running = self
 
@@ -86,6 +91,12 @@ class Loop:
         process.threads.append(thread)
         self._push(self.now + after, thread)
         return thread
+
+    def at(self, at: float, happen: Callable[[], object]) -> None:
+        """Let something happen at a time, in no thread: it cannot sleep."""
+        self.coming += 1
+        self._pushed += 1
+        heappush(self._due, (max(self.now, at), self._pushed, happen, _HAPPENS))
 
     def sleep(self, seconds: float) -> None:
         """Let the calling thread rest, and others go on."""
@@ -124,6 +135,10 @@ class Loop:
         """Go on until no thread is left that will ever go on."""
         while self._due:
             at, _, thread, turn = heappop(self._due)
+            if turn == _HAPPENS:
+                self.now, self.coming = max(self.now, at), self.coming - 1
+                thread()
+                continue
             if thread.dead or thread.turn != turn:
                 continue
             self.now = max(self.now, at)

@@ -152,7 +152,7 @@ def test_200_workers_on_one_key_have_one_winner():
         world = World(seed, Weather("herd"), history(Act(0, "cat.jpg", b"cat")), concurrency=200, batch=1)
         for number in range(200):
             body = letters.notification(Random(number), "cat.jpg", deleted=False)
-            world._at(0, lambda world=world, body=body: world.mail(body))
+            world.loop.at(0, lambda world=world, body=body: world.mail(body))
         live(world)
         assert world.peak == 200
         assert (world.counts["renders"], world.counts[Result.PROCESSED]) == (1, 1)

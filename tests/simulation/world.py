@@ -88,7 +88,6 @@ class World:
         self._told: list[str] = []
         self._versions: dict[str, list[tuple[float, str | None]]] = defaultdict(lambda: [(0.0, None)])
         self._world = Process("world")
-        self._outside = Process("users")
 
     # What happens of itself.
 
@@ -108,20 +107,16 @@ class World:
         if self.history.recipe_change:
             at, recipe = self.history.recipe_change
             recipes.append(recipe)
-            self._at(at, lambda: self._deploy(recipe))
+            self.loop.at(at, lambda: self._deploy(recipe))
         for key in self.history.keys:
             self.oracle.learn(key, recipes)
         for act in self.history.acts:
-            self._at(act.at, lambda act=act: self.act(act.key, act.body))
+            self.loop.at(act.at, lambda act=act: self.act(act.key, act.body))
         for at in self.history.noise:
-            self._at(at, lambda: self.mail(self._noise()))
+            self.loop.at(at, lambda: self.mail(self._noise()))
         for at in self.history.sweeps:
-            self._at(at, self.sweep)
-        for _ in range(self.concurrency):
-            self._at(self.loop.now, self._poll)
-
-    def _at(self, at: float, work: Callable[[], object]) -> None:
-        self.loop.start(self._world, work, max(0.0, at - self.loop.now))
+            self.loop.at(at, self.sweep)
+        self._start_functions()
 
     def _deploy(self, recipe: Recipe) -> None:
         self.note("recipe changes")
@@ -145,7 +140,7 @@ class World:
             text = letters.notification(self.random, key, deleted=body is None, sequencer=self._sequencer)
             self._told.append(text)
             delay = self.weather.late * self.random.random() ** 3
-            self._at(self.loop.now + delay, lambda text=text: self.mail(text))
+            self.loop.at(self.loop.now + delay, lambda text=text: self.mail(text))
 
     def _noise(self) -> str:
         """Something in the queue that should change nothing."""
@@ -158,6 +153,10 @@ class World:
 
     # The functions that work.
 
+    def _start_functions(self) -> None:
+        for _ in range(self.concurrency):
+            self.loop.start(self._world, self._poll)
+
     def _poll(self) -> None:
         """One slot of concurrency: it takes a batch, waits for its end, takes the next."""
         while True:
@@ -166,7 +165,7 @@ class World:
                 self._invoke([(letter.id, letter.body) for letter in taken])
                 continue
             upcoming = self.mailbox.next_visible(self.loop.now)
-            if upcoming is None and not self._is_expecting():
+            if upcoming is None and not self.loop.coming:
                 return
             self._idle.append(self.loop.thread())
             self.loop.sleep(_LONG_POLL if upcoming is None else max(0.0, upcoming - self.loop.now))
@@ -177,11 +176,6 @@ class World:
         for thread in self._idle:
             self.loop.wake(thread)
         self._idle.clear()
-
-    def _is_expecting(self) -> bool:
-        """Whether anything but the pollers is still going on."""
-        threads = self._world.threads = [thread for thread in self._world.threads if not thread.dead]
-        return len(threads) > self.concurrency
 
     def _invoke(self, batch: list[tuple[str, str]]) -> None:
         process = self.process("fn")
@@ -305,8 +299,7 @@ class World:
 
     def drain(self) -> None:
         """Work until the queue is empty and nobody works any more."""
-        for _ in range(self.concurrency):
-            self._at(self.loop.now, self._poll)
+        self._start_functions()
         self.loop.run()
 
     def redrive(self, weeks: float = _WEEKS) -> None:
