@@ -10,7 +10,8 @@ from random import Random
 
 from .history import draw
 from .weather import BY_NAME, WEATHERS, Weather
-from .world import World, installed
+from .works import installed
+from .world import World
 
 Adapt = Callable[[World], None]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from simulation.world import installed
+from simulation.works import installed
 
 
 @pytest.fixture

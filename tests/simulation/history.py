@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from random import Random
 
 from image_processor.recipes import Recipe, parse_recipe
+from image_processor.transformation import Transformation, parse
 from support.ingest import OTHER_RECIPE, RECIPE
 
 # Shares renditions with RECIPE: a change of the recipe keeps some, drops some, adds one.
@@ -51,6 +52,10 @@ KEYS = (
 )
 
 
+ASKED = tuple(map(parse, ("w=33,fm=webp", "w=34,fm=webp", "w=35,fm=jpeg", "w=36,fm=png")))
+"""What visitors ask for: one more than an original may have at a time."""
+
+
 @dataclass(frozen=True)
 class Act:
     """At ``at`` seconds a user puts ``body`` under ``key``; None deletes it."""
@@ -61,6 +66,15 @@ class Act:
 
 
 @dataclass(frozen=True)
+class Visit:
+    """At ``at`` seconds somebody asks for a rendition that no recipe declares."""
+
+    at: float
+    key: str
+    transformation: Transformation
+
+
+@dataclass(frozen=True)
 class History:
     acts: tuple[Act, ...]
     keys: tuple[str, ...]
@@ -68,6 +82,7 @@ class History:
     recipe_change: tuple[float, Recipe] | None
     sweeps: tuple[float, ...]
     noise: tuple[float, ...]
+    visits: tuple[Visit, ...] = ()
 
 
 def draw(random: Random, *, acts: int = 0, keys: int = 0) -> History:
@@ -89,7 +104,12 @@ def draw(random: Random, *, acts: int = 0, keys: int = 0) -> History:
         change,
         tuple(random.uniform(0, 2 * length) for _ in range(random.choice([0, 0, 1, 2]))),
         tuple(random.uniform(0, length) for _ in range(random.choice([0, 1, 3]))),
+        tuple(_visit(random, some, length) for _ in range(random.choice([0, 0, 3, 10]))),
     )
+
+
+def _visit(random: Random, keys: list[str], length: float) -> Visit:
+    return Visit(random.uniform(0, 1.5 * length), random.choice(keys), random.choice(ASKED))
 
 
 def _keys(random: Random, wanted: int) -> list[str]:

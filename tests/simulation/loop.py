@@ -14,7 +14,6 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-
 _HAPPENS = -1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from image_processor.delivery.make import Kept
 from image_processor.errors import PreconditionFailed, Unavailable
 from image_processor.frozen import replace
 from image_processor.ingest.compare import why_work
@@ -120,6 +121,20 @@ class Tokenless(MemoryCatalog):
         return self._rows.setdefault(claim.image_id, Row(claim.record))
 
 
+class Stampless(Kept):
+    """Shows what was made on demand, of whatever it was made."""
+
+    __slots__ = ()
+
+    def look(self, wanted: Any) -> Any:
+        self.version(wanted.key)
+        return self._head(wanted.stored_key)
+
+
+def show_anything(world: World) -> None:
+    world.kept_class = Stampless
+
+
 def use_processor(class_: type[Processor]) -> Callable[[World], None]:
     return lambda world: setattr(world, "processor_class", class_)
 
@@ -146,5 +161,6 @@ MUTATIONS: dict[str, tuple[Callable[[World], None], str]] = {
     "the record is believed unseen": (use_processor(Trusting), "storm"),
     "another version is not noticed": (use_processor(Versionless), "duplicates"),
     "leftovers are not looked for": (use_reconciler(Nearsighted), "lossy"),
+    "what was made on demand is shown for ever": (show_anything, "lossy"),
     "tokens are not compared": (use_catalog(Tokenless), "stalling"),
 }

@@ -15,11 +15,17 @@ from image_processor.keys import image_id, rendition_prefix
 from image_processor.model import IccPolicy, Record, Status
 from image_processor.ports import Attributes, Entry
 from image_processor.recipes import Recipe
-from image_processor.transformation import Transformation
+from image_processor.stock.look import is_on_demand
+from image_processor.transformation import ON_DEMAND, Transformation
 from support.ingest import BUCKET, rendition_bytes
 from support.memory import MemoryStore
 
 RECORDS = ".image-processor/"
+
+
+def on_demand(key: str, transformation: Transformation) -> str:
+    """Where a rendition of ``key`` lies that no recipe declares."""
+    return rendition_prefix(key) + ON_DEMAND + transformation.name
 
 
 class ObservedStore(MemoryStore):
@@ -61,8 +67,9 @@ class Oracle:
         self.broken.append(text)
         self.at_breach(text)
 
-    def learn(self, key: str, recipes: Sequence[Recipe]) -> None:
-        """Note which renditions ``key`` may ever have."""
+    def learn(self, key: str, recipes: Sequence[Recipe], asked: Sequence[Transformation] = ()) -> None:
+        """Note which renditions ``key`` may ever have, by a recipe or because they are ``asked`` for."""
+        self._names |= {on_demand(key, each): (key, each) for each in asked}
         for recipe in recipes:
             for each in recipe.transformations_for(key):
                 self._names[rendition_prefix(key) + each.name] = (key, each)
@@ -109,7 +116,7 @@ class Oracle:
             rendition_bytes(b, transformation) for b in self.ever[original]
         }:
             self.breach(f"{key!r} holds no whole rendition of its original: {after[:80]!r}")
-        if original in self._settled:
+        if original in self._settled and not is_on_demand(key):
             self._judge_settled(key, self.wants(original, self._settled[original]).get(key), before, after)
 
     def _judge_settled(
@@ -133,6 +140,7 @@ class Oracle:
         wanted: dict[str, bytes] = {}
         for key, body in self.live.items():
             wanted |= self.wants(key, body)
+        found = {key: body for key, body in found.items() if not self._is_asked_for(key)}
         wrong = [f"missing {key!r}" for key in wanted.keys() - found.keys()]
         wrong += [f"orphan {key!r}" for key in found.keys() - wanted.keys()]
         wrong += [
@@ -147,6 +155,14 @@ class Oracle:
             for key in sorted(due & known.keys())
             for problem in self._record(known[key], entries)
         ]
+
+    def _is_asked_for(self, key: str) -> bool:
+        """Whether ``key`` was made on demand and may lie there: its original lives and is not refused."""
+        body = self.live.get(self._names[key][0]) if key in self._names and is_on_demand(key) else None
+        return body is not None and self._is_picture(self._names[key][0], body)
+
+    def _is_picture(self, key: str, body: bytes) -> bool:
+        return not body.startswith(b"bad") or plan_upload(key, self.recipe, IccPolicy.STRIP).skip is not None
 
     def _record(self, record: Record, entries: dict[str, str]) -> list[str]:
         body = self.live[record.key]

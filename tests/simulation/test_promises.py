@@ -107,8 +107,8 @@ def test_what_never_ends_well_reaches_the_dead_letters_with_its_key():
     def broken(*_args, **_more):
         raise RuntimeError("a bug")
 
-    render = world._render
-    world._render = lambda process, body, *a, **m: (broken if body == b"cat" else render)(
+    render = world.render
+    world.render = lambda process, body, *a, **m: (broken if body == b"cat" else render)(
         process, body, *a, **m
     )
     live(world)

@@ -15,7 +15,7 @@ from simulation.campaign import Broken, campaign, named, run, seeds
 from simulation.mailbox import RECEIVES, VISIBILITY
 from simulation.mutations import MUTATIONS
 from simulation.weather import WEATHERS
-from simulation.world import LEASE
+from simulation.works import LEASE
 
 HISTORIES = 250
 ROOT = Path(__file__).parents[2]

@@ -4,102 +4,41 @@ and a catalog; and in the middle the real code, called as Lambda calls it.
 
 from __future__ import annotations
 
-import zlib
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
-from random import Random
-from typing import Any
-from unittest.mock import patch
+from collections import Counter
 
 from image_processor.app import ingest as app_ingest
-from image_processor.catalogs.objects import ObjectCatalog
-from image_processor.errors import ImageProcessorError
-from image_processor.ingest import process as process_module
-from image_processor.ingest.process import Processor
-from image_processor.ingest.reconcile import Reconciler
-from image_processor.keys import image_id, rendition_prefix
-from image_processor.model import IccPolicy, Limits, Outcome, Result, Upload
+from image_processor.keys import rendition_prefix
 from image_processor.ports import Attributes
 from image_processor.recipes import Recipe
-from support.ingest import BUCKET, fake_render
-from support.memory import MemoryStore
-from support.memory_catalog import MemoryCatalog
+from support.ingest import BUCKET
 
 from . import letters
-from .history import History
-from .loop import Loop, Pool, Process, Thread
+from .history import ASKED, History
+from .loop import Process, Thread
 from .mailbox import Mailbox
-from .oracle import RECORDS, ObservedStore, Oracle
-from .weather import Line, Weather, Wire
+from .weather import Weather
+from .works import LEASE, Works
 
-LEASE = 300.0
-_START = datetime(2026, 1, 1, tzinfo=UTC)
 _WEEKS = 21 * 24 * 3600.0
-_SLOWEST_RENDER = 3.0
 _LONG_POLL = 600.0
 
-Call = Callable[[Upload], Outcome]
 
-
-@contextmanager
-def installed() -> Iterator[None]:
-    """The package with threads of the loop for its own, and without its log."""
-    with (
-        patch.object(process_module, "ThreadPoolExecutor", Pool),
-        patch("concurrent.futures.ThreadPoolExecutor", Pool),
-        patch.object(app_ingest.log, "line", lambda *_args, **_facts: None),
-        patch.object(app_ingest.log, "metrics", lambda *_args: None),
-    ):
-        yield
-
-
-class World:
-    """Everything of one history. The classes and ``port`` are there to be replaced: that is how a
-    safeguard is taken away, to see that it is noticed, and how other code can join."""
-
-    processor_class: type[Processor] = Processor
-    reconciler_class: type[Reconciler] = Reconciler
+class World(Works):
+    """Everything of one history."""
 
     def __init__(
         self, seed: int, weather: Weather, history: History, *, concurrency: int = 4, batch: int = 10
     ) -> None:
         self.weather, self.history, self.concurrency, self.batch = weather, history, concurrency, batch
-        self.random = Random(f"world {seed}")
-        self.loop = Loop()
-        self.trace: deque[str] = deque(maxlen=200)
-        self.digest = 0
-        self.line = Line(self.loop, weather, Random(f"line {seed}"), self.note)
-        self.oracle = Oracle(history.recipe)
-        self.oracle.at_breach = self._breach
-        self.evidence: list[str] = []
-        tags = self.random.random() < 0.5
-        self.uploads: MemoryStore = MemoryStore(tags=tags)
-        self.processed = ObservedStore(self.oracle, tags=tags)
-        self.catalog = MemoryCatalog()
-        self.records_as_objects = self.random.random() < 0.25
+        super().__init__(seed, weather, history.recipe)
         self.mailbox = Mailbox(self.random)
-        self.counts: Counter[str] = Counter()
-        self.rendered: Counter[bytes] = Counter()
         self.peak = self._working = 0
         self._idle: list[Thread] = []
-        self._sequencer = self._processes = 0
+        self._sequencer = 0
         self._told: list[str] = []
-        self._versions: dict[str, list[tuple[float, str | None]]] = defaultdict(lambda: [(0.0, None)])
         self._world = Process("world")
 
     # What happens of itself.
-
-    def note(self, text: str) -> None:
-        line = f"{self.loop.now:.3f} {text}"
-        self.digest = zlib.crc32(line.encode(errors="replace"), self.digest)
-        self.trace.append(line)
-
-    def _breach(self, text: str) -> None:
-        """What led to it is worth more than what came after."""
-        self.note(f"BROKEN: {text}")
-        self.evidence = self.evidence or list(self.trace)
 
     def begin(self) -> None:
         """Set the history going; `loop.run` then goes through it."""
@@ -109,13 +48,15 @@ class World:
             recipes.append(recipe)
             self.loop.at(at, lambda: self._deploy(recipe))
         for key in self.history.keys:
-            self.oracle.learn(key, recipes)
+            self.oracle.learn(key, recipes, ASKED)
         for act in self.history.acts:
             self.loop.at(act.at, lambda act=act: self.act(act.key, act.body))
         for at in self.history.noise:
             self.loop.at(at, lambda: self.mail(self._noise()))
         for at in self.history.sweeps:
             self.loop.at(at, self.sweep)
+        for visit in self.history.visits:
+            self.loop.at(visit.at, lambda visit=visit: self.visit(visit.key, visit.transformation))
         self._start_functions()
 
     def _deploy(self, recipe: Recipe) -> None:
@@ -132,7 +73,8 @@ class World:
             self.uploads.delete(key)
         else:
             version = self.uploads.put(key, body, Attributes()).version
-        self._versions[key].append((self.loop.now, version))
+        self.versions[key].append((self.loop.now, version))
+        self.bodies[key].append((self.loop.now, body))
         if self.random.random() < self.weather.drop:
             self.counts["dropped"] += 1
             return
@@ -184,10 +126,6 @@ class World:
         self.loop.wait(self.loop.start(process, lambda: self._work(process, batch)).ended)
         self._working -= 1
 
-    def process(self, kind: str) -> Process:
-        self._processes += 1
-        return Process(f"{kind}{self._processes}")
-
     def _work(self, process: Process, batch: list[tuple[str, str]]) -> None:
         event = letters.batch(batch)
         answer = app_ingest.handle(event, self.processor(process), BUCKET, lambda: 60_000)
@@ -197,103 +135,6 @@ class World:
                 self.counts["retried"] += 1
             else:
                 self.mailbox.settle(id_)
-
-    def processor(self, process: Process) -> Call:
-        """Processor.process as ``process`` runs it, watched by the oracle."""
-        processor = self.processor_class(
-            *self.ports(process),
-            self.oracle.recipe,
-            lambda *args, **kwargs: self._render(process, *args, **kwargs),
-            Limits(),
-            IccPolicy.STRIP,
-            "public, max-age=60",
-            process.name,
-            timedelta(seconds=LEASE),
-            lambda: _START + timedelta(seconds=self.loop.now),
-        )
-        return lambda upload: self._watched(process, processor, upload)
-
-    def ports(self, process: Process) -> tuple[Any, Any, Any]:
-        """Uploads, processed and catalog as ``process`` reaches them."""
-        sides = (
-            ("uploads", self.uploads),
-            ("processed", self.processed),
-            ("catalog", self.open_catalog(process)),
-        )
-        uploads, processed, catalog = (
-            Wire(self, process, side, self.port(side, port)) for side, port in sides
-        )
-        return uploads, processed, catalog
-
-    def port(self, side: str, port: Any) -> Any:  # noqa: ARG002 - for others to replace
-        return port
-
-    def open_catalog(self, process: Process) -> Any:
-        """What a process keeps its records with: a table, or the objects of the processed store."""
-        if self.records_as_objects:
-            return ObjectCatalog(Wire(self, process, "records", self.processed))
-        return self.catalog
-
-    def _render(self, process: Process, body: bytes, *args: Any, **kwargs: Any) -> Any:
-        self.counts["renders"] += 1
-        self.rendered[body] += 1
-        self.loop.sleep(_SLOWEST_RENDER * self.random.random())
-        return self.line.call(process, "engine.render", lambda: fake_render(body, *args, **kwargs))
-
-    def _watched(self, process: Process, processor: Processor, upload: Upload) -> Outcome:
-        process.wrote_at = began = self.loop.now
-        try:
-            outcome = processor.process(upload)
-        except ImageProcessorError:
-            self.counts["errors"] += 1
-            if not process.unsure and upload.key in self.catalog.claims_of(process.name):
-                self.oracle.breach(f"{process.name} failed and kept its claim on {upload.key!r}")
-            raise
-        self.note(f"{process.name} {upload.key!r}: {outcome.result}")
-        self.counts[outcome.result] += 1
-        if processor.recipe is self.oracle.recipe and outcome.result is not Result.SKIPPED:
-            alone = process.claimed_at >= began or outcome.result is Result.DELETED
-            self._judge(upload.key, outcome, process.wrote_at, alone=alone)
-        return outcome
-
-    def _judge(self, key: str, outcome: Outcome, since: float, *, alone: bool) -> None:
-        """What is told to be done was done for what lived after the record was written. Only who was
-        ``alone`` with the key knows that nobody is about to write."""
-        version = outcome.record.version if outcome.record else None
-        changes = self._versions[key]
-        if alone and changes[-1][1] == version:
-            self.oracle.settle(key)
-        begun = max(at for at, _ in changes if at <= since)
-        if version not in {each for at, each in changes if at >= begun}:
-            self.oracle.breach(f"{key!r} was told to be {outcome.result}, but was another long before")
-
-    def sweep(self) -> None:
-        """Reconcile as a function of its own does, in whatever weather there is."""
-        process = self.process("sweep")
-        self.loop.start(process, lambda: self._sweep(process))
-
-    def _sweep(self, process: Process) -> None:
-        processor = self.processor(process)
-        reconciler = self._reconciler(*self.ports(process))
-        try:
-            for finding in list(reconciler.findings()):
-                self.counts["found"] += 1
-                if finding.stray is not None:
-                    self.processed.delete(finding.stray)
-                elif finding.upload is not None:
-                    self._sweep_one(processor, finding.upload)
-        except ImageProcessorError:
-            self.counts["sweeps ended early"] += 1
-
-    def _reconciler(self, uploads: Any, processed: Any, catalog: Any) -> Reconciler:
-        recipe = self.oracle.recipe
-        return self.reconciler_class(BUCKET, uploads, processed, catalog, recipe, Limits(), IccPolicy.STRIP)
-
-    def _sweep_one(self, processor: Call, upload: Upload) -> None:
-        try:
-            processor(upload)
-        except ImageProcessorError:
-            self.counts["sweeps failed"] += 1
 
     # The end.
 
@@ -318,13 +159,6 @@ class World:
         entries |= {f"original {entry.key}": entry.version for entry in self.uploads.list()}
         return self.oracle.compare(self.processed.bodies(), entries, list(self._quiet_catalog().scan()))
 
-    def record(self, key: str) -> Any:
-        """What the catalog says of ``key``."""
-        return self._quiet_catalog().get(image_id(BUCKET, key))
-
-    def catalog_keys(self) -> set[str]:
-        return {record.key for record in self._quiet_catalog().scan()}
-
     def account(self) -> Counter[str]:
         """Where every upload that was ever accepted is now, by what the catalog says. One that was
         overwritten or deleted by a later act is ``gone``."""
@@ -337,14 +171,6 @@ class World:
         account["gone"] = account["uploads"] - len(self.oracle.live)
         return account
 
-    def findings(self) -> list[str]:
-        """What a search of all would still find to do."""
-        found = self._reconciler(self.uploads, self.processed, self._quiet_catalog()).findings()
-        return [f"{finding.why} {finding.key!r}" for finding in found]
-
-    def _quiet_catalog(self) -> Any:
-        return QuietCatalog(self.processed) if self.records_as_objects else self.catalog
-
     def rest(self) -> None:
         """Let every claim of a dead worker end."""
         self.loop.now += LEASE
@@ -355,13 +181,3 @@ class World:
         weather = self.weather
         disturbed = weather.drop or weather.kill or weather.stall or self.history.recipe_change
         return not (disturbed or self.mailbox.dead or self.counts["sweeps failed"])
-
-
-class QuietCatalog(ObjectCatalog):
-    """ObjectCatalog read from outside the loop, where no thread can be started."""
-
-    def scan(self) -> Iterator[Any]:
-        for entry in list(self._store.list(RECORDS)):
-            record = self.get(entry.key.rpartition("/")[2].removesuffix(".json"))
-            if record is not None:
-                yield record
