@@ -247,6 +247,19 @@ def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
+def test_what_was_asked_for_stays_though_no_rule_wants_its_original_any_more(room):
+    room.put("cat.jpg", b"cat")
+    room.processor().process(upload("cat.jpg"))
+    room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", Attributes())
+    room.recipe = replace(room.recipe, rules=())
+    for _ in range(2):
+        assert room.processor().process(upload("cat.jpg")).result is Result.SKIPPED
+        assert list(room.processed.bodies()) == ["cat.jpg/~w=33,fm=webp.webp"]
+    room.uploads.delete("cat.jpg")
+    assert room.processor().process(upload("cat.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
+
+
 def test_a_changed_recipe_leaves_only_its_own_renditions(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))

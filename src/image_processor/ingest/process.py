@@ -32,7 +32,7 @@ from image_processor.model import (
 )
 from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.recipes import Recipe
-from image_processor.stock.look import Sight, look_at, renditions_of
+from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import read_marks, versions_of
 from image_processor.transformation import Transformation
 
@@ -171,8 +171,10 @@ class Processor:
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
 
     def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
-        """Nothing should exist for the key: the original is gone, or no rule wants it."""
-        self._sweep(renditions_of(self.processed, plan.key), keep=())
+        """Nothing should exist for the key: the original is gone, or no rule wants it. What somebody
+        asked for stays as long as the original does."""
+        stored = renditions_of(self.processed, plan.key)
+        self._sweep([each for each in stored if sight is None or not is_on_demand(each.key)], keep=())
         self.catalog.forget(claim)
         if sight is None:
             return Outcome(plan.key, Result.DELETED)
