@@ -27,7 +27,7 @@ class Keyring:
     """Secrets by the id that URLs name them by. The first one signs, each of them opens: to rotate,
     put a new one first and take the old one out when its URLs have ended."""
 
-    secrets: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    secrets: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __bool__(self) -> bool:
         return bool(self.secrets)

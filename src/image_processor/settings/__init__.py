@@ -54,7 +54,7 @@ class Settings:
     sweep_seconds: int = 300
     fonts: Path | None = None
     overlays: str | None = None
-    signing_keys: tuple[tuple[str, str], ...] = ()
+    signing_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     allow_unsigned: bool = False
     sizes: tuple[int, ...] = ()
     hints: bool = False

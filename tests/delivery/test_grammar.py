@@ -1,0 +1,185 @@
+"""Our own URLs: one meaning has one canonical form, two meanings never share one (promise 38)."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ground_strategies import TRANSFORMATIONS
+from image_processor.delivery.asked import ask
+from image_processor.delivery.grammar import MAX_URL, Address, Seal, canonical, read_address
+from image_processor.delivery.names import ALIASES, AUTO_WORDS, IGNORED, ORDER, SEAL, VALUE_ALIASES
+from image_processor.errors import InvalidRequest, InvalidTransformation
+from image_processor.transformation import PARAMETERS, Transformation, parse
+from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
+
+
+@given(st.data(), KEYS, PAIRS.filter(bool))
+@settings(max_examples=300)
+def test_one_meaning_has_one_address_however_it_is_written(data, key, pairs):
+    address = Address(key, canonical(pairs))
+    read = read_address(data.draw(paths(key)), data.draw(same_meaning(pairs)))
+    assert read == address
+    assert (read.text, read.signed_text) == (address.text, address.signed_text)
+
+
+def is_readable(transformation):
+    """Whether its name is not a digest, which nobody could read."""
+    return transformation.name.startswith(str(transformation))
+
+
+@given(KEYS, TRANSFORMATIONS.filter(is_readable), st.sampled_from(["", "~"]))
+@settings(max_examples=50)
+def test_path_and_query_form_of_a_transformation_meet(key, transformation, private):
+    named = read_address(path_form(key, transformation, private))
+    in_query = read_address(quote(key), str(transformation).replace(",", "&"))
+    assert (named.key, named.pairs, named.named) == (key, in_query.pairs, True)
+    assert named.signed_text == in_query.signed_text
+    asked = ask(named, signed=True)
+    assert Transformation(**asked.values, format=asked.format) == transformation
+
+
+@given(TRANSFORMATIONS)
+@settings(max_examples=50)
+def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
+    text = str(transformation)
+    address = read_address("k", text.replace(",", "&"))
+    assert parse(address.text) == transformation
+    assert address.text == text
+
+
+@given(KEYS, PAIRS, KEYS, PAIRS)
+@settings(max_examples=300)
+def test_two_addresses_share_a_signed_text_only_if_they_are_the_same(key, pairs, other_key, other_pairs):
+    seal = Seal("", "a", "1900000000")
+    one = Address(key, canonical(pairs), seal)
+    other = Address(other_key, canonical(other_pairs), seal)
+    assert (one.signed_text == other.signed_text) == (one == other)
+
+
+@pytest.mark.parametrize("key", ["a?w=1", "a?", "a?kid=a&w=1", "a/w=1", "a%3Fw=1"])
+def test_a_key_that_looks_like_a_query_is_not_taken_for_one(key):
+    seal = Seal("", "a")
+    texts = {
+        Address(one, pairs, seal).signed_text
+        for one in (key, "a")
+        for pairs in ((), (("w", "1"),), (("w", "2"),))
+    }
+    assert len(texts) == 6
+
+
+ANYTHING = st.text(max_size=60) | st.text("abwhfm=&?%/,~:;.+012\0\n ", max_size=80)
+
+
+@given(ANYTHING, ANYTHING)
+@settings(max_examples=500)
+def test_garbage_is_an_invalid_request_and_nothing_else(path, query):
+    for encode in (str, quote):
+        with suppress(InvalidRequest):
+            ask(read_address(encode(path), encode(query)), signed=True)
+
+
+@given(st.sampled_from([row.name for row in PARAMETERS]), st.text("0123456789.:-;~afx#", max_size=12))
+@settings(max_examples=500)
+def test_a_value_of_any_letters_becomes_a_transformation_or_a_told_mistake(name, value):
+    with suppress(InvalidRequest, InvalidTransformation):
+        asked = ask(read_address("k", f"{name}={quote(value)}&fm=webp"), signed=True)
+        assert parse(str(Transformation(**asked.values, format="webp")))
+
+
+def problems_of(path, query=""):
+    with pytest.raises(InvalidRequest) as caught:
+        ask(read_address(path, query), signed=True)
+    return {problem.name for problem in caught.value.problems}
+
+
+@pytest.mark.parametrize(
+    ("query", "names"),
+    [
+        ("x=1", {"parameter"}),
+        ("w=1&w=2", {"w"}),
+        ("w=1&width=2&h=x y", {"w", "h"}),
+        ("w=1,2", {"w"}),
+        ("w=%FF", {"the query"}),
+        ("s=a&s=a", {"s, kid and expires"}),
+        ("kid=a&expires=1&kid=a", {"s, kid and expires"}),
+        ("fm=heic", {"fm"}),
+        ("preset=a~zz", {"preset"}),
+        ("auto=magic", {"parameter"}),
+        ("fp-x=0.5", {"parameter"}),
+        ("q=0&w=0&fit=round", {"q", "w", "fit"}),
+        ("KID=a", {"parameter"}),
+    ],
+)
+def test_every_mistake_is_told_by_the_name_of_what_is_wrong(query, names):
+    assert problems_of("k", query) == names
+
+
+def test_a_url_is_no_longer_than_the_cdn_lets_through():
+    path, query = "k", "over=text:"
+    query += "a" * (MAX_URL - len(path) - len(query))
+    assert problems_of(path, query) == {"text"}
+    assert problems_of(path, query + "a") == {"the URL"}
+
+
+def test_a_long_list_of_mistakes_is_not_told_to_its_end():
+    with pytest.raises(InvalidRequest) as caught:
+        read_address("k", "&".join(f"no{number}=1" for number in range(900)))
+    assert len(caught.value.problems) == 20
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "text"),
+    [
+        ("cat.jpg", "cat.jpg", ""),
+        ("cat.jpg/w=1,fm=webp.webp", "cat.jpg", "w=1,fm=webp"),
+        ("cat.jpg/fm=webp,w=1", "cat.jpg", "w=1,fm=webp"),
+        ("cat.jpg/w=1.webp", "cat.jpg", "w=1.webp"),
+        ("cat.jpg/~", "cat.jpg", ""),
+        ("cat.jpg/~w=1", "cat.jpg", "w=1"),
+        ("cat.jpg/", "cat.jpg/", ""),
+        ("w=1,fm=webp.webp", "w=1,fm=webp.webp", ""),
+        ("/w=1,fm=webp.webp", "/w=1,fm=webp.webp", ""),
+        ("a%2Fw=1,fm=webp.webp", "a", "w=1,fm=webp"),
+        ("a//w=1", "a/", "w=1"),
+    ],
+)
+def test_the_end_of_a_path_may_be_a_transformation(path, key, text):
+    address = read_address(path)
+    assert (address.key, address.text) == (key, text)
+
+
+@pytest.mark.parametrize(
+    ("query", "text"),
+    [
+        ("auto=format,compress", "q=auto,fm=auto"),
+        ("fp-x=0.2&fp-y=0.7", "fp=0.2:0.7"),
+        ("fp-y=0.7&fp-x=0.2", "fp=0.2:0.7"),
+        ("fit=crop&crop=top,left", "fit=cover,g=northwest"),
+        ("over=text:B&over=text:A", "over=text:B,over=text:A"),
+        ("over=text:A~2Fb", "over=text:A~2fb"),
+        ("preset=Big", "preset=Big"),
+        ("bg=%23FF0000&fm=JPG", "bg=ff0000,fm=jpeg"),
+        ("v=1&v=2", ""),
+    ],
+)
+def test_what_other_tools_call_it_is_understood(query, text):
+    assert read_address("k", query).text == text
+
+
+def test_the_tables_of_names_agree_with_the_vocabulary():
+    names = {row.name for row in PARAMETERS}
+    assert names | {"preset"} == set(ORDER)
+    assert set(ALIASES.values()) <= names
+    assert {name for name, _ in AUTO_WORDS.values()} <= names
+    for taken in (set(ALIASES), set(SEAL), set(IGNORED), {"auto"}):
+        assert not taken & names
+    assert not set(ALIASES) & {*SEAL, *IGNORED}
+    for name, aliases in VALUE_ALIASES.items():
+        kind = next(row.kind for row in PARAMETERS if row.name == name)
+        assert all(kind.valid(kind.read(ours)) for ours in aliases.values())
+        assert not set(aliases) & set(aliases.values())

@@ -1,0 +1,181 @@
+"""Signatures over URLs: fixed results that other languages can be held to, and what opens what."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from image_processor.delivery import signing
+from image_processor.delivery.grammar import Address, Seal, canonical, read_address
+from image_processor.delivery.signing import Keyring, query_of
+from image_processor.errors import (
+    Forbidden,
+    SignatureExpired,
+    SignatureKeyUnknown,
+    SignatureMismatch,
+    SignatureMissing,
+)
+from image_processor.frozen import replace
+from support.url_strategies import KEYS, PAIRS, paths, same_meaning
+
+VECTORS = json.loads(Path(__file__).with_name("signatures.json").read_text())
+RING = Keyring({"new": b"a secret of the new one", "old": b"a secret of the old one"})
+NOW = 1_800_000_000
+ADDRESS = Address("photos/cat.jpg", (("w", "640"), ("fm", "webp")))
+
+
+def sealed(address, ring=RING, expires=None):
+    return replace(address, seal=ring.seal(address, expires))
+
+
+@pytest.mark.parametrize("vector", VECTORS, ids=[vector["says"] for vector in VECTORS])
+def test_the_signature_of_a_url_is_known(vector):
+    """Anybody can make it with nothing but an HMAC: the file is for implementations in other languages."""
+    address = read_address(vector["path"], vector["query"])
+    ring = Keyring({vector["kid"]: vector["secret"].encode()})
+    seal = ring.seal(address, vector["expires"])
+    assert replace(address, seal=seal).signed_text == vector["signed_text"]
+    digest = hmac.digest(vector["secret"].encode(), vector["signed_text"].encode(), hashlib.sha256)
+    assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == seal.signature
+    assert seal.signature == vector["signature"]
+    query = "&".join(filter(None, [vector["query"], query_of(seal)]))
+    ring.verify(read_address(vector["path"], query), NOW)
+
+
+@given(st.data(), KEYS, PAIRS.filter(bool), st.none() | st.integers(NOW + 1, 10**11 - 1))
+def test_what_was_signed_opens_in_every_spelling(data, key, pairs, expires):
+    seal = RING.seal(Address(key, canonical(pairs)), expires)
+    query = data.draw(same_meaning(pairs)) + "&" + query_of(seal)
+    RING.verify(read_address(data.draw(paths(key)), query), NOW)
+
+
+@given(KEYS, PAIRS, KEYS, PAIRS)
+def test_a_signature_opens_nothing_but_its_own(key, pairs, other_key, other_pairs):
+    signed = sealed(Address(key, canonical(pairs)))
+    other = Address(other_key, canonical(other_pairs), signed.seal)
+    assume(other != signed)
+    with pytest.raises(SignatureMismatch):
+        RING.verify(other, NOW)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"signature": ""}, SignatureMissing),
+        ({"signature": "A" * 43}, SignatureMismatch),
+        ({"signature": "ü" * 43}, SignatureMismatch),
+        ({"kid": None}, SignatureKeyUnknown),
+        ({"kid": ""}, SignatureKeyUnknown),
+        ({"kid": "other"}, SignatureKeyUnknown),
+        ({"kid": "old"}, SignatureMismatch),
+        ({"expires": None}, SignatureMismatch),
+        ({"expires": str(NOW + 200)}, SignatureMismatch),
+    ],
+)
+def test_an_altered_seal_opens_nothing(change, error):
+    good = sealed(ADDRESS, expires=NOW + 100)
+    RING.verify(good, NOW)
+    with pytest.raises(error):
+        RING.verify(replace(good, seal=replace(good.seal, **change)), NOW)
+
+
+def test_without_a_seal_nothing_is_opened():
+    with pytest.raises(SignatureMissing):
+        RING.verify(ADDRESS, NOW)
+
+
+def test_every_altered_letter_of_a_signature_counts():
+    good = sealed(ADDRESS)
+    for at in range(43):
+        for sign in "AZaz09-_=":
+            text = good.seal.signature
+            altered = text[:at] + sign + text[at + 1 :]
+            if altered != text:
+                with pytest.raises(SignatureMismatch):
+                    RING.verify(replace(good, seal=replace(good.seal, signature=altered)), NOW)
+
+
+def test_a_url_ends_with_its_second():
+    good = sealed(ADDRESS, expires=NOW)
+    RING.verify(good, NOW - 0.001)
+    with pytest.raises(SignatureExpired):
+        RING.verify(good, NOW)
+
+
+@pytest.mark.parametrize("expires", ["", "soon", "-1", "1e10", "9" * 12, "٩", " 1900000000", "1900000000.5"])
+def test_an_end_that_is_no_second_has_passed(expires):
+    seal = Seal("", "new", expires)
+    text = replace(ADDRESS, seal=seal).signed_text
+    signature = signing._signature(RING.secrets["new"], text)
+    with pytest.raises(SignatureExpired):
+        RING.verify(replace(ADDRESS, seal=replace(seal, signature=signature)), NOW)
+
+
+def test_pairs_cannot_be_moved_into_the_end():
+    """The texts are the same then; that the end is a number is what tells them apart."""
+    seal = RING.seal(Address("k", (("fm", "webp"), ("w", "640"))), expires=NOW + 1)
+    moved = Address("k", (("w", "640"),), replace(seal, expires=f"{NOW + 1}&fm=webp"))
+    assert moved.signed_text == Address("k", (("fm", "webp"), ("w", "640")), seal).signed_text
+    with pytest.raises(Forbidden):
+        RING.verify(moved, NOW)
+
+
+def test_keys_rotate():
+    before = Keyring({"old": RING.secrets["old"]})
+    after = Keyring({"new": RING.secrets["new"]})
+    url = sealed(ADDRESS, before)
+    RING.verify(url, NOW)
+    assert sealed(ADDRESS).seal.kid == "new"
+    after.verify(sealed(ADDRESS), NOW)
+    with pytest.raises(SignatureKeyUnknown):
+        after.verify(url, NOW)
+
+
+def test_without_a_key_nothing_is_signed_and_nothing_opened():
+    empty = Keyring()
+    assert not empty
+    with pytest.raises(SignatureKeyUnknown):
+        empty.seal(ADDRESS)
+    with pytest.raises(SignatureKeyUnknown):
+        empty.verify(sealed(ADDRESS), NOW)
+
+
+def test_signatures_are_compared_in_constant_time(monkeypatch):
+    compared = []
+
+    def compare(one, other):
+        compared.append((one, other))
+        return one == other
+
+    monkeypatch.setattr(signing.hmac, "compare_digest", compare)
+    good = sealed(ADDRESS)
+    RING.verify(good, NOW)
+    right = good.seal.signature.encode()
+    with pytest.raises(SignatureMismatch):
+        RING.verify(replace(good, seal=replace(good.seal, signature="A")), NOW)
+    assert compared == [(right, right), (right, b"A")]
+
+
+def test_what_ends_and_what_does_not_is_told_only_to_those_who_signed():
+    late = sealed(ADDRESS, expires=NOW - 1)
+    guessed = replace(late, seal=replace(late.seal, signature="A" * 43))
+    with pytest.raises(SignatureMismatch):
+        RING.verify(guessed, NOW)
+
+
+def test_a_seal_is_written_as_it_is_read():
+    seal = RING.seal(ADDRESS, NOW)
+    assert read_address(quote(ADDRESS.key), f"w=640&fm=webp&{query_of(seal)}").seal == seal
+    assert query_of(RING.seal(ADDRESS)).count("=") == 2
+
+
+def test_secrets_are_never_shown():
+    assert "secret" not in repr(Keyring(RING.secrets))
