@@ -30,6 +30,9 @@ from .names import (
 
 Pairs = tuple[tuple[str, str], ...]
 
+_MOST_TOLD = 20
+"""Mistakes that are looked for: more would only make a long answer to a short question."""
+
 MAX_URL = 8192
 """The most bytes of path and query: CloudFront's limit ("Quotas": length of a URL)."""
 
@@ -115,6 +118,8 @@ def canonical(given: Iterable[tuple[str, str]]) -> Pairs:
             problems.append(Problem(name, "letters, digits and _ . : ; ~ -", repr(value)))
         elif name in MANY or value not in found.get(name, ()):
             found.setdefault(name, []).append(value)
+        if len(problems) >= _MOST_TOLD:
+            break
     problems += [
         Problem(name, "one value", " and ".join(map(repr, values)))
         for name, values in found.items()

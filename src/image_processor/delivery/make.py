@@ -74,10 +74,13 @@ class Kept:
     def look(self, wanted: Wanted) -> StoredObject | None:
         """The stored rendition, without its bytes, if there is one that is still right.
 
-        Raises NotFound where there is no original, Refused where it is refused.
+        Raises NotFound where there is no original, or none that could be told from the stored name,
+        and Refused where it is refused.
         """
-        if wanted.declared or wanted.transformation is None:
+        if wanted.declared:
             return self._head(wanted.stored_key)
+        if wanted.transformation is None:
+            return self.processed.head(wanted.stored_key)
         right = self.stamp(wanted.key, wanted.transformation)
         stored = self._head(wanted.stored_key)
         return stored if stored and stored.attributes.metadata.get(MADE) == right else None
@@ -191,7 +194,8 @@ class Maker:
         entry = kept.processed.put(wanted.stored_key, made.body, attributes)
         # Whoever changed the original before this moment may have swept before we wrote.
         sight = look_at(kept.uploads, wanted.key)
-        if sight is None or sight.version != version:
+        same_marks = versions_of(kept.uploads, [made.transformation]) == marks
+        if sight is None or sight.version != version or not same_marks:
             kept.processed.delete(wanted.stored_key)
             return None
         return StoredObject(entry, attributes, made.body)

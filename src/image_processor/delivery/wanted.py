@@ -7,12 +7,16 @@ not be asked for is turned away before any store is looked at.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 from image_processor.errors import (
+    InvalidKey,
     InvalidRequest,
     InvalidTransformation,
+    NotFound,
+    Refused,
     SignatureMismatch,
     SignatureMissing,
 )
@@ -118,7 +122,7 @@ class Reader:
             return None
         path = _decoded(get.path)
         prefix, slash, name = path.rpartition("/")
-        if not is_rendition_name(name) or name.startswith(ON_DEMAND):
+        if not prefix or not is_rendition_name(name) or name.startswith(ON_DEMAND):
             return None
         check_key(path)
         key = original_of(prefix + slash)
@@ -133,8 +137,10 @@ class Reader:
             return dialect.ask(get.path, get.query, now=self._clock())
         try:
             address = read_address(get.path, get.query)
-        except InvalidRequest as error:
-            if _is_ours(get.query):  # nobody has signed what cannot be read
+            check_key(address.key)
+        except (InvalidKey, InvalidRequest) as error:
+            # Nobody has signed what cannot be read. The path may hold what was a query once.
+            if _is_ours(get.query) or _is_ours(get.path):
                 raise SignatureMismatch(f"expected a URL that is signed and can be read; {error}") from error
             raise
         return self._ask(address)
@@ -175,8 +181,21 @@ class Reader:
         )
 
     def _settled(self, asked: Asked, get: Get) -> Settled:
-        facts = self._facts_of(asked.key) if needs_facts(asked) else None
+        facts = self._facts(asked.key) if needs_facts(asked) else None
         return settle(asked, facts, get.headers, self._recipe, self._policy)
+
+    def _facts(self, key: str) -> Facts:
+        """The facts of the original, or of the picture that is shown where there is none."""
+        try:
+            return self._facts_of(key)
+        except (NotFound, Refused):
+            fallback = self._policy.fallback
+            if fallback in {None, key}:
+                raise
+            assert fallback is not None
+            with suppress(NotFound, Refused):
+                return self._facts_of(fallback)
+            raise
 
     def _names(self, key: str) -> Mapping[str, Transformation]:
         """What the recipe declares of an original, by the name under which it is stored."""
@@ -184,7 +203,7 @@ class Reader:
 
 
 def _is_ours(query: str) -> bool:
-    """Whether a URL says by what is left of a seal that it is one of our own."""
+    """Whether a query says by what is left of a seal that its URL is one of our own."""
     return any(part.startswith(("s=", "kid=")) for part in query.split("&"))
 
 

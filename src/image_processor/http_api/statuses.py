@@ -48,6 +48,9 @@ BRIEFLY = "max-age=5"
 
 _KEPT_BRIEFLY = frozenset({404, 413, 415, 422})
 
+_MOST_TOLD = 20
+"""Mistakes that are told: what a short URL costs us to answer stays short."""
+
 
 def status_of(error: ImageProcessorError) -> int:
     """The status of an error; what is no row of the table may be tried again, or is a mistake of ours."""
@@ -65,9 +68,9 @@ def told(error: ImageProcessorError) -> tuple[int, dict[str, Any], dict[str, str
     if isinstance(error, Refused):
         body |= {"detail": error.message, "reason": error.reason, "fix": FIXES[error.reason]}
     elif isinstance(error, Invalid):
-        body["problems"] = [
-            {"name": each.name, "expected": each.expected, "got": each.got} for each in error.problems
-        ]
+        shown = error.problems[:_MOST_TOLD]
+        body["detail"] = "; ".join(map(str, shown))
+        body["problems"] = [{"name": each.name, "expected": each.expected, "got": each.got} for each in shown]
     elif isinstance(error, Forbidden):
         body["fix"] = error.fix
     headers = {"cache-control": BRIEFLY if status in _KEPT_BRIEFLY else "no-store"}

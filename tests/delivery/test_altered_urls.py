@@ -1,0 +1,56 @@
+"""An altered URL costs a look at its letters, and nothing else: 403, and no store is touched (promise 37)."""
+
+from __future__ import annotations
+
+import os
+from random import Random
+
+import pytest
+
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.wanted import Reader
+from image_processor.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
+from support.altered_urls import NOW, RING, altered, get_of, signed_urls
+from support.ingest import RECIPE
+
+SEED = int(os.environ.get("SEED", "20261126"))
+URLS = 1000
+VALUES = 255 if os.environ.get("TORTURE") else 1
+
+
+def reader():
+    def facts_of(key):
+        pytest.fail(f"the original {key!r} was looked at")
+
+    return Reader(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
+
+
+def test_every_byte_of_a_signed_url_counts():
+    random, reads, tried = Random(SEED), reader(), 0
+    for url in signed_urls(URLS, SEED):
+        for changed in altered(url, random, VALUES):
+            tried += 1
+            try:
+                wanted = reads.read(get_of(changed))
+            except Forbidden:
+                continue
+            except (InvalidKey, InvalidRequest) as error:
+                pytest.fail(f"{changed!r} was told {error!r} (SEED={SEED})")
+            pytest.fail(f"{changed!r} opened {wanted} (SEED={SEED})")
+    assert tried > 50 * URLS * VALUES
+
+
+def test_the_urls_are_good_before_they_are_altered():
+    def facts_of(key):
+        raise NotFound(key)
+
+    reads = Reader(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
+    opened = 0
+    for url in signed_urls(URLS, SEED):
+        try:
+            opened += reads.read(get_of(url)).transformation is not None
+        except (NotFound, Refused):
+            opened += 1
+        except InvalidRequest:  # signed, but impossible: an overlay that nobody may use
+            continue
+    assert opened > URLS / 2

@@ -1,0 +1,252 @@
+"""What may be asked for by whom, and what is read before that is known."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.signing import query_of
+from image_processor.delivery.wanted import Get, Reader
+from image_processor.errors import (
+    Forbidden,
+    InvalidKey,
+    InvalidRequest,
+    NotFound,
+    SignatureMismatch,
+    SignatureMissing,
+    SizeNotAllowed,
+)
+from image_processor.frozen import replace
+from image_processor.keys import rendition_prefix
+from image_processor.model import Facts
+from image_processor.recipes import parse_recipe
+from support.altered_urls import NOW, RING, get_of
+from support.url_strategies import KEYS
+
+RECIPE = parse_recipe("""
+[presets.small]
+widths = [10, 20]
+formats = ["webp", "jpeg"]
+[presets.one]
+width = 30
+formats = ["png"]
+[presets.elsewhere]
+width = 40
+formats = ["png"]
+[[rules]]
+match = "ignored/**"
+presets = []
+[[rules]]
+match = "elsewhere/**"
+presets = ["elsewhere"]
+[[rules]]
+match = "**"
+presets = ["small", "one"]
+""")
+JPEG = Facts(400, 300, "jpeg", 1, False, 1000, "")
+LONG = "a" * 800
+
+
+def reader(facts=JPEG, **policy):
+    """A reader that knows the facts of every original; None where nobody may ask for them."""
+
+    def facts_of(key):
+        if facts is None:
+            pytest.fail(f"the original {key!r} was looked at")
+        if isinstance(facts, Exception):
+            raise facts
+        return facts
+
+    return Reader(RECIPE, Policy(**{"keyring": RING, **policy}), facts_of, lambda: NOW)
+
+
+def signed(path, query=""):
+    seal = query_of(RING.seal(read_address(path, query)))
+    return Get("GET", path, "&".join(filter(None, [query, seal])))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "name"),
+    [
+        ("cat.jpg/w=10,fm=webp.webp", "", "w=10,fm=webp.webp"),
+        ("cat.jpg/w=10,fm=webp.webp", "v=2", "w=10,fm=webp.webp"),
+        ("cat.jpg/w=10,fm=webp.webp", "&&v=2", "w=10,fm=webp.webp"),
+        ("cat.jpg/fm=webp,w=10", "", "w=10,fm=webp.webp"),
+        ("cat.jpg", "w=10&fm=webp", "w=10,fm=webp.webp"),
+        ("cat.jpg", "FM=webp&v=1&Width=10&w=10", "w=10,fm=webp.webp"),
+        ("c%61t.jpg", "w=5&dpr=2&fm=jpg", "w=10,fm=jpeg.jpg"),
+        ("cat.jpg", "w=10", "w=10,fm=jpeg.jpg"),
+        ("cat.jpg", "w=10&fm=auto", "w=10,fm=jpeg.jpg"),
+        ("cat.jpg", "preset=one", "w=30,fm=png.png"),
+        ("cat.jpg", "preset=small", "w=20,fm=jpeg.jpg"),
+        ("cat.jpg", "preset=small&w=10", "w=10,fm=jpeg.jpg"),
+        ("cat.jpg", "preset=small&fm=webp", "w=20,fm=webp.webp"),
+    ],
+)
+def test_what_a_preset_declares_is_for_everybody(path, query, name):
+    wanted = reader().read(Get("GET", path, query))
+    assert (wanted.key, wanted.stored_key) == ("cat.jpg", f"cat.jpg/{name}")
+    assert (wanted.declared, wanted.is_public) == (True, True)
+
+
+# Whatever else it is, nobody has to look at a store to see that it is not for everybody.
+UNSIGNED = [
+    ("cat.jpg", ""),
+    ("cat.jpg", "w=11&fm=webp"),
+    ("cat.jpg", "w=11"),
+    ("cat.jpg", "w=11&fm=auto"),
+    ("cat.jpg", "w=10&fm=png"),
+    ("cat.jpg", "w=10&q=1&fm=webp"),
+    ("cat.jpg", "preset=elsewhere"),
+    ("cat.jpg", "preset=nothing"),
+    ("ignored/cat.jpg", "w=10&fm=webp"),
+    ("ignored/cat.jpg", "preset=small"),
+    ("ignored/cat.jpg/w=10,fm=webp.webp", ""),
+    ("cat.jpg/w=11,fm=webp.webp", ""),
+    ("cat.jpg/~w=10,fm=png.png", ""),
+    ("cat.jpg/~long=00112233445566778899aabbccddeeff,fm=webp.webp", "v=1"),
+    ("w=10,fm=webp.webp", ""),
+    ("/w=10,fm=webp.webp", ""),
+    (".image-processor/records/x.json", ""),
+    ("http://169.254.169.254/latest/meta-data", "w=11&fm=webp"),
+]
+
+
+@pytest.mark.parametrize(("path", "query"), UNSIGNED)
+def test_all_else_needs_a_signature_and_nothing_is_read_without(path, query):
+    with pytest.raises((SignatureMissing, InvalidRequest)) as caught:
+        reader(None).read(Get("GET", path, query))
+    assert isinstance(caught.value, SignatureMissing) or "long" in path
+
+
+@pytest.mark.parametrize(("path", "query"), [each for each in UNSIGNED if "preset" not in each[1]])
+@pytest.mark.parametrize("end", ["s=AAAA&kid=a", "kid=a", "s=&kid=a", "s=AAAA", "kid=b&expires=5&s=A%00"])
+def test_nothing_is_read_for_a_bad_signature(path, query, end):
+    with pytest.raises(Forbidden):
+        reader(None).read(Get("GET", path, f"{query}&{end}"))
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "stored"),
+    [
+        ("cat.jpg", "w=11&fm=webp", "cat.jpg/~w=11,fm=webp.webp"),
+        ("cat.jpg/~w=11,fm=webp.webp", "", "cat.jpg/~w=11,fm=webp.webp"),
+        ("cat.jpg/w=11,fm=webp.webp", "", "cat.jpg/~w=11,fm=webp.webp"),
+        ("cat.jpg", "", "cat.jpg/~fm=jpeg.jpg"),
+        ("ignored/cat.jpg", "w=10&fm=webp", "ignored/cat.jpg/~w=10,fm=webp.webp"),
+        ("cat.jpg", "preset=elsewhere", "cat.jpg/~w=40,fm=png.png"),
+        ("cat.jpg", "preset=one&grey=1", "cat.jpg/~w=30,grey=1,fm=png.png"),
+        ("cat.jpg", "w=10&fm=webp", "cat.jpg/w=10,fm=webp.webp"),
+    ],
+)
+def test_a_signature_opens_all_of_it(path, query, stored):
+    wanted = reader().read(signed(path, query))
+    assert wanted.stored_key == stored
+    assert wanted.is_public == wanted.declared == ("~" not in stored)
+
+
+def test_a_deployment_may_open_everything():
+    wanted = reader(unsigned=True).read(Get("GET", "cat.jpg", "w=11&fm=webp"))
+    assert wanted.stored_key == "cat.jpg/~w=11,fm=webp.webp"
+
+
+def test_sizes_bound_what_even_a_signature_opens():
+    get = signed("cat.jpg", "w=11&fm=webp")
+    assert reader(sizes=frozenset({11})).read(get).transformation.width == 11
+    with pytest.raises(SizeNotAllowed, match="expected one of 12 for width, got 11"):
+        reader(sizes=frozenset({12})).read(get)
+    # What a preset declares is allowed by that.
+    assert reader(sizes=frozenset({12})).read(Get("GET", "cat.jpg", "w=10&fm=webp")).declared
+
+
+@pytest.mark.parametrize(("overlays", "allowed"), [(None, False), ("logos/", True), ("other/", False)])
+def test_overlays_show_only_what_they_may(overlays, allowed):
+    get = signed("cat.jpg", "fm=webp&over=image:logos~2fa.png")
+    if allowed:
+        assert "over=image" in reader(overlays=overlays).read(get).stored_key
+    else:
+        with pytest.raises(InvalidRequest):
+            reader(overlays=overlays).read(get)
+
+
+def test_only_what_means_nothing_may_stand_behind_a_stored_name():
+    """In whatever order: a parameter behind one that means nothing once was not seen."""
+    for query in ("v=1&w=11", "w=11&v=1", "v=1&s=x&kid=a", "s=x&kid=a&v=1"):
+        with pytest.raises(Forbidden):
+            reader(None).read(Get("GET", "cat.jpg/w=10,fm=webp.webp", query))
+
+
+def test_the_stored_name_of_a_long_key_says_only_where_it_lies():
+    stored = rendition_prefix(LONG) + "w=10,fm=webp.webp"
+    wanted = reader(None).read(Get("GET", stored))
+    assert (wanted.stored_key, wanted.transformation, wanted.declared) == (stored, None, False)
+    with pytest.raises(SignatureMissing):
+        reader(None).read(Get("GET", rendition_prefix(LONG) + "~w=11,fm=webp.webp"))
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [("", ""), ("..", "w=10"), ("a/../../b", "w=10&fm=webp"), ("%00", ""), ("a" * 1025, "w=10"), ("", "w=1")],
+)
+def test_what_can_be_no_key_is_told_so(path, query):
+    with pytest.raises(InvalidKey):
+        reader(None).read(Get("GET", path, query))
+    with pytest.raises(SignatureMismatch):
+        reader(None).read(Get("GET", path, f"{query}&s=A&kid=a"))
+
+
+def test_a_url_whose_question_mark_was_altered_is_altered():
+    url = f"cat.jpg?{signed('cat.jpg', 'w=11&fm=webp').query}".encode()
+    for sign in b"/,~&#%\0":
+        with pytest.raises(Forbidden):
+            reader(None).read(get_of(url.replace(b"?", bytes([sign]))))
+
+
+@given(KEYS, st.dictionaries(st.sampled_from(["x-forwarded-host", "accept", "host", "range"]), st.text()))
+def test_headers_change_what_is_wanted_only_where_vary_says_so(key, headers):
+    """Promise 38, second half: no header is part of what is asked for but Accept, under its name."""
+    for query, varies in (("w=11&fm=webp", ()), ("w=11", ()), ("w=11&fm=auto", ("Accept",))):
+        get = signed(quote(key), query)
+        plain, played = (reader().read(replace(get, headers=each)) for each in ({}, headers))
+        assert plain.vary == played.vary == varies
+        assert plain == played or (varies and "accept" in headers)
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "name", "vary"),
+    [
+        ("w=10&fm=auto", {"accept": "image/webp"}, "w=10,fm=webp.webp", ("Accept",)),
+        ("preset=small", {"accept": "image/avif,image/webp"}, "w=20,fm=webp.webp", ("Accept",)),
+        ("preset=one", {"accept": "image/avif,image/webp"}, "w=30,fm=png.png", ()),
+        ("preset=small&fm=webp", {"accept": "image/avif"}, "w=20,fm=webp.webp", ()),
+        ("w=auto&fm=webp", {"sec-ch-width": "9"}, "~w=160,fm=webp.webp", ("Sec-CH-Width", "Width")),
+        ("w=10&dpr=auto&fm=webp", {"sec-ch-dpr": "2"}, "w=20,fm=webp.webp", ("Sec-CH-DPR", "DPR")),
+        ("w=10&dpr=auto&fm=webp", {"dpr": "1.5"}, "w=20,fm=webp.webp", ("Sec-CH-DPR", "DPR")),
+    ],
+)
+def test_vary_names_the_headers_that_had_a_say(query, headers, name, vary):
+    get = replace(signed("cat.jpg", query), headers=headers)
+    wanted = reader(hints=True).read(get)
+    assert (wanted.stored_key, wanted.vary) == (f"cat.jpg/{name}", vary)
+
+
+def test_where_there_is_no_original_the_fallback_says_what_format_it_has():
+    missing = NotFound("cat.jpg")
+    with pytest.raises(NotFound):
+        reader(missing).read(Get("GET", "cat.jpg", "w=10&fm=auto"))
+    with pytest.raises(NotFound, match=r"cat\.jpg"):
+        reader(missing, fallback="sorry.png").read(Get("GET", "cat.jpg", "w=10&fm=auto"))
+
+    def facts_of(key):
+        if key == "sorry.png":
+            return replace(JPEG, alpha=True)
+        raise missing
+
+    policy = Policy(keyring=RING, fallback="sorry.png")
+    wanted = Reader(RECIPE, policy, facts_of, lambda: NOW).read(signed("cat.jpg", "w=11&fm=auto"))
+    assert wanted.stored_key == "cat.jpg/~w=11,fm=png.png"

@@ -1,0 +1,65 @@
+"""Signed URLs and what they become when one of their bytes is another (promise 37)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from random import Random
+from urllib.parse import quote
+
+from image_processor.delivery.grammar import Address, read_address
+from image_processor.delivery.signing import Keyring, query_of
+from image_processor.delivery.wanted import Get
+from image_processor.errors import InvalidRequest
+
+RING = Keyring({"a": b"a secret that nobody guesses", "b2": b"another secret to be guessed"})
+ENDS = 1_900_000_000
+NOW = 1_800_000_000.0
+_KEYS = ("cat.jpg", "photos/cat 1.jpg", "ä/Käse & Brot?#+%.png", "a/../b//c", "w=1/fm=webp.webp", "a~b,c.gif")
+_PAIRS = (
+    *("w=10", "W=640", "h=99", "fm=webp", "fm=auto", "format=AVIF", "q=75", "fit=crop", "g=top,left"),
+    *("bg=%23ff0000", "over=text:Hi;size:10", "over=image:logos~2fA.png", "blur=2.5", "v=3", "rot=90"),
+    *("preset=small", "dpr=2", "grey=1", "auto=compress"),
+)
+
+
+def signed_urls(count: int, seed: int) -> Iterator[bytes]:
+    """Targets of requests, without their first slash, half of them in the path form."""
+    random = Random(seed)
+    made = 0
+    while made < count:
+        key = quote(random.choice(_KEYS))
+        pairs = random.sample(_PAIRS, random.randrange(4))
+        if random.random() < 0.5:
+            path, query = f"{key}/~{','.join([*pairs, 'fm=webp.webp'])}", ""
+        else:
+            path, query = key, "&".join(pairs)
+        with suppress(InvalidRequest):
+            seal = RING.seal(read_address(path, query), random.choice([None, ENDS]))
+            yield f"{path}?{'&'.join(filter(None, [query, query_of(seal)]))}".encode()
+            made += 1
+
+
+def altered(url: bytes, random: Random, values: int) -> Iterator[bytes]:
+    """Every byte of ``url`` changed in turn, to so many of the 255 others."""
+    original = address_of(url)
+    for at, byte in enumerate(url):
+        others = [value for value in range(256) if value != byte]
+        for value in random.sample(others, values):
+            changed = url[:at] + bytes([value]) + url[at + 1 :]
+            # A capital for a small letter may mean the same: then it is the same URL.
+            if address_of(changed) != original:
+                yield changed
+
+
+def get_of(target: bytes) -> Get:
+    path, _, query = target.decode("latin-1").partition("?")
+    return Get("GET", path, query)
+
+
+def address_of(target: bytes) -> Address | None:
+    get = get_of(target)
+    try:
+        return read_address(get.path, get.query)
+    except InvalidRequest:
+        return None
