@@ -73,13 +73,23 @@ def _found(get: Get, delivery: Delivery, make: Make) -> Found:
     if found.stored is not None:
         return found
     try:
+        if found.error is not None:
+            raise found.error
         return _made(found.wanted, make)
     except ImageProcessorError as error:
         instead = delivery.stand_in(found.wanted, error)
         if instead is None:
             raise
+        return replace(_shown(instead, error, delivery, make), error=error)
+
+
+def _shown(instead: Wanted, error: ImageProcessorError, delivery: Delivery, make: Make) -> Found:
+    """The picture that stands in for another. Raises ``error`` where that is not there either."""
+    try:
         stored = delivery.kept.look(instead)
-        return replace(Found(instead, stored) if stored else _made(instead, make), error=error)
+        return Found(instead, stored) if stored else _made(instead, make)
+    except (NotFound, Refused):
+        raise error from None
 
 
 def _made(wanted: Wanted, make: Make) -> Found:

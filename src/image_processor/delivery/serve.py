@@ -54,12 +54,18 @@ class Delivery:
     clock: Clock = time.time
 
     def find(self, get: Get) -> Found:
-        """The rendition that ``get`` wants, ``stored`` if it need not be made.
+        """The rendition that ``get`` wants, ``stored`` if it need not be made; with ``error`` where it
+        cannot be had, but something can be shown in its place.
 
         Raises what `Reader.read` and `Kept.look` raise.
         """
         wanted = self.reader.read(get)
-        return Found(wanted, self.kept.look(wanted))
+        try:
+            return Found(wanted, self.kept.look(wanted))
+        except (NotFound, Refused) as error:
+            if self.stand_in(wanted, error) is None:
+                raise
+            return Found(wanted, None, error=error)
 
     def stand_in(self, wanted: Wanted, error: ImageProcessorError) -> Wanted | None:
         """What to show where ``wanted`` cannot be had: the same of the fallback image, if one is set."""

@@ -13,7 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from image_processor.delivery.deliver import Response as Decided
 from image_processor.delivery.serve import Found, cors
 from image_processor.delivery.wanted import Get, Wanted
-from image_processor.errors import ImageProcessorError, NotFound, PreconditionFailed, Unavailable
+from image_processor.errors import ImageProcessorError, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import replace
 from image_processor.wiring.machine import Parts
 
@@ -93,7 +93,7 @@ async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
             found = await to_thread.run_sync(_look, get, parts)
             if isinstance(found, Response):
                 return found
-            return await _with_made(get, found.wanted, parts, work)
+            return await _with_made(get, found, parts, work)
         except PreconditionFailed:  # written anew between the look and the read
             continue
     raise Unavailable("it changes too fast to be read")
@@ -108,14 +108,19 @@ def _look(get: Get, parts: Parts) -> Response | Found:
     return _answer(get, found, parts)
 
 
-async def _with_made(get: Get, wanted: Wanted, parts: Parts, work: QueuedWork) -> Response:
+async def _with_made(get: Get, found: Found, parts: Parts, work: QueuedWork) -> Response:
     try:
-        found = await _made(wanted, work)
+        if found.error is not None:
+            raise found.error
+        found = await _made(found.wanted, work)
     except ImageProcessorError as error:
-        instead = parts.delivery.stand_in(wanted, error)
+        instead = parts.delivery.stand_in(found.wanted, error)
         if instead is None:
             raise
-        found = replace(await _made(instead, work), error=error)
+        try:
+            found = replace(await _made(instead, work), error=error)
+        except (NotFound, Refused):  # the picture for such cases is not there either
+            raise error from None
     return await to_thread.run_sync(_answer, get, found, parts)
 
 
