@@ -247,7 +247,7 @@ def test_a_wrong_preset_is_explained_with_its_line(preset, message):
         ),
         (
             '[[rules]]\nmatch = "**"\npresets = []\nprests = 1\n',
-            "line 4: expected one of match, presets for rules.1.prests, got an unknown name",
+            "line 4: expected one of match, presets, cache_control for rules.1.prests, got an unknown name",
         ),
     ],
 )
@@ -293,3 +293,32 @@ def test_whatever_is_written_is_a_recipe_or_a_list_of_mistakes(preset, rule):
     except InvalidRecipe as error:
         problems = error.problems
     assert all(problem.line for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("public = 1", "line 4: expected true or false for presets.a.public, got 1"),
+        ('public = "no"', "line 4: expected true or false for presets.a.public, got 'no'"),
+    ],
+)
+def test_whether_a_preset_is_public_is_a_truth(line, message):
+    text = f'[presets.a]\nwidth = 5\nformats = ["webp"]\n{line}\n[[rules]]\nmatch = "**"\npresets = ["a"]\n'
+    assert mistakes(text) == [message]
+
+
+def test_a_private_preset_may_be_written_as_texts():
+    preset = '[presets.a]\npublic = false\ntransformations = ["w=5,fm=webp"]\n'
+    recipe = parse_recipe(preset + '[[rules]]\nmatch = "**"\npresets = ["a"]\n')
+    (made,) = recipe.transformations_for("x.jpg")
+    assert recipe.private == {"a"}
+    assert recipe.stored_name("x.jpg", made) == "~w=5,fm=webp.webp"
+
+
+@pytest.mark.parametrize("given", ["7", '"ä"', '""', '"a\\nb"'])
+def test_the_cache_control_of_a_rule_is_a_line(given):
+    text = f'[presets.a]\nwidth = 5\n[[rules]]\nmatch = "**"\npresets = ["a"]\ncache_control = {given}\n'
+    (message,) = mistakes(text)
+    assert message.startswith(
+        "line 6: expected a line of ASCII such as max-age=3600 for rules.1.cache_control"
+    )

@@ -67,6 +67,7 @@ def test_recipe(client: Client) -> None:
     assert client.get("/recipe").json() == {
         "presets": {"small": ["w=10,fm=webp", "w=10,fm=jpeg", "w=20,fm=webp", "w=20,fm=jpeg"]},
         "rules": [{"match": "ignored/**", "presets": []}, {"match": "**", "presets": ["small"]}],
+        "private": [],
     }
 
 

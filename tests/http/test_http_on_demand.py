@@ -10,7 +10,8 @@ from http_machine import Client, Machine
 
 from image_processor.frozen import replace
 from image_processor.keys import image_id
-from support.ingest import BUCKET
+from image_processor.recipes import parse_recipe
+from support.ingest import BUCKET, upload
 
 KEY = "photos/a cat.jpg"
 ID = image_id(BUCKET, KEY)
@@ -109,3 +110,21 @@ def test_what_is_kept_is_bounded_and_what_was_shown_last_stays(signing: Machine)
         kept = [key for key in signing.room.processed.bodies() if "~" in key]
         assert kept == [f"{KEY}/~w=31,fm=webp.webp", f"{KEY}/~w=33,fm=webp.webp"]
         assert client.get(urls[32]).content == b"w=32,fm=webp of cat"
+
+
+def test_what_a_private_preset_makes_is_on_record_and_only_a_signature_opens_it(signing: Machine) -> None:
+    signing.room.recipe = parse_recipe(
+        "[presets.clean]\nwidth = 10\nformats = ['webp']\npublic = false\n"
+        "[[rules]]\nmatch = '**'\npresets = ['clean']\n"
+    )
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        signing.room.processor().process(upload(KEY))
+        (rendition,) = client.get(f"/images/{ID}").json()["renditions"]
+        assert (rendition["key"], rendition["url"]) == (f"{KEY}/~w=10,fm=webp.webp", None)
+        for url in (f"/renditions/{rendition['key']}", f"/renditions/{KEY}?preset=clean&fm=webp"):
+            assert client.get(url).json()["code"] == "signature-missing"
+        told = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
+        assert told["key"] == rendition["key"]
+        assert client.get(told["url"]).content == b"w=10,fm=webp of cat"
+        assert client.get("/recipe").json()["private"] == ["clean"]

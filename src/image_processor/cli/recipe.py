@@ -26,7 +26,8 @@ def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", 
             typer.echo(f"{file}: {problem}", err=True)
         raise typer.Exit(USAGE) from None
     for name, transformations in recipe.presets.items():
-        typer.echo(f"preset {name}: {len(transformations)} renditions")
+        private = ", which need a signature" if name in recipe.private else ""
+        typer.echo(f"preset {name}: {len(transformations)} renditions{private}")
         for transformation in transformations:
             typer.echo(f"  {transformation}")
     for rule in recipe.rules:

@@ -17,6 +17,7 @@ from image_processor.delivery.signing import query_of
 from image_processor.errors import Invalid, InvalidSettings, Problem
 from image_processor.recipes import Recipe
 from image_processor.settings import PREFIX
+from image_processor.transformation import ON_DEMAND
 from image_processor.wiring.delivery import keyring_of
 from image_processor.wiring.machine import RENDITIONS
 from image_processor.wiring.recipe import load_recipe
@@ -79,8 +80,8 @@ def _parts(url: str, public_url: str | None) -> tuple[str, str, str]:
 def _judge(address: Address, recipe: Recipe) -> None:
     """Whether there can be such a rendition. Raises InvalidRequest, InvalidTransformation."""
     transformation = preview(ask(address, signed=True), recipe)
-    declared = {one.name for one in recipe.transformations_for(address.key)}
-    if transformation.name in declared:
+    stored = recipe.stored_name(address.key, transformation)
+    if not stored.startswith(ON_DEMAND):
         typer.echo("The recipe declares this rendition: it needs no signature.", err=True)
 
 

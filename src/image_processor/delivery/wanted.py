@@ -97,12 +97,11 @@ class Reader:
 
     def wanted(self, key: str, transformation: Transformation) -> Wanted:
         """What somebody wants who needs no signature: the API's caller. Raises InvalidRequest."""
-        name = transformation.name
-        declared = name in self._names_of(key)
-        if not declared:
+        name, declared = transformation.name, self._names_of(key)
+        if name not in declared:
             self._policy.check_marks(transformation)
             name = ON_DEMAND + name
-        return Wanted(key, rendition_prefix(key) + name, transformation, declared)
+        return Wanted(key, rendition_prefix(key) + name, transformation, name in declared)
 
     def is_declared(self, stored_key: str) -> bool:
         """Whether the recipe wants what lies under this key of the processed side."""
@@ -199,7 +198,8 @@ class Reader:
 
     def _names(self, key: str) -> Mapping[str, Transformation]:
         """What the recipe declares of an original, by the name under which it is stored."""
-        return {one.name: one for one in self._recipe.transformations_for(key)}
+        declared = self._recipe.transformations_for(key)
+        return {self._recipe.stored_name(key, one): one for one in declared}
 
 
 def _is_ours(query: str) -> bool:

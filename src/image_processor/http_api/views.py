@@ -15,6 +15,7 @@ from image_processor.keys import image_id
 from image_processor.model import Facts, Record, Rendition
 from image_processor.ports import Entry
 from image_processor.recipes import Recipe
+from image_processor.stock.look import is_on_demand
 
 
 def url_of(base: str, key: str) -> str:
@@ -55,7 +56,8 @@ class RenditionView(FactsView):
 
     key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
     url: str | None = Field(
-        description="Opens it; null where nothing serves renditions (on AWS without a CDN). `v` names "
+        description="Opens it; null where nothing serves renditions (on AWS without a CDN), and where only "
+        "a signature opens it: POST /images/{id}/renditions makes one. `v` names "
         "the bytes, so that a browser never shows those of an earlier original from its cache.",
         examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif?v=9f86d081884c7d65"],
     )
@@ -65,7 +67,7 @@ class RenditionView(FactsView):
     def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
         return cls(
             key=rendition.key,
-            url=None if base is None else f"{url_of(base, rendition.key)}?v={rendition.facts.sha256[:16]}",
+            url=_opening(rendition, base),
             transformation=rendition.transformation,
             **_facts(rendition.facts),
         )
@@ -85,6 +87,12 @@ class MadeView(View):
     media_type: str = Field(examples=["image/webp"])
     bytes: int
     sha256: str
+
+
+def _opening(rendition: Rendition, base: str | None) -> str | None:
+    if base is None or is_on_demand(rendition.key):
+        return None
+    return f"{url_of(base, rendition.key)}?v={rendition.facts.sha256[:16]}"
 
 
 class ImageView(View):
@@ -228,12 +236,14 @@ class RecipeView(View):
         examples=[{"thumbnail": ["w=200,h=200,g=attention,fm=avif", "w=200,h=200,g=attention,fm=jpeg"]}]
     )
     rules: list[RuleView]
+    private: list[str] = Field(default=[], description="Presets whose renditions need a signature.")
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
         return cls(
             presets={name: list(map(str, made)) for name, made in recipe.presets.items()},
             rules=[RuleView(match=rule.match, presets=list(rule.presets)) for rule in recipe.rules],
+            private=sorted(recipe.private),
         )
 
 

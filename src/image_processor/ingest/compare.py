@@ -40,7 +40,8 @@ def why_work(
     on demand may be there, and are no concern of the recipe's, as long as the original is no refused one.
     """
     actual = {entry.key: entry.version for entry in stored}
-    declared = {key: version for key, version in actual.items() if not is_on_demand(key)}
+    recorded = {one.key: one.version for one in record.renditions} if record else {}
+    declared = {key: version for key, version in actual.items() if key in recorded or not is_on_demand(key)}
     if sight is None or plan.skip is not None:
         unwanted = actual if sight is None else declared
         return Why.ORPHANED if record is not None or unwanted else None
@@ -52,7 +53,6 @@ def why_work(
         return Why.CHANGED
     if record.fingerprint != _wanted_fingerprint(plan, limits, record):
         return Why.STALE
-    recorded = {rendition.key: rendition.version for rendition in record.renditions}
     expected = declared if record.status is Status.PROCESSED else actual
     return None if recorded == expected else Why.DAMAGED
 

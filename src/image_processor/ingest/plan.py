@@ -32,6 +32,8 @@ def plan_upload(
     kept = [f"exif={','.join(sorted(exif))}"] if exif else []
     seen = tuple(sorted((marks or {}).items()))
     kept += [f"mark={mark}@{version}" for mark, version in seen]
+    # Nor of privacy where there is none.
+    kept += [f"private={text}" for text in sorted(map(str, recipe.private_for(key)))]
     texts = sorted(map(str, transformations))
     fingerprint = _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts])
     return Plan(key, transformations, fingerprint, marks=seen)

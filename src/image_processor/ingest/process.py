@@ -258,7 +258,9 @@ class Processor:
         prefix = rendition_prefix(key)
 
         def put(image: RenderedImage) -> Rendition:
-            return self._put(claim, prefix + image.transformation.name, image, versions)
+            return self._put(
+                claim, prefix + self.recipe.stored_name(key, image.transformation), image, versions
+            )
 
         if len(images) < 2:
             return tuple(map(put, images))  # a thread would have nothing to go on beside
@@ -267,7 +269,8 @@ class Processor:
 
     def _put(self, claim: Claim, key: str, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
         metadata = {"sha256": image.facts.sha256, "image": claim.image_id}
-        attributes = Attributes(image.facts.media_type, self.cache_control, metadata)
+        cache_control = self.recipe.cache_control_for(claim.record.key) or self.cache_control
+        attributes = Attributes(image.facts.media_type, cache_control, metadata)
         condition: str | Absent = versions.get(key, ABSENT)
         for _ in range(_ROUNDS):
             try:

@@ -98,8 +98,11 @@ class Reconciler:
     def _past(self, original: Entry) -> Iterator[Finding]:
         """Renditions on demand that are of another original, overlay or rendering than there is now.
         Delivery sends none of them, but a CDN that reads the bucket would."""
-        for entry in renditions_of(self.processed, original.key):
-            if is_on_demand(entry.key) and self._is_past(entry.key, original.version):
+        entries = [one for one in renditions_of(self.processed, original.key) if is_on_demand(one.key)]
+        record = self.catalog.get(image_id(self.bucket, original.key)) if entries else None
+        recorded = {one.key for one in record.renditions} if record else set()
+        for entry in entries:
+            if entry.key not in recorded and self._is_past(entry.key, original.version):
                 yield Finding(original.key, Why.STALE, None, stray=entry.key)
 
     def _is_past(self, key: str, version: str) -> bool:

@@ -16,10 +16,10 @@ from image_processor.errors import InvalidRecipe, Problem
 from image_processor.frozen import frozen
 from image_processor.globs import matches
 from image_processor.toml_lines import Lines
-from image_processor.transformation import Transformation
+from image_processor.transformation import ON_DEMAND, Transformation
 
 from .mistakes import Mistakes
-from .presets import read_preset
+from .presets import is_public, read_preset
 
 DEFAULT_RECIPE = """\
 # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
@@ -42,25 +42,53 @@ presets = ["thumbnail", "responsive"]
 
 @frozen
 class Rule:
-    """Uploads whose key fits the glob ``match`` get ``presets``; none at all if it is empty."""
+    """Uploads whose key fits the glob ``match`` get ``presets``; none at all if it is empty.
+    ``cache_control`` is that of what is made of them, None for the setting's."""
 
     match: str
     presets: tuple[str, ...]
+    cache_control: str | None = None
 
 
 @frozen
 class Recipe:
-    """Presets by name, and the rules in order: the first rule that fits a key decides."""
+    """Presets by name, and the rules in order: the first rule that fits a key decides. What the
+    ``private`` ones make is only for who brings a signature."""
 
     presets: Mapping[str, tuple[Transformation, ...]]
     rules: tuple[Rule, ...]
+    private: frozenset[str] = frozenset()
 
     def transformations_for(self, key: str) -> tuple[Transformation, ...]:
         """What an upload under ``key`` gets, each transformation once; empty if no rule wants it."""
-        rule = next((rule for rule in self.rules if matches(rule.match, key)), None)
-        if rule is None:
-            return ()
-        return tuple(dict.fromkeys(chain.from_iterable(self.presets[name] for name in rule.presets)))
+        names = self._presets_for(key)
+        return tuple(dict.fromkeys(chain.from_iterable(self.presets[name] for name in names)))
+
+    def stored_name(self, key: str, transformation: Transformation) -> str:
+        """The last segment of the key under which a rendition of the original ``key`` lies: the plain
+        name if a public preset declares it for that original, else one that needs a signature."""
+        name = transformation.name
+        return name if self._is_public(key, transformation) else ON_DEMAND + name
+
+    def private_for(self, key: str) -> tuple[Transformation, ...]:
+        """What of `transformations_for` only private presets declare."""
+        return tuple(one for one in self.transformations_for(key) if not self._is_public(key, one))
+
+    def cache_control_for(self, key: str) -> str | None:
+        """What the rule of ``key`` says of it."""
+        rule = self._rule_for(key)
+        return rule.cache_control if rule else None
+
+    def _is_public(self, key: str, transformation: Transformation) -> bool:
+        names = self._presets_for(key)
+        return any(transformation in self.presets[name] for name in names if name not in self.private)
+
+    def _presets_for(self, key: str) -> tuple[str, ...]:
+        rule = self._rule_for(key)
+        return rule.presets if rule else ()
+
+    def _rule_for(self, key: str) -> Rule | None:
+        return next((rule for rule in self.rules if matches(rule.match, key)), None)
 
 
 def parse_recipe(text: str) -> Recipe:
@@ -78,7 +106,8 @@ def parse_recipe(text: str) -> Recipe:
     return recipe
 
 
-_RULE_FIELDS = ("match", "presets")
+_RULE_FIELDS = ("match", "presets", "cache_control")
+_LINE = re.compile(r"[ -~]{1,200}")
 
 
 class _Reading:
@@ -97,7 +126,10 @@ class _Reading:
         known = {
             name: read_preset(preset, self._mistakes, "presets", name) for name, preset in presets.items()
         }
-        recipe = Recipe(known, tuple(self._rules(rules, known)))
+        private = {
+            name for name, preset in presets.items() if not is_public(preset, self._mistakes, "presets", name)
+        }
+        recipe = Recipe(known, tuple(self._rules(rules, known)), frozenset(private))
         used = set(chain.from_iterable(rule.presets for rule in recipe.rules))
         for name in () if self._mistakes.problems else known:
             if name not in used:
@@ -115,8 +147,15 @@ class _Reading:
                     path, 'no rule after match = "**", which takes every key', "one", shown=True
                 )
             glob = self._glob(rule.get("match"), *path)
-            yield Rule(glob, self._names(rule.get("presets"), presets, *path))
+            names = self._names(rule.get("presets"), presets, *path)
+            yield Rule(glob, names, self._cache_control(rule.get("cache_control"), *path))
             catch_all = catch_all or glob == "**"
+
+    def _cache_control(self, given: Any, *path: str | int) -> str | None:
+        if given is None or (isinstance(given, str) and _LINE.fullmatch(given)):
+            return given
+        self._mistakes.note((*path, "cache_control"), "a line of ASCII such as max-age=3600", given)
+        return None
 
     def _glob(self, given: Any, *path: str | int) -> str:
         try:

@@ -30,7 +30,7 @@ Path = tuple[str, ...]
 _OWN = ("width", "quality", "format", "overlays")
 _PLAIN = {row.field: row for row in PARAMETERS if row.field not in _OWN}
 _ROWS = {row.field: row for row in PARAMETERS}
-_FIELDS = ("width", "widths", "quality", "formats", "overlays", *_PLAIN, "transformations")
+_FIELDS = ("width", "widths", "quality", "formats", "overlays", *_PLAIN, "transformations", "public")
 _SIZES = ("width", "widths", "height", "ratio", "zoom")
 _LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 _ANCHORS = ("gravity", "gravity_x", "gravity_y", "focal_point")
@@ -64,13 +64,20 @@ def read_preset(given: Any, mistakes: Mistakes, *path: str) -> tuple[Transformat
         return ()
 
 
+def is_public(given: Any, mistakes: Mistakes, *path: str) -> bool:
+    """Whether everybody may see what a preset makes: it is so unless the preset says otherwise."""
+    public = given.get("public", True) if isinstance(given, dict) else True
+    if not isinstance(public, bool):
+        mistakes.note((*path, "public"), "true or false", public)
+    return public is not False
+
+
 def _texts(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> tuple[Transformation, ...]:
     """Transformations written as texts; nothing else may be said beside them."""
     here, given = (*path, "transformations"), table["transformations"]
-    if len(table) > 1:
-        mistakes.note(
-            here, "no other field beside it", ", ".join(set(table) - {"transformations"}), shown=True
-        )
+    others = set(table) - {"transformations", "public"}
+    if others:
+        mistakes.note(here, "no other field beside it", ", ".join(others), shown=True)
     if not isinstance(given, list) or not given or not all(isinstance(text, str) for text in given):
         mistakes.note(here, 'a list of texts such as "w=640,fm=webp"', given)
         return ()

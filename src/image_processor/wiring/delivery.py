@@ -46,12 +46,11 @@ def kept_of(
 
 
 def maker_of(settings: Settings, recipe: Recipe, kept: Kept, render: Render) -> Maker:
-    del recipe  # rules with a Cache-Control of their own come with it
     return Maker(
         kept,
         render,
         settings.limits,
-        lambda _: settings.cache_control,
+        lambda key: recipe.cache_control_for(key) or settings.cache_control,
         settings.renditions_per_original,
     )
 
