@@ -82,6 +82,9 @@ class QueuedWork:
         """The rendition, made if it is not there. The work goes on, and is kept, even if nobody waits
         any more."""
         orders = self._parts.orders
+        stored = await to_thread.run_sync(self.delivery.kept.look, wanted)
+        if stored is not None:
+            return Made(stored, {})
         order = await to_thread.run_sync(orders.place, wanted)
         waiting = asyncio.wrap_future(order)
         try:
