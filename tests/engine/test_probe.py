@@ -122,10 +122,12 @@ def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
         (interlaced(9990, depth=16), 962),
         (jpeg_header(0xC2, 9_990, (0x11, 0x11, 0x11)), 620),
         (gif_of(1, 9_990, 9_990), 620),
-        (webp_header(16_000, 6_000), 872),
+        (webp_header(16_000, 6_000), 907),
         (avif_header(6_000), 701),
+        (png_header(100_000, 2), 563),
+        (png_header(50_000_000, 2), 286_094),
     ],
-    ids=["png", "jpeg", "gif", "webp", "avif"],
+    ids=["png", "jpeg", "gif", "webp", "avif", "wide", "wider"],
 )
 def test_what_must_be_held_whole_is_counted_before_decoding(data: bytes, mebibytes: int) -> None:
     said = f"expected at most 512 MiB of memory for decoding, got a [a-z]+ that takes {mebibytes} MiB"

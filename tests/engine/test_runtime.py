@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 import pyvips
-from drawing import encoded, flat
+from drawing import encoded, flat, photograph
 
 from image_processor.engine import runtime
+from image_processor.engine.render import render
+from image_processor.errors import Refused
 from image_processor.formats import FORMATS, WRITABLE
+from image_processor.model import Limits
+from image_processor.transformation import parse
 
 # What libvips would open if it were let; none of it is an upload.
 FOREIGN = {
@@ -96,6 +100,8 @@ def test_threads_share_two_arenas_of_memory() -> None:
     script = """
 import ctypes, threading
 from image_processor.engine import runtime
+from image_processor.engine.render import render
+from image_processor.errors import Refused
 runtime.start()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
@@ -154,6 +160,19 @@ def test_what_the_doctor_asks() -> None:
     versions = runtime.versions()
     assert versions["pyvips"] == pyvips.__version__
     assert versions["libvips"].split(".")[:2] == [str(pyvips.version(0)), str(pyvips.version(1))]
+
+
+def test_what_libvips_says_of_a_picture_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    data = bytearray(encoded(photograph()))
+    data[data.index(b"IDAT") + 200] ^= 1
+    with pytest.raises(Refused):
+        render(bytes(data), [parse("w=20,fm=png")], Limits())
+    assert caplog.text == ""
+    said = pyvips.ffi.new("char[]", b"broken \xff\n")
+    runtime._hear(pyvips.ffi.NULL, 16, said, pyvips.ffi.NULL)
+    assert caplog.text == ""
+    runtime._hear(pyvips.ffi.NULL, 8, said, pyvips.ffi.NULL)
+    assert caplog.messages == ["libvips: b'broken \\xff\\n'"]
 
 
 def test_what_libvips_says_of_each_operation_is_no_news() -> None:

@@ -22,7 +22,7 @@ from PIL import Image
 from test_heic import heic
 from test_jxl import jxl
 
-from image_processor.engine.decode import open_original
+from image_processor.engine.decode import open_original, refusing
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.engine.probe import Header, probe
 from image_processor.engine.render import render
@@ -217,3 +217,11 @@ def test_the_samples_of_a_later_page_are_judged_too() -> None:
 def test_a_page_means_nothing_to_other_formats() -> None:
     assert probe(encoded(flat("red")), Limits(), page=7).page == 0
     assert pixel_at(rendered(encoded(flat("red"))), 0.5, 0.5) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("lenient", [False, True])
+def test_a_message_that_quotes_the_file_is_a_refusal(*, lenient: bool) -> None:
+    """pyvips takes what libvips says for UTF-8, and raises another error where it is none."""
+    with pytest.raises(Refused) as refusal, refusing(FORMATS["png"], truncated=lenient):
+        b"\xff".decode()
+    assert refusal.value.reason is (Reason.TRUNCATED if lenient else Reason.CORRUPT)

@@ -108,6 +108,10 @@ def refusing(format_: Format, *, truncated: bool = False) -> Iterator[None]:
         reason = Reason.TRUNCATED if truncated else _reason(error.detail.lower())
         reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else reason
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
+    except UnicodeDecodeError:
+        # What libvips says quotes the file, which pyvips takes for UTF-8.
+        reason = Reason.TRUNCATED if truncated else Reason.CORRUPT
+        raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
 
 
 def is_out_of_memory(error: pyvips.Error) -> bool:

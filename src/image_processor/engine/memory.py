@@ -31,6 +31,12 @@ _WEBP = 9  # lossless, or at full size, or moving: the frame, the canvas before 
 _ADAM7 = 1.2  # the picture as it is decoded, and what is cut off it at a time
 _TIFF_BLOCKS = 3  # a row of tiles as decoded, as pixels, and the next one
 
+_WIDE = 10_000
+_LINES = 2_000
+"""Bytes for each byte of a line that is wider than _WIDE pixels, about the largest that was measured (PNG,
+8 and 16 bits, 1-4 bands). The steps go through a picture in strips of some lines, which are as wide
+as it is: of 65,000 x 100 pixels with alpha they hold 490 MiB."""
+
 
 def check_memory(
     data: bytes, opened: pyvips.Image | Seen, frame_pixels: int, format_name: str, page: int = 0
@@ -41,7 +47,7 @@ def check_memory(
     ``frame_pixels`` is the area of one frame, ``page`` the 0-based one of a TIFF.
     """
     held = _tiff(data, page) if format_name == "tiff" else _HELD[format_name](data, opened, frame_pixels)
-    expected = _FLOOR_BYTES + len(data) + held
+    expected = _FLOOR_BYTES + len(data) + held + _strips(opened)
     if expected > PEAK_BYTES:
         raise Refused(
             Reason.TOO_MANY_PIXELS,
@@ -96,7 +102,11 @@ _HELD: dict[str, Callable[[bytes, Any, int], int]] = {
 }
 
 
-def _sample_bytes(opened: pyvips.Image) -> int:
+def _strips(opened: pyvips.Image | Seen) -> int:
+    return int(_LINES * max(0, opened.width - _WIDE) * opened.bands * _sample_bytes(opened))
+
+
+def _sample_bytes(opened: pyvips.Image | Seen) -> int:
     return 1 if opened.format == "uchar" else 2
 
 

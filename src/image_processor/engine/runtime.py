@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 from collections.abc import Iterable
+from typing import Any
 
 import pyvips
 
@@ -27,6 +28,9 @@ _GIF = bytes.fromhex("47494638396101000100800000ffffff0000002c000000000100010000
 _M_ARENA_MAX = -8  # mallopt(3)
 _ARENAS = 2
 
+_G_LOG_SERIOUS = 4 | 8  # glib's GLogLevelFlags: errors and criticals
+
+_log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _started = False
 _draws_svg = False
@@ -127,9 +131,16 @@ def _tune() -> None:
     pyvips.cache_set_max(0)
     # Parallelism comes from our own encoder threads; libvips' would multiply with them.
     pyvips.concurrency_set(1)
-    # pyvips passes on what libvips says of every operation, at INFO: that is nobody's news.
     logging.getLogger("pyvips").setLevel(logging.WARNING)
+    pyvips.ffi.def_extern(name="_log_handler_callback")(_hear)
     _limit_arenas()
+
+
+def _hear(_domain: object, level: int, message: Any, _: object) -> None:
+    """Log what libvips says of itself. What it says of pictures, mostly warnings, is not: it quotes
+    them, in lines of any number and in bytes that pyvips' own listener breaks at."""
+    if level & _G_LOG_SERIOUS:
+        _log.error("libvips: %s", ascii(pyvips.ffi.string(message)))
 
 
 def _limit_arenas() -> None:

@@ -1,0 +1,151 @@
+"""Small valid originals of every kind that the readers of a format take different ways for."""
+
+from __future__ import annotations
+
+import struct
+from functools import cache
+
+import numpy as np
+import pyvips
+from drawing import animated, encoded, photograph
+from PIL import Image, ImageCms
+
+from image_processor.engine import runtime
+
+SIZE = (24, 16)
+PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _picture(mode: str = "RGB") -> Image.Image:
+    picture = photograph().resize(SIZE)
+    if mode in {"LA", "RGBA"}:
+        picture = picture.convert(mode)
+        picture.putalpha(Image.linear_gradient("L").resize(SIZE))
+        return picture
+    return picture.convert(mode)
+
+
+def _frames(count: int = 3) -> list[Image.Image]:
+    return [_picture().rotate(40 * turn) for turn in range(count)]
+
+
+def _vips(saver: str, *, bands: int = 3, deep: bool = False, **options: object) -> bytes:
+    """What libvips writes and Pillow cannot."""
+    runtime.start()
+    pixels = np.asarray(_picture("RGBA"))[..., :bands]
+    pixels = pixels.astype(np.uint16) * 257 if deep else pixels
+    kind, space = ("ushort", "rgb16") if deep else ("uchar", "srgb")
+    plain = pyvips.Image.new_from_memory(pixels.tobytes(), *SIZE, bands, kind)
+    body: bytes = getattr(plain.copy(interpretation=space), f"{saver}_buffer")(**options)
+    return body
+
+
+def _svg() -> bytes:
+    return (
+        b'<?xml version="1.0"?><svg xmlns="http://www.w3.org/2000/svg" width="24" height="16">'
+        b'<defs><linearGradient id="g"><stop offset="0" stop-color="red"/><stop offset="1"/></linearGradient>'
+        b'<filter id="f"><feGaussianBlur stdDeviation="1"/></filter></defs>'
+        b'<g opacity=".5" filter="url(#f)"><path d="M0 0L9 9 3 1z" fill="url(#g)"/><text y="9">a</text></g>'
+        b"</svg>"
+    )
+
+
+def _restarts() -> bytes:
+    return encoded(_picture(), "jpeg", restart_marker_blocks=1, subsampling=2)
+
+
+def _with_exif(format_name: str) -> bytes:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0112] = "maker", 6
+    tags.get_ifd(0x8769)[0x9003] = "2026:01:31 12:34:56"
+    tags.get_ifd(0x8825)[1] = "N"
+    return encoded(_picture(), format_name, exif=tags, icc_profile=PROFILE)
+
+
+def _frame_by_frame_webp() -> bytes:
+    return animated(_frames(), "webp", [50, 60, 70], lossless=False)
+
+
+_MAKERS = {
+    "jpeg": lambda: encoded(_picture(), "jpeg"),
+    "jpeg-progressive": lambda: encoded(_picture(), "progressive"),
+    "jpeg-grey": lambda: encoded(_picture("L"), "jpeg"),
+    "jpeg-cmyk": lambda: encoded(_picture("CMYK"), "jpeg"),
+    "jpeg-restarts": _restarts,
+    "jpeg-exif": lambda: _with_exif("jpeg"),
+    "png": lambda: encoded(_picture()),
+    "png-alpha": lambda: encoded(_picture("RGBA")),
+    "png-grey": lambda: encoded(_picture("L")),
+    "png-palette": lambda: encoded(_picture().quantize(16), transparency=0),
+    "png-interlaced": lambda: _vips("pngsave", interlace=True),
+    "png-deep": lambda: _vips("pngsave", bands=4, deep=True),
+    "png-exif": lambda: _with_exif("png"),
+    "gif": lambda: encoded(_picture(), "gif"),
+    "gif-interlaced": lambda: encoded(_picture(), "gif", interlace=1),
+    "gif-animated": lambda: animated(_frames(), "gif", [50, 60, 70]),
+    "webp": lambda: encoded(_picture(), "webp"),
+    "webp-lossless": lambda: encoded(_picture("RGBA"), "webp", lossless=True),
+    "webp-alpha": lambda: encoded(_picture("RGBA"), "webp"),
+    "webp-animated": _frame_by_frame_webp,
+    "webp-exif": lambda: _with_exif("webp"),
+    "avif": lambda: encoded(_picture(), "avif"),
+    "avif-alpha": lambda: encoded(_picture("RGBA"), "avif"),
+    "avif-deep": lambda: _vips("heifsave", deep=True, compression="av1", bitdepth=10),
+    "avif-exif": lambda: _with_exif("avif"),
+    "tiff": lambda: encoded(_picture(), "tiff"),
+    "tiff-lzw": lambda: encoded(_picture("RGBA"), "tiff", compression="tiff_lzw"),
+    "tiff-jpeg": lambda: encoded(_picture(), "tiff", compression="jpeg"),
+    "tiff-deflate": lambda: _vips("tiffsave", deep=True, compression="deflate", predictor="horizontal"),
+    "tiff-tiles": lambda: _vips("tiffsave", bands=4, tile=True, tile_width=16, tile_height=16),
+    "tiff-big": lambda: _vips("tiffsave", bigtiff=True, compression="packbits"),
+    "tiff-group4": lambda: encoded(_picture("1"), "tiff", compression="group4"),
+    "tiff-pages": lambda: encoded(_picture(), "tiff", save_all=True, append_images=_frames()),
+    "heic": lambda: encoded(_picture(), "heic"),
+    "heic-alpha": lambda: encoded(_picture("RGBA"), "heic"),
+    "jxl": lambda: encoded(_picture(), "jxl"),
+    "jxl-container": lambda: encoded(_picture("RGBA"), "jxl", use_container=True),
+    "svg": _svg,
+}
+
+
+@cache
+def originals() -> dict[str, bytes]:
+    """By name: the format, and after a hyphen what is particular."""
+    return {name: make() for name, make in _MAKERS.items()}
+
+
+def format_of(name: str) -> str:
+    return name.partition("-")[0]
+
+
+def chunk_ends(data: bytes, name: str) -> list[int]:
+    """Where one part of a file ends and the next begins, as far as its format has such places."""
+    walk = {"png": _png_chunks, "webp": _riff_chunks, "jpeg": _jpeg_segments}.get(format_of(name))
+    if walk is None:
+        return [*range(4, min(len(data), 200), 4)]
+    return [at for at in walk(data) if 0 < at < len(data)]
+
+
+def _png_chunks(data: bytes) -> list[int]:
+    at, ends = 8, [8]
+    while at + 8 <= len(data):
+        at += 12 + struct.unpack_from(">I", data, at)[0]
+        ends.append(at)
+    return ends
+
+
+def _riff_chunks(data: bytes) -> list[int]:
+    at, ends = 12, [12]
+    while at + 8 <= len(data):
+        size = struct.unpack_from("<I", data, at + 4)[0]
+        at += 8 + size + size % 2
+        ends.append(at)
+    return ends
+
+
+def _jpeg_segments(data: bytes) -> list[int]:
+    at, ends = 2, [2]
+    while at + 4 <= len(data) and data[at] == 0xFF:
+        at += 2 + struct.unpack_from(">H", data, at + 2)[0]
+        ends.append(at)
+    return ends
