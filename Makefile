@@ -15,7 +15,7 @@ TEST_WORKERS ?= 2
 DEPLOYED := tests/aws tests/deployment
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench torture docs gallery lock package sam clean
+.PHONY: help run test lint format types unit bench torture docs gallery edge lock package sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ docs: $(DEV) ## draw the pictures of docs/ again
 
 gallery: $(DEV) ## every operation on one photograph, into build/gallery.html and .png; ARGS=photo.jpg
 	$(BIN)/python docs/draw_gallery.py $(ARGS)
+
+edge: $(RUN) ## write the CloudFront function into deployment/template.yaml again
+	$(BIN)/python deployment/edge/write.py
 
 FUNCTION ?= process
 ARCH     ?= arm64

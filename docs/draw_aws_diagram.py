@@ -75,11 +75,11 @@ FOLDED = {
     **{f"Api{part}": "Api" for part in ("Permission", "AccessLogGroup", "Account", "AccountRole", "Key")},
     **{f"ApiUsagePlan{part}": "Api" for part in ("", "Key")},
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
-    **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Headers")},
+    **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
     **{f"{name}Alarm": "AlarmTopic" for name in ("DeadLetter", "OldestMessage", "Error", "Throttle")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},
     "ProcessMapping": "ProcessFunction",
-    "EdgeFunction": "Distribution",
+    **{f"Edge{part}": "Distribution" for part in ("Function", "Store")},
     "DomainRecords": "Distribution",
     "Dashboard": "AlarmTopic",
 }

@@ -13,7 +13,7 @@ from typing import Any
 from edge_messages import Answer, NotSimulated, Request, only
 
 Json = Mapping[str, Any]
-Key = tuple[str, str, str]
+Key = tuple[str, str, tuple[tuple[str, str], ...]]
 
 # "How CloudFront processes HTTP 4xx and 5xx status codes from your origin".
 _ERRORS_KEPT = {404, 405, 414, 500, 501, 502, 503, 504}
@@ -22,48 +22,59 @@ _ERROR_SECONDS = 10  # "Control how long CloudFront caches errors": the default
 # A part is not the object, and "not modified" is an answer to one viewer's condition alone.
 _NOT_WHOLE = {206, 304}
 
+_PASSED = ("if-", "range")
+
 _AGE = re.compile(r"(s-maxage|max-age)=(\d+)")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """A cache policy that keeps cookies and headers out of the key, which is all that we use."""
+    """A cache policy without cookies, which is all that we use. ``without`` are the query parameters that
+    are not in the key."""
 
     minimum: int
     default: int
     maximum: int
-    with_query: bool
+    headers: tuple[str, ...]
+    without: frozenset[str]
     encodings: tuple[str, ...]
 
     @classmethod
     def of(cls, config: Json) -> CachePolicy:
         only(config, "Name", "MinTTL", "DefaultTTL", "MaxTTL", "ParametersInCacheKeyAndForwardedToOrigin")
         key = config["ParametersInCacheKeyAndForwardedToOrigin"]
-        told = (
-            key["CookiesConfig"]["CookieBehavior"],
-            key["HeadersConfig"]["HeaderBehavior"],
-            query := key["QueryStringsConfig"]["QueryStringBehavior"],
-        )
-        if told[:2] != ("none", "none") or query not in {"none", "all"}:
+        headers, query = key["HeadersConfig"], key["QueryStringsConfig"]
+        told = key["CookiesConfig"]["CookieBehavior"], headers["HeaderBehavior"], query["QueryStringBehavior"]
+        if told != ("none", "whitelist", "allExcept"):
             raise NotSimulated(f"a cache key of {told}")
         flags = {"br": "EnableAcceptEncodingBrotli", "gzip": "EnableAcceptEncodingGzip"}
-        encodings = tuple(name for name, flag in flags.items() if key[flag])
-        return cls(config["MinTTL"], config["DefaultTTL"], config["MaxTTL"], query == "all", encodings)
+        return cls(
+            config["MinTTL"],
+            config["DefaultTTL"],
+            config["MaxTTL"],
+            tuple(name.lower() for name in headers["Headers"]),
+            frozenset(query["QueryStrings"]),
+            tuple(name for name, flag in flags.items() if key[flag]),
+        )
 
-    def forwarded(self, request: Request) -> Request:
-        """The request that the origin gets, which holds all that the key is made of.
+    def kept(self, request: Request) -> Request:
+        """The request that the origin gets by this policy, which holds all that the key is made of.
 
         "Serving compressed files": Accept-Encoding is normalised. "Request and response behavior for
         custom origins": conditions and ranges are passed on.
         """
-        passed = ("if-", "range")
-        headers = {name: text for name, text in request.headers.items() if name.startswith(passed)}
+        headers = {
+            name: text
+            for name, text in request.headers.items()
+            if name.startswith(_PASSED) or name in self.headers
+        }
         wanted = re.findall(r"[\w*]+", request.headers.get("accept-encoding", ""))
         if encodings := ",".join(name for name in self.encodings if name in wanted):
             headers["accept-encoding"] = encodings
         headers["user-agent"] = "Amazon CloudFront"
-        return replace(request, headers=headers, query=request.query if self.with_query else "")
+        query = "&".join(part for part in _parts(request) if part.partition("=")[0] not in self.without)
+        return replace(request, headers=headers, query=query)
 
     def seconds(self, answer: Answer, error_seconds: Mapping[int, int]) -> int:
         """How long ``answer`` is kept; 0 is not at all. ``error_seconds`` is the error caching
@@ -85,6 +96,37 @@ class CachePolicy:
         if status not in _ERRORS_KEPT and not (status in _ERRORS_KEPT_IF_TOLD and age is not None):
             return 0
         return max(error_seconds.get(status, _ERROR_SECONDS), min(age or 0, self.maximum))
+
+
+@dataclass(frozen=True, slots=True)
+class OriginPolicy:
+    """An origin request policy that adds query parameters, which is all that we use."""
+
+    query: frozenset[str]
+
+    @classmethod
+    def of(cls, config: Json) -> OriginPolicy:
+        only(config, "Name", "Comment", "CookiesConfig", "HeadersConfig", "QueryStringsConfig")
+        query = config["QueryStringsConfig"]
+        told = (
+            config["CookiesConfig"]["CookieBehavior"],
+            config["HeadersConfig"]["HeaderBehavior"],
+            query["QueryStringBehavior"],
+        )
+        if told != ("none", "none", "whitelist"):
+            raise NotSimulated(f"an origin request policy of {told}")
+        return cls(frozenset(query["QueryStrings"]))
+
+    def sent(self, request: Request, kept: Request) -> Request:
+        """``kept``, which the cache policy lets through, with what this one adds of ``request``:
+        "Understand how origin request policies and cache policies work together"."""
+        passed = set(_parts(kept))
+        parts = [part for part in _parts(request) if part in passed or part.partition("=")[0] in self.query]
+        return replace(kept, query="&".join(parts))
+
+
+def _parts(request: Request) -> list[str]:
+    return [part for part in request.query.split("&") if part]
 
 
 class Cache:
@@ -112,7 +154,8 @@ class Cache:
 
 def _key(request: Request, method: str) -> Key:
     target = f"{request.uri}?{request.query}"
-    return method, target, request.headers.get("accept-encoding", "")
+    told = (pair for pair in request.headers.items() if not pair[0].startswith((*_PASSED, "user-agent")))
+    return method, target, tuple(sorted(told))
 
 
 def _cut(request: Request, answer: Answer) -> Answer:

@@ -8,11 +8,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-from edge_cache import Cache, CachePolicy
-from edge_function import FunctionFault, Host, viewer_request
+from edge_cache import Cache, CachePolicy, OriginPolicy
+from edge_function import Attached, FunctionFault
 from edge_messages import Answer, NotSimulated, Request, only
 
 Json = Mapping[str, Any]
+
+START = 1_800_000_000.0
+"""When a distribution is made, in Unix seconds."""
 
 # "Request and response behavior for origin groups".
 _FAIL_OVER = ("GET", "HEAD", "OPTIONS")
@@ -33,9 +36,9 @@ class Distribution:
         self,
         config: Json,
         origins: Mapping[str, Origin],
-        cache_policy: CachePolicy,
+        policies: tuple[CachePolicy, OriginPolicy],
         headers_policy: Json | None,
-        function: tuple[Host, str] | None,
+        function: Attached | None,
     ) -> None:
         only(
             config,
@@ -48,19 +51,20 @@ class Distribution:
         self._behavior: Json = config["DefaultCacheBehavior"]
         only(
             self._behavior, "TargetOriginId", "ViewerProtocolPolicy", "AllowedMethods", "CachedMethods",
-            "Compress", "CachePolicyId", "ResponseHeadersPolicyId", "FunctionAssociations",
+            "Compress", "CachePolicyId", "OriginRequestPolicyId", "ResponseHeadersPolicyId",
+            "FunctionAssociations",
         )  # fmt: skip
         self._groups = {group["Id"]: group for group in config["OriginGroups"]["Items"]}
         self._error_seconds = dict(map(_error_seconds, config["CustomErrorResponses"]))
         self._origins = origins
-        self._policy = cache_policy
+        self._policy, self._origin_policy = policies
         self._headers = None if headers_policy is None else ResponseHeaders(headers_policy)
         self._function = function
         self._cache = Cache()
-        self._now = 0.0
+        self.now = START
 
     def later(self, seconds: float) -> None:
-        self._now += seconds
+        self.now += seconds
 
     def ask(self, request: Request) -> Answer:
         """The answer to a viewer's request."""
@@ -69,7 +73,7 @@ class Distribution:
         if request.method not in self._behavior["AllowedMethods"]:
             return Answer(403, {"x-cache": "Error from cloudfront"})
         try:
-            changed = viewer_request(*self._function, request) if self._function else request
+            changed = self._function(request, self.now) if self._function else request
         except FunctionFault:
             return Answer(503, {"x-cache": "FunctionExecutionError from cloudfront"})
         if isinstance(changed, Answer):
@@ -79,10 +83,10 @@ class Distribution:
         return self._headers.added(request, answer) if self._headers else answer
 
     def _answer(self, request: Request) -> Answer:
-        asked = self._policy.forwarded(request)
-        if kept := self._cache.fresh(asked, self._now):
+        asked = self._policy.kept(request)
+        if kept := self._cache.fresh(asked, self.now):
             return _told(kept, "Hit" if kept.status < 400 else "Error")
-        answer = self._fetch(asked)
+        answer = self._fetch(self._origin_policy.sent(request, asked))
         if request.method not in self._behavior["CachedMethods"]:
             return _told(answer, "Miss" if answer.status < 400 else "Error")
         seconds = self._policy.seconds(answer, self._error_seconds)
@@ -90,7 +94,7 @@ class Distribution:
         if answer.status >= 500 and (old := self._cache.stale(asked)):
             answer = old
         if seconds:
-            self._cache.keep(asked, answer, self._now + seconds)
+            self._cache.keep(asked, answer, self.now + seconds)
         return _told(answer, "Miss" if answer.status < 400 else "Error")
 
     def _fetch(self, request: Request) -> Answer:

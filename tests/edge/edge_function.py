@@ -5,8 +5,11 @@ read as CloudFront reads them.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import parse_qsl
@@ -25,11 +28,29 @@ class FunctionFault(Exception):
     """The function failed, or answered what CloudFront does not take: the viewer gets a 5xx."""
 
 
+Store = Mapping[str, str]
+"""The KeyValueStore: texts by key."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What a function finds besides its event: the query as it came (None without a question mark), the
+    store (None if none is associated), and the time in Unix seconds (None is now)."""
+
+    raw: str | None = None
+    store: Store | None = None
+    now: float | None = None
+
+
 class Host(Protocol):
     """Something that runs JavaScript."""
 
-    def run(self, code: str, event: dict[str, Any]) -> Any:
+    def run(self, code: str, event: dict[str, Any], world: World = World()) -> Any:
         """What ``handler(event)`` returns, by way of JSON. Raises FunctionFault."""
+        ...
+
+    def each(self, code: str, call: str, arguments: Sequence[Sequence[Any]]) -> list[Any]:
+        """What a function of the code gives for each list of arguments."""
         ...
 
 
@@ -49,10 +70,18 @@ class Node:
     def __exit__(self, *error: object) -> None:
         self._process.__exit__(None, None, None)  # closes its input, at which it ends
 
-    def run(self, code: str, event: dict[str, Any]) -> Any:
+    def run(self, code: str, event: dict[str, Any], world: World = World()) -> Any:
+        store = None if world.store is None else dict(world.store)
+        return self._ask({"code": code, "event": event, "raw": world.raw, "store": store, "now": world.now})
+
+    def each(self, code: str, call: str, arguments: Sequence[Sequence[Any]]) -> list[Any]:
+        found: list[Any] = self._ask({"code": code, "call": call, "arguments": arguments, "store": {}})
+        return found
+
+    def _ask(self, asked: dict[str, Any]) -> Any:
         assert self._process.stdin
         assert self._process.stdout
-        self._process.stdin.write(json.dumps({"code": code, "event": event}) + "\n")
+        self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
         reply = json.loads(self._process.stdout.readline())
         if "error" in reply:
@@ -61,19 +90,53 @@ class Node:
 
 
 class Njs:
-    """Debian's njs, in its sandbox: the engine whose language cloudfront-js speaks."""
+    """Debian's njs, in its sandbox: the engine whose language cloudfront-js speaks. Its own module
+    `crypto` is CloudFront's; the one for the store is a stand-in."""
 
     def __init__(self, program: str) -> None:
         self._program = program
 
-    def run(self, code: str, event: dict[str, Any]) -> Any:
-        script = f"{code}\nconsole.log(JSON.stringify(handler({json.dumps(event)})));"
-        done = subprocess.run(
-            [self._program, "-q", "-s", "-"], input=script, capture_output=True, text=True, check=False
+    def run(self, code: str, event: dict[str, Any], world: World = World()) -> Any:
+        raw = "undefined" if world.raw is None else json.dumps(world.raw)
+        now = "" if world.now is None else f"Date.now = () => {world.now} * 1000;"
+        (result,) = self._ask(
+            _with_store(code, world.store),
+            f"{now} const event = {json.dumps(event)};"
+            f"const query = {{value: () => {raw}}};"
+            "if (event.request && event.request.uri)"
+            "  Object.defineProperty(event.request, 'rawQueryString', query);"
+            "Promise.resolve(handler(event)).then(told => console.log(JSON.stringify(told)));",
         )
-        if done.returncode or not done.stdout:
+        return result
+
+    def each(self, code: str, call: str, arguments: Sequence[Sequence[Any]]) -> list[Any]:
+        # A line each: a long one is cut.
+        print_ = (
+            f"{json.dumps(arguments)}.forEach(each => console.log(JSON.stringify({call}.apply(null, each))));"
+        )
+        return self._ask(_with_store(code, {}), print_)
+
+    def _ask(self, code: str, asked: str) -> list[Any]:
+        done = subprocess.run(
+            [self._program, "-q", "-s", "-"],
+            input=f"{code}\n{asked}",
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode or not done.stdout or done.stdout.startswith("Thrown"):
             raise FunctionFault(done.stderr or done.stdout)
-        return json.loads(done.stdout)
+        # njs writes control characters into JSON as they are.
+        return [json.loads(line, strict=False) for line in done.stdout.rstrip("\n").split("\n")]
+
+
+def _with_store(code: str, store: Store | None) -> str:
+    stand_in = (
+        f"const store = {json.dumps(dict(store or {}))};"
+        "const cf = {kvs: () => ({get: key => store[key] === undefined"
+        " ? Promise.reject(new Error('KeyNotFound')) : Promise.resolve(store[key])})};"
+    )
+    return re.sub(r"^import cf from ?'cloudfront';$", lambda _: stand_in, code, flags=re.MULTILINE)
 
 
 HOSTS = {"node": Node, "njs": Njs}
@@ -84,9 +147,23 @@ def found(name: str) -> str | None:
     return shutil.which(name)
 
 
-def viewer_request(host: Host, code: str, request: Request) -> Request | Answer:
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """A function as a behavior of a distribution has it."""
+
+    host: Host
+    code: str
+    store: Store | None = None
+
+    def __call__(self, request: Request, now: float) -> Request | Answer:
+        return viewer_request(self.host, self.code, request, self.store, now)
+
+
+def viewer_request(
+    host: Host, code: str, request: Request, store: Store | None = None, now: float | None = None
+) -> Request | Answer:
     """What becomes of a viewer's request: another one, or an answer at once. Raises FunctionFault."""
-    result = host.run(code, _event(request))
+    result = host.run(code, _event(request), World(request.query or None, store, now))
     if not isinstance(result, dict):
         raise FunctionFault(f"expected a request or a response, got {result!r}")
     headers = _headers(result)
@@ -130,4 +207,8 @@ def _headers(message: dict[str, Any]) -> dict[str, str]:
 
 
 def _query(result: dict[str, Any]) -> str:
-    return "&".join(f"{name}={field['value']}" for name, field in result.get("querystring", {}).items())
+    """As a text, which examples of the guide assign, or as the event has it."""
+    query = result.get("querystring", {})
+    if isinstance(query, str):
+        return query
+    return "&".join(f"{name}={field['value']}" for name, field in query.items())

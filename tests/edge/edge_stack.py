@@ -10,11 +10,11 @@ from functools import partial
 from typing import Any
 
 import pytest
-from edge_cache import CachePolicy
+from edge_cache import CachePolicy, OriginPolicy
 from edge_distribution import Distribution
-from edge_function import Host
+from edge_function import Attached, Host, Store
 from edge_messages import Answer, NotSimulated, Request
-from edge_origins import Bucket, FunctionUrl
+from edge_origins import Bucket, FunctionUrl, Invoke
 from judges import translated
 from policies import of_type
 from resolve import PSEUDO, references, resolve
@@ -32,14 +32,24 @@ Scenario = Callable[["Edge"], None]
 class Edge:
     """A distribution with its origins. ``mutate`` changes the resolved resources before.
 
-    ``room`` holds the originals and the processed bucket's objects; ``room.put`` uploads.
+    ``room`` holds the originals and the processed bucket's objects; ``room.put`` uploads. ``store`` is the
+    KeyValueStore, to write to. ``invoke`` stands in for the deliver function.
     """
 
-    def __init__(self, host: Host, mutate: Mutation | None = None, **parameters: str) -> None:
+    def __init__(
+        self,
+        host: Host,
+        mutate: Mutation | None = None,
+        store: Store | None = None,
+        invoke: Invoke | None = None,
+        **parameters: str,
+    ) -> None:
         self.resources = deepcopy(resolve(translated(), **parameters))
         if mutate:
             mutate(self.resources)
         self.room = Room()
+        self.store = dict(store or {})
+        self._invoke = invoke or open_deliver(self._cloud())
         config = distribution(self.resources)
         (self._id,) = of_type(self.resources, "AWS::CloudFront::Distribution")
         origins = {origin["Id"]: self._origin(origin) for origin in config["Origins"]}
@@ -48,7 +58,7 @@ class Edge:
         self._distribution = Distribution(
             config,
             origins,
-            CachePolicy.of(self._named(config["DefaultCacheBehavior"], "CachePolicyId")["CachePolicyConfig"]),
+            self._policies(config["DefaultCacheBehavior"]),
             self._headers_policy(config),
             self._edge_function(config, host),
         )
@@ -81,9 +91,7 @@ class Edge:
         handler = self._named(url, "TargetFunctionArn")["Handler"]
         if handler != "image_processor.app.deliver":
             raise NotSimulated(handler)
-        return FunctionUrl(
-            self.resources, url, open_deliver(self._cloud()), self._signed_for(origin, "lambda")
-        )
+        return FunctionUrl(self.resources, url, self._invoke, self._signed_for(origin, "lambda"))
 
     def _signed_for(self, origin: Json, kind: str) -> str:
         """Whose requests these are for the origin: the distribution's, if they are signed for its kind."""
@@ -94,6 +102,11 @@ class Edge:
             return ""
         return f"arn:aws:cloudfront::{PSEUDO['AWS::AccountId']}:distribution/<{self._id}>"
 
+    def _policies(self, behavior: Json) -> tuple[CachePolicy, OriginPolicy]:
+        cache = self._named(behavior, "CachePolicyId")["CachePolicyConfig"]
+        origin = self._named(behavior, "OriginRequestPolicyId")["OriginRequestPolicyConfig"]
+        return CachePolicy.of(cache), OriginPolicy.of(origin)
+
     def _headers_policy(self, config: Json) -> Json | None:
         behavior = config["DefaultCacheBehavior"]
         if "ResponseHeadersPolicyId" not in behavior:
@@ -101,7 +114,7 @@ class Edge:
         found: Json = self._named(behavior, "ResponseHeadersPolicyId")["ResponseHeadersPolicyConfig"]
         return found
 
-    def _edge_function(self, config: Json, host: Host) -> tuple[Host, str] | None:
+    def _edge_function(self, config: Json, host: Host) -> Attached | None:
         associations = config["DefaultCacheBehavior"].get("FunctionAssociations", [])
         if not associations:
             return None
@@ -110,7 +123,10 @@ class Edge:
         told = association["EventType"], function["FunctionConfig"]["Runtime"], function["AutoPublish"]
         if told != ("viewer-request", "cloudfront-js-2.0", True):
             raise NotSimulated(f"a function {told}")
-        return host, function["FunctionCode"]
+        stores = function["FunctionConfig"].get("KeyValueStoreAssociations", [])
+        for store in stores:
+            self._named(store, "KeyValueStoreARN")
+        return Attached(host, function["FunctionCode"], self.store if stores else None)
 
     def _cloud(self) -> Cloud:
         room = self.room
@@ -125,6 +141,12 @@ class Edge:
             lambda *_: pytest.fail("deliver signs no upload"),
             lambda *_: pytest.fail("nothing comes again"),
         )
+
+
+def function_code() -> str:
+    """The CloudFront function as the template has it."""
+    found: str = resolve(translated())["EdgeFunction"]["Properties"]["FunctionCode"]
+    return found
 
 
 def distribution(resources: Json) -> Json:

@@ -1,4 +1,6 @@
-// Runs CloudFront functions: a line of JSON in ({code, event}), a line of JSON out ({result} or {error}).
+// Runs CloudFront functions: a line of JSON in ({code, call, arguments, store, raw}), a line of JSON out
+// ({result} or {error}). `call` is handler, or another function of the code, for each of `arguments`.
+import crypto from 'node:crypto';
 import readline from 'node:readline';
 import vm from 'node:vm';
 
@@ -12,7 +14,33 @@ const DOCUMENTED = new Set([
   'parseInt', 'NaN', 'Infinity', 'undefined', 'globalThis', 'console',
 ]);
 
-async function run({code, event}) {
+// The same page, "Built-in modules", as far as ours asks: an import of another one fails.
+const MODULES = {
+  // "Helper methods for key value stores": get fails where there is no such key.
+  cloudfront: store => ({kvs() {
+    if (!store) throw new Error('no KeyValueStore is associated');
+    return {
+      async get(key) {
+        if (!Object.hasOwn(store, key)) throw new Error('KeyNotFound');
+        return store[key];
+      },
+    };
+  }}),
+  crypto: () => ({createHmac(algorithm, key) {
+    if (!['md5', 'sha1', 'sha256'].includes(algorithm)) throw new Error('not supported');
+    const hmac = crypto.createHmac(algorithm, key);
+    return {
+      update(text) {
+        hmac.update(text);
+        return this;
+      },
+      digest: encoding => hmac.digest(encoding),
+    };
+  }}),
+};
+const IMPORT = /^import (\w+) from ?'(\w+)';$/gm;
+
+function worldOf({code, store, now}) {
   const quiet = {log() {}};
   // Restricted features: no code out of strings.
   const context = vm.createContext({console: quiet}, {codeGeneration: {strings: false, wasm: false}});
@@ -20,10 +48,26 @@ async function run({code, event}) {
   for (const name of names) {
     if (!DOCUMENTED.has(name)) vm.runInContext(`delete globalThis.${name}`, context);
   }
-  vm.runInContext(code, context, {timeout: 1000});
+  if (now != null) vm.runInContext(`Date.now = () => ${now} * 1000`, context);
+  for (const [, name, module] of code.matchAll(IMPORT)) context[name] = MODULES[module](store);
+  vm.runInContext(code.replace(IMPORT, ''), context, {timeout: 1000});
+  return context;
+}
+
+async function run(asked) {
+  const context = worldOf(asked);
+  if (asked.call) {
+    const all = JSON.stringify(JSON.stringify(asked.arguments));
+    return vm.runInContext(`JSON.parse(${all}).map(each => ${asked.call}.apply(null, each))`, context, {timeout: 60000});
+  }
   // The event is made inside, so that no object of node's own world gets in.
-  const call = `handler(JSON.parse(${JSON.stringify(JSON.stringify(event))}))`;
-  return await vm.runInContext(call, context, {timeout: 1000});
+  context.text = JSON.stringify(asked.event);
+  const event = vm.runInContext('JSON.parse(text)', context);
+  delete context.text;
+  // "General helper methods": undefined without a question mark.
+  if (event.request?.uri) Object.defineProperty(event.request, 'rawQueryString', {value: () => asked.raw ?? undefined});
+  context.event = event;
+  return await vm.runInContext('handler(event)', context, {timeout: 1000});
 }
 
 for await (const line of readline.createInterface({input: process.stdin})) {
