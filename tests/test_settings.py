@@ -8,7 +8,16 @@ import pytest
 
 from image_processor.errors import InvalidSettings
 from image_processor.model import ExifField, IccPolicy
-from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, Settings, from_environment
+from image_processor.settings import (
+    AWS_ROWS,
+    LIMIT_ROWS,
+    PREFIX,
+    ROWS,
+    URL_ROWS,
+    Settings,
+    from_environment,
+    in_force,
+)
 
 
 def read(**variables):
@@ -99,3 +108,21 @@ def test_a_misspelt_variable_is_a_mistake_and_all_mistakes_come_at_once():
 def test_no_exif_is_kept_unless_it_is_listed():
     assert read().exif == read(EXIF="").exif == ()
     assert read(EXIF="gps").exif == (ExifField.GPS,)
+
+
+def test_dialects_are_in_the_order_in_which_they_are_written_and_unknown_ones_a_mistake():
+    assert read().dialects == ()
+    assert read(DIALECTS=" Thumbor,thumbor").dialects == ("thumbor",)
+    with pytest.raises(InvalidSettings, match="for IMAGE_PROCESSOR_DIALECTS, got 'imgix'"):
+        read(DIALECTS="imgix")
+
+
+def test_no_secret_is_shown():
+    settings = read(THUMBOR_KEY="hush-hush", SIGNING_KEYS="a:hush-hush-hush-hush")
+    assert settings.thumbor_key == "hush-hush"
+    shown = {row.name: value for row, value in in_force(settings, URL_ROWS)}
+    secret = {row.name for row in URL_ROWS if row.secret}
+    assert {"THUMBOR_KEY", "SIGNING_KEYS"} <= secret
+    assert {shown[name] for name in ("THUMBOR_KEY", "SIGNING_KEYS")} == {"(set)"}
+    assert "hush" not in repr(shown)
+    assert "hush" not in repr(settings)

@@ -172,6 +172,13 @@ class SizeNotAllowed(Forbidden):
     fix: ClassVar[str] = "Ask for a size that is allowed."
 
 
+class BucketNotAllowed(Forbidden):
+    """A URL of a dialect names a bucket that is not ours to show."""
+
+    code: ClassVar[str] = "bucket-not-allowed"
+    fix: ClassVar[str] = "Leave the bucket out, or name it in IMAGE_PROCESSOR_BUCKETS."
+
+
 class NotFound(ImageProcessorError):
     """No object under that key, or no record under that id."""
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from image_processor.errors import InvalidRequest, Problem
 from image_processor.frozen import field, frozen
-from image_processor.transformation import PARAMETERS
+from image_processor.transformation import PARAMETERS, Gravity, Length
 from image_processor.transformation.parameters import read_pairs
 from image_processor.transformation.values import unquote
 
@@ -30,6 +30,24 @@ class Box(StrEnum):
     """Width and height change places where that suits the original's orientation (thumbor)."""
     FILL_OR_FIT = "fill-or-fit"
     """Cover where box and original are both upright or both lying, else inside (imgproxy's auto)."""
+    OWN_WIDTH = "own-width"
+    """The width is the original's (thumbor's `orig`)."""
+    OWN_HEIGHT = "own-height"
+    """The height is."""
+
+
+@frozen
+class Cut:
+    """A part of the original whose place depends on its size: ``width`` and ``height`` are pixels or
+    shares, None for the whole side. It lies as ``gravity``, ``x`` and ``y`` or ``focal_point`` say,
+    which mean what they mean for a crop."""
+
+    width: Length | None = None
+    height: Length | None = None
+    gravity: Gravity = Gravity.CENTRE
+    x: Length = 0
+    y: Length = 0
+    focal_point: tuple[float, float] | None = None
 
 
 @frozen
@@ -39,7 +57,8 @@ class Asked:
     ``format`` is one that can be written, AUTO, or None for the original's own. ``qualities`` are by
     format, where the URL does not say one quality for all. ``preset`` names one of the recipe.
     ``hinted`` are the fields, width or dpr, that the client's hints give. ``signed`` says that a
-    signature was verified. ``filename`` and ``attachment`` are for Content-Disposition.
+    signature was verified. ``filename`` and ``attachment`` are for Content-Disposition. ``cut`` becomes
+    the region, and ``focus``, in pixels of the original, the focal point.
     """
 
     key: str
@@ -50,6 +69,8 @@ class Asked:
     hinted: tuple[str, ...] = ()
     signed: bool = False
     box: Box | None = None
+    cut: Cut | None = None
+    focus: tuple[float, float] | None = None
     filename: str | None = None
     attachment: bool = False
 

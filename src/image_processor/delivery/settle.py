@@ -15,10 +15,11 @@ from image_processor.formats import FORMATS
 from image_processor.frozen import frozen
 from image_processor.model import Facts
 from image_processor.recipes import Recipe
-from image_processor.transformation import PARAMETERS, Fit, Transformation
+from image_processor.transformation import MAX_SIDE, PARAMETERS, Fit, Transformation
 
 from .asked import AUTO, Asked, Box
 from .negotiate import own_format, preferences
+from .place import placed
 from .policy import Headers, Policy
 
 _DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
@@ -36,7 +37,8 @@ class Settled:
 
 def needs_facts(asked: Asked) -> bool:
     """Whether it takes the original's facts to settle what was asked for."""
-    return asked.format in {None, AUTO} or asked.box is not None
+    placed = asked.box is not None or asked.cut is not None or asked.focus is not None
+    return placed or asked.format in {None, AUTO}
 
 
 def settle(asked: Asked, original: Facts | None, headers: Headers, recipe: Recipe, policy: Policy) -> Settled:
@@ -46,7 +48,7 @@ def settle(asked: Asked, original: Facts | None, headers: Headers, recipe: Recip
     """
     values, vary = _hinted(asked, headers, policy)
     base = _preset(asked, recipe)
-    values = _boxed(values, asked.box, original)
+    values = placed(_boxed(values, asked.box, original), asked.cut, asked.focus, original)
     if base:
         return _of_preset(asked, base, values, original, headers, vary)
     format_ = asked.format
@@ -110,6 +112,10 @@ def _boxed(values: Mapping[str, Any], box: Box | None, original: Facts | None) -
     if box is None:
         return values
     assert original is not None
+    if box is Box.OWN_WIDTH:
+        return {**values, "width": min(original.width, MAX_SIDE)}
+    if box is Box.OWN_HEIGHT:
+        return {**values, "height": min(original.height, MAX_SIDE)}
     width, height = values.get("width"), values.get("height")
     if width is None or height is None or width == height or original.width == original.height:
         return values if box is Box.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}

@@ -63,6 +63,10 @@ class Settings:
     renditions_per_original: int = 200
     delivery_queue: int = 64
     cache_bytes: int = 10 * 1024**3
+    dialects: tuple[str, ...] = ()
+    dialect_lenient: bool = False
+    buckets: tuple[str, ...] = ()
+    thumbor_key: str | None = field(default=None, repr=False)
 
     @property
     def lease_seconds(self) -> int:

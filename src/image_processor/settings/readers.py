@@ -71,3 +71,14 @@ def origin(text: str) -> str:
     if text != "*" and not re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+", text):
         raise ValueError(text)
     return text
+
+
+DIALECTS = ("thumbor",)
+
+
+def dialects(text: str) -> tuple[str, ...]:
+    """In the order in which they are written."""
+    wanted = tuple(dict.fromkeys(names(text.lower())))
+    if not set(wanted) <= set(DIALECTS):
+        raise ValueError(text)
+    return wanted

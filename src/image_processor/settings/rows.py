@@ -9,7 +9,20 @@ from typing import Any
 from image_processor.frozen import frozen
 from image_processor.model import ExifField, IccPolicy, TruncatedPolicy
 
-from .readers import address, bucket, exif, flag, keys, line, names, origin, sizes, whole
+from .readers import (
+    DIALECTS,
+    address,
+    bucket,
+    dialects,
+    exif,
+    flag,
+    keys,
+    line,
+    names,
+    origin,
+    sizes,
+    whole,
+)
 
 _MEBIBYTE = 1024 * 1024
 
@@ -78,6 +91,17 @@ URL_ROWS = (
         whole(1, 10**8),
         _MEBIBYTE,
     ),
+    Row(
+        "DIALECTS",
+        "URL grammars of other products that are understood, in the order in which they are tried",
+        f"some of {', '.join(DIALECTS)}, comma-separated",
+        dialects,
+    ),
+    Row("DIALECT_LENIENT", "whether they may ask for what is not made here, and do without", "0 or 1", flag),
+    Row(
+        "BUCKETS", "buckets that such URLs may name; all mean the originals", "names, comma-separated", names
+    ),
+    Row("THUMBOR_KEY", "thumbor's SECURITY_KEY", "a line of ASCII", line, secret=True),
 )
 
 AWS_ROWS = (

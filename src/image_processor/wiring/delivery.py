@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from types import MappingProxyType
 
+from image_processor.delivery.dialects import enabled
 from image_processor.delivery.facts import FactsOf
 from image_processor.delivery.make import Kept, Made, Maker, Render
-from image_processor.delivery.policy import Policy
+from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.serve import Delivery
 from image_processor.delivery.signing import Keyring
 from image_processor.delivery.wanted import Reader, Wanted
@@ -35,7 +36,20 @@ def policy_of(settings: Settings) -> Policy:
         hints=settings.hints,
         fallback=settings.fallback,
         cors=settings.cors_origin,
+        dialects=dialects_of(settings),
         most=settings.renditions_per_original,
+    )
+
+
+def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
+    """The dialects in force, in their order."""
+    secrets = {"thumbor": settings.thumbor_key}
+    return enabled(
+        settings.dialects,
+        secrets={name: secret.encode() for name, secret in secrets.items() if secret},
+        unsafe=settings.allow_unsigned,
+        lenient=settings.dialect_lenient,
+        buckets=frozenset(settings.buckets),
     )
 
 

@@ -1,0 +1,37 @@
+"""Dialects: URL grammars of other products, each a frozen value that only parses. A URL becomes an
+`Asked` there, as one of our own does; docs/dialects.md tells what of each is understood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from image_processor.delivery.policy import Dialect
+
+NAMES = ("thumbor",)
+
+
+def enabled(
+    names: Sequence[str],
+    *,
+    secrets: Mapping[str, bytes],
+    unsafe: bool = False,
+    lenient: bool = False,
+    buckets: frozenset[str] = frozenset(),
+) -> tuple[Dialect, ...]:
+    """The dialects of ``names``, in their order: the first that a URL is meant for reads it.
+
+    ``secrets`` may hold `thumbor`. ``unsafe`` says that
+    everybody may ask for everything. Only what is enabled is loaded.
+    """
+    made: list[Dialect] = []
+    for name in names:
+        if name == "thumbor":
+            from .thumbor import Thumbor  # noqa: PLC0415 - as said
+
+            made.append(Thumbor(secrets.get(name), unsafe, lenient, buckets))
+        else:
+            raise ValueError(name)
+    return tuple(made)

@@ -1,0 +1,458 @@
+"""thumbor's URLs: its published examples, what each part means, and who may ask."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from image_processor.delivery.asked import AUTO, Asked, Box
+from image_processor.delivery.dialects.calls import Call, split_calls
+from image_processor.delivery.dialects.thumbor import Thumbor
+from image_processor.errors import (
+    BucketNotAllowed,
+    Forbidden,
+    Invalid,
+    InvalidRequest,
+    SignatureKeyUnknown,
+    SignatureMismatch,
+    SignatureMissing,
+)
+from image_processor.transformation import (
+    Colour,
+    Edge,
+    Fit,
+    Flip,
+    Gravity,
+    ImageOverlay,
+    Share,
+    Transformation,
+)
+
+KEY = b"my-security-key"
+OPEN = Thumbor(unsafe=True, buckets=frozenset({"photos"}))
+SIGNED = Thumbor(KEY)
+COVER = {"fit": Fit.COVER, "enlarge": True}
+INSIDE = {"fit": Fit.INSIDE, "enlarge": False}
+
+
+def ask(text: str, dialect: Thumbor = OPEN) -> Asked:
+    return dialect.ask(f"unsafe/{text}", "", now=0)
+
+
+def sign(text: str, key: bytes = KEY) -> str:
+    return base64.urlsafe_b64encode(hmac.new(key, text.encode(), hashlib.sha1).digest()).decode()
+
+
+def problems(text: str, dialect: Thumbor = OPEN) -> list[str]:
+    with pytest.raises(InvalidRequest) as caught:
+        ask(text, dialect)
+    return [str(each) for each in caught.value.problems]
+
+
+def test_the_published_signature_opens_and_no_other() -> None:
+    path = "300x200/my.server.com/some/path/to/image.jpg"
+    asked = SIGNED.ask(f"8ammJH8D-7tXy6kU3lTvoXlhu4o=/{path}", "", now=0)
+    assert asked == Asked(
+        "my.server.com/some/path/to/image.jpg", {**COVER, "width": 300, "height": 200}, signed=True
+    )
+    assert SIGNED.ask(f"8ammJH8D-7tXy6kU3lTvoXlhu4o%3D/{path}", "", now=0) == asked
+    with pytest.raises(SignatureMismatch):
+        Thumbor(b"another").ask(f"8ammJH8D-7tXy6kU3lTvoXlhu4o=/{path}", "", now=0)
+
+
+def test_unsafe_is_off_unless_it_is_allowed() -> None:
+    with pytest.raises(SignatureMissing):
+        SIGNED.ask("unsafe/300x200/a.jpg", "", now=0)
+    assert not ask("300x200/a.jpg").signed
+    with pytest.raises(SignatureKeyUnknown):
+        OPEN.ask(f"{sign('a.jpg')}/a.jpg", "", now=0)
+
+
+def test_nothing_is_parsed_before_the_signature_is_right() -> None:
+    for text in ("-1x%FF/a.jpg", "filters:nothing()/a.jpg", ""):
+        with pytest.raises(SignatureMismatch):
+            SIGNED.ask(f"{'A' * 27}=/{text}", "", now=0)
+
+
+@given(st.data())
+def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) -> None:
+    text = "fit-in/300x200/filters:blur(3)/photos/a%20b.jpg"
+    url = f"{sign(text)}/{text}"
+    at = data.draw(st.integers(0, len(url) - 1))
+    other = data.draw(st.integers(0x21, 0x7E).map(chr).filter(lambda one: one != url[at]))
+    with pytest.raises(Forbidden):
+        SIGNED.ask(url[:at] + other + url[at + 1 :], "", now=0)
+
+
+def test_a_query_is_signed_too_and_then_refused() -> None:
+    with pytest.raises(SignatureMismatch):
+        SIGNED.ask(f"{sign('a.jpg')}/a.jpg", "v=1", now=0)
+    with pytest.raises(InvalidRequest):
+        SIGNED.ask(f"{sign('a.jpg?v=1')}/a.jpg", "v=1", now=0)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        ("unsafe/300x200/a.jpg", True),
+        ("8ammJH8D-7tXy6kU3lTvoXlhu4o=/a.jpg", True),
+        ("8ammJH8D-7tXy6kU3lTvoXlhu4o%3D/a.jpg", True),
+        ("unsafe", False),
+        ("unsafely/a.jpg", False),
+        ("photos/cat.jpg", False),
+        ("0123456789abcdef0123456789abcdef/cat.jpg", False),
+        ("photos/cat.jpg/w=640,fm=webp.webp", False),
+        ("", False),
+    ],
+)
+def test_only_urls_that_begin_as_thumbors_are_read(path: str, *, meant: bool) -> None:
+    assert OPEN.reads(path, "") is meant
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("a.jpg", {}),
+        ("300x200/a.jpg", {**COVER, "width": 300, "height": 200}),
+        ("300x/a.jpg", {**COVER, "width": 300}),
+        ("300x0/a.jpg", {**COVER, "width": 300}),
+        ("x200/a.jpg", {**COVER, "height": 200}),
+        ("0x0/a.jpg", {}),
+        ("x/a.jpg", {}),
+        ("origxorig/a.jpg", {}),
+        ("-300x-200/a.jpg", {**COVER, "width": 300, "height": 200, "flip": Flip.BOTH}),
+        ("-0x0/a.jpg", {"flip": Flip.HORIZONTAL}),
+        ("x-/a.jpg", {"flip": Flip.VERTICAL}),
+        ("fit-in/300x200/a.jpg", {**INSIDE, "width": 300, "height": 200}),
+        ("full-fit-in/300x200/a.jpg", {"fit": Fit.OUTSIDE, "enlarge": False, "width": 300, "height": 200}),
+        ("10x20:110x220/a.jpg", {"region": (10, 20, 100, 200)}),
+        ("0x0:0x0/a.jpg", {}),
+        ("trim/a.jpg", {"trim": 0}),
+        ("trim:50/a.jpg", {"trim": 29}),
+        ("trim:top-left:442/a.jpg", {"trim": 255}),
+        ("300x200/left/top/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.NORTHWEST}),
+        ("300x200/right/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.EAST}),
+        ("300x200/center/bottom/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.SOUTH}),
+        ("300x200/smart/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.ATTENTION}),
+        ("300x200/left/smart/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.ATTENTION}),
+    ],
+)
+def test_the_parts_of_a_path(text: str, values: dict[str, Any]) -> None:
+    assert ask(text) == Asked("a.jpg", values)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "fields"),
+    [
+        ("top/left/i.jpg", "left/i.jpg", {"gravity"}),
+        ("smart/300x200/i.jpg", "300x200/i.jpg", {"gravity"}),
+        ("300x200/fit-in/i.jpg", "fit-in/i.jpg", {"width", "height", "fit", "enlarge"}),
+        ("300x200/trim/i.jpg", "trim/i.jpg", {"width", "height", "fit", "enlarge"}),
+        ("filters:grayscale()/300x200/i.jpg", "300x200/i.jpg", {"grey"}),
+        ("300x200/300x200/i.jpg", "300x200/i.jpg", {"width", "height", "fit", "enlarge"}),
+        ("filters:blur(3/i.jpg", "filters:blur(3/i.jpg", set()),
+        ("filters:blur/i.jpg", "filters:blur/i.jpg", set()),
+        ("filters:blur(3)i.jpg", "filters:blur(3)i.jpg", set()),
+        ("filters:blur(3)/", "filters:blur(3)/", set()),
+        ("smart", "smart", set()),
+        ("top/", "top/", set()),
+        ("fit-in/", "fit-in/", set()),
+        ("my-fit-in/300x200/i.jpg", "my-fit-in/300x200/i.jpg", set()),
+        ("a%2Fb%20%C3%A4.jpg", "a/b ä.jpg", set()),
+    ],
+)
+def test_what_is_out_of_order_or_unclosed_belongs_to_the_key(text: str, key: str, fields: set[str]) -> None:
+    asked = ask(text)
+    assert (asked.key, set(asked.values)) == (key, fields)
+
+
+@pytest.mark.parametrize(
+    ("text", "box", "values"),
+    [
+        ("adaptive-fit-in/300x200/a.jpg", Box.ADAPTIVE, {**INSIDE, "width": 300, "height": 200}),
+        (
+            "adaptive-full-fit-in/300x200/a.jpg",
+            Box.ADAPTIVE,
+            {"fit": Fit.OUTSIDE, "enlarge": False, "width": 300, "height": 200},
+        ),
+        ("300xorig/a.jpg", Box.OWN_HEIGHT, {**COVER, "width": 300}),
+        ("origx200/a.jpg", Box.OWN_WIDTH, {**COVER, "height": 200}),
+    ],
+)
+def test_what_depends_on_the_original(text: str, box: Box, values: dict[str, Any]) -> None:
+    assert ask(text) == Asked("a.jpg", values, box=box)
+
+
+@pytest.mark.parametrize(
+    ("filters", "values"),
+    [
+        ("quality(40)", {"quality": 40}),
+        ("max_bytes(7500)", {"max_bytes": 7500}),
+        ("background_color(ff8800)", {"background": Colour(255, 136, 0)}),
+        ("background_color(Tomato)", {"background": Colour(255, 99, 71)}),
+        ("blur(7)", {"blur": 7}),
+        ("blur(7,2.5)", {"blur": 2.5}),
+        ("blur(0)", {}),
+        ("sharpen(2,1.0,true)", {"sharpen": (1, 2)}),
+        ("sharpen(0,1.0,true)", {}),
+        ("brightness(40)", {"brightness": 40}),
+        ("contrast(-40)", {"contrast": -40}),
+        ("saturation(1.3)", {"saturation": 30}),
+        ("saturation(0)", {"saturation": -100}),
+        ("grayscale()", {"grey": True}),
+        ("equalize()", {"equalise": True}),
+        ("rgb(20,20,20)", {"brightness": 20}),
+        ("rotate(90)", {"rotate": 270}),
+        ("rotate(-30)", {"rotate": 30}),
+        ("rotate(450)", {"rotate": 270}),
+        ("round_corner(20,255,255,255)", {"round": (20,) * 4, "background": Colour(255, 255, 255)}),
+        ("round_corner(30|30,0,0,0,1)", {"round": (30,) * 4}),
+        ("convolution(1;2;1;2;4;2;1;2;1,3,true)", {"convolve": (1, 2, 1, 2, 4, 2, 1, 2, 1)}),
+        ("proportion(0.5)", {"zoom": 0.5}),
+        ("cover()", {"frame": 1}),
+        ("strip_exif():strip_icc()", {}),
+        ("upscale():no_upscale():stretch()", {}),
+        ("fill(blur)", {"edge": Edge.BLUR}),
+        ("blur(3):grayscale():quality(9)", {"blur": 3, "grey": True, "quality": 9}),
+    ],
+)
+def test_filters(filters: str, values: dict[str, Any]) -> None:
+    assert ask(f"filters:{filters}/a.jpg") == Asked("a.jpg", values)
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("300x200/filters:no_upscale()", {"fit": Fit.COVER, "enlarge": False}),
+        ("fit-in/300x200/filters:upscale()", {"fit": Fit.INSIDE, "enlarge": True}),
+        ("300x200/filters:stretch()", {"fit": Fit.FILL, "enlarge": True}),
+        ("fit-in/300x200/filters:stretch()", INSIDE),
+        (
+            "fit-in/300x200/filters:fill(blue,1)",
+            {"fit": Fit.CONTAIN, "enlarge": False, "background": Colour(0, 0, 255)},
+        ),
+        ("fit-in/300x200/filters:fill(transparent)", {"fit": Fit.CONTAIN, "enlarge": False}),
+        (
+            "fit-in/300x200/filters:fill(blur)",
+            {"fit": Fit.CONTAIN, "enlarge": False, "edge": Edge.BLUR},
+        ),
+    ],
+)
+def test_filters_that_change_how_the_box_is_met(text: str, values: dict[str, Any]) -> None:
+    assert ask(f"{text}/a.jpg") == Asked("a.jpg", {"width": 300, "height": 200, **values})
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("300x200/left/filters:rotate(90)", {"width": 200, "height": 300, "rotate": 270, "gravity": "south"}),
+        ("300x200/left/filters:rotate(180)", {"rotate": 180, "gravity": "east"}),
+        ("-300x200/left/top", {"flip": Flip.HORIZONTAL, "gravity": "northeast"}),
+        ("300x-200/left/top", {"flip": Flip.VERTICAL, "gravity": "southwest"}),
+        # Mirrored, then turned to the left: turned to the right, then mirrored.
+        (
+            "-300x200/filters:rotate(90)",
+            {"width": 200, "height": 300, "rotate": 90, "flip": Flip.HORIZONTAL},
+        ),
+        (
+            "-300x200/left/filters:rotate(90)",
+            {"width": 200, "height": 300, "rotate": 90, "flip": Flip.HORIZONTAL, "gravity": "north"},
+        ),
+    ],
+)
+def test_thumbor_cuts_before_it_mirrors_and_turns(text: str, values: dict[str, Any]) -> None:
+    assert ask(f"{text}/a.jpg").values == {**COVER, "width": 300, "height": 200, **values}
+
+
+def test_formats() -> None:
+    assert ask("filters:format(jpg)/a.png").format == "jpeg"
+    assert ask("filters:format(WEBP)/a.png").format == "webp"
+    assert ask("filters:autojpg()/a.png").format == AUTO
+    assert ask("filters:autojpg(false)/a.png").format is None
+    assert ask("a.png").format is None
+
+
+def test_a_focal_point_waits_for_the_original() -> None:
+    assert ask("400x100/filters:focal(146x206:279x360)/a.jpg").focus == (212.5, 283)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fields"),
+    [
+        ("logos/a.png,-10,-10,50", {"gravity": Gravity.SOUTHEAST, "x": 10, "y": 10, "opacity": 50}),
+        (
+            "logos/a.png,10p,-20p,0",
+            {"gravity": Gravity.SOUTHWEST, "x": Share(0.1), "y": Share(0.2), "opacity": 100},
+        ),
+        ("logos/a.png,center,5,0", {"gravity": Gravity.NORTH, "y": 5}),
+        ("logos/a.png,center,center,0", {}),
+        ("logos/a.png,repeat,repeat,30", {"tile": True, "gravity": Gravity.NORTHWEST, "opacity": 70}),
+        (
+            "logos/a.png,30,10,50,15.2,none",
+            {"gravity": Gravity.NORTHWEST, "x": 30, "y": 10, "opacity": 50, "width": Share(0.152)},
+        ),
+        (
+            "s3://photos/logos/a.png,0,0,0,none,15",
+            {"gravity": Gravity.NORTHWEST, "height": Share(0.15)},
+        ),
+    ],
+)
+def test_watermarks(arguments: str, fields: dict[str, Any]) -> None:
+    asked = ask(f"filters:watermark({arguments})/a.jpg")
+    assert asked.values == {"overlays": (ImageOverlay(image="logos/a.png", **fields),)}
+
+
+def test_parentheses_nest_and_commas_within_them_part_nothing() -> None:
+    calls, rest = split_calls("filters:watermark(logo(1,2).png,1,2,3):blur(3)/a(1).jpg")
+    assert calls == (Call("watermark", ("logo(1,2).png", "1", "2", "3")), Call("blur", ("3",)))
+    assert rest == "a(1).jpg"
+    asked = ask("filters:watermark(a%28%2C.png,0,0,0)/a.jpg")
+    assert asked.values["overlays"][0].image == "a(,.png"
+
+
+def test_every_mistake_is_told_at_once_and_names_its_part() -> None:
+    found = problems("99999x1/filters:quality(250):blur(x):format(doc):red_eye():fill(auto)/http://a/b.jpg")
+    assert found == [
+        "expected a whole number of pixels from 1 to 16383 for width, got 99999",
+        "expected a whole number from 1 to 100 for quality, got '250'",
+        "expected a number from 0 to 250 for blur, got 'x'",
+        "expected one of jpg, jpeg, png, webp, avif, gif, tiff for format, got 'doc'",
+        *found[4:5],
+        "expected a colour, transparent or blur for fill, got 'auto'",
+        "expected a key of an original, as nothing is fetched from elsewhere for the key, got 'http://a/b.jpg'",
+    ]
+    assert found[4].startswith("expected one of autojpg, ")
+    assert found[4].endswith("for red_eye, got 'red_eye()'")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "meta/300x200/a.jpg",
+        "debug/300x200/a.jpg",
+        "trim:bottom-right/a.jpg",
+        "trim:443/a.jpg",
+        "20x20:10x30/a.jpg",
+        "filters:rgb(1,2,3)/a.jpg",
+        "filters:round_corner(20|40,0,0,0)/a.jpg",
+        "filters:frame(a.png)/a.jpg",
+        "filters:convolution(1;2;1;2,2)/a.jpg",
+        "filters:convolution(1;2;1;2;4;2;1;2;1,3,false)/a.jpg",
+        "filters:focal(1x2)/a.jpg",
+        "filters:proportion(2)/a.jpg",
+        "filters:quality()/a.jpg",
+        "filters:grayscale(1)/a.jpg",
+        "filters:watermark(a.png,0,0)/a.jpg",
+        "filters:watermark(a.png,120p,0,0)/a.jpg",
+        "filters:watermark(//other/a.png,0,0,0)/a.jpg",
+        "filters:" + ":".join(["watermark(a.png,0,0,0)"] * 9) + "/a.jpg",
+        f"300x{'9' * 5000}/a.jpg",
+        "https%3A%2F%2Fother%2Fa.jpg",
+        "%FF.jpg",
+        "filters:blur(%FF)/a.jpg",
+        "../a.jpg",
+        "",
+    ],
+)
+def test_what_is_refused(text: str) -> None:
+    assert problems(text)
+
+
+def test_lenient_leaves_out_what_is_not_made_and_still_refuses_what_is_wrong() -> None:
+    lenient = Thumbor(unsafe=True, lenient=True)
+    text = "debug/300x200/filters:red_eye():fill(auto):rgb(1,2,3):grayscale()/a.jpg"
+    assert ask(text, lenient).values == {**COVER, "width": 300, "height": 200, "grey": True}
+    assert problems("filters:quality(0)/a.jpg", lenient)
+    assert problems("meta/a.jpg", lenient)
+
+
+@pytest.mark.parametrize(
+    "text", ["s3:other/a.jpg", "s3://other/a.jpg", "filters:watermark(s3:b/a.png,0,0,0)/a"]
+)
+def test_a_bucket_has_to_be_allowed(text: str) -> None:
+    with pytest.raises(BucketNotAllowed):
+        ask(text)
+    assert ask("s3:photos/a.jpg").key == ask("s3://photos/a.jpg").key == "a.jpg"
+
+
+def test_the_key_is_never_shown() -> None:
+    assert "security" not in repr(SIGNED)
+
+
+# Properties ---------------------------------------------------------------------------------------
+
+SIDES = st.integers(1, 16383)
+FILTERS = st.one_of(
+    st.integers(1, 100).map(lambda n: (f"quality({n})", {"quality": n})),
+    st.integers(1, 150).map(lambda n: (f"blur({n})", {"blur": n})),
+    st.integers(-100, 100).map(lambda n: (f"contrast({n})", {"contrast": n})),
+    st.just(("grayscale()", {"grey": True})),
+    st.tuples(*[st.integers(0, 255)] * 3).map(
+        lambda rgb: ("fill({:02x}{:02x}{:02x})".format(*rgb), {"background": Colour(*rgb)})
+    ),
+)
+
+
+@given(
+    SIDES,
+    SIDES,
+    st.booleans(),
+    st.sampled_from([("", {}), ("left/", {"gravity": "west"}), ("smart/", {"gravity": "attention"})]),
+    st.lists(FILTERS, max_size=3, unique_by=lambda one: one[0].partition("(")[0]),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
+)
+def test_a_url_whose_meaning_is_known_means_that(
+    width: int,
+    height: int,
+    fits: Any,
+    gravity: tuple[str, dict[str, Any]],
+    filters: list[tuple[str, dict[str, Any]]],
+    name: str,
+) -> None:
+    key = f"k/{name}".replace("..", "__")
+    chain = f"filters:{':'.join(text for text, _ in filters)}/" if filters else ""
+    escaped = "".join(f"%{byte:02X}" for byte in key.encode())
+    asked = ask(f"{'fit-in/' if fits else ''}{width}x{height}/{gravity[0]}{chain}{escaped}")
+    expected = {"width": width, "height": height, **(INSIDE if fits else COVER), **gravity[1]}
+    for _, values in filters:
+        expected |= values
+        if "background" in values and fits:
+            expected["fit"] = Fit.CONTAIN
+    assert asked == Asked(key, expected)
+    assert Transformation(**asked.values).quality in {None, expected.get("quality")}
+
+
+@given(st.text(max_size=80), st.text(max_size=20), st.booleans())
+@example("\ud800", "", True)
+@example("filters:blur(\ud800)/a", "", True)
+@example("\u0660x1/a.jpg", "", True)
+def test_no_text_raises_anything_but_our_errors(text: str, query: str, lenient: Any) -> None:
+    for dialect, path in (
+        (Thumbor(unsafe=True, lenient=lenient), f"unsafe/{text}"),
+        (SIGNED, text),
+        (SIGNED, f"{sign('x')}/{text}"),
+    ):
+        dialect.reads(text, query)
+        with contextlib.suppress(Invalid, Forbidden):
+            assert dialect.ask(path, query, now=0).key
+
+
+WORDS = """filters: blur( quality( watermark( fill( rotate( round_corner( rgb( ) / , : 1 -1 0.5 99999 x
+300x200 orig a.jpg red auto fit-in smart trim 1x2:3x4 %2F %FF | ;"""
+
+
+@given(st.lists(st.sampled_from(WORDS.split()), max_size=25).map("".join))
+def test_no_soup_of_its_words_raises_anything_but_our_errors(text: str) -> None:
+    try:
+        asked = ask(text)
+    except (Invalid, Forbidden):
+        return
+    assert asked.key
+    Transformation(**asked.values)

@@ -1,0 +1,68 @@
+"""What is asked for in pixels of an original becomes shares and pixels of a transformation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from image_processor.delivery.asked import Asked, Box, Cut
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.settle import needs_facts, settle
+from image_processor.model import Facts
+from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
+from image_processor.transformation import Flip, Gravity, Share
+
+ORIGINAL = Facts(800, 600, "jpeg", 1, False, 1, "")
+RECIPE = parse_recipe(DEFAULT_RECIPE)
+WHOLE = None
+
+
+def settled(**asked: Any) -> Any:
+    return settle(Asked("a.jpg", format="webp", **asked), ORIGINAL, {}, RECIPE, Policy()).transformation
+
+
+@pytest.mark.parametrize(
+    ("cut", "region"),
+    [
+        (Cut(400, 300), (200, 150, 400, 300)),
+        (Cut(400, None), (200, 0, 400, 600)),
+        (Cut(Share(0.5), Share(0.25)), (200, 225, 400, 150)),
+        (Cut(400, 300, Gravity.SOUTHEAST, 10, 20), (390, 280, 400, 300)),
+        (Cut(400, 300, focal_point=(0.9, 0.1)), (400, 0, 400, 300)),
+        (Cut(9000, 9000), WHOLE),
+        (Cut(None, None), WHOLE),
+    ],
+)
+def test_a_cut_becomes_a_region(cut: Cut, region: Any) -> None:
+    assert settled(cut=cut).region == region
+
+
+@pytest.mark.parametrize(
+    ("values", "point"),
+    [
+        ({}, (0.25, 0.25)),
+        ({"region": (100, 50, 400, 300)}, (0.25, 0.333)),
+        ({"rotate": 90}, (0.75, 0.25)),
+        ({"rotate": 180}, (0.75, 0.75)),
+        ({"flip": Flip.HORIZONTAL}, (0.75, 0.25)),
+        ({"flip": Flip.VERTICAL}, (0.25, 0.75)),
+    ],
+)
+def test_a_focus_becomes_a_focal_point_where_it_is_when_it_is_cropped(values: Any, point: Any) -> None:
+    assert settled(values={"width": 100, "height": 100, **values}, focus=(200, 150)).focal_point == point
+
+
+def test_a_focus_beyond_the_picture_is_its_border() -> None:
+    assert settled(values={"width": 100, "height": 100}, focus=(9000, 0)).focal_point == (1, 0)
+
+
+def test_a_side_of_the_originals_own() -> None:
+    assert (settled(values={"width": 300}, box=Box.OWN_HEIGHT).height) == 600
+    assert (settled(values={"height": 300}, box=Box.OWN_WIDTH).width) == 800
+
+
+def test_each_of_them_needs_the_original() -> None:
+    for more in ({"cut": Cut(1, 1)}, {"focus": (1, 1)}, {"box": Box.OWN_WIDTH}):
+        assert needs_facts(Asked("a.jpg", format="webp", **more))
+    assert not needs_facts(Asked("a.jpg", format="webp"))
