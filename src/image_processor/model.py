@@ -170,6 +170,20 @@ class RenderedImage:
 
 
 @frozen
+class Timings:
+    """Wall-clock seconds that the parts of a render took, each added up over all renditions.
+
+    ``decode`` is from the header to the pixels of every level, ``render`` all steps on them, ``encode``
+    the encoders. A rendition of more than 2 megapixels is rendered while it is encoded: its steps
+    count as encoding.
+    """
+
+    decode: float = 0.0
+    render: float = 0.0
+    encode: float = 0.0
+
+
+@frozen
 class Rendered:
     """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
     not asked for."""
@@ -178,6 +192,7 @@ class Rendered:
     look: Look | None
     renditions: tuple[RenderedImage, ...]
     exif: Exif = ()
+    timings: Timings = Timings()
 
 
 @frozen

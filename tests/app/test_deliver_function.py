@@ -164,7 +164,9 @@ def test_a_signed_url_has_any_rendition_made_once_and_kept(room, path, query):
     assert (answer["statusCode"], body_of(answer)) == (200, b"w=11,fm=webp of cat")
     assert {part.partition(";")[0] for part in answer["headers"]["server-timing"].split(", ")} == {
         "fetch",
+        "decode",
         "render",
+        "encode",
         "store",
     }
     assert room.processed.bodies() == {"cat 1.jpg/~w=11,fm=webp.webp": body_of(answer)}

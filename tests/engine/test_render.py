@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -324,3 +325,13 @@ def _stored_as(upright: Image.Image, orientation: int) -> Image.Image:
         8: Image.Transpose.ROTATE_270,
     }
     return upright.transpose(inverse[orientation]) if orientation in inverse else upright
+
+
+@pytest.mark.parametrize("text", ["w=64,fm=webp", "w=64,h=40,blur=3,fm=png"])
+def test_what_the_parts_took_is_told_and_no_more_than_the_whole(text: str) -> None:
+    data = encoded(photograph(), "jpeg")
+    began = time.perf_counter()
+    timings = render(data, [parse(text)], Limits(), look=False).timings
+    whole = time.perf_counter() - began
+    assert min(timings.decode, timings.render, timings.encode) > 0
+    assert timings.decode + timings.render + timings.encode <= whole

@@ -8,26 +8,24 @@ stamp is right, and is taken back if the original changed meanwhile.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
 
 from image_processor.errors import NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import frozen
 from image_processor.keys import image_id
 from image_processor.model import (
-    ExifField,
     Facts,
     IccPolicy,
     Limits,
     Outcome,
     Record,
-    Rendered,
     RenderedImage,
     Status,
 )
 from image_processor.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.stock.look import is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import Versions, read_marks, versions_of
+from image_processor.stock.render import Render
 from image_processor.stock.stamp import MADE, stamp, stamps
 from image_processor.transformation import Transformation
 
@@ -35,22 +33,6 @@ from .wanted import Wanted
 
 _ROUNDS = 3
 """How often an original may change under our hands before the client has to ask again."""
-
-
-class Render(Protocol):
-    """The engine's one function, called in this process or in an isolated one."""
-
-    def __call__(
-        self,
-        data: bytes,
-        transformations: Sequence[Transformation],
-        limits: Limits,
-        *,
-        icc: IccPolicy,
-        look: bool,
-        exif: Collection[ExifField] = (),
-        marks: Mapping[str, bytes],
-    ) -> Rendered: ...
 
 
 @frozen
@@ -173,7 +155,14 @@ class Maker:
         stored = self._put(wanted, rendered.renditions[0], version, marks)
         if stored is None:
             return None
-        seconds = {"fetch": fetched - started, "render": done - fetched, "store": self.clock() - done}
+        timings = rendered.timings
+        seconds = {
+            "fetch": fetched - started,
+            "decode": timings.decode,
+            "render": timings.render,
+            "encode": timings.encode,
+            "store": self.clock() - done,
+        }
         return Made(stored, seconds)
 
     def _read(self, key: str, version: str) -> bytes:

@@ -114,6 +114,7 @@ def _facts(rendered: Rendered) -> dict[str, Any]:
         "look": asdict(rendered.look) if rendered.look else None,
         "renditions": [asdict(rendition.facts) for rendition in rendered.renditions],
         "exif": rendered.exif,
+        "timings": asdict(rendered.timings),
     }
 
 

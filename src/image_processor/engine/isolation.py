@@ -22,7 +22,7 @@ from typing import Any, Self
 
 from image_processor.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.frozen import asdict, frozen
-from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage, Timings
 from image_processor.transformation import Transformation
 
 _log = logging.getLogger(__name__)
@@ -234,6 +234,7 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
         look=Look(**facts["look"]) if facts["look"] else None,
         renditions=tuple(RenderedImage(wanted, body, Facts(**row)) for wanted, body, row in renditions),
         exif=tuple((name, value) for name, value in facts["exif"]),
+        timings=Timings(**facts["timings"]),
     )
 
 

@@ -8,6 +8,7 @@ done once.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -17,12 +18,22 @@ import pyvips
 
 from image_processor.errors import ImageProcessorError
 from image_processor.frozen import frozen
-from image_processor.model import Exif, ExifField, Facts, IccPolicy, Limits, Look, Rendered, RenderedImage
+from image_processor.model import (
+    Exif,
+    ExifField,
+    Facts,
+    IccPolicy,
+    Limits,
+    Look,
+    Rendered,
+    RenderedImage,
+    Timings,
+)
 from image_processor.transformation import Fit, Transformation
 
 from .decode import is_out_of_memory
 from .geometry import Size, place
-from .job import Job, finish, plan_job
+from .job import Finished, Job, finish, plan_job
 from .levels import Wanted, levels, open_for
 from .look import LOOK_SIDE, look_of
 from .overlay import Marks, open_marks
@@ -50,6 +61,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     CORRUPT, and what overlays refuse. Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
     """
+    started = time.perf_counter()
     header = probe(data, limits)
     try:
         jobs = _plan(data, header, transformations, limits)
@@ -62,7 +74,8 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
         )
         with _executor(len(set(jobs)), threads) as executor:
             digest = executor.submit(_sha256, data)
-            made, seen = work.start(executor)
+            planned = time.perf_counter() - started
+            made, seen, decoded = work.start(executor)
             finished = {job: future.result() for job, future in made.items()}
     except pyvips.Error as error:
         if is_out_of_memory(error):
@@ -73,8 +86,15 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     return Rendered(
         original=_original(header, len(data), digest.result()),
         look=seen,
-        renditions=tuple(RenderedImage(wanted, *finished[job]) for wanted, job in pairs),
+        renditions=tuple(
+            RenderedImage(wanted, finished[job].body, finished[job].facts) for wanted, job in pairs
+        ),
         exif=_exif(data, header, exif) if exif else (),
+        timings=Timings(
+            planned + decoded,
+            sum(one.render for one in finished.values()),
+            sum(one.encode for one in finished.values()),
+        ),
     )
 
 
@@ -89,6 +109,9 @@ def _plan(
     ]
 
 
+Made = dict[Job, Future[Finished]]
+
+
 @frozen
 class _Work:
     """What is made of one original. ``look_scene`` is None where no look is asked for."""
@@ -99,34 +122,39 @@ class _Work:
     icc: IccPolicy
     marks: Marks
 
-    def start(self, executor: Executor) -> tuple[dict[Job, Future[tuple[bytes, Facts]]], Look | None]:
-        """Decode each scene, and start an encoder for each job as soon as its level is there."""
+    def start(self, executor: Executor) -> tuple[Made, Look | None, float]:
+        """Decode each scene, and start an encoder for each job as soon as its level is there. The last
+        is how many seconds decoding took."""
         scenes = dict.fromkeys(job.scene for job in self.jobs)
         if self.look_scene is not None:
             scenes[self.look_scene] = None
-        made: dict[Job, Future[tuple[bytes, Facts]]] = {}
+        made: Made = {}
         seen: Look | None = None
+        decoded = 0.0
         for scene in scenes:
-            seen = self._scene(scene, executor, made) or seen
-        return made, seen
+            look, seconds = self._scene(scene, executor, made)
+            seen, decoded = look or seen, decoded + seconds
+        return made, seen, decoded
 
-    def _scene(
-        self, scene: Scene, executor: Executor, made: dict[Job, Future[tuple[bytes, Facts]]]
-    ) -> Look | None:
+    def _scene(self, scene: Scene, executor: Executor, made: Made) -> tuple[Look | None, float]:
         waiting: defaultdict[Size, list[Job]] = defaultdict(list)
         for job in dict.fromkeys(job for job in self.jobs if job.scene == scene):
             waiting[job.placement.level].append(job)
         look_size = _look_size(scene) if scene == self.look_scene else None
         sizes = {*waiting, *([look_size] if look_size else [])}
         moving = {size for size, jobs in waiting.items() if any(job.animated for job in jobs)}
+        since = time.perf_counter()
         opened = open_for(self.data, scene, Wanted(sizes, moving), self.icc)
         seen: Look | None = None
+        decoded = 0.0
         for size, frames in levels(opened):
+            decoded += time.perf_counter() - since
             for job in waiting[size]:
                 made[job] = executor.submit(finish, job, frames, self.marks, opened.profile)
             if size == look_size:
                 seen = look_of(frames[0])
-        return seen
+            since = time.perf_counter()
+        return seen, decoded
 
 
 _P = ParamSpec("_P")
@@ -153,6 +181,10 @@ def _look_scene(data: bytes, header: Header, limits: Limits) -> Scene:
 
 def _look_size(scene: Scene) -> Size:
     return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
+
+
+def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
+    return RenderedImage(wanted, finished.body, finished.facts)
 
 
 def _original(header: Header, length: int, sha256: str) -> Facts:

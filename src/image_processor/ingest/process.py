@@ -6,10 +6,9 @@ side agree with it, under a claim, so that duplicates, old events and crashes al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Protocol
 
 from image_processor.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import frozen, replace
@@ -34,7 +33,7 @@ from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, Ob
 from image_processor.recipes import Recipe
 from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import read_marks, versions_of
-from image_processor.transformation import Transformation
+from image_processor.stock.render import Render
 
 from .compare import why_work
 from .plan import plan_upload, refusal_fingerprint
@@ -44,21 +43,6 @@ _ROUNDS = 5
 
 _WRITERS = 8
 """How many renditions are written at a time: each write to S3 waits some 20 ms for its answer."""
-
-
-class Render(Protocol):
-    """The engine's one function, called in this process or in an isolated one."""
-
-    def __call__(
-        self,
-        data: bytes,
-        transformations: Sequence[Transformation],
-        limits: Limits,
-        *,
-        icc: IccPolicy,
-        exif: Collection[ExifField],
-        marks: Mapping[str, bytes],
-    ) -> Rendered: ...
 
 
 @frozen
@@ -258,9 +242,8 @@ class Processor:
         prefix = rendition_prefix(key)
 
         def put(image: RenderedImage) -> Rendition:
-            return self._put(
-                claim, prefix + self.recipe.stored_name(key, image.transformation), image, versions
-            )
+            name = self.recipe.stored_name(key, image.transformation)
+            return self._put(claim, prefix + name, image, versions)
 
         if len(images) < 2:
             return tuple(map(put, images))  # a thread would have nothing to go on beside

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from image_processor.delivery.dialects import enabled
 from image_processor.delivery.facts import FactsOf
-from image_processor.delivery.make import Kept, Made, Maker, Render
+from image_processor.delivery.make import Kept, Made, Maker
 from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.serve import Delivery
 from image_processor.delivery.signing import Keyring
@@ -18,6 +18,7 @@ from image_processor.model import Facts, Kind, Upload
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.settings import Settings
+from image_processor.stock.render import Render
 
 from .cloud import Cloud
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.delivery.facts import FactsOf
-from image_processor.delivery.make import Maker, Render
+from image_processor.delivery.make import Maker
 from image_processor.delivery.serve import Delivery
 from image_processor.embedded.kitchen import Kitchen
 from image_processor.embedded.orders import Orders
@@ -38,6 +38,7 @@ from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.settings import Settings
 from image_processor.stock.look import is_on_demand
+from image_processor.stock.render import Render
 from image_processor.stores.directory import DirectoryStore
 from image_processor.stores.directory_layout import PRIVATE
 

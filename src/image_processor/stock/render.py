@@ -1,0 +1,25 @@
+"""The engine's one function as ingest and delivery call it, in this process or in an isolated one."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol
+
+from image_processor.model import ExifField, IccPolicy, Limits, Rendered
+from image_processor.transformation import Transformation
+
+
+class Render(Protocol):
+    """engine.render.render, without what only programs choose."""
+
+    def __call__(
+        self,
+        data: bytes,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        *,
+        icc: IccPolicy,
+        look: bool = True,
+        exif: Collection[ExifField] = (),
+        marks: Mapping[str, bytes],
+    ) -> Rendered: ...
