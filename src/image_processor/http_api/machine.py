@@ -81,6 +81,8 @@ def machine_app(parts: Parts) -> FastAPI:
     """The application that `serve` runs."""
     app = create_app(parts, QueuedWork(parts), ROUTERS)
     app.mount("/static", StaticFiles(directory=WEB))
+    if parts.delivery.policy.dialects:
+        renditions.answer_everywhere(app)
     app.add_middleware(SmallBodies)
     app.add_middleware(Guard, settings=parts.settings)
     return app

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Annotated
 
 from anyio import to_thread
-from fastapi import APIRouter, Depends, Path, Request
+from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
 from image_processor.delivery.deliver import Response as Decided
@@ -85,6 +85,12 @@ async def get_rendition(
         return await _serve(get, parts, work)
     except ImageProcessorError as error:
         return _failed(get, error, parts)
+
+
+def answer_everywhere(app: FastAPI) -> None:
+    """Let ``app`` read every path that is no route of its own as that of a rendition: URLs of other
+    products begin at the root."""
+    app.add_api_route("/" + ANY_PATH, get_rendition, methods=["GET", "HEAD"], include_in_schema=False)
 
 
 async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
