@@ -18,6 +18,7 @@ from image_processor.ports import Absent, Attributes, Entry, StoredObject
 
 from .directory_layout import Root, Segments
 from .directory_listing import Wish, walk
+from .directory_memory import Memory
 from .directory_objects import Objects, entry_of
 from .directory_private import PrivateFolder, Temporary, stamp, write_all
 
@@ -43,9 +44,11 @@ class DirectoryStore:
             self._root = Root(root)
         self._private = PrivateFolder(self._root)
         self._objects = Objects(self._root, self._private)
+        self._memory = Memory(self._root.path)
 
     def head(self, key: str) -> StoredObject:
-        return self._look(key, None, None, with_body=False)
+        check_key(key)
+        return self._memory.recall(key) or self._look(key, None, None, with_body=False)
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
         return self._look(key, limit, version, with_body=True)
@@ -91,32 +94,35 @@ class DirectoryStore:
 
     def _look(self, key: str, limit: int | None, version: str | None, *, with_body: bool) -> StoredObject:
         for _ in range(_LOOKS):
-            with self._opened(key, version) as (file, entry):
+            with self._opened(key, version) as (file, entry, found):
                 if limit is not None and entry.size > limit:
                     raise _too_large(key, limit, entry.size)
                 body = b"".join(_pieces(file, entry, 0, entry.size)) if with_body else b""
                 attributes = self._attributes(file, entry)
             if attributes is not None:
+                self._memory.keep(StoredObject(entry, attributes), found)
                 return StoredObject(entry, attributes, body)
         raise Unavailable(f"{key!r} is overwritten faster than it can be read")
 
     def _read(self, key: str, start: int, stop: int, version: str | None) -> Iterator[bytes]:
-        with self._opened(key, version) as (file, entry):
+        with self._opened(key, version) as (file, entry, _):
             yield b""
             yield from _pieces(file, entry, max(start, 0), min(stop, entry.size))
 
     @contextmanager
-    def _opened(self, key: str, version: str | None) -> Iterator[tuple[int, Entry]]:
-        """The open file of an object. Its bytes stay whole: a put never writes into a file."""
+    def _opened(self, key: str, version: str | None) -> Iterator[tuple[int, Entry, os.stat_result]]:
+        """The open file of an object, and what it was when it was opened. Its bytes stay whole: a put
+        never writes into a file."""
         check_key(key)
         with _answering(repr(key)):
             file = self._objects.open(key)
             if file is None:
                 raise NotFound(f"expected an object under {key!r}, got none")
             try:
-                entry = entry_of(key, os.fstat(file))
+                found = os.fstat(file)
+                entry = entry_of(key, found)
                 _require(key, version, entry)
-                yield file, entry
+                yield file, entry, found
             finally:
                 os.close(file)
 

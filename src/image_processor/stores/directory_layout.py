@@ -9,9 +9,10 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from image_processor.errors import Reason, Refused, Unavailable
@@ -23,6 +24,8 @@ ODD = (os.fsencode(PRIVATE), b"odd")
 
 Segments = tuple[bytes, ...]
 """Names from the root down. Bytes, so that the locale cannot change what a key means."""
+
+_T = TypeVar("_T")
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: a FIFO that was swapped in for the file must not hang the reader.
@@ -37,6 +40,8 @@ _PIECE = 40
 _MORE, _LAST = b"+", b"="
 
 _NAME_UNFIT = frozenset({errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL, errno.ENOTDIR, errno.ELOOP})
+_LINK_ON_THE_WAY = frozenset({errno.ENOTDIR, errno.ELOOP})
+"""What it says of a link where a folder was to be opened that is none, Linux or another system."""
 NOT_HERE = _NAME_UNFIT | {errno.ENOENT}
 """What the file system says where nothing can lie under a name."""
 NOT_PLAIN = _NAME_UNFIT | {errno.EISDIR, errno.EEXIST, errno.ENOTEMPTY}
@@ -119,30 +124,38 @@ class Root:
 
     def look(self, path: Segments) -> os.stat_result | None:
         """What lies there (links resolved), None if nothing does."""
-        with _nothing_if_not_here():
-            real = self.resolve(path)
-            if not real:
-                return os.lstat(self.path)
-            with self.folder(real[:-1]) as folder:
-                return os.stat(real[-1], dir_fd=folder, follow_symlinks=False)
-        return None
+        return self._visit(path, lambda _folder, _name, found: found)
 
     def open(self, path: Segments) -> int | None:
         """A descriptor of the regular file there (links resolved), None if there is none.
 
         Nothing but a regular file is ever opened: a device could act on being opened.
         """
-        found = self.look(path)
-        if found is None or not stat.S_ISREG(found.st_mode):
-            return None
+        return self._visit(path, _open_regular)
+
+    def _visit(self, path: Segments, act: Callable[[int, bytes, os.stat_result], _T]) -> _T | None:
+        """What ``act`` makes of what lies there, given its folder, its name in it and what it is: no
+        link. None if nothing does. Most paths have no link in them, and need not be resolved."""
         with _nothing_if_not_here():
-            real = self.resolve(path)
-            with self.folder(real[:-1]) as folder:
-                file = os.open(real[-1], _FILE, dir_fd=folder)
-            if stat.S_ISREG(os.fstat(file).st_mode):
-                return file
-            os.close(file)
+            try:
+                return self._act(path, act, links=False)
+            except OSError as error:
+                if error.errno not in _LINK_ON_THE_WAY:
+                    raise
+            return self._act(self.resolve(path), act)
         return None
+
+    def _act(
+        self, path: Segments, act: Callable[[int, bytes, os.stat_result], _T], *, links: bool = True
+    ) -> _T:
+        """As `_visit`, without resolving. Raises OSError ELOOP for a link on the way, and for one at the
+        end unless ``links``."""
+        *above, name = path or (b".",)
+        with self.folder(tuple(above)) as folder:
+            found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(found.st_mode) and not links:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
+            return act(folder, name, found)
 
     def prune(self, path: Segments) -> None:
         """Remove a folder and its parents as long as they are empty; never the root."""
@@ -152,6 +165,16 @@ class Root:
                     os.rmdir(path[depth - 1], dir_fd=parent)
             except OSError:
                 return
+
+
+def _open_regular(folder: int, name: bytes, found: os.stat_result) -> int | None:
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    file = os.open(name, _FILE, dir_fd=folder)
+    if stat.S_ISREG(os.fstat(file).st_mode):
+        return file
+    os.close(file)
+    return None
 
 
 @contextmanager
