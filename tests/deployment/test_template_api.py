@@ -65,3 +65,15 @@ def test_the_api_tells_addresses_on_the_cdn_if_there_is_one() -> None:
     assert told() == "https://<Distribution.DomainName>"
     assert told(DomainName="img.example.org") == "https://img.example.org"
     assert told(EnableCdn="false") is None
+
+
+def test_nothing_in_the_description_is_null() -> None:
+    # A comma in an unquoted text of YAML's flow style begins another name, without a value.
+    def nulls(value: Any, path: str) -> list[str]:
+        if isinstance(value, dict):
+            return [found for name, one in value.items() for found in nulls(one, f"{path}/{name}")]
+        if isinstance(value, list):
+            return [found for one in value for found in nulls(one, f"{path}/-")]
+        return [path] if value is None else []
+
+    assert nulls(body(), "") == []
