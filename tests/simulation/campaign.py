@@ -80,6 +80,7 @@ def _live(world: World) -> list[str]:
     world.rest()
     world.sweep()
     world.loop.run()
+    world.oracle.reconciled = True
     wrong = world.oracle.broken + world.differences()
     if wrong or world.findings():
         return wrong or [f"one reconcile was not enough: {each}" for each in world.findings()]

@@ -59,6 +59,7 @@ class Oracle:
         self.broken: list[str] = []
         self.at_breach: Callable[[str], None] = lambda _: None
         self.strays: Counter[str] = Counter()
+        self.reconciled = False
         self._settled: dict[str, bytes | None] = {}
         self._names: dict[str, tuple[str, Transformation]] = {}
         self._wanted: dict[tuple[int, str], tuple[Transformation, ...]] = {}
@@ -140,7 +141,7 @@ class Oracle:
         wanted: dict[str, bytes] = {}
         for key, body in self.live.items():
             wanted |= self.wants(key, body)
-        found = {key: body for key, body in found.items() if not self._is_asked_for(key)}
+        found = {key: body for key, body in found.items() if not self._is_asked_for(key, body)}
         wrong = [f"missing {key!r}" for key in wanted.keys() - found.keys()]
         wrong += [f"orphan {key!r}" for key in found.keys() - wanted.keys()]
         wrong += [
@@ -156,10 +157,16 @@ class Oracle:
             for problem in self._record(known[key], entries)
         ]
 
-    def _is_asked_for(self, key: str) -> bool:
-        """Whether ``key`` was made on demand and may lie there: its original lives and is not refused."""
-        body = self.live.get(self._names[key][0]) if key in self._names and is_on_demand(key) else None
-        return body is not None and self._is_picture(self._names[key][0], body)
+    def _is_asked_for(self, key: str, found: bytes) -> bool:
+        """Whether ``found`` was made on demand and may lie under ``key``: its original lives and is not
+        refused. It may be of the past, and is then not shown, until a reconcile has run."""
+        if key not in self._names or not is_on_demand(key):
+            return False
+        original, transformation = self._names[key]
+        body = self.live.get(original)
+        if body is None or not self._is_picture(original, body):
+            return False
+        return not self.reconciled or found == rendition_bytes(body, transformation)
 
     def _is_picture(self, key: str, body: bytes) -> bool:
         return not body.startswith(b"bad") or plan_upload(key, self.recipe, IccPolicy.STRIP).skip is not None

@@ -1,0 +1,72 @@
+"""Real stores and a real catalog for the simulator's histories: a folder with SQLite, or emulated AWS."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
+from image_processor.model import IccPolicy, Limits
+from image_processor.stores.directory import DirectoryStore
+from support import aws
+from support.ingest import BUCKET, fake_render
+
+from .history import RECIPES
+from .works import LEASE
+
+_START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Backend:
+    """Where everything lies; what it opens is a process's own. Travels to other processes as JSON."""
+
+    kind: str
+    uploads: str
+    processed: str
+    catalog: str
+    endpoint: str = ""
+
+    def open(self) -> tuple[Any, Any, Any]:
+        """Upload store, processed store and catalog."""
+        if self.kind == "directory":
+            stores = DirectoryStore(Path(self.uploads)), DirectoryStore(Path(self.processed))
+            return *stores, SqliteCatalog(Path(self.catalog))
+        opened = [aws.open_store(self.endpoint, bucket) for bucket in (self.uploads, self.processed)]
+        return *opened, aws.open_catalog(self.endpoint, self.catalog)
+
+
+def directory(folder: Path) -> Backend:
+    """Folders below ``folder``; nothing is there yet."""
+    return Backend("directory", *(str(folder / name) for name in ("uploads", "processed", "catalog.sqlite")))
+
+
+def emulated() -> Backend:
+    """New buckets and a new table at this test process's emulation."""
+    endpoint = aws.address()
+    buckets = aws.make_bucket(endpoint), aws.make_bucket(endpoint)
+    return Backend("aws", *buckets, aws.make_table(endpoint), endpoint)
+
+
+def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) -> Processor:
+    """A processor at ``now`` seconds of the history, with one of its recipes."""
+    clock = _START + timedelta(seconds=now)
+    return Processor(
+        *ports,
+        RECIPES[recipe],
+        fake_render,
+        Limits(),
+        IccPolicy.STRIP,
+        "public, max-age=60",
+        owner,
+        timedelta(seconds=LEASE),
+        lambda: clock,
+    )
+
+
+def reconciler(ports: tuple[Any, Any, Any], recipe: int) -> Reconciler:
+    return Reconciler(BUCKET, *ports, RECIPES[recipe], Limits(), IccPolicy.STRIP)

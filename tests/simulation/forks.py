@@ -1,0 +1,91 @@
+"""A program: for each line of JSON it forks a process per job, and answers how each one ended.
+
+A job is a batch of messages for the real function. It may be told at which of its calls to kill
+itself as kill -9 does, or after how many seconds: then it dies wherever it happens to be.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+from image_processor.app import ingest as app_ingest
+from support.ingest import BUCKET
+
+from . import letters
+from .backends import Backend, processor
+
+KILLED = "killed"
+
+
+class Counted:
+    """A port that kills its process at the call whose turn it is, before the call or after it."""
+
+    def __init__(self, port: Any, count: list[int]) -> None:
+        self._port, self._count = port, count
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._port, name)
+
+        def call(*args: Any, **more: Any) -> Any:
+            self._pass()
+            result = method(*args, **more)
+            self._pass()
+            return result
+
+        return call
+
+    def _pass(self) -> None:
+        self._count[0] -= 1
+        if self._count[0] == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def work(job: dict[str, Any], backend: Backend) -> list[str]:
+    """Handle the job's batch; returns the ids of what failed."""
+    if job["kill_after"] is not None:
+        timer = threading.Timer(job["kill_after"], os.kill, (os.getpid(), signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
+    count = [job["kill_at"] or 0]
+    uploads, processed, catalog = (Counted(port, count) for port in backend.open())
+    process = processor((uploads, processed, catalog), job["recipe"], job["now"], f"p{os.getpid()}").process
+    app_ingest.log.line = app_ingest.log.metrics = lambda *_args, **_more: None  # type: ignore[assignment]
+    answer = app_ingest.handle(letters.batch(job["batch"]), process, BUCKET, lambda: 60_000)
+    return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
+
+
+def begin(job: dict[str, Any], backend: Backend) -> tuple[int, int]:
+    """Fork a process that does ``job``; its id, and where its answer can be read."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child:
+        os.close(writing)
+        return child, reading
+    try:
+        os.write(writing, json.dumps(work(job, backend)).encode())
+    finally:
+        os._exit(0)
+
+
+def end(child: int, reading: int) -> Any:
+    """What the process answered: failed ids, or KILLED."""
+    with os.fdopen(reading, "rb") as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return json.loads(text) if text else KILLED
+
+
+def main() -> None:
+    backend = Backend(**json.loads(sys.argv[1]))
+    for line in sys.stdin:
+        begun = [begin(job, backend) for job in json.loads(line)]
+        print(json.dumps([end(*each) for each in begun]), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()

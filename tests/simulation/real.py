@@ -1,0 +1,135 @@
+"""The simulator's histories on real ground: processes that are killed, files or emulated AWS.
+
+Time is told to the processes, so no claim has to be waited for. What is real is not repeatable:
+a seed fixes what users do, what is sent and which call dies, but not what runs beside what.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from image_processor.ports import Attributes
+from support.ingest import BUCKET
+
+from . import letters
+from .backends import Backend, processor, reconciler
+from .forks import KILLED
+from .history import RECIPES, Act, History, draw
+from .oracle import Oracle
+from .works import LEASE
+
+_ROUNDS = 400
+_TESTS = Path(__file__).parents[1]
+
+
+class Real:
+    """One history on one backend. ``counts`` says what it went through."""
+
+    def __init__(self, seed: int, backend: Backend) -> None:
+        self.random = Random(f"real {seed}")
+        self.history: History = draw(Random(f"history {seed}"))
+        self.backend = backend
+        self.recipe = RECIPES.index(self.history.recipe)
+        self.oracle = Oracle(self.history.recipe)
+        self.counts: Counter[str] = Counter()
+        self.now = 0.0
+        self._pool: dict[str, str] = {}
+        self._ports = backend.open()
+        command = [sys.executable, "-m", "simulation.forks", json.dumps(asdict(backend))]
+        path = os.pathsep.join([str(_TESTS), str(_TESTS.parent / "src")])
+        self._forks = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+
+    def live(self) -> list[str]:
+        """Everything that happens, then one reconcile; returns what is wrong in the end."""
+        try:
+            for act in self.history.acts:
+                self._round(act)
+            for _ in range(_ROUNDS):
+                if not self._pool:
+                    break
+                self._round(None)
+            assert not self._pool, "messages were tried for ever"
+            return self._reconcile()
+        finally:
+            self._forks.communicate()
+            close = getattr(self._ports[2], "close", lambda: None)
+            close()
+
+    def _round(self, act: Act | None) -> None:
+        """Up to three processes at once, and a user acts while they work."""
+        self.now += 1.0
+        jobs = [self._job(act is not None) for _ in range(self.random.randint(1, 3)) if self._pool]
+        assert self._forks.stdin is not None
+        assert self._forks.stdout is not None
+        self._forks.stdin.write(json.dumps(jobs) + "\n")
+        self._forks.stdin.flush()
+        if act is not None:
+            self._act(act)
+        for job, answer in zip(jobs, json.loads(self._forks.stdout.readline()), strict=True):
+            self._settle(job, answer)
+
+    def _job(self, dangerous: bool) -> dict[str, Any]:  # noqa: FBT001
+        ids = self.random.sample(sorted(self._pool), min(len(self._pool), self.random.randint(1, 3)))
+        job = {"batch": [(id_, self._pool[id_]) for id_ in ids], "recipe": self.recipe, "now": self.now}
+        chance = self.random.random() if dangerous else self.random.random() + 0.4
+        job["kill_at"] = self.random.randint(1, 40) if chance < 0.4 else None
+        job["kill_after"] = self.random.random() * 0.03 if 0.4 <= chance < 0.6 else None
+        return job
+
+    def _settle(self, job: dict[str, Any], answer: list[str] | str) -> None:
+        self.counts["processes"] += 1
+        if answer == KILLED:
+            self.counts["kills"] += 1
+            self.now += self.random.choice([1.0, LEASE])
+            return
+        failed = set(answer)
+        for id_, _ in job["batch"]:
+            if id_ not in failed:
+                self._pool.pop(id_, None)
+        if failed:
+            self.counts["retries"] += len(failed)
+            self.now += LEASE / 3
+
+    def _act(self, act: Act) -> None:
+        self.oracle.acted(act.key, act.body)
+        if act.body is None:
+            self._ports[0].delete(act.key)
+        else:
+            self._ports[0].put(act.key, act.body, Attributes())
+        self.counts["acts"] += 1
+        if self.random.random() < 0.1:
+            self.counts["dropped"] += 1
+            return
+        for copy in range(self.random.randint(1, 3)):
+            number = self.counts["acts"]
+            body = letters.notification(self.random, act.key, deleted=act.body is None, sequencer=number)
+            self._pool[f"m{number}-{copy}"] = body
+
+    def _reconcile(self) -> list[str]:
+        self.now += LEASE
+        process = processor(self._ports, self.recipe, self.now, "reconcile").process
+        for finding in list(reconciler(self._ports, self.recipe).findings()):
+            self.counts["found"] += 1
+            if finding.upload is not None:
+                process(finding.upload)
+        uploads, processed, catalog = self._ports
+        stored = {entry.key: processed.get(entry.key).body for entry in processed.list()}
+        entries = {entry.key: entry.version for entry in processed.list()}
+        entries |= {f"original {entry.key}": entry.version for entry in uploads.list()}
+        wrong = self.oracle.compare(stored, entries, list(catalog.scan()))
+        left = reconciler(self._ports, self.recipe).findings()
+        return wrong + [f"still to do in {BUCKET}: {finding.why} {finding.key!r}" for finding in left]
