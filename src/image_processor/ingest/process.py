@@ -94,8 +94,8 @@ class Processor:
 
     def _is_bare(self, upload: Upload) -> bool:
         """Whether nothing was ever made of the key, or nothing of it is left."""
-        record = self.catalog.get(image_id(upload.bucket, upload.key))
-        return record is None and not renditions_of(self.processed, upload.key)
+        id_, key = image_id(upload.bucket, upload.key), upload.key
+        return self.catalog.get(id_) is None and not renditions_of(self.processed, key)
 
     def _once(self, upload: Upload) -> Outcome:
         try:
@@ -114,9 +114,9 @@ class Processor:
         """The record, where nothing is left to do: a queue gives duplicates that come all at once the
         same few tries, and would count those that always met a claim as dead."""
         record = self.catalog.get(image_id(upload.bucket, upload.key))
-        sight = look_at(self.uploads, upload.key)
-        if record is None or sight is None or upload.kind is Kind.REPROCESS:
+        if record is None or upload.kind is Kind.REPROCESS:
             return None
+        sight = look_at(self.uploads, upload.key)
         return record if self._settled(record, self._plan(upload), sight) else None
 
     def _under(self, claim: Claim, upload: Upload) -> Outcome:
@@ -147,7 +147,7 @@ class Processor:
         except (NotFound, Refused):
             return None
 
-    def _settled(self, record: Record, plan: Plan, sight: Sight) -> bool:
+    def _settled(self, record: Record, plan: Plan, sight: Sight | None) -> bool:
         """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
         worker that lost its claim may have written after the record was made."""
         if record.status is Status.PROCESSING:
@@ -155,8 +155,7 @@ class Processor:
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
 
     def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
-        """Nothing should exist for the key: the original is gone, or no rule wants it. What somebody
-        asked for stays as long as the original does."""
+        """The original is gone, or no rule wants it: then what somebody asked for stays all the same."""
         stored = renditions_of(self.processed, plan.key)
         self._sweep([each for each in stored if sight is None or not is_on_demand(each.key)], keep=())
         self.catalog.forget(claim)
