@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from image_processor.delivery.make import Kept, Maker
@@ -197,3 +199,17 @@ def test_a_search_writes_nothing(room):
     before = (room.processed.bodies(), list(room.catalog.scan()))
     assert len(found(room)) == 2
     assert (room.processed.bodies(), list(room.catalog.scan())) == before
+
+
+def test_one_search_finds_both_an_abandoned_claim_and_what_was_made_of_the_past(room):
+    """The simulator's seed 100826: it took two searches where no rule wanted the original."""
+    room.recipe = replace(room.recipe, rules=())
+    for number in range(3):
+        room.processor().process(upload(f"{number}.jpg"))
+    stale = "1.jpg/~w=33,fm=webp.webp"
+    room.processed.put(stale, b"old", Attributes(metadata={"made": "of something else"}))
+    room.catalog.claim(upload("1.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
+    assert [(each.key, each.stray) for each in room.reconciler().findings()] == [
+        ("1.jpg", None),
+        ("1.jpg", stale),
+    ]

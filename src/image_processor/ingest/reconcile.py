@@ -60,8 +60,8 @@ class Reconciler:
             # The listing's version saves a request per original; a closer look confirms a finding.
             if self._judge(entry.key, Sight(entry.version)) is not None:
                 yield from self._look(entry.key)
-            else:
-                yield from self._past(entry)
+            # Whatever else is found: where no rule wants the original, process leaves these alone.
+            yield from self._past(entry)
 
     def _from_records(self, seen: set[str]) -> Iterator[Finding]:
         for record in self.catalog.scan():
