@@ -18,6 +18,19 @@ formats = ["webp"]
 match = "**"
 presets = ["small"]
 """)
+# Its renditions lie beside those that are made on demand.
+PRIVATE = parse_recipe("""
+[presets.small]
+widths = [10, 33]
+formats = ["webp"]
+[presets.hidden]
+widths = [20, 34]
+formats = ["webp"]
+public = false
+[[rules]]
+match = "**"
+presets = ["small", "hidden"]
+""")
 RECIPES = (RECIPE, OTHER_RECIPE, LESS)
 
 KEYS = (

@@ -71,7 +71,7 @@ class Works:
         self.oracle = Oracle(recipe)
         self.oracle.at_breach = self._breach
         self.evidence: list[str] = []
-        tags = self.random.random() < 0.5
+        tags = self.oracle.tags = self.random.random() < 0.5
         self.uploads: MemoryStore = MemoryStore(tags=tags)
         self.processed = ObservedStore(self.oracle, tags=tags)
         self.catalog = MemoryCatalog()
@@ -171,6 +171,8 @@ class Works:
         self.loop.start(process, lambda: self._visit(process, key, transformation))
 
     def _visit(self, process: Process, key: str, transformation: Transformation) -> None:
+        if transformation in self.oracle.transformations(key):
+            return  # ingest makes it
         began = self.loop.now
         uploads, processed, catalog = self.ports(process)
         kept = self.kept_class(BUCKET, uploads, processed, catalog, IccPolicy.STRIP)

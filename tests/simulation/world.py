@@ -177,7 +177,13 @@ class World(Works):
 
     def needs_no_reconcile(self) -> bool:
         """Whether events alone must have brought everything about: none was lost, nobody died, and
-        what was to be made did not change."""
+        what was to be made did not change. A visit that fails has no queue that would bring it again."""
         weather = self.weather
-        disturbed = weather.drop or weather.kill or weather.stall or self.history.recipe_change
+        disturbed = (
+            (weather.fail and self.history.visits)
+            or weather.drop
+            or weather.kill
+            or weather.stall
+            or self.history.recipe_change
+        )
         return not (disturbed or self.mailbox.dead or self.counts["sweeps failed"])
