@@ -58,10 +58,11 @@ class Reconciler:
         for entry in self.uploads.list():
             seen.add(image_id(self.bucket, entry.key))
             # The listing's version saves a request per original; a closer look confirms a finding.
-            if self._judge(entry.key, Sight(entry.version)) is not None:
+            why = self._judge(entry.key, Sight(entry.version))
+            if why is not None:
                 yield from self._look(entry.key)
-            # Whatever else is found: where no rule wants the original, process leaves these alone.
-            yield from self._past(entry)
+            if why in {None, Why.ORPHANED}:  # where no rule wants the original, process leaves them alone
+                yield from self._past(entry)
 
     def _from_records(self, seen: set[str]) -> Iterator[Finding]:
         for record in self.catalog.scan():
