@@ -45,7 +45,7 @@ format: $(DEV) ## rewrite the code in the house style
 bench: $(DEV) $(AWS) ## speed as ratios against sharp, measured in the same run
 	$(BIN)/python -m benchmarks
 
-torture: $(DEV) ## slow campaigns: the arm64 package under QEMU (mmdebstrap, qemu-user-static)
+torture: $(DEV) ## slow campaigns: 30,000 simulated histories, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
 	TORTURE=1 $(BIN)/python -m pytest -n0 --durations=5 tests/torture $(PYTEST_ARGS)
 
 docs: $(DEV) ## draw the pictures of docs/ again
