@@ -5,11 +5,15 @@ Pure. The function at the CDN's edge reads Accept the same way and passes on onl
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from image_processor.formats import FORMATS
 from image_processor.model import Facts
+
+# What the edge takes for a number, too: Python's float also takes 1_0.
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
 
 MODERN = ("avif", "webp")
 """What a client must name to get it, the best first."""
@@ -71,10 +75,7 @@ def _weights(accept: str) -> dict[str, float]:
 
 
 def _number(text: str) -> float:
-    try:
-        weight = float(text)
-    except ValueError:
-        return 0.0
+    weight = float(text) if _DECIMAL.fullmatch(text) else 0.0
     return weight if 0 <= weight <= 1 else 0.0
 
 

@@ -1,0 +1,225 @@
+"""Renditions on demand are never of the past, whatever happens to the original while one is made."""
+
+from __future__ import annotations
+
+import pytest
+
+from image_processor.delivery.make import Kept, Maker, is_on_demand
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.wanted import Reader
+from image_processor.errors import NotFound, Reason, Refused, Unavailable
+from image_processor.frozen import replace
+from image_processor.model import IccPolicy, Kind, Limits
+from image_processor.stock.stamp import MADE
+from image_processor.transformation import parse
+from support.ingest import BUCKET, RECIPE, Room, fake_render, rendition_bytes, upload
+
+KEY, MARK = "cat.jpg", "logos/a.png"
+PLAIN = parse("w=11,fm=webp")
+MARKED = parse("w=11,over=image:logos~2fa.png,fm=webp")
+
+
+def marked_render(data, transformations, limits, *, marks=None, **more):
+    """As the fake one, with what the marks hold at the end of each rendition."""
+    rendered = fake_render(data, transformations, limits, marks=marks, **more)
+    images = tuple(_laid(image, marks) for image in rendered.renditions)
+    return replace(rendered, renditions=images)
+
+
+def _laid(image, marks):
+    return replace(image, body=image.body + b"".join(f"+{body!r}".encode() for body in marks.values()))
+
+
+class Watched:
+    """A store or catalog that tells of every call, before and after it."""
+
+    def __init__(self, part, tell):
+        self._part, self._tell = part, tell
+
+    def __getattr__(self, name):
+        call = getattr(self._part, name)
+
+        def told(*given, **more):
+            self._tell()
+            result = call(*given, **more)
+            result = iter(list(result)) if name in {"list", "scan"} else result
+            self._tell()
+            return result
+
+        return told
+
+
+class Intruder:
+    """Does something at a chosen one of the moments before, between and after calls."""
+
+    def __init__(self, at=None, act=None):
+        self.seen, self._at, self._act = 0, at, act
+
+    def __call__(self):
+        self.seen += 1
+        if self.seen == self._at:
+            self._act()
+
+
+@pytest.fixture
+def room():
+    return room_of()
+
+
+def room_of():
+    room = Room(render=marked_render)
+    room.put(KEY, b"cat")
+    room.put(MARK, b"logo")
+    return room
+
+
+def maker_of(room, intruder, most=200):
+    parts = (Watched(part, intruder) for part in (room.uploads, room.processed, room.catalog))
+    kept = Kept(BUCKET, *parts, IccPolicy.STRIP)
+    return Maker(kept, room.render, Limits(), lambda _: "public", most)
+
+
+def wanted_of(transformation, key=KEY):
+    reader = Reader(RECIPE, Policy(unsigned=True, overlays="logos/"), lambda _: None, lambda: 0.0)
+    return reader.wanted(key, transformation)
+
+
+def right(room, transformation):
+    """What a rendition has to be now; None where there is no original."""
+    bodies = room.uploads.bodies()
+    if KEY not in bodies:
+        return None
+    body = rendition_bytes(bodies[KEY], transformation)
+    return body if transformation is PLAIN else body + f"+{bodies[MARK]!r}".encode()
+
+
+def overwrite(room):
+    room.put(KEY, b"another cat")
+    room.processor().process(upload(KEY))
+
+
+def delete(room):
+    room.uploads.delete(KEY)
+    room.processor().process(upload(KEY, kind=Kind.DELETED))
+
+
+def delete_and_upload(room):
+    delete(room)
+    overwrite(room)
+
+
+def change_mark(room):
+    room.put(MARK, b"another logo")
+
+
+ACTS = (overwrite, delete, delete_and_upload, change_mark)
+
+
+@pytest.mark.parametrize("transformation", [PLAIN, MARKED], ids=["plain", "marked"])
+@pytest.mark.parametrize("act", ACTS, ids=[act.__name__ for act in ACTS])
+def test_nothing_of_the_past_is_left_or_served_whenever_the_original_changes(act, transformation):
+    counting = Intruder()
+    room = room_of()
+    maker_of(room, counting).make(wanted_of(transformation))
+    assert counting.seen > 8
+    for at in range(1, counting.seen + 1):
+        check_one(act, transformation, at)
+
+
+def check_one(act, transformation, at):
+    room = room_of()
+    before = right(room, transformation)
+    maker = maker_of(room, Intruder(at, lambda: act(room)))
+    wanted = wanted_of(transformation)
+    try:
+        told = maker.make(wanted).stored.body
+    except NotFound:
+        told = None
+    now = right(room, transformation)
+    assert told in {before, now}, at  # the answer was right at a moment of its making
+    kept = maker_of(room, Intruder()).kept
+    if now is None:
+        assert not list(room.processed.bodies()), at
+        with pytest.raises(NotFound):
+            kept.look(wanted)
+        return
+    stored = room.processed.bodies().get(wanted.stored_key)
+    if act is not change_mark:
+        assert stored in {None, now}, at
+    if kept.look(wanted) is not None:
+        assert stored == now, at
+    assert maker_of(room, Intruder()).make(wanted).stored.body == now
+    assert kept.look(wanted) is not None
+
+
+def test_a_changed_mark_is_seen_before_the_rendition_is_told_of(room):
+    """Changed between its read and the write: the rendition is taken back and made anew."""
+    changes = iter([b"newer logo"])
+
+    def render(*given, **more):
+        for body in changes:
+            room.put(MARK, body)
+        return marked_render(*given, **more)
+
+    room.render = render
+    made = maker_of(room, Intruder()).make(wanted_of(MARKED))
+    assert made.stored.body.endswith(b"+b'newer logo'")
+
+
+def test_an_original_that_never_holds_still_is_to_be_asked_for_again(room):
+    def render(*given, **more):
+        room.put(KEY, b"cat")
+        return fake_render(*given, **more)
+
+    room.render = render
+    with pytest.raises(Unavailable, match="kept changing"):
+        maker_of(room, Intruder()).make(wanted_of(PLAIN))
+    assert not room.processed.bodies()
+
+
+def test_what_is_on_record_as_refused_is_not_read_again(room):
+    room.put("bad.jpg", b"bad")
+    room.processor().process(upload("bad.jpg"))
+    room.render = None
+    with pytest.raises(Refused) as caught:
+        maker_of(room, Intruder()).make(wanted_of(PLAIN, "bad.jpg"))
+    assert caught.value.reason is Reason.NOT_AN_IMAGE
+
+
+def test_renditions_of_an_original_are_bounded_and_declared_ones_are_none_of_them(room):
+    """Promise 39: the oldest goes, whatever their names say of their order."""
+    room.processor().process(upload(KEY))
+    declared = set(room.processed.bodies())
+    maker = maker_of(room, Intruder(), most=3)
+    widths = [300, 20, 1, 4000, 7, 65, 2]
+    for count, width in enumerate(widths, 1):
+        maker.make(wanted_of(parse(f"w={width},q=5,fm=webp")))
+        stored = set(room.processed.bodies())
+        newest = {f"{KEY}/~w={one},q=5,fm=webp.webp" for one in widths[max(0, count - 3) : count]}
+        assert stored == declared | newest
+    other = "dog.jpg"
+    room.put(other, b"dog")
+    maker.make(wanted_of(PLAIN, other))
+    assert {key for key in room.processed.bodies() if key.startswith(KEY)} == stored
+
+
+def test_to_make_one_anew_takes_no_room(room):
+    maker = maker_of(room, Intruder(), most=1)
+    for _ in range(3):
+        maker.make(wanted_of(PLAIN))
+        assert [key for key in room.processed.bodies() if is_on_demand(key)] == [f"{KEY}/~{PLAIN.name}"]
+
+
+def test_a_bound_that_was_lowered_holds_at_the_next_rendition(room):
+    for width in range(1, 9):
+        maker_of(room, Intruder()).make(wanted_of(parse(f"w={width},q=5,fm=webp")))
+    maker_of(room, Intruder(), most=2).make(wanted_of(PLAIN))
+    assert len([key for key in room.processed.bodies() if is_on_demand(key)]) == 2
+
+
+def test_a_rendition_tells_what_it_is(room):
+    made = maker_of(room, Intruder()).make(wanted_of(PLAIN))
+    attributes = room.processed.head(f"{KEY}/~{PLAIN.name}").attributes
+    assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")
+    assert attributes.metadata[MADE] == maker_of(room, Intruder()).kept.stamp(KEY, PLAIN)
+    assert set(made.seconds) == {"fetch", "decode", "render", "encode", "store"}

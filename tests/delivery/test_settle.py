@@ -1,0 +1,139 @@
+"""What was asked for becomes one transformation: presets, hints, and boxes that suit the original."""
+
+from __future__ import annotations
+
+import pytest
+
+from image_processor.delivery.asked import Asked, Box, ask
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.settle import needs_facts, settle
+from image_processor.errors import InvalidRequest, InvalidTransformation
+from image_processor.model import Facts
+from image_processor.recipes import parse_recipe
+from image_processor.transformation import Fit
+
+RECIPE = parse_recipe("""
+[presets.wide]
+widths = [100, 200]
+formats = ["avif", "jpeg"]
+quality = 50
+[presets.square]
+width = 64
+height = 64
+formats = ["png"]
+[[rules]]
+match = "**"
+presets = ["wide", "square"]
+""")
+LYING = Facts(400, 300, "jpeg", 1, False, 1000, "")
+UPRIGHT = Facts(300, 400, "jpeg", 1, False, 1000, "")
+EVEN = Facts(300, 300, "jpeg", 1, False, 1000, "")
+
+
+def settled(query, original=LYING, *, hints=True, **headers):
+    names = {name.replace("_", "-"): value for name, value in headers.items()}
+    return settle(ask(read_address("k", query), signed=True), original, names, RECIPE, Policy(hints=hints))
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "text", "vary"),
+    [
+        ("w=10&fm=webp", {}, "w=10,fm=webp", ()),
+        ("w=10&fm=webp", {"accept": "image/avif"}, "w=10,fm=webp", ()),
+        ("w=10", {"accept": "image/avif"}, "w=10,fm=jpeg", ()),
+        ("w=10&fm=auto", {"accept": "image/avif"}, "w=10,fm=avif", ("Accept",)),
+        ("w=10&fm=auto", {}, "w=10,fm=jpeg", ("Accept",)),
+        ("preset=wide", {}, "w=200,q=50,fm=jpeg", ("Accept",)),
+        ("preset=wide", {"accept": "image/avif"}, "w=200,q=50,fm=avif", ("Accept",)),
+        ("preset=wide", {"accept": "image/webp"}, "w=200,q=50,fm=jpeg", ("Accept",)),
+        ("preset=wide&w=100", {}, "w=100,q=50,fm=jpeg", ("Accept",)),
+        ("preset=wide&w=150", {}, "w=150,q=50,fm=jpeg", ("Accept",)),
+        ("preset=wide&fm=avif", {}, "w=200,q=50,fm=avif", ()),
+        ("preset=wide&fm=png&q=9", {}, "w=200,fm=png", ()),
+        ("preset=wide&q=9", {}, "w=200,q=9,fm=jpeg", ("Accept",)),
+        ("preset=square", {"accept": "image/avif"}, "w=64,h=64,fm=png", ()),
+        ("preset=square&fit=contain", {}, "w=64,h=64,fit=contain,fm=png", ()),
+    ],
+)
+def test_presets_and_formats(query, headers, text, vary):
+    result = settled(query, **headers)
+    assert (str(result.transformation), result.vary) == (text, vary)
+
+
+def test_an_unknown_preset_is_told_with_those_there_are():
+    with pytest.raises(InvalidRequest, match="expected one of square, wide for preset, got 'small'"):
+        settled("preset=small")
+
+
+WIDTH, RATIO = ("Sec-CH-Width", "Width"), ("Sec-CH-DPR", "DPR")
+
+
+@pytest.mark.parametrize(
+    ("query", "headers", "text", "vary"),
+    [
+        ("w=auto&fm=webp", {"sec_ch_width": "1"}, "w=160,fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "160"}, "w=160,fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"width": "161"}, "w=320,fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "99999"}, "w=3840,fm=webp", WIDTH),
+        ("w=auto&fm=webp", {}, "fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "-5"}, "fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "1e3"}, "fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "0"}, "fm=webp", WIDTH),
+        ("w=auto&fm=webp", {"sec_ch_width": "nan", "width": "5"}, "fm=webp", WIDTH),
+        ("w=100&dpr=auto&fm=webp", {"sec_ch_dpr": "1.0"}, "w=100,fm=webp", RATIO),
+        ("w=100&dpr=auto&fm=webp", {"dpr": "1.3"}, "w=200,fm=webp", RATIO),
+        ("w=100&dpr=auto&fm=webp", {"dpr": "77"}, "w=400,fm=webp", RATIO),
+        ("w=auto&dpr=auto&fm=webp", {"dpr": "3", "width": "200"}, "w=320,fm=webp", (*WIDTH, *RATIO)),
+    ],
+)
+def test_hints_are_rounded_up_so_that_there_are_few_renditions(query, headers, text, vary):
+    result = settled(query, **headers)
+    assert (str(result.transformation), result.vary) == (text, vary)
+
+
+@pytest.mark.parametrize("query", ["w=auto&fm=webp", "w=1&dpr=auto&fm=webp"])
+def test_hints_have_to_be_enabled(query):
+    with pytest.raises(InvalidRequest, match="client hints are not enabled"):
+        settled(query, hints=False)
+
+
+@pytest.mark.parametrize(
+    ("box", "size", "original", "expected"),
+    [
+        (Box.ADAPTIVE, (200, 100), LYING, (200, 100, Fit.COVER)),
+        (Box.ADAPTIVE, (200, 100), UPRIGHT, (100, 200, Fit.COVER)),
+        (Box.ADAPTIVE, (100, 200), LYING, (200, 100, Fit.COVER)),
+        (Box.ADAPTIVE, (200, 100), EVEN, (200, 100, Fit.COVER)),
+        (Box.ADAPTIVE, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
+        (Box.ADAPTIVE, (200, None), UPRIGHT, (200, None, Fit.COVER)),
+        (Box.FILL_OR_FIT, (200, 100), LYING, (200, 100, Fit.COVER)),
+        (Box.FILL_OR_FIT, (200, 100), UPRIGHT, (200, 100, Fit.INSIDE)),
+        (Box.FILL_OR_FIT, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
+        (Box.FILL_OR_FIT, (200, None), UPRIGHT, (200, None, Fit.COVER)),
+    ],
+)
+def test_a_box_that_suits_the_original(box, size, original, expected):
+    asked = Asked("k", dict(zip(("width", "height"), size, strict=True)), "webp", box=box)
+    assert needs_facts(asked)
+    result = settle(asked, original, {}, RECIPE, Policy()).transformation
+    assert (result.width, result.height, result.fit) == expected
+
+
+def test_a_quality_by_format_holds_where_the_url_does_not_say_one():
+    for values, quality in (({}, 40), ({"quality": 7}, 7)):
+        asked = Asked("k", values, "webp", qualities={"webp": 40, "avif": 30})
+        assert settle(asked, None, {}, RECIPE, Policy()).transformation.quality == quality
+
+
+def test_what_shows_only_now_is_told():
+    with pytest.raises(InvalidTransformation):
+        settled("w=10000&dpr=3&fm=webp")
+
+
+@pytest.mark.parametrize(
+    ("asked", "needs"),
+    [(Asked("k"), True), (Asked("k", format="auto"), True), (Asked("k", format="webp"), False)],
+)
+def test_facts_are_needed_only_where_they_matter(asked, needs):
+    assert needs_facts(asked) == needs
