@@ -41,6 +41,7 @@ def address(machine: Machine) -> Iterator[tuple[str, int]]:
     """A real server on a port of its own, for what only a socket shows."""
     machine.server = server = Server(machine.app(), machine.settings)
     with socket.create_server(("127.0.0.1", 0)) as listener:  # a client may connect at once, and waits
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve` does
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         yield listener.getsockname()

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from image_processor.delivery.deliver import Response
 from image_processor.delivery.make import Made
-from image_processor.delivery.serve import Delivery, Found
+from image_processor.delivery.serve import Delivery, Found, cors
 from image_processor.delivery.wanted import Get, Wanted
 from image_processor.engine.render import render
 from image_processor.errors import (
@@ -147,6 +147,7 @@ def _failed(get: Get, error: ImageProcessorError, delivery: Delivery) -> dict[st
     dialect = delivery.reader.dialect_of(get)
     spoken = dialect.told(status, error.code, body["detail"]) if dialect else None
     media_type, text = spoken or (MEDIA_TYPE, json.dumps(body))
+    headers |= cors(delivery.policy.cors)
     return {"statusCode": status, "headers": {**_about(media_type), **headers}, "body": text}
 
 

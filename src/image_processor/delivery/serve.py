@@ -53,13 +53,13 @@ class Delivery:
     base: str | None = None
     clock: Clock = time.time
 
-    def find(self, get: Get) -> Found:
+    def find(self, get: Get, wrong: NotFound | Refused | None = None) -> Found:
         """The rendition that ``get`` wants, ``stored`` if it need not be made; with ``error`` where it
-        cannot be had, but something can be shown in its place.
+        cannot be had, but something can be shown in its place. ``wrong`` as for `Reader.read`.
 
         Raises what `Reader.read` and `Kept.look` raise.
         """
-        wanted = self.reader.read(get)
+        wanted = self.reader.read(get, wrong)
         try:
             return Found(wanted, self.kept.look(wanted))
         except (NotFound, Refused) as error:
@@ -83,7 +83,7 @@ class Delivery:
         asked: Headers = get.headers if found.error is None else {}
         decided = answer(get.method, asked, stored, cache_control=self.cache_control)
         if decided.status >= 400:
-            return decided
+            return replace(decided, headers={**decided.headers, **cors(self.policy.cors)})
         headers = {**decided.headers, **self._told(found)}
         if found.error is not None:
             headers["cache-control"] = _HELD_BACK

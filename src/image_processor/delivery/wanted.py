@@ -31,7 +31,7 @@ from .asked import AUTO, Asked, ask
 from .grammar import Address, read_address
 from .names import IGNORED
 from .policy import Clock, Dialect, Headers, Policy
-from .settle import Settled, needs_facts, settle
+from .settle import needs_facts, settle
 
 _KEPT = 4096
 """Originals whose declared names are remembered."""
@@ -82,16 +82,18 @@ class Reader:
         self._clock = clock
         self._names_of = lru_cache(_KEPT)(self._names)
 
-    def read(self, get: Get) -> Wanted:
-        """What ``get`` wants. Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused where
-        the original's facts are needed and cannot be had."""
+    def read(self, get: Get, wrong: NotFound | Refused | None = None) -> Wanted:
+        """What ``get`` wants. ``wrong`` is why the original's facts cannot be had, if that is known.
+
+        Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused where the original's facts
+        are needed and cannot be had; and what ``facts_of`` does."""
         wanted = self._stored(get)
         if wanted is not None:
             return wanted
         asked = self._asked(get)
         check_key(asked.key)
         try:
-            return self._wanted(asked, get)
+            return self._wanted(asked, get, wrong)
         except InvalidTransformation as error:
             raise InvalidRequest(error.problems) from None
 
@@ -150,10 +152,11 @@ class Reader:
             self._policy.keyring.verify(address, self._clock())
         return ask(address, signed=signed)
 
-    def _wanted(self, asked: Asked, get: Get) -> Wanted:
+    def _wanted(self, asked: Asked, get: Get, wrong: NotFound | Refused | None) -> Wanted:
         if not (asked.signed or self._policy.unsigned or self._may_be_public(asked)):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
-        settled = self._settled(asked, get)
+        facts = self._facts(asked.key, wrong) if needs_facts(asked) else None
+        settled = settle(asked, facts, get.headers, self._recipe, self._policy)
         transformation, declared = settled.transformation, self._names_of(asked.key)
         name = transformation.name
         if name not in declared:
@@ -179,13 +182,11 @@ class Reader:
             Transformation(**{**asked.values, "format": format_}).name in public for format_ in formats
         )
 
-    def _settled(self, asked: Asked, get: Get) -> Settled:
-        facts = self._facts(asked.key) if needs_facts(asked) else None
-        return settle(asked, facts, get.headers, self._recipe, self._policy)
-
-    def _facts(self, key: str) -> Facts:
+    def _facts(self, key: str, wrong: NotFound | Refused | None) -> Facts:
         """The facts of the original, or of the picture that is shown where there is none."""
         try:
+            if wrong is not None:
+                raise wrong
             return self._facts_of(key)
         except (NotFound, Refused):
             fallback = self._policy.fallback

@@ -31,6 +31,7 @@ class Kitchen(Generic[_Made]):
         self._lock = threading.Lock()
         self._orders: dict[str, Future[_Made]] = {}
         self._here = threading.local()
+        self._furnishing = threading.Lock()
         self._desks = ExitStack()
         self._cooks = ThreadPoolExecutor(count, "cook", self._sit_down)
         self._closed = False
@@ -73,7 +74,7 @@ class Kitchen(Generic[_Made]):
 
     def _maker(self) -> Maker:
         if self._here.maker is None:
-            with self._lock:
+            with self._furnishing:  # not under the lock of orders: a renderer takes a while to start
                 self._here.maker = self._desks.enter_context(self._desk())
         maker: Maker = self._here.maker
         return maker

@@ -4,20 +4,29 @@ workers of ingest, what only a URL asks for from the kitchen.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
+from threading import Lock
 from typing import Any
 
 from image_processor.delivery.make import Kept, Made, Maker
 from image_processor.delivery.wanted import Wanted
-from image_processor.errors import Unavailable
 from image_processor.model import Facts, Kind, Outcome, Upload
 
 from .kitchen import Kitchen
 from .shelf import Shelf
 
-_PATIENCE = 30.0
-"""Seconds that a header is waited for."""
+_REMEMBERED = 1000
+"""Headers that are remembered until those who waited for them have asked again."""
+
+
+class Pending(Exception):
+    """A header has to be read first: ask again when ``order`` is done, whose error is yours."""
+
+    def __init__(self, order: Future[Any]) -> None:
+        super().__init__("a header is being read")
+        self.order = order
 
 
 class Orders:
@@ -34,6 +43,8 @@ class Orders:
         self._shelf = shelf
         self._kitchen = kitchen
         self._submit = submit
+        self._lock = Lock()
+        self._headers: OrderedDict[tuple[str, str], Facts] = OrderedDict()
 
     def place(self, wanted: Wanted) -> Future[Any]:
         """Have ``wanted`` made; `taken` says what came of it.
@@ -55,13 +66,26 @@ class Orders:
             self._shelf.shown(wanted.stored_key)
 
     def facts_of(self, key: str, version: str) -> Facts:
-        """What the header of the original says. Raises NotFound, Refused, Overloaded, Unavailable."""
-        order = self._kitchen.order(f"{key}/?", lambda maker: maker.facts(key, version))
-        try:
-            facts: Facts = order.result(_PATIENCE)
-        except TimeoutError:
-            raise Unavailable(f"the header of {key!r} has not been read yet") from None
+        """What the header of the original says. Raises Pending where it has not been read: a thread
+        that waited for it would be taken from those who ask for what is there. Raises Overloaded."""
+        with self._lock:
+            facts = self._headers.get((key, version))
+        if facts is None:
+            raise Pending(self._kitchen.order(f"{key}/?{version}", self._reading(key, version)))
         return facts
+
+    def _reading(self, key: str, version: str) -> Callable[[Maker], None]:
+        def read(maker: Maker) -> None:
+            with self._lock:
+                if (key, version) in self._headers:  # since it was asked for
+                    return
+            facts = maker.facts(key, version)
+            with self._lock:
+                self._headers[key, version] = facts
+                while len(self._headers) > _REMEMBERED:
+                    self._headers.popitem(last=False)
+
+        return read
 
     def _made(self, maker: Maker, wanted: Wanted) -> Made:
         """Look again: whoever asked before may have got it in the meantime."""

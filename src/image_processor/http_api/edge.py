@@ -40,9 +40,11 @@ class Edge:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                headers = MutableHeaders(scope=message)
-                for name, value in _HEADERS.items():
-                    headers.setdefault(name, value)
+                # What a 304 says replaces what the client has kept (RFC 9111, 3.2).
+                if message["status"] != 304:
+                    headers = MutableHeaders(scope=message)
+                    for name, value in _HEADERS.items():
+                        headers.setdefault(name, value)
             await send(message)
 
         try:

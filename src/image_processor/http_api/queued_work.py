@@ -85,10 +85,15 @@ class QueuedWork:
         stored = await to_thread.run_sync(self.delivery.kept.look, wanted)
         if stored is not None:
             return Made(stored, {})
-        order = await to_thread.run_sync(orders.place, wanted)
+        result = await self.done(await to_thread.run_sync(orders.place, wanted))
+        return await to_thread.run_sync(orders.taken, wanted, result)
+
+    async def done(self, order: Future[Any]) -> Any:
+        """What was ordered of the kitchen or of ingest. Raises its error, and Unavailable where that
+        takes too long."""
         waiting = asyncio.wrap_future(order)
         try:
-            result = await asyncio.wait_for(asyncio.shield(waiting), MAKING_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(waiting), MAKING_SECONDS)
         except TimeoutError:
             # A late error that nobody asks for would be a complaint of asyncio in the log.
             waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
@@ -98,7 +103,6 @@ class QueuedWork:
             if not order.cancelled():
                 raise
             raise Unavailable("the server is stopping") from None
-        return await to_thread.run_sync(orders.taken, wanted, result)
 
     async def receive(self, store: Callable[[], Entry]) -> Entry:
         """What ``store`` returns, called in a thread of its own as soon as there is a place for

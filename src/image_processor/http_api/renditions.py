@@ -13,6 +13,7 @@ from fastapi.responses import Response, StreamingResponse
 from image_processor.delivery.deliver import Response as Decided
 from image_processor.delivery.serve import Found, cors
 from image_processor.delivery.wanted import Get, Wanted
+from image_processor.embedded.orders import Pending
 from image_processor.errors import ImageProcessorError, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import replace
 from image_processor.wiring.machine import Parts
@@ -28,7 +29,7 @@ router = APIRouter(tags=["renditions"])
 ROOT = "/renditions/"
 _PATH = ROOT + ANY_PATH
 
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 _AT_ONCE = 1024 * 1024
 """Bytes of a rendition that are read in one go; larger ones go out piece by piece."""
 
@@ -94,20 +95,34 @@ def answer_everywhere(app: FastAPI) -> None:
 
 
 async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
+    wrong: NotFound | Refused | None = None
     for _ in range(_ATTEMPTS):
         try:
-            found = await to_thread.run_sync(_look, get, parts)
+            found = await to_thread.run_sync(_look, get, parts, wrong)
             if isinstance(found, Response):
                 return found
             return await _with_made(get, found, parts, work)
+        except Pending as header:
+            wrong = await _what_is_wrong(header, work) or wrong
         except PreconditionFailed:  # written anew between the look and the read
             continue
     raise Unavailable("it changes too fast to be read")
 
 
-def _look(get: Get, parts: Parts) -> Response | Found:
+async def _what_is_wrong(header: Pending, work: QueuedWork) -> NotFound | Refused | None:
+    """Wait until a header has been read. None where all is well, or the original is another by now."""
+    try:
+        await work.done(header.order)
+    except (NotFound, Refused) as error:
+        return error
+    except PreconditionFailed:
+        pass
+    return None
+
+
+def _look(get: Get, parts: Parts, wrong: NotFound | Refused | None) -> Response | Found:
     """The answer if the rendition is there, else what has to be made. One turn in a thread."""
-    found = parts.delivery.find(get)
+    found = parts.delivery.find(get, wrong)
     if found.stored is None:
         return found
     parts.orders.shown(found.wanted)
