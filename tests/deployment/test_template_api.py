@@ -11,7 +11,7 @@ from policies import of_type
 from resolve import resolve
 
 from image_processor.http_api.cloud import ROUTERS
-from image_processor.http_api.requests import PostRequest, ProcessRequest
+from image_processor.http_api.requests import PostRequest, ProcessRequest, RenditionRequest
 
 
 def body(**parameters: str) -> Json:
@@ -38,7 +38,10 @@ def test_the_routes_are_those_of_the_application() -> None:
     assert offered == served | {("get", "/openapi.json")}
 
 
-@pytest.mark.parametrize(("schema", "model"), [("Upload", PostRequest), ("Process", ProcessRequest)])
+@pytest.mark.parametrize(
+    ("schema", "model"),
+    [("Upload", PostRequest), ("Process", ProcessRequest), ("Rendition", RenditionRequest)],
+)
 def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
     found = body()["components"]["schemas"][schema]
     wanted = model.model_json_schema()
