@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
-import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
-import urllib.error
-import urllib.request
 
 import numpy as np
 import pytest
@@ -22,6 +16,7 @@ from image_processor.keys import rendition_prefix
 from image_processor.model import Status
 from image_processor.ports import Query
 from image_processor.stores.directory import DirectoryStore
+from support.served import WAIT, Served
 
 PHOTOS = 200
 SPOILT = 10
@@ -33,72 +28,13 @@ formats = ["jpeg", "avif"]
 match = "**"
 presets = ["two"]
 """
-WAIT = 120
-
-
-class Server:
-    """`image-processor serve` as a user starts it, in a process group of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        (folder / "recipe.toml").write_text(RECIPE)
-        self.log = (folder / "log").open("ab")
-
-    def start(self):
-        program = [sys.executable, "-m", "image_processor", "serve"]
-        options = ["--data", "data", "--recipe", "recipe.toml", "--port", "0"]
-        environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
-        self.log.truncate(0)
-        self.process = subprocess.Popen(
-            program + options, cwd=self.folder, env=environment, stdout=self.log, stderr=self.log
-        )
-        self.address = self._wait_for(self._announced)
-
-    def _announced(self):
-        lines = (self.folder / "log").read_text().splitlines()
-        found = [line.split(" or on ")[1] for line in lines if " or on http://" in line]
-        return found[-1] if found and self._answers(found[-1]) else None
-
-    @staticmethod
-    def _answers(address):
-        try:
-            with urllib.request.urlopen(address + "/health", timeout=WAIT):
-                return True
-        except urllib.error.URLError:
-            return False
-
-    def _wait_for(self, condition):
-        end = time.monotonic() + WAIT
-        while time.monotonic() < end:
-            assert self.process.poll() is None, (self.folder / "log").read_text()
-            if result := condition():
-                return result
-            time.sleep(0.02)
-        raise TimeoutError((self.folder / "log").read_text())
-
-    def get(self, path):
-        with urllib.request.urlopen(self.address + path, timeout=WAIT) as response:
-            return json.load(response)
-
-    def wait_until(self, condition):
-        return self._wait_for(condition)
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(WAIT)
 
 
 @pytest.fixture
 def server(tmp_path):
-    server = Server(tmp_path)
+    server = Served(tmp_path, RECIPE)
     yield server
-    if server.process.poll() is None:
-        server.kill()
-    server.log.close()
+    server.close()
 
 
 def photo(number):

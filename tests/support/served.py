@@ -1,0 +1,80 @@
+"""`image-processor serve` as a user starts it, for tests that need the whole program."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+WAIT = 120
+"""Seconds that anything is waited for, on a very busy machine."""
+
+_Found = TypeVar("_Found")
+
+
+class Served:
+    """A server over ``folder``/data with a recipe and settings of its own."""
+
+    def __init__(self, folder: Path, recipe: str, settings: Mapping[str, str] | None = None) -> None:
+        self.folder = folder
+        self.settings = dict(settings or {})
+        (folder / "recipe.toml").write_text(recipe)
+        self.log = (folder / "log").open("ab")
+
+    def start(self) -> None:
+        program = [sys.executable, "-m", "image_processor", "serve"]
+        options = ["--data", "data", "--recipe", "recipe.toml", "--port", "0"]
+        environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.settings}
+        self.log.truncate(0)
+        self.process = subprocess.Popen(
+            program + options, cwd=self.folder, env=environment, stdout=self.log, stderr=self.log
+        )
+        self.address = self.wait_until(self._announced)
+
+    def _announced(self) -> str | None:
+        lines = (self.folder / "log").read_text().splitlines()
+        found = [line.split(" or on ")[1] for line in lines if " or on http://" in line]
+        return found[-1] if found and self._answers(found[-1]) else None
+
+    @staticmethod
+    def _answers(address: str) -> bool:
+        try:
+            with urllib.request.urlopen(address + "/health", timeout=WAIT):
+                return True
+        except urllib.error.URLError:
+            return False
+
+    def wait_until(self, condition: Callable[[], _Found | None], seconds: float = WAIT) -> _Found:
+        """What ``condition`` first gives that is true. Fails where the server ends before."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            assert self.process.poll() is None, (self.folder / "log").read_text()
+            if result := condition():
+                return result
+            time.sleep(0.02)
+        raise TimeoutError((self.folder / "log").read_text())
+
+    def get(self, path: str) -> Any:
+        with urllib.request.urlopen(self.address + path, timeout=WAIT) as response:
+            return json.load(response)
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(WAIT)
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.kill()
+        self.log.close()
