@@ -46,6 +46,14 @@ account() {
         die "expected working AWS credentials (aws configure, or AWS_PROFILE), got none"
 }
 
+parameter() { # parameter NAME: a parameter of the stack, nothing if there is no such stack
+    local value
+    value=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
+        --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue | [0]" --output text 2>/dev/null) ||
+        return 0
+    [ "$value" = None ] || printf '%s' "$value"
+}
+
 output() { # output NAME: an output of the stack, nothing if there is none
     local value
     value=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \

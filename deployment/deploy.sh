@@ -67,6 +67,50 @@ value_of() { # value_of NAME: what was given for a parameter
     done
 }
 
+value_in_force() { # value_in_force NAME: what was given, else what the stack has
+    local text
+    for text in "${given[@]+"${given[@]}"}"; do
+        case $text in "$1="*) printf '%s' "${text#*=}" && return ;; esac
+    done
+    parameter "$1"
+}
+
+# What the edge may know is judged as the functions will judge it. Secrets stay in the environment.
+publish() { # publish OPTION...
+    local unsigned hints
+    unsigned=$(value_in_force AllowUnsigned)
+    hints=$(value_in_force EnableHints)
+    [ "$unsigned" != true ] || export IMAGE_PROCESSOR_ALLOW_UNSIGNED=1
+    [ "$hints" != true ] || export IMAGE_PROCESSOR_HINTS=1
+    [ -z "$keys" ] || export IMAGE_PROCESSOR_SIGNING_KEYS=$keys
+    "$python" deployment/edge/publish.py "$@" ${recipe_text:+--recipe "$recipe_text"}
+}
+
+keys=''
+keys_version=''
+secret=$(value_in_force SigningKeysSecret)
+if [ -n "$secret" ]; then
+    found=$(aws secretsmanager get-secret-value --region "$region" --secret-id "$secret" \
+        --query '[VersionId, SecretString]' --output text) ||
+        expect "a secret that these credentials may read for SigningKeysSecret, got $secret"
+    read -r keys_version keys <<<"$found"
+fi
+recipe_text=$recipe
+recipe_name=$(value_in_force Recipe)
+recipe_bucket=$(value_in_force RecipeBucket)
+if [ -z "$recipe_bucket" ]; then
+    [ -n "$recipe" ] || [ -z "$recipe_name" ] ||
+        expect "the file again for --recipe because the stack's recipe travels in the package, got none"
+else
+    recipe_text=$(mktemp)
+    trap 'rm -f "$recipe_text"' EXIT
+    aws s3 cp --region "$region" "s3://$recipe_bucket/$recipe_name" "$recipe_text" --quiet ||
+        expect "a recipe that these credentials may read in RecipeBucket, got none in $recipe_bucket"
+fi
+settle
+(publish) || mistakes=$((mistakes + 1))
+settle
+
 uploads=$(value_of ExistingUploadBucket)
 if [ -n "$uploads" ]; then
     enabled=$(aws s3api get-bucket-notification-configuration --bucket "$uploads" \
@@ -95,16 +139,24 @@ ARCH=$arch RECIPE_FILE=$recipe PYTHON=$python \
     sam build --template-file deployment/template.yaml --build-dir "$build"
 
 # With SnapStart a version is published when this changes: with the code, or with a parameter.
-release=$({ find "$build" -type f -exec cksum {} + | sort && printf '%s' "$overrides"; } | cksum | tr -d ' ')
+release=$({ find "$build" -type f -exec cksum {} + | sort && printf '%s' "$overrides$keys_version"; } |
+    cksum | tr -d ' ')
 
 say "deploying"
 arguments=("ParameterKey=Release,ParameterValue=$release")
+[ -z "$keys_version" ] || arguments+=("ParameterKey=SigningKeysVersion,ParameterValue=$keys_version")
 while read -r override; do
     [ -z "$override" ] || arguments+=("$override")
 done <<<"$overrides"
 sam deploy --template-file "$build/template.yaml" --stack-name "$stack" --region "$region" \
     --resolve-s3 --s3-prefix "$stack" --capabilities CAPABILITY_IAM --no-confirm-changeset \
     --no-fail-on-empty-changeset --parameter-overrides "${arguments[@]}"
+
+store=$(output EdgeStoreArn)
+if [ -n "$store" ]; then
+    say "telling the edge what URLs may ask for"
+    (publish --store "$store")
+fi
 
 # ---------------------------------------------------------------- what to do with it
 upload_bucket=$(output UploadBucketName)

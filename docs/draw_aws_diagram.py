@@ -84,8 +84,9 @@ FOLDED = {
     "Dashboard": "AlarmTopic",
 }
 
-# References that are no traffic: the api function learns the CDN's address to tell it.
-QUIET = frozenset({("ApiFunction", "Distribution")})
+# References that are no traffic: the api function learns the CDN's address to tell it, and both may
+# tell the CDN what to forget.
+QUIET = frozenset({("ApiFunction", "Distribution"), ("Distribution", "ProcessFunction")})
 
 # Who stands outside: x, y, name, lines, and the box they talk to with the words for it.
 PEOPLE = (
@@ -241,7 +242,7 @@ def _facts(name: str, properties: Json, template: Json) -> Iterator[str]:
         case "Distribution":
             group = properties["DistributionConfig"]["OriginGroups"]["Items"][0]
             yield "to 2 on " + " ".join(map(str, group["FailoverCriteria"]["StatusCodes"]["Items"]))
-            yield "an edge function hides records"
+            yield "signatures verified at the edge"
         case "Bucket":
             yield "private, encrypted, TLS only"
             versions = "VersioningConfiguration" in properties

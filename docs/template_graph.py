@@ -149,7 +149,8 @@ class Graph:
             actions = statement["Action"] if isinstance(statement["Action"], list) else [statement["Action"]]
             changing = not all(action.partition(":")[2].startswith(READING) for action in actions)
             for used in self._refer(statement["Resource"]):
-                if not actions[0].startswith("sqs:"):  # the mapping's own edge says it
+                # The mapping's own edge says it; to tell the CDN what to forget is optional, and no traffic.
+                if not actions[0].startswith(("sqs:", "cloudfront:")):
                     writes[used] = writes.get(used, False) or changing
         for used, changing in writes.items():
             yield name, used, "writes" if changing else "reads"

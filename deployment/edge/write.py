@@ -72,7 +72,7 @@ def tables() -> str:
         f"const VALUE_ALIASES = {_literal(names.VALUE_ALIASES)};",
         f"const EXTENSIONS = {_literal({one.name: one.extension for one in FORMATS.values()})};",
         f"const REFUSALS = {_literal(refusals)};",
-        f"const OF_S3 = /^(x-|response-|({'|'.join(OF_S3)})(?![\\s\\S]))/;",
+        f"const OF_S3 = /^([xX]-|response-|({'|'.join(OF_S3)})(?![\\s\\S]))/;",
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from policies import of_type
 from resolve import Json, references
 
+SEAL_PARAMETERS = ("s", "kid", "expires")
+SECRET = re.compile(r"\{\{resolve:secretsmanager:[\w/+=.@:-]+\}\}")
 FAILOVER = [403, 404, 500, 503, 504]
 
 
@@ -70,6 +73,38 @@ def cache_times_are_in_order(resources: Json) -> Iterator[str]:
         policy = row["CachePolicyConfig"]
         if not policy["MinTTL"] <= policy["DefaultTTL"] <= policy["MaxTTL"]:
             yield name
+
+
+def the_edge_knows_what_urls_may_ask_for(resources: Json) -> Iterator[str]:
+    for name, function in of_type(resources, "AWS::CloudFront::Function").items():
+        stores = function["FunctionConfig"].get("KeyValueStoreAssociations", [])
+        if [set(references(store)) for store in stores] != [{"EdgeStore"}]:
+            yield f"{name}: {stores}"
+
+
+def seals_reach_the_function_and_tell_no_objects_apart(resources: Json) -> Iterator[str]:
+    for name, row in of_type(resources, "AWS::CloudFront::CachePolicy").items():
+        key = row["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"]
+        if key != {"QueryStringBehavior": "allExcept", "QueryStrings": list(SEAL_PARAMETERS)}:
+            yield f"{name}: {key}"
+    for name, row in of_type(resources, "AWS::CloudFront::OriginRequestPolicy").items():
+        sent = row["OriginRequestPolicyConfig"]["QueryStringsConfig"]
+        if sent != {"QueryStringBehavior": "whitelist", "QueryStrings": list(SEAL_PARAMETERS)}:
+            yield f"{name}: {sent}"
+
+
+def signing_keys_lie_in_the_secret_alone(resources: Json) -> Iterator[str]:
+    given = {
+        name: function["Environment"]["Variables"].get("IMAGE_PROCESSOR_SIGNING_KEYS")
+        for name, function in of_type(resources, "AWS::Lambda::Function").items()
+    }
+    if given["ProcessFunction"] is not None:
+        yield "the process function signs nothing"
+    yield from (
+        f"{name}: {text}" for name, text in given.items() if text is not None and not SECRET.fullmatch(text)
+    )
+    if len({text for name, text in given.items() if name != "ProcessFunction"}) > 1:
+        yield f"different keys: {given}"
 
 
 def every_operation_of_the_api_is_guarded(resources: Json) -> Iterator[str]:

@@ -15,7 +15,7 @@ import interpreter
 from judges import DEPLOYMENT
 
 # What the scripts need of a real machine.
-REAL = ("bash", "cat", "cksum", "dirname", "env", "find", "grep", "make", "sh", "sort", "tr")
+REAL = ("bash", "cat", "cksum", "dirname", "env", "find", "grep", "make", "mktemp", "rm", "sh", "sort", "tr")
 
 
 class Stage:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 from judges import DEPLOYMENT, run
 from stage import Stage
+
+from image_processor.recipes import DEFAULT_RECIPE
 
 OUTPUTS = {
     "UploadBucketName": "images-uploads-1",
@@ -148,7 +151,7 @@ def test_a_bucket_that_exists_must_tell_eventbridge(stage: Stage, answer: str, c
 
 def test_the_build_knows_architecture_and_recipe(stage: Stage, tmp_path: Path) -> None:
     recipe = tmp_path / "ours.toml"
-    recipe.touch()
+    recipe.write_text(DEFAULT_RECIPE)
     stage.answers["sam build"] = f'printf "%s %s" "$ARCH" "$RECIPE_FILE" >"{tmp_path}/seen"'
     done = stage.run("deploy.sh", "--yes", "--recipe", recipe, "Architecture=x86_64")
     assert done.returncode == 0, done.stderr
@@ -165,3 +168,77 @@ def test_the_release_changes_with_a_parameter_alone(stage: Stage) -> None:
     ]
     assert releases[0] == releases[1] != releases[2]
     assert all(release.isdigit() for release in releases)
+
+
+KEYS = "2026:correct-horse-battery-staple"
+
+
+def tell_of_keys(stage: Stage, secret: str = KEYS) -> None:
+    stage.answers["get-secret-value"] = f"printf '%s\\t%s\\n' 0a-1b '{secret}'"
+
+
+def has(stage: Stage, **values: str) -> None:
+    """Outputs and parameters of the stack."""
+    stage.answers = {f"=='{name}'": f"echo {value}" for name, value in values.items()} | stage.answers
+
+
+def test_keys_of_the_secret_reach_functions_and_edge_and_nobody_else(stage: Stage, tmp_path: Path) -> None:
+    tell_of_keys(stage)
+    has(stage, EdgeStoreArn="arn:store")
+    seen = tmp_path / "seen"
+    stage.answers["describe-key-value-store"] = 'echo \'{"ETag": "E1"}\''
+    stage.answers["list-keys"] = "echo '{\"Items\": []}'"
+    stage.answers["update-keys"] = f'cat >>"{seen}"; echo \'{{"ETag": "E2"}}\''
+    done = stage.run("deploy.sh", "--yes", "SigningKeysSecret=url-keys", "EnableHints=true")
+    assert done.returncode == 0, done.stderr
+    (deploy,) = stage.calls("sam deploy")
+    assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in deploy
+    (batch,) = seen.read_text().split("}{")
+    puts = {put["Key"]: put["Value"] for put in json.loads(batch)["Puts"]}
+    assert puts["k/2026"] == KEYS.partition(":")[2]
+    assert (puts["hints"], puts["names"], puts["n/w=640,fm=jpeg.jpg"]) == ("1", "1", "all")
+    assert "1 signing keys" in done.stdout
+    assert KEYS.partition(":")[2] not in done.stdout + done.stderr + stage.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        ("exit 254", "expected a secret that these credentials may read for SigningKeysSecret, got url-keys"),
+        (
+            "echo 0a-1b short",
+            "expected ID:SECRET of at least 16 signs, comma-separated for IMAGE_PROCESSOR_SIGNING_KEYS",
+        ),
+    ],
+)
+def test_a_dry_run_judges_the_keys(stage: Stage, answer: str, told: str) -> None:
+    stage.answers["get-secret-value"] = answer
+    done = stage.run("deploy.sh", "--dry-run", "SigningKeysSecret=url-keys")
+    assert done.returncode == 2
+    assert told in done.stderr
+    assert stage.calls("update-keys") == []
+
+
+def test_a_dry_run_judges_the_recipe(stage: Stage, tmp_path: Path) -> None:
+    recipe = tmp_path / "ours.toml"
+    recipe.write_text("[presets.small]\nwidht = 3\n")
+    done = stage.run("deploy.sh", "--dry-run", "--recipe", recipe)
+    assert done.returncode == 2
+    assert "widht" in done.stderr
+
+
+def test_the_recipe_of_a_bucket_is_read_and_one_in_the_package_is_wanted_again(stage: Stage) -> None:
+    stage.answers["s3 cp"] = "exit 1"
+    done = stage.run("deploy.sh", "--dry-run", "Recipe=r.toml", "RecipeBucket=our-recipes")
+    assert "expected a recipe that these credentials may read in RecipeBucket" in done.stderr
+    has(stage, Recipe="recipe.toml")
+    done = stage.run("deploy.sh", "--dry-run")
+    assert "expected the file again for --recipe" in done.stderr
+
+
+def test_a_stack_that_is_there_keeps_what_is_not_named(stage: Stage) -> None:
+    has(stage, SigningKeysSecret="url-keys")
+    tell_of_keys(stage)
+    done = stage.run("deploy.sh", "--yes", "MemorySize=1024")
+    assert done.returncode == 0, done.stderr
+    assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in stage.calls("sam deploy")[0]

@@ -33,7 +33,10 @@ CHECKOV_EXCUSES = {
     ("CKV_AWS_119", "CatalogTable"): "encrypted by DynamoDB's own key; no key of ours to pay and to lose",
     ("CKV_AWS_120", "Apiv1Stage"): "answers of the API change with every upload",
     ("CKV_AWS_158", "*"): "logs are encrypted by CloudWatch's own key",
-    ("CKV_AWS_173", "*"): "the variables name buckets and limits; there is no secret among them",
+    (
+        "CKV_AWS_173",
+        "*",
+    ): "Lambda encrypts variables by its own key; signing keys are among them (docs/adr/0014-the-edge.md)",
     ("CKV_AWS_174", "Distribution"): "TLS 1.2 wherever there is a domain; checkov does not look into Fn::If",
 }
 
@@ -79,7 +82,9 @@ def test_cfn_lint_sees_a_queue_that_is_too_impatient() -> None:
 
 
 @pytest.mark.parametrize(
-    "parameters", [{}, {"EnableDelete": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"}], ids=str
+    "parameters",
+    [{}, {"EnableDelete": "true", "EnablePurge": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"}],
+    ids=str,
 )
 def test_parliament(parameters: dict[str, str]) -> None:
     roles = of_type(resolve(translated(), **parameters), "AWS::IAM::Role")
@@ -101,6 +106,7 @@ def test_parliament_sees_an_action_that_does_not_exist() -> None:
 # Of what the roles may use, an ARN of the right kind: parliament judges their form.
 ARNS = {
     "<IngestQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:queue",
+    "<Distribution>": "EDFDVBD6EXAMPLE",
     "<CatalogTable.Arn>": "arn:aws:dynamodb:eu-central-1:111122223333:table/records",
     "<UploadBucket.Arn>": "arn:aws:s3:::uploads",
     "<ProcessedBucket.Arn>": "arn:aws:s3:::processed",

@@ -34,6 +34,14 @@ PARTS: tuple[dict[str, str], ...] = (
     {"UploadPrefix": "incoming/"},
     {"RenditionOrigin": ""},
     {"DeliverConcurrency": "5"},
+    {"SigningKeysSecret": "url-keys"},
+    {"SigningKeysSecret": "url-keys", "SigningKeysVersion": "0a1b"},
+    {"AllowUnsigned": "true"},
+    {"Sizes": "320,640"},
+    {"EnableHints": "true"},
+    {"Fallback": "logos/none.png"},
+    {"RenditionsPerOriginal": "5"},
+    {"EnablePurge": "true"},
     {"Architecture": "x86_64"},
 )
 PAIRS = [{}, *PARTS, *({**one, **other} for one, other in itertools.combinations(PARTS, 2))]
@@ -84,6 +92,25 @@ def test_deletion_is_granted_and_offered_only_if_wanted() -> None:
         assert ("DeleteOriginals" in granted) == ("delete" in offered) == (wanted == "true")
 
 
+def test_the_cdn_is_told_what_to_forget_only_if_wanted() -> None:
+    for wanted in ("false", "true"):
+        resources = resolve(translated(), EnablePurge=wanted)
+        for name in ("Process", "Api", "Deliver"):
+            granted = [row["Sid"] for row in role_statements(resources, f"{name}Role")]
+            told = "IMAGE_PROCESSOR_DISTRIBUTION" in variables(resources, f"{name}Function")
+            assert ("PurgeCdn" in granted) == told == (wanted == "true" and name != "Deliver")
+
+
+def test_keys_are_read_in_the_version_that_is_named() -> None:
+    for version, expected in (
+        ("", A_SECRET),
+        ("1f-2", "{{resolve:secretsmanager:url-keys:SecretString:::1f-2}}"),
+    ):
+        resources = resolve(translated(), SigningKeysSecret="url-keys", SigningKeysVersion=version)
+        for name in ("ApiFunction", "DeliverFunction"):
+            assert variables(resources, name)["IMAGE_PROCESSOR_SIGNING_KEYS"] == expected
+
+
 def test_a_release_publishes_a_version_and_no_release_leaves_it_to_the_package() -> None:
     first, again, other = (
         {name for name, row in template["Resources"].items() if row["Type"] == "AWS::Lambda::Version"}
@@ -129,6 +156,21 @@ def notifications(resources: Json) -> list[Json]:
     rows: list[Json] = of(resources, "UploadBucket")["NotificationConfiguration"]["QueueConfigurations"]
     return rows
 
+
+def query_strings(resources: Json, kind: str) -> Json:
+    """What a policy of the distribution says of query parameters."""
+    name = {"Cache": "RenditionCachePolicy", "OriginRequest": "RenditionOriginPolicy"}[kind]
+    config = of(resources, name)[f"{kind}PolicyConfig"]
+    found: Json = config.get("ParametersInCacheKeyAndForwardedToOrigin", config)["QueryStringsConfig"]
+    return found
+
+
+def variables(resources: Json, function: str) -> Json:
+    found: Json = of(resources, function)["Environment"]["Variables"]
+    return found
+
+
+A_SECRET = "{{resolve:secretsmanager:url-keys}}"
 
 MISTAKES: dict[str, list[Break]] = {
     "nothing_refers_to_what_is_not_there": [lambda all_: all_.pop("CatalogTable")],
@@ -218,6 +260,20 @@ MISTAKES: dict[str, list[Break]] = {
     ],
     "cache_times_are_in_order": [
         lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"].update(MinTTL=86401),
+    ],
+    "the_edge_knows_what_urls_may_ask_for": [
+        lambda all_: of(all_, "EdgeFunction")["FunctionConfig"].pop("KeyValueStoreAssociations"),
+    ],
+    "seals_reach_the_function_and_tell_no_objects_apart": [
+        lambda all_: query_strings(all_, "Cache")["QueryStrings"].append("w"),
+        lambda all_: query_strings(all_, "Cache").update(QueryStringBehavior="all"),
+        lambda all_: query_strings(all_, "OriginRequest")["QueryStrings"].pop(),
+        lambda all_: query_strings(all_, "OriginRequest").update(QueryStringBehavior="all"),
+    ],
+    "signing_keys_lie_in_the_secret_alone": [
+        lambda all_: variables(all_, "DeliverFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS="a:secret"),
+        lambda all_: variables(all_, "ProcessFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS=A_SECRET),
+        lambda all_: variables(all_, "DeliverFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS=A_SECRET),
     ],
     "every_operation_of_the_api_is_guarded": [
         lambda all_: of(all_, "Api")["Body"]["paths"]["/health"]["get"].pop("security"),

@@ -8,21 +8,25 @@ from collections.abc import Callable, Mapping
 from copy import deepcopy
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import pytest
 from edge_cache import CachePolicy, OriginPolicy
 from edge_distribution import Distribution
 from edge_function import Attached, Host, Store
 from edge_messages import Answer, NotSimulated, Request
-from edge_origins import Bucket, FunctionUrl, Invoke
+from edge_origins import Bucket, FunctionUrl
 from judges import translated
 from policies import of_type
 from resolve import PSEUDO, references, resolve
 
-from image_processor.app.reads import open_deliver
+from image_processor.app.reads import handle
+from image_processor.frozen import replace
+from image_processor.recipes import Recipe
 from image_processor.settings import Settings
 from image_processor.wiring.cloud import Cloud
-from support.ingest import BUCKET, Room
+from image_processor.wiring.delivery import reads_of
+from support.ingest import BUCKET, RECIPE, Room, fake_render
 
 Json = dict[str, Any]
 Mutation = Callable[[Json], None]
@@ -33,7 +37,7 @@ class Edge:
     """A distribution with its origins. ``mutate`` changes the resolved resources before.
 
     ``room`` holds the originals and the processed bucket's objects; ``room.put`` uploads. ``store`` is the
-    KeyValueStore, to write to. ``invoke`` stands in for the deliver function.
+    KeyValueStore, to write to. ``settings`` are those of the deliver function.
     """
 
     def __init__(
@@ -41,15 +45,16 @@ class Edge:
         host: Host,
         mutate: Mutation | None = None,
         store: Store | None = None,
-        invoke: Invoke | None = None,
+        settings: Settings | None = None,
+        recipe: Recipe = RECIPE,
         **parameters: str,
     ) -> None:
         self.resources = deepcopy(resolve(translated(), **parameters))
         if mutate:
             mutate(self.resources)
-        self.room = Room()
+        self.room = Room(recipe=recipe)
         self.store = dict(store or {})
-        self._invoke = invoke or open_deliver(self._cloud())
+        self._settings = settings or Settings()
         config = distribution(self.resources)
         (self._id,) = of_type(self.resources, "AWS::CloudFront::Distribution")
         origins = {origin["Id"]: self._origin(origin) for origin in config["Origins"]}
@@ -91,7 +96,19 @@ class Edge:
         handler = self._named(url, "TargetFunctionArn")["Handler"]
         if handler != "image_processor.app.deliver":
             raise NotSimulated(handler)
-        return FunctionUrl(self.resources, url, self._invoke, self._signed_for(origin, "lambda"))
+
+        # Both sides of a signature have the same clock.
+        def clock() -> float:
+            return self._distribution.now
+
+        with mock.patch("time.time", clock):
+            reads = reads_of(self._cloud(), fake_render)
+        delivery = replace(reads.delivery, clock=clock)
+
+        def invoke(event: Json, _: Any) -> Json:
+            return handle(event, delivery, reads.make)
+
+        return FunctionUrl(self.resources, url, invoke, self._signed_for(origin, "lambda"))
 
     def _signed_for(self, origin: Json, kind: str) -> str:
         """Whose requests these are for the origin: the distribution's, if they are signed for its kind."""
@@ -131,7 +148,7 @@ class Edge:
     def _cloud(self) -> Cloud:
         room = self.room
         return Cloud(
-            Settings(limits=room.limits),
+            replace(self._settings, limits=room.limits, cache_control="public, max-age=60"),
             BUCKET,
             room.recipe,
             room.uploads,
@@ -163,9 +180,11 @@ def named(case: object) -> str:
     return getattr(case, "__name__", str(case))
 
 
-def assert_seen(mutate: Mutation, scenario: Scenario, host: Host) -> None:
+def assert_seen(
+    mutate: Mutation, scenario: Scenario, host: Host, make: Callable[[Host, Mutation], Edge] = Edge
+) -> None:
     """The scenario fails once the template is changed by ``mutate``."""
-    edge = Edge(host, mutate)
+    edge = make(host, mutate)
     assert edge.resources != resolve(translated()), "expected a mutation, got the template as it is"
     with pytest.raises(AssertionError):
         scenario(edge)

@@ -46,6 +46,7 @@ class Settings:
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
     public_url: str | None = None
+    distribution: str | None = None
     workers: int = 0
     cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
     icc: IccPolicy = IccPolicy.STRIP

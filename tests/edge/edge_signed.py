@@ -1,0 +1,62 @@
+"""Signed URLs of the simulated edge, and a stack that knows their keys on both sides."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from edge_distribution import START
+from edge_function import Host
+from edge_messages import Answer
+from edge_stack import Edge
+from publish import entries
+
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.signing import Keyring, query_of
+from image_processor.recipes import Recipe
+from image_processor.settings import Settings
+from support.ingest import RECIPE
+
+KEYS = (("new", "correct-horse-battery-staple"), ("old", "staple-battery-horse-correct"))
+
+
+def signed(path: str, query: str = "", kid: str = "new", ends: float | None = None) -> str:
+    """The query that opens a path, which may say more than ``query``."""
+    keyring = Keyring({kid: dict(KEYS)[kid].encode()})
+    expires = None if ends is None else int(START + ends)
+    seal = query_of(keyring.seal(read_address(path, query), expires))
+    return f"{query}&{seal}" if query else seal
+
+
+def opened(
+    host: Host, *, names: bool = True, hints: bool = False, recipe: Recipe = RECIPE, **more: Any
+) -> Edge:
+    """A stack with KEYS whose store was filled by publish.py; without ``names`` it was never told which
+    names are public."""
+    settings = Settings(signing_keys=KEYS, hints=hints)
+    store = entries(recipe, settings)
+    if not names:
+        store = {key: value for key, value in store.items() if key[:2] not in {"n/", "p/"} and key != "names"}
+    return Edge(host, store=store, settings=settings, recipe=recipe, **more)
+
+
+def asked(edge: Edge) -> int:
+    """How often an origin was asked."""
+    return len(edge.bucket.asked) + len(edge.function.asked)
+
+
+def code_of(answer: Answer) -> str:
+    """What a refusal says, which is one that nobody keeps."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    document = json.loads(answer.body)
+    assert document["status"] == answer.status
+    assert set(document) >= {"detail", "title"}
+    found: str = document["code"]
+    return found
+
+
+def with_cat(edge: Edge) -> Edge:
+    """``edge`` with an original that everybody asks for."""
+    edge.room.put("photos/cat.jpg", b"cat")
+    return edge

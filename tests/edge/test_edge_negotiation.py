@@ -1,0 +1,196 @@
+"""What of a client has a say in what it gets, and that nothing else tells objects of the cache apart."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+
+import pytest
+from edge_function import Host
+from edge_signed import asked, opened, signed
+from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
+from write import OF_S3
+
+from image_processor.delivery import names
+from image_processor.ports import Attributes
+
+CAT = "/cat.jpg"
+CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+SAFARI = "image/webp,image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
+ACCEPTS = (
+    CHROME, SAFARI, "*/*", "image/*", "", "image/png", "image/avif,image/webp", "image/webp;q=0",
+    "image/avif;q=0,image/webp", "image/webp,image/avif", "image/avif",
+    "text/html,image/webp;q=0.9,*/*;q=0.8",
+)  # fmt: skip
+
+
+def made(edge: Edge, key: str = "cat.jpg") -> Edge:
+    edge.room.put(key, b"cat")
+    return edge
+
+
+@pytest.fixture
+def edge(node: Host) -> Edge:
+    return made(opened(node))
+
+
+def three_at_most(edge: Edge) -> None:
+    query = signed("cat.jpg", "w=15&fm=auto")
+    answers = {accept: edge.ask(CAT, query=query, accept=accept) for accept in ACCEPTS}
+    types = {accept: answer.headers["content-type"] for accept, answer in answers.items()}
+    assert (types[CHROME], types[SAFARI], types["*/*"]) == ("image/avif", "image/webp", "image/jpeg")
+    assert types["image/webp;q=0"] == types["image/*"] == types[""] == "image/jpeg"
+    assert len(edge.function.asked) == 3
+    assert {answer.headers["vary"] for answer in answers.values()} == {"Accept"}
+
+
+def test_fm_auto_is_three_entries_at_most(edge: Edge) -> None:
+    three_at_most(edge)
+
+
+def test_a_preset_that_leaves_its_format_open_is_negotiated_as_well(edge: Edge) -> None:
+    types = [edge.ask(CAT, query="preset=small", accept=accept).headers["content-type"] for accept in ACCEPTS]
+    assert set(types) == {"image/webp", "image/jpeg"}
+    assert len(edge.function.asked) == 3
+
+
+@pytest.mark.parametrize("query", ["w=15&fm=webp", "w=15", "preset=small&fm=jpeg"])
+def test_accept_has_no_say_in_anything_else(edge: Edge, query: str) -> None:
+    query = signed("cat.jpg", query)
+    types = {edge.ask(CAT, query=query, accept=accept).headers["content-type"] for accept in ACCEPTS}
+    assert (len(types), len(edge.bucket.asked)) == (1, 1)
+    assert "accept" not in edge.bucket.asked[0].headers
+
+
+def test_a_plain_path_is_one_entry_whatever_the_client_says(edge: Edge) -> None:
+    for accept in ACCEPTS:
+        edge.ask(CAT + "/w=10,fm=jpeg.jpg", accept=accept, sec_ch_width=str(len(accept)), dpr="2")
+    assert asked(edge) == 2
+
+
+# ------------------------------------------------------------------ client hints
+
+
+def hinted(edge: Edge) -> None:
+    query = signed("cat.jpg", "w=auto&fm=webp")
+    answers = [edge.ask(CAT, query=query, sec_ch_width=width) for width in ("161", "300.5", "320", "170")]
+    assert {answer.body for answer in answers} == {b"w=320,fm=webp of cat"}
+    assert len(edge.function.asked) == 1
+
+
+def test_a_width_is_rounded_up_before_the_cache(node: Host) -> None:
+    edge = made(opened(node, hints=True))
+    hinted(edge)
+    query = signed("cat.jpg", "w=auto&fm=webp")
+    assert edge.ask(CAT, query=query, width="5000").body == b"w=3840,fm=webp of cat"
+    for nothing in ({}, {"width": "0"}, {"width": "wide"}, {"sec_ch_width": "x", "width": "300"}):
+        assert edge.ask(CAT, query=query, **nothing).body == b"fm=webp of cat"
+    assert len(edge.function.asked) == 3
+
+
+def test_a_pixel_ratio_is_a_whole_one_and_the_width_comes_first(node: Host) -> None:
+    edge = made(opened(node, hints=True))
+    query = signed("cat.jpg", "w=10&dpr=auto&fm=webp")
+    bodies = [edge.ask(CAT, query=query, sec_ch_dpr=ratio).body for ratio in ("1.5", "2", "1.01")]
+    assert set(bodies) == {b"w=20,fm=webp of cat"}
+    assert edge.ask(CAT, query=query, dpr="9").body == b"w=40,fm=webp of cat"
+    assert len(edge.function.asked) == 2
+    both = signed("cat.jpg", "w=auto&dpr=auto&fm=webp")
+    assert edge.ask(CAT, query=both, sec_ch_dpr="2", sec_ch_width="300").body == b"w=320,fm=webp of cat"
+    assert edge.ask(CAT, query=both, sec_ch_dpr="3", sec_ch_width="300").headers["x-cache"].startswith("Hit")
+
+
+def test_where_hints_are_not_heard_they_are_a_mistake(edge: Edge) -> None:
+    for query in ("w=auto", "dpr=auto&fm=auto"):
+        answer = edge.ask(CAT, query=signed("cat.jpg", query), width="300")
+        assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid-request")
+    assert asked(edge) == 0
+
+
+# ------------------------------------------------------------------ other grammars
+
+FOREIGN = (
+    ("/unsafe/300x200/smart/cat.jpg", ""),
+    ("/300x200/filters:quality(80)/a+b.jpg", ""),
+    ("/fit-in/300x300/test.jpg", "signature=7d84&expires=20270101T000000Z"),
+    ("/oWaL7/rs:fit:300:200/plain/local%3A%2F%2F%2Fcat.jpg@webp", ""),
+    ("/eyJidWNrZXQiOiJiIn0=", ""),
+)
+
+
+def dialects(edge: Edge) -> None:
+    edge.store["dialects"] = "1"
+    for path, query in FOREIGN:
+        edge.ask(path, query=query, accept=CHROME)
+    assert [(request.uri, request.query) for request in edge.function.asked] == list(FOREIGN)
+    assert {request.headers["accept"] for request in edge.function.asked} == {"image/avif,image/webp"}
+
+
+def test_urls_of_other_products_go_through_as_they_are(edge: Edge) -> None:
+    dialects(edge)
+
+
+def test_they_do_not_where_none_is_spoken(edge: Edge) -> None:
+    assert {edge.ask(path, query=query).status for path, query in FOREIGN} == {400, 403}
+    assert asked(edge) == 0
+
+
+def test_ours_are_still_judged_beside_them(edge: Edge) -> None:
+    edge.store["dialects"] = "1"
+    for path, query in (
+        (CAT, "w=15"),
+        (CAT, "w=15&s=x"),
+        (CAT, "kid=x&signature=7"),
+        (CAT + "/~w=15", ""),
+        ("/unsafe/~x.jpg", ""),
+        ("/unsafe/~x.jpg", "foo=1"),
+        (CAT + "/w=15,fm=webp.webp", ""),
+    ):
+        assert edge.ask(path, query=query).status in {400, 403}, path
+    assert asked(edge) == 0
+
+
+def test_s3_is_asked_for_pictures_alone(edge: Edge) -> None:
+    edge.store["dialects"] = "1"
+    special = (
+        "acl", "versionId=1", "%76ersionId=1", "response-content-type=text/html", "x-amz-security-token=1",
+        "X-Amz-Signature=1", "Expires=1", "Signature=1", "partNumber=2", "list-type=2", "uploads=",
+    )  # fmt: skip
+    edge.ask("/unsafe/cat.jpg", query="&".join(("a=1", *special, "signature=2")))
+    assert edge.bucket.asked[0].query == "a=1&signature=2"
+
+
+def test_no_word_of_ours_means_anything_to_s3() -> None:
+    assert {*names.ORDER, *names.SEAL} & set(OF_S3) == set()
+
+
+def test_an_end_that_is_put_off_finds_nothing_kept(edge: Edge) -> None:
+    """`expires` of ours is no part of the key: each request is verified. That of another grammar is
+    only verified behind the cache."""
+    edge.store["dialects"] = "1"
+    edge.room.processed.put("fit-in/3x3/test.jpg", b"kept", Attributes("image/jpeg", "max-age=60"))
+    for end in ("1", "2", "2"):
+        edge.ask("/fit-in/3x3/test.jpg", query=f"signature=7d&expires={end}", x_expires="whatever")
+    assert [request.headers["x-expires"] for request in edge.bucket.asked] == ["expires=1", "expires=2"]
+    edge.ask(CAT, query=signed("cat.jpg", "w=15&fm=webp", ends=9), x_expires="whatever")
+    assert "x-expires" not in edge.bucket.asked[-1].headers
+
+
+# ------------------------------------------------------------------ what each line of the template is for
+
+
+def without_header(name: str, resources: Json) -> None:
+    config = resources["RenditionCachePolicy"]["Properties"]["CachePolicyConfig"]
+    config["ParametersInCacheKeyAndForwardedToOrigin"]["HeadersConfig"]["Headers"].remove(name)
+
+
+@pytest.mark.parametrize(
+    ("mutate", "scenario"),
+    [
+        (partial(without_header, "accept"), three_at_most),
+        (partial(without_header, "sec-ch-width"), hinted),
+    ],
+    ids=named,
+)
+def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+    assert_seen(mutate, scenario, node, lambda host, change: made(opened(host, mutate=change, hints=True)))
