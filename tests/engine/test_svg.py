@@ -226,6 +226,23 @@ def test_elements_that_multiply_end() -> None:
     assert refusal.value.reason in {Reason.TOO_SLOW, Reason.CORRUPT}
 
 
+@pytest.mark.parametrize(
+    ("content", "mebibytes"),
+    [
+        ("<g/>" * 170_000, 536),
+        ('<text x="1">' + "a " * 90_000 + "</text>", 564),
+        ("<text><![CDATA[" + "a " * 90_000 + "]]></text>", 564),
+    ],
+)
+def test_elements_and_text_are_counted_before_it_is_opened(
+    content: str, mebibytes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(svg_module, "open_svg", lambda *_: pytest.fail("it was opened"))
+    refused = refusal_of(svg(content))
+    assert refused.reason is Reason.TOO_MANY_PIXELS
+    assert f"got a svg that takes {mebibytes} MiB" in refused.message
+
+
 def test_a_picture_within_is_drawn_if_it_is_no_bomb() -> None:
     def holding(picture: Image.Image) -> bytes:
         body = base64.b64encode(encoded(picture)).decode()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 import zlib
+from collections.abc import Callable
 
 from drawing import encoded, flat
 
@@ -74,3 +75,67 @@ def webp_header(width: int, height: int) -> bytes:
     whole = encoded(flat("red"), "webp", lossless=True)
     at = whole.index(b"VP8L") + 9
     return whole[:at] + struct.pack("<I", width - 1 | (height - 1) << 14) + whole[at + 4 :]
+
+
+def tiff_header(width: int, height: int, samples: int = 3) -> bytes:
+    """A TIFF of that size whose one strip is said to be there."""
+    fields = (
+        (256, width),
+        (257, height),
+        (258, 8),
+        (259, 1),
+        (262, 2),
+        (273, 8),
+        (277, samples),
+        (278, 1),
+        (279, 1),
+    )
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields)
+    return b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
+
+
+def heic_header(side: int) -> bytes:
+    whole = encoded(flat("red"), "heic")
+    at = whole.index(b"ispe") + 8
+    return whole[:at] + struct.pack(">II", side, side) + whole[at + 8 :]
+
+
+def jxl_header(side: int) -> bytes:
+    """A codestream that announces this size (ISO/IEC 18181-1, D.2: 30 bits for each side)."""
+    number = 0 | 3 << 1 | (side - 1) << 3 | 0 << 33 | 3 << 36 | (side - 1) << 38 | 1 << 68
+    return b"\xff\x0a" + number.to_bytes(40, "little")
+
+
+def animated_webp_header(side: int) -> bytes:
+    """A WebP whose canvas is so large, with one frame of one pixel (RFC 9649, 2.7.1)."""
+    size = struct.pack("<I", side - 1)[:3]
+    frame = encoded(flat("red", size=(1, 1)), "webp", lossless=True)[12:]
+    anim = b"ANIM" + struct.pack("<IIH", 6, 0, 0)
+    anmf = bytes(6) + struct.pack("<I", 0)[:3] * 2 + struct.pack("<I", 10)[:3] + b"\0" + frame
+    chunks = b"VP8X" + struct.pack("<I", 10) + b"\x02\0\0\0" + size * 2 + anim
+    chunks += b"ANMF" + struct.pack("<I", len(anmf)) + anmf
+    return b"RIFF" + struct.pack("<I", 4 + len(chunks)) + b"WEBP" + chunks
+
+
+DIMENSIONS: dict[str, Callable[[], bytes]] = {
+    "png 2^31": lambda: png_header(2**31 - 1, 2**31 - 1),
+    "png square": lambda: png_header(100_000, 100_000),
+    "png wide": lambda: png_header(50_000_000, 2),
+    "png of 100 megapixels and more": lambda: png_header(10_001, 10_000),
+    "png interlaced": lambda: interlaced(9_990, depth=16),
+    "jpeg": lambda: jpeg_header(0xC0, 65_500, (0x11, 0x11, 0x11)),
+    "jpeg progressive": lambda: jpeg_header(0xC2, 20_000, (0x11, 0x11, 0x11)),
+    "gif": lambda: gif_of(1, 65_535, 65_535),
+    "gif frames": lambda: gif_of(400, 1_000, 1_000),
+    "webp": lambda: webp_header(16_383, 16_383),
+    "webp canvas": lambda: animated_webp_header(16_384),
+    "avif": lambda: avif_header(65_535),
+    "avif 2^31": lambda: avif_header(2**31),
+    "tiff": lambda: tiff_header(2**31 - 1, 2**31 - 1),
+    "tiff square": lambda: tiff_header(60_000, 60_000),
+    "heic": lambda: heic_header(65_535),
+    "jxl": lambda: jxl_header(2**30),
+    "jxl square": lambda: jxl_header(40_000),
+    "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="1000000" height="1000000"><path/></svg>',
+}
+"""Refused by what they announce."""

@@ -4,6 +4,7 @@ by line, whatever its size; these numbers are of those that must hold it whole.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,13 @@ _WEBP = 9  # lossless, or at full size, or moving: the frame, the canvas before 
 _ADAM7 = 1.2  # the picture as it is decoded, and what is cut off it at a time
 _TIFF_BLOCKS = 3  # a row of tiles as decoded, as pixels, and the next one
 
+# librsvg's memory of a document (spans with a position of their own), and Pango's of the text that is
+# laid out, per byte of it (single letters with spaces between). What looks like a tag is not text, but
+# for what begins with an exclamation mark, which may hold some.
+_SVG_TAG = 3_000
+_SVG_LETTER = 3_000
+_TAG = re.compile(rb"<[^<>!][^<>]*>")
+
 _WIDE = 10_000
 _LINES = 2_000
 """Bytes for each byte of a line that is wider than _WIDE pixels, about the largest that was measured (PNG,
@@ -47,7 +55,18 @@ def check_memory(
     ``frame_pixels`` is the area of one frame, ``page`` the 0-based one of a TIFF.
     """
     held = _tiff(data, page) if format_name == "tiff" else _HELD[format_name](data, opened, frame_pixels)
-    expected = _FLOOR_BYTES + len(data) + held + _strips(opened)
+    _check(_FLOOR_BYTES + len(data) + held + _strips(opened), format_name)
+
+
+def check_document(data: bytes) -> None:
+    """Raise Refused(TOO_MANY_PIXELS) where an SVG's elements and text would take more than PEAK_BYTES,
+    which they begin to do as soon as it is opened."""
+    drawn_text = len(_TAG.sub(b"", data)) if b"text" in data else 0
+    held = _SVG_TAG * data.count(b"<") + _SVG_LETTER * drawn_text
+    _check(_FLOOR_BYTES + len(data) + held, "svg")
+
+
+def _check(expected: int, format_name: str) -> None:
     if expected > PEAK_BYTES:
         raise Refused(
             Reason.TOO_MANY_PIXELS,
@@ -83,7 +102,7 @@ def _tiff(data: bytes, page: int) -> int:
 
 
 def _svg(_data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
-    return 0  # svg.py bounds what is drawn at a time, whatever the file says of its size
+    return 0  # svg.py bounds what is drawn at a time; for the document there is check_document
 
 
 def _outside(_data: bytes, seen: Seen, pixels: int) -> int:

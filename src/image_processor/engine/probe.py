@@ -16,7 +16,7 @@ from image_processor.model import Limits, TruncatedPolicy
 from . import outside, runtime
 from .decode import open_original, without_bands
 from .geometry import Size
-from .memory import check_memory
+from .memory import check_document, check_memory
 from .seen import Seen
 from .structure import count_scans, ends_early, is_cut_off
 from .tiff import check_samples, read_directory
@@ -75,6 +75,8 @@ def probe(data: bytes, limits: Limits, *, page: int = 0) -> Header:
     page = page if format_.name == "tiff" else 0
     truncated = _is_truncated(data, format_, limits, page)
     _check_scans(data, format_, limits)
+    if format_.name == "svg":
+        check_document(data)
     if format_.loader is None:
         opened, header = _see(data, format_)
     else:
