@@ -27,6 +27,7 @@ class World:
         self.stub("id", "echo 0")
         self.stub("node", "")
         self.stub("njs", "")
+        self.stub("exiftool", "")
         self.stub("make", 'echo "make $*"')
         self.stub("python3", f'exec "{sys.executable}" "$@"')
         self.stub(LAMBDA_PYTHON, f"echo {VERSION}")
@@ -97,6 +98,24 @@ def test_only_what_is_missing_is_installed(world: World) -> None:
     assert done.returncode == 0
     assert "install -y -q --no-install-recommends njs\n" in done.stdout
     assert "njs is missing: the edge function is only run in node" in done.stderr
+
+
+def test_in_ci_a_missing_exiftool_is_a_failure(world: World) -> None:
+    world.stub("chromium", "")
+    (world.folder / "exiftool").unlink()
+    done = world.run(CI="true")
+    assert done.returncode == 1
+    assert "expected exiftool on the PATH, got none" in done.stderr
+    elsewhere = world.run()
+    assert "exiftool is missing: the tests that need it cannot run" in elsewhere.stderr
+    assert "make test" in elsewhere.stdout
+
+
+def test_exiftool_comes_with_its_package(world: World) -> None:
+    world.stub("chromium", "")
+    (world.folder / "exiftool").unlink()
+    world.stub("apt-get", 'echo "$@"')
+    assert "--no-install-recommends libimage-exiftool-perl\n" in world.run().stdout
 
 
 def test_in_ci_a_missing_node_is_a_failure(world: World) -> None:
