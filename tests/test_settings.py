@@ -112,17 +112,33 @@ def test_no_exif_is_kept_unless_it_is_listed():
 
 def test_dialects_are_in_the_order_in_which_they_are_written_and_unknown_ones_a_mistake():
     assert read().dialects == ()
-    assert read(DIALECTS=" Thumbor,thumbor").dialects == ("thumbor",)
+    assert read(DIALECTS=" imgproxy, Thumbor,thumbor").dialects == ("imgproxy", "thumbor")
     with pytest.raises(InvalidSettings, match="for IMAGE_PROCESSOR_DIALECTS, got 'imgix'"):
         read(DIALECTS="imgix")
 
 
 def test_no_secret_is_shown():
-    settings = read(THUMBOR_KEY="hush-hush", SIGNING_KEYS="a:hush-hush-hush-hush")
-    assert settings.thumbor_key == "hush-hush"
+    secrets = {
+        "THUMBOR_KEY": "hush-hush",
+        "DIT_SECRET": "hush-hush",
+        "IMGPROXY_KEY": "686f7573",
+        "IMGPROXY_SALT": "686f7573",
+        "SIGNING_KEYS": "a:hush-hush-hush-hush",
+    }
+    settings = read(**secrets)
+    assert (settings.thumbor_key, settings.dit_secret) == ("hush-hush", "hush-hush")
+    assert (settings.imgproxy_key, settings.imgproxy_salt) == (b"hous", b"hous")
     shown = {row.name: value for row, value in in_force(settings, URL_ROWS)}
     secret = {row.name for row in URL_ROWS if row.secret}
-    assert {"THUMBOR_KEY", "SIGNING_KEYS"} <= secret
-    assert {shown[name] for name in ("THUMBOR_KEY", "SIGNING_KEYS")} == {"(set)"}
-    assert "hush" not in repr(shown)
-    assert "hush" not in repr(settings)
+    assert secret == set(secrets)
+    assert {shown[name] for name in secrets} == {"(set)"}
+    for word in ("hush", "hous", "686f"):
+        assert word not in repr(shown)
+        assert word not in repr(settings)
+
+
+def test_a_secret_that_cannot_be_read_is_not_shown_either():
+    with pytest.raises(InvalidSettings) as caught:
+        read(IMGPROXY_KEY="my-secret", SIGNING_KEYS="my-secret")
+    assert "my-secret" not in str(caught.value)
+    assert "expected pairs of hex digits for IMAGE_PROCESSOR_IMGPROXY_KEY" in str(caught.value)

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from image_processor.delivery.dialects import NAMES, enabled
+from image_processor.delivery.dialects import (
+    NAMES,
+    dit_edits,
+    dit_path,
+    dit_tone,
+    enabled,
+    imgproxy_names,
+    imgproxy_options,
+    thumbor_filters,
+)
+from image_processor.delivery.dialects.dit import CODES, Dit
+from image_processor.delivery.dialects.imgproxy import Imgproxy
+from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.wanted import Get, Reader, Wanted
 from image_processor.errors import SignatureMissing
@@ -45,6 +59,43 @@ def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
     assert wanted.declared
 
 
+@pytest.mark.parametrize(
+    ("path", "query", "name"),
+    [
+        ("unsafe/300x200/filters:format(webp)/photos/cat.jpg", "", "thumbor"),
+        ("300x200/filters:format(webp)/photos/cat.jpg", "", "dit"),
+        ("photos/cat.jpg", "width=300&height=200&format=webp", "dit"),
+        ("insecure/rs:fill:300:200:1/plain/photos/cat.jpg@webp", "", "imgproxy"),
+        ("_/pr:card/plain/photos/cat.jpg", "", "imgproxy"),
+        ("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp", None),
+    ],
+)
+def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, name: str | None) -> None:
+    reader = Reader(
+        RECIPE, Policy(dialects=enabled(NAMES, secrets={}, unsafe=True)), lambda _: ORIGINAL, lambda: 0.0
+    )
+    get = Get("GET", path, query)
+    dialect = reader.dialect_of(get)
+    assert (dialect.name if dialect else None) == name
+    assert reader.read(get).stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
+
+
+def test_the_paper_names_all_that_is_understood() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
+    thumbor, rest = text.partition("## thumbor")[2].split("## DIT")
+    dit, imgproxy = rest.split("## imgproxy")
+    understood = (
+        (thumbor, thumbor_filters.FILTERS),
+        (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.NAMES}),
+        (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_names.LONG.values()}),
+    )
+    british = {"greyscale", "normalise", "quality"}
+    for part, names in understood:
+        assert [name for name in names if not re.search(rf"\b{name}\b", part) and name not in british] == []
+    for code in CODES.values():
+        assert f"`{code}`" in dit
+
+
 def test_without_a_signature_nothing_else_is_opened() -> None:
     with pytest.raises(SignatureMissing):
         read("unsafe/301x200/filters:format(webp)/photos/cat.jpg")
@@ -70,11 +121,22 @@ def test_our_own_urls_stay_ours() -> None:
 def test_settings_enable_them() -> None:
     assert DIALECTS == NAMES
     assert dialects_of(Settings()) == ()
-    settings = Settings(dialects=NAMES, thumbor_key="k", buckets=("b",), dialect_lenient=True)
+    settings = Settings(
+        dialects=NAMES,
+        thumbor_key="t",
+        dit_secret="d",
+        imgproxy_key=b"k",
+        imgproxy_salt=b"s",
+        imgproxy_signature_bytes=8,
+        buckets=("b",),
+        dialect_lenient=True,
+    )
     assert [one.name for one in dialects_of(settings)] == list(NAMES)
-    assert (
-        dialects_of(settings)[0]
-        == enabled(["thumbor"], secrets={"thumbor": b"k"}, buckets=frozenset({"b"}), lenient=True)[0]
+    buckets = frozenset({"b"})
+    assert dialects_of(settings) == (
+        Thumbor(b"t", lenient=True, buckets=buckets),
+        Dit(b"d", lenient=True, buckets=buckets),
+        Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),
     )
 
 

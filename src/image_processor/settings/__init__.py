@@ -68,6 +68,10 @@ class Settings:
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
     thumbor_key: str | None = field(default=None, repr=False)
+    dit_secret: str | None = field(default=None, repr=False)
+    imgproxy_key: bytes | None = field(default=None, repr=False)
+    imgproxy_salt: bytes | None = field(default=None, repr=False)
+    imgproxy_signature_bytes: int = 32
 
     @property
     def lease_seconds(self) -> int:

@@ -73,7 +73,7 @@ def origin(text: str) -> str:
     return text
 
 
-DIALECTS = ("thumbor",)
+DIALECTS = ("thumbor", "dit", "imgproxy")
 
 
 def dialects(text: str) -> tuple[str, ...]:
@@ -82,3 +82,9 @@ def dialects(text: str) -> tuple[str, ...]:
     if not set(wanted) <= set(DIALECTS):
         raise ValueError(text)
     return wanted
+
+
+def hexadecimal(text: str) -> bytes:
+    if not re.fullmatch(r"([0-9A-Fa-f]{2})+", text):
+        raise ValueError
+    return bytes.fromhex(text)

@@ -16,6 +16,7 @@ from .readers import (
     dialects,
     exif,
     flag,
+    hexadecimal,
     keys,
     line,
     names,
@@ -102,6 +103,10 @@ URL_ROWS = (
         "BUCKETS", "buckets that such URLs may name; all mean the originals", "names, comma-separated", names
     ),
     Row("THUMBOR_KEY", "thumbor's SECURITY_KEY", "a line of ASCII", line, secret=True),
+    Row("DIT_SECRET", "the secret of DIT's signatures", "a line of ASCII", line, secret=True),
+    Row("IMGPROXY_KEY", "imgproxy's IMGPROXY_KEY", "pairs of hex digits", hexadecimal, secret=True),
+    Row("IMGPROXY_SALT", "imgproxy's IMGPROXY_SALT", "pairs of hex digits", hexadecimal, secret=True),
+    Row("IMGPROXY_SIGNATURE_BYTES", "imgproxy's IMGPROXY_SIGNATURE_SIZE", "8-32", whole(8, 32)),
 )
 
 AWS_ROWS = (

@@ -44,10 +44,16 @@ def policy_of(settings: Settings) -> Policy:
 
 def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
     """The dialects in force, in their order."""
-    secrets = {"thumbor": settings.thumbor_key}
+    secrets = {
+        "thumbor": (settings.thumbor_key or "").encode(),
+        "dit": (settings.dit_secret or "").encode(),
+        "imgproxy": settings.imgproxy_key,
+        "imgproxy-salt": settings.imgproxy_salt,
+    }
     return enabled(
         settings.dialects,
-        secrets={name: secret.encode() for name, secret in secrets.items() if secret},
+        secrets={name: secret for name, secret in secrets.items() if secret},
+        signature_bytes=settings.imgproxy_signature_bytes,
         unsafe=settings.allow_unsigned,
         lenient=settings.dialect_lenient,
         buckets=frozenset(settings.buckets),

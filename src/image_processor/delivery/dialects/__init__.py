@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from image_processor.delivery.policy import Dialect
 
-NAMES = ("thumbor",)
+NAMES = ("thumbor", "dit", "imgproxy")
 
 
 def enabled(
     names: Sequence[str],
     *,
     secrets: Mapping[str, bytes],
+    signature_bytes: int = 32,
     unsafe: bool = False,
     lenient: bool = False,
     buckets: frozenset[str] = frozenset(),
 ) -> tuple[Dialect, ...]:
     """The dialects of ``names``, in their order: the first that a URL is meant for reads it.
 
-    ``secrets`` may hold `thumbor`. ``unsafe`` says that
+    ``secrets`` may hold `thumbor`, `dit`, `imgproxy` and `imgproxy-salt`. ``unsafe`` says that
     everybody may ask for everything. Only what is enabled is loaded.
     """
     made: list[Dialect] = []
@@ -32,6 +33,15 @@ def enabled(
             from .thumbor import Thumbor  # noqa: PLC0415 - as said
 
             made.append(Thumbor(secrets.get(name), unsafe, lenient, buckets))
+        elif name == "dit":
+            from .dit import Dit  # noqa: PLC0415
+
+            made.append(Dit(secrets.get(name), unsafe, lenient, buckets))
+        elif name == "imgproxy":
+            from .imgproxy import Imgproxy  # noqa: PLC0415
+
+            salt = secrets.get("imgproxy-salt", b"")
+            made.append(Imgproxy(secrets.get(name), salt, signature_bytes, unsafe, lenient, buckets))
         else:
             raise ValueError(name)
     return tuple(made)

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
 from image_processor.delivery.asked import AUTO, Asked, Box, Cut
+from image_processor.delivery.grammar import MAX_URL
 from image_processor.errors import (
     BucketNotAllowed,
     InvalidKey,
@@ -47,6 +48,8 @@ class Draft:
     def __init__(self, *, lenient: bool, buckets: frozenset[str]) -> None:
         self.values: dict[str, Any] = {}
         self.problems: list[Problem] = []
+        self.aliases: dict[str, str] = {}
+        """What a name of ours is called in the URL."""
         self.lenient = lenient
         self.buckets = buckets
         self.format: str | None = None
@@ -78,7 +81,8 @@ class Draft:
 
     def wrong(self, name: str, expected: str, got: object) -> None:
         shown = repr(got)
-        self.problems.append(Problem(name, expected, shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"))
+        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+        self.problems.append(Problem(self.aliases.get(name, name), expected, shown))
 
     def lacks(
         self, name: str, instead: str = "nothing of the kind, as it is not made here", got: object = ""
@@ -177,6 +181,12 @@ class Draft:
 def decoded(text: str) -> str:
     """``text`` without percent-encoding. Raises UnicodeError where that is no UTF-8."""
     return unquote_to_bytes(text).decode()
+
+
+def bounded(path: str, query: str) -> None:
+    """Return if a URL is no longer than ours may be. Raises InvalidRequest."""
+    if len(path) + len(query) > MAX_URL:
+        raise InvalidRequest.one("the URL", f"at most {MAX_URL} bytes", len(path) + len(query))
 
 
 def allow(bucket: str, buckets: frozenset[str]) -> None:

@@ -16,7 +16,7 @@ from image_processor.frozen import field, frozen
 from image_processor.transformation import Fit, Flip, Gravity
 
 from .calls import split_calls
-from .draft import Draft, decoded
+from .draft import Draft, bounded, decoded
 from .thumbor_filters import apply
 
 _UNSAFE = "unsafe"
@@ -65,6 +65,7 @@ class Thumbor:
         del now  # these URLs never end
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"{rest}?{query}" if query else rest)
+        bounded(path, query)
         draft = Draft(lenient=self.lenient, buckets=self.buckets)
         if query:
             draft.wrong("the query", "none", query)

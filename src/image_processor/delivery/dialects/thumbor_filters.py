@@ -26,9 +26,9 @@ Read = Callable[[Sequence[str], Draft], None]
 def apply(calls: Sequence[Call], draft: Draft) -> None:
     """Put what each of ``calls`` means into ``draft``. Their order means nothing but among overlays."""
     for call in calls:
-        row = _FILTERS.get(call.name)
+        row = FILTERS.get(call.name)
         if row is None:
-            draft.lacks(call.name, "one of " + ", ".join(sorted(_FILTERS)), call.text)
+            draft.lacks(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
             continue
         least, most, form, read = row
         given = () if call.arguments == ("",) else call.arguments
@@ -217,7 +217,7 @@ def _nothing(given: Sequence[str], draft: Draft) -> None:
 
 
 # The least and the most arguments, their form, and what reads them.
-_FILTERS: dict[str, tuple[int, int, str, Read]] = {
+FILTERS: dict[str, tuple[int, int, str, Read]] = {
     "autojpg": (0, 1, "", _autojpg),
     "background_color": (1, 1, "COLOUR", _background),
     "blur": (1, 2, "RADIUS,SIGMA", _blur),

@@ -1,0 +1,415 @@
+"""imgproxy's URLs: the published signature, options and their short names, sources, who may ask."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import hmac
+from typing import Any
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from image_processor.delivery.asked import AUTO, Asked, Box, Cut
+from image_processor.delivery.dialects.imgproxy import Imgproxy
+from image_processor.errors import (
+    BucketNotAllowed,
+    Forbidden,
+    Invalid,
+    InvalidRequest,
+    SignatureExpired,
+    SignatureMismatch,
+    SignatureMissing,
+)
+from image_processor.transformation import (
+    BLACK,
+    Colour,
+    Fit,
+    Flip,
+    Gravity,
+    ImageOverlay,
+    Share,
+    TextOverlay,
+    Transformation,
+)
+
+KEY, SALT = b"test-key", b"test-salt"
+SIGNED = Imgproxy(KEY, SALT)
+OPEN = Imgproxy(buckets=frozenset({"photos"}))
+NOW = 1_800_000_000.0
+RED = Colour(255, 0, 0)
+BOX = {"width": 300, "height": 200}
+
+
+def sign(path: str, size: int = 32) -> str:
+    digest = hmac.new(KEY, SALT + path.encode(), hashlib.sha256).digest()[:size]
+    return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+
+def b64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def ask(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN) -> Asked:
+    return dialect.ask("/".join(filter(None, ("_", options, source))), "", now=NOW)
+
+
+def problems(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN) -> list[str]:
+    with pytest.raises(InvalidRequest) as caught:
+        ask(options, source, dialect)
+    return [str(each) for each in caught.value.problems]
+
+
+# Signatures ---------------------------------------------------------------------------------------
+
+
+def test_the_published_signature_is_right() -> None:
+    assert sign("/asd") == "oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a20"
+    # It opens, and what it opens is no source.
+    with pytest.raises(InvalidRequest):
+        SIGNED.ask("oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a20/asd", "", now=NOW)
+    with pytest.raises(SignatureMismatch):
+        SIGNED.ask("oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a21/asd", "", now=NOW)
+
+
+def test_a_signature_is_cut_before_it_is_encoded() -> None:
+    path = "/rs:fill:300:200/plain/a.jpg"
+    cut = Imgproxy(KEY, SALT, signature_bytes=8)
+    assert cut.ask(sign(path, 8) + path, "", now=NOW).signed
+    assert cut.reads(sign(path, 8) + path, "")
+    assert not cut.reads(sign(path) + path, "")
+    for signature in (sign(path), sign(path)[:11]):
+        with pytest.raises(SignatureMismatch):
+            cut.ask(signature + path, "", now=NOW)
+
+
+def test_who_may_go_without_a_signature() -> None:
+    path = "rs:fill:300:200/plain/a.jpg"
+    with pytest.raises(SignatureMissing):
+        SIGNED.ask(f"insecure/{path}", "", now=NOW)
+    assert not Imgproxy(KEY, SALT, unsafe=True).ask(f"insecure/{path}", "", now=NOW).signed
+    with pytest.raises(SignatureMismatch):
+        Imgproxy(KEY, SALT, unsafe=True).ask(f"{'A' * 43}/{path}", "", now=NOW)
+    assert not OPEN.ask(f"{'A' * 43}/{path}", "", now=NOW).signed
+
+
+@given(st.data())
+def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) -> None:
+    path = f"/rs:fill:300:200/exp:1900000000/{b64('photos/a b.jpg')}.webp"
+    url = sign(path) + path
+    assert SIGNED.ask(url, "", now=NOW).signed
+    at = data.draw(st.integers(0, len(url) - 1))
+    other = data.draw(st.integers(0x21, 0x7E).map(chr).filter(lambda one: one != url[at]))
+    with pytest.raises(Forbidden):
+        SIGNED.ask(url[:at] + other + url[at + 1 :], "", now=NOW)
+
+
+def test_an_end() -> None:
+    for option in ("exp:1799999999", "expires:1800000000"):
+        with pytest.raises(SignatureExpired):
+            ask(option)
+        path = f"/{option}/w:x/plain/a.jpg"
+        with pytest.raises(SignatureExpired):
+            SIGNED.ask(sign(path) + path, "", now=NOW)
+    assert ask("exp:1800000001") == ask("exp:") == ask("") == Asked("a.jpg")
+    assert problems("exp:soon")
+    with pytest.raises(SignatureMismatch):  # nobody learns by guessing
+        SIGNED.ask(f"{'A' * 43}/exp:1/plain/a.jpg", "", now=NOW)
+
+
+@pytest.mark.parametrize(
+    ("path", "meant"),
+    [
+        (f"{'A' * 43}/rs:fill:300:200/plain/a.jpg", True),
+        (f"{'A' * 43}/plain/a.jpg", True),
+        (f"{'A' * 43}/{b64('a.jpg')}", True),
+        (f"{'A' * 43}/{b64('a.jpg')}.png", True),
+        ("insecure/w:300/plain/a.jpg", True),
+        ("_/w%3A300/plain/a.jpg", True),
+        ("unsafe/300x200/a.jpg", False),
+        ("unsafe/fit-in/300x200/filters:blur(3)/a.jpg", False),
+        ("AAAA/rs:fill:300:200/plain/a.jpg", False),
+        ("photos/plain/cat.jpg", False),
+        ("photos/cat.jpg/w=640,fm=webp.webp", False),
+        ("insecure", False),
+        ("", False),
+    ],
+)
+def test_which_urls_are_read(path: str, *, meant: bool) -> None:
+    assert OPEN.reads(path, "") is meant
+
+
+# Sources ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("source", "key", "format_"),
+    [
+        ("plain/photos/a.jpg", "photos/a.jpg", None),
+        ("plain/photos/a.jpg@png", "photos/a.jpg", "png"),
+        ("plain/photos%2Fa%40b%20%C3%A4.jpg@jpg", "photos/a@b ä.jpg", "jpeg"),
+        ("plain/s3://photos/a.jpg@webp", "a.jpg", "webp"),
+        ("plain/s3%3A%2F%2Fphotos%2Fa.jpg", "a.jpg", None),
+        ("plain/local:///a.jpg", "a.jpg", None),
+        ("plain/plain/w:3/a.jpg", "plain/w:3/a.jpg", None),
+        (b64("photos/ä.jpg"), "photos/ä.jpg", None),
+        (b64("photos/ä.jpg") + ".avif", "photos/ä.jpg", "avif"),
+        (b64("s3://photos/b/c.jpg") + "==.png", "b/c.jpg", "png"),
+        (b64("photos/abcdef.jpg")[:6] + "/" + b64("photos/abcdef.jpg")[6:], "photos/abcdef.jpg", None),
+        ("plain/a.jpg@best", "a.jpg", AUTO),
+    ],
+)
+def test_sources(source: str, key: str, format_: str | None) -> None:
+    assert ask("", source) == Asked(key, format=format_)
+    assert ask("w:3", source) == Asked(key, {"width": 3, "fit": Fit.INSIDE}, format=format_)
+
+
+def test_nothing_is_fetched_from_elsewhere() -> None:
+    for source in ("plain/http://other/a.jpg", "plain/https%3A%2F%2Fother%2Fa.jpg", b64("gs://other/a.jpg")):
+        assert "for the source" in problems("", source)[0]
+    for source in ("plain/s3://other/a.jpg", b64("s3://other/a.jpg")):
+        with pytest.raises(BucketNotAllowed):
+            ask("", source)
+
+
+# Options ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "values"),
+    [
+        ("w:300/h:200", {**BOX, "fit": Fit.INSIDE}),
+        ("width:300/height:200", {**BOX, "fit": Fit.INSIDE}),
+        ("s:300:200", {**BOX, "fit": Fit.INSIDE}),
+        ("size:300:200:1", {**BOX, "fit": Fit.INSIDE, "enlarge": True}),
+        ("rs:fill:300:200", {**BOX, "fit": Fit.COVER}),
+        ("resize:fill-down:300:200:0", {**BOX, "fit": Fit.FILL_DOWN, "enlarge": False}),
+        ("rs:force:300:200:t", {**BOX, "fit": Fit.FILL, "enlarge": True}),
+        ("rt:fill/w:300/h:200/el:true", {**BOX, "fit": Fit.COVER, "enlarge": True}),
+        ("rs::300:200", {**BOX, "fit": Fit.INSIDE}),
+        ("rs:fill:1:2/w:300/h:200", {**BOX, "fit": Fit.COVER}),
+        ("w:0/h:0", {}),
+        ("rs:fill:300:200/g:noea:10:0.25",
+         {**BOX, "fit": Fit.COVER, "gravity": Gravity.NORTHEAST, "gravity_x": 10, "gravity_y": Share(0.25)}),
+        ("rs:fill:300:200/g:sm", {**BOX, "fit": Fit.COVER, "gravity": Gravity.ATTENTION}),
+        ("rs:fill:300:200/g:obj:face", {**BOX, "fit": Fit.COVER, "gravity": Gravity.FACES}),
+        ("rs:fill:300:200/g:fp:0.3:0.7", {**BOX, "fit": Fit.COVER, "focal_point": (0.3, 0.7)}),
+        ("rs:fit:300:200:0:1", {**BOX, "fit": Fit.CONTAIN, "enlarge": False}),
+        ("s:300:200/ex:1:so:0:5", {**BOX, "fit": Fit.CONTAIN, "gravity": Gravity.SOUTH, "gravity_x": 0,
+                                   "gravity_y": 5}),
+        ("min-width:30/mh:40", {"min_width": 30, "min_height": 40}),
+        ("z:2", {"zoom": 2}),
+        ("zoom:0.5:0.5", {"zoom": 0.5}),
+        ("dpr:2", {"dpr": 2}),
+        ("t:10", {"trim": 10}),
+        ("trim:12.6:ff0000:0:0", {"trim": 13, "trim_colour": RED}),
+        ("pd:10", {"padding": (10,) * 4}),
+        ("padding:10:20", {"padding": (10, 20, 10, 20)}),
+        ("pd:1:2:3:4", {"padding": (1, 2, 3, 4)}),
+        ("pd:1:2::4", {"padding": (1, 2, 1, 4)}),
+        ("ar:0", {"orient": False}),
+        ("rot:-90", {"rotate": 270}),
+        ("fl:1:0", {"flip": Flip.HORIZONTAL}),
+        ("flip::1", {"flip": Flip.VERTICAL}),
+        ("bg:ff0000", {"background": RED}),
+        ("bg:255:0:0", {"background": RED}),
+        ("background:", {}),
+        ("bl:2.5", {"blur": 2.5}),
+        ("bl:0", {}),
+        ("sh:0.7", {"sharpen": (0.7, 1)}),
+        ("pix:8", {"pixelate": 8}),
+        ("pix:1", {}),
+        ("q:80", {"quality": 80}),
+        ("q:0", {}),
+        ("mb:20000", {"max_bytes": 20000}),
+        ("a:51:1.2:0.5", {"brightness": 20, "contrast": 20, "saturation": -50}),
+        ("br:-255", {"brightness": -100}),
+        ("pg:2", {"frame": 3}),
+        ("da:1", {"frame": 1}),
+        ("sm:1/scp:0/kcr:0/cb:anything:at:all/eth:1/ra:cubic", {}),
+        ("W%3A3".lower(), {"width": 3, "fit": Fit.INSIDE}),
+        ("w:1/w:3", {"width": 3, "fit": Fit.INSIDE}),
+    ],
+)  # fmt: skip
+def test_options(options: str, values: dict[str, Any]) -> None:
+    assert ask(options) == Asked("a.jpg", values)
+    Transformation(**ask(options).values)
+
+
+def test_what_depends_on_the_original() -> None:
+    assert ask("rs:auto:300:200") == Asked("a.jpg", BOX, box=Box.FILL_OR_FIT)
+    force = {"fit": Fit.FILL}
+    assert ask("rs:force:300:0") == Asked("a.jpg", {"width": 300, **force}, box=Box.OWN_HEIGHT)
+    assert ask("rs:force:0:200") == Asked("a.jpg", {"height": 200, **force}, box=Box.OWN_WIDTH)
+
+
+@pytest.mark.parametrize(
+    ("options", "cut"),
+    [
+        ("c:400:300", Cut(400, 300)),
+        ("crop:0.5:0", Cut(Share(0.5), None)),
+        ("c:400:300:nowe:10:20", Cut(400, 300, Gravity.NORTHWEST, 10, 20)),
+        ("c:400:300:fp:0.1:0.2", Cut(400, 300, focal_point=(0.1, 0.2))),
+        ("c:400:300/g:so", Cut(400, 300, Gravity.SOUTH)),
+        ("c:400:300:ce/g:sm", Cut(400, 300)),
+        ("c:0:0", None),
+    ],
+)
+def test_what_is_cut_out_first(options: str, cut: Cut | None) -> None:
+    assert ask(options).cut == cut
+
+
+def test_what_is_no_field_of_a_transformation() -> None:
+    assert ask("f:jpg").format == "jpeg"
+    assert ask("ext:webp", "plain/a.jpg@png").format == "png"
+    assert ask("fq:jpeg:70:avif:50:jpg:60").qualities == {"jpeg": 60, "avif": 50}
+    assert ask("pr:card").preset == "card"
+    # How a preset meets its box is its own.
+    assert ask("preset:card/w:300") == Asked("a.jpg", {"width": 300}, preset="card")
+    assert ask("rs:fit:300/pr:card").values == {"width": 300, "fit": Fit.INSIDE}
+    asked = ask(f"fn:{b64('ä b')}:1/att:1")
+    assert (asked.filename, asked.attachment) == ("ä b", True)
+    assert ask("filename:a%20b.jpg").filename == "a b.jpg"
+
+
+@pytest.mark.parametrize(
+    ("options", "overlay"),
+    [
+        (f"wm:0.5:soea:10:20/wmu:{b64('logos/a.png')}",
+         ImageOverlay(image="logos/a.png", opacity=50, gravity=Gravity.SOUTHEAST, x=10, y=20)),
+        (f"wm:1::0.1/watermark_url:{b64('s3://photos/a.png')}", ImageOverlay(image="a.png", x=Share(0.1))),
+        (f"wm:1:ce:::0.25/wmu:{b64('a.png')}",
+         ImageOverlay(image="a.png", width=Share(0.25), height=Share(0.25))),
+        (f"wm:1:re:20/wmu:{b64('a.png')}/wms:30:0",
+         ImageOverlay(image="a.png", tile=True, gap=20, gravity=Gravity.NORTHWEST, width=30)),
+        (f"wm:1:no/wmt:{b64('Hello')}/wmr:45",
+         TextOverlay(text="Hello", size=16, colour=BLACK, gravity=Gravity.NORTH, rotate=45)),
+    ],
+)  # fmt: skip
+def test_watermarks(options: str, overlay: ImageOverlay | TextOverlay) -> None:
+    assert ask(options).values == {"overlays": (overlay,)}
+
+
+def test_no_watermark_is_none() -> None:
+    assert ask("wm:0").values == ask(f"wmu:{b64('a.png')}").values == {}
+
+
+# What is refused ----------------------------------------------------------------------------------
+
+
+def test_every_mistake_is_told_at_once_and_names_its_option() -> None:
+    assert problems("rs:squeeze:-1:x/q:250/bd:3/rot:45/f:doc", "plain/../a.jpg") == [
+        "expected an option of docs/dialects.md for bd, got 'bd:3'",
+        "expected fit, fill, fill-down, force or auto for resizing_type, got 'squeeze'",
+        "expected a whole number from 0 to 16383 for width, got '-1'",
+        "expected a whole number from 0 to 16383 for height, got 'x'",
+        "expected a whole number from 0 to 100 for quality, got '250'",
+        "expected a multiple of 90 degrees for rotate, got '45'",
+        "expected one of jpg, jpeg, png, webp, avif, gif, tiff, best, auto for format, got 'doc'",
+        "expected a key inside the bucket's root for the source, got '../a.jpg'",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        ("rs:fill:300:200:0:1", "plain/a.jpg"),
+        ("rs:fit:300:200:0:1:sm", "plain/a.jpg"),
+        ("g:nn", "plain/a.jpg"),
+        ("g:obj:cat", "plain/a.jpg"),
+        ("g:fp:2:0", "plain/a.jpg"),
+        ("c:300:200:sm", "plain/a.jpg"),
+        ("c:300:200/t:10", "plain/a.jpg"),
+        ("c:-1:3", "plain/a.jpg"),
+        ("z:1:2", "plain/a.jpg"),
+        ("t:10::1:0", "plain/a.jpg"),
+        ("t:x", "plain/a.jpg"),
+        ("bg:nocolour", "plain/a.jpg"),
+        ("bg:1:2:300", "plain/a.jpg"),
+        ("fq:jpeg", "plain/a.jpg"),
+        ("fq:jpeg:0", "plain/a.jpg"),
+        ("pr:a:b", "plain/a.jpg"),
+        ("pr:", "plain/a.jpg"),
+        ("sm:0", "plain/a.jpg"),
+        ("kcr:1", "plain/a.jpg"),
+        ("raw:1", "plain/a.jpg"),
+        ("skp:jpg", "plain/a.jpg"),
+        ("wm:1", "plain/a.jpg"),
+        ("wm:2", "plain/a.jpg"),
+        (f"wm:1:ch/wmu:{b64('a.png')}", "plain/a.jpg"),
+        ("wm:1/wmu:!", "plain/a.jpg"),
+        ("s:1:2:3:4:5:6:7", "plain/a.jpg"),
+        ("a:1:1:1:1", "plain/a.jpg"),
+        ("mb:99", "plain/a.jpg"),
+        ("fn:%07", "plain/a.jpg"),
+        ("w:%FF", "plain/a.jpg"),
+        ("w:" + "9" * 5000, "plain/a.jpg"),
+        ("", "plain/"),
+        ("", "plain/%FF"),
+        ("", "plain/a.jpg@doc"),
+        ("", "enc/AAAA"),
+        ("", "a"),
+        ("", "%2F"),
+        ("", "_w"),
+        ("cb:" + "x" * 9000, "plain/a.jpg"),
+    ],
+)
+def test_what_is_refused(options: str, source: str) -> None:
+    assert problems(options, source)
+
+
+def test_lenient_leaves_out_what_is_not_made() -> None:
+    lenient = Imgproxy(lenient=True)
+    assert ask("bd:3/raw:1/z:1:2/wm:1/sm:0/gr:1/q:9", dialect=lenient).values == {"quality": 9}
+    assert problems("q:250", dialect=lenient)
+
+
+def test_neither_key_nor_salt_is_shown() -> None:
+    assert "test" not in repr(SIGNED)
+
+
+# Properties ---------------------------------------------------------------------------------------
+
+WORDS = """plain/ rs: w: h: g: c: t: pd: rot: fl: bg: bl: sh: pix: wm: wmu: wmt: wms: wmr: q: fq: mb: f: z:
+dpr: s: a: pr: exp: fn: att: ex: el: ar: sm: pg: fill fit auto force 300 0 1 -1 0.5 1e9 ce noea fp sm obj
+face re jpeg : : / / / ff0000 %FF aGk"""
+
+
+@given(st.lists(st.sampled_from(WORDS.split()), max_size=25).map("".join), st.booleans())
+def test_no_soup_of_its_words_raises_anything_but_our_errors(options: str, lenient: Any) -> None:
+    try:
+        asked = ask(options, dialect=Imgproxy(lenient=lenient))
+    except (Invalid, Forbidden):
+        return
+    with contextlib.suppress(Invalid):  # such as sides that become too long by dpr
+        assert Transformation(**asked.values)
+
+
+@given(st.text(max_size=60), st.text(max_size=10))
+@example("\ud800", "")
+@example("w:\ud800/plain/a", "")
+@example("plain/\ud800", "")
+@example("w:\u0663/plain/a", "")
+def test_no_text_raises_anything_but_our_errors(text: str, query: str) -> None:
+    for dialect in (OPEN, SIGNED):
+        for path in (text, f"_/{text}", f"_/plain/{text}", f"{'A' * 43}/{text}"):
+            dialect.reads(path, query)
+            with contextlib.suppress(Invalid, Forbidden):
+                assert dialect.ask(path, query, now=NOW).key
+
+
+@given(
+    st.permutations(["rs:fill:300:200", "q:77", "bl:3", "bg:ff0000", "g:we", "el:1"]),
+    st.booleans(),
+    st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
+)
+def test_a_url_whose_meaning_is_known_means_that(options: list[str], plain: Any, name: str) -> None:
+    key = "k/" + name.replace("..", "__")
+    source = "plain/" + "".join(f"%{byte:02X}" for byte in key.encode()) if plain else b64(key)
+    expected = {**BOX, "fit": Fit.COVER, "quality": 77, "blur": 3, "background": RED, "enlarge": True}
+    west = {"gravity": Gravity.WEST, "gravity_x": 0, "gravity_y": 0}
+    path = f"/{'/'.join(options)}/{source}@webp" if plain else f"/{'/'.join(options)}/{source}.webp"
+    asked = SIGNED.ask(sign(path) + path, "", now=NOW)
+    assert asked == Asked(key, {**expected, **west}, "webp", signed=True)
