@@ -31,7 +31,7 @@ public = false
 match = "**"
 presets = ["small", "hidden"]
 """)
-RECIPES = (RECIPE, OTHER_RECIPE, LESS)
+RECIPES = (RECIPE, OTHER_RECIPE, LESS, PRIVATE)
 
 KEYS = (
     "cat.jpg",
