@@ -4,81 +4,24 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import re
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
-import httpx
 import pytest
 import skimage
 from PIL import Image
-from playwright.sync_api import Browser, JSHandle, Page, Route, expect, sync_playwright
+from playwright.sync_api import Browser, JSHandle, Page, Route, expect
+from serving import Site, serving
 
 PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 COFFEE = PHOTOGRAPHS / "coffee.png"
-FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 TIMES = "\u00a0\u00d7\u00a0"
 PATIENCE = 30_000
 """Milliseconds that an expectation may take to come true on a busy machine."""
 
 expect.set_options(timeout=PATIENCE)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    found = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if found is None:
-        missing = "Chromium is not installed: THE PAGE WAS NOT TESTED (apt-get install chromium)"
-        pytest.fail(missing) if os.environ.get("CI") else pytest.skip(missing)
-    with sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
-        yield launched
-        launched.close()
-
-
-@dataclass(frozen=True)
-class Site:
-    """A running server: its address, its data, and a client of its API."""
-
-    data: Path
-    api: httpx.Client
-
-    @property
-    def url(self) -> str:
-        return str(self.api.base_url)
-
-    def put(self, key: str, body: bytes) -> str:
-        """Store an original and wait for what becomes of it; its id."""
-        id_: str = self.api.put(f"/uploads/{key}", content=body).raise_for_status().json()["id"]
-        self.api.post("/images", json={"key": key})
-        return id_
-
-
-@contextmanager
-def serving(data: Path, port: int = 0) -> Iterator[Site]:
-    command = [sys.executable, "-m", "image_processor", "serve", "--data", str(data), "--port", str(port)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        assert server.stdout is not None
-        announced = re.search(r"http://\S+", server.stdout.readline())
-        assert announced, "the server did not start"
-        with httpx.Client(base_url=announced[0], timeout=60) as api:
-            yield Site(data, api)
-        server.send_signal(signal.SIGTERM)
 
 
 @pytest.fixture

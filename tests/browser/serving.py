@@ -1,0 +1,47 @@
+"""A real server for the browser tests."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+
+@dataclass(frozen=True)
+class Site:
+    """A running server: its address, its data, and a client of its API."""
+
+    data: Path
+    api: httpx.Client
+
+    @property
+    def url(self) -> str:
+        return str(self.api.base_url)
+
+    def put(self, key: str, body: bytes) -> str:
+        """Store an original and wait for what becomes of it; its id."""
+        id_: str = self.api.put(f"/uploads/{key}", content=body).raise_for_status().json()["id"]
+        self.api.post("/images", json={"key": key})
+        return id_
+
+
+@contextmanager
+def serving(data: Path, port: int = 0, **settings: str) -> Iterator[Site]:
+    """A server in a process of its own; ``settings`` are variables of its environment, without prefix."""
+    command = [sys.executable, "-m", "image_processor", "serve", "--data", str(data), "--port", str(port)]
+    environment = os.environ | {f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
+        assert server.stdout is not None
+        announced = re.search(r"http://\S+", server.stdout.readline())
+        assert announced, "the server did not start"
+        with httpx.Client(base_url=announced[0], timeout=60) as api:
+            yield Site(data, api)
+        server.send_signal(signal.SIGTERM)

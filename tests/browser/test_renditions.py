@@ -1,0 +1,77 @@
+"""Renditions by URL in a page that is nobody's but ours to write: the browser asks, and shows what comes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import skimage
+from playwright.sync_api import Browser, Page, Response
+from serving import Site, serving
+
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.signing import Keyring, query_of
+
+COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
+SECRET = "a-secret-for-the-browser"
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with serving(tmp_path / "data", SIGNING_KEYS=f"a:{SECRET}") as site:
+        site.put("coffee.png", COFFEE.read_bytes())
+        yield site
+
+
+@pytest.fixture
+def shown(browser: Browser, site: Site) -> Iterator[Page]:
+    with browser.new_context(base_url=site.url) as context:
+        yield context.new_page()
+
+
+def show(page: Page, source: str) -> tuple[Response, list[int]]:
+    """What comes for an image of a page, and how large the browser finds it."""
+    html = f"""<!doctype html><title>A page</title><img src="{source}">"""
+    page.route("**/a-page", lambda route: route.fulfill(body=html, content_type="text/html"))
+    with page.expect_response(lambda response: "/renditions/" in response.url) as told:
+        page.goto("/a-page")
+    size = page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
+    page.unroute("**/a-page")
+    return told.value, size
+
+
+def signed(query: str) -> str:
+    seal = Keyring({"a": SECRET.encode()}).seal(read_address("coffee.png", query))
+    return f"/renditions/coffee.png?{query}&{query_of(seal)}"
+
+
+def test_a_declared_rendition_is_an_avif_to_a_browser_that_takes_it(shown: Page) -> None:
+    response, size = show(shown, "/renditions/coffee.png?w=320&fm=auto")
+    assert (response.status, response.headers["content-type"]) == (200, "image/avif")
+    assert response.headers["vary"] == "Accept"
+    assert size == [320, 213]
+
+
+def test_one_that_only_a_signature_opens_is_made_and_shown(shown: Page) -> None:
+    response, size = show(shown, signed("w=123&h=123&fm=auto"))
+    assert (response.status, response.headers["content-type"]) == (200, "image/avif")
+    assert "render;dur=" in response.headers["server-timing"]
+    assert size == [123, 123]
+    again, _ = show(shown, signed("w=123&h=123&fm=auto&v=2"))
+    assert again.status == 200
+    assert "server-timing" not in again.headers
+
+
+def test_without_its_signature_nothing_is_shown(shown: Page) -> None:
+    response, size = show(shown, "/renditions/coffee.png?w=123&h=123&fm=auto")
+    assert (response.status, size) == (403, [0, 0])
+    assert response.json()["code"] == "signature-missing"
+
+
+def test_the_same_url_opened_alone_runs_nothing(shown: Page) -> None:
+    response = shown.goto(signed("w=50&fm=auto"))
+    assert response is not None
+    assert response.headers["content-security-policy"].endswith("sandbox")
+    assert shown.evaluate("document.images[0].naturalWidth") == 50
+    assert shown.evaluate("self.origin") == "null"  # sandboxed: no origin of ours

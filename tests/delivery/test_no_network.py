@@ -1,0 +1,111 @@
+"""There are no remote sources: whatever a key or an overlay looks like, nothing is dialled (promise 42)."""
+
+from __future__ import annotations
+
+import io
+import socket
+from urllib.parse import quote
+
+import pytest
+from PIL import Image
+
+from image_processor.delivery.facts import FactsOf
+from image_processor.delivery.make import Kept, Maker
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.serve import Delivery
+from image_processor.delivery.wanted import Get, Reader
+from image_processor.engine.render import render
+from image_processor.errors import ImageProcessorError, NotFound, Refused
+from image_processor.model import IccPolicy, Limits
+from image_processor.transformation import ImageOverlay
+from support.ingest import BUCKET, RECIPE, Room
+
+HOSTS = (
+    *("169.254.169.254", "127.0.0.1", "localhost", "0.0.0.0", "10.0.0.1", "100.64.0.1", "192.168.1.1"),
+    *("[::1]", "[::ffff:169.254.169.254]", "[64:ff9b::a9fe:a9fe]", "[2002:a9fe:a9fe::]", "[fd00:ec2::254]"),
+    *("0x7f000001", "2130706433", "0177.0.0.1", "metadata.google.internal", "rebind.example", "a@127.0.0.1"),
+)
+KEYS = [
+    *(f"http://{host}/latest/meta-data/" for host in HOSTS),
+    *("https://evil.example/a.jpg", "//evil.example/a.jpg", "ftp://127.0.0.1/a", "gopher://127.0.0.1/_a"),
+    *(
+        "file:///etc/passwd",
+        "s3://bucket/key",
+        "data:image/png;base64,AAAA",
+        "\\\\evil.example\\share\\a.png",
+    ),
+]
+
+
+@pytest.fixture(autouse=True)
+def _cut_off(monkeypatch):
+    def dialled(*where, **_):
+        pytest.fail(f"{where} was dialled")
+
+    for name in ("connect", "connect_ex", "sendto", "bind"):
+        monkeypatch.setattr(socket.socket, name, dialled)
+    for name in ("create_connection", "getaddrinfo", "gethostbyname"):
+        monkeypatch.setattr(socket, name, dialled)
+
+
+@pytest.fixture
+def photo():
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "teal").save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture
+def room():
+    return Room()
+
+
+def fetch(room, key, query, **policy):
+    """The bytes of a rendition, through everything that a read goes through but HTTP."""
+    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+    maker = Maker(kept, render, Limits(), lambda _: "", 9)
+    policy = Policy(unsigned=True, **policy)
+    delivery = Delivery(Reader(RECIPE, policy, FactsOf(kept, maker.facts), lambda: 0), kept, policy, "")
+    found = delivery.find(Get("GET", quote(key), query))
+    return maker.make(found.wanted).stored.body if found.stored is None else found.stored.body
+
+
+def test_the_network_is_watched():
+    with socket.socket() as one, pytest.raises(pytest.fail.Exception, match="was dialled"):
+        one.connect(("127.0.0.1", 9))
+
+
+@pytest.mark.parametrize("key", KEYS)
+@pytest.mark.parametrize("query", ["w=9&fm=webp", "w=9&fm=auto", ""])
+def test_a_key_that_looks_like_an_address_is_a_key(room, photo, key, query):
+    with pytest.raises(NotFound):
+        fetch(room, key, query)
+    room.put(key, photo)
+    assert len(fetch(room, key, query)) > 40
+
+
+@pytest.mark.parametrize("key", KEYS)
+def test_an_overlay_that_looks_like_an_address_is_a_key(room, photo, key):
+    room.put("cat.jpg", photo)
+    query = f"w=32&fm=png&over={quote(str(ImageOverlay(image=key)))}"
+    with pytest.raises(ImageProcessorError) as caught:
+        fetch(room, "cat.jpg", query, overlays=key[:1])
+    assert isinstance(caught.value, Refused)
+    assert caught.value.reason == "overlay-missing"
+    room.put(key, photo)
+    assert len(fetch(room, "cat.jpg", query, overlays=key[:1])) > 40
+
+
+@pytest.mark.parametrize("key", KEYS[:5])
+def test_a_fallback_that_looks_like_an_address_is_a_key(room, key):
+    with pytest.raises(NotFound):
+        fetch(room, "none.jpg", "w=9&fm=auto", fallback=key)
+
+
+@pytest.mark.parametrize("host", HOSTS[:3])
+def test_a_picture_that_names_an_address_has_it_not_read(room, host):
+    """An SVG is refused where it is not opted for, whatever it links to."""
+    link = f'<image href="http://{host}/latest/meta-data/" width="9" height="9"/>'
+    room.put("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{link}</svg>'.encode())
+    with pytest.raises(Refused):
+        fetch(room, "a.svg", "w=9&fm=webp")
