@@ -25,6 +25,7 @@ TITLES = {
     421: "Misdirected Request",
     422: "Unprocessable Content",
     500: "Internal Server Error",
+    501: "Not Implemented",
     503: "Service Unavailable",
 }
 

@@ -26,7 +26,7 @@ router = APIRouter(prefix="/images", tags=["images"])
 @router.post(
     "/{id}/renditions",
     dependencies=[json_only],
-    responses=errors(400, 403, 404, 409, 413, 415, 422, 503),
+    responses=errors(400, 403, 404, 409, 413, 415, 422, 501, 503),
 )
 async def post_rendition(
     id: Annotated[str, Path(description="The id of an original.")],  # noqa: A002 - the API's name

@@ -20,7 +20,7 @@ ANY_BODY: dict[str, Any] = {
 
 _MEANINGS = {
     400: "Something in the request is wrong; `problems` names every mistake.",
-    403: "Another site's page asked a browser to do this.",
+    403: "Another site's page asked a browser to do this, or a URL lacks its signature.",
     404: "There is no such thing.",
     408: "The body came too slowly.",
     409: "Somebody else works on it right now; try again.",
@@ -29,6 +29,7 @@ _MEANINGS = {
     415: "The body is not JSON.",
     416: "The range lies outside.",
     422: "Refused: `reason` and `fix` say why and what helps.",
+    501: "It needs an optional package that is not installed here.",
     503: "Not possible right now; try again.",
 }
 

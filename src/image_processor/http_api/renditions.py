@@ -64,7 +64,7 @@ def ask_leave(key: str, parts: MachinePartsOf) -> Response:
         200: {"description": "The rendition.", "content": {"image/*": {}}},
         206: {"description": "The part of it that Range asked for.", "content": {"image/*": {}}},
         304: {"description": "The client's copy is good."},
-        **errors(400, 403, 404, 412, 413, 415, 416, 422, 503),
+        **errors(400, 403, 404, 412, 413, 415, 416, 422, 501, 503),
     },
 )
 async def get_rendition(
