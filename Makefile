@@ -8,6 +8,7 @@ DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | c
 AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.py | cksum | cut -d' ' -f1)
 TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
+BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 ARGS        ?=
 TEST_WORKERS ?= 2
@@ -42,7 +43,7 @@ format: $(DEV) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(AWS) ## speed as ratios against sharp, measured in the same run
+bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node)
 	$(BIN)/python -m benchmarks
 
 torture: $(DEV) ## slow campaigns: 30,000 simulated histories, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
@@ -72,7 +73,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) .venv-aws .venv-template .venv-sam build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws .venv-template .venv-sam .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
@@ -96,7 +97,7 @@ $(AWS): | $(VENV)/bin/python
 
 # Without dependencies: the pins are complete, and pip does not see that a pin with extras is the
 # same package as one without (boto3-stubs).
-$(TEMPLATE) $(SAM): | $(VENV)/bin/python
+$(TEMPLATE) $(SAM) $(BENCH): | $(VENV)/bin/python
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes \

@@ -1,5 +1,5 @@
-"""`make bench`: our engine against sharp on the same photographs, in the same run, and a cold
-Lambda function of ours against one in Node (cold_start).
+"""`make bench`: our engine against sharp on the same photographs, in the same run, a cold Lambda
+function of ours against one in Node (cold_start), and our read path against thumbor (delivery).
 
 Machines differ and so do their moods: what counts is the ratio of medians, taken from runs that
 alternate between the two. Exit code 1 if a bar is missed.
@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from . import cold_start
+from .delivery import comparison as delivery
 from .node import install
 from .photographs import make_photograph
 from .table import HEADING, Costs, Row, costs_of, shown
@@ -59,7 +60,8 @@ def main() -> int:
         middle = make_photograph(Path(directory) / "middle.jpg", 2725, 2225)
         rows = [*_against_sharp(large, middle), _peak_memory(large), *cold_start.rows()]
     print(HEADING, *rows, sep="\n")
-    return 0 if all(row.met for row in rows) else 1
+    reads = delivery.told()
+    return 0 if all(row.met for row in [*rows, *reads]) else 1
 
 
 def _against_sharp(large: Path, middle: Path) -> list[Row]:

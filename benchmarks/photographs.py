@@ -1,4 +1,4 @@
-"""The benchmark's photographs, made from one of scikit-image's: enlarged, and given the noise
+"""The benchmark's photographs, made from scikit-image's: enlarged, and given the noise
 that a camera would have left at that size (without it every codec would look too quick).
 """
 
@@ -13,9 +13,10 @@ from PIL import Image
 _NOISE_SIGMA = 4  # 0-255 scale
 
 
-def make_photograph(path: Path, width: int, height: int) -> Path:
-    """Write a JPEG of that size, quality 90, 4:2:0, baseline; the same pixels every time."""
-    source = Path(skimage.__file__).parent / "data" / "coffee.png"
+def make_photograph(path: Path, width: int, height: int, name: str = "coffee.png") -> Path:
+    """Write a JPEG of that size, quality 90, 4:2:0, baseline; the same pixels every time. ``name`` is
+    that of one of scikit-image's files."""
+    source = Path(skimage.__file__).parent / "data" / name
     enlarged = Image.open(source).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     pixels = np.asarray(enlarged, dtype=np.float32)
     noisy = pixels + np.random.default_rng(1).normal(0, _NOISE_SIGMA, pixels.shape)

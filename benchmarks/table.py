@@ -15,8 +15,8 @@ Costs = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; ``ours`` and ``theirs`` are shown, ``value`` is judged by ``bar``,
-    if there is one."""
+    """One line of the table; ``ours`` and ``theirs`` are shown, ``value`` is judged by ``bar``, if
+    there is one: it may be no more than that, or no less if ``at_least``."""
 
     what: str
     ours: str
@@ -24,14 +24,18 @@ class Row:
     value: float
     bar: float | None = None
     unit: str = ""
+    at_least: bool = False
 
     @property
     def met(self) -> bool:
-        return self.bar is None or self.value <= self.bar
+        if self.bar is None:
+            return True
+        return self.value >= self.bar if self.at_least else self.value <= self.bar
 
     def __str__(self) -> str:
         judged = f"{self.value:.2f}{self.unit}"
-        verdict = "" if self.bar is None else f"{self.bar:>6g}  {'ok' if self.met else 'MISSED'}"
+        bar = "" if self.bar is None else f"{'>' * self.at_least}{self.bar:g}"
+        verdict = bar and f"{bar:>6}  {'ok' if self.met else 'MISSED'}"
         return f"{self.what:<48} {self.ours:>18} {self.theirs:>18} {judged:>10} {verdict}".rstrip()
 
 

@@ -27,3 +27,4 @@ done
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/sam.in --output-file requirements/sam.txt
+lock requirements/bench.in --output-file requirements/bench.txt

@@ -1,0 +1,172 @@
+"""The two servers that are compared, each as its own documentation would have it run on this machine."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+ROOT = Path(__file__).parents[2]
+THUMBOR = ROOT / ".venv-bench" / "bin" / "thumbor"
+KEY_ID, SECRET = "bench", "a-secret-of-the-benchmark"
+QUALITY = {"jpeg": 75, "webp": 80}
+"""Our defaults, and what thumbor is told."""
+
+_STARTING_SECONDS, _ENDING_SECONDS = 60.0, 30.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+_THUMBOR_CONF = """
+SECURITY_KEY = {secret!r}
+ALLOW_UNSAFE_URL = False
+LOADER = "thumbor.loaders.file_loader"
+FILE_LOADER_ROOT_PATH = {originals!r}
+STORAGE = "thumbor.storages.no_storage"  # the loader reads the same disk: a copy would only cost
+RESULT_STORAGE = "thumbor.result_storages.file_storage"
+RESULT_STORAGE_FILE_STORAGE_ROOT_PATH = {results!r}
+QUALITY = {jpeg}
+WEBP_QUALITY = {webp}
+PROGRESSIVE_JPEG = False  # as ours are
+MAX_PIXELS = 100000000
+"""
+
+
+class Server:
+    """A server that runs from entry to exit; ``port`` is where it listens."""
+
+    def __init__(
+        self, *command: str | Path, port: int, health: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self.port = port
+        self._command = command
+        self._health = health
+        self._environment = environment or {}
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=os.environ | self._environment,
+            stdout=subprocess.DEVNULL,
+            process_group=0,  # thumbor's processes outlive the one that has started them
+        )
+        deadline = time.monotonic() + _STARTING_SECONDS
+        while not self._healthy():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.__exit__()
+                raise RuntimeError(f"{self._command[0]} does not answer on port {self.port}")
+            time.sleep(0.1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(_ENDING_SECONDS)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def get(self, path: str) -> bytes:
+        """The body of an answer that has to be 200."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+        finally:
+            connection.close()
+        if answer.status != 200:
+            raise RuntimeError(f"GET {path} was answered {answer.status}: {body[:500]!r}")
+        return body
+
+    def cpu_seconds(self) -> float:
+        """CPU time of the server and of all that it has started, so far."""
+        return sum(_own_and_reaped(pid) for pid in _tree(self._process.pid))
+
+    def _healthy(self) -> bool:
+        try:
+            self.get(self._health)
+        except OSError:
+            return False
+        return True
+
+
+def ours(folder: Path, plain: Path) -> Server:
+    """Our server with its data in ``folder``, and plain files of ``plain`` under /static."""
+    recipe = folder / "recipe.toml"
+    recipe.write_text(
+        '[presets.small]\nwidth = 200\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["small"]\n'
+    )
+    port = free_port()
+    settings = {"DATA": str(folder), "RECIPE": str(recipe), "SIGNING_KEYS": f"{KEY_ID}:{SECRET}"}
+    return Server(
+        sys.executable,
+        "-m",
+        "benchmarks.delivery.served",
+        plain,
+        "--port",
+        str(port),
+        port=port,
+        health="/health",
+        environment={f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()},
+    )
+
+
+def wait_until_idle(server: Server) -> None:
+    """Return when our server has nothing in work for ingest any more."""
+    while json.loads(server.get("/health"))["backlog"]:
+        time.sleep(0.5)
+
+
+def thumbor(folder: Path, originals: Path, processes: int) -> Server:
+    """thumbor with as many ``processes``, its results in ``folder``."""
+    conf = folder / "thumbor.conf"
+    results = str(folder / "results")
+    conf.write_text(_THUMBOR_CONF.format(secret=SECRET, originals=str(originals), results=results, **QUALITY))
+    port = free_port()
+    return Server(
+        THUMBOR,
+        *("--ip", "127.0.0.1", "--port", str(port), "--conf", conf, "--processes", str(processes)),
+        *("--log-level", "error"),
+        port=port,
+        health="/healthcheck",
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _tree(root: int) -> set[int]:
+    parents = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
+            parents[int(entry.name)] = int(fields[1])
+    found = {root}
+    while more := {pid for pid, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def _own_and_reaped(pid: int) -> float:
+    fields = _stat(pid)  # user, system, and both of children that have ended: proc(5), 14 to 17
+    return sum(map(int, fields[11:15])) / _TICKS if fields else 0.0
+
+
+def _stat(pid: int) -> list[str]:
+    """What follows the name of the program, in proc(5)'s order; nothing for a process that is gone."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,70 @@
+"""What is asked for: renditions of the same originals in three kinds, as URLs of either server."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import itertools
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.signing import Keyring
+
+from .servers import KEY_ID, SECRET
+
+KINDS = ("JPEG", "JPEG crop", "WebP")
+"""About 640 wide as JPEG, a centred square of about 400 as JPEG, and about 640 wide as WebP."""
+
+
+_KEYRING = Keyring({KEY_ID: SECRET.encode()})
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One rendition, ``width`` pixels wide."""
+
+    key: str
+    kind: str
+    width: int
+
+    def path(self, side: str) -> str:
+        """The path, and query, by which the server of ``side`` knows it."""
+        return self._ours() if side == "ours" else self._thumbors()
+
+    def _ours(self) -> str:
+        box = f"w={self.width}&h={self.width}" if self.kind == "JPEG crop" else f"w={self.width}"
+        query = f"{box}&fm={'webp' if self.kind == 'WebP' else 'jpeg'}"
+        seal = _KEYRING.seal(read_address(self.key, query))
+        return f"/renditions/{self.key}?{query}&kid={seal.kid}&s={seal.signature}"
+
+    def _thumbors(self) -> str:
+        height = self.width if self.kind == "JPEG crop" else 0
+        filters = "filters:format(webp)/" if self.kind == "WebP" else ""
+        path = f"{self.width}x{height}/{filters}{self.key}"
+        digest = hmac.new(SECRET.encode(), path.encode(), hashlib.sha1).digest()
+        return f"/{base64.urlsafe_b64encode(digest).decode()}/{path}"
+
+
+def all_targets(keys: Iterable[str]) -> list[Target]:
+    """Every target there is, in an order that is random and the same each time."""
+    targets = [Target(key, kind, width) for key in keys for kind in KINDS for width in widths_of(kind)]
+    random.Random(1).shuffle(targets)  # noqa: S311 - nothing secret
+    return targets
+
+
+def widths_of(kind: str) -> range:
+    """The widths in which targets of ``kind`` come."""
+    return range(320, 481) if kind == "JPEG crop" else range(560, 721)
+
+
+def mixed(warm: Sequence[Target], cold: Iterable[Target], count: int) -> list[Target]:
+    """``count`` targets, nine of ten out of ``warm``, of which a few are asked for most (Zipf's law),
+    the others each once out of ``cold``."""
+    dice = random.Random(2)  # noqa: S311 - as above
+    weights = list(itertools.accumulate(1 / rank for rank in range(1, len(warm) + 1)))
+    cold = iter(cold)
+    popular = dice.choices(warm, cum_weights=weights, k=count)
+    return [next(cold) if dice.random() < 0.1 else target for target in popular]
