@@ -11,7 +11,7 @@ from image_processor.delivery.policy import Policy
 from image_processor.delivery.settle import needs_facts, settle
 from image_processor.model import Facts
 from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
-from image_processor.transformation import Flip, Gravity, Share
+from image_processor.transformation import Fit, Flip, Gravity, Share
 
 ORIGINAL = Facts(800, 600, "jpeg", 1, False, 1, "")
 RECIPE = parse_recipe(DEFAULT_RECIPE)
@@ -60,6 +60,31 @@ def test_a_focus_beyond_the_picture_is_its_border() -> None:
 def test_a_side_of_the_originals_own() -> None:
     assert (settled(values={"width": 300}, box=Box.OWN_HEIGHT).height) == 600
     assert (settled(values={"height": 300}, box=Box.OWN_WIDTH).width) == 800
+
+
+@pytest.mark.parametrize(
+    ("values", "size"),
+    [
+        ({"rotate": 90}, (600, 800)),
+        ({"rotate": 180}, (800, 600)),
+        ({"region": (0, 0, 100, 400)}, (100, 400)),
+        ({"region": (700, 0, 400, 400), "rotate": 270}, (400, 100)),
+        ({"region": (9000, 0, 1, 1)}, (800, 600)),
+    ],
+)
+def test_that_side_is_the_one_of_what_is_scaled(values: Any, size: tuple[int, int]) -> None:
+    assert settled(values={"height": 50, **values}, box=Box.OWN_WIDTH).width == size[0]
+    assert settled(values={"width": 50, **values}, box=Box.OWN_HEIGHT).height == size[1]
+
+
+def test_a_box_changes_its_sides_as_suits_what_is_scaled() -> None:
+    values = {"width": 100, "height": 200, "fit": Fit.INSIDE}
+    turned = settled(values={**values, "rotate": 90}, box=Box.ADAPTIVE)
+    assert (turned.width, turned.height) == (100, 200)
+    cut = settled(values=values, box=Box.ADAPTIVE, cut=Cut(100, 400))
+    assert (cut.width, cut.height) == (100, 200)
+    assert settled(values={"width": 100, "height": 200, "rotate": 90}, box=Box.FILL_OR_FIT).fit is Fit.COVER
+    assert settled(values={"width": 100, "height": 200}, box=Box.FILL_OR_FIT).fit is Fit.INSIDE
 
 
 def test_each_of_them_needs_the_original() -> None:

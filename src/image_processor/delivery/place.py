@@ -33,6 +33,15 @@ def placed(
     return values
 
 
+def natural(values: Mapping[str, Any], original: Facts) -> Size:
+    """The size of what is scaled into the box: what the region leaves of the original, as it is turned.
+    (A border that is trimmed is not known yet, and angles between quarters count as none.)"""
+    size = Size(original.width, original.height)
+    box = region_box(values.get("region"), size)
+    size = box.size if box is not None else size
+    return size.turned() if round(values.get("rotate", 0) / 90) % 2 else size
+
+
 def _region(cut: Cut, size: Size) -> tuple[Length, Length, Length, Length]:
     inner = Size(_side(cut.width, size.width), _side(cut.height, size.height))
     left, top = offset(size, inner, Anchor(cut.gravity, cut.x, cut.y, cut.focal_point))

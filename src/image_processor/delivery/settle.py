@@ -19,7 +19,7 @@ from image_processor.transformation import MAX_SIDE, PARAMETERS, Fit, Transforma
 
 from .asked import AUTO, Asked, Box
 from .negotiate import own_format, preferences
-from .place import placed
+from .place import natural, placed
 from .policy import Headers, Policy
 
 _DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
@@ -48,7 +48,7 @@ def settle(asked: Asked, original: Facts | None, headers: Headers, recipe: Recip
     """
     values, vary = _hinted(asked, headers, policy)
     base = _preset(asked, recipe)
-    values = placed(_boxed(values, asked.box, original), asked.cut, asked.focus, original)
+    values = _boxed(placed(values, asked.cut, asked.focus, original), asked.box, original)
     if base:
         return _of_preset(asked, base, values, original, headers, vary)
     format_ = asked.format
@@ -112,14 +112,15 @@ def _boxed(values: Mapping[str, Any], box: Box | None, original: Facts | None) -
     if box is None:
         return values
     assert original is not None
+    own = natural(values, original)
     if box is Box.OWN_WIDTH:
-        return {**values, "width": min(original.width, MAX_SIDE)}
+        return {**values, "width": min(own.width, MAX_SIDE)}
     if box is Box.OWN_HEIGHT:
-        return {**values, "height": min(original.height, MAX_SIDE)}
+        return {**values, "height": min(own.height, MAX_SIDE)}
     width, height = values.get("width"), values.get("height")
-    if width is None or height is None or width == height or original.width == original.height:
+    if width is None or height is None or width == height or own.width == own.height:
         return values if box is Box.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}
-    alike = (width > height) == (original.width > original.height)
+    alike = (width > height) == (own.width > own.height)
     if box is Box.FILL_OR_FIT:
         return {**values, "fit": Fit.COVER if alike else Fit.INSIDE}
     return values if alike else {**values, "width": height, "height": width}
