@@ -24,6 +24,8 @@ for extra in heic jxl; do
     package pyproject.toml --extra aws --extra "$extra" -c requirements/lambda-api.txt \
         --output-file "requirements/lambda-$extra.txt"
 done
+# atheris has no wheels for every Python, nor for other platforms than Linux and macOS.
+pin --python-version 3.11 --python-platform linux requirements/torture.in --output-file requirements/torture.txt
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/sam.in --output-file requirements/sam.txt
