@@ -39,6 +39,7 @@ def test_every_setting_can_be_set():
         TABLE="records",
         UPLOAD_PREFIX="incoming/",
         PUBLIC_URL="https://img.example/a/",
+        DISTRIBUTION="E2EXAMPLE1",
         RECIPE="my.toml",
         HOST="0.0.0.0",
         PORT="9000",
@@ -60,7 +61,7 @@ def test_every_setting_can_be_set():
     assert (settings.data, settings.recipe) == (Path("/srv/images"), "my.toml")
     assert (settings.upload_bucket, settings.processed_bucket) == ("my-uploads", "my-renditions")
     assert (settings.table, settings.upload_prefix) == ("records", "incoming/")
-    assert settings.public_url == "https://img.example/a"
+    assert (settings.public_url, settings.distribution) == ("https://img.example/a", "E2EXAMPLE1")
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
@@ -86,6 +87,7 @@ def test_every_row_names_a_field():
         ("UPLOAD_BUCKET", "My_Bucket", "a bucket's name"),
         ("PUBLIC_URL", "img.example", "an address like https://img.example"),
         ("PUBLIC_URL", "https://img.example/?a", "an address like https://img.example"),
+        ("DISTRIBUTION", "E2/../x", "a distribution's id"),
         ("ICC", "keep", "strip | embed | preserve"),
         ("EXIF", "make,maker", f"some of {','.join(ExifField)}"),
         ("EXIF", "all", f"some of {','.join(ExifField)}"),

@@ -24,11 +24,12 @@ from image_processor.catalogs.dynamodb import DynamoCatalog
 from image_processor.catalogs.objects import PREFIX, ObjectCatalog
 from image_processor.errors import InvalidRecipe, InvalidSettings, Reason
 from image_processor.keys import image_id
-from image_processor.model import Status
+from image_processor.model import Status, Upload
 from image_processor.ports import Attributes
 from image_processor.stores.s3 import S3Store
 from image_processor.wiring.cloud import open_cloud
 from support import aws
+from support.scripted_http import Reply, scripted
 
 RECIPE = """
 [presets.small]
@@ -195,7 +196,8 @@ def test_each_function_loads_only_what_it_needs(
 ) -> None:
     put_picture(environment, tmp_path, "a cat.png")
     told = json.dumps(event).replace("BUCKET", environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
-    done = _run("-c", _LOADED, function, told, json.dumps(sorted(HEAVY)), **environment)
+    unwanted = json.dumps([*sorted(HEAVY), "image_processor.aws.invalidation"])
+    done = _run("-c", _LOADED, function, told, unwanted, **environment)
     assert done.returncode == 0, done.stderr
     answer, found = json.loads(done.stdout.splitlines()[-1])
     assert answer == {"results": ["processed"]} or answer["statusCode"] == 200
@@ -288,6 +290,18 @@ def test_a_recipe_that_cannot_be_used_is_named(
     environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/recipe.toml"
     with pytest.raises(InvalidRecipe, match=message):
         open_cloud(environment)
+
+
+def test_a_cdn_forgets_what_changed(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with scripted(Reply(201)) as script:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", script.address)
+        cloud = open_cloud(environment | {"IMAGE_PROCESSOR_DISTRIBUTION": "E2EXAMPLE"})
+        for _ in range(2):
+            put_picture(environment, tmp_path, "a cat.png")
+            cloud.process(Upload(cloud.bucket, "a cat.png"))
+    assert [seen.body.count(b"<Path>/a%20cat.png*</Path>") for seen in script.seen] == [1]
 
 
 def test_records_are_kept_where_the_settings_say(environment: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from image_processor.catalogs.sqlite import SqliteCatalog
 from image_processor.errors import Reason, Refused
 from image_processor.ingest.process import Processor
+from image_processor.ingest.purge import no_purge
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.keys import image_id, rendition_prefix
 from image_processor.model import (
@@ -98,6 +99,7 @@ class Room:
     icc: IccPolicy = IccPolicy.STRIP
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
+    purge: Any = no_purge
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def processor(self, owner: str = "worker") -> Processor:
@@ -114,6 +116,7 @@ class Room:
             timedelta(seconds=60),
             lambda: self.now,
             self.exif,
+            self.purge,
         )
 
     def reconciler(self) -> Reconciler:

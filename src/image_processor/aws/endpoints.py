@@ -41,7 +41,7 @@ def check_region(region: str) -> str:
 
 
 def override_of(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The address that the environment gives for `s3` or `dynamodb`, by the names that Amazon's
+    """The address that the environment gives for `s3`, `dynamodb` or `cloudfront`, by the names that Amazon's
     own SDKs read ("Service-specific endpoints")."""
     return environment.get(f"AWS_ENDPOINT_URL_{api.upper()}") or environment.get("AWS_ENDPOINT_URL")
 
@@ -51,6 +51,14 @@ def endpoint_of(api: str, region: str, override: str | None) -> Endpoint:
     if override is not None:
         return parse_endpoint(override)
     return Endpoint("https", f"{api}.{region}.{_domain(region)}")
+
+
+def global_endpoint(api: str, region: str) -> tuple[Endpoint, str]:
+    """Where an API answers that has one address for all regions, and the region that its signatures name
+    ("AWS service endpoints": CloudFront)."""
+    if region.startswith("cn-"):
+        return Endpoint("https", f"{api}.cn-northwest-1.{_domain(region)}"), "cn-northwest-1"
+    return Endpoint("https", f"{api}.{_domain(region)}"), "us-east-1"
 
 
 def bucket_endpoint(bucket: str, region: str, override: str | None) -> Endpoint:

@@ -37,6 +37,7 @@ from image_processor.stock.render import Render
 
 from .compare import why_work
 from .plan import plan_upload, refusal_fingerprint
+from .purge import Purge, beginning_of, change_of, may_be_stale, no_purge
 
 _ROUNDS = 5
 """How often an original may change under our hands before the queue has to try again."""
@@ -48,7 +49,8 @@ _WRITERS = 8
 @frozen
 class Processor:
     """Everything that work on one upload needs. ``lease`` is how long a claim lasts: longer than
-    the longest render, or two workers may do the same work (safe, but wasteful)."""
+    the longest render, or two workers may do the same work (safe, but wasteful). ``purge`` tells the
+    CDN what to forget."""
 
     uploads: ObjectStore
     processed: ObjectStore
@@ -62,6 +64,7 @@ class Processor:
     lease: timedelta
     clock: Callable[[], datetime]
     exif: tuple[ExifField, ...] = ()
+    purge: Purge = no_purge
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its original as it is now.
@@ -157,7 +160,9 @@ class Processor:
     def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
         """The original is gone, or no rule wants it: then what somebody asked for stays all the same."""
         stored = renditions_of(self.processed, plan.key)
-        self._sweep([each for each in stored if sight is None or not is_on_demand(each.key)], keep=())
+        unwanted = [each for each in stored if sight is None or not is_on_demand(each.key)]
+        self._sweep(unwanted, keep=())
+        self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
         self.catalog.forget(claim)
         if sight is None:
             return Outcome(plan.key, Result.DELETED)
@@ -178,6 +183,7 @@ class Processor:
         before = listing.result()
         renditions = self._store(claim, plan.key, rendered.renditions, before)
         self._sweep(before, keep=renditions)
+        self._forget(claim, draft, before, renditions)
         record = replace(
             draft,
             status=Status.PROCESSED,
@@ -196,6 +202,7 @@ class Processor:
         self, claim: Claim, plan: Plan, draft: Record, refusal: Refused, before: Sequence[Entry]
     ) -> Outcome:
         self._sweep(before, keep=())
+        self._forget(claim, draft, before)
         record = replace(
             draft,
             status=Status.REFUSED,
@@ -278,6 +285,13 @@ class Processor:
         for entry in stored:
             if entry.key not in kept:
                 self.processed.delete(entry.key)
+
+    def _forget(
+        self, claim: Claim, draft: Record, before: Sequence[Entry], left: Sequence[Rendition] = ()
+    ) -> None:
+        """Have the CDN forget the image, if anything of it was kept that is not so any more."""
+        if may_be_stale(claim, self.lease, before, left):
+            self.purge(beginning_of(draft.key), change_of(draft))
 
 
 def _later(record: Record, upload: Upload) -> str | None:

@@ -43,6 +43,12 @@ def address(text: str) -> str:
     return text.rstrip("/")
 
 
+def distribution(text: str) -> str:
+    if not re.fullmatch(r"[A-Z0-9]{1,64}", text):
+        raise ValueError(text)
+    return text
+
+
 def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 

@@ -14,6 +14,7 @@ from .readers import (
     address,
     bucket,
     dialects,
+    distribution,
     exif,
     flag,
     hexadecimal,
@@ -115,7 +116,12 @@ AWS_ROWS = (
     Row("UPLOAD_PREFIX", "what keys begin with that clients may upload", "a key's beginning", line),
     Row("TABLE", "DynamoDB table of records; else objects beside the renditions", "a table's name", line),
     Row("PUBLIC_URL", "the CDN's address", "an address like https://img.example", address),
-    Row("DISTRIBUTION", "CloudFront distribution that forgets what changed", "a distribution's id", line),
+    Row(
+        "DISTRIBUTION",
+        "CloudFront distribution that forgets what changed",
+        "a distribution's id",
+        distribution,
+    ),
 )
 
 LIMIT_ROWS = (

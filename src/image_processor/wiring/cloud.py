@@ -17,6 +17,7 @@ from image_processor.engine.render import render
 from image_processor.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
 from image_processor.frozen import frozen, replace
 from image_processor.ingest.process import Processor
+from image_processor.ingest.purge import Purge, no_purge
 from image_processor.model import Limits, Outcome, Rendered, Upload
 from image_processor.ports import Catalog, ObjectStore
 from image_processor.recipes import Recipe, parse_recipe
@@ -86,6 +87,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         lease=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
+        purge=_purge(settings),
     )
     sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
     return Cloud(
@@ -155,6 +157,14 @@ def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:
     from image_processor.catalogs.dynamodb import DynamoCatalog  # noqa: PLC0415 - see the module
 
     return DynamoCatalog(settings.table)
+
+
+def _purge(settings: Settings) -> Purge:
+    if settings.distribution is None:
+        return no_purge
+    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - for who has a CDN
+
+    return Invalidations(settings.distribution).forget
 
 
 def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
