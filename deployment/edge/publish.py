@@ -2,7 +2,7 @@
 that everybody may see. deploy.sh calls it with the settings of the functions in the environment.
 
 It writes what differs and removes what is no more, so that it can be run at any time. Secrets go to
-the AWS CLI by its standard input and are never shown.
+the AWS CLI in a file of this user's alone and are never shown.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -120,14 +121,14 @@ def publish(wanted: Store, store: str, call: Call) -> int:
 
 def aws(operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The AWS CLI. What it reads and prints may be secret: only its complaints are shown."""
-    command = f"aws cloudfront-keyvaluestore {operation} --cli-input-json file:///dev/stdin --output json"
-    done = subprocess.run(
-        command.split(),
-        input=json.dumps(given),
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
+    # The CLI reads its input twice, so that a pipe will not do. Nobody else may read this file.
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(given, file)
+        file.flush()
+        command = (
+            f"aws cloudfront-keyvaluestore {operation} --cli-input-json file://{file.name} --output json"
+        )
+        done = subprocess.run(command.split(), stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise ValueError(
             f"expected aws cloudfront-keyvaluestore {operation} to succeed, got {done.returncode}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -13,9 +15,21 @@ from support.aws_emulation.stacks import find_stack
 
 
 @pytest.fixture(scope="session")
-def cli(aws: EmulatedAws) -> Cli:
+def edge_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What deploy.sh told the CDN's edge, as JSON."""
+    return tmp_path_factory.mktemp("edge") / "store.json"
+
+
+@pytest.fixture(scope="session")
+def cli(aws: EmulatedAws, edge_store: Path) -> Cli:
     """Runs a script of deployment/ as the account's owner would, and returns what it said."""
-    tools = [VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]  # aws comes with LocalStack
+    stand_in = edge_store.parent / "bin" / "aws"
+    stand_in.parent.mkdir()
+    program = [sys.executable, Path(__file__).with_name("edge_store.py"), VENV / "bin" / "aws", edge_store]
+    stand_in.write_text(f'#!/bin/sh\nexec {" ".join(map(str, program))} "$@"\n')
+    stand_in.chmod(0o755)
+    # aws comes with LocalStack.
+    tools = [stand_in.parent, VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
     environment = {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),

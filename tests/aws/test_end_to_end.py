@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from pictures import picture
@@ -43,6 +45,11 @@ def test_deploy_prints_where_everything_is(deployment: str, system: Deployed) ->
     assert system.uploads in deployment
     assert system.processed in deployment
     assert f"aws s3 cp photo.jpg s3://{system.uploads}/photo.jpg" in deployment
+
+
+def test_deploy_tells_the_edge_what_everybody_may_see(deployment: str, edge_store: Path) -> None:
+    assert "0 signing keys, 20 names, 2 presets" in deployment
+    assert json.loads(edge_store.read_text())["n/w=640,fm=jpeg.jpg"] == "all"
 
 
 @pytest.mark.parametrize("key", ["photo.png", "folder/with space/a+b.png", "ünï/日本 100%.png"])

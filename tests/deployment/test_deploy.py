@@ -188,7 +188,7 @@ def test_keys_of_the_secret_reach_functions_and_edge_and_nobody_else(stage: Stag
     seen = tmp_path / "seen"
     stage.answers["describe-key-value-store"] = 'echo \'{"ETag": "E1"}\''
     stage.answers["list-keys"] = "echo '{\"Items\": []}'"
-    stage.answers["update-keys"] = f'cat >>"{seen}"; echo \'{{"ETag": "E2"}}\''
+    stage.answers["update-keys"] = f'cat "${{4#file://}}" >>"{seen}"; echo \'{{"ETag": "E2"}}\''
     done = stage.run("deploy.sh", "--yes", "SigningKeysSecret=url-keys", "EnableHints=true")
     assert done.returncode == 0, done.stderr
     (deploy,) = stage.calls("sam deploy")

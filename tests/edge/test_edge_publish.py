@@ -182,18 +182,22 @@ def test_without_a_store_it_only_judges(
     assert SECRET not in told
 
 
-def test_the_aws_cli_is_given_secrets_by_its_input_alone(
+def test_the_aws_cli_is_given_secrets_in_a_file_that_nobody_else_may_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stub = tmp_path / "aws"
-    stub.write_text(f'#!/bin/sh\necho "$@" >"{tmp_path}/call"\ncat\n')
+    stub.write_text(
+        f'#!/bin/sh\necho "$@" >"{tmp_path}/call"\nstat -c %a "${{4#file://}}" >&2\ncat "${{4#file://}}"\n'
+    )
     stub.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     given = {"Puts": [{"Key": "k/a", "Value": SECRET}]}
     assert publish.aws("update-keys", given) == given
     call = (tmp_path / "call").read_text().split()
-    assert call == ["cloudfront-keyvaluestore", "update-keys", "--cli-input-json", "file:///dev/stdin",
-                    "--output", "json"]  # fmt: skip
+    assert call[:3] == ["cloudfront-keyvaluestore", "update-keys", "--cli-input-json"]
+    assert call[4:] == ["--output", "json"]
+    assert not Path(call[3].removeprefix("file://")).exists()
+    assert capfd.readouterr().err == "600\n"
     stub.write_text("#!/bin/sh\necho no such store >&2\nexit 254\n")
     with pytest.raises(ValueError, match="update-keys to succeed, got 254"):
         publish.aws("update-keys", given)
