@@ -11,6 +11,8 @@ TORTURE := .venv-torture/.done-$(shell cksum < requirements/torture.txt | cut -d
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
+# Tests that look at much more where TORTURE is set.
+LONGER := tests/delivery/test_altered_urls.py tests/http/test_http_contract.py tests/http/test_http_delivery.py
 ARGS        ?=
 TEST_WORKERS ?= 2
 # They share one emulated AWS and one build folder, so they run one after the other.
@@ -49,7 +51,7 @@ bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, meas
 
 torture: $(DEV) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
 	-@$(MAKE) --no-print-directory $(TORTURE) # atheris is not to be had for every Python: its tests say so
-	TORTURE=1 $(BIN)/python -m pytest -n0 --durations=5 tests/torture $(PYTEST_ARGS)
+	TORTURE=1 $(BIN)/python -m pytest -n0 --durations=5 tests/torture $(LONGER) $(PYTEST_ARGS)
 
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py

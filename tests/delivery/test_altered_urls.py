@@ -7,6 +7,7 @@ from random import Random
 
 import pytest
 
+from image_processor.delivery.dialects import NAMES, enabled
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.wanted import Reader
 from image_processor.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
@@ -16,18 +17,22 @@ from support.ingest import RECIPE
 SEED = int(os.environ.get("SEED", "20261126"))
 URLS = 1000
 VALUES = 255 if os.environ.get("TORTURE") else 1
+"""Of the 255 that each byte could be instead: all of them in `make torture`."""
+
+SECRETS = dict.fromkeys((*NAMES, "imgproxy-salt"), b"a secret of another product")
 
 
-def reader():
+def reader(dialects):
     def facts_of(key):
         pytest.fail(f"the original {key!r} was looked at")
 
-    return Reader(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
+    return Reader(RECIPE, Policy(keyring=RING, dialects=dialects), facts_of, lambda: NOW)
 
 
-def test_every_byte_of_a_signed_url_counts():
-    random, reads, tried = Random(SEED), reader(), 0
-    for url in signed_urls(URLS, SEED):
+@pytest.mark.parametrize(("names", "urls"), [((), URLS), (NAMES, 200)], ids=["ours", "with dialects"])
+def test_every_byte_of_a_signed_url_counts(names, urls):
+    random, reads, tried = Random(SEED), reader(enabled(names, secrets=SECRETS)), 0
+    for url in signed_urls(urls, SEED):
         for changed in altered(url, random, VALUES):
             tried += 1
             try:
@@ -37,7 +42,7 @@ def test_every_byte_of_a_signed_url_counts():
             except (InvalidKey, InvalidRequest) as error:
                 pytest.fail(f"{changed!r} was told {error!r} (SEED={SEED})")
             pytest.fail(f"{changed!r} opened {wanted} (SEED={SEED})")
-    assert tried > 50 * URLS * VALUES
+    assert tried > 50 * urls * VALUES
 
 
 def test_the_urls_are_good_before_they_are_altered():

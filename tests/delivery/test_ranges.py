@@ -1,0 +1,33 @@
+"""10,000 ranges: each answer is that part of the bytes, and nothing else (promise 44)."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from random import Random
+
+from image_processor.delivery.deliver import answer
+from image_processor.ports import Attributes, Entry, StoredObject
+from support.ranges import meant, said
+
+SEED = 44
+
+
+def test_ten_thousand_ranges_are_parts_of_the_whole():
+    random = Random(SEED)
+    statuses = {200: 0, 206: 0, 416: 0}
+    for _ in range(10_000):
+        body = random.randbytes(random.choice([1, 2, 10, 3000]))
+        entry = Entry("k", len(body), "v1", datetime(2026, 1, 1, tzinfo=UTC))
+        text, first, last = said(random, len(body))
+        decided = answer("GET", {"range": text}, StoredObject(entry, Attributes()), cache_control="")
+        wanted = meant(body, first, last) if text == f"bytes={first}-{last}" else body
+        statuses[decided.status] += 1
+        if wanted is None:
+            assert (decided.status, decided.headers["content-range"]) == (416, f"bytes */{len(body)}"), text
+            continue
+        assert decided.body is not None
+        part = body[decided.body.start : decided.body.stop]
+        assert (part, decided.headers["content-length"]) == (wanted, str(len(wanted))), text
+        assert 0 <= decided.body.start < decided.body.stop <= len(body)
+        assert ("content-range" in decided.headers) == (decided.status == 206)
+    assert min(statuses.values()) > 500
