@@ -49,7 +49,7 @@ def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
     found = {f"k/{kid}": secret for kid, secret in settings.signing_keys}
     if settings.hints:
         found |= {"hints": "1", "ladder": ",".join(map(str, Policy().ladder))}
-    if getattr(settings, "dialects", ()):
+    if settings.dialects:
         found["dialects"] = "1"
     # Where everybody may ask for everything, no list is complete.
     if not settings.allow_unsigned:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from errands import URL_KEY
 
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
 from support.aws_emulation.server import ACCOUNT, REGION, ROOT, VENV, EmulatedAws
@@ -56,9 +57,13 @@ def cli(aws: EmulatedAws, edge_store: Path) -> Cli:
 
 
 @pytest.fixture(scope="session")
-def deployment(cli: Cli) -> str:
+def deployment(aws: EmulatedAws, cli: Cli) -> str:
     """What deploy.sh said."""
-    parameters = (f"Architecture={ARCHITECTURE}", "EnableDelete=true", "BatchSize=10")
+    aws.client("secretsmanager").create_secret(Name="url-keys", SecretString=":".join(URL_KEY))
+    parameters = (
+        *(f"Architecture={ARCHITECTURE}", "EnableDelete=true", "BatchSize=10"),
+        "SigningKeysSecret=url-keys",
+    )
     return cli("deploy.sh", "--stack", STACK, "--yes", *parameters)
 
 

@@ -6,15 +6,21 @@ Together the errands of a function need every grant of its role.
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import quote
 
 import httpx
 from pictures import picture
 
+from image_processor.delivery.grammar import read_address
+from image_processor.delivery.signing import Keyring, query_of
 from image_processor.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 from support.waiting import wait_for
 
 Errand = Callable[[Deployed], None]
+
+URL_KEY = ("a", "correct-horse-battery-staple")
+"""The id and the secret of what signs URLs of the deployed system."""
 
 
 class Failed(Exception):
@@ -141,6 +147,18 @@ def deliver_again(system: Deployed) -> None:
     check(system.deliver("/" + gone).status_code == 200)
 
 
+def deliver_on_demand(system: Deployed) -> None:
+    """What no preset declares, for who brings a signature."""
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    keyring = Keyring({kid: secret.encode() for kid, secret in [URL_KEY]})
+    path = f"{quote(key)}/~w=33,fm=png.png"
+    seal = query_of(keyring.seal(read_address(path)))
+    check(system.deliver(f"/{path}").status_code == 403)
+    check(system.deliver(f"/{path}?{seal}").status_code == 200)
+    check(f"{key}/~w=33,fm=png.png" in system.renditions(key))
+
+
 def deliver_nothing(system: Deployed) -> None:
     check(system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404)
 
@@ -170,7 +188,7 @@ ERRANDS: dict[str, list[Errand]] = {
         logs("api", look_through),
     ],
     "Deliver": [
-        *(deliver_stored, deliver_unmade, deliver_again, deliver_nothing),
+        *(deliver_stored, deliver_unmade, deliver_again, deliver_on_demand, deliver_nothing),
         logs("deliver", deliver_nothing),
     ],
 }

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from errands import URL_KEY
 from pictures import picture
 from PIL import Image
 
@@ -48,8 +49,11 @@ def test_deploy_prints_where_everything_is(deployment: str, system: Deployed) ->
 
 
 def test_deploy_tells_the_edge_what_everybody_may_see(deployment: str, edge_store: Path) -> None:
-    assert "0 signing keys, 20 names, 2 presets" in deployment
-    assert json.loads(edge_store.read_text())["n/w=640,fm=jpeg.jpg"] == "all"
+    kid, secret = URL_KEY
+    assert "1 signing keys, 20 names, 2 presets" in deployment
+    assert secret not in deployment
+    stored = json.loads(edge_store.read_text())
+    assert (stored[f"k/{kid}"], stored["n/w=640,fm=jpeg.jpg"]) == (secret, "all")
 
 
 @pytest.mark.parametrize("key", ["photo.png", "folder/with space/a+b.png", "ünï/日本 100%.png"])

@@ -82,6 +82,7 @@ def test_a_name_that_some_originals_do_not_have_is_not_one_of_all() -> None:
 
 def test_settings_decide_what_else_there_is() -> None:
     assert entries(RECIPE, Settings(allow_unsigned=True)) == {}
+    assert entries(RECIPE, Settings(allow_unsigned=True, dialects=("thumbor",))) == {"dialects": "1"}
     found = entries(RECIPE, Settings(allow_unsigned=True, hints=True, signing_keys=KEYS.signing_keys))
     assert found == {
         "k/new": SECRET,
