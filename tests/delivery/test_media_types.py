@@ -1,0 +1,49 @@
+"""No rendition is ever sent under a media type that its bytes are not of."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from PIL import Image
+
+from image_processor.delivery.make import Kept, Maker
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.serve import Delivery
+from image_processor.delivery.wanted import Get, Reader
+from image_processor.engine.render import render
+from image_processor.formats import FORMATS, WRITABLE, sniff
+from image_processor.frozen import replace
+from image_processor.model import IccPolicy, Limits
+from image_processor.stores.directory import DirectoryStore
+from support.ingest import BUCKET, RECIPE, Room
+
+
+@pytest.fixture
+def room(tmp_path):
+    room = Room(processed=DirectoryStore(tmp_path))
+    file = io.BytesIO()
+    Image.new("RGBA", (40, 30), "teal").save(file, "PNG")
+    room.put("cat.jpg", file.getvalue())  # whatever it is called
+    return room
+
+
+@pytest.mark.parametrize("format_", WRITABLE)
+def test_the_bytes_are_what_the_answer_says(room, tmp_path, format_):
+    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+    maker = Maker(kept, render, Limits(), lambda _: "", 9)
+    reader = Reader(RECIPE, Policy(unsigned=True), lambda _: None, lambda: 0)
+    delivery = Delivery(reader, kept, Policy(), "")
+    get = Get("GET", "cat.jpg", f"w=20&fm={format_}")
+    found = delivery.find(get)
+    made = maker.make(found.wanted).stored
+    told = delivery.reply(get, replace(found, stored=made)).headers
+    assert told["content-type"] == sniff(made.body).media_type == FORMATS[format_].media_type
+    assert told["content-disposition"] == f'inline; filename="cat.{FORMATS[format_].extension}"'
+    # What somebody put in its place is shown as what it is, or made anew.
+    (tmp_path / made.entry.key).write_bytes(b"<script>alert(1)</script>")
+    again = delivery.find(get)
+    if found.wanted.declared:
+        assert delivery.reply(get, again).headers["content-type"] == "application/octet-stream"
+    else:
+        assert again.stored is None
