@@ -250,3 +250,37 @@ def test_where_there_is_no_original_the_fallback_says_what_format_it_has():
     policy = Policy(keyring=RING, fallback="sorry.png")
     wanted = Reader(RECIPE, policy, facts_of, lambda: NOW).read(signed("cat.jpg", "w=11&fm=auto"))
     assert wanted.stored_key == "cat.jpg/~w=11,fm=png.png"
+
+
+PRIVATE = parse_recipe("""
+[presets.shown]
+width = 10
+formats = ["webp"]
+[presets.hidden]
+width = 20
+formats = ["webp", "jpeg"]
+public = false
+[[rules]]
+match = "**"
+presets = ["shown", "hidden"]
+""")
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "stored"),
+    [
+        ("cat.jpg/w=20,fm=webp.webp", "", "cat.jpg/~w=20,fm=webp.webp"),
+        ("cat.jpg/~w=20,fm=webp.webp", "", "cat.jpg/~w=20,fm=webp.webp"),
+        ("cat.jpg/%7Ew=20,fm=webp.webp", "v=1", "cat.jpg/~w=20,fm=webp.webp"),
+        ("cat.jpg", "w=20&fm=webp", "cat.jpg/~w=20,fm=webp.webp"),
+        ("cat.jpg", "w=20&fm=auto", "cat.jpg/~w=20,fm=jpeg.jpg"),
+        ("cat.jpg", "preset=hidden", "cat.jpg/~w=20,fm=jpeg.jpg"),
+        ("cat.jpg", "preset=shown&w=20", "cat.jpg/~w=20,fm=webp.webp"),
+    ],
+)
+def test_a_private_preset_is_for_those_who_sign_and_ingest_makes_it(path, query, stored):
+    reads = Reader(PRIVATE, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
+    with pytest.raises(SignatureMissing):
+        reads.read(Get("GET", path, query))
+    wanted = reads.read(signed(path, query))
+    assert (wanted.stored_key, wanted.declared, wanted.is_public) == (stored, True, False)
