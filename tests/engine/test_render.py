@@ -309,6 +309,12 @@ def test_without_transformations_and_look_nothing_is_decoded(monkeypatch: pytest
     assert (rendered.look, rendered.renditions, rendered.original.width) == (None, (), 48)
 
 
+def test_the_original_is_digested_for_the_record_alone() -> None:
+    data = encoded(corners())
+    alone, recorded = (render(data, [], Limits(), look=look).original.sha256 for look in (False, True))
+    assert (alone, recorded) == ("", hashlib.sha256(data).hexdigest())
+
+
 def _never(*_: object) -> None:
     pytest.fail("a frame was decoded")
 

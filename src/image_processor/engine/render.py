@@ -54,7 +54,9 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
-    ``threads`` encoders run at a time. Without transformations and ``look`` nothing is decoded.
+    ``threads`` encoders run at a time. Without ``look``, which is for the record, the original's digest
+    is left empty too: it takes as long as many a rendition. Without transformations and ``look``
+    nothing is decoded.
     ``exif`` names what is kept of the original's EXIF; ``marks`` are the pictures that overlays name,
     by their key.
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
@@ -73,7 +75,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
             open_marks(marks or {}, limits),
         )
         with _executor(len(set(jobs)), threads) as executor:
-            digest = executor.submit(_sha256, data)
+            digest = executor.submit(_sha256, data) if look else None
             planned = time.perf_counter() - started
             made, seen, decoded = work.start(executor)
             finished = {job: future.result() for job, future in made.items()}
@@ -84,7 +86,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
     pairs = zip(transformations, jobs, strict=True)
     return Rendered(
-        original=_original(header, len(data), digest.result()),
+        original=_original(header, len(data), digest.result() if digest else ""),
         look=seen,
         renditions=tuple(
             RenderedImage(wanted, finished[job].body, finished[job].facts) for wanted, job in pairs
