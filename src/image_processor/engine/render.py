@@ -36,6 +36,7 @@ from .geometry import Size, place
 from .job import Finished, Job, finish, plan_job
 from .levels import Wanted, levels, open_for
 from .look import LOOK_SIDE, look_of
+from .narrow import narrowed
 from .overlay import Marks, open_marks
 from .probe import Header, probe
 from .scene import WHOLE, Scene, scene_of, view_of
@@ -66,7 +67,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     started = time.perf_counter()
     header = probe(data, limits)
     try:
-        jobs = _plan(data, header, transformations, limits)
+        jobs = _plan(data, header, transformations, limits, alone=not look and len(transformations) == 1)
         work = _Work(
             data,
             jobs,
@@ -101,14 +102,14 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
 
 
 def _plan(
-    data: bytes, header: Header, transformations: Sequence[Transformation], limits: Limits
+    data: bytes, header: Header, transformations: Sequence[Transformation], limits: Limits, *, alone: bool
 ) -> list[Job]:
-    """A job for each transformation; each view is resolved once."""
+    """A job for each transformation; each view is resolved once. One that is ``alone`` shares its decode
+    with nobody, which can then be of no more than it shows."""
     views = [view_of(transformation) for transformation in transformations]
     scenes = {view: scene_of(data, header, view, limits) for view in dict.fromkeys(views)}
-    return [
-        plan_job(scenes[view], wanted, limits) for view, wanted in zip(views, transformations, strict=True)
-    ]
+    pairs = [(scenes[view], wanted) for view, wanted in zip(views, transformations, strict=True)]
+    return [plan_job(narrowed(*pair) if alone else pair[0], pair[1], limits) for pair in pairs]
 
 
 Made = dict[Job, Future[Finished]]

@@ -8,7 +8,7 @@ from image_processor.model import IccPolicy
 
 from .marks import Versions
 
-RENDERING = 2
+RENDERING = 3
 """Raise it when the engine makes other pixels from the same transformation: every rendition of
 an older number is then stale, and reconcile makes it again.
 

@@ -1,0 +1,116 @@
+"""A rendition that is rendered alone and cropped: what it shows is cut out of the original first, and
+lies where it belongs. So does what a decoder shrinks by a number that does not divide it.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from drawing import as_floats, encoded, made, opened
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from PIL import Image
+
+from image_processor.engine.geometry import Anchor, Box, Size, offset, place
+from image_processor.engine.narrow import narrowed
+from image_processor.engine.probe import Header
+from image_processor.engine.render import render
+from image_processor.engine.scene import Scene
+from image_processor.engine.turning import Turn
+from image_processor.model import Limits
+from image_processor.transformation import Gravity, Transformation, parse
+from image_processor.transformation.values import SMART
+
+PLAIN = sorted(set(Gravity) - SMART)
+SIDES = st.integers(1, 5000)
+
+
+def scene_for(
+    width: int, height: int, orientation: int = 1, *, format_: str = "jpeg", frames: int = 1
+) -> Scene:
+    header = Header(width, height, format_, frames, alpha=False, orientation=orientation)
+    stored = header.stored
+    turn = Turn.from_exif(orientation)
+    return Scene(
+        header, Box(0, 0, stored.width, stored.height), turn, 0, Size(width, height), 0, frames, False
+    )
+
+
+@given(SIDES, SIDES, st.integers(1, 8), st.integers(1, 800), st.integers(1, 800), st.sampled_from(PLAIN))
+def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
+    width: int, height: int, orientation: int, across: int, down: int, gravity: Gravity
+) -> None:
+    scene, wanted = (
+        scene_for(width, height, orientation),
+        Transformation(width=across, height=down, gravity=gravity),
+    )
+    part = narrowed(scene, wanted)
+    assume(part != scene)
+    before, after = place(scene.natural, wanted), place(part.natural, wanted)
+    assert after.output == before.output
+    assert part.natural == scene.turn.apply(part.box.size)
+    shown = scene.turn.inverse.stored_box(part.box, scene.natural)
+    inside = shown.left + shown.width <= width and shown.top + shown.height <= height
+    assert inside
+    assert min(shown.left, shown.top) >= 0
+    # Twice the middle, in the rendition's pixels, of what is shown now and of what was cut out before.
+    scale = max(Fraction(before.output.width, width), Fraction(before.output.height, height))
+    left, top = offset(before.level, before.output, Anchor(gravity))
+    now = (2 * shown.left + shown.width, 2 * shown.top + shown.height)
+    then = (2 * left + before.output.width, 2 * top + before.output.height)
+    assert all(abs(one * scale - other) <= 4 for one, other in zip(now, then, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("text", "scene"),
+    [
+        ("w=100,h=100,g=attention,fm=jpeg", scene_for(1000, 500)),
+        ("w=100,h=100,g=west,gx=5,fm=jpeg", scene_for(1000, 500)),
+        ("w=100,h=50,fm=jpeg", scene_for(1000, 500)),
+        ("w=100,fm=jpeg", scene_for(1000, 500)),
+        ("w=300,h=300,fm=jpeg", scene_for(1000, 500)),
+        ("w=100,h=100,fit=contain,fm=jpeg", scene_for(1000, 500)),
+        ("w=100,h=100,fm=webp", scene_for(1000, 500, format_="gif", frames=2)),
+    ],
+)
+def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, scene: Scene) -> None:
+    assert narrowed(scene, parse(text)) is scene
+
+
+def test_a_focal_point_is_in_the_middle() -> None:
+    part = narrowed(scene_for(4000, 1000), parse("w=100,h=100,fp=0.25:0.5,fm=jpeg"))
+    assert part.box == Box(500, 0, 1000, 1000)
+
+
+def ramp(width: int, height: int, start: int, stop: int) -> Image.Image:
+    """From black at column ``start`` to white at ``stop``."""
+    values = (np.arange(width) - start) * 255 / (stop - start)
+    rows = np.broadcast_to(values.clip(0, 255).round().astype(np.uint8), (height, width))
+    return Image.fromarray(np.ascontiguousarray(rows))
+
+
+def test_a_centred_crop_is_centred_in_the_original() -> None:
+    """602 columns are 150.5 of the rendition's, of which 50 stay: the crop begins amid one of them."""
+    picture = ramp(602, 200, 176, 426)
+    row = as_floats(opened(made(encoded(picture), "w=50,h=50,fm=png").body))[25, :, 0]
+    expected = 301 + (np.arange(50) - 24.5) * 4 - 0.5
+    shown = row * 250 / 255 + 176
+    assert abs((shown - expected).mean()) < 0.7
+
+
+def test_columns_that_no_shrunk_pixel_has_are_not_stretched_over() -> None:
+    """815 columns are 203.75 of what the decoder gives, which leaves out the last three quarters."""
+    picture = ramp(815, 400, 0, 815)
+    data = encoded(picture, "jpeg", quality=98)
+    row = as_floats(opened(made(data, "w=200,fm=png").body))[50, :, 0]
+    expected = (np.arange(200) + 0.5) * 815 / 200 - 0.5
+    assert np.abs(row * 815 / 255 - expected)[185:195].mean() < 1.6
+
+
+def test_what_shares_its_decode_is_not_narrowed() -> None:
+    data = encoded(ramp(602, 200, 176, 426))
+    wanted = [parse("w=50,h=50,fm=png"), parse("w=40,h=50,fm=png")]
+    together = render(data, wanted, Limits(), look=False).renditions[0]
+    assert together.body != made(data, "w=50,h=50,fm=png").body
