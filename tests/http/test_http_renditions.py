@@ -8,8 +8,8 @@ import httpx
 import pytest
 from http_machine import Client, Machine
 
+from image_processor.delivery.urls import url_of
 from image_processor.errors import PreconditionFailed
-from image_processor.http_api.views import url_of
 from image_processor.ports import Attributes
 
 KEY = "photos/cat.jpg/w=10,fm=webp.webp"

@@ -17,9 +17,9 @@ import httpx
 import pytest
 from http_machine import Client, Machine
 
+from image_processor.delivery.urls import url_of
 from image_processor.errors import Unavailable
 from image_processor.http_api import upload_body, uploads
-from image_processor.http_api.views import url_of
 from image_processor.keys import image_id
 from image_processor.recipes import parse_recipe
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
 from image_processor.errors import Invalid, NotFound, Problem, Refused
@@ -16,7 +16,7 @@ from image_processor.similar import similar_to
 from .checks import check_all
 from .json_only import json_only
 from .openapi import errors
-from .parts import Parts, PartsOf, Work, WorkOf
+from .parts import ImageId, Parts, PartsOf, Work, WorkOf
 from .patience import MAX_PATIENCE, PatienceOf
 from .problems import refused_image, shown, skipped
 from .requests import ListingRequest, ProcessRequest, SimilarRequest
@@ -25,7 +25,6 @@ from .wanted import skip_reason
 
 router = APIRouter(prefix="/images", tags=["images"])
 
-ImageId = Annotated[str, Path(description="The id of an original.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])]
 _LATER: dict[int | str, dict[str, Any]] = {
     202: {"model": ImageView, "description": "Not done yet; the image as it is now."}
 }

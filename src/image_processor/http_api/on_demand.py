@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from fastapi import APIRouter, Path
+from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
 from image_processor.delivery.make import Made
 from image_processor.delivery.serve import Delivery
+from image_processor.delivery.urls import url_of
 from image_processor.delivery.wanted import Wanted
 from image_processor.errors import InvalidRequest, NotFound
 from image_processor.ports import Catalog
@@ -16,9 +15,9 @@ from image_processor.transformation import Transformation, parse
 
 from .json_only import json_only
 from .openapi import errors
-from .parts import Parts, PartsOf, WorkOf
+from .parts import ImageId, Parts, PartsOf, WorkOf
 from .requests import RenditionRequest
-from .views import MadeView, url_of
+from .views import MadeView
 
 router = APIRouter(prefix="/images", tags=["images"])
 
@@ -29,7 +28,7 @@ router = APIRouter(prefix="/images", tags=["images"])
     responses=errors(400, 403, 404, 409, 413, 415, 422, 501, 503),
 )
 async def post_rendition(
-    id: Annotated[str, Path(description="The id of an original.")],  # noqa: A002 - the API's name
+    id: ImageId,  # noqa: A002 - the API's name
     wanted: RenditionRequest,
     parts: PartsOf,
     work: WorkOf,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Depends, Path, Request
 
 from image_processor.delivery.make import Made
 from image_processor.delivery.serve import Delivery
@@ -70,5 +70,6 @@ async def _work(request: Request) -> Work:
     return work
 
 
+ImageId = Annotated[str, Path(description="The id of an original.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])]
 PartsOf = Annotated[Parts, Depends(_parts)]
 WorkOf = Annotated[Work, Depends(_work)]

@@ -6,26 +6,16 @@ A *view* is what a client sees of a value of the core; `of` makes it.
 from __future__ import annotations
 
 from typing import Any, Literal, Self
-from urllib.parse import quote
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from image_processor.delivery.urls import url_of
 from image_processor.errors import FIXES, Reason
 from image_processor.keys import image_id
 from image_processor.model import Facts, Record, Rendition
 from image_processor.ports import Entry
 from image_processor.recipes import Recipe
 from image_processor.stock.look import is_on_demand
-
-
-def url_of(base: str, key: str) -> str:
-    """The URL under which ``key`` can be reached behind ``base``, which ends without a slash.
-
-    Clients resolve `.` and `..` between slashes, even percent-encoded (WHATWG URL, "double-dot
-    URL path segment"): the slashes of such a key are encoded, so that it is one segment.
-    """
-    dotted = any(segment in {".", ".."} for segment in key.split("/"))
-    return f"{base}/" + quote(key, safe="=,~" if dotted else "/=,~")
 
 
 class View(BaseModel):

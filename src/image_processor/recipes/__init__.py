@@ -61,7 +61,7 @@ class Recipe:
 
     def transformations_for(self, key: str) -> tuple[Transformation, ...]:
         """What an upload under ``key`` gets, each transformation once; empty if no rule wants it."""
-        names = self._presets_for(key)
+        names = self.presets_for(key)
         return tuple(dict.fromkeys(chain.from_iterable(self.presets[name] for name in names)))
 
     def stored_name(self, key: str, transformation: Transformation) -> str:
@@ -80,10 +80,11 @@ class Recipe:
         return rule.cache_control if rule else None
 
     def _is_public(self, key: str, transformation: Transformation) -> bool:
-        names = self._presets_for(key)
+        names = self.presets_for(key)
         return any(transformation in self.presets[name] for name in names if name not in self.private)
 
-    def _presets_for(self, key: str) -> tuple[str, ...]:
+    def presets_for(self, key: str) -> tuple[str, ...]:
+        """The names of the presets that an upload under ``key`` gets, in the order of its rule."""
         rule = self._rule_for(key)
         return rule.presets if rule else ()
 

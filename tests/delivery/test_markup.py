@@ -1,0 +1,365 @@
+"""What page authors are given: markup that means nothing but what it should, and URLs that open."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import re
+from datetime import UTC, datetime
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ground_strategies import KEYS
+from image_processor.delivery.ladder import Rungs
+from image_processor.delivery.markup import ALT, Markup, Wish, mark_up
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.signing import Keyring
+from image_processor.delivery.urls import Urls, check_base
+from image_processor.delivery.wanted import Get, Reader
+from image_processor.errors import Invalid, Reason, Refused
+from image_processor.frozen import replace
+from image_processor.keys import rendition_prefix
+from image_processor.model import Facts, Look, Record, Rendition, Status
+from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+
+RECIPE = parse_recipe(DEFAULT_RECIPE)
+PRIVATE = parse_recipe(DEFAULT_RECIPE.replace("widths = [", "public = false\nwidths = ["))
+RING = Keyring({"a": b"a secret of sixteen"})
+ORIGINAL = Facts(1500, 1000, "jpeg", 1, False, 1, "")
+LOOK = Look("#7a8a5c", "1QcSHQRnh493V4dIh4eXh1h4kJUI", "0" * 16)
+SHORT = KEYS.filter(lambda key: rendition_prefix(key) == f"{key}/")
+"""Of others a path tells no more than a digest of the key."""
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
+
+
+def record_of(key: str, recipe: Recipe = RECIPE, original: Facts = ORIGINAL) -> Record:
+    """A processed original whose renditions are as wide as was asked, but no wider than itself."""
+
+    def rendition(wanted: Any) -> Rendition:
+        width = min(wanted.width, original.width)
+        height = wanted.height or round(width * original.height / original.width)
+        facts = replace(original, width=width, height=height, format=wanted.format)
+        return Rendition(
+            rendition_prefix(key) + recipe.stored_name(key, wanted), str(wanted), facts, "version"
+        )
+
+    made = tuple(map(rendition, recipe.transformations_for(key)))
+    return Record(
+        "id", "bucket", key, NOW, NOW, Status.PROCESSED, original=original, look=LOOK, renditions=made
+    )
+
+
+def marked(
+    key: str = "cat.jpg",
+    *,
+    recipe: Recipe = RECIPE,
+    original: Facts = ORIGINAL,
+    base: str = "/renditions",
+    wish: Wish = Wish(),  # noqa: B008 - frozen
+    **policy: Any,
+) -> Markup:
+    return mark_up(
+        record_of(key, recipe, original), wish, Urls(base, key, recipe, Policy(keyring=RING, **policy))
+    )
+
+
+class Elements(HTMLParser):
+    """The tags of a text with their attributes; everything else is noted as ``other``."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str]]] = []
+        self.other: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert len(dict(attrs)) == len(attrs)
+        self.found.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.other += [data] if data.strip() else []
+
+    handle_comment = handle_decl = unknown_decl = handle_pi = handle_data
+
+
+def candidates(srcset: str) -> list[tuple[str, int]]:
+    """As HTML's "parse a srcset attribute": words, and no comma at a URL's end."""
+    found = []
+    for part in srcset.split(", "):
+        url, width = part.split(" ")
+        assert not url.startswith(",")
+        assert not url.endswith(",")
+        found.append((url, int(width.removesuffix("w"))))
+    return found
+
+
+def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -> tuple[str, str]:
+    """The original and the transformation that a visitor gets who follows ``url``."""
+    parts = urlsplit(url)
+    reader = Reader(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
+    path = parts.path.removeprefix("/renditions/")
+    wanted = reader.read(Get("GET", path, parts.query, {"accept": accept}))
+    return wanted.key, str(wanted.transformation)
+
+
+def css_urls(css: str) -> list[str]:
+    """Every string of a `url()`, its escapes undone ("CSS Syntax Module", consume an escaped code point)."""
+    strings = re.findall(r'url\("((?:[^"\\\n]|\\[0-9a-f]{1,6} )*)"\)', css)
+    assert len(strings) == css.count("url(")
+    return [re.sub(r"\\([0-9a-f]{1,6}) ", lambda match: chr(int(match[1], 16)), string) for string in strings]
+
+
+def steps_of(loader: str) -> list[list[Any]]:
+    line = re.search(r"^const steps = (.*);$", loader, re.MULTILINE)
+    assert line
+    steps: list[list[Any]] = json.loads(line[1])
+    return steps
+
+
+@given(SHORT, LINES, LINES, st.sampled_from([Rungs(), Rungs("thumbnail"), Rungs(widths=(100, 333, 2000))]))
+def test_whatever_a_key_or_a_text_holds_it_is_one_tag_whose_urls_open_the_image(
+    key: str, sizes: str, alt: str, rungs: Rungs
+) -> None:
+    made = marked(key, wish=Wish(rungs, sizes, alt))
+    page = Elements(f"{made.img}{made.picture}")
+    assert page.other == []
+    assert [tag for tag, _ in page.found] == [
+        "img",
+        "picture",
+        *["source"] * (len(page.found) - 3),
+        "img",
+    ]
+    for tag, attributes in page.found:
+        if tag == "picture":
+            continue
+        assert attributes["sizes"] == sizes
+        media_type = attributes.get("type", "image/jpeg")
+        for url, width in candidates(attributes["srcset"]):
+            found, transformation = opened(url)
+            assert found == key
+            assert transformation.endswith(f"fm={media_type.removeprefix('image/')}")
+            assert width <= ORIGINAL.width
+    image = page.found[0][1]
+    assert image["alt"] == alt
+    assert opened(image["src"])[0] == key
+    assert page.found[-1] == page.found[0]
+
+
+@given(SHORT, st.sampled_from([RECIPE, PRIVATE]))
+def test_css_and_javascript_hold_no_more_than_urls_that_open_the_image(key: str, recipe: Recipe) -> None:
+    made = marked(key, recipe=recipe, wish=Wish(Rungs("responsive")))
+    assert {opened(url, recipe)[0] for url in css_urls(made.css)} == {key}
+    assert made.css.count("{") == made.css.count("}") == 1
+    assert made.loader is not None
+    assert "<" not in made.css + made.loader
+    steps = steps_of(made.loader)
+    assert [step for step, _ in steps] == [320, 640, 1280, 1920]
+    for step, told in steps:
+        url = f"/renditions/x.jpg?{told}" if recipe is RECIPE else told
+        expected = "x.jpg" if recipe is RECIPE else key
+        assert opened(url, recipe, "image/avif") == (expected, f"w={step},fm=avif")
+        assert opened(url, recipe, "image/webp") == (expected, f"w={step},fm=jpeg")
+
+
+def test_a_base_cannot_break_out() -> None:
+    for base in (
+        '/a"b',
+        "https://x.example/<",
+        "javascript:alert(1)",
+        "/a?b",
+        "/a b",
+        "https://",
+        "//",
+        "///a",
+        "/ä",
+    ):
+        with pytest.raises(Invalid, match="for base"):
+            marked_at(base)
+    assert marked_at("https://img.example/a/").img.startswith('<img src="https://img.example/a/cat.jpg/')
+    assert marked_at("").img.startswith('<img src="/cat.jpg/')
+    assert marked_at("//img.example").img.startswith('<img src="//img.example/cat.jpg/')
+
+
+def marked_at(base: str) -> Markup:
+    return marked(base=check_base(base))
+
+
+def test_long_keys_have_the_paths_of_their_renditions() -> None:
+    key = "a/" + "x" * 800
+    made = marked(key)
+    (url, _), *_ = candidates(Elements(made.img).found[0][1]["srcset"])
+    assert url == f"/renditions/{rendition_prefix(key)}w=320,fm=jpeg.jpg"
+
+
+def test_a_preset_gives_what_is_stored_each_width_once_and_as_wide_as_it_is() -> None:
+    made = marked(wish=Wish(alt="A cat"))
+    (_, image), *_ = Elements(made.img).found
+    root = "/renditions/cat.jpg"
+    assert candidates(image["srcset"]) == [
+        (f"{root}/w=320,fm=jpeg.jpg", 320),
+        (f"{root}/w=640,fm=jpeg.jpg", 640),
+        (f"{root}/w=1280,fm=jpeg.jpg", 1280),
+        (f"{root}/w=1920,fm=jpeg.jpg", 1500),
+    ]
+    assert (image["src"], image["width"], image["height"]) == (f"{root}/w=1920,fm=jpeg.jpg", "1500", "1000")
+    assert (made.width, made.height, made.left_out) == (1500, 1000, ())
+    _, (_, source), _ = Elements(made.picture).found
+    assert (source["type"], len(candidates(source["srcset"]))) == ("image/avif", 4)
+    small = marked(original=replace(ORIGINAL, width=300, height=200))
+    assert candidates(Elements(small.img).found[0][1]["srcset"]) == [(f"{root}/w=320,fm=jpeg.jpg", 300)]
+
+
+def test_the_widest_ladder_that_everybody_may_climb_is_taken_unless_one_is_named() -> None:
+    assert "w=1280" in marked().img
+    assert "w=200,h=200" in marked(wish=Wish(Rungs("thumbnail"))).img
+    assert "w=200,h=200" in marked(recipe=PRIVATE).img
+    with pytest.raises(Invalid, match="expected one of thumbnail, responsive for preset, got 'none'"):
+        marked(wish=Wish(Rungs("none")))
+
+
+def test_widths_are_signed_where_nobody_declares_them_and_never_larger_than_the_original() -> None:
+    made = marked(wish=Wish(Rungs(widths=(2000, 320, 641, 3000))))
+    shown = candidates(Elements(made.img).found[0][1]["srcset"])
+    assert [width for _, width in shown] == [320, 641, 1500]
+    assert ["s=" in url for url, _ in shown] == [False, True, True]
+    types = [attributes["type"] for tag, attributes in Elements(made.picture).found if tag == "source"]
+    assert types == ["image/avif", "image/webp"]
+    assert made.loader is not None
+    assert [opened(url, accept="image/webp") for _, url in steps_of(made.loader)] == [
+        ("cat.jpg", f"w={width},fm=webp") for width in (320, 641, 2000)
+    ]
+
+
+def test_without_a_key_what_needs_one_is_left_out_and_told() -> None:
+    made = marked_without_key(RECIPE, Rungs(widths=(320, 641)))
+    assert [width for _, width in candidates(Elements(made.img).found[0][1]["srcset"])] == [320]
+    (told,) = made.left_out
+    assert told == (
+        "w=320,fm=webp, w=641,fm=avif, w=641,fm=webp, w=641,fm=jpeg: expected a signing key, got none"
+    )
+    assert made.loader is None
+    with pytest.raises(Invalid, match="expected one that can be opened for widths"):
+        marked_without_key(RECIPE, Rungs(widths=(641,)))
+    with pytest.raises(Invalid, match="expected a signing key"):
+        marked_without_key(PRIVATE, Rungs("responsive"))
+    open_to_all = mark_up(
+        record_of("cat.jpg"),
+        Wish(Rungs(widths=(641,))),
+        Urls("/renditions", "cat.jpg", RECIPE, Policy(unsigned=True)),
+    )
+    assert "/renditions/cat.jpg?w=641&amp;fm=jpeg 641w" in open_to_all.img
+
+
+def marked_without_key(recipe: Recipe, rungs: Rungs) -> Markup:
+    return mark_up(
+        record_of("cat.jpg", recipe), Wish(rungs), Urls("/renditions", "cat.jpg", recipe, Policy())
+    )
+
+
+def test_sizes_that_are_not_allowed_are_left_out() -> None:
+    made = marked(wish=Wish(Rungs(widths=(500, 641))), sizes=frozenset({500}))
+    assert "500w" in made.img
+    assert "641w" not in made.img
+    assert "expected one of 500 for width, got 641" in made.left_out[0]
+
+
+def test_what_is_not_made_yet_is_left_out_and_told() -> None:
+    record = record_of("cat.jpg")
+    fewer = replace(record, renditions=record.renditions[:-2])
+    made = mark_up(fewer, Wish(), Urls("/renditions", "cat.jpg", RECIPE, Policy()))
+    assert made.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
+
+
+@pytest.mark.parametrize(
+    ("facts", "types"),
+    [
+        (replace(ORIGINAL, alpha=True, format="png"), ["avif", "webp", "png"]),
+        (replace(ORIGINAL, frames=9, format="gif"), ["webp", "gif"]),
+        (replace(ORIGINAL, format="svg", width=10, height=10), ["avif", "webp", "jpeg"]),
+    ],
+)
+def test_formats_keep_what_moves_and_what_is_seen_through(facts: Facts, types: list[str]) -> None:
+    made = marked(original=facts, wish=Wish(Rungs(widths=(100, 200))))
+    found = [attributes for tag, attributes in Elements(made.picture).found if tag != "picture"]
+    last = found[-1]["src"]
+    assert [each["type"].removeprefix("image/") for each in found[:-1]] == types[:-1]
+    assert f"fm={types[-1]}" in last
+    assert "200w" in found[-1]["srcset"]
+
+
+def test_the_placeholder_is_a_small_picture_of_the_same_shape() -> None:
+    made = marked()
+    assert made.placeholder is not None
+    assert len(made.placeholder) < 500
+    head, _, body = made.placeholder.partition(",")
+    picture = Image.open(io.BytesIO(base64.b64decode(body)))
+    assert (head, picture.format, picture.size) == ("data:image/png;base64", "PNG", (10, 7))
+    assert picture.mode == "RGB"
+    assert made.placeholder in Elements(made.img).found[0][1]["style"]
+
+
+def test_what_shines_through_has_no_background_that_would_stay() -> None:
+    made = marked(original=replace(ORIGINAL, alpha=True, format="png"))
+    assert made.placeholder is not None
+    assert "data:" not in made.img
+    assert "background-color" not in made.css
+
+
+def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
+    for wrong in ("aGFzaA==", "?", ""):
+        record = replace(record_of("cat.jpg"), look=replace(LOOK, thumbhash=wrong))
+        uri = mark_up(record, Wish(), Urls("", "cat.jpg", RECIPE, Policy())).placeholder
+        assert uri is not None
+        picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
+        assert picture.size == (1, 1)
+        found = picture.tobytes()
+        assert max(abs(one - other) for one, other in zip(found, (0x7A, 0x8A, 0x5C), strict=True)) <= 2
+
+
+def test_without_a_look_there_is_none() -> None:
+    record = replace(record_of("cat.jpg"), look=None)
+    made = mark_up(record, Wish(), Urls("", "cat.jpg", RECIPE, Policy()))
+    assert made.placeholder is None
+    assert "background" not in made.img
+    assert ALT in made.img
+
+
+def test_the_densities_are_those_of_one_width() -> None:
+    css = marked().css
+    assert re.findall(r"([0-9.]+)x[,\n]", css) == ["1.707", "2"] * 2
+    assert css.index("image/avif") < css.index("image/jpeg")
+
+
+def test_what_has_no_pictures_says_why() -> None:
+    record = record_of("cat.jpg")
+    urls = Urls("", "cat.jpg", RECIPE, Policy())
+    refused = replace(record, status=Status.REFUSED, reason=Reason.CORRUPT, message="no", original=None)
+    with pytest.raises(Refused, match="no"):
+        mark_up(refused, Wish(), urls)
+    begun = replace(record, status=Status.PROCESSING, original=None, look=None, renditions=())
+    with pytest.raises(Invalid, match="one that is processed for the image, got 'processing'"):
+        mark_up(begun, Wish(), urls)
+
+
+@pytest.mark.parametrize(
+    ("wish", "told"),
+    [
+        (lambda: Wish(sizes="a\nb"), "for sizes"),
+        (lambda: Wish(alt="a" * 501), "for alt"),
+        (lambda: Rungs(widths=(0,)), "at most 32 of 1-16383 for widths"),
+        (lambda: Rungs(widths=tuple(range(1, 40))), "at most 32"),
+        (lambda: Rungs("responsive", (10,)), "either a preset or widths"),
+    ],
+)
+def test_what_cannot_be_wished_for_is_told(wish: Any, told: str) -> None:
+    with pytest.raises(Invalid, match=told):
+        wish()
