@@ -67,6 +67,16 @@ def test_similar_images_are_found_here_too(api: Api) -> None:
     assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
 
 
+def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: Room) -> None:
+    room.put(KEY, b"a cat")
+    api("POST", "/images", {"key": KEY})
+    path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
+    nowhere = Api(room)("GET", path, resource=resource)
+    assert (nowhere.status, nowhere.json["problems"][0]["name"]) == (400, "base")
+    told = Api(room, public_url="https://cdn.example")("GET", path, resource=resource).json
+    assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
+
+
 def test_renditions_have_an_address_if_there_is_a_cdn(room: Room) -> None:
     room.put(KEY, b"a cat")
     bare = Api(room)("POST", "/images", {"key": KEY}).json
@@ -217,6 +227,7 @@ def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
         "/images/{id}/renditions",
         "/images/{id}/reprocess",
         "/images/{id}/similar",
+        "/images/{id}/markup",
         "/recipe",
         "/health",
     }
@@ -235,6 +246,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /images",
         "get /images/{id}",
         "get /images/{id}/similar",
+        "get /images/{id}/markup",
         "delete /images/{id}",
         "post /images/{id}/renditions",
         "post /images/{id}/reprocess",
@@ -242,7 +254,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /health",
         "get /recipe",
     }
-    assert len(cloud.ROUTERS) == 5
+    assert len(cloud.ROUTERS) == 6
 
 
 def test_a_request_is_one_line_of_log_and_one_of_metrics(

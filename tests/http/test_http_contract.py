@@ -39,6 +39,7 @@ OPERATIONS = [
     ("delete", "/images/{id}"),
     ("get", "/images/{id}/similar"),
     ("post", "/images/{id}/reprocess"),
+    ("get", "/images/{id}/markup"),
     ("post", "/images/{id}/renditions"),
     ("put", "/uploads/{key}"),
     ("post", "/samples"),

@@ -52,7 +52,17 @@ def test_health_without_the_catalog(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/health", "/images", "/images/{id}", "/images/{id}/similar", "/recipe", "/openapi.json"]
+    "path",
+    [
+        "/",
+        "/health",
+        "/images",
+        "/images/{id}",
+        "/images/{id}/similar",
+        "/images/{id}/markup",
+        "/recipe",
+        "/openapi.json",
+    ],
 )
 def test_what_can_be_got_has_a_head(machine: Machine, live: httpx.Client, path: str) -> None:
     id_ = live.put("/uploads/a", content=b"a").json()["id"]
@@ -90,6 +100,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /images",
         "GET /images/{id}",
         "GET /images/{id}/similar",
+        "GET /images/{id}/markup",
         "DELETE /images/{id}",
         "POST /images/{id}/renditions",
         "POST /images/{id}/reprocess",

@@ -8,7 +8,7 @@ import typer
 
 from image_processor import __version__
 
-from . import doctor, library, process, recipe, serve, sign, similar, transform
+from . import doctor, library, process, recipe, serve, sign, similar, srcset, transform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,6 +40,7 @@ def root(
 app.command("process")(process.command)
 app.command("transform")(transform.command)
 app.command("sign")(sign.command)
+app.command("srcset")(srcset.command)
 app.command("serve")(serve.command)
 app.command("list")(library.list_command)
 app.command("show")(library.show_command)

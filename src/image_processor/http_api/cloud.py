@@ -13,7 +13,7 @@ from image_processor.engine.render import render
 from image_processor.wiring.cloud import Cloud
 from image_processor.wiring.delivery import reads_of
 
-from . import about, images, on_demand, posts
+from . import about, images, markup, on_demand, posts
 from .app import create_app
 from .edge import Edge
 from .inline_work import InlineWork
@@ -22,7 +22,7 @@ from .views import HealthView
 
 router = APIRouter(tags=["server"])
 
-ROUTERS = (images.router, on_demand.router, posts.router, about.router, router)
+ROUTERS = (images.router, markup.router, on_demand.router, posts.router, about.router, router)
 
 
 @router.head("/health", include_in_schema=False)

@@ -14,7 +14,7 @@ from image_processor.errors import NotFound, Unavailable
 from image_processor.keys import image_id
 from image_processor.wiring.machine import Parts
 
-from . import about, events, images, on_demand, renditions, uploads
+from . import about, events, images, markup, on_demand, renditions, uploads
 from .app import create_app
 from .guard import Guard
 from .queued_work import MachinePartsOf, QueuedWork
@@ -28,6 +28,7 @@ router = APIRouter(tags=["server"])
 
 ROUTERS = (
     images.router,
+    markup.router,
     on_demand.router,
     uploads.router,
     renditions.router,

@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
+from image_processor.delivery.ladder import MOST_WIDTHS, Rungs
+from image_processor.delivery.markup import ALT, Wish
 from image_processor.formats import FORMATS
 from image_processor.model import Status
 from image_processor.ports import Query
@@ -33,6 +35,11 @@ EXPECTED = MappingProxyType(
         "distance": f"0-{MAX_DISTANCE}",
         "transformation": "a transformation such as w=640,fm=webp",
         "expires_in": "60-31536000 seconds",
+        "preset": "a preset of the image's rule",
+        "widths": f"at most {MOST_WIDTHS} whole numbers, comma-separated",
+        "sizes": "how wide it is shown, as HTML's `sizes`",
+        "alt": "what it shows, in words",
+        "base": "what URLs begin with: an address, or a path",
         "cursor": "the `cursor` of the page before",
     }
 )
@@ -88,6 +95,24 @@ class SimilarRequest(View):
 
     distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _about("distance", default=NEAR)
     limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _about("limit", default=MANY)
+
+
+class MarkupRequest(View):
+    """How a page wants to show an image. Without a preset or widths the preset with the most is taken."""
+
+    preset: str | None = _about("preset", default=None, examples=["responsive"])
+    widths: str | None = _about(
+        "widths", default=None, pattern=r"^[0-9]{1,5}(,[0-9]{1,5})*$", examples=["320,640,1280"]
+    )
+    sizes: str = _about("sizes", default="100vw", examples=["(min-width: 60rem) 50vw, 100vw"])
+    alt: str = _about("alt", default=ALT, examples=["A cat on a wall"])
+    base: str | None = _about("base", default=None, examples=["https://img.example"])
+
+    @property
+    def wish(self) -> Wish:
+        """Raises Invalid."""
+        widths = tuple(map(int, self.widths.split(","))) if self.widths else ()
+        return Wish(Rungs(self.preset, widths), self.sizes, self.alt)
 
 
 class RenditionRequest(View):
