@@ -189,6 +189,16 @@ def test_a_base_cannot_break_out() -> None:
     assert marked_at("//img.example").img.startswith('<img src="//img.example/cat.jpg/')
 
 
+def test_even_a_base_that_nobody_checked_stays_where_it_was_put() -> None:
+    base = '/a"b\\<c>ä'
+    made = marked(base=base)
+    assert all(url.startswith(f"{base}/cat.jpg/") for url in css_urls(made.css))
+    assert "<" not in made.css
+    assert [tag for tag, _ in Elements(made.img).found] == ["img"]
+    assert made.loader is not None
+    assert f"const base = {json.dumps(base)[:-1]}".replace("<", "\\u003c") in made.loader
+
+
 def marked_at(base: str) -> Markup:
     return marked(base=check_base(base))
 
