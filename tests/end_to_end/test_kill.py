@@ -127,4 +127,4 @@ def test_a_second_server_on_the_same_data_is_turned_away(server, tmp_path):
     program = [sys.executable, "-m", "image_processor", "serve", "--data", "data", "--port", "0"]
     second = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT, check=False)
     assert second.returncode == 3
-    assert "another server already works on data" in second.stderr
+    assert "a server already works on data" in second.stderr

@@ -15,7 +15,7 @@ from .rows import COLUMNS, to_ticks
 Values = dict[str, Any]
 
 _NAMES = ", ".join(COLUMNS)
-_NO_CLAIM = "claim_token = NULL, claim_owner = NULL, claim_expires_at = NULL"
+NO_CLAIM = "claim_token = NULL, claim_owner = NULL, claim_expires_at = NULL"
 _IS_OURS = "id = :id AND claim_token = :claim_token"
 
 CLAIM = f"""
@@ -39,15 +39,15 @@ UPDATE records SET
     {", ".join(f"{name} = :{name}" for name in _WRITTEN)},
     sequencer = coalesce(:sequencer, sequencer),
     revision = revision + 1,
-    {_NO_CLAIM}
+    {NO_CLAIM}
 WHERE {_IS_OURS} AND (sequencer IS NULL OR :sequencer IS NULL OR sequencer <= :sequencer)
 RETURNING {_NAMES}
 """
 
 FORGET = f"DELETE FROM records WHERE {_IS_OURS} RETURNING id"
-RELEASE = f"UPDATE records SET {_NO_CLAIM} WHERE {_IS_OURS} RETURNING id"
+RELEASE = f"UPDATE records SET {NO_CLAIM} WHERE {_IS_OURS} RETURNING id"
 RELEASE_OWNER = f"""
-UPDATE records SET {_NO_CLAIM}
+UPDATE records SET {NO_CLAIM}
 WHERE claim_token IS NOT NULL AND substr(claim_owner, 1, :length) = :owner RETURNING id
 """
 

@@ -85,6 +85,11 @@ class Parts:
     renditions_url: str = RENDITIONS
 
 
+def catalog_file(settings: Settings) -> Path:
+    """Where the catalog lies."""
+    return settings.data / "catalog.sqlite"
+
+
 @contextmanager
 def open_stores(settings: Settings) -> Iterator[Stores]:
     """The directories and the catalog under ``settings.data``, made if they are not there."""
@@ -94,7 +99,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         processed.mkdir(exist_ok=True)
     except OSError as error:
         raise Unavailable(f"cannot make the data directory {settings.data}: {error.strerror}") from error
-    with closing(SqliteCatalog(settings.data / "catalog.sqlite")) as catalog:
+    with closing(SqliteCatalog(catalog_file(settings))) as catalog:
         yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
 
 
@@ -172,8 +177,9 @@ def running(settings: Settings) -> Iterator[Parts]:
     recipe = load_recipe(settings.recipe)
     progress = Progress()
     with ExitStack() as stack:
+        # The lock first: `restore` puts another catalog in place under it.
+        stack.enter_context(sole_server(settings.data))
         stores = stack.enter_context(open_stores(settings))
-        stack.enter_context(_sole_server(settings.data))
         assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER)
         crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
@@ -244,11 +250,17 @@ def reads(
 
 
 @contextmanager
-def _sole_server(data: Path) -> Iterator[None]:
-    """Hold the data directory's lock; the kernel lets it go even if this process is killed."""
-    with (data / "server.lock").open("a") as file:
+def sole_server(data: Path) -> Iterator[None]:
+    """Hold the data directory's lock, the directory made if it is not there; the kernel lets it go even
+    if this process is killed. Raises Unavailable if somebody else holds it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / "server.lock").open("a")
+    except OSError as error:
+        raise Unavailable(f"cannot make the data directory {data}: {error.strerror}") from error
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Unavailable(f"another server already works on {data}") from None
+            raise Unavailable(f"a server already works on {data}") from None
         yield
