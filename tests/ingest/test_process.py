@@ -13,6 +13,7 @@ from image_processor.ingest import plan
 from image_processor.keys import rendition_prefix
 from image_processor.model import ExifField, IccPolicy, Kind, Limits, Result, Status
 from image_processor.ports import Attributes
+from image_processor.stock.stamp import stamps
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 
@@ -250,7 +251,8 @@ def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
 def test_what_was_asked_for_stays_though_no_rule_wants_its_original_any_more(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
-    room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", Attributes())
+    stamped = Attributes(metadata=stamps(room.uploads.head("cat.jpg").entry.version, room.icc, {}))
+    room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", stamped)
     room.recipe = replace(room.recipe, rules=())
     for _ in range(2):
         assert room.processor().process(upload("cat.jpg")).result is Result.SKIPPED

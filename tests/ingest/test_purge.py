@@ -13,6 +13,7 @@ from image_processor.keys import rendition_prefix
 from image_processor.model import Kind
 from image_processor.ports import Attributes
 from image_processor.recipes import parse_recipe
+from image_processor.stock.stamp import stamps
 from support.ingest import OTHER_RECIPE, Room, upload
 
 MORE = """
@@ -94,6 +95,20 @@ def test_a_recipe_that_only_adds_forgets_nothing_and_one_that_takes_away_does() 
     room.recipe = OTHER_RECIPE
     room.processor().process(upload("cat.jpg"))
     assert (len(cdn.changes), cdn.kept) == (1, {})
+
+
+def test_what_was_asked_for_goes_with_the_version_it_was_made_of() -> None:
+    room = Room()
+    room.put("ignored/a.jpg", b"old")
+    version = room.uploads.head("ignored/a.jpg").entry.version
+    stamped = Attributes(metadata=stamps(version, room.icc, {}))
+    room.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"of old", stamped)
+    cdn = opened(room)
+    room.processor().process(upload("ignored/a.jpg"))
+    assert (len(cdn.kept), cdn.changes) == (1, [])
+    room.put("ignored/a.jpg", b"new")
+    room.processor().process(upload("ignored/a.jpg"))
+    assert (room.processed.bodies(), cdn.kept, len(cdn.changes)) == ({}, {}, 1)
 
 
 def test_what_somebody_else_wrote_there_is_forgotten() -> None:

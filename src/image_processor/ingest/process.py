@@ -31,8 +31,9 @@ from image_processor.model import (
 )
 from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.recipes import Recipe
-from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
+from image_processor.stock.look import Sight, look_at, renditions_of
 from image_processor.stock.marks import read_marks, versions_of
+from image_processor.stock.past import still_right
 from image_processor.stock.render import Render
 
 from .compare import why_work
@@ -158,9 +159,10 @@ class Processor:
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
 
     def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
-        """The original is gone, or no rule wants it: then what somebody asked for stays all the same."""
+        """The original is gone, or no rule wants it: then what somebody asked for stays while it is right."""
         stored = renditions_of(self.processed, plan.key)
-        unwanted = [each for each in stored if sight is None or not is_on_demand(each.key)]
+        kept = still_right(stored, sight.version, self.uploads, self.processed, self.icc) if sight else []
+        unwanted = [each for each in stored if each not in kept]
         self._sweep(unwanted, keep=())
         self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
         self.catalog.forget(claim)

@@ -17,8 +17,8 @@ from image_processor.ports import Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
 from image_processor.stock.marks import versions_of
-from image_processor.stock.stamp import BASE, MADE, stamp
-from image_processor.transformation import is_rendition_name, named
+from image_processor.stock.past import is_past
+from image_processor.transformation import is_rendition_name
 
 from .compare import Why, why_work
 from .plan import plan_upload
@@ -97,25 +97,15 @@ class Reconciler:
                 yield Finding(entry.key, Why.ORPHANED, None, stray=entry.key)
 
     def _past(self, original: Entry) -> Iterator[Finding]:
-        """Renditions on demand that are of another original, overlay or rendering than there is now.
-        Delivery sends none of them, but a CDN that reads the bucket would."""
+        """Renditions on demand that are of the past."""
         entries = [one for one in renditions_of(self.processed, original.key) if is_on_demand(one.key)]
         record = self.catalog.get(image_id(self.bucket, original.key)) if entries else None
         recorded = {one.key for one in record.renditions} if record else set()
         for entry in entries:
-            if entry.key not in recorded and self._is_past(entry.key, original.version):
+            if entry.key not in recorded and is_past(
+                entry.key, original.version, self.uploads, self.processed, self.icc
+            ):
                 yield Finding(original.key, Why.STALE, None, stray=entry.key)
-
-    def _is_past(self, key: str, version: str) -> bool:
-        try:
-            metadata = self.processed.head(key).attributes.metadata
-        except NotFound:
-            return False
-        transformation = named(key.rpartition("/")[2])
-        if transformation is None:
-            return metadata.get(BASE) != stamp(version, self.icc, {})
-        marks = versions_of(self.uploads, [transformation])
-        return metadata.get(MADE) != stamp(version, self.icc, marks)
 
     def _look(self, key: str) -> Iterator[Finding]:
         why = self._judge(key, look_at(self.uploads, key))
