@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from image_processor.errors import Reason
+from image_processor.model import Limits
 
 from .bombs import DIMENSIONS, jpeg_of
-from .campaign import CPU_SECONDS, Victim, cpu_seconds, forget_peak
+from .campaign import Victim, cpu_seconds, forget_peak
 from .fat import BESIDE
 
 _TOO_LARGE = {Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_FRAMES, Reason.CORRUPT, Reason.TRUNCATED}
@@ -58,10 +59,12 @@ def test_what_stands_beside_the_pixels_stays_within_bounds(name: str) -> None:
     assert victim.told.wrong == []
 
 
-def test_hundreds_of_scans_end_at_the_deadline() -> None:
-    """Let in by a limit on scans that somebody has raised; by default 100 are the most."""
+def test_hundreds_of_scans_are_too_many_and_with_a_higher_limit_too_slow() -> None:
     with Victim() as victim:
         assert victim.try_one("scans", jpeg_of(694, 3_000)) == Reason.TOO_MANY_SCANS
-        assert victim.try_one("scans", jpeg_of(100, 1_500)) == "rendered"
-        assert cpu_seconds(victim.pid) < CPU_SECONDS
+        assert victim.try_one("scans", jpeg_of(100, 500)) == "rendered"
+    with Victim(Limits(max_scans=10_000, cpu_seconds=1)) as victim:
+        assert victim.try_one("scans", jpeg_of(8_000, 3_000)) == Reason.TOO_SLOW
+        assert victim.try_one("next", jpeg_of(2, 16)) == "rendered"
+    assert victim.told.children == 2
     assert victim.told.wrong == []

@@ -26,6 +26,7 @@ _FLOOR_BYTES = 48 * 1024 * 1024
 # without its floor, 25 to 100 megapixels, several kinds of picture).
 _AVIF_8_BITS = 19  # 15 with subsampled colour: planes of dav1d and of libheif, then RGB twice
 _AVIF_DEEPER = 25
+_COEFFICIENT = 2.3  # two bytes each, and what five renditions take at the same time
 _GIF = 6
 _WEBP = 9  # lossless, or at full size, or moving: the frame, the canvas before and the canvas after
 
@@ -76,7 +77,7 @@ def _check(expected: int, format_name: str) -> None:
 
 
 def _jpeg(data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
-    return 2 * held_coefficients(data)
+    return int(_COEFFICIENT * held_coefficients(data))
 
 
 def _png(data: bytes, opened: pyvips.Image, pixels: int) -> int:
