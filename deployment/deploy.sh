@@ -83,8 +83,14 @@ publish() { # publish OPTION...
     [ "$unsigned" != true ] || export IMAGE_PROCESSOR_ALLOW_UNSIGNED=1
     [ "$hints" != true ] || export IMAGE_PROCESSOR_HINTS=1
     [ -z "$keys" ] || export IMAGE_PROCESSOR_SIGNING_KEYS=$keys
+    [ -z "$dialects" ] || export IMAGE_PROCESSOR_DIALECTS=$dialects
     "$python" deployment/edge/publish.py "$@" ${recipe_text:+--recipe "$recipe_text"}
 }
+
+dialects=''
+for pair in Thumbor:thumbor Dit:dit Imgproxy:imgproxy; do
+    [ -z "$(value_in_force "${pair%:*}Secret")" ] || dialects+=${dialects:+,}${pair#*:}
+done
 
 keys=''
 keys_version=''

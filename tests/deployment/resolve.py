@@ -82,6 +82,13 @@ class _Resolver:
     def _not(self, argument: list[Any]) -> bool:
         return not self.value(argument)[0]
 
+    def _or(self, arguments: list[Any]) -> bool:
+        return any(map(self.value, arguments))
+
+    def _join(self, arguments: list[Any]) -> str:
+        between, parts = self.value(arguments)
+        return str(between).join(parts)
+
     def _and(self, argument: list[Any]) -> bool:
         return all(self.value(argument))
 

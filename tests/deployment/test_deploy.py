@@ -189,14 +189,16 @@ def test_keys_of_the_secret_reach_functions_and_edge_and_nobody_else(stage: Stag
     stage.answers["describe-key-value-store"] = 'echo \'{"ETag": "E1"}\''
     stage.answers["list-keys"] = "echo '{\"Items\": []}'"
     stage.answers["update-keys"] = f'cat "${{4#file://}}" >>"{seen}"; echo \'{{"ETag": "E2"}}\''
-    done = stage.run("deploy.sh", "--yes", "SigningKeysSecret=url-keys", "EnableHints=true")
+    parameters = ("SigningKeysSecret=url-keys", "EnableHints=true", "DitSecret=dit")
+    done = stage.run("deploy.sh", "--yes", *parameters)
     assert done.returncode == 0, done.stderr
     (deploy,) = stage.calls("sam deploy")
     assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in deploy
     (batch,) = seen.read_text().split("}{")
     puts = {put["Key"]: put["Value"] for put in json.loads(batch)["Puts"]}
     assert puts["k/2026"] == KEYS.partition(":")[2]
-    assert (puts["hints"], puts["names"], puts["n/w=640,fm=jpeg.jpg"]) == ("1", "1", "all")
+    assert (puts["hints"], puts["names"], puts["dialects"]) == ("1", "1", "1")
+    assert puts["n/w=640,fm=jpeg.jpg"] == "all"
     assert "1 signing keys" in done.stdout
     assert KEYS.partition(":")[2] not in done.stdout + done.stderr + stage.log.read_text()
 

@@ -40,6 +40,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"Sizes": "320,640"},
     {"EnableHints": "true"},
     {"Fallback": "logos/none.png"},
+    {"ThumborSecret": "thumbor", "DialectLenient": "true", "DialectBuckets": "old-pictures"},
+    {"DitSecret": "dit", "ImgproxySecret": "imgproxy"},
     {"RenditionsPerOriginal": "5"},
     {"EnablePurge": "true"},
     {"Architecture": "x86_64"},
@@ -109,6 +111,21 @@ def test_keys_are_read_in_the_version_that_is_named() -> None:
         resources = resolve(translated(), SigningKeysSecret="url-keys", SigningKeysVersion=version)
         for name in ("ApiFunction", "DeliverFunction"):
             assert variables(resources, name)["IMAGE_PROCESSOR_SIGNING_KEYS"] == expected
+
+
+def test_a_dialect_is_spoken_where_its_secret_is_named_by_deliver_alone() -> None:
+    silent = variables(resolve(translated()), "DeliverFunction")
+    assert not {name for name in silent if "DIALECT" in name or "THUMBOR" in name}
+    resources = resolve(translated(), ThumborSecret="old", ImgproxySecret="keys", DialectBuckets="b-1,b-2")
+    spoken = variables(resources, "DeliverFunction")
+    assert spoken["IMAGE_PROCESSOR_DIALECTS"] == "thumbor,imgproxy"
+    assert spoken["IMAGE_PROCESSOR_BUCKETS"] == "b-1,b-2"
+    assert spoken["IMAGE_PROCESSOR_THUMBOR_KEY"] == "{{resolve:secretsmanager:old}}"
+    assert spoken["IMAGE_PROCESSOR_IMGPROXY_KEY"] == "{{resolve:secretsmanager:keys:SecretString:key}}"
+    assert spoken["IMAGE_PROCESSOR_IMGPROXY_SALT"] == "{{resolve:secretsmanager:keys:SecretString:salt}}"
+    assert "IMAGE_PROCESSOR_DIT_SECRET" not in spoken
+    for name in ("ProcessFunction", "ApiFunction"):
+        assert not {each for each in variables(resources, name) if "THUMBOR" in each or "IMGPROXY" in each}
 
 
 def test_a_release_publishes_a_version_and_no_release_leaves_it_to_the_package() -> None:

@@ -186,10 +186,6 @@ def _look_size(scene: Scene) -> Size:
     return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
 
 
-def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
-    return RenderedImage(wanted, finished.body, finished.facts)
-
-
 def _original(header: Header, length: int, sha256: str) -> Facts:
     return Facts(
         width=header.width,
