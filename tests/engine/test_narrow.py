@@ -84,6 +84,12 @@ def test_a_focal_point_is_in_the_middle() -> None:
     assert part.box == Box(500, 0, 1000, 1000)
 
 
+@pytest.mark.parametrize(("width", "height"), [(4032, 2721), (2721, 4032), (2725, 2225), (3001, 2001)])
+def test_nothing_is_stretched_where_no_shrinking_divides_the_sides(width: int, height: int) -> None:
+    part = narrowed(scene_for(width, height), parse("w=300,h=300,fm=jpeg"))
+    assert part.box.width == part.box.height
+
+
 def ramp(width: int, height: int, start: int, stop: int) -> Image.Image:
     """From black at column ``start`` to white at ``stop``."""
     values = (np.arange(width) - start) * 255 / (stop - start)

@@ -7,7 +7,7 @@ from __future__ import annotations
 from fractions import Fraction
 from math import floor
 
-from image_processor.frozen import replace
+from image_processor.frozen import frozen, replace
 from image_processor.transformation import Fit, Gravity, Transformation
 from image_processor.transformation.values import SMART
 
@@ -79,17 +79,43 @@ def _along(free: int, gravity: Gravity, start: str, end: str) -> int:
 
 
 def _aligned(box: Box, around: Box, step: int) -> Box:
-    """``box`` with its edges at multiples of ``step``, within ``around``: the middle moves least."""
-    left, width = _fitted(box.left, box.width, around.left, around.left + around.width, step)
-    top, height = _fitted(box.top, box.height, around.top, around.top + around.height, step)
-    return Box(left, top, width, height)
+    """``box`` with its edges at multiples of ``step``, within ``around``. Both sides lose or gain the
+    same share, so that nothing is stretched, and the middle moves least."""
+    across = _Reach(around.left, around.left + around.width, step)
+    down = _Reach(around.top, around.top + around.height, step)
+    wide = box.width * around.height > box.height * around.width
+    first = across.length(Fraction(box.width)) if wide else down.length(Fraction(box.height))
+    share = Fraction(first, box.width if wide else box.height)
+    width, height = across.length(box.width * share), down.length(box.height * share)
+    return Box(
+        across.start(2 * box.left + box.width, width),
+        down.start(2 * box.top + box.height, height),
+        width,
+        height,
+    )
 
 
-def _fitted(start: int, length: int, least: int, most: int, step: int) -> tuple[int, int]:
-    first, last = -(-least // step) * step, most // step * step
-    fitted = min(max(step, _round(Fraction(length, step)) * step), last - first)
-    wanted = _round(Fraction(2 * start + length - fitted, 2 * step)) * step
-    return min(max(wanted, first), last - fitted), fitted
+@frozen
+class _Reach:
+    """One direction of what there is, from ``least`` to ``most``, of which only multiples of ``step``
+    are had."""
+
+    least: int
+    most: int
+    step: int
+
+    @property
+    def _ends(self) -> tuple[int, int]:
+        return -(-self.least // self.step) * self.step, self.most // self.step * self.step
+
+    def length(self, wanted: Fraction) -> int:
+        first, last = self._ends
+        return min(max(self.step, _round(wanted / self.step) * self.step), last - first)
+
+    def start(self, twice_middle: int, length: int) -> int:
+        first, last = self._ends
+        wanted = _round(Fraction(twice_middle - length, 2 * self.step)) * self.step
+        return min(max(wanted, first), last - length)
 
 
 def _sides(output: Size, natural: Size) -> tuple[tuple[int, int], tuple[int, int]]:
