@@ -11,7 +11,7 @@ import pytest
 from image_processor import errors
 from image_processor.errors import ImageProcessorError, Invalid, InvalidKey, Problem, Reason, Refused
 
-RETRYABLE = {"precondition-failed", "claim-busy", "claim-lost", "unavailable"}
+RETRYABLE = {"precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded"}
 SAMPLES = [
     ImageProcessorError("text"),
     Refused(Reason.TOO_SLOW, "decoding took more than 60 s of CPU time"),

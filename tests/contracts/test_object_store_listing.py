@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 from contract_adapters import StoreAdapter
 from contract_keys import FULL, PLAIN, SHORT_KEYS, in_order, keys_of
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from ground_strategies import KEYS
 from image_processor.errors import PreconditionFailed
 from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore
+
+UNWRITABLE = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class TestListing:
@@ -36,6 +39,8 @@ class TestListing:
     def test_any_listing_is_that_of_a_sorted_dictionary(
         self, store_adapter: StoreAdapter, data: st.DataObject, keys: set[str]
     ) -> None:
+        # The emulated S3 answers in XML 1.0, which has no way to write these, and lists them as "?".
+        assume(store_adapter.name != "s3" or not any(UNWRITABLE.search(key) for key in keys))
         with store_adapter.fresh() as connect:
             store = connect()
             for key in keys:
