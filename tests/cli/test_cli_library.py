@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
+from image_processor.frozen import replace
 from image_processor.ports import Attributes
 from image_processor.wiring import cloud
 from support.memory import MemoryStore
@@ -157,3 +159,52 @@ def test_keys_that_look_like_markup_are_shown_as_they_are(run):
     assert status == 0
     assert MARKUP in out
     assert "renditions are in out[x]" in out
+
+
+def rot(path):
+    """Change one bit of a file, and put its time back."""
+    before = path.stat()
+    body = bytearray(path.read_bytes())
+    body[-1] ^= 1
+    path.write_bytes(body)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def test_verify_finds_and_mends_what_no_listing_shows(library):
+    path = Path("data/processed/photos/cat.jpg/w=8,fm=webp.webp")
+    good = path.read_bytes()
+    rot(path)
+    assert library("reconcile", "--recipe", "r.toml") == (0, "0 found\n", "")
+    told = "damaged: photos/cat.jpg (w=8,fm=webp.webp has other bytes than were written)"
+    status, out, err = library("reconcile", "--recipe", "r.toml", "--verify", "--dry-run")
+    assert (status, out.splitlines(), err) == (0, [told, "1 found, nothing done (--dry-run)"], "")
+    assert path.read_bytes() != good
+    assert library("reconcile", "--recipe", "r.toml", "--verify") == (0, f"{told}\n1 found\n", "")
+    assert path.read_bytes() == good
+    assert library("reconcile", "--recipe", "r.toml", "--verify") == (0, "0 found\n", "")
+
+
+def test_verify_leaves_renditions_of_a_damaged_original_to_people(library):
+    rot(Path("data/processed/photos/cat.jpg/w=8,fm=webp.webp"))
+    rot(Path("data/uploads/photos/cat.jpg"))
+    status, out, err = library("reconcile", "--recipe", "r.toml", "--verify", "--json")
+    assert status == 3
+    (line,) = map(json.loads, out.splitlines())
+    assert (line["key"], line["why"]) == ("photos/cat.jpg", "damaged")
+    assert err == f"not done: photos/cat.jpg: {line['detail']}\n"
+
+
+def test_verify_works_on_buckets_too(run, monkeypatch):
+    uploads, processed = MemoryStore(), MemoryStore()
+    uploads.put("cat.jpg", draw("cat.jpg"), Attributes())
+    monkeypatch.setattr(cloud, "S3Store", {"my-uploads": uploads, "my-renditions": processed}.__getitem__)
+    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
+    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    Path("r.toml").write_text(RECIPE)
+    assert run("reconcile", "--aws", "--recipe", "r.toml")[0] == 0
+    key = "cat.jpg/w=8,fm=webp.webp"
+    good = processed._objects[key]
+    processed._objects[key] = replace(good, body=good.body[:-1] + b"?")
+    status, out, _ = run("reconcile", "--aws", "--recipe", "r.toml", "--verify")
+    assert (status, out.splitlines()[-1]) == (0, "1 found")
+    assert processed.bodies()[key] == good.body

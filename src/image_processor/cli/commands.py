@@ -8,7 +8,7 @@ import typer
 
 from image_processor import __version__
 
-from . import backup, doctor, library, process, recipe, serve, sign, similar, srcset, transform
+from . import backup, doctor, library, process, recipe, reconcile, serve, sign, similar, srcset, transform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -45,7 +45,7 @@ app.command("serve")(serve.command)
 app.command("list")(library.list_command)
 app.command("show")(library.show_command)
 app.command("similar")(similar.command)
-app.command("reconcile")(library.reconcile_command)
+app.command("reconcile")(reconcile.command)
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
 app.add_typer(recipe.app, name="recipe")

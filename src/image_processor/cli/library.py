@@ -1,9 +1,7 @@
-"""`list`, `show` and `reconcile`: what the library holds, and what it lacks."""
+"""`list` and `show`: what the library holds."""
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -12,22 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.embedded.progress import Progress
-from image_processor.embedded.sweep import mend
 from image_processor.errors import FIXES, Invalid
-from image_processor.model import Look, Outcome, Record, Result, Status
+from image_processor.model import Look, Record, Status
 from image_processor.ports import Query
-from image_processor.recipes import Recipe
-from image_processor.settings import PREFIX, Settings
+from image_processor.settings import Settings
 from image_processor.similar import find_record
-from image_processor.wiring.machine import BUCKET, Stores, open_stores, reconciler, workers
-from image_processor.wiring.recipe import load_recipe
+from image_processor.wiring.machine import BUCKET, Stores, open_stores
 
-from .exits import SOME_REFUSED, status_of
-from .options import Data, Json, RecipeFile, settings_with
+from .options import Data, Json, settings_with
 from .shown import in_units, printable
-
-_ROLE = "reconcile:"
 
 
 def list_command(
@@ -94,55 +85,6 @@ def _looks(look: Look) -> Iterator[str]:
     yield f"perceptual hash {look.perceptual_hash}"
 
 
-def reconcile_command(
-    data: Data = None,
-    recipe: RecipeFile = None,
-    on_aws: Annotated[
-        bool, typer.Option("--aws", help="The buckets that the settings name, instead of --data.")
-    ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what needs work.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Find missing, stale and orphaned work, and do it.
-
-    Exits with 1 if an original was refused, with 3 if some work could not be done now.
-    """
-    settings = settings_with(data=data, recipe=recipe)
-    with _on_aws(settings) if on_aws else _on_this_machine(settings) as (bucket, stores, rules):
-        found = list(reconciler(settings, rules, stores, bucket).findings())
-        for finding in found:
-            line = {"key": finding.key, "why": finding.why}
-            typer.echo(json.dumps(line) if as_json else f"{finding.why}: {printable(finding.key)}")
-        if not as_json:
-            typer.echo(f"{len(found)} found" + (", nothing done (--dry-run)" if dry_run else ""))
-        if dry_run or not found:
-            return
-        with workers(settings, rules, {bucket: stores}, _ROLE, Progress()) as crew:
-            waits = []
-            for finding in found:
-                mend(finding, stores.processed, lambda upload: waits.append(crew.submit(upload)))
-            _report([wait.exception() or wait.result() for wait in waits])
-
-
-Place = tuple[str, Stores, Recipe]
-"""What is reconciled: the upload bucket's name, the stores, and the recipe."""
-
-
-@contextmanager
-def _on_this_machine(settings: Settings) -> Iterator[Place]:
-    with open_library(settings) as stores:
-        yield BUCKET, stores, load_recipe(settings.recipe)
-
-
-@contextmanager
-def _on_aws(settings: Settings) -> Iterator[Place]:
-    from image_processor.wiring.cloud import open_cloud  # noqa: PLC0415 - one machine has no use for S3
-
-    chosen = {} if settings.recipe is None else {f"{PREFIX}RECIPE": settings.recipe}
-    cloud = open_cloud({**os.environ, **chosen})
-    yield cloud.bucket, Stores(cloud.uploads, cloud.processed, cloud.catalog), cloud.recipe
-
-
 @contextmanager
 def open_library(settings: Settings) -> Iterator[Stores]:
     """The stores of a library that must be there already: looking at one never makes one."""
@@ -150,19 +92,6 @@ def open_library(settings: Settings) -> Iterator[Stores]:
         raise Invalid.one("--data", "a data directory that exists", str(settings.data))
     with open_stores(settings) as stores:
         yield stores
-
-
-def _report(ends: list[Outcome | BaseException]) -> None:
-    for end in ends:
-        if isinstance(end, BaseException):
-            typer.echo(f"not done: {end}", err=True)
-        elif end.result is Result.REFUSED:
-            reason = end.record.reason if end.record else None
-            typer.echo(f"refused: {printable(end.key)} ({reason}): {end.detail}", err=True)
-    if errors := [end for end in ends if isinstance(end, BaseException)]:
-        raise typer.Exit(max(map(status_of, errors)))
-    if any(isinstance(end, Outcome) and end.result is Result.REFUSED for end in ends):
-        raise typer.Exit(SOME_REFUSED)
 
 
 def _records(stores: Stores, query: Query, limit: int) -> list[Record]:

@@ -27,12 +27,14 @@ from .plan import plan_upload
 @frozen
 class Finding:
     """One key that needs work and why. ``upload`` is what to process; it is None where only the
-    stray object ``stray`` is left to delete, of an original whose key nobody knows any more."""
+    stray object ``stray`` is left to delete, of an original whose key nobody knows any more.
+    ``detail`` says more; where it comes without both, only people can help."""
 
     key: str
     why: Why
     upload: Upload | None
     stray: str | None = None
+    detail: str | None = None
 
 
 @frozen
