@@ -164,6 +164,14 @@ def test_sizes_bound_what_even_a_signature_opens():
     assert reader(sizes=frozenset({12})).read(Get("GET", "cat.jpg", "w=10&fm=webp")).declared
 
 
+@pytest.mark.parametrize(
+    "query", ["w=12&min-w=13&fm=webp", "h=13&fm=webp", "w=12&min-h=7&fm=webp", "zoom=0.4&fm=webp"]
+)
+def test_no_other_way_leads_round_the_sizes(query):
+    with pytest.raises(SizeNotAllowed):
+        reader(sizes=frozenset({12})).read(signed("cat.jpg", query))
+
+
 @pytest.mark.parametrize(("overlays", "allowed"), [(None, False), ("logos/", True), ("other/", False)])
 def test_overlays_show_only_what_they_may(overlays, allowed):
     get = signed("cat.jpg", "fm=webp&over=image:logos~2fa.png")

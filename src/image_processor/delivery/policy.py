@@ -60,12 +60,18 @@ class Policy:
         """
         if not (signed or self.unsigned):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
-        for name in ("width", "height"):
-            side = getattr(transformation, name)
-            if self.sizes and side is not None and side not in self.sizes:
-                allowed = ", ".join(map(str, sorted(self.sizes)))
-                raise SizeNotAllowed(f"expected one of {allowed} for {name}, got {side}")
+        if self.sizes:
+            self._check_sizes(transformation)
         self.check_marks(transformation)
+
+    def _check_sizes(self, transformation: Transformation) -> None:
+        allowed = ", ".join(map(str, sorted(self.sizes)))
+        for name in ("width", "height", "min_width", "min_height"):
+            side = getattr(transformation, name)
+            if side is not None and side not in self.sizes:
+                raise SizeNotAllowed(f"expected one of {allowed} for {name}, got {side}")
+        if transformation.zoom != 1:
+            raise SizeNotAllowed(f"expected a width or height of {allowed}, got zoom {transformation.zoom}")
 
     def check_marks(self, transformation: Transformation) -> None:
         """Return if the pictures that its overlays name may be laid on others. Raises InvalidRequest."""
