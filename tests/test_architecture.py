@@ -164,3 +164,16 @@ def test_the_cold_start_check_sees_a_heavy_library() -> None:
         check=True,
     )
     assert "typer" in json.loads(done.stdout)["typer"]
+
+
+# Of the optional groups, what only a machine that talks to AWS has.
+_ONLY_ON_AWS = """
+import sys
+for name in ("obstore", "mangum", "boto3", "awslambdaric"):
+    sys.modules[name] = None
+import image_processor.cli.commands, image_processor.http_api.machine, image_processor.http_api.server
+"""
+
+
+def test_one_machine_does_without_what_only_aws_needs() -> None:
+    subprocess.run([sys.executable, "-c", _ONLY_ON_AWS], check=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from image_processor.delivery.dialects import enabled
 from image_processor.delivery.facts import FactsOf
@@ -20,7 +21,8 @@ from image_processor.recipes import Recipe
 from image_processor.settings import Settings
 from image_processor.stock.render import Render
 
-from .cloud import Cloud
+if TYPE_CHECKING:
+    from .cloud import Cloud  # with what talks to S3, which one machine does without
 
 
 def keyring_of(settings: Settings) -> Keyring:
