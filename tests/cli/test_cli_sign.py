@@ -68,7 +68,7 @@ def test_it_works_for_as_long_as_was_said(last: str, seconds: int) -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "said"),
     [
-        (["cat.jpg?w=0&blurr=1"], InvalidRequest, "got 'blurr'"),
+        (["cat.jpg?w=0&blurr=1"], InvalidRequest, "got 'blurr'; expected a whole number"),
         (["cat.jpg?w=0&h=x"], InvalidRequest, "for w, got 0; expected"),
         (["cat.jpg?dpr=9&w=9000"], Invalid, "for dpr, got 81000 pixels"),
         (["cat.jpg?w=5&s=x&kid=new"], Invalid, "for URL, got a signed one"),

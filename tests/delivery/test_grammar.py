@@ -113,6 +113,8 @@ def problems_of(path, query=""):
         ("fp-x=0.5", {"parameter"}),
         ("q=0&w=0&fit=round", {"q", "w", "fit"}),
         ("KID=a", {"parameter"}),
+        ("blurr=3&w=0&fm=heic", {"parameter", "w", "fm"}),
+        ("w=1&w=2&h=x y&q=0", {"w", "h", "q"}),
     ],
 )
 def test_every_mistake_is_told_by_the_name_of_what_is_wrong(query, names):

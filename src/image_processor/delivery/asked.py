@@ -8,19 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any
 
-from image_processor.errors import InvalidRequest, Problem
+from image_processor.errors import InvalidRequest
 from image_processor.frozen import field, frozen
-from image_processor.transformation import PARAMETERS, Gravity, Length
-from image_processor.transformation.parameters import read_pairs
-from image_processor.transformation.values import unquote
+from image_processor.transformation import Gravity, Length
 
 from .grammar import Address
-from .names import FORMAT, PRESET
+from .names import AUTO
+from .values import read_values
 
-AUTO: Final = "auto"
-"""A format that the client's Accept and the original decide."""
+__all__ = ["AUTO", "Asked", "Box", "Cut", "ask"]
 
 
 class Box(StrEnum):
@@ -75,40 +73,9 @@ class Asked:
     attachment: bool = False
 
 
-_ROWS = tuple(row for row in PARAMETERS if row.name != FORMAT)
-_FORMAT = next(row for row in PARAMETERS if row.name == FORMAT)
-
-
 def ask(address: Address, *, signed: bool) -> Asked:
     """What a URL of ours asks for. Raises InvalidRequest with every mistake of its values."""
-    pairs = dict(address.pairs)
-    problems: list[Problem] = []
-    format_, preset = pairs.get(FORMAT), _preset(pairs.get(PRESET), problems)
-    if format_ not in {None, AUTO} and not _FORMAT.kind.valid(format_):
-        problems.append(Problem(FORMAT, f"{_FORMAT.expected} | {AUTO}", repr(format_)))
-    hinted = tuple(field for name, field in _HINTED if pairs.get(name) == AUTO)
-    text = ",".join(f"{name}={value}" for name, value in address.pairs if _is_plain(name, value))
-    values: dict[str, Any] = {}
-    if text:
-        values, found = read_pairs(text, _ROWS, between=",", equals="=")
-        problems += found
+    read, problems = read_values(address.pairs)
     if problems:
         raise InvalidRequest(problems)
-    return Asked(address.key, values, format_, preset=preset, hinted=hinted, signed=signed)
-
-
-_HINTED = (("w", "width"), ("dpr", "dpr"))
-
-
-def _is_plain(name: str, value: str) -> bool:
-    return name not in {FORMAT, PRESET} and not (value == AUTO and (name in dict(_HINTED)))
-
-
-def _preset(text: str | None, problems: list[Problem]) -> str | None:
-    if text is None:
-        return None
-    try:
-        return unquote(text)
-    except ValueError:
-        problems.append(Problem(PRESET, "a preset's name, with ~ and two hex digits for a sign", repr(text)))
-        return None
+    return Asked(address.key, read.values, read.format, preset=read.preset, hinted=read.hinted, signed=signed)

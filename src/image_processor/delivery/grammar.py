@@ -27,6 +27,7 @@ from .names import (
     SEAL,
     VALUE_ALIASES,
 )
+from .values import read_values
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -125,9 +126,12 @@ def canonical(given: Iterable[tuple[str, str]]) -> Pairs:
         for name, values in found.items()
         if len(values) > 1 and name not in MANY
     ]
+    pairs = tuple((name, value) for name in sorted(found, key=_RANK.__getitem__) for value in found[name])
     if problems:
-        raise InvalidRequest(problems)
-    return tuple((name, value) for name in sorted(found, key=_RANK.__getitem__) for value in found[name])
+        told = {problem.name for problem in problems}
+        _, wrong = read_values(pair for pair in pairs if pair[0] not in told)
+        raise InvalidRequest([*problems, *wrong][:_MOST_TOLD])
+    return pairs
 
 
 def _expanded(given: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
