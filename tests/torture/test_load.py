@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import os
 import random
+import socket
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from PIL import Image
 
 from image_processor.delivery.grammar import read_address
 from image_processor.delivery.signing import Keyring, query_of
+from image_processor.http_api.connections import MAX_CONNECTIONS
 from support.served import Served
 
 RECIPE = """
@@ -33,6 +35,7 @@ presets = ["two"]
 SECRET = "a-secret-of-torture"
 BURST = int(os.environ.get("BURST", "10000"))
 SOAK = int(os.environ.get("SOAK", "20000"))
+CONNECTIONS = 10_000
 
 
 @pytest.fixture
@@ -162,4 +165,37 @@ def test_a_long_day_leaves_memory_and_descriptors_as_they_were(server: Served) -
     (first, open_first), *_, (last, open_last) = figures
     assert last < 1.25 * first + 20_000
     assert open_last <= open_first + 10
+    assert server.stop() == 0
+
+
+def test_ten_thousand_connections_are_bounded_and_the_server_goes_on(server: Served) -> None:
+    """Most send half a head and wait. Connections are held from several addresses of loopback, for each
+    has but some 28,000 ports."""
+    server.start()
+    host, port = server.address.removeprefix("http://").split(":")
+    held: list[socket.socket] = []
+    most, slowest = 0, 0.0
+    try:
+        for number in range(CONNECTIONS):
+            one = socket.socket()
+            one.settimeout(10)
+            one.bind((f"127.0.0.{2 + number % 50}", 0))
+            try:
+                one.connect((host, int(port)))
+                one.send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+            except OSError:
+                one.close()
+                continue
+            held.append(one)
+            if number % 500 == 499:
+                began = time.monotonic()
+                assert server.get("/health")["status"] == "ok"
+                slowest = max(slowest, time.monotonic() - began)
+                most = max(most, descriptors(server.process.pid))
+    finally:
+        for one in held:
+            one.close()
+    tell(f"{len(held)} connections, at most {most} descriptors; /health answered within {slowest:.2f} s")
+    assert most < MAX_CONNECTIONS + 100
+    server.wait_until(lambda: descriptors(server.process.pid) < 100, seconds=60)
     assert server.stop() == 0

@@ -62,12 +62,7 @@ def _settings(console: Console, data: Path | None, recipe: Path | None) -> None:
     settings = settings_with(data=data, recipe=recipe)
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
     console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
-    for title, rows in (
-        ("Settings", ROWS),
-        ("URLs", URL_ROWS),
-        ("Limits", LIMIT_ROWS),
-        ("Settings on AWS", AWS_ROWS),
-    ):
+    for title, rows in _TABLES:
         console.print(title, style="bold")
         for row, value in in_force(settings, rows):
             console.print(f"  {PREFIX}{row.name}={value}")
