@@ -40,6 +40,8 @@ def test_every_setting_can_be_set():
         UPLOAD_PREFIX="incoming/",
         PUBLIC_URL="https://img.example/a/",
         DISTRIBUTION="E2EXAMPLE1",
+        QUEUE="https://sqs.eu-west-1.amazonaws.com/123456789012/images-IngestQueue-1",
+        DEAD_LETTERS="http://127.0.0.1:5000/123456789012/dead_letters",
         RECIPE="my.toml",
         HOST="0.0.0.0",
         PORT="9000",
@@ -63,6 +65,8 @@ def test_every_setting_can_be_set():
     assert (settings.table, settings.upload_prefix) == ("records", "incoming/")
     assert (settings.public_url, settings.distribution) == ("https://img.example/a", "E2EXAMPLE1")
     assert (settings.host, settings.port, settings.worker_count) == ("0.0.0.0", 9000, 3)
+    assert settings.queue == "https://sqs.eu-west-1.amazonaws.com/123456789012/images-IngestQueue-1"
+    assert settings.dead_letters == "http://127.0.0.1:5000/123456789012/dead_letters"
     assert settings.allowed_hosts == ("img.example", "www.example")
     assert (settings.cache_control, settings.icc, settings.sweep_seconds) == ("no-store", IccPolicy.EMBED, 5)
     assert (settings.fonts, settings.overlays) == (Path("/srv/fonts"), "logos/")
@@ -88,6 +92,8 @@ def test_every_row_names_a_field():
         ("PUBLIC_URL", "img.example", "an address like https://img.example"),
         ("PUBLIC_URL", "https://img.example/?a", "an address like https://img.example"),
         ("DISTRIBUTION", "E2/../x", "a distribution's id"),
+        ("QUEUE", "arn:aws:sqs:eu-west-1:123456789012:images", "a queue's URL"),
+        ("DEAD_LETTERS", "https://sqs.eu-west-1.amazonaws.com/1/a?b", "a queue's URL"),
         ("ICC", "keep", "strip | embed | preserve"),
         ("EXIF", "make,maker", f"some of {','.join(ExifField)}"),
         ("EXIF", "all", f"some of {','.join(ExifField)}"),

@@ -1,6 +1,6 @@
 """AWS room: signed requests over kept connections, with timeouts and retries.
 
-Serves DynamoDB, and S3 where obstore cannot say what we mean. On http.client, which starts
+Serves DynamoDB, SQS, and S3 where obstore cannot say what we mean. On http.client, which starts
 several times faster than the SDKs (docs/adr/0007).
 """
 

@@ -41,13 +41,13 @@ def check_region(region: str) -> str:
 
 
 def override_of(api: str, environment: Mapping[str, str] = os.environ) -> str | None:
-    """The address that the environment gives for `s3`, `dynamodb` or `cloudfront`, by the names that Amazon's
-    own SDKs read ("Service-specific endpoints")."""
+    """The address that the environment gives for `s3`, `dynamodb`, `sqs` or `cloudfront`, by the names that
+    Amazon's own SDKs read ("Service-specific endpoints")."""
     return environment.get(f"AWS_ENDPOINT_URL_{api.upper()}") or environment.get("AWS_ENDPOINT_URL")
 
 
 def endpoint_of(api: str, region: str, override: str | None) -> Endpoint:
-    """Where `s3` or `dynamodb` answers in a region, or ``override`` taken apart."""
+    """Where `s3`, `dynamodb` or `sqs` answers in a region, or ``override`` taken apart."""
     if override is not None:
         return parse_endpoint(override)
     return Endpoint("https", f"{api}.{region}.{_domain(region)}")

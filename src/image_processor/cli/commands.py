@@ -8,7 +8,20 @@ import typer
 
 from image_processor import __version__
 
-from . import backup, doctor, library, process, recipe, reconcile, serve, sign, similar, srcset, transform
+from . import (
+    backup,
+    dead_letters,
+    doctor,
+    library,
+    process,
+    recipe,
+    reconcile,
+    serve,
+    sign,
+    similar,
+    srcset,
+    transform,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -48,5 +61,6 @@ app.command("similar")(similar.command)
 app.command("reconcile")(reconcile.command)
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(recipe.app, name="recipe")
 app.command("doctor")(doctor.command)

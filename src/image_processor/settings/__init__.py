@@ -47,6 +47,8 @@ class Settings:
     allowed_hosts: tuple[str, ...] = ()
     public_url: str | None = None
     distribution: str | None = None
+    queue: str | None = None
+    dead_letters: str | None = None
     workers: int = 0
     cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
     icc: IccPolicy = IccPolicy.STRIP

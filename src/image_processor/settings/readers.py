@@ -49,6 +49,13 @@ def distribution(text: str) -> str:
     return text
 
 
+def queue(text: str) -> str:
+    # "Queue and message identifiers": the address of the API, the account's number, the queue's name.
+    if not re.fullmatch(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}", text, re.ASCII):
+        raise ValueError(text)
+    return text
+
+
 def names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
 

@@ -22,6 +22,7 @@ from .readers import (
     line,
     names,
     origin,
+    queue,
     sizes,
     whole,
 )
@@ -122,6 +123,8 @@ AWS_ROWS = (
         "a distribution's id",
         distribution,
     ),
+    Row("QUEUE", "SQS queue that tells of uploads", "a queue's URL", queue),
+    Row("DEAD_LETTERS", "SQS queue of messages that failed too often", "a queue's URL", queue),
 )
 
 LIMIT_ROWS = (
