@@ -19,7 +19,7 @@ TEST_WORKERS ?= 2
 DEPLOYED := tests/aws tests/deployment
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench torture docs gallery edge lock package sam clean
+.PHONY: help run test lint format types unit bench torture docs gallery edge lock package sbom sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ WITH     ?=
 package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or api, ARCH=arm64 or x86_64, WITH=heic
 	$(PYTHON) deployment/build.py $(FUNCTION) --arch $(ARCH) --into build/$(FUNCTION)-$(ARCH) \
 	    $(addprefix --with ,$(WITH)) --zip dist/$(FUNCTION)-$(ARCH).zip
+
+sbom: $(RUN) ## bills of materials (CycloneDX) into dist/, held against the list of known holes
+	$(BIN)/python deployment/sbom.py
 
 sam: $(SAM) ## install the SAM CLI that deployment/deploy.sh can use
 
