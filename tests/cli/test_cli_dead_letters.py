@@ -101,15 +101,19 @@ def test_each_letter_is_listed_once_and_may_be_looked_at_again_at_once(run, post
 
 
 def test_malformed_letters_are_told_with_the_parsers_reason_and_steer_no_terminal(run, post):
-    post.write("no json \x1b[31m", "[]", "{}", json.dumps({"Event": "s3:TestEvent"}), "[" * 100_000)
+    post.write("no json \x1bc\u202e", "[]", "{}", json.dumps({"Event": "s3:TestEvent"}), "[" * 100_000)
     cases = listed(run)
     assert [case["reason"] for case in cases] == ["malformed"] * 5
     assert "s3:TestEvent" in {case["detail"] for case in cases}
+    shown = []
     for case in cases:
         status, out, _ = run("dead-letters", "show", case["id"])
+        shown.append(out.splitlines()[-1])
         assert status == 0
         assert "\x1b" not in out
+        assert "\u202e" not in out
         assert out.splitlines()[1].startswith("malformed (")
+    assert "no json \\x1bc\\u202e" in shown
 
 
 def test_ten_records_in_one_letter_and_unicode_keys(run, post):

@@ -149,4 +149,4 @@ def _letter(message: dict[str, Any]) -> Letter:
 
 
 def _number(text: str | None) -> int:
-    return int(text) if text and re.fullmatch("[0-9]{1,18}", text) else 0
+    return int(text) if text and re.fullmatch("[0-9]{1,13}", text) else 0
