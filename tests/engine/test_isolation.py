@@ -313,6 +313,14 @@ def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRender
     assert {b"MALLOC_ARENA_MAX=2", b"VIPS_CONCURRENCY=1"} <= set(environment)
 
 
+def test_the_child_has_no_secrets_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IMAGE_PROCESSOR_SIGNING_KEYS", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "planted-secret")
+    with IsolatedRenderer() as renderer:
+        renderer.warm()
+        assert b"planted-secret" not in Path(f"/proc/{pid_of(renderer)}/environ").read_bytes()
+
+
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
     slow = tmp_path / "slow"
