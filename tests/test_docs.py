@@ -13,7 +13,8 @@ from xml.etree import ElementTree as ET
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAPERS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_AT_THE_ROOT = ("README.md", "CHANGELOG.md", "SECURITY.md")
+PAPERS = [*(ROOT / name for name in _AT_THE_ROOT), *sorted((ROOT / "docs").rglob("*.md"))]
 LINK = re.compile(r"(?<!`)\[[^\]]*\]\(([^)#\s]+)(?:#[^)]*)?\)")
 
 

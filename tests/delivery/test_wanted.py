@@ -150,6 +150,14 @@ def test_a_signature_opens_all_of_it(path, query, stored):
     assert wanted.is_public == wanted.declared == ("~" not in stored)
 
 
+def test_a_private_name_needs_a_signature_whatever_it_means():
+    plain, private = (f"cat.jpg/{mark}w=10,fm=webp.webp" for mark in ("", "~"))
+    assert reader().read(Get("GET", plain)).declared
+    with pytest.raises(SignatureMissing):
+        reader().read(Get("GET", private))
+    assert reader(unsigned=True).read(Get("GET", private)).declared
+
+
 def test_a_deployment_may_open_everything():
     wanted = reader(unsigned=True).read(Get("GET", "cat.jpg", "w=11&fm=webp"))
     assert wanted.stored_key == "cat.jpg/~w=11,fm=webp.webp"

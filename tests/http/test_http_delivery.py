@@ -7,38 +7,25 @@ import os
 import socket
 from random import Random
 from typing import Any
-from urllib.parse import quote
 
 import httpx
 import pytest
 from http_machine import Machine
+from http_signed import let_sign, signed
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import query_of
-from image_processor.frozen import replace
 from image_processor.ports import Attributes
-from support.altered_urls import RING, altered, signed_urls
+from support.altered_urls import altered, signed_urls
 from support.ranges import meant, said
 from support.waiting import wait_for
 
-KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
 TORTURE = bool(os.environ.get("TORTURE"))
 SEED = int(os.environ.get("SEED", "20261126"))
 PROBLEM = "application/problem+json"
 
 
-def signed(key: str, query: str) -> str:
-    """The path and query that open a rendition."""
-    seal = RING.seal(read_address(quote(key), query))
-    return f"/renditions/{quote(key)}?{query}&{query_of(seal)}"
-
-
 @pytest.fixture(autouse=True)
 def _signing(machine: Machine) -> None:
-    machine.settings = replace(
-        machine.settings, signing_keys=KEYS, cors_origin="https://shop.example", delivery_queue=8
-    )
-    machine.room.put("cat.jpg", b"cat")
+    let_sign(machine)
 
 
 @pytest.fixture

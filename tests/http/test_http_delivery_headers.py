@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from contextlib import suppress
-from urllib.parse import quote
 
 import httpx
 import pytest
 from http_machine import Client, Machine
+from http_signed import let_sign, signed
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import query_of
 from image_processor.frozen import replace
-from support.altered_urls import RING
-
-KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
-TORTURE = bool(os.environ.get("TORTURE"))
-SEED = int(os.environ.get("SEED", "20261126"))
-PROBLEM = "application/problem+json"
-
-
-def signed(key: str, query: str) -> str:
-    """The path and query that open a rendition."""
-    seal = RING.seal(read_address(quote(key), query))
-    return f"/renditions/{quote(key)}?{query}&{query_of(seal)}"
 
 
 @pytest.fixture(autouse=True)
 def _signing(machine: Machine) -> None:
-    machine.settings = replace(
-        machine.settings, signing_keys=KEYS, cors_origin="https://shop.example", delivery_queue=8
-    )
-    machine.room.put("cat.jpg", b"cat")
+    let_sign(machine)
 
 
 HOSTILE = [

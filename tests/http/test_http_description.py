@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,10 +14,18 @@ from http_machine import Client, Machine
 
 from image_processor import __version__
 from image_processor.embedded.progress import EventType
-from image_processor.errors import FIXES, ImageProcessorError, MissingExtra, Reason, Unavailable
+from image_processor.errors import (
+    FIXES,
+    ImageProcessorError,
+    MissingExtra,
+    Reason,
+    SizeNotAllowed,
+    Unavailable,
+)
 from image_processor.http_api.machine import WEB
-from image_processor.http_api.problems import STATUSES, of_error
+from image_processor.http_api.problems import of_error
 from image_processor.http_api.requests import EXPECTED
+from image_processor.http_api.statuses import STATUSES
 
 
 def test_health(machine: Machine, client: Client) -> None:
@@ -164,6 +173,12 @@ def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
         if kind.retryable:
             assert status in {409, 503}, kind
             assert of_error(kind("later")).headers["retry-after"] == "1"
+
+
+def test_what_is_forbidden_says_what_helps() -> None:
+    answer = of_error(SizeNotAllowed("expected one of 10 for width, got 11"))
+    assert answer.status_code == 403
+    assert json.loads(answer.body)["fix"] == SizeNotAllowed.fix
 
 
 def test_what_is_not_installed_is_not_implemented_here() -> None:

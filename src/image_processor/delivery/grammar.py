@@ -58,13 +58,15 @@ class Address:
     """What a URL of ours says, letter by letter: an original's ``key`` and canonical ``pairs`` of
     parameter and value, in the order of the vocabulary. ``seal`` is None where it is unsigned.
 
-    ``named`` says that it is the path of a rendition, which may be stored under just that name.
+    ``named`` says that it is the path of a rendition, which may be stored under just that name, and
+    ``private`` that nobody may see that name without a signature.
     """
 
     key: str
     pairs: Pairs = ()
     seal: Seal | None = None
     named: bool = False
+    private: bool = False
 
     @property
     def text(self) -> str:
@@ -101,7 +103,8 @@ def read_address(path: str, query: str = "") -> Address:
     if match is None or not (match["private"] or match["pairs"]):
         return Address(key, canonical(given), seal)
     pairs = [tuple(pair.split("=", 1)) for pair in match["pairs"].split(",") if pair]
-    return Address(prefix, canonical((name, value) for name, value in pairs), seal, named=True)
+    read = canonical((name, value) for name, value in pairs)
+    return Address(prefix, read, seal, named=True, private=bool(match["private"]))
 
 
 def canonical(given: Iterable[tuple[str, str]]) -> Pairs:

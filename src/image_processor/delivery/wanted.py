@@ -51,8 +51,8 @@ class Get:
 @frozen
 class Wanted:
     """One rendition of the original ``key``, and where it is stored. ``declared`` says that the recipe
-    wants it of this original, so that ingest makes it with the others. ``original`` and
-    ``transformation`` are None where only the stored object can tell what it is.
+    wants it of this original, so that ingest makes it with the others. ``transformation`` is None
+    where only the stored object can tell what it is.
     """
 
     key: str
@@ -148,7 +148,7 @@ class Reader:
 
     def _ask(self, address: Address) -> Asked:
         signed = address.seal is not None
-        if signed:
+        if signed or (address.private and not self._policy.unsigned):
             self._policy.keyring.verify(address, self._clock())
         return ask(address, signed=signed)
 

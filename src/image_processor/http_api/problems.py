@@ -1,4 +1,4 @@
-"""HTTP edge: every error becomes one RFC 9457 problem document; the table of statuses is here."""
+"""HTTP edge: every error becomes one RFC 9457 problem document, its status from `statuses`."""
 
 from __future__ import annotations
 
@@ -13,37 +13,20 @@ from starlette.exceptions import HTTPException
 
 from image_processor.errors import (
     FIXES,
-    ClaimBusy,
-    ClaimLost,
+    Forbidden,
     ImageProcessorError,
     Invalid,
-    MissingExtra,
-    NotFound,
-    PreconditionFailed,
     Problem,
     Reason,
     Refused,
-    Unavailable,
 )
 
 from .documents import MEDIA_TYPE, code_of, title_of
 from .requests import EXPECTED
+from .statuses import RETRY_SECONDS, row_of
 from .views import ImageView, ProblemItem, ProblemView
 
-# The first row that an error is an instance of decides.
-STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
-    (Invalid, 400),
-    (NotFound, 404),
-    (ClaimBusy, 409),
-    (ClaimLost, 409),
-    (PreconditionFailed, 409),
-    (Refused, 422),
-    (MissingExtra, 501),
-    (Unavailable, 503),
-    (ImageProcessorError, 500),
-)
 _REFUSED_STATUSES = {Reason.TOO_MANY_BYTES: 413}
-_RETRY_SECONDS = "1"
 _SHOWN_LENGTH = 100
 
 
@@ -79,14 +62,16 @@ def skipped(key: str, why: str) -> JSONResponse:
 
 def of_error(error: ImageProcessorError) -> JSONResponse:
     """The answer for an error of the core."""
-    status = next(status for kind, status in STATUSES if isinstance(error, kind))
+    status = row_of(error)
     if isinstance(error, Refused):
         reason = error.reason
         status = _REFUSED_STATUSES.get(reason, status)
         return problem(status, error.code, error.message, reason=reason, fix=FIXES[reason])
     if isinstance(error, Invalid):
         return problem(status, error.code, str(error), problems=[_item(each) for each in error.problems])
-    headers = {"retry-after": _RETRY_SECONDS} if error.retryable else None
+    if isinstance(error, Forbidden):
+        return problem(status, error.code, str(error), fix=error.fix)
+    headers = {"retry-after": RETRY_SECONDS} if error.retryable else None
     return problem(status, error.code, str(error) or title_of(status), headers)
 
 

@@ -1,4 +1,4 @@
-"""HTTP edge: the table of what an error of delivery is in HTTP, for both servers of renditions.
+"""HTTP edge: the one table of what an error is in HTTP, and what delivery makes of it.
 
 Without a web framework, which the deliver function's cold start could not afford.
 """
@@ -9,11 +9,14 @@ from typing import Any
 
 from image_processor.errors import (
     FIXES,
+    ClaimBusy,
+    ClaimLost,
     Forbidden,
     ImageProcessorError,
     Invalid,
     MissingExtra,
     NotFound,
+    PreconditionFailed,
     Reason,
     Refused,
     Unavailable,
@@ -26,9 +29,13 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (Invalid, 400),
     (Forbidden, 403),
     (NotFound, 404),
+    (ClaimBusy, 409),
+    (ClaimLost, 409),
+    (PreconditionFailed, 409),
     (Refused, 422),
     (MissingExtra, 501),
     (Unavailable, 503),
+    (ImageProcessorError, 500),
 )
 
 _REFUSED = {
@@ -53,11 +60,16 @@ _MOST_TOLD = 20
 
 
 def status_of(error: ImageProcessorError) -> int:
-    """The status of an error; what is no row of the table may be tried again, or is a mistake of ours."""
+    """The status of an error of delivery. A reader is in nobody's way: what a retry heals is never a
+    conflict of theirs."""
     if isinstance(error, Refused):
-        return _REFUSED.get(error.reason, 422)
-    status = next((status for kind, status in STATUSES if isinstance(error, kind)), None)
-    return status or (503 if error.retryable else 500)
+        return _REFUSED.get(error.reason, row_of(error))
+    return 503 if error.retryable else row_of(error)
+
+
+def row_of(error: ImageProcessorError) -> int:
+    """The status that the table has for an error."""
+    return next(status for kind, status in STATUSES if isinstance(error, kind))
 
 
 def told(error: ImageProcessorError) -> tuple[int, dict[str, Any], dict[str, str]]:
