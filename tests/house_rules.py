@@ -17,17 +17,18 @@ PACKAGE = "image_processor"
 
 # Who may import whom. A room is a module or a folder directly under the package; it may always
 # import from itself. web/ has no row because it has no Python.
-VALUES = ("frozen", "errors", "formats", "keys", "transformation", "model")
+VALUES = ("frozen", "digests", "errors", "formats", "keys", "transformation", "model")
 ROOMS: dict[str, tuple[str, ...]] = {
     "__init__": (),
     # the ground floor, layer on layer
     "frozen": (),
+    "digests": (),
     "errors": ("frozen",),
     "formats": ("frozen",),
     "globs": (),
     "toml_lines": (),
-    "keys": ("errors", "formats"),
-    "transformation": ("frozen", "errors", "formats", "keys"),
+    "keys": ("digests", "errors", "formats"),
+    "transformation": ("frozen", "digests", "errors", "formats", "keys"),
     "model": ("frozen", "errors", "formats", "keys", "transformation"),
     "settings": VALUES,
     "recipes": (*VALUES, "globs", "toml_lines"),
@@ -37,7 +38,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # what lies in the stores, as both ingest and delivery look at it
     "stock": (*VALUES, "ports"),
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
-    "engine": ("frozen", "errors", "formats", "transformation", "model"),
+    "engine": ("frozen", "digests", "errors", "formats", "transformation", "model"),
     # signed HTTP requests, for the adapters that talk to AWS
     "aws": ("frozen", "errors"),
     # adapters
@@ -64,6 +65,8 @@ LIBRARIES: dict[str, tuple[str, ...]] = {
     "pillow_heif": ("engine",),
     "pillow_jxl": ("engine",),
     "obstore": ("stores",),
+    # of the standard library, but not of its public part
+    "_sha2": ("digests",),
     "anyio": _EDGE,
     "fastapi": _EDGE,
     "mangum": ("app",),

@@ -7,9 +7,9 @@ Every rendition lies directly under its original's prefix, so one listing of tha
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 
+from .digests import sha256, sha256_hex
 from .errors import InvalidKey
 
 MAX_KEY_BYTES = 1024
@@ -63,7 +63,7 @@ def rendition_prefix(key: str) -> str:
     if len(raw) <= _PLAIN_PREFIX_BYTES:
         return f"{key}/"
     kept = raw[:_PLAIN_PREFIX_BYTES].decode(errors="ignore")
-    return f"{kept}~{hashlib.sha256(raw).hexdigest()}/"
+    return f"{kept}~{sha256_hex(raw)}/"
 
 
 def original_of(prefix: str) -> str | None:
@@ -78,5 +78,5 @@ def image_id(bucket: str, key: str) -> str:
 
     The same key always has the same id, so duplicate events meet on one record.
     """
-    digest = hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
+    digest = sha256(f"{bucket}\0{key}".encode())
     return base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -4,12 +4,12 @@ frames of its level and encoded.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Sequence
 
 import pyvips
 
+from image_processor.digests import sha256_hex
 from image_processor.errors import Reason, Refused
 from image_processor.formats import FORMATS
 from image_processor.frozen import frozen
@@ -80,7 +80,7 @@ def finish(job: Job, level: Sequence[pyvips.Image], marks: Marks, profile: bytes
         frames=len(frames),
         alpha=bool(frames[0].hasalpha()),
         bytes=len(body),
-        sha256=hashlib.sha256(body).hexdigest(),
+        sha256=sha256_hex(body),
     )
     return Finished(body, facts, rendered - started, time.perf_counter() - rendered)
 

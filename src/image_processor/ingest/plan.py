@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Collection, Iterable
 
+from image_processor.digests import sha256_hex
 from image_processor.model import ExifField, IccPolicy, Limits, Plan
 from image_processor.recipes import Recipe
 from image_processor.stock.marks import Versions
@@ -50,4 +50,4 @@ def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
 
 
 def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    return sha256_hex("\n".join(lines).encode())[:32]

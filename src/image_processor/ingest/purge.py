@@ -6,10 +6,10 @@ tells it before the record says that all is done: a purge that failed comes agai
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
 
+from image_processor.digests import sha256_hex
 from image_processor.keys import rendition_prefix
 from image_processor.model import Claim, Record, Rendition, Status
 from image_processor.ports import Entry
@@ -33,7 +33,7 @@ def change_of(record: Record) -> str:
     """32 hex digits for what is about to become of the image: ``record`` is as it was claimed, but with
     the version and the sequencer of the original that work was done for."""
     told = (record.id, record.created_at, record.revision, record.version, record.sequencer)
-    return hashlib.sha256(repr(told).encode()).hexdigest()[:32]
+    return sha256_hex(repr(told).encode())[:32]
 
 
 def may_be_stale(claim: Claim, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]) -> bool:

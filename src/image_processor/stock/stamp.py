@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-
+from image_processor.digests import sha256_hex
 from image_processor.model import IccPolicy
 
 from .marks import Versions
@@ -30,4 +29,4 @@ def stamp(version: str, icc: IccPolicy, marks: Versions) -> str:
     """32 hex digits for a rendition of the original in ``version``, with ``marks`` laid on it."""
     lines = [f"rendering={RENDERING}", f"icc={icc}", f"original={version}"]
     lines += [f"mark={mark}@{seen}" for mark, seen in sorted(marks.items())]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
+    return sha256_hex("\n".join(lines).encode())[:32]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from fractions import Fraction
 from typing import Literal
 
+from image_processor.digests import sha256_hex
 from image_processor.errors import InvalidTransformation, Problem
 from image_processor.formats import FORMATS
 from image_processor.frozen import frozen
@@ -118,6 +118,6 @@ class Transformation:
         """
         text = str(self)
         if len(text) > _LONGEST_TEXT:
-            digest = hashlib.sha256(text.encode()).hexdigest()[:32]
+            digest = sha256_hex(text.encode())[:32]
             text = f"long={digest},fm={self.format}"
         return f"{text}.{FORMATS[self.format].extension}"
