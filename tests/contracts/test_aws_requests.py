@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from unittest import mock
@@ -32,6 +33,7 @@ from image_processor.aws.endpoints import (
     region_from,
 )
 from image_processor.aws.signature import Scope, escape_path, escape_query, signed_headers
+from image_processor.aws.wire import Connection
 from image_processor.errors import InvalidSettings, Unavailable
 from support import aws
 from support.certificates import make_certificate
@@ -181,7 +183,7 @@ class TestClient:
         assert [seen.body for seen in script.seen] == [content, content]
 
     def test_silence_ends(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(client_module, "_READ_SECONDS", 0.05)
+        monkeypatch.setattr(client_module, "Connection", partial(Connection, seconds=0.05))
         over = threading.Event()
         with scripted(Reply()) as script, client_of(script, pause=lambda _: None) as client:
             script.meanwhile = over.wait

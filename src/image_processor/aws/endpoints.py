@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 from image_processor.errors import InvalidSettings, Problem
 from image_processor.frozen import frozen
 
+_ADDRESS = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[^/?#@:\s][^/?#@\s]*)(?P<path>(?:/[^?#\s]*)?)", re.IGNORECASE
+)
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 
@@ -72,10 +74,11 @@ def bucket_endpoint(bucket: str, region: str, override: str | None) -> Endpoint:
 
 def parse_endpoint(url: str) -> Endpoint:
     """Raises InvalidSettings for what is no http or https address."""
-    parts = urlsplit(url)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
+    # Not urlsplit: it loads ipaddress, and both take 1 ms of a cold start.
+    parts = _ADDRESS.fullmatch(url)
+    if parts is None:
         raise InvalidSettings([Problem("AWS_ENDPOINT_URL", "an address like https://host:port", repr(url))])
-    return Endpoint(parts.scheme, parts.netloc, parts.path.rstrip("/"))
+    return Endpoint(parts["scheme"].lower(), parts["host"], parts["path"].rstrip("/"))
 
 
 def _domain(region: str) -> str:

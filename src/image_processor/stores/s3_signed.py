@@ -8,14 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from http.client import HTTPException, HTTPResponse
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
-from image_processor.aws.client import Body, Client, Request, headers_of
+from image_processor.aws.client import Body, Client, Request
 from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.signature import Scope
+from image_processor.aws.wire import Response
 from image_processor.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.frozen import frozen
 from image_processor.ports import Absent, Attributes, Entry, StoredObject
@@ -60,8 +60,7 @@ class SignedObjects:
         with self._client.open(Request("GET", f"/{key}", headers=headers)) as response:
             if response.status not in {200, 206}:
                 raise failure(key, response.status, code_in(response.read(_CHUNK).decode(errors="replace")))
-            found = headers_of(response)
-            yield _Opened(_entry(key, found), _attributes(found), response)
+            yield _Opened(_entry(key, response.headers), _attributes(response.headers), response)
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
         return self.put_body(key, Body.of(body), attributes, condition)
@@ -109,26 +108,17 @@ class SignedObjects:
 class _Opened:
     entry: Entry
     attributes: Attributes
-    response: HTTPResponse
+    response: Response
 
     def read(self) -> bytes:
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[bytes]:
-        left = int(self.response.headers.get("content-length", 0))
-        while left:
-            chunk = self._read(min(_CHUNK, left))
-            left -= len(chunk)
-            yield chunk
-
-    def _read(self, size: int) -> bytes:
         try:
-            chunk = self.response.read(size)
-        except (OSError, HTTPException):
-            chunk = b""
-        if not chunk:
-            raise Unavailable(f"S3 broke off while {self.entry.key!r} was read")
-        return chunk
+            while self.response.left:
+                yield self.response.read(_CHUNK)
+        except OSError:
+            raise Unavailable(f"S3 broke off while {self.entry.key!r} was read") from None
 
 
 def _entry(key: str, headers: Mapping[str, str]) -> Entry:
