@@ -101,6 +101,12 @@ def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[st
     assert isolated == replace(here, timings=isolated.timings)
 
 
+def test_what_is_made_is_handed_out(shared: IsolatedRenderer) -> None:
+    handed: list[object] = []
+    rendered = shared.render(GOOD, WANTED, Limits(), hand_out=handed.append)
+    assert handed == list(rendered.renditions)
+
+
 def test_no_transformation_is_legal(shared: IsolatedRenderer) -> None:
     assert shared.render(GOOD, [], Limits()).renditions == ()
 

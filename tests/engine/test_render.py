@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -26,6 +27,7 @@ from drawing import (
 from PIL import Image
 
 from image_processor.engine import levels as levels_module
+from image_processor.engine import look as look_module
 from image_processor.engine import render as render_module
 from image_processor.engine.decode import open_original
 from image_processor.engine.job import Job, finish
@@ -262,6 +264,33 @@ def test_the_same_input_gives_the_same_bytes(format_name: str) -> None:
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(bodies, (1, 2, 3)))
     assert runs[0] == runs[1] == runs[2]
+
+
+@pytest.mark.parametrize("texts", [["w=90,fm=png"], ["w=90,fm=png", "w=70,fm=jpeg", "w=90,fm=png,g=north"]])
+def test_renditions_are_handed_out_before_the_look_is_made(
+    texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[object] = []
+    look_of = look_module.look_of
+
+    def looking(level: object) -> object:
+        if len(texts) > 1:  # by threads, which may still be at it
+            _until(lambda: len(told) == len(texts))
+        told.append("look")
+        return look_of(level)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(look_module, "look_of", looking)
+    wanted = [parse(text) for text in texts]
+    rendered = render(encoded(photograph()), wanted, Limits(), hand_out=told.append)
+    assert told[-1] == "look"
+    assert sorted(map(repr, told[:-1])) == sorted(map(repr, rendered.renditions))
+    assert len(rendered.renditions) == len(texts)
+
+
+def _until(check: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not check() and time.monotonic() < end:
+        time.sleep(0.002)
 
 
 def test_one_rendition_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:

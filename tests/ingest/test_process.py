@@ -212,8 +212,10 @@ def test_without_exif_the_fingerprint_is_what_it_always_was(room):
 
 def test_an_original_outside_the_root_is_refused(room):
     class Outside(type(room.uploads)):
-        def head(self, key):
+        def head(self, key, **_):
             raise Refused(Reason.OUTSIDE_ROOT, f"expected a file inside the root, got {key}")
+
+        get = head
 
     room.uploads = Outside()
     room.put("cat.jpg", b"cat")
@@ -386,16 +388,19 @@ def test_a_worker_that_slept_between_two_puts_cannot_leave_a_mixture(room, puts_
     room.put("cat.jpg", b"first")
     real_put = room.processed.put
     calls = []
+    together, one_at_a_time = threading.Barrier(4), threading.Lock()
 
     def put(key, body, attributes, *, condition=None):
-        calls.append(key)
-        if len(calls) == puts_before_sleep + 1:
-            room.processed.put = real_put
-            room.later()
-            room.put("cat.jpg", b"second")
-            room.processor("other").process(upload("cat.jpg"))
-            room.processed.put = put
-        return real_put(key, body, attributes, condition=condition)
+        together.wait(timeout=30)  # every put has seen by now that the claim has not ended
+        with one_at_a_time:
+            calls.append(key)
+            if len(calls) == puts_before_sleep + 1:
+                room.processed.put = real_put
+                room.later()
+                room.put("cat.jpg", b"second")
+                room.processor("other").process(upload("cat.jpg"))
+                room.processed.put = put
+            return real_put(key, body, attributes, condition=condition)
 
     room.processed.put = put
     with pytest.raises(ClaimLost):

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from image_processor.errors import Unavailable
+from image_processor.ingest import process as process_module
 from image_processor.model import Kind, Result
 from image_processor.recipes import parse_recipe
 from support.ingest import Room, fake_render, upload
@@ -57,10 +58,28 @@ def test_reprocessing_reads_without_a_look_before(room):
     assert room.uploads.calls == ["get", "head"]
 
 
-def test_a_duplicate_does_not_read_the_original(room):
+def test_a_duplicate_needs_no_look_beside_what_was_read_early(room):
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
     assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert room.uploads.calls == ["get", "head"]
+
+
+def test_a_large_original_is_looked_at_before_it_is_read(room, monkeypatch):
+    monkeypatch.setattr(process_module, "_EARLY_BYTES", 2)
+    room.processor().process(upload("cat.jpg"))
+    room.uploads = Listening(room.uploads)
+    room.processor().process(upload("cat.jpg"))
+    assert room.uploads.calls == ["get", "head", "head"], "a get that is refused reads nothing"
+    room.uploads.calls.clear()
+    room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    assert room.uploads.calls == ["get", "head", "get", "head"]
+
+
+def test_what_reconcile_wants_looked_at_is_not_read_early(room):
+    room.processor().process(upload("cat.jpg"))
+    room.uploads = Listening(room.uploads)
+    room.processor().process(upload("cat.jpg", kind=Kind.RECONCILE))
     assert set(room.uploads.calls) == {"head"}
 
 

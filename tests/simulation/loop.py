@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextlib import suppress
 from heapq import heappop, heappush
 from typing import Any
 
@@ -151,7 +152,8 @@ class Loop:
         process.alive = False
         for thread in process.threads:
             if not thread.dead:
-                thread.throw(Killed)
+                with suppress(Killed):  # of a thread that has not begun, it ends up here
+                    thread.throw(Killed)
         process.threads.clear()
 
     def _push(self, at: float, thread: Thread) -> None:

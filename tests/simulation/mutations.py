@@ -6,10 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 from image_processor.delivery.make import Kept
-from image_processor.errors import PreconditionFailed, Unavailable
+from image_processor.errors import ClaimLost, PreconditionFailed, Unavailable
 from image_processor.frozen import replace
 from image_processor.ingest.compare import why_work
 from image_processor.ingest.process import Processor
+from image_processor.ingest.putting import Place
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.model import Kind, Outcome, Result, Status
 from image_processor.stock.look import renditions_of
@@ -68,8 +69,23 @@ class Keeper(Processor):
     __slots__ = ()
 
     def _once(self, upload: Any) -> Outcome:
-        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
-        return self._under(claim, upload)
+        return replace(self, catalog=Unreleased(self.catalog))._plain_once(upload)
+
+    def _plain_once(self, upload: Any) -> Outcome:
+        return super()._once(upload)
+
+
+class Unreleased:
+    """A catalog that takes no claim back."""
+
+    def __init__(self, catalog: Any) -> None:
+        self._catalog = catalog
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._catalog, name)
+
+    def release(self, claim: Any) -> None:
+        pass
 
 
 class Deaf(Processor):
@@ -77,11 +93,19 @@ class Deaf(Processor):
 
     __slots__ = ()
 
-    def _put(self, claim: Any, key: str, image: Any, versions: Any) -> Any:
+    def _place(self) -> Place:
+        place = super()._place()
+        return Stubborn(**{name: getattr(place, name) for name in place.__match_args__})
+
+
+class Stubborn(Place):
+    __slots__ = ()
+
+    def _renew(self, claim: Any) -> Any:
         try:
-            return super()._put(claim, key, image, versions)
-        except Exception:  # noqa: BLE001 - the mutation
-            return super()._put(claim, key, image, {key: self._version_of(key)})
+            return super()._renew(claim)
+        except ClaimLost:
+            return claim
 
 
 class Trusting(Processor):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -67,6 +67,7 @@ def fake_render(
     look: bool = True,  # noqa: ARG001 - as the engine's own
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
+    hand_out: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`; what
     starts with `half` ends early."""
@@ -74,11 +75,14 @@ def fake_render(
         raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
     if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:
         raise Refused(Reason.TOO_MANY_PIXELS, f"expected at most {limits.max_pixels} pixels, got more")
-    images = [(each, rendition_bytes(data, each)) for each in transformations]
+    bodies = [(each, rendition_bytes(data, each)) for each in transformations]
+    images = tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in bodies)
+    for image in images:
+        hand_out(image)
     return Rendered(
         replace(_facts(data, "jpeg"), truncated=data.startswith(b"half ")),
         Look("#102030", "aGFzaA==", "0123456789abcdef"),
-        tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in images),
+        images,
         tuple((field.value, f"{field} of {len(data)} bytes") for field in exif),
     )
 

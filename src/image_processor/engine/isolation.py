@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
@@ -89,8 +89,9 @@ class IsolatedRenderer:
         look: bool = True,
         exif: Collection[ExifField] = (),
         marks: Mapping[str, bytes] | None = None,
+        hand_out: Callable[[RenderedImage], None] = lambda _: None,
     ) -> Rendered:
-        """As `engine.render.render`, and keeps ``limits.cpu_seconds``.
+        """As `engine.render.render`, and keeps ``limits.cpu_seconds``; hands out when all is made.
 
         Raises also Refused(TOO_SLOW), and Refused(DECODER_CRASHED) if two children died of it.
         """
@@ -112,7 +113,10 @@ class IsolatedRenderer:
                 reply = self._ask(request, bodies, self._wall_seconds(limits))
             except _Died as second:
                 raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
-        return _rendered(reply, transformations)
+        rendered = _rendered(reply, transformations)
+        for rendition in rendered.renditions:
+            hand_out(rendition)
+        return rendered
 
     def _wall_seconds(self, limits: Limits) -> float:
         return max(0, min(self._patience * limits.cpu_seconds, self._until - time.monotonic()))

@@ -19,16 +19,13 @@ from .planes import lowest_waves, rows_of
 from .steps import flatten, resize
 from .thumbhash import thumbhash
 
-LOOK_SIDE = 64
-"""The longest side, in pixels, of the level that a look is taken from."""
-
 _HASH_SIDE = 32
 
 _CENTRE = (0.5, 0.5)
 
 
 def look_of(level: pyvips.Image) -> Look:
-    """The look of a level of 3 or 4 bands, at most LOOK_SIDE a side."""
+    """The look of a level of 3 or 4 bands, at most 64 pixels a side."""
     longest = max(level.width, level.height)
     width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
     small = resize(level, Size(width, height))

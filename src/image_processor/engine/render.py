@@ -7,7 +7,6 @@ done once.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import ParamSpec, TypeVar
 
 import pyvips
 
+from image_processor.digests import sha256_hex
 from image_processor.errors import ImageProcessorError
 from image_processor.frozen import frozen
 from image_processor.model import (
@@ -35,8 +35,6 @@ from .decode import is_out_of_memory
 from .geometry import Size, place
 from .job import Finished, Job, finish, plan_job
 from .levels import Wanted, levels, open_for
-from .look import LOOK_SIDE, look_of
-from .narrow import narrowed
 from .overlay import Marks, open_marks
 from .probe import Header, probe
 from .scene import WHOLE, Scene, scene_of, view_of
@@ -52,6 +50,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     look: bool = True,
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,
+    hand_out: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
@@ -59,7 +58,8 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     is left empty too: it takes as long as many a rendition. Without transformations and ``look``
     nothing is decoded.
     ``exif`` names what is kept of the original's EXIF; ``marks`` are the pictures that overlays name,
-    by their key.
+    by their key. ``hand_out`` is given each rendition as soon as it is made, by the thread that made it;
+    what is raised later takes none of them back.
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
     CORRUPT, and what overlays refuse. Raises MemoryError where an encoder gets no memory.
     ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
@@ -74,23 +74,23 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
             _look_scene(data, header, limits) if look else None,
             icc,
             open_marks(marks or {}, limits),
+            _Counter(transformations, jobs, hand_out),
         )
         with _executor(len(set(jobs)), threads) as executor:
-            digest = executor.submit(_sha256, data) if look else None
             planned = time.perf_counter() - started
             made, seen, decoded = work.start(executor)
+            digest = sha256_hex(data) if look else ""
             finished = {job: future.result() for job, future in made.items()}
     except pyvips.Error as error:
         if is_out_of_memory(error):
             raise MemoryError(error.detail) from error
         # Reading has its own translation; a failure after it is ours, not the upload's.
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
-    pairs = zip(transformations, jobs, strict=True)
     return Rendered(
-        original=_original(header, len(data), digest.result() if digest else ""),
+        original=_original(header, len(data), digest),
         look=seen,
         renditions=tuple(
-            RenderedImage(wanted, finished[job].body, finished[job].facts) for wanted, job in pairs
+            _image(wanted, finished[job]) for wanted, job in zip(transformations, jobs, strict=True)
         ),
         exif=_exif(data, header, exif) if exif else (),
         timings=Timings(
@@ -109,10 +109,35 @@ def _plan(
     views = [view_of(transformation) for transformation in transformations]
     scenes = {view: scene_of(data, header, view, limits) for view in dict.fromkeys(views)}
     pairs = [(scenes[view], wanted) for view, wanted in zip(views, transformations, strict=True)]
-    return [plan_job(narrowed(*pair) if alone else pair[0], pair[1], limits) for pair in pairs]
+    if alone:
+        from .narrow import narrowed  # noqa: PLC0415 - no upload comes here
 
+        pairs = [(narrowed(*pair), pair[1]) for pair in pairs]
+    return [plan_job(scene, wanted, limits) for scene, wanted in pairs]
+
+
+LOOK_SIDE = 64
+"""The longest side, in pixels, of the level that a look is taken from."""
 
 Made = dict[Job, Future[Finished]]
+
+
+@frozen
+class _Counter:
+    """Where renditions are handed out. One job may be several of them."""
+
+    transformations: Sequence[Transformation]
+    jobs: Sequence[Job]
+    hand_out: Callable[[RenderedImage], None]
+
+    def pass_over(self, job: Job, finished: Finished) -> None:
+        for wanted, its in zip(self.transformations, self.jobs, strict=True):
+            if its == job:
+                self.hand_out(_image(wanted, finished))
+
+
+def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
+    return RenderedImage(wanted, finished.body, finished.facts)
 
 
 @frozen
@@ -124,6 +149,7 @@ class _Work:
     look_scene: Scene | None
     icc: IccPolicy
     marks: Marks
+    counter: _Counter
 
     def start(self, executor: Executor) -> tuple[Made, Look | None, float]:
         """Decode each scene, and start an encoder for each job as soon as its level is there. The last
@@ -153,11 +179,18 @@ class _Work:
         for size, frames in levels(opened):
             decoded += time.perf_counter() - since
             for job in waiting[size]:
-                made[job] = executor.submit(finish, job, frames, self.marks, opened.profile)
+                made[job] = executor.submit(self._finish, job, frames, opened.profile)
             if size == look_size:
+                from .look import look_of  # noqa: PLC0415 - of a single rendition, that is made by now
+
                 seen = look_of(frames[0])
             since = time.perf_counter()
         return seen, decoded
+
+    def _finish(self, job: Job, frames: Sequence[pyvips.Image], profile: bytes | None) -> Finished:
+        finished = finish(job, frames, self.marks, profile)
+        self.counter.pass_over(job, finished)
+        return finished
 
 
 _P = ParamSpec("_P")
@@ -203,7 +236,3 @@ def _exif(data: bytes, header: Header, wanted: Collection[ExifField]) -> Exif:
     from .exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
 
     return exif_of(data, header.format, wanted)
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()

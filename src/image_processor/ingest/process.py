@@ -6,13 +6,13 @@ side agree with it, under a claim, so that duplicates, old events and crashes al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
 from image_processor.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.frozen import frozen, replace
-from image_processor.keys import check_key, image_id, rendition_prefix
+from image_processor.keys import check_key, image_id
 from image_processor.model import (
     Claim,
     ExifField,
@@ -23,13 +23,12 @@ from image_processor.model import (
     Plan,
     Record,
     Rendered,
-    RenderedImage,
     Rendition,
     Result,
     Status,
     Upload,
 )
-from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore, StoredObject
+from image_processor.ports import Catalog, Entry, ObjectStore, StoredObject
 from image_processor.recipes import Recipe
 from image_processor.stock.look import Sight, look_at, renditions_of
 from image_processor.stock.marks import read_marks, versions_of
@@ -39,12 +38,16 @@ from image_processor.stock.render import Render
 from .compare import why_work
 from .plan import plan_upload, refusal_fingerprint
 from .purge import Purge, beginning_of, change_of, may_be_stale, no_purge
+from .putting import Place, Putting
 
 _ROUNDS = 5
 """How often an original may change under our hands before the queue has to try again."""
 
-_WRITERS = 8
-"""How many renditions are written at a time: each write to S3 waits some 20 ms for its answer."""
+_EARLY_BYTES = 8 * 1024 * 1024
+"""Of larger originals a look comes first: a duplicate event would read them for nothing."""
+
+_BESIDE = 8
+"""How many requests wait at a time for S3's answer, some 20 ms each, while something else is done."""
 
 
 @frozen
@@ -102,17 +105,36 @@ class Processor:
         return self.catalog.get(id_) is None and not renditions_of(self.processed, key)
 
     def _once(self, upload: Upload) -> Outcome:
+        with ThreadPoolExecutor(_BESIDE) as beside:
+            reading = beside.submit(self._read_early, upload)
+            claim = self._claim(upload)
+            if isinstance(claim, Outcome):
+                return claim
+            try:
+                return self._under(claim, upload, reading.result, beside)
+            except BaseException:
+                self.catalog.release(claim)
+                raise
+
+    def _claim(self, upload: Upload) -> Claim | Outcome:
+        """The claim, or what there is to say without one. Raises ClaimBusy."""
         try:
-            claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+            return self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
         except ClaimBusy:
             if (record := self._done_by_others(upload)) is None:
                 raise
             return Outcome(upload.key, Result.UNCHANGED, record)
+
+    def _read_early(self, upload: Upload) -> StoredObject | None:
+        """The original of an upload that is nearly sure to need work, read while the claim is taken.
+        None where it need not or cannot be read, or is so large that a look before costs little."""
+        likely = upload.kind in {Kind.CREATED, Kind.REPROCESS}
+        if not likely or plan_upload(upload.key, self.recipe, self.icc).skip is not None:
+            return None
         try:
-            return self._under(claim, upload)
-        except BaseException:
-            self.catalog.release(claim)
-            raise
+            return self.uploads.get(upload.key, limit=min(_EARLY_BYTES, self.limits.max_bytes))
+        except (NotFound, Refused):
+            return None
 
     def _done_by_others(self, upload: Upload) -> Record | None:
         """The record, where nothing is left to do: a queue gives duplicates that come all at once the
@@ -123,33 +145,35 @@ class Processor:
         sight = look_at(self.uploads, upload.key)
         return record if self._settled(record, self._plan(upload), sight) else None
 
-    def _under(self, claim: Claim, upload: Upload) -> Outcome:
+    def _under(
+        self, claim: Claim, upload: Upload, early: Callable[[], StoredObject | None], beside: Executor
+    ) -> Outcome:
         plan = self._plan(upload)
-        original = self._read_at_once(claim.record, plan, upload)
-        if original is not None:
-            return self._make(claim, plan, Sight(original.entry.version), upload, original)
-        sight = look_at(self.uploads, plan.key)
+        sight, original = self._look(claim.record, early())
         if sight is None or plan.skip is not None:
             return self._clear(claim, plan, sight)
         if upload.kind is not Kind.REPROCESS and self._settled(claim.record, plan, sight):
             self.catalog.release(claim)
             return Outcome(plan.key, Result.UNCHANGED, claim.record)
-        return self._make(claim, plan, sight, upload)
+        return self._make(claim, plan, sight, upload, beside, original)
+
+    def _look(self, record: Record, early: StoredObject | None) -> tuple[Sight | None, StoredObject | None]:
+        """The original under the claim, with its bytes where they were read ``early`` and still count.
+
+        What was read before the claim may be older than what somebody has finished meanwhile: where
+        the record tells of another version, only a look can say which of the two is the newer.
+        """
+        if early is not None and (
+            record.status is Status.PROCESSING or record.version == early.entry.version
+        ):
+            return Sight(early.entry.version), early
+        sight = look_at(self.uploads, record.key)
+        same = sight is not None and early is not None and sight.version == early.entry.version
+        return sight, early if same else None
 
     def _plan(self, upload: Upload) -> Plan:
         marks = versions_of(self.uploads, self.recipe.transformations_for(upload.key))
         return plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
-
-    def _read_at_once(self, record: Record, plan: Plan, upload: Upload) -> StoredObject | None:
-        """The original, where it must be read whatever its version is: a look before would be one
-        more request. None where it need not or cannot be read, which then takes the closer look."""
-        due = upload.kind is Kind.REPROCESS or record.status is Status.PROCESSING
-        if not due or plan.skip is not None:
-            return None
-        try:
-            return self.uploads.get(plan.key, limit=self.limits.max_bytes)
-        except (NotFound, Refused):
-            return None
 
     def _settled(self, record: Record, plan: Plan, sight: Sight | None) -> bool:
         """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
@@ -171,19 +195,23 @@ class Processor:
         return Outcome(plan.key, Result.SKIPPED, detail=plan.skip)
 
     def _make(
-        self, claim: Claim, plan: Plan, sight: Sight, upload: Upload, original: StoredObject | None = None
+        self,
+        claim: Claim,
+        plan: Plan,
+        sight: Sight,
+        upload: Upload,
+        beside: Executor,
+        original: StoredObject | None = None,
     ) -> Outcome:
         """``original`` is what ``sight`` saw, if it has been read already."""
         draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
-        # The listing waits for its answer while the processor is busy with pixels.
-        with ThreadPoolExecutor(1) as beside:
-            listing = beside.submit(renditions_of, self.processed, plan.key)
-            try:
-                rendered = self._render(plan, sight, original)
-            except Refused as refusal:
-                return self._refuse(claim, plan, draft, refusal, listing.result())
-        before = listing.result()
-        renditions = self._store(claim, plan.key, rendered.renditions, before)
+        putting = Putting(self._place(), claim, beside)
+        try:
+            rendered = self._render(plan, sight, original, putting)
+        except Refused as refusal:
+            return self._refuse(claim, plan, draft, refusal, putting.stored())
+        renditions = putting.renditions(plan.transformations)
+        before = putting.before()
         self._sweep(before, keep=renditions)
         self._forget(claim, draft, before, renditions)
         record = replace(
@@ -219,14 +247,23 @@ class Processor:
         )
         return Outcome(plan.key, Result.REFUSED, self.catalog.complete(claim, record), refusal.message)
 
-    def _render(self, plan: Plan, sight: Sight, original: StoredObject | None) -> Rendered:
+    def _place(self) -> Place:
+        return Place(self.processed, self.catalog, self.recipe, self.cache_control, self.lease, self.clock)
+
+    def _render(self, plan: Plan, sight: Sight, original: StoredObject | None, putting: Putting) -> Rendered:
         if sight.refusal is not None:
             raise sight.refusal
         if original is None:
             original = self._read(plan, sight)
         marks = read_marks(self.uploads, dict(plan.marks), self.limits.max_bytes)
         return self.render(
-            original.body, plan.transformations, self.limits, icc=self.icc, exif=self.exif, marks=marks
+            original.body,
+            plan.transformations,
+            self.limits,
+            icc=self.icc,
+            exif=self.exif,
+            marks=marks,
+            hand_out=putting.put,
         )
 
     def _read(self, plan: Plan, sight: Sight) -> StoredObject:
@@ -234,52 +271,6 @@ class Processor:
             return self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
         except NotFound as error:
             raise PreconditionFailed(f"{plan.key!r} was deleted before it could be read") from error
-
-    def _store(
-        self, claim: Claim, key: str, images: Sequence[RenderedImage], before: Sequence[Entry]
-    ) -> tuple[Rendition, ...]:
-        """Put every rendition over exactly what the listing ``before`` showed under this claim.
-
-        The condition is the fence: a worker that slept through the end of its claim finds other
-        versions there and stops, instead of writing old pixels over new ones. Writes that have
-        begun by then are finished, each behind its own condition; the first error is raised.
-        """
-        if self.clock() > claim.expires_at - self.lease / 2:
-            claim = self.catalog.renew(claim, now=self.clock(), lease=self.lease)
-        versions = {entry.key: entry.version for entry in before}
-        prefix = rendition_prefix(key)
-
-        def put(image: RenderedImage) -> Rendition:
-            name = self.recipe.stored_name(key, image.transformation)
-            return self._put(claim, prefix + name, image, versions)
-
-        if len(images) < 2:
-            return tuple(map(put, images))  # a thread would have nothing to go on beside
-        with ThreadPoolExecutor(min(len(images), _WRITERS)) as writers:
-            return tuple(writers.map(put, images))
-
-    def _put(self, claim: Claim, key: str, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
-        metadata = {"sha256": image.facts.sha256, "image": claim.image_id}
-        cache_control = self.recipe.cache_control_for(claim.record.key) or self.cache_control
-        attributes = Attributes(image.facts.media_type, cache_control, metadata)
-        condition: str | Absent = versions.get(key, ABSENT)
-        for _ in range(_ROUNDS):
-            try:
-                entry = self.processed.put(key, image.body, attributes, condition=condition)
-            except PreconditionFailed:
-                # Somebody wrote in between. With the claim still ours it was a worker that had
-                # lost its own, and ours is the newer truth; else renew raises ClaimLost.
-                self.catalog.renew(claim, now=self.clock(), lease=self.lease)
-                condition = self._version_of(key)
-            else:
-                return Rendition(key, str(image.transformation), image.facts, entry.version)
-        raise Unavailable(f"{key!r} kept changing while it was written")
-
-    def _version_of(self, key: str) -> str | Absent:
-        try:
-            return self.processed.head(key).entry.version
-        except NotFound:
-            return ABSENT
 
     def _sweep(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
         """Delete the stored renditions that are not among ``keep``."""

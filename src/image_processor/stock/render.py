@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-from image_processor.model import ExifField, IccPolicy, Limits, Rendered
+from image_processor.model import ExifField, IccPolicy, Limits, Rendered, RenderedImage
 from image_processor.transformation import Transformation
 
 
 class Render(Protocol):
     """engine.render.render, without what only programs choose."""
 
-    def __call__(
+    def __call__(  # noqa: PLR0913 - as the engine's own
         self,
         data: bytes,
         transformations: Sequence[Transformation],
@@ -22,4 +22,5 @@ class Render(Protocol):
         look: bool = True,
         exif: Collection[ExifField] = (),
         marks: Mapping[str, bytes],
+        hand_out: Callable[[RenderedImage], None] = ...,
     ) -> Rendered: ...
