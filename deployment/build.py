@@ -21,12 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import interpreter
+import roots
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
 PACKAGE = "image_processor"
 CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
+RECIPE = "recipe.toml"
+ROOTS = Path(PACKAGE, "aws", "roots.pem")
+"""Where image_processor.aws.roots looks for them."""
 MIB = 1024 * 1024
 
 
@@ -80,8 +84,10 @@ def build(
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(libraries, into)
     shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*LITTER))
+    (into / ROOTS).write_text(_roots(python))
     if recipe:
         add_recipe(recipe, into)
+    _parse_recipes(into)
     _compile(python, into, PACKAGE)
     check_size(into, sum(part.limit for part in parts))
 
@@ -162,6 +168,14 @@ def _pins(requirements: Path) -> dict[str, str]:
     return pins
 
 
+def _roots(python: Path) -> str:
+    where = _run(python, "-m", "certifi").strip()
+    try:
+        return roots.amazons(Path(where).read_text(encoding="utf-8"))
+    except roots.MissingRoots as error:
+        raise BuildError(str(error)) from None
+
+
 def add_recipe(recipe: Path, into: Path) -> None:
     """Put the recipe into the package if it is one; the package's own code judges it."""
     judge = "import sys; from image_processor.recipes import parse_recipe as p; p(open(sys.argv[1]).read())"
@@ -174,7 +188,18 @@ def add_recipe(recipe: Path, into: Path) -> None:
     )
     if done.returncode:
         raise BuildError(f"{recipe}: {done.stderr.strip().splitlines()[-1]}")
-    shutil.copyfile(recipe, into / "recipe.toml")
+    shutil.copyfile(recipe, into / RECIPE)
+
+
+def _parse_recipes(tree: Path) -> None:
+    """Have the package's own code parse the recipes in it, which saves each cold start from it."""
+    program = (
+        "import json, sys; from pathlib import Path; from image_processor import recipes as r; "
+        "from image_processor.wiring.recipe import PARSED; own = Path(sys.argv[1]); "
+        "texts = [r.DEFAULT_RECIPE, *([own.read_text(encoding='utf-8')] if own.exists() else [])]; "
+        "PARSED.write_text(json.dumps({text: r.parse_toml(text) for text in texts}))"
+    )
+    _run(sys.executable, "-B", "-c", program, tree / RECIPE, PYTHONPATH=str(tree))
 
 
 def _clean(tree: Path) -> None:
@@ -212,7 +237,8 @@ def _pip(python: Path, *arguments: str | Path, **environment: str) -> None:
     _run(python, "-m", "pip", *quiet, "install", *arguments, **environment)
 
 
-def _run(*command: str | Path, **environment: str) -> None:
+def _run(*command: str | Path, **environment: str) -> str:
+    """What the command printed. Raises BuildError with it."""
     done = subprocess.run(
         list(map(str, command)),
         env={**os.environ, **environment},
@@ -223,6 +249,7 @@ def _run(*command: str | Path, **environment: str) -> None:
     )
     if done.returncode:
         raise BuildError(f"{' '.join(map(str, command))}\n{done.stdout}")
+    return done.stdout
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -231,6 +231,47 @@ def test_what_an_invocation_would_wait_for_is_made_in_the_init_phase(
     assert _run("-c", _INIT, **environment | told).stdout.strip() == made
 
 
+# Imports what Lambda would, and tells whether libvips was loaded by then, and whether it is after what
+# was left to another thread, which is held back so long.
+_ENGINE = """
+import sys, threading
+begin, threads = threading.Thread.start, []
+threading.Thread.start = lambda thread: threads.append(thread)
+from image_processor import app
+print("image_processor.engine.render" in sys.modules, len(threads))
+for thread in threads:
+    begin(thread)
+    thread.join()
+print("image_processor.engine.render" in sys.modules)
+"""
+
+
+@pytest.mark.parametrize(
+    ("handler", "kind", "loaded"),
+    [
+        ("process", "on-demand", ["False 1", "True"]),  # beside the first event
+        ("process", "provisioned-concurrency", ["True 0", "True"]),
+        ("process", "snap-start", ["True 0", "True"]),
+        ("deliver", "on-demand", ["False 0", "False"]),  # what is stored needs none
+        ("deliver", "snap-start", ["True 0", "True"]),
+    ],
+)
+def test_libvips_is_loaded_before_it_is_needed_but_waits_for_nobody(
+    environment: dict[str, str], handler: str, kind: str, loaded: list[str]
+) -> None:
+    told = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.app.{handler}"}
+    assert _run("-c", _ENGINE, **environment | told).stdout.splitlines() == loaded
+
+
+def test_a_stored_rendition_is_delivered_without_libvips(environment: dict[str, str], tmp_path: Path) -> None:
+    put_picture(environment, tmp_path, "a cat.png")
+    there = requested("/a%20cat.png/w=8,fm=png.png")
+    for loaded in (["pyvips"], []):  # the first request has it made
+        done = _run("-c", _LOADED, "deliver", json.dumps(there), '["pyvips"]', **environment)
+        answer, found = json.loads(done.stdout.splitlines()[-1])
+        assert (answer["statusCode"], found) == (200, loaded)
+
+
 def test_a_wrong_setting_ends_the_start_and_is_named(environment: dict[str, str]) -> None:
     init = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "_HANDLER": "image_processor.app.process"}
     done = _run("-c", _INIT, **environment, **init, IMAGE_PROCESSOR_MAX_BYTES="many")

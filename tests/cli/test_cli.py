@@ -15,7 +15,7 @@ from image_processor.cli import main
 from image_processor.cli.exits import status_of
 from image_processor.cli.shown import in_units, printable
 from image_processor.embedded import workers
-from image_processor.engine import faces, outside, runtime
+from image_processor.engine import faces, runtime
 from image_processor.engine.isolation import IsolatedRenderer
 from image_processor.errors import ClaimBusy, MissingExtra, UnsafeRuntime
 from image_processor.ingest.process import Processor
@@ -69,7 +69,7 @@ def test_doctor_tells_versions_codecs_and_settings(run, monkeypatch):
 
 
 def test_doctor_says_what_reads_a_format_that_is_missing(run, monkeypatch):
-    monkeypatch.setattr(outside, "find_spec", lambda name: None if name == "pillow_heif" else name)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pillow_heif" else name)
     status, out, _ = run("doctor")
     assert status == 0
     assert ["heic", "-", "-"] in [line.split() for line in out.splitlines()]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import shutil
+import ssl
 import subprocess
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +17,7 @@ import build
 import interpreter
 import pillow_heif
 import pytest
+import roots
 from PIL import Image
 
 from image_processor.recipes import DEFAULT_RECIPE
@@ -156,6 +161,71 @@ def test_every_library_is_for_the_processor_asked_for(
     machines = {int.from_bytes(header[18:20], "little") for header in headers.values()}
     assert machines == {MACHINES[arch]}
     assert {"_libvips.abi3.so"} < headers.keys()
+
+
+# What none of these needs to begin its work, and what each would add to every cold start.
+_HEAVY = ("email", "hashlib", "http.client", "ipaddress", "importlib.util", "inspect", "ssl", "tomllib")
+
+
+@pytest.mark.parametrize("catalog", ["", "records"])
+def test_the_process_function_begins_with_nothing_that_it_does_not_need(
+    python: str, packages: dict[str, Path], tmp_path: Path, catalog: str
+) -> None:
+    settings = {
+        "IMAGE_PROCESSOR_UPLOAD_BUCKET": "uploads",
+        "IMAGE_PROCESSOR_PROCESSED_BUCKET": "processed",
+        **({"IMAGE_PROCESSOR_TABLE": catalog} if catalog else {}),
+        "AWS_ACCESS_KEY_ID": "id",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AWS_SESSION_TOKEN": "token",
+        "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    }
+    code = (
+        "import os, sys\n"
+        f"os.environ |= {settings}\n"
+        "from image_processor import app\n"
+        "app._process()\n"
+        "app._load_engine()\n"
+        f"loaded = sorted(set({_HEAVY}) & set(sys.modules))\n"
+        "print(loaded, 'pyvips' in sys.modules, os.environ['SSL_CERT_FILE'])"
+    )
+    own = tmp_path / "image_processor" / "aws" / "roots.pem"
+    # Who signs requests in Python needs hashlib.
+    loaded = "['hashlib']" if catalog else "[]"
+    assert alone(python, packages["process"], tmp_path, code) == f"{loaded} True {own}\n"
+
+
+def test_amazon_s_authorities_are_packed_and_nobody_else_s(packages: dict[str, Path]) -> None:
+    for package in packages.values():
+        with zipfile.ZipFile(package) as archive:
+            pem = archive.read("image_processor/aws/roots.pem").decode()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=pem)
+        names = {dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()}
+        assert names == {
+            *(f"Amazon Root CA {number}" for number in (1, 2, 3, 4)),
+            "Starfield Services Root Certificate Authority - G2",
+        }
+
+
+def test_an_authority_that_is_not_on_the_list_any_more_stops_the_build(packages: dict[str, Path]) -> None:
+    with zipfile.ZipFile(packages["process"]) as archive:
+        pem = archive.read("image_processor/aws/roots.pem").decode()
+    first, *others = re.findall(r"-----BEGIN.+?END CERTIFICATE-----\n", pem, re.DOTALL)
+    assert roots.amazons("# a comment\n" + "".join([*reversed(others), first])) == pem
+    with pytest.raises(roots.MissingRoots, match="expected Amazon Root CA 1 in certifi's list, got 4 others"):
+        roots.amazons("".join(others))
+
+
+def test_the_recipes_in_a_package_have_been_parsed(python: str, source: Path, tmp_path: Path) -> None:
+    assert python
+    assert source == build.SOURCE
+    own = tmp_path / "own.toml"
+    own.write_text('[presets.p]\nwidth = 7\nformats = ["png"]\n[[rules]]\nmatch = "**"\npresets = ["p"]\n')
+    tree = tmp_path / "tree"
+    build.build(build.PACKAGES["process"], "x86_64", tree, own)
+    parsed = json.loads((tree / "image_processor" / "wiring" / "parsed.json").read_text())
+    assert parsed == {text: tomllib.loads(text) for text in (DEFAULT_RECIPE, own.read_text())}
 
 
 def test_the_same_sources_make_the_same_zip(

@@ -200,7 +200,7 @@ def test_another_codec_in_the_same_container_is_named() -> None:
 
 
 def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     refused = refusal_of(heic())
     assert refused.reason is Reason.UNSUPPORTED_FORMAT
     assert refused.message == (

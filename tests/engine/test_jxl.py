@@ -187,7 +187,7 @@ def test_a_container_without_a_codestream_is_corrupt() -> None:
 
 
 def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outside, "find_spec", lambda _: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     refused = refusal_of(jxl())
     assert refused.reason is Reason.UNSUPPORTED_FORMAT
     assert refused.message.endswith("got JPEG XL: to read it, install image-processor[jxl]")

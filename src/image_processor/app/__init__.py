@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import gc
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
+from threading import Thread
 from typing import TYPE_CHECKING, Any
+
+from image_processor.aws.roots import trust_amazon
 
 if TYPE_CHECKING:
     from image_processor.wiring.cloud import Cloud
@@ -77,14 +81,33 @@ def _prepare(environment: Mapping[str, str]) -> None:
     recipe = environment.get("IMAGE_PROCESSOR_RECIPE", "")
     if opener is None or kind is None or (kind == "snap-start" and recipe.startswith("s3://")):
         return
-    # What is loaded and made here stays: to look for garbage in it, now and with every later
-    # collection, is in vain.
+    with _uncollected():
+        opener()
+    if kind != "on-demand" and opener is not _api:
+        _load_engine()
+    elif opener is _process:
+        # An event is waiting: its original comes, and is claimed, while libvips is loaded.
+        Thread(target=_load_engine).start()
+
+
+def _load_engine() -> None:
+    from image_processor.wiring.cloud import load_engine  # noqa: PLC0415 - see _cloud
+
+    with _uncollected():
+        load_engine()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Load and make what stays: to look for garbage in it, now and with every later collection, is in
+    vain."""
     gc.disable()
     try:
-        opener()
+        yield
     finally:
         gc.freeze()
         gc.enable()
 
 
+trust_amazon(os.environ)
 _prepare(os.environ)

@@ -17,7 +17,6 @@ from image_processor.delivery.deliver import Response
 from image_processor.delivery.make import Made
 from image_processor.delivery.serve import Delivery, Found, cors
 from image_processor.delivery.wanted import Get, Wanted
-from image_processor.engine.render import render
 from image_processor.errors import (
     ImageProcessorError,
     InvalidRequest,
@@ -30,7 +29,7 @@ from image_processor.errors import (
 from image_processor.frozen import replace
 from image_processor.http_api.documents import MEDIA_TYPE, document
 from image_processor.http_api.statuses import status_of, told
-from image_processor.wiring.cloud import Cloud
+from image_processor.wiring.cloud import Cloud, render_here
 from image_processor.wiring.delivery import reads_of
 
 from . import log
@@ -44,7 +43,7 @@ Make = Callable[[Wanted], Made]
 
 def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
-    reads = reads_of(cloud, render)
+    reads = reads_of(cloud, render_here)
     return lambda event, _: handle(event, reads.delivery, reads.make)
 
 

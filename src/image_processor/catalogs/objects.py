@@ -19,7 +19,6 @@ from image_processor.keys import image_id
 from image_processor.model import Claim, Record, Upload
 from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
 
-from .paging import check_limit, read_cursor, write_cursor
 from .rows import new_token, to_moment, to_record, to_row, to_ticks
 
 PREFIX = ".image-processor/records/"
@@ -117,6 +116,8 @@ class ObjectCatalog:
             return
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+        from .paging import check_limit, read_cursor, write_cursor  # noqa: PLC0415 - no upload lists
+
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
         wanted = (record for record in self.scan() if _is_wanted(record, query, after))

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from enum import Enum, auto
 
 from image_processor.frozen import frozen
@@ -98,6 +97,18 @@ def http_time(moment: datetime) -> datetime:
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def http_date(moment: datetime) -> str:
+    """``moment`` as HTTP writes it (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`."""
+    # Not email.utils, which takes 6 ms of a cold start, nor strftime's names, which a locale changes.
+    then = http_time(moment)
+    day, month = _DAYS[then.weekday()], _MONTHS[then.month - 1]
+    return f"{day}, {then:%d} {month} {then.year:04} {then:%H:%M:%S} GMT"
+
+
 def _may_continue(headers: Mapping[str, str], current: Validators) -> bool:
     """Whether If-Range allows a part. A time never does: within its second the object may have
     changed twice (RFC 9110, 8.8.2.2), and the parts would not fit together."""
@@ -115,6 +126,8 @@ def _names(text: str, tag: str, *, strong: bool, any_object: bool = True) -> boo
 def _time(text: str | None) -> datetime | None:
     if text is None:
         return None
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - as in http_date; few requests ask
+
     try:
         moment = parsedate_to_datetime(text)
         return http_time(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -9,12 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping
-from email.utils import format_datetime
 
 from image_processor.frozen import frozen
 from image_processor.ports import StoredObject
 
-from .conditions import Validators, Verdict, Window, http_time, judge, window
+from .conditions import Validators, Verdict, Window, http_date, judge, window
 
 _TAG_TEXT = re.compile(r"[\x21\x23-\x7e]+")
 
@@ -72,7 +71,7 @@ def _headers(stored: StoredObject, current: Validators, cache_control: str) -> d
     return {
         "content-type": stored.attributes.media_type,
         "etag": f'"{current.tag}"',
-        "last-modified": format_datetime(http_time(current.modified), usegmt=True),
+        "last-modified": http_date(current.modified),
         "cache-control": stored.attributes.cache_control or cache_control,
         "accept-ranges": "bytes",
         "content-disposition": "inline",

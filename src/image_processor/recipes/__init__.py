@@ -7,7 +7,6 @@ key to presets. `transformations_for(key)` is what the plan asks. Mistakes name 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -15,7 +14,6 @@ from typing import Any
 from image_processor.errors import InvalidRecipe, Problem
 from image_processor.frozen import frozen
 from image_processor.globs import matches
-from image_processor.toml_lines import Lines
 from image_processor.transformation import ON_DEMAND, Transformation
 
 from .mistakes import Mistakes
@@ -92,19 +90,28 @@ class Recipe:
         return next((rule for rule in self.rules if matches(rule.match, key)), None)
 
 
-def parse_recipe(text: str) -> Recipe:
-    """The recipe a TOML text describes; raises InvalidRecipe with every mistake and its line."""
+def parse_recipe(text: str, table: dict[str, Any] | None = None) -> Recipe:
+    """The recipe a TOML text describes; raises InvalidRecipe with every mistake and its line.
+
+    ``table`` is the parsed text, where somebody has parsed it before: a cold start has better to do.
+    """
+    mistakes = Mistakes(text)
+    recipe = _Reading(mistakes).recipe(parse_toml(text) if table is None else table)
+    if mistakes.problems:
+        raise InvalidRecipe(sorted(mistakes.problems, key=lambda problem: problem.line or 0))
+    return recipe
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """The tables of a TOML text. Raises InvalidRecipe."""
+    import tomllib  # noqa: PLC0415 - 2 ms of a cold start, whose recipe has mostly been parsed
+
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"\(at line (\d+)", str(error))
         line = int(place[1]) if place else len(text.splitlines())
         raise InvalidRecipe([Problem("the file", "TOML", str(error), line)]) from None
-    mistakes = Mistakes(Lines(text))
-    recipe = _Reading(mistakes).recipe(table)
-    if mistakes.problems:
-        raise InvalidRecipe(sorted(mistakes.problems, key=lambda problem: problem.line or 0))
-    return recipe
 
 
 _RULE_FIELDS = ("match", "presets", "cache_control")

@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from image_processor.errors import Problem
-from image_processor.toml_lines import Lines
 from image_processor.transformation.parameters import among
+
+if TYPE_CHECKING:
+    from image_processor.toml_lines import Lines
 
 
 class Mistakes:
     """Notes every mistake of a parsed TOML document instead of stopping at the first."""
 
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
+    def __init__(self, text: str) -> None:
+        self._text = text
         self.problems: list[Problem] = []
+
+    @cached_property
+    def _lines(self) -> Lines:
+        from image_processor.toml_lines import Lines  # noqa: PLC0415 - most recipes have no mistake
+
+        return Lines(self._text)
 
     def table(self, given: Any, *path: str | int) -> dict[str, Any]:
         if isinstance(given, dict):

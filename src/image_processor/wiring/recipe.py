@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 from image_processor.errors import InvalidRecipe, Problem
 from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
 from image_processor.stock.marks import marks_in
 from image_processor.transformation import Gravity
+
+PARSED = Path(__file__).with_name("parsed.json")
 
 
 def check_marks(recipe: Recipe, prefix: str | None) -> None:
@@ -46,8 +50,19 @@ def check_extras(recipe: Recipe) -> None:
 def load_recipe(path: str | None) -> Recipe:
     """The recipe in the file, or the built-in one. Raises InvalidRecipe, also for no such file."""
     if path is None:
-        return parse_recipe(DEFAULT_RECIPE)
+        text = DEFAULT_RECIPE
+    else:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise InvalidRecipe([Problem(path, "a readable recipe file", str(error))]) from error
+    return parse_recipe(text, _parsed().get(text))
+
+
+def _parsed() -> dict[str, dict[str, Any]]:
+    """The tables of the recipes, by their text, that deployment/build.py has parsed for a package."""
     try:
-        return parse_recipe(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidRecipe([Problem(path, "a readable recipe file", str(error))]) from error
+        tables: dict[str, dict[str, Any]] = json.loads(PARSED.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return tables
