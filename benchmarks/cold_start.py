@@ -1,5 +1,7 @@
 """How soon a cold function has stored its first rendition: ours, built as it is deployed, and the
-same work in Node with sharp and the AWS SDK, bundled. S3 and DynamoDB are emulated, once for both.
+same work in Node with sharp and the AWS SDK, bundled. Each runs as its users run it: in an optimised
+build of the version that Lambda has, through AWS's own client of the Runtime API. S3 and DynamoDB are
+emulated, once for both.
 
 The clock starts with the runtime's process and stops where S3 begins to answer the PUT of the first
 rendition. The functions share one core, one at a time; everything else has the others.
@@ -23,13 +25,12 @@ from statistics import median
 from support.aws_emulation.runtime_api import Function, Runner, python_function
 from support.aws_emulation.server import PYTHON, RUNTIME
 
-from .node import install
+from . import node_runtime, python_runtime
+from .python_runtime import Python
 from .stage import ROOT, Stage
 from .table import HEADING, Row, costs_of, shown
 
 _HERE = Path(__file__).parent
-_NODE = _HERE / "node_lambda"
-_BUNDLE = _NODE / "node_modules" / ".bundle"
 _PACKAGE = ROOT / "build" / "process-bench"
 _ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
 _WARM_UPS, _RUNS = 2, 15
@@ -71,10 +72,12 @@ def rows() -> list[Row]:
     if missing:
         print(f"*** NO COLD STARTS: {missing}. ***", file=sys.stderr)
         return []
-    subprocess.run(["npm", "run", "--silent", "bundle"], cwd=_NODE, check=True)
+    node_runtime.bundle()
     _build()
+    python = python_runtime.find()
+    print(f"cold starts: ours in {python.name}, the peer in {node_runtime.name()}")
     with tempfile.TemporaryDirectory() as folder, _cores() as core, Stage(Path(folder)) as stage:
-        functions = Functions(stage, core)
+        functions = Functions(stage, core, python)
         compared = chain.from_iterable(_compare(stage, functions, case) for case in _CASES)
         return [
             *compared,
@@ -86,11 +89,11 @@ def rows() -> list[Row]:
 def _missing() -> str | None:
     if not PYTHON.exists():
         return "there is no .venv-aws, which `make test` installs"
-    if not all(map(shutil.which, ("node", "npm", "taskset"))) or not install(_NODE):
-        return "node, npm, taskset or one of the peer's packages is missing"
+    if not shutil.which("taskset"):
+        return "taskset is missing"
     if len(os.sched_getaffinity(0)) == 1:
         return "the function and what it talks to need a core each"
-    return None
+    return node_runtime.missing()
 
 
 def _build() -> None:
@@ -114,33 +117,37 @@ def _cores() -> Iterator[int]:
 class Functions:
     """The functions that are compared, each as Lambda would know it."""
 
-    def __init__(self, stage: Stage, core: int) -> None:
+    def __init__(self, stage: Stage, core: int, python: Python) -> None:
         self._stage = stage
         self._core = str(core)
+        self._python = python
 
     def ours(self, case: Case) -> Function:
-        return self._python("image_processor.app.process", case)
+        return self._in_python("image_processor.app.process", case)
 
     def probe(self, handler: str, case: Case) -> Function:
         """A handler of probe/ in the place of ours."""
-        function = self._python(handler, case)
+        function = self._in_python(handler, case)
         path = os.pathsep.join((function.environment["PYTHONPATH"], str(_HERE / "probe")))
         return replace(function, environment={**function.environment, "PYTHONPATH": path})
 
     def peer(self, case: Case) -> Function:
-        bundle = _BUNDLE / ("recorded.cjs" if case.table else "plain.cjs")
         stage = self._stage
-        environment = {"PROCESSED_BUCKET": stage.processed, "TABLE": stage.table, "WIDTHS": case.widths}
-        node = shutil.which("node") or "node"
-        command = (node, str(_NODE / "bootstrap.cjs"), str(bundle))
-        return self._bound(Function(command, _NODE, {**stage.environment, **environment}, "peer"))
+        environment = {
+            **stage.environment,
+            "PROCESSED_BUCKET": stage.processed,
+            "TABLE": stage.table,
+            "WIDTHS": case.widths,
+        }
+        return self._bound(node_runtime.function("recorded" if case.table else "plain", environment))
 
-    def _python(self, handler: str, case: Case) -> Function:
+    def _in_python(self, handler: str, case: Case) -> Function:
         stage = self._stage
         recipe = stage.folder / f"{case.widths}.toml"
         recipe.write_text(_RECIPE.format(widths=case.widths))
         environment = {
             **stage.environment,
+            **self._python.environment,
             "IMAGE_PROCESSOR_UPLOAD_BUCKET": stage.uploads,
             "IMAGE_PROCESSOR_PROCESSED_BUCKET": stage.processed,
             "IMAGE_PROCESSOR_RECIPE": str(recipe),
@@ -149,7 +156,12 @@ class Functions:
         }
         return self._bound(
             python_function(
-                handler, _PACKAGE, python=str(PYTHON), runtime=RUNTIME, environment=environment, name=handler
+                handler,
+                _PACKAGE,
+                python=self._python.command,
+                runtime=RUNTIME,
+                environment=environment,
+                name=handler,
             )
         )
 

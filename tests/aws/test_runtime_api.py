@@ -37,7 +37,7 @@ def function(folder: Path, code: str = HANDLER, runtime: Path | None = None, tim
     return python_function(
         "handler.handle",
         folder,
-        python=sys.executable,
+        python=(sys.executable,),
         runtime=runtime,
         environment={"OURS": "1"},
         timeout=timeout,
@@ -57,6 +57,16 @@ def test_an_event_is_answered_by_the_handler(runner: Runner) -> None:
     assert answer.value["request"] == answer.request_id
     assert answer.value["arn"] == runner.function.arn
     assert 0 < answer.value["left"] <= 30_000
+
+
+def test_python_may_be_started_by_way_of_another_program(tmp_path: Path) -> None:
+    direct = function(tmp_path)
+    described = python_function(
+        "handler.handle", tmp_path, python=("env", "BY=env", sys.executable), runtime=None, environment={}
+    )
+    assert described.command[3:] == direct.command[1:]
+    with Runner(described) as runner:
+        assert "BY" in runner.invoke({}).value["variables"]
 
 
 def test_the_sandbox_is_kept_warm(runner: Runner) -> None:

@@ -34,7 +34,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack is n
         described = python_function(
             settings.handler,
             folder,
-            python=self.python,
+            python=(self.python,),
             runtime=self.runtime,
             environment={name: value for name, value in own.items() if not name.startswith(OURS_ALONE)}
             | {"LAMBDA_TASK_ROOT": str(folder), "AWS_EXECUTION_ENV": f"AWS_Lambda_{settings.runtime}"},

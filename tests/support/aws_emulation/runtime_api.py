@@ -203,13 +203,14 @@ def python_function(
     handler: str,
     folder: Path,
     *,
-    python: str,
+    python: tuple[str, ...],
     runtime: Path | None,
     environment: Mapping[str, str],
     timeout: float = 30.0,
     name: str = "function",
 ) -> Function:
-    """A Python function of Lambda. ``folder`` holds its unzipped package.
+    """A Python function of Lambda. ``folder`` holds its unzipped package, ``python`` is the command
+    that starts the interpreter.
 
     ``runtime`` is the folder with awslambdaric: the handler then sees that, its package and the
     standard library, as in Lambda. With None it also sees what ``python`` has installed.
@@ -228,7 +229,7 @@ def python_function(
         "TZ": ":UTC",
     }
     return Function(
-        command=(python, *isolated, "-m", "awslambdaric", handler),
+        command=(*python, *isolated, "-m", "awslambdaric", handler),
         folder=folder,
         environment={**own, **environment},
         name=name,
