@@ -46,7 +46,7 @@ format: $(DEV) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node)
+bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node, and what README lists)
 	$(BIN)/python -m benchmarks
 
 torture: $(DEV) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)

@@ -31,10 +31,10 @@ from .stage import ROOT, Stage
 from .table import HEADING, Row, costs_of, shown
 
 _HERE = Path(__file__).parent
-_PACKAGE = ROOT / "build" / "process-bench"
+_PACKAGES = ROOT / "build" / "process-bench"
 _ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
 _WARM_UPS, _RUNS = 2, 15
-_DEPLOYED = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2"}
+DEPLOYED = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TOP_PAD_": "16777216"}
 """What the template sets for every function."""
 _RECIPE = """\
 [presets.web]
@@ -73,7 +73,8 @@ def rows() -> list[Row]:
         print(f"*** NO COLD STARTS: {missing}. ***", file=sys.stderr)
         return []
     node_runtime.bundle()
-    _build()
+    for case in _CASES:
+        _build(case)
     python = python_runtime.find()
     print(f"cold starts: ours in {python.name}, the peer in {node_runtime.name()}")
     with tempfile.TemporaryDirectory() as folder, _cores() as core, Stage(Path(folder)) as stage:
@@ -96,10 +97,18 @@ def _missing() -> str | None:
     return node_runtime.missing()
 
 
-def _build() -> None:
-    """Make the package, which prints its size."""
-    command = (sys.executable, ROOT / "deployment" / "build.py", "process", "--into", _PACKAGE)
-    subprocess.run([*command, "--arch", _ARCH[platform.machine()]], check=True)
+def _build(case: Case) -> None:
+    """Make the package with the case's recipe in it, which prints its size."""
+    _PACKAGES.mkdir(parents=True, exist_ok=True)
+    recipe = _PACKAGES / f"{case.widths}.toml"
+    recipe.write_text(_RECIPE.format(widths=case.widths))
+    command = (sys.executable, ROOT / "deployment" / "build.py", "process", "--recipe", recipe)
+    place = ("--into", _package(case), "--arch", _ARCH[platform.machine()])
+    subprocess.run([*command, *place], check=True)
+
+
+def _package(case: Case) -> Path:
+    return _PACKAGES / case.widths
 
 
 @contextmanager
@@ -143,21 +152,19 @@ class Functions:
 
     def _in_python(self, handler: str, case: Case) -> Function:
         stage = self._stage
-        recipe = stage.folder / f"{case.widths}.toml"
-        recipe.write_text(_RECIPE.format(widths=case.widths))
         environment = {
             **stage.environment,
             **self._python.environment,
             "IMAGE_PROCESSOR_UPLOAD_BUCKET": stage.uploads,
             "IMAGE_PROCESSOR_PROCESSED_BUCKET": stage.processed,
-            "IMAGE_PROCESSOR_RECIPE": str(recipe),
-            **_DEPLOYED,
+            "IMAGE_PROCESSOR_RECIPE": "recipe.toml",
+            **DEPLOYED,
             **({"IMAGE_PROCESSOR_TABLE": stage.table} if case.table else {}),
         }
         return self._bound(
             python_function(
                 handler,
-                _PACKAGE,
+                _package(case),
                 python=self._python.command,
                 runtime=RUNTIME,
                 environment=environment,
