@@ -12,6 +12,7 @@ from image_processor.app.reads import MAX_BODY, open_deliver
 from image_processor.delivery.grammar import read_address
 from image_processor.delivery.signing import query_of
 from image_processor.errors import Unavailable
+from image_processor.frozen import replace
 from image_processor.http_api.views import ProblemView
 from image_processor.model import Kind
 from image_processor.ports import Attributes
@@ -237,7 +238,15 @@ def test_one_whose_name_is_a_digest_cannot_be_redirected_to(room, monkeypatch):
 def test_bad_requests_are_told_so(room):
     assert ask(room, "/%ff/w=10,fm=jpeg.jpg")["statusCode"] == 400
     posted = ask(room, method="POST")
-    assert (posted["statusCode"], posted["headers"]["allow"]) == (405, "GET, HEAD")
+    assert (posted["statusCode"], posted["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+def test_a_preflight_is_told_what_the_setting_allows(room):
+    shared = replace(SETTINGS, cors_origin="https://shop.example")
+    asked = ask(room, method="OPTIONS", settings=shared)
+    assert (asked["statusCode"], asked["headers"]["access-control-allow-methods"]) == (204, "GET, HEAD")
+    assert asked["headers"]["access-control-allow-origin"] == "https://shop.example"
+    assert ask(room, method="OPTIONS")["headers"] == {"allow": "GET, HEAD, OPTIONS"}
 
 
 def test_a_transient_failure_is_503_and_cached_by_nobody(room, monkeypatch):

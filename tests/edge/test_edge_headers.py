@@ -83,12 +83,21 @@ def test_renditions_are_shared_with_whom_the_parameter_names(
         assert "access-control-allow-origin" not in edge.ask(URI, origin="https://b.example").headers
 
 
-def test_options_fails_over_is_refused_by_the_function_and_kept_by_nobody(edge: Edge) -> None:
+def test_a_page_s_question_whether_it_may_ask_is_answered_and_kept_by_nobody(edge: Edge) -> None:
+    """A preflight of CORS: the function says yes, and the CDN to whom."""
     for _ in range(2):
         answer = edge.ask(URI, "OPTIONS", origin="https://a.example")
-        assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
+        assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
         assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
+        assert answer.headers["access-control-allow-origin"] == "*"
     assert len(edge.function.asked) == 2
+
+
+def test_a_page_of_nobody_s_is_not_told_that_it_may_ask(node: Host) -> None:
+    edge = Edge(node, RenditionOrigin="https://a.example")
+    edge.room.put("cat.jpg", b"cat")
+    told = edge.ask(URI, "OPTIONS", origin="https://b.example").headers
+    assert not [name for name in told if name.startswith("access-control-")]
 
 
 # ------------------------------------------------------------------ what each line of the template is for

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from image_processor.delivery.deliver import Response
 from image_processor.delivery.make import Made
-from image_processor.delivery.serve import Delivery, Found, cors
+from image_processor.delivery.serve import Delivery, Found, cors, leave
 from image_processor.delivery.wanted import Get, Wanted
 from image_processor.errors import (
     ImageProcessorError,
@@ -38,6 +38,8 @@ MAX_BODY = 4_400_000
 """Bytes of a rendition that fit into an answer: Lambda's limit is 6 MB, base64 takes a third more
 ("Lambda quotas", invocation payload), and headers want room."""
 
+_METHODS = "GET, HEAD, OPTIONS"
+
 Make = Callable[[Wanted], Made]
 
 
@@ -57,8 +59,11 @@ def handle(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, A
 
 def _reply(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:
     method = event["requestContext"]["http"]["method"]
+    if method == "OPTIONS":
+        # Whose pages may ask, the CDN's response headers say, unless a setting does.
+        return {"statusCode": 204, "headers": {"allow": _METHODS, **(leave(delivery.policy.cors) or {})}}
     if method not in {"GET", "HEAD"}:
-        return _error(405, {"allow": "GET, HEAD"}, f"expected GET or HEAD, got {method}")
+        return _error(405, {"allow": _METHODS}, f"expected GET or HEAD, got {method}")
     path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
     get = Get(method, path[1:], query, event.get("headers", {}))
     try:

@@ -129,6 +129,15 @@ def cors(origin: str | None) -> dict[str, str]:
     }
 
 
+def leave(origin: str | None) -> dict[str, str] | None:
+    """The headers of the 204 to a preflight of CORS (Fetch standard): what pages of ``origin`` may ask.
+    None where pages of other sites may ask nothing."""
+    if origin is None:
+        return None
+    methods = {"access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
+    return {**cors(origin), **methods, "access-control-max-age": "86400"}
+
+
 def disposition(wanted: Wanted) -> str:
     """Content-Disposition (RFC 6266): shown unless a download was asked for, and saved under the
     original's name with the extension of what it is now."""

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
 
 from image_processor.delivery.deliver import Response as Decided
-from image_processor.delivery.serve import Found, cors
+from image_processor.delivery.serve import Found, cors, leave
 from image_processor.delivery.wanted import Get, Wanted
 from image_processor.embedded.orders import Pending
 from image_processor.errors import ImageProcessorError, NotFound, PreconditionFailed, Refused, Unavailable
@@ -49,11 +49,10 @@ GetOf = Annotated[Get, Depends(_get)]
 def ask_leave(key: str, parts: MachinePartsOf) -> Response:
     """Whether pages of other sites may read renditions (Fetch standard, CORS preflight)."""
     del key  # the answer is the same for all
-    allowed = cors(parts.settings.cors_origin)
-    if not allowed:
+    allowed = leave(parts.settings.cors_origin)
+    if allowed is None:
         return of_status(405, headers={"allow": "GET, HEAD"})
-    methods = {"access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
-    return Response(status_code=204, headers={**allowed, **methods, "access-control-max-age": "86400"})
+    return Response(status_code=204, headers=allowed)
 
 
 @router.head(_PATH, include_in_schema=False)
