@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from image_processor.ingest.plan import plan_upload
+from image_processor.ingest.plan import why_skip
 
 from .parts import Parts
 
 
 def skip_reason(key: str, parts: Parts) -> str | None:
     """Why an upload under ``key`` would get no renditions; None if it would."""
-    return plan_upload(key, parts.recipe, parts.settings.icc).skip
+    return why_skip(key, parts.recipe)
 
 
 def upload_skip_reason(key: str, parts: Parts) -> str | None:

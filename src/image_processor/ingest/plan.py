@@ -21,13 +21,10 @@ def plan_upload(
     """The renditions that ``recipe`` wants of the original ``key``, or why it wants none.
 
     ``marks`` are the versions of the pictures that its overlays name."""
-    if key.endswith("/"):
-        return Plan(key, skip="a folder marker, not a file")
-    if _is_litter(key.rpartition("/")[2]):
-        return Plan(key, skip="a file that a desktop leaves behind")
+    skip = why_skip(key, recipe)
+    if skip is not None:
+        return Plan(key, skip=skip)
     transformations = recipe.transformations_for(key)
-    if not transformations:
-        return Plan(key, skip="no rule of the recipe wants it")
     # Nothing is said of EXIF where none is asked for: records made before it could be are not stale.
     kept = [f"exif={','.join(sorted(exif))}"] if exif else []
     seen = tuple(sorted((marks or {}).items()))
@@ -37,6 +34,15 @@ def plan_upload(
     texts = sorted(map(str, transformations))
     fingerprint = _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts])
     return Plan(key, transformations, fingerprint, marks=seen)
+
+
+def why_skip(key: str, recipe: Recipe) -> str | None:
+    """Why nothing is made of the original ``key``, None where something is."""
+    if key.endswith("/"):
+        return "a folder marker, not a file"
+    if _is_litter(key.rpartition("/")[2]):
+        return "a file that a desktop leaves behind"
+    return None if recipe.transformations_for(key) else "no rule of the recipe wants it"
 
 
 def _is_litter(name: str) -> bool:

@@ -36,7 +36,7 @@ from image_processor.stock.past import still_right
 from image_processor.stock.render import Render
 
 from .compare import why_work
-from .plan import plan_upload, refusal_fingerprint
+from .plan import plan_upload, refusal_fingerprint, why_skip
 from .purge import Purge, beginning_of, change_of, may_be_stale, no_purge
 from .putting import Place, Putting
 
@@ -77,7 +77,7 @@ class Processor:
         is lost then: the same upload may be processed again, by anyone, at any time.
         """
         check_key(upload.key)
-        skip = plan_upload(upload.key, self.recipe, self.icc).skip
+        skip = why_skip(upload.key, self.recipe)
         if upload.kind is Kind.DELETED and self._is_gone(upload):
             return Outcome(upload.key, Result.DELETED)
         if skip is not None and self._is_bare(upload):
@@ -129,7 +129,7 @@ class Processor:
         """The original of an upload that is nearly sure to need work, read while the claim is taken.
         None where it need not or cannot be read, or is so large that a look before costs little."""
         likely = upload.kind in {Kind.CREATED, Kind.REPROCESS}
-        if not likely or plan_upload(upload.key, self.recipe, self.icc).skip is not None:
+        if not likely or why_skip(upload.key, self.recipe) is not None:
             return None
         try:
             return self.uploads.get(upload.key, limit=min(_EARLY_BYTES, self.limits.max_bytes))
