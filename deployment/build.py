@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import bytecode
 import interpreter
 import roots
 
@@ -29,6 +30,10 @@ PACKAGE = "image_processor"
 CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 RECIPE = "recipe.toml"
+BYTECODE = "bytecode.bin"
+"""Where image_processor.app.bytecode looks for it."""
+LOADED = (PACKAGE, "obstore", "pyvips")
+"""What a cold start loads modules of, beside the standard library."""
 ROOTS = Path(PACKAGE, "aws", "roots.pem")
 """Where image_processor.aws.roots looks for them."""
 MIB = 1024 * 1024
@@ -89,6 +94,8 @@ def build(
         add_recipe(recipe, into)
     _parse_recipes(into)
     _compile(python, into, PACKAGE)
+    tag = f"cpython-{interpreter.VERSION.replace('.', '')}"
+    (into / BYTECODE).write_bytes(bytecode.pack(into, LOADED, tag))
     check_size(into, sum(part.limit for part in parts))
 
 

@@ -195,6 +195,41 @@ def test_the_process_function_begins_with_nothing_that_it_does_not_need(
     assert alone(python, packages["process"], tmp_path, code) == f"{loaded} True {own}\n"
 
 
+_LOADS = """
+import sys, traceback
+from image_processor import app
+from image_processor.engine import render
+from image_processor.model import Limits
+loaded = ("pyvips", "pyvips.vimage", "image_processor.engine", "image_processor.engine.decode")
+kinds = {type(sys.modules[name].__loader__).__name__ for name in loaded}
+try:
+    render.render(b"no image", [], Limits())
+except Exception:
+    shown = traceback.format_exc()
+print(kinds.pop(), not kinds, "raise Refused(" in shown, render.__file__, app.__path__, sep="\\n")
+"""
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_modules_come_out_of_one_file_as_if_out_of_their_own(
+    python: str, packages: dict[str, Path], tmp_path: Path, *, packed: bool
+) -> None:
+    own = tmp_path / "image_processor"
+    shutil.unpack_archive(packages["process"], tmp_path)
+    if not packed:
+        (tmp_path / build.BYTECODE).unlink()
+    path = f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n"
+    done = subprocess.run(
+        [python, "-I", "-S", "-B", "-c", path + _LOADS], env={}, capture_output=True, text=True, check=True
+    )
+    loader = "_Loader" if packed else "SourceFileLoader"
+    assert done.stdout.splitlines() == [
+        *(loader, "True", "True"),
+        str(own / "engine" / "render.py"),
+        str([str(own / "app")]),
+    ]
+
+
 def test_amazon_s_authorities_are_packed_and_nobody_else_s(packages: dict[str, Path]) -> None:
     for package in packages.values():
         with zipfile.ZipFile(package) as archive:

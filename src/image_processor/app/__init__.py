@@ -14,7 +14,11 @@ from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from image_processor.aws.roots import trust_amazon
+from . import bytecode
+
+bytecode.install()
+
+from image_processor.aws.roots import trust_amazon  # noqa: E402 - like all that follows, out of that file
 
 if TYPE_CHECKING:
     from image_processor.wiring.cloud import Cloud
