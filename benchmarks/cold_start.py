@@ -33,7 +33,7 @@ from .table import HEADING, Row, costs_of, shown
 _HERE = Path(__file__).parent
 _PACKAGES = ROOT / "build" / "process-bench"
 _ARCH = {"x86_64": "x86_64", "aarch64": "arm64"}
-_WARM_UPS, _RUNS = 2, 15
+_WARM_UPS, _RUNS = 2, 25
 DEPLOYED = {"VIPS_CONCURRENCY": "1", "MALLOC_ARENA_MAX": "2", "MALLOC_TOP_PAD_": "16777216"}
 """What the template sets for every function."""
 _RECIPE = """\

@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[str, ...]] = {
     # bytes + transformations -> bytes + facts: no keys, no stores, no HTTP
     "engine": ("frozen", "digests", "errors", "formats", "transformation", "model"),
     # signed HTTP requests, for the adapters that talk to AWS
-    "aws": ("frozen", "errors"),
+    "aws": ("frozen", "digests", "errors"),
     # adapters
     "stores": (*VALUES, "ports", "aws"),
     "catalogs": (*VALUES, "ports", "aws"),

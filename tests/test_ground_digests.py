@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from image_processor import digests
 
@@ -20,3 +23,13 @@ def test_is_hashlib_s_on_either_way(size: int) -> None:
 def test_is_hashlib_s_where_python_has_no_lean_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(digests, "_lean", None)
     assert digests.sha256_hex(b"abc") == hashlib.sha256(b"abc").hexdigest()
+
+
+@given(st.binary(max_size=200), st.binary(max_size=200))
+def test_the_keyed_one_is_hmac_s(key: bytes, data: bytes) -> None:
+    assert digests.hmac_sha256(key, data) == hmac.digest(key, data, "sha256")
+
+
+@pytest.mark.parametrize("length", [0, 63, 64, 65])
+def test_a_key_round_the_length_of_a_block(length: int) -> None:
+    assert digests.hmac_sha256(b"k" * length, b"x") == hmac.digest(b"k" * length, b"x", "sha256")

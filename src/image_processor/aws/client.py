@@ -11,9 +11,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from image_processor.digests import sha256_hex
 from image_processor.errors import Unavailable
 from image_processor.frozen import field, frozen
 
@@ -42,7 +42,7 @@ class Body:
 
     @classmethod
     def of(cls, content: bytes) -> Body:
-        return cls(content, len(content), sha256(content).hexdigest())
+        return cls(content, len(content), sha256_hex(content))
 
 
 NOTHING = Body.of(b"")

@@ -6,11 +6,10 @@ as S3 and DynamoDB need; docs/adr/0007 says why no library signs for us.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from hashlib import sha256
 
+from image_processor.digests import hmac_sha256, sha256_hex
 from image_processor.frozen import frozen
 
 from .credentials import Credentials
@@ -70,7 +69,7 @@ def signed_headers(
     lines = (f"{name}:{' '.join(signed[name].split())}" for name in sorted(signed))
     request = "\n".join([method, path, query, *lines, "", names, body_sha256])
     terms = terms_of(scope, time)
-    what = "\n".join([ALGORITHM, time, "/".join(terms), sha256(request.encode()).hexdigest()])
+    what = "\n".join([ALGORITHM, time, "/".join(terms), sha256_hex(request.encode())])
     signed["authorization"] = (
         f"{ALGORITHM} Credential={credentials.access_key_id}/{'/'.join(terms)}, "
         f"SignedHeaders={names}, Signature={sign(what, terms, credentials)}"
@@ -87,5 +86,5 @@ def sign(text: str, terms: Iterable[str], credentials: Credentials) -> str:
     """The hexadecimal signature of ``text``, by a key that is good for ``terms`` only."""
     key = f"AWS4{credentials.secret_access_key}".encode()
     for term in (*terms, text):
-        key = hmac.digest(key, term.encode(), "sha256")
+        key = hmac_sha256(key, term.encode())
     return key.hex()
