@@ -13,7 +13,7 @@ from image_processor.ingest.process import Processor
 from image_processor.ingest.putting import Place
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.model import Kind, Outcome, Result, Status
-from image_processor.stock.look import renditions_of
+from image_processor.stock.look import Sight, renditions_of
 from support.memory_catalog import MemoryCatalog, Row
 
 from .world import World
@@ -63,6 +63,15 @@ class Believer(Processor):
         self._sweep(renditions_of(self.processed, upload.key), keep=())
         self.catalog.forget(claim)
         return Outcome(upload.key, Result.DELETED)
+
+
+class Credulous(Processor):
+    """Believes what was read before the claim, whatever the record says."""
+
+    __slots__ = ()
+
+    def _look(self, record: Any, early: Any) -> Any:
+        return (Sight(early.entry.version), early) if early else super()._look(record, early)
 
 
 class Keeper(Processor):
@@ -180,6 +189,7 @@ MUTATIONS: dict[str, tuple[Callable[[World], None], str]] = {
     "no look after completing": (use_processor(NoLook), "duplicates"),
     "renditions are not swept": (use_processor(NoSweep), "calm"),
     "a delete event is believed": (use_processor(Believer), "duplicates"),
+    "what was read early is believed": (use_processor(Credulous), "stalling"),
     "an error keeps the claim": (use_processor(Keeper), "failing"),
     "a lost claim is not heeded": (use_processor(Deaf), "stalling"),
     "the record is believed unseen": (use_processor(Trusting), "storm"),

@@ -113,6 +113,8 @@ class Processor:
             try:
                 return self._under(claim, upload, reading.result, beside)
             except BaseException:
+                # Nothing of ours may be on its way any more when somebody else begins.
+                beside.shutdown(cancel_futures=True)
                 self.catalog.release(claim)
                 raise
 
