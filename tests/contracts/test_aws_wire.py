@@ -95,6 +95,7 @@ def test_what_is_written_by_the_book_is_read(
         b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 101 + b"Content-Length: 0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nx: " + b"1" * 70_000 + b"\r\nContent-Length: 0\r\n\r\n",
         b"HTTP/1.1 100 Continue\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 10 + b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
     ],
 )
 def test_anything_else_is_a_broken_connection(answer: bytes) -> None:

@@ -21,6 +21,7 @@ CONNECT_SECONDS = 2.0
 READ_SECONDS = 10.0
 _LONGEST_LINE = 64 * 1024
 _MOST_HEADERS = 100
+_MOST_INTERIM = 10
 _MOST_CHUNKED = 64 * 1024 * 1024
 """Bytes of a body that does not tell its length: it is held whole. DynamoDB's longest has 16 MiB."""
 _BLOCK = 256 * 1024
@@ -107,9 +108,7 @@ def _address(endpoint: Endpoint) -> tuple[str, int]:
 
 
 def _read(answers: IO[bytes], method: str) -> Response:
-    status, headers = _head(answers)
-    while status < 200:  # an interim answer, which announces the real one
-        status, headers = _head(answers)
+    status, headers = _final_head(answers)
     if method == "HEAD" or status in _BODILESS:
         return Response(status, headers, answers, 0)
     if "transfer-encoding" in headers:
@@ -121,6 +120,14 @@ def _read(answers: IO[bytes], method: str) -> Response:
     if not _LENGTH.fullmatch(length):
         raise Garbled("expected a content-length")
     return Response(status, headers, answers, int(length))
+
+
+def _final_head(answers: IO[bytes]) -> tuple[int, dict[str, str]]:
+    for _ in range(_MOST_INTERIM):
+        status, headers = _head(answers)
+        if status >= 200:
+            return status, headers
+    raise Garbled("expected an answer after those that announce one")
 
 
 def _head(answers: IO[bytes]) -> tuple[int, dict[str, str]]:
