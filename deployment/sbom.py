@@ -20,6 +20,8 @@ ROOT = Path(__file__).parents[1]
 KNOWN = Path(__file__).with_name("known-vulnerabilities.toml")
 REQUIREMENTS = {"lambda": "lambda.txt", "server": "server.txt"}
 WHEEL = "pyvips-binary"
+# What build.py takes out of the packages that it is made with, into the Lambda package: authorities.
+_TAKEN_FROM = ("certifi",)
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)")
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
@@ -58,6 +60,12 @@ def packages(text: str) -> Iterator[dict[str, Any]]:
         digests = sorted(set(_HASH.findall(block)))
         found["properties"] = [{"name": "image-processor:sha256", "value": digest} for digest in digests]
         yield found
+
+
+def taken() -> Iterator[dict[str, Any]]:
+    """The packages of which only data is in the Lambda package."""
+    text = (ROOT / "requirements" / "build.txt").read_text(encoding="utf-8")
+    return (each | {"type": "data"} for each in packages(text) if each["name"] in _TAKEN_FROM)
 
 
 def natives(binary: bytes, version: str) -> Iterator[dict[str, Any]]:
@@ -126,6 +134,8 @@ def main(arguments: list[str] | None = None) -> int:
     wrong: set[str] = set()
     for name, file in REQUIREMENTS.items():
         made = bill(name, (ROOT / "requirements" / file).read_text(encoding="utf-8"), binary, version)
+        if name == "lambda":
+            made["components"] += taken()
         target = given.into / f"sbom-{name}.json"
         target.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
         print(f"wrote {target}: {len(made['components'])} components")

@@ -27,7 +27,7 @@ def test_they_have_what_cyclonedx_demands(bills: dict[str, Any]) -> None:
         refs = [each["bom-ref"] for each in made["components"]]
         assert len(refs) == len(set(refs))
         for each in made["components"]:
-            assert each["type"] == "library"
+            assert each["type"] == ("data" if each["name"] == "certifi" else "library")
             assert each["name"]
             assert each["purl"].startswith(("pkg:pypi/", "pkg:generic/"))
 
@@ -35,9 +35,17 @@ def test_they_have_what_cyclonedx_demands(bills: dict[str, Any]) -> None:
 def test_every_pinned_package_is_listed_with_its_hashes(bills: dict[str, Any]) -> None:
     for name, file in sbom.REQUIREMENTS.items():
         pins = [line for line in (sbom.ROOT / "requirements" / file).read_text().splitlines() if "==" in line]
-        listed = [each for each in bills[name]["components"] if each["purl"].startswith("pkg:pypi/")]
+        mine = [each for each in bills[name]["components"] if each["type"] == "library"]
+        listed = [each for each in mine if each["purl"].startswith("pkg:pypi/")]
         assert len(listed) == len(pins) > 2
         assert all(each["properties"] and each["version"] for each in listed)
+
+
+def test_whose_list_the_authorities_in_the_package_are_from_is_told(bills: dict[str, Any]) -> None:
+    (certifi,) = (each for each in bills["lambda"]["components"] if each["type"] == "data")
+    pin = f"certifi=={certifi['version']} "
+    assert pin in (sbom.ROOT / "requirements" / "build.txt").read_text()
+    assert not [each for each in bills["server"]["components"] if each["type"] == "data"]
 
 
 def test_the_codecs_inside_the_wheel_are_listed(bills: dict[str, Any]) -> None:
