@@ -6,6 +6,7 @@ Together the errands of a function need every grant of its role.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import httpx
@@ -159,6 +160,18 @@ def deliver_on_demand(system: Deployed) -> None:
     check(f"{key}/~w=33,fm=png.png" in system.renditions(key))
 
 
+def deliver_going(system: Deployed) -> None:
+    """The original goes while its renditions are made: some of them are there, others are not yet."""
+    key = system.upload(picture(3000, 2000))
+    with ThreadPoolExecutor(1) as beside:
+        answer = beside.submit(system.deliver, "/" + rendition_prefix(key) + "w=320,fm=jpeg.jpg")
+        wait_for(lambda: system.renditions(key), "the first rendition")
+        system.delete(key)
+        check(answer.result().status_code == 404)
+    check(system.record(key) is None)
+    check(not system.renditions(key))
+
+
 def deliver_nothing(system: Deployed) -> None:
     check(system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404)
 
@@ -188,7 +201,7 @@ ERRANDS: dict[str, list[Errand]] = {
         logs("api", look_through),
     ],
     "Deliver": [
-        *(deliver_stored, deliver_unmade, deliver_again, deliver_on_demand, deliver_nothing),
+        *(deliver_stored, deliver_unmade, deliver_again, deliver_on_demand, deliver_going, deliver_nothing),
         logs("deliver", deliver_nothing),
     ],
 }

@@ -13,12 +13,7 @@ from privilege import unneeded_grants
 
 from support.aws_emulation.deployed import Deployed
 
-SPARE = {
-    "Deliver": {"dynamodb:DeleteItem": "only where the original goes between two looks of one request"},
-}
-"""Grants that no errand needs, and why they are there all the same."""
-
 
 @pytest.mark.parametrize("role", ERRANDS)
 def test_each_grant_is_needed(system: Deployed, role: str) -> None:
-    assert unneeded_grants(system, role, ERRANDS[role]) == set(SPARE.get(role, ()))
+    assert unneeded_grants(system, role, ERRANDS[role]) == set()
