@@ -6,9 +6,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from errands import ERRANDS
+from errands import ERRANDS, Errand, check, make
 from pictures import picture
-from privilege import unneeded_grants
+from privilege import fails, unneeded_grants
 
 from image_processor.keys import rendition_prefix
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
@@ -61,6 +61,48 @@ def joined(aws: EmulatedAws, template: str) -> Deployed:
         "AlarmEmail": "somebody@example.org",
     }
     return Deployed(deploy(aws, "joined", template, parameters))
+
+
+@pytest.fixture(scope="session")
+def elsewhere(aws: EmulatedAws, template: str) -> Deployed:
+    """Functions whose recipe is in a bucket, and that nobody has started yet: a bucket that was there
+    before sends no test event."""
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="there-before-too")
+    s3.create_bucket(Bucket="more-recipes")
+    s3.put_object(Bucket="more-recipes", Key="recipe.toml", Body=RECIPE.encode())
+    parameters = {
+        "Architecture": ARCHITECTURE,
+        "ExistingUploadBucket": "there-before-too",
+        "RecipeBucket": "more-recipes",
+        "Recipe": "recipe.toml",
+        "EnableTable": "false",
+        "EnableDashboard": "false",
+    }
+    return Deployed(deploy(aws, "elsewhere", template, parameters))
+
+
+def ask_for_health(system: Deployed) -> None:
+    check(system.api("GET", "/health").status_code == 200)
+
+
+def deliver_none(system: Deployed) -> None:
+    check(system.deliver("/never-there.png/w=48,fm=webp.webp").status_code == 404)
+
+
+@pytest.mark.parametrize(
+    ("role", "errand"), [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none)]
+)
+def test_a_recipe_in_a_bucket_is_read_by_a_grant_of_its_own(
+    elsewhere: Deployed, role: str, errand: Errand
+) -> None:
+    grants = elsewhere.stack.grants(elsewhere.role(role))
+    (grant,) = (each for each in grants if each.resource.endswith(":::more-recipes/recipe.toml"))
+    assert grant.action == "s3:GetObject"
+    with elsewhere.without_notifications():
+        with elsewhere.stack.without(grant):
+            assert fails(elsewhere, errand)
+        assert not fails(elsewhere, errand)
 
 
 def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deployed) -> None:
