@@ -46,6 +46,24 @@ def test_a_rendition_is_stored_while_the_next_one_is_made(room):
     room.assert_converged()
 
 
+def test_a_failure_amid_the_work_leaves_the_renditions_of_the_version_before(room):
+    room.processor().process(upload("cat.jpg"))
+    whole = room.processed.bodies()
+    room.put("cat.jpg", b"dog")
+
+    def render(data, transformations, *args, hand_out, **more):
+        hand_out(fake_render(data, transformations, *args, **more).renditions[0])
+        raise MemoryError
+
+    room.render = render
+    with pytest.raises(MemoryError):
+        room.processor().process(upload("cat.jpg"))
+    assert room.processed.bodies() == whole
+    room.render = fake_render
+    room.processor("other").process(upload("cat.jpg"))
+    room.assert_converged()
+
+
 @pytest.mark.parametrize("before", [b"", b"dog"])
 def test_what_was_stored_of_an_original_that_is_refused_after_all_is_taken_back(room, before):
     """A level that cannot be decoded may come after one that could."""

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from image_processor.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.frozen import frozen
 from image_processor.keys import rendition_prefix
-from image_processor.model import Claim, RenderedImage, Rendition
+from image_processor.model import Claim, RenderedImage, Rendition, Status
 from image_processor.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
 from image_processor.recipes import Recipe
 from image_processor.stock.look import renditions_of
@@ -72,7 +72,11 @@ class Place:
 
 
 class Putting:
-    """What is on its way to ``place`` under ``claim``, on ``threads``, which wait for S3's answers."""
+    """What is on its way to ``place`` under ``claim``, on ``threads``, which wait for S3's answers.
+
+    Where renditions of an earlier version are finished, none is put before all are made: a failure amid
+    the work would leave some of each version there.
+    """
 
     def __init__(self, place: Place, claim: Claim, threads: Executor) -> None:
         self._place = place
@@ -80,9 +84,17 @@ class Putting:
         self._threads = threads
         self._listing = threads.submit(renditions_of, place.processed, claim.record.key)
         self._puts: dict[Transformation, Future[Rendition]] = {}
+        self._at_once = claim.record.status is Status.PROCESSING
+        self._held: list[RenderedImage] = []
 
     def put(self, image: RenderedImage) -> None:
         """Have the rendition put, and go on at once. From any thread."""
+        if self._at_once:
+            self._begin(image)
+        else:
+            self._held.append(image)
+
+    def _begin(self, image: RenderedImage) -> None:
         self._puts[image.transformation] = self._threads.submit(self._put, image)
 
     def before(self) -> list[Entry]:
@@ -90,8 +102,11 @@ class Putting:
         return self._listing.result()
 
     def renditions(self, wanted: Iterable[Transformation]) -> tuple[Rendition, ...]:
-        """All of them, when they are there. Writes that have begun are finished, each behind its own
+        """All of them, when all are made and there. Writes that have begun are finished, each behind its own
         condition; the first error is raised."""
+        for image in self._held:
+            self._begin(image)
+        self._held.clear()
         return tuple([self._puts[transformation].result() for transformation in wanted])
 
     def stored(self) -> Sequence[Entry]:
