@@ -206,7 +206,8 @@ def _parse_recipes(tree: Path) -> None:
         "texts = [r.DEFAULT_RECIPE, *([own.read_text(encoding='utf-8')] if own.exists() else [])]; "
         "PARSED.write_text(json.dumps({text: r.parse_toml(text) for text in texts}))"
     )
-    _run(sys.executable, "-B", "-c", program, tree / RECIPE, PYTHONPATH=str(tree))
+    # -P: whatever lies in the current folder is not the package.
+    _run(sys.executable, "-P", "-B", "-c", program, tree / RECIPE, PYTHONPATH=str(tree))
 
 
 def _clean(tree: Path) -> None:

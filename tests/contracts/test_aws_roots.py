@@ -36,6 +36,7 @@ def test_on_aws_it_is_amazon_alone(region: str, more: dict[str, str]) -> None:
         {"AWS_REGION": "eu-west-1", "SSL_CERT_FILE": "/etc/ssl/mine.pem"},
         {"AWS_REGION": "eu-west-1", "SSL_CERT_DIR": "/etc/ssl/mine"},
         {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL_S3": "https://minio.example"},
+        {"AWS_REGION": "eu-west-1", "AWS_ENDPOINT_URL": "HTTPS://minio.example"},
         *(
             {"AWS_REGION": region}
             for region in ("cn-north-1", "us-gov-west-1", "us-isob-east-1", "eusc-de-east-1")

@@ -260,12 +260,15 @@ def test_an_authority_that_is_not_on_the_list_any_more_stops_the_build(packages:
         roots.amazons("".join(others))
 
 
-def test_the_recipes_in_a_package_have_been_parsed(python: str, source: Path, tmp_path: Path) -> None:
+def test_the_recipes_in_a_package_have_been_parsed(
+    python: str, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert python
     assert source == build.SOURCE
     own = tmp_path / "own.toml"
     own.write_text('[presets.p]\nwidth = 7\nformats = ["png"]\n[[rules]]\nmatch = "**"\npresets = ["p"]\n')
     tree = tmp_path / "tree"
+    monkeypatch.chdir(source)  # where another package of that name lies
     build.build(build.PACKAGES["process"], "x86_64", tree, own)
     parsed = json.loads((tree / "image_processor" / "wiring" / "parsed.json").read_text())
     assert parsed == {text: tomllib.loads(text) for text in (DEFAULT_RECIPE, own.read_text())}

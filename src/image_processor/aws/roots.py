@@ -22,7 +22,7 @@ def trust_amazon(environment: MutableMapping[str, str], file: str = FILE) -> Non
     """
     told = any(name in environment for name in _VARIABLES)
     elsewhere = environment.get("AWS_REGION", "").startswith(_OTHERS) or any(
-        name.startswith("AWS_ENDPOINT_URL") and value.startswith("https:")
+        name.startswith("AWS_ENDPOINT_URL") and value.lower().startswith("https:")
         for name, value in environment.items()
     )
     if told or elsewhere or not os.path.exists(file):  # noqa: PTH110 - as above
