@@ -7,19 +7,19 @@ RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.tx
 DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
 AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.py | cksum | cut -d' ' -f1)
 TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut -d' ' -f1)
-TORTURE := .venv-torture/.done-$(shell cksum < requirements/torture.txt | cut -d' ' -f1)
+STRESS := .venv-stress/.done-$(shell cksum < requirements/stress.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
-# Tests that look at much more where TORTURE is set.
-LONGER := tests/delivery/test_altered_urls.py tests/http/test_http_contract.py tests/http/test_http_delivery.py
+# Tests that look at much more where STRESS is set.
+LONGER := tests/delivery/test_altered_urls.py tests/api/test_http_contract.py tests/api/test_http_delivery.py
 ARGS        ?=
 TEST_WORKERS ?= 2
 # They share one emulated AWS and one build folder, so they run one after the other.
 DEPLOYED := tests/aws tests/deployment
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench torture docs gallery edge lock package sbom sam clean
+.PHONY: help run test lint format types unit bench stress docs gallery edge lock package sbom sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,9 +49,9 @@ format: $(DEV) ## rewrite the code in the house style
 bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node, and what README lists)
 	$(BIN)/python -m benchmarks
 
-torture: $(DEV) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
-	-@$(MAKE) --no-print-directory $(TORTURE) # atheris is not to be had for every Python: its tests say so
-	TORTURE=1 $(BIN)/python -m pytest -n0 --durations=5 tests/torture $(LONGER) $(PYTEST_ARGS)
+stress: $(DEV) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
+	-@$(MAKE) --no-print-directory $(STRESS) # atheris is not to be had for every Python: its tests say so
+	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 
 docs: $(DEV) ## draw the pictures of docs/ again
 	$(BIN)/python docs/draw_architecture.py
@@ -80,7 +80,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) .venv-aws .venv-template .venv-torture .venv-sam .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws .venv-template .venv-stress .venv-sam .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
@@ -104,7 +104,7 @@ $(AWS): | $(VENV)/bin/python
 
 # Without dependencies: the pins are complete, and pip does not see that a pin with extras is the
 # same package as one without (boto3-stubs).
-$(TEMPLATE) $(TORTURE) $(SAM) $(BENCH): | $(VENV)/bin/python
+$(TEMPLATE) $(STRESS) $(SAM) $(BENCH): | $(VENV)/bin/python
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes \

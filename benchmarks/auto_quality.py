@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pyvips
 
+from image_processor.domain.formats import FORMATS, sniff
 from image_processor.engine import runtime
 from image_processor.engine.auto_quality import auto_quality
-from image_processor.engine.encode import Encoding, Timing, encode
-from image_processor.formats import FORMATS, sniff
+from image_processor.engine.codecs.encode import Encoding, Timing, encode
 
 FORMAT_NAMES = ("jpeg", "webp", "avif")
 SIDE = 640

@@ -132,7 +132,7 @@ class Functions:
         self._python = python
 
     def ours(self, case: Case) -> Function:
-        return self._in_python("image_processor.app.process", case)
+        return self._in_python("image_processor.aws_lambda.process", case)
 
     def probe(self, handler: str, case: Case) -> Function:
         """A handler of probe/ in the place of ours."""

@@ -29,10 +29,10 @@ _BASE = "base"
 # Every program begins so: with what any catalog needs, and the request to send.
 _REQUEST = """
 import sys
-import image_processor.catalogs.paging
-import image_processor.catalogs.rows
-import image_processor.keys
-import image_processor.ports
+import image_processor.catalog.paging
+import image_processor.catalog.rows
+import image_processor.domain.keys
+import image_processor.domain.ports
 import uuid
 url = sys.argv[1]
 host = url.split("//")[1]
@@ -71,7 +71,7 @@ WAYS = (
     Way(
         "ours",
         """
-from image_processor.catalogs.dynamodb import DynamoCatalog
+from image_processor.catalog.dynamodb import DynamoCatalog
 assert DynamoCatalog("t", endpoint=url, region="eu-west-1").get("x") is None
 """,
     ),

@@ -11,9 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import Transformation
 from image_processor.engine.render import render
-from image_processor.model import Limits
-from image_processor.transformation import Transformation
 
 _FIVE = (
     *(Transformation(width=width) for width in (1920, 1280, 640, 320)),

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any, Self
 
-from image_processor.ports import Attributes
+from image_processor.domain.ports import Attributes
 from support import aws
 from support.aws_emulation.runtime_api import Answer, Function, Runner
 

@@ -31,7 +31,7 @@ CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 RECIPE = "recipe.toml"
 BYTECODE = "bytecode.bin"
-"""Where image_processor.app.bytecode looks for it."""
+"""Where image_processor.aws_lambda.bytecode looks for it."""
 LOADED = (PACKAGE, "obstore", "pyvips")
 """What a cold start loads modules of, beside the standard library."""
 ROOTS = Path(PACKAGE, "aws", "roots.pem")
@@ -185,7 +185,9 @@ def _roots(python: Path) -> str:
 
 def add_recipe(recipe: Path, into: Path) -> None:
     """Put the recipe into the package if it is one; the package's own code judges it."""
-    judge = "import sys; from image_processor.recipes import parse_recipe as p; p(open(sys.argv[1]).read())"
+    judge = (
+        "import sys; from image_processor.config.recipe import parse_recipe as p; p(open(sys.argv[1]).read())"
+    )
     done = subprocess.run(
         [sys.executable, "-c", judge, recipe],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
@@ -202,7 +204,7 @@ def _parse_recipes(tree: Path) -> None:
     """Have the package's own code parse the recipes in it, which saves each cold start from it."""
     program = (
         "import json, sys; from pathlib import Path; from image_processor import recipes as r; "
-        "from image_processor.wiring.recipe import PARSED; own = Path(sys.argv[1]); "
+        "from image_processor.bootstrap.recipe import PARSED; own = Path(sys.argv[1]); "
         "texts = [r.DEFAULT_RECIPE, *([own.read_text(encoding='utf-8')] if own.exists() else [])]; "
         "PARSED.write_text(json.dumps({text: r.parse_toml(text) for text in texts}))"
     )

@@ -1,4 +1,4 @@
-"""Deployment: puts the bytecode of a package's modules into one file, which image_processor/app/bytecode.py
+"""Deployment: puts the bytecode of a package's modules into one file, which aws_lambda/bytecode.py
 loads them from: the length of a table, the table, and each module's marshalled code.
 """
 

@@ -18,10 +18,10 @@ from draw_transformations import examples
 from PIL import Image, ImageDraw, ImageFont
 from transformation_originals import Originals, rendered
 
+from image_processor.domain.errors import Refused
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.transformation import parse
 from image_processor.engine.sample import draw_sample
-from image_processor.errors import Refused
-from image_processor.formats import FORMATS
-from image_processor.transformation import parse
 
 BUILD = Path(__file__).parent.parent / "build"
 COLUMNS = 7

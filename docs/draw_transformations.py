@@ -18,10 +18,10 @@ from transformation_examples import (
     Example,
 )
 
-from image_processor.engine import compose
-from image_processor.formats import FORMATS
-from image_processor.transformation import PARAMETERS, Parameter, Transformation
-from image_processor.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.transformation import PARAMETERS, Parameter, Transformation
+from image_processor.domain.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
+from image_processor.engine.operations import compose
 
 OUTPUT = Path(__file__).with_name("transformations.md")
 PICTURES = Path(__file__).with_name("transformations")

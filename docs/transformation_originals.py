@@ -11,9 +11,9 @@ from collections.abc import Callable
 from PIL import Image, ImageDraw, ImageFilter
 from transformation_examples import Example
 
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 SIZE = (480, 320)
 MARK = "mark.png"

@@ -25,7 +25,7 @@ for extra in heic jxl; do
         --output-file "requirements/lambda-$extra.txt"
 done
 # atheris has no wheels for every Python, nor for other platforms than Linux and macOS.
-pin --python-version 3.11 --python-platform linux requirements/torture.in --output-file requirements/torture.txt
+pin --python-version 3.11 --python-platform linux requirements/stress.in --output-file requirements/stress.txt
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
 lock requirements/sam.in --output-file requirements/sam.txt

@@ -51,7 +51,7 @@ def test_a_tree_in_order_has_no_violations(tmp_path: Path) -> None:
         "engine/__init__.py": "",
         "engine/probe.py": "import pyvips\nfrom .. import errors\nfrom ..model import Limits",
         "engine/render.py": "from . import probe\nfrom .probe import probe as look",
-        "ports.py": "from image_processor.model import Claim",
+        "ports.py": "from image_processor.domain.models import Claim",
         "stores/directory.py": "from ..ports import ObjectStore",
         "wiring.py": "from .stores import directory\nfrom .engine.render import render",
         "app.py": "def handler(event): ...",
@@ -65,7 +65,7 @@ def test_a_tree_in_order_has_no_violations(tmp_path: Path) -> None:
     [
         ("ingest/plan.py", "from ..stores.directory import DirectoryStore", "ingest must not import stores"),
         ("ingest/plan.py", "from image_processor import stores", "ingest must not import stores"),
-        ("ingest/plan.py", "import image_processor.stores.directory", "ingest must not import stores"),
+        ("ingest/plan.py", "import image_processor.storage.directory", "ingest must not import stores"),
         ("ingest/plan.py", "def f():\n    from .. import catalogs", "ingest must not import catalogs"),
         ("delivery/deliver.py", "from ..ingest import plan", "delivery must not import ingest"),
         ("engine/render.py", "from .. import keys", "engine must not import keys"),
@@ -171,7 +171,7 @@ _ONLY_ON_AWS = """
 import sys
 for name in ("obstore", "mangum", "boto3", "awslambdaric"):
     sys.modules[name] = None
-import image_processor.cli.commands, image_processor.http_api.machine, image_processor.http_api.server
+import image_processor.cli.commands, image_processor.api.machine_app, image_processor.api.server
 """
 
 

@@ -15,11 +15,11 @@ import transformation_examples
 from draw_transformations import NEEDED, NO_DEFAULT, RECIPE, document, examples
 from PIL import Image
 
-from image_processor.engine import compose
-from image_processor.recipes import parse_recipe, presets
-from image_processor.transformation import PARAMETERS, Fit, Parameter, Transformation, parse
-from image_processor.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
-from image_processor.transformation.parameters import FLAG
+from image_processor.config.recipe import parse_recipe, presets
+from image_processor.domain.transformation import PARAMETERS, Fit, Parameter, Transformation, parse
+from image_processor.domain.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
+from image_processor.domain.transformation.parameters import FLAG
+from image_processor.engine.operations import compose
 
 DOCS = Path(__file__).parent.parent / "docs"
 TABLES = (("# Transformations", PARAMETERS), ("### An image", IMAGE_ROWS), ("### A text", TEXT_ROWS))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.names import ALIASES
+from image_processor.api.error_status import status_of
+from image_processor.config.settings import PREFIX, URL_ROWS
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.signing import Keyring
-from image_processor.errors import Forbidden, SignatureMissing
-from image_processor.http_api.statuses import status_of
-from image_processor.settings import PREFIX, URL_ROWS
+from image_processor.delivery.url.parameter_names import ALIASES
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring
+from image_processor.domain.errors import Forbidden, SignatureMissing
 
 TEXT = (Path(__file__).parents[1] / "docs" / "urls.md").read_text(encoding="utf-8")
 KEY, SECRET = "photos/ä cat.jpg", "a-secret-of-16-signs"

@@ -10,8 +10,8 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring
 
 from .servers import KEY_ID, SECRET
 

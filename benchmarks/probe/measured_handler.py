@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from image_processor.app.ingest import open_process
+from image_processor.aws_lambda.process_function import open_process
+from image_processor.bootstrap.cloud import Cloud, open_cloud
 from image_processor.ingest.process import Processor
-from image_processor.wiring.cloud import Cloud, open_cloud
 
 
 class Meter:

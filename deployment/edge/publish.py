@@ -20,13 +20,13 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
-from image_processor.delivery.names import AUTO, FORMAT
+from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, Rule, parse_recipe
+from image_processor.config.settings import Settings, from_environment
 from image_processor.delivery.policy import Policy
-from image_processor.errors import Invalid
-from image_processor.recipes import DEFAULT_RECIPE, Recipe, Rule, parse_recipe
-from image_processor.settings import Settings, from_environment
-from image_processor.transformation import Transformation
-from image_processor.transformation.values import quote
+from image_processor.delivery.url.parameter_names import AUTO, FORMAT
+from image_processor.domain.errors import Invalid
+from image_processor.domain.transformation import Transformation
+from image_processor.domain.transformation.values import quote
 
 # "Quotas on key value stores", and UpdateKeys of the API reference.
 MOST_CHANGES = 50

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from small import small
 
-from image_processor import errors
-from image_processor.delivery import names
-from image_processor.formats import FORMATS
+from image_processor.delivery.url import parameter_names as names
+from image_processor.domain import errors
+from image_processor.domain.formats import FORMATS
 
 HERE = Path(__file__).parent
 SOURCE = HERE / "viewer_request.js"

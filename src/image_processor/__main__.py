@@ -1,5 +1,5 @@
 """Entry point: `python -m image_processor` is the command line."""
 
-from .cli import main
+from image_processor.cli import main
 
 main()

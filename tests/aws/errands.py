@@ -12,9 +12,9 @@ from urllib.parse import quote
 import httpx
 from pictures import picture
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring, query_of
-from image_processor.keys import image_id, rendition_prefix
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 from support.waiting import wait_for
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import httpx
 from pictures import picture
 
-from image_processor.app.reads import MAX_BODY
-from image_processor.keys import image_id, rendition_prefix
+from image_processor.aws_lambda.deliver_function import MAX_BODY
+from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 
 

@@ -13,8 +13,8 @@ from errands import URL_KEY
 from pictures import picture
 from PIL import Image
 
-from image_processor.keys import image_id, rendition_prefix
-from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 from support.aws_emulation.stacks import Grant
 from support.waiting import wait_for

@@ -10,7 +10,7 @@ from errands import ERRANDS, Errand, check, make
 from pictures import picture
 from privilege import fails, unneeded_grants
 
-from image_processor.keys import rendition_prefix
+from image_processor.domain.keys import rendition_prefix
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
 from support.aws_emulation.server import EmulatedAws
 from support.aws_emulation.stacks import deploy

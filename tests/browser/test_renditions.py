@@ -10,8 +10,8 @@ import skimage
 from playwright.sync_api import Browser, Page, Response
 from serving import Site, serving
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring, query_of
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring, query_of
 
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 SECRET = "a-secret-for-the-browser"

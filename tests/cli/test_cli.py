@@ -12,18 +12,19 @@ from pictures_for_cli import RECIPE, draw
 
 from image_processor import __version__
 from image_processor.cli import main
-from image_processor.cli.exits import status_of
-from image_processor.cli.shown import in_units, printable
-from image_processor.embedded import workers
-from image_processor.engine import faces, runtime
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import ClaimBusy, MissingExtra, UnsafeRuntime
+from image_processor.cli.exit_codes import status_of
+from image_processor.cli.formatting import in_units, printable
+from image_processor.config.recipe import DEFAULT_RECIPE
+from image_processor.domain.errors import ClaimBusy, MissingExtra, UnsafeRuntime
+from image_processor.engine import runtime
+from image_processor.engine.operations import faces
+from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
-from image_processor.recipes import DEFAULT_RECIPE
+from image_processor.standalone import workers
 
 UNSAFE_CHILD = """
-from image_processor.engine import child
-from image_processor.errors import UnsafeRuntime
+from image_processor.engine.worker import child
+from image_processor.domain.errors import UnsafeRuntime
 def unsafe():
     raise UnsafeRuntime("no safe libvips here")
 child.runtime.start = unsafe

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pictures_for_cli import RECIPE, draw
 
-from image_processor.catalogs import sqlite_backup
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.catalogs.sqlite_backup import back_up, restore
-from image_processor.catalogs.sqlite_schema import MIGRATIONS
-from image_processor.model import Upload
-from image_processor.wiring.machine import sole_server
+from image_processor.bootstrap.machine import sole_server
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.catalog.sqlite import backup as sqlite_backup
+from image_processor.catalog.sqlite.backup import back_up, restore
+from image_processor.catalog.sqlite.schema import MIGRATIONS
+from image_processor.domain.models import Upload
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CATALOG = Path("data/catalog.sqlite")

@@ -17,11 +17,11 @@ from image_processor.aws.endpoints import parse_endpoint
 from image_processor.aws.json_protocol import call_of, parsed
 from image_processor.aws.queue import Queue
 from image_processor.aws.signature import Scope
-from image_processor.errors import Unavailable
+from image_processor.bootstrap.cloud import open_cloud
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.models import Upload
+from image_processor.domain.ports import Attributes
 from image_processor.ingest.events import read_messages
-from image_processor.model import Upload
-from image_processor.ports import Attributes
-from image_processor.wiring.cloud import open_cloud
 from support import aws
 
 

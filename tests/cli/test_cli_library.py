@@ -10,9 +10,9 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
-from image_processor.frozen import replace
-from image_processor.ports import Attributes
-from image_processor.wiring import cloud
+from image_processor.bootstrap import cloud
+from image_processor.domain.frozen import replace
+from image_processor.domain.ports import Attributes
 from support.memory import MemoryStore
 
 

@@ -14,7 +14,7 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
-from image_processor.cli.shown import in_units
+from image_processor.cli.formatting import in_units
 
 
 def test_process_makes_the_renditions_of_files_and_directories(run):

@@ -8,9 +8,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from image_processor.cli.commands import app
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring
-from image_processor.errors import Invalid, InvalidRequest, InvalidSettings
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring
+from image_processor.domain.errors import Invalid, InvalidRequest, InvalidSettings
 
 SECRETS = {"new": b"a secret of the new", "old": b"a secret of the old"}
 

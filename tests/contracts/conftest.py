@@ -14,7 +14,7 @@ from contract_adapters import (
     StoreAdapter,
 )
 
-from image_processor.ports import Catalog, ObjectStore
+from image_processor.domain.ports import Catalog, ObjectStore
 
 SHARED_STORES = [adapter for adapter in STORES if adapter.across_processes]
 SHARED_CATALOGS = [adapter for adapter in CATALOGS if adapter.across_processes]

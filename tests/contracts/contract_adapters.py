@@ -11,9 +11,9 @@ from pathlib import Path
 
 import contract_aws
 
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.ports import Catalog, ObjectStore
-from image_processor.stores.directory import DirectoryStore
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.storage.directory import DirectoryStore
 from support.memory import MemoryStore
 from support.memory_catalog import MemoryCatalog
 

@@ -11,11 +11,11 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from functools import partial
 from pathlib import Path
 
-from image_processor.catalogs.dynamodb import DynamoCatalog
-from image_processor.catalogs.objects import ObjectCatalog
-from image_processor.ports import Catalog
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.s3 import S3Store
+from image_processor.catalog.dynamodb import DynamoCatalog
+from image_processor.catalog.objects import ObjectCatalog
+from image_processor.domain.ports import Catalog
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.s3 import S3Store
 from support import aws
 from support.memory import MemoryStore
 

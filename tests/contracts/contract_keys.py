@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from domain_strategies import is_legal
 from hypothesis import strategies as st
 
-from ground_strategies import is_legal
-from image_processor.ports import Attributes, Entry
+from image_processor.domain.ports import Attributes, Entry
 
 PLAIN = Attributes()
 FULL = Attributes("image/webp", "public, max-age=31536000, immutable", {"fingerprint": "ab12", "empty": ""})

@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 
 from hypothesis import strategies as st
 
-from image_processor.errors import Reason
-from image_processor.keys import image_id
-from image_processor.model import Claim, ExifField, Facts, Look, Record, Rendition, Status, Upload
-from image_processor.ports import Catalog
+from image_processor.domain.errors import Reason
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Claim, ExifField, Facts, Look, Record, Rendition, Status, Upload
+from image_processor.domain.ports import Catalog
 
 NOW = datetime(2026, 5, 17, 12, 30, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(minutes=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from image_processor.ports import Absent, Attributes, Entry, ObjectStore
+from image_processor.domain.ports import Absent, Attributes, Entry, ObjectStore
 
 Write = Callable[[ObjectStore, str, bytes, Attributes, str | Absent], Entry]
 

@@ -18,10 +18,10 @@ import botocore.auth
 import botocore.credentials
 import pytest
 from botocore.awsrequest import AWSRequest
+from domain_strategies import KEYS
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ground_strategies import KEYS
 from image_processor.aws import client as client_module
 from image_processor.aws.client import Body, Client, Request
 from image_processor.aws.credentials import Credentials, credentials_from
@@ -34,7 +34,7 @@ from image_processor.aws.endpoints import (
 )
 from image_processor.aws.signature import Scope, escape_path, escape_query, signed_headers
 from image_processor.aws.wire import Connection
-from image_processor.errors import InvalidSettings, Unavailable
+from image_processor.domain.errors import InvalidSettings, Unavailable
 from support import aws
 from support.certificates import make_certificate
 from support.scripted_http import HANG_UP, Reply, Script, scripted

@@ -57,12 +57,12 @@ def test_without_the_file_the_system_is_trusted() -> None:
 _ASKS = """
 import json, os, sys
 from image_processor.aws import roots
-from image_processor.errors import ImageProcessorError
+from image_processor.domain.errors import ImageProcessorError
 given = json.loads(sys.argv[1])
 roots.trust_amazon(os.environ, given["roots"])
 if given["roots"]:
     assert os.environ["SSL_CERT_FILE"] == given["roots"]
-from image_processor.stores.s3 import S3Store
+from image_processor.storage.s3 import S3Store
 store = S3Store("bucket", endpoint=given["endpoint"], region="eu-west-1")
 told = []
 for key in ("plain", "a//b"):

@@ -10,10 +10,10 @@ from contract_adapters import CatalogAdapter
 from contract_records import INSTANT, LEASE, NOW, RECORDS, take, upload
 from hypothesis import given, settings
 
-from image_processor.errors import ClaimBusy, ClaimLost, Invalid, Reason
-from image_processor.keys import image_id
-from image_processor.model import Claim, Record, Status
-from image_processor.ports import Catalog
+from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, Reason
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Claim, Record, Status
+from image_processor.domain.ports import Catalog
 
 KEY = "photos/cat.jpg"
 

@@ -11,9 +11,9 @@ from contract_records import DAY, INSTANT, NOW, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_processor.errors import Invalid
-from image_processor.model import Record, Status
-from image_processor.ports import Catalog, Query
+from image_processor.domain.errors import Invalid
+from image_processor.domain.models import Record, Status
+from image_processor.domain.ports import Catalog, Query
 
 
 def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status = Status.PROCESSED) -> Record:

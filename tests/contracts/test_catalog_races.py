@@ -9,10 +9,10 @@ from contract_adapters import ConnectCatalog
 from contract_records import NOW, take
 from together import in_processes, in_threads
 
-from image_processor.errors import ClaimBusy, ClaimLost
-from image_processor.keys import image_id
-from image_processor.model import Claim, Record, Status
-from image_processor.ports import Query
+from image_processor.domain.errors import ClaimBusy, ClaimLost
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Claim, Record, Status
+from image_processor.domain.ports import Query
 
 
 def claim_once(connect: ConnectCatalog, owner: str) -> Claim:

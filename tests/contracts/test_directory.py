@@ -13,10 +13,10 @@ import pytest
 from contract_keys import FULL, PLAIN, keys_of
 from directory_folders import PNG, drop, tree
 
-from image_processor.errors import NotFound, PreconditionFailed, Unavailable
-from image_processor.ports import Attributes
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE
+from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.domain.ports import Attributes
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.layout import PRIVATE
 
 
 @pytest.fixture

@@ -15,11 +15,10 @@ import pytest
 from contract_keys import FULL, PLAIN, keys_of
 from together import in_processes
 
-from image_processor.errors import NotFound, Unavailable
-from image_processor.ports import Attributes, ObjectStore, StoredObject
-from image_processor.stores import directory_private as private
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE
+from image_processor.domain.errors import NotFound, Unavailable
+from image_processor.domain.ports import Attributes, ObjectStore, StoredObject
+from image_processor.storage.directory import DirectoryStore, private
+from image_processor.storage.directory.layout import PRIVATE
 
 OLD, NEW = (b"old bytes", PLAIN), (b"new and longer bytes", FULL)
 State = tuple[bytes, Attributes] | None

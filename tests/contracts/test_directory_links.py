@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from contract_keys import FULL, PLAIN, keys_of
 
-from image_processor.errors import ImageProcessorError, NotFound, Reason, Refused
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE
+from image_processor.domain.errors import ImageProcessorError, NotFound, Reason, Refused
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.layout import PRIVATE
 
 SECRET = b"outside the root"
 

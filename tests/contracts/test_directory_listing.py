@@ -11,9 +11,9 @@ import pytest
 from contract_keys import FULL, PLAIN, in_order, keys_of
 from directory_folders import drop
 
-from image_processor.errors import Unavailable
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE, Root
+from image_processor.domain.errors import Unavailable
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.layout import PRIVATE, Root
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from contract_keys import FULL
 from directory_folders import PNG, drop
 
-from image_processor.errors import NotFound, Refused, Unavailable
-from image_processor.ports import Attributes
-from image_processor.stores import directory_memory
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import Root
+from image_processor.domain.errors import NotFound, Refused, Unavailable
+from image_processor.domain.ports import Attributes
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory import memory as directory_memory
+from image_processor.storage.directory.layout import Root
 
 KEY = "folder/key"
 

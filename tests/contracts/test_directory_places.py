@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 from contract_keys import FULL, PLAIN, SHORT_KEYS
 from directory_folders import PNG, drop, tree
+from domain_strategies import KEYS
 from hypothesis import given
 
-from ground_strategies import KEYS
-from image_processor.errors import PreconditionFailed
-from image_processor.stores import directory_layout as layout
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE
-from image_processor.stores.directory_objects import entry_of
+from image_processor.domain.errors import PreconditionFailed
+from image_processor.storage.directory import DirectoryStore, layout
+from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory.objects import entry_of
 
 
 @pytest.fixture

@@ -14,14 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.aws import client as client_module
-from image_processor.catalogs.dynamodb import DynamoCatalog
-from image_processor.catalogs.dynamodb_items import from_item, position, to_item
-from image_processor.catalogs.dynamodb_table import TABLE
-from image_processor.catalogs.rows import to_ticks
-from image_processor.errors import ClaimBusy, Invalid, InvalidSettings, PreconditionFailed, Unavailable
-from image_processor.keys import image_id
-from image_processor.model import Facts, Record, Rendition, Status
-from image_processor.ports import Query
+from image_processor.catalog.dynamodb import DynamoCatalog
+from image_processor.catalog.dynamodb.items import from_item, position, to_item
+from image_processor.catalog.dynamodb.table import TABLE
+from image_processor.catalog.rows import to_ticks
+from image_processor.domain.errors import ClaimBusy, Invalid, InvalidSettings, PreconditionFailed, Unavailable
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Facts, Record, Rendition, Status
+from image_processor.domain.ports import Query
 from support import aws
 from support.scripted_http import HANG_UP, Reply, Seen, scripted
 

@@ -7,15 +7,15 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import pytest
+from domain_strategies import KEYS
 from hypothesis import given
 
-from ground_strategies import KEYS
 from image_processor.aws import client as client_module
 from image_processor.aws.endpoints import global_endpoint
 from image_processor.aws.invalidation import Invalidations, paths_of
-from image_processor.errors import Unavailable
-from image_processor.ingest.purge import beginning_of
-from image_processor.keys import rendition_prefix
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.keys import rendition_prefix
+from image_processor.ingest.invalidation import beginning_of
 from support import aws
 from support.scripted_http import Reply, Script, scripted
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from contract_records import LEASE, NOW, OLD_LOOK, OLD_RECORD, take
 
-from image_processor.catalogs.objects import PREFIX, ObjectCatalog
-from image_processor.catalogs.rows import to_row
-from image_processor.errors import ClaimBusy, PreconditionFailed, Unavailable
-from image_processor.keys import image_id
-from image_processor.model import Status
-from image_processor.ports import Attributes, Query
-from image_processor.stock.look import renditions_of
-from image_processor.transformation import is_rendition_name
+from image_processor.catalog.objects import PREFIX, ObjectCatalog
+from image_processor.catalog.rows import to_row
+from image_processor.domain.errors import ClaimBusy, PreconditionFailed, Unavailable
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Status
+from image_processor.domain.ports import Attributes, Query
+from image_processor.domain.transformation import is_rendition_name
+from image_processor.renditions.stored import renditions_of
 from support.ingest import Room, upload
 from support.memory import MemoryStore
 

@@ -11,7 +11,7 @@ from contract_adapters import ConnectStore
 from contract_keys import FULL, ILLEGAL, NASTY, PLAIN, in_order, keys_of
 from contract_writes import WRITES, Write
 
-from image_processor.errors import (
+from image_processor.domain.errors import (
     ImageProcessorError,
     InvalidKey,
     NotFound,
@@ -19,7 +19,7 @@ from image_processor.errors import (
     Reason,
     Refused,
 )
-from image_processor.ports import ABSENT, ObjectStore
+from image_processor.domain.ports import ABSENT, ObjectStore
 
 CHUNK = 256 * 1024
 

@@ -8,13 +8,13 @@ import re
 import pytest
 from contract_adapters import StoreAdapter
 from contract_keys import FULL, PLAIN, SHORT_KEYS, in_order, keys_of
+from domain_strategies import KEYS
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from ground_strategies import KEYS
-from image_processor.errors import PreconditionFailed
-from image_processor.ports import ABSENT, Absent, Attributes, ObjectStore
+from image_processor.domain.errors import PreconditionFailed
+from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore
 
 UNWRITABLE = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 

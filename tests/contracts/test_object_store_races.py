@@ -10,8 +10,8 @@ from contract_keys import PLAIN
 from contract_writes import WRITES, Write
 from together import in_processes, in_threads
 
-from image_processor.errors import PreconditionFailed
-from image_processor.ports import ABSENT, Absent, Attributes, Entry
+from image_processor.domain.errors import PreconditionFailed
+from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry
 
 
 def put_once(connect: ConnectStore, write: Write, body: bytes, condition: str | Absent) -> Entry:

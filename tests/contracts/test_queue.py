@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.aws import client as client_module
 from image_processor.aws.queue import Letter, Queue, move
-from image_processor.errors import NotFound, Unavailable
+from image_processor.domain.errors import NotFound, Unavailable
 from support import aws
 from support.scripted_http import Reply, Script, scripted
 

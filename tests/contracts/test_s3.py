@@ -11,11 +11,11 @@ from urllib.parse import unquote
 
 import pytest
 from contract_keys import FULL, NASTY, PLAIN, keys_of
+from domain_strategies import KEYS
 from hypothesis import given
 
-from ground_strategies import KEYS
 from image_processor.aws.credentials import Credentials, credentials_from
-from image_processor.errors import (
+from image_processor.domain.errors import (
     ImageProcessorError,
     Invalid,
     InvalidSettings,
@@ -24,9 +24,9 @@ from image_processor.errors import (
     Refused,
     Unavailable,
 )
-from image_processor.ports import ABSENT, Absent, Attributes
-from image_processor.stores.s3 import S3Store
-from image_processor.stores.s3_plain import is_expressible
+from image_processor.domain.ports import ABSENT, Absent, Attributes
+from image_processor.storage.s3 import S3Store
+from image_processor.storage.s3.plain import is_expressible
 from support import aws
 from support.scripted_http import HANG_UP, Reply, scripted
 
@@ -116,8 +116,8 @@ class TestKeys:
         program = f"""
 import sys
 from image_processor.aws.credentials import Credentials
-from image_processor.ports import Attributes
-from image_processor.stores.s3 import S3Store
+from image_processor.domain.ports import Attributes
+from image_processor.storage.s3 import S3Store
 keys = Credentials("a", "b")
 store = S3Store({bucket!r}, endpoint={aws.address()!r}, region="us-east-1", credentials=lambda: keys)
 store.put("a/b", b"", Attributes())

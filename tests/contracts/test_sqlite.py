@@ -18,13 +18,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from together import in_threads
 
-from image_processor.catalogs import sqlite as adapter
-from image_processor.catalogs import sqlite_schema
-from image_processor.catalogs.rows import COLUMNS, to_moment, to_record, to_row, to_ticks
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.errors import ClaimBusy, Invalid, Unavailable
-from image_processor.model import Record, Status
-from image_processor.ports import Query
+from image_processor.catalog import sqlite as adapter
+from image_processor.catalog.rows import COLUMNS, to_moment, to_record, to_row, to_ticks
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.catalog.sqlite import schema as sqlite_schema
+from image_processor.domain.errors import ClaimBusy, Invalid, Unavailable
+from image_processor.domain.models import Record, Status
+from image_processor.domain.ports import Query
 
 # Fixed offsets: in an hour that a clock change repeats, Python calls no two zones' times equal.
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from image_processor.errors import ImageProcessorError
+from image_processor.domain.errors import ImageProcessorError
 
 _barrier: Any = None
 

@@ -9,15 +9,15 @@ import pytest
 
 from image_processor.delivery.dialects import NAMES, enabled
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.wanted import Reader
-from image_processor.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
+from image_processor.delivery.resolver import Reader
+from image_processor.domain.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
 from support.altered_urls import NOW, RING, altered, get_of, signed_urls
 from support.ingest import RECIPE
 
 SEED = int(os.environ.get("SEED", "20261126"))
 URLS = 1000
-VALUES = 255 if os.environ.get("TORTURE") else 1
-"""Of the 255 that each byte could be instead: all of them in `make torture`."""
+VALUES = 255 if os.environ.get("STRESS") else 1
+"""Of the 255 that each byte could be instead: all of them in `make stress`."""
 
 SECRETS = dict.fromkeys((*NAMES, "imgproxy-salt"), b"a secret of another product")
 

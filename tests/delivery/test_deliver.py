@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.delivery.conditions import Window, may_write
-from image_processor.delivery.deliver import Response, answer, entity_tag
-from image_processor.ports import Attributes, Entry, StoredObject
+from image_processor.delivery.http.conditions import Window, may_write
+from image_processor.delivery.http.response import Response, answer, entity_tag
+from image_processor.domain.ports import Attributes, Entry, StoredObject
 
 MODIFIED = datetime(2026, 3, 4, 5, 6, 7, 800_000, UTC)
 LAST_MODIFIED = "Wed, 04 Mar 2026 05:06:07 GMT"

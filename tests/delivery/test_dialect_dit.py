@@ -16,9 +16,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.asked import Asked
-from image_processor.delivery.dialects.dit import CODES, Dit
-from image_processor.errors import (
+from image_processor.delivery.dialects.dit.dialect import CODES, Dit
+from image_processor.delivery.request import Asked
+from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
     ImageProcessorError,
@@ -29,7 +29,7 @@ from image_processor.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.transformation import (
+from image_processor.domain.transformation import (
     BLACK,
     Colour,
     Edge,

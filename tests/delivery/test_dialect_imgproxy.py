@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.asked import AUTO, Asked, Box, Cut
-from image_processor.delivery.dialects.imgproxy import Imgproxy
-from image_processor.errors import (
+from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
+from image_processor.delivery.request import AUTO, Asked, Box, Cut
+from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
     Invalid,
@@ -23,7 +23,7 @@ from image_processor.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.transformation import (
+from image_processor.domain.transformation import (
     BLACK,
     Colour,
     Fit,

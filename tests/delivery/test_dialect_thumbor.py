@@ -12,10 +12,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.asked import AUTO, Asked, Box
-from image_processor.delivery.dialects.calls import Call, split_calls
-from image_processor.delivery.dialects.thumbor import Thumbor
-from image_processor.errors import (
+from image_processor.delivery.dialects.filter_parser import Call, split_calls
+from image_processor.delivery.dialects.thumbor.dialect import Thumbor
+from image_processor.delivery.request import AUTO, Asked, Box
+from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
     Invalid,
@@ -24,7 +24,7 @@ from image_processor.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.transformation import (
+from image_processor.domain.transformation import (
     Colour,
     Edge,
     Fit,

@@ -11,27 +11,24 @@ from typing import Any
 
 import pytest
 
-from image_processor.delivery.dialects import (
-    NAMES,
-    dit_edits,
-    dit_path,
-    dit_tone,
-    enabled,
-    imgproxy_names,
-    imgproxy_options,
-    thumbor_filters,
-)
-from image_processor.delivery.dialects.dit import CODES, Dit
-from image_processor.delivery.dialects.imgproxy import Imgproxy
-from image_processor.delivery.dialects.thumbor import Thumbor
+from image_processor.bootstrap.delivery import dialects_of
+from image_processor.config.recipe import parse_recipe
+from image_processor.config.settings import Settings
+from image_processor.config.settings.readers import DIALECTS
+from image_processor.delivery.dialects import NAMES, enabled
+from image_processor.delivery.dialects.dit import edits as dit_edits
+from image_processor.delivery.dialects.dit import path as dit_path
+from image_processor.delivery.dialects.dit import tone as dit_tone
+from image_processor.delivery.dialects.dit.dialect import CODES, Dit
+from image_processor.delivery.dialects.imgproxy import option_names as imgproxy_names
+from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
+from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
+from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
+from image_processor.delivery.dialects.thumbor.dialect import Thumbor
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.wanted import Get, Reader, Wanted
-from image_processor.errors import SignatureMissing
-from image_processor.model import Facts
-from image_processor.recipes import parse_recipe
-from image_processor.settings import Settings
-from image_processor.settings.readers import DIALECTS
-from image_processor.wiring.delivery import dialects_of
+from image_processor.delivery.resolver import Get, Reader, Wanted
+from image_processor.domain.errors import SignatureMissing
+from image_processor.domain.models import Facts
 
 RECIPE = parse_recipe("""
 [presets.card]
@@ -148,7 +145,7 @@ def test_an_unknown_one_is_a_mistake() -> None:
 def test_only_what_is_enabled_is_loaded() -> None:
     script = (
         "import sys; from image_processor.delivery.dialects import enabled; enabled([], secrets={});"
-        "import image_processor.delivery.wanted;"
+        "import image_processor.delivery.resolver;"
         "print([name for name in sys.modules if '.dialects.' in name])"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

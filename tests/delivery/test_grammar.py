@@ -6,15 +6,22 @@ from contextlib import suppress
 from urllib.parse import quote
 
 import pytest
+from domain_strategies import TRANSFORMATIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ground_strategies import TRANSFORMATIONS
-from image_processor.delivery.asked import ask
-from image_processor.delivery.grammar import MAX_URL, Address, Seal, canonical, read_address
-from image_processor.delivery.names import ALIASES, AUTO_WORDS, IGNORED, ORDER, SEAL, VALUE_ALIASES
-from image_processor.errors import InvalidRequest, InvalidTransformation
-from image_processor.transformation import PARAMETERS, Transformation, parse
+from image_processor.delivery.request import ask
+from image_processor.delivery.url.parameter_names import (
+    ALIASES,
+    AUTO_WORDS,
+    IGNORED,
+    ORDER,
+    SEAL,
+    VALUE_ALIASES,
+)
+from image_processor.delivery.url.parser import MAX_URL, Address, Seal, canonical, read_address
+from image_processor.domain.errors import InvalidRequest, InvalidTransformation
+from image_processor.domain.transformation import PARAMETERS, Transformation, parse
 from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from image_processor.delivery.make import Kept, Maker, is_on_demand
+from image_processor.delivery.on_demand import Kept, Maker, is_on_demand
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.wanted import Reader
-from image_processor.errors import NotFound, Reason, Refused, Unavailable
-from image_processor.frozen import replace
-from image_processor.model import IccPolicy, Kind, Limits
-from image_processor.stock.stamp import MADE
-from image_processor.transformation import parse
+from image_processor.delivery.resolver import Reader
+from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import IccPolicy, Kind, Limits
+from image_processor.domain.transformation import parse
+from image_processor.renditions.fingerprint import MADE
 from support.ingest import BUCKET, RECIPE, Room, fake_render, rendition_bytes, upload
 
 KEY, MARK = "cat.jpg", "logos/a.png"

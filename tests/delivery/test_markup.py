@@ -12,22 +12,22 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from domain_strategies import KEYS
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ground_strategies import KEYS
-from image_processor.delivery.ladder import Rungs
-from image_processor.delivery.markup import ALT, Markup, Wish, mark_up
+from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
+from image_processor.delivery.markup.html import ALT, Markup, Wish, mark_up
+from image_processor.delivery.markup.srcset import Rungs
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.signing import Keyring
-from image_processor.delivery.urls import Urls, check_base
-from image_processor.delivery.wanted import Get, Reader
-from image_processor.errors import Invalid, Reason, Refused
-from image_processor.frozen import replace
-from image_processor.keys import rendition_prefix
-from image_processor.model import Facts, Look, Record, Rendition, Status
-from image_processor.recipes import DEFAULT_RECIPE, Recipe, parse_recipe
+from image_processor.delivery.resolver import Get, Reader
+from image_processor.delivery.url.builder import Urls, check_base
+from image_processor.delivery.url.signing import Keyring
+from image_processor.domain.errors import Invalid, Reason, Refused
+from image_processor.domain.frozen import replace
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import Facts, Look, Record, Rendition, Status
 
 RECIPE = parse_recipe(DEFAULT_RECIPE)
 PRIVATE = parse_recipe(DEFAULT_RECIPE.replace("widths = [", "public = false\nwidths = ["))

@@ -7,15 +7,15 @@ import io
 import pytest
 from PIL import Image
 
-from image_processor.delivery.make import Kept, Maker
+from image_processor.delivery.on_demand import Kept, Maker
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.serve import Delivery
-from image_processor.delivery.wanted import Get, Reader
+from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.resolver import Get, Reader
+from image_processor.domain.formats import FORMATS, WRITABLE, sniff
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import IccPolicy, Limits
 from image_processor.engine.render import render
-from image_processor.formats import FORMATS, WRITABLE, sniff
-from image_processor.frozen import replace
-from image_processor.model import IccPolicy, Limits
-from image_processor.stores.directory import DirectoryStore
+from image_processor.storage.directory import DirectoryStore
 from support.ingest import BUCKET, RECIPE, Room
 
 

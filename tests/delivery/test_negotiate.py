@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.delivery.negotiate import MODERN, accepted, own_format, preferences
-from image_processor.frozen import replace
-from image_processor.model import Facts
+from image_processor.delivery.http.negotiation import MODERN, accepted, own_format, preferences
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import Facts
 
 CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 FIREFOX = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"

@@ -9,15 +9,15 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from image_processor.delivery.facts import FactsOf
-from image_processor.delivery.make import Kept, Maker
+from image_processor.delivery.metadata_cache import FactsOf
+from image_processor.delivery.on_demand import Kept, Maker
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.serve import Delivery
-from image_processor.delivery.wanted import Get, Reader
+from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.resolver import Get, Reader
+from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
+from image_processor.domain.models import IccPolicy, Limits
+from image_processor.domain.transformation import ImageOverlay
 from image_processor.engine.render import render
-from image_processor.errors import ImageProcessorError, NotFound, Refused
-from image_processor.model import IccPolicy, Limits
-from image_processor.transformation import ImageOverlay
 from support.ingest import BUCKET, RECIPE, Room
 
 HOSTS = (

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from image_processor.delivery.asked import Asked, Box, Cut
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.settle import needs_facts, settle
-from image_processor.model import Facts
-from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
-from image_processor.transformation import Fit, Flip, Gravity, Share
+from image_processor.delivery.request import Asked, Box, Cut
+from image_processor.delivery.resolve import needs_facts, settle
+from image_processor.domain.models import Facts
+from image_processor.domain.transformation import Fit, Flip, Gravity, Share
 
 ORIGINAL = Facts(800, 600, "jpeg", 1, False, 1, "")
 RECIPE = parse_recipe(DEFAULT_RECIPE)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from random import Random
 
-from image_processor.delivery.deliver import answer
-from image_processor.ports import Attributes, Entry, StoredObject
+from image_processor.delivery.http.response import answer
+from image_processor.domain.ports import Attributes, Entry, StoredObject
 from support.ranges import meant, said
 
 SEED = 44

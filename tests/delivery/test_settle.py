@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from image_processor.delivery.asked import Asked, Box, ask
-from image_processor.delivery.grammar import read_address
+from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.settle import needs_facts, settle
-from image_processor.errors import InvalidRequest, InvalidTransformation
-from image_processor.model import Facts
-from image_processor.recipes import parse_recipe
-from image_processor.transformation import Fit
+from image_processor.delivery.request import Asked, Box, ask
+from image_processor.delivery.resolve import needs_facts, settle
+from image_processor.delivery.url.parser import read_address
+from image_processor.domain.errors import InvalidRequest, InvalidTransformation
+from image_processor.domain.models import Facts
+from image_processor.domain.transformation import Fit
 
 RECIPE = parse_recipe("""
 [presets.wide]

@@ -13,17 +13,17 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from image_processor.delivery import signing
-from image_processor.delivery.grammar import Address, Seal, canonical, read_address
-from image_processor.delivery.signing import Keyring, query_of
-from image_processor.errors import (
+from image_processor.delivery.url import signing
+from image_processor.delivery.url.parser import Address, Seal, canonical, read_address
+from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.domain.errors import (
     Forbidden,
     SignatureExpired,
     SignatureKeyUnknown,
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.frozen import replace
+from image_processor.domain.frozen import replace
 from support.url_strategies import KEYS, PAIRS, paths, same_meaning
 
 VECTORS = json.loads(Path(__file__).with_name("signatures.json").read_text())

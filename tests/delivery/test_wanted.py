@@ -8,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.delivery.grammar import read_address
+from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.signing import query_of
-from image_processor.delivery.wanted import Get, Reader
-from image_processor.errors import (
+from image_processor.delivery.resolver import Get, Reader
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import query_of
+from image_processor.domain.errors import (
     Forbidden,
     InvalidKey,
     InvalidRequest,
@@ -21,10 +22,9 @@ from image_processor.errors import (
     SignatureMissing,
     SizeNotAllowed,
 )
-from image_processor.frozen import replace
-from image_processor.keys import rendition_prefix
-from image_processor.model import Facts
-from image_processor.recipes import parse_recipe
+from image_processor.domain.frozen import replace
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import Facts
 from support.altered_urls import NOW, RING, get_of
 from support.url_strategies import KEYS
 

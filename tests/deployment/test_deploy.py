@@ -9,7 +9,7 @@ import pytest
 from judges import DEPLOYMENT, run
 from stage import Stage
 
-from image_processor.recipes import DEFAULT_RECIPE
+from image_processor.config.recipe import DEFAULT_RECIPE
 
 OUTPUTS = {
     "UploadBucketName": "images-uploads-1",

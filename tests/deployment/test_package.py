@@ -20,7 +20,7 @@ import pytest
 import roots
 from PIL import Image
 
-from image_processor.recipes import DEFAULT_RECIPE
+from image_processor.config.recipe import DEFAULT_RECIPE
 
 # The machine field of an ELF header ("ELF-64 Object File Format", e_machine).
 MACHINES = {"x86_64": 0x3E, "arm64": 0xB7}
@@ -105,9 +105,9 @@ def telephone_package(
 def test_the_handler_is_importable_from_the_zip_alone(
     python: str, packages: dict[str, Path], tmp_path: Path, function: str
 ) -> None:
-    load = "from image_processor.app import rest" if function == "api" else ""
-    code = f"from image_processor.app import {function}\n{load}\nprint({function}.__module__)"
-    assert alone(python, packages[function], tmp_path, code) == "image_processor.app\n"
+    load = "from image_processor.aws_lambda import rest" if function == "api" else ""
+    code = f"from image_processor.aws_lambda import {function}\n{load}\nprint({function}.__module__)"
+    assert alone(python, packages[function], tmp_path, code) == "image_processor.aws_lambda\n"
 
 
 def test_an_image_is_rendered_from_the_zip_alone(
@@ -115,8 +115,8 @@ def test_an_image_is_rendered_from_the_zip_alone(
 ) -> None:
     code = (
         "from image_processor.engine import render, sample\n"
-        "from image_processor.model import Limits\n"
-        "from image_processor.transformation import Transformation\n"
+        "from image_processor.domain.models import Limits\n"
+        "from image_processor.domain.transformation import Transformation\n"
         "made = render.render(sample.draw_sample(), [Transformation(width=64, format='avif')], Limits())\n"
         "print(made.renditions[0].facts.width)"
     )
@@ -149,7 +149,7 @@ def test_nothing_is_packed_that_no_function_reads(packages: dict[str, Path]) -> 
             name for name in names if "/tests/" in name or name.startswith("bin/") or name.endswith(".pyi")
         ]
         assert not [name for name in names if name.endswith(("/RECORD", "/INSTALLER", "direct_url.json"))]
-        assert "image_processor/app/__init__.py" in names
+        assert "image_processor/aws_lambda/__init__.py" in names
 
 
 @pytest.mark.parametrize(("function", "arch"), PACKED.items())
@@ -207,8 +207,8 @@ _LOADS = """
 import sys, traceback
 from image_processor import app
 from image_processor.engine import render
-from image_processor.model import Limits
-loaded = ("pyvips", "pyvips.vimage", "image_processor.engine", "image_processor.engine.decode")
+from image_processor.domain.models import Limits
+loaded = ("pyvips", "pyvips.vimage", "image_processor.engine", "image_processor.engine.codecs.decode")
 kinds = {type(sys.modules[name].__loader__).__name__ for name in loaded}
 try:
     render.render(b"no image", [], Limits())
@@ -318,8 +318,8 @@ def test_a_telephone_s_photograph_is_rendered_from_that_zip_alone(
     code = (
         "from pathlib import Path\n"
         "from image_processor.engine import render\n"
-        "from image_processor.model import Limits\n"
-        "from image_processor.transformation import Transformation\n"
+        "from image_processor.domain.models import Limits\n"
+        "from image_processor.domain.transformation import Transformation\n"
         f"data = Path({str(photograph)!r}).read_bytes()\n"
         "made = render.render(data, [Transformation(width=64, format='jpeg')], Limits())\n"
         "print(made.original.format, made.renditions[0].facts.height)"

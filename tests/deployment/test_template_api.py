@@ -10,8 +10,8 @@ from judges import Json, translated
 from policies import of_type
 from resolve import resolve
 
-from image_processor.http_api.cloud import ROUTERS
-from image_processor.http_api.requests import PostRequest, ProcessRequest, RenditionRequest
+from image_processor.api.cloud_app import ROUTERS
+from image_processor.api.request_models import PostRequest, ProcessRequest, RenditionRequest
 
 
 def body(**parameters: str) -> Json:
@@ -52,8 +52,8 @@ def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
 def test_every_handler_is_a_function_of_the_package() -> None:
     functions = of_type(resolve(translated()), "AWS::Lambda::Function").values()
     handlers = sorted(function["Handler"] for function in functions)
-    assert handlers == [f"image_processor.app.{name}" for name in ("api", "deliver", "process")]
-    module = importlib.import_module("image_processor.app")
+    assert handlers == [f"image_processor.aws_lambda.{name}" for name in ("api", "deliver", "process")]
+    module = importlib.import_module("image_processor.aws_lambda")
     assert all(callable(getattr(module, handler.rpartition(".")[2])) for handler in handlers)
 
 

@@ -15,9 +15,9 @@ from edge_messages import Answer, NotSimulated, Request
 from policies import of_type
 from resolve import references
 
-from image_processor.delivery.deliver import answer as answer_for
-from image_processor.errors import InvalidKey, NotFound
-from image_processor.ports import Attributes, ObjectStore, StoredObject
+from image_processor.delivery.http.response import answer as answer_for
+from image_processor.domain.errors import InvalidKey, NotFound
+from image_processor.domain.ports import Attributes, ObjectStore, StoredObject
 from support.aws_emulation.policies import Call, allows_service
 
 Json = Mapping[str, Any]

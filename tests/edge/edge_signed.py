@@ -11,10 +11,10 @@ from edge_messages import Answer
 from edge_stack import Edge
 from publish import entries
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring, query_of
-from image_processor.recipes import Recipe
-from image_processor.settings import Settings
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring, query_of
 from support.ingest import RECIPE
 
 KEYS = (("new", "correct-horse-battery-staple"), ("old", "staple-battery-horse-correct"))

@@ -20,12 +20,12 @@ from judges import translated
 from policies import of_type
 from resolve import PSEUDO, references, resolve
 
-from image_processor.app.reads import handle
-from image_processor.frozen import replace
-from image_processor.recipes import Recipe
-from image_processor.settings import Settings
-from image_processor.wiring.cloud import Cloud
-from image_processor.wiring.delivery import reads_of
+from image_processor.aws_lambda.deliver_function import handle
+from image_processor.bootstrap.cloud import Cloud
+from image_processor.bootstrap.delivery import reads_of
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.domain.frozen import replace
 from support.ingest import BUCKET, RECIPE, Room, fake_render
 
 Json = dict[str, Any]
@@ -94,7 +94,7 @@ class Edge:
             return Bucket(name, self.room.processed, policies, self._signed_for(origin, "s3"))
         url = self._named(origin, "DomainName")
         handler = self._named(url, "TargetFunctionArn")["Handler"]
-        if handler != "image_processor.app.deliver":
+        if handler != "image_processor.aws_lambda.deliver":
             raise NotSimulated(handler)
 
         # Both sides of a signature have the same clock.

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from random import Random
 from urllib.parse import quote
 
-from image_processor.delivery import names
+from image_processor.delivery.url import parameter_names as names
 
 Url = tuple[str, str]
 """Path, percent-encoded and without its first slash, and query."""

@@ -11,9 +11,9 @@ from edge_function import Host, Njs
 from edge_stack import function_code
 from edge_urls import Url, urls
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.negotiate import accepted
-from image_processor.errors import InvalidRequest
+from image_processor.delivery.http.negotiation import accepted
+from image_processor.delivery.url.parser import read_address
+from image_processor.domain.errors import InvalidRequest
 
 # As the handler calls it.
 _READ = """

@@ -11,8 +11,8 @@ from edge_function import Host
 from edge_messages import Answer
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 
-from image_processor.errors import Unavailable
-from image_processor.ports import Attributes
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.ports import Attributes
 
 URI = "/cat.jpg/w=10,fm=jpeg.jpg"
 KEY = URI[1:]

@@ -10,10 +10,10 @@ from edge_messages import NotSimulated
 from edge_origins import MAX_REPLY
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 
-from image_processor.app import reads
-from image_processor.app.reads import MAX_BODY
-from image_processor.errors import Unavailable
-from image_processor.ports import Attributes
+from image_processor.aws_lambda import deliver_function as reads
+from image_processor.aws_lambda.deliver_function import MAX_BODY
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.ports import Attributes
 from support.aws_emulation.policies import Call, allows_service
 
 URI = "/photos/cat.jpg/w=10,fm=jpeg.jpg"

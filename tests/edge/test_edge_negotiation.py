@@ -11,8 +11,8 @@ from edge_signed import asked, opened, signed
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
 from write import OF_S3
 
-from image_processor.delivery import names
-from image_processor.ports import Attributes
+from image_processor.delivery.url import parameter_names as names
+from image_processor.domain.ports import Attributes
 
 CAT = "/cat.jpg"
 CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"

@@ -10,7 +10,7 @@ from edge_function import Host
 from edge_signed import asked, code_of, opened, signed, with_cat
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
 
-from image_processor.recipes import Recipe, parse_recipe
+from image_processor.config.recipe import Recipe, parse_recipe
 from support.ingest import RECIPE
 
 CAT = "/photos/cat.jpg"

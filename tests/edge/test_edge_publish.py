@@ -10,8 +10,8 @@ import publish
 import pytest
 from publish import changes, entries
 
-from image_processor.recipes import DEFAULT_RECIPE, parse_recipe
-from image_processor.settings import PREFIX, Settings
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.settings import PREFIX, Settings
 
 ARN = "arn:aws:cloudfront::111122223333:key-value-store/a"
 SECRET = "correct-horse-battery-staple"

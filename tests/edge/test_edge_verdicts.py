@@ -11,9 +11,9 @@ from edge_messages import Answer, Request
 from edge_signed import KEYS, code_of, signed
 from edge_stack import function_code
 
-from image_processor.delivery.grammar import read_address
-from image_processor.delivery.signing import Keyring
-from image_processor.errors import (
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import Keyring
+from image_processor.domain.errors import (
     Forbidden,
     SignatureExpired,
     SignatureKeyUnknown,

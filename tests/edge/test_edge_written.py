@@ -10,7 +10,7 @@ from edge_function import MAX_BYTES, Host
 from edge_stack import function_code
 from small import small
 
-from image_processor.delivery import names
+from image_processor.delivery.url import parameter_names as names
 
 
 def test_words_and_template_are_up_to_date() -> None:

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.keys import rendition_prefix
-from image_processor.model import Status
-from image_processor.ports import Query
-from image_processor.stores.directory import DirectoryStore
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import Status
+from image_processor.domain.ports import Query
+from image_processor.storage.directory import DirectoryStore
 from support.served import WAIT, Served
 
 PHOTOS = 200

@@ -16,9 +16,9 @@ import skimage
 from numpy.typing import NDArray
 from PIL import Image
 
+from image_processor.domain.models import Limits, RenderedImage
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.model import Limits, RenderedImage
-from image_processor.transformation import parse
 
 Pixels = NDArray[np.float64]
 

@@ -20,11 +20,11 @@ from drawing import (
 )
 from PIL import Image
 
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.probe import probe
 from image_processor.engine.render import render
-from image_processor.errors import Reason, Refused
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 COLOURS = ((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))
 DELAYS = (100, 50, 250, 80)

@@ -9,9 +9,9 @@ from drawing import flat, photograph
 from PIL import Image
 from test_encode import level_of
 
+from image_processor.domain.formats import FORMATS
 from image_processor.engine import auto_quality as module
 from image_processor.engine.auto_quality import HIGHEST, LOWEST, Sample, auto_quality, differences
-from image_processor.formats import FORMATS
 
 LOSSY = ["jpeg", "webp", "avif"]
 CAT = photograph("chelsea.png").resize((300, 200))

@@ -9,9 +9,9 @@ from drawing import encoded, flat, photograph
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.engine.blurhash import ACROSS, DOWN, blurhash
+from image_processor.domain.models import Limits
 from image_processor.engine.render import render
-from image_processor.model import Limits
+from image_processor.engine.summary.blurhash import ACROSS, DOWN, blurhash
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 from planes import vips_of
 
-from image_processor.engine.canvas import crop_box, padded
-from image_processor.engine.geometry import Anchor, Box, Placement, Size
-from image_processor.transformation import Gravity, Share
+from image_processor.domain.geometry import Anchor, Box, Placement, Size
+from image_processor.domain.transformation import Gravity, Share
+from image_processor.engine.operations.canvas import crop_box, padded
 
 WIDTH, HEIGHT = 60, 40
 PLACES = {

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageCms
 
-from image_processor.engine.encode import srgb_profile
-from image_processor.formats import WRITABLE
-from image_processor.model import IccPolicy
+from image_processor.domain.formats import WRITABLE
+from image_processor.domain.models import IccPolicy
+from image_processor.engine.codecs.encode import srgb_profile
 
 ORANGE = (200, 100, 50)
 TOLERANCE = 1

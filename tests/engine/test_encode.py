@@ -13,9 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
 
-from image_processor.engine import encode as encode_module
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS, WRITABLE
 from image_processor.engine import runtime
-from image_processor.engine.encode import (
+from image_processor.engine.codecs import encode as encode_module
+from image_processor.engine.codecs.container import count_scans
+from image_processor.engine.codecs.encode import (
     LOWEST_QUALITY,
     Encoded,
     Encoding,
@@ -24,9 +27,6 @@ from image_processor.engine.encode import (
     encode_within,
     srgb_profile,
 )
-from image_processor.engine.structure import count_scans
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS, WRITABLE
 
 LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 OPTIONS = {

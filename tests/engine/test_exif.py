@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from PIL.TiffImagePlugin import IFDRational as Rational
 
-from image_processor.engine.exif import LONGEST, exif_of
-from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.domain.models import ExifField, Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.exif import LONGEST, exif_of
 from image_processor.engine.render import render
-from image_processor.model import ExifField, Limits
-from image_processor.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 ALL = tuple(ExifField)
 FORMATS = ("jpeg", "png", "webp", "avif", "tiff")

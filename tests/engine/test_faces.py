@@ -14,14 +14,14 @@ import pyvips
 from drawing import encoded, near, opened, photograph, picture_of
 from PIL import Image, ImageOps
 
-from image_processor.engine import faces
-from image_processor.engine.child import MEMORY_BYTES
-from image_processor.engine.faces import available, find_faces, require
-from image_processor.engine.geometry import Box
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import MissingExtra
-from image_processor.model import Limits
-from image_processor.transformation import parse
+from image_processor.domain.errors import MissingExtra
+from image_processor.domain.geometry import Box
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.operations import faces
+from image_processor.engine.operations.faces import available, find_faces, require
+from image_processor.engine.worker.child import MEMORY_BYTES
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 # Where the eye sees it: left, top, width and height in the photograph of 512 x 512 pixels.
 ASTRONAUT = Box(176, 62, 92, 114)
@@ -195,7 +195,7 @@ def test_the_child_tells_that_the_package_is_missing() -> None:
         _program = (
             "from image_processor.engine import faces\n"
             "faces.find_spec = lambda name: None\n"
-            "from image_processor.engine.child import main; main()"
+            "from image_processor.engine.worker.child import main; main()"
         )
 
     with Without() as renderer, pytest.raises(MissingExtra, match="for gravity faces, got none"):

@@ -11,9 +11,9 @@ from PIL import Image, ImageFilter
 from planes import PHOTOS, from_light, luma, photo, photo_with_alpha, planes_of, to_light, vips_of
 from scipy import ndimage
 
-from image_processor.engine import filters
-from image_processor.engine.geometry import Size
-from image_processor.engine.steps import resize, resize_linear
+from image_processor.domain.geometry import Size
+from image_processor.engine.operations import filters
+from image_processor.engine.operations.pixels import resize, resize_linear
 
 Planes = NDArray[Any]
 

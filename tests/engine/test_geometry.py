@@ -5,11 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
+from domain_strategies import lengths, numbers
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ground_strategies import lengths, numbers
-from image_processor.engine.geometry import (
+from image_processor.domain.geometry import (
     Anchor,
     Placement,
     Size,
@@ -19,7 +19,7 @@ from image_processor.engine.geometry import (
     place,
     shrink_on_load,
 )
-from image_processor.transformation import MAX_SIDE, Fit, Gravity, Transformation, parse
+from image_processor.domain.transformation import MAX_SIDE, Fit, Gravity, Transformation, parse
 
 sides = st.integers(1, 20_000)
 boxes = st.integers(1, MAX_SIDE)

@@ -15,7 +15,7 @@ import pytest
 from drawing import corners, encoded, picture_of
 from PIL import Image
 
-from image_processor.transformation import parse
+from image_processor.domain.transformation import parse
 
 GOLDEN = Path(__file__).parent / "golden"
 MEAN, MOST = 0.5, 6

@@ -17,13 +17,13 @@ import pytest
 from drawing import encoded, flat, opened, photograph
 from test_probe import jpeg_of
 
-from image_processor.engine import isolation
-from image_processor.engine.isolation import IsolatedRenderer
+from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRuntime
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import IccPolicy, Limits
+from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine.render import render
-from image_processor.errors import Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.frozen import replace
-from image_processor.model import IccPolicy, Limits
-from image_processor.transformation import Transformation, parse
+from image_processor.engine.worker import isolation
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 GOOD = encoded(photograph(), "jpeg")
 WANTED = [parse("w=60,fm=jpeg"), parse("w=40,h=40,g=attention,fm=webp")]
@@ -34,8 +34,8 @@ SLOW_LIMITS = Limits(max_scans=10_000, cpu_seconds=1)
 PARENT = r"""
 import sys
 from pathlib import Path
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.model import Limits
+from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.domain.models import Limits
 
 class Telling(IsolatedRenderer):
     _program = r'''
@@ -80,7 +80,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
         _program = (
             "import os, signal, sys\n"
             "from image_processor.engine import child, runtime\n"
-            "from image_processor.errors import UnsafeRuntime\n"
+            "from image_processor.domain.errors import UnsafeRuntime\n"
             "real = child.render\n"
             "def rigged(*args, **options):\n"
             f"    {render_body}\n"
@@ -221,7 +221,7 @@ def test_nobody_is_waited_for_longer_than_the_end() -> None:
 
 BURNING = """
 import resource, sys
-from image_processor.engine.deadline import allowed
+from image_processor.engine.worker.deadline import allowed
 before = resource.getrlimit(resource.RLIMIT_CPU)
 with allowed(1):
     assert resource.getrlimit(resource.RLIMIT_CPU) != before
@@ -273,7 +273,8 @@ def test_nonsense_from_a_child_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> No
 def test_an_unsafe_libvips_is_told() -> None:
     class Unsafe(IsolatedRenderer):
         _program = (
-            "import pyvips\npyvips.API_mode = False\nfrom image_processor.engine.child import main\nmain()\n"
+            "import pyvips\npyvips.API_mode = False\n"
+            "from image_processor.engine.worker.child import main\nmain()\n"
         )
 
     with Unsafe() as renderer, pytest.raises(UnsafeRuntime, match="API mode"):

@@ -16,16 +16,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from test_colour import DISPLAY_P3
 
-from image_processor.engine import jxl as jxl_module
-from image_processor.engine import outside
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS, sniff
+from image_processor.domain.models import IccPolicy, Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs import jxl as jxl_module
+from image_processor.engine.codecs import optional_decoders as outside
+from image_processor.engine.codecs.container import ends_early
+from image_processor.engine.codecs.probe import probe
 from image_processor.engine.render import render
-from image_processor.engine.structure import ends_early
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS, sniff
-from image_processor.model import IccPolicy, Limits
-from image_processor.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 WANTED = [parse("w=20,fm=png")]
 PICTURE = photograph().resize((300, 200))

@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from image_processor.engine.look import perceptual_hash
-from image_processor.engine.palette import dominant_colour
+from image_processor.domain.models import Limits, Look
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.engine.thumbhash import thumbhash
-from image_processor.model import Limits, Look
-from image_processor.transformation import parse
+from image_processor.engine.summary.palette import dominant_colour
+from image_processor.engine.summary.thumbhash import thumbhash
+from image_processor.engine.summary.visual import perceptual_hash
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from planes import photo, photo_with_alpha, planes_of, vips_of
 
-from image_processor.engine.masks import ellipse, round_corners
+from image_processor.engine.operations.masks import ellipse, round_corners
 
 Planes = NDArray[Any]
 

@@ -13,15 +13,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_processor.engine.geometry import Anchor, Box, Size, offset, place
-from image_processor.engine.narrow import narrowed
-from image_processor.engine.probe import Header
+from image_processor.domain.geometry import Anchor, Box, Size, offset, place
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import Gravity, Transformation, parse
+from image_processor.domain.transformation.values import SMART
+from image_processor.engine.codecs.probe import Header
+from image_processor.engine.operations.orientation import Turn
+from image_processor.engine.operations.scene import Scene
+from image_processor.engine.operations.source_crop import narrowed
 from image_processor.engine.render import render
-from image_processor.engine.scene import Scene
-from image_processor.engine.turning import Turn
-from image_processor.model import Limits
-from image_processor.transformation import Gravity, Transformation, parse
-from image_processor.transformation.values import SMART
 
 PLAIN = sorted(set(Gravity) - SMART)
 SIDES = st.integers(1, 5000)

@@ -9,9 +9,9 @@ import pytest
 from drawing import encoded, photograph
 from PIL import Image
 
+from image_processor.domain.models import Limits
+from image_processor.domain.similarity import NEAR
 from image_processor.engine.render import render
-from image_processor.model import Limits
-from image_processor.similar import NEAR
 
 SCENES = (
     *("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg", "camera.png", "moon.png"),

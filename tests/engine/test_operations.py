@@ -18,9 +18,9 @@ from planes import LUMA, from_light, luma, to_light
 from scipy import ndimage
 from skimage import color
 
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import PARAMETERS, parse
 from image_processor.engine.render import render
-from image_processor.model import Limits
-from image_processor.transformation import PARAMETERS, parse
 
 Do = Callable[[Pixels], Pixels]
 WIDTH, HEIGHT = 448, 300

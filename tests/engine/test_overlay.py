@@ -15,13 +15,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_processor.engine import overlay as overlay_module
-from image_processor.engine.geometry import Size
-from image_processor.engine.overlay import lay, open_marks, prepare
-from image_processor.errors import Reason, Refused
-from image_processor.model import Limits
-from image_processor.transformation.overlay import parse
-from image_processor.transformation.overlay_rows import Blend
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.geometry import Size
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation.overlay import parse
+from image_processor.domain.transformation.overlay_rows import Blend
+from image_processor.engine.operations import overlay as overlay_module
+from image_processor.engine.operations.overlay import lay, open_marks, prepare
 
 SIZE = Size(60, 40)
 Marks = dict[str, pyvips.Image]

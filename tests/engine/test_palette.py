@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from skimage.color import rgb2lab
 
-from image_processor.engine.palette import DISTINCT, MOST, _to_lab, palette
+from image_processor.domain.models import Limits
 from image_processor.engine.render import render
-from image_processor.model import Limits
+from image_processor.engine.summary.palette import DISTINCT, MOST, _to_lab, palette
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 BYTES = st.integers(0, 255)

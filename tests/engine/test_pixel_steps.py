@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from planes import planes_of, vips_of
 
-from image_processor.engine import filters, masks, steps, tone
-from image_processor.engine.geometry import Size
-from image_processor.transformation import Colour
+from image_processor.domain.geometry import Size
+from image_processor.domain.transformation import Colour
+from image_processor.engine.operations import filters, masks, tone
+from image_processor.engine.operations import pixels as steps
 
 Step = Callable[[pyvips.Image], pyvips.Image]
 

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile.bombs import avif_header, gif_of, interlaced, jpeg_header, jpeg_of, png_header, webp_header
-from image_processor.engine import levels as levels_module
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine import pyramid as levels_module
+from image_processor.engine.codecs.container import count_scans, ends_early, held_coefficients
+from image_processor.engine.codecs.probe import probe
 from image_processor.engine.render import render
-from image_processor.engine.structure import count_scans, ends_early, held_coefficients
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 WANTED = [parse("w=20,fm=png")]
 

@@ -26,16 +26,16 @@ from drawing import (
 )
 from PIL import Image
 
-from image_processor.engine import levels as levels_module
-from image_processor.engine import look as look_module
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS, WRITABLE, Format
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine import pyramid as levels_module
 from image_processor.engine import render as render_module
-from image_processor.engine.decode import open_original
+from image_processor.engine.codecs.decode import open_original
 from image_processor.engine.job import Job, finish
 from image_processor.engine.render import render
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS, WRITABLE, Format
-from image_processor.model import Limits
-from image_processor.transformation import parse
+from image_processor.engine.summary import visual as look_module
 
 RED, LIME, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 PIXEL_TOLERANCE = 3

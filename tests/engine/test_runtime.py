@@ -13,12 +13,12 @@ import pytest
 import pyvips
 from drawing import encoded, flat, photograph
 
+from image_processor.domain.errors import Refused
+from image_processor.domain.formats import FORMATS, WRITABLE
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
 from image_processor.engine.render import render
-from image_processor.errors import Refused
-from image_processor.formats import FORMATS, WRITABLE
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 # What libvips would open if it were let; none of it is an upload.
 FOREIGN = {
@@ -101,7 +101,7 @@ def test_threads_share_two_arenas_of_memory() -> None:
 import ctypes, threading
 from image_processor.engine import runtime
 from image_processor.engine.render import render
-from image_processor.errors import Refused
+from image_processor.domain.errors import Refused
 runtime.start()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = libc.fdopen.restype = ctypes.c_void_p
@@ -144,9 +144,9 @@ def test_nothing_is_said_on_the_way() -> None:
 def test_the_first_use_makes_libvips_safe() -> None:
     script = (
         "import pyvips\n"
-        "from image_processor.engine.probe import probe\n"
-        "from image_processor.errors import Refused\n"
-        "from image_processor.model import Limits\n"
+        "from image_processor.engine.codecs.probe import probe\n"
+        "from image_processor.domain.errors import Refused\n"
+        "from image_processor.domain.models import Limits\n"
         "try: probe(b'', Limits())\n"
         "except Refused: pass\n"
         "pyvips.Image.new_from_buffer(b'2 1\\n3 4\\n', '')\n"

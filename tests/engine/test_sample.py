@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from drawing import as_floats, opened
 
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.sample import draw_sample
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 
 def test_the_sample_is_small_and_large_enough_and_has_its_boat_in_the_thumbnail() -> None:

@@ -25,14 +25,14 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps, ImageSequence
 from skimage import transform
 
-from image_processor.engine import levels
-from image_processor.engine.geometry import Box, Size, tilted
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.geometry import Box, Size, tilted
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine import pyramid as levels
+from image_processor.engine.codecs.probe import probe
+from image_processor.engine.operations.scene import View, scene_of, view_of
 from image_processor.engine.render import render
-from image_processor.engine.scene import View, scene_of, view_of
-from image_processor.errors import Reason, Refused
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 EXIF_ORIENTATION = 0x0112
 ORIENTATIONS = range(1, 9)

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image
 
-from image_processor.engine import faces
-from image_processor.engine.geometry import Box, Size
-from image_processor.engine.smart import window
-from image_processor.transformation.values import SMART, Gravity
+from image_processor.domain.geometry import Box, Size
+from image_processor.domain.transformation.values import SMART, Gravity
+from image_processor.engine.operations import faces
+from image_processor.engine.operations.smart import window
 
 BY_PIXELS = [Gravity.ATTENTION, Gravity.ENTROPY]
 SIDES = st.integers(1, 900)

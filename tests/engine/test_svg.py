@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_processor.engine import svg as svg_module
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import FIXES, Reason, Refused
+from image_processor.domain.formats import FORMATS, sniff
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs import svg as svg_module
+from image_processor.engine.codecs.probe import probe
 from image_processor.engine.render import render
-from image_processor.errors import FIXES, Reason, Refused
-from image_processor.formats import FORMATS, sniff
-from image_processor.model import Limits
-from image_processor.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 ON = Limits(svg=True)
 NAMES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'

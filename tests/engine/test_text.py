@@ -14,15 +14,15 @@ import pyvips
 from drawing import Pixels
 from scipy.ndimage import gaussian_filter
 
-from image_processor.engine import text as text_module
-from image_processor.engine.fonts import SUFFIXES, fonts_from
-from image_processor.engine.geometry import Size
-from image_processor.engine.overlay import lay, prepare
-from image_processor.engine.text import write
-from image_processor.errors import InvalidSettings, Reason, Refused
-from image_processor.transformation.overlay import TextOverlay
-from image_processor.transformation.overlay_rows import Align
-from image_processor.transformation.values import Colour, Gravity, Share
+from image_processor.domain.errors import InvalidSettings, Reason, Refused
+from image_processor.domain.geometry import Size
+from image_processor.domain.transformation.overlay import TextOverlay
+from image_processor.domain.transformation.overlay_rows import Align
+from image_processor.domain.transformation.values import Colour, Gravity, Share
+from image_processor.engine.operations import text as text_module
+from image_processor.engine.operations.fonts import SUFFIXES, fonts_from
+from image_processor.engine.operations.overlay import lay, prepare
+from image_processor.engine.operations.text import write
 
 SIZE = Size(300, 200)
 BLACK, RED = Colour(0, 0, 0), Colour(255, 0, 0)
@@ -286,10 +286,10 @@ _DRAW = """
 import sys
 from pathlib import Path
 from image_processor.engine import fonts
-from image_processor.engine.geometry import Size
-from image_processor.engine.text import write
-from image_processor.errors import Refused
-from image_processor.transformation.overlay import TextOverlay
+from image_processor.domain.geometry import Size
+from image_processor.engine.operations.text import write
+from image_processor.domain.errors import Refused
+from image_processor.domain.transformation.overlay import TextOverlay
 if sys.argv[1:]:
     fonts.fonts_from(Path(sys.argv[1]))
 try:

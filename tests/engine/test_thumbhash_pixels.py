@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_processor.engine.thumbhash import thumbhash
-from image_processor.engine.thumbhash_pixels import pixels_of
+from image_processor.delivery.markup.thumbhash_pixels import pixels_of
+from image_processor.engine.summary.thumbhash import thumbhash
 
 Drawing = np.ndarray
 

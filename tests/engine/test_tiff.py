@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from image_processor.engine.probe import probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.tiff import Directory, Tag, ends_early, read_directory
 from image_processor.engine.render import render
-from image_processor.engine.tiff import Directory, Tag, ends_early, read_directory
-from image_processor.errors import Reason, Refused
-from image_processor.model import Limits
-from image_processor.transformation import parse
 
 Pixels = NDArray[np.generic]
 

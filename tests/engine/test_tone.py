@@ -13,8 +13,8 @@ from PIL import Image, ImageOps
 from planes import PHOTOS, luma, photo, photo_with_alpha, planes_of, vips_of
 from skimage import color
 
-from image_processor.engine import tone
-from image_processor.transformation import Colour
+from image_processor.domain.transformation import Colour
+from image_processor.engine.operations import tone
 
 ROUNDING = 0.5 + 1e-6
 """Of 255: what 8 bits must take away from an exact result."""

@@ -22,15 +22,15 @@ from PIL import Image
 from test_heic import heic
 from test_jxl import jxl
 
-from image_processor.engine.decode import open_original, refusing
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.engine.probe import Header, probe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.models import Limits, TruncatedPolicy
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.container import is_cut_off
+from image_processor.engine.codecs.decode import open_original, refusing
+from image_processor.engine.codecs.probe import Header, probe
 from image_processor.engine.render import render
-from image_processor.engine.structure import is_cut_off
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS
-from image_processor.model import Limits, TruncatedPolicy
-from image_processor.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 LENIENT = Limits(truncated=TruncatedPolicy.LENIENT)
 PICTURE = photograph()

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from planes import planes_of, vips_of
 
-from image_processor.engine import steps
-from image_processor.engine.geometry import Box, Size
-from image_processor.engine.turning import Turn
-from image_processor.transformation import Flip
+from image_processor.domain.geometry import Box, Size
+from image_processor.domain.transformation import Flip
+from image_processor.engine.operations import pixels as steps
+from image_processor.engine.operations.orientation import Turn
 
 EXIF_ORIENTATION = 0x0112
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS
-from image_processor.model import IccPolicy, Limits, TruncatedPolicy
-from image_processor.transformation import parse
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.models import IccPolicy, Limits, TruncatedPolicy
+from image_processor.domain.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 WANTED = [parse(text) for text in ("w=20,fm=jpeg", "w=12,h=12,g=attention,fm=webp", "fm=png")]
 PEAK_MEBIBYTES = 512

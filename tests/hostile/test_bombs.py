@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from image_processor.errors import Reason
-from image_processor.model import Limits
+from image_processor.domain.errors import Reason
+from image_processor.domain.models import Limits
 
 from .bombs import DIMENSIONS, jpeg_of
 from .campaign import Victim, cpu_seconds, forget_peak

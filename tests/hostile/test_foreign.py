@@ -12,11 +12,11 @@ from io import BytesIO
 import pytest
 from drawing import encoded, photograph
 
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import Reason, Refused
-from image_processor.formats import WRITABLE
-from image_processor.model import Limits, Rendered
-from image_processor.transformation import parse
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import WRITABLE
+from image_processor.domain.models import Limits, Rendered
+from image_processor.domain.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 from .originals import originals
 from .planted import CANARY, PAGE, archive, canaries_in

@@ -1,5 +1,5 @@
 """Mutations of every readable format, through the real isolated renderer: nothing crashes, nothing takes
-too much, and whatever is refused has its reason. `make torture` runs 100,000.
+too much, and whatever is refused has its reason. `make stress` runs 100,000.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from image_processor.formats import FORMATS
+from image_processor.domain.formats import FORMATS
 
 from . import campaign
 from .mutate import mutation

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.formats import FORMATS, WRITABLE
-from image_processor.model import IccPolicy, Limits, RenderedImage
-from image_processor.transformation import parse
+from image_processor.domain.formats import FORMATS, WRITABLE
+from image_processor.domain.models import IccPolicy, Limits, RenderedImage
+from image_processor.domain.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 from .planted import CANARY, ICC_CANARY, PLANTED, canaries_in, secret
 

@@ -19,10 +19,10 @@ import hashlib, json, sys
 from hostile.mutate import mutation
 from hostile.originals import originals
 from image_processor.engine.render import render
-from image_processor.errors import Refused
-from image_processor.formats import WRITABLE
-from image_processor.model import Limits, TruncatedPolicy
-from image_processor.transformation import parse
+from image_processor.domain.errors import Refused
+from image_processor.domain.formats import WRITABLE
+from image_processor.domain.models import Limits, TruncatedPolicy
+from image_processor.domain.transformation import parse
 
 wanted = [parse(f"w=20,fm={name}") for name in WRITABLE] + [parse("w=30,h=30,fit=contain,enlarge=1,fm=png")]
 limits = Limits(svg=True, max_pixels=200_000, truncated=TruncatedPolicy.LENIENT)

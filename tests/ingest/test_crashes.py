@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.errors import ClaimBusy, Unavailable
-from image_processor.model import Kind
+from image_processor.domain.errors import ClaimBusy, Unavailable
+from image_processor.domain.models import Kind
 from support.ingest import Room, upload
 
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from image_processor.domain.models import Kind, Upload
 from image_processor.ingest.events import Message, read_messages
-from image_processor.model import Kind, Upload
 
 
 def notification(key="photos/cat.jpg", name="ObjectCreated:Put", bucket="in", sequencer="0055AED6DCD90281E5"):

@@ -8,11 +8,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.errors import Reason, Unavailable
-from image_processor.ingest.compare import Why
-from image_processor.ingest.letters import LetterReason, State, judge, read_letter, reason_of, verdicts_of
-from image_processor.model import Kind, Record, Status, Upload
-from image_processor.stock.look import Sight
+from image_processor.domain.errors import Reason, Unavailable
+from image_processor.domain.models import Kind, Record, Status, Upload
+from image_processor.ingest.dead_letters import (
+    LetterReason,
+    State,
+    judge,
+    read_letter,
+    reason_of,
+    verdicts_of,
+)
+from image_processor.ingest.drift import Why
+from image_processor.renditions.stored import Sight
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 PROCESSED = Record("1", "ours", "a.jpg", THEN, THEN, Status.PROCESSED, "v1")

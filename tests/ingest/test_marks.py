@@ -6,11 +6,11 @@ from functools import partial
 
 import pytest
 
-from image_processor.errors import InvalidRecipe, Reason, Refused
-from image_processor.ingest.compare import Why
-from image_processor.model import Limits, Result
-from image_processor.recipes import parse_recipe
-from image_processor.wiring.recipe import check_marks
+from image_processor.bootstrap.recipe import check_marks
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.errors import InvalidRecipe, Reason, Refused
+from image_processor.domain.models import Limits, Result
+from image_processor.ingest.drift import Why
 from support.ingest import RECIPE, Room, fake_render, upload
 
 MARKED = parse_recipe("""

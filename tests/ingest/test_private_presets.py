@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.ingest.compare import Why
-from image_processor.recipes import parse_recipe
+from image_processor.config.recipe import parse_recipe
+from image_processor.ingest.drift import Why
 from support.ingest import Room, rendition_bytes, upload
 
 PRIVATE = """

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import pytest
 
-from image_processor.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
+from image_processor.domain.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Result, Status
+from image_processor.domain.ports import Attributes
 from image_processor.ingest import plan
-from image_processor.keys import rendition_prefix
-from image_processor.model import ExifField, IccPolicy, Kind, Limits, Result, Status
-from image_processor.ports import Attributes
-from image_processor.stock.stamp import stamps
+from image_processor.renditions.fingerprint import stamps
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import pytest
 from test_crashes import STORIES, Counter, Faulty, Killed, faulty, points_of, prepare
 
-from image_processor.errors import Unavailable
-from image_processor.ingest.purge import beginning_of
-from image_processor.keys import rendition_prefix
-from image_processor.model import Kind
-from image_processor.ports import Attributes
-from image_processor.recipes import parse_recipe
-from image_processor.stock.stamp import stamps
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import Kind
+from image_processor.domain.ports import Attributes
+from image_processor.ingest.invalidation import beginning_of
+from image_processor.renditions.fingerprint import stamps
 from support.ingest import OTHER_RECIPE, Room, upload
 
 MORE = """

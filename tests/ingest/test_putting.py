@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from image_processor.errors import Reason, Refused, Unavailable
-from image_processor.keys import rendition_prefix
-from image_processor.model import Kind, RenderedImage, Result, Status
+from image_processor.domain.errors import Reason, Refused, Unavailable
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import Kind, RenderedImage, Result, Status
 from support.ingest import Room, fake_render, upload
 
 SOON = 10.0

@@ -6,13 +6,13 @@ from dataclasses import replace
 
 import pytest
 
-from image_processor.delivery.make import Kept, Maker
-from image_processor.delivery.wanted import Wanted
-from image_processor.ingest.compare import Why
-from image_processor.keys import rendition_prefix
-from image_processor.model import IccPolicy, Result
-from image_processor.ports import Attributes
-from image_processor.transformation import parse
+from image_processor.delivery.on_demand import Kept, Maker
+from image_processor.delivery.resolver import Wanted
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import IccPolicy, Result
+from image_processor.domain.ports import Attributes
+from image_processor.domain.transformation import parse
+from image_processor.ingest.drift import Why
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import pytest
 
-from image_processor.errors import Unavailable
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.models import Kind, Result
 from image_processor.ingest import process as process_module
-from image_processor.model import Kind, Result
-from image_processor.recipes import parse_recipe
 from support.ingest import Room, fake_render, upload
 
 MANY = f"""

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from image_processor.ingest.compare import Why
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Kind
+from image_processor.domain.ports import Attributes
+from image_processor.ingest.drift import Why
 from image_processor.ingest.verify import Verifier
-from image_processor.keys import image_id
-from image_processor.model import Kind
-from image_processor.ports import Attributes
-from image_processor.recipes import parse_recipe
-from image_processor.stores.directory import DirectoryStore
+from image_processor.storage.directory import DirectoryStore
 from support.ingest import BUCKET, Room, upload
 
 DECLARED = "1.jpg/w=10,fm=jpeg.jpg"

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from image_processor.catalogs.sqlite import SqliteCatalog
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.domain.models import IccPolicy, Limits
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
-from image_processor.model import IccPolicy, Limits
-from image_processor.stores.directory import DirectoryStore
+from image_processor.storage.directory import DirectoryStore
 from support import aws
 from support.ingest import BUCKET, fake_render
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from typing import Any
 
-from image_processor.app import ingest as app_ingest
+from image_processor.aws_lambda import process_function as app_ingest
 from support.ingest import BUCKET
 
 from . import letters

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from image_processor.recipes import Recipe, parse_recipe
-from image_processor.transformation import Transformation, parse
+from image_processor.config.recipe import Recipe, parse_recipe
+from image_processor.domain.transformation import Transformation, parse
 from support.ingest import OTHER_RECIPE, RECIPE
 
 # Shares renditions with RECIPE: a change of the recipe keeps some, drops some, adds one.

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from image_processor.delivery.make import Kept
-from image_processor.errors import ClaimLost, PreconditionFailed, Unavailable
-from image_processor.frozen import replace
-from image_processor.ingest.compare import why_work
+from image_processor.delivery.on_demand import Kept
+from image_processor.domain.errors import ClaimLost, PreconditionFailed, Unavailable
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import Kind, Outcome, Result, Status
+from image_processor.ingest.drift import why_work
 from image_processor.ingest.process import Processor
-from image_processor.ingest.putting import Place
 from image_processor.ingest.reconcile import Reconciler
-from image_processor.model import Kind, Outcome, Result, Status
-from image_processor.stock.look import Sight, renditions_of
+from image_processor.ingest.rendition_writer import Place
+from image_processor.renditions.stored import Sight, renditions_of
 from support.memory_catalog import MemoryCatalog, Row
 
 from .world import World

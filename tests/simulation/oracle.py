@@ -9,14 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from image_processor.errors import Reason
+from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import Reason
+from image_processor.domain.keys import image_id, rendition_prefix
+from image_processor.domain.models import IccPolicy, Record, Status
+from image_processor.domain.ports import Attributes, Entry
+from image_processor.domain.transformation import ON_DEMAND, Transformation
 from image_processor.ingest.plan import plan_upload
-from image_processor.keys import image_id, rendition_prefix
-from image_processor.model import IccPolicy, Record, Status
-from image_processor.ports import Attributes, Entry
-from image_processor.recipes import Recipe
-from image_processor.stock.look import is_on_demand
-from image_processor.transformation import ON_DEMAND, Transformation
+from image_processor.renditions.stored import is_on_demand
 from support.ingest import BUCKET, rendition_bytes
 from support.memory import MemoryStore
 

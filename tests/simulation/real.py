@@ -16,7 +16,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from image_processor.ports import Attributes
+from image_processor.domain.ports import Attributes
 from support.ingest import BUCKET
 
 from . import letters

@@ -7,10 +7,10 @@ from random import Random
 
 import pytest
 
-from image_processor.app.ingest import RetryLater, handle
-from image_processor.errors import Reason
+from image_processor.aws_lambda.process_function import RetryLater, handle
+from image_processor.domain.errors import Reason
+from image_processor.domain.models import Result, Status
 from image_processor.ingest.events import read_messages
-from image_processor.model import Result, Status
 from simulation import letters
 from simulation.history import KEYS, RECIPES, Act, History, draw
 from simulation.mailbox import RECEIVES
@@ -209,7 +209,7 @@ def _loaded(text):
 
 @simulated
 def test_every_accepted_upload_is_accounted_for():
-    """Promise 18 on a small scale; `make torture` has 100,000 events. Promise 21: concurrency is bounded."""
+    """Promise 18 on a small scale; `make stress` has 100,000 events. Promise 21: concurrency is bounded."""
     world = World(
         18, Weather("storm", copies=3, fail=0.01, kill=0.001), draw(Random(18), acts=1500, keys=300)
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.settings import Settings
+from image_processor.config.settings import Settings
 from simulation.campaign import Broken, campaign, named, run, seeds
 from simulation.mailbox import RECEIVES, VISIBILITY
 from simulation.mutations import MUTATIONS

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
 
-from image_processor.errors import PreconditionFailed, Unavailable
+from image_processor.domain.errors import PreconditionFailed, Unavailable
 
 from .loop import Loop, Process
 

@@ -14,18 +14,18 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
-from image_processor.app import ingest as app_ingest
-from image_processor.catalogs.objects import ObjectCatalog
-from image_processor.delivery.make import Kept, Maker
-from image_processor.delivery.wanted import Wanted
-from image_processor.errors import ImageProcessorError
+from image_processor.aws_lambda import process_function as app_ingest
+from image_processor.catalog.objects import ObjectCatalog
+from image_processor.config.recipe import Recipe
+from image_processor.delivery.on_demand import Kept, Maker
+from image_processor.delivery.resolver import Wanted
+from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import IccPolicy, Limits, Outcome, Result, Upload
+from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
-from image_processor.keys import image_id
-from image_processor.model import IccPolicy, Limits, Outcome, Result, Upload
-from image_processor.recipes import Recipe
-from image_processor.transformation import Transformation
 from support.ingest import BUCKET, fake_render, rendition_bytes
 from support.memory import MemoryStore
 from support.memory_catalog import MemoryCatalog

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 from collections import Counter
 
-from image_processor.app import ingest as app_ingest
-from image_processor.keys import rendition_prefix
-from image_processor.ports import Attributes
-from image_processor.recipes import Recipe
+from image_processor.aws_lambda import process_function as app_ingest
+from image_processor.config.recipe import Recipe
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.ports import Attributes
 from support.ingest import BUCKET
 
 from . import letters

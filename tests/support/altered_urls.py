@@ -7,10 +7,10 @@ from contextlib import suppress
 from random import Random
 from urllib.parse import quote
 
-from image_processor.delivery.grammar import Address, read_address
-from image_processor.delivery.signing import Keyring, query_of
-from image_processor.delivery.wanted import Get
-from image_processor.errors import InvalidRequest
+from image_processor.delivery.resolver import Get
+from image_processor.delivery.url.parser import Address, read_address
+from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.domain.errors import InvalidRequest
 
 RING = Keyring({"a": b"a secret that nobody guesses", "b2": b"another secret to be guessed"})
 ENDS = 1_900_000_000

@@ -12,8 +12,8 @@ from image_processor.aws.client import Client, Request
 from image_processor.aws.credentials import Credentials
 from image_processor.aws.endpoints import parse_endpoint
 from image_processor.aws.signature import Scope
-from image_processor.catalogs.dynamodb import DynamoCatalog
-from image_processor.stores.s3 import S3Store
+from image_processor.catalog.dynamodb import DynamoCatalog
+from image_processor.storage.s3 import S3Store
 
 REGION = "us-east-1"
 _SERVER = Path(__file__).with_name("aws_server.py")

@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.errors import Reason, Refused
-from image_processor.ingest.process import Processor
-from image_processor.ingest.purge import no_purge
-from image_processor.ingest.reconcile import Reconciler
-from image_processor.keys import image_id, rendition_prefix
-from image_processor.model import (
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.config.recipe import Recipe, parse_recipe
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.keys import image_id, rendition_prefix
+from image_processor.domain.models import (
     ExifField,
     Facts,
     IccPolicy,
@@ -25,9 +23,11 @@ from image_processor.model import (
     RenderedImage,
     Upload,
 )
-from image_processor.ports import Attributes
-from image_processor.recipes import Recipe, parse_recipe
-from image_processor.transformation import Transformation
+from image_processor.domain.ports import Attributes
+from image_processor.domain.transformation import Transformation
+from image_processor.ingest.invalidation import no_purge
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
 
 from .memory import MemoryStore
 

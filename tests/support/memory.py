@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 
-from image_processor.errors import NotFound, PreconditionFailed, Reason, Refused
-from image_processor.keys import check_key
-from image_processor.ports import Absent, Attributes, Entry, StoredObject
+from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
+from image_processor.domain.keys import check_key
+from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
 
 class MemoryStore:

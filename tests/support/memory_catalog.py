@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
-from image_processor.catalogs.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalogs.rows import to_ticks
-from image_processor.errors import ClaimBusy, ClaimLost, Invalid
-from image_processor.frozen import replace
-from image_processor.keys import image_id
-from image_processor.model import Claim, Record, Upload
-from image_processor.ports import Page, Query
+from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
+from image_processor.catalog.rows import to_ticks
+from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid
+from image_processor.domain.frozen import replace
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Claim, Record, Upload
+from image_processor.domain.ports import Page, Query
 
 
 @dataclass

@@ -9,8 +9,8 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from image_processor.delivery.names import ALIASES, IGNORED, MANY, VALUE_ALIASES
-from image_processor.transformation import Transformation
+from image_processor.delivery.url.parameter_names import ALIASES, IGNORED, MANY, VALUE_ALIASES
+from image_processor.domain.transformation import Transformation
 
 KEYS = st.sampled_from(["cat.jpg", "photos/cat 1.jpg", "ä/&=?#+%.png", "a~b,c=d/e", "a/../b", "~"]) | st.text(
     st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1, max_size=20

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from image_processor.digests import sha256_hex
-from image_processor.errors import Unavailable
-from image_processor.frozen import field, frozen
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.frozen import field, frozen
+from image_processor.domain.hashing import sha256_hex
 
 from .credentials import GetCredentials
 from .endpoints import Endpoint

@@ -11,8 +11,8 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from image_processor.errors import InvalidSettings, Problem, Unavailable
-from image_processor.frozen import field, frozen
+from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
+from image_processor.domain.frozen import field, frozen
 
 _EARLY = timedelta(minutes=5)
 _SECONDS = 2.0

@@ -6,8 +6,8 @@ import os
 import re
 from collections.abc import Mapping
 
-from image_processor.errors import InvalidSettings, Problem
-from image_processor.frozen import frozen
+from image_processor.domain.errors import InvalidSettings, Problem
+from image_processor.domain.frozen import frozen
 
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>[^/?#@:\s][^/?#@\s]*)(?P<path>(?:/[^?#\s]*)?)", re.IGNORECASE

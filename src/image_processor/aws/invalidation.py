@@ -9,7 +9,7 @@ import os
 import re
 from urllib.parse import quote
 
-from image_processor.errors import Unavailable
+from image_processor.domain.errors import Unavailable
 
 from .client import Answer, Body, Client, Request
 from .credentials import GetCredentials, credentials_from

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from image_processor.frozen import frozen
+from image_processor.domain.frozen import frozen
 
 from .credentials import Credentials
 from .endpoints import Endpoint

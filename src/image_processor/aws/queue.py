@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
-from image_processor.errors import NotFound, Unavailable
-from image_processor.frozen import field, frozen
+from image_processor.domain.errors import NotFound, Unavailable
+from image_processor.domain.frozen import field, frozen
 
 from .client import Answer, Client
 from .credentials import GetCredentials, credentials_from

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from image_processor.digests import hmac_sha256, sha256_hex
-from image_processor.frozen import frozen
+from image_processor.domain.frozen import frozen
+from image_processor.domain.hashing import hmac_sha256, sha256_hex
 
 from .credentials import Credentials
 

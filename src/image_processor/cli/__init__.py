@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-from image_processor.errors import ImageProcessorError, Invalid
+from image_processor.domain.errors import ImageProcessorError, Invalid
 
-from .exits import UNAVAILABLE, UNSAFE, status_of
+from .exit_codes import UNAVAILABLE, UNSAFE, status_of
 
 
 def main() -> None:

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from image_processor.catalogs.sqlite_backup import back_up, restore
-from image_processor.errors import Invalid
-from image_processor.wiring.machine import catalog_file, sole_server
+from image_processor.bootstrap.machine import catalog_file, sole_server
+from image_processor.catalog.sqlite.backup import back_up, restore
+from image_processor.domain.errors import Invalid
 
 from .options import Data, settings_with
 

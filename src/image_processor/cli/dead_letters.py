@@ -12,14 +12,14 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.errors import ImageProcessorError, Invalid, InvalidSettings, Problem
-from image_processor.frozen import frozen, replace
-from image_processor.ingest.letters import Looker, Verdict, read_letter, reason_of, verdicts_of
-from image_processor.settings import PREFIX, Settings
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidSettings, Problem
+from image_processor.domain.frozen import frozen, replace
+from image_processor.ingest.dead_letters import Looker, Verdict, read_letter, reason_of, verdicts_of
 
-from .exits import UNAVAILABLE, USAGE
+from .exit_codes import UNAVAILABLE, USAGE
+from .formatting import printable
 from .options import Json, settings_with
-from .shown import printable
 
 if TYPE_CHECKING:
     from image_processor.aws.queue import Letter, Queue
@@ -219,7 +219,7 @@ def _looker(settings: Settings) -> Looker | None:
     """None where no bucket is set, so that nobody can look."""
     if settings.upload_bucket is None and settings.processed_bucket is None:
         return None
-    from image_processor.wiring.cloud import open_cloud  # noqa: PLC0415 - with the engine, half a second
+    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - with the engine, half a second
 
     cloud = open_cloud()
     return Looker(

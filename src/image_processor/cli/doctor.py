@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from image_processor import __version__
-from image_processor.errors import UnsafeRuntime
-from image_processor.formats import FORMATS
-from image_processor.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, in_force
+from image_processor.config.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, in_force
+from image_processor.domain.errors import UnsafeRuntime
+from image_processor.domain.formats import FORMATS
 
-from .exits import UNSAFE
+from .exit_codes import UNSAFE
 from .options import Data, RecipeFile, settings_with
 
 
@@ -29,7 +29,8 @@ def command(data: Data = None, recipe: RecipeFile = None) -> None:
 
 def _runtime(console: Console) -> None:
     try:
-        from image_processor.engine import faces, runtime  # noqa: PLC0415 - to diagnose that it cannot be loaded
+        from image_processor.engine import runtime  # noqa: PLC0415 - to diagnose that it cannot be loaded
+        from image_processor.engine.operations import faces  # noqa: PLC0415 - to diagnose that it cannot be loaded
 
         runtime.start()
     except (UnsafeRuntime, ImportError, OSError) as error:

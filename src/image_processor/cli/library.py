@@ -10,15 +10,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.errors import FIXES, Invalid
-from image_processor.model import Look, Record, Status
-from image_processor.ports import Query
-from image_processor.settings import Settings
-from image_processor.similar import find_record
-from image_processor.wiring.machine import BUCKET, Stores, open_stores
+from image_processor.bootstrap.machine import BUCKET, Stores, open_stores
+from image_processor.config.settings import Settings
+from image_processor.domain.errors import FIXES, Invalid
+from image_processor.domain.models import Look, Record, Status
+from image_processor.domain.ports import Query
+from image_processor.domain.similarity import find_record
 
+from .formatting import in_units, printable
 from .options import Data, Json, settings_with
-from .shown import in_units, printable
 
 
 def list_command(
@@ -123,6 +123,6 @@ def _row(record: Record) -> tuple[str, ...]:
 
 def as_line(record: Record) -> str:
     """The record as one line of JSON, in the same words as the API's; there are no URLs here."""
-    from image_processor.http_api.views import ImageView  # noqa: PLC0415 - half a second, for --json alone
+    from image_processor.api.schemas import ImageView  # noqa: PLC0415 - half a second, for --json alone
 
     return ImageView.of(record, None).model_dump_json(exclude_none=True)

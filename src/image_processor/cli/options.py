@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from image_processor.errors import InvalidSettings, Problem
-from image_processor.frozen import replace
-from image_processor.settings import PREFIX, Settings, from_environment
+from image_processor.config.settings import PREFIX, Settings, from_environment
+from image_processor.domain.errors import InvalidSettings, Problem
+from image_processor.domain.frozen import replace
 
 Data = Annotated[
     Path | None,

@@ -17,19 +17,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from image_processor.catalogs.sqlite import SqliteCatalog
-from image_processor.embedded import progress as events
-from image_processor.errors import ImageProcessorError, Invalid, Problem
-from image_processor.frozen import asdict, frozen
-from image_processor.model import Outcome, Rendition, Result, Upload
-from image_processor.stores.directory import DirectoryStore
-from image_processor.stores.directory_layout import PRIVATE
-from image_processor.wiring.machine import Stores, workers
-from image_processor.wiring.recipe import load_recipe
+from image_processor.bootstrap.machine import Stores, workers
+from image_processor.bootstrap.recipe import load_recipe
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
+from image_processor.domain.frozen import asdict, frozen
+from image_processor.domain.models import Outcome, Rendition, Result, Upload
+from image_processor.standalone import progress as events
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.layout import PRIVATE
 
-from .exits import SOME_REFUSED, status_of
+from .exit_codes import SOME_REFUSED, status_of
+from .formatting import in_units, printable
 from .options import Count, Json, RecipeFile, settings_with
-from .shown import in_units, printable
 
 _ROWS_SHOWN = 40
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from image_processor.errors import InvalidRecipe
-from image_processor.recipes import DEFAULT_RECIPE
-from image_processor.wiring.recipe import load_recipe
+from image_processor.bootstrap.recipe import load_recipe
+from image_processor.config.recipe import DEFAULT_RECIPE
+from image_processor.domain.errors import InvalidRecipe
 
-from .exits import USAGE
+from .exit_codes import USAGE
 
 app = typer.Typer(no_args_is_help=True, help="Check a recipe, or show the built-in one.")
 

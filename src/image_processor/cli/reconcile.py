@@ -13,21 +13,21 @@ from typing import Annotated
 
 import typer
 
-from image_processor.embedded.progress import Progress
-from image_processor.embedded.sweep import mend
-from image_processor.embedded.workers import Workers
+from image_processor.bootstrap.machine import BUCKET, Stores, reconciler, workers
+from image_processor.bootstrap.recipe import load_recipe
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.domain.models import Outcome, Result, Upload
 from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.verify import Verifier
-from image_processor.model import Outcome, Result, Upload
-from image_processor.recipes import Recipe
-from image_processor.settings import PREFIX, Settings
-from image_processor.wiring.machine import BUCKET, Stores, reconciler, workers
-from image_processor.wiring.recipe import load_recipe
+from image_processor.standalone.progress import Progress
+from image_processor.standalone.reconcile_loop import mend
+from image_processor.standalone.workers import Workers
 
-from .exits import SOME_REFUSED, UNAVAILABLE, status_of
+from .exit_codes import SOME_REFUSED, UNAVAILABLE, status_of
+from .formatting import printable
 from .library import open_library
 from .options import Data, Json, RecipeFile, settings_with
-from .shown import printable
 
 _ROLE = "reconcile:"
 
@@ -90,7 +90,7 @@ def _on_this_machine(settings: Settings) -> Iterator[Place]:
 
 @contextmanager
 def _on_aws(settings: Settings) -> Iterator[Place]:
-    from image_processor.wiring.cloud import open_cloud  # noqa: PLC0415 - one machine has no use for S3
+    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - one machine has no use for S3
 
     chosen = {} if settings.recipe is None else {f"{PREFIX}RECIPE": settings.recipe}
     cloud = open_cloud({**os.environ, **chosen})

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import typer
 
-from image_processor.errors import Unavailable
-from image_processor.settings import PREFIX, Settings
-from image_processor.wiring.machine import Parts, running
+from image_processor.bootstrap.machine import Parts, running
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.domain.errors import Unavailable
 
 from .options import Count, Data, RecipeFile, settings_with
 
@@ -66,8 +66,8 @@ def _announce(settings: Settings, port: int) -> None:
 
 def _listen(parts: Parts, listener: socket.socket) -> None:
     """Answer until SIGINT or SIGTERM. A second signal, while work is finished, ends at once."""
-    from image_processor.http_api.machine import machine_app  # noqa: PLC0415 - no other command needs it
-    from image_processor.http_api.server import Server  # noqa: PLC0415 - as above
+    from image_processor.api.machine_app import machine_app  # noqa: PLC0415 - no other command needs it
+    from image_processor.api.server import Server  # noqa: PLC0415 - as above
 
     server = Server(machine_app(parts), parts.settings)
     # When it has stopped, uvicorn raises the signal again; by default that would end the process

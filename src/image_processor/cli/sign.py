@@ -9,18 +9,18 @@ from urllib.parse import urlsplit
 
 import typer
 
-from image_processor.delivery.asked import ask
-from image_processor.delivery.grammar import Address, read_address
-from image_processor.delivery.names import SEAL
-from image_processor.delivery.settle import preview
-from image_processor.delivery.signing import query_of
-from image_processor.errors import Invalid, InvalidSettings, Problem
-from image_processor.recipes import Recipe
-from image_processor.settings import PREFIX
-from image_processor.transformation import ON_DEMAND
-from image_processor.wiring.delivery import keyring_of
-from image_processor.wiring.machine import RENDITIONS
-from image_processor.wiring.recipe import load_recipe
+from image_processor.bootstrap.delivery import keyring_of
+from image_processor.bootstrap.machine import RENDITIONS
+from image_processor.bootstrap.recipe import load_recipe
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import PREFIX
+from image_processor.delivery.request import ask
+from image_processor.delivery.resolve import preview
+from image_processor.delivery.url.parameter_names import SEAL
+from image_processor.delivery.url.parser import Address, read_address
+from image_processor.delivery.url.signing import query_of
+from image_processor.domain.errors import Invalid, InvalidSettings, Problem
+from image_processor.domain.transformation import ON_DEMAND
 
 from .options import RecipeFile, settings_with
 

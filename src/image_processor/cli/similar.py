@@ -9,12 +9,12 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.similar import MANY, NEAR, Similar, find_record, similar_to
-from image_processor.wiring.machine import BUCKET
+from image_processor.bootstrap.machine import BUCKET
+from image_processor.domain.similarity import MANY, NEAR, Similar, find_record, similar_to
 
+from .formatting import in_units, printable
 from .library import as_line, open_library
 from .options import Data, Json, settings_with
-from .shown import in_units, printable
 
 
 def command(

@@ -8,16 +8,16 @@ from typing import Annotated
 
 import typer
 
-from image_processor.delivery.ladder import Rungs
-from image_processor.delivery.markup import ALT, Markup, Wish, mark_up
-from image_processor.delivery.urls import Urls, check_base
-from image_processor.errors import Invalid, InvalidSettings, Problem
-from image_processor.frozen import asdict
-from image_processor.settings import PREFIX, Settings
-from image_processor.similar import find_record
-from image_processor.wiring.delivery import policy_of
-from image_processor.wiring.machine import BUCKET, RENDITIONS
-from image_processor.wiring.recipe import load_recipe
+from image_processor.bootstrap.delivery import policy_of
+from image_processor.bootstrap.machine import BUCKET, RENDITIONS
+from image_processor.bootstrap.recipe import load_recipe
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.delivery.markup.html import ALT, Markup, Wish, mark_up
+from image_processor.delivery.markup.srcset import Rungs
+from image_processor.delivery.url.builder import Urls, check_base
+from image_processor.domain.errors import Invalid, InvalidSettings, Problem
+from image_processor.domain.frozen import asdict
+from image_processor.domain.similarity import find_record
 
 from .library import open_library
 from .options import Data, Json, RecipeFile, settings_with

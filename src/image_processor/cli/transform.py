@@ -8,14 +8,14 @@ from typing import Annotated
 
 import typer
 
-from image_processor.engine.isolation import IsolatedRenderer
-from image_processor.errors import Invalid, NotFound
-from image_processor.model import Facts
-from image_processor.stock.marks import marks_in
-from image_processor.transformation import Transformation, parse
+from image_processor.domain.errors import Invalid, NotFound
+from image_processor.domain.models import Facts
+from image_processor.domain.transformation import Transformation, parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.renditions.overlay_sources import marks_in
 
+from .formatting import in_units, printable
 from .options import settings_with
-from .shown import in_units, printable
 
 _STANDARD_OUTPUT = "-"
 

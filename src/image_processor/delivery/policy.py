@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from image_processor.errors import InvalidRequest, SignatureMissing, SizeNotAllowed
-from image_processor.frozen import field, frozen
-from image_processor.stock.marks import marks_in
-from image_processor.transformation import Transformation
+from image_processor.domain.errors import InvalidRequest, SignatureMissing, SizeNotAllowed
+from image_processor.domain.frozen import field, frozen
+from image_processor.domain.transformation import Transformation
+from image_processor.renditions.overlay_sources import marks_in
 
-from .asked import Asked
-from .signing import Keyring
+from .request import Asked
+from .url.signing import Keyring
 
 
 class Dialect(Protocol):

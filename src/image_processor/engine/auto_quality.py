@@ -11,10 +11,10 @@ from typing import Self
 
 import pyvips
 
-from image_processor.formats import FORMATS
-from image_processor.frozen import frozen
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.frozen import frozen
 
-from .encode import Encoding, Timing, encode
+from .codecs.encode import Encoding, Timing, encode
 
 TARGET = 76
 """The score aimed at, on SSIMULACRA2's scale: what the default qualities have in the mean."""

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 
 import pyvips
 
-from image_processor.digests import sha256_hex
-from image_processor.errors import Reason, Refused
-from image_processor.formats import FORMATS
-from image_processor.frozen import frozen
-from image_processor.model import Facts, Limits
-from image_processor.transformation import AUTO, Edge, Transformation
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.frozen import frozen
+from image_processor.domain.geometry import Anchor, Placement, place
+from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.models import Facts, Limits
+from image_processor.domain.transformation import AUTO, Edge, Transformation
 
-from .canvas import padded
-from .compose import Setting, compose
-from .encode import Encoded, Encoding, Timing, encode, encode_within
-from .geometry import Anchor, Placement, place
-from .overlay import Marks
-from .scene import Scene
+from .codecs.encode import Encoded, Encoding, Timing, encode, encode_within
+from .operations.canvas import padded
+from .operations.compose import Setting, compose
+from .operations.overlay import Marks
+from .operations.scene import Scene
 
 
 @frozen

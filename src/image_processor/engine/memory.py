@@ -10,11 +10,11 @@ from typing import Any
 
 import pyvips
 
-from image_processor.errors import Reason, Refused
+from image_processor.domain.errors import Reason, Refused
 
-from .seen import Seen
-from .structure import held_coefficients
-from .tiff import read_directory
+from .codecs.container import held_coefficients
+from .codecs.image_header import Seen
+from .codecs.tiff import read_directory
 
 PEAK_BYTES = 512 * 1024 * 1024
 """What one worker may need for any original, with renditions of the usual sizes."""

@@ -15,10 +15,11 @@ from typing import ParamSpec, TypeVar
 
 import pyvips
 
-from image_processor.digests import sha256_hex
-from image_processor.errors import ImageProcessorError
-from image_processor.frozen import frozen
-from image_processor.model import (
+from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.frozen import frozen
+from image_processor.domain.geometry import Size, place
+from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.models import (
     Exif,
     ExifField,
     Facts,
@@ -29,15 +30,14 @@ from image_processor.model import (
     RenderedImage,
     Timings,
 )
-from image_processor.transformation import Fit, Transformation
+from image_processor.domain.transformation import Fit, Transformation
 
-from .decode import is_out_of_memory
-from .geometry import Size, place
+from .codecs.decode import is_out_of_memory
+from .codecs.probe import Header, probe
 from .job import Finished, Job, finish, plan_job
-from .levels import Wanted, levels, open_for
-from .overlay import Marks, open_marks
-from .probe import Header, probe
-from .scene import WHOLE, Scene, scene_of, view_of
+from .operations.overlay import Marks, open_marks
+from .operations.scene import WHOLE, Scene, scene_of, view_of
+from .pyramid import Wanted, levels, open_for
 
 
 def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of them would hide it
@@ -110,7 +110,7 @@ def _plan(
     scenes = {view: scene_of(data, header, view, limits) for view in dict.fromkeys(views)}
     pairs = [(scenes[view], wanted) for view, wanted in zip(views, transformations, strict=True)]
     if alone:
-        from .narrow import narrowed  # noqa: PLC0415 - no upload comes here
+        from .operations.source_crop import narrowed  # noqa: PLC0415 - no upload comes here
 
         pairs = [(narrowed(*pair), pair[1]) for pair in pairs]
     return [plan_job(scene, wanted, limits) for scene, wanted in pairs]
@@ -181,7 +181,7 @@ class _Work:
             for job in waiting[size]:
                 made[job] = executor.submit(self._finish, job, frames, opened.profile)
             if size == look_size:
-                from .look import look_of  # noqa: PLC0415 - of a single rendition, that is made by now
+                from .summary.visual import look_of  # noqa: PLC0415 - of a single rendition, that is made by now
 
                 seen = look_of(frames[0])
             since = time.perf_counter()
@@ -233,6 +233,6 @@ def _original(header: Header, length: int, sha256: str) -> Facts:
 
 
 def _exif(data: bytes, header: Header, wanted: Collection[ExifField]) -> Exif:
-    from .exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
+    from .codecs.exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
 
     return exif_of(data, header.format, wanted)

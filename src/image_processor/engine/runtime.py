@@ -15,10 +15,10 @@ from typing import Any
 
 import pyvips
 
-from image_processor.errors import UnsafeRuntime
-from image_processor.formats import FORMATS, WRITABLE, Format
+from image_processor.domain.errors import UnsafeRuntime
+from image_processor.domain.formats import FORMATS, WRITABLE, Format
 
-from . import outside
+from .codecs import optional_decoders as outside
 
 # Plain text that libvips takes for pictures, and the smallest picture that it must open.
 _MATRIX = b"2 1\n3 4\n"

@@ -12,10 +12,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from image_processor.errors import InvalidKey
-from image_processor.frozen import frozen
-from image_processor.keys import check_key
-from image_processor.model import Kind, Upload
+from image_processor.domain.errors import InvalidKey
+from image_processor.domain.frozen import frozen
+from image_processor.domain.keys import check_key
+from image_processor.domain.models import Kind, Upload
 
 _ESCAPED = re.compile("[+%]")
 _MAX_DEPTH = 4

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from image_processor.digests import sha256_hex
-from image_processor.model import ExifField, IccPolicy, Limits, Plan
-from image_processor.recipes import Recipe
-from image_processor.stock.marks import Versions
-from image_processor.stock.stamp import RENDERING
+from image_processor.config.recipe import Recipe
+from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
+from image_processor.renditions.fingerprint import RENDERING
+from image_processor.renditions.overlay_sources import Versions
 
 
 def plan_upload(

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from image_processor.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.frozen import frozen, replace
-from image_processor.keys import check_key, image_id
-from image_processor.model import (
+from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.domain.frozen import frozen, replace
+from image_processor.domain.keys import check_key, image_id
+from image_processor.domain.models import (
     Claim,
     ExifField,
     IccPolicy,
@@ -28,17 +29,16 @@ from image_processor.model import (
     Status,
     Upload,
 )
-from image_processor.ports import Catalog, Entry, ObjectStore, StoredObject
-from image_processor.recipes import Recipe
-from image_processor.stock.look import Sight, look_at, renditions_of
-from image_processor.stock.marks import read_marks, versions_of
-from image_processor.stock.past import still_right
-from image_processor.stock.render import Render
+from image_processor.domain.ports import Catalog, Entry, ObjectStore, StoredObject
+from image_processor.renditions.overlay_sources import read_marks, versions_of
+from image_processor.renditions.renderer import Render
+from image_processor.renditions.staleness import still_right
+from image_processor.renditions.stored import Sight, look_at, renditions_of
 
-from .compare import why_work
+from .drift import why_work
+from .invalidation import Purge, beginning_of, change_of, may_be_stale, no_purge
 from .plan import plan_upload, refusal_fingerprint, why_skip
-from .purge import Purge, beginning_of, change_of, may_be_stale, no_purge
-from .putting import Place, Putting
+from .rendition_writer import Place, Putting
 
 _ROUNDS = 5
 """How often an original may change under our hands before the queue has to try again."""

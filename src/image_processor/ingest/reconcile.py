@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from image_processor.errors import NotFound
-from image_processor.frozen import frozen
-from image_processor.keys import image_id, original_of
-from image_processor.model import ExifField, IccPolicy, Kind, Limits, Upload
-from image_processor.ports import Catalog, Entry, ObjectStore
-from image_processor.recipes import Recipe
-from image_processor.stock.look import Sight, is_on_demand, look_at, renditions_of
-from image_processor.stock.marks import versions_of
-from image_processor.stock.past import is_past
-from image_processor.transformation import is_rendition_name
+from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import NotFound
+from image_processor.domain.frozen import frozen
+from image_processor.domain.keys import image_id, original_of
+from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Upload
+from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.domain.transformation import is_rendition_name
+from image_processor.renditions.overlay_sources import versions_of
+from image_processor.renditions.staleness import is_past
+from image_processor.renditions.stored import Sight, is_on_demand, look_at, renditions_of
 
-from .compare import Why, why_work
+from .drift import Why, why_work
 from .plan import plan_upload
 
 

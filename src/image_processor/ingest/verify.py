@@ -9,16 +9,16 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterator
 
-from image_processor.errors import NotFound, PreconditionFailed
-from image_processor.formats import FORMATS
-from image_processor.frozen import frozen
-from image_processor.keys import original_of
-from image_processor.model import Kind, Record, Status, Upload
-from image_processor.ports import Catalog, Entry, ObjectStore
-from image_processor.stock.look import is_on_demand
-from image_processor.transformation import is_rendition_name
+from image_processor.domain.errors import NotFound, PreconditionFailed
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.frozen import frozen
+from image_processor.domain.keys import original_of
+from image_processor.domain.models import Kind, Record, Status, Upload
+from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.domain.transformation import is_rendition_name
+from image_processor.renditions.stored import is_on_demand
 
-from .compare import Why
+from .drift import Why
 from .reconcile import Finding
 
 _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.values()}

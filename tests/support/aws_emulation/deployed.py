@@ -13,7 +13,7 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
-from image_processor.keys import image_id, rendition_prefix
+from image_processor.domain.keys import image_id, rendition_prefix
 from support.waiting import wait_for
 
 from .stacks import Stack

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from types import MappingProxyType
 
-from image_processor.transformation import Colour, read_colour
+from image_processor.domain.transformation import Colour, read_colour
 
 _TABLE = """
 aliceblue=f0f8ff antiquewhite=faebd7 aqua=00ffff aquamarine=7fffd4 azure=f0ffff beige=f5f5dc

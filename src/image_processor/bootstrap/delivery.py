@@ -1,0 +1,113 @@
+"""Wiring of the read path: settings become a policy, and a policy with stores a `Delivery`."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.dialects import enabled
+from image_processor.delivery.metadata_cache import FactsOf
+from image_processor.delivery.on_demand import Kept, Made, Maker
+from image_processor.delivery.policy import Dialect, Policy
+from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.resolver import Reader, Wanted
+from image_processor.delivery.url.signing import Keyring
+from image_processor.domain.frozen import frozen
+from image_processor.domain.models import Facts, Kind, Upload
+from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.renditions.renderer import Render
+
+if TYPE_CHECKING:
+    from .cloud import Cloud  # with what talks to S3, which one machine does without
+
+
+def keyring_of(settings: Settings) -> Keyring:
+    """The signing keys in force, in their order."""
+    return Keyring(MappingProxyType({kid: secret.encode() for kid, secret in settings.signing_keys}))
+
+
+def policy_of(settings: Settings) -> Policy:
+    return Policy(
+        keyring=keyring_of(settings),
+        unsigned=settings.allow_unsigned,
+        sizes=frozenset(settings.sizes),
+        overlays=settings.overlays,
+        hints=settings.hints,
+        fallback=settings.fallback,
+        cors=settings.cors_origin,
+        dialects=dialects_of(settings),
+        most=settings.renditions_per_original,
+    )
+
+
+def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
+    """The dialects in force, in their order."""
+    secrets = {
+        "thumbor": (settings.thumbor_key or "").encode(),
+        "dit": (settings.dit_secret or "").encode(),
+        "imgproxy": settings.imgproxy_key,
+        "imgproxy-salt": settings.imgproxy_salt,
+    }
+    return enabled(
+        settings.dialects,
+        secrets={name: secret for name, secret in secrets.items() if secret},
+        signature_bytes=settings.imgproxy_signature_bytes,
+        unsafe=settings.allow_unsigned,
+        lenient=settings.dialect_lenient,
+        buckets=frozenset(settings.buckets),
+    )
+
+
+def kept_of(
+    settings: Settings, bucket: str, uploads: ObjectStore, processed: ObjectStore, catalog: Catalog
+) -> Kept:
+    return Kept(bucket, uploads, processed, catalog, settings.icc)
+
+
+def maker_of(settings: Settings, recipe: Recipe, kept: Kept, render: Render) -> Maker:
+    return Maker(
+        kept,
+        render,
+        settings.limits,
+        lambda key: recipe.cache_control_for(key) or settings.cache_control,
+        settings.renditions_per_original,
+    )
+
+
+def delivery_of(
+    settings: Settings, recipe: Recipe, kept: Kept, facts_of: Callable[[str], Facts], base: str | None
+) -> Delivery:
+    """``facts_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
+    behind to open them."""
+    policy = policy_of(settings)
+    reader = Reader(recipe, policy, facts_of, time.time)
+    return Delivery(reader, kept, policy, settings.cache_control, base)
+
+
+@frozen
+class Reads:
+    """The read path of a function, which makes at once what is not there."""
+
+    delivery: Delivery
+    make: Callable[[Wanted], Made]
+
+
+def reads_of(cloud: Cloud, render: Render) -> Reads:
+    """The read path over what a function works with."""
+    settings = cloud.settings
+    kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
+    maker = maker_of(settings, cloud.recipe, kept, render)
+    facts_of = FactsOf(kept, maker.facts)
+
+    def make(wanted: Wanted) -> Made:
+        if not wanted.declared:
+            return maker.make(wanted)
+        # Asking for a picture that never was must cost a look and nothing else.
+        kept.version(wanted.key)
+        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, Kind.RECONCILE)))
+
+    return Reads(delivery_of(settings, cloud.recipe, kept, facts_of, cloud.renditions_url), make)

@@ -1,0 +1,266 @@
+"""Wiring of one machine: Settings -> the running parts.
+
+`open_stores` is enough to look at a library; `running` is the whole machine: stores, workers,
+watcher and sweeper, started in order and stopped in the opposite one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.metadata_cache import FactsOf
+from image_processor.delivery.on_demand import Maker
+from image_processor.delivery.read_path import Delivery
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.frozen import frozen
+from image_processor.domain.models import Outcome, Upload
+from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.engine.operations.fonts import fonts_from
+from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.ingest.process import Processor
+from image_processor.ingest.reconcile import Reconciler
+from image_processor.renditions.renderer import Render
+from image_processor.renditions.stored import is_on_demand
+from image_processor.standalone.progress import Progress
+from image_processor.standalone.reconcile_loop import Sweeper
+from image_processor.standalone.render_coordinator import Orders
+from image_processor.standalone.render_pool import Kitchen
+from image_processor.standalone.rendition_cache import Shelf
+from image_processor.standalone.watcher import Watcher
+from image_processor.standalone.workers import Workers
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.layout import PRIVATE
+
+from .delivery import delivery_of, kept_of, maker_of
+from .recipe import check_extras, check_marks, load_recipe
+
+BUCKET = "uploads"
+"""The name of the one upload side of this machine, where AWS would have a bucket's name."""
+
+RENDITIONS = "/renditions"
+"""Where the server shows renditions."""
+
+SERVER = "serve:"
+"""Claims of the server begin so. Whoever holds the data directory's lock may take them over:
+their owner can only be a server that is dead."""
+
+
+@frozen
+class Stores:
+    """Where originals, renditions and records lie."""
+
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+
+
+@frozen
+class Parts:
+    """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
+    that wait or are in work. ``delivery`` finds renditions for URLs, ``orders`` has them made.
+    ``renditions_url`` is what a rendition's key is put behind to open it."""
+
+    settings: Settings
+    recipe: Recipe
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    submit: Callable[[Upload], Future[Outcome]]
+    backlog: Callable[[], int]
+    progress: Progress
+    delivery: Delivery
+    orders: Orders
+    bucket: str = BUCKET
+    renditions_url: str = RENDITIONS
+
+
+def catalog_file(settings: Settings) -> Path:
+    """Where the catalog lies."""
+    return settings.data / "catalog.sqlite"
+
+
+@contextmanager
+def open_stores(settings: Settings) -> Iterator[Stores]:
+    """The directories and the catalog under ``settings.data``, made if they are not there."""
+    uploads, processed = settings.data / "uploads", settings.data / "processed"
+    try:
+        uploads.mkdir(parents=True, exist_ok=True)
+        processed.mkdir(exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot make the data directory {settings.data}: {error.strerror}") from error
+    with closing(SqliteCatalog(catalog_file(settings))) as catalog:
+        yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
+
+
+def reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
+    return Reconciler(
+        bucket,
+        stores.uploads,
+        stores.processed,
+        stores.catalog,
+        recipe,
+        settings.limits,
+        settings.icc,
+        settings.exif,
+    )
+
+
+@contextmanager
+def workers(
+    settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
+) -> Iterator[Workers]:
+    """Started workers, each with a renderer of its own; what is in work is finished at the end.
+    Raises UnsafeRuntime before any work where libvips cannot be made safe, InvalidSettings where the
+    directory of fonts has none, and InvalidRecipe where the recipe wants what this machine lacks.
+
+    ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
+    the name under which they claim.
+    """
+    owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
+
+    @contextmanager
+    def desk() -> Iterator[Callable[[Upload], Outcome]]:
+        with IsolatedRenderer() as renderer:
+            processors = {
+                bucket: _processor(settings, recipe, stores, renderer, owner)
+                for bucket, stores in buckets.items()
+            }
+            yield lambda upload: processors[upload.bucket].process(upload)
+
+    check_marks(recipe, settings.overlays)
+    check_extras(recipe)
+    if settings.fonts:
+        fonts_from(settings.fonts)
+    with IsolatedRenderer() as trial:
+        trial.warm()
+    crew = Workers(desk, settings.worker_count, progress)
+    crew.start()
+    try:
+        yield crew
+    finally:
+        crew.stop()
+
+
+def _processor(
+    settings: Settings, recipe: Recipe, stores: Stores, renderer: IsolatedRenderer, owner: str
+) -> Processor:
+    return Processor(
+        uploads=stores.uploads,
+        processed=stores.processed,
+        catalog=stores.catalog,
+        recipe=recipe,
+        render=renderer.render,
+        limits=settings.limits,
+        icc=settings.icc,
+        cache_control=settings.cache_control,
+        owner=owner,
+        lease=timedelta(seconds=settings.lease_seconds),
+        clock=lambda: datetime.now(UTC),
+        exif=settings.exif,
+    )
+
+
+@contextmanager
+def running(settings: Settings) -> Iterator[Parts]:
+    """The whole machine. Raises Unavailable if another server works on the same data."""
+    recipe = load_recipe(settings.recipe)
+    progress = Progress()
+    with ExitStack() as stack:
+        # The lock first: `restore` puts another catalog in place under it.
+        stack.enter_context(sole_server(settings.data))
+        stores = stack.enter_context(open_stores(settings))
+        assert isinstance(stores.catalog, SqliteCatalog)
+        stores.catalog.release_owner(SERVER)
+        crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
+        sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
+        watcher = Watcher(
+            settings.data / "uploads",
+            PRIVATE,
+            BUCKET,
+            stores.uploads,
+            stores.catalog,
+            crew.submit,
+            sweeper.soon,
+        )
+        for thread in (watcher, sweeper):
+            thread.start()
+            stack.callback(thread.stop)
+        delivery, orders = stack.enter_context(reads(settings, recipe, stores, crew.submit))
+        yield Parts(
+            settings,
+            recipe,
+            stores.uploads,
+            stores.processed,
+            stores.catalog,
+            crew.submit,
+            crew.backlog,
+            progress,
+            delivery,
+            orders,
+        )
+
+
+@contextmanager
+def renderer() -> Iterator[Render]:
+    """A render in a process of its own."""
+    with IsolatedRenderer() as isolated:
+        yield isolated.render
+
+
+@contextmanager
+def reads(
+    settings: Settings,
+    recipe: Recipe,
+    stores: Stores,
+    submit: Callable[[Upload], Future[Outcome]],
+    renderers: Callable[[], AbstractContextManager[Render]] = renderer,
+) -> Iterator[tuple[Delivery, Orders]]:
+    """The read path: what finds renditions, and what has them made. Each thread that makes some has one
+    of ``renderers``."""
+    kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
+
+    @contextmanager
+    def desk() -> Iterator[Maker]:
+        with renderers() as render:
+            yield maker_of(settings, recipe, kept, render)
+
+    def on_demand() -> Iterator[Entry]:
+        listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
+        return (entry for entry in listed if not delivery.reader.is_declared(entry.key))
+
+    kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
+    shelf = Shelf(settings.cache_bytes, on_demand, stores.processed.delete)
+    orders = Orders(kept, kitchen, shelf, submit)
+    delivery = delivery_of(settings, recipe, kept, FactsOf(kept, orders.facts_of), RENDITIONS)
+    try:
+        yield delivery, orders
+    finally:
+        kitchen.close()
+
+
+@contextmanager
+def sole_server(data: Path) -> Iterator[None]:
+    """Hold the data directory's lock, the directory made if it is not there; the kernel lets it go even
+    if this process is killed. Raises Unavailable if somebody else holds it."""
+    try:
+        data.mkdir(parents=True, exist_ok=True)
+        file = (data / "server.lock").open("a")
+    except OSError as error:
+        raise Unavailable(f"cannot make the data directory {data}: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Unavailable(f"a server already works on {data}") from None
+        yield

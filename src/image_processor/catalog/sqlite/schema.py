@@ -1,0 +1,80 @@
+"""SQLite catalog: the schema, and how an older file is brought up to it.
+
+Each migration leads from the version that is its index to the next one; `user_version` says
+how many a file has seen. Migrations are only ever appended.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from image_processor.domain.errors import Invalid
+
+# STRICT tables; RETURNING is older.
+_LEAST = (3, 37, 0)
+
+_RECORDS = """
+CREATE TABLE records (
+    id TEXT PRIMARY KEY NOT NULL,
+    bucket TEXT NOT NULL,
+    key TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    version TEXT,
+    sequencer TEXT,
+    fingerprint TEXT,
+    reason TEXT,
+    message TEXT,
+    original TEXT,
+    look TEXT,
+    renditions TEXT NOT NULL,
+    revision INTEGER NOT NULL,
+    claim_token TEXT,
+    claim_owner TEXT,
+    claim_expires_at INTEGER
+) STRICT
+"""
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
+    (
+        _RECORDS,
+        "CREATE INDEX records_by_time ON records (created_at, id)",
+        "CREATE INDEX records_by_status ON records (status, created_at, id)",
+        # Few rows have a claim, so this one is small.
+        "CREATE INDEX records_claimed ON records (claim_owner) WHERE claim_token IS NOT NULL",
+    ),
+    ("ALTER TABLE records ADD COLUMN exif TEXT",),
+)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the schema up to date, whole or not at all. Raises Invalid for a newer one, and for
+    an SQLite library that is too old.
+
+    Of several processes that start at once the first migrates and the others find it done.
+    """
+    if sqlite3.sqlite_version_info < _LEAST:
+        raise Invalid.one("SQLite", f"version {'.'.join(map(str, _LEAST))} or newer", sqlite3.sqlite_version)
+    with _transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if version > len(MIGRATIONS):
+            raise Invalid.one("catalog", f"schema version 0-{len(MIGRATIONS)}", version)
+        for statements in MIGRATIONS[version:]:
+            for statement in statements:
+                connection.execute(statement)
+        # A pragma takes no parameters.
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+
+
+@contextmanager
+def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")

@@ -1,0 +1,43 @@
+"""Dialects: where a watermark lies and how large it is, as thumbor and DIT write it."""
+
+from __future__ import annotations
+
+import re
+
+from image_processor.domain.transformation import Gravity, Share
+
+from .request_builder import Draft
+
+_PLACE = re.compile(r"(-?)([0-9]{1,5}(?:\.[0-9]{1,6})?)(p?)")
+
+Place = tuple[str, int | Share]
+"""From which side (`start`, `end`, `centre`, `repeat`), and how far from it."""
+
+
+def place(text: str, name: str, draft: Draft) -> Place | None:
+    """Where an overlay lies along one side: pixels, `p` for percent, negative from the far end."""
+    if text in {"center", "repeat"}:
+        return ("centre" if text == "center" else "repeat"), 0
+    match = _PLACE.fullmatch(text)
+    if match is None or (match[3] and float(match[2]) > 100):
+        draft.wrong(name, "pixels, a percentage such as 20p, center or repeat for its place", text)
+        return None
+    far = Share(round(float(match[2]) / 100, 3)) if match[3] else min(round(float(match[2])), 16_383)
+    return ("end" if match[1] else "start"), far
+
+
+def laid(x: Place, y: Place) -> dict[str, object]:
+    """The fields of an overlay that lies there."""
+    if "repeat" in {x[0], y[0]}:
+        return {"tile": True, "gravity": Gravity.NORTHWEST}
+    down = {"start": "north", "end": "south", "centre": ""}[y[0]]
+    across = {"start": "west", "end": "east", "centre": ""}[x[0]]
+    return {"gravity": Gravity(down + across or "centre"), "x": x[1], "y": y[1]}
+
+
+def share(text: str, name: str, draft: Draft) -> Share | None:
+    """Percent of a side, or `none`."""
+    if text in {"none", ""}:
+        return None
+    percent = draft.number(text, name, 0, 100)
+    return Share(round(percent / 100, 3)) if percent else None

@@ -1,0 +1,82 @@
+"""Ground floor: what a legal key is, and where an original's renditions lie.
+
+Every rendition lies directly under its original's prefix, so one listing of that prefix
+(direct children only) finds all renditions of one original and of no other.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+
+from .errors import InvalidKey
+from .hashing import sha256, sha256_hex
+
+MAX_KEY_BYTES = 1024
+"""S3's limit for a key, in bytes of UTF-8."""
+
+# An original's key of up to this many bytes is its renditions' prefix as it is. The rest of
+# the 1,024 bytes is room for the rendition's name.
+_PLAIN_PREFIX_BYTES = 700
+_HASHED_PREFIX = re.compile(r"~[0-9a-f]{64}/\Z")
+
+
+def check_key(key: str) -> str:
+    """Return ``key`` if S3 would accept it, else raise InvalidKey.
+
+    Legal are 1 to 1,024 bytes of UTF-8. `..` is legal only as far as it never climbs above
+    the bucket's root, which is S3's own rule ("Naming Amazon S3 objects").
+    """
+    try:
+        length = len(key.encode())
+    except UnicodeEncodeError:
+        raise InvalidKey.one("key", "valid Unicode", key) from None
+    if not 1 <= length <= MAX_KEY_BYTES:
+        raise InvalidKey.one("key", f"1-{MAX_KEY_BYTES} bytes of UTF-8", f"{length} bytes")
+    if "\0" in key:
+        raise InvalidKey.one("key", "a key without a NUL character", key)
+    if climbs_above_root(key):
+        raise InvalidKey.one("key", "a key inside the bucket's root", key)
+    return key
+
+
+def climbs_above_root(key: str) -> bool:
+    """Whether reading ``key`` left to right ever has more `..` than named segments.
+
+    `.` and empty segments lead nowhere in a file system, so they make no room for a `..`.
+    """
+    depth = 0
+    for segment in key.split("/"):
+        depth += {"..": -1, ".": 0, "": 0}.get(segment, 1)
+        if depth < 0:
+            return True
+    return False
+
+
+def rendition_prefix(key: str) -> str:
+    """The prefix, ending in `/`, under which the renditions of the original ``key`` lie.
+
+    A key too long to leave room for a name is cut and told apart by its SHA-256. Such a prefix
+    is longer than any prefix that is a plain key, so the two kinds never meet.
+    """
+    raw = key.encode()
+    if len(raw) <= _PLAIN_PREFIX_BYTES:
+        return f"{key}/"
+    kept = raw[:_PLAIN_PREFIX_BYTES].decode(errors="ignore")
+    return f"{kept}~{sha256_hex(raw)}/"
+
+
+def original_of(prefix: str) -> str | None:
+    """The original's key that a rendition prefix belongs to, None where only a hash is left."""
+    if len(prefix.encode()) > _PLAIN_PREFIX_BYTES + 1 and _HASHED_PREFIX.search(prefix):
+        return None
+    return prefix[:-1] or None
+
+
+def image_id(bucket: str, key: str) -> str:
+    """The stable id of an original: 26 characters of a-z and 2-7, a hash of bucket and key.
+
+    The same key always has the same id, so duplicate events meet on one record.
+    """
+    digest = sha256(f"{bucket}\0{key}".encode())
+    return base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -1,0 +1,74 @@
+"""What a picture looks like, in a few bytes: placeholders, colours, a hash and a point to focus on.
+
+All are computed from one small level, in pure Python within a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import base64
+from itertools import chain
+
+import pyvips
+
+from image_processor.domain.geometry import Size
+from image_processor.domain.models import Look
+from image_processor.engine.operations.pixels import flatten, resize
+
+from .blurhash import blurhash
+from .palette import dominant_colour, palette
+from .planes import lowest_waves, rows_of
+from .thumbhash import thumbhash
+
+_HASH_SIDE = 32
+
+_CENTRE = (0.5, 0.5)
+
+
+def look_of(level: pyvips.Image) -> Look:
+    """The look of a level of 3 or 4 bands, at most 64 pixels a side."""
+    longest = max(level.width, level.height)
+    width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
+    small = resize(level, Size(width, height))
+    rgba = _bytes_of(small if small.hasalpha() else small.bandjoin(255))
+    square = resize(flatten(level, None), Size(_HASH_SIDE, _HASH_SIDE)).colourspace("b-w")
+    return Look(
+        dominant_colour=dominant_colour(rgba),
+        thumbhash=base64.b64encode(thumbhash(width, height, rgba)).decode(),
+        perceptual_hash=perceptual_hash(_bytes_of(square)),
+        blurhash=blurhash(width, height, _bytes_of(flatten(small, None))),
+        palette=palette(rgba),
+        focus=focus(level),
+    )
+
+
+def perceptual_hash(grey: bytes) -> str:
+    """16 hex digits: which of the 8 x 8 lowest DCT coefficients of 32 x 32 greys exceed their
+    median, row by row, the mean first."""
+    # Rounded, so that the noise of floats in a flat picture does not become bits.
+    waves = lowest_waves(rows_of(grey, _HASH_SIDE), 8, 8)
+    lowest = [round(value, 3) for value in chain.from_iterable(waves)]
+    middle = sum(sorted(lowest)[31:33]) / 2  # the median of 64 values
+    bits = "".join("1" if value > middle else "0" for value in lowest)
+    return f"{int(bits, 2):016x}"
+
+
+def focus(level: pyvips.Image) -> tuple[float, float]:
+    """Where the eye goes first: x and y as parts (0-1, three decimals) of width and height.
+
+    It is where libvips' smartcrop looks for the largest square of the picture. Of a picture in
+    which nothing stands out it is the centre; libvips would say the left upper corner.
+    """
+    side = min(level.width, level.height)
+    _, found = level.smartcrop(side, side, interesting="attention", attention_x=True, attention_y=True)
+    x, y = found["attention_x"], found["attention_y"]
+    if (x, y) == (0, 0) and _is_flat(level):
+        return _CENTRE
+    return round((x + 0.5) / level.width, 3), round((y + 0.5) / level.height, 3)
+
+
+def _is_flat(level: pyvips.Image) -> bool:
+    return all(band.min() == band.max() for band in level.bandsplit())
+
+
+def _bytes_of(picture: pyvips.Image) -> bytes:
+    return bytes(picture.write_to_memory())

@@ -1,0 +1,138 @@
+"""Beside ingest: why a message lies among the dead letters, and whether to send it again helps.
+
+The queue attaches no reason to a message that failed too often; what the stores and the catalog
+show now tells more, and is what another try would meet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.frozen import frozen
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Record, Status, Upload
+from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.renditions.overlay_sources import versions_of
+from image_processor.renditions.stored import Sight, look_at, renditions_of
+
+from .drift import Why, why_work
+from .events import Message, read_messages
+from .plan import plan_upload
+
+
+class LetterReason(StrEnum):
+    """Why a message, or one upload in it, is a dead letter. The first one that fits any of its
+    uploads is the message's."""
+
+    UNFINISHED = "unfinished"
+    """Work is left to do that failed before: worth a redrive, once its cause is mended."""
+    UNKNOWN = "unknown"
+    """Nobody could look: the buckets are not set, or do not answer. A redrive does no harm."""
+    REFUSED = "refused"
+    """On record as refused, for this version and these limits: a redrive changes nothing."""
+    SETTLED = "settled"
+    """All is as it should be, by a later event or by `reconcile`: a redrive is harmless."""
+    GONE = "gone"
+    """The original is not there any more, nor anything made of it: a redrive is harmless."""
+    FOREIGN_BUCKET = "foreign-bucket"
+    """It tells of another bucket than ours: whoever processes it leaves it out."""
+    MALFORMED = "malformed"
+    """There is no upload in it: whoever processes it drops it."""
+
+
+@frozen
+class State:
+    """What is there for one key: the original (None: it is gone), the record, and what work is left."""
+
+    sight: Sight | None
+    record: Record | None
+    why: Why | None
+
+
+@frozen
+class Verdict:
+    """A reason with its detail; ``upload`` is what it is about, None where the message holds none."""
+
+    reason: LetterReason
+    detail: str | None = None
+    upload: Upload | None = None
+
+
+Look = Callable[[str], State]
+"""How a key's state is found out. Raises ImageProcessorError."""
+
+
+def read_letter(id_: str, body: str) -> Message:
+    """The message as the function that processes it reads it. Never raises."""
+    return read_messages({"Records": [{"eventSource": "aws:sqs", "messageId": id_, "body": body}]})[0]
+
+
+def verdicts_of(message: Message, bucket: str | None, look: Look | None) -> tuple[Verdict, ...]:
+    """What is to say of each upload of ``message``, or the one thing where there is none.
+
+    Without ``bucket`` and ``look`` nothing but malformed messages can be told."""
+    if not message.uploads:
+        return (Verdict(LetterReason.MALFORMED, "; ".join(message.ignored) or "no record in it"),)
+    return tuple(_verdict(upload, bucket, look) for upload in message.uploads)
+
+
+def reason_of(verdicts: tuple[Verdict, ...]) -> Verdict:
+    """The verdict that stands for the whole message: of those that say most, the first."""
+    order = list(LetterReason)
+    return min(verdicts, key=lambda verdict: order.index(verdict.reason))
+
+
+def judge(upload: Upload, bucket: str, state: State) -> Verdict:
+    """Why ``upload`` would have failed, by what is there now. Pure."""
+    if upload.bucket != bucket:
+        return Verdict(LetterReason.FOREIGN_BUCKET, f"expected {bucket}, got {upload.bucket}", upload)
+    if state.why is not None:
+        return Verdict(LetterReason.UNFINISHED, state.why, upload)
+    if state.sight is None:
+        return Verdict(LetterReason.GONE, None, upload)
+    if upload.kind is Kind.REPROCESS:
+        return Verdict(LetterReason.UNFINISHED, "asked for every rendition anew", upload)
+    record = state.record
+    if record is not None and record.status is Status.REFUSED:
+        return Verdict(LetterReason.REFUSED, f"{record.reason}: {record.message}", upload)
+    return Verdict(LetterReason.SETTLED, None, upload)
+
+
+@frozen
+class Looker:
+    """Looks into the stores and the catalog. It writes nothing."""
+
+    bucket: str
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    recipe: Recipe
+    limits: Limits
+    icc: IccPolicy
+    exif: tuple[ExifField, ...] = ()
+
+    def look(self, key: str) -> State:
+        """The state of ``key``. Raises InvalidKey, Unavailable."""
+        marks = versions_of(self.uploads, self.recipe.transformations_for(key))
+        plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
+        sight, record = look_at(self.uploads, key), self.catalog.get(image_id(self.bucket, key))
+        stored = renditions_of(self.processed, key)
+        return State(sight, record, why_work(plan, self.limits, sight, record, stored))
+
+
+_NOTHING = State(None, None, None)
+
+
+def _verdict(upload: Upload, bucket: str | None, look: Look | None) -> Verdict:
+    if bucket is None or look is None:
+        return Verdict(LetterReason.UNKNOWN, "the buckets are not set", upload)
+    if upload.bucket != bucket:
+        return judge(upload, bucket, _NOTHING)
+    try:
+        state = look(upload.key)
+    except ImageProcessorError as error:
+        return Verdict(LetterReason.UNKNOWN, str(error), upload)
+    return judge(upload, bucket, state)

@@ -1,0 +1,26 @@
+"""The engine's one function as ingest and delivery call it, in this process or in an isolated one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
+
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered, RenderedImage
+from image_processor.domain.transformation import Transformation
+
+
+class Render(Protocol):
+    """engine.render.render, without what only programs choose."""
+
+    def __call__(  # noqa: PLR0913 - as the engine's own
+        self,
+        data: bytes,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        *,
+        icc: IccPolicy,
+        look: bool = True,
+        exif: Collection[ExifField] = (),
+        marks: Mapping[str, bytes],
+        hand_out: Callable[[RenderedImage], None] = ...,
+    ) -> Rendered: ...

@@ -1,0 +1,57 @@
+"""What the HTTP tests ask: the application in this process, or a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from http_machine import Client, Machine, Uploads
+
+from image_processor.api.server import Server
+from image_processor.config.settings import Settings
+from image_processor.domain.models import Limits
+from support.ingest import Room
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    uploads = Uploads(tmp_path / "uploads")
+    limits = Limits(max_bytes=1_000_000)
+    settings = Settings(data=tmp_path, port=0, limits=limits)
+    machine = Machine(Room(uploads=uploads, limits=limits), settings)
+    machine.workers.start()
+    yield machine
+    machine.close()
+
+
+@pytest.fixture
+def client(machine: Machine) -> Iterator[Client]:
+    """The application as a program (no browser) on this machine sees it."""
+    with asyncio.Runner() as runner:
+        yield Client(machine.app(), runner)
+
+
+@pytest.fixture
+def address(machine: Machine) -> Iterator[tuple[str, int]]:
+    """A real server on a port of its own, for what only a socket shows."""
+    machine.server = server = Server(machine.app(), machine.settings)
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # a client may connect at once, and waits
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve` does
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        yield listener.getsockname()
+        server.should_exit = True
+        thread.join(30)
+        assert not thread.is_alive(), "the server did not stop"
+
+
+@pytest.fixture
+def live(address: tuple[str, int]) -> Iterator[httpx.Client]:
+    host, port = address
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=30) as client:
+        yield client

@@ -1,0 +1,114 @@
+"""A machine for the HTTP tests: real routes, workers and catalog over fakes that need no pixels.
+
+Bytes that start with `bad` are refused. The gate holds the work up while it is closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partialmethod
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from image_processor.api.machine_app import machine_app
+from image_processor.api.server import Server
+from image_processor.bootstrap.machine import Parts, Stores, reads
+from image_processor.config.settings import Settings
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import Outcome, Upload
+from image_processor.ingest.process import Processor
+from image_processor.standalone.progress import Progress
+from image_processor.standalone.workers import Workers
+from image_processor.storage.directory import DirectoryStore
+from support.ingest import Room
+
+
+class Uploads(DirectoryStore):
+    """A directory of which a test can ask everything at once."""
+
+    def bodies(self) -> dict[str, bytes]:
+        return {entry.key: self.get(entry.key).body for entry in self.list()}
+
+
+@dataclass
+class Machine:
+    """The parts behind an application, and what a test may turn."""
+
+    room: Room
+    settings: Settings
+    progress: Progress = field(default_factory=Progress)
+    gate: threading.Event = field(default_factory=threading.Event)
+    server: Server = field(init=False)
+    _open: ExitStack = field(default_factory=ExitStack)
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.workers = Workers(self._desk, 1, self.progress)
+
+    @contextmanager
+    def _desk(self) -> Iterator[Callable[[Upload], Outcome]]:
+        processor: Processor = self.room.processor()
+
+        def process(upload: Upload) -> Outcome:
+            self.gate.wait()
+            return processor.process(upload)
+
+        yield process
+
+    def app(self) -> FastAPI:
+        settings = replace(self.settings, workers=1)
+        stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
+        reading = reads(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
+        delivery, orders = self._open.enter_context(reading)
+        return machine_app(
+            Parts(
+                self.settings,
+                self.room.recipe,
+                self.room.uploads,
+                self.room.processed,
+                self.room.catalog,
+                self.workers.submit,
+                self.workers.backlog,
+                self.progress,
+                delivery,
+                orders,
+            )
+        )
+
+    @contextmanager
+    def _renderer(self) -> Iterator[Any]:
+        def render(*given: Any, **more: Any) -> Any:
+            self.gate.wait()
+            return self.room.render(*given, **more)
+
+        yield render
+
+    def close(self) -> None:
+        self.gate.set()
+        self._open.close()
+        self.workers.stop()
+        self.room.catalog.close()
+
+
+class Client:
+    """Asks an application without a socket in between, one request after the other."""
+
+    def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
+        self._runner = runner
+
+    def request(self, method: str, url: str, **more: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, url, **more))
+
+    get = partialmethod(request, "GET")
+    head = partialmethod(request, "HEAD")
+    put = partialmethod(request, "PUT")
+    post = partialmethod(request, "POST")
+    delete = partialmethod(request, "DELETE")

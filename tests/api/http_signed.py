@@ -1,0 +1,28 @@
+"""Signed URLs of a machine for the HTTP tests."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from http_machine import Machine
+
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import query_of
+from image_processor.domain.frozen import replace
+from support.altered_urls import RING
+
+_KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
+
+
+def signed(key: str, query: str) -> str:
+    """The path and query that open a rendition."""
+    seal = RING.seal(read_address(quote(key), query))
+    return f"/renditions/{quote(key)}?{query}&{query_of(seal)}"
+
+
+def let_sign(machine: Machine) -> None:
+    """Give a machine, before it is asked anything, the keys of `signed`, a short queue and an original."""
+    machine.settings = replace(
+        machine.settings, signing_keys=_KEYS, cors_origin="https://shop.example", delivery_queue=8
+    )
+    machine.room.put("cat.jpg", b"cat")

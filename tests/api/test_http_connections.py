@@ -1,0 +1,210 @@
+"""Clients that take their time: none keeps the others out, however many they are."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from http_machine import Machine
+
+from image_processor.api import body_timeout as small_bodies
+from image_processor.api import connections, queued_work, upload_body
+from image_processor.api.queued_work import MAX_UPLOADS
+from image_processor.api.upload_body import MIN_RATE, PATIENCE, UploadBody
+
+Address = tuple[str, int]
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+@pytest.fixture
+def connect(address: Address, stack: ExitStack) -> Any:
+    def open_one(said: bytes = b"") -> socket.socket:
+        connection = stack.enter_context(socket.create_connection(address, timeout=20))
+        connection.sendall(said)
+        return connection
+
+    return open_one
+
+
+@pytest.fixture
+def upload_half(machine: Machine, connect: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Begin an upload of two bytes that has its place, and send one of them."""
+    begun = threading.Semaphore(0)
+    put_stream = machine.room.uploads.put_stream
+
+    def told(*rest: Any, **more: Any) -> Any:
+        begun.release()
+        return put_stream(*rest, **more)
+
+    def begin(key: str) -> socket.socket:
+        connection: socket.socket = connect(head(f"PUT /uploads/{key}", 2) + b"x")
+        assert begun.acquire(timeout=20)
+        return connection
+
+    monkeypatch.setattr(machine.room.uploads, "put_stream", told)
+    return begin
+
+
+def head(request: str, length: int) -> bytes:
+    return f"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {length}\r\n\r\n".encode()
+
+
+def status_of(connection: socket.socket) -> int:
+    return int(connection.makefile("rb").readline().split()[1])
+
+
+def is_closed(connection: socket.socket) -> bool:
+    """Whether the server ends the connection, which is waited for, without another word."""
+    try:
+        return connection.recv(1) == b""
+    except ConnectionResetError:
+        return True
+
+
+def drip_until_answered(connection: socket.socket) -> None:
+    """Send a byte now and again, with pauses that nobody would call silence."""
+    for _ in range(400):
+        if select.select([connection], [], [], 0.02)[0]:
+            return
+        connection.sendall(b"x")
+    pytest.fail("the server goes on reading")
+
+
+def test_an_upload_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(upload_body, "PATIENCE", 0.5)
+    connection = connect(head("PUT /uploads/a", 1000))
+    drip_until_answered(connection)
+    assert status_of(connection) == 408
+
+
+def test_a_small_body_that_comes_byte_by_byte_is_given_up(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(small_bodies, "BODY_SECONDS", 0.5)
+    connection = connect(head("POST /images", 1000))
+    drip_until_answered(connection)
+    assert status_of(connection) == 408
+
+
+def test_a_head_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    connection = connect(b"GET /")
+    drip_until_answered(connection)
+    assert is_closed(connection)
+
+
+def test_between_two_requests_a_head_is_waited_for_no_longer(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    connection = connect(b"HEAD /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert connection.recv(15) == b"HTTP/1.1 200 OK"
+    connection.recv(65_536)
+    drip_until_answered(connection)
+    assert is_closed(connection)
+
+
+def test_the_rest_of_a_refused_body_may_come_before_its_answer_is_read(
+    connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
+    connection = connect(head("PUT /uploads/..", 11))
+    for _ in range(10):
+        select.select([], [], [], 0.02)
+        connection.sendall(b"x")
+    connection.sendall(b"!GET /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    answers = b""
+    while b'"presets"' not in answers:
+        more = connection.recv(65_536)
+        assert more, "closed before the rest was in"
+        answers += more
+    assert answers.startswith(b"HTTP/1.1 400")
+
+
+class Clock:
+    """The time that clients take, which passes only when they do."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        monkeypatch.setattr(upload_body, "current_time", lambda: self.now)
+
+    def patience_left(self, *steps: tuple[float, int]) -> float:
+        """What is left after so many seconds, and then so many bytes, again and again."""
+
+        async def chunks() -> AsyncIterator[bytes]:
+            for seconds, size in steps:
+                self.now += seconds
+                yield b"x" * size
+
+        async def read() -> float:
+            body = UploadBody(chunks())
+            for _ in steps:
+                await body.next()
+            return body._left
+
+        return asyncio.run(read())
+
+
+def test_a_client_at_the_least_rate_is_never_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Clock(monkeypatch).patience_left(*[(5.0, 5 * MIN_RATE)] * 50) == PATIENCE
+
+
+def test_lost_time_adds_up_and_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock(monkeypatch)
+    assert clock.patience_left((10.0, 1), (10.0, 1)) == pytest.approx(PATIENCE - 20, abs=0.01)
+    assert clock.patience_left((20.0, MIN_RATE), (1.0, 11 * MIN_RATE)) == pytest.approx(PATIENCE - 9)
+
+
+def test_nobody_sends_fast_to_be_slow_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Clock(monkeypatch).patience_left((0.1, 1000 * MIN_RATE)) == PATIENCE
+
+
+def test_uploads_that_hold_every_place_hold_up_nobody_for_long(
+    upload_half: Any, live: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queued_work, "PLACE_SECONDS", 0.1)
+    slow = [upload_half(f"slow{number}") for number in range(MAX_UPLOADS)]
+    refused = live.put("/uploads/a", content=b"a")
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert refused.json()["code"] == "unavailable"
+    assert live.get("/health").status_code == 200
+    slow[0].sendall(b"y")
+    assert status_of(slow[0]) == 201
+    assert live.put("/uploads/a", content=b"a").status_code == 201
+
+
+def test_of_too_many_connections_the_idle_ones_make_room(
+    connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    busy = upload_half("a")
+    idle = [connect() for _ in range(8)]
+    assert all(map(is_closed, idle[:5]))
+    healthy = connect(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert status_of(healthy) == 200
+    busy.sendall(b"y")
+    assert status_of(busy) == 201
+
+
+def test_where_all_are_at_work_a_newcomer_is_turned_away(
+    connect: Any, upload_half: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    at_work = [upload_half(name) for name in "ab"]
+    assert is_closed(connect())
+    for each in at_work:
+        each.sendall(b"y")
+        assert status_of(each) == 201
+    assert set(machine.room.uploads.bodies()) == {"a", "b"}

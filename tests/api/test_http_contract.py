@@ -1,0 +1,116 @@
+"""The API keeps what its OpenAPI says, whatever is asked: schemathesis makes the requests."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import schemathesis
+from http_machine import Machine, Uploads
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi import checks
+
+from image_processor.config.settings import Settings
+from image_processor.domain.frozen import replace
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Limits
+from support.ingest import BUCKET, Room
+from support.url_strategies import PAIRS
+
+STRESS = bool(os.environ.get("STRESS"))
+EXAMPLES = 1000 if STRESS else 40
+# Which of what the schema allows is wrong all the same is ours to say: keys have a length in bytes.
+CHECKS = [
+    not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_headers_conformance,
+    checks.response_schema_conformance,
+]
+OPERATIONS = [
+    ("post", "/images"),
+    ("get", "/images"),
+    ("get", "/images/{id}"),
+    ("delete", "/images/{id}"),
+    ("get", "/images/{id}/similar"),
+    ("post", "/images/{id}/reprocess"),
+    ("get", "/images/{id}/markup"),
+    ("post", "/images/{id}/renditions"),
+    ("put", "/uploads/{key}"),
+    ("post", "/samples"),
+    ("get", "/renditions/{key}"),
+    ("get", "/recipe"),
+    ("get", "/health"),
+]
+QUIET = settings(derandomize=not STRESS, suppress_health_check=list(HealthCheck), database=None)
+WRONG = st.sampled_from([{}, {}, {"w": "0"}, {"x": "1"}, {"fm": "heic"}, {"s": "A"}, {"kid": "a", "s": "A"}])
+NEVER_ENDS = ("get", "/events")
+KEYS = ("cat.jpg", "bad.jpg", "none.jpg", "cat.jpg/w=10,fm=webp.webp", "cat.jpg/~w=11,fm=avif.avif", "a//b")
+HEADERS = st.fixed_dictionaries(
+    {"host": st.just("127.0.0.1")},
+    optional={
+        "range": st.sampled_from(["bytes=0-3", "bytes=900-", "bytes=-2", "lines=1-2"]),
+        "if-none-match": st.sampled_from(["*", '"x"', 'W/"x"']),
+        "if-match": st.sampled_from(["*", '"x"']),
+        "accept": st.sampled_from(["image/avif", "image/webp", "*/*"]),
+    },
+)
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    folder: Path = tmp_path_factory.mktemp("contract")
+    limits = Limits(max_bytes=1_000_000)
+    options = Settings(
+        data=folder,
+        port=0,
+        limits=limits,
+        signing_keys=(("a", "0123456789abcdef"),),
+        allow_unsigned=True,
+        overlays="logos/",
+    )
+    machine = Machine(Room(uploads=Uploads(folder / "uploads"), limits=limits), replace(options, hints=True))
+    machine.room.put("cat.jpg", b"cat")
+    machine.room.put("bad.jpg", b"bad")
+    machine.workers.start()
+    yield schemathesis.openapi.from_asgi("/openapi.json", machine.app(), headers={"host": "127.0.0.1"})
+    machine.close()
+
+
+def test_every_operation_is_asked(schema: Any) -> None:
+    described = [(each.ok().method, each.ok().path) for each in schema.get_all_operations()]
+    assert sorted(described) == sorted([*OPERATIONS, NEVER_ENDS])
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_answers_are_what_the_description_says(schema: Any, method: str, path: str) -> None:
+    seen = set()
+
+    many = 5 if path.startswith("/renditions") else 1
+
+    @settings(
+        max_examples=many * EXAMPLES,
+        derandomize=not STRESS,
+        suppress_health_check=list(HealthCheck),
+        database=None,
+    )
+    @given(schema[path][method].as_strategy(), HEADERS, PAIRS, st.data())
+    def ask(case: Any, headers: dict[str, str], pairs: Any, data: Any) -> None:
+        if "key" in case.path_parameters and data.draw(st.booleans()):
+            case.path_parameters["key"] = data.draw(st.sampled_from(KEYS))
+        if "id" in case.path_parameters and data.draw(st.booleans()):
+            case.path_parameters["id"] = image_id(BUCKET, data.draw(st.sampled_from(KEYS[:3])))
+        if path.startswith("/renditions"):
+            case.query = {**dict(pairs), **data.draw(WRONG)}
+        answer = case.call(headers=headers)
+        seen.add(answer.status_code)
+        case.validate_response(answer, checks=CHECKS)
+
+    ask()
+    if path == "/renditions/{key}":
+        assert {200, 206, 400, 404} <= seen

@@ -1,0 +1,279 @@
+"""Any rendition by URL over HTTP: herds, full queues, altered URLs, paths and ranges."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+from http_machine import Machine
+from http_signed import let_sign, signed
+
+from image_processor.domain.ports import Attributes
+from support.altered_urls import altered, signed_urls
+from support.ranges import meant, said
+from support.waiting import wait_for
+
+STRESS = bool(os.environ.get("STRESS"))
+SEED = int(os.environ.get("SEED", "20261126"))
+PROBLEM = "application/problem+json"
+
+
+@pytest.fixture(autouse=True)
+def _signing(machine: Machine) -> None:
+    let_sign(machine)
+
+
+@pytest.fixture
+def decoded(machine: Machine) -> list[tuple[str, ...]]:
+    """The transformations of every call of the renderer."""
+    calls = []
+    render = machine.room.render
+
+    def counted(data: bytes, transformations: Any, *rest: Any, **more: Any) -> Any:
+        calls.append(tuple(map(str, transformations)))
+        return render(data, transformations, *rest, **more)
+
+    machine.room.render = counted
+    return calls
+
+
+@pytest.fixture
+def ask(machine: Machine) -> Any:
+    """Asks for URLs, all at once, and tells the answers in their order."""
+    transport = httpx.ASGITransport(machine.app(), raise_app_exceptions=False)
+
+    def all_at_once(*urls: str) -> list[httpx.Response]:
+        async def gather() -> list[httpx.Response]:
+            async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+                return await asyncio.gather(*(client.get(url) for url in urls))
+
+        return asyncio.run(gather())
+
+    return all_at_once
+
+
+@pytest.mark.parametrize("query", ["w=11&fm=webp", "w=11&fm=auto", "w=11"])
+def test_of_500_who_miss_the_same_one_has_it_made(ask: Any, decoded: list[Any], query: str) -> None:
+    """Promise 41. Where the format depends on the original, its header is read once before."""
+    answers = ask(*[signed("cat.jpg", query)] * 500)
+    format_ = "webp" if "webp" in query else "jpeg"
+    assert {(each.status_code, each.content) for each in answers} == {
+        (200, f"w=11,fm={format_} of cat".encode())
+    }
+    assert decoded == ([] if "webp" in query else [()]) + [(f"w=11,fm={format_}",)]
+
+
+def test_a_herd_before_a_declared_one_has_the_original_read_once(
+    machine: Machine, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read, get = [], machine.room.uploads.get
+
+    def counted(key: str, **more: Any) -> Any:
+        read.append(key)
+        return get(key, **more)
+
+    monkeypatch.setattr(machine.room.uploads, "get", counted)
+    answers = ask(*["/renditions/cat.jpg/w=10,fm=webp.webp"] * 300)
+    assert {(each.status_code, each.content) for each in answers} == {(200, b"w=10,fm=webp of cat")}
+    assert read == ["cat.jpg"]
+
+
+def test_a_herd_is_told_the_same_failure(machine: Machine, ask: Any) -> None:
+    machine.room.put("bad.jpg", b"bad")
+    for query in ("w=11&fm=webp", "w=11&fm=auto"):
+        answers = ask(*[signed("bad.jpg", query)] * 50)
+        assert {each.status_code for each in answers} == {415}
+        assert {each.json()["reason"] for each in answers} == {"not-an-image"}
+
+
+def test_when_the_queue_is_full_the_rest_is_sent_away_and_all_else_goes_on(
+    machine: Machine, live: httpx.Client
+) -> None:
+    machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", b"stored", Attributes("image/webp"))
+    for number in range(30):
+        machine.room.put(f"{number}.jpg", b"cat")
+    machine.gate.clear()
+    queries = ("w=11&fm=auto", "w=11&fm=webp", "preset=small")
+    waiting = [sent(live, signed(f"{number}.jpg", query)) for number in range(30) for query in queries]
+    orders: Any = machine.server.config.app.state.parts.orders
+    wait_for(lambda: orders._kitchen.waiting() == 9, "a full queue")
+    refused = live.get(signed("29.jpg", "w=12&fm=webp"))
+    assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
+    assert (refused.headers["retry-after"], refused.headers["cache-control"]) == ("1", "no-store")
+    assert live.get("/health").status_code == 200
+    assert live.get("/images").status_code == 200
+    assert live.get("/renditions/cat.jpg/w=10,fm=webp.webp").content == b"stored"
+    machine.gate.set()
+    statuses = [int(connection.makefile("rb").readline().split()[1]) for connection in waiting]
+    assert set(statuses) == {200, 503}
+    assert statuses.count(200) >= 9
+    for connection in waiting:
+        connection.close()
+    assert live.get(signed("29.jpg", "w=12&fm=webp")).status_code == 200
+
+
+def sent(live: httpx.Client, target: str) -> socket.socket:
+    """A connection on which a request has been sent, and no answer been read."""
+    connection = socket.create_connection((live.base_url.host, live.base_url.port), timeout=60)
+    connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
+    return connection
+
+
+def test_every_altered_url_is_403_and_no_store_is_touched(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Promise 37, in the server's path."""
+    app, random, tried = machine.app(), Random(SEED), 0
+    for store in (machine.room.uploads, machine.room.processed, machine.room.catalog):
+        for name in ("head", "get", "read", "put", "list", "claim"):
+            monkeypatch.setattr(store, name, None, raising=False)
+
+    async def attack() -> int:
+        tried = 0
+        for url in signed_urls(200 if STRESS else 20, SEED):
+            for changed in altered(url, random, 3 if STRESS else 1):
+                path, _, query = changed.partition(b"?")
+                status, headers = await asgi_get(app, b"/renditions/" + path, query)
+                assert (status, headers[b"cache-control"]) == (403, b"no-store"), changed
+                tried += 1
+        return tried
+
+    tried = asyncio.run(attack())
+    assert tried > 1000
+
+
+async def asgi_get(app: Any, raw_path: bytes, query: bytes) -> tuple[int, dict[bytes, bytes]]:
+    """As uvicorn would call the application, for bytes too that no HTTP client sends."""
+    from urllib.parse import unquote  # noqa: PLC0415
+
+    messages: list[Any] = []
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": unquote(raw_path.decode("latin-1")),
+        "raw_path": raw_path,
+        "query_string": query,
+        "root_path": "",
+        "headers": [(b"host", b"localhost")],
+        "client": ("127.0.0.1", 1),
+        "server": ("127.0.0.1", 80),
+        "state": {},
+    }
+
+    async def receive() -> Any:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: Any) -> None:
+        messages.append(message)
+
+    await app(scope, receive, send)
+    return messages[0]["status"], dict(messages[0]["headers"])
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        *(
+            "../secret",
+            "%2e%2e/secret",
+            "..%2fsecret",
+            "a/%2e%2e/%2e%2e/secret",
+            "%2e%2e%2f%2e%2e%2fetc%2fpasswd",
+        ),
+        *(
+            "cat.jpg/..%2f..%2f..%2fuploads%2fcat.jpg",
+            "cat.jpg%00.png",
+            "*",
+            "**/w=10,fm=webp.webp",
+            "[a-z]*?w=10",
+        ),
+        *(
+            "%",
+            "%zz",
+            "%FF",
+            "%F0%9F",
+            "?",
+            "?&&==",
+            "?w",
+            "?=1",
+            "cat.jpg?w=%",
+            "cat.jpg?%FF=1",
+            "cat.jpg?w=1%00",
+        ),
+        *(
+            "w=10,fm=webp.webp",
+            "/w=10,fm=webp.webp",
+            "~",
+            "~/~",
+            "cat.jpg/~",
+            "cat.jpg/~~w=1",
+            "cat.jpg//~w=1",
+        ),
+        *(
+            "cat.jpg/~long=0,fm=webp.webp",
+            "cat.jpg/long=00,fm=webp.webp",
+            "a" * 700 + "~" + "0" * 64 + "/fm=webp.webp",
+        ),
+        *(
+            "cat.jpg?" + "a" * 8000,
+            "a" * 8200,
+            "cat.jpg?s=" + "A" * 9000,
+            "%2e/%2e",
+            "cat.jpg?s=&kid=&expires=",
+        ),
+        *(
+            "cat.jpg?w=10&fm=webp&w=11",
+            "cat.jpg?preset=~zz",
+            "cat.jpg?over=text:~ff",
+            "cat.jpg?preset=small&fm=heic",
+        ),
+        *(
+            "http://169.254.169.254/latest?w=10",
+            "file:///etc/passwd/w=10,fm=webp.webp",
+            "//evil.example/w=10,fm=webp.webp",
+        ),
+        *(
+            "cat.jpg?conv=" + "1:" * 500,
+            "cat.jpg?w=99999999999999999999",
+            "cat.jpg?blur=1e400",
+            "cat.jpg?w=-0",
+        ),
+    ],
+)
+def test_no_path_escapes_and_none_is_a_failure_of_ours(live: httpx.Client, target: str) -> None:
+    """Promise 44."""
+    url = httpx.URL(str(live.base_url)).copy_with(raw_path=f"/renditions/{target}".encode())
+    answer = live.get(url)
+    assert 400 <= answer.status_code < 500, answer.text
+    assert answer.headers["content-type"] == PROBLEM
+    assert answer.headers["cache-control"] in {"no-store", "max-age=5"}
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in answer.headers
+    assert len(answer.content) < 3 * len(target) + 2000
+    assert live.get("/health").status_code == 200
+
+
+def test_ranges_are_parts_of_the_whole_and_nothing_else(machine: Machine, live: httpx.Client) -> None:
+    """Promise 44: whatever is asked for, it is a part of the bytes, and never more than all of them."""
+    random = Random(SEED)
+    body = random.randbytes(3000)
+    machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", body, Attributes("image/webp"))
+    url = "/renditions/cat.jpg/w=10,fm=webp.webp"
+    for _ in range(10_000 if STRESS else 300):
+        text, first, last = said(random, len(body))
+        answer = live.get(url, headers={"range": text})
+        wanted = meant(body, first, last) if text == f"bytes={first}-{last}" else body
+        if wanted is None:
+            assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */3000"), text
+        else:
+            assert answer.content == wanted, text
+            assert answer.status_code == (206 if "content-range" in answer.headers else 200)
+            assert len(answer.content) == int(answer.headers["content-length"])

@@ -1,0 +1,27 @@
+"""What routes ask of a request is at hand: FastAPI would run a plain function in a thread."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from fastapi.dependencies.models import Dependant
+from fastapi.routing import APIRoute
+
+from image_processor.api import presigned_uploads as posts
+from image_processor.api.machine_app import ROUTERS
+
+
+def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
+    for each in dependant.dependencies:
+        if each.call is not None:
+            yield each.call
+        yield from calls(each)
+
+
+def test_no_dependency_takes_a_thread() -> None:
+    routes = [route for router in (*ROUTERS, posts.router) for route in router.routes]
+    found = {call for route in routes if isinstance(route, APIRoute) for call in calls(route.dependant)}
+    assert {"_get", "_machine_parts", "_requested_key", "_cloud"} <= {call.__name__ for call in found}
+    assert [call.__name__ for call in found if not inspect.iscoroutinefunction(call)] == []

@@ -1,0 +1,227 @@
+"""What the server says of itself: health, recipe, page and OpenAPI."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+from http_machine import Client, Machine
+
+from image_processor import __version__
+from image_processor.api.error_status import STATUSES
+from image_processor.api.machine_app import WEB
+from image_processor.api.problems import of_error
+from image_processor.api.request_models import EXPECTED
+from image_processor.domain.errors import (
+    FIXES,
+    ImageProcessorError,
+    MissingExtra,
+    Reason,
+    SizeNotAllowed,
+    Unavailable,
+)
+from image_processor.standalone.progress import EventType
+
+
+def test_health(machine: Machine, client: Client) -> None:
+    machine.gate.clear()
+    client.put("/uploads/a", content=b"a")
+    assert client.get("/health").json() == {
+        "status": "ok",
+        "detail": None,
+        "version": __version__,
+        "backlog": 1,
+        "workers": machine.settings.worker_count,
+        "uploads": str(machine.settings.data / "uploads"),
+        "max_bytes": 1_000_000,
+    }
+
+
+def test_health_without_the_data(machine: Machine, client: Client) -> None:
+    shutil.rmtree(machine.settings.data)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["status"]) == (503, "degraded")
+    assert answer.json()["detail"] == "the store's root folder cannot be opened: No such file or directory"
+
+
+def test_health_without_the_catalog(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(_: str) -> None:
+        raise Unavailable("the catalog cannot be read")
+
+    monkeypatch.setattr(machine.room.catalog, "get", gone)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "the catalog cannot be read")
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/",
+        "/health",
+        "/images",
+        "/images/{id}",
+        "/images/{id}/similar",
+        "/images/{id}/markup",
+        "/recipe",
+        "/openapi.json",
+    ],
+)
+def test_what_can_be_got_has_a_head(machine: Machine, live: httpx.Client, path: str) -> None:
+    id_ = live.put("/uploads/a", content=b"a").json()["id"]
+    machine.workers.wait_until_idle()
+    whole, head = (live.request(method, path.format(id=id_)) for method in ("GET", "HEAD"))
+    assert (whole.status_code, head.status_code, head.content) == (200, 200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == whole.headers[name]
+
+
+def test_recipe(client: Client) -> None:
+    assert client.get("/recipe").json() == {
+        "presets": {"small": ["w=10,fm=webp", "w=10,fm=jpeg", "w=20,fm=webp", "w=20,fm=jpeg"]},
+        "rules": [{"match": "ignored/**", "presets": []}, {"match": "**", "presets": ["small"]}],
+        "private": [],
+    }
+
+
+@pytest.fixture
+def schema(client: Client) -> Any:
+    answer = client.get("/openapi.json")
+    assert answer.status_code == 200
+    return answer.json()
+
+
+def operations(schema: Any) -> Iterator[tuple[str, Any]]:
+    for path, methods in schema["paths"].items():
+        for method, operation in methods.items():
+            yield f"{method.upper()} {path}", operation
+
+
+def test_every_route_is_described(schema: Any) -> None:
+    assert {name for name, _ in operations(schema)} == {
+        "POST /images",
+        "GET /images",
+        "GET /images/{id}",
+        "GET /images/{id}/similar",
+        "GET /images/{id}/markup",
+        "DELETE /images/{id}",
+        "POST /images/{id}/renditions",
+        "POST /images/{id}/reprocess",
+        "PUT /uploads/{key}",
+        "POST /samples",
+        "GET /renditions/{key}",
+        "GET /events",
+        "GET /health",
+        "GET /recipe",
+    }
+    for name, operation in operations(schema):
+        assert operation["description"], name
+        named = {parameter["name"] for parameter in operation.get("parameters", ())}
+        assert set(re.findall(r"{(\w+)}", name)) <= named, name
+        assert all("description" in parameter for parameter in operation.get("parameters", ())), name
+
+
+def test_operations_have_distinct_plain_names(schema: Any) -> None:
+    names = [operation["operationId"] for _, operation in operations(schema)]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
+
+
+def test_errors_are_described_as_problems_and_nothing_else_is(schema: Any) -> None:
+    for name, operation in operations(schema):
+        for status, answer in operation["responses"].items():
+            types = set(answer.get("content", {}))
+            is_problem = int(status) >= 400 and name != "GET /health"  # which says how it is, also then
+            assert ("application/problem+json" in types) == is_problem, (name, status)
+    assert "HTTPValidationError" not in schema["components"]["schemas"]
+
+
+def test_every_reference_leads_somewhere(schema: Any) -> None:
+    wanted = set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
+    assert wanted
+    assert wanted <= set(schema["components"]["schemas"])
+
+
+def test_every_parameter_that_may_be_wrong_says_what_is_expected(schema: Any) -> None:
+    described = str(schema)
+    elsewhere = {"content_type"}  # on AWS alone
+    assert all(expected in described for name, expected in EXPECTED.items() if name not in elsewhere)
+
+
+def subclasses(kind: type[ImageProcessorError]) -> Iterator[type[ImageProcessorError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from subclasses(each)
+
+
+def test_the_table_of_statuses_puts_the_special_before_the_general() -> None:
+    kinds = [kind for kind, _ in STATUSES]
+    for at, kind in enumerate(kinds):
+        assert not [later for later in kinds[at + 1 :] if issubclass(later, kind)]
+    assert kinds[-1] is ImageProcessorError
+
+
+def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
+    for kind in subclasses(ImageProcessorError):
+        status = next(status for row, status in STATUSES if issubclass(kind, row))
+        if kind.retryable:
+            assert status in {409, 503}, kind
+            assert of_error(kind("later")).headers["retry-after"] == "1"
+
+
+def test_what_is_forbidden_says_what_helps() -> None:
+    answer = of_error(SizeNotAllowed("expected one of 10 for width, got 11"))
+    assert answer.status_code == 403
+    assert json.loads(answer.body)["fix"] == SizeNotAllowed.fix
+
+
+def test_what_is_not_installed_is_not_implemented_here() -> None:
+    answer = of_error(MissingExtra.of("a package", "some purpose", "extra"))
+    assert answer.status_code == 501
+    assert b"pip install 'image-processor[extra]'" in answer.body
+
+
+def test_every_reason_has_a_fix_and_plain_words_on_the_page() -> None:
+    words = (WEB / "words.js").read_text(encoding="utf-8")
+    assert set(FIXES) == set(Reason)
+    for reason in Reason:
+        assert f'"{reason}":' in words or f"{reason}:" in words
+
+
+def test_the_page_follows_every_type_of_event() -> None:
+    listened = (WEB / "api.js").read_text(encoding="utf-8")
+    handled = (WEB / "app.js").read_text(encoding="utf-8")
+    for type_ in EventType:
+        assert f'"{type_}"' in listened
+        assert f"\n  {type_}: (" in handled
+
+
+def test_the_page_and_its_files_are_served(client: Client) -> None:
+    page = client.get("/")
+    assert page.headers["content-type"] == "text/html; charset=utf-8"
+    wanted = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    modules = set(WEB.glob("*.js"))
+    assert wanted
+    for path in wanted | {f"/static/{module.name}" for module in modules}:
+        assert client.get(path).status_code == 200, path
+
+
+def test_the_page_loads_nothing_from_elsewhere() -> None:
+    for file in WEB.iterdir():
+        loaded = re.findall(
+            r"""(?:src|href|from|url\(|import)[ =("']+(https?:)?//""", file.read_text("utf-8")
+        )
+        assert loaded == [], file.name
+
+
+def test_a_browser_asks_whether_the_page_has_changed_and_is_told_no(client: Client) -> None:
+    first = client.get("/static/app.js")
+    assert first.headers["cache-control"] == "no-cache"
+    again = client.get("/static/app.js", headers={"if-none-match": first.headers["etag"]})
+    assert again.status_code == 304

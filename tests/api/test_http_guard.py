@@ -1,0 +1,142 @@
+"""Who is let in, what every answer carries, and how large a request may be."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+from http_machine import Client, Machine
+
+from image_processor.api.origin_guard import MAX_BODY_BYTES, Guard
+
+POLICY = (
+    "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+    "form-action 'self'; frame-ancestors 'none'"
+)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed", "name", "status"),
+    [
+        ("127.0.0.1", (), "localhost", 200),
+        ("127.0.0.1", (), "LOCALHOST:8000", 200),
+        ("127.0.0.1", (), "127.0.0.1:8000", 200),
+        ("127.0.0.1", (), "[::1]:8000", 200),
+        ("127.0.0.1", (), "evil.example", 421),
+        ("127.0.0.1", (), "localhost.evil.example", 421),
+        ("127.0.0.1", (), "evil.example:80@localhost", 200),
+        ("127.0.0.1", (), "192.168.1.5", 421),
+        ("127.0.0.1", (), "", 421),
+        ("127.0.0.1", (), "[::1", 421),
+        ("127.0.0.1", ("pictures.example",), "Pictures.Example", 200),
+        ("192.168.1.5", (), "192.168.1.5:8000", 200),
+        ("192.168.1.5", (), "192.168.1.6:8000", 421),
+        ("0.0.0.0", (), "192.168.1.5", 200),
+        ("::", (), "[fe80::1]:8000", 200),
+        ("0.0.0.0", (), "evil.example", 421),
+    ],
+)
+def test_only_names_of_this_server_are_answered(
+    machine: Machine, host: str, allowed: tuple[str, ...], name: str, status: int
+) -> None:
+    machine.settings = replace(machine.settings, host=host, allowed_hosts=allowed)
+    with asyncio.Runner() as runner:
+        answer = Client(machine.app(), runner).get("/health", headers={"host": name})
+    assert answer.status_code == status
+    if status == 421:
+        assert answer.json()["code"] == "unknown-host"
+        assert "IMAGE_PROCESSOR_ALLOWED_HOSTS" in answer.json()["fix"]
+
+
+OURS = {"host": "localhost:8000", "origin": "http://localhost:8000"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 201),
+        (OURS, 201),
+        ({**OURS, "sec-fetch-site": "same-origin"}, 201),
+        ({"sec-fetch-site": "none"}, 201),
+        ({"sec-fetch-site": "cross-site"}, 403),
+        ({"sec-fetch-site": "same-site"}, 403),
+        ({**OURS, "sec-fetch-site": "cross-site"}, 403),
+        ({**OURS, "origin": "http://localhost:3000"}, 403),
+        ({**OURS, "origin": "http://evil.example"}, 403),
+        ({**OURS, "origin": "null"}, 403),
+        ({**OURS, "origin": ""}, 403),
+        ({**OURS, "origin": "http://["}, 403),
+    ],
+)
+def test_another_sites_page_cannot_write(
+    machine: Machine, client: Client, headers: dict[str, str], status: int
+) -> None:
+    answer = client.put("/uploads/a", content=b"a", headers=headers)
+    assert answer.status_code == status
+    assert set(machine.room.uploads.bodies()) == ({"a"} if status == 201 else set())
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
+def test_no_unsafe_method_gets_past(client: Client, method: str) -> None:
+    answer = client.request(method, "/samples", headers={"sec-fetch-site": "cross-site"})
+    assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+
+
+def test_a_page_may_be_opened_from_anywhere(client: Client) -> None:
+    assert client.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/static/app.js", "/images?limit=0"])
+def test_every_answer_carries_the_protective_headers(client: Client, path: str) -> None:
+    headers = client.get(path, headers={"origin": "http://evil.example"}).headers
+    assert headers["content-security-policy"] == POLICY
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
+    assert headers["cache-control"] in {"no-cache", "no-store"}
+    assert not [name for name in headers if name.startswith("access-control-")]
+
+
+def test_a_body_that_is_no_upload_is_small(client: Client) -> None:
+    fits = client.post("/images", content=b"[" + b" " * (MAX_BODY_BYTES - 2) + b"]")
+    assert fits.status_code == 415
+    answer = client.post("/images", content=b"[" + b" " * (MAX_BODY_BYTES - 1) + b"]")
+    assert (answer.status_code, answer.json()["code"]) == (413, "content-too-large")
+
+
+def test_a_body_that_is_no_upload_has_a_length(client: Client) -> None:
+    async def chunks() -> AsyncIterator[bytes]:  # httpx sends an iterator without a length
+        yield b"{}"
+
+    answer = client.post("/images", content=chunks())
+    assert (answer.status_code, answer.json()["code"]) == (411, "length-required")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "detail"),
+    [
+        ("GET", "/nothing", 404, "there is nothing at /nothing"),
+        ("GET", "/static/nothing.js", 404, "there is nothing at /static/nothing.js"),
+        ("GET", "/static/../app.py", 404, ""),
+        ("GET", "/static/%2e%2e/http_api/app.py", 404, ""),
+        ("PATCH", "/images", 405, "PATCH is not possible at /images"),
+        ("POST", "/renditions/a", 405, "POST is not possible at /renditions/a"),
+        ("GET", "/images/", 404, ""),
+    ],
+)
+def test_what_is_not_there(client: Client, method: str, path: str, status: int, detail: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert detail in answer.json()["detail"]
+    if status == 405:
+        assert answer.headers["allow"]
+
+
+def test_what_goes_wrong_while_a_request_is_judged_is_a_problem_document_too(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Guard, "_is_ours", lambda *_: 1 / 0)
+    answer = client.get("/health")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
+    assert answer.headers["content-security-policy"] == POLICY

@@ -1,0 +1,406 @@
+"""The images of the library: processing, looking, filtering, deleting, making again."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from http_machine import Client, Machine
+
+from image_processor.api.prefer import MAX_PATIENCE, patience
+from image_processor.api.queued_work import QueuedWork
+from image_processor.domain.errors import FIXES, ClaimBusy, Reason, Unavailable
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Kind, Result
+from image_processor.domain.transformation import parse
+from support.ingest import OTHER_RECIPE, upload
+
+ID = image_id("uploads", "photos/cat.jpg")
+
+
+def process(client: Client, key: str, **more: Any) -> Any:
+    return client.post("/images", json={"key": key, **more})
+
+
+def test_processing_answers_with_the_renditions(machine: Machine, client: Client) -> None:
+    machine.room.put("photos/cat.jpg", b"a cat")
+    answer = process(client, "photos/cat.jpg")
+    assert answer.status_code == 200
+    image = answer.json()
+    assert (image["id"], image["bucket"], image["original"]) == (ID, "uploads", "photos/cat.jpg")
+    assert (image["status"], image["reason"], image["fix"]) == ("processed", None, None)
+    assert image["processed"] in {rendition["key"] for rendition in image["renditions"]}
+    assert image["facts"]["media_type"] == "image/jpeg"
+    assert image["facts"]["bytes"] == len(b"a cat")
+    assert (image["dominant_colour"], image["thumbhash"]) == ("#102030", "aGFzaA==")
+    assert image["created_at"] == "2026-01-01T00:00:00Z"
+    wanted = machine.room.wanted()
+    assert {rendition["key"] for rendition in image["renditions"]} == set(wanted)
+    for rendition in image["renditions"]:
+        assert rendition["format"] == parse(rendition["transformation"]).format
+        assert rendition["url"].endswith(f"?v={rendition['sha256'][:16]}")
+        assert client.get(rendition["url"]).content == wanted[rendition["key"]]
+
+
+@pytest.mark.parametrize(("body", "truncated"), [(b"half a cat", True), (b"a cat", False)])
+def test_an_original_that_ended_early_is_told(
+    machine: Machine, client: Client, body: bytes, *, truncated: bool
+) -> None:
+    machine.room.put("photos/cat.jpg", body)
+    assert process(client, "photos/cat.jpg").json()["truncated"] is truncated
+    assert client.get(f"/images/{ID}").json()["truncated"] is truncated
+    record = machine.room.record("photos/cat.jpg")
+    assert record is not None
+    assert record.original is not None
+    assert record.original.truncated is truncated
+
+
+def test_processing_twice_makes_nothing_twice(machine: Machine, client: Client) -> None:
+    machine.room.put("a.jpg", b"a")
+    first, second = process(client, "a.jpg"), process(client, "a.jpg", bucket="uploads")
+    assert (second.status_code, second.json()) == (200, first.json())
+
+
+def test_a_refused_original_is_told_with_its_reason_fix_and_record(machine: Machine, client: Client) -> None:
+    machine.room.put("notes.txt", b"bad text")
+    for _ in range(2):  # once refused, and once on record as refused
+        answer = process(client, "notes.txt")
+        assert answer.status_code == 422
+        assert answer.headers["content-type"] == "application/problem+json"
+        problem = answer.json()
+        assert (problem["code"], problem["reason"]) == ("refused", "not-an-image")
+        assert problem["fix"] == FIXES[Reason.NOT_AN_IMAGE]
+        assert problem["detail"].startswith("expected an image")
+        assert problem["image"]["status"] == "refused"
+        assert problem["image"]["id"] == image_id("uploads", "notes.txt")
+
+
+def test_a_key_that_no_rule_wants_is_told_so(machine: Machine, client: Client) -> None:
+    machine.room.put("ignored/a.jpg", b"a")
+    expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe wants it")
+
+
+@pytest.mark.parametrize(
+    ("key", "why"),
+    [
+        ("a/", "a folder marker, not a file"),
+        ("a/.DS_Store", "a file that a desktop leaves behind"),
+        ("ignored/a.jpg", "no rule of the recipe wants it"),
+    ],
+)
+def test_a_key_of_which_nothing_is_made_is_told_so_before_anything_is_stored(
+    machine: Machine, client: Client, key: str, why: str
+) -> None:
+    expect_skipped(client.put(f"/uploads/{key}", content=b"a"), why)
+    expect_skipped(process(client, key), why)
+    assert machine.room.uploads.bodies() == {}
+
+
+def expect_skipped(answer: Any, why: str) -> None:
+    assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
+    assert answer.json()["detail"].endswith(f": {why}")
+
+
+def test_an_image_that_a_later_recipe_does_not_want_cannot_be_made_again(
+    machine: Machine, client: Client
+) -> None:
+    key = "ignored/a.jpg"
+    machine.room.put(key, b"a")
+    replace(machine.room, recipe=OTHER_RECIPE).processor().process(upload(key))
+    url = f"/images/{image_id('uploads', key)}/reprocess"
+    expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe wants it")
+
+
+def test_a_link_out_of_the_root_goes_on_record_as_refused(
+    machine: Machine, client: Client, tmp_path: Path
+) -> None:
+    (tmp_path / "secret.jpg").write_bytes(b"secret")
+    (tmp_path / "uploads").mkdir(exist_ok=True)
+    (tmp_path / "uploads" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
+    answer = process(client, "link.jpg")
+    assert (answer.status_code, answer.json()["reason"]) == (422, "outside-root")
+    assert machine.room.record("link.jpg") is not None
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "detail"),
+    [
+        ({"key": "no.jpg"}, 404, "no.jpg"),
+        ({"key": "../no.jpg"}, 400, "expected a key inside the bucket's root for key, got '../no.jpg'"),
+        ({"key": ""}, 400, "expected 1-1024 bytes of UTF-8 for key, got '0 bytes'"),
+        ({"key": 5}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got 5"),
+        ({}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got nothing"),
+        ({"key": "a", "bucket": "mine"}, 400, "expected uploads for bucket, got mine"),
+        ({"key": "a", "bucket": 5}, 400, "expected the upload bucket's name, or nothing for bucket, got 5"),
+        ({"key": "a", "quality": 5}, 400, "expected a name that exists here for quality, got an unknown one"),
+        ([], 400, "expected a JSON object for the body, got []"),
+    ],
+)
+def test_a_wrong_request_is_told_what_was_expected(
+    client: Client, body: Any, status: int, detail: str
+) -> None:
+    answer = client.post("/images", json=body)
+    assert answer.status_code == status
+    assert detail in answer.json()["detail"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_every_mistake_is_told_at_once(client: Client) -> None:
+    for body, names in (
+        ({"bucket": 1, "size": 1}, {"bucket", "key", "size"}),
+        ({"bucket": "mine", "key": "../up"}, {"bucket", "key"}),
+    ):
+        problems = client.post("/images", json=body).json()["problems"]
+        assert {problem["name"] for problem in problems} == names
+
+
+def test_only_json_is_read_as_json(client: Client) -> None:
+    for headers in ({}, {"content-type": "text/plain"}, {"content-type": "multipart/form-data"}):
+        answer = client.post("/images", content=b'{"key": "a.jpg"}', headers=headers)
+        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+    broken = client.post("/images", content=b"{", headers={"content-type": "application/json; charset=utf-8"})
+    assert (broken.status_code, broken.json()["detail"]) == (
+        400,
+        "expected JSON for the body, got something else",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "detail"),
+    [
+        (rb'"\ud800"', r"expected a JSON object for the body, got \ud800"),
+        (rb'{"\ud800": 1}', r"expected Unicode text for the body, got \ud800"),
+        (rb'{"key": "a", "\ud800": 1}', r"expected Unicode text for the body, got \ud800"),
+        (rb'{"key": "a", "bucket": "\udfff"}', r"expected uploads for bucket, got \udfff"),
+        (rb'{"key": "\ud800"}', r"for key, got '\ud800'"),
+        (rb'{"key": ["\ud800"]}', r"for key, got ['\ud800']"),
+    ],
+)
+def test_half_a_surrogate_pair_is_told_as_what_it_is(client: Client, body: bytes, detail: str) -> None:
+    answer = client.post("/images", content=body, headers={"content-type": "application/json"})
+    assert answer.status_code == 400
+    assert detail in answer.json()["detail"]
+
+
+def test_work_that_takes_too_long_is_answered_by_what_is_known(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
+    monkeypatch.setattr("image_processor.api.images.MAX_PATIENCE", 0.0)
+    machine.room.put("a.jpg", b"a")
+    machine.gate.clear()
+    answer = process(client, "a.jpg")
+    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+    assert client.get(f"/images/{answer.json()['id']}").json() == answer.json()
+    machine.gate.set()
+    machine.workers.wait_until_idle()
+    assert client.get(f"/images/{answer.json()['id']}").json()["status"] == "processed"
+
+
+@pytest.mark.parametrize(
+    ("error", "status"), [(ClaimBusy("somebody has it"), 409), (Unavailable("the disk is full"), 503)]
+)
+def test_what_may_succeed_later_says_so(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
+) -> None:
+    monkeypatch.setattr(machine.room.uploads, "head", fail_with(error))
+    answer = process(client, "a.jpg")
+    assert (answer.status_code, answer.headers["retry-after"]) == (status, "1")
+    assert answer.json()["detail"] == str(error)
+
+
+def fail_with(error: Exception) -> Any:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+def test_an_unexpected_error_tells_nothing_of_the_inside(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(machine.room.catalog, "list", fail_with(RuntimeError("/etc/secret")))
+    answer = client.get("/images")
+    assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
+    assert "secret" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "/etc/secret" in caplog.text
+
+
+def fill(machine: Machine, client: Client, *keys: str) -> None:
+    """Process the keys one after the other, each a second later than the one before."""
+    for key in keys:
+        machine.room.put(key, b"bad" if key.endswith(".txt") else key.encode())
+        process(client, key)
+        machine.room.now += timedelta(seconds=1)
+
+
+def originals(answer: Any) -> list[str]:
+    assert answer.status_code == 200, answer.text
+    return [image["original"] for image in answer.json()["images"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ({}, ["b/2.txt", "b/1.jpg", "a.jpg"]),
+        ({"prefix": "b/"}, ["b/2.txt", "b/1.jpg"]),
+        ({"status": "refused"}, ["b/2.txt"]),
+        ({"status": "processed", "prefix": "a"}, ["a.jpg"]),
+        ({"since": "2026-01-01T00:00:01Z"}, ["b/2.txt", "b/1.jpg"]),
+        ({"until": "2026-01-01T02:00:01+02:00"}, ["a.jpg"]),
+        ({"limit": "1"}, ["b/2.txt"]),
+    ],
+)
+def test_a_listing_is_what_was_asked_for(
+    machine: Machine, client: Client, query: dict[str, str], expected: list[str]
+) -> None:
+    fill(machine, client, "a.jpg", "b/1.jpg", "b/2.txt")
+    assert originals(client.get("/images", params=query)) == expected
+
+
+def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) -> None:
+    fill(machine, client, "1", "2", "3")
+    first = client.get("/images", params={"limit": 2}).json()
+    second = client.get("/images", params={"limit": 2, "cursor": first["cursor"]})
+    assert originals(second) == ["1"]
+    assert second.json()["cursor"] is None
+
+
+@pytest.mark.parametrize(
+    ("query", "detail"),
+    [
+        ({"limit": "5000"}, "expected 1-1000 for limit, got 5000"),
+        ({"limit": "0"}, "expected 1-1000 for limit, got 0"),
+        ({"limit": "many"}, "expected 1-1000 for limit, got many"),
+        ({"status": "queued"}, "expected processing | processed | refused for status, got queued"),
+        ({"status": "done"}, "expected processing | processed | refused for status, got done"),
+        ({"since": "2026-01-01T00:00:00"}, "expected a time with its zone"),
+        ({"since": "0001-01-01T00:00:00+14:00"}, "in the years 1-9999 of UTC for since"),
+        ({"until": "9999-12-31T23:59:59-14:00"}, "in the years 1-9999 of UTC for until"),
+        ({"until": "x" * 500}, "got " + "x" * 100 + "…"),
+        ({"colour": "red"}, "expected a name that exists here for colour, got an unknown one"),
+        ({"cursor": "forged"}, "for cursor, got"),
+    ],
+)
+def test_a_wrong_filter_is_told_what_was_expected(client: Client, query: dict[str, str], detail: str) -> None:
+    answer = client.get("/images", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
+    assert detail in answer.json()["detail"]
+
+
+def test_one_image(machine: Machine, client: Client) -> None:
+    fill(machine, client, "photos/cat.jpg")
+    assert client.get(f"/images/{ID}").json()["original"] == "photos/cat.jpg"
+
+
+@pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/reprocess")])
+def test_an_unknown_image(client: Client, method: str, path: str) -> None:
+    answer = client.request(method, f"/images/{ID}{path}")
+    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+
+
+def test_deleting_removes_original_renditions_and_record(machine: Machine, client: Client) -> None:
+    fill(machine, client, "photos/cat.jpg", "photos/cat.jpg.jpg")
+    assert client.delete(f"/images/{ID}").status_code == 204
+    assert set(machine.room.uploads.bodies()) == {"photos/cat.jpg.jpg"}
+    assert machine.room.processed.bodies() == machine.room.wanted()
+    assert client.get(f"/images/{ID}").status_code == 404
+
+
+def test_deleting_that_takes_long_says_that_it_is_not_over(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fill(machine, client, "photos/cat.jpg")
+    monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
+    machine.gate.clear()
+    assert client.delete(f"/images/{ID}").status_code == 202
+
+
+def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, client: Client) -> None:
+    fill(machine, client, "photos/cat.jpg")
+    machine.gate.clear()
+    later = client.post(f"/images/{ID}/reprocess")
+    assert (later.status_code, later.json()["status"]) == (202, "processed")
+    machine.gate.set()
+    machine.workers.wait_until_idle()
+    record = machine.room.record("photos/cat.jpg")
+    assert record is not None
+    assert record.revision == 2
+
+
+@pytest.mark.parametrize(
+    ("prefer", "seconds"),
+    [
+        ("", None),
+        ("wait=20", 20),
+        ("Wait = 20", 20),
+        ('wait="20"', 20),
+        ("wait=0", 0),
+        ("wait=600", MAX_PATIENCE),
+        ("respond-async", 0),
+        ("respond-async, wait=20", 20),
+        ("wait=20, respond-async", 20),
+        ("return=minimal; wait=5, WAIT=20;x=y", 20),
+        ("wait=20, wait=30", 20),
+        ("nowait=20", None),
+        ("wait=soon", None),
+        ("wait=-1", None),
+        ("wait=" + "9" * 5000, None),
+        ("wait", None),
+        (";=,;,", None),
+    ],
+)
+def test_what_a_prefer_header_grants(prefer: str, seconds: float | None) -> None:
+    assert patience(prefer) == seconds
+
+
+@pytest.mark.parametrize(("prefer", "status"), [("wait=20", 200), ("respond-async", 202), ("wait=0", 202)])
+def test_a_client_says_whether_it_waits(machine: Machine, client: Client, prefer: str, status: int) -> None:
+    fill(machine, client, "photos/cat.jpg")
+    for url, body in (("/images", {"key": "photos/cat.jpg"}), (f"/images/{ID}/reprocess", None)):
+        if status == 202:
+            machine.gate.clear()
+        assert client.post(url, json=body, headers={"prefer": prefer}).status_code == status
+        machine.gate.set()
+        machine.workers.wait_until_idle()
+    record = machine.room.record("photos/cat.jpg")
+    assert record is not None
+    assert record.revision == 2
+
+
+def test_an_original_that_vanished_meanwhile_is_not_found(machine: Machine, client: Client) -> None:
+    fill(machine, client, "photos/cat.jpg")
+    machine.room.uploads.delete("photos/cat.jpg")
+    assert client.post(f"/images/{ID}/reprocess", headers={"prefer": "wait=20"}).status_code == 404
+
+
+def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Machine) -> None:
+    app = machine.app()
+    machine.room.put("photos/cat.jpg", b"a cat")
+    machine.gate.clear()
+    held: QueuedWork = app.state.work
+    futures = [held.submit(kind, "photos/cat.jpg") for kind in (Kind.CREATED, Kind.REPROCESS)]
+    assert held.pending_key(ID) == "photos/cat.jpg"
+    machine.gate.set()
+    assert {future.result(10).result for future in futures} == {Result.PROCESSED}
+    machine.workers.wait_until_idle()
+    assert held.pending_key(ID) is None
+
+
+def test_requests_at_the_same_time_all_get_the_outcome(machine: Machine, live: Any) -> None:
+    machine.room.put("a.jpg", b"a")
+    machine.gate.clear()
+    answers: list[Any] = []
+    threads = [threading.Thread(target=lambda: answers.append(process(live, "a.jpg"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    machine.gate.set()
+    for thread in threads:
+        thread.join(30)
+    assert [answer.status_code for answer in answers] == [200] * 4
+    assert len({answer.json()["version"] for answer in answers}) == 1

@@ -1,0 +1,130 @@
+"""POST /images/{id}/renditions: any rendition for who may use the API, on one machine and on AWS."""
+
+from __future__ import annotations
+
+import asyncio
+from urllib.parse import urlsplit
+
+import pytest
+from http_machine import Client, Machine
+
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.frozen import replace
+from image_processor.domain.keys import image_id
+from support.ingest import BUCKET, upload
+
+KEY = "photos/a cat.jpg"
+ID = image_id(BUCKET, KEY)
+PATH = f"/images/{ID}/renditions"
+
+
+@pytest.fixture
+def signing(machine: Machine) -> Machine:
+    machine.settings = replace(machine.settings, signing_keys=(("a", "0123456789abcdef"),))
+    machine.room.put(KEY, b"cat")
+    return machine
+
+
+@pytest.fixture
+def client(signing: Machine):
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        assert client.post("/images", json={"key": KEY}).status_code == 200
+        yield client
+
+
+def test_a_rendition_is_made_kept_and_can_be_opened_by_its_url(client: Client) -> None:
+    answer = client.post(PATH, json={"transformation": "fm=webp,w=33"})
+    told = answer.json()
+    assert answer.status_code == 200
+    assert (told["key"], told["transformation"]) == (f"{KEY}/~w=33,fm=webp.webp", "w=33,fm=webp")
+    assert (told["media_type"], told["bytes"]) == ("image/webp", len(b"w=33,fm=webp of cat"))
+    assert client.get(told["url"]).content == b"w=33,fm=webp of cat"
+    unsigned = urlsplit(told["url"]).path
+    assert client.get(unsigned).json()["code"] == "signature-missing"
+    assert client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["sha256"] == told["sha256"]
+
+
+def test_what_the_recipe_declares_is_the_stored_one_with_its_public_address(client: Client) -> None:
+    told = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
+    assert (told["key"], told["url"]) == (
+        f"{KEY}/w=10,fm=webp.webp",
+        "/renditions/photos/a%20cat.jpg/w=10,fm=webp.webp",
+    )
+    assert client.get(told["url"]).content == b"w=10,fm=webp of cat"
+
+
+def test_a_url_ends_when_it_was_said_to(client: Client) -> None:
+    body = {"transformation": "w=33,fm=webp", "expires_in": 60}
+    query = urlsplit(client.post(PATH, json=body).json()["url"]).query
+    later = urlsplit(client.post(PATH, json={**body, "expires_in": 600}).json()["url"]).query
+    ends = [int(dict(part.split("=", 1) for part in each.split("&"))["expires"]) for each in (query, later)]
+    assert 500 < ends[1] - ends[0] < 600
+
+
+def test_without_a_signing_key_there_is_no_url(machine: Machine) -> None:
+    machine.room.put(KEY, b"cat")
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        client.post("/images", json={"key": KEY})
+        assert client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["url"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({"transformation": "w=0,fm=jpeg,blurr=3"}, {"w", "parameter"}),
+        ({"transformation": "over=image:logo.png,fm=jpeg"}, {"over"}),
+        ({"transformation": "w=33,fm=webp", "expires_in": 5}, {"expires_in"}),
+        ({}, {"transformation"}),
+    ],
+)
+def test_every_mistake_is_told(client: Client, body: dict[str, object], named: set[str]) -> None:
+    answer = client.post(PATH, json=body)
+    assert answer.status_code == 400
+    assert {each["name"] for each in answer.json()["problems"]} == named
+
+
+def test_a_missing_image_and_a_refused_one(client: Client, signing: Machine) -> None:
+    missing = client.post(f"/images/{image_id(BUCKET, 'none')}/renditions", json={"transformation": "fm=png"})
+    assert missing.status_code == 404
+    signing.room.put("bad.jpg", b"bad")
+    client.post("/images", json={"key": "bad.jpg"})
+    refused = client.post(
+        f"/images/{image_id(BUCKET, 'bad.jpg')}/renditions", json={"transformation": "fm=png"}
+    )
+    assert (refused.status_code, refused.json()["reason"]) == (422, "not-an-image")
+
+
+def test_what_is_kept_is_bounded_and_what_was_shown_last_stays(signing: Machine) -> None:
+    signing.settings = replace(signing.settings, cache_bytes=2 * len(b"w=31,fm=webp of cat"))
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        client.post("/images", json={"key": KEY})
+        urls = {
+            width: client.post(PATH, json={"transformation": f"w={width},fm=webp"}).json()["url"]
+            for width in (31, 32)
+        }
+        assert client.get(urls[31]).status_code == 200
+        client.post(PATH, json={"transformation": "w=33,fm=webp"})
+        kept = [key for key in signing.room.processed.bodies() if "~" in key]
+        assert kept == [f"{KEY}/~w=31,fm=webp.webp", f"{KEY}/~w=33,fm=webp.webp"]
+        assert client.get(urls[32]).content == b"w=32,fm=webp of cat"
+
+
+def test_what_a_private_preset_makes_is_on_record_and_only_a_signature_opens_it(signing: Machine) -> None:
+    signing.room.recipe = parse_recipe(
+        "[presets.clean]\nwidth = 10\nformats = ['webp']\npublic = false\n"
+        "[[rules]]\nmatch = '**'\npresets = ['clean']\n"
+    )
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        signing.room.processor().process(upload(KEY))
+        (rendition,) = client.get(f"/images/{ID}").json()["renditions"]
+        assert (rendition["key"], rendition["url"]) == (f"{KEY}/~w=10,fm=webp.webp", None)
+        for url in (f"/renditions/{rendition['key']}", f"/renditions/{KEY}?preset=clean&fm=webp"):
+            assert client.get(url).json()["code"] == "signature-missing"
+        told = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
+        assert told["key"] == rendition["key"]
+        assert client.get(told["url"]).content == b"w=10,fm=webp of cat"
+        assert client.get("/recipe").json()["private"] == ["clean"]

@@ -1,0 +1,394 @@
+"""Originals come in over a socket: exact keys, limits, and clients that go away."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from http_machine import Client, Machine
+
+from image_processor.api import upload_body, uploads
+from image_processor.config.recipe import parse_recipe
+from image_processor.delivery.url.builder import url_of
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.keys import image_id
+
+LIMIT = 1_000_000
+
+
+def test_an_upload_is_stored_queued_and_told_where_to_look(machine: Machine, client: Client) -> None:
+    answer = client.put("/uploads/photos/cat.jpg", content=b"a cat")
+    id_ = image_id("uploads", "photos/cat.jpg")
+    assert answer.status_code == 201
+    assert answer.json() == {
+        "id": id_,
+        "key": "photos/cat.jpg",
+        "bytes": 5,
+        "version": machine.room.uploads.head("photos/cat.jpg").entry.version,
+        "status": "queued",
+        "image": f"/images/{id_}",
+    }
+    assert answer.headers["location"] == f"/images/{id_}"
+    machine.workers.wait_until_idle()
+    assert machine.room.processed.bodies() == machine.room.wanted()
+
+
+def test_an_upload_can_be_looked_at_before_anybody_has_begun(machine: Machine, client: Client) -> None:
+    machine.gate.clear()
+    where = client.put("/uploads/a.jpg", content=b"a").headers["location"]
+    assert client.get(where).json()["status"] == "queued"
+
+
+def test_only_the_content_decides_about_the_media_type(machine: Machine, client: Client) -> None:
+    client.put("/uploads/a.txt", content=b"\x89PNG\r\n\x1a\n", headers={"content-type": "text/html"})
+    client.put("/uploads/b.png", content=b"<html>", headers={"content-type": "image/png"})
+    types = [machine.room.uploads.head(key).attributes.media_type for key in ("a.txt", "b.png")]
+    assert types == ["image/png", "application/octet-stream"]
+
+
+def test_an_upload_replaces_the_one_before(machine: Machine, client: Client) -> None:
+    for body, status in ((b"one", 201), (b"two", 200)):
+        assert client.put("/uploads/a.jpg", content=body).status_code == status
+        machine.workers.wait_until_idle()
+    assert machine.room.processed.bodies() == machine.room.wanted()
+
+
+def test_an_upload_that_must_be_new_replaces_nothing(machine: Machine, client: Client) -> None:
+    first, second = (
+        client.put("/uploads/a.jpg", content=body, headers={"if-none-match": "*"})
+        for body in (b"one", b"two")
+    )
+    assert (first.status_code, second.status_code) == (201, 412)
+    assert second.headers["content-type"] == "application/problem+json"
+    assert second.json()["code"] == "precondition-failed"
+    version = first.json()["version"]
+    assert second.json()["detail"] == f"expected If-None-Match: * for 'a.jpg', got version \"{version}\""
+    assert machine.room.uploads.bodies() == {"a.jpg": b"one"}
+
+
+def test_an_upload_over_a_version_replaces_no_other(machine: Machine, client: Client) -> None:
+    tag = client.put("/uploads/a.jpg", content=b"one").headers["etag"]
+    second = client.put("/uploads/a.jpg", content=b"two", headers={"if-match": tag})
+    third = client.put("/uploads/a.jpg", content=b"three", headers={"if-match": tag})
+    assert (second.status_code, third.status_code) == (200, 412)
+    assert second.headers["etag"] == f'"{second.json()["version"]}"' != tag
+    assert machine.room.uploads.bodies() == {"a.jpg": b"two"}
+    nothing = client.put("/uploads/b.jpg", content=b"one", headers={"if-match": "*"})
+    assert (nothing.status_code, nothing.json()["detail"]) == (
+        412,
+        "expected If-Match: * for 'b.jpg', got no object",
+    )
+
+
+def test_of_many_uploads_that_must_be_new_one_is(machine: Machine, live: httpx.Client) -> None:
+    """All are let in while the key is free; their bodies end after that."""
+    count = 6
+    all_in = threading.Barrier(count)
+
+    def put(number: int) -> int:
+        def body() -> Iterator[bytes]:
+            yield b"%d" % number
+            all_in.wait(30)
+            yield b"!"
+
+        return live.put("/uploads/a.jpg", content=body(), headers={"if-none-match": "*"}).status_code
+
+    with ThreadPoolExecutor(count) as pool:
+        statuses = list(pool.map(put, range(count)))
+    assert sorted(statuses) == [201] + [412] * (count - 1)
+    assert machine.room.uploads.bodies() == {"a.jpg": b"%d!" % statuses.index(201)}
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-length": "0"}])
+def test_an_empty_upload_is_refused_and_leaves_what_was_there(
+    machine: Machine, client: Client, headers: dict[str, str]
+) -> None:
+    client.put("/uploads/a.jpg", content=b"a")
+    answer = client.put("/uploads/a.jpg", headers=headers)
+    assert (answer.status_code, answer.json()["reason"]) == (422, "empty")
+    assert machine.room.uploads.bodies() == {"a.jpg": b"a"}
+
+
+@pytest.mark.parametrize(
+    "path", ["../a.jpg", "%2e%2e/a.jpg", "a/%2E%2e/%2e./b", "", "%00", "%FF.jpg", "a" * 1025]
+)
+def test_an_illegal_key_is_refused_before_the_body_is_read(machine: Machine, talk: Talk, path: str) -> None:
+    head = f"PUT /uploads/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
+    status, body = talk(head.encode())
+    assert (status, b'"invalid-key"' in body) == (400, True)
+    assert machine.room.uploads.bodies() == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "key"),
+    [
+        ("a+b%20c.jpg", "a+b c.jpg"),
+        ("caf%C3%A9.jpg", "café.jpg"),
+        ("a%2Fb.jpg", "a/b.jpg"),
+        ("a//b.jpg", "a//b.jpg"),
+        ("/a.jpg", "/a.jpg"),
+        ("a/%2e%2e/b.jpg", "a/../b.jpg"),
+        ("a/../b.jpg", "a/../b.jpg"),
+        ("./a.jpg", "./a.jpg"),
+        ("100%25.jpg", "100%.jpg"),
+        ("%2525.jpg", "%25.jpg"),
+        ("a%3Fb%23c.jpg?x=1", "a?b#c.jpg"),
+        ("a%0Ab%0D.jpg", "a\nb\r.jpg"),
+        ("a%0A", "a\n"),
+        ("%EF%BF%BD.jpg", "\ufffd.jpg"),
+        ("%F0%9F%90%88.jpg", "🐈.jpg"),
+        ("a;b=c,d.jpg", "a;b=c,d.jpg"),
+        ("a%5Cb.jpg", "a\\b.jpg"),
+    ],
+)
+def test_a_path_reaches_exactly_its_key(machine: Machine, talk: Talk, path: str, key: str) -> None:
+    head = f"PUT /uploads/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
+    status, body = talk(head.encode() + b"cat")
+    assert (status, machine.room.uploads.bodies()) == (201, {key: b"cat"}), body
+
+
+@pytest.mark.parametrize(
+    "key", ["a b+c%.jpg", "a/../b.jpg", "./a", "a//b", "/a", "ä/🐈?#.jpg", "a\nb", "a\\b", "a/.."]
+)
+def test_the_address_of_a_key_reaches_it_through_a_client_that_tidies_paths(
+    machine: Machine, live: httpx.Client, key: str
+) -> None:
+    assert live.put(url_of("/uploads", key), content=b"cat").status_code == 201
+    assert machine.room.uploads.bodies() == {key: b"cat"}
+
+
+def test_a_declared_length_over_the_limit_is_refused_before_the_body(machine: Machine, talk: Talk) -> None:
+    head = b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
+    status, body = talk(head % (LIMIT + 1))
+    assert (status, b'"too-many-bytes"' in body) == (413, True)
+    assert machine.room.uploads.bodies() == {}
+
+
+def test_a_body_that_grows_past_the_limit_leaves_nothing(live: httpx.Client, tmp_path: Path) -> None:
+    answer = live.put("/uploads/a", content=itertools.repeat(b"x" * 50_000, 21))
+    assert (answer.status_code, answer.json()["reason"]) == (413, "too-many-bytes")
+    assert left_behind(tmp_path) == []
+
+
+def test_a_body_of_exactly_the_limit_is_stored(live: httpx.Client) -> None:
+    assert live.put("/uploads/a", content=iter([b"x" * LIMIT])).json()["bytes"] == LIMIT
+
+
+def left_behind(tmp_path: Path) -> list[Path]:
+    """Objects and temporary files; a store's own folders and locks may stay."""
+    return [
+        path for path in (tmp_path / "uploads").rglob("*") if path.is_file() and "lock" not in str(path.name)
+    ]
+
+
+@pytest.mark.parametrize("framing", [b"Content-Length: 500000", b"Transfer-Encoding: chunked"])
+def test_a_client_that_goes_away_leaves_nothing(
+    machine: Machine,
+    address: tuple[str, int],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    framing: bytes,
+) -> None:
+    begun, ended = threading.Event(), threading.Event()
+    put_stream = machine.room.uploads.put_stream
+
+    def watched(key: str, chunks: Iterator[bytes], *rest: Any, **more: Any) -> Any:
+        def told() -> Iterator[bytes]:
+            for chunk in chunks:
+                begun.set()
+                yield chunk
+
+        try:
+            return put_stream(key, told(), *rest, **more)
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(machine.room.uploads, "put_stream", watched)
+    with socket.create_connection(address) as connection:
+        connection.sendall(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
+        connection.sendall(b"3e8\r\n" + b"x" * 1000 if b"chunked" in framing else b"x" * 1000)
+        assert begun.wait(10)
+    assert ended.wait(10)
+    assert left_behind(tmp_path) == []
+    assert machine.workers.backlog() == 0
+
+
+def test_a_client_that_falls_silent_is_given_up(
+    talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upload_body, "PATIENCE", 0.05)
+    status, body = talk(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
+    assert (status, b"bytes a second" in body) == (408, True)
+    assert left_behind(tmp_path) == []
+
+
+def test_the_client_is_read_no_faster_than_the_store_writes(
+    machine: Machine, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that does not ask for more holds the client up, far below the size of the body."""
+    go_on, asked = threading.Event(), threading.Event()
+    put_stream = machine.room.uploads.put_stream
+
+    def slow(key: str, chunks: Iterator[bytes], *rest: Any, **more: Any) -> Any:
+        def held() -> Iterator[bytes]:
+            for chunk in chunks:
+                asked.set()
+                assert go_on.wait(30)
+                yield chunk
+
+        return put_stream(key, held(), *rest, **more)
+
+    monkeypatch.setattr(machine.room.uploads, "put_stream", slow)
+    monkeypatch.setattr(uploads, "_check_length", lambda *_: None)
+    size = 64_000_000
+    with socket.create_connection(address) as connection:
+        connection.sendall(
+            b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\nx" % size
+        )
+        assert asked.wait(10)
+        sent = send_until_held(connection, size)
+        go_on.set()
+    assert sent < size / 2
+
+
+def send_until_held(connection: socket.socket, size: int) -> int:
+    """How many bytes the other side takes before it takes no more."""
+    connection.settimeout(0.5)
+    sent = 0
+    with suppress(TimeoutError):
+        while sent < size:
+            sent += connection.send(b"x" * 65_536)
+    return sent
+
+
+def test_what_the_store_cannot_do_now_is_said_to_be_temporary(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise Unavailable("no space is left for 'a'")
+
+    monkeypatch.setattr(machine.room.uploads, "put_stream", full)
+    answer = client.put("/uploads/a", content=b"a")
+    assert (answer.status_code, answer.json()["detail"]) == (503, "no space is left for 'a'")
+
+
+@pytest.fixture
+def _no_sample_yet() -> Iterator[None]:
+    uploads._drawn.cache_clear()
+    yield
+    uploads._drawn.cache_clear()
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawings = itertools.count()
+    monkeypatch.setattr(uploads, "draw_sample", lambda: b"drawing %d" % next(drawings))
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: live.post("/samples"), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
+    live.delete(answers[0].json()["image"])
+    assert live.post("/samples").status_code == 201
+    assert next(drawings) == 1
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_a_sample_that_is_there_is_not_drawn(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uploads, "draw_sample", lambda: pytest.fail("drawn for nothing"))
+    machine.room.put("sample.jpg", b"mine")
+    assert client.post("/samples").status_code == 200
+
+
+@pytest.mark.usefixtures("_no_sample_yet")
+def test_who_waits_for_the_sample_holds_up_nobody_else(
+    address: tuple[str, int], live: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More wait than there are threads; all have been taken in when the last of them has."""
+    drawing, go_on = threading.Event(), threading.Event()
+
+    def draw() -> bytes:
+        drawing.set()
+        assert go_on.wait(30)
+        return b"drawn"
+
+    monkeypatch.setattr(uploads, "draw_sample", draw)
+    with ExitStack() as stack:
+        stack.callback(go_on.set)
+        waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(60)]
+        for each in waiting:
+            each.sendall(b"POST /samples HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert drawing.wait(10)
+        assert live.get("/recipe", timeout=10).status_code == 200
+        go_on.set()
+        statuses = sorted(each.makefile("rb").readline().split()[1] for each in waiting)
+    assert statuses == [b"200"] * 59 + [b"201"]
+
+
+def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client) -> None:
+    answer = client.post("/samples")
+    assert (answer.status_code, answer.json()["key"]) == (201, "sample.jpg")
+    body = machine.room.uploads.get("sample.jpg").body
+    assert body.startswith(b"\xff\xd8\xff")
+    assert answer.json()["bytes"] == len(body)
+    machine.workers.wait_until_idle()
+    assert machine.room.processed.bodies() == machine.room.wanted()
+
+
+def test_a_sample_that_the_recipe_does_not_want_is_not_stored(machine: Machine) -> None:
+    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    with asyncio.Runner() as runner:
+        answer = Client(machine.app(), runner).post("/samples")
+    assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
+    assert machine.room.uploads.bodies() == {}
+
+
+def test_what_overlays_may_show_is_stored_though_nothing_is_made_of_it(machine: Machine) -> None:
+    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    machine.settings = replace(machine.settings, overlays="logos/")
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        kept = client.put("/uploads/logos/mark.png", content=b"logo")
+        other = client.put("/uploads/other/mark.png", content=b"logo")
+    assert (kept.status_code, other.status_code) == (201, 422)
+    assert machine.room.uploads.bodies() == {"logos/mark.png": b"logo"}
+
+
+def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:
+    machine.room.put("sample.jpg", b"mine")
+    answer = client.post("/samples")
+    assert (answer.status_code, answer.json()["bytes"]) == (200, 4)
+    machine.workers.wait_until_idle()
+    assert machine.room.uploads.get("sample.jpg").body == b"mine"
+    assert machine.room.record("sample.jpg") is not None
+
+
+Talk = Callable[[bytes], tuple[int, bytes]]
+
+
+@pytest.fixture
+def talk(address: tuple[str, int]) -> Talk:
+    """Say exactly these bytes to the server; the status and body of its first answer."""
+
+    def say(request: bytes) -> tuple[int, bytes]:
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(request)
+            with connection.makefile("rb") as answer:
+                status = int(answer.readline().split()[1])
+                length = 0
+                while (line := answer.readline().strip()) != b"":
+                    name, _, value = line.partition(b":")
+                    length = int(value) if name.lower() == b"content-length" else length
+                return status, answer.read(length)
+
+    return say

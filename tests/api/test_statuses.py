@@ -1,0 +1,78 @@
+"""The table of what an error of delivery is in HTTP: statuses, who may keep them, and what is never told."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from image_processor.api.error_status import status_of, told
+from image_processor.api.problem_details import TITLES
+from image_processor.domain import errors
+from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused
+
+MISTAKE = [Problem("w", "1-100", "'x'")]
+TABLE: list[tuple[ImageProcessorError, int, str]] = [
+    (errors.InvalidKey(MISTAKE), 400, "no-store"),
+    (errors.InvalidRequest(MISTAKE), 400, "no-store"),
+    (errors.InvalidTransformation(MISTAKE), 400, "no-store"),
+    (errors.InvalidRecipe(MISTAKE), 400, "no-store"),
+    (errors.InvalidSettings(MISTAKE), 400, "no-store"),
+    (errors.Invalid(MISTAKE), 400, "no-store"),
+    (errors.BucketNotAllowed("no"), 403, "no-store"),
+    (errors.Forbidden("no"), 403, "no-store"),
+    (errors.SignatureMissing("no"), 403, "no-store"),
+    (errors.SignatureMismatch("no"), 403, "no-store"),
+    (errors.SignatureExpired("no"), 403, "no-store"),
+    (errors.SignatureKeyUnknown("no"), 403, "no-store"),
+    (errors.SizeNotAllowed("no"), 403, "no-store"),
+    (errors.NotFound("none"), 404, "max-age=5"),
+    (errors.MissingExtra("none"), 501, "no-store"),
+    (errors.Unavailable("later"), 503, "no-store"),
+    (errors.Overloaded("later"), 503, "no-store"),
+    (errors.PreconditionFailed("later"), 503, "no-store"),
+    (errors.ClaimBusy("later"), 503, "no-store"),
+    (errors.ClaimLost("later"), 503, "no-store"),
+    (errors.UnsafeRuntime("a secret"), 500, "no-store"),
+    (errors.ImageProcessorError("a secret"), 500, "no-store"),
+]
+REFUSED = {
+    415: {Reason.EMPTY, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT},
+    413: {Reason.TOO_MANY_BYTES, Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_FRAMES, Reason.TOO_MANY_SCANS},
+}
+
+
+@pytest.mark.parametrize(("error", "status", "kept"), TABLE, ids=[type(row[0]).__name__ for row in TABLE])
+def test_each_error_has_its_status(error: ImageProcessorError, status: int, kept: str) -> None:
+    told_status, document, headers = told(error)
+    assert (told_status, document["status"], status_of(error)) == (status, status, status)
+    assert document["code"] == error.code
+    assert document["title"] == TITLES[status]
+    assert headers["cache-control"] == kept
+    assert ("retry-after" in headers) == (status == 503)
+    assert ("problems" in document) == isinstance(error, Invalid)
+    assert ("fix" in document) == (status == 403)
+    assert "secret" not in json.dumps(document)
+
+
+def test_no_class_of_error_was_forgotten() -> None:
+    def below(kind: type[ImageProcessorError]) -> set[type[ImageProcessorError]]:
+        return {kind, *(one for each in kind.__subclasses__() for one in below(each))}
+
+    known = {kind for kind in below(ImageProcessorError) if kind.__module__ == errors.__name__}
+    assert known - {Refused} == {type(row[0]) for row in TABLE}
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_each_reason_of_a_refusal_has_its_status(reason: Reason) -> None:
+    wanted = next((status for status, reasons in REFUSED.items() if reason in reasons), 422)
+    status, document, headers = told(Refused(reason, "why"))
+    assert (status, document["reason"], document["detail"]) == (wanted, reason, "why")
+    assert headers["cache-control"] == "max-age=5"
+    assert document["fix"]
+
+
+def test_the_first_twenty_of_many_mistakes_are_told() -> None:
+    _, document, _ = told(errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)]))
+    assert [each["name"] for each in document["problems"]] == [f"p{number}" for number in range(20)]
+    assert document["detail"].count(";") == 19

@@ -1,0 +1,330 @@
+"""The api function over fakes: events of API Gateway in, the REST API's answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from gateway import CALLER, Api
+
+from image_processor import __version__
+from image_processor.api import cloud_app as cloud
+from image_processor.api import machine_app as machine
+from image_processor.api.app import create_app
+from image_processor.api.inline_work import MAX_WAIT, InlineWork
+from image_processor.bootstrap.delivery import reads_of
+from image_processor.domain.errors import FIXES, ClaimBusy, Reason, Unavailable
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Kind
+from support.ingest import BUCKET, Room, fake_render, upload
+
+KEY = "photos/cat é.jpg"
+ID = image_id(BUCKET, KEY)
+IMAGE = "/images/{id}"
+
+pytestmark = pytest.mark.usefixtures("event_loop")
+
+
+@pytest.fixture
+def api(room: Room) -> Api:
+    return Api(room)
+
+
+def test_an_original_is_processed_in_the_request(api: Api) -> None:
+    api.room.put(KEY, b"a cat")
+    answer = api("POST", "/images", {"bucket": BUCKET, "key": KEY})
+    assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
+    image = answer.json
+    assert (image["id"], image["bucket"], image["original"]) == (ID, BUCKET, KEY)
+    assert image["status"] == "processed"
+    assert {each["key"] for each in image["renditions"]} == set(api.room.processed.bodies())
+    assert image["processed"] in {each["key"] for each in image["renditions"]}
+    assert api.room.processed.bodies() == api.room.wanted()
+
+
+@pytest.mark.parametrize("encoded", [False, True])
+@pytest.mark.parametrize("base", ["", "/pictures", "/deep/path"])
+def test_a_request_is_the_same_however_the_gateway_wraps_it(api: Api, base: str, encoded: bool) -> None:  # noqa: FBT001 - a case
+    api.room.put(KEY, b"a cat")
+    assert api("POST", "/images", {"key": KEY}, base=base, encoded=encoded).status == 200
+    assert api("GET", f"/images/{ID}", resource=IMAGE, base=base).json["original"] == KEY
+    assert api("GET", "/images", base=base).json["images"][0]["id"] == ID
+    again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess", base=base)
+    assert (again.status, again.json["id"]) == (200, ID)
+
+
+def test_similar_images_are_found_here_too(api: Api) -> None:
+    for key in (KEY, "copy.jpg"):
+        api.room.put(key, b"a cat")
+        api("POST", "/images", {"key": key})
+    answer = api("GET", f"/images/{ID}/similar?distance=0", resource=IMAGE + "/similar")
+    assert [(each["image"]["original"], each["distance"]) for each in answer.json["images"]] == [
+        ("copy.jpg", 0)
+    ]
+    wrong = api("GET", f"/images/{ID}/similar?distance=99", resource=IMAGE + "/similar")
+    assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
+
+
+def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: Room) -> None:
+    room.put(KEY, b"a cat")
+    api("POST", "/images", {"key": KEY})
+    path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
+    nowhere = Api(room)("GET", path, resource=resource)
+    assert (nowhere.status, nowhere.json["problems"][0]["name"]) == (400, "base")
+    told = Api(room, public_url="https://cdn.example")("GET", path, resource=resource).json
+    assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
+
+
+def test_renditions_have_an_address_if_there_is_a_cdn(room: Room) -> None:
+    room.put(KEY, b"a cat")
+    bare = Api(room)("POST", "/images", {"key": KEY}).json
+    assert {each["url"] for each in bare["renditions"]} == {None}
+    urls = Api(room, public_url="https://cdn.example")("POST", "/images", {"key": KEY}).json["renditions"]
+    addresses = {each["url"].partition("?v=")[0] for each in urls}
+    assert "https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=webp.webp" in addresses
+
+
+def test_a_refused_original_is_told_with_reason_fix_and_record(api: Api) -> None:
+    api.room.put("notes.txt", b"bad text")
+    answer = api("POST", "/images", {"key": "notes.txt"})
+    assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert (answer.json["code"], answer.json["reason"]) == ("refused", "not-an-image")
+    assert answer.json["fix"] == FIXES[Reason.NOT_AN_IMAGE]
+    assert answer.json["image"]["status"] == "refused"
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ({}, {"key"}),
+        ({"key": 5, "bucket": [], "size": 1}, {"key", "bucket", "size"}),
+        ({"key": "../up.jpg", "bucket": "other"}, {"key", "bucket"}),
+        ({"key": "a.jpg", "bucket": "other"}, {"bucket"}),
+        ([], {"the body"}),
+        (r'{"key": "a.jpg", "bucket": "\ud800"}', {"bucket"}),
+        (r'{"key": "a.jpg", "\ud800": 1}', {"the body"}),
+        ("{", {"the body"}),
+    ],
+)
+def test_a_wrong_body_is_400_with_every_problem(api: Api, body: Any, names: set[str]) -> None:
+    api.room.put("a.jpg", b"a")
+    answer = api("POST", "/images", body)
+    assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
+    assert {each["name"] for each in answer.json["problems"]} == names
+    assert api.room.processed.bodies() == {}
+
+
+def test_a_foreign_bucket_is_told_which_one_is_ours(api: Api) -> None:
+    answer = api("POST", "/images", {"key": "a.jpg", "bucket": "other"})
+    assert answer.json["detail"] == f"expected {BUCKET} for bucket, got other"
+
+
+def test_what_is_not_there_is_not_found(api: Api) -> None:
+    assert api("POST", "/images", {"key": "none.jpg"}).status == 404
+    assert api("GET", f"/images/{ID}", resource=IMAGE).status == 404
+    assert api("DELETE", f"/images/{ID}", resource=IMAGE).status == 404
+    assert api("GET", "/renditions/a", resource="/renditions/a").status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("PUT", "/uploads/a.jpg"),
+        ("GET", "/events"),
+        ("POST", "/samples"),
+        ("GET", "/"),
+        ("GET", "/static/app.js"),
+    ],
+)
+def test_what_only_one_machine_has_is_not_there(api: Api, method: str, url: str) -> None:
+    assert api(method, url).status == 404
+
+
+def test_only_json_is_read_as_json(api: Api) -> None:
+    for url in ("/images", "/uploads"):
+        answer = api("POST", url, '{"key": "a.jpg"}', headers={"Content-Type": "text/plain"})
+        assert answer.status == 415
+
+
+def test_what_may_succeed_later_is_503(room: Room) -> None:
+    def busy(_: object) -> None:
+        raise Unavailable("dynamodb cannot answer: throttled")
+
+    room.put("a.jpg", b"a")
+    answer = Api(room, busy)("POST", "/images", {"key": "a.jpg"})
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unexpected_error_tells_nothing_of_the_inside(
+    room: Room, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(_: object) -> None:
+        raise ZeroDivisionError("secret")
+
+    room.put("a.jpg", b"a")
+    answer = Api(room, broken)("POST", "/images", {"key": "a.jpg"})
+    assert (answer.status, answer.json["code"]) == (500, "internal-server-error")
+    assert "secret" not in answer.body
+    assert "secret" in caplog.text
+    request, embedded = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (request["level"], embedded["ServerErrors"]) == ("ERROR", 1)
+
+
+def test_deleting_removes_original_renditions_and_record(api: Api) -> None:
+    api.room.put(KEY, b"a cat")
+    api("POST", "/images", {"key": KEY})
+    answer = api("DELETE", f"/images/{ID}", resource=IMAGE)
+    assert (answer.status, answer.body) == (204, "")
+    assert api.room.uploads.bodies() == api.room.processed.bodies() == {}
+    assert api.room.record(KEY) is None
+
+
+def test_making_again_answers_with_the_new_renditions(api: Api) -> None:
+    api.room.put(KEY, b"a cat")
+    api("POST", "/images", {"key": KEY})
+    again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
+    assert again.status == 200
+    record = api.room.record(KEY)
+    assert record is not None
+    assert record.revision == 2
+
+
+def test_a_listing_takes_its_filters_from_the_query(api: Api) -> None:
+    for key in ("a/1", "a/2", "b/1"):
+        api.room.put(key, b"x")
+        api("POST", "/images", {"key": key})
+    page = api("GET", "/images?prefix=a%2F&limit=1").json
+    rest = api("GET", f"/images?prefix=a%2F&cursor={page['cursor']}").json
+    assert sorted(image["original"] for image in page["images"] + rest["images"]) == ["a/1", "a/2"]
+    wrong = api("GET", "/images?limit=0&status=done")
+    assert {each["name"] for each in wrong.json["problems"]} == {"limit", "status"}
+
+
+def test_health_and_recipe(api: Api) -> None:
+    assert api("GET", "/health").json == {
+        "status": "ok",
+        "version": __version__,
+        "uploads": BUCKET,
+        "max_bytes": api.settings.limits.max_bytes,
+    }
+    assert api("GET", "/recipe").json["presets"] == {
+        "small": ["w=10,fm=webp", "w=10,fm=jpeg", "w=20,fm=webp", "w=20,fm=jpeg"]
+    }
+
+
+def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
+    ours = api("GET", "/openapi.json").json
+    theirs = create_app(
+        api.cloud, InlineWork(BUCKET, api.cloud.process, reads_of(api.cloud, fake_render)), machine.ROUTERS
+    ).openapi()
+    shared = ours["paths"].keys() & theirs["paths"].keys()
+    assert shared == {
+        "/images",
+        "/images/{id}",
+        "/images/{id}/renditions",
+        "/images/{id}/reprocess",
+        "/images/{id}/similar",
+        "/images/{id}/markup",
+        "/recipe",
+        "/health",
+    }
+    for path in shared - {"/health"}:
+        assert ours["paths"][path] == theirs["paths"][path], path
+    both = ours["components"]["schemas"].keys() & theirs["components"]["schemas"].keys()
+    assert {"ImageView", "ListingView", "ProblemView", "ProcessRequest", "RecipeView"} <= both
+    for name in both:
+        assert ours["components"]["schemas"][name] == theirs["components"]["schemas"][name], name
+
+
+def test_the_routes_on_aws(api: Api) -> None:
+    described = api("GET", "/openapi.json").json["paths"]
+    assert {f"{method} {path}" for path, methods in described.items() for method in methods} == {
+        "post /images",
+        "get /images",
+        "get /images/{id}",
+        "get /images/{id}/similar",
+        "get /images/{id}/markup",
+        "delete /images/{id}",
+        "post /images/{id}/renditions",
+        "post /images/{id}/reprocess",
+        "post /uploads",
+        "get /health",
+        "get /recipe",
+    }
+    assert len(cloud.ROUTERS) == 6
+
+
+def test_a_request_is_one_line_of_log_and_one_of_metrics(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    api("GET", "/health")
+    api("GET", f"/images/{ID}", resource=IMAGE)
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    requests = [line for line in lines if line.get("message") == "request"]
+    assert [(line["method"], line["path"], line["status"]) for line in requests] == [
+        ("GET", "/health", 200),
+        ("GET", f"/images/{ID}", 404),
+    ]
+    assert {line["caller"] for line in requests} == {CALLER}
+    embedded = [line for line in lines if "_aws" in line]
+    assert [(line["Function"], line["Requests"], line["ClientErrors"]) for line in embedded] == [
+        ("api", 1, 0),
+        ("api", 1, 1),
+    ]
+
+
+@pytest.mark.parametrize("event", [{}, {"key": "a.jpg"}, [], None, {"requestContext": {"http": {}}}])
+def test_an_event_that_is_no_request_is_told_so(
+    api: Api, event: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert api.invoke(event).status == 400
+    assert json.loads(capsys.readouterr().out)["message"] == "ignored"
+
+
+class Turns:
+    """Work that somebody else is at for the first ``busy`` attempts, and a clock that pauses move."""
+
+    def __init__(self, room: Room, busy: float) -> None:
+        self.room, self.busy, self.now = room, busy, 0.0
+
+    def process(self, wanted: Any) -> Any:
+        if self.now < self.busy:
+            raise ClaimBusy("another worker holds the claim")
+        return self.room.processor().process(wanted)
+
+    def pause(self, seconds: float) -> None:
+        self.now += seconds
+
+    def work(self) -> InlineWork:
+        reads = reads_of(Api(self.room).cloud, fake_render)
+        return InlineWork(BUCKET, self.process, reads, pause=self.pause, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    ("busy", "patience", "done"),
+    [(0, 0, True), (1, 0, False), (3, 60, True), (3, 2, False), (MAX_WAIT + 1, 60, False)],
+)
+def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
+    room: Room,
+    busy: float,
+    patience: float,
+    done: bool,  # noqa: FBT001 - a case
+) -> None:
+    room.put("a.jpg", b"a")
+    turns = Turns(room, busy)
+    waiting = turns.work().outcome(Kind.CREATED, "a.jpg", patience)
+    outcome = asyncio.get_event_loop().run_until_complete(waiting)
+    assert (outcome is not None) == done
+    assert turns.now <= min(patience, MAX_WAIT)
+
+
+def test_what_somebody_else_is_still_at_is_202_with_what_is_known(room: Room) -> None:
+    room.put(KEY, b"a cat")
+    room.catalog.claim(upload(KEY), owner="other", now=room.now, lease=timedelta(seconds=60))
+    api = Api(room)
+    again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
+    assert (again.status, again.json["status"]) == (202, "processing")

@@ -1,0 +1,104 @@
+"""The deliver function under abuse: altered URLs, stored names nobody stored, long lists of mistakes."""
+
+from __future__ import annotations
+
+import json
+from random import Random
+
+import pytest
+
+from image_processor.aws_lambda import deliver_function as reads
+from image_processor.aws_lambda.deliver_function import open_deliver
+from image_processor.bootstrap.cloud import Cloud
+from image_processor.config.settings import Settings
+from image_processor.domain.keys import rendition_prefix
+from support.altered_urls import RING, altered, get_of, signed_urls
+from support.ingest import BUCKET, RECIPE, Room, fake_render
+
+KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
+SEED = 41
+
+
+@pytest.fixture
+def room(monkeypatch):
+    monkeypatch.setattr(reads, "render_here", fake_render)
+    room = Room()
+    room.put("cat.jpg", b"cat")
+    return room
+
+
+def asker(room, **settings):
+    cloud = Cloud(
+        Settings(signing_keys=KEYS, **settings),
+        *(BUCKET, RECIPE, room.uploads, room.processed, room.catalog, room.processor().process),
+        sign_post=None,
+        process_apart=None,
+    )
+    deliver = open_deliver(cloud)
+
+    def ask(path, query="", **headers):
+        event = {"rawPath": f"/{path}", "rawQueryString": query, "headers": headers}
+        answer = deliver({**event, "requestContext": {"http": {"method": "GET"}}}, None)
+        return answer["statusCode"], answer["headers"], answer.get("body", "")
+
+    return ask
+
+
+def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, capsys):
+    ask, random, tried = asker(room), Random(SEED), 0
+    for store in (room.uploads, room.processed, room.catalog):
+        for name in ("head", "get", "read", "put", "list", "claim"):
+            monkeypatch.setattr(store, name, None, raising=False)
+    for url in signed_urls(100, SEED):
+        for changed in altered(url, random, 1):
+            get = get_of(changed)
+            status, headers, body = ask(get.path, get.query)
+            assert (status, headers["cache-control"]) == (403, "no-store"), changed
+            assert json.loads(body)["fix"]
+            tried += 1
+    capsys.readouterr()
+    assert tried > 5000
+
+
+@pytest.mark.parametrize(
+    "path", ["w=10,fm=webp.webp", "/w=10,fm=webp.webp", rendition_prefix("a" * 800) + "w=10,fm=webp.webp"]
+)
+def test_a_stored_name_that_tells_no_original_is_no_failure_of_ours(room, path):
+    assert asker(room)(path)[0] in {403, 404}
+
+
+def test_a_short_url_full_of_mistakes_has_a_short_answer(room):
+    ask = asker(room)
+    for query in (
+        "&".join(f"abc{number}=1" for number in range(900)),
+        "&".join(["over=image:a;gxx:1"] * 400),
+    ):
+        status, _, body = ask("cat.jpg", query)
+        assert (status, len(json.loads(body)["problems"])) == (400, 20)
+        assert len(body) < len(query)
+
+
+def test_the_fallback_stands_in_for_what_only_a_signature_opens(room):
+    room.put("sorry.png", b"sorry")
+    ask = asker(room, fallback="sorry.png", allow_unsigned=True)
+    for query in ("w=11&fm=webp", "w=11&fm=auto", "w=11"):
+        status, headers, _ = ask("none.jpg", query, accept="image/webp")
+        assert (status, headers["cache-control"]) == (404, "no-store")
+        assert headers["content-type"] in {"image/webp", "image/jpeg"}
+
+
+def test_a_picture_in_the_place_of_another_answers_no_conditions(room):
+    room.put("sorry.png", b"sorry")
+    ask = asker(room, fallback="sorry.png")
+    status, headers, body = ask("none.jpg/w=10,fm=webp.webp")
+    conditions = {"if-none-match": headers["etag"], "range": "bytes=0-3"}
+    for name, value in [*conditions.items(), ("if-match", '"other"')]:
+        again = ask("none.jpg/w=10,fm=webp.webp", **{name: value})
+        assert (again[0], again[2], "content-range" in again[1]) == (404, body, False)
+    assert status == 404
+
+
+def test_where_the_fallback_is_missing_too_the_first_error_is_told(room):
+    room.put("bad.jpg", b"bad")
+    status, _, body = asker(room, fallback="none.png")("bad.jpg/w=10,fm=webp.webp")
+    assert (status, json.loads(body)["reason"]) == (415, "not-an-image")

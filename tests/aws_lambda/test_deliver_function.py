@@ -1,0 +1,317 @@
+"""The deliver function over fakes: stored renditions, made ones, conditions, large ones, errors."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import pytest
+
+from image_processor.api.schemas import ProblemView
+from image_processor.aws_lambda import deliver_function as reads
+from image_processor.aws_lambda.deliver_function import MAX_BODY, open_deliver
+from image_processor.bootstrap.cloud import Cloud
+from image_processor.bootstrap.delivery import keyring_of
+from image_processor.config.settings import Settings
+from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.signing import query_of
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.frozen import replace
+from image_processor.domain.models import Kind
+from image_processor.domain.ports import Attributes
+from support.ingest import BUCKET, RECIPE, Room, fake_render
+
+KEY = "cat 1.jpg/w=10,fm=jpeg.jpg"
+PATH = "/cat%201.jpg/w=10,fm=jpeg.jpg"
+BODY = b"w=10,fm=jpeg of cat"
+SETTINGS = Settings(signing_keys=(("new", "a secret of the new"), ("old", "a secret of the old")))
+
+
+@pytest.fixture
+def room():
+    room = Room()
+    room.put("cat 1.jpg", b"cat")
+    return room
+
+
+@pytest.fixture(autouse=True)
+def _without_pixels(monkeypatch):
+    monkeypatch.setattr(reads, "render_here", fake_render)
+
+
+def function(room, settings=SETTINGS):
+    """The function, and the list of what ingest was asked to make."""
+    made = []
+
+    def process(wanted):
+        assert wanted.kind is Kind.RECONCILE
+        made.append(wanted.key)
+        return room.processor().process(wanted)
+
+    cloud = Cloud(
+        *(settings, BUCKET, RECIPE, room.uploads, room.processed, room.catalog),
+        process,
+        sign_post=None,
+        process_apart=None,
+    )
+    return open_deliver(cloud), made
+
+
+def ask(room, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
+    deliver, made = function(room, settings)
+    event = {
+        "rawPath": path,
+        "rawQueryString": query,
+        "headers": headers,
+        "requestContext": {"http": {"method": method}},
+    }
+    answer = deliver(event, None)
+    answer["made"] = made
+    return answer
+
+
+def signed(path, query="", expires=None):
+    address = read_address(path.removeprefix("/"), query)
+    return "&".join(filter(None, [query, query_of(keyring_of(SETTINGS).seal(address, expires))]))
+
+
+def body_of(answer):
+    return base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer["body"]
+
+
+def test_a_declared_rendition_is_made_at_its_first_request_and_stored(room):
+    answer = ask(room)
+    assert (answer["statusCode"], body_of(answer)) == (200, BODY)
+    assert answer["headers"]["content-type"] == "image/jpeg"
+    assert answer["headers"]["x-content-type-options"] == "nosniff"
+    assert answer["made"] == ["cat 1.jpg"]
+    assert ask(room)["made"] == []
+    room.assert_converged()
+
+
+def test_conditions_ranges_and_head_are_honoured(room):
+    etag = ask(room)["headers"]["etag"]
+    assert ask(room, **{"if-none-match": etag})["statusCode"] == 304
+    part = ask(room, range="bytes=2-3")
+    assert (part["statusCode"], body_of(part)) == (206, BODY[2:4])
+    assert part["headers"]["content-range"] == f"bytes 2-3/{len(BODY)}"
+    assert ask(room, range="bytes=900-")["statusCode"] == 416
+    head = ask(room, method="HEAD")
+    assert (head["statusCode"], "body" in head) == (200, False)
+    assert head["headers"]["content-length"] == str(len(BODY))
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/cat%201.jpg/w=11,fm=jpeg.jpg",
+        "/cat%201.jpg/w=10,fm=png.png",
+        "/cat%201.jpg/~w=10,q=5,fm=webp.webp",
+        "/ignored/cat.jpg/w=10,fm=jpeg.jpg",
+        "/cat%201.jpg",
+        "/none.jpg",
+        "/.image-processor/records/x.json",
+    ],
+)
+def test_what_no_recipe_declares_is_for_those_who_sign_and_costs_no_look(room, path, monkeypatch):
+    room.put("ignored/cat.jpg", b"cat")
+    deliver, made = function(room)
+    for store in (room.uploads, room.processed):
+        for name in ("head", "get", "read", "put", "list"):
+            monkeypatch.setattr(store, name, None)
+    event = {"rawPath": path, "headers": {}, "requestContext": {"http": {"method": "GET"}}}
+    answer = deliver(event, None)
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing")
+    assert answer["headers"]["cache-control"] == "no-store"
+    assert (made, list(room.catalog.scan())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("path", "code"), [("/", "invalid-key"), ("", "invalid-key"), ("/../w=10,fm=jpeg.jpg", "invalid-key")]
+)
+def test_what_can_be_no_key_is_told_so(room, path, code):
+    answer = ask(room, path)
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, code)
+
+
+def test_a_declared_rendition_of_a_missing_original_is_not_there(room):
+    answer = ask(room, "/none.jpg/w=10,fm=jpeg.jpg")
+    assert (answer["statusCode"], answer["made"]) == (404, [])
+    assert answer["headers"]["cache-control"] == "max-age=5"
+    assert list(room.catalog.scan()) == []
+
+
+def test_a_rendition_of_a_refused_original_tells_why(room):
+    room.put("bad.jpg", b"bad")
+    answer = ask(room, "/bad.jpg/w=10,fm=jpeg.jpg")
+    told = json.loads(answer["body"])
+    assert (answer["statusCode"], told["code"], told["reason"]) == (415, "refused", "not-an-image")
+    assert told["fix"].startswith("Send a JPEG")
+    assert room.record("bad.jpg").status == "refused"
+
+
+def test_a_query_that_says_something_is_not_overheard(room):
+    for query in ("v=1&w=11", "w=11", "v=1&&h=3"):
+        answer = ask(room, query=query)
+        assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing"), query
+    assert ask(room, query="v=1&v=2")["statusCode"] == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "query"), [("/cat%201.jpg", "w=11&fm=webp"), ("/cat%201.jpg/~w=11,fm=webp", "")]
+)
+def test_a_signed_url_has_any_rendition_made_once_and_kept(room, path, query):
+    answer = ask(room, path, query=signed(path, query))
+    assert (answer["statusCode"], body_of(answer)) == (200, b"w=11,fm=webp of cat")
+    assert {part.partition(";")[0] for part in answer["headers"]["server-timing"].split(", ")} == {
+        "fetch",
+        "decode",
+        "render",
+        "encode",
+        "store",
+    }
+    assert room.processed.bodies() == {"cat 1.jpg/~w=11,fm=webp.webp": body_of(answer)}
+    again = ask(room, path, query=signed(path, query))
+    assert body_of(again) == body_of(answer)
+    assert "server-timing" not in again["headers"]
+    assert answer["made"] == []
+
+
+def test_a_kept_rendition_of_an_original_that_changed_is_made_anew(room):
+    query = signed("/cat%201.jpg", "w=11&fm=webp")
+    ask(room, "/cat%201.jpg", query=query)
+    room.put("cat 1.jpg", b"another cat")
+    assert body_of(ask(room, "/cat%201.jpg", query=query)) == b"w=11,fm=webp of another cat"
+
+
+def test_an_altered_or_old_url_is_refused_with_its_own_code(room):
+    good = signed("/cat%201.jpg", "w=11&fm=webp", expires=4_000_000_000)
+    codes = {}
+    for query in (
+        good.replace("w=11", "w=12"),
+        good.replace("kid=new", "kid=none"),
+        signed("/cat%201.jpg", "w=11&fm=webp", expires=1_000_000_000),
+        good.replace("expires=4", "expires=5"),
+        good.partition("&s=")[0],
+    ):
+        answer = ask(room, "/cat%201.jpg", query=query)
+        assert answer["statusCode"] == 403
+        codes[query] = json.loads(answer["body"])["code"]
+    assert list(codes.values()) == [
+        "signature-mismatch",
+        "signature-key-unknown",
+        "signature-expired",
+        "signature-mismatch",
+        "signature-missing",
+    ]
+    assert ask(room, "/cat%201.jpg", query=good)["statusCode"] == 200
+
+
+def test_a_rendition_too_large_for_an_answer_is_stored_and_redirected_to(room, monkeypatch):
+    assert MAX_BODY * 4 / 3 < 6_000_000
+    monkeypatch.setattr(reads, "MAX_BODY", len(BODY) - 1)
+    answer = ask(room)
+    assert answer["statusCode"] == 307
+    assert answer["headers"] == {"location": PATH, "cache-control": "no-store"}
+    assert room.processed.get(KEY).body == BODY
+    part = ask(room, range="bytes=0-3")
+    assert (part["statusCode"], body_of(part)) == (206, BODY[:4])
+
+
+def test_a_large_one_on_demand_is_redirected_to_by_a_signed_path_of_its_own(room, monkeypatch):
+    monkeypatch.setattr(reads, "MAX_BODY", 3)
+    answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", "w=11&fm=auto"), accept="image/webp")
+    path, _, query = answer["headers"]["location"].partition("?")
+    assert (answer["statusCode"], path) == (307, "/cat%201.jpg/~w=11,fm=webp.webp")
+    monkeypatch.undo()
+    again = ask(room, path, query=query)
+    assert body_of(again) == b"w=11,fm=webp of cat"
+
+
+def test_one_whose_name_is_a_digest_cannot_be_redirected_to(room, monkeypatch):
+    monkeypatch.setattr(reads, "MAX_BODY", 3)
+    long = "fm=webp&over=text:" + "a" * 200
+    answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", long))
+    assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (422, "output-too-large")
+
+
+def test_bad_requests_are_told_so(room):
+    assert ask(room, "/%ff/w=10,fm=jpeg.jpg")["statusCode"] == 400
+    posted = ask(room, method="POST")
+    assert (posted["statusCode"], posted["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS")
+
+
+def test_a_preflight_is_told_what_the_setting_allows(room):
+    shared = replace(SETTINGS, cors_origin="https://shop.example")
+    asked = ask(room, method="OPTIONS", settings=shared)
+    assert (asked["statusCode"], asked["headers"]["access-control-allow-methods"]) == (204, "GET, HEAD")
+    assert asked["headers"]["access-control-allow-origin"] == "https://shop.example"
+    assert ask(room, method="OPTIONS")["headers"] == {"allow": "GET, HEAD, OPTIONS"}
+
+
+def test_a_transient_failure_is_503_and_cached_by_nobody(room, monkeypatch):
+    def unavailable(_):
+        raise Unavailable("secret detail")
+
+    monkeypatch.setattr(room.processed, "head", unavailable)
+    answer = ask(room)
+    assert (answer["statusCode"], answer["headers"]["cache-control"]) == (503, "no-store")
+    assert "secret" not in answer["body"]
+    assert json.loads(answer["body"])["code"] == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "headers", "status"),
+    [
+        ("/%ff", "GET", {}, 400),
+        ("/none/w=10,fm=jpeg.jpg", "GET", {}, 404),
+        ("/none", "GET", {}, 403),
+        (PATH, "PUT", {}, 405),
+        (PATH, "GET", {"if-match": '"other"'}, 412),
+        (PATH, "GET", {"range": "bytes=900-"}, 416),
+    ],
+)
+def test_errors_are_the_problem_documents_of_the_rest_api(room, path, method, headers, status):
+    answer = ask(room, path, method, **headers)
+    assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
+    assert ProblemView.model_validate_json(answer["body"]).status == status
+
+
+def test_a_request_is_counted(room, capsys):
+    ask(room)
+    ask(room, "/none/w=10,fm=jpeg.jpg")
+    counted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [(line["Function"], line["Requests"], line["NotFound"]) for line in counted] == [
+        ("deliver", 1, 0),
+        ("deliver", 1, 1),
+    ]
+
+
+def test_a_rendition_written_anew_between_look_and_read_is_asked_for_again(room, monkeypatch):
+    ask(room)
+    stored = room.processed.head(KEY)
+    room.processed.put(KEY, b"newer", Attributes())
+    monkeypatch.setattr(room.processed, "head", lambda _: stored)
+    assert ask(room)["statusCode"] == 503
+
+
+def test_the_fallback_image_is_shown_with_the_status_of_what_went_wrong(room):
+    room.put("sorry.png", b"sorry")
+    room.put("bad.jpg", b"bad")
+    settings = Settings(fallback="sorry.png")
+    for path, status in (("/none/w=10,fm=webp.webp", 404), ("/bad.jpg/w=10,fm=webp.webp", 415)):
+        answer = ask(room, path, settings=settings)
+        assert (answer["statusCode"], body_of(answer)) == (status, b"w=10,fm=webp of sorry")
+        assert answer["headers"]["content-type"] == "image/webp"
+        assert answer["headers"]["cache-control"] == "no-store"
+    etag = answer["headers"]["etag"]
+    conditions = {"if-none-match": etag, "range": "bytes=0-1"}
+    again = ask(room, "/none/w=10,fm=webp.webp", settings=settings, **conditions)
+    assert (again["statusCode"], body_of(again)) == (404, b"w=10,fm=webp of sorry")
+    assert ask(room, "/none", settings=settings)["statusCode"] == 403
+    assert "sorry.png/~w=10,fm=webp.webp" in room.processed.bodies()
+
+
+def test_a_fallback_that_is_missing_itself_leaves_the_error_as_it_is(room):
+    answer = ask(room, "/none/w=10,fm=webp.webp", settings=Settings(fallback="nowhere.png"))
+    assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (404, "not-found")

@@ -1,0 +1,219 @@
+"""The process function over fakes: answers to each source, partial batches, logs and metrics."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from image_processor.aws_lambda.process_function import Apart, RetryLater, handle
+from image_processor.domain.errors import ImageProcessorError, Unavailable
+from image_processor.domain.keys import rendition_prefix
+from support.ingest import Room
+
+PLENTY = 60_000
+
+
+def s3(*keys, bucket="uploads", name="ObjectCreated:Put"):
+    return {
+        "Records": [
+            {"eventName": name, "s3": {"bucket": {"name": bucket}, "object": {"key": key}}} for key in keys
+        ]
+    }
+
+
+def sqs(*contents):
+    records = [
+        {"eventSource": "aws:sqs", "messageId": f"m{number}", "body": json.dumps(content)}
+        for number, content in enumerate(contents)
+    ]
+    return {"Records": records}
+
+
+@pytest.fixture
+def room():
+    room = Room()
+    for key, body in {"a.jpg": b"a", "b.jpg": b"b", "bad.jpg": b"bad"}.items():
+        room.put(key, body)
+    return room
+
+
+def run(room, event, process=None, remaining=lambda: PLENTY):
+    return handle(event, process or room.processor().process, "uploads", remaining)
+
+
+def logged(capsys):
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def failing(room, *keys, error=Unavailable):
+    """Process as usual, but fail for these keys; counts its calls."""
+    calls = []
+
+    def process(upload):
+        calls.append(upload.key)
+        if upload.key in keys:
+            raise error("not now")
+        return room.processor().process(upload)
+
+    process.calls = calls
+    return process
+
+
+def test_a_notification_makes_renditions(room):
+    assert run(room, s3("a.jpg", "b.jpg")) == {"results": ["processed", "processed"]}
+    assert set(room.processed.bodies()) == {key for key in room.wanted() if not key.startswith("bad")}
+
+
+def test_one_bad_message_never_fails_its_batch(room):
+    process = failing(room, "a.jpg")
+    answer = run(room, sqs(s3("a.jpg"), s3("b.jpg"), s3("bad.jpg"), s3("gone.jpg")), process)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert process.calls == ["a.jpg", "b.jpg", "bad.jpg", "gone.jpg"]
+    assert room.record("b.jpg").status == "processed"
+    assert room.record("bad.jpg").status == "refused"
+
+
+def test_a_message_of_several_records_comes_again_if_one_of_them_must(room):
+    process = failing(room, "a.jpg")
+    answer = run(room, sqs(s3("a.jpg", "b.jpg")), process)
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert process.calls == ["a.jpg", "b.jpg"]
+
+
+def test_permanent_errors_are_not_retried(room):
+    process = failing(room, "a.jpg", error=ImageProcessorError)
+    assert run(room, sqs(s3("a.jpg")), process) == {"batchItemFailures": []}
+
+
+def test_a_bug_is_retried_and_so_ends_in_the_dead_letter_queue(room, capsys):
+    process = failing(room, "a.jpg", error=ZeroDivisionError)
+    assert run(room, sqs(s3("a.jpg")), process) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    assert [line["message"] for line in logged(capsys) if "message" in line] == ["bug"]
+
+
+def test_a_source_without_partial_answers_gets_the_error(room):
+    with pytest.raises(RetryLater, match="not now"):
+        run(room, s3("a.jpg"), failing(room, "a.jpg"))
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ({"Event": "s3:TestEvent"}, "s3:TestEvent"),
+        ({"hello": "world"}, "expected a notification, got an object of another kind"),
+        (s3("a.jpg", bucket="other"), "expected bucket uploads, got other"),
+        (s3("../a.jpg"), "expected a key inside the bucket's root for key, got '../a.jpg'"),
+    ],
+)
+def test_what_is_not_for_us_is_logged_with_its_reason_and_settled(room, capsys, content, reason):
+    assert run(room, sqs(content)) == {"batchItemFailures": []}
+    assert run(room, content) == {"results": []}
+    assert {line["reason"] for line in logged(capsys) if line.get("message") == "ignored"} == {reason}
+    assert room.processed.bodies() == {}
+
+
+def test_a_key_that_vanished_is_settled(room):
+    assert run(room, sqs(s3("gone.jpg"))) == {"batchItemFailures": []}
+    assert room.record("gone.jpg") is None
+
+
+def test_our_own_output_as_an_event_is_ignored(room):
+    run(room, s3("a.jpg"))
+    before = room.processed.bodies()
+    run(room, s3(*before, bucket="processed"))
+    assert room.processed.bodies() == before
+
+
+def test_what_there_is_no_time_for_goes_back_to_the_queue(room):
+    left = iter([PLENTY, 100])
+    answer = run(room, sqs(s3("a.jpg"), s3("b.jpg")), remaining=lambda: next(left))
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    assert room.record("b.jpg") is None
+
+
+def test_batch_operations_get_a_result_per_task(room):
+    keys = ["a.jpg", "b.jpg", "gone.jpg", "../x"]
+    tasks = [{"taskId": key, "s3Key": key, "s3BucketArn": "arn:aws:s3:::uploads"} for key in keys]
+    tasks.append({"taskId": "foreign", "s3Key": "a.jpg", "s3BucketArn": "arn:aws:s3:::other"})
+    event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks}
+    answer = run(room, event, failing(room, "b.jpg"))
+    assert (answer["invocationId"], answer["invocationSchemaVersion"]) == ("i", "1.0")
+    assert {result["taskId"]: result["resultCode"] for result in answer["results"]} == {
+        "a.jpg": "Succeeded",
+        "b.jpg": "TemporaryFailure",
+        "gone.jpg": "Succeeded",
+        "../x": "PermanentFailure",
+        "foreign": "PermanentFailure",
+    }
+
+
+def test_outcomes_and_metrics_are_lines_of_json(room, capsys):
+    run(room, sqs(s3("a.jpg"), s3("bad.jpg"), s3("b.jpg")), failing(room, "b.jpg"))
+    lines = logged(capsys)
+    outcome = next(line for line in lines if line.get("key") == "a.jpg")
+    assert (outcome["level"], outcome["message"], outcome["renditions"]) == ("INFO", "processed", 4)
+    refused = next(line for line in lines if line.get("key") == "bad.jpg")
+    assert (refused["message"], refused["reason"]) == ("refused", "not-an-image")
+    retried = next(line for line in lines if line.get("key") == "b.jpg")
+    assert (retried["level"], retried["message"], retried["retry"]) == ("WARNING", "unavailable", True)
+    (embedded,) = [line for line in lines if "_aws" in line]
+    assert (embedded["Processed"], embedded["Refused"], embedded["Retried"]) == (1, 1, 1)
+    (directive,) = embedded["_aws"]["CloudWatchMetrics"]
+    assert {metric["Name"] for metric in directive["Metrics"]} <= set(embedded)
+    assert directive["Dimensions"] == [["Function"]]
+
+
+def test_metrics_of_two_stacks_do_not_mix(room, capsys, monkeypatch):
+    monkeypatch.setenv("AWS_LAMBDA_FUNCTION_NAME", "my-stack-process")
+    run(room, sqs(s3("a.jpg")))
+    (embedded,) = [line for line in logged(capsys) if "_aws" in line]
+    assert embedded["Function"] == "my-stack-process"
+
+
+def test_a_line_break_in_a_key_is_no_second_log_line(room, capsys):
+    room.put('a\n{"level": "INFO"}.jpg', b"x")
+    run(room, s3("a%0A%7B%22level%22%3A+%22INFO%22%7D.jpg"))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 2
+    assert json.loads(lines[0])["key"] == 'a\n{"level": "INFO"}.jpg'
+    assert any(
+        key.startswith(rendition_prefix('a\n{"level": "INFO"}.jpg')) for key in room.processed.bodies()
+    )
+
+
+def again(event, *receives):
+    """The SQS event as its messages come for the so manieth time."""
+    for record, count in zip(event["Records"], receives, strict=True):
+        record["attributes"] = {"ApproximateReceiveCount": str(count)}
+    return event
+
+
+class ProcessedApart:
+    """Remembers what was processed apart, and within how many seconds."""
+
+    def __init__(self, room):
+        self.room, self.seen = room, []
+
+    def __call__(self, upload, seconds):
+        self.seen.append((upload.key, seconds))
+        return self.room.processor().process(upload)
+
+
+def test_what_comes_again_is_processed_apart_and_in_time(room):
+    apart = ProcessedApart(room)
+    event = again(sqs(s3("a.jpg"), s3("b.jpg")), 1, 2)
+    usual = failing(room)
+    assert handle(event, usual, "uploads", lambda: PLENTY, Apart(apart, 30_000)) == {"batchItemFailures": []}
+    assert usual.calls == ["a.jpg"]
+    assert apart.seen == [("b.jpg", 55.0)]
+    assert room.record("b.jpg").status == "processed"
+
+
+@pytest.mark.parametrize(("at_first", "left", "begun"), [(60, 60, True), (100, 51, True), (100, 49, False)])
+def test_what_comes_again_needs_its_time_or_half_of_all(room, at_first, left, begun):
+    apart, times = ProcessedApart(room), iter([at_first, left, left])
+    event = again(sqs(s3("a.jpg")), 2)
+    answer = handle(event, failing(room), "uploads", lambda: 1000 * next(times), Apart(apart, 65_000))
+    assert [key for key, _ in apart.seen] == ["a.jpg"] * begun
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}

@@ -1,0 +1,68 @@
+"""The few rules that the frozen values carry themselves."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.domain.formats import FORMATS
+from image_processor.domain.models import Facts, Record, Rendition, Upload
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+
+
+def rendition(format_: str, width: int, height: int) -> Rendition:
+    facts = Facts(width, height, format_, frames=1, alpha=False, bytes=1, sha256="0" * 64)
+    return Rendition(f"cat.jpg/{width}x{height}.{format_}", f"w={width},fm={format_}", facts, "v1")
+
+
+def record(*renditions: Rendition) -> Record:
+    return Record("id", "uploads", "cat.jpg", NOON, NOON, renditions=renditions)
+
+
+@given(st.integers(0, 16**32 - 1), st.integers(0, 16**32 - 1))
+def test_sequencers_compare_as_text_in_the_order_of_their_numbers(one: int, other: int) -> None:
+    """S3 sends them with different lengths; right-aligned they are one number each."""
+    first = Upload("b", "k", sequencer=f"{one:X}").sequencer
+    second = Upload("b", "k", sequencer=f"{other:x}").sequencer
+    assert first is not None
+    assert second is not None
+    assert (first < second, first == second) == (one < other, one == other)
+
+
+def test_an_upload_without_a_sequencer_stays_without_one() -> None:
+    assert Upload("b", "k").sequencer is None
+
+
+def test_a_padded_sequencer_is_not_padded_again() -> None:
+    once = Upload("b", "k", sequencer="0055AED6DCD90281E5").sequencer
+    assert once == "0000000000000055aed6dcd90281e5".rjust(32, "0")
+    assert Upload("b", "k", sequencer=once).sequencer == once
+
+
+@pytest.mark.parametrize(
+    ("renditions", "chosen"),
+    [
+        ([], None),
+        ([("avif", 320, 240)], 0),
+        ([("jpeg", 320, 240), ("avif", 640, 480)], 1),  # size first
+        ([("avif", 640, 480), ("webp", 640, 480), ("jpeg", 640, 480)], 2),  # then what most can read
+        ([("webp", 640, 480), ("png", 640, 480)], 1),
+        ([("webp", 640, 480), ("gif", 640, 480)], 1),
+        ([("avif", 640, 480), ("webp", 640, 480)], 1),
+        ([("jpeg", 300, 100), ("jpeg", 200, 201)], 1),  # area, not one side
+    ],
+)
+def test_the_rendition_to_show_is_the_largest_then_the_most_widely_read(
+    renditions: list[tuple[str, int, int]], chosen: int | None
+) -> None:
+    made = [rendition(*row) for row in renditions]
+    assert record(*made).processed is (None if chosen is None else made[chosen])
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_facts_know_their_media_type(name: str) -> None:
+    assert rendition(name, 1, 1).facts.media_type == FORMATS[name].media_type

@@ -1,0 +1,364 @@
+"""Overlays as values: text and value are inverse, the same picture is the same value, and every
+mistake is told at once, in the text form as in TOML.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from domain_strategies import COLOURS, is_legal
+from hypothesis import given
+from hypothesis import strategies as st
+
+from image_processor.domain.errors import InvalidTransformation
+from image_processor.domain.transformation.overlay import (
+    OVERLAY,
+    ImageOverlay,
+    Overlay,
+    TextOverlay,
+    overlay_from,
+    parse,
+    rows_of,
+)
+from image_processor.domain.transformation.overlay_rows import (
+    IMAGE_ROWS,
+    LARGEST_TEXT,
+    LONGEST_TEXT,
+    TEXT_ROWS,
+    Align,
+    Blend,
+)
+from image_processor.domain.transformation.parameters import Parameter, read_pairs
+from image_processor.domain.transformation.values import MAX_SIDE, SMART, Colour, Gravity, Share, in_pixels
+
+SHARES = st.integers(1, 1000).map(lambda part: Share(part / 1000))
+SIDES = st.integers(1, MAX_SIDE) | SHARES
+OFFSETS = st.integers(-MAX_SIDE, MAX_SIDE) | st.integers(-1000, 1000).map(lambda part: Share(part / 1000))
+SHADOWS = st.integers(-100, 100) | st.integers(-1000, 1000).map(lambda part: Share(part / 1000))
+PLACES: dict[str, st.SearchStrategy[Any]] = {
+    "gravity": st.sampled_from([gravity for gravity in Gravity if gravity not in SMART]),
+    "x": OFFSETS,
+    "y": OFFSETS,
+    "rotate": st.integers(-360_000, 360_000).map(lambda turn: turn / 1000) | st.integers(-360, 360),
+    "opacity": st.integers(0, 100),
+    "blend": st.sampled_from(Blend),
+    "tile": st.booleans(),
+    "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(Share(0.0)),
+}
+WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
+IMAGE_FIELDS = {
+    "image": st.text(min_size=1, max_size=40).filter(is_legal),
+    "width": st.none() | SIDES,
+    "height": st.none() | SIDES,
+    **PLACES,
+}
+TEXT_FIELDS = {
+    "text": st.lists(WORDS, min_size=1, max_size=3).map("\n".join).filter(str.strip),
+    "size": st.integers(1, LARGEST_TEXT) | SHARES,
+    "font": st.sampled_from(
+        ["sans", "DejaVu Sans Bold", "serif italic", "press start 2p", "noto sans-serif"]
+    ),
+    "colour": COLOURS,
+    "width": SIDES,
+    "align": st.sampled_from(Align),
+    "spacing": st.integers(0, 3000).map(lambda part: part / 1000),
+    "shadow": st.none() | COLOURS,
+    "shadow_x": SHADOWS,
+    "shadow_y": SHADOWS,
+    "shadow_blur": st.integers(0, 100) | SHARES | st.just(Share(0.0)),
+    **PLACES,
+}
+OVERLAYS = st.builds(ImageOverlay, **IMAGE_FIELDS) | st.builds(TextOverlay, **TEXT_FIELDS)
+
+
+def problems_of(call: Callable[[], Any]) -> list[str]:
+    with pytest.raises(InvalidTransformation) as caught:
+        call()
+    return [str(problem) for problem in caught.value.problems]
+
+
+@given(OVERLAYS)
+def test_parse_and_text_are_inverse(overlay: Overlay) -> None:
+    assert parse(str(overlay)) == overlay
+    assert OVERLAY.read(OVERLAY.show(overlay)) == overlay
+    assert OVERLAY.valid(overlay)
+
+
+@given(OVERLAYS)
+def test_the_text_fits_into_a_transformation_and_a_key(overlay: Overlay) -> None:
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    assert set(str(overlay)) <= set(letters + letters.upper() + "0123456789_.-~:;")
+
+
+@given(OVERLAYS, st.randoms())
+def test_any_order_is_read(overlay: Overlay, random: Any) -> None:
+    pairs = str(overlay).split(";")
+    random.shuffle(pairs)
+    assert parse(";".join(pairs)) == overlay
+
+
+@given(st.text() | st.text("imagetxsw:;~20.-\n"))
+def test_any_text_is_read_or_refused_never_a_crash(text: str) -> None:
+    try:
+        overlay = parse(text)
+    except InvalidTransformation:
+        return
+    assert parse(str(overlay)) == overlay
+
+
+def test_the_canonical_texts_are_pinned() -> None:
+    """They are part of the names of stored renditions."""
+    mark = ImageOverlay(
+        image="logos/mark.png",
+        width=Share(0.2),
+        height=40,
+        gravity=Gravity.SOUTHEAST,
+        x=10,
+        y=-10,
+        rotate=45,
+        opacity=60,
+        blend=Blend.MULTIPLY,
+        tile=True,
+        gap=Share(0.1),
+    )
+    assert str(mark) == (
+        "image:logos~2fmark.png;w:0.2;h:40;g:southeast;x:10;y:-10;rotate:45;o:60;blend:multiply;tile:1;gap:0.1"
+    )
+    words = TextOverlay(
+        text="A, b: c/d\né",
+        size=48,
+        font="Sans Bold",
+        colour=Colour(255, 136, 0),
+        width=Share(0.8),
+        align=Align.CENTRE,
+        spacing=0.5,
+        shadow=Colour(0, 0, 0),
+        shadow_x=2,
+        shadow_y=2,
+        shadow_blur=0,
+    )
+    assert str(words) == (
+        "text:A~2c~20b~3a~20c~2fd~0a~c3~a9;size:48;font:sans~20bold;colour:ff8800;w:0.8;align:centre;"
+        "spacing:0.5;shadow:000000;shadow-x:2;shadow-y:2;shadow-blur:0"
+    )
+    assert str(ImageOverlay(image="a")) == "image:a"
+    assert str(TextOverlay(text="a")) == "text:a"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("image:a;gap:20", "image:a"),
+        ("image:a;tile:0;gap:0.5", "image:a"),
+        ("image:a;tile:1;gap:0.0", "image:a;tile:1"),
+        ("image:a;x:0.0;y:-0.0", "image:a"),
+        ("image:a;rotate:360", "image:a"),
+        ("image:a;rotate:-90", "image:a;rotate:270"),
+        ("image:a;rotate:45.0", "image:a;rotate:45"),
+        ("image:a;o:100;blend:over;g:centre", "image:a"),
+        ("text:a;shadow-x:5;shadow-y:5;shadow-blur:9", "text:a"),
+        ("text:a;shadow:000;shadow-x:0.0", "text:a;shadow:000000;shadow-x:0"),
+        ("text:a;font:SANS;size:0.05;colour:fff;w:1.0;align:left;spacing:0", "text:a"),
+        ("text:a~0d~0ab", "text:a~0ab"),
+    ],
+)
+def test_what_cannot_change_the_picture_is_dropped(one: str, other: str) -> None:
+    assert parse(one) == parse(other)
+    assert str(parse(one)) == str(parse(other)) == other
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("image:a;w:1", "image:a;w:1.0"), ("image:a;tile:1;gap:1", "image:a;tile:1"), ("text:a", "text:A")],
+)
+def test_what_can_is_kept(one: str, other: str) -> None:
+    assert parse(one) != parse(other)
+
+
+EVERY_MISTAKE = (
+    "text:a;size:0;font:sans~2012;colour:orange;w:0.0;align:middle;spacing:4;g:faces;x:20000;y:1e3;"
+    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;zz:1;o"
+)
+
+
+def test_every_mistake_of_a_text_is_told_at_once() -> None:
+    told = problems_of(lambda: parse(EVERY_MISTAKE))
+    assert len(told) == EVERY_MISTAKE.count(";")
+    named = {line.split(" for ")[-1].split(",")[0] for line in told}
+    assert named == {row.name for row in TEXT_ROWS if row.name != "text"} | {"parameter"}
+    assert "expected left | centre | right for align, got 'middle'" in told
+    assert "expected 0-3 sizes for spacing, got 4" in told
+
+
+@pytest.mark.parametrize("text", ["", "w:1", "g:north;o:5", "image", ";"])
+def test_an_overlay_is_of_an_image_or_of_a_text(text: str) -> None:
+    told = problems_of(lambda: parse(text))
+    assert told
+    assert all("overlay" in line or "parameter" in line for line in told)
+
+
+def test_an_overlay_is_not_of_both() -> None:
+    assert problems_of(lambda: parse("image:a;text:b")) == [
+        "expected an image or a text for overlay, got both"
+    ]
+
+
+def test_the_mistakes_of_an_overlay_reach_those_of_its_transformation() -> None:
+    """None of them is lost where `over` is one parameter of several."""
+    rows = [Parameter("over", "overlays", OVERLAY, (), many=True)]
+    _, problems = read_pairs("over=text:a;size:0;o:101,over=image:", rows, between=",", equals="=")
+    assert [problem.name for problem in problems] == ["size", "o", "image"]
+    values, problems = read_pairs("over=text:a,over=image:b", rows, between=",", equals="=")
+    assert values == {"overlays": (TextOverlay(text="a"), ImageOverlay(image="b"))}
+    assert not problems
+
+
+@pytest.mark.parametrize("key", ["", "..", "a/../../b", "\0", "x" * 1025, "\ud800"])
+def test_an_image_has_a_legal_key(key: str) -> None:
+    assert problems_of(lambda: ImageOverlay(image=key))
+
+
+@pytest.mark.parametrize("text", ["", " \n ", "\t", "a\x07b", "x" * (LONGEST_TEXT + 1), "\ud800", 5, None])
+def test_a_text_has_something_to_show(text: Any) -> None:
+    assert problems_of(lambda: TextOverlay(text=text))
+
+
+def test_a_text_is_as_long_as_is_allowed() -> None:
+    assert len(TextOverlay(text="é" * LONGEST_TEXT).text) == LONGEST_TEXT
+
+
+@pytest.mark.parametrize(
+    "font",
+    ["", "sans 12", "sans 12px", "12", "sans,serif", "sans @wght=900", "sans #liga", "a  b", " a", "é"],
+)
+def test_a_font_is_a_family_and_its_style(font: str) -> None:
+    assert problems_of(lambda: TextOverlay(text="a", font=font))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"gravity": "north"},
+        {"gravity": Gravity.ENTROPY},
+        {"opacity": True},
+        {"x": 1.0},
+        {"x": Share(0.12345)},
+        {"width": Share(float("nan"))},
+        {"rotate": float("inf")},
+        {"blend": "over"},
+        {"tile": 1},
+        {"width": 0},
+    ],
+)
+def test_no_value_without_a_text_can_be_made(fields: dict[str, Any]) -> None:
+    assert problems_of(lambda: ImageOverlay(image="a", **fields))
+
+
+def test_construction_tells_every_mistake_by_field() -> None:
+    told = problems_of(lambda: TextOverlay(text="", size=0, shadow_x=999, font="1"))
+    assert [line.split(" for ")[-1].split(",")[0] for line in told] == ["text", "size", "font", "shadow_x"]
+
+
+def test_pixels_are_scaled_and_shares_stay() -> None:
+    mark = parse("image:a;w:3;h:0.5;x:-5;y:0;tile:1;gap:1")
+    assert mark.scaled(1.5) == parse("image:a;w:5;h:0.5;x:-8;tile:1;gap:2")
+    assert mark.scaled(0.1) == parse("image:a;w:1;h:0.5;x:-1;tile:1;gap:1")
+    words = parse("text:a;size:20;w:100;spacing:0.5;shadow:000;shadow-x:1;shadow-y:-3;shadow-blur:0.2")
+    assert words.scaled(2) == parse(
+        "text:a;size:40;w:200;spacing:0.5;shadow:000;shadow-x:2;shadow-y:-6;shadow-blur:0.2"
+    )
+
+
+@given(OVERLAYS, st.floats(0.01, 8))
+def test_a_scaled_overlay_is_legal_and_one_is_nothing(overlay: Overlay, ratio: float) -> None:
+    assert overlay.scaled(1) == overlay
+    scaled = overlay.scaled(ratio)
+    assert parse(str(scaled)) == scaled
+
+
+TABLE = """
+text = "50% off & more"
+size = 48
+font = "Sans Bold"
+colour = "#f80"
+width = 0.8
+align = "centre"
+spacing = 0.5
+gravity = "south"
+x = 10
+y = -0.1
+rotate = 7.5
+opacity = 60
+blend = "hard-light"
+shadow = "000000"
+shadow_x = 2
+shadow_y = 1.0
+shadow_blur = 4
+"""
+
+
+def test_a_table_of_toml_says_the_same_as_a_text() -> None:
+    assert overlay_from(tomllib.loads(TABLE)) == parse(
+        "text:50~25~20off~20~26~20more;size:48;font:sans~20bold;colour:ff8800;w:0.8;align:centre;spacing:0.5;"
+        "g:south;x:10;y:-0.1;rotate:7.5;o:60;blend:hard-light;"
+        "shadow:000;shadow-x:2;shadow-y:1.0;shadow-blur:4"
+    )
+    assert overlay_from({"image": "logos/mark.png", "tile": True, "gap": 5}) == parse(
+        "image:logos~2fmark.png;tile:1;gap:5"
+    )
+
+
+@given(OVERLAYS)
+def test_every_overlay_has_a_table(overlay: Overlay) -> None:
+    def plain(value: Any) -> Any:
+        return (
+            value.of_side if isinstance(value, Share) else str(value) if isinstance(value, Colour) else value
+        )
+
+    fields = {row.field: plain(getattr(overlay, row.field)) for row in rows_of(overlay)}
+    assert overlay_from({field: value for field, value in fields.items() if value is not None}) == overlay
+
+
+def test_every_mistake_of_a_table_is_told_at_once() -> None:
+    table = {
+        "text": 5,
+        "size": "48",
+        "font": None,
+        "colour": 123456,
+        "width": True,
+        "align": "middle",
+        "spacing": "0.5",
+        "gravity": [],
+        "x": 0.12345,
+        "opacity": 60.5,
+        "shadow": "red",
+        "w": 1,
+    }
+    told = problems_of(lambda: overlay_from(table))
+    named = [line.split(" for ")[-1].split(",")[0] for line in told]
+    assert named == [*list(table)[:-1], "field"]
+
+
+@pytest.mark.parametrize("table", [{}, {"width": 1}, {"image": "a", "text": "b"}])
+def test_a_table_is_of_an_image_or_of_a_text(table: dict[str, Any]) -> None:
+    (told,) = problems_of(lambda: overlay_from(table))
+    assert told.startswith("expected an image or a text for overlay, got ")
+
+
+@pytest.mark.parametrize(("class_", "rows"), [(ImageOverlay, IMAGE_ROWS), (TextOverlay, TEXT_ROWS)])
+def test_every_field_has_its_row_with_the_same_default(
+    class_: type[ImageOverlay] | type[TextOverlay], rows: tuple[Parameter, ...]
+) -> None:
+    defaults = {field.name: field.default for field in dataclasses.fields(class_)}
+    assert set(defaults) == {row.field for row in rows}
+    for row in rows:
+        assert row.field in {"image", "text"} or defaults[row.field] == row.default
+
+
+@pytest.mark.parametrize(("share", "pixels"), [(0.1, 10), (-0.1, -10), (0.5, 50), (-0.5, -49), (0.0, 0)])
+def test_a_share_is_rounded_half_up_on_both_sides_of_zero(share: float, pixels: int) -> None:
+    assert in_pixels(Share(share), 99) == pixels

@@ -1,0 +1,132 @@
+"""A program for atheris: feeds one parser of ours with inputs that its coverage leads to.
+
+TARGET [libFuzzer's options and corpora]: anything that a target raises, but for its own refusals, ends
+the program with the input in a file. `--corpus FOLDER` writes the valid inputs to begin with instead.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["image_processor"], enable_loader_override=False):
+    from image_processor.delivery.url.parser import read_address
+    from image_processor.domain.errors import InvalidKey, InvalidRequest, Refused
+    from image_processor.domain.formats import FORMATS, describe_foreign, sniff
+    from image_processor.domain.models import ExifField, Limits, TruncatedPolicy, Upload
+    from image_processor.engine.codecs import container as structure
+    from image_processor.engine.codecs import exif, tiff
+    from image_processor.engine.codecs.probe import probe
+    from image_processor.ingest.events import read_messages
+
+_LIMITS = (Limits(svg=True), Limits(svg=True, truncated=TruncatedPolicy.LENIENT))
+
+
+def header(data: bytes) -> None:
+    for limits in _LIMITS:
+        try:
+            found = probe(data, limits)
+        except Refused:
+            continue
+        assert 0 < found.width * found.height * found.frames <= limits.max_pixels
+
+
+def shape(data: bytes) -> None:
+    sniff(data[:1024])
+    describe_foreign(data[:1024])
+    for name in FORMATS:
+        assert structure.ends_early(data, name) in {True, False}
+        assert structure.is_cut_off(data, name) in {True, False}
+    assert structure.count_scans(data) >= 0
+    assert structure.held_coefficients(data) >= 0
+
+
+def directory(data: bytes) -> None:
+    for page in range(3):
+        found = tiff.read_directory(data, page)
+        assert tiff.ends_early(data, page) in {True, False}
+        if found is None:
+            continue
+        assert found.bytes_at_once >= 0
+        try:
+            tiff.check_samples(found)
+        except Refused:
+            continue
+        assert 0 <= found.idle_samples < found.samples
+
+
+def tags(data: bytes) -> None:
+    for name, value in exif.exif_of(data, "tiff", tuple(ExifField)):
+        assert name in set(ExifField)
+        assert value.isprintable()
+        assert len(value) <= exif.LONGEST
+
+
+def event(data: bytes) -> None:
+    text = data.decode(errors="replace")
+    record = {"eventSource": "aws:sqs", "messageId": "m", "body": text, "attributes": {}}
+    try:
+        direct = json.loads(text)
+    except (ValueError, RecursionError):
+        direct = text
+    for given in ({"Records": [record]}, {"tasks": [direct]}, direct):
+        for message in read_messages(given):
+            assert all(isinstance(upload, Upload) and upload.key for upload in message.uploads)
+
+
+def url(data: bytes) -> None:
+    path, _, query = data.decode(errors="replace").partition("?")
+    try:
+        address = read_address(path, query)
+    except (InvalidRequest, InvalidKey):
+        return
+    again = "&".join(f"{name}={value.replace('%', '%25')}" for name, value in address.pairs)
+    if not address.named and address.key == path and "%" not in path:
+        assert read_address(path, again).pairs == address.pairs, "canonical is final"
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    each.__name__: each for each in (header, shape, directory, tags, event, url)
+}
+
+
+def _corpus(target: str) -> dict[str, bytes]:
+    if target == "event":
+        object_ = {"key": "a+b%2Fc.jpg", "sequencer": "0055AED6", "versionId": "v"}
+        s3 = {
+            "Records": [
+                {"eventName": "ObjectCreated:Put", "s3": {"bucket": {"name": "b"}, "object": object_}}
+            ]
+        }
+        bridge = {"detail-type": "Object Deleted", "detail": {"bucket": {"name": "b"}, "object": object_}}
+        sns = {"Type": "Notification", "Message": json.dumps(s3)}
+        task = {"taskId": "t", "s3Key": "a", "s3BucketArn": "arn:aws:s3:::b"}
+        return {str(at): json.dumps(each).encode() for at, each in enumerate((s3, bridge, sns, task))}
+    if target == "url":
+        urls = (
+            "photos/cat.jpg?w=640&fm=auto&kid=a&expires=1900000000&s=AA",
+            "a/w=640,fm=webp.webp",
+            "a/~w=9.png",
+        )
+        return {str(at): each.encode() for at, each in enumerate(urls)}
+    from hostile.originals import originals  # noqa: PLC0415 - the others need no pictures
+
+    return {name: data for name, data in originals().items() if target == "header" or len(data) < 1000}
+
+
+def main() -> None:
+    target = sys.argv.pop(1)
+    if sys.argv[1] == "--corpus":
+        for name, data in _corpus(target).items():
+            Path(sys.argv[2], name).write_bytes(data)
+        return
+    atheris.Setup(sys.argv, TARGETS[target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()
