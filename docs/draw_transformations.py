@@ -7,9 +7,10 @@ a row of the code without an example is an error. A test compares the file with 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
+from msgspec import structs
 from transformation_examples import (
     FITS,
     IMAGE_EXAMPLES,
@@ -156,7 +157,7 @@ def _default(row: Parameter, layer: str) -> str:
     return NO_DEFAULT if value is None or value == () else f"`{row.kind.show(value)}`"
 
 
-_DEFAULTS = {field.name: field.default for field in fields(Transformation)}
+_DEFAULTS = {field.name: field.default for field in structs.fields(Transformation)}
 
 
 def _shown(example: Example, picture: str) -> str:

@@ -83,8 +83,6 @@ HEAVY = frozenset(
         "boto3",
         "botocore",
         "cv2",
-        "dataclasses",
-        "inspect",
         "mangum",
         "numpy",
         *(name for name, rooms in LIBRARIES.items() if rooms == _EDGE),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 import draw_gallery
@@ -13,6 +12,7 @@ import draw_transformations
 import pytest
 import transformation_examples
 from draw_transformations import NEEDED, NO_DEFAULT, RECIPE, document, examples
+from msgspec import structs
 from PIL import Image
 
 from image_processor.config.recipe import parse_recipe, presets
@@ -73,7 +73,7 @@ def default_of(row: Parameter) -> str:
         return NEEDED
     default = row.default
     if row in PARAMETERS:
-        (default,) = (field.default for field in fields(Transformation) if field.name == row.field)
+        (default,) = (field.default for field in structs.fields(Transformation) if field.name == row.field)
     if default is None or default == ():
         return NO_DEFAULT
     return f"`{row.kind.show(default)}`"

@@ -9,8 +9,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from image_processor.aws_lambda.process_function import open_process
 from image_processor.bootstrap.cloud import Cloud, open_cloud

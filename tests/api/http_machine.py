@@ -15,12 +15,12 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from msgspec.structs import replace
 
 from image_processor.api.machine_app import machine_app
 from image_processor.api.server import Server
 from image_processor.bootstrap.machine import Parts, Stores, reads
 from image_processor.config.settings import Settings
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import Outcome, Upload
 from image_processor.ingest.process import Processor
 from image_processor.standalone.progress import Progress

@@ -5,10 +5,10 @@ from __future__ import annotations
 from urllib.parse import quote
 
 from http_machine import Machine
+from msgspec.structs import replace
 
 from image_processor.delivery.url.parser import read_address
 from image_processor.delivery.url.signing import query_of
-from image_processor.domain.frozen import replace
 from support.altered_urls import RING
 
 _KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())

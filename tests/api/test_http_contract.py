@@ -12,11 +12,11 @@ import schemathesis
 from http_machine import Machine, Uploads
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi import checks
 
 from image_processor.config.settings import Settings
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Limits
 from support.ingest import BUCKET, Room

@@ -10,8 +10,7 @@ import httpx
 import pytest
 from http_machine import Client, Machine
 from http_signed import let_sign, signed
-
-from image_processor.domain.frozen import replace
+from msgspec.structs import replace
 
 
 @pytest.fixture(autouse=True)

@@ -9,8 +9,7 @@ import hmac
 
 import pytest
 from http_machine import Client, Machine
-
-from image_processor.domain.frozen import replace
+from msgspec.structs import replace
 
 KEY = "photos/cat.jpg"
 SECRET = "my-security-key"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
 from image_processor.api.origin_guard import MAX_BODY_BYTES, Guard
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
 from image_processor.api.prefer import MAX_PATIENCE, patience
 from image_processor.api.queued_work import QueuedWork

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from support.ingest import BUCKET
 

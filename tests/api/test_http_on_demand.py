@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from support.ingest import BUCKET, upload
 

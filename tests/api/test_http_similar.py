@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, Look, Record, Rendered

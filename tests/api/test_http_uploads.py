@@ -9,13 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from http_machine import Client, Machine
+from msgspec.structs import replace
 
 from image_processor.api import upload_body, uploads
 from image_processor.config.recipe import parse_recipe

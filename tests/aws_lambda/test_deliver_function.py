@@ -6,6 +6,7 @@ import base64
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from image_processor.api.schemas import ProblemView
 from image_processor.aws_lambda import deliver_function as reads
@@ -16,7 +17,6 @@ from image_processor.config.settings import Settings
 from image_processor.delivery.url.parser import read_address
 from image_processor.delivery.url.signing import query_of
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import Kind
 from image_processor.domain.ports import Attributes
 from support.ingest import BUCKET, RECIPE, Room, fake_render

@@ -7,11 +7,11 @@ import os
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
 from image_processor.bootstrap import cloud
-from image_processor.domain.frozen import replace
 from image_processor.domain.ports import Attributes
 from support.memory import MemoryStore
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 from contract_adapters import CatalogAdapter
 from contract_records import INSTANT, LEASE, NOW, RECORDS, take, upload
 from hypothesis import given, settings
+from msgspec.structs import replace
 
 from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, Reason
 from image_processor.domain.keys import image_id

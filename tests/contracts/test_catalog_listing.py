@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 
 import pytest
@@ -10,6 +9,7 @@ from contract_adapters import CatalogAdapter
 from contract_records import DAY, INSTANT, NOW, take
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Invalid
 from image_processor.domain.models import Record, Status

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from contract_adapters import ConnectCatalog
 from contract_records import NOW, take
+from msgspec.structs import replace
 from together import in_processes, in_threads
 
 from image_processor.domain.errors import ClaimBusy, ClaimLost

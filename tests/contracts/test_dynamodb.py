@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_LOOK, OLD_RECORD, RECORDS, TEXTS, take
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from image_processor.aws import client as client_module
 from image_processor.catalog.dynamodb import DynamoCatalog

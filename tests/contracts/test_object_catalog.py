@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from contract_records import LEASE, NOW, OLD_LOOK, OLD_RECORD, take
+from msgspec.structs import replace
 
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
 from image_processor.catalog.rows import to_row

@@ -7,7 +7,6 @@ import os
 import signal
 import sqlite3
 from contextlib import closing
-from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from contract_adapters import open_sqlite
 from contract_records import MOMENTS, NOW, OLD_LOOK, OLD_RECORD, RECORDS, take
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from together import in_threads
 
 from image_processor.catalog import sqlite as adapter

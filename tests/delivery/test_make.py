@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from image_processor.delivery.on_demand import Kept, Maker, is_on_demand
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.resolver import Reader
 from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import IccPolicy, Kind, Limits
 from image_processor.domain.transformation import parse
 from image_processor.renditions.fingerprint import MADE

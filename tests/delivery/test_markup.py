@@ -15,6 +15,7 @@ import pytest
 from domain_strategies import KEYS
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
@@ -25,7 +26,6 @@ from image_processor.delivery.resolver import Get, Reader
 from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Invalid, Reason, Refused
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import Facts, Look, Record, Rendition, Status
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from image_processor.delivery.on_demand import Kept, Maker
@@ -12,7 +13,6 @@ from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Get, Reader
 from image_processor.domain.formats import FORMATS, WRITABLE, sniff
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.engine.render import render
 from image_processor.storage.directory import DirectoryStore

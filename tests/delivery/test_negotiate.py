@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from image_processor.delivery.http.negotiation import MODERN, accepted, own_format, preferences
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import Facts
 
 CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"

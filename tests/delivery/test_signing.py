@@ -12,6 +12,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from image_processor.delivery.url import signing
 from image_processor.delivery.url.parser import Address, Seal, canonical, read_address
@@ -23,7 +24,6 @@ from image_processor.domain.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.domain.frozen import replace
 from support.url_strategies import KEYS, PAIRS, paths, same_meaning
 
 VECTORS = json.loads(Path(__file__).with_name("signatures.json").read_text())

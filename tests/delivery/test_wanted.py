@@ -7,6 +7,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
@@ -22,7 +23,6 @@ from image_processor.domain.errors import (
     SignatureMissing,
     SizeNotAllowed,
 )
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import Facts
 from support.altered_urls import NOW, RING, get_of

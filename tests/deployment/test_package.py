@@ -193,7 +193,7 @@ def test_the_process_function_begins_with_nothing_that_it_does_not_need(
     code = (
         "import os, sys\n"
         f"os.environ |= {settings}\n"
-        "from image_processor import app\n"
+        "from image_processor import aws_lambda as app\n"
         "app._process()\n"
         "app._load_engine()\n"
         f"loaded = sorted(set({_HEAVY}) & set(sys.modules))\n"
@@ -205,7 +205,7 @@ def test_the_process_function_begins_with_nothing_that_it_does_not_need(
 
 _LOADS = """
 import sys, traceback
-from image_processor import app
+from image_processor import aws_lambda as app
 from image_processor.engine import render
 from image_processor.domain.models import Limits
 loaded = ("pyvips", "pyvips.vimage", "image_processor.engine", "image_processor.engine.codecs.decode")

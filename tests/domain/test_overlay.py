@@ -4,7 +4,6 @@ mistake is told at once, in the text form as in TOML.
 
 from __future__ import annotations
 
-import dataclasses
 import tomllib
 from collections.abc import Callable
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from domain_strategies import COLOURS, is_legal
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from image_processor.domain.errors import InvalidTransformation
 from image_processor.domain.transformation.overlay import (
@@ -353,7 +353,7 @@ def test_a_table_is_of_an_image_or_of_a_text(table: dict[str, Any]) -> None:
 def test_every_field_has_its_row_with_the_same_default(
     class_: type[ImageOverlay] | type[TextOverlay], rows: tuple[Parameter, ...]
 ) -> None:
-    defaults = {field.name: field.default for field in dataclasses.fields(class_)}
+    defaults = {field.name: field.default for field in structs.fields(class_)}
     assert set(defaults) == {row.field for row in rows}
     for row in rows:
         assert row.field in {"image", "text"} or defaults[row.field] == row.default

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
 from domain_strategies import COLOURS, FIELDS, LONGEST_NAME, TRANSFORMATIONS
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from image_processor.domain.errors import InvalidTransformation
 from image_processor.domain.formats import FORMATS, WRITABLE
@@ -93,7 +93,7 @@ def test_a_field_that_cannot_change_the_picture_cannot_change_the_value(
         format_
     ].takes
     changes = {name: data.draw(FIELDS[name], label=name) for name in idle}
-    assert dataclasses.replace(transformation, **changes) == transformation
+    assert structs.replace(transformation, **changes) == transformation
 
 
 @pytest.mark.parametrize(

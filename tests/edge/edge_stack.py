@@ -16,6 +16,7 @@ from edge_distribution import Distribution
 from edge_function import Attached, Host, Store
 from edge_messages import Answer, NotSimulated, Request
 from edge_origins import Bucket, FunctionUrl
+from image_processor.domain.frozen import replace
 from judges import translated
 from policies import of_type
 from resolve import PSEUDO, references, resolve
@@ -25,7 +26,6 @@ from image_processor.bootstrap.cloud import Cloud
 from image_processor.bootstrap.delivery import reads_of
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.domain.frozen import replace
 from support.ingest import BUCKET, RECIPE, Room, fake_render
 
 Json = dict[str, Any]

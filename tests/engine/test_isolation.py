@@ -15,10 +15,10 @@ from pathlib import Path
 
 import pytest
 from drawing import encoded, flat, opened, photograph
+from msgspec.structs import replace
 from test_probe import jpeg_of
 
 from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine.render import render
@@ -40,7 +40,7 @@ from image_processor.domain.models import Limits
 class Telling(IsolatedRenderer):
     _program = r'''
 import os
-from image_processor.engine import child
+from image_processor.engine.worker import child
 real = child.render
 def telling(*args, **options):
     os.write(2, b"busy\n")
@@ -79,7 +79,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
     class Rigged(IsolatedRenderer):
         _program = (
             "import os, signal, sys\n"
-            "from image_processor.engine import child, runtime\n"
+            "from image_processor.engine import runtime\nfrom image_processor.engine.worker import child\n"
             "from image_processor.domain.errors import UnsafeRuntime\n"
             "real = child.render\n"
             "def rigged(*args, **options):\n"

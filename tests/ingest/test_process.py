@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import threading
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from image_processor.domain.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
 from image_processor.domain.keys import rendition_prefix
@@ -374,7 +375,7 @@ def test_a_worker_that_slept_past_its_claim_cannot_overwrite_newer_renditions(ro
         rendered = fake_render(data, *args, **kwargs)
         room.later()
         room.put("cat.jpg", b"second")
-        Room.processor(replace(room, render=fake_render), "other").process(upload("cat.jpg"))
+        Room.processor(dataclasses.replace(room, render=fake_render), "other").process(upload("cat.jpg"))
         return rendered
 
     room.render = sleepy

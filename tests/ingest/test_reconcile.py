@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from image_processor.delivery.on_demand import Kept, Maker
 from image_processor.delivery.resolver import Wanted

@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import random
 import tracemalloc
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.keys import image_id

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from msgspec.structs import replace
+
 from image_processor.delivery.on_demand import Kept
 from image_processor.domain.errors import ClaimLost, PreconditionFailed, Unavailable
-from image_processor.domain.frozen import replace
 from image_processor.domain.models import Kind, Outcome, Result, Status
 from image_processor.ingest.drift import why_work
 from image_processor.ingest.process import Processor

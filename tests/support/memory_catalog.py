@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
 
+from msgspec.structs import replace
+
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_ticks
 from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Claim, Record, Upload
 from image_processor.domain.ports import Page, Query

@@ -6,15 +6,14 @@ from collections.abc import Mapping
 from typing import Annotated
 
 from fastapi import Depends, Header
+from msgspec import Struct
 from starlette.exceptions import HTTPException
 
 from image_processor.delivery.http.conditions import may_write
-from image_processor.domain.frozen import frozen
 from image_processor.domain.ports import ABSENT, Absent, Entry
 
 
-@frozen
-class Preconditions:
+class Preconditions(Struct, frozen=True):
     """The conditional headers of a request, by lower-case names."""
 
     headers: Mapping[str, str]

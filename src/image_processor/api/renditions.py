@@ -9,6 +9,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
+from msgspec.structs import replace
 
 from image_processor.bootstrap.machine import Parts
 from image_processor.delivery.http.response import Response as Decided
@@ -21,7 +22,6 @@ from image_processor.domain.errors import (
     Refused,
     Unavailable,
 )
-from image_processor.domain.frozen import replace
 from image_processor.standalone.render_coordinator import Pending
 
 from .error_status import told

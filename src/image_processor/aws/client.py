@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TypeVar
 
+from msgspec import Struct, field
+
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.frozen import field, frozen
 from image_processor.domain.hashing import sha256_hex
 
 from .credentials import GetCredentials
@@ -32,8 +33,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-@frozen
-class Body:
+class Body(Struct, frozen=True):
     """Bytes to send, or an open file whose size and SHA-256 (hexadecimal) are known."""
 
     content: bytes | IO[bytes]
@@ -48,8 +48,7 @@ class Body:
 NOTHING = Body.of(b"")
 
 
-@frozen
-class Request:
+class Request(Struct, frozen=True):
     """``path`` and ``query`` are unescaped; names of ``headers`` are lower-case."""
 
     method: str
@@ -59,8 +58,7 @@ class Request:
     body: Body = NOTHING
 
 
-@frozen
-class Answer:
+class Answer(Struct, frozen=True):
     """A whole response. Names of ``headers`` are lower-case."""
 
     status: int

@@ -11,28 +11,31 @@ from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
-from image_processor.domain.frozen import field, frozen
+from image_processor.domain.redaction import redacted_repr
 
 _EARLY = timedelta(minutes=5)
 _SECONDS = 2.0
 
 
-@frozen
-class Credentials:
+class Credentials(Struct, frozen=True):
     """``token`` is None for keys of a user. ``expires_at`` is None where nobody says."""
 
     access_key_id: str
-    secret_access_key: str = field(repr=False)
-    token: str | None = field(default=None, repr=False)
+    secret_access_key: str
+    token: str | None = None
     expires_at: datetime | None = None
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("secret_access_key", "token"))
 
 
 GetCredentials = Callable[[], Credentials]
 
 
-@frozen
-class Fixed:
+class Fixed(Struct, frozen=True):
     """Gives credentials that are the same for as long as the process lives."""
 
     credentials: Credentials

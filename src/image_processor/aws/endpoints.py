@@ -6,8 +6,9 @@ import os
 import re
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidSettings, Problem
-from image_processor.domain.frozen import frozen
 
 _ADDRESS = re.compile(
     r"(?P<scheme>https?)://(?P<host>[^/?#@:\s][^/?#@\s]*)(?P<path>(?:/[^?#\s]*)?)", re.IGNORECASE
@@ -15,8 +16,7 @@ _ADDRESS = re.compile(
 _REGION = re.compile(r"[a-z]{2,}(-[a-z0-9]+)+")
 
 
-@frozen
-class Endpoint:
+class Endpoint(Struct, frozen=True):
     """``scheme`` is `https`, or `http` where somebody asked for it. ``host`` may end in a port,
     ``path`` has no slash at its end and is what every request's path begins with."""
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
 
 from .credentials import Credentials
 from .endpoints import Endpoint
@@ -20,8 +20,7 @@ from .signature import ALGORITHM, Scope, sign, terms_of
 LIFE = timedelta(minutes=15)
 
 
-@frozen
-class PostForm:
+class PostForm(Struct, frozen=True):
     """``fields`` go into a multipart/form-data body before the file, which is sent to ``url``."""
 
     url: str
@@ -29,8 +28,7 @@ class PostForm:
     expires_at: datetime
 
 
-@frozen
-class Target:
+class Target(Struct, frozen=True):
     """What may be posted: an object of 1 to ``max_bytes`` bytes under exactly this key."""
 
     bucket: str

@@ -11,8 +11,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Any
 
+from msgspec import Struct, field
+
 from image_processor.domain.errors import NotFound, Unavailable
-from image_processor.domain.frozen import field, frozen
 
 from .client import Answer, Client
 from .credentials import GetCredentials, credentials_from
@@ -33,8 +34,7 @@ _NO_QUEUE = frozenset({"QueueDoesNotExist", "AWS.SimpleQueueService.NonExistentQ
 _REGION = re.compile(r"https://sqs\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/")
 
 
-@frozen
-class Letter:
+class Letter(Struct, frozen=True):
     """A message in hand. ``receipt`` is good for this time of receiving it. ``attributes`` are SQS's
     own, ``extras`` those that the sender gave, both as SQS writes them."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
+
 from image_processor.domain.hashing import hmac_sha256, sha256_hex
 
 from .credentials import Credentials
@@ -18,8 +19,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _UNRESERVED = "-_.~"
 
 
-@frozen
-class Scope:
+class Scope(Struct, frozen=True):
     """Whom a signature is meant for: a region such as `eu-west-1`, an API such as `s3`."""
 
     region: str

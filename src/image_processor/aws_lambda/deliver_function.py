@@ -13,6 +13,8 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
+from msgspec.structs import replace
+
 from image_processor.api.error_status import status_of, told
 from image_processor.api.problem_details import MEDIA_TYPE, document
 from image_processor.bootstrap.cloud import Cloud, render_here
@@ -30,7 +32,6 @@ from image_processor.domain.errors import (
     Refused,
     Unavailable,
 )
-from image_processor.domain.frozen import replace
 
 from . import log
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.bootstrap.cloud import Cloud
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Outcome, Result, Upload
 from image_processor.ingest.events import Message, read_messages
 
@@ -20,8 +21,7 @@ _RESERVE_MS = 5_000
 Process = Callable[[Upload], Outcome]
 
 
-@frozen
-class Apart:
+class Apart(Struct, frozen=True):
     """How the uploads of a message are processed that comes again, since it may have taken the function
     down: in a process of their own, within so many seconds. They are begun with no less than
     ``needs_ms`` left, or half of what there was at the beginning.
@@ -31,8 +31,7 @@ class Apart:
     needs_ms: int
 
 
-@frozen
-class Ending:
+class Ending(Struct, frozen=True):
     """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
 
     message: Message
@@ -84,8 +83,7 @@ class RetryLater(Exception):
     """Tells Lambda to deliver an event again that cannot be answered in parts."""
 
 
-@frozen
-class _Way:
+class _Way(Struct, frozen=True):
     """How uploads are processed, and how much time must be left for one to be begun."""
 
     process: Process

@@ -12,10 +12,12 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from image_processor.config.recipe import Recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
-from image_processor.domain.frozen import frozen, replace
 from image_processor.domain.models import Limits, Outcome, Rendered, Upload
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.domain.transformation import Transformation
@@ -32,8 +34,7 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 
 
-@frozen
-class Cloud:
+class Cloud(Struct, frozen=True):
     """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
     leave to upload one original, by its key and media type.
 

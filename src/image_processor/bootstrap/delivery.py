@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import enabled
@@ -16,7 +18,6 @@ from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Reader, Wanted
 from image_processor.delivery.url.signing import Keyring
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Facts, Kind, Upload
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.renditions.renderer import Render
@@ -88,8 +89,7 @@ def delivery_of(
     return Delivery(reader, kept, policy, settings.cache_control, base)
 
 
-@frozen
-class Reads:
+class Reads(Struct, frozen=True):
     """The read path of a function, which makes at once what is not there."""
 
     delivery: Delivery

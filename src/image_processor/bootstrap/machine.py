@@ -16,6 +16,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
@@ -23,7 +25,6 @@ from image_processor.delivery.metadata_cache import FactsOf
 from image_processor.delivery.on_demand import Maker
 from image_processor.delivery.read_path import Delivery
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.engine.operations.fonts import fonts_from
@@ -56,8 +57,7 @@ SERVER = "serve:"
 their owner can only be a server that is dead."""
 
 
-@frozen
-class Stores:
+class Stores(Struct, frozen=True):
     """Where originals, renditions and records lie."""
 
     uploads: ObjectStore
@@ -65,8 +65,7 @@ class Stores:
     catalog: Catalog
 
 
-@frozen
-class Parts:
+class Parts(Struct, frozen=True):
     """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
     that wait or are in work. ``delivery`` finds renditions for URLs, ``orders`` has them made.
     ``renditions_url`` is what a rendition's key is put behind to open it."""

@@ -13,6 +13,9 @@ from heapq import nlargest
 from itertools import islice
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from image_processor.domain.errors import (
     ClaimBusy,
     ClaimLost,
@@ -21,7 +24,6 @@ from image_processor.domain.errors import (
     PreconditionFailed,
     Unavailable,
 )
-from image_processor.domain.frozen import frozen, replace
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Claim, Record, Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
@@ -41,8 +43,7 @@ _ROUNDS = 20
 _READERS = 16
 
 
-@frozen
-class _Held:
+class _Held(Struct, frozen=True):
     """A claim as it lies beside its record."""
 
     token: str
@@ -50,8 +51,7 @@ class _Held:
     expires_at: datetime
 
 
-@frozen
-class _State:
+class _State(Struct, frozen=True):
     """What an object says, or that there is none. ``record`` is None after it was forgotten."""
 
     record: Record | None = None

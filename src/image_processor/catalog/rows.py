@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import to_builtins
+
 from image_processor.domain.errors import Reason
-from image_processor.domain.frozen import asdict
 from image_processor.domain.models import Facts, Look, Record, Rendition, Status
 
 Row = dict[str, str | int | None]
@@ -70,9 +71,9 @@ def to_row(record: Record) -> Row:
         "fingerprint": record.fingerprint,
         "reason": record.reason.value if record.reason else None,
         "message": record.message,
-        "original": _to_json(record.original and asdict(record.original)),
-        "look": _to_json(record.look and asdict(record.look)),
-        "renditions": _to_json([asdict(rendition) for rendition in record.renditions]),
+        "original": _to_json(record.original and to_builtins(record.original)),
+        "look": _to_json(record.look and to_builtins(record.look)),
+        "renditions": _to_json([to_builtins(rendition) for rendition in record.renditions]),
         "revision": record.revision,
         "exif": _to_json(dict(record.exif) or None),
     }

@@ -9,12 +9,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.table import Table
 
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidSettings, Problem
-from image_processor.domain.frozen import frozen, replace
 from image_processor.ingest.dead_letters import Looker, Verdict, read_letter, reason_of, verdicts_of
 
 from .exit_codes import UNAVAILABLE, USAGE
@@ -42,8 +43,7 @@ _ONE_MACHINE = (
 )
 
 
-@frozen
-class _Case:
+class _Case(Struct, frozen=True):
     """A letter and what was found out about it."""
 
     letter: Letter

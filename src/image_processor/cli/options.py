@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from msgspec.structs import replace
 
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidSettings, Problem
-from image_processor.domain.frozen import replace
 
 Data = Annotated[
     Path | None,

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec import Struct, to_builtins
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -21,7 +22,6 @@ from image_processor.bootstrap.machine import Stores, workers
 from image_processor.bootstrap.recipe import load_recipe
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
-from image_processor.domain.frozen import asdict, frozen
 from image_processor.domain.models import Outcome, Rendition, Result, Upload
 from image_processor.standalone import progress as events
 from image_processor.storage.directory import DirectoryStore
@@ -34,8 +34,7 @@ from .options import Count, Json, RecipeFile, settings_with
 _ROWS_SHOWN = 40
 
 
-@frozen
-class Ending:
+class Ending(Struct, frozen=True):
     """How work on one input ended: an outcome, or the error that a retry might mend."""
 
     key: str
@@ -171,7 +170,7 @@ def _bar(total: int) -> Iterator[Callable[[object], None]]:
 def _tell(ending: Ending, *, as_json: bool) -> None:
     if as_json:
         renditions = [
-            {"key": rendition.key, "transformation": rendition.transformation, **asdict(rendition.facts)}
+            {"key": rendition.key, "transformation": rendition.transformation, **to_builtins(rendition.facts)}
             for rendition in ending.renditions
         ]
         line = {

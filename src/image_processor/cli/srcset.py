@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
 from image_processor.bootstrap.delivery import policy_of
 from image_processor.bootstrap.machine import BUCKET, RENDITIONS
@@ -16,7 +17,6 @@ from image_processor.delivery.markup.html import ALT, Markup, Wish, mark_up
 from image_processor.delivery.markup.srcset import Rungs
 from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
-from image_processor.domain.frozen import asdict
 from image_processor.domain.similarity import find_record
 
 from .library import open_library
@@ -73,7 +73,7 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
     base = check_base(settings.public_url or RENDITIONS if base is None else base)
     markup = _marked_up(key, wish, base, settings)
     if as_json:
-        typer.echo(json.dumps(asdict(markup)))
+        typer.echo(json.dumps(to_builtins(markup)))
     else:
         typer.echo(_text(markup, only), nl=only is None)
     for line in markup.left_out:

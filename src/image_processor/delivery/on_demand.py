@@ -10,8 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from msgspec import Struct
+
 from image_processor.domain.errors import NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Facts, IccPolicy, Limits, Outcome, Record, RenderedImage, Status
 from image_processor.domain.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
@@ -27,16 +28,14 @@ _ROUNDS = 3
 """How often an original may change under our hands before the client has to ask again."""
 
 
-@frozen
-class Made:
+class Made(Struct, frozen=True):
     """A rendition with its bytes, and how many seconds each part of making it took."""
 
     stored: StoredObject
     seconds: Mapping[str, float]
 
 
-@frozen
-class Kept:
+class Kept(Struct, frozen=True):
     """Where delivery looks for what was made on demand. ``catalog`` knows which originals are refused."""
 
     bucket: str
@@ -99,8 +98,7 @@ class Kept:
             return None
 
 
-@frozen
-class Maker:
+class Maker(Struct, frozen=True):
     """Makes renditions on demand. ``most`` is how many of them an original may have: the oldest goes."""
 
     kept: Kept

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
+from msgspec import Struct, field
+
 from image_processor.domain.errors import InvalidRequest, SignatureMissing, SizeNotAllowed
-from image_processor.domain.frozen import field, frozen
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.overlay_sources import marks_in
 
@@ -33,8 +34,7 @@ class Dialect(Protocol):
         ...
 
 
-@frozen
-class Policy:
+class Policy(Struct, frozen=True):
     """``sizes`` are the sides that undeclared renditions may have, all where it is empty.
     ``overlays`` is what the keys of pictures begin with that may be laid on others, None for none.
     ``unsigned`` lets everybody ask for everything. ``fallback`` is the key of an original that is shown

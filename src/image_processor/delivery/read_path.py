@@ -11,9 +11,11 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import field, frozen, replace
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
@@ -31,8 +33,7 @@ _SOON = 300
 """Seconds that a redirect may take to be followed."""
 
 
-@frozen
-class Found:
+class Found(Struct, frozen=True):
     """A wanted rendition and, if it is there, the stored object. ``seconds`` says how long the parts of
     making it took; ``error`` is why another picture is shown in its place."""
 
@@ -42,8 +43,7 @@ class Found:
     error: ImageProcessorError | None = None
 
 
-@frozen
-class Delivery:
+class Delivery(Struct, frozen=True):
     """Everything a read needs. ``base`` is what keys are put behind to open them, None without."""
 
     reader: Reader

@@ -10,8 +10,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct, field
+
 from image_processor.domain.errors import InvalidRequest
-from image_processor.domain.frozen import field, frozen
 from image_processor.domain.transformation import Gravity, Length
 
 from .url.parameter_names import AUTO
@@ -34,8 +35,7 @@ class Box(StrEnum):
     """The height is."""
 
 
-@frozen
-class Cut:
+class Cut(Struct, frozen=True):
     """A part of the original whose place depends on its size: ``width`` and ``height`` are pixels or
     shares, None for the whole side. It lies as ``gravity``, ``x`` and ``y`` or ``focal_point`` say,
     which mean what they mean for a crop."""
@@ -48,8 +48,7 @@ class Cut:
     focal_point: tuple[float, float] | None = None
 
 
-@frozen
-class Asked:
+class Asked(Struct, frozen=True):
     """``values`` are fields of a transformation, each valid by itself, without its format.
 
     ``format`` is one that can be written, AUTO, or None for the original's own. ``qualities`` are by

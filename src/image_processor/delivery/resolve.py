@@ -10,10 +10,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Facts
 from image_processor.domain.transformation import MAX_SIDE, PARAMETERS, Fit, Transformation
 
@@ -27,8 +28,7 @@ _MOST_RATIO = 4.0
 """More pixels per CSS pixel than this nobody sees."""
 
 
-@frozen
-class Settled:
+class Settled(Struct, frozen=True):
     """The transformation, and the request headers that had a say in it."""
 
     transformation: Transformation

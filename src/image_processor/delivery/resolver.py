@@ -11,6 +11,8 @@ from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import (
     InvalidKey,
@@ -22,7 +24,6 @@ from image_processor.domain.errors import (
     SignatureMissing,
 )
 from image_processor.domain.formats import WRITABLE
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import check_key, original_of, rendition_prefix
 from image_processor.domain.models import Facts
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
@@ -37,19 +38,17 @@ _KEPT = 4096
 """Originals whose declared names are remembered."""
 
 
-@frozen
-class Get:
+class Get(Struct, frozen=True):
     """A request. ``path`` is percent-encoded as it came, without its first slash; ``headers`` have
     lower-case names; ``method`` is GET or HEAD."""
 
     method: str
     path: str
     query: str = ""
-    headers: Headers = {}  # noqa: RUF012 - never written to
+    headers: Headers = {}
 
 
-@frozen
-class Wanted:
+class Wanted(Struct, frozen=True):
     """One rendition of the original ``key``, and where it is stored. ``declared`` says that the recipe
     wants it of this original, so that ingest makes it with the others. ``transformation`` is None
     where only the stored object can tell what it is.

@@ -9,7 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import ClassVar, Self
 
-from .frozen import frozen
+from msgspec import Struct
 
 
 class Reason(StrEnum):
@@ -61,8 +61,7 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
 """What can be done about each refusal."""
 
 
-@frozen
-class Problem:
+class Problem(Struct, frozen=True):
     """One mistake in what somebody wrote: where, what was expected, what came.
 
     ``line`` is the 1-based line of a file, or None where there is no file.

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
-from .frozen import frozen
+from msgspec import Struct
 
 
-@frozen
-class Format:
+class Format(Struct, frozen=True):
     """One image format.
 
     ``loader`` and ``saver`` are the libvips operations for it, without what they read from or write

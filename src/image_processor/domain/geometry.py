@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 
-from .frozen import frozen
+from msgspec import Struct
+
 from .transformation import MAX_SIDE, Fit, Gravity, Length, Transformation, in_pixels
 
 
-@frozen(order=True)
-class Size:
+class Size(Struct, frozen=True, order=True):
     """Whole pixels, each side at least 1."""
 
     width: int
@@ -36,8 +36,7 @@ class Size:
         return Size(min(self.width, other.width), min(self.height, other.height))
 
 
-@frozen
-class Box:
+class Box(Struct, frozen=True):
     """A rectangle of whole pixels within a picture, both sides at least 1."""
 
     left: int
@@ -50,8 +49,7 @@ class Box:
         return Size(self.width, self.height)
 
 
-@frozen
-class Anchor:
+class Anchor(Struct, frozen=True):
     """What stays of a picture that is cropped, and where one stands that is padded: a gravity with
     offsets from its sides inwards, or a focal point in shares of the picture's sides."""
 
@@ -61,8 +59,7 @@ class Anchor:
     focal_point: tuple[float, float] | None = None
 
 
-@frozen
-class Placement:
+class Placement(Struct, frozen=True):
     """The whole picture is scaled to ``level``; ``output`` is cut out of it, or it stands in it.
 
     Either ``level`` covers ``output`` (a crop) or ``output`` covers ``level`` (padding).
@@ -72,8 +69,7 @@ class Placement:
     output: Size
 
 
-@frozen
-class Stage:
+class Stage(Struct, frozen=True):
     """One resize of the cascade: ``size`` is made from the level of size ``made_from``."""
 
     size: Size

@@ -9,9 +9,11 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 from .errors import Reason
 from .formats import FORMATS
-from .frozen import frozen
 from .transformation import Transformation
 
 
@@ -25,8 +27,7 @@ class Kind(StrEnum):
     REPROCESS = "reprocess"
 
 
-@frozen
-class Upload:
+class Upload(Struct, frozen=True):
     """The normalised event: something may have happened to ``key``.
 
     ``sequencer`` orders events of one key (S3's, hexadecimal); None where the source has none.
@@ -43,7 +44,7 @@ class Upload:
         # S3 compares sequencers right-aligned ("Event message structure"); padded, plain string
         # comparison does the same in Python, SQL and DynamoDB.
         if self.sequencer is not None:
-            object.__setattr__(self, "sequencer", self.sequencer.lower().rjust(32, "0"))
+            force_setattr(self, "sequencer", self.sequencer.lower().rjust(32, "0"))
 
 
 class TruncatedPolicy(StrEnum):
@@ -55,8 +56,7 @@ class TruncatedPolicy(StrEnum):
     """Take what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
 
 
-@frozen
-class Limits:
+class Limits(Struct, frozen=True):
     """What the engine accepts before it spends memory or time on an input.
 
     Pixels are width x height x frames, read from the header. ``cpu_seconds`` is CPU time of one
@@ -74,7 +74,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         # The isolated child reads it from JSON, as text.
-        object.__setattr__(self, "truncated", TruncatedPolicy(self.truncated))
+        force_setattr(self, "truncated", TruncatedPolicy(self.truncated))
 
 
 class IccPolicy(StrEnum):
@@ -115,8 +115,7 @@ Exif = tuple[tuple[str, str], ...]
 """What was kept of an original's EXIF: names of ExifField with their values."""
 
 
-@frozen
-class Facts:
+class Facts(Struct, frozen=True):
     """What is true of encoded image bytes. Sizes are pixels of one upright frame. ``truncated`` says
     that they end early and that what was there was taken all the same."""
 
@@ -134,8 +133,7 @@ class Facts:
         return FORMATS[self.format].media_type
 
 
-@frozen
-class Look:
+class Look(Struct, frozen=True):
     """Cheap facts about what an original looks like.
 
     ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
@@ -154,14 +152,13 @@ class Look:
 
     def __post_init__(self) -> None:
         # JSON, in which looks travel and are kept, has lists where we have tuples.
-        object.__setattr__(self, "palette", tuple(self.palette))
+        force_setattr(self, "palette", tuple(self.palette))
         if self.focus is not None:
             x, y = self.focus
-            object.__setattr__(self, "focus", (x, y))
+            force_setattr(self, "focus", (x, y))
 
 
-@frozen
-class RenderedImage:
+class RenderedImage(Struct, frozen=True):
     """One rendition before it is stored: what was asked for, the encoded bytes, the facts."""
 
     transformation: Transformation
@@ -169,8 +166,7 @@ class RenderedImage:
     facts: Facts
 
 
-@frozen
-class Timings:
+class Timings(Struct, frozen=True):
     """Wall-clock seconds that the parts of a render took, each added up over all renditions.
 
     ``decode`` is from the header to the pixels of every level, ``render`` all steps on them, ``encode``
@@ -183,8 +179,7 @@ class Timings:
     encode: float = 0.0
 
 
-@frozen
-class Rendered:
+class Rendered(Struct, frozen=True):
     """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
     not asked for."""
 
@@ -195,8 +190,7 @@ class Rendered:
     timings: Timings = Timings()
 
 
-@frozen
-class Rendition:
+class Rendition(Struct, frozen=True):
     """One stored output. ``version`` is the processed store's version of the object."""
 
     key: str
@@ -212,8 +206,7 @@ class Status(StrEnum):
     REFUSED = "refused"
 
 
-@frozen
-class Record:
+class Record(Struct, frozen=True):
     """The catalog's row of one original.
 
     ``fingerprint`` names the plan it was made by; another fingerprint means stale work.
@@ -248,8 +241,7 @@ class Record:
         return max(self.renditions, key=weight, default=None)
 
 
-@frozen
-class Claim:
+class Claim(Struct, frozen=True):
     """The right to work on one key until ``expires_at``; ``token`` is unique to this claim.
 
     ``record`` is the row as it stood when the claim was taken: PROCESSING for a new key.
@@ -262,8 +254,7 @@ class Claim:
     record: Record
 
 
-@frozen
-class Plan:
+class Plan(Struct, frozen=True):
     """What should exist for one key: renditions by transformation, or why nothing should.
 
     ``marks`` are the pictures that overlays name, by key, with their versions (None: not there)."""
@@ -285,8 +276,7 @@ class Result(StrEnum):
     SKIPPED = "skipped"
 
 
-@frozen
-class Outcome:
+class Outcome(Struct, frozen=True):
     """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
 
     key: str

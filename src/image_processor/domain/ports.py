@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
-from .frozen import field, frozen
+from msgspec import Struct, field
+
 from .models import Claim, Record, Status, Upload
 
 
@@ -22,8 +23,7 @@ ABSENT: Final = Absent()
 """A write condition: only if the key holds no object."""
 
 
-@frozen
-class Attributes:
+class Attributes(Struct, frozen=True):
     """What is stored beside an object's bytes.
 
     ``media_type`` and ``cache_control`` are the HTTP headers of those names. ``metadata`` holds
@@ -35,8 +35,7 @@ class Attributes:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
-@frozen
-class Entry:
+class Entry(Struct, frozen=True):
     """One object in a listing. ``version`` changes whenever the object is written anew with
     other bytes; it is opaque and comparable only for equality. ``modified`` is no part of that
     comparison: S3 does not tell a writer what it noted."""
@@ -44,11 +43,19 @@ class Entry:
     key: str
     size: int
     version: str
-    modified: datetime = field(compare=False)
+    modified: datetime
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Entry) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
+
+    def _identity(self) -> tuple[str, int, str]:
+        return self.key, self.size, self.version
 
 
-@frozen
-class StoredObject:
+class StoredObject(Struct, frozen=True):
     """An object's entry with its attributes and, where asked for, its bytes."""
 
     entry: Entry
@@ -113,8 +120,7 @@ class ObjectStore(Protocol):
         ...
 
 
-@frozen
-class Query:
+class Query(Struct, frozen=True):
     """Which records a listing wants; None and "" mean any. Times compare with created_at,
     ``since`` inclusive, ``until`` exclusive."""
 
@@ -124,8 +130,7 @@ class Query:
     until: datetime | None = None
 
 
-@frozen
-class Page:
+class Page(Struct, frozen=True):
     """Some records, newest created first, and the cursor of the next page (None at the end)."""
 
     records: tuple[Record, ...]

@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from heapq import nsmallest
 
+from msgspec import Struct
+
 from .errors import Invalid, NotFound, Problem
-from .frozen import frozen
 from .keys import image_id
 from .models import Record
 from .ports import Catalog
@@ -26,8 +27,7 @@ MANY = 20
 """How many are told unless somebody asks for more."""
 
 
-@frozen
-class Similar:
+class Similar(Struct, frozen=True):
     """A record, and in how many bits (0-64) its hash differs from the one looked for."""
 
     record: Record

@@ -10,9 +10,9 @@ from math import log
 from typing import Self
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 
 from .codecs.encode import Encoding, Timing, encode
 
@@ -30,8 +30,7 @@ _TRIES = 3
 _OPPONENTS = [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081]]
 
 
-@frozen
-class _Fit:
+class _Fit(Struct, frozen=True):
     """Score = ``base`` + weights x log of each difference; ``slope`` is what one step of quality
     adds to the score near the target, in the mean of the photographs."""
 
@@ -66,8 +65,7 @@ def auto_quality(picture: pyvips.Image, format_name: str) -> int:
     return quality
 
 
-@frozen
-class Sample:
+class Sample(Struct, frozen=True):
     """What is encoded in place of a picture, with its luma and chroma at full size and at half."""
 
     picture: pyvips.Image

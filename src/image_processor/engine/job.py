@@ -8,10 +8,10 @@ import time
 from collections.abc import Sequence
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Anchor, Placement, place
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import Facts, Limits
@@ -24,8 +24,7 @@ from .operations.overlay import Marks
 from .operations.scene import Scene
 
 
-@frozen
-class Job:
+class Job(Struct, frozen=True):
     """One picture to encode. Transformations that come to the same picture are equal jobs.
 
     ``rest`` is the transformation without what the scene and the placement have settled.
@@ -55,8 +54,7 @@ def plan_job(scene: Scene, transformation: Transformation, limits: Limits) -> Jo
     return job
 
 
-@frozen
-class Finished:
+class Finished(Struct, frozen=True):
     """An encoded rendition, and the seconds that its steps and its encoder took."""
 
     body: bytes

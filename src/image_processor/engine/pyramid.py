@@ -10,9 +10,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Size, Stage, cascade, needed_for, shrink_on_load
 from image_processor.domain.models import IccPolicy
 
@@ -22,16 +22,14 @@ from .operations import pixels as steps
 from .operations.scene import Scene, before_tilt
 
 
-@frozen
-class Wanted:
+class Wanted(Struct, frozen=True):
     """The sizes of the levels to make; those in ``moving`` with all frames of an animation."""
 
     sizes: Set[Size]
     moving: Set[Size]
 
 
-@frozen
-class Opened:
+class Opened(Struct, frozen=True):
     """A scene, opened at the size that its levels need; no frame is decoded yet.
 
     ``frames`` are opened, all of the scene's or its first. ``profile`` is to be embedded in the

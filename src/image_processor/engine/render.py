@@ -14,9 +14,9 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Size, place
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import (
@@ -122,8 +122,7 @@ LOOK_SIDE = 64
 Made = dict[Job, Future[Finished]]
 
 
-@frozen
-class _Counter:
+class _Counter(Struct, frozen=True):
     """Where renditions are handed out. One job may be several of them."""
 
     transformations: Sequence[Transformation]
@@ -140,8 +139,7 @@ def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
     return RenderedImage(wanted, finished.body, finished.facts)
 
 
-@frozen
-class _Work:
+class _Work(Struct, frozen=True):
     """What is made of one original. ``look_scene`` is None where no look is asked for."""
 
     data: bytes

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import StrEnum
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Record, Status, Upload
 from image_processor.domain.ports import Catalog, ObjectStore
@@ -43,8 +44,7 @@ class LetterReason(StrEnum):
     """There is no upload in it: whoever processes it drops it."""
 
 
-@frozen
-class State:
+class State(Struct, frozen=True):
     """What is there for one key: the original (None: it is gone), the record, and what work is left."""
 
     sight: Sight | None
@@ -52,8 +52,7 @@ class State:
     why: Why | None
 
 
-@frozen
-class Verdict:
+class Verdict(Struct, frozen=True):
     """A reason with its detail; ``upload`` is what it is about, None where the message holds none."""
 
     reason: LetterReason
@@ -101,8 +100,7 @@ def judge(upload: Upload, bucket: str, state: State) -> Verdict:
     return Verdict(LetterReason.SETTLED, None, upload)
 
 
-@frozen
-class Looker:
+class Looker(Struct, frozen=True):
     """Looks into the stores and the catalog. It writes nothing."""
 
     bucket: str

@@ -12,8 +12,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidKey
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import check_key
 from image_processor.domain.models import Kind, Upload
 
@@ -22,8 +23,7 @@ _MAX_DEPTH = 4
 """SQS in SNS in SQS is unusual; deeper nesting is nobody's notification."""
 
 
-@frozen
-class Message:
+class Message(Struct, frozen=True):
     """What arrived as one unit: its id where the source wants an answer per unit (SQS message,
     Batch task), the uploads it tells of, and why parts of it were left out. ``receives`` counts how
     often it has been handed out, this time included, as far as the source tells."""

@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.domain.frozen import frozen, replace
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import (
     Claim,
@@ -50,8 +52,7 @@ _BESIDE = 8
 """How many requests wait at a time for S3's answer, some 20 ms each, while something else is done."""
 
 
-@frozen
-class Processor:
+class Processor(Struct, frozen=True):
     """Everything that work on one upload needs. ``lease`` is how long a claim lasts: longer than
     the longest render, or two workers may do the same work (safe, but wasteful). ``purge`` tells the
     CDN what to forget."""

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import image_id, original_of
 from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Upload
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
@@ -24,8 +25,7 @@ from .drift import Why, why_work
 from .plan import plan_upload
 
 
-@frozen
-class Finding:
+class Finding(Struct, frozen=True):
     """One key that needs work and why. ``upload`` is what to process; it is None where only the
     stray object ``stray`` is left to delete, of an original whose key nobody knows any more.
     ``detail`` says more; where it comes without both, only people can help."""
@@ -37,8 +37,7 @@ class Finding:
     detail: str | None = None
 
 
-@frozen
-class Reconciler:
+class Reconciler(Struct, frozen=True):
     """What the search compares. It writes nothing."""
 
     bucket: str

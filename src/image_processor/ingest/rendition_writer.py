@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor, Future
 from datetime import datetime, timedelta
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import Claim, RenderedImage, Rendition, Status
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
@@ -21,8 +22,7 @@ _ROUNDS = 5
 """How often a rendition may be written by others before the queue has to try again."""
 
 
-@frozen
-class Place:
+class Place(Struct, frozen=True):
     """Where renditions are put, and how: each over exactly what was there under this claim.
 
     The condition is the fence: a worker that slept through the end of its claim finds other

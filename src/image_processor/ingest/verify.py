@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Container, Iterator
 
+from msgspec import Struct
+
 from image_processor.domain.errors import NotFound, PreconditionFailed
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import original_of
 from image_processor.domain.models import Kind, Record, Status, Upload
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
@@ -24,8 +25,7 @@ from .reconcile import Finding
 _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.values()}
 
 
-@frozen
-class Verifier:
+class Verifier(Struct, frozen=True):
     """What is read again. It writes nothing."""
 
     bucket: str

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from msgspec import Struct
+
 from image_processor.domain.errors import NotFound, Refused
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import ON_DEMAND, is_rendition_name
 
 
-@frozen
-class Sight:
+class Sight(Struct, frozen=True):
     """An original as the upload store shows it: its version, or why it cannot even be looked at."""
 
     version: str | None

@@ -16,7 +16,8 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from image_processor.domain.frozen import field, frozen, replace
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 HISTORY = 2048
 """How many events a reader may fall behind, or be away for, without missing one."""
@@ -37,8 +38,7 @@ class EventType(StrEnum):
     """Given up for now; the next sweep tries it again."""
 
 
-@frozen
-class Event:
+class Event(Struct, frozen=True):
     """Something happened to the original ``key``, whose id is ``id``.
 
     ``detail`` is JSON-ready and may be empty. ``sequence`` grows by one with every event of one
@@ -52,8 +52,7 @@ class Event:
     sequence: int = 0
 
 
-@frozen
-class Position:
+class Position(Struct, frozen=True):
     """A reader has got, or with ``missed`` has lost, every event up to and including ``sequence``."""
 
     sequence: int

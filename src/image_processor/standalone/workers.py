@@ -14,8 +14,9 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
 from image_processor.domain.errors import ImageProcessorError, Unavailable
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Kind, Outcome, Result, Upload
 

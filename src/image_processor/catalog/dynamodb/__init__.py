@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
+from msgspec.structs import replace
+
 from image_processor.aws.client import Client
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import check_region, endpoint_of, override_of, region_from
@@ -19,7 +21,6 @@ from image_processor.aws.signature import Scope
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import new_token, to_ticks
 from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, PreconditionFailed
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Claim, Record, Upload
 from image_processor.domain.ports import Page, Query

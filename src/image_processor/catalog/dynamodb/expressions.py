@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import Struct, field
+
 from image_processor.catalog.rows import to_ticks
-from image_processor.domain.frozen import field, frozen
 from image_processor.domain.ports import Query
 
 from .items import SHELF, Value, position, to_value
@@ -22,8 +23,7 @@ _NAMES = re.compile(r"#(\w+)")
 _EARLIEST, _LATEST = -(10**18) + 1, 10**18
 
 
-@frozen
-class Update:
+class Update(Struct, frozen=True):
     """What a write does to an item: values set, set only where there is none, and removed
     attributes; ``count`` names a number that grows by one."""
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
+from msgspec.structs import replace
+
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import new_token, to_record, to_row, to_ticks
 from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, Unavailable
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Claim, Record, Upload
 from image_processor.domain.ports import Page, Query

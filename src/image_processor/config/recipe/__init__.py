@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.config.globs import matches
 from image_processor.domain.errors import InvalidRecipe, Problem
-from image_processor.domain.frozen import frozen
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 
 from .mistakes import Mistakes
@@ -38,8 +39,7 @@ presets = ["thumbnail", "responsive"]
 """
 
 
-@frozen
-class Rule:
+class Rule(Struct, frozen=True):
     """Uploads whose key fits the glob ``match`` get ``presets``; none at all if it is empty.
     ``cache_control`` is that of what is made of them, None for the setting's."""
 
@@ -48,8 +48,7 @@ class Rule:
     cache_control: str | None = None
 
 
-@frozen
-class Recipe:
+class Recipe(Struct, frozen=True):
     """Presets by name, and the rules in order: the first rule that fits a key decides. What the
     ``private`` ones make is only for who brings a signature."""
 

@@ -11,9 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from image_processor.domain.errors import InvalidSettings, Problem
-from image_processor.domain.frozen import field, frozen
 from image_processor.domain.models import ExifField, IccPolicy, Limits
+from image_processor.domain.redaction import redacted_repr
 
 from .rows import AWS_ROWS, LIMIT_ROWS, ROWS, URL_ROWS, Row
 
@@ -32,8 +34,10 @@ __all__ = [
 PREFIX = "IMAGE_PROCESSOR_"
 
 
-@frozen
-class Settings:
+_SECRETS = ("signing_keys", "thumbor_key", "dit_secret", "imgproxy_key", "imgproxy_salt")
+
+
+class Settings(Struct, frozen=True):
     """What a deployment may choose. The defaults are safe on one machine."""
 
     data: Path = Path("data")
@@ -57,7 +61,7 @@ class Settings:
     sweep_seconds: int = 300
     fonts: Path | None = None
     overlays: str | None = None
-    signing_keys: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    signing_keys: tuple[tuple[str, str], ...] = ()
     allow_unsigned: bool = False
     sizes: tuple[int, ...] = ()
     hints: bool = False
@@ -69,11 +73,16 @@ class Settings:
     dialects: tuple[str, ...] = ()
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
-    thumbor_key: str | None = field(default=None, repr=False)
-    dit_secret: str | None = field(default=None, repr=False)
-    imgproxy_key: bytes | None = field(default=None, repr=False)
-    imgproxy_salt: bytes | None = field(default=None, repr=False)
+    thumbor_key: str | None = None
+    dit_secret: str | None = None
+    imgproxy_key: bytes | None = None
+    imgproxy_salt: bytes | None = None
     imgproxy_signature_bytes: int = 32
+
+    def __repr__(self) -> str:
+        return redacted_repr(
+            self, ("signing_keys", "thumbor_key", "dit_secret", "imgproxy_key", "imgproxy_salt")
+        )
 
     @property
     def lease_seconds(self) -> int:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
+
 from image_processor.domain.models import ExifField, IccPolicy, TruncatedPolicy
 
 from .readers import (
@@ -30,8 +31,7 @@ from .readers import (
 _MEBIBYTE = 1024 * 1024
 
 
-@frozen
-class Row:
+class Row(Struct, frozen=True):
     """One setting: its variable without the prefix, what it means, and how its text is read.
 
     ``unit`` is how many of the field's unit one of the variable's unit is. A ``secret`` is never shown.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidRequest
-from image_processor.domain.frozen import frozen
 
 from .request_builder import decoded
 
@@ -13,8 +14,7 @@ _BEGIN = "filters:"
 _NAME = re.compile(r"([a-z][a-z0-9_]*)\(")
 
 
-@frozen
-class Call:
+class Call(Struct, frozen=True):
     """A filter's name and its arguments, percent-decoded."""
 
     name: str

@@ -10,15 +10,14 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum, auto
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
 # 19 digits are more bytes than any object has; a longer number is no range that we can read.
 _RANGE = re.compile(r"([0-9]{0,19})-([0-9]{0,19})")
 
 
-@frozen
-class Validators:
+class Validators(Struct, frozen=True):
     """What tells one state of an object from another: the strong entity tag, without its
     quotes, and the time of the last change."""
 
@@ -65,8 +64,7 @@ def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
     return none_match is None or not _names(none_match, tag, strong=False)
 
 
-@frozen
-class Window:
+class Window(Struct, frozen=True):
     """The bytes ``start`` up to, not including, ``stop``."""
 
     start: int

@@ -10,7 +10,8 @@ import hashlib
 import re
 from collections.abc import Mapping
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
+
 from image_processor.domain.ports import StoredObject
 
 from .conditions import Validators, Verdict, Window, http_date, judge, window
@@ -18,8 +19,7 @@ from .conditions import Validators, Verdict, Window, http_date, judge, window
 _TAG_TEXT = re.compile(r"[\x21\x23-\x7e]+")
 
 
-@frozen
-class Response:
+class Response(Struct, frozen=True):
     """How to answer: 200, 206, 304, 412 or 416, and the headers, with lower-case names.
 
     ``body`` is the part of the object to send; None means that no bytes of it are sent.

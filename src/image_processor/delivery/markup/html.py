@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping
 from html import escape
 
+from msgspec import Struct
+
 from image_processor.delivery.url.builder import Urls
 from image_processor.domain.errors import Invalid, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Record
 
 from .placeholder import placeholder
@@ -24,8 +25,7 @@ ALT = "TODO: say what this picture shows"
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{0,500}")
 
 
-@frozen
-class Wish:
+class Wish(Struct, frozen=True):
     """What the author says: ``sizes`` is how wide the picture is shown (HTML's `sizes`), ``alt`` its text
     for those who do not see it; both are one line of at most 500 characters."""
 
@@ -40,8 +40,7 @@ class Wish:
                 raise Invalid.one(name, "one line of at most 500 characters", text)
 
 
-@frozen
-class Markup:
+class Markup(Struct, frozen=True):
     """The same image in every way that pages show images. ``width`` and ``height`` are the pixels of its
     widest picture; ``loader`` is None where no URL can leave the format open; ``placeholder`` is a data
     URI, None where the image has no look. ``left_out`` says which widths are missing, and why."""

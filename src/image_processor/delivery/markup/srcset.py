@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.http.negotiation import MODERN, preferences
 from image_processor.delivery.url.builder import Urls
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Facts, Record
 from image_processor.domain.transformation import MAX_SIDE, Transformation
 from image_processor.domain.transformation.values import quote
@@ -26,8 +27,7 @@ _EVERY = ", ".join(FORMATS[name].media_type for name in MODERN)
 """What a client takes that takes everything."""
 
 
-@frozen
-class Candidate:
+class Candidate(Struct, frozen=True):
     """One picture that a browser may choose: its sides in pixels, and where it is."""
 
     width: int
@@ -35,8 +35,7 @@ class Candidate:
     url: str
 
 
-@frozen
-class Negotiated:
+class Negotiated(Struct, frozen=True):
     """A width for which the client's Accept decides the format. ``query`` opens it of any original that
     the same rule is for; None where its URL is of this one alone."""
 
@@ -45,8 +44,7 @@ class Negotiated:
     query: str | None
 
 
-@frozen
-class Ladder:
+class Ladder(Struct, frozen=True):
     """``formats`` are the same pictures in each format, narrow ones first; the last format is the one that
     is shown most widely. ``left_out`` says which pictures have no URL, and why."""
 
@@ -55,8 +53,7 @@ class Ladder:
     left_out: tuple[str, ...] = ()
 
 
-@frozen
-class Rungs:
+class Rungs(Struct, frozen=True):
     """What the steps of a ladder are taken from: a preset's name or widths, one of them or neither."""
 
     preset: str | None = None

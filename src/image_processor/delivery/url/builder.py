@@ -9,10 +9,11 @@ import re
 from collections.abc import Iterable
 from urllib.parse import quote
 
+from msgspec import Struct
+
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.policy import Policy
 from image_processor.domain.errors import Invalid
-from image_processor.domain.frozen import frozen
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 
@@ -40,8 +41,7 @@ def check_base(base: str) -> str:
     return base.rstrip("/")
 
 
-@frozen
-class Urls:
+class Urls(Struct, frozen=True):
     """The URLs of one original's renditions, behind ``base``."""
 
     base: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.domain.errors import Problem
-from image_processor.domain.frozen import frozen
 from image_processor.domain.transformation import PARAMETERS
 from image_processor.domain.transformation.parameters import read_pairs
 from image_processor.domain.transformation.values import unquote
@@ -18,8 +19,7 @@ _FORMAT = next(row for row in PARAMETERS if row.name == FORMAT)
 _HINTED = {"w": "width", "dpr": "dpr"}
 
 
-@frozen
-class Read:
+class Read(Struct, frozen=True):
     """``values`` are fields of a transformation. ``format`` is one that can be written, AUTO or None;
     ``hinted`` are the fields that client hints give."""
 

@@ -10,9 +10,10 @@ import re
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.transformation import ON_DEMAND
 
 from .parameter_names import (
@@ -43,8 +44,7 @@ _NAME = re.compile(rf"(?P<private>{ON_DEMAND}?)(?P<pairs>(?:[a-z-]+=[^,/]*(?:,[a
 _RANK = {name: rank for rank, name in enumerate(ORDER)}
 
 
-@frozen
-class Seal:
+class Seal(Struct, frozen=True):
     """What a URL brings to prove that it is allowed: the signature as it came, the id of the key that
     made it, and the second (Unix time) at which it ends; None where it did not say."""
 
@@ -53,8 +53,7 @@ class Seal:
     expires: str | None = None
 
 
-@frozen
-class Address:
+class Address(Struct, frozen=True):
     """What a URL of ours says, letter by letter: an original's ``key`` and canonical ``pairs`` of
     parameter and value, in the order of the vocabulary. ``seal`` is None where it is unsigned.
 

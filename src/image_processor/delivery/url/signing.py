@@ -9,25 +9,30 @@ import re
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from msgspec import Struct, field
+from msgspec.structs import replace
+
 from image_processor.domain.errors import (
     SignatureExpired,
     SignatureKeyUnknown,
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.domain.frozen import field, frozen, replace
+from image_processor.domain.redaction import redacted_repr
 
 from .parser import Address, Seal
 
 _SECONDS = re.compile(r"[0-9]{1,11}")
 
 
-@frozen
-class Keyring:
+class Keyring(Struct, frozen=True):
     """Secrets by the id that URLs name them by. The first one signs, each of them opens: to rotate,
     put a new one first and take the old one out when its URLs have ended."""
 
-    secrets: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+    secrets: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("secrets",))
 
     def __bool__(self) -> bool:
         return bool(self.secrets)

@@ -10,8 +10,10 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Self
 
+from msgspec import Struct
+from msgspec.structs import force_setattr, replace
+
 from image_processor.domain.errors import InvalidTransformation, Problem
-from image_processor.domain.frozen import frozen, replace
 
 from .overlay_rows import (
     FONT,
@@ -31,8 +33,7 @@ from .parameters import Kind, Parameter, read_pairs, show_pairs
 from .values import PLACES, WHITE, Colour, Gravity, Length
 
 
-@frozen
-class _Laid:
+class _Laid(Struct, frozen=True):
     """What an image and a text have in common: where they lie and how they meet the picture.
 
     ``gravity`` is the side or corner of the rendition, ``x`` and ``y`` lead inwards from it, or to
@@ -55,11 +56,11 @@ class _Laid:
             raise InvalidTransformation(problems)
         for field in ("x", "y"):
             if getattr(self, field) == NO_LENGTH:
-                object.__setattr__(self, field, 0)
+                force_setattr(self, field, 0)
         turn = round(self.rotate % 360, PLACES) % 360
         if not self.tile or self.gap == NO_LENGTH:
-            object.__setattr__(self, "gap", 0)
-        object.__setattr__(self, "rotate", int(turn) if turn == int(turn) else turn)
+            force_setattr(self, "gap", 0)
+        force_setattr(self, "rotate", int(turn) if turn == int(turn) else turn)
 
     def __str__(self) -> str:
         return show_pairs(self, rows_of(self), between=";", equals=":")
@@ -75,8 +76,7 @@ class _Laid:
         return replace(self, **grown)
 
 
-@frozen(kw_only=True)
-class ImageOverlay(_Laid):
+class ImageOverlay(_Laid, frozen=True, kw_only=True):
     """Another image, by its key among the originals.
 
     It is scaled to fit ``width`` and ``height`` (pixels, or shares of the rendition's sides), never
@@ -88,8 +88,7 @@ class ImageOverlay(_Laid):
     height: Length | None = None
 
 
-@frozen(kw_only=True)
-class TextOverlay(_Laid):
+class TextOverlay(_Laid, frozen=True, kw_only=True):
     """Lines of text.
 
     ``size`` is the height of the font in pixels or as a share of the rendition's height, ``width`` what
@@ -114,13 +113,13 @@ class TextOverlay(_Laid):
     def __post_init__(self) -> None:
         super().__post_init__()
         # Neither Pango nor fontconfig tells capitals from small letters.
-        object.__setattr__(self, "font", self.font.lower())
-        object.__setattr__(self, "text", self.text.replace("\r\n", "\n"))
+        force_setattr(self, "font", self.font.lower())
+        force_setattr(self, "text", self.text.replace("\r\n", "\n"))
         for field, default in _SHADOW_DEFAULTS.items():
             if self.shadow is None:
-                object.__setattr__(self, field, default)
+                force_setattr(self, field, default)
             elif getattr(self, field) == NO_LENGTH:
-                object.__setattr__(self, field, 0)
+                force_setattr(self, field, 0)
 
 
 _SHADOW_DEFAULTS = {"shadow_x": SHADOW_OFFSET, "shadow_y": SHADOW_OFFSET, "shadow_blur": SHADOW_BLUR}

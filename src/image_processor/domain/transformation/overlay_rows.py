@@ -7,8 +7,9 @@ import unicodedata
 from enum import StrEnum
 from typing import Any
 
+from msgspec.structs import replace
+
 from image_processor.domain.errors import InvalidKey
-from image_processor.domain.frozen import replace
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 
 from .parameters import COLOUR, FLAG, Kind, Parameter, choice, length, number, whole

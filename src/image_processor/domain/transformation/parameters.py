@@ -11,14 +11,14 @@ from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.domain.errors import InvalidTransformation, Problem
-from image_processor.domain.frozen import frozen
 
 from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
 
 
-@frozen
-class Kind:
+class Kind(Struct, frozen=True):
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
     ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
     of any type, ``show`` is the inverse of ``read``. Without ``textual`` a file that has numbers and
@@ -31,8 +31,7 @@ class Kind:
     textual: bool = True
 
 
-@frozen
-class Parameter:
+class Parameter(Struct, frozen=True):
     """One row of a vocabulary: its short name in texts, the field it sets, and its kind.
 
     ``default`` is the value that is not shown; None means that the field may be None. ``many``

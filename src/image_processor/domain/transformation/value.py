@@ -5,9 +5,11 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Literal
 
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 from image_processor.domain.errors import InvalidTransformation, Problem
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.hashing import sha256_hex
 
 from .canonical import RULES
@@ -19,8 +21,7 @@ from .vocabulary import MAX_OVERLAYS, PARAMETERS
 _LONGEST_TEXT = 200
 
 
-@frozen(kw_only=True)
-class Transformation:
+class Transformation(Struct, frozen=True, kw_only=True):
     """How one rendition is made; docs/transformations.md tells what each field does and its range.
 
     `parse` and `str()` are inverse. Two values that mean the same picture are equal: what cannot
@@ -93,7 +94,7 @@ class Transformation:
         self._check()
         for rule in RULES:
             for field, value in rule(self).items():
-                object.__setattr__(self, field, value)
+                force_setattr(self, field, value)
 
     def _check(self) -> None:
         problems = [problem for row in PARAMETERS if (problem := row.check(getattr(self, row.field)))]

@@ -7,7 +7,7 @@ import re
 from enum import StrEnum
 from typing import Final
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
 
 MAX_SIDE = 16383
 """The longest side of a rendition in pixels: WebP's limit, the smallest of our encoders."""
@@ -80,8 +80,7 @@ class Subsampling(StrEnum):
     FULL = "444"
 
 
-@frozen(order=True)
-class Colour:
+class Colour(Struct, frozen=True, order=True):
     """An opaque sRGB colour, 0-255 a channel; its text is six lower-case hex digits."""
 
     red: int
@@ -96,8 +95,7 @@ WHITE = Colour(255, 255, 255)
 BLACK = Colour(0, 0, 0)
 
 
-@frozen(order=True)
-class Share:
+class Share(Struct, frozen=True, order=True):
     """A part of a side, 1.0 for the whole of it. Its text always has a decimal point, which tells
     it from pixels: `0.25` is a quarter, `1.0` everything, `1` one pixel."""
 

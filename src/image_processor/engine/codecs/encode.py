@@ -12,10 +12,11 @@ from functools import cache
 from typing import Any
 
 import pyvips
+from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen, replace
 
 LOWEST_QUALITY = 10
 """What a search for fewer bytes goes down to: below it even faces fall into blocks."""
@@ -28,8 +29,7 @@ _dithering = threading.Lock()
 srand() and rand(), which all threads of a process share: of two at a time one gets other bytes."""
 
 
-@frozen
-class Encoding:
+class Encoding(Struct, frozen=True):
     """How a picture is encoded; what a format does not take (Format.takes) is passed over.
 
     ``quality`` is 1-100, None for the format's default. ``subsampling`` of the colours is auto,
@@ -46,16 +46,14 @@ class Encoding:
     colours: int | None = None
 
 
-@frozen
-class Encoded:
+class Encoded(Struct, frozen=True):
     """``quality`` is the one that was used, None where nothing was lost to it."""
 
     body: bytes
     quality: int | None
 
 
-@frozen
-class Timing:
+class Timing(Struct, frozen=True):
     """How an animation runs: milliseconds a frame, and how often in all (0 is for ever)."""
 
     delays: tuple[int, ...] = ()

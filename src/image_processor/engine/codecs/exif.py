@@ -13,8 +13,9 @@ from contextlib import suppress
 from datetime import datetime
 from fractions import Fraction
 
+from msgspec import Struct
+
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.models import Exif, ExifField
 
 from .decode import open_original
@@ -39,8 +40,7 @@ _MOMENT = re.compile(r"(\d{4}):(\d\d):(\d\d)[ T](\d\d):(\d\d):(\d\d)", re.ASCII)
 _OFFSET = re.compile(r"[+-](?:0\d|1[0-4]):[0-5]\d", re.ASCII)
 
 
-@frozen
-class _Directory:
+class _Directory(Struct, frozen=True):
     """One directory of a block: by tag the field type, the number of values, and their bytes,
     of texts no more than _TEXT_BYTES."""
 
@@ -78,8 +78,7 @@ class _Directory:
         return found[0] or None if found else None
 
 
-@frozen
-class _Block:
+class _Block(Struct, frozen=True):
     """The directories of an EXIF block; ``gps`` is empty unless it was asked for."""
 
     main: _Directory

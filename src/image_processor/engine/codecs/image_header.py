@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pyvips
+from msgspec import Struct
 
-from image_processor.domain.frozen import frozen
 
-
-@frozen
-class Seen:
+class Seen(Struct, frozen=True):
     """What a header says of the pixels as they will come: the size of the upright picture, the
     bands of a pixel, libvips' name of a sample's format, and the bytes a pixel that decoding takes."""
 

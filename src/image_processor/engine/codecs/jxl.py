@@ -7,9 +7,9 @@ That package decodes as soon as it opens, so the header is read here, to be judg
 from __future__ import annotations
 
 import pyvips
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
-from image_processor.domain.frozen import replace
 
 from .container import boxes, count_scans
 from .image_header import Seen, picture_of

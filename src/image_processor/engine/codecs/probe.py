@@ -7,10 +7,11 @@ from __future__ import annotations
 from typing import Any
 
 import pyvips
+from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import READABLE_TITLES, Format, describe_foreign, sniff
-from image_processor.domain.frozen import frozen, replace
 from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.engine import runtime
@@ -29,8 +30,7 @@ _USABLE_IN_PART = frozenset({"jpeg", "png", "gif", "tiff"})
 """Where libvips still gives pixels; WebP, AVIF, HEIC and JPEG XL are decoded whole or not at all."""
 
 
-@frozen
-class Header:
+class Header(Struct, frozen=True):
     """What the header says. ``width`` and ``height`` are of one upright frame, in pixels.
 
     ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the

@@ -11,8 +11,10 @@ from enum import IntEnum
 from functools import cached_property
 from itertools import islice, repeat
 
+from msgspec import Struct
+
 from image_processor.domain.errors import Reason, Refused
-from image_processor.domain.frozen import field, frozen
+from image_processor.domain.redaction import redacted_repr
 
 
 class Tag(IntEnum):
@@ -67,14 +69,16 @@ _ROWS_AT_ONCE = 128
 """Strips of more rows than this are read line by line where libvips can (its tiff2vips.c)."""
 
 
-@frozen(slots=False)
-class Directory:
+class Directory(Struct, frozen=True, dict=True):
     """The directory of the page that is opened. ``fields`` holds, by tag, the struct
     code of its values, their number, and where in ``data`` they begin."""
 
-    data: bytes = field(repr=False)
+    data: bytes
     order: str
     fields: Mapping[int, tuple[str, int, int]]
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("data",))
 
     def values(self, tag: Tag) -> Iterator[int]:
         """The values of a field, none if it is not there; one by one, since there may be millions."""

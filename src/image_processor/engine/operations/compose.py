@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Anchor, Placement, Size
 from image_processor.domain.transformation import PARAMETERS, WHITE, Colour, Edge, Transformation, in_pixels
 
@@ -23,8 +23,7 @@ from .pixels import flatten
 Frames = list[pyvips.Image]
 
 
-@frozen
-class Setting:
+class Setting(Struct, frozen=True):
     """What a step may need to know beside its own field."""
 
     placement: Placement

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from typing import Self
 
-from image_processor.domain.frozen import frozen
+from msgspec import Struct
+
 from image_processor.domain.geometry import Box, Size
 from image_processor.domain.transformation import Flip
 
@@ -14,8 +15,7 @@ from image_processor.domain.transformation import Flip
 _EXIF = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (1, 0), 7: (3, 1), 8: (3, 0)}
 
 
-@frozen
-class Turn:
+class Turn(Struct, frozen=True):
     """``quarters`` (0-3) clockwise, then mirrored from left to right if ``mirrored``: each of the
     eight ways in which a rectangle can lie on itself, and each in one way only."""
 

@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Size, shrink_on_load
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation.overlay import ImageOverlay, Overlay
@@ -33,8 +33,7 @@ _LONGEST_MARK = 4096
 _OPAQUE = 255
 
 
-@frozen
-class Layer:
+class Layer(Struct, frozen=True):
     """Something to lay: RGBA in memory, wholly inside the rendition, at ``left`` and ``top``."""
 
     picture: pyvips.Image

@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from math import ceil
 
+from msgspec import Struct
+
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Box, Size, region_box, tilted
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Colour, Flip, Length, Transformation
@@ -19,8 +20,7 @@ from .orientation import Turn
 from .trim import find_trim
 
 
-@frozen
-class View:
+class View(Struct, frozen=True):
     """The part of a transformation that comes before any size, and how sizes are made from it."""
 
     frame: int | None = None
@@ -42,8 +42,7 @@ def view_of(transformation: Transformation) -> View:
     return View(**{field: getattr(transformation, field) for field in View.__match_args__})
 
 
-@frozen
-class Scene:
+class Scene(Struct, frozen=True):
     """``box`` of each stored frame is taken, turned by ``turn`` and then by ``tilt`` degrees (0 to
     90, clockwise); ``natural`` is the size of what comes out. Frames are ``first`` and those after
     it, ``frames`` in all; ``delays`` are theirs."""

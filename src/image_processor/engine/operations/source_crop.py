@@ -7,7 +7,9 @@ from __future__ import annotations
 from fractions import Fraction
 from math import floor
 
-from image_processor.domain.frozen import frozen, replace
+from msgspec import Struct
+from msgspec.structs import replace
+
 from image_processor.domain.geometry import Box, Placement, Size, place, shrink_on_load
 from image_processor.domain.transformation import Fit, Gravity, Transformation
 from image_processor.domain.transformation.values import SMART
@@ -95,8 +97,7 @@ def _aligned(box: Box, around: Box, step: int) -> Box:
     )
 
 
-@frozen
-class _Reach:
+class _Reach(Struct, frozen=True):
     """One direction of what there is, from ``least`` to ``most``, of which only multiples of ``step``
     are had."""
 

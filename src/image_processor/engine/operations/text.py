@@ -9,9 +9,9 @@ import functools
 import math
 
 import pyvips
+from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
-from image_processor.domain.frozen import frozen
 from image_processor.domain.geometry import Size
 from image_processor.domain.transformation.overlay import TextOverlay
 from image_processor.domain.transformation.overlay_rows import FARTHEST_SHADOW, Align
@@ -30,8 +30,7 @@ _STEP = 0.97
 """By how much a text that was drawn and does not fit becomes smaller at a time."""
 
 
-@frozen
-class Drawn:
+class Drawn(Struct, frozen=True):
     """Something to lay, as RGBA with straight alpha. ``ink`` is the size of what has a place, in the
     middle of the picture; around it there is only a shadow."""
 

@@ -18,8 +18,9 @@ from collections.abc import Mapping
 from multiprocessing.connection import Connection
 from typing import Any
 
+from msgspec import to_builtins
+
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
-from image_processor.domain.frozen import asdict
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered
 from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
@@ -111,11 +112,11 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
 
 def _facts(rendered: Rendered) -> dict[str, Any]:
     return {
-        "original": asdict(rendered.original),
-        "look": asdict(rendered.look) if rendered.look else None,
-        "renditions": [asdict(rendition.facts) for rendition in rendered.renditions],
+        "original": to_builtins(rendered.original),
+        "look": to_builtins(rendered.look) if rendered.look else None,
+        "renditions": [to_builtins(rendition.facts) for rendition in rendered.renditions],
         "exif": rendered.exif,
-        "timings": asdict(rendered.timings),
+        "timings": to_builtins(rendered.timings),
     }
 
 

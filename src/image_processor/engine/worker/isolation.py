@@ -20,8 +20,9 @@ from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec import Struct, to_builtins
+
 from image_processor.domain.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.domain.frozen import asdict, frozen
 from image_processor.domain.models import (
     ExifField,
     Facts,
@@ -106,7 +107,7 @@ class IsolatedRenderer:
         """
         request = {
             "transformations": [str(transformation) for transformation in transformations],
-            "limits": asdict(limits),
+            "limits": to_builtins(limits),
             "icc": icc,
             "threads": threads,
             "look": look,
@@ -141,8 +142,7 @@ class IsolatedRenderer:
             raise
 
 
-@frozen
-class _Reply:
+class _Reply(Struct, frozen=True):
     """What the child answered: the facts, and the renditions' bytes in the order asked for."""
 
     facts: dict[str, Any]

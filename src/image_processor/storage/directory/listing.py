@@ -13,8 +13,10 @@ import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from image_processor.domain.errors import Refused
-from image_processor.domain.frozen import frozen, replace
 from image_processor.domain.keys import MAX_KEY_BYTES
 
 from .layout import NOT_HERE, ODD, Root, Segments, is_private, odd_piece
@@ -23,8 +25,7 @@ from .layout import NOT_HERE, ODD, Root, Segments, is_private, odd_piece
 _SKIPPED = NOT_HERE | {errno.EPERM, errno.EACCES}
 
 
-@frozen
-class Wish:
+class Wish(Struct, frozen=True):
     """Which keys are wanted, as bytes of UTF-8; the arguments of ObjectStore.list."""
 
     prefix: bytes
@@ -50,8 +51,7 @@ class Wish:
         )
 
 
-@frozen
-class Node:
+class Node(Struct, frozen=True):
     """A file or folder on the way. ``key`` is the whole key of a file, or what all keys in a
     folder start with. ``path`` is where it lies, free of links; ``trail`` where its parents do."""
 

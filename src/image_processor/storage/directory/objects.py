@@ -11,8 +11,9 @@ import stat
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
+from msgspec import Struct
+
 from image_processor.domain.errors import Refused
-from image_processor.domain.frozen import frozen
 from image_processor.domain.ports import Entry
 
 from .layout import NOT_PLAIN, Root, Segments, odd_segments
@@ -29,8 +30,7 @@ _EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 _LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
-@frozen
-class Found:
+class Found(Struct, frozen=True):
     """An object: where its file (or the link to it) lies, its entry and exact time."""
 
     path: Segments

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from threading import Lock
 
-from image_processor.domain.frozen import asdict, frozen
+from msgspec import Struct, to_builtins
+
 from image_processor.domain.ports import Attributes
 
 from .layout import NOT_HERE, PRIVATE, Root, Segments
@@ -34,8 +35,7 @@ _ORDINARY = 0o666
 _STEPS = (0, *(step * times for step in (1, 100, 10**3, 10**6, 10**9, 2 * 10**9) for times in (1, 2)))
 
 
-@frozen
-class Temporary:
+class Temporary(Struct, frozen=True):
     """A file that is being written: its open descriptor and its name in the temporary folder."""
 
     file: int
@@ -112,7 +112,7 @@ class PrivateFolder:
 
     def keep_attributes(self, key: str, versions: dict[str, Attributes]) -> None:
         """Replace what is known of a key, in one step."""
-        kept = {version: asdict(attributes) for version, attributes in versions.items()}
+        kept = {version: to_builtins(attributes) for version, attributes in versions.items()}
         with self.temporary() as temporary:
             write_all(temporary.file, json.dumps({"key": key, "versions": kept}).encode())
             self.move(temporary, _sidecar(key))

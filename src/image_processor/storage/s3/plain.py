@@ -12,13 +12,13 @@ from datetime import timedelta
 from typing import Any
 
 import obstore
+from msgspec import Struct
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as Bucket
 
 from image_processor.aws.credentials import Fixed, GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
-from image_processor.domain.frozen import frozen
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
 from .objects import (
@@ -123,8 +123,7 @@ class PlainObjects:
         ]
 
 
-@frozen
-class _Opened:
+class _Opened(Struct, frozen=True):
     entry: Entry
     attributes: Attributes
     found: obstore.GetResult

@@ -11,13 +11,14 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree as ET
 
+from msgspec import Struct
+
 from image_processor.aws.client import Body, Client, Request
 from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.signature import Scope
 from image_processor.aws.wire import Response
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
-from image_processor.domain.frozen import frozen
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
 from .objects import (
@@ -104,8 +105,7 @@ class SignedObjects:
             raise Unavailable(f"S3 cannot list {prefix!r}: its answer is no XML") from None
 
 
-@frozen
-class _Opened:
+class _Opened(Struct, frozen=True):
     entry: Entry
     attributes: Attributes
     response: Response

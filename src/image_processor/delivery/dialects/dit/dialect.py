@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from msgspec import Struct
+
 from image_processor.delivery.dialects.request_builder import Draft, allow, bounded, decoded
 from image_processor.delivery.request import Asked
 from image_processor.domain.errors import (
@@ -23,7 +25,7 @@ from image_processor.domain.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.domain.frozen import field, frozen
+from image_processor.domain.redaction import redacted_repr
 
 from .edits import apply
 from .path import NAMES, begins, read_path, read_query
@@ -50,15 +52,17 @@ CODES = {
 Pairs = list[tuple[str, str]]
 
 
-@frozen
-class Dit:
+class Dit(Struct, frozen=True):
     """``secret`` verifies signatures. ``unsafe`` says that everybody may ask for everything. ``lenient``
     leaves out what is not made here instead of refusing it. ``buckets`` may be named."""
 
-    secret: bytes | None = field(default=None, repr=False)
+    secret: bytes | None = None
     unsafe: bool = False
     lenient: bool = False
     buckets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("secret",))
 
     @property
     def name(self) -> str:

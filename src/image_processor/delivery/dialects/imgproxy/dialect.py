@@ -10,10 +10,12 @@ import hashlib
 import hmac
 import re
 
+from msgspec import Struct
+
 from image_processor.delivery.dialects.request_builder import Draft, bounded, decoded
 from image_processor.delivery.request import Asked
 from image_processor.domain.errors import SignatureExpired, SignatureMismatch, SignatureMissing
-from image_processor.domain.frozen import field, frozen
+from image_processor.domain.redaction import redacted_repr
 
 from .options import BEST, apply
 from .watermark import from_base64, text_of
@@ -27,18 +29,20 @@ _OPTION = re.compile(r"[a-z_-]+(?::|%3A)", re.IGNORECASE)
 _BASE64 = re.compile(r"([A-Za-z0-9_-]+)={0,2}(?:\.([A-Za-z0-9]+))?")
 
 
-@frozen
-class Imgproxy:
+class Imgproxy(Struct, frozen=True):
     """``key`` and ``salt`` verify signatures of ``signature_bytes`` (8-32). ``unsafe`` lets a URL go
     without one. ``lenient`` leaves out what is not made here instead of refusing it. ``buckets`` may be
     named by keys."""
 
-    key: bytes | None = field(default=None, repr=False)
-    salt: bytes = field(default=b"", repr=False)
+    key: bytes | None = None
+    salt: bytes = b""
     signature_bytes: int = 32
     unsafe: bool = False
     lenient: bool = False
     buckets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("key", "salt"))
 
     @property
     def name(self) -> str:

@@ -10,11 +10,13 @@ import hashlib
 import hmac
 import re
 
+from msgspec import Struct
+
 from image_processor.delivery.dialects.filter_parser import split_calls
 from image_processor.delivery.dialects.request_builder import Draft, bounded, decoded
 from image_processor.delivery.request import Asked, Box
 from image_processor.domain.errors import SignatureKeyUnknown, SignatureMismatch, SignatureMissing
-from image_processor.domain.frozen import field, frozen
+from image_processor.domain.redaction import redacted_repr
 from image_processor.domain.transformation import Fit, Flip, Gravity
 
 from .filters import apply
@@ -40,15 +42,17 @@ _MOST_TOLERANCE = 442
 _LARGEST = 10**6
 
 
-@frozen
-class Thumbor:
+class Thumbor(Struct, frozen=True):
     """``key`` verifies signatures. ``unsafe`` lets a URL say `unsafe` instead of one. ``lenient`` leaves
     out what is not made here instead of refusing it. ``buckets`` may be named by keys."""
 
-    key: bytes | None = field(default=None, repr=False)
+    key: bytes | None = None
     unsafe: bool = False
     lenient: bool = False
     buckets: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return redacted_repr(self, ("key",))
 
     @property
     def name(self) -> str:

@@ -1,0 +1,13 @@
+"""Domain: how a frozen value that holds secrets prints itself, so that no log or traceback shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from msgspec import Struct
+
+
+def redacted_repr(value: Struct, hidden: Collection[str]) -> str:
+    """The `repr` of ``value`` without the fields named in ``hidden``."""
+    shown = [name for name in value.__struct_fields__ if name not in hidden]
+    return f"{type(value).__name__}({', '.join(f'{name}={getattr(value, name)!r}' for name in shown)})"
