@@ -13,9 +13,9 @@ from msgspec.structs import replace
 
 from image_processor.api.prefer import MAX_PATIENCE, patience
 from image_processor.api.queued_work import QueuedWork
-from image_processor.domain.errors import FIXES, ClaimBusy, Reason, Unavailable
+from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Kind, Result
+from image_processor.domain.models import OutcomeStatus, UploadKind
 from image_processor.domain.transformation import parse
 from support.ingest import OTHER_RECIPE, upload
 
@@ -202,7 +202,7 @@ def test_work_that_takes_too_long_is_answered_by_what_is_known(
 
 
 @pytest.mark.parametrize(
-    ("error", "status"), [(ClaimBusy("somebody has it"), 409), (Unavailable("the disk is full"), 503)]
+    ("error", "status"), [(LeaseBusy("somebody has it"), 409), (Unavailable("the disk is full"), 503)]
 )
 def test_what_may_succeed_later_says_so(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
@@ -384,10 +384,10 @@ def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Mac
     machine.room.put("photos/cat.jpg", b"a cat")
     machine.gate.clear()
     held: QueuedWork = app.state.work
-    futures = [held.submit(kind, "photos/cat.jpg") for kind in (Kind.CREATED, Kind.REPROCESS)]
+    futures = [held.submit(kind, "photos/cat.jpg") for kind in (UploadKind.CREATED, UploadKind.REPROCESS)]
     assert held.pending_key(ID) == "photos/cat.jpg"
     machine.gate.set()
-    assert {future.result(10).result for future in futures} == {Result.PROCESSED}
+    assert {future.result(10).result for future in futures} == {OutcomeStatus.PROCESSED}
     machine.workers.wait_until_idle()
     assert held.pending_key(ID) is None
 

@@ -9,7 +9,7 @@ from http_machine import Client, Machine
 from msgspec.structs import replace
 
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import ExifField, Look, Record, Rendered
+from image_processor.domain.models import ExifField, Record, Rendered, VisualSummary
 from support.ingest import BUCKET, Room, fake_render, upload
 
 HASHES = {"cat.jpg": 0, "copy.jpg": 3, "bent.jpg": 2**10 - 1, "other.jpg": 2**40 - 1}
@@ -22,7 +22,7 @@ def id_of(key: str) -> str:
 def render_with_looks(data: bytes, *arguments: Any, **more: Any) -> Rendered:
     """A renderer of originals that are their own names."""
     made = fake_render(data, *arguments, **more)
-    seen = Look("#102030", "aGFzaA==", f"{HASHES.get(data.decode(), 0):016x}")
+    seen = VisualSummary("#102030", "aGFzaA==", f"{HASHES.get(data.decode(), 0):016x}")
     return replace(made, look=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
 
@@ -105,7 +105,9 @@ def test_an_image_of_an_earlier_version_is_shown_without_the_new_facts(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = machine.room.now
-    old = Record(id_of("a"), BUCKET, "a", now, now, look=Look("#102030", "aGFzaA==", "0123456789abcdef"))
+    old = Record(
+        id_of("a"), BUCKET, "a", now, now, look=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef")
+    )
     monkeypatch.setattr(machine.room.catalog, "get", lambda _: old)
     image = client.get(f"/images/{old.id}").json()
     assert (image["blurhash"], image["palette"], image["focus"]) == (None, [], None)

@@ -31,8 +31,8 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.Unavailable("later"), 503, "no-store"),
     (errors.Overloaded("later"), 503, "no-store"),
     (errors.PreconditionFailed("later"), 503, "no-store"),
-    (errors.ClaimBusy("later"), 503, "no-store"),
-    (errors.ClaimLost("later"), 503, "no-store"),
+    (errors.LeaseBusy("later"), 503, "no-store"),
+    (errors.LeaseLost("later"), 503, "no-store"),
     (errors.UnsafeRuntime("a secret"), 500, "no-store"),
     (errors.ImageProcessorError("a secret"), 500, "no-store"),
 ]

@@ -16,9 +16,9 @@ from image_processor.api import machine_app as machine
 from image_processor.api.app import create_app
 from image_processor.api.inline_work import MAX_WAIT, InlineWork
 from image_processor.bootstrap.delivery import reads_of
-from image_processor.domain.errors import FIXES, ClaimBusy, Reason, Unavailable
+from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Kind
+from image_processor.domain.models import UploadKind
 from support.ingest import BUCKET, Room, fake_render, upload
 
 KEY = "photos/cat é.jpg"
@@ -293,7 +293,7 @@ class Turns:
 
     def process(self, wanted: Any) -> Any:
         if self.now < self.busy:
-            raise ClaimBusy("another worker holds the claim")
+            raise LeaseBusy("another worker holds the claim")
         return self.room.processor().process(wanted)
 
     def pause(self, seconds: float) -> None:
@@ -316,7 +316,7 @@ def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
 ) -> None:
     room.put("a.jpg", b"a")
     turns = Turns(room, busy)
-    waiting = turns.work().outcome(Kind.CREATED, "a.jpg", patience)
+    waiting = turns.work().outcome(UploadKind.CREATED, "a.jpg", patience)
     outcome = asyncio.get_event_loop().run_until_complete(waiting)
     assert (outcome is not None) == done
     assert turns.now <= min(patience, MAX_WAIT)

@@ -17,7 +17,7 @@ from image_processor.config.settings import Settings
 from image_processor.delivery.url.parser import read_address
 from image_processor.delivery.url.signing import query_of
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.models import Kind
+from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
 from support.ingest import BUCKET, RECIPE, Room, fake_render
 
@@ -44,7 +44,7 @@ def function(room, settings=SETTINGS):
     made = []
 
     def process(wanted):
-        assert wanted.kind is Kind.RECONCILE
+        assert wanted.kind is UploadKind.RECONCILE
         made.append(wanted.key)
         return room.processor().process(wanted)
 

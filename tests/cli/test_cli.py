@@ -15,7 +15,7 @@ from image_processor.cli import main
 from image_processor.cli.exit_codes import status_of
 from image_processor.cli.formatting import in_units, printable
 from image_processor.config.recipe import DEFAULT_RECIPE
-from image_processor.domain.errors import ClaimBusy, MissingExtra, UnsafeRuntime
+from image_processor.domain.errors import LeaseBusy, MissingExtra, UnsafeRuntime
 from image_processor.engine import runtime
 from image_processor.engine.operations import faces
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -159,7 +159,7 @@ def test_bytes_are_shown_in_units(count, text):
 
 
 def busy(*_):
-    raise ClaimBusy("another worker holds the claim")
+    raise LeaseBusy("another worker holds the claim")
 
 
 def test_work_that_cannot_be_done_now_ends_with_3(run, monkeypatch):

@@ -77,8 +77,10 @@ def test_every_setting_can_be_set():
 
 
 def test_every_row_names_a_field():
-    assert {row.name.lower() for row in (*ROWS, *URL_ROWS, *AWS_ROWS)} == set(Settings.__slots__) - {"limits"}
-    assert {row.name.lower() for row in LIMIT_ROWS} == set(Settings().limits.__slots__)
+    assert {row.name.lower() for row in (*ROWS, *URL_ROWS, *AWS_ROWS)} == set(Settings.__struct_fields__) - {
+        "limits"
+    }
+    assert {row.name.lower() for row in LIMIT_ROWS} == set(Settings().limits.__struct_fields__)
 
 
 @pytest.mark.parametrize(

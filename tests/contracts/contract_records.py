@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from image_processor.domain.errors import Reason
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, ExifField, Facts, Look, Record, Rendition, Status, Upload
+from image_processor.domain.models import (
+    ExifField,
+    ImageMetadata,
+    Lease,
+    Record,
+    Rendition,
+    Status,
+    Upload,
+    VisualSummary,
+)
 from image_processor.domain.ports import Catalog
 
 NOW = datetime(2026, 5, 17, 12, 30, 0, 123456, tzinfo=UTC)
@@ -21,7 +30,7 @@ TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
 MOMENTS = st.timedeltas(-500_000 * DAY, 500_000 * DAY).map(lambda gap: NOW + gap)
 NUMBERS = st.integers(0, 2**53)
 FACTS = st.builds(
-    Facts,
+    ImageMetadata,
     width=NUMBERS,
     height=NUMBERS,
     format=st.sampled_from(["jpeg", "avif"]),
@@ -32,7 +41,7 @@ FACTS = st.builds(
 )
 PARTS = st.floats(0, 1).map(lambda part: round(part, 3))
 LOOKS = st.builds(
-    Look,
+    VisualSummary,
     TEXTS,
     TEXTS,
     TEXTS,
@@ -71,7 +80,7 @@ OLD_RECORD = Record(
     created_at=NOW,
     updated_at=NOW,
     status=Status.PROCESSED,
-    look=Look("#102030", "aGFzaA==", "0123456789abcdef"),
+    look=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),
     revision=1,
 )
 
@@ -80,5 +89,5 @@ def upload(key: str = "photos/cat.jpg", sequencer: str | None = None) -> Upload:
     return Upload("uploads", key, sequencer=sequencer)
 
 
-def take(catalog: Catalog, key: str = "photos/cat.jpg", *, owner: str = "a", now: datetime = NOW) -> Claim:
+def take(catalog: Catalog, key: str = "photos/cat.jpg", *, owner: str = "a", now: datetime = NOW) -> Lease:
     return catalog.claim(upload(key), owner=owner, now=now, lease=LEASE)

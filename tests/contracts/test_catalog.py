@@ -10,15 +10,15 @@ from contract_records import INSTANT, LEASE, NOW, RECORDS, take, upload
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, Reason
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, Reason
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Status
+from image_processor.domain.models import Lease, Record, Status
 from image_processor.domain.ports import Catalog
 
 KEY = "photos/cat.jpg"
 
 
-def finish(catalog: Catalog, claim: Claim, **changes: object) -> Record:
+def finish(catalog: Catalog, claim: Lease, **changes: object) -> Record:
     return catalog.complete(claim, replace(claim.record, **changes))  # type: ignore[arg-type] # fields of Record
 
 
@@ -26,7 +26,7 @@ def is_free(catalog: Catalog, key: str = KEY) -> bool:
     """Whether the key can be claimed; leaves it as it was."""
     try:
         claim = take(catalog, key, owner="looker")
-    except ClaimBusy:
+    except LeaseBusy:
         return False
     catalog.release(claim)
     return True
@@ -43,7 +43,7 @@ class TestClaim:
     def test_is_busy_until_it_expires(self, catalog: Catalog) -> None:
         first = take(catalog)
         for now in (NOW, NOW + LEASE - INSTANT):
-            with pytest.raises(ClaimBusy):
+            with pytest.raises(LeaseBusy):
                 take(catalog, owner="b", now=now)
         second = take(catalog, owner="b", now=NOW + LEASE)
         assert second.token != first.token
@@ -51,7 +51,7 @@ class TestClaim:
 
     def test_is_busy_for_its_own_owner_too(self, catalog: Catalog) -> None:
         take(catalog)
-        with pytest.raises(ClaimBusy):
+        with pytest.raises(LeaseBusy):
             take(catalog)
 
     def test_is_of_one_bucket_and_key(self, catalog: Catalog) -> None:
@@ -68,14 +68,14 @@ class TestRenew:
         claim = take(catalog)
         renewed = catalog.renew(claim, now=NOW + LEASE - INSTANT, lease=LEASE)
         assert renewed == replace(claim, expires_at=NOW + 2 * LEASE - INSTANT)
-        with pytest.raises(ClaimBusy):
+        with pytest.raises(LeaseBusy):
             take(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
         take(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
 
     def test_revives_a_claim_that_expired_unnoticed(self, catalog: Catalog) -> None:
         claim = take(catalog)
         catalog.renew(claim, now=NOW + 9 * LEASE, lease=LEASE)
-        with pytest.raises(ClaimBusy):
+        with pytest.raises(LeaseBusy):
             take(catalog, owner="b", now=NOW + 9 * LEASE)
 
 
@@ -114,7 +114,7 @@ class TestComplete:
     def test_is_lost_if_a_later_sequencer_was_seen(self, catalog: Catalog) -> None:
         done = finish(catalog, take(catalog), sequencer="6", status=Status.PROCESSED)
         claim = take(catalog)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             finish(catalog, claim, sequencer="5", status=Status.REFUSED)
         assert catalog.get(claim.image_id) == done
 
@@ -152,21 +152,21 @@ class TestRelease:
         assert is_free(catalog)
 
 
-def expire(catalog: Catalog, claim: Claim) -> Claim:
+def expire(catalog: Catalog, claim: Lease) -> Lease:
     return take(catalog, now=claim.expires_at)
 
 
-def release_and_take(catalog: Catalog, claim: Claim) -> Claim:
+def release_and_take(catalog: Catalog, claim: Lease) -> Lease:
     catalog.release(claim)
     return take(catalog)
 
 
-def complete_and_take(catalog: Catalog, claim: Claim) -> Claim:
+def complete_and_take(catalog: Catalog, claim: Lease) -> Lease:
     catalog.complete(claim, claim.record)
     return take(catalog)
 
 
-def forget_and_take(catalog: Catalog, claim: Claim) -> Claim:
+def forget_and_take(catalog: Catalog, claim: Lease) -> Lease:
     catalog.forget(claim)
     return take(catalog)
 
@@ -175,15 +175,15 @@ def forget_and_take(catalog: Catalog, claim: Claim) -> Claim:
 class TestLostClaim:
     """However a claim was lost, it counts no more, even where the new one has the same owner."""
 
-    def test_changes_nothing(self, catalog: Catalog, lose: Callable[[Catalog, Claim], Claim]) -> None:
+    def test_changes_nothing(self, catalog: Catalog, lose: Callable[[Catalog, Lease], Lease]) -> None:
         old = take(catalog)
         new = lose(catalog, old)
         before = catalog.get(old.image_id)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             finish(catalog, old, status=Status.REFUSED)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             catalog.forget(old)
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             catalog.renew(old, now=NOW, lease=LEASE)
         catalog.release(old)
         assert catalog.get(old.image_id) == before
@@ -202,6 +202,6 @@ def test_a_claim_given_up_is_lost(catalog: Catalog, give_up: str) -> None:
     calls[give_up]()
     before = catalog.get(claim.image_id)
     for call in (calls["complete"], calls["forget"], lambda: catalog.renew(claim, now=NOW, lease=LEASE)):
-        with pytest.raises(ClaimLost):
+        with pytest.raises(LeaseLost):
             call()
     assert catalog.get(claim.image_id) == before

@@ -9,13 +9,13 @@ from contract_records import NOW, take
 from msgspec.structs import replace
 from together import in_processes, in_threads
 
-from image_processor.domain.errors import ClaimBusy, ClaimLost
+from image_processor.domain.errors import LeaseBusy, LeaseLost
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Status
+from image_processor.domain.models import Lease, Record, Status
 from image_processor.domain.ports import Query
 
 
-def claim_once(connect: ConnectCatalog, owner: str) -> Claim:
+def claim_once(connect: ConnectCatalog, owner: str) -> Lease:
     with connect() as catalog:
         return take(catalog, "key", owner=owner)
 
@@ -28,7 +28,7 @@ def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
             while True:
                 try:
                     claim = take(catalog, "key", owner=owner)
-                except ClaimBusy:
+                except LeaseBusy:
                     busy += 1
                     continue
                 break
@@ -43,15 +43,15 @@ def add_some(connect: ConnectCatalog, name: str, count: int) -> None:
             catalog.release(take(catalog, f"{name}-{index}"))
 
 
-def complete_once(connect: ConnectCatalog, claim: Claim) -> Record:
+def complete_once(connect: ConnectCatalog, claim: Lease) -> Record:
     with connect() as catalog:
         return catalog.complete(claim, replace(claim.record, message=claim.owner))
 
 
 def expect_one_winner(connect: ConnectCatalog, outcomes: list[Any]) -> None:
-    winners = [outcome for outcome in outcomes if isinstance(outcome, Claim)]
+    winners = [outcome for outcome in outcomes if isinstance(outcome, Lease)]
     assert len(winners) == 1
-    assert sum(isinstance(outcome, ClaimBusy) for outcome in outcomes) == len(outcomes) - 1
+    assert sum(isinstance(outcome, LeaseBusy) for outcome in outcomes) == len(outcomes) - 1
     with connect() as catalog:
         assert catalog.complete(winners[0], winners[0].record).revision == 1
 
@@ -80,14 +80,14 @@ def test_one_of_many_takes_an_expired_claim_over(connect_catalog: ConnectCatalog
     calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
     expect_one_winner(connect_catalog, in_threads(claim_once, calls))
     outcomes = in_threads(complete_once, [(connect_catalog, old)] * 2)
-    assert all(isinstance(outcome, ClaimLost) for outcome in outcomes)
+    assert all(isinstance(outcome, LeaseLost) for outcome in outcomes)
 
 
 def test_a_claim_is_completed_once(connect_catalog: ConnectCatalog) -> None:
     claim = claim_once(connect_catalog, "worker")
     outcomes = in_threads(complete_once, [(connect_catalog, claim)] * 8)
     assert sum(isinstance(outcome, Record) for outcome in outcomes) == 1
-    assert sum(isinstance(outcome, ClaimLost) for outcome in outcomes) == 7
+    assert sum(isinstance(outcome, LeaseLost) for outcome in outcomes) == 7
 
 
 def test_no_completion_of_a_thread_is_lost(connect_catalog: ConnectCatalog) -> None:

@@ -18,15 +18,15 @@ from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.dynamodb.items import from_item, position, to_item
 from image_processor.catalog.dynamodb.table import TABLE
 from image_processor.catalog.rows import to_ticks
-from image_processor.domain.errors import ClaimBusy, Invalid, InvalidSettings, PreconditionFailed, Unavailable
+from image_processor.domain.errors import Invalid, InvalidSettings, LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Facts, Record, Rendition, Status
+from image_processor.domain.models import ImageMetadata, Record, Rendition, Status
 from image_processor.domain.ports import Query
 from support import aws
 from support.scripted_http import HANG_UP, Reply, Seen, scripted
 
 PLACES = st.tuples(MOMENTS, TEXTS.filter(bool))
-FACTS = Facts(8, 6, "jpeg", 1, False, 100, "ab")
+FACTS = ImageMetadata(8, 6, "jpeg", 1, False, 100, "ab")
 PREFIX = "com.amazonaws.dynamodb.v20120810#"
 
 
@@ -127,7 +127,7 @@ class TestRequests:
         evil = "x' OR attribute_exists(id)"
         with scripted(error("ConditionalCheckFailedException")) as script:
             catalog = aws.open_catalog(script.address, "table")
-            with pytest.raises(ClaimBusy):
+            with pytest.raises(LeaseBusy):
                 take(catalog, evil, owner=evil)
         fields = sent(script.seen[0])
         assert "OR attribute_exists" not in str(fields["ConditionExpression"]) + str(

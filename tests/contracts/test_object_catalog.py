@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
 from image_processor.catalog.rows import to_row
-from image_processor.domain.errors import ClaimBusy, PreconditionFailed, Unavailable
+from image_processor.domain.errors import LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Attributes, Query
@@ -92,7 +92,7 @@ def test_a_claim_that_comes_between_read_and_write_is_seen(meanwhile: str) -> No
 
     store.before_put = other
     if meanwhile == "claims":
-        with pytest.raises(ClaimBusy):
+        with pytest.raises(LeaseBusy):
             take(catalog)
     else:
         assert take(catalog).owner == "a"

@@ -22,7 +22,7 @@ from image_processor.catalog import sqlite as adapter
 from image_processor.catalog.rows import COLUMNS, to_moment, to_record, to_row, to_ticks
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import schema as sqlite_schema
-from image_processor.domain.errors import ClaimBusy, Invalid, Unavailable
+from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import Record, Status
 from image_processor.domain.ports import Query
 
@@ -218,7 +218,7 @@ class TestOwners:
             for key in ("a", "b"):
                 take(catalog, key)
             for key in ("c", "d", "e"):
-                with pytest.raises(ClaimBusy):
+                with pytest.raises(LeaseBusy):
                     take(catalog, key)
 
     def test_a_killed_process_leaves_its_claim_and_nothing_half_done(self, path: Path) -> None:
@@ -227,7 +227,7 @@ class TestOwners:
         process.join(timeout=60)
         assert process.exitcode == -signal.SIGKILL
         with open_sqlite(path) as catalog:
-            with pytest.raises(ClaimBusy):
+            with pytest.raises(LeaseBusy):
                 take(catalog, "key")
             assert catalog.release_owner("server:1:") == 1
             assert take(catalog, "key").record.message is None

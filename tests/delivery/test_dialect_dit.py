@@ -37,7 +37,7 @@ from image_processor.domain.transformation import (
     Flip,
     Gravity,
     ImageOverlay,
-    Share,
+    RelativeLength,
     Subsampling,
     Transformation,
 )
@@ -311,11 +311,11 @@ def test_formats_and_their_options() -> None:
     [
         ({}, {}),
         ({"alpha": "30"}, {"opacity": 70}),
-        ({"wRatio": "20", "hRatio": 50}, {"width": Share(0.2), "height": Share(0.5)}),
+        ({"wRatio": "20", "hRatio": 50}, {"width": RelativeLength(0.2), "height": RelativeLength(0.5)}),
         ({"options": {"left": "10", "top": 20}}, {"gravity": Gravity.NORTHWEST, "x": 10, "y": 20}),
         (
             {"options": {"left": "-10p", "top": -20}},
-            {"gravity": Gravity.SOUTHEAST, "x": Share(0.1), "y": 20},
+            {"gravity": Gravity.SOUTHEAST, "x": RelativeLength(0.1), "y": 20},
         ),
         ({"options": {"left": 5}}, {"gravity": Gravity.WEST, "x": 5}),
         ({"options": {"gravity": "southeast"}}, {"gravity": Gravity.SOUTHEAST}),
@@ -406,9 +406,9 @@ def test_buckets() -> None:
                         image="logos/a.png",
                         gravity=Gravity.NORTHEAST,
                         x=10,
-                        y=Share(0.2),
+                        y=RelativeLength(0.2),
                         opacity=70,
-                        width=Share(0.15),
+                        width=RelativeLength(0.15),
                     ),
                 )
             },

@@ -30,7 +30,7 @@ from image_processor.domain.transformation import (
     Flip,
     Gravity,
     ImageOverlay,
-    Share,
+    RelativeLength,
     TextOverlay,
     Transformation,
 )
@@ -192,7 +192,8 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
         ("rs:fill:1:2/w:300/h:200", {**BOX, "fit": Fit.COVER}),
         ("w:0/h:0", {}),
         ("rs:fill:300:200/g:noea:10:0.25",
-         {**BOX, "fit": Fit.COVER, "gravity": Gravity.NORTHEAST, "gravity_x": 10, "gravity_y": Share(0.25)}),
+         {**BOX, "fit": Fit.COVER, "gravity": Gravity.NORTHEAST,
+          "gravity_x": 10, "gravity_y": RelativeLength(0.25)}),
         ("rs:fill:300:200/g:sm", {**BOX, "fit": Fit.COVER, "gravity": Gravity.ATTENTION}),
         ("rs:fill:300:200/g:obj:face", {**BOX, "fit": Fit.COVER, "gravity": Gravity.FACES}),
         ("rs:fill:300:200/g:fp:0.3:0.7", {**BOX, "fit": Fit.COVER, "focal_point": (0.3, 0.7)}),
@@ -249,7 +250,7 @@ def test_what_depends_on_the_original() -> None:
     ("options", "cut"),
     [
         ("c:400:300", Cut(400, 300)),
-        ("crop:0.5:0", Cut(Share(0.5), None)),
+        ("crop:0.5:0", Cut(RelativeLength(0.5), None)),
         ("c:400:300:nowe:10:20", Cut(400, 300, Gravity.NORTHWEST, 10, 20)),
         ("c:400:300:fp:0.1:0.2", Cut(400, 300, focal_point=(0.1, 0.2))),
         ("c:400:300/g:so", Cut(400, 300, Gravity.SOUTH)),
@@ -279,9 +280,12 @@ def test_what_is_no_field_of_a_transformation() -> None:
     [
         (f"wm:0.5:soea:10:20/wmu:{b64('logos/a.png')}",
          ImageOverlay(image="logos/a.png", opacity=50, gravity=Gravity.SOUTHEAST, x=10, y=20)),
-        (f"wm:1::0.1/watermark_url:{b64('s3://photos/a.png')}", ImageOverlay(image="a.png", x=Share(0.1))),
+        (
+            f"wm:1::0.1/watermark_url:{b64('s3://photos/a.png')}",
+            ImageOverlay(image="a.png", x=RelativeLength(0.1)),
+        ),
         (f"wm:1:ce:::0.25/wmu:{b64('a.png')}",
-         ImageOverlay(image="a.png", width=Share(0.25), height=Share(0.25))),
+         ImageOverlay(image="a.png", width=RelativeLength(0.25), height=RelativeLength(0.25))),
         (f"wm:1:re:20/wmu:{b64('a.png')}/wms:30:0",
          ImageOverlay(image="a.png", tile=True, gap=20, gravity=Gravity.NORTHWEST, width=30)),
         (f"wm:1:no/wmt:{b64('Hello')}/wmr:45",

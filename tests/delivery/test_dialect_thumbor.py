@@ -31,7 +31,7 @@ from image_processor.domain.transformation import (
     Flip,
     Gravity,
     ImageOverlay,
-    Share,
+    RelativeLength,
     Transformation,
 )
 
@@ -289,18 +289,23 @@ def test_a_focal_point_waits_for_the_original() -> None:
         ("logos/a.png,-10,-10,50", {"gravity": Gravity.SOUTHEAST, "x": 10, "y": 10, "opacity": 50}),
         (
             "logos/a.png,10p,-20p,0",
-            {"gravity": Gravity.SOUTHWEST, "x": Share(0.1), "y": Share(0.2), "opacity": 100},
+            {
+                "gravity": Gravity.SOUTHWEST,
+                "x": RelativeLength(0.1),
+                "y": RelativeLength(0.2),
+                "opacity": 100,
+            },
         ),
         ("logos/a.png,center,5,0", {"gravity": Gravity.NORTH, "y": 5}),
         ("logos/a.png,center,center,0", {}),
         ("logos/a.png,repeat,repeat,30", {"tile": True, "gravity": Gravity.NORTHWEST, "opacity": 70}),
         (
             "logos/a.png,30,10,50,15.2,none",
-            {"gravity": Gravity.NORTHWEST, "x": 30, "y": 10, "opacity": 50, "width": Share(0.152)},
+            {"gravity": Gravity.NORTHWEST, "x": 30, "y": 10, "opacity": 50, "width": RelativeLength(0.152)},
         ),
         (
             "s3://photos/logos/a.png,0,0,0,none,15",
-            {"gravity": Gravity.NORTHWEST, "height": Share(0.15)},
+            {"gravity": Gravity.NORTHWEST, "height": RelativeLength(0.15)},
         ),
     ],
 )

@@ -28,7 +28,7 @@ from image_processor.delivery.dialects.thumbor.dialect import Thumbor
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.resolver import Get, Reader, Wanted
 from image_processor.domain.errors import SignatureMissing
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 
 RECIPE = parse_recipe("""
 [presets.card]
@@ -40,7 +40,7 @@ formats = ["webp"]
 match = "**"
 presets = ["card"]
 """)
-ORIGINAL = Facts(800, 600, "jpeg", 1, False, 1, "")
+ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 
 def read(path: str, query: str = "", names: Sequence[str] = NAMES, **more: Any) -> Wanted:

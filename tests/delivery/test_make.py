@@ -9,7 +9,7 @@ from image_processor.delivery.on_demand import Kept, Maker, is_on_demand
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.resolver import Reader
 from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
-from image_processor.domain.models import IccPolicy, Kind, Limits
+from image_processor.domain.models import IccPolicy, Limits, UploadKind
 from image_processor.domain.transformation import parse
 from image_processor.renditions.fingerprint import MADE
 from support.ingest import BUCKET, RECIPE, Room, fake_render, rendition_bytes, upload
@@ -100,7 +100,7 @@ def overwrite(room):
 
 def delete(room):
     room.uploads.delete(KEY)
-    room.processor().process(upload(KEY, kind=Kind.DELETED))
+    room.processor().process(upload(KEY, kind=UploadKind.DELETED))
 
 
 def delete_and_upload(room):

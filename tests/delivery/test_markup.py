@@ -27,20 +27,20 @@ from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Invalid, Reason, Refused
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Facts, Look, Record, Rendition, Status
+from image_processor.domain.models import ImageMetadata, Record, Rendition, Status, VisualSummary
 
 RECIPE = parse_recipe(DEFAULT_RECIPE)
 PRIVATE = parse_recipe(DEFAULT_RECIPE.replace("widths = [", "public = false\nwidths = ["))
 RING = Keyring({"a": b"a secret of sixteen"})
-ORIGINAL = Facts(1500, 1000, "jpeg", 1, False, 1, "")
-LOOK = Look("#7a8a5c", "1QcSHQRnh493V4dIh4eXh1h4kJUI", "0" * 16)
+ORIGINAL = ImageMetadata(1500, 1000, "jpeg", 1, False, 1, "")
+LOOK = VisualSummary("#7a8a5c", "1QcSHQRnh493V4dIh4eXh1h4kJUI", "0" * 16)
 SHORT = KEYS.filter(lambda key: rendition_prefix(key) == f"{key}/")
 """Of others a path tells no more than a digest of the key."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
 
 
-def record_of(key: str, recipe: Recipe = RECIPE, original: Facts = ORIGINAL) -> Record:
+def record_of(key: str, recipe: Recipe = RECIPE, original: ImageMetadata = ORIGINAL) -> Record:
     """A processed original whose renditions are as wide as was asked, but no wider than itself."""
 
     def rendition(wanted: Any) -> Rendition:
@@ -61,7 +61,7 @@ def marked(
     key: str = "cat.jpg",
     *,
     recipe: Recipe = RECIPE,
-    original: Facts = ORIGINAL,
+    original: ImageMetadata = ORIGINAL,
     base: str = "/renditions",
     wish: Wish = Wish(),  # noqa: B008 - frozen
     **policy: Any,
@@ -297,7 +297,7 @@ def test_what_is_not_made_yet_is_left_out_and_told() -> None:
         (replace(ORIGINAL, format="svg", width=10, height=10), ["avif", "webp", "jpeg"]),
     ],
 )
-def test_formats_keep_what_moves_and_what_is_seen_through(facts: Facts, types: list[str]) -> None:
+def test_formats_keep_what_moves_and_what_is_seen_through(facts: ImageMetadata, types: list[str]) -> None:
     made = marked(original=facts, wish=Wish(Rungs(widths=(100, 200))))
     found = [attributes for tag, attributes in Elements(made.picture).found if tag != "picture"]
     last = found[-1]["src"]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from image_processor.delivery.http.negotiation import MODERN, accepted, own_format, preferences
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 
 CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
 FIREFOX = "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5"
@@ -24,7 +24,7 @@ IE = "image/png, image/svg+xml, image/jxr, image/*;q=0.8, */*;q=0.5"
 CHROME_PAGE = (
     "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8"
 )
-PHOTO = Facts(400, 300, "jpeg", 1, False, 1000, "")
+PHOTO = ImageMetadata(400, 300, "jpeg", 1, False, 1000, "")
 LOGO = replace(PHOTO, format="png", alpha=True)
 MOVING = replace(PHOTO, format="gif", frames=5)
 

@@ -10,10 +10,10 @@ from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import Asked, Box, Cut
 from image_processor.delivery.resolve import needs_facts, settle
-from image_processor.domain.models import Facts
-from image_processor.domain.transformation import Fit, Flip, Gravity, Share
+from image_processor.domain.models import ImageMetadata
+from image_processor.domain.transformation import Fit, Flip, Gravity, RelativeLength
 
-ORIGINAL = Facts(800, 600, "jpeg", 1, False, 1, "")
+ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 RECIPE = parse_recipe(DEFAULT_RECIPE)
 WHOLE = None
 
@@ -27,7 +27,7 @@ def settled(**asked: Any) -> Any:
     [
         (Cut(400, 300), (200, 150, 400, 300)),
         (Cut(400, None), (200, 0, 400, 600)),
-        (Cut(Share(0.5), Share(0.25)), (200, 225, 400, 150)),
+        (Cut(RelativeLength(0.5), RelativeLength(0.25)), (200, 225, 400, 150)),
         (Cut(400, 300, Gravity.SOUTHEAST, 10, 20), (390, 280, 400, 300)),
         (Cut(400, 300, focal_point=(0.9, 0.1)), (400, 0, 400, 300)),
         (Cut(9000, 9000), WHOLE),

@@ -10,7 +10,7 @@ from image_processor.delivery.request import Asked, Box, ask
 from image_processor.delivery.resolve import needs_facts, settle
 from image_processor.delivery.url.parser import read_address
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Fit
 
 RECIPE = parse_recipe("""
@@ -26,9 +26,9 @@ formats = ["png"]
 match = "**"
 presets = ["wide", "square"]
 """)
-LYING = Facts(400, 300, "jpeg", 1, False, 1000, "")
-UPRIGHT = Facts(300, 400, "jpeg", 1, False, 1000, "")
-EVEN = Facts(300, 300, "jpeg", 1, False, 1000, "")
+LYING = ImageMetadata(400, 300, "jpeg", 1, False, 1000, "")
+UPRIGHT = ImageMetadata(300, 400, "jpeg", 1, False, 1000, "")
+EVEN = ImageMetadata(300, 300, "jpeg", 1, False, 1000, "")
 
 
 def settled(query, original=LYING, *, hints=True, **headers):

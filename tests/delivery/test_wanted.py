@@ -24,7 +24,7 @@ from image_processor.domain.errors import (
     SizeNotAllowed,
 )
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 from support.altered_urls import NOW, RING, get_of
 from support.url_strategies import KEYS
 
@@ -48,7 +48,7 @@ presets = ["elsewhere"]
 match = "**"
 presets = ["small", "one"]
 """)
-JPEG = Facts(400, 300, "jpeg", 1, False, 1000, "")
+JPEG = ImageMetadata(400, 300, "jpeg", 1, False, 1000, "")
 LONG = "a" * 800
 
 

@@ -18,14 +18,14 @@ from image_processor.domain.transformation import (
     Fit,
     Flip,
     Gravity,
-    Share,
+    RelativeLength,
     Subsampling,
     Transformation,
 )
 
 SIDES = st.none() | st.integers(1, MAX_SIDE)
 COLOURS = st.builds(Colour, *[st.integers(0, 255)] * 3)
-SHARES = st.integers(0, 1000).map(lambda part: Share(part / 1000))
+SHARES = st.integers(0, 1000).map(lambda part: RelativeLength(part / 1000))
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:
@@ -48,8 +48,8 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "trim": st.none() | st.integers(0, 255),
     "trim_colour": st.none() | COLOURS,
     "region": st.none()
-    | st.tuples(*[_SMALL] * 2, *[_SMALL.filter(lambda side: side not in {0, Share(0.0)})] * 2)
-    | st.just((0, Share(0.0), Share(1.0), Share(1.0))),
+    | st.tuples(*[_SMALL] * 2, *[_SMALL.filter(lambda side: side not in {0, RelativeLength(0.0)})] * 2)
+    | st.just((0, RelativeLength(0.0), RelativeLength(1.0), RelativeLength(1.0))),
     "rotate": numbers(-360, 360) | st.sampled_from([0, 90, 180, 270, -90]),
     "flip": st.none() | st.sampled_from(Flip),
     "width": SIDES,

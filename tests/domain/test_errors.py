@@ -18,7 +18,7 @@ SAMPLES = [
     InvalidKey.one("key", "1-1024 bytes of UTF-8", "0 bytes"),
     Invalid([Problem("quality", "1-100", "250"), Problem("fit", "cover", "'crop'", line=3)]),
     errors.NotFound("cat.jpg"),
-    errors.ClaimLost("cat.jpg"),
+    errors.LeaseLost("cat.jpg"),
     errors.MissingExtra.of("a package", "some purpose", "extra"),
 ]
 

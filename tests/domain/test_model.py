@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.models import Facts, Record, Rendition, Upload
+from image_processor.domain.models import ImageMetadata, Record, Rendition, Upload
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def rendition(format_: str, width: int, height: int) -> Rendition:
-    facts = Facts(width, height, format_, frames=1, alpha=False, bytes=1, sha256="0" * 64)
+    facts = ImageMetadata(width, height, format_, frames=1, alpha=False, bytes=1, sha256="0" * 64)
     return Rendition(f"cat.jpg/{width}x{height}.{format_}", f"w={width},fm={format_}", facts, "v1")
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import Invalid, NotFound, Reason
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Look, Record, Status
+from image_processor.domain.models import Record, Status, VisualSummary
 from image_processor.domain.similarity import find_record, similar_to
 from support.ingest import BUCKET, Room
 
@@ -33,7 +33,7 @@ class Records:
 
 
 def record(key: str, hash_: int, **changes: object) -> Record:
-    seen = Look("#102030", "aGFzaA==", f"{hash_:016x}")
+    seen = VisualSummary("#102030", "aGFzaA==", f"{hash_:016x}")
     made = Record(image_id(BUCKET, key), BUCKET, key, NOW, NOW, status=Status.PROCESSED, look=seen)
     return replace(made, **changes)
 

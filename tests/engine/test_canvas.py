@@ -13,7 +13,7 @@ from PIL import Image
 from planes import vips_of
 
 from image_processor.domain.geometry import Anchor, Box, Placement, Size
-from image_processor.domain.transformation import Gravity, Share
+from image_processor.domain.transformation import Gravity, RelativeLength
 from image_processor.engine.operations.canvas import crop_box, padded
 
 WIDTH, HEIGHT = 60, 40
@@ -107,7 +107,7 @@ def test_padding_adds_up(width: int, height: int, padding: tuple[int, int, int, 
     top, right, bottom, left = padding
     wanted = Box(left, top, width + left + right, height + top + bottom)
     assert padded(Size(width, height), padding) == wanted
-    assert padded(Size(100, 200), tuple(Share(0.25) for _ in padding)) == Box(25, 50, 150, 300)
+    assert padded(Size(100, 200), tuple(RelativeLength(0.25) for _ in padding)) == Box(25, 50, 150, 300)
 
 
 @pytest.mark.parametrize("text", ["pad=16", "w=124,h=40,fit=contain"])

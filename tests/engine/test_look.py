@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from image_processor.domain.models import Limits, Look
+from image_processor.domain.models import Limits, VisualSummary
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.summary.palette import dominant_colour
@@ -22,13 +22,13 @@ from image_processor.engine.summary.visual import perceptual_hash
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 
 
-def look(picture: Image.Image, format_name: str = "png") -> Look:
+def look(picture: Image.Image, format_name: str = "png") -> VisualSummary:
     seen = render(encoded(picture, format_name), [], Limits()).look
     assert seen is not None
     return seen
 
 
-def distance(one: Look, other: Look) -> int:
+def distance(one: VisualSummary, other: VisualSummary) -> int:
     return (int(one.perceptual_hash, 16) ^ int(other.perceptual_hash, 16)).bit_count()
 
 

@@ -18,7 +18,7 @@ from image_processor.domain.errors import InvalidSettings, Reason, Refused
 from image_processor.domain.geometry import Size
 from image_processor.domain.transformation.overlay import TextOverlay
 from image_processor.domain.transformation.overlay_rows import Align
-from image_processor.domain.transformation.values import Colour, Gravity, Share
+from image_processor.domain.transformation.values import Colour, Gravity, RelativeLength
 from image_processor.engine.operations import text as text_module
 from image_processor.engine.operations.fonts import SUFFIXES, fonts_from
 from image_processor.engine.operations.overlay import lay, prepare
@@ -41,7 +41,7 @@ def laid(*overlays: TextOverlay, size: Size = SIZE, ground: int = 0) -> Pixels:
     return lay(picture, prepare(overlays, size, {})).numpy().astype(np.float64)
 
 
-def text(words: str, size: int | Share = 30, **fields: Any) -> TextOverlay:
+def text(words: str, size: int | RelativeLength = 30, **fields: Any) -> TextOverlay:
     return TextOverlay(text=words, size=size, **fields)
 
 
@@ -89,7 +89,7 @@ def test_the_size_is_that_of_the_font() -> None:
     for size in (20, 40, 80):
         _, top, _, bottom = ink(laid(text("H", size)))
         assert 0.6 <= (bottom - top) / size <= 0.8
-    assert (laid(text("H", Share(0.2))) == laid(text("H", 40))).all()
+    assert (laid(text("H", RelativeLength(0.2))) == laid(text("H", 40))).all()
 
 
 @pytest.mark.parametrize("words", ["<b>bold</b>", "a & b", "&amp;", "</span>", '"quoted"', "<span size='1'>"])
@@ -114,7 +114,7 @@ def test_a_text_is_wrapped_at_its_width() -> None:
 
 
 def test_a_width_may_be_a_share_and_is_the_whole_picture_unless_said() -> None:
-    assert (laid(text(SENTENCE, 20, width=Share(0.5))) == laid(text(SENTENCE, 20, width=150))).all()
+    assert (laid(text(SENTENCE, 20, width=RelativeLength(0.5))) == laid(text(SENTENCE, 20, width=150))).all()
     assert len(lines(laid(text(SENTENCE, 20)))) == 2
 
 
@@ -229,7 +229,7 @@ def test_what_has_no_ink_shows_nothing(words: str) -> None:
         text("W " * 250, 2000, font="sans bold"),
         text("a\n" * 249, 2000),
         text("\n" * 100 + "W" * 400, 40),
-        text("Hello", Share(1.0)),
+        text("Hello", RelativeLength(1.0)),
         text("\ufdfd" * 500, 2000),
     ],
 )

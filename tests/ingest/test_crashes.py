@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.domain.errors import ClaimBusy, Unavailable
-from image_processor.domain.models import Kind
+from image_processor.domain.errors import LeaseBusy, Unavailable
+from image_processor.domain.models import UploadKind
 from support.ingest import Room, upload
 
 
@@ -80,7 +80,7 @@ def prepare(story):
         room.put("cat.jpg", b"bad")
         return room, upload("cat.jpg")
     room.uploads.delete("cat.jpg")
-    return room, upload("cat.jpg", kind=Kind.DELETED)
+    return room, upload("cat.jpg", kind=UploadKind.DELETED)
 
 
 def points_of(story):
@@ -145,14 +145,16 @@ def test_shuffled_duplicated_lost_events_and_crashes_converge(history, random):
         else:
             room.put(key, body)
         event = upload(
-            key, kind=Kind.DELETED if body is None else Kind.CREATED, sequencer=f"{next(points):x}"
+            key,
+            kind=UploadKind.DELETED if body is None else UploadKind.CREATED,
+            sequencer=f"{next(points):x}",
         )
         events += [(event, kill), (event, 0)]
     random.shuffle(events)
     for event, kill in events[: len(events) * 3 // 4]:
         try:
             faulty(room, Counter(kill or None)).processor().process(event)
-        except (Killed, ClaimBusy):
+        except (Killed, LeaseBusy):
             room.later(random.choice([1, 61]))
     room.later()
     for finding in list(room.reconciler().findings()):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.domain.models import Kind, Upload
+from image_processor.domain.models import Upload, UploadKind
 from image_processor.ingest.events import Message, read_messages
 
 
@@ -46,7 +46,7 @@ def event_bridge(key="photos/cat.jpg", kind="Object Created"):
     return {"version": "0", "source": "aws.s3", "detail-type": kind, "detail": detail}
 
 
-CAT = Upload("in", "photos/cat.jpg", Kind.CREATED, None, "0055AED6DCD90281E5")
+CAT = Upload("in", "photos/cat.jpg", UploadKind.CREATED, None, "0055AED6DCD90281E5")
 S3 = {"Records": [notification()]}
 
 
@@ -70,12 +70,12 @@ def test_every_source_gives_the_same_upload(event, id_):
 @pytest.mark.parametrize(
     ("name", "kind"),
     [
-        ("ObjectCreated:CompleteMultipartUpload", Kind.CREATED),
-        ("s3:ObjectCreated:Copy", Kind.CREATED),
-        ("ObjectRestore:Completed", Kind.CREATED),
-        ("ObjectRemoved:Delete", Kind.DELETED),
-        ("ObjectRemoved:DeleteMarkerCreated", Kind.DELETED),
-        ("LifecycleExpiration:Delete", Kind.DELETED),
+        ("ObjectCreated:CompleteMultipartUpload", UploadKind.CREATED),
+        ("s3:ObjectCreated:Copy", UploadKind.CREATED),
+        ("ObjectRestore:Completed", UploadKind.CREATED),
+        ("ObjectRemoved:Delete", UploadKind.DELETED),
+        ("ObjectRemoved:DeleteMarkerCreated", UploadKind.DELETED),
+        ("LifecycleExpiration:Delete", UploadKind.DELETED),
     ],
 )
 def test_the_name_of_an_event_says_what_happened(name, kind):
@@ -85,7 +85,7 @@ def test_the_name_of_an_event_says_what_happened(name, kind):
 
 def test_a_deletion_told_by_event_bridge():
     (message,) = read_messages(event_bridge(kind="Object Deleted"))
-    assert message.uploads[0].kind is Kind.DELETED
+    assert message.uploads[0].kind is UploadKind.DELETED
 
 
 KEYS = [
@@ -131,13 +131,15 @@ def test_batch_operations_tasks_are_checked_again_even_if_their_record_looks_com
         "job": {"id": "j"},
         "tasks": [{"taskId": "t", "s3Key": "a", "s3Bucket": "in"}],
     }
-    assert read_messages(event) == (Message("t", (Upload("in", "a", Kind.RECONCILE),)),)
+    assert read_messages(event) == (Message("t", (Upload("in", "a", UploadKind.RECONCILE),)),)
 
 
 def test_a_direct_call_names_bucket_and_key():
-    assert read_messages({"bucket": "in", "key": "a+b"})[0].uploads == (Upload("in", "a+b", Kind.RECONCILE),)
+    assert read_messages({"bucket": "in", "key": "a+b"})[0].uploads == (
+        Upload("in", "a+b", UploadKind.RECONCILE),
+    )
     again = {"bucket": "in", "key": "a", "reprocess": True}
-    assert read_messages(again)[0].uploads == (Upload("in", "a", Kind.REPROCESS),)
+    assert read_messages(again)[0].uploads == (Upload("in", "a", UploadKind.REPROCESS),)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.domain.errors import Reason, Unavailable
-from image_processor.domain.models import Kind, Record, Status, Upload
+from image_processor.domain.models import Record, Status, Upload, UploadKind
 from image_processor.ingest.dead_letters import (
     LetterReason,
     State,
@@ -44,18 +44,18 @@ SIGHT = Sight("v1")
         (Upload("ours", "a.jpg"), State(None, None, None), "gone", None),
         # What was made of a deleted original still lies there.
         (
-            Upload("ours", "a.jpg", Kind.DELETED),
+            Upload("ours", "a.jpg", UploadKind.DELETED),
             State(None, PROCESSED, Why.ORPHANED),
             "unfinished",
             "orphaned",
         ),
         (
-            Upload("ours", "a.jpg", Kind.REPROCESS),
+            Upload("ours", "a.jpg", UploadKind.REPROCESS),
             State(SIGHT, PROCESSED, None),
             "unfinished",
             "asked for every rendition anew",
         ),
-        (Upload("ours", "a.jpg", Kind.REPROCESS), State(None, None, None), "gone", None),
+        (Upload("ours", "a.jpg", UploadKind.REPROCESS), State(None, None, None), "gone", None),
     ],
 )
 def test_the_reason_follows_from_what_is_there(upload, state, reason, detail):

@@ -9,7 +9,7 @@ import pytest
 from image_processor.bootstrap.recipe import check_marks
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Reason, Refused
-from image_processor.domain.models import Limits, Result
+from image_processor.domain.models import Limits, OutcomeStatus
 from image_processor.ingest.drift import Why
 from support.ingest import RECIPE, Room, fake_render, upload
 
@@ -52,7 +52,7 @@ def room(seen):
 
 def test_the_mark_comes_with_the_original(room, seen):
     room.put("logos/mark.png", b"logo")
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     assert seen == [{"logos/mark.png": b"logo"}]
     room.assert_converged()
 
@@ -73,7 +73,7 @@ def test_a_missing_mark_is_a_refusal_that_ends_when_it_comes(room):
     assert list(room.reconciler().findings()) == []
     room.put("logos/mark.png", b"logo")
     assert [each.why for each in room.reconciler().findings()] == [Why.STALE]
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
 
 
 def test_a_mark_over_the_limit_is_named(room):

@@ -9,9 +9,9 @@ import threading
 import pytest
 from msgspec.structs import replace
 
-from image_processor.domain.errors import ClaimBusy, ClaimLost, InvalidKey, Reason, Refused, Unavailable
+from image_processor.domain.errors import InvalidKey, LeaseBusy, LeaseLost, Reason, Refused, Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Result, Status
+from image_processor.domain.models import ExifField, IccPolicy, Limits, OutcomeStatus, Status, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest import plan
 from image_processor.renditions.fingerprint import stamps
@@ -26,7 +26,7 @@ def room():
 def test_an_upload_becomes_renditions_and_a_record(room):
     room.put("photos/cat.jpg", b"cat")
     outcome = room.processor().process(upload("photos/cat.jpg"))
-    assert outcome.result is Result.PROCESSED
+    assert outcome.result is OutcomeStatus.PROCESSED
     assert sorted(room.processed.bodies()) == [
         "photos/cat.jpg/w=10,fm=jpeg.jpg",
         "photos/cat.jpg/w=10,fm=webp.webp",
@@ -53,7 +53,7 @@ def test_a_duplicate_changes_nothing(room):
     room.processor().process(upload("cat.jpg"))
     before = list(room.processed.list())
     again = room.processor().process(upload("cat.jpg"))
-    assert again.result is Result.UNCHANGED
+    assert again.result is OutcomeStatus.UNCHANGED
     assert again.record.revision == 1
     assert list(room.processed.list()) == before
 
@@ -62,8 +62,8 @@ def test_reprocess_makes_everything_anew(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     before = {entry.version for entry in room.processed.list()}
-    outcome = room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
-    assert (outcome.result, outcome.record.revision) == (Result.PROCESSED, 2)
+    outcome = room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
+    assert (outcome.result, outcome.record.revision) == (OutcomeStatus.PROCESSED, 2)
     assert not before & {entry.version for entry in room.processed.list()}
     room.assert_converged()
 
@@ -72,7 +72,7 @@ def test_an_overwritten_original_replaces_its_renditions(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     room.put("cat.jpg", b"dog")
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -81,8 +81,8 @@ def test_a_deleted_original_takes_its_renditions_along_but_no_others(room):
         room.put(key, key.encode())
         room.processor().process(upload(key))
     room.uploads.delete("photos/cat.jpg")
-    outcome = room.processor().process(upload("photos/cat.jpg", kind=Kind.DELETED))
-    assert outcome.result is Result.DELETED
+    outcome = room.processor().process(upload("photos/cat.jpg", kind=UploadKind.DELETED))
+    assert outcome.result is OutcomeStatus.DELETED
     assert room.record("photos/cat.jpg") is None
     room.assert_converged()
     assert room.processed.bodies()
@@ -92,10 +92,14 @@ def test_a_deletion_with_nothing_left_to_do_makes_no_record_even_for_a_moment(ro
     claims = []
     real_claim = room.catalog.claim
     room.catalog.claim = lambda *args, **kwargs: claims.append(args) or real_claim(*args, **kwargs)
-    assert room.processor().process(upload("gone.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert (
+        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+    )
     assert claims == []
     room.processed.put("gone.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
-    assert room.processor().process(upload("gone.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert (
+        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+    )
     assert len(claims) == 1
     assert room.processed.bodies() == {}
 
@@ -105,13 +109,13 @@ def test_what_somebody_else_put_beside_the_renditions_is_left_alone(room):
     room.processed.put("cat.jpg/notes.txt", b"mine", Attributes())
     room.processor().process(upload("cat.jpg"))
     room.uploads.delete("cat.jpg")
-    room.processor().process(upload("cat.jpg", kind=Kind.DELETED))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.DELETED))
     assert room.processed.bodies() == {"cat.jpg/notes.txt": b"mine"}
 
 
 def test_a_late_delete_event_does_not_hurt_a_new_upload(room):
     room.put("cat.jpg", b"second life")
-    room.processor().process(upload("cat.jpg", kind=Kind.DELETED, sequencer="1"))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.DELETED, sequencer="1"))
     room.assert_converged()
     assert room.record("cat.jpg").status is Status.PROCESSED
 
@@ -134,11 +138,11 @@ def test_a_refused_upload_is_recorded_with_its_reason_and_not_tried_again(room):
     room.render = render
     room.put("cat.jpg", b"bad bytes")
     outcome = room.processor().process(upload("cat.jpg"))
-    assert outcome.result is Result.REFUSED
+    assert outcome.result is OutcomeStatus.REFUSED
     record = room.record("cat.jpg")
     assert (record.status, record.reason) == (Status.REFUSED, Reason.NOT_AN_IMAGE)
     assert "expected an image" in record.message
-    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
     assert len(calls) == 1
     room.assert_converged()
 
@@ -164,7 +168,7 @@ def test_a_raised_limit_gives_the_refused_another_chance(room):
     assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_PIXELS
     room.limits = Limits(max_pixels=1000)
     assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -177,7 +181,7 @@ def test_another_way_to_render_makes_everything_stale(room, change, monkeypatch)
     else:
         monkeypatch.setattr(plan, "RENDERING", plan.RENDERING + 1)
     assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -189,7 +193,7 @@ def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale
     room.exif = (ExifField.MAKE, ExifField.ISO)
     assert {finding.why for finding in room.reconciler().findings()} == {"stale"}
     outcome = room.processor().process(upload("cat.jpg"))
-    assert outcome.result is Result.PROCESSED
+    assert outcome.result is OutcomeStatus.PROCESSED
     assert room.record("cat.jpg").exif == (("make", "make of 3 bytes"), ("iso", "iso of 3 bytes"))
     room.put("cat.jpg", b"bad now")
     assert room.processor().process(upload("cat.jpg")).record.exif == ()
@@ -222,7 +226,7 @@ def test_an_original_outside_the_root_is_refused(room):
     room.put("cat.jpg", b"cat")
     record = room.processor().process(upload("cat.jpg")).record
     assert (record.status, record.reason) == (Status.REFUSED, Reason.OUTSIDE_ROOT)
-    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
     assert list(room.reconciler().findings()) == []
 
 
@@ -237,7 +241,7 @@ def test_a_key_that_no_store_holds_is_an_error_before_anything_happens(room, key
 def test_what_no_rule_wants_is_skipped_without_a_trace(room, key):
     room.put(key, b"cat")
     outcome = room.processor().process(upload(key))
-    assert outcome.result is Result.SKIPPED
+    assert outcome.result is OutcomeStatus.SKIPPED
     assert outcome.detail
     assert (room.processed.bodies(), room.record(key)) == ({}, None)
     assert list(room.reconciler().findings()) == []
@@ -247,7 +251,7 @@ def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     room.recipe = replace(room.recipe, rules=())
-    assert room.processor().process(upload("cat.jpg")).result is Result.SKIPPED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.SKIPPED
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
@@ -258,10 +262,12 @@ def test_what_was_asked_for_stays_though_no_rule_wants_its_original_any_more(roo
     room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", stamped)
     room.recipe = replace(room.recipe, rules=())
     for _ in range(2):
-        assert room.processor().process(upload("cat.jpg")).result is Result.SKIPPED
+        assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.SKIPPED
         assert list(room.processed.bodies()) == ["cat.jpg/~w=33,fm=webp.webp"]
     room.uploads.delete("cat.jpg")
-    assert room.processor().process(upload("cat.jpg", kind=Kind.DELETED)).result is Result.DELETED
+    assert (
+        room.processor().process(upload("cat.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+    )
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
@@ -277,10 +283,10 @@ def test_a_changed_recipe_leaves_only_its_own_renditions(room):
 def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     room.put("cat.jpg", b"cat")
     room.catalog.claim(upload("cat.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
-    with pytest.raises(ClaimBusy):
+    with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
     room.later()
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
 
 
 def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(room):
@@ -289,14 +295,14 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
     room.processor().process(upload("cat.jpg"))
     room.catalog.claim(upload("cat.jpg"), owner="looks", now=room.now, lease=room.processor().lease)
     outcome = room.processor().process(upload("cat.jpg"))
-    assert (outcome.result, outcome.record.revision) == (Result.UNCHANGED, 1)
-    with pytest.raises(ClaimBusy):
-        room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    assert (outcome.result, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
+    with pytest.raises(LeaseBusy):
+        room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
     room.put("cat.jpg", b"dog")
-    with pytest.raises(ClaimBusy):
+    with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
     room.uploads.delete("cat.jpg")
-    with pytest.raises(ClaimBusy):
+    with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
 
 
@@ -305,14 +311,14 @@ def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of
     lease = room.processor().lease
     real_claim, claims = room.catalog.claim, []
     room.catalog.claim = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
-    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
     assert claims == []
     room.processed.put("ignored/cat.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
-    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
     assert (len(claims), room.processed.bodies()) == (1, {})
     real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, lease=lease)
     room.later(lease.total_seconds() + 1)
-    assert room.processor().process(upload("ignored/cat.jpg")).result is Result.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
     assert room.record("ignored/cat.jpg") is None
 
 
@@ -326,7 +332,7 @@ def test_a_transient_failure_gives_the_claim_back(room):
     with pytest.raises(Unavailable):
         room.processor().process(upload("cat.jpg"))
     room.render = fake_render
-    assert room.processor("other").process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
 
 
 def test_an_original_that_changes_while_it_is_rendered_is_rendered_again(room):
@@ -351,7 +357,7 @@ def test_an_original_that_goes_while_it_is_rendered_leaves_nothing(room):
         return fake_render(data, *args, **kwargs)
 
     room.render = render
-    assert room.processor().process(upload("cat.jpg")).result is Result.DELETED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.DELETED
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
@@ -379,7 +385,7 @@ def test_a_worker_that_slept_past_its_claim_cannot_overwrite_newer_renditions(ro
         return rendered
 
     room.render = sleepy
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         room.processor().process(upload("cat.jpg"))
     room.assert_converged()
 
@@ -404,7 +410,7 @@ def test_a_worker_that_slept_between_two_puts_cannot_leave_a_mixture(room, puts_
             return real_put(key, body, attributes, condition=condition)
 
     room.processed.put = put
-    with pytest.raises(ClaimLost):
+    with pytest.raises(LeaseLost):
         room.processor().process(upload("cat.jpg"))
     room.processor().process(upload("cat.jpg"))
     room.assert_converged()
@@ -414,7 +420,7 @@ def test_a_stray_write_over_finished_work_is_found_and_mended(room):
     room.put("cat.jpg", b"cat")
     key = room.processor().process(upload("cat.jpg")).record.renditions[0].key
     room.processed.put(key, b"old pixels", Attributes())
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -444,7 +450,7 @@ def test_many_workers_on_one_key_have_one_winner(room):
         start.wait()
         try:
             ends.append(processor.process(upload("cat.jpg")).result)
-        except ClaimBusy:
+        except LeaseBusy:
             ends.append("busy")
 
     threads = [threading.Thread(target=work, args=(number,)) for number in range(20)]
@@ -453,6 +459,6 @@ def test_many_workers_on_one_key_have_one_winner(room):
     for thread in threads:
         thread.join()
     assert len(ends) == 20
-    assert ends.count(Result.PROCESSED) == 1
+    assert ends.count(OutcomeStatus.PROCESSED) == 1
     assert room.record("cat.jpg").revision == 1
     room.assert_converged()

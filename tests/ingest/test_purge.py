@@ -10,7 +10,7 @@ from test_crashes import STORIES, Counter, Faulty, Killed, faulty, points_of, pr
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Kind
+from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.invalidation import beginning_of
 from image_processor.renditions.fingerprint import stamps
@@ -75,9 +75,9 @@ def test_what_is_new_or_the_same_is_no_news() -> None:
     room.put("bad.jpg", b"bad")
     room.processor().process(upload("cat.jpg"))
     room.processor().process(upload("bad.jpg"))
-    room.processor().process(upload("none.jpg", kind=Kind.DELETED))
+    room.processor().process(upload("none.jpg", kind=UploadKind.DELETED))
     cdn.visit()
-    room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
     assert cdn.changes == []
     assert cdn.kept == room.processed.bodies()
 
@@ -189,7 +189,7 @@ def test_without_a_record_it_is_forgotten_too_whenever_work_was_cut_short() -> N
         counter = Counter(point)
         view = faulty(room, counter)
         view.purge = Faulty(cdn, counter).purge
-        event = upload("ignored/a.jpg", kind=Kind.DELETED)
+        event = upload("ignored/a.jpg", kind=UploadKind.DELETED)
         try:
             view.processor().process(event)
         except Killed:

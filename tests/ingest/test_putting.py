@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.domain.errors import Reason, Refused, Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Kind, RenderedImage, Result, Status
+from image_processor.domain.models import OutcomeStatus, RenderedImage, Status, UploadKind
 from support.ingest import Room, fake_render, upload
 
 SOON = 10.0
@@ -78,7 +78,7 @@ def test_what_was_stored_of_an_original_that_is_refused_after_all_is_taken_back(
 
     room.render = render
     outcome = room.processor().process(upload("cat.jpg"))
-    assert (outcome.result, outcome.record.reason) == (Result.REFUSED, Reason.TRUNCATED)
+    assert (outcome.result, outcome.record.reason) == (OutcomeStatus.REFUSED, Reason.TRUNCATED)
     assert room.processed.bodies() == {}
 
 
@@ -104,11 +104,11 @@ def test_a_put_that_fails_fails_the_work_after_the_others_have_ended(room):
         room.processor().process(upload("cat.jpg"))
     assert len(ended) == 3
     room.processed.put = really_put
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
-@pytest.mark.parametrize("kind", [Kind.CREATED, Kind.REPROCESS])
+@pytest.mark.parametrize("kind", [UploadKind.CREATED, UploadKind.REPROCESS])
 def test_the_original_is_read_while_the_claim_is_taken(room, kind):
     together = threading.Barrier(2)
 
@@ -121,7 +121,7 @@ def test_the_original_is_read_while_the_claim_is_taken(room, kind):
 
     room.uploads.get = met(room.uploads.get)
     room.catalog.claim = met(room.catalog.claim)
-    assert room.processor().process(upload("cat.jpg", kind=kind)).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg", kind=kind)).result is OutcomeStatus.PROCESSED
 
 
 def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room):
@@ -141,14 +141,14 @@ def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room
         assert read.wait(SOON)
         room.catalog.claim = really_claim
         room.put("cat.jpg", b"second")
-        assert room.processor("other").process(upload("cat.jpg")).result is Result.PROCESSED
+        assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
         written = room.processed.bodies()
         room.processed.put = None  # whatever is written from now on is older
         bodies.append(written)
         return really_claim(*args, **kwargs)
 
     room.uploads.get, room.catalog.claim = get, claim
-    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
     assert bodies[0] == b"cat"
     assert room.processed.bodies() == bodies[-1]
     room.assert_converged()
@@ -164,7 +164,7 @@ def test_what_was_read_early_of_a_new_version_is_used_after_a_look(room):
         return really_get(*args, **kwargs)
 
     room.uploads.get = get
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     assert len(calls) == 1
     room.assert_converged()
 
@@ -177,7 +177,7 @@ def test_an_error_of_the_early_read_gives_the_claim_back(room):
     with pytest.raises(Unavailable, match="no answer"):
         room.processor().process(upload("cat.jpg"))
     room.uploads.get = really_get
-    assert room.processor("other").process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
 
 
 def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
@@ -199,7 +199,7 @@ def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
         return really_claim(*args, **kwargs)
 
     room.uploads.get, room.catalog.claim = get, claim
-    assert room.processor().process(upload("cat.jpg")).result is Result.DELETED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.DELETED
     assert room.processed.bodies() == {}
     assert room.record("cat.jpg") is None
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from image_processor.delivery.on_demand import Kept, Maker
 from image_processor.delivery.resolver import Wanted
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import IccPolicy, Result
+from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
 from image_processor.ingest.drift import Why
@@ -92,7 +92,7 @@ def ask(room, key, text="w=33,fm=webp"):
 def test_a_rendition_made_on_demand_is_no_damage_and_goes_with_its_original(room):
     asked = ask(room, "1.jpg")
     assert found(room) == []
-    assert room.processor().process(upload("1.jpg")).result is Result.UNCHANGED
+    assert room.processor().process(upload("1.jpg")).result is OutcomeStatus.UNCHANGED
     assert asked in room.processed.bodies()
     room.uploads.delete("1.jpg")
     assert found(room) == [("1.jpg", Why.ORPHANED)]

@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.models import Kind, Result
+from image_processor.domain.models import OutcomeStatus, UploadKind
 from image_processor.ingest import process as process_module
 from support.ingest import Room, fake_render, upload
 
@@ -54,14 +54,14 @@ def test_a_new_original_is_read_without_a_look_before(room):
 def test_reprocessing_reads_without_a_look_before(room):
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
-    room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
     assert room.uploads.calls == ["get", "head"]
 
 
 def test_a_duplicate_needs_no_look_beside_what_was_read_early(room):
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
-    assert room.processor().process(upload("cat.jpg")).result is Result.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
     assert room.uploads.calls == ["get", "head"]
 
 
@@ -72,14 +72,14 @@ def test_a_large_original_is_looked_at_before_it_is_read(room, monkeypatch):
     room.processor().process(upload("cat.jpg"))
     assert room.uploads.calls == ["get", "head", "head"], "a get that is refused reads nothing"
     room.uploads.calls.clear()
-    room.processor().process(upload("cat.jpg", kind=Kind.REPROCESS))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
     assert room.uploads.calls == ["get", "head", "get", "head"]
 
 
 def test_what_reconcile_wants_looked_at_is_not_read_early(room):
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
-    room.processor().process(upload("cat.jpg", kind=Kind.RECONCILE))
+    room.processor().process(upload("cat.jpg", kind=UploadKind.RECONCILE))
     assert set(room.uploads.calls) == {"head"}
 
 
@@ -153,4 +153,4 @@ def test_the_renditions_are_listed_while_the_original_is_rendered(room):
         return fake_render(*args, **kwargs)
 
     room.processed.list, room.render = list_, render
-    assert room.processor().process(upload("cat.jpg")).result is Result.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Kind
+from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Why
 from image_processor.ingest.verify import Verifier
@@ -77,7 +77,7 @@ def test_one_bit_is_found_that_reconcile_cannot_see_and_mended(room):
     rot(room.processed, DECLARED)
     assert list(room.reconciler().findings()) == []
     (finding,) = verifier(room).findings()
-    assert (finding.key, finding.why, finding.upload.kind) == ("1.jpg", Why.DAMAGED, Kind.REPROCESS)
+    assert (finding.key, finding.why, finding.upload.kind) == ("1.jpg", Why.DAMAGED, UploadKind.REPROCESS)
     assert finding.detail == "w=10,fm=jpeg.jpg has other bytes than were written"
     mend(room)
     assert room.processed.bodies() == wanted

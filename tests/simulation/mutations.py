@@ -8,8 +8,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from image_processor.delivery.on_demand import Kept
-from image_processor.domain.errors import ClaimLost, PreconditionFailed, Unavailable
-from image_processor.domain.models import Kind, Outcome, Result, Status
+from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
+from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
 from image_processor.ingest.drift import why_work
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
@@ -38,8 +38,6 @@ def ignore_conditions(world: World) -> None:
 
 
 class NoLook(Processor):
-    __slots__ = ()
-
     def process(self, upload: Any) -> Outcome:
         try:
             return self._once(upload)
@@ -48,36 +46,28 @@ class NoLook(Processor):
 
 
 class NoSweep(Processor):
-    __slots__ = ()
-
     def _sweep(self, stored: Any, *, keep: Any) -> None:
         pass
 
 
 class Believer(Processor):
-    __slots__ = ()
-
     def process(self, upload: Any) -> Outcome:
-        if upload.kind is not Kind.DELETED:
+        if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
         claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
         self._sweep(renditions_of(self.processed, upload.key), keep=())
         self.catalog.forget(claim)
-        return Outcome(upload.key, Result.DELETED)
+        return Outcome(upload.key, OutcomeStatus.DELETED)
 
 
 class Credulous(Processor):
     """Believes what was read before the claim, whatever the record says."""
-
-    __slots__ = ()
 
     def _look(self, record: Any, early: Any) -> Any:
         return (Sight(early.entry.version), early) if early else super()._look(record, early)
 
 
 class Keeper(Processor):
-    __slots__ = ()
-
     def _once(self, upload: Any) -> Outcome:
         return replace(self, catalog=Unreleased(self.catalog))._plain_once(upload)
 
@@ -101,27 +91,21 @@ class Unreleased:
 class Deaf(Processor):
     """Writes on when its claim is lost."""
 
-    __slots__ = ()
-
     def _place(self) -> Place:
         place = super()._place()
-        return Stubborn(**{name: getattr(place, name) for name in place.__match_args__})
+        return Stubborn(**{name: getattr(place, name) for name in place.__struct_fields__})
 
 
 class Stubborn(Place):
-    __slots__ = ()
-
     def _renew(self, claim: Any) -> Any:
         try:
             return super()._renew(claim)
-        except ClaimLost:
+        except LeaseLost:
             return claim
 
 
 class Trusting(Processor):
     """Believes the record, and does not look at the renditions."""
-
-    __slots__ = ()
 
     def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
         return record.status is not Status.PROCESSING and not why_work(
@@ -132,16 +116,12 @@ class Trusting(Processor):
 class Versionless(Processor):
     """Never sees that an original is another one now."""
 
-    __slots__ = ()
-
     def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
         return super()._settled(record, plan, replace(sight, version=record.version))
 
 
 class Nearsighted(Reconciler):
     """Looks for lost uploads, but not for what is left over."""
-
-    __slots__ = ()
 
     def _from_records(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
         return iter(())
@@ -157,8 +137,6 @@ class Tokenless(MemoryCatalog):
 
 class Stampless(Kept):
     """Shows what was made on demand, of whatever it was made."""
-
-    __slots__ = ()
 
     def look(self, wanted: Any) -> Any:
         self.version(wanted.key)

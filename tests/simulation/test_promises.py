@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.aws_lambda.process_function import RetryLater, handle
 from image_processor.domain.errors import Reason
-from image_processor.domain.models import Result, Status
+from image_processor.domain.models import OutcomeStatus, Status
 from image_processor.ingest.events import read_messages
 from simulation import letters
 from simulation.history import KEYS, RECIPES, Act, History, draw
@@ -115,7 +115,7 @@ def test_what_never_ends_well_reaches_the_dead_letters_with_its_key():
     (letter,) = world.mailbox.dead
     (message,) = read_messages(json.loads(letter.body))
     assert [(upload.bucket, upload.key) for upload in message.uploads] == [(BUCKET, "cat.jpg")]
-    assert (letter.receives, world.counts[Result.PROCESSED]) == (RECEIVES, 1)
+    assert (letter.receives, world.counts[OutcomeStatus.PROCESSED]) == (RECEIVES, 1)
 
 
 @simulated
@@ -155,8 +155,8 @@ def test_200_workers_on_one_key_have_one_winner():
             world.loop.at(0, lambda world=world, body=body: world.mail(body))
         live(world)
         assert world.peak == 200
-        assert (world.counts["renders"], world.counts[Result.PROCESSED]) == (1, 1)
-        assert world.counts[Result.UNCHANGED] == 200
+        assert (world.counts["renders"], world.counts[OutcomeStatus.PROCESSED]) == (1, 1)
+        assert world.counts[OutcomeStatus.UNCHANGED] == 200
         assert (world.record("cat.jpg").revision, world.mailbox.dead) == (1, [])
         assert world.oracle.broken + world.differences() == []
 

@@ -21,7 +21,7 @@ from image_processor.delivery.on_demand import Kept, Maker
 from image_processor.delivery.resolver import Wanted
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import IccPolicy, Limits, Outcome, Result, Upload
+from image_processor.domain.models import IccPolicy, Limits, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
 from image_processor.ingest.process import Processor
@@ -149,8 +149,8 @@ class Works:
             raise
         self.note(f"{process.name} {upload.key!r}: {outcome.result}")
         self.counts[outcome.result] += 1
-        if processor.recipe is self.oracle.recipe and outcome.result is not Result.SKIPPED:
-            alone = process.claimed_at >= began or outcome.result is Result.DELETED
+        if processor.recipe is self.oracle.recipe and outcome.result is not OutcomeStatus.SKIPPED:
+            alone = process.claimed_at >= began or outcome.result is OutcomeStatus.DELETED
             self._judge(upload.key, outcome, process.wrote_at, alone=alone)
         return outcome
 

@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.models import Kind, Upload
+from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Why
 from image_processor.ingest.reconcile import Finding
@@ -38,7 +38,7 @@ class Scripted:
 
 
 def finding(key):
-    return Finding(key, Why.MISSING, Upload(BUCKET, key, Kind.RECONCILE))
+    return Finding(key, Why.MISSING, Upload(BUCKET, key, UploadKind.RECONCILE))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_a_sweep_at_the_start_submits_what_a_real_search_finds(sweeping):
     room = Room()
     room.put("lost.jpg", b"x")
     _, submitted = sweeping(room.reconciler(), NEVER)
-    assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", Kind.RECONCILE)
+    assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", UploadKind.RECONCILE)
 
 
 def test_the_next_sweep_comes_after_the_pause(sweeping):

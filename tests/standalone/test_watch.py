@@ -13,7 +13,7 @@ import pytest
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import Unavailable
-from image_processor.domain.models import Kind, Upload
+from image_processor.domain.models import Upload, UploadKind
 from image_processor.standalone.watcher import SETTLE_SECONDS, Watcher
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.directory.layout import PRIVATE
@@ -74,17 +74,17 @@ def scene(tmp_path):
 def test_a_new_a_changed_and_a_deleted_file_are_reported(scene):
     path = scene.root / "new cat+1%.jpg"
     path.write_bytes(b"new")
-    scene.wait_for((path.name, Kind.CREATED))
+    scene.wait_for((path.name, UploadKind.CREATED))
     path.write_bytes(b"changed")
-    scene.wait_for((path.name, Kind.CREATED))
+    scene.wait_for((path.name, UploadKind.CREATED))
     path.unlink()
-    scene.wait_for((path.name, Kind.DELETED))
+    scene.wait_for((path.name, UploadKind.DELETED))
 
 
 def test_a_file_in_a_new_directory_is_reported(scene):
     (scene.root / "a" / "b").mkdir(parents=True)
     (scene.root / "a" / "b" / "cat.jpg").write_bytes(b"new")
-    scene.wait_for(("a/b/cat.jpg", Kind.CREATED))
+    scene.wait_for(("a/b/cat.jpg", UploadKind.CREATED))
 
 
 def test_a_directory_moved_in_is_reported_file_by_file(scene, tmp_path):
@@ -92,7 +92,7 @@ def test_a_directory_moved_in_is_reported_file_by_file(scene, tmp_path):
     (tmp_path / "album" / "1.jpg").write_bytes(b"1")
     (tmp_path / "album" / "deep" / "2.jpg").write_bytes(b"2")
     shutil.move(tmp_path / "album", scene.root / "album")
-    scene.wait_for(("album/1.jpg", Kind.CREATED), ("album/deep/2.jpg", Kind.CREATED))
+    scene.wait_for(("album/1.jpg", UploadKind.CREATED), ("album/deep/2.jpg", UploadKind.CREATED))
 
 
 def test_a_directory_moved_out_takes_the_files_that_were_recorded_below_it_along(scene, tmp_path):
@@ -101,7 +101,7 @@ def test_a_directory_moved_out_takes_the_files_that_were_recorded_below_it_along
     claim = scene.catalog.claim(upload, owner="test", now=now, lease=timedelta(minutes=1))
     scene.catalog.complete(claim, claim.record)
     shutil.move(scene.root / "old", tmp_path / "elsewhere")
-    scene.wait_for(("old/cat.jpg", Kind.DELETED))
+    scene.wait_for(("old/cat.jpg", UploadKind.DELETED))
 
 
 def test_a_file_that_grows_slowly_is_reported_when_it_rests(scene):
@@ -111,7 +111,7 @@ def test_a_file_that_grows_slowly_is_reported_when_it_rests(scene):
         for _ in range(parts):
             file.write(b"x")
             time.sleep(SETTLE_SECONDS / 5)  # the pace of the copy, not a wait for anything
-    seen = scene.wait_for(("slow.jpg", Kind.CREATED))
+    seen = scene.wait_for(("slow.jpg", UploadKind.CREATED))
     assert len([report for report in seen if report.key == "slow.jpg"]) == 1
     assert path.stat().st_size == parts
 
@@ -120,7 +120,7 @@ def test_our_own_files_are_not_reported(scene):
     (scene.root / PRIVATE).mkdir(exist_ok=True)
     (scene.root / PRIVATE / "secret").write_bytes(b"x")
     (scene.root / "last.jpg").write_bytes(b"x")
-    seen = scene.wait_for(("last.jpg", Kind.CREATED))
+    seen = scene.wait_for(("last.jpg", UploadKind.CREATED))
     assert {report.key for report in seen} <= {"last.jpg", "probe"}
 
 
@@ -130,16 +130,16 @@ def test_a_name_that_is_no_text_costs_a_sweep_but_not_the_watch(scene):
     assert scene.gap.wait(WAIT)
     scene.wait_for_first_report()
     (scene.root / "last.jpg").write_bytes(b"x")
-    scene.wait_for(("last.jpg", Kind.CREATED))
+    scene.wait_for(("last.jpg", UploadKind.CREATED))
 
 
 def test_a_report_that_cannot_be_taken_does_not_end_the_watch(scene, caplog):
     scene.broken_key = "first.jpg"
     (scene.root / "first.jpg").write_bytes(b"x")
     (scene.root / "second.jpg").write_bytes(b"x")
-    scene.wait_for(("second.jpg", Kind.CREATED))
+    scene.wait_for(("second.jpg", UploadKind.CREATED))
     (scene.root / "third.jpg").write_bytes(b"x")
-    scene.wait_for(("third.jpg", Kind.CREATED))
+    scene.wait_for(("third.jpg", UploadKind.CREATED))
     assert "'first.jpg' is left to the next sweep" in caplog.text
 
 
@@ -149,7 +149,7 @@ def test_a_directory_that_was_replaced_is_watched_again(scene):
     assert scene.gap.wait(WAIT)
     scene.wait_for_first_report()
     (scene.root / "cat.jpg").write_bytes(b"new")
-    scene.wait_for(("cat.jpg", Kind.CREATED))
+    scene.wait_for(("cat.jpg", UploadKind.CREATED))
 
 
 def test_a_directory_that_is_gone_is_waited_for(scene):

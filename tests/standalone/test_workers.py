@@ -8,8 +8,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from image_processor.domain.errors import ClaimBusy, InvalidKey, Unavailable
-from image_processor.domain.models import Kind, Outcome, Result, Upload
+from image_processor.domain.errors import InvalidKey, LeaseBusy, Unavailable
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload, UploadKind
 from image_processor.standalone import workers as module
 from image_processor.standalone.progress import EventType, Progress
 from image_processor.standalone.workers import MAX_ATTEMPTS, Workers
@@ -55,16 +55,16 @@ class Crew:
 
 
 def done(upload):
-    return Outcome(upload.key, Result.PROCESSED)
+    return Outcome(upload.key, OutcomeStatus.PROCESSED)
 
 
-def photo(key="cat.jpg", kind=Kind.CREATED):
+def photo(key="cat.jpg", kind=UploadKind.CREATED):
     return Upload("uploads", key, kind)
 
 
 def test_an_upload_is_worked_on_and_told_about():
     with Crew(done) as crew:
-        assert crew.submit(photo()).result(WAIT) == Outcome("cat.jpg", Result.PROCESSED)
+        assert crew.submit(photo()).result(WAIT) == Outcome("cat.jpg", OutcomeStatus.PROCESSED)
         crew.workers.wait_until_idle()
         assert crew.workers.backlog() == 0
     assert crew.log.events == [
@@ -104,7 +104,7 @@ def test_one_key_is_in_one_pair_of_hands_and_different_keys_are_not_held_up():
         with lock:
             at_work[upload.key] += 1
             most.append(at_work[upload.key])
-        if upload.kind is Kind.CREATED:
+        if upload.kind is UploadKind.CREATED:
             both.wait(WAIT)
         with lock:
             at_work[upload.key] -= 1
@@ -112,7 +112,7 @@ def test_one_key_is_in_one_pair_of_hands_and_different_keys_are_not_held_up():
 
     with Crew(work, count=4) as crew:
         first = [crew.submit(photo(key)) for key in ("a", "b")]
-        again = [crew.submit(photo(key, Kind.REPROCESS)) for key in ("a", "b") for _ in range(5)]
+        again = [crew.submit(photo(key, UploadKind.REPROCESS)) for key in ("a", "b") for _ in range(5)]
         for wait in first + again:
             wait.result(WAIT)
     assert set(most) == {1}
@@ -132,12 +132,12 @@ def test_duplicates_of_a_waiting_key_become_one_job_and_the_wish_to_make_anew_su
     with Crew(work, count=1) as crew:
         crew.submit(photo("first"))
         held.wait(WAIT)
-        kinds = (Kind.CREATED, Kind.REPROCESS, Kind.DELETED)
+        kinds = (UploadKind.CREATED, UploadKind.REPROCESS, UploadKind.DELETED)
         waits = [crew.submit(photo("cat", kind)) for kind in kinds]
         assert crew.workers.backlog() == 2
         hold.set()
-        assert {wait.result(WAIT) for wait in waits} == {Outcome("cat", Result.PROCESSED)}
-    assert seen == [("first", Kind.CREATED), ("cat", Kind.REPROCESS)]
+        assert {wait.result(WAIT) for wait in waits} == {Outcome("cat", OutcomeStatus.PROCESSED)}
+    assert seen == [("first", UploadKind.CREATED), ("cat", UploadKind.REPROCESS)]
 
 
 def test_an_event_that_comes_during_work_is_worked_on_afterwards():
@@ -164,7 +164,7 @@ def test_an_event_that_comes_during_work_is_worked_on_afterwards():
 @pytest.mark.parametrize("failures", [1, 3])
 def test_a_transient_error_is_tried_again(failures, monkeypatch):
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
-    errors = [ClaimBusy("busy")] * failures
+    errors = [LeaseBusy("busy")] * failures
 
     def work(upload):
         if errors:
@@ -172,7 +172,7 @@ def test_a_transient_error_is_tried_again(failures, monkeypatch):
         return done(upload)
 
     with Crew(work) as crew:
-        assert crew.submit(photo()).result(WAIT).result is Result.PROCESSED
+        assert crew.submit(photo()).result(WAIT).result is OutcomeStatus.PROCESSED
     assert [type_ for type_, _ in crew.log.events].count(EventType.RETRYING) == failures
 
 
@@ -207,8 +207,8 @@ def test_news_of_a_pausing_key_is_worth_a_try_at_once(monkeypatch):
         while (EventType.RETRYING, "cat.jpg") not in crew.log.events:
             threading.Event().wait(0.001)
         space.set()
-        assert crew.submit(photo(kind=Kind.DELETED)).result(WAIT).result is Result.PROCESSED
-        assert first.result(WAIT).result is Result.PROCESSED
+        assert crew.submit(photo(kind=UploadKind.DELETED)).result(WAIT).result is OutcomeStatus.PROCESSED
+        assert first.result(WAIT).result is OutcomeStatus.PROCESSED
 
 
 def test_a_bug_in_one_job_does_not_end_the_worker(caplog):
@@ -220,7 +220,7 @@ def test_a_bug_in_one_job_does_not_end_the_worker(caplog):
     with Crew(work, count=1) as crew:
         with pytest.raises(ZeroDivisionError):
             crew.submit(photo("bug")).result(WAIT)
-        assert crew.submit(photo("fine")).result(WAIT).result is Result.PROCESSED
+        assert crew.submit(photo("fine")).result(WAIT).result is OutcomeStatus.PROCESSED
     assert "work on 'bug' failed" in caplog.text
 
 
@@ -248,7 +248,7 @@ def test_a_stop_finishes_what_is_in_work_and_gives_up_what_waits():
             waiting.result(WAIT)
         go_on.set()
         stopper.join()
-        assert in_work.result(0).result is Result.PROCESSED
+        assert in_work.result(0).result is OutcomeStatus.PROCESSED
         with pytest.raises(Unavailable):
             crew.submit(photo("late")).result(WAIT)
     assert crew.desks == ["open", "closed"]
@@ -268,5 +268,5 @@ def test_a_waiter_that_gave_up_waiting_harms_nobody():
         second = crew.submit(photo("a"))
         assert second.cancel()
         go_on.set()
-        assert first.result(WAIT).result is Result.PROCESSED
+        assert first.result(WAIT).result is OutcomeStatus.PROCESSED
         crew.workers.wait_until_idle()

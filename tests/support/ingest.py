@@ -16,14 +16,14 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import (
     ExifField,
-    Facts,
     IccPolicy,
+    ImageMetadata,
     Limits,
-    Look,
     Record,
     Rendered,
     RenderedImage,
     Upload,
+    VisualSummary,
 )
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import Transformation
@@ -83,14 +83,14 @@ def fake_render(
         hand_out(image)
     return Rendered(
         replace(_facts(data, "jpeg"), truncated=data.startswith(b"half ")),
-        Look("#102030", "aGFzaA==", "0123456789abcdef"),
+        VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),
         images,
         tuple((field.value, f"{field} of {len(data)} bytes") for field in exif),
     )
 
 
-def _facts(body: bytes, format_: str) -> Facts:
-    return Facts(8, 6, format_, 1, False, len(body), hashlib.sha256(body).hexdigest())
+def _facts(body: bytes, format_: str) -> ImageMetadata:
+    return ImageMetadata(8, 6, format_, 1, False, len(body), hashlib.sha256(body).hexdigest())
 
 
 @dataclass

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_ticks
-from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Upload
+from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 
@@ -43,22 +43,22 @@ class MemoryCatalog:
         row = self._rows.get(image_id)
         return row.record if row else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
+    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
         with self._lock:
             row = self._rows.setdefault(id_, Row(new))
             if row.is_held(now):
-                raise ClaimBusy(f"another worker holds the claim on {upload.key!r}")
+                raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
             row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + lease
-            return Claim(id_, row.token, owner, row.expires_at, row.record)
+            return Lease(id_, row.token, owner, row.expires_at, row.record)
 
-    def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
+    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
         with self._lock:
             self._ours(claim).expires_at = now + lease
         return replace(claim, expires_at=now + lease)
 
-    def complete(self, claim: Claim, record: Record) -> Record:
+    def complete(self, claim: Lease, record: Record) -> Record:
         if record.id != claim.image_id:
             raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
         with self._lock:
@@ -66,7 +66,7 @@ class MemoryCatalog:
             stored = row.record
             seen, sequencer = stored.sequencer, record.sequencer
             if seen is not None and sequencer is not None and seen > sequencer:
-                raise ClaimLost(f"{claim.owner} worked on an older event of {stored.key!r} than the record's")
+                raise LeaseLost(f"{claim.owner} worked on an older event of {stored.key!r} than the record's")
             row.record = replace(
                 record,
                 bucket=stored.bucket,
@@ -78,12 +78,12 @@ class MemoryCatalog:
             row.token = None
             return row.record
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Lease) -> None:
         with self._lock:
             self._ours(claim)
             del self._rows[claim.image_id]
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         with self._lock:
             row = self._rows.get(claim.image_id)
             if row is not None and row.token == claim.token:
@@ -106,10 +106,10 @@ class MemoryCatalog:
         """The keys that ``owner`` has a claim on, live or expired."""
         return {row.record.key for row in self._rows.values() if row.token and row.owner == owner}
 
-    def _ours(self, claim: Claim) -> Row:
+    def _ours(self, claim: Lease) -> Row:
         row = self._rows.get(claim.image_id)
         if row is None or row.token != claim.token:
-            raise ClaimLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+            raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
         return row
 
 

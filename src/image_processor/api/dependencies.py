@@ -11,7 +11,7 @@ from image_processor.config.settings import Settings
 from image_processor.delivery.on_demand import Made
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Wanted
-from image_processor.domain.models import Kind, Outcome
+from image_processor.domain.models import Outcome, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
 
 from .prefer import MAX_PATIENCE
@@ -45,7 +45,7 @@ class Work(Protocol):
         """What finds renditions and tells their URLs."""
         ...
 
-    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         """The outcome of work on ``key``; None if there is none after ``patience`` seconds.
         Raises what the work ended with."""
         ...

@@ -10,7 +10,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from image_processor.domain.errors import Invalid, NotFound, Problem, Refused
 from image_processor.domain.keys import check_key, image_id
-from image_processor.domain.models import Kind, Outcome, Record, Result, Status
+from image_processor.domain.models import Outcome, OutcomeStatus, Record, Status, UploadKind
 from image_processor.domain.similarity import similar_to
 
 from .checks import check_all
@@ -46,7 +46,7 @@ async def post_image(
     with suppress(Refused):  # a link out of the store is an original too: work puts it on record
         await run_in_threadpool(parts.uploads.head, key)
     patience = MAX_PATIENCE if patience is None else patience
-    return await _processed(Kind.CREATED, key, patience, response, parts, work)
+    return await _processed(UploadKind.CREATED, key, patience, response, parts, work)
 
 
 @router.head("", include_in_schema=False)
@@ -100,7 +100,7 @@ async def delete_image(id: ImageId, parts: PartsOf, work: WorkOf) -> Response:  
     """Remove the original and all its renditions."""
     image = await run_in_threadpool(_now, id, parts, work)
     await run_in_threadpool(parts.uploads.delete, image.original)
-    outcome = await work.outcome(Kind.DELETED, image.original)
+    outcome = await work.outcome(UploadKind.DELETED, image.original)
     return Response(status_code=204 if outcome else 202)
 
 
@@ -114,11 +114,11 @@ async def reprocess_image(
 ) -> ImageView:
     """Make every rendition again. The answer does not wait for them unless it is preferred to."""
     image = await run_in_threadpool(_now, id, parts, work)
-    return await _processed(Kind.REPROCESS, image.original, patience or 0.0, response, parts, work)
+    return await _processed(UploadKind.REPROCESS, image.original, patience or 0.0, response, parts, work)
 
 
 async def _processed(
-    kind: Kind, key: str, patience: float, response: Response, parts: Parts, work: Work
+    kind: UploadKind, key: str, patience: float, response: Response, parts: Parts, work: Work
 ) -> ImageView:
     """What becomes of ``key`` within ``patience``: 200 and all, 202 and what is known, or 422."""
     outcome = await work.outcome(kind, key, patience)
@@ -129,7 +129,7 @@ async def _processed(
 
 
 def _result(outcome: Outcome, parts: Parts) -> ImageView:
-    if outcome.result is Result.DELETED:
+    if outcome.result is OutcomeStatus.DELETED:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
         return skipped(outcome.key, str(outcome.detail))  # type: ignore[return-value]  # as above

@@ -11,8 +11,8 @@ from image_processor.bootstrap.delivery import Reads
 from image_processor.delivery.on_demand import Made
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Wanted
-from image_processor.domain.errors import ClaimBusy
-from image_processor.domain.models import Kind, Outcome, Upload
+from image_processor.domain.errors import LeaseBusy
+from image_processor.domain.models import Outcome, Upload, UploadKind
 
 from .prefer import MAX_PATIENCE
 
@@ -41,7 +41,7 @@ class InlineWork:
         self._pause = pause
         self._clock = clock
 
-    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), patience)
 
     async def made(self, wanted: Wanted) -> Made:
@@ -60,7 +60,7 @@ class InlineWork:
         while True:
             try:
                 return self._process(upload)
-            except ClaimBusy:
+            except LeaseBusy:
                 if self._clock() + _PAUSE > end:
                     return None
             self._pause(_PAUSE)

@@ -17,7 +17,7 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Wanted
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Kind, Outcome, Upload
+from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Entry
 
 from .prefer import MAX_PATIENCE
@@ -50,7 +50,7 @@ class QueuedWork:
     def delivery(self) -> Delivery:
         return self._parts.delivery
 
-    def submit(self, kind: Kind, key: str, version: str | None = None) -> Future[Outcome]:
+    def submit(self, kind: UploadKind, key: str, version: str | None = None) -> Future[Outcome]:
         """Queue work on ``key``. Raises InvalidKey."""
         future = self._parts.submit(Upload(self._parts.bucket, key, kind, version))
         self._count(key, 1)
@@ -62,7 +62,7 @@ class QueuedWork:
         with self._lock:
             return self._pending.get(id_, (None, 0))[0]
 
-    async def outcome(self, kind: Kind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
+    async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         """Submit and wait; None if that takes longer than ``patience`` seconds or the server stops.
 
         Raises what the work ended with. The work goes on even if nobody waits any more.

@@ -13,7 +13,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.delivery.url.builder import url_of
 from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Facts, Record, Rendition
+from image_processor.domain.models import ImageMetadata, Record, Rendition
 from image_processor.domain.ports import Entry
 from image_processor.renditions.stored import is_on_demand
 
@@ -37,7 +37,7 @@ class FactsView(View):
     sha256: str
 
     @classmethod
-    def of(cls, facts: Facts) -> Self:
+    def of(cls, facts: ImageMetadata) -> Self:
         return cls(**_facts(facts))
 
 
@@ -279,5 +279,5 @@ class PostView(View):
     max_bytes: int = Field(description="The largest file that is taken, in bytes.")
 
 
-def _facts(facts: Facts) -> dict[str, Any]:
+def _facts(facts: ImageMetadata) -> dict[str, Any]:
     return {name: getattr(facts, name) for name in FactsView.model_fields}

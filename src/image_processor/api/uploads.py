@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 
 from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.formats import sniff
-from image_processor.domain.models import Kind
+from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Attributes, Entry, ObjectStore
 from image_processor.engine.sample import draw_sample
 
@@ -78,7 +78,7 @@ async def put_upload(
         raise HTTPException(408, _TOO_SLOW) from None
     except PreconditionFailed as error:  # it held when the request came, and no longer
         raise HTTPException(412, str(error)) from None
-    work.submit(Kind.CREATED, key, entry.version)
+    work.submit(UploadKind.CREATED, key, entry.version)
     return _stored(response, parts, entry, new=current is None)
 
 
@@ -89,7 +89,7 @@ async def post_sample(response: Response, parts: PartsOf, work: QueuedWorkOf) ->
         return skipped(SAMPLE_KEY, why)  # type: ignore[return-value]  # as above
     async with work.drawing:  # it takes a second: whoever comes meanwhile waits for the same picture
         entry, new = await run_in_threadpool(_sample, parts.uploads)
-    work.submit(Kind.CREATED, SAMPLE_KEY, entry.version)
+    work.submit(UploadKind.CREATED, SAMPLE_KEY, entry.version)
     return _stored(response, parts, entry, new=new)
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from image_processor.bootstrap.cloud import Cloud
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.models import Outcome, Result, Upload
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.events import Message, read_messages
 
 from . import log
@@ -35,7 +35,7 @@ class Ending(Struct, frozen=True):
     """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
 
     message: Message
-    results: tuple[Result, ...] = ()
+    results: tuple[OutcomeStatus, ...] = ()
     retry: str | None = None
 
 
@@ -117,7 +117,7 @@ def _message(message: Message, way: _Way, bucket: str, remaining_ms: Callable[[]
     return Ending(message, tuple(results), retry)
 
 
-def _upload(upload: Upload, process: Process) -> tuple[Result | None, str | None]:
+def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str | None]:
     """The result, or why to try again. A permanent error is logged and settled: the next attempt
     would end the same way."""
     started = time.monotonic()
@@ -172,8 +172,8 @@ def _batch_operations(event: dict[str, Any], endings: Sequence[Ending]) -> dict[
 def _measure(endings: Sequence[Ending], started: float) -> None:
     results = [result for ending in endings for result in ending.results]
     values: dict[str, float] = {
-        "Processed": results.count(Result.PROCESSED),
-        "Refused": results.count(Result.REFUSED),
+        "Processed": results.count(OutcomeStatus.PROCESSED),
+        "Refused": results.count(OutcomeStatus.REFUSED),
         "Retried": sum(ending.retry is not None for ending in endings),
         "DurationMs": round(1000 * (time.monotonic() - started), 1),
     }

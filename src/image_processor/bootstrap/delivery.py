@@ -18,7 +18,7 @@ from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import Reader, Wanted
 from image_processor.delivery.url.signing import Keyring
-from image_processor.domain.models import Facts, Kind, Upload
+from image_processor.domain.models import ImageMetadata, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.renditions.renderer import Render
 
@@ -80,7 +80,7 @@ def maker_of(settings: Settings, recipe: Recipe, kept: Kept, render: Render) -> 
 
 
 def delivery_of(
-    settings: Settings, recipe: Recipe, kept: Kept, facts_of: Callable[[str], Facts], base: str | None
+    settings: Settings, recipe: Recipe, kept: Kept, facts_of: Callable[[str], ImageMetadata], base: str | None
 ) -> Delivery:
     """``facts_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
     behind to open them."""
@@ -108,6 +108,6 @@ def reads_of(cloud: Cloud, render: Render) -> Reads:
             return maker.make(wanted)
         # Asking for a picture that never was must cost a look and nothing else.
         kept.version(wanted.key)
-        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, Kind.RECONCILE)))
+        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, UploadKind.RECONCILE)))
 
     return Reads(delivery_of(settings, cloud.recipe, kept, facts_of, cloud.renditions_url), make)

@@ -17,15 +17,15 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.domain.errors import (
-    ClaimBusy,
-    ClaimLost,
     Invalid,
+    LeaseBusy,
+    LeaseLost,
     NotFound,
     PreconditionFailed,
     Unavailable,
 )
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Upload
+from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
 
 from .rows import new_token, to_moment, to_record, to_row, to_ticks
@@ -85,7 +85,7 @@ class ObjectCatalog:
     def get(self, image_id: str) -> Record | None:
         return self._look(image_id)[0].record
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
+    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
         mine = _Held(new_token(), owner, now + lease)
@@ -93,33 +93,33 @@ class ObjectCatalog:
         def take(state: _State) -> _State:
             # A claim whose answer was lost, and that is sent again, meets its own token.
             if state.held is not None and state.held.expires_at > now and state.held.token != mine.token:
-                raise ClaimBusy(f"another worker holds the claim on {upload.key!r}")
+                raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
             return _State(state.record or new, mine)
 
         # Most uploads are of keys that nobody has seen: guess that, and look only where it fails.
         state, version = self._change(id_, take, seen=_NOTHING)
         record, self._held[mine.token] = state.record or new, (state, version)
-        return Claim(id_, mine.token, owner, mine.expires_at, record)
+        return Lease(id_, mine.token, owner, mine.expires_at, record)
 
-    def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
+    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
         later = replace(claim, expires_at=now + lease)
         held = _Held(claim.token, claim.owner, later.expires_at)
         self._change_ours(claim, lambda record: _State(record, held))
         return later
 
-    def complete(self, claim: Claim, record: Record) -> Record:
+    def complete(self, claim: Lease, record: Record) -> Record:
         if record.id != claim.image_id:
             raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
         completed = self._change_ours(claim, lambda stored: _State(_completed(claim, stored, record)))
         return completed.record or record
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Lease) -> None:
         self._change_ours(claim, lambda _: _State())
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         try:
             self._change_ours(claim, _State)
-        except ClaimLost:
+        except LeaseLost:
             return
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
@@ -171,10 +171,10 @@ class ObjectCatalog:
             return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
 
-    def _change_ours(self, claim: Claim, change: Callable[[Record], _State]) -> _State:
+    def _change_ours(self, claim: Lease, change: Callable[[Record], _State]) -> _State:
         def checked(state: _State) -> _State:
             if state.record is None or state.held is None or state.held.token != claim.token:
-                raise ClaimLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+                raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
             return change(state.record)
 
         state, version = self._change(claim.image_id, checked, seen=self._held.pop(claim.token, None))
@@ -183,9 +183,9 @@ class ObjectCatalog:
         return state
 
 
-def _completed(claim: Claim, stored: Record, record: Record) -> Record:
+def _completed(claim: Lease, stored: Record, record: Record) -> Record:
     if stored.sequencer is not None and record.sequencer is not None and stored.sequencer > record.sequencer:
-        raise ClaimLost(f"{claim.owner} worked on an older event of {claim.record.key!r} than the record's")
+        raise LeaseLost(f"{claim.owner} worked on an older event of {claim.record.key!r} than the record's")
     return replace(
         record,
         bucket=stored.bucket,

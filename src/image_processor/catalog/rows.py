@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import to_builtins
 
 from image_processor.domain.errors import Reason
-from image_processor.domain.models import Facts, Look, Record, Rendition, Status
+from image_processor.domain.models import ImageMetadata, Record, Rendition, Status, VisualSummary
 
 Row = dict[str, str | int | None]
 
@@ -94,8 +94,8 @@ def to_record(row: Mapping[str, Any]) -> Record:
         fingerprint=row["fingerprint"],
         reason=Reason(row["reason"]) if row["reason"] else None,
         message=row["message"],
-        original=Facts(**original) if original else None,
-        look=Look(**look) if look else None,
+        original=ImageMetadata(**original) if original else None,
+        look=VisualSummary(**look) if look else None,
         renditions=tuple(_to_rendition(fields) for fields in _from_json(row["renditions"])),
         revision=row["revision"],
         # A row of an earlier version has no such column.
@@ -104,7 +104,7 @@ def to_record(row: Mapping[str, Any]) -> Record:
 
 
 def _to_rendition(fields: dict[str, Any]) -> Rendition:
-    return Rendition(**{**fields, "facts": Facts(**fields["facts"])})
+    return Rendition(**{**fields, "facts": ImageMetadata(**fields["facts"])})
 
 
 def _to_json(value: object) -> str | None:

@@ -13,7 +13,7 @@ from rich.table import Table
 from image_processor.bootstrap.machine import BUCKET, Stores, open_stores
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import FIXES, Invalid
-from image_processor.domain.models import Look, Record, Status
+from image_processor.domain.models import Record, Status, VisualSummary
 from image_processor.domain.ports import Query
 from image_processor.domain.similarity import find_record
 
@@ -75,7 +75,7 @@ def show_command(
     console.print(table)
 
 
-def _looks(look: Look) -> Iterator[str]:
+def _looks(look: VisualSummary) -> Iterator[str]:
     """What of a look people can use; records of earlier versions have only the hash."""
     if look.palette:
         yield f"palette {' '.join(look.palette)}"

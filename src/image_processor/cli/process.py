@@ -22,7 +22,7 @@ from image_processor.bootstrap.machine import Stores, workers
 from image_processor.bootstrap.recipe import load_recipe
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
-from image_processor.domain.models import Outcome, Rendition, Result, Upload
+from image_processor.domain.models import Outcome, OutcomeStatus, Rendition, Upload
 from image_processor.standalone import progress as events
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.directory.layout import PRIVATE
@@ -182,7 +182,7 @@ def _tell(ending: Ending, *, as_json: bool) -> None:
             "renditions": renditions,
         }
         typer.echo(json.dumps(line, ensure_ascii=False))
-    elif ending.error or ending.status == Result.REFUSED:
+    elif ending.error or ending.status == OutcomeStatus.REFUSED:
         reason = f" ({ending.reason})" if ending.reason else ""
         typer.echo(f"{ending.status}: {printable(ending.key)}{reason}: {ending.message}", err=True)
 
@@ -228,5 +228,5 @@ def _saved(before: int, after: int) -> str:
 def _exit(endings: Sequence[Ending]) -> None:
     if errors := [ending.error for ending in endings if ending.error]:
         raise typer.Exit(max(map(status_of, errors)))
-    if any(ending.status == Result.REFUSED for ending in endings):
+    if any(ending.status == OutcomeStatus.REFUSED for ending in endings):
         raise typer.Exit(SOME_REFUSED)

@@ -17,7 +17,7 @@ from image_processor.bootstrap.machine import BUCKET, Stores, reconciler, worker
 from image_processor.bootstrap.recipe import load_recipe
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX, Settings
-from image_processor.domain.models import Outcome, Result, Upload
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.verify import Verifier
 from image_processor.standalone.progress import Progress
@@ -145,7 +145,7 @@ class _Ends:
             self.failed(str(error), status_of(error))
             return
         end = wait.result()
-        if end.result is Result.REFUSED:
+        if end.result is OutcomeStatus.REFUSED:
             reason = end.record.reason if end.record else None
             typer.echo(f"refused: {printable(end.key)} ({reason}): {end.detail}", err=True)
             self._status = max(self._status, SOME_REFUSED)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from image_processor.domain.errors import Invalid, NotFound
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.renditions.overlay_sources import marks_in
@@ -70,6 +70,6 @@ def _write(out: str, body: bytes) -> None:
         raise Invalid.one("--out", "a file that can be written", f"{out}: {error.strerror}") from error
 
 
-def _told(transformation: Transformation, facts: Facts) -> str:
+def _told(transformation: Transformation, facts: ImageMetadata) -> str:
     moving = f", {facts.frames} frames" if facts.frames > 1 else ""
     return f"{transformation}: {facts.width} x {facts.height}{moving}, {in_units(facts.bytes)}"

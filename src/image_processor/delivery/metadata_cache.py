@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 
 from .on_demand import Kept
 
@@ -17,13 +17,13 @@ _REMEMBERED = 10_000
 class FactsOf:
     """Callable with a key. ``read`` takes key and version where nothing is on record. Safe for threads."""
 
-    def __init__(self, kept: Kept, read: Callable[[str, str], Facts]) -> None:
+    def __init__(self, kept: Kept, read: Callable[[str, str], ImageMetadata]) -> None:
         self._kept = kept
         self._read = read
         self._lock = Lock()
-        self._known: OrderedDict[tuple[str, str], Facts] = OrderedDict()
+        self._known: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
-    def __call__(self, key: str) -> Facts:
+    def __call__(self, key: str) -> ImageMetadata:
         """The facts of the original as it is now. Raises NotFound, Refused, and what ``read`` does."""
         version = self._kept.version(key)
         place = (key, version)

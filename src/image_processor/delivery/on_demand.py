@@ -14,7 +14,15 @@ from msgspec import Struct
 
 from image_processor.domain.errors import NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Facts, IccPolicy, Limits, Outcome, Record, RenderedImage, Status
+from image_processor.domain.models import (
+    IccPolicy,
+    ImageMetadata,
+    Limits,
+    Outcome,
+    Record,
+    RenderedImage,
+    Status,
+)
 from image_processor.domain.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.fingerprint import MADE, stamp, stamps
@@ -123,7 +131,7 @@ class Maker(Struct, frozen=True):
                 return made
         raise Unavailable(f"{wanted.key!r} kept changing while a rendition of it was made")
 
-    def facts(self, key: str, version: str) -> Facts:
+    def facts(self, key: str, version: str) -> ImageMetadata:
         """What the header of the original says, without decoding it. Raises as `make`, and
         PreconditionFailed where it is another version by now."""
         original = self._read(key, version)

@@ -15,7 +15,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import MAX_SIDE, PARAMETERS, Fit, Transformation
 
 from .http.negotiation import own_format, preferences
@@ -41,7 +41,9 @@ def needs_facts(asked: Asked) -> bool:
     return placed or asked.format in {None, AUTO}
 
 
-def settle(asked: Asked, original: Facts | None, headers: Headers, recipe: Recipe, policy: Policy) -> Settled:
+def settle(
+    asked: Asked, original: ImageMetadata | None, headers: Headers, recipe: Recipe, policy: Policy
+) -> Settled:
     """One transformation. ``original`` may be None where `needs_facts` says so.
 
     Raises InvalidRequest and InvalidTransformation with every mistake that only shows now.
@@ -65,7 +67,9 @@ def preview(asked: Asked, recipe: Recipe) -> Transformation:
     """A transformation that was asked for as it would be of some opaque still JPEG, to see whether
     there can be one. Raises as `settle`."""
     policy = Policy(hints=True)
-    return settle(asked, Facts(4000, 3000, "jpeg", 1, False, 1, ""), {}, recipe, policy).transformation
+    return settle(
+        asked, ImageMetadata(4000, 3000, "jpeg", 1, False, 1, ""), {}, recipe, policy
+    ).transformation
 
 
 def _preset(asked: Asked, recipe: Recipe) -> Sequence[Transformation]:
@@ -81,7 +85,7 @@ def _of_preset(
     asked: Asked,
     base: Sequence[Transformation],
     values: Mapping[str, Any],
-    original: Facts | None,
+    original: ImageMetadata | None,
     headers: Headers,
     vary: tuple[str, ...],
 ) -> Settled:
@@ -107,7 +111,7 @@ def _quality(asked: Asked, format_: str) -> Mapping[str, Any]:
     return {"quality": asked.qualities[format_]} if format_ in asked.qualities else {}
 
 
-def _boxed(values: Mapping[str, Any], box: Box | None, original: Facts | None) -> Mapping[str, Any]:
+def _boxed(values: Mapping[str, Any], box: Box | None, original: ImageMetadata | None) -> Mapping[str, Any]:
     """The box as it suits the original."""
     if box is None:
         return values

@@ -25,7 +25,7 @@ from image_processor.domain.errors import (
 )
 from image_processor.domain.formats import WRITABLE
 from image_processor.domain.keys import check_key, original_of, rendition_prefix
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
 from .policy import Clock, Dialect, Headers, Policy
@@ -73,7 +73,7 @@ class Reader:
     for what is allowed, or may turn out to be a public preset. Safe for threads."""
 
     def __init__(
-        self, recipe: Recipe, policy: Policy, facts_of: Callable[[str], Facts], clock: Clock
+        self, recipe: Recipe, policy: Policy, facts_of: Callable[[str], ImageMetadata], clock: Clock
     ) -> None:
         self._recipe = recipe
         self._policy = policy
@@ -181,7 +181,7 @@ class Reader:
             Transformation(**{**asked.values, "format": format_}).name in public for format_ in formats
         )
 
-    def _facts(self, key: str, wrong: NotFound | Refused | None) -> Facts:
+    def _facts(self, key: str, wrong: NotFound | Refused | None) -> ImageMetadata:
         """The facts of the original, or of the picture that is shown where there is none."""
         try:
             if wrong is not None:

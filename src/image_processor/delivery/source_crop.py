@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from image_processor.domain.geometry import Anchor, Size, offset, region_box
-from image_processor.domain.models import Facts
-from image_processor.domain.transformation import Length, Share, in_pixels
+from image_processor.domain.models import ImageMetadata
+from image_processor.domain.transformation import Length, RelativeLength, in_pixels
 
 from .request import Cut
 
@@ -17,7 +17,7 @@ def placed(
     values: Mapping[str, Any],
     cut: Cut | None,
     focus: tuple[float, float] | None,
-    original: Facts | None,
+    original: ImageMetadata | None,
 ) -> Mapping[str, Any]:
     """``values`` with the region that ``cut`` is of ``original``, and with its ``focus`` (pixels) as the
     focal point. ``original`` may be None where there is neither."""
@@ -33,7 +33,7 @@ def placed(
     return values
 
 
-def natural(values: Mapping[str, Any], original: Facts) -> Size:
+def natural(values: Mapping[str, Any], original: ImageMetadata) -> Size:
     """The size of what is scaled into the box: what the region leaves of the original, as it is turned.
     (A border that is trimmed is not known yet, and angles between quarters count as none.)"""
     size = Size(original.width, original.height)
@@ -46,7 +46,7 @@ def _region(cut: Cut, size: Size) -> tuple[Length, Length, Length, Length]:
     inner = Size(_side(cut.width, size.width), _side(cut.height, size.height))
     left, top = offset(size, inner, Anchor(cut.gravity, cut.x, cut.y, cut.focal_point))
     if inner == size:
-        return 0, 0, Share(1.0), Share(1.0)
+        return 0, 0, RelativeLength(1.0), RelativeLength(1.0)
     return left, top, inner.width, inner.height
 
 

@@ -191,14 +191,14 @@ class PreconditionFailed(ImageProcessorError):
     retryable: ClassVar[bool] = True
 
 
-class ClaimBusy(ImageProcessorError):
+class LeaseBusy(ImageProcessorError):
     """Another worker holds a live claim on the key."""
 
     code: ClassVar[str] = "claim-busy"
     retryable: ClassVar[bool] = True
 
 
-class ClaimLost(ImageProcessorError):
+class LeaseLost(ImageProcessorError):
     """The claim expired and somebody else took the key over; this worker's result must not count."""
 
     code: ClassVar[str] = "claim-lost"

@@ -17,7 +17,7 @@ from .formats import FORMATS
 from .transformation import Transformation
 
 
-class Kind(StrEnum):
+class UploadKind(StrEnum):
     """Why somebody thinks a key needs a look. Told to people, not obeyed: the store's state
     decides. Only REPROCESS asks for something else: every rendition anew, whatever is there."""
 
@@ -36,7 +36,7 @@ class Upload(Struct, frozen=True):
 
     bucket: str
     key: str
-    kind: Kind = Kind.CREATED
+    kind: UploadKind = UploadKind.CREATED
     version: str | None = None
     sequencer: str | None = None
 
@@ -115,7 +115,7 @@ Exif = tuple[tuple[str, str], ...]
 """What was kept of an original's EXIF: names of ExifField with their values."""
 
 
-class Facts(Struct, frozen=True):
+class ImageMetadata(Struct, frozen=True):
     """What is true of encoded image bytes. Sizes are pixels of one upright frame. ``truncated`` says
     that they end early and that what was there was taken all the same."""
 
@@ -133,7 +133,7 @@ class Facts(Struct, frozen=True):
         return FORMATS[self.format].media_type
 
 
-class Look(Struct, frozen=True):
+class VisualSummary(Struct, frozen=True):
     """Cheap facts about what an original looks like.
 
     ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
@@ -163,7 +163,7 @@ class RenderedImage(Struct, frozen=True):
 
     transformation: Transformation
     body: bytes
-    facts: Facts
+    facts: ImageMetadata
 
 
 class Timings(Struct, frozen=True):
@@ -183,8 +183,8 @@ class Rendered(Struct, frozen=True):
     """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
     not asked for."""
 
-    original: Facts
-    look: Look | None
+    original: ImageMetadata
+    look: VisualSummary | None
     renditions: tuple[RenderedImage, ...]
     exif: Exif = ()
     timings: Timings = Timings()
@@ -195,7 +195,7 @@ class Rendition(Struct, frozen=True):
 
     key: str
     transformation: str
-    facts: Facts
+    facts: ImageMetadata
     version: str
 
 
@@ -224,8 +224,8 @@ class Record(Struct, frozen=True):
     fingerprint: str | None = None
     reason: Reason | None = None
     message: str | None = None
-    original: Facts | None = None
-    look: Look | None = None
+    original: ImageMetadata | None = None
+    look: VisualSummary | None = None
     renditions: tuple[Rendition, ...] = ()
     revision: int = 0
     exif: Exif = ()
@@ -241,7 +241,7 @@ class Record(Struct, frozen=True):
         return max(self.renditions, key=weight, default=None)
 
 
-class Claim(Struct, frozen=True):
+class Lease(Struct, frozen=True):
     """The right to work on one key until ``expires_at``; ``token`` is unique to this claim.
 
     ``record`` is the row as it stood when the claim was taken: PROCESSING for a new key.
@@ -266,7 +266,7 @@ class Plan(Struct, frozen=True):
     marks: tuple[tuple[str, str | None], ...] = ()
 
 
-class Result(StrEnum):
+class OutcomeStatus(StrEnum):
     """How work on one upload ended."""
 
     PROCESSED = "processed"
@@ -280,6 +280,6 @@ class Outcome(Struct, frozen=True):
     """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
 
     key: str
-    result: Result
+    result: OutcomeStatus
     record: Record | None = None
     detail: str | None = None

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct, field
 
-from .models import Claim, Record, Status, Upload
+from .models import Lease, Record, Status, Upload
 
 
 class Absent:
@@ -144,29 +144,29 @@ class Catalog(Protocol):
         """The record, None if there is none."""
         ...
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
+    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
         """Take the right to work on the upload's key; makes a PROCESSING record for a new key.
         Raises ClaimBusy while another claim has not expired, which it has once ``now`` reaches its
         end. Of several callers one succeeds."""
         ...
 
-    def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
+    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
         """The same claim with a later end. Raises ClaimLost if it is no longer this one's, but
         not for having expired unnoticed: nobody else took it."""
         ...
 
-    def complete(self, claim: Claim, record: Record) -> Record:
+    def complete(self, claim: Lease, record: Record) -> Record:
         """Write the record and give the claim up, in one step; returns it with the next revision,
         with the stored created_at, and with the stored sequencer where ``record`` has none.
         Raises ClaimLost if the claim is not this one's any more, or if the stored record has
         seen a later sequencer than ``record.sequencer``: nothing is written then."""
         ...
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Lease) -> None:
         """Remove the record and the claim in one step. Raises ClaimLost as `complete`."""
         ...
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         """Give the claim up and leave the record as it was before it (a PROCESSING record that
         the claim itself made stays). No error if the claim is already lost."""
         ...

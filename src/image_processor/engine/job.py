@@ -14,7 +14,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Anchor, Placement, place
 from image_processor.domain.hashing import sha256_hex
-from image_processor.domain.models import Facts, Limits
+from image_processor.domain.models import ImageMetadata, Limits
 from image_processor.domain.transformation import AUTO, Edge, Transformation
 
 from .codecs.encode import Encoded, Encoding, Timing, encode, encode_within
@@ -58,7 +58,7 @@ class Finished(Struct, frozen=True):
     """An encoded rendition, and the seconds that its steps and its encoder took."""
 
     body: bytes
-    facts: Facts
+    facts: ImageMetadata
     render: float
     encode: float
 
@@ -71,7 +71,7 @@ def finish(job: Job, level: Sequence[pyvips.Image], marks: Marks, profile: bytes
     rendered = time.perf_counter()
     timing = Timing(job.scene.delays, job.scene.header.loop) if job.animated else Timing()
     body = _encoded(frames, job.rest, profile, timing).body
-    facts = Facts(
+    facts = ImageMetadata(
         width=frames[0].width,
         height=frames[0].height,
         format=job.rest.format,

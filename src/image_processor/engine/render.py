@@ -22,13 +22,13 @@ from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import (
     Exif,
     ExifField,
-    Facts,
     IccPolicy,
+    ImageMetadata,
     Limits,
-    Look,
     Rendered,
     RenderedImage,
     Timings,
+    VisualSummary,
 )
 from image_processor.domain.transformation import Fit, Transformation
 
@@ -149,21 +149,21 @@ class _Work(Struct, frozen=True):
     marks: Marks
     counter: _Counter
 
-    def start(self, executor: Executor) -> tuple[Made, Look | None, float]:
+    def start(self, executor: Executor) -> tuple[Made, VisualSummary | None, float]:
         """Decode each scene, and start an encoder for each job as soon as its level is there. The last
         is how many seconds decoding took."""
         scenes = dict.fromkeys(job.scene for job in self.jobs)
         if self.look_scene is not None:
             scenes[self.look_scene] = None
         made: Made = {}
-        seen: Look | None = None
+        seen: VisualSummary | None = None
         decoded = 0.0
         for scene in scenes:
             look, seconds = self._scene(scene, executor, made)
             seen, decoded = look or seen, decoded + seconds
         return made, seen, decoded
 
-    def _scene(self, scene: Scene, executor: Executor, made: Made) -> tuple[Look | None, float]:
+    def _scene(self, scene: Scene, executor: Executor, made: Made) -> tuple[VisualSummary | None, float]:
         waiting: defaultdict[Size, list[Job]] = defaultdict(list)
         for job in dict.fromkeys(job for job in self.jobs if job.scene == scene):
             waiting[job.placement.level].append(job)
@@ -172,7 +172,7 @@ class _Work(Struct, frozen=True):
         moving = {size for size, jobs in waiting.items() if any(job.animated for job in jobs)}
         since = time.perf_counter()
         opened = open_for(self.data, scene, Wanted(sizes, moving), self.icc)
-        seen: Look | None = None
+        seen: VisualSummary | None = None
         decoded = 0.0
         for size, frames in levels(opened):
             decoded += time.perf_counter() - since
@@ -217,8 +217,8 @@ def _look_size(scene: Scene) -> Size:
     return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
 
 
-def _original(header: Header, length: int, sha256: str) -> Facts:
-    return Facts(
+def _original(header: Header, length: int, sha256: str) -> ImageMetadata:
+    return ImageMetadata(
         width=header.width,
         height=header.height,
         format=header.format,

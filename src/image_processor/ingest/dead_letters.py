@@ -14,7 +14,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Record, Status, Upload
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Record, Status, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.renditions.overlay_sources import versions_of
 from image_processor.renditions.stored import Sight, look_at, renditions_of
@@ -60,7 +60,7 @@ class Verdict(Struct, frozen=True):
     upload: Upload | None = None
 
 
-Look = Callable[[str], State]
+VisualSummary = Callable[[str], State]
 """How a key's state is found out. Raises ImageProcessorError."""
 
 
@@ -69,7 +69,7 @@ def read_letter(id_: str, body: str) -> Message:
     return read_messages({"Records": [{"eventSource": "aws:sqs", "messageId": id_, "body": body}]})[0]
 
 
-def verdicts_of(message: Message, bucket: str | None, look: Look | None) -> tuple[Verdict, ...]:
+def verdicts_of(message: Message, bucket: str | None, look: VisualSummary | None) -> tuple[Verdict, ...]:
     """What is to say of each upload of ``message``, or the one thing where there is none.
 
     Without ``bucket`` and ``look`` nothing but malformed messages can be told."""
@@ -92,7 +92,7 @@ def judge(upload: Upload, bucket: str, state: State) -> Verdict:
         return Verdict(LetterReason.UNFINISHED, state.why, upload)
     if state.sight is None:
         return Verdict(LetterReason.GONE, None, upload)
-    if upload.kind is Kind.REPROCESS:
+    if upload.kind is UploadKind.REPROCESS:
         return Verdict(LetterReason.UNFINISHED, "asked for every rendition anew", upload)
     record = state.record
     if record is not None and record.status is Status.REFUSED:
@@ -124,7 +124,7 @@ class Looker(Struct, frozen=True):
 _NOTHING = State(None, None, None)
 
 
-def _verdict(upload: Upload, bucket: str | None, look: Look | None) -> Verdict:
+def _verdict(upload: Upload, bucket: str | None, look: VisualSummary | None) -> Verdict:
     if bucket is None or look is None:
         return Verdict(LetterReason.UNKNOWN, "the buckets are not set", upload)
     if upload.bucket != bucket:

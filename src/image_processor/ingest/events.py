@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import InvalidKey
 from image_processor.domain.keys import check_key
-from image_processor.domain.models import Kind, Upload
+from image_processor.domain.models import Upload, UploadKind
 
 _ESCAPED = re.compile("[+%]")
 _MAX_DEPTH = 4
@@ -75,7 +75,7 @@ def _task(task: object) -> Message:
     if not isinstance(task, dict) or not isinstance(task.get("taskId"), str):
         return Message(None, ignored=("expected a task with a taskId",))
     bucket = task.get("s3Bucket") or str(task.get("s3BucketArn", "")).rpartition(":")[2]
-    found = _upload(bucket, _decoded(task.get("s3Key")), Kind.RECONCILE, task.get("s3VersionId"), None)
+    found = _upload(bucket, _decoded(task.get("s3Key")), UploadKind.RECONCILE, task.get("s3VersionId"), None)
     if isinstance(found, Upload):
         return Message(task["taskId"], (found,))
     return Message(task["taskId"], ignored=(found,))
@@ -95,7 +95,7 @@ def _uploads(content: object, depth: int) -> Iterator[Upload | str]:
         for record in content["Records"]:
             yield from _record(record, depth - 1)
     elif "key" in content:
-        kind = Kind.REPROCESS if content.get("reprocess") is True else Kind.RECONCILE
+        kind = UploadKind.REPROCESS if content.get("reprocess") is True else UploadKind.RECONCILE
         yield _upload(content.get("bucket"), content["key"], kind, None, None)
     else:
         yield "expected a notification, got an object of another kind"
@@ -117,10 +117,10 @@ def _record(record: object, depth: int) -> Iterator[Upload | str]:
 # Event names as in "Supported event types for SQS, SNS, and Lambda"; notifications carry them
 # without the leading `s3:`, other carriers with it.
 _KINDS = {
-    "ObjectCreated": Kind.CREATED,
-    "ObjectRestore": Kind.CREATED,
-    "ObjectRemoved": Kind.DELETED,
-    "LifecycleExpiration": Kind.DELETED,
+    "ObjectCreated": UploadKind.CREATED,
+    "ObjectRestore": UploadKind.CREATED,
+    "ObjectRemoved": UploadKind.DELETED,
+    "LifecycleExpiration": UploadKind.DELETED,
 }
 
 
@@ -142,9 +142,9 @@ def _notification(record: dict[str, Any]) -> Upload | str:
 
 
 _DETAIL_KINDS = {
-    "Object Created": Kind.CREATED,
-    "Object Restore Completed": Kind.CREATED,
-    "Object Deleted": Kind.DELETED,
+    "Object Created": UploadKind.CREATED,
+    "Object Restore Completed": UploadKind.CREATED,
+    "Object Deleted": UploadKind.DELETED,
 }
 
 
@@ -164,7 +164,9 @@ def _event_bridge(content: dict[str, Any]) -> Upload | str:
     )
 
 
-def _upload(bucket: object, key: object, kind: Kind, version: object, sequencer: object) -> Upload | str:
+def _upload(
+    bucket: object, key: object, kind: UploadKind, version: object, sequencer: object
+) -> Upload | str:
     if not isinstance(bucket, str) or not bucket or not isinstance(key, str):
         return "expected the names of a bucket and a key"
     try:

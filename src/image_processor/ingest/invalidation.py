@@ -11,7 +11,7 @@ from datetime import timedelta
 
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Claim, Record, Rendition, Status
+from image_processor.domain.models import Lease, Record, Rendition, Status
 from image_processor.domain.ports import Entry
 
 Purge = Callable[[str, str], None]
@@ -36,7 +36,7 @@ def change_of(record: Record) -> str:
     return sha256_hex(repr(told).encode())[:32]
 
 
-def may_be_stale(claim: Claim, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]) -> bool:
+def may_be_stale(claim: Lease, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]) -> bool:
     """Whether something may be kept somewhere that is not so any more, where ``before`` was stored when
     the claim began and ``now`` is what is left.
 

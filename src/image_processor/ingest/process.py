@@ -14,22 +14,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.config.recipe import Recipe
-from image_processor.domain.errors import ClaimBusy, NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.domain.errors import LeaseBusy, NotFound, PreconditionFailed, Refused, Unavailable
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import (
-    Claim,
     ExifField,
     IccPolicy,
-    Kind,
+    Lease,
     Limits,
     Outcome,
+    OutcomeStatus,
     Plan,
     Record,
     Rendered,
     Rendition,
-    Result,
     Status,
     Upload,
+    UploadKind,
 )
 from image_processor.domain.ports import Catalog, Entry, ObjectStore, StoredObject
 from image_processor.renditions.overlay_sources import read_marks, versions_of
@@ -79,10 +79,10 @@ class Processor(Struct, frozen=True):
         """
         check_key(upload.key)
         skip = why_skip(upload.key, self.recipe)
-        if upload.kind is Kind.DELETED and self._is_gone(upload):
-            return Outcome(upload.key, Result.DELETED)
+        if upload.kind is UploadKind.DELETED and self._is_gone(upload):
+            return Outcome(upload.key, OutcomeStatus.DELETED)
         if skip is not None and self._is_bare(upload):
-            return Outcome(upload.key, Result.SKIPPED, detail=skip)
+            return Outcome(upload.key, OutcomeStatus.SKIPPED, detail=skip)
         for _ in range(_ROUNDS):
             try:
                 outcome = self._once(upload)
@@ -90,9 +90,9 @@ class Processor(Struct, frozen=True):
                 continue
             seen = outcome.record.version if outcome.record else None
             now = look_at(self.uploads, upload.key)
-            if outcome.result is Result.SKIPPED or (now.version if now else None) == seen:
+            if outcome.result is OutcomeStatus.SKIPPED or (now.version if now else None) == seen:
                 return outcome
-            upload = replace(upload, kind=Kind.CREATED)
+            upload = replace(upload, kind=UploadKind.CREATED)
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
 
     def _is_gone(self, upload: Upload) -> bool:
@@ -119,19 +119,19 @@ class Processor(Struct, frozen=True):
                 self.catalog.release(claim)
                 raise
 
-    def _claim(self, upload: Upload) -> Claim | Outcome:
+    def _claim(self, upload: Upload) -> Lease | Outcome:
         """The claim, or what there is to say without one. Raises ClaimBusy."""
         try:
             return self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
-        except ClaimBusy:
+        except LeaseBusy:
             if (record := self._done_by_others(upload)) is None:
                 raise
-            return Outcome(upload.key, Result.UNCHANGED, record)
+            return Outcome(upload.key, OutcomeStatus.UNCHANGED, record)
 
     def _read_early(self, upload: Upload) -> StoredObject | None:
         """The original of an upload that is nearly sure to need work, read while the claim is taken.
         None where it need not or cannot be read, or is so large that a look before costs little."""
-        likely = upload.kind in {Kind.CREATED, Kind.REPROCESS}
+        likely = upload.kind in {UploadKind.CREATED, UploadKind.REPROCESS}
         if not likely or why_skip(upload.key, self.recipe) is not None:
             return None
         try:
@@ -143,21 +143,21 @@ class Processor(Struct, frozen=True):
         """The record, where nothing is left to do: a queue gives duplicates that come all at once the
         same few tries, and would count those that always met a claim as dead."""
         record = self.catalog.get(image_id(upload.bucket, upload.key))
-        if record is None or upload.kind is Kind.REPROCESS:
+        if record is None or upload.kind is UploadKind.REPROCESS:
             return None
         sight = look_at(self.uploads, upload.key)
         return record if self._settled(record, self._plan(upload), sight) else None
 
     def _under(
-        self, claim: Claim, upload: Upload, early: Callable[[], StoredObject | None], beside: Executor
+        self, claim: Lease, upload: Upload, early: Callable[[], StoredObject | None], beside: Executor
     ) -> Outcome:
         plan = self._plan(upload)
         sight, original = self._look(claim.record, early())
         if sight is None or plan.skip is not None:
             return self._clear(claim, plan, sight)
-        if upload.kind is not Kind.REPROCESS and self._settled(claim.record, plan, sight):
+        if upload.kind is not UploadKind.REPROCESS and self._settled(claim.record, plan, sight):
             self.catalog.release(claim)
-            return Outcome(plan.key, Result.UNCHANGED, claim.record)
+            return Outcome(plan.key, OutcomeStatus.UNCHANGED, claim.record)
         return self._make(claim, plan, sight, upload, beside, original)
 
     def _look(self, record: Record, early: StoredObject | None) -> tuple[Sight | None, StoredObject | None]:
@@ -185,7 +185,7 @@ class Processor(Struct, frozen=True):
             return False
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
 
-    def _clear(self, claim: Claim, plan: Plan, sight: Sight | None) -> Outcome:
+    def _clear(self, claim: Lease, plan: Plan, sight: Sight | None) -> Outcome:
         """The original is gone, or no rule wants it: then what somebody asked for stays while it is right."""
         stored = renditions_of(self.processed, plan.key)
         kept = still_right(stored, sight.version, self.uploads, self.processed, self.icc) if sight else []
@@ -194,12 +194,12 @@ class Processor(Struct, frozen=True):
         self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
         self.catalog.forget(claim)
         if sight is None:
-            return Outcome(plan.key, Result.DELETED)
-        return Outcome(plan.key, Result.SKIPPED, detail=plan.skip)
+            return Outcome(plan.key, OutcomeStatus.DELETED)
+        return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip)
 
     def _make(
         self,
-        claim: Claim,
+        claim: Lease,
         plan: Plan,
         sight: Sight,
         upload: Upload,
@@ -229,10 +229,10 @@ class Processor(Struct, frozen=True):
             renditions=renditions,
             updated_at=self.clock(),
         )
-        return Outcome(plan.key, Result.PROCESSED, self.catalog.complete(claim, record))
+        return Outcome(plan.key, OutcomeStatus.PROCESSED, self.catalog.complete(claim, record))
 
     def _refuse(
-        self, claim: Claim, plan: Plan, draft: Record, refusal: Refused, before: Sequence[Entry]
+        self, claim: Lease, plan: Plan, draft: Record, refusal: Refused, before: Sequence[Entry]
     ) -> Outcome:
         self._sweep(before, keep=())
         self._forget(claim, draft, before)
@@ -248,7 +248,7 @@ class Processor(Struct, frozen=True):
             renditions=(),
             updated_at=self.clock(),
         )
-        return Outcome(plan.key, Result.REFUSED, self.catalog.complete(claim, record), refusal.message)
+        return Outcome(plan.key, OutcomeStatus.REFUSED, self.catalog.complete(claim, record), refusal.message)
 
     def _place(self) -> Place:
         return Place(self.processed, self.catalog, self.recipe, self.cache_control, self.lease, self.clock)
@@ -283,7 +283,7 @@ class Processor(Struct, frozen=True):
                 self.processed.delete(entry.key)
 
     def _forget(
-        self, claim: Claim, draft: Record, before: Sequence[Entry], left: Sequence[Rendition] = ()
+        self, claim: Lease, draft: Record, before: Sequence[Entry], left: Sequence[Rendition] = ()
     ) -> None:
         """Have the CDN forget the image, if anything of it was kept that is not so any more."""
         if may_be_stale(claim, self.lease, before, left):

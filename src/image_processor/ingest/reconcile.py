@@ -14,7 +14,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import image_id, original_of
-from image_processor.domain.models import ExifField, IccPolicy, Kind, Limits, Upload
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Upload, UploadKind
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.overlay_sources import versions_of
@@ -120,7 +120,7 @@ class Reconciler(Struct, frozen=True):
         return why_work(plan, self.limits, sight, record, renditions_of(self.processed, key))
 
     def _finding(self, key: str, why: Why) -> Finding:
-        return Finding(key, why, Upload(self.bucket, key, Kind.RECONCILE))
+        return Finding(key, why, Upload(self.bucket, key, UploadKind.RECONCILE))
 
 
 def _prefix(entry: Entry) -> str:

@@ -13,7 +13,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Claim, RenderedImage, Rendition, Status
+from image_processor.domain.models import Lease, RenderedImage, Rendition, Status
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.stored import renditions_of
@@ -36,7 +36,7 @@ class Place(Struct, frozen=True):
     lease: timedelta
     clock: Callable[[], datetime]
 
-    def put(self, claim: Claim, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
+    def put(self, claim: Lease, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
         """``versions`` are those of the keys that were there. Raises ClaimLost, Unavailable."""
         if self.clock() > claim.expires_at - self.lease / 2:
             claim = self._renew(claim)
@@ -57,11 +57,11 @@ class Place(Struct, frozen=True):
                 return Rendition(key, str(image.transformation), image.facts, entry.version)
         raise Unavailable(f"{key!r} kept changing while it was written")
 
-    def _key_of(self, claim: Claim, image: RenderedImage) -> str:
+    def _key_of(self, claim: Lease, image: RenderedImage) -> str:
         original = claim.record.key
         return rendition_prefix(original) + self.recipe.stored_name(original, image.transformation)
 
-    def _renew(self, claim: Claim) -> Claim:
+    def _renew(self, claim: Lease) -> Lease:
         return self.catalog.renew(claim, now=self.clock(), lease=self.lease)
 
     def _version_of(self, key: str) -> str | Absent:
@@ -78,7 +78,7 @@ class Putting:
     the work would leave some of each version there.
     """
 
-    def __init__(self, place: Place, claim: Claim, threads: Executor) -> None:
+    def __init__(self, place: Place, claim: Lease, threads: Executor) -> None:
         self._place = place
         self._claim = claim
         self._threads = threads

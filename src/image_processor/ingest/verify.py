@@ -14,7 +14,7 @@ from msgspec import Struct
 from image_processor.domain.errors import NotFound, PreconditionFailed
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import original_of
-from image_processor.domain.models import Kind, Record, Status, Upload
+from image_processor.domain.models import Record, Status, Upload, UploadKind
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.stored import is_on_demand
@@ -59,7 +59,7 @@ class Verifier(Struct, frozen=True):
         if version and facts and _harm(self.uploads, record.key, version, facts.sha256, None):
             detail = f"{harm}, and so has its original: bring that back from a copy"
             return Finding(record.key, Why.DAMAGED, None, detail=detail)
-        upload = Upload(self.bucket, record.key, Kind.REPROCESS)
+        upload = Upload(self.bucket, record.key, UploadKind.REPROCESS)
         return Finding(record.key, Why.DAMAGED, upload, detail=harm)
 
     def _on_demand(self, entry: Entry) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from image_processor.delivery.on_demand import Kept, Made, Maker
 from image_processor.delivery.resolver import Wanted
-from image_processor.domain.models import Facts, Kind, Outcome, Upload
+from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
 from .render_pool import Kitchen
 from .rendition_cache import Shelf
@@ -44,7 +44,7 @@ class Orders:
         self._kitchen = kitchen
         self._submit = submit
         self._lock = Lock()
-        self._headers: OrderedDict[tuple[str, str], Facts] = OrderedDict()
+        self._headers: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
     def place(self, wanted: Wanted) -> Future[Any]:
         """Have ``wanted`` made; `taken` says what came of it.
@@ -53,7 +53,7 @@ class Orders:
         """
         if wanted.declared:
             self._kept.version(wanted.key)
-            return self._submit(Upload(self._kept.bucket, wanted.key, Kind.RECONCILE))
+            return self._submit(Upload(self._kept.bucket, wanted.key, UploadKind.RECONCILE))
         return self._kitchen.order(wanted.stored_key, lambda maker: self._made(maker, wanted))
 
     def taken(self, wanted: Wanted, result: Outcome | Made) -> Made:
@@ -65,7 +65,7 @@ class Orders:
         if not wanted.declared:
             self._shelf.shown(wanted.stored_key)
 
-    def facts_of(self, key: str, version: str) -> Facts:
+    def facts_of(self, key: str, version: str) -> ImageMetadata:
         """What the header of the original says. Raises Pending where it has not been read: a thread
         that waited for it would be taken from those who ask for what is there. Raises Overloaded."""
         with self._lock:

@@ -16,7 +16,7 @@ from pathlib import Path
 import watchfiles
 
 from image_processor.domain.errors import ImageProcessorError
-from image_processor.domain.models import Kind, Upload
+from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore, Query
 
 SETTLE_SECONDS = 0.25
@@ -131,7 +131,7 @@ class Watcher:
         elif path.is_symlink() or path.exists():
             yield Upload(self._bucket, key)
         else:
-            yield Upload(self._bucket, key, Kind.DELETED)
+            yield Upload(self._bucket, key, UploadKind.DELETED)
             yield from self._gone_below(f"{key}/")
 
     def _gone_below(self, prefix: str) -> Iterator[Upload]:
@@ -139,7 +139,7 @@ class Watcher:
         while True:
             page = self._catalog.list(Query(prefix=prefix), limit=_PAGE, cursor=cursor)
             for record in page.records:
-                yield Upload(self._bucket, record.key, Kind.DELETED)
+                yield Upload(self._bucket, record.key, UploadKind.DELETED)
             if (cursor := page.cursor) is None:
                 return
 

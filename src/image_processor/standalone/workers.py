@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import check_key, image_id
-from image_processor.domain.models import Kind, Outcome, Result, Upload
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload, UploadKind
 
 from .progress import Event, EventType, Progress
 
@@ -44,10 +44,10 @@ class _Job:
 
     def join(self, upload: Upload, waiter: Future[Outcome]) -> None:
         """Let a further event of the same key ride along. A wish to make all anew outlives it."""
-        if Kind.REPROCESS not in (self.upload.kind, upload.kind):
+        if UploadKind.REPROCESS not in (self.upload.kind, upload.kind):
             self.upload = upload
         else:
-            self.upload = replace(upload, kind=Kind.REPROCESS)
+            self.upload = replace(upload, kind=UploadKind.REPROCESS)
         self.waiters.append(waiter)
 
     def succeed(self, outcome: Outcome) -> None:
@@ -188,11 +188,11 @@ class Workers:
 
 
 _EVENTS = {
-    Result.PROCESSED: EventType.PROCESSED,
-    Result.REFUSED: EventType.REFUSED,
-    Result.UNCHANGED: EventType.UNCHANGED,
-    Result.DELETED: EventType.DELETED,
-    Result.SKIPPED: EventType.SKIPPED,
+    OutcomeStatus.PROCESSED: EventType.PROCESSED,
+    OutcomeStatus.REFUSED: EventType.REFUSED,
+    OutcomeStatus.UNCHANGED: EventType.UNCHANGED,
+    OutcomeStatus.DELETED: EventType.DELETED,
+    OutcomeStatus.SKIPPED: EventType.SKIPPED,
 }
 
 

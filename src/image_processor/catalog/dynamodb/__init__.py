@@ -20,9 +20,9 @@ from image_processor.aws.endpoints import check_region, endpoint_of, override_of
 from image_processor.aws.signature import Scope
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import new_token, to_ticks
-from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, PreconditionFailed
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, PreconditionFailed
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Upload
+from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 from .calls import Calls
@@ -82,7 +82,7 @@ class DynamoCatalog:
         found = self._calls("GetItem", **self._at(image_id), ConsistentRead=True)
         return from_item(found["Item"]) if "Item" in found else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
+    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
         token, expires_at = new_token(), now + lease
@@ -95,15 +95,15 @@ class DynamoCatalog:
         try:
             found = self._update(id_, _IS_FREE, {"now": to_value(to_ticks(now))}, Update(held, made))
         except PreconditionFailed:
-            raise ClaimBusy(f"another worker holds the claim on {upload.key!r}") from None
-        return Claim(id_, token, owner, expires_at, from_item(found))
+            raise LeaseBusy(f"another worker holds the claim on {upload.key!r}") from None
+        return Lease(id_, token, owner, expires_at, from_item(found))
 
-    def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
+    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
         expires_at = now + lease
         self._update_ours(claim, Update({"claim_expires_at": to_value(to_ticks(expires_at))}))
         return replace(claim, expires_at=expires_at)
 
-    def complete(self, claim: Claim, record: Record) -> Record:
+    def complete(self, claim: Lease, record: Record) -> Record:
         if record.id != claim.image_id:
             raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
         item = to_item(record)
@@ -112,16 +112,16 @@ class DynamoCatalog:
         condition = f"{_IS_OURS} AND {_IS_NO_OLDER}" if "sequencer" in item else _IS_OURS
         return from_item(self._update_ours(claim, update, condition))
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Lease) -> None:
         try:
             self._calls("DeleteItem", **self._at(claim.image_id), **conditional(_IS_OURS, _token(claim)))
         except PreconditionFailed:
             raise _lost(claim) from None
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         try:
             self._update_ours(claim, Update(remove=_CLAIM))
-        except ClaimLost:
+        except LeaseLost:
             return
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
@@ -172,7 +172,7 @@ class DynamoCatalog:
                 return
             arguments["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
-    def _update_ours(self, claim: Claim, update: Update, condition: str = _IS_OURS) -> Item:
+    def _update_ours(self, claim: Lease, update: Update, condition: str = _IS_OURS) -> Item:
         """Change the claim's item; ClaimLost if it is not the claim's any more."""
         try:
             return self._update(claim.image_id, condition, _token(claim), update)
@@ -190,9 +190,9 @@ class DynamoCatalog:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
 
 
-def _token(claim: Claim) -> Item:
+def _token(claim: Lease) -> Item:
     return {"claim_token": to_value(claim.token)}
 
 
-def _lost(claim: Claim) -> ClaimLost:
-    return ClaimLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+def _lost(claim: Lease) -> LeaseLost:
+    return LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")

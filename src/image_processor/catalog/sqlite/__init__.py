@@ -19,9 +19,9 @@ from msgspec.structs import replace
 
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import new_token, to_record, to_row, to_ticks
-from image_processor.domain.errors import ClaimBusy, ClaimLost, Invalid, Unavailable
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Claim, Record, Upload
+from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 from .schema import migrate
@@ -67,7 +67,7 @@ class SqliteCatalog:
         rows = self._all(GET, {"id": image_id})
         return to_record(rows[0]) if rows else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Claim:
+    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
         new = Record(
             id=image_id(upload.bucket, upload.key),
             bucket=upload.bucket,
@@ -84,23 +84,23 @@ class SqliteCatalog:
         }
         rows = self._all(CLAIM, to_row(new) | claim)
         if not rows:
-            raise ClaimBusy(f"another worker holds the claim on {upload.key!r}")
-        return Claim(new.id, token, owner, expires_at, to_record(rows[0]))
+            raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
+        return Lease(new.id, token, owner, expires_at, to_record(rows[0]))
 
-    def renew(self, claim: Claim, *, now: datetime, lease: timedelta) -> Claim:
+    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
         expires_at = now + lease
         self._change_ours(RENEW, claim, {"claim_expires_at": to_ticks(expires_at)})
         return replace(claim, expires_at=expires_at)
 
-    def complete(self, claim: Claim, record: Record) -> Record:
+    def complete(self, claim: Lease, record: Record) -> Record:
         if record.id != claim.image_id:
             raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
         return to_record(self._change_ours(COMPLETE, claim, to_row(record)))
 
-    def forget(self, claim: Claim) -> None:
+    def forget(self, claim: Lease) -> None:
         self._change_ours(FORGET, claim)
 
-    def release(self, claim: Claim) -> None:
+    def release(self, claim: Lease) -> None:
         self._all(RELEASE, _ours(claim))
 
     def release_owner(self, owner_prefix: str) -> int:
@@ -130,11 +130,11 @@ class SqliteCatalog:
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
-    def _change_ours(self, statement: str, claim: Claim, values: Values | None = None) -> Row:
+    def _change_ours(self, statement: str, claim: Lease, values: Values | None = None) -> Row:
         """Run a statement that changes the claim's row; ClaimLost if it found none to change."""
         rows = self._all(statement, (values or {}) | _ours(claim))
         if not rows:
-            raise ClaimLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+            raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
         return rows[0]
 
     def _all(self, statement: str, values: Values) -> tuple[Row, ...]:
@@ -179,7 +179,7 @@ def _by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
 
-def _ours(claim: Claim) -> Values:
+def _ours(claim: Lease) -> Values:
     return {"id": claim.image_id, "claim_token": claim.token}
 
 

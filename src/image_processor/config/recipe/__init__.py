@@ -17,7 +17,7 @@ from image_processor.config.globs import matches
 from image_processor.domain.errors import InvalidRecipe, Problem
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 
-from .mistakes import Mistakes
+from .mistakes import ErrorCollector
 from .presets import is_public, read_preset
 
 DEFAULT_RECIPE = """\
@@ -94,7 +94,7 @@ def parse_recipe(text: str, table: dict[str, Any] | None = None) -> Recipe:
 
     ``table`` is the parsed text, where somebody has parsed it before: a cold start has better to do.
     """
-    mistakes = Mistakes(text)
+    mistakes = ErrorCollector(text)
     recipe = _Reading(mistakes).recipe(parse_toml(text) if table is None else table)
     if mistakes.problems:
         raise InvalidRecipe(sorted(mistakes.problems, key=lambda problem: problem.line or 0))
@@ -120,7 +120,7 @@ _LINE = re.compile(r"[ -~]{1,200}")
 class _Reading:
     """One pass over a parsed TOML document that notes every mistake instead of stopping."""
 
-    def __init__(self, mistakes: Mistakes) -> None:
+    def __init__(self, mistakes: ErrorCollector) -> None:
         self._mistakes = mistakes
 
     def recipe(self, table: dict[str, Any]) -> Recipe:

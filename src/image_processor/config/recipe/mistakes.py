@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from image_processor.config.toml_lines import Lines
 
 
-class Mistakes:
+class ErrorCollector:
     """Notes every mistake of a parsed TOML document instead of stopping at the first."""
 
     def __init__(self, text: str) -> None:

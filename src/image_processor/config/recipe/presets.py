@@ -22,7 +22,7 @@ from image_processor.domain.transformation import (
     parse,
 )
 
-from .mistakes import Mistakes
+from .mistakes import ErrorCollector
 
 Path = tuple[str, ...]
 
@@ -36,7 +36,7 @@ _LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 _ANCHORS = ("gravity", "gravity_x", "gravity_y", "focal_point")
 
 
-def read_preset(given: Any, mistakes: Mistakes, *path: str) -> tuple[Transformation, ...]:
+def read_preset(given: Any, mistakes: ErrorCollector, *path: str) -> tuple[Transformation, ...]:
     """The transformations of a preset's table; none where it has a mistake, which is then noted."""
     table = mistakes.table(given, *path)
     before = len(mistakes.problems)
@@ -64,7 +64,7 @@ def read_preset(given: Any, mistakes: Mistakes, *path: str) -> tuple[Transformat
         return ()
 
 
-def is_public(given: Any, mistakes: Mistakes, *path: str) -> bool:
+def is_public(given: Any, mistakes: ErrorCollector, *path: str) -> bool:
     """Whether everybody may see what a preset makes: it is so unless the preset says otherwise."""
     public = given.get("public", True) if isinstance(given, dict) else True
     if not isinstance(public, bool):
@@ -72,7 +72,7 @@ def is_public(given: Any, mistakes: Mistakes, *path: str) -> bool:
     return public is not False
 
 
-def _texts(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> tuple[Transformation, ...]:
+def _texts(table: Mapping[str, Any], mistakes: ErrorCollector, path: Path) -> tuple[Transformation, ...]:
     """Transformations written as texts; nothing else may be said beside them."""
     here, given = (*path, "transformations"), table["transformations"]
     others = set(table) - {"transformations", "public"}
@@ -91,7 +91,7 @@ def _texts(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> tuple[Tr
     return tuple(made)
 
 
-def _value(row: Parameter, given: Any, mistakes: Mistakes, path: Path) -> Any:
+def _value(row: Parameter, given: Any, mistakes: ErrorCollector, path: Path) -> Any:
     kind = row.kind
     try:
         value = kind.read(_as_text(given)) if kind.textual else given
@@ -112,7 +112,7 @@ def _as_text(given: Any) -> str:
     return str(given)
 
 
-def _overlays(given: Any, mistakes: Mistakes, path: Path) -> tuple[Overlay, ...]:
+def _overlays(given: Any, mistakes: ErrorCollector, path: Path) -> tuple[Overlay, ...]:
     here = (*path, "overlays")
     if not isinstance(given, list):
         mistakes.note(here, "a list of tables", given)
@@ -127,7 +127,7 @@ def _overlays(given: Any, mistakes: Mistakes, path: Path) -> tuple[Overlay, ...]
     return tuple(made)
 
 
-def _widths(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> Sequence[int | None]:
+def _widths(table: Mapping[str, Any], mistakes: ErrorCollector, path: Path) -> Sequence[int | None]:
     if "widths" not in table:
         width = table.get("width")
         if "width" in table and not _ROWS["width"].kind.valid(width):
@@ -145,7 +145,7 @@ def _widths(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> Sequenc
     return given
 
 
-def _formats(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> list[str]:
+def _formats(table: Mapping[str, Any], mistakes: ErrorCollector, path: Path) -> list[str]:
     given = table.get("formats", ["avif", "jpeg"])
     if not isinstance(given, list) or not given:
         mistakes.note((*path, "formats"), "a list of formats", given)
@@ -156,7 +156,7 @@ def _formats(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> list[s
     return given
 
 
-def _qualities(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> dict[str, Any]:
+def _qualities(table: Mapping[str, Any], mistakes: ErrorCollector, path: Path) -> dict[str, Any]:
     """Quality by format: one for all lossy formats, or a table of them."""
     here, given = (*path, "quality"), table.get("quality", {})
     valid = _ROWS["quality"].kind.valid
@@ -173,7 +173,7 @@ def _qualities(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> dict
     return given
 
 
-def _judge_box(table: Mapping[str, Any], mistakes: Mistakes, path: Path) -> None:
+def _judge_box(table: Mapping[str, Any], mistakes: ErrorCollector, path: Path) -> None:
     """Whether what is said of a box has one, and what is said of a crop one that crops."""
     if not any(size in table for size in _SIZES):
         mistakes.note(path, f"one of {', '.join(_SIZES)}", "none of them", shown=True)

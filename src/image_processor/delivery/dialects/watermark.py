@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 
-from image_processor.domain.transformation import Gravity, Share
+from image_processor.domain.transformation import Gravity, RelativeLength
 
 from .request_builder import Draft
 
 _PLACE = re.compile(r"(-?)([0-9]{1,5}(?:\.[0-9]{1,6})?)(p?)")
 
-Place = tuple[str, int | Share]
+Place = tuple[str, int | RelativeLength]
 """From which side (`start`, `end`, `centre`, `repeat`), and how far from it."""
 
 
@@ -22,7 +22,7 @@ def place(text: str, name: str, draft: Draft) -> Place | None:
     if match is None or (match[3] and float(match[2]) > 100):
         draft.wrong(name, "pixels, a percentage such as 20p, center or repeat for its place", text)
         return None
-    far = Share(round(float(match[2]) / 100, 3)) if match[3] else min(round(float(match[2])), 16_383)
+    far = RelativeLength(round(float(match[2]) / 100, 3)) if match[3] else min(round(float(match[2])), 16_383)
     return ("end" if match[1] else "start"), far
 
 
@@ -35,9 +35,9 @@ def laid(x: Place, y: Place) -> dict[str, object]:
     return {"gravity": Gravity(down + across or "centre"), "x": x[1], "y": y[1]}
 
 
-def share(text: str, name: str, draft: Draft) -> Share | None:
+def share(text: str, name: str, draft: Draft) -> RelativeLength | None:
     """Percent of a side, or `none`."""
     if text in {"none", ""}:
         return None
     percent = draft.number(text, name, 0, 100)
-    return Share(round(percent / 100, 3)) if percent else None
+    return RelativeLength(round(percent / 100, 3)) if percent else None

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.models import Facts
+from image_processor.domain.models import ImageMetadata
 
 # What the edge takes for a number, too: Python's float also takes 1_0.
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?")
@@ -34,7 +34,7 @@ def accepted(accept: str | None) -> tuple[str, ...]:
     return tuple(name for name, takes in zip(MODERN, (takes_avif, takes_webp), strict=True) if takes)
 
 
-def preferences(accept: str | None, original: Facts, values: Mapping[str, Any]) -> tuple[str, ...]:
+def preferences(accept: str | None, original: ImageMetadata, values: Mapping[str, Any]) -> tuple[str, ...]:
     """Formats for a picture that ``values`` are made of, the best first: what moves stays moving, and
     what is seen through stays so. The last is one that every client shows."""
     modern = accepted(accept)
@@ -43,19 +43,19 @@ def preferences(accept: str | None, original: Facts, values: Mapping[str, Any]) 
     return (*modern, "png" if is_seen_through(original, values) else "jpeg")
 
 
-def own_format(original: Facts, values: Mapping[str, Any]) -> str:
+def own_format(original: ImageMetadata, values: Mapping[str, Any]) -> str:
     """The format of the original where it can be written, else what every client shows."""
     format_ = FORMATS[original.format]
     fits = format_.saver is not None and (format_.alpha or not is_seen_through(original, values))
     return format_.name if fits else preferences(None, original, values)[-1]
 
 
-def is_moving(original: Facts, values: Mapping[str, Any]) -> bool:
+def is_moving(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
     still = values.get("frame") is not None or values.get("frames") == 1
     return original.frames > 1 and original.format != "tiff" and not still
 
 
-def is_seen_through(original: Facts, values: Mapping[str, Any]) -> bool:
+def is_seen_through(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
     """Whether something shows through the result: the original's alpha, or what is cut off."""
     if values.get("background") is not None:
         return False

@@ -8,7 +8,7 @@ import base64
 import zlib
 from binascii import crc32
 
-from image_processor.domain.models import Facts, Look
+from image_processor.domain.models import ImageMetadata, VisualSummary
 
 from .thumbhash_pixels import pixels_of
 
@@ -22,7 +22,7 @@ _STEPS = 0b1111_1100
 _TRUE_COLOUR, _WITH_ALPHA = 2, 6
 
 
-def placeholder(look: Look, original: Facts) -> str:
+def placeholder(look: VisualSummary, original: ImageMetadata) -> str:
     """The picture in a few pixels; the dominant colour alone where the record's hash cannot be read."""
     width, height = _sides(original)
     try:
@@ -32,7 +32,7 @@ def placeholder(look: Look, original: Facts) -> str:
     return "data:image/png;base64," + base64.b64encode(_png(width, height, pixels)).decode()
 
 
-def _sides(original: Facts) -> tuple[int, int]:
+def _sides(original: ImageMetadata) -> tuple[int, int]:
     longer = max(original.width, original.height)
     return tuple(max(1, round(_SIDE * side / longer)) for side in (original.width, original.height))  # type: ignore[return-value]  # of a pair
 

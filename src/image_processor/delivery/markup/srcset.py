@@ -17,7 +17,7 @@ from image_processor.delivery.url.builder import Urls
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.models import Facts, Record
+from image_processor.domain.models import ImageMetadata, Record
 from image_processor.domain.transformation import MAX_SIDE, Transformation
 from image_processor.domain.transformation.values import quote
 
@@ -66,7 +66,7 @@ class Rungs(Struct, frozen=True):
             raise Invalid.one("widths", f"at most {MOST_WIDTHS} of 1-{MAX_SIDE}", self.widths)
 
 
-def ladder_of(record: Record, original: Facts, rungs: Rungs, urls: Urls) -> Ladder:
+def ladder_of(record: Record, original: ImageMetadata, rungs: Rungs, urls: Urls) -> Ladder:
     """The ladder of a processed image; that of its rule's preset with the most widths, or the policy's,
     where ``rungs`` say nothing. Raises Invalid for a preset that is not for it, or where nothing is left."""
     recipe, policy = urls.recipe, urls.policy
@@ -141,13 +141,13 @@ def _of_preset(climb: _Climb, record: Record, recipe: Recipe, name: str) -> None
         climb.negotiated += _negotiated(climb.urls, [f"{PRESET}={quote(name)}"], _widths(members), is_open)
 
 
-def _of_widths(climb: _Climb, record: Record, original: Facts, widths: Sequence[int]) -> None:
+def _of_widths(climb: _Climb, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
     facts = {rendition.transformation: rendition.facts for rendition in record.renditions}
     for width, height, wanted in _sides(original, widths):
         made = [Transformation(width=wanted, format=format_) for format_ in preferences(_EVERY, original, {})]
         added = True
         for one in made:
-            stored: Facts | None = facts.get(str(one))
+            stored: ImageMetadata | None = facts.get(str(one))
             sides = (stored.width, stored.height) if stored else (width, height)
             added &= climb.add(one, *sides)
         if added:
@@ -166,7 +166,7 @@ def _widths(members: Sequence[Transformation]) -> list[int]:
     return sorted({member.width for member in members if member.width is not None})
 
 
-def _sides(original: Facts, widths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+def _sides(original: ImageMetadata, widths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
     """Width and height of each picture, and the width to ask for: nothing is enlarged, but a drawing."""
     seen: set[int] = set()
     for wanted in sorted(widths):

@@ -23,7 +23,7 @@ from .values import (
     Flip,
     Gravity,
     Length,
-    Share,
+    RelativeLength,
     Subsampling,
     in_pixels,
 )
@@ -46,7 +46,7 @@ __all__ = [
     "Length",
     "Overlay",
     "Parameter",
-    "Share",
+    "RelativeLength",
     "Subsampling",
     "TextOverlay",
     "Transformation",

@@ -13,13 +13,13 @@ from typing import Any
 from image_processor.domain.errors import InvalidTransformation, Problem
 from image_processor.domain.formats import FORMATS
 
-from .values import MAX_SIDE, SMART, WHITE, Edge, Fit, Flip, Gravity, Length, Share
+from .values import MAX_SIDE, SMART, WHITE, Edge, Fit, Flip, Gravity, Length, RelativeLength
 
 Changes = Mapping[str, Any]
 _NONE: Changes = {}
 
 _CROPPING = frozenset({Fit.COVER, Fit.FILL_DOWN})
-_WHOLE = (0, 0, Share(1.0), Share(1.0))
+_WHOLE = (0, 0, RelativeLength(1.0), RelativeLength(1.0))
 
 
 def _frames(t: Any) -> Changes:
@@ -38,7 +38,7 @@ def _cut(t: Any) -> Changes:
 
 def _is_whole(region: tuple[Length, ...]) -> bool:
     left, top, width, height = region
-    return {left, top} <= {0, Share(0.0)} and width == height == Share(1.0)
+    return {left, top} <= {0, RelativeLength(0.0)} and width == height == RelativeLength(1.0)
 
 
 def _turn(t: Any) -> Changes:
@@ -191,7 +191,7 @@ def _side(side: int | None, ratio: Fraction, name: str) -> int | None:
 
 
 def _scaled(length: Length, ratio: Fraction) -> Length:
-    if isinstance(length, Share):
+    if isinstance(length, RelativeLength):
         return length
     scaled = _half_up(abs(length) * ratio)
     return min(MAX_SIDE, scaled) * (1 if length >= 0 else -1)
@@ -202,7 +202,7 @@ def _half_up(value: Fraction) -> int:
 
 
 def _no_zero(length: Length) -> Length:
-    return 0 if length == Share(0.0) else length
+    return 0 if length == RelativeLength(0.0) else length
 
 
 def _number(value: float) -> float:

@@ -29,7 +29,7 @@ from .overlay_rows import (
     Align,
     Blend,
 )
-from .parameters import Kind, Parameter, read_pairs, show_pairs
+from .parameters import Parameter, ValueType, read_pairs, show_pairs
 from .values import PLACES, WHITE, Colour, Gravity, Length
 
 
@@ -179,7 +179,7 @@ def _class_of(
     return (ImageOverlay, IMAGE_ROWS) if "image" in names else (TextOverlay, TEXT_ROWS)
 
 
-def _plain(kind: Kind, given: Any) -> Any:
+def _plain(kind: ValueType, given: Any) -> Any:
     """A value of ``kind`` from what TOML and JSON have. Raises ValueError or KeyError.
 
     A number must be given as a number and a truth as a truth, never as a text.
@@ -203,4 +203,6 @@ def _grown(value: int, ratio: float, most: int) -> int:
     return grown if value > 0 else -grown
 
 
-OVERLAY = Kind("image:KEY or text:TEXT, and how it lies", parse, lambda value: isinstance(value, Overlay))
+OVERLAY = ValueType(
+    "image:KEY or text:TEXT, and how it lies", parse, lambda value: isinstance(value, Overlay)
+)

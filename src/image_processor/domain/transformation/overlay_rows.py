@@ -12,8 +12,8 @@ from msgspec.structs import replace
 from image_processor.domain.errors import InvalidKey
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 
-from .parameters import COLOUR, FLAG, Kind, Parameter, choice, length, number, whole
-from .values import MAX_SIDE, SMART, WHITE, Gravity, Share, quote, unquote
+from .parameters import COLOUR, FLAG, Parameter, ValueType, choice, length, number, whole
+from .values import MAX_SIDE, SMART, WHITE, Gravity, RelativeLength, quote, unquote
 
 LONGEST_TEXT = 500
 """How many characters a text has at most."""
@@ -25,12 +25,12 @@ FARTHEST_SHADOW = 100
 """How far a shadow lies and how wide it is blurred at most, in pixels."""
 
 # Defaults, which leave a field out of the text.
-TEXT_SIZE = Share(0.05)
+TEXT_SIZE = RelativeLength(0.05)
 FONT = "sans"
-WHOLE_SIDE = Share(1.0)
-SHADOW_OFFSET = Share(0.06)
-SHADOW_BLUR = Share(0.1)
-NO_LENGTH = Share(0.0)
+WHOLE_SIDE = RelativeLength(1.0)
+SHADOW_OFFSET = RelativeLength(0.06)
+SHADOW_BLUR = RelativeLength(0.1)
+NO_LENGTH = RelativeLength(0.0)
 """The same as 0 pixels, which is how it is written."""
 
 
@@ -90,7 +90,7 @@ def _is_font(value: Any) -> bool:
     )
 
 
-def _above_zero(kind: Kind) -> Kind:
+def _above_zero(kind: ValueType) -> ValueType:
     return replace(kind, valid=lambda value: kind.valid(value) and value != NO_LENGTH)
 
 
@@ -99,15 +99,17 @@ def _is_nine(value: Any) -> bool:
 
 
 _NINE = [gravity for gravity in Gravity if gravity not in SMART]
-_KEY = Kind(f"a key of 1-{MAX_KEY_BYTES} bytes", unquote, _is_key, quote)
-_TEXT = Kind(f"a text of 1-{LONGEST_TEXT} characters, without control characters", unquote, _is_text, quote)
-_FONT = Kind("a font's family and style without a size, such as 'sans bold'", unquote, _is_font, quote)
+_KEY = ValueType(f"a key of 1-{MAX_KEY_BYTES} bytes", unquote, _is_key, quote)
+_TEXT = ValueType(
+    f"a text of 1-{LONGEST_TEXT} characters, without control characters", unquote, _is_text, quote
+)
+_FONT = ValueType("a font's family and style without a size, such as 'sans bold'", unquote, _is_font, quote)
 _SIDE = _above_zero(length(1, MAX_SIDE))
 _OFFSET = length(-MAX_SIDE, MAX_SIDE)
 _SHADOW = length(-FARTHEST_SHADOW, FARTHEST_SHADOW)
 
 _PLACE_ROWS = (
-    Parameter("g", "gravity", Kind(" | ".join(_NINE), Gravity, _is_nine), Gravity.CENTRE),
+    Parameter("g", "gravity", ValueType(" | ".join(_NINE), Gravity, _is_nine), Gravity.CENTRE),
     Parameter("x", "x", _OFFSET, 0),
     Parameter("y", "y", _OFFSET, 0),
     Parameter("rotate", "rotate", number(-360, 360, "degrees"), 0),

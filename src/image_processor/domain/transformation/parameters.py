@@ -1,6 +1,6 @@
 """Ground floor: what a parameter of a transformation is, and how a list of them is read and shown.
 
-A `Kind` is a type of value with its text form; a `Parameter` is a named row of a vocabulary.
+A `ValueType` is a type of value with its text form; a `Parameter` is a named row of a vocabulary.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from image_processor.domain.errors import InvalidTransformation, Problem
 
-from .values import PLACES, Colour, Length, Share, quote, show_number, unquote
+from .values import PLACES, Colour, Length, RelativeLength, quote, show_number, unquote
 
 
-class Kind(Struct, frozen=True):
+class ValueType(Struct, frozen=True):
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
     ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
     of any type, ``show`` is the inverse of ``read``. Without ``textual`` a file that has numbers and
@@ -40,7 +40,7 @@ class Parameter(Struct, frozen=True):
 
     name: str
     field: str
-    kind: Kind
+    kind: ValueType
     default: Any = None
     many: bool = False
 
@@ -122,15 +122,15 @@ def show_pairs(value: object, rows: Iterable[Parameter], *, between: str, equals
 # Kinds -------------------------------------------------------------------------------------------
 
 
-def whole(low: int, high: int, unit: str = "") -> Kind:
+def whole(low: int, high: int, unit: str = "") -> ValueType:
     """Whole numbers from ``low`` to ``high``."""
     expected = f"a whole number of {unit} from {low} to {high}" if unit else _range(low, high)
-    return Kind(
+    return ValueType(
         expected, read_whole, lambda value: type(value) is int and low <= value <= high, textual=False
     )
 
 
-def number(low: float, high: float, unit: str = "") -> Kind:
+def number(low: float, high: float, unit: str = "") -> ValueType:
     """Numbers with at most PLACES decimals."""
 
     def valid(value: Any) -> bool:
@@ -142,14 +142,14 @@ def number(low: float, high: float, unit: str = "") -> Kind:
         )
 
     expected = _range(low, high) + (f" {unit}" if unit else "")
-    return Kind(expected, read_number, valid, show_number, textual=False)
+    return ValueType(expected, read_number, valid, show_number, textual=False)
 
 
-def choice(names: type[StrEnum]) -> Kind:
-    return Kind(" | ".join(names), names, lambda value: isinstance(value, names))
+def choice(names: type[StrEnum]) -> ValueType:
+    return ValueType(" | ".join(names), names, lambda value: isinstance(value, names))
 
 
-def length(low: int, high: int, most: float = 1.0) -> Kind:
+def length(low: int, high: int, most: float = 1.0) -> ValueType:
     """Pixels from ``low`` to ``high``, or a share of a side up to ``most``; negative where ``low`` is."""
     least = -most if low < 0 else 0.0
     expected = (
@@ -157,15 +157,15 @@ def length(low: int, high: int, most: float = 1.0) -> Kind:
     )
 
     def valid(value: Any) -> bool:
-        if isinstance(value, Share):
+        if isinstance(value, RelativeLength):
             part = value.of_side
             return type(part) is float and least <= part <= most and part == round(part, PLACES)
         return type(value) is int and low <= value <= high
 
-    return Kind(expected, read_length, valid)
+    return ValueType(expected, read_length, valid)
 
 
-def several(kind: Kind, counts: Sequence[int], expected: str) -> Kind:
+def several(kind: ValueType, counts: Sequence[int], expected: str) -> ValueType:
     """A tuple of ``kind`` joined by colons; ``counts`` says how many there may be."""
 
     def read(text: str) -> tuple[Any, ...]:
@@ -174,12 +174,14 @@ def several(kind: Kind, counts: Sequence[int], expected: str) -> Kind:
     def valid(value: Any) -> bool:
         return isinstance(value, tuple) and len(value) in counts and all(map(kind.valid, value))
 
-    return Kind(expected, read, valid, lambda value: ":".join(map(kind.show, value)))
+    return ValueType(expected, read, valid, lambda value: ":".join(map(kind.show, value)))
 
 
-def words(longest: int, expected: str) -> Kind:
+def words(longest: int, expected: str) -> ValueType:
     """Free text of 1 to ``longest`` characters, escaped as `quote` does."""
-    return Kind(expected, unquote, lambda value: isinstance(value, str) and _is_text(value, longest), quote)
+    return ValueType(
+        expected, unquote, lambda value: isinstance(value, str) and _is_text(value, longest), quote
+    )
 
 
 def read_whole(text: str) -> int:
@@ -197,7 +199,7 @@ def read_number(text: str) -> float:
 
 
 def read_length(text: str) -> Length:
-    return Share(float(read_number(text))) if "." in text else read_whole(text)
+    return RelativeLength(float(read_number(text))) if "." in text else read_whole(text)
 
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
@@ -213,7 +215,7 @@ def read_colour(text: str) -> Colour:
 
 
 def show_share(part: float) -> str:
-    return str(Share(part))
+    return str(RelativeLength(part))
 
 
 def _read_flag(text: str) -> bool:
@@ -245,5 +247,5 @@ def _range(low: float, high: float) -> str:
     )
 
 
-FLAG = Kind("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format, textual=False)
-COLOUR = Kind("a colour as RRGGBB", read_colour, _is_colour)
+FLAG = ValueType("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format, textual=False)
+COLOUR = ValueType("a colour as RRGGBB", read_colour, _is_colour)

@@ -95,7 +95,7 @@ WHITE = Colour(255, 255, 255)
 BLACK = Colour(0, 0, 0)
 
 
-class Share(Struct, frozen=True, order=True):
+class RelativeLength(Struct, frozen=True, order=True):
     """A part of a side, 1.0 for the whole of it. Its text always has a decimal point, which tells
     it from pixels: `0.25` is a quarter, `1.0` everything, `1` one pixel."""
 
@@ -106,13 +106,13 @@ class Share(Struct, frozen=True, order=True):
         return text if "." in text else f"{text}.0"
 
 
-Length = int | Share
+Length = int | RelativeLength
 """A distance: whole pixels, or a share of the side it lies along."""
 
 
 def in_pixels(length: Length, side: int) -> int:
     """``length`` along a side of ``side`` pixels, rounded half up."""
-    return math.floor(length.of_side * side + 0.5) if isinstance(length, Share) else length
+    return math.floor(length.of_side * side + 0.5) if isinstance(length, RelativeLength) else length
 
 
 def show_number(value: float) -> str:

@@ -12,8 +12,19 @@ from typing import Any
 from image_processor.domain.formats import WRITABLE
 
 from .overlay import OVERLAY
-from .parameters import COLOUR, FLAG, Kind, Parameter, choice, length, number, read_number, several, whole
-from .values import AUTO, MAX_SIDE, Edge, Fit, Flip, Gravity, Length, Share, Subsampling
+from .parameters import (
+    COLOUR,
+    FLAG,
+    Parameter,
+    ValueType,
+    choice,
+    length,
+    number,
+    read_number,
+    several,
+    whole,
+)
+from .values import AUTO, MAX_SIDE, Edge, Fit, Flip, Gravity, Length, RelativeLength, Subsampling
 
 MAX_OVERLAYS = 8
 _MOST_FRAMES = 100_000
@@ -36,7 +47,7 @@ def _is_ratio(value: Any) -> bool:
     return small and Fraction(1, 1000) <= value <= 1000
 
 
-def _four_sided(kind: Kind, expected: str) -> Kind:
+def _four_sided(kind: ValueType, expected: str) -> ValueType:
     """Top, right, bottom and left as in CSS: 1 value for all, 2 for vertical and horizontal, or 4."""
 
     def read(text: str) -> tuple[Length, ...]:
@@ -50,16 +61,16 @@ def _four_sided(kind: Kind, expected: str) -> Kind:
     def valid(value: Any) -> bool:
         return isinstance(value, tuple) and len(value) == 4 and all(map(kind.valid, value))
 
-    return Kind(expected, read, valid, show)
+    return ValueType(expected, read, valid, show)
 
 
 def _is_region(value: Any) -> bool:
     fits = several(_CUT, (4,), "").valid(value)
-    return fits and all(side != 0 and side != Share(0.0) for side in value[2:])
+    return fits and all(side != 0 and side != RelativeLength(0.0) for side in value[2:])
 
 
 _REGION = several(_CUT, (4,), "left:top:width:height, each pixels or a share of the side such as 0.25")
-_RATIO = Kind(
+_RATIO = ValueType(
     "a ratio such as 16:9, from 1:1000 to 1000:1",
     _read_ratio,
     _is_ratio,
@@ -68,7 +79,7 @@ _RATIO = Kind(
 _PADDING = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected)
 _RADII = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected.replace("the side", "the shorter side"))
 _HUNDRED = whole(1, 100)
-_QUALITY = Kind(
+_QUALITY = ValueType(
     "1-100, or auto",
     lambda text: text if text == AUTO else _HUNDRED.read(text),
     lambda value: value == AUTO or _HUNDRED.valid(value),
@@ -85,7 +96,7 @@ def _read_sharpen(text: str) -> tuple[float, ...]:
     return (*parts, 1) if len(parts) == 1 else parts
 
 
-_SHARPEN = Kind(
+_SHARPEN = ValueType(
     "sigma or sigma:amount, each from 0.1 to 10",
     _read_sharpen,
     several(number(0.1, 10), (2,), "").valid,
@@ -99,7 +110,7 @@ PARAMETERS = (
     Parameter("orient", "orient", FLAG, True),
     Parameter("trim", "trim", whole(0, 255)),
     Parameter("trim-bg", "trim_colour", COLOUR),
-    Parameter("rect", "region", Kind(_REGION.expected, _REGION.read, _is_region, _REGION.show)),
+    Parameter("rect", "region", ValueType(_REGION.expected, _REGION.read, _is_region, _REGION.show)),
     Parameter("rot", "rotate", number(-360, 360, "degrees"), 0),
     Parameter("flip", "flip", choice(Flip)),
     # how large, and what is left of it
@@ -131,7 +142,7 @@ PARAMETERS = (
     Parameter("tint", "tint", COLOUR),
     Parameter("duo", "duotone", several(COLOUR, (2,), "two colours as RRGGBB:RRGGBB")),
     Parameter("neg", "negate", FLAG, False),
-    Parameter("median", "median", Kind("an odd number from 3 to 15", whole(3, 15).read, _is_window)),
+    Parameter("median", "median", ValueType("an odd number from 3 to 15", whole(3, 15).read, _is_window)),
     Parameter("blur", "blur", number(0.3, 250)),
     Parameter("sharp", "sharpen", _SHARPEN),
     Parameter("conv", "convolve", several(number(-1000, 1000), (9, 25), "9 or 25 numbers with colons")),
@@ -153,5 +164,5 @@ PARAMETERS = (
     Parameter("lossless", "lossless", FLAG, False),
     Parameter("colours", "colours", whole(2, 256)),
     # The one that is always shown: no value equals its default.
-    Parameter("fm", "format", Kind(" | ".join(WRITABLE), str, lambda value: value in WRITABLE), ""),
+    Parameter("fm", "format", ValueType(" | ".join(WRITABLE), str, lambda value: value in WRITABLE), ""),
 )

@@ -11,7 +11,7 @@ from itertools import chain
 import pyvips
 
 from image_processor.domain.geometry import Size
-from image_processor.domain.models import Look
+from image_processor.domain.models import VisualSummary
 from image_processor.engine.operations.pixels import flatten, resize
 
 from .blurhash import blurhash
@@ -24,14 +24,14 @@ _HASH_SIDE = 32
 _CENTRE = (0.5, 0.5)
 
 
-def look_of(level: pyvips.Image) -> Look:
+def look_of(level: pyvips.Image) -> VisualSummary:
     """The look of a level of 3 or 4 bands, at most 64 pixels a side."""
     longest = max(level.width, level.height)
     width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
     small = resize(level, Size(width, height))
     rgba = _bytes_of(small if small.hasalpha() else small.bandjoin(255))
     square = resize(flatten(level, None), Size(_HASH_SIDE, _HASH_SIDE)).colourspace("b-w")
-    return Look(
+    return VisualSummary(
         dominant_colour=dominant_colour(rgba),
         thumbhash=base64.b64encode(thumbhash(width, height, rgba)).decode(),
         perceptual_hash=perceptual_hash(_bytes_of(square)),

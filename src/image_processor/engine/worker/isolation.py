@@ -25,13 +25,13 @@ from msgspec import Struct, to_builtins
 from image_processor.domain.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.domain.models import (
     ExifField,
-    Facts,
     IccPolicy,
+    ImageMetadata,
     Limits,
-    Look,
     Rendered,
     RenderedImage,
     Timings,
+    VisualSummary,
 )
 from image_processor.domain.transformation import Transformation
 
@@ -243,9 +243,11 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
         raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
     renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)
     return Rendered(
-        original=Facts(**facts["original"]),
-        look=Look(**facts["look"]) if facts["look"] else None,
-        renditions=tuple(RenderedImage(wanted, body, Facts(**row)) for wanted, body, row in renditions),
+        original=ImageMetadata(**facts["original"]),
+        look=VisualSummary(**facts["look"]) if facts["look"] else None,
+        renditions=tuple(
+            RenderedImage(wanted, body, ImageMetadata(**row)) for wanted, body, row in renditions
+        ),
         exif=tuple((name, value) for name, value in facts["exif"]),
         timings=Timings(**facts["timings"]),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from image_processor.delivery.dialects.request_builder import Draft
 from image_processor.delivery.request import Box, Cut
-from image_processor.domain.transformation import SMART, Fit, Gravity, Length, Share
+from image_processor.domain.transformation import SMART, Fit, Gravity, Length, RelativeLength
 
 GRAVITIES: Mapping[str, Gravity] = MappingProxyType(
     {
@@ -51,7 +51,7 @@ def gravity(given: Sequence[str], name: str, draft: Draft) -> dict[str, Any] | N
 def offset(text: str, name: str, draft: Draft) -> Length:
     """Pixels, or below 1 a share of the side."""
     value = draft.number(text or "0", name, -_FARTHEST, _FARTHEST) or 0
-    return Share(float(value)) if value and abs(value) < 1 else round(value)
+    return RelativeLength(float(value)) if value and abs(value) < 1 else round(value)
 
 
 def fit_with_extension(given: Mapping[str, Sequence[str]], draft: Draft) -> None:
@@ -113,4 +113,4 @@ def _side(text: str, draft: Draft) -> Length | None:
     value = draft.number(text or "0", "crop", 0, _LARGEST)
     if not value:
         return None
-    return Share(float(value)) if value < 1 else round(value)
+    return RelativeLength(float(value)) if value < 1 else round(value)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from image_processor.delivery.dialects.request_builder import Draft
-from image_processor.domain.transformation import BLACK, Gravity, ImageOverlay, Share, TextOverlay
+from image_processor.domain.transformation import BLACK, Gravity, ImageOverlay, RelativeLength, TextOverlay
 
 from .crop import GRAVITIES, offset
 
@@ -83,7 +83,7 @@ def _sides(given: Mapping[str, Sequence[str]], draft: Draft) -> dict[str, Any]:
     _, _, _, _, scale, *_ = (*given["watermark"], "", "", "", "")
     part = draft.number(scale or "0", "watermark", 0, 1)
     if part:
-        return {"width": Share(float(part)), "height": Share(float(part))}
+        return {"width": RelativeLength(float(part)), "height": RelativeLength(float(part))}
     sizes = [
         draft.whole(text or "0", "watermark_size", 0, _LONGEST) for text in given.get("watermark_size", ())
     ]

@@ -33,12 +33,21 @@ from image_processor.domain.transformation.overlay_rows import (
     Blend,
 )
 from image_processor.domain.transformation.parameters import Parameter, read_pairs
-from image_processor.domain.transformation.values import MAX_SIDE, SMART, Colour, Gravity, Share, in_pixels
+from image_processor.domain.transformation.values import (
+    MAX_SIDE,
+    SMART,
+    Colour,
+    Gravity,
+    RelativeLength,
+    in_pixels,
+)
 
-SHARES = st.integers(1, 1000).map(lambda part: Share(part / 1000))
+SHARES = st.integers(1, 1000).map(lambda part: RelativeLength(part / 1000))
 SIDES = st.integers(1, MAX_SIDE) | SHARES
-OFFSETS = st.integers(-MAX_SIDE, MAX_SIDE) | st.integers(-1000, 1000).map(lambda part: Share(part / 1000))
-SHADOWS = st.integers(-100, 100) | st.integers(-1000, 1000).map(lambda part: Share(part / 1000))
+OFFSETS = st.integers(-MAX_SIDE, MAX_SIDE) | st.integers(-1000, 1000).map(
+    lambda part: RelativeLength(part / 1000)
+)
+SHADOWS = st.integers(-100, 100) | st.integers(-1000, 1000).map(lambda part: RelativeLength(part / 1000))
 PLACES: dict[str, st.SearchStrategy[Any]] = {
     "gravity": st.sampled_from([gravity for gravity in Gravity if gravity not in SMART]),
     "x": OFFSETS,
@@ -47,7 +56,7 @@ PLACES: dict[str, st.SearchStrategy[Any]] = {
     "opacity": st.integers(0, 100),
     "blend": st.sampled_from(Blend),
     "tile": st.booleans(),
-    "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(Share(0.0)),
+    "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(RelativeLength(0.0)),
 }
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 IMAGE_FIELDS = {
@@ -69,7 +78,7 @@ TEXT_FIELDS = {
     "shadow": st.none() | COLOURS,
     "shadow_x": SHADOWS,
     "shadow_y": SHADOWS,
-    "shadow_blur": st.integers(0, 100) | SHARES | st.just(Share(0.0)),
+    "shadow_blur": st.integers(0, 100) | SHARES | st.just(RelativeLength(0.0)),
     **PLACES,
 }
 OVERLAYS = st.builds(ImageOverlay, **IMAGE_FIELDS) | st.builds(TextOverlay, **TEXT_FIELDS)
@@ -114,7 +123,7 @@ def test_the_canonical_texts_are_pinned() -> None:
     """They are part of the names of stored renditions."""
     mark = ImageOverlay(
         image="logos/mark.png",
-        width=Share(0.2),
+        width=RelativeLength(0.2),
         height=40,
         gravity=Gravity.SOUTHEAST,
         x=10,
@@ -123,7 +132,7 @@ def test_the_canonical_texts_are_pinned() -> None:
         opacity=60,
         blend=Blend.MULTIPLY,
         tile=True,
-        gap=Share(0.1),
+        gap=RelativeLength(0.1),
     )
     assert str(mark) == (
         "image:logos~2fmark.png;w:0.2;h:40;g:southeast;x:10;y:-10;rotate:45;o:60;blend:multiply;tile:1;gap:0.1"
@@ -133,7 +142,7 @@ def test_the_canonical_texts_are_pinned() -> None:
         size=48,
         font="Sans Bold",
         colour=Colour(255, 136, 0),
-        width=Share(0.8),
+        width=RelativeLength(0.8),
         align=Align.CENTRE,
         spacing=0.5,
         shadow=Colour(0, 0, 0),
@@ -246,8 +255,8 @@ def test_a_font_is_a_family_and_its_style(font: str) -> None:
         {"gravity": Gravity.ENTROPY},
         {"opacity": True},
         {"x": 1.0},
-        {"x": Share(0.12345)},
-        {"width": Share(float("nan"))},
+        {"x": RelativeLength(0.12345)},
+        {"width": RelativeLength(float("nan"))},
         {"rotate": float("inf")},
         {"blend": "over"},
         {"tile": 1},
@@ -316,7 +325,11 @@ def test_a_table_of_toml_says_the_same_as_a_text() -> None:
 def test_every_overlay_has_a_table(overlay: Overlay) -> None:
     def plain(value: Any) -> Any:
         return (
-            value.of_side if isinstance(value, Share) else str(value) if isinstance(value, Colour) else value
+            value.of_side
+            if isinstance(value, RelativeLength)
+            else str(value)
+            if isinstance(value, Colour)
+            else value
         )
 
     fields = {row.field: plain(getattr(overlay, row.field)) for row in rows_of(overlay)}
@@ -361,4 +374,4 @@ def test_every_field_has_its_row_with_the_same_default(
 
 @pytest.mark.parametrize(("share", "pixels"), [(0.1, 10), (-0.1, -10), (0.5, 50), (-0.5, -49), (0.0, 0)])
 def test_a_share_is_rounded_half_up_on_both_sides_of_zero(share: float, pixels: int) -> None:
-    assert in_pixels(Share(share), 99) == pixels
+    assert in_pixels(RelativeLength(share), 99) == pixels
