@@ -1,0 +1,112 @@
+"""A data directory of version 0.1 opens with this version: same answers, same bytes, nothing to redo."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+FIXTURE = Path(__file__).parent / "library_0_1"
+EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
+# `fix` is advice in prose that each version words anew; it is not stored.
+ADVICE = {"fix"}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The settings that version 0.1 ran with, over an unpacked copy of its data directory."""
+    data = tmp_path_factory.mktemp("library") / "data"
+    with tarfile.open(FIXTURE / "library.tar.xz") as archive:
+        archive.extractall(data, filter="data")
+    for path, nanoseconds in EXPECTED["times"].items():
+        os.utime(data / path, ns=(nanoseconds, nanoseconds))
+    return {
+        **os.environ,
+        "IMAGE_PROCESSOR_DATA": str(data),
+        "IMAGE_PROCESSOR_RECIPE": str(FIXTURE / "recipe.toml"),
+        "IMAGE_PROCESSOR_SIGNING_KEYS": "a:an-old-secret-of-thirty-two-bytes",
+        "IMAGE_PROCESSOR_EXIF": "make,orientation",
+        "IMAGE_PROCESSOR_DIALECTS": "thumbor,imgproxy,dit",
+    }
+
+
+def run(environment: dict[str, str], *arguments: str) -> str:
+    command = [sys.executable, "-m", "image_processor", *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_reconcile_finds_nothing_to_do(environment: dict[str, str]) -> None:
+    assert run(environment, "reconcile", "--dry-run", "--json") == ""
+
+
+def test_the_cli_lists_the_same_records(environment: dict[str, str]) -> None:
+    listed = [json.loads(line) for line in run(environment, "list", "--json").splitlines()]
+    assert list(map(stable, listed)) == list(map(stable, EXPECTED["list"]))
+
+
+@pytest.fixture(scope="module")
+def client(environment: dict[str, str]) -> Iterator[httpx.Client]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "image_processor", "serve", "--port", str(port)]
+    with subprocess.Popen(command, env=environment) as server:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+            wait_until_healthy(http)
+            yield http
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 0
+
+
+def wait_until_healthy(http: httpx.Client) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            if http.get("/health").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail("expected a server within 30 s, got none")
+
+
+def test_the_api_shows_the_same_images(client: httpx.Client) -> None:
+    shown = client.get("/images", params={"limit": 50}).json()
+    assert stable(shown) == stable(EXPECTED["images"])
+
+
+@pytest.mark.parametrize("image_id", EXPECTED["image"])
+def test_the_api_shows_the_same_image(client: httpx.Client, image_id: str) -> None:
+    assert stable(client.get(f"/images/{image_id}").json()) == stable(EXPECTED["image"][image_id])
+
+
+@pytest.mark.parametrize("url", EXPECTED["urls"])
+def test_a_url_gets_the_same_answer(client: httpx.Client, url: str) -> None:
+    expected = EXPECTED["urls"][url]
+    response = client.get(url)
+    headers = {name: response.headers.get(name) for name in expected["headers"]}
+    assert (response.status_code, headers) == (expected["status"], expected["headers"])
+    if expected["sha256"]:
+        assert hashlib.sha256(response.content).hexdigest() == expected["sha256"]
+    if expected["problem"]:
+        assert response.json()["code"] == expected["problem"]
+
+
+def stable(value: Any) -> Any:
+    """``value`` without what versions may word anew."""
+    if isinstance(value, dict):
+        return {name: stable(item) for name, item in value.items() if name not in ADVICE}
+    return [stable(item) for item in value] if isinstance(value, list) else value
