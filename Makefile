@@ -17,9 +17,11 @@ ARGS        ?=
 TEST_WORKERS ?= 2
 # They share one emulated AWS and one build folder, so they run one after the other.
 DEPLOYED := tests/aws tests/deployment
+# The fast tier: no emulated AWS, no browser, no server; under 90 seconds with the linters.
+FAST := tests/domain tests/config tests/ingest tests/delivery tests/standalone tests/compatibility tests/test_*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format types unit bench stress docs gallery edge lock package sbom sam clean
+.PHONY: help run check test coverage lint format types unit bench stress docs gallery edge lock package sbom sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +31,14 @@ run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
 
 test: lint unit ## everything that must hold: style, types, all tests
 
-lint: $(DEV) ## style and types
+check: lint ## the fast tier: style, types, and the tests of planning, ingest and delivery
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) $(FAST)
+
+coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with the floor of pyproject.toml
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --cov --cov-report= $(addprefix --ignore=,$(DEPLOYED) tests/browser)
+	$(BIN)/python -m coverage report
+
+lint: $(DEV) ## style, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
