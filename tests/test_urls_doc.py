@@ -13,7 +13,7 @@ from image_processor.api.error_status import status_of
 from image_processor.config.settings import PREFIX, URL_ROWS
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import ALIASES
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Forbidden, SignatureMissing
 
@@ -28,7 +28,7 @@ def block(language: str, part: str) -> str:
 
 
 def expected() -> str:
-    address = read_address("photos/%C3%A4%20cat.jpg", "w=500&fm=auto&blur=3")
+    address = parse_url("photos/%C3%A4%20cat.jpg", "w=500&fm=auto&blur=3")
     return Keyring({"a": SECRET.encode()}).seal(address, 1_900_000_000).signature
 
 

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
 
 from .servers import KEY_ID, SECRET
@@ -37,7 +37,7 @@ class Target:
     def _ours(self) -> str:
         box = f"w={self.width}&h={self.width}" if self.kind == "JPEG crop" else f"w={self.width}"
         query = f"{box}&fm={'webp' if self.kind == 'WebP' else 'jpeg'}"
-        seal = _KEYRING.seal(read_address(self.key, query))
+        seal = _KEYRING.seal(parse_url(self.key, query))
         return f"/renditions/{self.key}?{query}&kid={seal.kid}&s={seal.signature}"
 
     def _thumbors(self) -> str:

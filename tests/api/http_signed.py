@@ -7,8 +7,8 @@ from urllib.parse import quote
 from http_machine import Machine
 from msgspec.structs import replace
 
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import signature_query
 from support.altered_urls import RING
 
 _KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
@@ -16,8 +16,8 @@ _KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
 
 def signed(key: str, query: str) -> str:
     """The path and query that open a rendition."""
-    seal = RING.seal(read_address(quote(key), query))
-    return f"/renditions/{quote(key)}?{query}&{query_of(seal)}"
+    seal = RING.seal(parse_url(quote(key), query))
+    return f"/renditions/{quote(key)}?{query}&{signature_query(seal)}"
 
 
 def let_sign(machine: Machine) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import quote
 import httpx
 from pictures import picture
 
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 from support.waiting import wait_for
@@ -154,7 +154,7 @@ def deliver_on_demand(system: Deployed) -> None:
     system.tell(key)
     keyring = Keyring({kid: secret.encode() for kid, secret in [URL_KEY]})
     path = f"{quote(key)}/~w=33,fm=png.png"
-    seal = query_of(keyring.seal(read_address(path)))
+    seal = signature_query(keyring.seal(parse_url(path)))
     check(system.deliver(f"/{path}").status_code == 403)
     check(system.deliver(f"/{path}?{seal}").status_code == 200)
     check(f"{key}/~w=33,fm=png.png" in system.renditions(key))

@@ -14,8 +14,8 @@ from image_processor.aws_lambda.deliver_function import MAX_BODY, open_deliver
 from image_processor.bootstrap.cloud import Cloud
 from image_processor.bootstrap.delivery import keyring_of
 from image_processor.config.settings import Settings
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
@@ -71,8 +71,8 @@ def ask(room, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
 
 
 def signed(path, query="", expires=None):
-    address = read_address(path.removeprefix("/"), query)
-    return "&".join(filter(None, [query, query_of(keyring_of(SETTINGS).seal(address, expires))]))
+    address = parse_url(path.removeprefix("/"), query)
+    return "&".join(filter(None, [query, signature_query(keyring_of(SETTINGS).seal(address, expires))]))
 
 
 def body_of(answer):

@@ -10,8 +10,8 @@ import skimage
 from playwright.sync_api import Browser, Page, Response
 from serving import Site, serving
 
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 SECRET = "a-secret-for-the-browser"
@@ -42,8 +42,8 @@ def show(page: Page, source: str) -> tuple[Response, list[int]]:
 
 
 def signed(query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).seal(read_address("coffee.png", query))
-    return f"/renditions/coffee.png?{query}&{query_of(seal)}"
+    seal = Keyring({"a": SECRET.encode()}).seal(parse_url("coffee.png", query))
+    return f"/renditions/coffee.png?{query}&{signature_query(seal)}"
 
 
 def test_a_declared_rendition_is_an_avif_to_a_browser_that_takes_it(shown: Page) -> None:

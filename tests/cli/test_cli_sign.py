@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from image_processor.cli.commands import app
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Invalid, InvalidRequest, InvalidSettings
 
@@ -28,7 +28,7 @@ def run(*arguments: str) -> Result:
 def opened(path_and_query: str, now: float) -> str:
     """The id of the key that opens it."""
     path, _, query = path_and_query.partition("?")
-    address = read_address(path, query)
+    address = parse_url(path, query)
     Keyring({kid: secret.replace(b" ", b"_") for kid, secret in SECRETS.items()}).verify(address, now)
     assert address.seal
     return str(address.seal.kid)

@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.delivery.dialects import NAMES, enabled
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import Reader
+from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
 from support.altered_urls import NOW, RING, altered, get_of, signed_urls
 from support.ingest import RECIPE
@@ -26,7 +26,7 @@ def reader(dialects):
     def facts_of(key):
         pytest.fail(f"the original {key!r} was looked at")
 
-    return Reader(RECIPE, Policy(keyring=RING, dialects=dialects), facts_of, lambda: NOW)
+    return RequestResolver(RECIPE, Policy(keyring=RING, dialects=dialects), facts_of, lambda: NOW)
 
 
 @pytest.mark.parametrize(("names", "urls"), [((), URLS), (NAMES, 200)], ids=["ours", "with dialects"])
@@ -49,7 +49,7 @@ def test_the_urls_are_good_before_they_are_altered():
     def facts_of(key):
         raise NotFound(key)
 
-    reads = Reader(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
+    reads = RequestResolver(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
     opened = 0
     for url in signed_urls(URLS, SEED):
         try:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.delivery.http.conditions import Window, may_write
-from image_processor.delivery.http.response import Response, answer, entity_tag
+from image_processor.delivery.http.conditions import ByteRange, may_write
+from image_processor.delivery.http.response import ResponseHead, answer, entity_tag
 from image_processor.domain.ports import Attributes, Entry, StoredObject
 
 MODIFIED = datetime(2026, 3, 4, 5, 6, 7, 800_000, UTC)
@@ -26,12 +26,12 @@ def stored(
     return StoredObject(Entry("a.jpg/w=1,fm=avif.avif", size, version, modified), attributes)
 
 
-def ask(headers: dict[str, str] | None = None, method: str = "GET", size: int = 1000) -> Response:
+def ask(headers: dict[str, str] | None = None, method: str = "GET", size: int = 1000) -> ResponseHead:
     return answer(method, headers or {}, stored(size), cache_control="public, max-age=60")
 
 
 def test_a_plain_read_gets_everything_with_exact_headers() -> None:
-    assert ask() == Response(
+    assert ask() == ResponseHead(
         200,
         {
             "content-type": "image/avif",
@@ -44,13 +44,13 @@ def test_a_plain_read_gets_everything_with_exact_headers() -> None:
             "x-content-type-options": "nosniff",
             "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; sandbox",
         },
-        Window(0, 1000),
+        ByteRange(0, 1000),
     )
 
 
 def test_a_head_has_the_headers_of_the_get_and_no_body() -> None:
-    assert ask(method="HEAD") == Response(200, ask().headers, None)
-    assert ask({"range": "bytes=0-9"}, "HEAD") == Response(200, ask().headers, None)
+    assert ask(method="HEAD") == ResponseHead(200, ask().headers, None)
+    assert ask({"range": "bytes=0-9"}, "HEAD") == ResponseHead(200, ask().headers, None)
 
 
 def test_an_object_brings_its_own_cache_control() -> None:
@@ -129,7 +129,7 @@ def test_what_a_write_may_replace(headers: dict[str, str], over_this: bool, over
 
 def test_not_modified_tells_the_validators_and_no_length() -> None:
     response = ask({"if-none-match": TAG})
-    assert response == Response(
+    assert response == ResponseHead(
         304, {"etag": TAG, "last-modified": LAST_MODIFIED, "cache-control": "public, max-age=60"}
     )
 
@@ -145,17 +145,17 @@ def test_failures_are_never_stored() -> None:
 @pytest.mark.parametrize(
     ("wanted", "window"),
     [
-        ("bytes=0-0", Window(0, 1)),
-        ("bytes=0-", Window(0, 1000)),
-        ("bytes=10-19", Window(10, 20)),
-        ("bytes=990-2000", Window(990, 1000)),
-        ("bytes=-1", Window(999, 1000)),
-        ("bytes=-2000", Window(0, 1000)),
-        ("BYTES = 10-19", Window(10, 20)),
-        ("bytes=999-9999999999999999999", Window(999, 1000)),
+        ("bytes=0-0", ByteRange(0, 1)),
+        ("bytes=0-", ByteRange(0, 1000)),
+        ("bytes=10-19", ByteRange(10, 20)),
+        ("bytes=990-2000", ByteRange(990, 1000)),
+        ("bytes=-1", ByteRange(999, 1000)),
+        ("bytes=-2000", ByteRange(0, 1000)),
+        ("BYTES = 10-19", ByteRange(10, 20)),
+        ("bytes=999-9999999999999999999", ByteRange(999, 1000)),
     ],
 )
-def test_a_range_gets_its_part(wanted: str, window: Window) -> None:
+def test_a_range_gets_its_part(wanted: str, window: ByteRange) -> None:
     response = ask({"range": wanted})
     assert (response.status, response.body) == (206, window)
     assert response.headers["content-range"] == f"bytes {window.start}-{window.stop - 1}/1000"
@@ -169,7 +169,7 @@ def test_a_range_outside_is_told_the_size(wanted: str) -> None:
 
 
 def test_nothing_of_an_empty_object_can_be_asked_for() -> None:
-    assert ask(size=0).body == Window(0, 0)
+    assert ask(size=0).body == ByteRange(0, 0)
     assert ask({"range": "bytes=0-"}, size=0).status == 416
     assert ask({"range": "bytes=-5"}, size=0).status == 416
 

@@ -17,7 +17,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_processor.delivery.dialects.dit.dialect import CODES, Dit
-from image_processor.delivery.request import Asked
+from image_processor.delivery.request import RenditionRequest
 from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
@@ -58,11 +58,11 @@ def encoded(request: object) -> str:
     return base64.b64encode(json.dumps(request).encode()).decode()
 
 
-def ask(path: str, query: str = "", dialect: Dit = OPEN) -> Asked:
+def ask(path: str, query: str = "", dialect: Dit = OPEN) -> RenditionRequest:
     return dialect.ask(path, query, now=NOW)
 
 
-def edited(edits: object, dialect: Dit = OPEN, **more: Any) -> Asked:
+def edited(edits: object, dialect: Dit = OPEN, **more: Any) -> RenditionRequest:
     return ask(encoded({"key": "a.jpg", "edits": edits, **more}), dialect=dialect)
 
 
@@ -78,7 +78,7 @@ def problems(path: str, query: str = "", dialect: Dit = OPEN) -> list[str]:
 def test_the_published_signature_opens() -> None:
     signature = "7d84ea3dd930d366c377cf342e6ef0c18b550f2dd96a8f4361ae0836a41d54a7"
     asked = ask("fit-in/300x300/test.jpg", f"signature={signature}", SIGNED)
-    assert asked == Asked(
+    assert asked == RenditionRequest(
         "test.jpg", {"width": 300, "height": 300, "fit": Fit.INSIDE, "enlarge": True}, signed=True
     )
 
@@ -287,7 +287,7 @@ BOX = {"fit": Fit.COVER, "enlarge": True}
     ],
 )  # fmt: skip
 def test_edits(edits: Any, values: dict[str, Any]) -> None:
-    assert edited(edits) == Asked("a.jpg", values)
+    assert edited(edits) == RenditionRequest("a.jpg", values)
     Transformation(**edited(edits).values)
 
 
@@ -418,7 +418,7 @@ def test_buckets() -> None:
     ],
 )  # fmt: skip
 def test_paths_of_thumbors_form(path: str, key: str, values: dict[str, Any]) -> None:
-    assert ask(path) == Asked(key, values)
+    assert ask(path) == RenditionRequest(key, values)
 
 
 def test_formats_of_thumbors_form() -> None:
@@ -441,7 +441,7 @@ def test_formats_of_thumbors_form() -> None:
 )
 def test_the_query_comes_on_top(query: str, values: dict[str, Any]) -> None:
     path = encoded({"key": "a.jpg", "edits": {"resize": {"width": 9, "height": 9}}})
-    assert ask(path, query) == ask("9x9/a.jpg", query) == Asked("a.jpg", values)
+    assert ask(path, query) == ask("9x9/a.jpg", query) == RenditionRequest("a.jpg", values)
     assert ask(path, "format=webp").format == "webp"
 
 
@@ -645,4 +645,4 @@ def test_a_url_whose_meaning_is_known_means_that(
         "blur": blur,
         "rotate": rotate,
     }
-    assert ask(encoded({"key": key, "edits": edits})) == Asked(key, expected)
+    assert ask(encoded({"key": key, "edits": edits})) == RenditionRequest(key, expected)

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
-from image_processor.delivery.request import AUTO, Asked, Box, Cut
+from image_processor.delivery.request import AUTO, CropSpec, RenditionRequest, SizingRule
 from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
@@ -52,7 +52,7 @@ def b64(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
-def ask(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN) -> Asked:
+def ask(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN) -> RenditionRequest:
     return dialect.ask("/".join(filter(None, ("_", options, source))), "", now=NOW)
 
 
@@ -113,7 +113,7 @@ def test_an_end() -> None:
         path = f"/{option}/w:x/plain/a.jpg"
         with pytest.raises(SignatureExpired):
             SIGNED.ask(sign(path) + path, "", now=NOW)
-    assert ask("exp:1800000001") == ask("exp:") == ask("") == Asked("a.jpg")
+    assert ask("exp:1800000001") == ask("exp:") == ask("") == RenditionRequest("a.jpg")
     assert problems("exp:soon")
     with pytest.raises(SignatureMismatch):  # nobody learns by guessing
         SIGNED.ask(f"{'A' * 43}/exp:1/plain/a.jpg", "", now=NOW)
@@ -162,8 +162,8 @@ def test_which_urls_are_read(path: str, *, meant: bool) -> None:
     ],
 )
 def test_sources(source: str, key: str, format_: str | None) -> None:
-    assert ask("", source) == Asked(key, format=format_)
-    assert ask("w:3", source) == Asked(key, {"width": 3, "fit": Fit.INSIDE}, format=format_)
+    assert ask("", source) == RenditionRequest(key, format=format_)
+    assert ask("w:3", source) == RenditionRequest(key, {"width": 3, "fit": Fit.INSIDE}, format=format_)
 
 
 def test_nothing_is_fetched_from_elsewhere() -> None:
@@ -235,30 +235,34 @@ def test_nothing_is_fetched_from_elsewhere() -> None:
     ],
 )  # fmt: skip
 def test_options(options: str, values: dict[str, Any]) -> None:
-    assert ask(options) == Asked("a.jpg", values)
+    assert ask(options) == RenditionRequest("a.jpg", values)
     Transformation(**ask(options).values)
 
 
 def test_what_depends_on_the_original() -> None:
-    assert ask("rs:auto:300:200") == Asked("a.jpg", BOX, box=Box.FILL_OR_FIT)
+    assert ask("rs:auto:300:200") == RenditionRequest("a.jpg", BOX, box=SizingRule.FILL_OR_FIT)
     force = {"fit": Fit.FILL}
-    assert ask("rs:force:300:0") == Asked("a.jpg", {"width": 300, **force}, box=Box.OWN_HEIGHT)
-    assert ask("rs:force:0:200") == Asked("a.jpg", {"height": 200, **force}, box=Box.OWN_WIDTH)
+    assert ask("rs:force:300:0") == RenditionRequest(
+        "a.jpg", {"width": 300, **force}, box=SizingRule.OWN_HEIGHT
+    )
+    assert ask("rs:force:0:200") == RenditionRequest(
+        "a.jpg", {"height": 200, **force}, box=SizingRule.OWN_WIDTH
+    )
 
 
 @pytest.mark.parametrize(
     ("options", "cut"),
     [
-        ("c:400:300", Cut(400, 300)),
-        ("crop:0.5:0", Cut(RelativeLength(0.5), None)),
-        ("c:400:300:nowe:10:20", Cut(400, 300, Gravity.NORTHWEST, 10, 20)),
-        ("c:400:300:fp:0.1:0.2", Cut(400, 300, focal_point=(0.1, 0.2))),
-        ("c:400:300/g:so", Cut(400, 300, Gravity.SOUTH)),
-        ("c:400:300:ce/g:sm", Cut(400, 300)),
+        ("c:400:300", CropSpec(400, 300)),
+        ("crop:0.5:0", CropSpec(RelativeLength(0.5), None)),
+        ("c:400:300:nowe:10:20", CropSpec(400, 300, Gravity.NORTHWEST, 10, 20)),
+        ("c:400:300:fp:0.1:0.2", CropSpec(400, 300, focal_point=(0.1, 0.2))),
+        ("c:400:300/g:so", CropSpec(400, 300, Gravity.SOUTH)),
+        ("c:400:300:ce/g:sm", CropSpec(400, 300)),
         ("c:0:0", None),
     ],
 )
-def test_what_is_cut_out_first(options: str, cut: Cut | None) -> None:
+def test_what_is_cut_out_first(options: str, cut: CropSpec | None) -> None:
     assert ask(options).cut == cut
 
 
@@ -268,7 +272,7 @@ def test_what_is_no_field_of_a_transformation() -> None:
     assert ask("fq:jpeg:70:avif:50:jpg:60").qualities == {"jpeg": 60, "avif": 50}
     assert ask("pr:card").preset == "card"
     # How a preset meets its box is its own.
-    assert ask("preset:card/w:300") == Asked("a.jpg", {"width": 300}, preset="card")
+    assert ask("preset:card/w:300") == RenditionRequest("a.jpg", {"width": 300}, preset="card")
     assert ask("rs:fit:300/pr:card").values == {"width": 300, "fit": Fit.INSIDE}
     asked = ask(f"fn:{b64('ä b')}:1/att:1")
     assert (asked.filename, asked.attachment) == ("ä b", True)
@@ -416,4 +420,4 @@ def test_a_url_whose_meaning_is_known_means_that(options: list[str], plain: Any,
     west = {"gravity": Gravity.WEST, "gravity_x": 0, "gravity_y": 0}
     path = f"/{'/'.join(options)}/{source}@webp" if plain else f"/{'/'.join(options)}/{source}.webp"
     asked = SIGNED.ask(sign(path) + path, "", now=NOW)
-    assert asked == Asked(key, {**expected, **west}, "webp", signed=True)
+    assert asked == RenditionRequest(key, {**expected, **west}, "webp", signed=True)

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.dialects.filter_parser import Call, split_calls
+from image_processor.delivery.dialects.filter_parser import Call, parse_filters
 from image_processor.delivery.dialects.thumbor.dialect import Thumbor
-from image_processor.delivery.request import AUTO, Asked, Box
+from image_processor.delivery.request import AUTO, RenditionRequest, SizingRule
 from image_processor.domain.errors import (
     BucketNotAllowed,
     Forbidden,
@@ -42,7 +42,7 @@ COVER = {"fit": Fit.COVER, "enlarge": True}
 INSIDE = {"fit": Fit.INSIDE, "enlarge": False}
 
 
-def ask(text: str, dialect: Thumbor = OPEN) -> Asked:
+def ask(text: str, dialect: Thumbor = OPEN) -> RenditionRequest:
     return dialect.ask(f"unsafe/{text}", "", now=0)
 
 
@@ -59,7 +59,7 @@ def problems(text: str, dialect: Thumbor = OPEN) -> list[str]:
 def test_the_published_signature_opens_and_no_other() -> None:
     path = "300x200/my.server.com/some/path/to/image.jpg"
     asked = SIGNED.ask(f"8ammJH8D-7tXy6kU3lTvoXlhu4o=/{path}", "", now=0)
-    assert asked == Asked(
+    assert asked == RenditionRequest(
         "my.server.com/some/path/to/image.jpg", {**COVER, "width": 300, "height": 200}, signed=True
     )
     assert SIGNED.ask(f"8ammJH8D-7tXy6kU3lTvoXlhu4o%3D/{path}", "", now=0) == asked
@@ -145,7 +145,7 @@ def test_only_urls_that_begin_as_thumbors_are_read(path: str, *, meant: bool) ->
     ],
 )
 def test_the_parts_of_a_path(text: str, values: dict[str, Any]) -> None:
-    assert ask(text) == Asked("a.jpg", values)
+    assert ask(text) == RenditionRequest("a.jpg", values)
 
 
 @pytest.mark.parametrize(
@@ -176,18 +176,18 @@ def test_what_is_out_of_order_or_unclosed_belongs_to_the_key(text: str, key: str
 @pytest.mark.parametrize(
     ("text", "box", "values"),
     [
-        ("adaptive-fit-in/300x200/a.jpg", Box.ADAPTIVE, {**INSIDE, "width": 300, "height": 200}),
+        ("adaptive-fit-in/300x200/a.jpg", SizingRule.ADAPTIVE, {**INSIDE, "width": 300, "height": 200}),
         (
             "adaptive-full-fit-in/300x200/a.jpg",
-            Box.ADAPTIVE,
+            SizingRule.ADAPTIVE,
             {"fit": Fit.OUTSIDE, "enlarge": False, "width": 300, "height": 200},
         ),
-        ("300xorig/a.jpg", Box.OWN_HEIGHT, {**COVER, "width": 300}),
-        ("origx200/a.jpg", Box.OWN_WIDTH, {**COVER, "height": 200}),
+        ("300xorig/a.jpg", SizingRule.OWN_HEIGHT, {**COVER, "width": 300}),
+        ("origx200/a.jpg", SizingRule.OWN_WIDTH, {**COVER, "height": 200}),
     ],
 )
-def test_what_depends_on_the_original(text: str, box: Box, values: dict[str, Any]) -> None:
-    assert ask(text) == Asked("a.jpg", values, box=box)
+def test_what_depends_on_the_original(text: str, box: SizingRule, values: dict[str, Any]) -> None:
+    assert ask(text) == RenditionRequest("a.jpg", values, box=box)
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_what_depends_on_the_original(text: str, box: Box, values: dict[str, Any
     ],
 )
 def test_filters(filters: str, values: dict[str, Any]) -> None:
-    assert ask(f"filters:{filters}/a.jpg") == Asked("a.jpg", values)
+    assert ask(f"filters:{filters}/a.jpg") == RenditionRequest("a.jpg", values)
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_filters(filters: str, values: dict[str, Any]) -> None:
     ],
 )
 def test_filters_that_change_how_the_box_is_met(text: str, values: dict[str, Any]) -> None:
-    assert ask(f"{text}/a.jpg") == Asked("a.jpg", {"width": 300, "height": 200, **values})
+    assert ask(f"{text}/a.jpg") == RenditionRequest("a.jpg", {"width": 300, "height": 200, **values})
 
 
 @pytest.mark.parametrize(
@@ -315,7 +315,7 @@ def test_watermarks(arguments: str, fields: dict[str, Any]) -> None:
 
 
 def test_parentheses_nest_and_commas_within_them_part_nothing() -> None:
-    calls, rest = split_calls("filters:watermark(logo(1,2).png,1,2,3):blur(3)/a(1).jpg")
+    calls, rest = parse_filters("filters:watermark(logo(1,2).png,1,2,3):blur(3)/a(1).jpg")
     assert calls == (Call("watermark", ("logo(1,2).png", "1", "2", "3")), Call("blur", ("3",)))
     assert rest == "a(1).jpg"
     asked = ask("filters:watermark(a%28%2C.png,0,0,0)/a.jpg")
@@ -430,7 +430,7 @@ def test_a_url_whose_meaning_is_known_means_that(
         expected |= values
         if "background" in values and fits:
             expected["fit"] = Fit.CONTAIN
-    assert asked == Asked(key, expected)
+    assert asked == RenditionRequest(key, expected)
     assert Transformation(**asked.values).quality in {None, expected.get("quality")}
 
 

@@ -26,7 +26,7 @@ from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
 from image_processor.delivery.dialects.thumbor.dialect import Thumbor
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import Get, Reader, Wanted
+from image_processor.delivery.resolver import HttpRequest, RenditionRef, RequestResolver
 from image_processor.domain.errors import SignatureMissing
 from image_processor.domain.models import ImageMetadata
 
@@ -43,11 +43,13 @@ presets = ["card"]
 ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 
-def read(path: str, query: str = "", names: Sequence[str] = NAMES, **more: Any) -> Wanted:
+def read(path: str, query: str = "", names: Sequence[str] = NAMES, **more: Any) -> RenditionRef:
     policy = Policy(
         dialects=enabled(names, secrets={}, unsafe=True, **more), unsigned=more.get("open", False)
     )
-    return Reader(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).read(Get("GET", path, query))
+    return RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).read(
+        HttpRequest("GET", path, query)
+    )
 
 
 def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
@@ -68,10 +70,10 @@ def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
     ],
 )
 def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, name: str | None) -> None:
-    reader = Reader(
+    reader = RequestResolver(
         RECIPE, Policy(dialects=enabled(NAMES, secrets={}, unsafe=True)), lambda _: ORIGINAL, lambda: 0.0
     )
-    get = Get("GET", path, query)
+    get = HttpRequest("GET", path, query)
     dialect = reader.dialect_of(get)
     assert (dialect.name if dialect else None) == name
     assert reader.read(get).stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
@@ -100,13 +102,13 @@ def test_without_a_signature_nothing_else_is_opened() -> None:
 
 def test_what_depends_on_the_original_is_settled() -> None:
     policy = Policy(dialects=enabled(NAMES, secrets={}, unsafe=True), unsigned=True)
-    reader = Reader(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0)
+    reader = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0)
     for text, name in (
         ("300xorig", "~w=300,h=600,enlarge=1,fm=jpeg.jpg"),
         ("adaptive-fit-in/100x200", "~w=200,h=100,fit=inside,fm=jpeg.jpg"),
         ("100x100/filters:focal(0x0:400x300)", "~w=100,h=100,fp=0.25:0.25,enlarge=1,fm=jpeg.jpg"),
     ):
-        assert reader.read(Get("GET", f"unsafe/{text}/a.jpg")).stored_key == f"a.jpg/{name}"
+        assert reader.read(HttpRequest("GET", f"unsafe/{text}/a.jpg")).stored_key == f"a.jpg/{name}"
 
 
 def test_our_own_urls_stay_ours() -> None:

@@ -19,7 +19,7 @@ from image_processor.delivery.url.parameter_names import (
     SEAL,
     VALUE_ALIASES,
 )
-from image_processor.delivery.url.parser import MAX_URL, Address, Seal, canonical, read_address
+from image_processor.delivery.url.parser import MAX_URL, ParsedUrl, UrlSignature, canonical, parse_url
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
 from image_processor.domain.transformation import PARAMETERS, Transformation, parse
 from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
@@ -28,10 +28,10 @@ from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
 @given(st.data(), KEYS, PAIRS.filter(bool))
 @settings(max_examples=300)
 def test_one_meaning_has_one_address_however_it_is_written(data, key, pairs):
-    address = Address(key, canonical(pairs))
-    read = read_address(data.draw(paths(key)), data.draw(same_meaning(pairs)))
+    address = ParsedUrl(key, canonical(pairs))
+    read = parse_url(data.draw(paths(key)), data.draw(same_meaning(pairs)))
     assert read == address
-    assert (read.text, read.signed_text) == (address.text, address.signed_text)
+    assert (read.text, read.string_to_sign) == (address.text, address.string_to_sign)
 
 
 def is_readable(transformation):
@@ -42,10 +42,10 @@ def is_readable(transformation):
 @given(KEYS, TRANSFORMATIONS.filter(is_readable), st.sampled_from(["", "~"]))
 @settings(max_examples=50)
 def test_path_and_query_form_of_a_transformation_meet(key, transformation, private):
-    named = read_address(path_form(key, transformation, private))
-    in_query = read_address(quote(key), str(transformation).replace(",", "&"))
+    named = parse_url(path_form(key, transformation, private))
+    in_query = parse_url(quote(key), str(transformation).replace(",", "&"))
     assert (named.key, named.pairs, named.named) == (key, in_query.pairs, True)
-    assert named.signed_text == in_query.signed_text
+    assert named.string_to_sign == in_query.string_to_sign
     asked = ask(named, signed=True)
     assert Transformation(**asked.values, format=asked.format) == transformation
 
@@ -54,7 +54,7 @@ def test_path_and_query_form_of_a_transformation_meet(key, transformation, priva
 @settings(max_examples=50)
 def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
     text = str(transformation)
-    address = read_address("k", text.replace(",", "&"))
+    address = parse_url("k", text.replace(",", "&"))
     assert parse(address.text) == transformation
     assert address.text == text
 
@@ -62,17 +62,17 @@ def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
 @given(KEYS, PAIRS, KEYS, PAIRS)
 @settings(max_examples=300)
 def test_two_addresses_share_a_signed_text_only_if_they_are_the_same(key, pairs, other_key, other_pairs):
-    seal = Seal("", "a", "1900000000")
-    one = Address(key, canonical(pairs), seal)
-    other = Address(other_key, canonical(other_pairs), seal)
-    assert (one.signed_text == other.signed_text) == (one == other)
+    seal = UrlSignature("", "a", "1900000000")
+    one = ParsedUrl(key, canonical(pairs), seal)
+    other = ParsedUrl(other_key, canonical(other_pairs), seal)
+    assert (one.string_to_sign == other.string_to_sign) == (one == other)
 
 
 @pytest.mark.parametrize("key", ["a?w=1", "a?", "a?kid=a&w=1", "a/w=1", "a%3Fw=1"])
 def test_a_key_that_looks_like_a_query_is_not_taken_for_one(key):
-    seal = Seal("", "a")
+    seal = UrlSignature("", "a")
     texts = {
-        Address(one, pairs, seal).signed_text
+        ParsedUrl(one, pairs, seal).string_to_sign
         for one in (key, "a")
         for pairs in ((), (("w", "1"),), (("w", "2"),))
     }
@@ -87,20 +87,20 @@ ANYTHING = st.text(max_size=60) | st.text("abwhfm=&?%/,~:;.+012\0\n ", max_size=
 def test_garbage_is_an_invalid_request_and_nothing_else(path, query):
     for encode in (str, quote):
         with suppress(InvalidRequest):
-            ask(read_address(encode(path), encode(query)), signed=True)
+            ask(parse_url(encode(path), encode(query)), signed=True)
 
 
 @given(st.sampled_from([row.name for row in PARAMETERS]), st.text("0123456789.:-;~afx#", max_size=12))
 @settings(max_examples=500)
 def test_a_value_of_any_letters_becomes_a_transformation_or_a_told_mistake(name, value):
     with suppress(InvalidRequest, InvalidTransformation):
-        asked = ask(read_address("k", f"{name}={quote(value)}&fm=webp"), signed=True)
+        asked = ask(parse_url("k", f"{name}={quote(value)}&fm=webp"), signed=True)
         assert parse(str(Transformation(**asked.values, format="webp")))
 
 
 def problems_of(path, query=""):
     with pytest.raises(InvalidRequest) as caught:
-        ask(read_address(path, query), signed=True)
+        ask(parse_url(path, query), signed=True)
     return {problem.name for problem in caught.value.problems}
 
 
@@ -137,7 +137,7 @@ def test_a_url_is_no_longer_than_the_cdn_lets_through():
 
 def test_a_long_list_of_mistakes_is_not_told_to_its_end():
     with pytest.raises(InvalidRequest) as caught:
-        read_address("k", "&".join(f"no{number}=1" for number in range(900)))
+        parse_url("k", "&".join(f"no{number}=1" for number in range(900)))
     assert len(caught.value.problems) == 20
 
 
@@ -158,7 +158,7 @@ def test_a_long_list_of_mistakes_is_not_told_to_its_end():
     ],
 )
 def test_the_end_of_a_path_may_be_a_transformation(path, key, text):
-    address = read_address(path)
+    address = parse_url(path)
     assert (address.key, address.text) == (key, text)
 
 
@@ -177,7 +177,7 @@ def test_the_end_of_a_path_may_be_a_transformation(path, key, text):
     ],
 )
 def test_what_other_tools_call_it_is_understood(query, text):
-    assert read_address("k", query).text == text
+    assert parse_url("k", query).text == text
 
 
 def test_the_tables_of_names_agree_with_the_vocabulary():

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import Kept, Maker, is_on_demand
+from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository, is_on_demand
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import Reader
+from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
 from image_processor.domain.models import IccPolicy, Limits, UploadKind
 from image_processor.domain.transformation import parse
@@ -75,12 +75,12 @@ def room_of():
 
 def maker_of(room, intruder, most=200):
     parts = (Watched(part, intruder) for part in (room.uploads, room.processed, room.catalog))
-    kept = Kept(BUCKET, *parts, IccPolicy.STRIP)
-    return Maker(kept, room.render, Limits(), lambda _: "public", most)
+    kept = RenditionRepository(BUCKET, *parts, IccPolicy.STRIP)
+    return OnDemandRenderer(kept, room.render, Limits(), lambda _: "public", most)
 
 
 def wanted_of(transformation, key=KEY):
-    reader = Reader(RECIPE, Policy(unsigned=True, overlays="logos/"), lambda _: None, lambda: 0.0)
+    reader = RequestResolver(RECIPE, Policy(unsigned=True, overlays="logos/"), lambda _: None, lambda: 0.0)
     return reader.wanted(key, transformation)
 
 

@@ -19,10 +19,10 @@ from msgspec.structs import replace
 from PIL import Image
 
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
-from image_processor.delivery.markup.html import ALT, Markup, Wish, mark_up
-from image_processor.delivery.markup.srcset import Rungs
+from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions, render_markup
+from image_processor.delivery.markup.srcset import WidthSpec
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import Get, Reader
+from image_processor.delivery.resolver import HttpRequest, RequestResolver
 from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Invalid, Reason, Refused
@@ -63,10 +63,10 @@ def marked(
     recipe: Recipe = RECIPE,
     original: ImageMetadata = ORIGINAL,
     base: str = "/renditions",
-    wish: Wish = Wish(),  # noqa: B008 - frozen
+    wish: MarkupOptions = MarkupOptions(),  # noqa: B008 - frozen
     **policy: Any,
 ) -> Markup:
-    return mark_up(
+    return render_markup(
         record_of(key, recipe, original), wish, Urls(base, key, recipe, Policy(keyring=RING, **policy))
     )
 
@@ -105,9 +105,9 @@ def candidates(srcset: str) -> list[tuple[str, int]]:
 def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -> tuple[str, str]:
     """The original and the transformation that a visitor gets who follows ``url``."""
     parts = urlsplit(url)
-    reader = Reader(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
+    reader = RequestResolver(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
     path = parts.path.removeprefix("/renditions/")
-    wanted = reader.read(Get("GET", path, parts.query, {"accept": accept}))
+    wanted = reader.read(HttpRequest("GET", path, parts.query, {"accept": accept}))
     return wanted.key, str(wanted.transformation)
 
 
@@ -125,11 +125,16 @@ def steps_of(loader: str) -> list[list[Any]]:
     return steps
 
 
-@given(SHORT, LINES, LINES, st.sampled_from([Rungs(), Rungs("thumbnail"), Rungs(widths=(100, 333, 2000))]))
+@given(
+    SHORT,
+    LINES,
+    LINES,
+    st.sampled_from([WidthSpec(), WidthSpec("thumbnail"), WidthSpec(widths=(100, 333, 2000))]),
+)
 def test_whatever_a_key_or_a_text_holds_it_is_one_tag_whose_urls_open_the_image(
-    key: str, sizes: str, alt: str, rungs: Rungs
+    key: str, sizes: str, alt: str, rungs: WidthSpec
 ) -> None:
-    made = marked(key, wish=Wish(rungs, sizes, alt))
+    made = marked(key, wish=MarkupOptions(rungs, sizes, alt))
     page = Elements(f"{made.img}{made.picture}")
     assert page.other == []
     assert [tag for tag, _ in page.found] == [
@@ -156,7 +161,7 @@ def test_whatever_a_key_or_a_text_holds_it_is_one_tag_whose_urls_open_the_image(
 
 @given(SHORT, st.sampled_from([RECIPE, PRIVATE]))
 def test_css_and_javascript_hold_no_more_than_urls_that_open_the_image(key: str, recipe: Recipe) -> None:
-    made = marked(key, recipe=recipe, wish=Wish(Rungs("responsive")))
+    made = marked(key, recipe=recipe, wish=MarkupOptions(WidthSpec("responsive")))
     assert {opened(url, recipe)[0] for url in css_urls(made.css)} == {key}
     assert made.css.count("{") == made.css.count("}") == 1
     assert made.loader is not None
@@ -211,7 +216,7 @@ def test_long_keys_have_the_paths_of_their_renditions() -> None:
 
 
 def test_a_preset_gives_what_is_stored_each_width_once_and_as_wide_as_it_is() -> None:
-    made = marked(wish=Wish(alt="A cat"))
+    made = marked(wish=MarkupOptions(alt="A cat"))
     (_, image), *_ = Elements(made.img).found
     root = "/renditions/cat.jpg"
     assert candidates(image["srcset"]) == [
@@ -230,14 +235,14 @@ def test_a_preset_gives_what_is_stored_each_width_once_and_as_wide_as_it_is() ->
 
 def test_the_widest_ladder_that_everybody_may_climb_is_taken_unless_one_is_named() -> None:
     assert "w=1280" in marked().img
-    assert "w=200,h=200" in marked(wish=Wish(Rungs("thumbnail"))).img
+    assert "w=200,h=200" in marked(wish=MarkupOptions(WidthSpec("thumbnail"))).img
     assert "w=200,h=200" in marked(recipe=PRIVATE).img
     with pytest.raises(Invalid, match="expected one of thumbnail, responsive for preset, got 'none'"):
-        marked(wish=Wish(Rungs("none")))
+        marked(wish=MarkupOptions(WidthSpec("none")))
 
 
 def test_widths_are_signed_where_nobody_declares_them_and_never_larger_than_the_original() -> None:
-    made = marked(wish=Wish(Rungs(widths=(2000, 320, 641, 3000))))
+    made = marked(wish=MarkupOptions(WidthSpec(widths=(2000, 320, 641, 3000))))
     shown = candidates(Elements(made.img).found[0][1]["srcset"])
     assert [width for _, width in shown] == [320, 641, 1500]
     assert ["s=" in url for url, _ in shown] == [False, True, True]
@@ -250,7 +255,7 @@ def test_widths_are_signed_where_nobody_declares_them_and_never_larger_than_the_
 
 
 def test_without_a_key_what_needs_one_is_left_out_and_told() -> None:
-    made = marked_without_key(RECIPE, Rungs(widths=(320, 641)))
+    made = marked_without_key(RECIPE, WidthSpec(widths=(320, 641)))
     assert [width for _, width in candidates(Elements(made.img).found[0][1]["srcset"])] == [320]
     (told,) = made.left_out
     assert told == (
@@ -258,25 +263,25 @@ def test_without_a_key_what_needs_one_is_left_out_and_told() -> None:
     )
     assert made.loader is None
     with pytest.raises(Invalid, match="expected one that can be opened for widths"):
-        marked_without_key(RECIPE, Rungs(widths=(641,)))
+        marked_without_key(RECIPE, WidthSpec(widths=(641,)))
     with pytest.raises(Invalid, match="expected a signing key"):
-        marked_without_key(PRIVATE, Rungs("responsive"))
-    open_to_all = mark_up(
+        marked_without_key(PRIVATE, WidthSpec("responsive"))
+    open_to_all = render_markup(
         record_of("cat.jpg"),
-        Wish(Rungs(widths=(641,))),
+        MarkupOptions(WidthSpec(widths=(641,))),
         Urls("/renditions", "cat.jpg", RECIPE, Policy(unsigned=True)),
     )
     assert "/renditions/cat.jpg?w=641&amp;fm=jpeg 641w" in open_to_all.img
 
 
-def marked_without_key(recipe: Recipe, rungs: Rungs) -> Markup:
-    return mark_up(
-        record_of("cat.jpg", recipe), Wish(rungs), Urls("/renditions", "cat.jpg", recipe, Policy())
+def marked_without_key(recipe: Recipe, rungs: WidthSpec) -> Markup:
+    return render_markup(
+        record_of("cat.jpg", recipe), MarkupOptions(rungs), Urls("/renditions", "cat.jpg", recipe, Policy())
     )
 
 
 def test_sizes_that_are_not_allowed_are_left_out() -> None:
-    made = marked(wish=Wish(Rungs(widths=(500, 641))), sizes=frozenset({500}))
+    made = marked(wish=MarkupOptions(WidthSpec(widths=(500, 641))), sizes=frozenset({500}))
     assert "500w" in made.img
     assert "641w" not in made.img
     assert "expected one of 500 for width, got 641" in made.left_out[0]
@@ -285,7 +290,7 @@ def test_sizes_that_are_not_allowed_are_left_out() -> None:
 def test_what_is_not_made_yet_is_left_out_and_told() -> None:
     record = record_of("cat.jpg")
     fewer = replace(record, renditions=record.renditions[:-2])
-    made = mark_up(fewer, Wish(), Urls("/renditions", "cat.jpg", RECIPE, Policy()))
+    made = render_markup(fewer, MarkupOptions(), Urls("/renditions", "cat.jpg", RECIPE, Policy()))
     assert made.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
 
 
@@ -298,7 +303,7 @@ def test_what_is_not_made_yet_is_left_out_and_told() -> None:
     ],
 )
 def test_formats_keep_what_moves_and_what_is_seen_through(facts: ImageMetadata, types: list[str]) -> None:
-    made = marked(original=facts, wish=Wish(Rungs(widths=(100, 200))))
+    made = marked(original=facts, wish=MarkupOptions(WidthSpec(widths=(100, 200))))
     found = [attributes for tag, attributes in Elements(made.picture).found if tag != "picture"]
     last = found[-1]["src"]
     assert [each["type"].removeprefix("image/") for each in found[:-1]] == types[:-1]
@@ -327,7 +332,7 @@ def test_what_shines_through_has_no_background_that_would_stay() -> None:
 def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
     for wrong in ("aGFzaA==", "?", ""):
         record = replace(record_of("cat.jpg"), look=replace(LOOK, thumbhash=wrong))
-        uri = mark_up(record, Wish(), Urls("", "cat.jpg", RECIPE, Policy())).placeholder
+        uri = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy())).placeholder
         assert uri is not None
         picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
         assert picture.size == (1, 1)
@@ -337,7 +342,7 @@ def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
 
 def test_without_a_look_there_is_none() -> None:
     record = replace(record_of("cat.jpg"), look=None)
-    made = mark_up(record, Wish(), Urls("", "cat.jpg", RECIPE, Policy()))
+    made = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy()))
     assert made.placeholder is None
     assert "background" not in made.img
     assert ALT in made.img
@@ -354,20 +359,20 @@ def test_what_has_no_pictures_says_why() -> None:
     urls = Urls("", "cat.jpg", RECIPE, Policy())
     refused = replace(record, status=Status.REFUSED, reason=Reason.CORRUPT, message="no", original=None)
     with pytest.raises(Refused, match="no"):
-        mark_up(refused, Wish(), urls)
+        render_markup(refused, MarkupOptions(), urls)
     begun = replace(record, status=Status.PROCESSING, original=None, look=None, renditions=())
     with pytest.raises(Invalid, match="one that is processed for the image, got 'processing'"):
-        mark_up(begun, Wish(), urls)
+        render_markup(begun, MarkupOptions(), urls)
 
 
 @pytest.mark.parametrize(
     ("wish", "told"),
     [
-        (lambda: Wish(sizes="a\nb"), "for sizes"),
-        (lambda: Wish(alt="a" * 501), "for alt"),
-        (lambda: Rungs(widths=(0,)), "at most 32 of 1-16383 for widths"),
-        (lambda: Rungs(widths=tuple(range(1, 40))), "at most 32"),
-        (lambda: Rungs("responsive", (10,)), "either a preset or widths"),
+        (lambda: MarkupOptions(sizes="a\nb"), "for sizes"),
+        (lambda: MarkupOptions(alt="a" * 501), "for alt"),
+        (lambda: WidthSpec(widths=(0,)), "at most 32 of 1-16383 for widths"),
+        (lambda: WidthSpec(widths=tuple(range(1, 40))), "at most 32"),
+        (lambda: WidthSpec("responsive", (10,)), "either a preset or widths"),
     ],
 )
 def test_what_cannot_be_wished_for_is_told(wish: Any, told: str) -> None:

@@ -8,10 +8,10 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
-from image_processor.delivery.on_demand import Kept, Maker
+from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Get, Reader
+from image_processor.delivery.resolver import HttpRequest, RequestResolver
 from image_processor.domain.formats import FORMATS, WRITABLE, sniff
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.engine.render import render
@@ -30,11 +30,11 @@ def room(tmp_path):
 
 @pytest.mark.parametrize("format_", WRITABLE)
 def test_the_bytes_are_what_the_answer_says(room, tmp_path, format_):
-    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
-    maker = Maker(kept, render, Limits(), lambda _: "", 9)
-    reader = Reader(RECIPE, Policy(unsigned=True), lambda _: None, lambda: 0)
+    kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+    maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
+    reader = RequestResolver(RECIPE, Policy(unsigned=True), lambda _: None, lambda: 0)
     delivery = Delivery(reader, kept, Policy(), "")
-    get = Get("GET", "cat.jpg", f"w=20&fm={format_}")
+    get = HttpRequest("GET", "cat.jpg", f"w=20&fm={format_}")
     found = delivery.find(get)
     made = maker.make(found.wanted).stored
     told = delivery.reply(get, replace(found, stored=made)).headers

@@ -9,11 +9,11 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from image_processor.delivery.metadata_cache import FactsOf
-from image_processor.delivery.on_demand import Kept, Maker
+from image_processor.delivery.metadata_cache import MetadataCache
+from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Get, Reader
+from image_processor.delivery.resolver import HttpRequest, RequestResolver
 from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import ImageOverlay
@@ -62,11 +62,13 @@ def room():
 
 def fetch(room, key, query, **policy):
     """The bytes of a rendition, through everything that a read goes through but HTTP."""
-    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
-    maker = Maker(kept, render, Limits(), lambda _: "", 9)
+    kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+    maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     policy = Policy(unsigned=True, **policy)
-    delivery = Delivery(Reader(RECIPE, policy, FactsOf(kept, maker.facts), lambda: 0), kept, policy, "")
-    found = delivery.find(Get("GET", quote(key), query))
+    delivery = Delivery(
+        RequestResolver(RECIPE, policy, MetadataCache(kept, maker.facts), lambda: 0), kept, policy, ""
+    )
+    found = delivery.find(HttpRequest("GET", quote(key), query))
     return maker.make(found.wanted).stored.body if found.stored is None else found.stored.body
 
 

@@ -8,8 +8,8 @@ import pytest
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.request import Asked, Box, Cut
-from image_processor.delivery.resolve import needs_facts, settle
+from image_processor.delivery.request import CropSpec, RenditionRequest, SizingRule
+from image_processor.delivery.resolve import needs_metadata, resolve
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Fit, Flip, Gravity, RelativeLength
 
@@ -19,22 +19,24 @@ WHOLE = None
 
 
 def settled(**asked: Any) -> Any:
-    return settle(Asked("a.jpg", format="webp", **asked), ORIGINAL, {}, RECIPE, Policy()).transformation
+    return resolve(
+        RenditionRequest("a.jpg", format="webp", **asked), ORIGINAL, {}, RECIPE, Policy()
+    ).transformation
 
 
 @pytest.mark.parametrize(
     ("cut", "region"),
     [
-        (Cut(400, 300), (200, 150, 400, 300)),
-        (Cut(400, None), (200, 0, 400, 600)),
-        (Cut(RelativeLength(0.5), RelativeLength(0.25)), (200, 225, 400, 150)),
-        (Cut(400, 300, Gravity.SOUTHEAST, 10, 20), (390, 280, 400, 300)),
-        (Cut(400, 300, focal_point=(0.9, 0.1)), (400, 0, 400, 300)),
-        (Cut(9000, 9000), WHOLE),
-        (Cut(None, None), WHOLE),
+        (CropSpec(400, 300), (200, 150, 400, 300)),
+        (CropSpec(400, None), (200, 0, 400, 600)),
+        (CropSpec(RelativeLength(0.5), RelativeLength(0.25)), (200, 225, 400, 150)),
+        (CropSpec(400, 300, Gravity.SOUTHEAST, 10, 20), (390, 280, 400, 300)),
+        (CropSpec(400, 300, focal_point=(0.9, 0.1)), (400, 0, 400, 300)),
+        (CropSpec(9000, 9000), WHOLE),
+        (CropSpec(None, None), WHOLE),
     ],
 )
-def test_a_cut_becomes_a_region(cut: Cut, region: Any) -> None:
+def test_a_cut_becomes_a_region(cut: CropSpec, region: Any) -> None:
     assert settled(cut=cut).region == region
 
 
@@ -58,8 +60,8 @@ def test_a_focus_beyond_the_picture_is_its_border() -> None:
 
 
 def test_a_side_of_the_originals_own() -> None:
-    assert (settled(values={"width": 300}, box=Box.OWN_HEIGHT).height) == 600
-    assert (settled(values={"height": 300}, box=Box.OWN_WIDTH).width) == 800
+    assert (settled(values={"width": 300}, box=SizingRule.OWN_HEIGHT).height) == 600
+    assert (settled(values={"height": 300}, box=SizingRule.OWN_WIDTH).width) == 800
 
 
 @pytest.mark.parametrize(
@@ -73,21 +75,24 @@ def test_a_side_of_the_originals_own() -> None:
     ],
 )
 def test_that_side_is_the_one_of_what_is_scaled(values: Any, size: tuple[int, int]) -> None:
-    assert settled(values={"height": 50, **values}, box=Box.OWN_WIDTH).width == size[0]
-    assert settled(values={"width": 50, **values}, box=Box.OWN_HEIGHT).height == size[1]
+    assert settled(values={"height": 50, **values}, box=SizingRule.OWN_WIDTH).width == size[0]
+    assert settled(values={"width": 50, **values}, box=SizingRule.OWN_HEIGHT).height == size[1]
 
 
 def test_a_box_changes_its_sides_as_suits_what_is_scaled() -> None:
     values = {"width": 100, "height": 200, "fit": Fit.INSIDE}
-    turned = settled(values={**values, "rotate": 90}, box=Box.ADAPTIVE)
+    turned = settled(values={**values, "rotate": 90}, box=SizingRule.ADAPTIVE)
     assert (turned.width, turned.height) == (100, 200)
-    cut = settled(values=values, box=Box.ADAPTIVE, cut=Cut(100, 400))
+    cut = settled(values=values, box=SizingRule.ADAPTIVE, cut=CropSpec(100, 400))
     assert (cut.width, cut.height) == (100, 200)
-    assert settled(values={"width": 100, "height": 200, "rotate": 90}, box=Box.FILL_OR_FIT).fit is Fit.COVER
-    assert settled(values={"width": 100, "height": 200}, box=Box.FILL_OR_FIT).fit is Fit.INSIDE
+    assert (
+        settled(values={"width": 100, "height": 200, "rotate": 90}, box=SizingRule.FILL_OR_FIT).fit
+        is Fit.COVER
+    )
+    assert settled(values={"width": 100, "height": 200}, box=SizingRule.FILL_OR_FIT).fit is Fit.INSIDE
 
 
 def test_each_of_them_needs_the_original() -> None:
-    for more in ({"cut": Cut(1, 1)}, {"focus": (1, 1)}, {"box": Box.OWN_WIDTH}):
-        assert needs_facts(Asked("a.jpg", format="webp", **more))
-    assert not needs_facts(Asked("a.jpg", format="webp"))
+    for more in ({"cut": CropSpec(1, 1)}, {"focus": (1, 1)}, {"box": SizingRule.OWN_WIDTH}):
+        assert needs_metadata(RenditionRequest("a.jpg", format="webp", **more))
+    assert not needs_metadata(RenditionRequest("a.jpg", format="webp"))

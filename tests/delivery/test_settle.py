@@ -6,9 +6,9 @@ import pytest
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.request import Asked, Box, ask
-from image_processor.delivery.resolve import needs_facts, settle
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.request import RenditionRequest, SizingRule, ask
+from image_processor.delivery.resolve import needs_metadata, resolve
+from image_processor.delivery.url.parser import parse_url
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Fit
@@ -33,7 +33,7 @@ EVEN = ImageMetadata(300, 300, "jpeg", 1, False, 1000, "")
 
 def settled(query, original=LYING, *, hints=True, **headers):
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return settle(ask(read_address("k", query), signed=True), original, names, RECIPE, Policy(hints=hints))
+    return resolve(ask(parse_url("k", query), signed=True), original, names, RECIPE, Policy(hints=hints))
 
 
 @pytest.mark.parametrize(
@@ -101,29 +101,29 @@ def test_hints_have_to_be_enabled(query):
 @pytest.mark.parametrize(
     ("box", "size", "original", "expected"),
     [
-        (Box.ADAPTIVE, (200, 100), LYING, (200, 100, Fit.COVER)),
-        (Box.ADAPTIVE, (200, 100), UPRIGHT, (100, 200, Fit.COVER)),
-        (Box.ADAPTIVE, (100, 200), LYING, (200, 100, Fit.COVER)),
-        (Box.ADAPTIVE, (200, 100), EVEN, (200, 100, Fit.COVER)),
-        (Box.ADAPTIVE, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
-        (Box.ADAPTIVE, (200, None), UPRIGHT, (200, None, Fit.COVER)),
-        (Box.FILL_OR_FIT, (200, 100), LYING, (200, 100, Fit.COVER)),
-        (Box.FILL_OR_FIT, (200, 100), UPRIGHT, (200, 100, Fit.INSIDE)),
-        (Box.FILL_OR_FIT, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
-        (Box.FILL_OR_FIT, (200, None), UPRIGHT, (200, None, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (200, 100), LYING, (200, 100, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (200, 100), UPRIGHT, (100, 200, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (100, 200), LYING, (200, 100, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (200, 100), EVEN, (200, 100, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
+        (SizingRule.ADAPTIVE, (200, None), UPRIGHT, (200, None, Fit.COVER)),
+        (SizingRule.FILL_OR_FIT, (200, 100), LYING, (200, 100, Fit.COVER)),
+        (SizingRule.FILL_OR_FIT, (200, 100), UPRIGHT, (200, 100, Fit.INSIDE)),
+        (SizingRule.FILL_OR_FIT, (100, 100), UPRIGHT, (100, 100, Fit.COVER)),
+        (SizingRule.FILL_OR_FIT, (200, None), UPRIGHT, (200, None, Fit.COVER)),
     ],
 )
 def test_a_box_that_suits_the_original(box, size, original, expected):
-    asked = Asked("k", dict(zip(("width", "height"), size, strict=True)), "webp", box=box)
-    assert needs_facts(asked)
-    result = settle(asked, original, {}, RECIPE, Policy()).transformation
+    asked = RenditionRequest("k", dict(zip(("width", "height"), size, strict=True)), "webp", box=box)
+    assert needs_metadata(asked)
+    result = resolve(asked, original, {}, RECIPE, Policy()).transformation
     assert (result.width, result.height, result.fit) == expected
 
 
 def test_a_quality_by_format_holds_where_the_url_does_not_say_one():
     for values, quality in (({}, 40), ({"quality": 7}, 7)):
-        asked = Asked("k", values, "webp", qualities={"webp": 40, "avif": 30})
-        assert settle(asked, None, {}, RECIPE, Policy()).transformation.quality == quality
+        asked = RenditionRequest("k", values, "webp", qualities={"webp": 40, "avif": 30})
+        assert resolve(asked, None, {}, RECIPE, Policy()).transformation.quality == quality
 
 
 def test_what_shows_only_now_is_told():
@@ -133,7 +133,11 @@ def test_what_shows_only_now_is_told():
 
 @pytest.mark.parametrize(
     ("asked", "needs"),
-    [(Asked("k"), True), (Asked("k", format="auto"), True), (Asked("k", format="webp"), False)],
+    [
+        (RenditionRequest("k"), True),
+        (RenditionRequest("k", format="auto"), True),
+        (RenditionRequest("k", format="webp"), False),
+    ],
 )
 def test_facts_are_needed_only_where_they_matter(asked, needs):
-    assert needs_facts(asked) == needs
+    assert needs_metadata(asked) == needs

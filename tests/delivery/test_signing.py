@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from image_processor.delivery.url import signing
-from image_processor.delivery.url.parser import Address, Seal, canonical, read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.url.parser import ParsedUrl, UrlSignature, canonical, parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 from image_processor.domain.errors import (
     Forbidden,
     SignatureExpired,
@@ -29,7 +29,7 @@ from support.url_strategies import KEYS, PAIRS, paths, same_meaning
 VECTORS = json.loads(Path(__file__).with_name("signatures.json").read_text())
 RING = Keyring({"new": b"a secret of the new one", "old": b"a secret of the old one"})
 NOW = 1_800_000_000
-ADDRESS = Address("photos/cat.jpg", (("w", "640"), ("fm", "webp")))
+ADDRESS = ParsedUrl("photos/cat.jpg", (("w", "640"), ("fm", "webp")))
 
 
 def sealed(address, ring=RING, expires=None):
@@ -39,28 +39,28 @@ def sealed(address, ring=RING, expires=None):
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["says"] for vector in VECTORS])
 def test_the_signature_of_a_url_is_known(vector):
     """Anybody can make it with nothing but an HMAC: the file is for implementations in other languages."""
-    address = read_address(vector["path"], vector["query"])
+    address = parse_url(vector["path"], vector["query"])
     ring = Keyring({vector["kid"]: vector["secret"].encode()})
     seal = ring.seal(address, vector["expires"])
-    assert replace(address, seal=seal).signed_text == vector["signed_text"]
+    assert replace(address, seal=seal).string_to_sign == vector["signed_text"]
     digest = hmac.digest(vector["secret"].encode(), vector["signed_text"].encode(), hashlib.sha256)
     assert base64.urlsafe_b64encode(digest).decode().rstrip("=") == seal.signature
     assert seal.signature == vector["signature"]
-    query = "&".join(filter(None, [vector["query"], query_of(seal)]))
-    ring.verify(read_address(vector["path"], query), NOW)
+    query = "&".join(filter(None, [vector["query"], signature_query(seal)]))
+    ring.verify(parse_url(vector["path"], query), NOW)
 
 
 @given(st.data(), KEYS, PAIRS.filter(bool), st.none() | st.integers(NOW + 1, 10**11 - 1))
 def test_what_was_signed_opens_in_every_spelling(data, key, pairs, expires):
-    seal = RING.seal(Address(key, canonical(pairs)), expires)
-    query = data.draw(same_meaning(pairs)) + "&" + query_of(seal)
-    RING.verify(read_address(data.draw(paths(key)), query), NOW)
+    seal = RING.seal(ParsedUrl(key, canonical(pairs)), expires)
+    query = data.draw(same_meaning(pairs)) + "&" + signature_query(seal)
+    RING.verify(parse_url(data.draw(paths(key)), query), NOW)
 
 
 @given(KEYS, PAIRS, KEYS, PAIRS)
 def test_a_signature_opens_nothing_but_its_own(key, pairs, other_key, other_pairs):
-    signed = sealed(Address(key, canonical(pairs)))
-    other = Address(other_key, canonical(other_pairs), signed.seal)
+    signed = sealed(ParsedUrl(key, canonical(pairs)))
+    other = ParsedUrl(other_key, canonical(other_pairs), signed.seal)
     assume(other != signed)
     with pytest.raises(SignatureMismatch):
         RING.verify(other, NOW)
@@ -112,8 +112,8 @@ def test_a_url_ends_with_its_second():
 
 @pytest.mark.parametrize("expires", ["", "soon", "-1", "1e10", "9" * 12, "٩", " 1900000000", "1900000000.5"])
 def test_an_end_that_is_no_second_has_passed(expires):
-    seal = Seal("", "new", expires)
-    text = replace(ADDRESS, seal=seal).signed_text
+    seal = UrlSignature("", "new", expires)
+    text = replace(ADDRESS, seal=seal).string_to_sign
     signature = signing._signature(RING.secrets["new"], text)
     with pytest.raises(SignatureExpired):
         RING.verify(replace(ADDRESS, seal=replace(seal, signature=signature)), NOW)
@@ -121,9 +121,9 @@ def test_an_end_that_is_no_second_has_passed(expires):
 
 def test_pairs_cannot_be_moved_into_the_end():
     """The texts are the same then; that the end is a number is what tells them apart."""
-    seal = RING.seal(Address("k", (("fm", "webp"), ("w", "640"))), expires=NOW + 1)
-    moved = Address("k", (("w", "640"),), replace(seal, expires=f"{NOW + 1}&fm=webp"))
-    assert moved.signed_text == Address("k", (("fm", "webp"), ("w", "640")), seal).signed_text
+    seal = RING.seal(ParsedUrl("k", (("fm", "webp"), ("w", "640"))), expires=NOW + 1)
+    moved = ParsedUrl("k", (("w", "640"),), replace(seal, expires=f"{NOW + 1}&fm=webp"))
+    assert moved.string_to_sign == ParsedUrl("k", (("fm", "webp"), ("w", "640")), seal).string_to_sign
     with pytest.raises(Forbidden):
         RING.verify(moved, NOW)
 
@@ -173,8 +173,8 @@ def test_what_ends_and_what_does_not_is_told_only_to_those_who_signed():
 
 def test_a_seal_is_written_as_it_is_read():
     seal = RING.seal(ADDRESS, NOW)
-    assert read_address(quote(ADDRESS.key), f"w=640&fm=webp&{query_of(seal)}").seal == seal
-    assert query_of(RING.seal(ADDRESS)).count("=") == 2
+    assert parse_url(quote(ADDRESS.key), f"w=640&fm=webp&{signature_query(seal)}").seal == seal
+    assert signature_query(RING.seal(ADDRESS)).count("=") == 2
 
 
 def test_secrets_are_never_shown():

@@ -11,9 +11,9 @@ from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import Get, Reader
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import query_of
+from image_processor.delivery.resolver import HttpRequest, RequestResolver
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.errors import (
     Forbidden,
     InvalidKey,
@@ -62,12 +62,12 @@ def reader(facts=JPEG, **policy):
             raise facts
         return facts
 
-    return Reader(RECIPE, Policy(**{"keyring": RING, **policy}), facts_of, lambda: NOW)
+    return RequestResolver(RECIPE, Policy(**{"keyring": RING, **policy}), facts_of, lambda: NOW)
 
 
 def signed(path, query=""):
-    seal = query_of(RING.seal(read_address(path, query)))
-    return Get("GET", path, "&".join(filter(None, [query, seal])))
+    seal = signature_query(RING.seal(parse_url(path, query)))
+    return HttpRequest("GET", path, "&".join(filter(None, [query, seal])))
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def signed(path, query=""):
     ],
 )
 def test_what_a_preset_declares_is_for_everybody(path, query, name):
-    wanted = reader().read(Get("GET", path, query))
+    wanted = reader().read(HttpRequest("GET", path, query))
     assert (wanted.key, wanted.stored_key) == ("cat.jpg", f"cat.jpg/{name}")
     assert (wanted.declared, wanted.is_public) == (True, True)
 
@@ -120,7 +120,7 @@ UNSIGNED = [
 @pytest.mark.parametrize(("path", "query"), UNSIGNED)
 def test_all_else_needs_a_signature_and_nothing_is_read_without(path, query):
     with pytest.raises((SignatureMissing, InvalidRequest)) as caught:
-        reader(None).read(Get("GET", path, query))
+        reader(None).read(HttpRequest("GET", path, query))
     assert isinstance(caught.value, SignatureMissing) or "long" in path
 
 
@@ -128,7 +128,7 @@ def test_all_else_needs_a_signature_and_nothing_is_read_without(path, query):
 @pytest.mark.parametrize("end", ["s=AAAA&kid=a", "kid=a", "s=&kid=a", "s=AAAA", "kid=b&expires=5&s=A%00"])
 def test_nothing_is_read_for_a_bad_signature(path, query, end):
     with pytest.raises(Forbidden):
-        reader(None).read(Get("GET", path, f"{query}&{end}"))
+        reader(None).read(HttpRequest("GET", path, f"{query}&{end}"))
 
 
 @pytest.mark.parametrize(
@@ -152,14 +152,14 @@ def test_a_signature_opens_all_of_it(path, query, stored):
 
 def test_a_private_name_needs_a_signature_whatever_it_means():
     plain, private = (f"cat.jpg/{mark}w=10,fm=webp.webp" for mark in ("", "~"))
-    assert reader().read(Get("GET", plain)).declared
+    assert reader().read(HttpRequest("GET", plain)).declared
     with pytest.raises(SignatureMissing):
-        reader().read(Get("GET", private))
-    assert reader(unsigned=True).read(Get("GET", private)).declared
+        reader().read(HttpRequest("GET", private))
+    assert reader(unsigned=True).read(HttpRequest("GET", private)).declared
 
 
 def test_a_deployment_may_open_everything():
-    wanted = reader(unsigned=True).read(Get("GET", "cat.jpg", "w=11&fm=webp"))
+    wanted = reader(unsigned=True).read(HttpRequest("GET", "cat.jpg", "w=11&fm=webp"))
     assert wanted.stored_key == "cat.jpg/~w=11,fm=webp.webp"
 
 
@@ -169,7 +169,7 @@ def test_sizes_bound_what_even_a_signature_opens():
     with pytest.raises(SizeNotAllowed, match="expected one of 12 for width, got 11"):
         reader(sizes=frozenset({12})).read(get)
     # What a preset declares is allowed by that.
-    assert reader(sizes=frozenset({12})).read(Get("GET", "cat.jpg", "w=10&fm=webp")).declared
+    assert reader(sizes=frozenset({12})).read(HttpRequest("GET", "cat.jpg", "w=10&fm=webp")).declared
 
 
 @pytest.mark.parametrize(
@@ -194,15 +194,15 @@ def test_only_what_means_nothing_may_stand_behind_a_stored_name():
     """In whatever order: a parameter behind one that means nothing once was not seen."""
     for query in ("v=1&w=11", "w=11&v=1", "v=1&s=x&kid=a", "s=x&kid=a&v=1"):
         with pytest.raises(Forbidden):
-            reader(None).read(Get("GET", "cat.jpg/w=10,fm=webp.webp", query))
+            reader(None).read(HttpRequest("GET", "cat.jpg/w=10,fm=webp.webp", query))
 
 
 def test_the_stored_name_of_a_long_key_says_only_where_it_lies():
     stored = rendition_prefix(LONG) + "w=10,fm=webp.webp"
-    wanted = reader(None).read(Get("GET", stored))
+    wanted = reader(None).read(HttpRequest("GET", stored))
     assert (wanted.stored_key, wanted.transformation, wanted.declared) == (stored, None, False)
     with pytest.raises(SignatureMissing):
-        reader(None).read(Get("GET", rendition_prefix(LONG) + "~w=11,fm=webp.webp"))
+        reader(None).read(HttpRequest("GET", rendition_prefix(LONG) + "~w=11,fm=webp.webp"))
 
 
 @pytest.mark.parametrize(
@@ -211,9 +211,9 @@ def test_the_stored_name_of_a_long_key_says_only_where_it_lies():
 )
 def test_what_can_be_no_key_is_told_so(path, query):
     with pytest.raises(InvalidKey):
-        reader(None).read(Get("GET", path, query))
+        reader(None).read(HttpRequest("GET", path, query))
     with pytest.raises(SignatureMismatch):
-        reader(None).read(Get("GET", path, f"{query}&s=A&kid=a"))
+        reader(None).read(HttpRequest("GET", path, f"{query}&s=A&kid=a"))
 
 
 def test_a_url_whose_question_mark_was_altered_is_altered():
@@ -254,9 +254,9 @@ def test_vary_names_the_headers_that_had_a_say(query, headers, name, vary):
 def test_where_there_is_no_original_the_fallback_says_what_format_it_has():
     missing = NotFound("cat.jpg")
     with pytest.raises(NotFound):
-        reader(missing).read(Get("GET", "cat.jpg", "w=10&fm=auto"))
+        reader(missing).read(HttpRequest("GET", "cat.jpg", "w=10&fm=auto"))
     with pytest.raises(NotFound, match=r"cat\.jpg"):
-        reader(missing, fallback="sorry.png").read(Get("GET", "cat.jpg", "w=10&fm=auto"))
+        reader(missing, fallback="sorry.png").read(HttpRequest("GET", "cat.jpg", "w=10&fm=auto"))
 
     def facts_of(key):
         if key == "sorry.png":
@@ -264,7 +264,7 @@ def test_where_there_is_no_original_the_fallback_says_what_format_it_has():
         raise missing
 
     policy = Policy(keyring=RING, fallback="sorry.png")
-    wanted = Reader(RECIPE, policy, facts_of, lambda: NOW).read(signed("cat.jpg", "w=11&fm=auto"))
+    wanted = RequestResolver(RECIPE, policy, facts_of, lambda: NOW).read(signed("cat.jpg", "w=11&fm=auto"))
     assert wanted.stored_key == "cat.jpg/~w=11,fm=png.png"
 
 
@@ -295,8 +295,8 @@ presets = ["shown", "hidden"]
     ],
 )
 def test_a_private_preset_is_for_those_who_sign_and_ingest_makes_it(path, query, stored):
-    reads = Reader(PRIVATE, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
+    reads = RequestResolver(PRIVATE, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
     with pytest.raises(SignatureMissing):
-        reads.read(Get("GET", path, query))
+        reads.read(HttpRequest("GET", path, query))
     wanted = reads.read(signed(path, query))
     assert (wanted.stored_key, wanted.declared, wanted.is_public) == (stored, True, False)

@@ -131,12 +131,12 @@ class Njs:
 
 
 def _with_store(code: str, store: Store | None) -> str:
-    stand_in = (
+    fallback_for = (
         f"const store = {json.dumps(dict(store or {}))};"
         "const cf = {kvs: () => ({get: key => store[key] === undefined"
         " ? Promise.reject(new Error('KeyNotFound')) : Promise.resolve(store[key])})};"
     )
-    return re.sub(r"^import cf from ?'cloudfront';$", lambda _: stand_in, code, flags=re.MULTILINE)
+    return re.sub(r"^import cf from ?'cloudfront';$", lambda _: fallback_for, code, flags=re.MULTILINE)
 
 
 HOSTS = {"node": Node, "njs": Njs}

@@ -13,8 +13,8 @@ from publish import entries
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 from support.ingest import RECIPE
 
 KEYS = (("new", "correct-horse-battery-staple"), ("old", "staple-battery-horse-correct"))
@@ -24,7 +24,7 @@ def signed(path: str, query: str = "", kid: str = "new", ends: float | None = No
     """The query that opens a path, which may say more than ``query``."""
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     expires = None if ends is None else int(START + ends)
-    seal = query_of(keyring.seal(read_address(path, query), expires))
+    seal = signature_query(keyring.seal(parse_url(path, query), expires))
     return f"{query}&{seal}" if query else seal
 
 

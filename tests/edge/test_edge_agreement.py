@@ -12,7 +12,7 @@ from edge_stack import function_code
 from edge_urls import Url, urls
 
 from image_processor.delivery.http.negotiation import accepted
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.parser import parse_url
 from image_processor.domain.errors import InvalidRequest
 
 # As the handler calls it.
@@ -37,7 +37,7 @@ function reading(path, query) {
 def reading(url: Url) -> list[Any] | None:
     """What Python makes of a URL, as the JavaScript above says it."""
     try:
-        address = read_address(*url)
+        address = parse_url(*url)
     except InvalidRequest:
         return None
     seal = address.seal
@@ -45,7 +45,7 @@ def reading(url: Url) -> list[Any] | None:
         address.key,
         [f"{name}={value}" for name, value in address.pairs],
         address.text,
-        address.signed_text,
+        address.string_to_sign,
         None if seal is None else [seal.signature, seal.kid, seal.expires],
         address.named,
     ]

@@ -11,7 +11,7 @@ from edge_messages import Answer, Request
 from edge_signed import KEYS, code_of, signed
 from edge_stack import function_code
 
-from image_processor.delivery.url.parser import read_address
+from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import (
     Forbidden,
@@ -42,7 +42,7 @@ VECTORS = (
 def test_vectors(host: Host, key: str, query: str, kid: str, ends: int | None, signature: str) -> None:
     path = quote(key)
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
-    assert keyring.seal(read_address(path, query), ends).signature == signature
+    assert keyring.seal(parse_url(path, query), ends).signature == signature
     end = f"&expires={ends}" if ends else ""
     sealed = f"{query}&kid={kid}{end}&s={signature}".lstrip("&")
     store = {f"k/{name}": secret for name, secret in KEYS}
@@ -72,7 +72,7 @@ def test_both_sides_give_the_same_verdict(host: Host, query: str, error: type[Fo
     keyring = Keyring({kid: secret.encode() for kid, secret in KEYS})
     verdict = None
     try:
-        keyring.verify(read_address("cat.jpg", query), 1_800_000_000)
+        keyring.verify(parse_url("cat.jpg", query), 1_800_000_000)
     except Forbidden as refused:
         verdict = refused
     assert type(verdict) is (error or type(None))

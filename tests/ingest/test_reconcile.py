@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import Kept, Maker
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
@@ -81,11 +81,11 @@ def test_a_rendition_too_many_is_damage(room):
 
 def ask(room, key, text="w=33,fm=webp"):
     """A rendition on demand, made by the real maker."""
-    kept = Kept(BUCKET, room.uploads, room.processed, room.catalog, room.icc)
-    maker = Maker(kept, fake_render, room.limits, lambda _: "public", 10)
+    kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, room.icc)
+    maker = OnDemandRenderer(kept, fake_render, room.limits, lambda _: "public", 10)
     transformation = parse(text)
     stored_key = rendition_prefix(key) + "~" + transformation.name
-    maker.make(Wanted(key, stored_key, transformation, declared=False))
+    maker.make(RenditionRef(key, stored_key, transformation, declared=False))
     return stored_key
 
 

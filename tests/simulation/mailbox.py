@@ -55,7 +55,7 @@ class Mailbox:
             taken.append(letter)
         return taken
 
-    def settle(self, id_: str) -> None:
+    def resolve(self, id_: str) -> None:
         """Take a letter out for good; one that is gone by now is no error."""
         if self._letters.pop(id_, None) is not None:
             self.settled += 1

@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import Kept
+from image_processor.delivery.on_demand import RenditionRepository
 from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
 from image_processor.ingest.drift import why_work
@@ -135,7 +135,7 @@ class Tokenless(MemoryCatalog):
         return self._rows.setdefault(claim.image_id, Row(claim.record))
 
 
-class Stampless(Kept):
+class Stampless(RenditionRepository):
     """Shows what was made on demand, of whatever it was made."""
 
     def look(self, wanted: Any) -> Any:

@@ -93,7 +93,7 @@ class Oracle:
         self.recipe = recipe
         self._settled.clear()
 
-    def settle(self, key: str) -> None:
+    def resolve(self, key: str) -> None:
         """The key is done: nothing may change it any more until a user does."""
         self._settled[key] = self.live.get(key)
 

@@ -17,8 +17,8 @@ from unittest.mock import patch
 from image_processor.aws_lambda import process_function as app_ingest
 from image_processor.catalog.objects import ObjectCatalog
 from image_processor.config.recipe import Recipe
-from image_processor.delivery.on_demand import Kept, Maker
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import IccPolicy, Limits, Outcome, OutcomeStatus, Upload
@@ -59,8 +59,8 @@ class Works:
 
     processor_class: type[Processor] = Processor
     reconciler_class: type[Reconciler] = Reconciler
-    maker_class: type[Maker] = Maker
-    kept_class: type[Kept] = Kept
+    maker_class: type[OnDemandRenderer] = OnDemandRenderer
+    kept_class: type[RenditionRepository] = RenditionRepository
 
     def __init__(self, seed: int, weather: Weather, recipe: Recipe) -> None:
         self.random = Random(f"world {seed}")
@@ -160,7 +160,7 @@ class Works:
         version = outcome.record.version if outcome.record else None
         changes = self.versions[key]
         if alone and changes[-1][1] == version:
-            self.oracle.settle(key)
+            self.oracle.resolve(key)
         begun = max(at for at, _ in changes if at <= since)
         if version not in {each for at, each in changes if at >= begun}:
             self.oracle.breach(f"{key!r} was told to be {outcome.result}, but was another long before")
@@ -177,7 +177,7 @@ class Works:
         uploads, processed, catalog = self.ports(process)
         kept = self.kept_class(BUCKET, uploads, processed, catalog, IccPolicy.STRIP)
         maker = self.maker_class(kept, partial(self.render, process), Limits(), lambda _: "no-store", 3)
-        wanted = Wanted(key, on_demand(key, transformation), transformation, declared=False)
+        wanted = RenditionRef(key, on_demand(key, transformation), transformation, declared=False)
         try:
             stored = kept.look(wanted) or maker.make(wanted).stored
             body = processed.get(wanted.stored_key, version=stored.entry.version).body

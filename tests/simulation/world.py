@@ -134,7 +134,7 @@ class World(Works):
             if id_ in failed:
                 self.counts["retried"] += 1
             else:
-                self.mailbox.settle(id_)
+                self.mailbox.resolve(id_)
 
     # The end.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import atheris
 
 with atheris.instrument_imports(include=["image_processor"], enable_loader_override=False):
-    from image_processor.delivery.url.parser import read_address
+    from image_processor.delivery.url.parser import parse_url
     from image_processor.domain.errors import InvalidKey, InvalidRequest, Refused
     from image_processor.domain.formats import FORMATS, describe_foreign, sniff
     from image_processor.domain.models import ExifField, Limits, TruncatedPolicy, Upload
@@ -81,12 +81,12 @@ def event(data: bytes) -> None:
 def url(data: bytes) -> None:
     path, _, query = data.decode(errors="replace").partition("?")
     try:
-        address = read_address(path, query)
+        address = parse_url(path, query)
     except (InvalidRequest, InvalidKey):
         return
     again = "&".join(f"{name}={value.replace('%', '%25')}" for name, value in address.pairs)
     if not address.named and address.key == path and "%" not in path:
-        assert read_address(path, again).pairs == address.pairs, "canonical is final"
+        assert parse_url(path, again).pairs == address.pairs, "canonical is final"
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

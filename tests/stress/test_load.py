@@ -20,8 +20,8 @@ import pytest
 from PIL import Image
 
 from image_processor.api.connections import MAX_CONNECTIONS
-from image_processor.delivery.url.parser import read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 from support.served import Served
 
 RECIPE = """
@@ -62,8 +62,8 @@ def picture(number: int, width: int = 48, height: int = 32) -> bytes:
 
 
 def signed(key: str, query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).seal(read_address(key, query))
-    return f"/renditions/{key}?{query}&{query_of(seal)}"
+    seal = Keyring({"a": SECRET.encode()}).seal(parse_url(key, query))
+    return f"/renditions/{key}?{query}&{signature_query(seal)}"
 
 
 def family(pid: int) -> list[int]:

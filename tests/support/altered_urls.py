@@ -7,9 +7,9 @@ from contextlib import suppress
 from random import Random
 from urllib.parse import quote
 
-from image_processor.delivery.resolver import Get
-from image_processor.delivery.url.parser import Address, read_address
-from image_processor.delivery.url.signing import Keyring, query_of
+from image_processor.delivery.resolver import HttpRequest
+from image_processor.delivery.url.parser import ParsedUrl, parse_url
+from image_processor.delivery.url.signing import Keyring, signature_query
 from image_processor.domain.errors import InvalidRequest
 
 RING = Keyring({"a": b"a secret that nobody guesses", "b2": b"another secret to be guessed"})
@@ -35,8 +35,8 @@ def signed_urls(count: int, seed: int) -> Iterator[bytes]:
         else:
             path, query = key, "&".join(pairs)
         with suppress(InvalidRequest):
-            seal = RING.seal(read_address(path, query), random.choice([None, ENDS]))
-            yield f"{path}?{'&'.join(filter(None, [query, query_of(seal)]))}".encode()
+            seal = RING.seal(parse_url(path, query), random.choice([None, ENDS]))
+            yield f"{path}?{'&'.join(filter(None, [query, signature_query(seal)]))}".encode()
             made += 1
 
 
@@ -52,14 +52,14 @@ def altered(url: bytes, random: Random, values: int) -> Iterator[bytes]:
                 yield changed
 
 
-def get_of(target: bytes) -> Get:
+def get_of(target: bytes) -> HttpRequest:
     path, _, query = target.decode("latin-1").partition("?")
-    return Get("GET", path, query)
+    return HttpRequest("GET", path, query)
 
 
-def address_of(target: bytes) -> Address | None:
+def address_of(target: bytes) -> ParsedUrl | None:
     get = get_of(target)
     try:
-        return read_address(get.path, get.query)
+        return parse_url(get.path, get.query)
     except InvalidRequest:
         return None

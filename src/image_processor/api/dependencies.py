@@ -8,9 +8,9 @@ from fastapi import Depends, Path, Request
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.on_demand import Made
+from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import Outcome, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
 
@@ -50,8 +50,8 @@ class Work(Protocol):
         Raises what the work ended with."""
         ...
 
-    async def made(self, wanted: Wanted) -> Made:
-        """The rendition, made if it is not there. Raises what `Maker.make` raises, Overloaded,
+    async def made(self, wanted: RenditionRef) -> RenderResult:
+        """The rendition, made if it is not there. Raises what `OnDemandRenderer.make` raises, Overloaded,
         and Unavailable if it takes too long."""
         ...
 

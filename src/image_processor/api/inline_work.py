@@ -8,9 +8,9 @@ from collections.abc import Callable
 from fastapi.concurrency import run_in_threadpool
 
 from image_processor.bootstrap.delivery import Reads
-from image_processor.delivery.on_demand import Made
+from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import LeaseBusy
 from image_processor.domain.models import Outcome, Upload, UploadKind
 
@@ -44,9 +44,9 @@ class InlineWork:
     async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), patience)
 
-    async def made(self, wanted: Wanted) -> Made:
+    async def made(self, wanted: RenditionRef) -> RenderResult:
         found = await run_in_threadpool(self.delivery.kept.look, wanted)
-        return Made(found, {}) if found else await run_in_threadpool(self._reads.make, wanted)
+        return RenderResult(found, {}) if found else await run_in_threadpool(self._reads.make, wanted)
 
     @property
     def delivery(self) -> Delivery:

@@ -7,7 +7,7 @@ from typing import Annotated, Self
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from image_processor.delivery.markup.html import Markup, mark_up
+from image_processor.delivery.markup.html import Markup, render_markup
 from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.domain.errors import Invalid, NotFound
 
@@ -79,4 +79,4 @@ def get_markup(
     if base is None:
         raise Invalid.one("base", "the address of a CDN, as none is known here", None)
     urls = Urls(check_base(base), record.key, parts.recipe, work.delivery.policy)
-    return MarkupView.of(mark_up(record, wanted.wish, urls))
+    return MarkupView.of(render_markup(record, wanted.wish, urls))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from fastapi import APIRouter
 from fastapi.concurrency import run_in_threadpool
 
-from image_processor.delivery.on_demand import Made
+from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.delivery.url.builder import url_of
 from image_processor.domain.errors import InvalidRequest, NotFound
 from image_processor.domain.ports import Catalog
@@ -48,7 +48,7 @@ def _key(id_: str, catalog: Catalog) -> str:
     return record.key
 
 
-def _url(wanted: Wanted, seconds: int, delivery: Delivery, parts: Parts) -> str | None:
+def _url(wanted: RenditionRef, seconds: int, delivery: Delivery, parts: Parts) -> str | None:
     if parts.renditions_url is None:
         return None
     url = url_of(parts.renditions_url, wanted.stored_key)
@@ -61,7 +61,9 @@ def _url(wanted: Wanted, seconds: int, delivery: Delivery, parts: Parts) -> str 
     return f"{url}?{query}" if query else None
 
 
-def _view(wanted: Wanted, made: Made, transformation: Transformation, url: str | None) -> MadeView:
+def _view(
+    wanted: RenditionRef, made: RenderResult, transformation: Transformation, url: str | None
+) -> MadeView:
     attributes = made.stored.attributes
     return MadeView(
         key=wanted.stored_key,

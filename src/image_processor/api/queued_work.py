@@ -12,9 +12,9 @@ from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
 
 from image_processor.bootstrap.machine import Parts
-from image_processor.delivery.on_demand import Made
+from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, Upload, UploadKind
@@ -78,13 +78,13 @@ class QueuedWork:
             stopping.cancel()
         return done.result() if done.done() else None
 
-    async def made(self, wanted: Wanted) -> Made:
+    async def made(self, wanted: RenditionRef) -> RenderResult:
         """The rendition, made if it is not there. The work goes on, and is kept, even if nobody waits
         any more."""
         orders = self._parts.orders
         stored = await to_thread.run_sync(self.delivery.kept.look, wanted)
         if stored is not None:
-            return Made(stored, {})
+            return RenderResult(stored, {})
         result = await self.done(await to_thread.run_sync(orders.place, wanted))
         return await to_thread.run_sync(orders.taken, wanted, result)
 

@@ -12,9 +12,9 @@ from fastapi.responses import Response, StreamingResponse
 from msgspec.structs import replace
 
 from image_processor.bootstrap.machine import Parts
-from image_processor.delivery.http.response import Response as Decided
-from image_processor.delivery.read_path import Found, cors, leave
-from image_processor.delivery.resolver import Get, Wanted
+from image_processor.delivery.http.response import ResponseHead
+from image_processor.delivery.read_path import Lookup, cors_headers, preflight_headers
+from image_processor.delivery.resolver import HttpRequest, RenditionRef
 from image_processor.domain.errors import (
     ImageProcessorError,
     NotFound,
@@ -40,22 +40,22 @@ _AT_ONCE = 1024 * 1024
 """Bytes of a rendition that are read in one go; larger ones go out piece by piece."""
 
 
-async def _get(request: Request) -> Get:
+async def _get(request: Request) -> HttpRequest:
     """The request as delivery reads it: the path as it came, below where renditions begin."""
     path = request.scope["raw_path"].decode("latin-1")
     query = request.scope["query_string"].decode("latin-1")
     path = path.removeprefix(ROOT) if path.startswith(ROOT) else path[1:]
-    return Get(request.method, path, query, request.headers)
+    return HttpRequest(request.method, path, query, request.headers)
 
 
-GetOf = Annotated[Get, Depends(_get)]
+GetOf = Annotated[HttpRequest, Depends(_get)]
 
 
 @router.options(_PATH, include_in_schema=False)
 def ask_leave(key: str, parts: MachinePartsOf) -> Response:
     """Whether pages of other sites may read renditions (Fetch standard, CORS preflight)."""
     del key  # the answer is the same for all
-    allowed = leave(parts.settings.cors_origin)
+    allowed = preflight_headers(parts.settings.cors_origin)
     if allowed is None:
         return of_status(405, headers={"allow": "GET, HEAD"})
     return Response(status_code=204, headers=allowed)
@@ -99,7 +99,7 @@ def answer_everywhere(app: FastAPI) -> None:
     app.add_api_route("/" + ANY_PATH, get_rendition, methods=["GET", "HEAD"], include_in_schema=False)
 
 
-async def _serve(get: Get, parts: Parts, work: QueuedWork) -> Response:
+async def _serve(get: HttpRequest, parts: Parts, work: QueuedWork) -> Response:
     wrong: NotFound | Refused | None = None
     for _ in range(_ATTEMPTS):
         try:
@@ -125,7 +125,7 @@ async def _what_is_wrong(header: Pending, work: QueuedWork) -> NotFound | Refuse
     return None
 
 
-def _look(get: Get, parts: Parts, wrong: NotFound | Refused | None) -> Response | Found:
+def _look(get: HttpRequest, parts: Parts, wrong: NotFound | Refused | None) -> Response | Lookup:
     """The answer if the rendition is there, else what has to be made. One turn in a thread."""
     found = parts.delivery.find(get, wrong)
     if found.stored is None:
@@ -134,13 +134,13 @@ def _look(get: Get, parts: Parts, wrong: NotFound | Refused | None) -> Response 
     return _answer(get, found, parts)
 
 
-async def _with_made(get: Get, found: Found, parts: Parts, work: QueuedWork) -> Response:
+async def _with_made(get: HttpRequest, found: Lookup, parts: Parts, work: QueuedWork) -> Response:
     try:
         if found.error is not None:
             raise found.error
         found = await _made(found.wanted, work)
     except ImageProcessorError as error:
-        instead = parts.delivery.stand_in(found.wanted, error)
+        instead = parts.delivery.fallback_for(found.wanted, error)
         if instead is None:
             raise
         try:
@@ -150,12 +150,12 @@ async def _with_made(get: Get, found: Found, parts: Parts, work: QueuedWork) -> 
     return await to_thread.run_sync(_answer, get, found, parts)
 
 
-async def _made(wanted: Wanted, work: QueuedWork) -> Found:
+async def _made(wanted: RenditionRef, work: QueuedWork) -> Lookup:
     made = await work.made(wanted)
-    return Found(wanted, made.stored, made.seconds)
+    return Lookup(wanted, made.stored, made.seconds)
 
 
-def _answer(get: Get, found: Found, parts: Parts) -> Response:
+def _answer(get: HttpRequest, found: Lookup, parts: Parts) -> Response:
     """The answer with its bytes. Raises PreconditionFailed if they are others by now."""
     stored = found.stored
     assert stored is not None
@@ -175,7 +175,7 @@ def _answer(get: Get, found: Found, parts: Parts) -> Response:
     return StreamingResponse(chunks, status, headers)
 
 
-def _chunks(found: Found, decided: Decided, parts: Parts) -> Iterator[bytes]:
+def _chunks(found: Lookup, decided: ResponseHead, parts: Parts) -> Iterator[bytes]:
     assert found.stored is not None
     assert decided.body is not None
     entry, body = found.stored.entry, decided.body
@@ -185,10 +185,10 @@ def _chunks(found: Found, decided: Decided, parts: Parts) -> Iterator[bytes]:
         raise PreconditionFailed(str(error)) from error
 
 
-def _failed(get: Get, error: ImageProcessorError, parts: Parts) -> Response:
+def _failed(get: HttpRequest, error: ImageProcessorError, parts: Parts) -> Response:
     """The error as our problem document, or as the dialect tells it that was spoken."""
     status, document, headers = told(error)
-    headers |= cors(parts.settings.cors_origin)
+    headers |= cors_headers(parts.settings.cors_origin)
     dialect = parts.delivery.reader.dialect_of(get)
     spoken = dialect.told(status, error.code, document["detail"]) if dialect else None
     media_type, text = spoken or (MEDIA_TYPE, json.dumps(document))

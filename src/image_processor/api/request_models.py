@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, AwareDatetime, Field
 
-from image_processor.delivery.markup.html import ALT, Wish
-from image_processor.delivery.markup.srcset import MOST_WIDTHS, Rungs
+from image_processor.delivery.markup.html import ALT, MarkupOptions
+from image_processor.delivery.markup.srcset import MOST_WIDTHS, WidthSpec
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Query
@@ -109,10 +109,10 @@ class MarkupRequest(View):
     base: str | None = _about("base", default=None, examples=["https://img.example"])
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> MarkupOptions:
         """Raises Invalid."""
         widths = tuple(map(int, self.widths.split(","))) if self.widths else ()
-        return Wish(Rungs(self.preset, widths), self.sizes, self.alt)
+        return MarkupOptions(WidthSpec(self.preset, widths), self.sizes, self.alt)
 
 
 class RenditionRequest(View):

@@ -19,10 +19,10 @@ from image_processor.api.error_status import status_of, told
 from image_processor.api.problem_details import MEDIA_TYPE, document
 from image_processor.bootstrap.cloud import Cloud, render_here
 from image_processor.bootstrap.delivery import reads_of
-from image_processor.delivery.http.response import Response
-from image_processor.delivery.on_demand import Made
-from image_processor.delivery.read_path import Delivery, Found, cors, leave
-from image_processor.delivery.resolver import Get, Wanted
+from image_processor.delivery.http.response import ResponseHead
+from image_processor.delivery.on_demand import RenderResult
+from image_processor.delivery.read_path import Delivery, Lookup, cors_headers, preflight_headers
+from image_processor.delivery.resolver import HttpRequest, RenditionRef
 from image_processor.domain.errors import (
     ImageProcessorError,
     InvalidRequest,
@@ -41,7 +41,7 @@ MAX_BODY = 4_400_000
 
 _METHODS = "GET, HEAD, OPTIONS"
 
-Make = Callable[[Wanted], Made]
+Make = Callable[[RenditionRef], RenderResult]
 
 
 def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
@@ -62,18 +62,21 @@ def _reply(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, A
     method = event["requestContext"]["http"]["method"]
     if method == "OPTIONS":
         # Whose pages may ask, the CDN's response headers say, unless a setting does.
-        return {"statusCode": 204, "headers": {"allow": _METHODS, **(leave(delivery.policy.cors) or {})}}
+        return {
+            "statusCode": 204,
+            "headers": {"allow": _METHODS, **(preflight_headers(delivery.policy.cors) or {})},
+        }
     if method not in {"GET", "HEAD"}:
         return _error(405, {"allow": _METHODS}, f"expected GET or HEAD, got {method}")
     path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
-    get = Get(method, path[1:], query, event.get("headers", {}))
+    get = HttpRequest(method, path[1:], query, event.get("headers", {}))
     try:
         return _answer(get, _found(get, delivery, make), delivery)
     except ImageProcessorError as error:
         return _failed(get, error, delivery)
 
 
-def _found(get: Get, delivery: Delivery, make: Make) -> Found:
+def _found(get: HttpRequest, delivery: Delivery, make: Make) -> Lookup:
     found = delivery.find(get)
     if found.stored is not None:
         return found
@@ -82,30 +85,30 @@ def _found(get: Get, delivery: Delivery, make: Make) -> Found:
             raise found.error
         return _made(found.wanted, make)
     except ImageProcessorError as error:
-        instead = delivery.stand_in(found.wanted, error)
+        instead = delivery.fallback_for(found.wanted, error)
         if instead is None:
             raise
         return replace(_shown(instead, error, delivery, make), error=error)
 
 
-def _shown(instead: Wanted, error: ImageProcessorError, delivery: Delivery, make: Make) -> Found:
+def _shown(instead: RenditionRef, error: ImageProcessorError, delivery: Delivery, make: Make) -> Lookup:
     """The picture that stands in for another. Raises ``error`` where that is not there either."""
     try:
         stored = delivery.kept.look(instead)
-        return Found(instead, stored) if stored else _made(instead, make)
+        return Lookup(instead, stored) if stored else _made(instead, make)
     except (NotFound, Refused):
         raise error from None
 
 
-def _made(wanted: Wanted, make: Make) -> Found:
+def _made(wanted: RenditionRef, make: Make) -> Lookup:
     made = make(wanted)
-    return Found(wanted, made.stored, made.seconds)
+    return Lookup(wanted, made.stored, made.seconds)
 
 
-def _answer(get: Get, found: Found, delivery: Delivery) -> dict[str, Any]:
+def _answer(get: HttpRequest, found: Lookup, delivery: Delivery) -> dict[str, Any]:
     stored = found.stored
     assert stored is not None
-    decided: Response = delivery.reply(get, found)
+    decided: ResponseHead = delivery.reply(get, found)
     if decided.status >= 400:
         return _error(decided.status, dict(decided.headers))
     status = status_of(found.error) if found.error is not None else decided.status
@@ -119,7 +122,7 @@ def _answer(get: Get, found: Found, delivery: Delivery) -> dict[str, Any]:
     return reply | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-def _read(found: Found, start: int, stop: int, delivery: Delivery) -> bytes:
+def _read(found: Lookup, start: int, stop: int, delivery: Delivery) -> bytes:
     assert found.stored is not None
     entry = found.stored.entry
     try:
@@ -131,7 +134,7 @@ def _read(found: Found, start: int, stop: int, delivery: Delivery) -> bytes:
         raise Unavailable("it was written anew") from None
 
 
-def _redirect(wanted: Wanted, delivery: Delivery) -> dict[str, Any]:
+def _redirect(wanted: RenditionRef, delivery: Delivery) -> dict[str, Any]:
     """It is stored: asked for by its own name, the CDN finds it in the bucket, where there is no limit."""
     path = quote(wanted.stored_key, safe="/=,~:@!$&'()*+;")
     try:
@@ -143,7 +146,7 @@ def _redirect(wanted: Wanted, delivery: Delivery) -> dict[str, Any]:
     return {"statusCode": 307, "headers": {"location": location, "cache-control": "no-store"}}
 
 
-def _failed(get: Get, error: ImageProcessorError, delivery: Delivery) -> dict[str, Any]:
+def _failed(get: HttpRequest, error: ImageProcessorError, delivery: Delivery) -> dict[str, Any]:
     """The error as our problem document, or as the dialect tells it that was spoken."""
     status, body, headers = told(error)
     if status >= 500:
@@ -152,7 +155,7 @@ def _failed(get: Get, error: ImageProcessorError, delivery: Delivery) -> dict[st
     dialect = delivery.reader.dialect_of(get)
     spoken = dialect.told(status, error.code, body["detail"]) if dialect else None
     media_type, text = spoken or (MEDIA_TYPE, json.dumps(body))
-    headers |= cors(delivery.policy.cors)
+    headers |= cors_headers(delivery.policy.cors)
     return {"statusCode": status, "headers": {**_about(media_type), **headers}, "body": text}
 
 

@@ -12,11 +12,11 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import enabled
-from image_processor.delivery.metadata_cache import FactsOf
-from image_processor.delivery.on_demand import Kept, Made, Maker
+from image_processor.delivery.metadata_cache import MetadataCache
+from image_processor.delivery.on_demand import OnDemandRenderer, RenderResult, RenditionRepository
 from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import Reader, Wanted
+from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
@@ -65,12 +65,14 @@ def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
 
 def kept_of(
     settings: Settings, bucket: str, uploads: ObjectStore, processed: ObjectStore, catalog: Catalog
-) -> Kept:
-    return Kept(bucket, uploads, processed, catalog, settings.icc)
+) -> RenditionRepository:
+    return RenditionRepository(bucket, uploads, processed, catalog, settings.icc)
 
 
-def maker_of(settings: Settings, recipe: Recipe, kept: Kept, render: Render) -> Maker:
-    return Maker(
+def maker_of(
+    settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Render
+) -> OnDemandRenderer:
+    return OnDemandRenderer(
         kept,
         render,
         settings.limits,
@@ -80,12 +82,16 @@ def maker_of(settings: Settings, recipe: Recipe, kept: Kept, render: Render) -> 
 
 
 def delivery_of(
-    settings: Settings, recipe: Recipe, kept: Kept, facts_of: Callable[[str], ImageMetadata], base: str | None
+    settings: Settings,
+    recipe: Recipe,
+    kept: RenditionRepository,
+    facts_of: Callable[[str], ImageMetadata],
+    base: str | None,
 ) -> Delivery:
     """``facts_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
     behind to open them."""
     policy = policy_of(settings)
-    reader = Reader(recipe, policy, facts_of, time.time)
+    reader = RequestResolver(recipe, policy, facts_of, time.time)
     return Delivery(reader, kept, policy, settings.cache_control, base)
 
 
@@ -93,7 +99,7 @@ class Reads(Struct, frozen=True):
     """The read path of a function, which makes at once what is not there."""
 
     delivery: Delivery
-    make: Callable[[Wanted], Made]
+    make: Callable[[RenditionRef], RenderResult]
 
 
 def reads_of(cloud: Cloud, render: Render) -> Reads:
@@ -101,9 +107,9 @@ def reads_of(cloud: Cloud, render: Render) -> Reads:
     settings = cloud.settings
     kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
     maker = maker_of(settings, cloud.recipe, kept, render)
-    facts_of = FactsOf(kept, maker.facts)
+    facts_of = MetadataCache(kept, maker.facts)
 
-    def make(wanted: Wanted) -> Made:
+    def make(wanted: RenditionRef) -> RenderResult:
         if not wanted.declared:
             return maker.make(wanted)
         # Asking for a picture that never was must cost a look and nothing else.

@@ -21,8 +21,8 @@ from msgspec import Struct
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.metadata_cache import FactsOf
-from image_processor.delivery.on_demand import Maker
+from image_processor.delivery.metadata_cache import MetadataCache
+from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Outcome, Upload
@@ -230,7 +230,7 @@ def reads(
     kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
 
     @contextmanager
-    def desk() -> Iterator[Maker]:
+    def desk() -> Iterator[OnDemandRenderer]:
         with renderers() as render:
             yield maker_of(settings, recipe, kept, render)
 
@@ -241,7 +241,7 @@ def reads(
     kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
     shelf = Shelf(settings.cache_bytes, on_demand, stores.processed.delete)
     orders = Orders(kept, kitchen, shelf, submit)
-    delivery = delivery_of(settings, recipe, kept, FactsOf(kept, orders.facts_of), RENDITIONS)
+    delivery = delivery_of(settings, recipe, kept, MetadataCache(kept, orders.facts_of), RENDITIONS)
     try:
         yield delivery, orders
     finally:

@@ -17,8 +17,8 @@ from image_processor.config.settings import PREFIX
 from image_processor.delivery.request import ask
 from image_processor.delivery.resolve import preview
 from image_processor.delivery.url.parameter_names import SEAL
-from image_processor.delivery.url.parser import Address, read_address
-from image_processor.delivery.url.signing import query_of
+from image_processor.delivery.url.parser import ParsedUrl, parse_url
+from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
 from image_processor.domain.transformation import ON_DEMAND
 
@@ -53,12 +53,12 @@ def command(
     if not keyring:
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a key that signs, as ID:SECRET", "none")])
     front, path, query = _parts(url, settings.public_url)
-    address = read_address(path, query)
+    address = parse_url(path, query)
     if address.seal is not None:
         raise Invalid([Problem("URL", "one without " + ", ".join(SEAL), "a signed one")])
     _judge(address, load_recipe(settings.recipe))
     expires = None if last is None else int(time.time()) + _duration(last)
-    seal = query_of(keyring.seal(address, expires))
+    seal = signature_query(keyring.seal(address, expires))
     typer.echo(f"{front}{path}?{query}&{seal}" if query else f"{front}{path}?{seal}")
 
 
@@ -77,7 +77,7 @@ def _parts(url: str, public_url: str | None) -> tuple[str, str, str]:
     return front, path, query.partition("#")[0]
 
 
-def _judge(address: Address, recipe: Recipe) -> None:
+def _judge(address: ParsedUrl, recipe: Recipe) -> None:
     """Whether there can be such a rendition. Raises InvalidRequest, InvalidTransformation."""
     transformation = preview(ask(address, signed=True), recipe)
     stored = recipe.stored_name(address.key, transformation)

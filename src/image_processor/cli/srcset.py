@@ -13,8 +13,8 @@ from image_processor.bootstrap.delivery import policy_of
 from image_processor.bootstrap.machine import BUCKET, RENDITIONS
 from image_processor.bootstrap.recipe import load_recipe
 from image_processor.config.settings import PREFIX, Settings
-from image_processor.delivery.markup.html import ALT, Markup, Wish, mark_up
-from image_processor.delivery.markup.srcset import Rungs
+from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions, render_markup
+from image_processor.delivery.markup.srcset import WidthSpec
 from image_processor.delivery.url.builder import Urls, check_base
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
 from image_processor.domain.similarity import find_record
@@ -69,7 +69,7 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
     settings = settings_with(data=data, recipe=recipe)
     if signed and not settings.signing_keys:
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a key that signs, as ID:SECRET", "none")])
-    wish = Wish(Rungs(preset, _widths(widths)), sizes, alt)
+    wish = MarkupOptions(WidthSpec(preset, _widths(widths)), sizes, alt)
     base = check_base(settings.public_url or RENDITIONS if base is None else base)
     markup = _marked_up(key, wish, base, settings)
     if as_json:
@@ -80,11 +80,11 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
         typer.echo(f"left out: {line}", err=True)
 
 
-def _marked_up(key: str, wish: Wish, base: str, settings: Settings) -> Markup:
+def _marked_up(key: str, wish: MarkupOptions, base: str, settings: Settings) -> Markup:
     with open_library(settings) as stores:
         record = find_record(stores.catalog, BUCKET, key)
     urls = Urls(base, record.key, load_recipe(settings.recipe), policy_of(settings))
-    return mark_up(record, wish, urls)
+    return render_markup(record, wish, urls)
 
 
 def _text(markup: Markup, only: Part | None) -> str:

@@ -8,16 +8,16 @@ from threading import Lock
 
 from image_processor.domain.models import ImageMetadata
 
-from .on_demand import Kept
+from .on_demand import RenditionRepository
 
 _REMEMBERED = 10_000
 """Originals whose facts are remembered, some 500 bytes each."""
 
 
-class FactsOf:
+class MetadataCache:
     """Callable with a key. ``read`` takes key and version where nothing is on record. Safe for threads."""
 
-    def __init__(self, kept: Kept, read: Callable[[str, str], ImageMetadata]) -> None:
+    def __init__(self, kept: RenditionRepository, read: Callable[[str, str], ImageMetadata]) -> None:
         self._kept = kept
         self._read = read
         self._lock = Lock()

@@ -30,20 +30,20 @@ from image_processor.renditions.overlay_sources import Versions, read_marks, ver
 from image_processor.renditions.renderer import Render
 from image_processor.renditions.stored import is_on_demand, look_at, renditions_of
 
-from .resolver import Wanted
+from .resolver import RenditionRef
 
 _ROUNDS = 3
 """How often an original may change under our hands before the client has to ask again."""
 
 
-class Made(Struct, frozen=True):
+class RenderResult(Struct, frozen=True):
     """A rendition with its bytes, and how many seconds each part of making it took."""
 
     stored: StoredObject
     seconds: Mapping[str, float]
 
 
-class Kept(Struct, frozen=True):
+class RenditionRepository(Struct, frozen=True):
     """Where delivery looks for what was made on demand. ``catalog`` knows which originals are refused."""
 
     bucket: str
@@ -52,7 +52,7 @@ class Kept(Struct, frozen=True):
     catalog: Catalog
     icc: IccPolicy
 
-    def look(self, wanted: Wanted) -> StoredObject | None:
+    def look(self, wanted: RenditionRef) -> StoredObject | None:
         """The stored rendition, without its bytes, if there is one that is still right.
 
         Raises NotFound where there is no original, or none that could be told from the stored name,
@@ -89,7 +89,7 @@ class Kept(Struct, frozen=True):
             raise Refused(record.reason, record.message or "")
         return record
 
-    def taken(self, wanted: Wanted, outcome: Outcome) -> Made:
+    def taken(self, wanted: RenditionRef, outcome: Outcome) -> RenderResult:
         """The declared rendition that work of ingest ended in. Raises Refused, NotFound."""
         record = outcome.record
         if record is not None and record.reason is not None:
@@ -97,7 +97,7 @@ class Kept(Struct, frozen=True):
         stored = self.look(wanted)
         if stored is None:
             raise NotFound(f"no rendition {wanted.stored_key!r}")
-        return Made(stored, {})
+        return RenderResult(stored, {})
 
     def _head(self, key: str) -> StoredObject | None:
         try:
@@ -106,17 +106,17 @@ class Kept(Struct, frozen=True):
             return None
 
 
-class Maker(Struct, frozen=True):
+class OnDemandRenderer(Struct, frozen=True):
     """Makes renditions on demand. ``most`` is how many of them an original may have: the oldest goes."""
 
-    kept: Kept
+    kept: RenditionRepository
     render: Render
     limits: Limits
     cache_control: Callable[[str], str]
     most: int
     clock: Callable[[], float] = time.perf_counter
 
-    def make(self, wanted: Wanted) -> Made:
+    def make(self, wanted: RenditionRef) -> RenderResult:
         """The rendition, made, stored, and still right when it was stored.
 
         Raises NotFound, Refused, MissingExtra, and Unavailable where the original kept changing.
@@ -137,7 +137,7 @@ class Maker(Struct, frozen=True):
         original = self._read(key, version)
         return self.render(original, (), self.limits, icc=self.kept.icc, look=False, marks={}).original
 
-    def _once(self, wanted: Wanted, transformation: Transformation) -> Made | None:
+    def _once(self, wanted: RenditionRef, transformation: Transformation) -> RenderResult | None:
         version = self.kept.version(wanted.key)
         record = self.kept.record(wanted.key, version)
         self._make_room(wanted, record)
@@ -161,7 +161,7 @@ class Maker(Struct, frozen=True):
             "encode": timings.encode,
             "store": self.clock() - done,
         }
-        return Made(stored, seconds)
+        return RenderResult(stored, seconds)
 
     def _read(self, key: str, version: str) -> bytes:
         try:
@@ -169,7 +169,9 @@ class Maker(Struct, frozen=True):
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
-    def _put(self, wanted: Wanted, made: RenderedImage, version: str, marks: Versions) -> StoredObject | None:
+    def _put(
+        self, wanted: RenditionRef, made: RenderedImage, version: str, marks: Versions
+    ) -> StoredObject | None:
         """Store the rendition; None, and nothing stored, if it is of the past by now."""
         kept = self.kept
         metadata = {
@@ -187,15 +189,15 @@ class Maker(Struct, frozen=True):
             return None
         return StoredObject(entry, attributes, made.body)
 
-    def _make_room(self, wanted: Wanted, record: Record | None) -> None:
+    def _make_room(self, wanted: RenditionRef, record: Record | None) -> None:
         declared = {one.key for one in record.renditions} if record else set()
         stored = renditions_of(self.kept.processed, wanted.key)
         others = [one for one in stored if one.key not in declared]
-        for entry in crowd(others, wanted.stored_key, self.most):
+        for entry in select_evictions(others, wanted.stored_key, self.most):
             self.kept.processed.delete(entry.key)
 
 
-def crowd(stored: Sequence[Entry], coming: str, most: int) -> Sequence[Entry]:
+def select_evictions(stored: Sequence[Entry], coming: str, most: int) -> Sequence[Entry]:
     """Which of the renditions on demand have to go so that ``coming`` is one of at most ``most``: the
     oldest ones."""
     others = [one for one in stored if is_on_demand(one.key) and one.key != coming]

@@ -11,7 +11,7 @@ from image_processor.domain.errors import InvalidRequest, SignatureMissing, Size
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.overlay_sources import marks_in
 
-from .request import Asked
+from .request import RenditionRequest
 from .url.signing import Keyring
 
 
@@ -25,7 +25,7 @@ class Dialect(Protocol):
         """Whether a URL is meant for it."""
         ...
 
-    def ask(self, path: str, query: str, *, now: float) -> Asked:
+    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises InvalidRequest, Forbidden."""
         ...
 

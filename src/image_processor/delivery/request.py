@@ -1,6 +1,6 @@
 """Delivery: what a URL asks for, whatever its grammar, before anything is known of the original.
 
-Each grammar ends in an `Asked`; `settle` makes a transformation of it.
+Each grammar ends in an `RenditionRequest`; `resolve` makes a transformation of it.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.transformation import Gravity, Length
 
 from .url.parameter_names import AUTO
-from .url.parameter_values import read_values
-from .url.parser import Address
+from .url.parameter_values import parse_values
+from .url.parser import ParsedUrl
 
-__all__ = ["AUTO", "Asked", "Box", "Cut", "ask"]
+__all__ = ["AUTO", "CropSpec", "RenditionRequest", "SizingRule", "ask"]
 
 
-class Box(StrEnum):
+class SizingRule(StrEnum):
     """What of the box depends on the original."""
 
     ADAPTIVE = "adaptive"
@@ -35,7 +35,7 @@ class Box(StrEnum):
     """The height is."""
 
 
-class Cut(Struct, frozen=True):
+class CropSpec(Struct, frozen=True):
     """A part of the original whose place depends on its size: ``width`` and ``height`` are pixels or
     shares, None for the whole side. It lies as ``gravity``, ``x`` and ``y`` or ``focal_point`` say,
     which mean what they mean for a crop."""
@@ -48,7 +48,7 @@ class Cut(Struct, frozen=True):
     focal_point: tuple[float, float] | None = None
 
 
-class Asked(Struct, frozen=True):
+class RenditionRequest(Struct, frozen=True):
     """``values`` are fields of a transformation, each valid by itself, without its format.
 
     ``format`` is one that can be written, AUTO, or None for the original's own. ``qualities`` are by
@@ -65,16 +65,18 @@ class Asked(Struct, frozen=True):
     preset: str | None = None
     hinted: tuple[str, ...] = ()
     signed: bool = False
-    box: Box | None = None
-    cut: Cut | None = None
+    box: SizingRule | None = None
+    cut: CropSpec | None = None
     focus: tuple[float, float] | None = None
     filename: str | None = None
     attachment: bool = False
 
 
-def ask(address: Address, *, signed: bool) -> Asked:
+def ask(address: ParsedUrl, *, signed: bool) -> RenditionRequest:
     """What a URL of ours asks for. Raises InvalidRequest with every mistake of its values."""
-    read, problems = read_values(address.pairs)
+    read, problems = parse_values(address.pairs)
     if problems:
         raise InvalidRequest(problems)
-    return Asked(address.key, read.values, read.format, preset=read.preset, hinted=read.hinted, signed=signed)
+    return RenditionRequest(
+        address.key, read.values, read.format, preset=read.preset, hinted=read.hinted, signed=signed
+    )

@@ -20,37 +20,37 @@ from image_processor.domain.transformation import MAX_SIDE, PARAMETERS, Fit, Tra
 
 from .http.negotiation import own_format, preferences
 from .policy import Headers, Policy
-from .request import AUTO, Asked, Box
-from .source_crop import natural, placed
+from .request import AUTO, RenditionRequest, SizingRule
+from .source_crop import resolve_crop, source_size
 
 _DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
 _MOST_RATIO = 4.0
 """More pixels per CSS pixel than this nobody sees."""
 
 
-class Settled(Struct, frozen=True):
+class ResolvedRequest(Struct, frozen=True):
     """The transformation, and the request headers that had a say in it."""
 
     transformation: Transformation
     vary: tuple[str, ...] = ()
 
 
-def needs_facts(asked: Asked) -> bool:
+def needs_metadata(asked: RenditionRequest) -> bool:
     """Whether it takes the original's facts to settle what was asked for."""
-    placed = asked.box is not None or asked.cut is not None or asked.focus is not None
-    return placed or asked.format in {None, AUTO}
+    needs_size = asked.box is not None or asked.cut is not None or asked.focus is not None
+    return needs_size or asked.format in {None, AUTO}
 
 
-def settle(
-    asked: Asked, original: ImageMetadata | None, headers: Headers, recipe: Recipe, policy: Policy
-) -> Settled:
-    """One transformation. ``original`` may be None where `needs_facts` says so.
+def resolve(
+    asked: RenditionRequest, original: ImageMetadata | None, headers: Headers, recipe: Recipe, policy: Policy
+) -> ResolvedRequest:
+    """One transformation. ``original`` may be None where `needs_metadata` says so.
 
     Raises InvalidRequest and InvalidTransformation with every mistake that only shows now.
     """
     values, vary = _hinted(asked, headers, policy)
     base = _preset(asked, recipe)
-    values = _boxed(placed(values, asked.cut, asked.focus, original), asked.box, original)
+    values = _boxed(resolve_crop(values, asked.cut, asked.focus, original), asked.box, original)
     if base:
         return _of_preset(asked, base, values, original, headers, vary)
     format_ = asked.format
@@ -60,19 +60,19 @@ def settle(
     elif format_ is None:
         assert original is not None
         format_ = own_format(original, values)
-    return Settled(Transformation(**{**_quality(asked, format_), **values, "format": format_}), vary)
+    return ResolvedRequest(Transformation(**{**_quality(asked, format_), **values, "format": format_}), vary)
 
 
-def preview(asked: Asked, recipe: Recipe) -> Transformation:
+def preview(asked: RenditionRequest, recipe: Recipe) -> Transformation:
     """A transformation that was asked for as it would be of some opaque still JPEG, to see whether
-    there can be one. Raises as `settle`."""
+    there can be one. Raises as `resolve`."""
     policy = Policy(hints=True)
-    return settle(
+    return resolve(
         asked, ImageMetadata(4000, 3000, "jpeg", 1, False, 1, ""), {}, recipe, policy
     ).transformation
 
 
-def _preset(asked: Asked, recipe: Recipe) -> Sequence[Transformation]:
+def _preset(asked: RenditionRequest, recipe: Recipe) -> Sequence[Transformation]:
     if asked.preset is None:
         return ()
     found = recipe.presets.get(asked.preset)
@@ -82,13 +82,13 @@ def _preset(asked: Asked, recipe: Recipe) -> Sequence[Transformation]:
 
 
 def _of_preset(
-    asked: Asked,
+    asked: RenditionRequest,
     base: Sequence[Transformation],
     values: Mapping[str, Any],
     original: ImageMetadata | None,
     headers: Headers,
     vary: tuple[str, ...],
-) -> Settled:
+) -> ResolvedRequest:
     """The member of the preset that is meant, changed by what was said beside it: of its formats the
     one that suits, of its widths the one that was asked for, else the largest."""
     formats = list(dict.fromkeys(one.format for one in base))
@@ -104,33 +104,37 @@ def _of_preset(
     member = next((one for one in members if one.width == width), None) if width else None
     member = member or max(members, key=lambda one: (one.width or 0, one.height or 0))
     of_member = {row.field: getattr(member, row.field) for row in PARAMETERS}
-    return Settled(Transformation(**{**of_member, **values, "format": format_}), vary)
+    return ResolvedRequest(Transformation(**{**of_member, **values, "format": format_}), vary)
 
 
-def _quality(asked: Asked, format_: str) -> Mapping[str, Any]:
+def _quality(asked: RenditionRequest, format_: str) -> Mapping[str, Any]:
     return {"quality": asked.qualities[format_]} if format_ in asked.qualities else {}
 
 
-def _boxed(values: Mapping[str, Any], box: Box | None, original: ImageMetadata | None) -> Mapping[str, Any]:
+def _boxed(
+    values: Mapping[str, Any], box: SizingRule | None, original: ImageMetadata | None
+) -> Mapping[str, Any]:
     """The box as it suits the original."""
     if box is None:
         return values
     assert original is not None
-    own = natural(values, original)
-    if box is Box.OWN_WIDTH:
+    own = source_size(values, original)
+    if box is SizingRule.OWN_WIDTH:
         return {**values, "width": min(own.width, MAX_SIDE)}
-    if box is Box.OWN_HEIGHT:
+    if box is SizingRule.OWN_HEIGHT:
         return {**values, "height": min(own.height, MAX_SIDE)}
     width, height = values.get("width"), values.get("height")
     if width is None or height is None or width == height or own.width == own.height:
-        return values if box is Box.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}
+        return values if box is SizingRule.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}
     alike = (width > height) == (own.width > own.height)
-    if box is Box.FILL_OR_FIT:
+    if box is SizingRule.FILL_OR_FIT:
         return {**values, "fit": Fit.COVER if alike else Fit.INSIDE}
     return values if alike else {**values, "width": height, "height": width}
 
 
-def _hinted(asked: Asked, headers: Headers, policy: Policy) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+def _hinted(
+    asked: RenditionRequest, headers: Headers, policy: Policy
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """What the client says of its own of width and pixel ratio ("Client Hints", WICG "Responsive Image
     Client Hints"), in steps, so that the number of renditions is bounded."""
     if not asked.hinted:

@@ -29,16 +29,16 @@ from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
 from .policy import Clock, Dialect, Headers, Policy
-from .request import AUTO, Asked, ask
-from .resolve import needs_facts, settle
+from .request import AUTO, RenditionRequest, ask
+from .resolve import needs_metadata, resolve
 from .url.parameter_names import IGNORED
-from .url.parser import Address, read_address
+from .url.parser import ParsedUrl, parse_url
 
 _KEPT = 4096
 """Originals whose declared names are remembered."""
 
 
-class Get(Struct, frozen=True):
+class HttpRequest(Struct, frozen=True):
     """A request. ``path`` is percent-encoded as it came, without its first slash; ``headers`` have
     lower-case names; ``method`` is GET or HEAD."""
 
@@ -48,7 +48,7 @@ class Get(Struct, frozen=True):
     headers: Headers = {}
 
 
-class Wanted(Struct, frozen=True):
+class RenditionRef(Struct, frozen=True):
     """One rendition of the original ``key``, and where it is stored. ``declared`` says that the recipe
     wants it of this original, so that ingest makes it with the others. ``transformation`` is None
     where only the stored object can tell what it is.
@@ -68,7 +68,7 @@ class Wanted(Struct, frozen=True):
         return not self.stored_key.rpartition("/")[2].startswith(ON_DEMAND)
 
 
-class Reader:
+class RequestResolver:
     """Reads requests. ``facts_of`` gives an original's facts and may have to read it; it is asked only
     for what is allowed, or may turn out to be a public preset. Safe for threads."""
 
@@ -81,7 +81,7 @@ class Reader:
         self._clock = clock
         self._names_of = lru_cache(_KEPT)(self._names)
 
-    def read(self, get: Get, wrong: NotFound | Refused | None = None) -> Wanted:
+    def read(self, get: HttpRequest, wrong: NotFound | Refused | None = None) -> RenditionRef:
         """What ``get`` wants. ``wrong`` is why the original's facts cannot be had, if that is known.
 
         Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused where the original's facts
@@ -96,13 +96,13 @@ class Reader:
         except InvalidTransformation as error:
             raise InvalidRequest(error.problems) from None
 
-    def wanted(self, key: str, transformation: Transformation) -> Wanted:
+    def wanted(self, key: str, transformation: Transformation) -> RenditionRef:
         """What somebody wants who needs no signature: the API's caller. Raises InvalidRequest."""
         name, declared = transformation.name, self._names_of(key)
         if name not in declared:
             self._policy.check_marks(transformation)
             name = ON_DEMAND + name
-        return Wanted(key, rendition_prefix(key) + name, transformation, name in declared)
+        return RenditionRef(key, rendition_prefix(key) + name, transformation, name in declared)
 
     def is_declared(self, stored_key: str) -> bool:
         """Whether the recipe wants what lies under this key of the processed side."""
@@ -110,13 +110,13 @@ class Reader:
         key = original_of(prefix + slash)
         return key is not None and name in self._names_of(key)
 
-    def dialect_of(self, get: Get) -> Dialect | None:
+    def dialect_of(self, get: HttpRequest) -> Dialect | None:
         """The dialect that a request is meant for, None for our own grammar."""
         if _is_ours(get.query):
             return None
         return next((one for one in self._policy.dialects if one.reads(get.path, get.query)), None)
 
-    def _stored(self, get: Get) -> Wanted | None:
+    def _stored(self, get: HttpRequest) -> RenditionRef | None:
         """The plain name of a rendition that everybody may see."""
         if not _says_nothing(get.query):
             return None
@@ -127,16 +127,16 @@ class Reader:
         check_key(path)
         key = original_of(prefix + slash)
         if key is None:  # a hashed prefix: who knows it has seen it on record
-            return Wanted(prefix, path, None, declared=False)
+            return RenditionRef(prefix, path, None, declared=False)
         transformation = self._names_of(key).get(name)
-        return None if transformation is None else Wanted(key, path, transformation, declared=True)
+        return None if transformation is None else RenditionRef(key, path, transformation, declared=True)
 
-    def _asked(self, get: Get) -> Asked:
+    def _asked(self, get: HttpRequest) -> RenditionRequest:
         dialect = self.dialect_of(get)
         if dialect is not None:
             return dialect.ask(get.path, get.query, now=self._clock())
         try:
-            address = read_address(get.path, get.query)
+            address = parse_url(get.path, get.query)
             check_key(address.key)
         except (InvalidKey, InvalidRequest) as error:
             # Nobody has signed what cannot be read. The path may hold what was a query once.
@@ -145,23 +145,25 @@ class Reader:
             raise
         return self._ask(address)
 
-    def _ask(self, address: Address) -> Asked:
+    def _ask(self, address: ParsedUrl) -> RenditionRequest:
         signed = address.seal is not None
         if signed or (address.private and not self._policy.unsigned):
             self._policy.keyring.verify(address, self._clock())
         return ask(address, signed=signed)
 
-    def _wanted(self, asked: Asked, get: Get, wrong: NotFound | Refused | None) -> Wanted:
+    def _wanted(
+        self, asked: RenditionRequest, get: HttpRequest, wrong: NotFound | Refused | None
+    ) -> RenditionRef:
         if not (asked.signed or self._policy.unsigned or self._may_be_public(asked)):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
-        facts = self._facts(asked.key, wrong) if needs_facts(asked) else None
-        settled = settle(asked, facts, get.headers, self._recipe, self._policy)
+        facts = self._facts(asked.key, wrong) if needs_metadata(asked) else None
+        settled = resolve(asked, facts, get.headers, self._recipe, self._policy)
         transformation, declared = settled.transformation, self._names_of(asked.key)
         name = transformation.name
         if name not in declared:
             self._policy.check(transformation, signed=asked.signed)
             name = ON_DEMAND + name
-        return Wanted(
+        return RenditionRef(
             asked.key,
             rendition_prefix(asked.key) + name,
             transformation,
@@ -171,7 +173,7 @@ class Reader:
             attachment=asked.attachment,
         )
 
-    def _may_be_public(self, asked: Asked) -> bool:
+    def _may_be_public(self, asked: RenditionRequest) -> bool:
         """Whether a public preset could declare it: known before the original is."""
         public = {name for name in self._names_of(asked.key) if not name.startswith(ON_DEMAND)}
         if asked.preset is not None:

@@ -10,12 +10,12 @@ from image_processor.domain.geometry import Anchor, Size, offset, region_box
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Length, RelativeLength, in_pixels
 
-from .request import Cut
+from .request import CropSpec
 
 
-def placed(
+def resolve_crop(
     values: Mapping[str, Any],
-    cut: Cut | None,
+    cut: CropSpec | None,
     focus: tuple[float, float] | None,
     original: ImageMetadata | None,
 ) -> Mapping[str, Any]:
@@ -33,7 +33,7 @@ def placed(
     return values
 
 
-def natural(values: Mapping[str, Any], original: ImageMetadata) -> Size:
+def source_size(values: Mapping[str, Any], original: ImageMetadata) -> Size:
     """The size of what is scaled into the box: what the region leaves of the original, as it is turned.
     (A border that is trimmed is not known yet, and angles between quarters count as none.)"""
     size = Size(original.width, original.height)
@@ -42,7 +42,7 @@ def natural(values: Mapping[str, Any], original: ImageMetadata) -> Size:
     return size.turned() if round(values.get("rotate", 0) / 90) % 2 else size
 
 
-def _region(cut: Cut, size: Size) -> tuple[Length, Length, Length, Length]:
+def _region(cut: CropSpec, size: Size) -> tuple[Length, Length, Length, Length]:
     inner = Size(_side(cut.width, size.width), _side(cut.height, size.height))
     left, top = offset(size, inner, Anchor(cut.gravity, cut.x, cut.y, cut.focal_point))
     if inner == size:

@@ -10,8 +10,8 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
-from image_processor.delivery.on_demand import Kept, Made, Maker
-from image_processor.delivery.resolver import Wanted
+from image_processor.delivery.on_demand import OnDemandRenderer, RenderResult, RenditionRepository
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
 from .render_pool import Kitchen
@@ -34,7 +34,7 @@ class Orders:
 
     def __init__(
         self,
-        kept: Kept,
+        kept: RenditionRepository,
         kitchen: Kitchen[Any],
         shelf: Shelf,
         submit: Callable[[Upload], Future[Outcome]],
@@ -46,7 +46,7 @@ class Orders:
         self._lock = Lock()
         self._headers: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
-    def place(self, wanted: Wanted) -> Future[Any]:
+    def place(self, wanted: RenditionRef) -> Future[Any]:
         """Have ``wanted`` made; `taken` says what came of it.
 
         Raises Overloaded, NotFound where there is no original.
@@ -56,11 +56,11 @@ class Orders:
             return self._submit(Upload(self._kept.bucket, wanted.key, UploadKind.RECONCILE))
         return self._kitchen.order(wanted.stored_key, lambda maker: self._made(maker, wanted))
 
-    def taken(self, wanted: Wanted, result: Outcome | Made) -> Made:
+    def taken(self, wanted: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
         """The rendition out of what `place` promised. Raises Refused, NotFound."""
-        return result if isinstance(result, Made) else self._kept.taken(wanted, result)
+        return result if isinstance(result, RenderResult) else self._kept.taken(wanted, result)
 
-    def shown(self, wanted: Wanted) -> None:
+    def shown(self, wanted: RenditionRef) -> None:
         """Note that a stored rendition was of use, so that it is kept the longer."""
         if not wanted.declared:
             self._shelf.shown(wanted.stored_key)
@@ -74,8 +74,8 @@ class Orders:
             raise Pending(self._kitchen.order(f"{key}/?{version}", self._reading(key, version)))
         return facts
 
-    def _reading(self, key: str, version: str) -> Callable[[Maker], None]:
-        def read(maker: Maker) -> None:
+    def _reading(self, key: str, version: str) -> Callable[[OnDemandRenderer], None]:
+        def read(maker: OnDemandRenderer) -> None:
             with self._lock:
                 if (key, version) in self._headers:  # since it was asked for
                     return
@@ -87,11 +87,11 @@ class Orders:
 
         return read
 
-    def _made(self, maker: Maker, wanted: Wanted) -> Made:
+    def _made(self, maker: OnDemandRenderer, wanted: RenditionRef) -> RenderResult:
         """Look again: whoever asked before may have got it in the meantime."""
         stored = self._kept.look(wanted)
         if stored is not None:
-            return Made(stored, {})
+            return RenderResult(stored, {})
         made = maker.make(wanted)
         self._shelf.put(made.stored.entry)
         return made

@@ -10,10 +10,10 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import Generic, TypeVar
 
-from image_processor.delivery.on_demand import Maker
+from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.domain.errors import Overloaded, Unavailable
 
-Desk = Callable[[], AbstractContextManager[Maker]]
+Desk = Callable[[], AbstractContextManager[OnDemandRenderer]]
 """Opens what one thread works with (its own renderer) and yields a Maker."""
 
 _Made = TypeVar("_Made")
@@ -36,7 +36,7 @@ class Kitchen(Generic[_Made]):
         self._cooks = ThreadPoolExecutor(count, "cook", self._sit_down)
         self._closed = False
 
-    def order(self, name: str, work: Callable[[Maker], _Made]) -> Future[_Made]:
+    def order(self, name: str, work: Callable[[OnDemandRenderer], _Made]) -> Future[_Made]:
         """What ``work`` makes, or what somebody who has ordered ``name`` before is waiting for.
 
         Raises Overloaded where too many orders wait, Unavailable after `close`.
@@ -72,9 +72,9 @@ class Kitchen(Generic[_Made]):
     def _sit_down(self) -> None:
         self._here.maker = None
 
-    def _maker(self) -> Maker:
+    def _maker(self) -> OnDemandRenderer:
         if self._here.maker is None:
             with self._furnishing:  # not under the lock of orders: a renderer takes a while to start
                 self._here.maker = self._desks.enter_context(self._desk())
-        maker: Maker = self._here.maker
+        maker: OnDemandRenderer = self._here.maker
         return maker

@@ -1,5 +1,5 @@
 """Dialects: URL grammars of other products, each a frozen value that only parses. A URL becomes an
-`Asked` there, as one of our own does; docs/dialects.md tells what of each is understood.
+`RenditionRequest` there, as one of our own does; docs/dialects.md tells what of each is understood.
 """
 
 from __future__ import annotations

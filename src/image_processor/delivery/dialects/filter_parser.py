@@ -25,7 +25,7 @@ class Call(Struct, frozen=True):
         return f"{self.name}({','.join(self.arguments)})"
 
 
-def split_calls(text: str) -> tuple[tuple[Call, ...], str]:
+def parse_filters(text: str) -> tuple[tuple[Call, ...], str]:
     """The filters that ``text`` begins with, and what stands behind them.
 
     Parentheses within arguments come in pairs. Where one is not closed there are no filters, and all

@@ -1,6 +1,6 @@
 """Dialects: what a URL asks for, put together piece by piece, with every mistake that is found.
 
-The one thing here that changes: a dialect fills a `Draft` and takes the `Asked` out of it.
+The one thing here that changes: a dialect fills a `RequestBuilder` and builds a `RenditionRequest`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from image_processor.delivery.request import AUTO, Asked, Box, Cut
+from image_processor.delivery.request import AUTO, CropSpec, RenditionRequest, SizingRule
 from image_processor.delivery.url.parser import MAX_URL
 from image_processor.domain.errors import (
     BucketNotAllowed,
@@ -41,7 +41,7 @@ YES: Final = frozenset({"1", "t", "true"})
 NO: Final = frozenset({"", "0", "f", "false"})
 
 
-class Draft:
+class RequestBuilder:
     """``values`` are fields of a transformation, each valid by itself. What the product can and this
     program cannot is a mistake, or is left out where ``lenient``. ``buckets`` may be named."""
 
@@ -55,17 +55,17 @@ class Draft:
         self.format: str | None = None
         self.qualities: dict[str, int] = {}
         self.preset: str | None = None
-        self.box: Box | None = None
-        self.cut: Cut | None = None
+        self.box: SizingRule | None = None
+        self.cut: CropSpec | None = None
         self.focus: tuple[float, float] | None = None
         self.filename: str | None = None
         self.attachment = False
 
-    def asked(self, key: str, *, signed: bool) -> Asked:
+    def asked(self, key: str, *, signed: bool) -> RenditionRequest:
         """What was asked for of the original ``key``. Raises InvalidRequest with every mistake."""
         if self.problems:
             raise InvalidRequest(self.problems)
-        return Asked(
+        return RenditionRequest(
             key,
             self.values,
             self.format,
@@ -148,16 +148,16 @@ class Draft:
     def overlay(self, kind: type[_T], fields: dict[str, Any], name: str) -> None:
         """Lay an overlay over what is there already."""
         try:
-            laid = (*self.values.get("overlays", ()), kind(**fields))
+            combined = (*self.values.get("overlays", ()), kind(**fields))
         except InvalidTransformation as error:
             self.problems += [
                 Problem(f"{name} ({one.name})", one.expected, one.got) for one in error.problems
             ]
             return
-        if len(laid) > MAX_OVERLAYS:
-            self.wrong(name, f"at most {MAX_OVERLAYS} of them", len(laid))
+        if len(combined) > MAX_OVERLAYS:
+            self.wrong(name, f"at most {MAX_OVERLAYS} of them", len(combined))
         else:
-            self.values["overlays"] = laid
+            self.values["overlays"] = combined
 
     def key(self, text: str, name: str) -> str | None:
         """The key among the originals that ``text`` stands for, with or without one of the buckets.

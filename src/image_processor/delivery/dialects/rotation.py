@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from image_processor.delivery.request import Box
+from image_processor.delivery.request import SizingRule
 from image_processor.domain.transformation import Flip, Gravity
 
-from .request_builder import Draft, plain
+from .request_builder import RequestBuilder, plain
 
 
-def turned_last(draft: Draft) -> None:
+def rotate_last(builder: RequestBuilder) -> None:
     """thumbor cuts first, mirrors then and turns last; we cut last. So a picture that is mirrored has to
     be turned the other way, the box lies on its side, and what is kept lies on another one."""
-    values = draft.values
+    values = builder.values
     degrees, flip = values.get("rotate", 0), values.get("flip")
     if flip in {Flip.HORIZONTAL, Flip.VERTICAL} and degrees:
         values["rotate"] = degrees = plain(-degrees % 360)
@@ -21,13 +21,13 @@ def turned_last(draft: Draft) -> None:
     if degrees % 180 != 90:
         return
     sides = {"width": values.get("height"), "height": values.get("width")}
-    draft.drop(*sides)
+    builder.drop(*sides)
     values.update({field: side for field, side in sides.items() if side is not None})
-    if draft.box in _TURNED:
-        draft.box = _TURNED[draft.box]
+    if builder.box in _TURNED:
+        builder.box = _TURNED[builder.box]
 
 
-_TURNED = {Box.OWN_WIDTH: Box.OWN_HEIGHT, Box.OWN_HEIGHT: Box.OWN_WIDTH}
+_TURNED = {SizingRule.OWN_WIDTH: SizingRule.OWN_HEIGHT, SizingRule.OWN_HEIGHT: SizingRule.OWN_WIDTH}
 _CLOCKWISE = tuple(Gravity)[1:9]
 
 

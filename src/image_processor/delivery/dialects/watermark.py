@@ -6,7 +6,7 @@ import re
 
 from image_processor.domain.transformation import Gravity, RelativeLength
 
-from .request_builder import Draft
+from .request_builder import RequestBuilder
 
 _PLACE = re.compile(r"(-?)([0-9]{1,5}(?:\.[0-9]{1,6})?)(p?)")
 
@@ -14,19 +14,19 @@ Place = tuple[str, int | RelativeLength]
 """From which side (`start`, `end`, `centre`, `repeat`), and how far from it."""
 
 
-def place(text: str, name: str, draft: Draft) -> Place | None:
+def place(text: str, name: str, builder: RequestBuilder) -> Place | None:
     """Where an overlay lies along one side: pixels, `p` for percent, negative from the far end."""
     if text in {"center", "repeat"}:
         return ("centre" if text == "center" else "repeat"), 0
     match = _PLACE.fullmatch(text)
     if match is None or (match[3] and float(match[2]) > 100):
-        draft.wrong(name, "pixels, a percentage such as 20p, center or repeat for its place", text)
+        builder.wrong(name, "pixels, a percentage such as 20p, center or repeat for its place", text)
         return None
     far = RelativeLength(round(float(match[2]) / 100, 3)) if match[3] else min(round(float(match[2])), 16_383)
     return ("end" if match[1] else "start"), far
 
 
-def laid(x: Place, y: Place) -> dict[str, object]:
+def position_fields(x: Place, y: Place) -> dict[str, object]:
     """The fields of an overlay that lies there."""
     if "repeat" in {x[0], y[0]}:
         return {"tile": True, "gravity": Gravity.NORTHWEST}
@@ -35,9 +35,9 @@ def laid(x: Place, y: Place) -> dict[str, object]:
     return {"gravity": Gravity(down + across or "centre"), "x": x[1], "y": y[1]}
 
 
-def share(text: str, name: str, draft: Draft) -> RelativeLength | None:
+def share(text: str, name: str, builder: RequestBuilder) -> RelativeLength | None:
     """Percent of a side, or `none`."""
     if text in {"none", ""}:
         return None
-    percent = draft.number(text, name, 0, 100)
+    percent = builder.number(text, name, 0, 100)
     return RelativeLength(round(percent / 100, 3)) if percent else None

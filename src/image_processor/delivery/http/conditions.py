@@ -25,29 +25,33 @@ class Validators(Struct, frozen=True):
     modified: datetime
 
 
-class Verdict(Enum):
+class PreconditionResult(Enum):
     """What the preconditions of a request come to."""
 
-    GO_ON = auto()
+    PROCEED = auto()
     NOT_MODIFIED = auto()
     FAILED = auto()
 
 
-def judge(headers: Mapping[str, str], current: Validators) -> Verdict:
+def judge(headers: Mapping[str, str], current: Validators) -> PreconditionResult:
     """The preconditions in the order of RFC 9110, 13.2.2, for GET and HEAD.
 
     ``headers`` has lower-case names. A tag condition makes the time condition of its kind void.
     """
     if "if-match" in headers:
         if not _names(headers["if-match"], current.tag, strong=True):
-            return Verdict.FAILED
+            return PreconditionResult.FAILED
     elif (until := _time(headers.get("if-unmodified-since"))) and http_time(current.modified) > until:
-        return Verdict.FAILED
+        return PreconditionResult.FAILED
     if "if-none-match" in headers:
         unchanged = _names(headers["if-none-match"], current.tag, strong=False)
-        return Verdict.NOT_MODIFIED if unchanged else Verdict.GO_ON
+        return PreconditionResult.NOT_MODIFIED if unchanged else PreconditionResult.PROCEED
     since = _time(headers.get("if-modified-since"))
-    return Verdict.NOT_MODIFIED if since and http_time(current.modified) <= since else Verdict.GO_ON
+    return (
+        PreconditionResult.NOT_MODIFIED
+        if since and http_time(current.modified) <= since
+        else PreconditionResult.PROCEED
+    )
 
 
 def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
@@ -64,14 +68,14 @@ def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
     return none_match is None or not _names(none_match, tag, strong=False)
 
 
-class Window(Struct, frozen=True):
+class ByteRange(Struct, frozen=True):
     """The bytes ``start`` up to, not including, ``stop``."""
 
     start: int
     stop: int
 
 
-def window(headers: Mapping[str, str], size: int, current: Validators) -> Window | None:
+def window(headers: Mapping[str, str], size: int, current: Validators) -> ByteRange | None:
     """The part of ``size`` bytes that a Range asks for; empty if it lies outside.
 
     None where no range applies: the whole object is meant. So it is for several ranges: nobody
@@ -83,11 +87,11 @@ def window(headers: Mapping[str, str], size: int, current: Validators) -> Window
         return None
     first, last = (int(digits) if digits else None for digits in match.groups())
     if first is None:
-        return None if last is None else Window(max(size - last, 0), size)
+        return None if last is None else ByteRange(max(size - last, 0), size)
     if last is not None and last < first:
         return None
     stop = size if last is None else min(last + 1, size)
-    return Window(min(first, size), stop)
+    return ByteRange(min(first, size), stop)
 
 
 def http_time(moment: datetime) -> datetime:

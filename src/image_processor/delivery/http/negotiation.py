@@ -38,24 +38,24 @@ def preferences(accept: str | None, original: ImageMetadata, values: Mapping[str
     """Formats for a picture that ``values`` are made of, the best first: what moves stays moving, and
     what is seen through stays so. The last is one that every client shows."""
     modern = accepted(accept)
-    if is_moving(original, values):
+    if is_animated(original, values):
         return (*(["webp"] if "webp" in modern else []), "gif")
-    return (*modern, "png" if is_seen_through(original, values) else "jpeg")
+    return (*modern, "png" if has_transparency(original, values) else "jpeg")
 
 
 def own_format(original: ImageMetadata, values: Mapping[str, Any]) -> str:
     """The format of the original where it can be written, else what every client shows."""
     format_ = FORMATS[original.format]
-    fits = format_.saver is not None and (format_.alpha or not is_seen_through(original, values))
+    fits = format_.saver is not None and (format_.alpha or not has_transparency(original, values))
     return format_.name if fits else preferences(None, original, values)[-1]
 
 
-def is_moving(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
+def is_animated(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
     still = values.get("frame") is not None or values.get("frames") == 1
     return original.frames > 1 and original.format != "tiff" and not still
 
 
-def is_seen_through(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
+def has_transparency(original: ImageMetadata, values: Mapping[str, Any]) -> bool:
     """Whether something shows through the result: the original's alpha, or what is cut off."""
     if values.get("background") is not None:
         return False

@@ -14,12 +14,12 @@ from msgspec import Struct
 
 from image_processor.domain.ports import StoredObject
 
-from .conditions import Validators, Verdict, Window, http_date, judge, window
+from .conditions import ByteRange, PreconditionResult, Validators, http_date, judge, window
 
 _TAG_TEXT = re.compile(r"[\x21\x23-\x7e]+")
 
 
-class Response(Struct, frozen=True):
+class ResponseHead(Struct, frozen=True):
     """How to answer: 200, 206, 304, 412 or 416, and the headers, with lower-case names.
 
     ``body`` is the part of the object to send; None means that no bytes of it are sent.
@@ -27,10 +27,12 @@ class Response(Struct, frozen=True):
 
     status: int
     headers: Mapping[str, str]
-    body: Window | None = None
+    body: ByteRange | None = None
 
 
-def answer(method: str, headers: Mapping[str, str], stored: StoredObject, *, cache_control: str) -> Response:
+def answer(
+    method: str, headers: Mapping[str, str], stored: StoredObject, *, cache_control: str
+) -> ResponseHead:
     """The answer to a GET or HEAD for ``stored``, whose bytes are not needed.
 
     ``headers`` are the request's, with lower-case names. ``cache_control`` is used where the
@@ -38,22 +40,22 @@ def answer(method: str, headers: Mapping[str, str], stored: StoredObject, *, cac
     """
     current = Validators(entity_tag(stored), stored.entry.modified)
     verdict = judge(headers, current)
-    if verdict is Verdict.FAILED:
-        return Response(412, _ERROR_HEADERS)
+    if verdict is PreconditionResult.FAILED:
+        return ResponseHead(412, _ERROR_HEADERS)
     about = _headers(stored, current, cache_control)
-    if verdict is Verdict.NOT_MODIFIED:
-        return Response(304, {name: about[name] for name in _NOT_MODIFIED_HEADERS})
+    if verdict is PreconditionResult.NOT_MODIFIED:
+        return ResponseHead(304, {name: about[name] for name in _NOT_MODIFIED_HEADERS})
     size = stored.entry.size
     if method == "HEAD":
-        return Response(200, {**about, "content-length": str(size)})
+        return ResponseHead(200, {**about, "content-length": str(size)})
     part = window(headers, size, current)
     if part is None:
-        return Response(200, {**about, "content-length": str(size)}, Window(0, size))
+        return ResponseHead(200, {**about, "content-length": str(size)}, ByteRange(0, size))
     if part.start >= part.stop:
-        return Response(416, {**_ERROR_HEADERS, "content-range": f"bytes */{size}"})
+        return ResponseHead(416, {**_ERROR_HEADERS, "content-range": f"bytes */{size}"})
     about["content-range"] = f"bytes {part.start}-{part.stop - 1}/{size}"
     about["content-length"] = str(part.stop - part.start)
-    return Response(206, about, part)
+    return ResponseHead(206, about, part)
 
 
 _ERROR_HEADERS = {"cache-control": "no-store"}

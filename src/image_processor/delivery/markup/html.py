@@ -19,17 +19,17 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Record
 
 from .placeholder import placeholder
-from .srcset import Candidate, Ladder, Rungs, ladder_of, largest
+from .srcset import Candidate, SrcSet, WidthSpec, build_srcset, largest
 
 ALT = "TODO: say what this picture shows"
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{0,500}")
 
 
-class Wish(Struct, frozen=True):
+class MarkupOptions(Struct, frozen=True):
     """What the author says: ``sizes`` is how wide the picture is shown (HTML's `sizes`), ``alt`` its text
     for those who do not see it; both are one line of at most 500 characters."""
 
-    rungs: Rungs = Rungs()
+    rungs: WidthSpec = WidthSpec()
     sizes: str = "100vw"
     alt: str = ALT
 
@@ -55,16 +55,16 @@ class Markup(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def mark_up(record: Record, wish: Wish, urls: Urls) -> Markup:
+def render_markup(record: Record, wish: MarkupOptions, urls: Urls) -> Markup:
     """The markup of a processed image.
 
-    Raises Refused for a refused one, Invalid for one that is not processed yet, and as `ladder_of`.
+    Raises Refused for a refused one, Invalid for one that is not processed yet, and as `build_srcset`.
     """
     if record.reason is not None:
         raise Refused(record.reason, record.message or "")
     if record.original is None:
         raise Invalid.one("the image", "one that is processed", record.status.value)
-    ladder = ladder_of(record, record.original, wish.rungs, urls)
+    ladder = build_srcset(record, record.original, wish.rungs, urls)
     shown = largest(ladder)
     blurred = placeholder(record.look, record.original) if record.look else None
     # What shines through would still be seen when the picture is there.
@@ -82,7 +82,7 @@ def mark_up(record: Record, wish: Wish, urls: Urls) -> Markup:
     )
 
 
-def _img(ladder: Ladder, shown: Candidate, wish: Wish, behind: str | None) -> str:
+def _img(ladder: SrcSet, shown: Candidate, wish: MarkupOptions, behind: str | None) -> str:
     style = "max-width: 100%; height: auto"
     if behind is not None:
         style += f"; background: url({behind}) center / cover no-repeat"
@@ -100,7 +100,7 @@ def _img(ladder: Ladder, shown: Candidate, wish: Wish, behind: str | None) -> st
     )
 
 
-def _picture(ladder: Ladder, wish: Wish, img: str) -> str:
+def _picture(ladder: SrcSet, wish: MarkupOptions, img: str) -> str:
     sources = [
         _tag(
             "source",
@@ -141,7 +141,7 @@ export default function imageLoader({{ width }}) {{
 """
 
 
-def _loader(ladder: Ladder, base: str) -> str | None:
+def _loader(ladder: SrcSet, base: str) -> str | None:
     if not ladder.negotiated:
         return None
     open_to_all = [[one.width, one.query] for one in ladder.negotiated if one.query is not None]
@@ -155,7 +155,7 @@ def _script(value: object) -> str:
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _css(ladder: Ladder, shown: Candidate, record: Record, behind: str | None) -> str:
+def _css(ladder: SrcSet, shown: Candidate, record: Record, behind: str | None) -> str:
     """A background half as wide as the widest picture. A browser takes the least that is sharp."""
     options = [
         f"    {_url(one.url)} type({_string(FORMATS[name].media_type)}) {2 * one.width / row[-1].width:.4g}x"

@@ -35,7 +35,7 @@ class Candidate(Struct, frozen=True):
     url: str
 
 
-class Negotiated(Struct, frozen=True):
+class NegotiatedWidth(Struct, frozen=True):
     """A width for which the client's Accept decides the format. ``query`` opens it of any original that
     the same rule is for; None where its URL is of this one alone."""
 
@@ -44,16 +44,16 @@ class Negotiated(Struct, frozen=True):
     query: str | None
 
 
-class Ladder(Struct, frozen=True):
+class SrcSet(Struct, frozen=True):
     """``formats`` are the same pictures in each format, narrow ones first; the last format is the one that
     is shown most widely. ``left_out`` says which pictures have no URL, and why."""
 
     formats: Sequence[tuple[str, tuple[Candidate, ...]]]
-    negotiated: tuple[Negotiated, ...]
+    negotiated: tuple[NegotiatedWidth, ...]
     left_out: tuple[str, ...] = ()
 
 
-class Rungs(Struct, frozen=True):
+class WidthSpec(Struct, frozen=True):
     """What the steps of a ladder are taken from: a preset's name or widths, one of them or neither."""
 
     preset: str | None = None
@@ -66,12 +66,12 @@ class Rungs(Struct, frozen=True):
             raise Invalid.one("widths", f"at most {MOST_WIDTHS} of 1-{MAX_SIDE}", self.widths)
 
 
-def ladder_of(record: Record, original: ImageMetadata, rungs: Rungs, urls: Urls) -> Ladder:
+def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls: Urls) -> SrcSet:
     """The ladder of a processed image; that of its rule's preset with the most widths, or the policy's,
     where ``rungs`` say nothing. Raises Invalid for a preset that is not for it, or where nothing is left."""
     recipe, policy = urls.recipe, urls.policy
     preset = _chosen(recipe, record.key, rungs)
-    climb = _Climb(urls)
+    climb = _SrcSetBuilder(urls)
     if preset is not None:
         _of_preset(climb, record, recipe, preset)
     else:
@@ -80,10 +80,10 @@ def ladder_of(record: Record, original: ImageMetadata, rungs: Rungs, urls: Urls)
         raise Invalid([Problem("widths", "one that can be opened", "; ".join(climb.left_out) or "none")])
     formats = sorted(climb.found.items(), key=lambda row: (FORMATS[row[0]].reach, row[0]))
     made = [(name, tuple(sorted(row.values(), key=lambda one: one.width))) for name, row in formats]
-    return Ladder(made, tuple(climb.negotiated), climb.left_out)
+    return SrcSet(made, tuple(climb.negotiated), climb.left_out)
 
 
-def _chosen(recipe: Recipe, key: str, rungs: Rungs) -> str | None:
+def _chosen(recipe: Recipe, key: str, rungs: WidthSpec) -> str | None:
     names = recipe.presets_for(key)
     if rungs.preset is not None:
         if rungs.preset not in names:
@@ -95,13 +95,13 @@ def _chosen(recipe: Recipe, key: str, rungs: Rungs) -> str | None:
     return max(names, key=lambda name: (name not in recipe.private, len(_widths(recipe.presets[name]))))
 
 
-class _Climb:
+class _SrcSetBuilder:
     """What has been found so far. Of two pictures of one width the first is kept."""
 
     def __init__(self, urls: Urls) -> None:
         self.urls = urls
         self.found: dict[str, dict[int, Candidate]] = {}
-        self.negotiated: list[Negotiated] = []
+        self.negotiated: list[NegotiatedWidth] = []
         self._without: defaultdict[str, list[str]] = defaultdict(list)
 
     @property
@@ -126,7 +126,7 @@ class _Climb:
         return True
 
 
-def _of_preset(climb: _Climb, record: Record, recipe: Recipe, name: str) -> None:
+def _of_preset(climb: _SrcSetBuilder, record: Record, recipe: Recipe, name: str) -> None:
     members = recipe.presets[name]
     facts = {rendition.transformation: rendition.facts for rendition in record.renditions}
     added = True
@@ -141,7 +141,7 @@ def _of_preset(climb: _Climb, record: Record, recipe: Recipe, name: str) -> None
         climb.negotiated += _negotiated(climb.urls, [f"{PRESET}={quote(name)}"], _widths(members), is_open)
 
 
-def _of_widths(climb: _Climb, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
+def _of_widths(climb: _SrcSetBuilder, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
     facts = {rendition.transformation: rendition.facts for rendition in record.renditions}
     for width, height, wanted in _sides(original, widths):
         made = [Transformation(width=wanted, format=format_) for format_ in preferences(_EVERY, original, {})]
@@ -155,11 +155,16 @@ def _of_widths(climb: _Climb, record: Record, original: ImageMetadata, widths: S
             climb.negotiated += _negotiated(climb.urls, [], [wanted], is_open)
 
 
-def _negotiated(urls: Urls, pairs: list[str], widths: Sequence[int], is_open: bool) -> Iterator[Negotiated]:  # noqa: FBT001 - of one caller each
+def _negotiated(
+    urls: Urls,
+    pairs: list[str],
+    widths: Sequence[int],
+    is_open: bool,  # noqa: FBT001 - of one caller each
+) -> Iterator[NegotiatedWidth]:
     for width in widths or [0]:
         asked = [*pairs, *([f"w={width}"] if width else []), f"{FORMAT}={AUTO}"]
         url = urls.queried(asked, sealed=not is_open)
-        yield Negotiated(width, url, "&".join(asked) if is_open else None)
+        yield NegotiatedWidth(width, url, "&".join(asked) if is_open else None)
 
 
 def _widths(members: Sequence[Transformation]) -> list[int]:
@@ -176,6 +181,6 @@ def _sides(original: ImageMetadata, widths: Sequence[int]) -> Iterator[tuple[int
             yield width, max(1, round(width * original.height / original.width)), wanted
 
 
-def largest(ladder: Ladder) -> Candidate:
+def largest(ladder: SrcSet) -> Candidate:
     """The widest picture in the format that is shown most widely."""
     return ladder.formats[-1][1][-1]

@@ -17,8 +17,8 @@ from image_processor.domain.errors import Invalid
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 
-from .parser import read_address
-from .signing import query_of
+from .parser import parse_url
+from .signing import signature_query
 
 _BASE = re.compile(r"((https?:)?//[A-Za-z0-9.:\[\]-]+)?(/(?!/)[A-Za-z0-9._~!$&*+,;=:@/%-]*)?")
 
@@ -74,5 +74,5 @@ class Urls(Struct, frozen=True):
         url = f"{url_of(self.base, self.key)}?{query}"
         if not sealed or (self.policy.unsigned and not self.policy.keyring):
             return url
-        seal = self.policy.keyring.seal(read_address(quote(self.key), query))
-        return f"{url}&{query_of(seal)}"
+        seal = self.policy.keyring.seal(parse_url(quote(self.key), query))
+        return f"{url}&{signature_query(seal)}"

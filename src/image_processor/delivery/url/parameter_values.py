@@ -19,7 +19,7 @@ _FORMAT = next(row for row in PARAMETERS if row.name == FORMAT)
 _HINTED = {"w": "width", "dpr": "dpr"}
 
 
-class Read(Struct, frozen=True):
+class ParsedValues(Struct, frozen=True):
     """``values`` are fields of a transformation. ``format`` is one that can be written, AUTO or None;
     ``hinted`` are the fields that client hints give."""
 
@@ -29,7 +29,7 @@ class Read(Struct, frozen=True):
     hinted: tuple[str, ...]
 
 
-def read_values(pairs: Iterable[tuple[str, str]]) -> tuple[Read, list[Problem]]:
+def parse_values(pairs: Iterable[tuple[str, str]]) -> tuple[ParsedValues, list[Problem]]:
     """The values that pairs of known names stand for, and every mistake."""
     pairs = tuple(pairs)
     given = dict(pairs)
@@ -43,7 +43,7 @@ def read_values(pairs: Iterable[tuple[str, str]]) -> tuple[Read, list[Problem]]:
     if text:
         values, wrong = read_pairs(text, _ROWS, between=",", equals="=")
         problems += wrong
-    return Read(values, format_, preset, hinted), problems
+    return ParsedValues(values, format_, preset, hinted), problems
 
 
 def _is_plain(name: str, value: str) -> bool:

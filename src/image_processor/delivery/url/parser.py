@@ -28,7 +28,7 @@ from .parameter_names import (
     SEAL,
     VALUE_ALIASES,
 )
-from .parameter_values import read_values
+from .parameter_values import parse_values
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -44,7 +44,7 @@ _NAME = re.compile(rf"(?P<private>{ON_DEMAND}?)(?P<pairs>(?:[a-z-]+=[^,/]*(?:,[a
 _RANK = {name: rank for rank, name in enumerate(ORDER)}
 
 
-class Seal(Struct, frozen=True):
+class UrlSignature(Struct, frozen=True):
     """What a URL brings to prove that it is allowed: the signature as it came, the id of the key that
     made it, and the second (Unix time) at which it ends; None where it did not say."""
 
@@ -53,7 +53,7 @@ class Seal(Struct, frozen=True):
     expires: str | None = None
 
 
-class Address(Struct, frozen=True):
+class ParsedUrl(Struct, frozen=True):
     """What a URL of ours says, letter by letter: an original's ``key`` and canonical ``pairs`` of
     parameter and value, in the order of the vocabulary. ``seal`` is None where it is unsigned.
 
@@ -63,7 +63,7 @@ class Address(Struct, frozen=True):
 
     key: str
     pairs: Pairs = ()
-    seal: Seal | None = None
+    seal: UrlSignature | None = None
     named: bool = False
     private: bool = False
 
@@ -73,7 +73,7 @@ class Address(Struct, frozen=True):
         return ",".join(f"{name}={value}" for name, value in self.pairs)
 
     @property
-    def signed_text(self) -> str:
+    def string_to_sign(self) -> str:
         """What is signed: the key as it is, a question mark, the pairs and what of the seal is no
         signature, sorted by name and joined as in a query.
 
@@ -87,7 +87,7 @@ class Address(Struct, frozen=True):
         return f"{self.key}?" + "&".join(f"{name}={value}" for name, value in pairs)
 
 
-def read_address(path: str, query: str = "") -> Address:
+def parse_url(path: str, query: str = "") -> ParsedUrl:
     """The address that a path (percent-encoded, without its first slash) and a query stand for.
 
     `photos/cat.jpg` with `w=640&fm=webp` is the same as `photos/cat.jpg/w=640,fm=webp.webp` without.
@@ -100,10 +100,10 @@ def read_address(path: str, query: str = "") -> Address:
     prefix, slash, name = key.rpartition("/")
     match = _NAME.fullmatch(_without_extension(name)) if slash and prefix and not given else None
     if match is None or not (match["private"] or match["pairs"]):
-        return Address(key, canonical(given), seal)
+        return ParsedUrl(key, canonical(given), seal)
     pairs = [tuple(pair.split("=", 1)) for pair in match["pairs"].split(",") if pair]
     read = canonical((name, value) for name, value in pairs)
-    return Address(prefix, read, seal, named=True, private=bool(match["private"]))
+    return ParsedUrl(prefix, read, seal, named=True, private=bool(match["private"]))
 
 
 def canonical(given: Iterable[tuple[str, str]]) -> Pairs:
@@ -131,7 +131,7 @@ def canonical(given: Iterable[tuple[str, str]]) -> Pairs:
     pairs = tuple((name, value) for name in sorted(found, key=_RANK.__getitem__) for value in found[name])
     if problems:
         told = {problem.name for problem in problems}
-        _, wrong = read_values(pair for pair in pairs if pair[0] not in told)
+        _, wrong = parse_values(pair for pair in pairs if pair[0] not in told)
         raise InvalidRequest([*problems, *wrong][:_MOST_TOLD])
     return pairs
 
@@ -164,7 +164,7 @@ def _value(name: str, value: str) -> str:
     return aliases.get(value, value) if aliases else value
 
 
-def _sealed(given: list[tuple[str, str]]) -> tuple[Seal | None, list[tuple[str, str]]]:
+def _sealed(given: list[tuple[str, str]]) -> tuple[UrlSignature | None, list[tuple[str, str]]]:
     """The seal among the pairs, and the others."""
     seal = {name: value for name, value in given if name in SEAL}
     rest = [pair for pair in given if pair[0] not in SEAL]
@@ -172,7 +172,7 @@ def _sealed(given: list[tuple[str, str]]) -> tuple[Seal | None, list[tuple[str, 
         raise InvalidRequest.one("s, kid and expires", "each at most once", "one of them twice")
     if not seal:
         return None, rest
-    return Seal(seal.get("s", ""), seal.get("kid"), seal.get("expires")), rest
+    return UrlSignature(seal.get("s", ""), seal.get("kid"), seal.get("expires")), rest
 
 
 def _query(query: str) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""Delivery: who may ask for what nobody declared. HMAC-SHA256 over an address' `signed_text`."""
+"""Delivery: who may ask for what nobody declared. HMAC-SHA256 over an address' `string_to_sign`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from image_processor.domain.errors import (
 )
 from image_processor.domain.redaction import redacted_repr
 
-from .parser import Address, Seal
+from .parser import ParsedUrl, UrlSignature
 
 _SECONDS = re.compile(r"[0-9]{1,11}")
 
@@ -37,7 +37,7 @@ class Keyring(Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.secrets)
 
-    def seal(self, address: Address, expires: int | None = None) -> Seal:
+    def seal(self, address: ParsedUrl, expires: int | None = None) -> UrlSignature:
         """The seal that opens ``address`` until ``expires`` (Unix seconds; None is for ever).
 
         Raises SignatureKeyUnknown where there is no key.
@@ -45,11 +45,11 @@ class Keyring(Struct, frozen=True):
         kid = next(iter(self.secrets), None)
         if kid is None:
             raise SignatureKeyUnknown("expected a signing key, got none")
-        blank = Seal("", kid, None if expires is None else str(expires))
-        text = replace(address, seal=blank).signed_text
+        blank = UrlSignature("", kid, None if expires is None else str(expires))
+        text = replace(address, seal=blank).string_to_sign
         return replace(blank, signature=_signature(self.secrets[kid], text))
 
-    def verify(self, address: Address, now: float) -> None:
+    def verify(self, address: ParsedUrl, now: float) -> None:
         """Return if the seal of ``address`` opens it at ``now`` (Unix seconds).
 
         Raises SignatureMissing, SignatureKeyUnknown, SignatureMismatch, and SignatureExpired only
@@ -61,7 +61,7 @@ class Keyring(Struct, frozen=True):
         secret = self.secrets.get(seal.kid or "")
         if secret is None:
             raise SignatureKeyUnknown(f"expected the id of a key in use for kid, got {seal.kid!r}")
-        right = _signature(secret, address.signed_text)
+        right = _signature(secret, address.string_to_sign)
         if not hmac.compare_digest(right.encode(), seal.signature.encode()):
             raise SignatureMismatch("expected a signature of this URL, got another one")
         if seal.expires is None:
@@ -70,7 +70,7 @@ class Keyring(Struct, frozen=True):
             raise SignatureExpired(f"expected a URL that has not ended, got one until {seal.expires}")
 
 
-def query_of(seal: Seal) -> str:
+def signature_query(seal: UrlSignature) -> str:
     """The seal as the end of a URL's query."""
     pairs = [("kid", seal.kid), ("expires", seal.expires), ("s", seal.signature)]
     return "&".join(f"{name}={value}" for name, value in pairs if value is not None)

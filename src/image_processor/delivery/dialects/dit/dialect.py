@@ -17,8 +17,8 @@ from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects.request_builder import Draft, allow, bounded, decoded
-from image_processor.delivery.request import Asked
+from image_processor.delivery.dialects.request_builder import RequestBuilder, allow, bounded, decoded
+from image_processor.delivery.request import RenditionRequest
 from image_processor.domain.errors import (
     InvalidRequest,
     SignatureExpired,
@@ -78,7 +78,7 @@ class Dit(Struct, frozen=True):
             self.unsafe and bool(names) and names <= NAMES
         )
 
-    def ask(self, path: str, query: str, *, now: float) -> Asked:
+    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         pairs = self._pairs(query)
         signed = self._verify(path, pairs)
@@ -90,15 +90,15 @@ class Dit(Struct, frozen=True):
             # Nobody has signed what cannot be read: it was altered.
             raise SignatureMissing(f"expected a URL that is signed and can be read; {error}") from error
 
-    def _asked(self, path: str, query: str, pairs: Pairs, now: float, *, signed: bool) -> Asked:
+    def _asked(self, path: str, query: str, pairs: Pairs, now: float, *, signed: bool) -> RenditionRequest:
         bounded(path, query)
         _check_end(dict(pairs).get(_EXPIRES), now)
-        draft = Draft(lenient=self.lenient, buckets=self.buckets)
-        asked = _read_json(path) if _is_json(path) else read_path(path, draft)
-        edits = _edits(asked, draft)
-        read_query([pair for pair in pairs if pair[0] not in {_SIGNATURE, _EXPIRES}], edits, draft)
-        apply(edits, asked.get("outputFormat"), asked.get("effort"), draft)
-        return draft.asked(_key(asked, draft), signed=signed)
+        builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
+        asked = _read_json(path) if _is_json(path) else read_path(path, builder)
+        edits = _edits(asked, builder)
+        read_query([pair for pair in pairs if pair[0] not in {_SIGNATURE, _EXPIRES}], edits, builder)
+        apply(edits, asked.get("outputFormat"), asked.get("effort"), builder)
+        return builder.asked(_key(asked, builder), signed=signed)
 
     def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """The JSON that DIT's clients know, with its name for the error."""
@@ -170,28 +170,28 @@ def _no_number(name: str) -> None:
     raise ValueError(name)
 
 
-def _edits(asked: dict[str, Any], draft: Draft) -> dict[str, Any]:
+def _edits(asked: dict[str, Any], builder: RequestBuilder) -> dict[str, Any]:
     edits = asked.get("edits")
     if edits is None:
         return {}
     if not isinstance(edits, dict):
-        draft.wrong("edits", "an object", edits)
+        builder.wrong("edits", "an object", edits)
         return {}
     return dict(edits)
 
 
-def _key(asked: dict[str, Any], draft: Draft) -> str:
+def _key(asked: dict[str, Any], builder: RequestBuilder) -> str:
     if asked.get("headers"):
-        draft.lacks("headers", "none, as answers have headers of their own here", asked["headers"])
+        builder.lacks("headers", "none, as answers have headers of their own here", asked["headers"])
     for name in asked.keys() - {"bucket", "key", "edits", "outputFormat", "effort", "headers"}:
-        draft.lacks(name)
+        builder.lacks(name)
     bucket, key = asked.get("bucket"), asked.get("key")
     if bucket is not None:
         if isinstance(bucket, str):
-            allow(bucket, draft.buckets)
+            allow(bucket, builder.buckets)
         else:
-            draft.wrong("bucket", "a bucket's name", bucket)
+            builder.wrong("bucket", "a bucket's name", bucket)
     if not isinstance(key, str):
-        draft.wrong("key", "the key of an original", key)
+        builder.wrong("key", "the key of an original", key)
         return ""
-    return draft.key(key, "key") or ""
+    return builder.key(key, "key") or ""

@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from image_processor.delivery.dialects.filter_parser import Call, split_calls
-from image_processor.delivery.dialects.request_builder import Draft, decoded
+from image_processor.delivery.dialects.filter_parser import Call, parse_filters
+from image_processor.delivery.dialects.request_builder import RequestBuilder, decoded
 
 NAMES = frozenset({"format", "fit", "width", "height", "rotate", "flip", "flop", "grayscale", "greyscale"})
 """Parameters of the query that change the picture."""
@@ -32,14 +32,14 @@ def begins(path: str) -> bool:
     return _BEGIN.match(path) is not None
 
 
-def read_path(path: str, draft: Draft) -> dict[str, Any]:
+def read_path(path: str, builder: RequestBuilder) -> dict[str, Any]:
     """What a path asks for, as the JSON of the other form would say it."""
     asked: dict[str, Any] = {}
     edits: Edits = {}
     calls: list[Call] = []
     rest, seen = path, set[str]()
     while True:
-        more, after = split_calls(rest)
+        more, after = parse_filters(rest)
         if more:
             calls += more
             rest = after
@@ -52,11 +52,11 @@ def read_path(path: str, draft: Draft) -> dict[str, Any]:
         rest = behind
         _part(kind, segment, asked, edits)
     for call in sorted(calls, key=lambda call: call.name):
-        _filter(call, edits, draft)
+        _filter(call, edits, builder)
     try:
         return {**asked, "key": decoded(rest), "edits": edits}
     except UnicodeError:
-        draft.wrong("key", "percent-encoded UTF-8", rest)
+        builder.wrong("key", "percent-encoded UTF-8", rest)
         return {"key": "", "edits": edits}
 
 
@@ -85,12 +85,12 @@ def _part(kind: str, segment: str, asked: dict[str, Any], edits: Edits) -> None:
         edits.update({"crop": cut, **later})
 
 
-def read_query(pairs: Sequence[tuple[str, str]], edits: Edits, draft: Draft) -> None:
+def read_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestBuilder) -> None:
     """Put what the query says over ``edits``."""
     seen: set[str] = set()
     for name, value in pairs:
         if name in seen:
-            draft.wrong(name, "one value", "two")
+            builder.wrong(name, "one value", "two")
         seen.add(name)
         if name in {"fit", "width", "height"}:
             resize = edits.get("resize") or {}
@@ -102,20 +102,20 @@ def read_query(pairs: Sequence[tuple[str, str]], edits: Edits, draft: Draft) -> 
         elif name in NAMES:
             edits["grayscale" if name == "greyscale" else name] = value
         elif name not in _IGNORED:
-            draft.lacks(name, "one of " + ", ".join(sorted(NAMES)), value)
+            builder.lacks(name, "one of " + ", ".join(sorted(NAMES)), value)
 
 
-def _filter(call: Call, edits: Edits, draft: Draft) -> None:
+def _filter(call: Call, edits: Edits, builder: RequestBuilder) -> None:
     row = FILTERS.get(call.name)
     if row is None:
-        draft.lacks(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
+        builder.lacks(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
         return
     least, most, edit, read = row
     given = () if call.arguments == ("",) else call.arguments
     if not least <= len(given) <= most:
-        draft.wrong(call.name, f"{least} to {most} arguments", call.text)
+        builder.wrong(call.name, f"{least} to {most} arguments", call.text)
         return
-    draft.aliases[edit] = call.name
+    builder.aliases[edit] = call.name
     read(given, edits)
 
 

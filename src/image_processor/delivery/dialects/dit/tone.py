@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from image_processor.delivery.dialects.request_builder import Draft, clamped, plain
+from image_processor.delivery.dialects.request_builder import RequestBuilder, clamped, plain
 from image_processor.domain.transformation import BLACK
 
 from .values import amount, colour, flag, inner
@@ -15,98 +15,98 @@ _MILD_BLUR = 0.5
 _MILD_SHARPEN = (0.5, 1)
 
 
-def _switch(name: str, field: str) -> Callable[[Any, Draft], None]:
-    def read(value: Any, draft: Draft) -> None:
-        if flag(value, name, draft):
-            draft.values[field] = True
+def _switch(name: str, field: str) -> Callable[[Any, RequestBuilder], None]:
+    def read(value: Any, builder: RequestBuilder) -> None:
+        if flag(value, name, builder):
+            builder.values[field] = True
 
     return read
 
 
-def _blur(value: Any, draft: Draft) -> None:
+def _blur(value: Any, builder: RequestBuilder) -> None:
     if value is True:
-        draft.values["blur"] = _MILD_BLUR
+        builder.values["blur"] = _MILD_BLUR
         return
     given = value.get("sigma") if isinstance(value, dict) else value
     if given is False:
         return
-    sigma = amount(given, "blur", 0, 1000, draft)
+    sigma = amount(given, "blur", 0, 1000, builder)
     if sigma is not None and sigma >= 0.3:
-        draft.put("blur", sigma, "blur")
+        builder.put("blur", sigma, "blur")
 
 
-def _sharpen(value: Any, draft: Draft) -> None:
+def _sharpen(value: Any, builder: RequestBuilder) -> None:
     if value is True:
-        draft.values["sharpen"] = _MILD_SHARPEN
+        builder.values["sharpen"] = _MILD_SHARPEN
         return
     given = value.get("sigma") if isinstance(value, dict) else value
     if given is False:
         return
-    sigma = amount(given, "sharpen", 0, 10, draft)
+    sigma = amount(given, "sharpen", 0, 10, builder)
     if sigma:
-        draft.values["sharpen"] = (clamped(sigma, 0.1, 10), 1)
+        builder.values["sharpen"] = (clamped(sigma, 0.1, 10), 1)
 
 
-def _median(value: Any, draft: Draft) -> None:
+def _median(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    size = 3 if value is True else amount(value, "median", 1, 1000, draft)
+    size = 3 if value is True else amount(value, "median", 1, 1000, builder)
     if size is not None and size != 1:
-        draft.put("median", size, "median")
+        builder.put("median", size, "median")
 
 
-def _gamma(value: Any, draft: Draft) -> None:
+def _gamma(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    exponent = 2.2 if value is True else amount(value, "gamma", 1, 3, draft)
-    draft.values.update({} if exponent is None else {"gamma": exponent})
+    exponent = 2.2 if value is True else amount(value, "gamma", 1, 3, builder)
+    builder.values.update({} if exponent is None else {"gamma": exponent})
 
 
-def _flatten(value: Any, draft: Draft) -> None:
+def _flatten(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    given = inner(value, "flatten", draft)
+    given = inner(value, "flatten", builder)
     if given.get("background") is None:
-        draft.values["background"] = BLACK
+        builder.values["background"] = BLACK
         return
-    found = colour(given["background"], "flatten.background", draft)
-    draft.values.update({} if found is None else {"background": found})
+    found = colour(given["background"], "flatten.background", builder)
+    builder.values.update({} if found is None else {"background": found})
 
 
-def _tint(value: Any, draft: Draft) -> None:
-    found = colour(value, "tint", draft)
-    draft.values.update({} if found is None else {"tint": found})
+def _tint(value: Any, builder: RequestBuilder) -> None:
+    found = colour(value, "tint", builder)
+    builder.values.update({} if found is None else {"tint": found})
 
 
-def _modulate(value: Any, draft: Draft) -> None:
-    given = inner(value, "modulate", draft)
+def _modulate(value: Any, builder: RequestBuilder) -> None:
+    given = inner(value, "modulate", builder)
     for name in ("brightness", "saturation"):
         if name in given:
-            factor = amount(given[name], f"modulate.{name}", 0, 2, draft)
-            draft.values.update({} if factor is None else {name: plain(100 * factor - 100)})
+            factor = amount(given[name], f"modulate.{name}", 0, 2, builder)
+            builder.values.update({} if factor is None else {name: plain(100 * factor - 100)})
     if "hue" in given:
-        degrees = amount(given["hue"], "modulate.hue", -100_000, 100_000, draft)
-        draft.values.update({} if degrees is None else {"hue": plain(degrees % 360)})
+        degrees = amount(given["hue"], "modulate.hue", -100_000, 100_000, builder)
+        builder.values.update({} if degrees is None else {"hue": plain(degrees % 360)})
     for name in given.keys() - {"brightness", "saturation", "hue"}:
-        draft.lacks(f"modulate.{name}")
+        builder.lacks(f"modulate.{name}")
 
 
-def _convolve(value: Any, draft: Draft) -> None:
-    given = inner(value, "convolve", draft)
+def _convolve(value: Any, builder: RequestBuilder) -> None:
+    given = inner(value, "convolve", builder)
     kernel = given.get("kernel")
     if not isinstance(kernel, list):
-        draft.wrong("convolve", "a kernel, which is a list of numbers", value)
+        builder.wrong("convolve", "a kernel, which is a list of numbers", value)
         return
-    numbers = [amount(number, "convolve", -1000, 1000, draft) for number in kernel[:26]]
-    sides = [amount(given.get(side), f"convolve.{side}", 1, 1001, draft) for side in ("width", "height")]
+    numbers = [amount(number, "convolve", -1000, 1000, builder) for number in kernel[:26]]
+    sides = [amount(given.get(side), f"convolve.{side}", 1, 1001, builder) for side in ("width", "height")]
     if None in numbers or None in sides:
         return
     if sides not in ([3, 3], [5, 5]) or len(numbers) != (sides[0] or 0) ** 2:
-        draft.lacks("convolve", "3 or 5 columns and as many rows", kernel)
+        builder.lacks("convolve", "3 or 5 columns and as many rows", kernel)
     elif not _is_divided(given, numbers) or given.get("offset", 0) != 0:
-        draft.lacks("convolve", "no scale and no offset, as it is divided by its sum here", value)
+        builder.lacks("convolve", "no scale and no offset, as it is divided by its sum here", value)
     else:
-        draft.put("convolve", tuple(numbers), "convolve")
+        builder.put("convolve", tuple(numbers), "convolve")
 
 
 def _is_divided(given: Mapping[str, Any], numbers: list[float | None]) -> bool:
@@ -115,7 +115,7 @@ def _is_divided(given: Mapping[str, Any], numbers: list[float | None]) -> bool:
     return scale is None or scale == (plain(sum(number or 0 for number in numbers)) or 1)
 
 
-EDITS: Mapping[str, Callable[[Any, Draft], None]] = MappingProxyType(
+EDITS: Mapping[str, Callable[[Any, RequestBuilder], None]] = MappingProxyType(
     {
         "blur": _blur,
         "convolve": _convolve,

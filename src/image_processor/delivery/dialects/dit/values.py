@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from image_processor.delivery.dialects.request_builder import Draft
+from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.domain.transformation import Colour
 
 # sharp's positions, its gravities by name and by number, and its strategies.
@@ -31,11 +31,11 @@ POSITIONS: Mapping[str | int, str] = MappingProxyType(
 )
 
 
-def inner(value: Any, name: str, draft: Draft) -> Mapping[str, Any]:
+def inner(value: Any, name: str, builder: RequestBuilder) -> Mapping[str, Any]:
     if isinstance(value, dict):
         return value
     if value is not True:
-        draft.wrong(name, "an object", value)
+        builder.wrong(name, "an object", value)
     return {}
 
 
@@ -55,47 +55,47 @@ def position(value: Any) -> str | None:
     return POSITIONS.get(value) if number or isinstance(value, str) else None
 
 
-def amount(value: Any, name: str, low: float, high: float, draft: Draft) -> float | None:
+def amount(value: Any, name: str, low: float, high: float, builder: RequestBuilder) -> float | None:
     """A number, or a text that is one."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        draft.wrong(name, f"a number from {low} to {high}", value)
+        builder.wrong(name, f"a number from {low} to {high}", value)
         return None
     text = f"{value:.9f}" if isinstance(value, float) else str(value)
-    return draft.number(text, name, low, high)
+    return builder.number(text, name, low, high)
 
 
-def pixels(value: Any, field: str, name: str, draft: Draft) -> None:
+def pixels(value: Any, field: str, name: str, builder: RequestBuilder) -> None:
     """A side of the result, rounded as DIT rounds it."""
-    side = amount(value, name, 1, 16_383, draft)
+    side = amount(value, name, 1, 16_383, builder)
     if side is not None:
-        draft.put(field, int(side + 0.5), name)
+        builder.put(field, int(side + 0.5), name)
 
 
-def flag(value: Any, name: str, draft: Draft) -> bool:
+def flag(value: Any, name: str, builder: RequestBuilder) -> bool:
     """What is true: JSON's own, or a text. Nothing is false."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, str):
-        return bool(draft.flag(value, name))
-    draft.wrong(name, "true or false", value)
+        return bool(builder.flag(value, name))
+    builder.wrong(name, "true or false", value)
     return False
 
 
-def colour(value: Any, name: str, draft: Draft) -> Colour | None:
+def colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
     """A colour as CSS or `{r, g, b, alpha}` says it; None where it is transparent, and where it is a
     mistake."""
     if isinstance(value, str):
         if value == "transparent":
             return None
-        return draft.colour(value, name)
+        return builder.colour(value, name)
     if not isinstance(value, dict):
-        draft.wrong(name, "a colour such as #ff8800 or an object of r, g and b", value)
+        builder.wrong(name, "a colour such as #ff8800 or an object of r, g and b", value)
         return None
-    channels = [amount(value.get(one, 0), name, 0, 255, draft) for one in "rgb"]
+    channels = [amount(value.get(one, 0), name, 0, 255, builder) for one in "rgb"]
     if value.get("alpha", 1) == 0:
         return None
     if value.get("alpha", 1) != 1:
-        draft.lacks(name, "an alpha of 0 or 1", value)
+        builder.lacks(name, "an alpha of 0 or 1", value)
     if None in channels:
         return None
     return Colour(*(round(channel or 0) for channel in channels))

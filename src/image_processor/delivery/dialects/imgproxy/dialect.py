@@ -12,8 +12,8 @@ import re
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects.request_builder import Draft, bounded, decoded
-from image_processor.delivery.request import Asked
+from image_processor.delivery.dialects.request_builder import RequestBuilder, bounded, decoded
+from image_processor.delivery.request import RenditionRequest
 from image_processor.domain.errors import SignatureExpired, SignatureMismatch, SignatureMissing
 from image_processor.domain.redaction import redacted_repr
 
@@ -59,18 +59,18 @@ class Imgproxy(Struct, frozen=True):
             return False
         return following == _PLAIN or _OPTION.match(following) is not None or _is_text(rest)
 
-    def ask(self, path: str, query: str, *, now: float) -> Asked:
+    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"/{rest}")
         bounded(path, query)
-        draft = Draft(lenient=self.lenient, buckets=self.buckets)
+        builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         # imgproxy does not sign the query, and does not hear it.
-        options, source = _parted(rest, draft)
-        end = apply(options, draft)
+        options, source = _parted(rest, builder)
+        end = apply(options, builder)
         if end is not None and end <= now:
             raise SignatureExpired(f"expected a URL that has not ended, got one until {end}")
-        return draft.asked(_key(source, draft), signed=signed)
+        return builder.asked(_key(source, builder), signed=signed)
 
     def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """None: imgproxy's own errors are words for people."""
@@ -103,51 +103,51 @@ def _is_text(rest: str) -> bool:
     return match is not None and text_of(match[1]) is not None
 
 
-def _parted(rest: str, draft: Draft) -> tuple[list[list[str]], str]:
+def _parted(rest: str, builder: RequestBuilder) -> tuple[list[list[str]], str]:
     """The options, each a name and its arguments, and what the source is: percent-decoded, `@` or `.`
     with a format taken off."""
     segments = rest.split("/")
     count = next((at for at, one in enumerate(segments) if not _OPTION.match(one)), len(segments))
-    options = [_arguments(one, draft) for one in segments[:count]]
+    options = [_arguments(one, builder) for one in segments[:count]]
     if segments[count : count + 1] == [_PLAIN]:
-        return options, _plain("/".join(segments[count + 1 :]), draft)
+        return options, _plain("/".join(segments[count + 1 :]), builder)
     if segments[count : count + 1] == ["enc"]:
-        draft.wrong("the source", "plain/KEY or the key in base64", "an encrypted one")
+        builder.wrong("the source", "plain/KEY or the key in base64", "an encrypted one")
         return options, "-"
-    return options, _encoded("".join(segments[count:]), draft)
+    return options, _encoded("".join(segments[count:]), builder)
 
 
-def _arguments(segment: str, draft: Draft) -> list[str]:
+def _arguments(segment: str, builder: RequestBuilder) -> list[str]:
     try:
         return decoded(segment).split(":")
     except UnicodeError:
-        draft.wrong("options", "percent-encoded UTF-8", segment)
+        builder.wrong("options", "percent-encoded UTF-8", segment)
         return ["cb"]
 
 
-def _plain(text: str, draft: Draft) -> str:
+def _plain(text: str, builder: RequestBuilder) -> str:
     # What is escaped is no separator.
     source, sign, extension = text.rpartition("@")
     if sign:
-        _extension(extension, draft)
+        _extension(extension, builder)
     try:
         return decoded(source if sign else text)
     except UnicodeError:
-        draft.wrong("the source", "percent-encoded UTF-8", text)
+        builder.wrong("the source", "percent-encoded UTF-8", text)
         return "-"
 
 
-def _encoded(text: str, draft: Draft) -> str:
+def _encoded(text: str, builder: RequestBuilder) -> str:
     match = _BASE64.fullmatch(text)
-    source = from_base64(match[1] if match else "?", "the source", draft)
-    _extension(match[2] if match else None, draft)
+    source = from_base64(match[1] if match else "?", "the source", builder)
+    _extension(match[2] if match else None, builder)
     return source or "-"
 
 
-def _extension(text: str | None, draft: Draft) -> None:
+def _extension(text: str | None, builder: RequestBuilder) -> None:
     if text:
-        draft.written(text, "the extension", automatic=BEST)
+        builder.written(text, "the extension", automatic=BEST)
 
 
-def _key(source: str, draft: Draft) -> str:
-    return draft.key(source.removeprefix("local:///"), "the source") or ""
+def _key(source: str, builder: RequestBuilder) -> str:
+    return builder.key(source.removeprefix("local:///"), "the source") or ""

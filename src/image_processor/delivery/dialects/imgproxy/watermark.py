@@ -7,7 +7,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from image_processor.delivery.dialects.request_builder import Draft
+from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.domain.transformation import BLACK, Gravity, ImageOverlay, RelativeLength, TextOverlay
 
 from .crop import GRAVITIES, offset
@@ -19,32 +19,32 @@ _SIZE = 16
 _LONGEST = 16_383
 
 
-def marked(given: Mapping[str, Sequence[str]], draft: Draft) -> None:
+def marked(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
     """Lay the watermark over it that ``given`` asks for, if it does."""
     if "watermark" not in given:
         return
-    opacity = draft.number(given["watermark"][0] or "0", "watermark", 0, 1)
+    opacity = builder.number(given["watermark"][0] or "0", "watermark", 0, 1)
     if not opacity:
         return
-    where = _where(given["watermark"], draft)
+    where = _where(given["watermark"], builder)
     if where is None:
         return
     where |= {"opacity": round(100 * opacity)}
     if "watermark_rotate" in given:
         where["rotate"] = (
-            draft.number(given["watermark_rotate"][0] or "0", "watermark_rotate", -360, 360) or 0
+            builder.number(given["watermark_rotate"][0] or "0", "watermark_rotate", -360, 360) or 0
         )
     if "watermark_url" in given:
-        key = from_base64(given["watermark_url"][0], "watermark_url", draft)
-        name = draft.key(key, "watermark_url") if key is not None else None
+        key = from_base64(given["watermark_url"][0], "watermark_url", builder)
+        name = builder.key(key, "watermark_url") if key is not None else None
         if name is not None:
-            draft.overlay(ImageOverlay, {"image": name, **where, **_sides(given, draft)}, "watermark")
+            builder.overlay(ImageOverlay, {"image": name, **where, **_sides(given, builder)}, "watermark")
     elif "watermark_text" in given:
-        text = from_base64(given["watermark_text"][0], "watermark_text", draft)
+        text = from_base64(given["watermark_text"][0], "watermark_text", builder)
         if text is not None:
-            draft.overlay(TextOverlay, {"text": text, "size": _SIZE, "colour": BLACK, **where}, "watermark")
+            builder.overlay(TextOverlay, {"text": text, "size": _SIZE, "colour": BLACK, **where}, "watermark")
     else:
-        draft.lacks("watermark", "watermark_url or watermark_text with it", ":".join(given["watermark"]))
+        builder.lacks("watermark", "watermark_url or watermark_text with it", ":".join(given["watermark"]))
 
 
 def text_of(encoded: str) -> str | None:
@@ -56,35 +56,35 @@ def text_of(encoded: str) -> str | None:
         return None
 
 
-def from_base64(text: str, name: str, draft: Draft) -> str | None:
+def from_base64(text: str, name: str, builder: RequestBuilder) -> str | None:
     found = text_of(text)
     if found is None:
-        draft.wrong(name, "UTF-8 in the URL-safe alphabet of base64", text)
+        builder.wrong(name, "UTF-8 in the URL-safe alphabet of base64", text)
     return found
 
 
-def _where(given: Sequence[str], draft: Draft) -> dict[str, Any] | None:
+def _where(given: Sequence[str], builder: RequestBuilder) -> dict[str, Any] | None:
     _, position, x, y, *_ = (*given, "", "", "", "")
-    across, down = offset(x, "watermark", draft), offset(y, "watermark", draft)
+    across, down = offset(x, "watermark", builder), offset(y, "watermark", builder)
     if position == "re":
         gap = across if not isinstance(across, int) or across > 0 else 0
         return {"tile": True, "gravity": Gravity.NORTHWEST, "gap": gap}
     if (position or "ce") not in GRAVITIES:
         if position == "ch":
-            draft.lacks("watermark", "re, as there is no chessboard of them here", position)
+            builder.lacks("watermark", "re, as there is no chessboard of them here", position)
         else:
-            draft.wrong("watermark", f"one of {', '.join(GRAVITIES)} or re for its place", position)
+            builder.wrong("watermark", f"one of {', '.join(GRAVITIES)} or re for its place", position)
         return None
     return {"gravity": GRAVITIES[position or "ce"], "x": across, "y": down}
 
 
-def _sides(given: Mapping[str, Sequence[str]], draft: Draft) -> dict[str, Any]:
+def _sides(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> dict[str, Any]:
     """How large it is at most: shares of the picture's sides, or pixels where there is no scale."""
     _, _, _, _, scale, *_ = (*given["watermark"], "", "", "", "")
-    part = draft.number(scale or "0", "watermark", 0, 1)
+    part = builder.number(scale or "0", "watermark", 0, 1)
     if part:
         return {"width": RelativeLength(float(part)), "height": RelativeLength(float(part))}
     sizes = [
-        draft.whole(text or "0", "watermark_size", 0, _LONGEST) for text in given.get("watermark_size", ())
+        builder.whole(text or "0", "watermark_size", 0, _LONGEST) for text in given.get("watermark_size", ())
     ]
     return {side: size for side, size in zip(("width", "height"), sizes, strict=False) if size}

@@ -12,9 +12,9 @@ import re
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects.filter_parser import split_calls
-from image_processor.delivery.dialects.request_builder import Draft, bounded, decoded
-from image_processor.delivery.request import Asked, Box
+from image_processor.delivery.dialects.filter_parser import parse_filters
+from image_processor.delivery.dialects.request_builder import RequestBuilder, bounded, decoded
+from image_processor.delivery.request import RenditionRequest, SizingRule
 from image_processor.domain.errors import SignatureKeyUnknown, SignatureMismatch, SignatureMissing
 from image_processor.domain.redaction import redacted_repr
 from image_processor.domain.transformation import Fit, Flip, Gravity
@@ -64,16 +64,16 @@ class Thumbor(Struct, frozen=True):
         first, slash, _ = path.partition("/")
         return bool(slash) and (first == _UNSAFE or _SIGNATURE.fullmatch(first) is not None)
 
-    def ask(self, path: str, query: str, *, now: float) -> Asked:
+    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         del now  # these URLs never end
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"{rest}?{query}" if query else rest)
         bounded(path, query)
-        draft = Draft(lenient=self.lenient, buckets=self.buckets)
+        builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         if query:
-            draft.wrong("the query", "none", query)
-        return draft.asked(_read(rest, draft), signed=signed)
+            builder.wrong("the query", "none", query)
+        return builder.asked(_read(rest, builder), signed=signed)
 
     def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """None: thumbor's own errors have no body that a client could know."""
@@ -95,90 +95,90 @@ class Thumbor(Struct, frozen=True):
         return True
 
 
-def _read(text: str, draft: Draft) -> str:
-    """The key, with what stands before it put into ``draft``."""
+def _read(text: str, builder: RequestBuilder) -> str:
+    """The key, with what stands before it put into ``builder``."""
     match = _PARTS.fullmatch(text)
     if match is None:
-        draft.wrong("the path", "the key of an original", text)
+        builder.wrong("the path", "the key of an original", text)
         return ""
     parts = match.groupdict()
     if parts["debug"]:
-        draft.lacks("debug")
+        builder.lacks("debug")
     if parts["meta"]:
-        draft.wrong("meta", "a picture, as it is not told about here: ask the REST API", "meta")
-    _trim(parts["trim"], draft)
-    _crop(parts["crop"], draft)
-    _size(parts, draft)
-    _gravity(parts, draft)
-    calls, rest = split_calls(parts["rest"])
-    apply(calls, draft)
-    return _key(rest, draft)
+        builder.wrong("meta", "a picture, as it is not told about here: ask the REST API", "meta")
+    _trim(parts["trim"], builder)
+    _crop(parts["crop"], builder)
+    _size(parts, builder)
+    _gravity(parts, builder)
+    calls, rest = parse_filters(parts["rest"])
+    apply(calls, builder)
+    return _key(rest, builder)
 
 
-def _key(text: str, draft: Draft) -> str:
+def _key(text: str, builder: RequestBuilder) -> str:
     try:
         key = decoded(text)
     except UnicodeError:
-        draft.wrong("the key", "percent-encoded UTF-8", text)
+        builder.wrong("the key", "percent-encoded UTF-8", text)
         return ""
-    return draft.key(key, "the key") or ""
+    return builder.key(key, "the key") or ""
 
 
-def _trim(text: str | None, draft: Draft) -> None:
+def _trim(text: str | None, builder: RequestBuilder) -> None:
     if text is None:
         return
     if "bottom-right" in text:
-        draft.lacks("trim", "the colour of the top-left pixel", "bottom-right")
+        builder.lacks("trim", "the colour of the top-left pixel", "bottom-right")
         return
     digits = text.rpartition(":")[2]
-    tolerance = draft.whole(digits, "trim", 0, _MOST_TOLERANCE) if digits.isdigit() else 0
+    tolerance = builder.whole(digits, "trim", 0, _MOST_TOLERANCE) if digits.isdigit() else 0
     if tolerance is not None:
         # thumbor measures how far two colours are apart in space, we the largest of three differences.
-        draft.put("trim", round(tolerance / 3**0.5), "trim")
+        builder.put("trim", round(tolerance / 3**0.5), "trim")
 
 
-def _crop(text: str | None, draft: Draft) -> None:
+def _crop(text: str | None, builder: RequestBuilder) -> None:
     if text is None or text == "0x0:0x0":
         return
-    numbers = [draft.whole(digits, "crop", 0, _LARGEST) for digits in re.findall(r"[0-9]+", text)]
+    numbers = [builder.whole(digits, "crop", 0, _LARGEST) for digits in re.findall(r"[0-9]+", text)]
     if None in numbers:
         return
     left, top, right, bottom = (number or 0 for number in numbers)
     if right <= left or bottom <= top:
-        draft.wrong("crop", "LEFTxTOP:RIGHTxBOTTOM with its right and bottom beyond its left and top", text)
+        builder.wrong("crop", "LEFTxTOP:RIGHTxBOTTOM with its right and bottom beyond its left and top", text)
         return
-    draft.put("region", (left, top, right - left, bottom - top), "crop")
+    builder.put("region", (left, top, right - left, bottom - top), "crop")
 
 
-def _size(parts: dict[str, str | None], draft: Draft) -> None:
-    width, height = _side(parts["width"], "width", draft), _side(parts["height"], "height", draft)
+def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
+    width, height = _side(parts["width"], "width", builder), _side(parts["height"], "height", builder)
     if width or height:
         fit = parts["fit"] or ""
-        draft.values["fit"] = Fit.OUTSIDE if "full-" in fit else Fit.INSIDE if fit else Fit.COVER
+        builder.values["fit"] = Fit.OUTSIDE if "full-" in fit else Fit.INSIDE if fit else Fit.COVER
         # Within a box nothing grows, to fill one it has to.
-        draft.values["enlarge"] = not fit
+        builder.values["enlarge"] = not fit
         own = [name for name in ("width", "height") if parts[name] == "orig"]
         if own:
-            draft.box = Box.OWN_WIDTH if own == ["width"] else Box.OWN_HEIGHT
+            builder.box = SizingRule.OWN_WIDTH if own == ["width"] else SizingRule.OWN_HEIGHT
         elif fit.startswith("adaptive-"):
-            draft.box = Box.ADAPTIVE
+            builder.box = SizingRule.ADAPTIVE
     mirrored = ("h" if parts["flop"] else "") + ("v" if parts["flip"] else "")
     if mirrored:
-        draft.values["flip"] = Flip(mirrored)
+        builder.values["flip"] = Flip(mirrored)
 
 
-def _side(text: str | None, field_: str, draft: Draft) -> bool:
-    """Whether a side is given in pixels, which is then put into ``draft``."""
+def _side(text: str | None, field_: str, builder: RequestBuilder) -> bool:
+    """Whether a side is given in pixels, which is then put into ``builder``."""
     if text in {None, "orig"} or not text or not text.strip("0"):
         return False
-    draft.put(field_, int(text[:9]) if len(text) <= 9 else _LARGEST, field_)
+    builder.put(field_, int(text[:9]) if len(text) <= 9 else _LARGEST, field_)
     return True
 
 
-def _gravity(parts: dict[str, str | None], draft: Draft) -> None:
+def _gravity(parts: dict[str, str | None], builder: RequestBuilder) -> None:
     if parts["smart"]:
-        draft.values["gravity"] = Gravity.ATTENTION
+        builder.values["gravity"] = Gravity.ATTENTION
         return
     name = "".join(_SIDES.get(parts[part] or "", "") for part in ("valign", "halign"))
     if name:
-        draft.values["gravity"] = Gravity(name)
+        builder.values["gravity"] = Gravity(name)
