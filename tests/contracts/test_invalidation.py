@@ -15,7 +15,7 @@ from image_processor.aws.endpoints import global_endpoint
 from image_processor.aws.invalidation import Invalidations, paths_of
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.ingest.invalidation import beginning_of
+from image_processor.ingest.invalidation import invalidation_prefix
 from support import aws
 from support.scripted_http import Reply, Script, scripted
 
@@ -74,7 +74,7 @@ def test_the_spelling_is_that_of_the_cache(beginning: str, paths: list[str]) -> 
 
 @given(KEYS)
 def test_every_url_of_an_image_begins_with_a_path_that_is_forgotten(key: str) -> None:
-    for path in paths_of(beginning_of(key)):
+    for path in paths_of(invalidation_prefix(key)):
         assert path.isascii()
         assert path.isprintable()
         assert len(path) <= 4000

@@ -17,7 +17,7 @@ from image_processor.domain.keys import image_id
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Attributes, Query
 from image_processor.domain.transformation import is_rendition_name
-from image_processor.renditions.stored import renditions_of
+from image_processor.renditions.freshness import list_renditions
 from support.ingest import Room, upload
 from support.memory import MemoryStore
 
@@ -151,10 +151,10 @@ def test_records_beside_renditions_are_never_taken_for_them() -> None:
     assert not any(is_rendition_name(key.rpartition("/")[2]) for key in records)
     assert list(room.reconciler().findings()) == []
     for key in keys:
-        assert len(renditions_of(room.processed, key)) == 4
+        assert len(list_renditions(room.processed, key)) == 4
         room.uploads.delete(key)
         room.processor().process(upload(key))
-        assert renditions_of(room.processed, key) == []
+        assert list_renditions(room.processed, key) == []
     assert set(room.processed.bodies()) == set(records)
     assert set(room.processed.bodies().values()) == {b"{}"}
 

@@ -11,7 +11,7 @@ from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
 from image_processor.domain.models import IccPolicy, Limits, UploadKind
 from image_processor.domain.transformation import parse
-from image_processor.renditions.fingerprint import MADE
+from image_processor.renditions.freshness import SOURCE_FINGERPRINT
 from support.ingest import BUCKET, RECIPE, Room, fake_render, rendition_bytes, upload
 
 KEY, MARK = "cat.jpg", "logos/a.png"
@@ -221,5 +221,7 @@ def test_a_rendition_tells_what_it_is(room):
     made = maker_of(room, Intruder()).make(wanted_of(PLAIN))
     attributes = room.processed.head(f"{KEY}/~{PLAIN.name}").attributes
     assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")
-    assert attributes.metadata[MADE] == maker_of(room, Intruder()).kept.stamp(KEY, PLAIN)
+    assert attributes.metadata[SOURCE_FINGERPRINT] == maker_of(room, Intruder()).kept.source_fingerprint(
+        KEY, PLAIN
+    )
     assert set(made.seconds) == {"fetch", "decode", "render", "encode", "store"}

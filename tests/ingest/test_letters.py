@@ -11,20 +11,20 @@ from hypothesis import strategies as st
 from image_processor.domain.errors import Reason, Unavailable
 from image_processor.domain.models import Record, Status, Upload, UploadKind
 from image_processor.ingest.dead_letters import (
-    LetterReason,
-    State,
-    judge,
-    read_letter,
-    reason_of,
-    verdicts_of,
+    FailureReason,
+    KeyState,
+    diagnose,
+    diagnose_message,
+    main_diagnosis,
+    parse_message,
 )
-from image_processor.ingest.drift import Why
-from image_processor.renditions.stored import Sight
+from image_processor.ingest.drift import Drift
+from image_processor.renditions.originals import OriginalState
 
 THEN = datetime(2026, 1, 1, tzinfo=UTC)
 PROCESSED = Record("1", "ours", "a.jpg", THEN, THEN, Status.PROCESSED, "v1")
 REFUSED = Record("1", "ours", "a.jpg", THEN, THEN, Status.REFUSED, "v1", reason=Reason.CORRUPT, message="bad")
-SIGHT = Sight("v1")
+SIGHT = OriginalState("v1")
 
 
 @pytest.mark.parametrize(
@@ -32,34 +32,34 @@ SIGHT = Sight("v1")
     [
         (
             Upload("theirs", "a.jpg"),
-            State(SIGHT, None, Why.MISSING),
+            KeyState(SIGHT, None, Drift.MISSING),
             "foreign-bucket",
             "expected ours, got theirs",
         ),
-        (Upload("ours", "a.jpg"), State(SIGHT, None, Why.MISSING), "unfinished", "missing"),
-        (Upload("ours", "a.jpg"), State(SIGHT, PROCESSED, Why.STALE), "unfinished", "stale"),
-        (Upload("ours", "a.jpg"), State(SIGHT, REFUSED, Why.STALE), "unfinished", "stale"),
-        (Upload("ours", "a.jpg"), State(SIGHT, PROCESSED, None), "settled", None),
-        (Upload("ours", "a.jpg"), State(SIGHT, REFUSED, None), "refused", "corrupt: bad"),
-        (Upload("ours", "a.jpg"), State(None, None, None), "gone", None),
+        (Upload("ours", "a.jpg"), KeyState(SIGHT, None, Drift.MISSING), "unfinished", "missing"),
+        (Upload("ours", "a.jpg"), KeyState(SIGHT, PROCESSED, Drift.STALE), "unfinished", "stale"),
+        (Upload("ours", "a.jpg"), KeyState(SIGHT, REFUSED, Drift.STALE), "unfinished", "stale"),
+        (Upload("ours", "a.jpg"), KeyState(SIGHT, PROCESSED, None), "settled", None),
+        (Upload("ours", "a.jpg"), KeyState(SIGHT, REFUSED, None), "refused", "corrupt: bad"),
+        (Upload("ours", "a.jpg"), KeyState(None, None, None), "gone", None),
         # What was made of a deleted original still lies there.
         (
             Upload("ours", "a.jpg", UploadKind.DELETED),
-            State(None, PROCESSED, Why.ORPHANED),
+            KeyState(None, PROCESSED, Drift.ORPHANED),
             "unfinished",
             "orphaned",
         ),
         (
             Upload("ours", "a.jpg", UploadKind.REPROCESS),
-            State(SIGHT, PROCESSED, None),
+            KeyState(SIGHT, PROCESSED, None),
             "unfinished",
             "asked for every rendition anew",
         ),
-        (Upload("ours", "a.jpg", UploadKind.REPROCESS), State(None, None, None), "gone", None),
+        (Upload("ours", "a.jpg", UploadKind.REPROCESS), KeyState(None, None, None), "gone", None),
     ],
 )
 def test_the_reason_follows_from_what_is_there(upload, state, reason, detail):
-    verdict = judge(upload, "ours", state)
+    verdict = diagnose(upload, "ours", state)
     assert (verdict.reason, verdict.detail, verdict.upload) == (reason, detail, upload)
 
 
@@ -67,26 +67,30 @@ def test_nobody_looks_for_another_bucket_and_a_look_that_fails_is_no_reason_to_e
     def look(_):
         raise Unavailable("no answer")
 
-    message = read_letter(
+    message = parse_message(
         "1",
         '{"Records": [{"s3": {"bucket": {"name": "b"}, "object": {"key": "k"}}, '
         '"eventName": "ObjectCreated:Put"}]}',
     )
-    (ours,), (theirs,) = verdicts_of(message, "b", look), verdicts_of(message, "c", look)
-    assert (ours.reason, ours.detail) == (LetterReason.UNKNOWN, "no answer")
-    assert theirs.reason is LetterReason.FOREIGN_BUCKET
-    assert verdicts_of(message, None, None)[0].reason is LetterReason.UNKNOWN
+    (ours,), (theirs,) = diagnose_message(message, "b", look), diagnose_message(message, "c", look)
+    assert (ours.reason, ours.detail) == (FailureReason.UNKNOWN, "no answer")
+    assert theirs.reason is FailureReason.FOREIGN_BUCKET
+    assert diagnose_message(message, None, None)[0].reason is FailureReason.UNKNOWN
 
 
 def test_what_says_most_stands_for_the_whole_letter():
     uploads = [Upload("theirs", "c"), Upload("ours", "b"), Upload("ours", "a")]
-    states = [State(None, None, None), State(SIGHT, PROCESSED, None), State(SIGHT, None, Why.MISSING)]
-    verdicts = tuple(judge(upload, "ours", state) for upload, state in zip(uploads, states, strict=True))
-    assert reason_of(verdicts) == verdicts[2]
-    assert reason_of(verdicts[:2]) == verdicts[1]
+    states = [
+        KeyState(None, None, None),
+        KeyState(SIGHT, PROCESSED, None),
+        KeyState(SIGHT, None, Drift.MISSING),
+    ]
+    verdicts = tuple(diagnose(upload, "ours", state) for upload, state in zip(uploads, states, strict=True))
+    assert main_diagnosis(verdicts) == verdicts[2]
+    assert main_diagnosis(verdicts[:2]) == verdicts[1]
 
 
 @given(st.text() | st.recursive(st.none() | st.text(), st.lists).map(repr))
 def test_any_body_has_a_reason_out_of_the_list(body):
-    verdicts = verdicts_of(read_letter("1", body), "ours", lambda _: State(None, None, None))
-    assert reason_of(verdicts).reason in LetterReason
+    verdicts = diagnose_message(parse_message("1", body), "ours", lambda _: KeyState(None, None, None))
+    assert main_diagnosis(verdicts).reason in FailureReason

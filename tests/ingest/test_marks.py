@@ -10,7 +10,7 @@ from image_processor.bootstrap.recipe import check_marks
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Reason, Refused
 from image_processor.domain.models import Limits, OutcomeStatus
-from image_processor.ingest.drift import Why
+from image_processor.ingest.drift import Drift
 from support.ingest import RECIPE, Room, fake_render, upload
 
 MARKED = parse_recipe("""
@@ -61,7 +61,7 @@ def test_another_mark_makes_renditions_stale(room, seen):
     room.put("logos/mark.png", b"logo")
     room.processor().process(upload("cat.jpg"))
     room.put("logos/mark.png", b"new logo")
-    assert [(each.key, each.why) for each in room.reconciler().findings()] == [("cat.jpg", Why.STALE)]
+    assert [(each.key, each.drift) for each in room.reconciler().findings()] == [("cat.jpg", Drift.STALE)]
     room.processor().process(upload("cat.jpg"))
     assert seen[-1] == {"logos/mark.png": b"new logo"}
     room.assert_converged()
@@ -72,7 +72,7 @@ def test_a_missing_mark_is_a_refusal_that_ends_when_it_comes(room):
     assert outcome.record.reason is Reason.OVERLAY_MISSING
     assert list(room.reconciler().findings()) == []
     room.put("logos/mark.png", b"logo")
-    assert [each.why for each in room.reconciler().findings()] == [Why.STALE]
+    assert [each.drift for each in room.reconciler().findings()] == [Drift.STALE]
     assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.config.recipe import parse_recipe
-from image_processor.ingest.drift import Why
+from image_processor.ingest.drift import Drift
 from support.ingest import Room, rendition_bytes, upload
 
 PRIVATE = """
@@ -49,7 +49,7 @@ def test_a_preset_that_becomes_public_is_found_and_made_so() -> None:
     room.put("2.jpg", b"2")
     room.processor().process(upload("2.jpg"))
     room.recipe = parse_recipe(PRIVATE.replace("public = false", ""))
-    assert [finding.why for finding in room.reconciler().findings()] == [Why.STALE]
+    assert [finding.drift for finding in room.reconciler().findings()] == [Drift.STALE]
     room.processor().process(upload("2.jpg"))
     room.assert_converged()
 

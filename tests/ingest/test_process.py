@@ -14,7 +14,7 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import ExifField, IccPolicy, Limits, OutcomeStatus, Status, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest import plan
-from image_processor.renditions.fingerprint import stamps
+from image_processor.renditions.freshness import fingerprint_metadata
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 
@@ -167,7 +167,7 @@ def test_a_raised_limit_gives_the_refused_another_chance(room):
     room.put("cat.jpg", b"big 100")
     assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_PIXELS
     room.limits = Limits(max_pixels=1000)
-    assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
+    assert [finding.drift for finding in room.reconciler().findings()] == ["stale"]
     assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
@@ -179,8 +179,8 @@ def test_another_way_to_render_makes_everything_stale(room, change, monkeypatch)
     if change == "icc":
         room.icc = IccPolicy.EMBED
     else:
-        monkeypatch.setattr(plan, "RENDERING", plan.RENDERING + 1)
-    assert [finding.why for finding in room.reconciler().findings()] == ["stale"]
+        monkeypatch.setattr(plan, "RENDERING_VERSION", plan.RENDERING_VERSION + 1)
+    assert [finding.drift for finding in room.reconciler().findings()] == ["stale"]
     assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
     room.assert_converged()
 
@@ -191,7 +191,7 @@ def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale
     before = {key: room.processor().process(upload(key)).record for key in ("cat.jpg", "bad.jpg")}
     assert before["cat.jpg"].exif == ()
     room.exif = (ExifField.MAKE, ExifField.ISO)
-    assert {finding.why for finding in room.reconciler().findings()} == {"stale"}
+    assert {finding.drift for finding in room.reconciler().findings()} == {"stale"}
     outcome = room.processor().process(upload("cat.jpg"))
     assert outcome.result is OutcomeStatus.PROCESSED
     assert room.record("cat.jpg").exif == (("make", "make of 3 bytes"), ("iso", "iso of 3 bytes"))
@@ -206,7 +206,7 @@ def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale
 def test_without_exif_the_fingerprint_is_what_it_always_was(room):
     plain = plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP)
     assert plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, ()).fingerprint == plain.fingerprint
-    lines = [f"rendering={plan.RENDERING}", "icc=strip", *sorted(map(str, plain.transformations))]
+    lines = [f"rendering={plan.RENDERING_VERSION}", "icc=strip", *sorted(map(str, plain.transformations))]
     assert plain.fingerprint == hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
     one, other = (
         plan.plan_upload("cat.jpg", room.recipe, IccPolicy.STRIP, fields).fingerprint
@@ -258,7 +258,9 @@ def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
 def test_what_was_asked_for_stays_though_no_rule_wants_its_original_any_more(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
-    stamped = Attributes(metadata=stamps(room.uploads.head("cat.jpg").entry.version, room.icc, {}))
+    stamped = Attributes(
+        metadata=fingerprint_metadata(room.uploads.head("cat.jpg").entry.version, room.icc, {})
+    )
     room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", stamped)
     room.recipe = replace(room.recipe, rules=())
     for _ in range(2):

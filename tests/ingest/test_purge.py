@@ -12,8 +12,8 @@ from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
-from image_processor.ingest.invalidation import beginning_of
-from image_processor.renditions.fingerprint import stamps
+from image_processor.ingest.invalidation import invalidation_prefix
+from image_processor.renditions.freshness import fingerprint_metadata
 from support.ingest import OTHER_RECIPE, Room, upload
 
 MORE = """
@@ -101,7 +101,7 @@ def test_what_was_asked_for_goes_with_the_version_it_was_made_of() -> None:
     room = Room()
     room.put("ignored/a.jpg", b"old")
     version = room.uploads.head("ignored/a.jpg").entry.version
-    stamped = Attributes(metadata=stamps(version, room.icc, {}))
+    stamped = Attributes(metadata=fingerprint_metadata(version, room.icc, {}))
     room.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"of old", stamped)
     cdn = opened(room)
     room.processor().process(upload("ignored/a.jpg"))
@@ -202,6 +202,6 @@ def test_without_a_record_it_is_forgotten_too_whenever_work_was_cut_short() -> N
 
 def test_long_keys_share_a_beginning_with_their_renditions() -> None:
     key = "ä" * 500
-    assert beginning_of(key) == "ä" * 350
-    assert rendition_prefix(key).startswith(beginning_of(key))
-    assert beginning_of("a/b.jpg") == "a/b.jpg"
+    assert invalidation_prefix(key) == "ä" * 350
+    assert rendition_prefix(key).startswith(invalidation_prefix(key))
+    assert invalidation_prefix("a/b.jpg") == "a/b.jpg"

@@ -11,7 +11,7 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
-from image_processor.ingest.drift import Why
+from image_processor.ingest.drift import Drift
 from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
 
 
@@ -25,15 +25,15 @@ def room():
 
 
 def found(room):
-    return [(finding.key, finding.why) for finding in room.reconciler().findings()]
+    return [(finding.key, finding.drift) for finding in room.reconciler().findings()]
 
 
 def mend(room):
     for finding in list(room.reconciler().findings()):
         if finding.upload is not None:
             room.processor().process(finding.upload)
-        if finding.stray is not None:
-            room.processed.delete(finding.stray)
+        if finding.orphan is not None:
+            room.processed.delete(finding.orphan)
     room.assert_converged()
 
 
@@ -43,39 +43,39 @@ def test_nothing_is_found_where_all_is_well(room):
 
 def test_an_original_without_a_record_is_missing(room):
     room.put("new.jpg", b"new")
-    assert found(room) == [("new.jpg", Why.MISSING)]
+    assert found(room) == [("new.jpg", Drift.MISSING)]
     mend(room)
 
 
 def test_a_claimed_and_abandoned_original_is_unfinished(room):
     room.put("new.jpg", b"new")
     room.catalog.claim(upload("new.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
-    assert found(room) == [("new.jpg", Why.UNFINISHED)]
+    assert found(room) == [("new.jpg", Drift.UNFINISHED)]
     room.later()
     mend(room)
 
 
 def test_an_overwritten_original_is_changed(room):
     room.put("1.jpg", b"other")
-    assert found(room) == [("1.jpg", Why.CHANGED)]
+    assert found(room) == [("1.jpg", Drift.CHANGED)]
     mend(room)
 
 
 def test_everything_is_stale_under_a_new_recipe(room):
     room.recipe = OTHER_RECIPE
-    assert found(room) == [(f"{number}.jpg", Why.STALE) for number in range(3)]
+    assert found(room) == [(f"{number}.jpg", Drift.STALE) for number in range(3)]
     mend(room)
 
 
 def test_a_lost_rendition_is_damage(room):
     room.processed.delete("1.jpg/w=10,fm=jpeg.jpg")
-    assert found(room) == [("1.jpg", Why.DAMAGED)]
+    assert found(room) == [("1.jpg", Drift.DAMAGED)]
     mend(room)
 
 
 def test_a_rendition_too_many_is_damage(room):
     room.processed.put("1.jpg/w=99,fm=jpeg.jpg", b"old", Attributes())
-    assert found(room) == [("1.jpg", Why.DAMAGED)]
+    assert found(room) == [("1.jpg", Drift.DAMAGED)]
     mend(room)
 
 
@@ -95,7 +95,7 @@ def test_a_rendition_made_on_demand_is_no_damage_and_goes_with_its_original(room
     assert room.processor().process(upload("1.jpg")).result is OutcomeStatus.UNCHANGED
     assert asked in room.processed.bodies()
     room.uploads.delete("1.jpg")
-    assert found(room) == [("1.jpg", Why.ORPHANED)]
+    assert found(room) == [("1.jpg", Drift.ORPHANED)]
     mend(room)
 
 
@@ -104,7 +104,7 @@ def test_one_of_an_original_that_no_rule_wants_is_left_alone_too(room):
     asked = ask(room, "ignored/1.jpg")
     assert found(room) == []
     room.uploads.delete("ignored/1.jpg")
-    assert found(room) == [("ignored/1.jpg", Why.ORPHANED)]
+    assert found(room) == [("ignored/1.jpg", Drift.ORPHANED)]
     mend(room)
     assert asked not in room.processed.bodies()
 
@@ -118,9 +118,9 @@ def test_one_that_a_crash_left_of_an_earlier_original_is_taken_away(room, key):
     room.processor().process(upload(key))
     ask(room, key, "w=34,fm=webp")
     room.processed.put(asked, old.body, old.attributes)
-    assert found(room) == [(key, Why.STALE)]
+    assert found(room) == [(key, Drift.STALE)]
     for finding in list(room.reconciler().findings()):
-        room.processed.delete(finding.stray)
+        room.processed.delete(finding.orphan)
     assert found(room) == []
     assert rendition_prefix(key) + "~w=34,fm=webp.webp" in room.processed.bodies()
 
@@ -133,7 +133,7 @@ def test_one_whose_overlay_or_colours_are_others_by_now_is_taken_away(room):
     assert found(room) == []
     room.put("logo.png", b"another")
     room.processor().process(upload("logo.png"))
-    strays = {finding.stray for finding in room.reconciler().findings()}
+    strays = {finding.orphan for finding in room.reconciler().findings()}
     assert strays == {marked}
     room.icc = IccPolicy.EMBED
     for key in ("0.jpg", "1.jpg", "2.jpg", "logo.png"):
@@ -145,7 +145,7 @@ def test_one_whose_overlay_or_colours_are_others_by_now_is_taken_away(room):
 def test_a_rendition_made_on_demand_goes_when_the_original_is_another(room, body):
     room.processed.put("1.jpg/~w=33,fm=webp.webp", b"made", Attributes())
     room.put("1.jpg", body)
-    assert found(room) == [("1.jpg", Why.CHANGED)]
+    assert found(room) == [("1.jpg", Drift.CHANGED)]
     mend(room)
 
 
@@ -153,13 +153,13 @@ def test_a_rendition_made_on_demand_of_a_refused_original_is_damage(room):
     room.put("1.jpg", b"bad")
     room.processor().process(upload("1.jpg"))
     room.processed.put("1.jpg/~w=33,fm=webp.webp", b"made", Attributes())
-    assert found(room) == [("1.jpg", Why.DAMAGED)]
+    assert found(room) == [("1.jpg", Drift.DAMAGED)]
     mend(room)
 
 
 def test_a_record_without_an_original_is_orphaned(room):
     room.uploads.delete("1.jpg")
-    assert found(room) == [("1.jpg", Why.ORPHANED)]
+    assert found(room) == [("1.jpg", Drift.ORPHANED)]
     mend(room)
     assert room.record("1.jpg") is None
 
@@ -167,7 +167,7 @@ def test_a_record_without_an_original_is_orphaned(room):
 def test_renditions_without_record_and_original_are_orphaned(room):
     room.processed.put("gone.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
     room.processed.put("gone.jpg/w=20,fm=jpeg.jpg", b"old", Attributes())
-    assert found(room) == [("gone.jpg", Why.ORPHANED)]
+    assert found(room) == [("gone.jpg", Drift.ORPHANED)]
     mend(room)
 
 
@@ -179,10 +179,10 @@ def test_renditions_of_a_long_lost_key_are_deleted_by_what_they_carry(room):
     saved = {rendition.key: room.processed.get(rendition.key) for rendition in record.renditions}
     room.uploads.delete(key)
     room.processor().process(upload(key))
-    stray, stored = next(iter(saved.items()))
-    assert stray.startswith(rendition_prefix(key))
-    room.processed.put(stray, stored.body, stored.attributes)
-    assert found(room) == [(stray, Why.ORPHANED)]
+    orphan, stored = next(iter(saved.items()))
+    assert orphan.startswith(rendition_prefix(key))
+    room.processed.put(orphan, stored.body, stored.attributes)
+    assert found(room) == [(orphan, Drift.ORPHANED)]
     mend(room)
 
 
@@ -208,7 +208,7 @@ def test_one_search_finds_both_an_abandoned_claim_and_what_was_made_of_the_past(
     stale = "1.jpg/~w=33,fm=webp.webp"
     room.processed.put(stale, b"old", Attributes(metadata={"made": "of something else"}))
     room.catalog.claim(upload("1.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
-    assert [(each.key, each.stray) for each in room.reconciler().findings()] == [
+    assert [(each.key, each.orphan) for each in room.reconciler().findings()] == [
         ("1.jpg", None),
         ("1.jpg", stale),
     ]

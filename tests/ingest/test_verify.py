@@ -13,7 +13,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
-from image_processor.ingest.drift import Why
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.verify import Verifier
 from image_processor.storage.directory import DirectoryStore
 from support.ingest import BUCKET, Room, upload
@@ -59,8 +59,8 @@ def mend(room):
     for finding in list(verifier(room).findings()):
         if finding.upload:
             room.processor().process(finding.upload)
-        if finding.stray:
-            room.processed.delete(finding.stray)
+        if finding.orphan:
+            room.processed.delete(finding.orphan)
 
 
 def on_demand(room):
@@ -77,7 +77,7 @@ def test_one_bit_is_found_that_reconcile_cannot_see_and_mended(room):
     rot(room.processed, DECLARED)
     assert list(room.reconciler().findings()) == []
     (finding,) = verifier(room).findings()
-    assert (finding.key, finding.why, finding.upload.kind) == ("1.jpg", Why.DAMAGED, UploadKind.REPROCESS)
+    assert (finding.key, finding.drift, finding.upload.kind) == ("1.jpg", Drift.DAMAGED, UploadKind.REPROCESS)
     assert finding.detail == "w=10,fm=jpeg.jpg has other bytes than were written"
     mend(room)
     assert room.processed.bodies() == wanted
@@ -118,7 +118,7 @@ def test_renditions_of_a_damaged_original_are_not_made_anew(room):
     rot(room.uploads, "1.jpg")
     before = room.processed.bodies()
     (finding,) = verifier(room).findings()
-    assert (finding.upload, finding.stray) == (None, None)
+    assert (finding.upload, finding.orphan) == (None, None)
     assert finding.detail.endswith("and so has its original: bring that back from a copy")
     mend(room)
     assert room.processed.bodies() == before
@@ -129,7 +129,7 @@ def test_a_damaged_rendition_on_demand_is_taken_away(room):
     assert list(verifier(room).findings()) == []
     rot(room.processed, ON_DEMAND)
     (finding,) = verifier(room).findings()
-    assert (finding.key, finding.upload, finding.stray) == ("1.jpg", None, ON_DEMAND)
+    assert (finding.key, finding.upload, finding.orphan) == ("1.jpg", None, ON_DEMAND)
     mend(room)
     assert ON_DEMAND not in room.processed.bodies()
 
@@ -137,7 +137,7 @@ def test_a_damaged_rendition_on_demand_is_taken_away(room):
 def test_a_rendition_on_demand_of_another_media_type_is_taken_away(room):
     on_demand(room)
     rot(room.processed, ON_DEMAND, media_type="text/html")
-    assert [finding.stray for finding in verifier(room).findings()] == [ON_DEMAND]
+    assert [finding.orphan for finding in verifier(room).findings()] == [ON_DEMAND]
 
 
 def test_one_without_a_hash_and_what_others_put_there_are_left_alone(room):
@@ -152,7 +152,7 @@ def test_those_of_private_presets_are_made_anew_and_not_taken_away():
     assert key in room.processed.bodies()
     rot(room.processed, key)
     (finding,) = verifier(room).findings()
-    assert (finding.upload.key, finding.stray) == ("1.jpg", None)
+    assert (finding.upload.key, finding.orphan) == ("1.jpg", None)
 
 
 @pytest.mark.parametrize("seed", range(20))

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 from image_processor.delivery.on_demand import RenditionRepository
 from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
-from image_processor.ingest.drift import why_work
+from image_processor.ingest.drift import detect_drift
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
-from image_processor.ingest.rendition_writer import Place
-from image_processor.renditions.stored import Sight, renditions_of
+from image_processor.ingest.rendition_writer import UploadTarget
+from image_processor.renditions.freshness import list_renditions
+from image_processor.renditions.originals import OriginalState
 from support.memory_catalog import MemoryCatalog, Row
 
 from .world import World
@@ -55,7 +56,7 @@ class Believer(Processor):
         if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
         claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
-        self._sweep(renditions_of(self.processed, upload.key), keep=())
+        self._sweep(list_renditions(self.processed, upload.key), keep=())
         self.catalog.forget(claim)
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
@@ -64,7 +65,7 @@ class Credulous(Processor):
     """Believes what was read before the claim, whatever the record says."""
 
     def _look(self, record: Any, early: Any) -> Any:
-        return (Sight(early.entry.version), early) if early else super()._look(record, early)
+        return (OriginalState(early.entry.version), early) if early else super()._look(record, early)
 
 
 class Keeper(Processor):
@@ -91,12 +92,12 @@ class Unreleased:
 class Deaf(Processor):
     """Writes on when its claim is lost."""
 
-    def _place(self) -> Place:
+    def _place(self) -> UploadTarget:
         place = super()._place()
         return Stubborn(**{name: getattr(place, name) for name in place.__struct_fields__})
 
 
-class Stubborn(Place):
+class Stubborn(UploadTarget):
     def _renew(self, claim: Any) -> Any:
         try:
             return super()._renew(claim)
@@ -107,17 +108,17 @@ class Stubborn(Place):
 class Trusting(Processor):
     """Believes the record, and does not look at the renditions."""
 
-    def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
-        return record.status is not Status.PROCESSING and not why_work(
-            plan, self.limits, sight, record, record.renditions
+    def _settled(self, record: Any, plan: Any, original: Any) -> bool:
+        return record.status is not Status.PROCESSING and not detect_drift(
+            plan, self.limits, original, record, record.renditions
         )
 
 
 class Versionless(Processor):
     """Never sees that an original is another one now."""
 
-    def _settled(self, record: Any, plan: Any, sight: Any) -> bool:
-        return super()._settled(record, plan, replace(sight, version=record.version))
+    def _settled(self, record: Any, plan: Any, original: Any) -> bool:
+        return super()._settled(record, plan, replace(original, version=record.version))
 
 
 class Nearsighted(Reconciler):

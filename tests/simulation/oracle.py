@@ -16,7 +16,7 @@ from image_processor.domain.models import IccPolicy, Record, Status
 from image_processor.domain.ports import Attributes, Entry
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 from image_processor.ingest.plan import plan_upload
-from image_processor.renditions.stored import is_on_demand
+from image_processor.renditions.freshness import is_on_demand
 from support.ingest import BUCKET, rendition_bytes
 from support.memory import MemoryStore
 

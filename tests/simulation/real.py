@@ -132,4 +132,4 @@ class Real:
         entries |= {f"original {entry.key}": entry.version for entry in uploads.list()}
         wrong = self.oracle.compare(stored, entries, list(catalog.scan()))
         left = reconciler(self._ports, self.recipe).findings()
-        return wrong + [f"still to do in {BUCKET}: {finding.why} {finding.key!r}" for finding in left]
+        return wrong + [f"still to do in {BUCKET}: {finding.drift} {finding.key!r}" for finding in left]

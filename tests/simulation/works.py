@@ -207,8 +207,8 @@ class Works:
         try:
             for finding in list(reconciler.findings()):
                 self.counts["found"] += 1
-                if finding.stray is not None:
-                    self.processed.delete(finding.stray)
+                if finding.orphan is not None:
+                    self.processed.delete(finding.orphan)
                 elif finding.upload is not None:
                     self._sweep_one(processor, finding.upload)
         except ImageProcessorError:
@@ -234,7 +234,7 @@ class Works:
     def findings(self) -> list[str]:
         """What a search of all would still find to do."""
         found = self._reconciler(self.uploads, self.processed, self._quiet_catalog()).findings()
-        return [f"{finding.why} {finding.key!r}" for finding in found]
+        return [f"{finding.drift} {finding.key!r}" for finding in found]
 
     def _quiet_catalog(self) -> Any:
         return QuietCatalog(self.processed) if self.records_as_objects else self.catalog

@@ -10,7 +10,7 @@ import pytest
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Attributes
-from image_processor.ingest.drift import Why
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
 from image_processor.standalone.reconcile_loop import Sweeper, mend
 from support.ingest import BUCKET, Room
@@ -38,7 +38,7 @@ class Scripted:
 
 
 def finding(key):
-    return Finding(key, Why.MISSING, Upload(BUCKET, key, UploadKind.RECONCILE))
+    return Finding(key, Drift.MISSING, Upload(BUCKET, key, UploadKind.RECONCILE))
 
 
 @pytest.fixture
@@ -111,6 +111,6 @@ def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
 def test_a_stray_object_is_deleted():
     store = MemoryStore()
     store.put("long~hash/w=1,fm=jpeg.jpg", b"x", Attributes())
-    stray = Finding("long~hash/w=1,fm=jpeg.jpg", Why.ORPHANED, None, stray="long~hash/w=1,fm=jpeg.jpg")
-    mend(stray, store, lambda upload: pytest.fail(f"submitted {upload}"))
+    orphan = Finding("long~hash/w=1,fm=jpeg.jpg", Drift.ORPHANED, None, orphan="long~hash/w=1,fm=jpeg.jpg")
+    mend(orphan, store, lambda upload: pytest.fail(f"submitted {upload}"))
     assert store.bodies() == {}

@@ -27,7 +27,7 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import Transformation
-from image_processor.ingest.invalidation import no_purge
+from image_processor.ingest.invalidation import no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 
@@ -105,7 +105,7 @@ class Room:
     icc: IccPolicy = IccPolicy.STRIP
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
-    purge: Any = no_purge
+    purge: Any = no_invalidation
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def processor(self, owner: str = "worker") -> Processor:

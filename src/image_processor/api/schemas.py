@@ -15,7 +15,7 @@ from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition
 from image_processor.domain.ports import Entry
-from image_processor.renditions.stored import is_on_demand
+from image_processor.renditions.freshness import is_on_demand
 
 
 class View(BaseModel):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from image_processor.ingest.plan import why_skip
+from image_processor.ingest import plan
 
 from .dependencies import Parts
 
 
 def skip_reason(key: str, parts: Parts) -> str | None:
     """Why an upload under ``key`` would get no renditions; None if it would."""
-    return why_skip(key, parts.recipe)
+    return plan.skip_reason(key, parts.recipe)
 
 
 def upload_skip_reason(key: str, parts: Parts) -> str | None:

@@ -22,7 +22,7 @@ from image_processor.domain.models import Limits, Outcome, Rendered, Upload
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker import deadline
-from image_processor.ingest.invalidation import Purge, no_purge
+from image_processor.ingest.invalidation import Invalidate, no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.storage.s3 import S3Store
 
@@ -176,9 +176,9 @@ def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:
     return DynamoCatalog(settings.table)
 
 
-def _purge(settings: Settings) -> Purge:
+def _purge(settings: Settings) -> Invalidate:
     if settings.distribution is None:
-        return no_purge
+        return no_invalidation
     from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - for who has a CDN
 
     return Invalidations(settings.distribution).forget

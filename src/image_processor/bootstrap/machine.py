@@ -31,8 +31,8 @@ from image_processor.engine.operations.fonts import fonts_from
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
+from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.renderer import Render
-from image_processor.renditions.stored import is_on_demand
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import Sweeper
 from image_processor.standalone.render_coordinator import Orders

@@ -9,7 +9,7 @@ from typing import Any
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Problem
 from image_processor.domain.transformation import Gravity
-from image_processor.renditions.overlay_sources import marks_in
+from image_processor.renditions.originals import overlay_keys
 
 PARSED = Path(__file__).with_name("parsed.json")
 
@@ -23,7 +23,7 @@ def check_marks(recipe: Recipe, prefix: str | None) -> None:
     problems = [
         Problem(f"presets.{name}.overlays", expected, repr(key))
         for name, transformations in recipe.presets.items()
-        for key in dict.fromkeys(marks_in(transformations))
+        for key in dict.fromkeys(overlay_keys(transformations))
         if not prefix or not key.startswith(prefix)
     ]
     if problems:

@@ -16,7 +16,13 @@ from rich.table import Table
 
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidSettings, Problem
-from image_processor.ingest.dead_letters import Looker, Verdict, read_letter, reason_of, verdicts_of
+from image_processor.ingest.dead_letters import (
+    Diagnosis,
+    Inspector,
+    diagnose_message,
+    main_diagnosis,
+    parse_message,
+)
 
 from .exit_codes import UNAVAILABLE, USAGE
 from .formatting import printable
@@ -47,7 +53,7 @@ class _Case(Struct, frozen=True):
     """A letter and what was found out about it."""
 
     letter: Letter
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[Diagnosis, ...]
     ignored: tuple[str, ...]
 
 
@@ -208,21 +214,21 @@ def _cases(letters: Sequence[Letter], settings: Settings) -> list[_Case]:
     looker = _looker(settings) if letters else None
     cases = []
     for letter in letters:
-        message = read_letter(letter.id, letter.body)
+        message = parse_message(letter.id, letter.body)
         bucket, look = (looker.bucket, looker.look) if looker else (None, None)
-        verdicts = verdicts_of(message, bucket, look)
+        verdicts = diagnose_message(message, bucket, look)
         cases.append(_Case(letter, verdicts, message.ignored if message.uploads else ()))
     return cases
 
 
-def _looker(settings: Settings) -> Looker | None:
+def _looker(settings: Settings) -> Inspector | None:
     """None where no bucket is set, so that nobody can look."""
     if settings.upload_bucket is None and settings.processed_bucket is None:
         return None
     from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - with the engine, half a second
 
     cloud = open_cloud()
-    return Looker(
+    return Inspector(
         cloud.bucket,
         cloud.uploads,
         cloud.processed,
@@ -235,11 +241,11 @@ def _looker(settings: Settings) -> Looker | None:
 
 
 def _keys(letter: Letter) -> list[str]:
-    return [printable(upload.key) for upload in read_letter(letter.id, letter.body).uploads]
+    return [printable(upload.key) for upload in parse_message(letter.id, letter.body).uploads]
 
 
 def _row(case: _Case) -> tuple[str, ...]:
-    first = reason_of(case.verdicts)
+    first = main_diagnosis(case.verdicts)
     uploads = [verdict.upload for verdict in case.verdicts if verdict.upload]
     sent = datetime.fromtimestamp(case.letter.sent_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return (
@@ -252,12 +258,12 @@ def _row(case: _Case) -> tuple[str, ...]:
     )
 
 
-def _detail(verdict: Verdict) -> str:
+def _detail(verdict: Diagnosis) -> str:
     return f" ({printable(verdict.detail)})" if verdict.detail else ""
 
 
 def _as_object(case: _Case) -> dict[str, Any]:
-    first = reason_of(case.verdicts)
+    first = main_diagnosis(case.verdicts)
     return {
         "id": case.letter.id,
         "reason": first.reason,

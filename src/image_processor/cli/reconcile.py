@@ -63,7 +63,7 @@ def command(
             typer.echo(_as_line(finding) if as_json else _as_text(finding))
             if dry_run:
                 continue
-            if finding.upload is None and finding.stray is None:
+            if finding.upload is None and finding.orphan is None:
                 ends.failed(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
                 continue
             if crew is None:
@@ -110,12 +110,12 @@ def _findings(
 
 def _as_line(finding: Finding) -> str:
     detail = {"detail": finding.detail} if finding.detail else {}
-    return json.dumps({"key": finding.key, "why": finding.why, **detail})
+    return json.dumps({"key": finding.key, "why": finding.drift, **detail})
 
 
 def _as_text(finding: Finding) -> str:
     detail = f" ({printable(finding.detail)})" if finding.detail else ""
-    return f"{finding.why}: {printable(finding.key)}{detail}"
+    return f"{finding.drift}: {printable(finding.key)}{detail}"
 
 
 class _Ends:

@@ -12,7 +12,7 @@ from image_processor.domain.errors import Invalid, NotFound
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine.worker.isolation import IsolatedRenderer
-from image_processor.renditions.overlay_sources import marks_in
+from image_processor.renditions.originals import overlay_keys
 
 from .formatting import in_units, printable
 from .options import settings_with
@@ -41,7 +41,7 @@ def command(
     transformation = parse(text)
     settings = settings_with()
     body = _read(file, "FILE")
-    marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in marks_in([transformation])}
+    marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in overlay_keys([transformation])}
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(
             body, [transformation], settings.limits, icc=settings.icc, look=False, marks=marks

@@ -25,10 +25,20 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.ports import Attributes, Catalog, Entry, ObjectStore, StoredObject
 from image_processor.domain.transformation import Transformation
-from image_processor.renditions.fingerprint import MADE, stamp, stamps
-from image_processor.renditions.overlay_sources import Versions, read_marks, versions_of
+from image_processor.renditions.freshness import (
+    SOURCE_FINGERPRINT,
+    fingerprint_metadata,
+    is_on_demand,
+    list_renditions,
+    source_fingerprint,
+)
+from image_processor.renditions.originals import (
+    OverlayVersions,
+    head_original,
+    overlay_versions,
+    read_overlays,
+)
 from image_processor.renditions.renderer import Render
-from image_processor.renditions.stored import is_on_demand, look_at, renditions_of
 
 from .resolver import RenditionRef
 
@@ -62,17 +72,19 @@ class RenditionRepository(Struct, frozen=True):
             return self._head(wanted.stored_key)
         if wanted.transformation is None:
             return self.processed.head(wanted.stored_key)
-        right = self.stamp(wanted.key, wanted.transformation)
+        right = self.source_fingerprint(wanted.key, wanted.transformation)
         stored = self._head(wanted.stored_key)
-        return stored if stored and stored.attributes.metadata.get(MADE) == right else None
+        return stored if stored and stored.attributes.metadata.get(SOURCE_FINGERPRINT) == right else None
 
-    def stamp(self, key: str, transformation: Transformation) -> str:
+    def source_fingerprint(self, key: str, transformation: Transformation) -> str:
         """What a rendition of the original as it is now is stamped with."""
-        return stamp(self.version(key), self.icc, versions_of(self.uploads, [transformation]))
+        return source_fingerprint(
+            self.version(key), self.icc, overlay_versions(self.uploads, [transformation])
+        )
 
     def version(self, key: str) -> str:
         """The original's version. Raises NotFound, and Refused where it cannot be looked at."""
-        sight = look_at(self.uploads, key)
+        sight = head_original(self.uploads, key)
         if sight is None:
             raise NotFound(f"no original {key!r}")
         if sight.version is None:
@@ -143,8 +155,8 @@ class OnDemandRenderer(Struct, frozen=True):
         self._make_room(wanted, record)
         started = self.clock()
         original = self._read(wanted.key, version)
-        marks = versions_of(self.kept.uploads, [transformation])
-        bodies = read_marks(self.kept.uploads, marks, self.limits.max_bytes)
+        marks = overlay_versions(self.kept.uploads, [transformation])
+        bodies = read_overlays(self.kept.uploads, marks, self.limits.max_bytes)
         fetched = self.clock()
         rendered = self.render(
             original, (transformation,), self.limits, icc=self.kept.icc, look=False, marks=bodies
@@ -170,20 +182,20 @@ class OnDemandRenderer(Struct, frozen=True):
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
     def _put(
-        self, wanted: RenditionRef, made: RenderedImage, version: str, marks: Versions
+        self, wanted: RenditionRef, made: RenderedImage, version: str, marks: OverlayVersions
     ) -> StoredObject | None:
         """Store the rendition; None, and nothing stored, if it is of the past by now."""
         kept = self.kept
         metadata = {
             "sha256": made.facts.sha256,
             "image": image_id(kept.bucket, wanted.key),
-            **stamps(version, kept.icc, marks),
+            **fingerprint_metadata(version, kept.icc, marks),
         }
         attributes = Attributes(made.facts.media_type, self.cache_control(wanted.key), metadata)
         entry = kept.processed.put(wanted.stored_key, made.body, attributes)
         # Whoever changed the original before this moment may have swept before we wrote.
-        sight = look_at(kept.uploads, wanted.key)
-        same_marks = versions_of(kept.uploads, [made.transformation]) == marks
+        sight = head_original(kept.uploads, wanted.key)
+        same_marks = overlay_versions(kept.uploads, [made.transformation]) == marks
         if sight is None or sight.version != version or not same_marks:
             kept.processed.delete(wanted.stored_key)
             return None
@@ -191,7 +203,7 @@ class OnDemandRenderer(Struct, frozen=True):
 
     def _make_room(self, wanted: RenditionRef, record: Record | None) -> None:
         declared = {one.key for one in record.renditions} if record else set()
-        stored = renditions_of(self.kept.processed, wanted.key)
+        stored = list_renditions(self.kept.processed, wanted.key)
         others = [one for one in stored if one.key not in declared]
         for entry in select_evictions(others, wanted.stored_key, self.most):
             self.kept.processed.delete(entry.key)

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from image_processor.domain.errors import InvalidRequest, SignatureMissing, SizeNotAllowed
 from image_processor.domain.transformation import Transformation
-from image_processor.renditions.overlay_sources import marks_in
+from image_processor.renditions.originals import overlay_keys
 
 from .request import RenditionRequest
 from .url.signing import Keyring
@@ -75,7 +75,7 @@ class Policy(Struct, frozen=True):
 
     def check_marks(self, transformation: Transformation) -> None:
         """Return if the pictures that its overlays name may be laid on others. Raises InvalidRequest."""
-        for mark in marks_in([transformation]):
+        for mark in overlay_keys([transformation]):
             if not self.overlays or not mark.startswith(self.overlays):
                 expected = f"a key that begins with {self.overlays!r}" if self.overlays else "no picture"
                 raise InvalidRequest.one("over", expected, mark)

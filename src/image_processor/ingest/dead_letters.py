@@ -16,15 +16,15 @@ from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Record, Status, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
-from image_processor.renditions.overlay_sources import versions_of
-from image_processor.renditions.stored import Sight, look_at, renditions_of
+from image_processor.renditions.freshness import list_renditions
+from image_processor.renditions.originals import OriginalState, head_original, overlay_versions
 
-from .drift import Why, why_work
+from .drift import Drift, detect_drift
 from .events import Message, read_messages
 from .plan import plan_upload
 
 
-class LetterReason(StrEnum):
+class FailureReason(StrEnum):
     """Why a message, or one upload in it, is a dead letter. The first one that fits any of its
     uploads is the message's."""
 
@@ -44,63 +44,65 @@ class LetterReason(StrEnum):
     """There is no upload in it: whoever processes it drops it."""
 
 
-class State(Struct, frozen=True):
+class KeyState(Struct, frozen=True):
     """What is there for one key: the original (None: it is gone), the record, and what work is left."""
 
-    sight: Sight | None
+    original: OriginalState | None
     record: Record | None
-    why: Why | None
+    drift: Drift | None
 
 
-class Verdict(Struct, frozen=True):
+class Diagnosis(Struct, frozen=True):
     """A reason with its detail; ``upload`` is what it is about, None where the message holds none."""
 
-    reason: LetterReason
+    reason: FailureReason
     detail: str | None = None
     upload: Upload | None = None
 
 
-VisualSummary = Callable[[str], State]
+VisualSummary = Callable[[str], KeyState]
 """How a key's state is found out. Raises ImageProcessorError."""
 
 
-def read_letter(id_: str, body: str) -> Message:
+def parse_message(id_: str, body: str) -> Message:
     """The message as the function that processes it reads it. Never raises."""
     return read_messages({"Records": [{"eventSource": "aws:sqs", "messageId": id_, "body": body}]})[0]
 
 
-def verdicts_of(message: Message, bucket: str | None, look: VisualSummary | None) -> tuple[Verdict, ...]:
+def diagnose_message(
+    message: Message, bucket: str | None, look: VisualSummary | None
+) -> tuple[Diagnosis, ...]:
     """What is to say of each upload of ``message``, or the one thing where there is none.
 
     Without ``bucket`` and ``look`` nothing but malformed messages can be told."""
     if not message.uploads:
-        return (Verdict(LetterReason.MALFORMED, "; ".join(message.ignored) or "no record in it"),)
+        return (Diagnosis(FailureReason.MALFORMED, "; ".join(message.ignored) or "no record in it"),)
     return tuple(_verdict(upload, bucket, look) for upload in message.uploads)
 
 
-def reason_of(verdicts: tuple[Verdict, ...]) -> Verdict:
+def main_diagnosis(verdicts: tuple[Diagnosis, ...]) -> Diagnosis:
     """The verdict that stands for the whole message: of those that say most, the first."""
-    order = list(LetterReason)
+    order = list(FailureReason)
     return min(verdicts, key=lambda verdict: order.index(verdict.reason))
 
 
-def judge(upload: Upload, bucket: str, state: State) -> Verdict:
+def diagnose(upload: Upload, bucket: str, state: KeyState) -> Diagnosis:
     """Why ``upload`` would have failed, by what is there now. Pure."""
     if upload.bucket != bucket:
-        return Verdict(LetterReason.FOREIGN_BUCKET, f"expected {bucket}, got {upload.bucket}", upload)
-    if state.why is not None:
-        return Verdict(LetterReason.UNFINISHED, state.why, upload)
-    if state.sight is None:
-        return Verdict(LetterReason.GONE, None, upload)
+        return Diagnosis(FailureReason.FOREIGN_BUCKET, f"expected {bucket}, got {upload.bucket}", upload)
+    if state.drift is not None:
+        return Diagnosis(FailureReason.UNFINISHED, state.drift, upload)
+    if state.original is None:
+        return Diagnosis(FailureReason.GONE, None, upload)
     if upload.kind is UploadKind.REPROCESS:
-        return Verdict(LetterReason.UNFINISHED, "asked for every rendition anew", upload)
+        return Diagnosis(FailureReason.UNFINISHED, "asked for every rendition anew", upload)
     record = state.record
     if record is not None and record.status is Status.REFUSED:
-        return Verdict(LetterReason.REFUSED, f"{record.reason}: {record.message}", upload)
-    return Verdict(LetterReason.SETTLED, None, upload)
+        return Diagnosis(FailureReason.REFUSED, f"{record.reason}: {record.message}", upload)
+    return Diagnosis(FailureReason.SETTLED, None, upload)
 
 
-class Looker(Struct, frozen=True):
+class Inspector(Struct, frozen=True):
     """Looks into the stores and the catalog. It writes nothing."""
 
     bucket: str
@@ -112,25 +114,25 @@ class Looker(Struct, frozen=True):
     icc: IccPolicy
     exif: tuple[ExifField, ...] = ()
 
-    def look(self, key: str) -> State:
+    def look(self, key: str) -> KeyState:
         """The state of ``key``. Raises InvalidKey, Unavailable."""
-        marks = versions_of(self.uploads, self.recipe.transformations_for(key))
+        marks = overlay_versions(self.uploads, self.recipe.transformations_for(key))
         plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
-        sight, record = look_at(self.uploads, key), self.catalog.get(image_id(self.bucket, key))
-        stored = renditions_of(self.processed, key)
-        return State(sight, record, why_work(plan, self.limits, sight, record, stored))
+        original, record = head_original(self.uploads, key), self.catalog.get(image_id(self.bucket, key))
+        stored = list_renditions(self.processed, key)
+        return KeyState(original, record, detect_drift(plan, self.limits, original, record, stored))
 
 
-_NOTHING = State(None, None, None)
+_NOTHING = KeyState(None, None, None)
 
 
-def _verdict(upload: Upload, bucket: str | None, look: VisualSummary | None) -> Verdict:
+def _verdict(upload: Upload, bucket: str | None, look: VisualSummary | None) -> Diagnosis:
     if bucket is None or look is None:
-        return Verdict(LetterReason.UNKNOWN, "the buckets are not set", upload)
+        return Diagnosis(FailureReason.UNKNOWN, "the buckets are not set", upload)
     if upload.bucket != bucket:
-        return judge(upload, bucket, _NOTHING)
+        return diagnose(upload, bucket, _NOTHING)
     try:
         state = look(upload.key)
     except ImageProcessorError as error:
-        return Verdict(LetterReason.UNKNOWN, str(error), upload)
-    return judge(upload, bucket, state)
+        return Diagnosis(FailureReason.UNKNOWN, str(error), upload)
+    return diagnose(upload, bucket, state)

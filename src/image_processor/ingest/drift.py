@@ -9,12 +9,13 @@ from enum import StrEnum
 
 from image_processor.domain.models import Limits, Plan, Record, Status
 from image_processor.domain.ports import Entry
-from image_processor.renditions.stored import Sight, is_on_demand
+from image_processor.renditions.freshness import is_on_demand
+from image_processor.renditions.originals import OriginalState
 
 from .plan import refusal_fingerprint
 
 
-class Why(StrEnum):
+class Drift(StrEnum):
     """Why a key needs work."""
 
     MISSING = "missing"
@@ -31,9 +32,9 @@ class Why(StrEnum):
     """A record or renditions without an original that wants them."""
 
 
-def why_work(
-    plan: Plan, limits: Limits, sight: Sight | None, record: Record | None, stored: Iterable[Entry]
-) -> Why | None:
+def detect_drift(
+    plan: Plan, limits: Limits, sight: OriginalState | None, record: Record | None, stored: Iterable[Entry]
+) -> Drift | None:
     """Why the key of ``plan`` needs work, None if all is as it should be.
 
     ``sight`` is None where there is no original; ``stored`` are its renditions in the store. Those made
@@ -44,17 +45,17 @@ def why_work(
     declared = {key: version for key, version in actual.items() if key in recorded or not is_on_demand(key)}
     if sight is None or plan.skip is not None:
         unwanted = actual if sight is None else declared
-        return Why.ORPHANED if record is not None or unwanted else None
+        return Drift.ORPHANED if record is not None or unwanted else None
     if record is None:
-        return Why.MISSING
+        return Drift.MISSING
     if record.status is Status.PROCESSING:
-        return Why.UNFINISHED
+        return Drift.UNFINISHED
     if record.version != sight.version:
-        return Why.CHANGED
+        return Drift.CHANGED
     if record.fingerprint != _wanted_fingerprint(plan, limits, record):
-        return Why.STALE
+        return Drift.STALE
     expected = declared if record.status is Status.PROCESSED else actual
-    return None if recorded == expected else Why.DAMAGED
+    return None if recorded == expected else Drift.DAMAGED
 
 
 def _wanted_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:

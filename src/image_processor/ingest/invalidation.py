@@ -14,29 +14,31 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import Lease, Record, Rendition, Status
 from image_processor.domain.ports import Entry
 
-Purge = Callable[[str, str], None]
+Invalidate = Callable[[str, str], None]
 """Forget every path that begins so (no percent-encoding, no first slash). The second text names the
 change: the same for each try, another for each change. Raises Unavailable."""
 
 
-def no_purge(beginning: str, change: str) -> None:
+def no_invalidation(beginning: str, change: str) -> None:
     """The purge of who has no CDN."""
 
 
-def beginning_of(key: str) -> str:
+def invalidation_prefix(key: str) -> str:
     """What the paths of an original and all its renditions begin with."""
     prefix = rendition_prefix(key)
     return key if prefix == f"{key}/" else prefix.rpartition("~")[0]
 
 
-def change_of(record: Record) -> str:
+def change_id(record: Record) -> str:
     """32 hex digits for what is about to become of the image: ``record`` is as it was claimed, but with
     the version and the sequencer of the original that work was done for."""
     told = (record.id, record.created_at, record.revision, record.version, record.sequencer)
     return sha256_hex(repr(told).encode())[:32]
 
 
-def may_be_stale(claim: Lease, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]) -> bool:
+def needs_invalidation(
+    claim: Lease, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]
+) -> bool:
     """Whether something may be kept somewhere that is not so any more, where ``before`` was stored when
     the claim began and ``now`` is what is left.
 

@@ -7,8 +7,8 @@ from collections.abc import Collection, Iterable
 from image_processor.config.recipe import Recipe
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
-from image_processor.renditions.fingerprint import RENDERING
-from image_processor.renditions.overlay_sources import Versions
+from image_processor.renditions.freshness import RENDERING_VERSION
+from image_processor.renditions.originals import OverlayVersions
 
 
 def plan_upload(
@@ -16,12 +16,12 @@ def plan_upload(
     recipe: Recipe,
     icc: IccPolicy,
     exif: Collection[ExifField] = (),
-    marks: Versions | None = None,
+    marks: OverlayVersions | None = None,
 ) -> Plan:
     """The renditions that ``recipe`` wants of the original ``key``, or why it wants none.
 
     ``marks`` are the versions of the pictures that its overlays name."""
-    skip = why_skip(key, recipe)
+    skip = skip_reason(key, recipe)
     if skip is not None:
         return Plan(key, skip=skip)
     transformations = recipe.transformations_for(key)
@@ -32,11 +32,11 @@ def plan_upload(
     # Nor of privacy where there is none.
     kept += [f"private={text}" for text in sorted(map(str, recipe.private_for(key)))]
     texts = sorted(map(str, transformations))
-    fingerprint = _digest([f"rendering={RENDERING}", f"icc={icc}", *kept, *texts])
+    fingerprint = _digest([f"rendering={RENDERING_VERSION}", f"icc={icc}", *kept, *texts])
     return Plan(key, transformations, fingerprint, marks=seen)
 
 
-def why_skip(key: str, recipe: Recipe) -> str | None:
+def skip_reason(key: str, recipe: Recipe) -> str | None:
     """Why nothing is made of the original ``key``, None where something is."""
     if key.endswith("/"):
         return "a folder marker, not a file"

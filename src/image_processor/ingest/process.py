@@ -32,15 +32,14 @@ from image_processor.domain.models import (
     UploadKind,
 )
 from image_processor.domain.ports import Catalog, Entry, ObjectStore, StoredObject
-from image_processor.renditions.overlay_sources import read_marks, versions_of
+from image_processor.renditions.freshness import filter_fresh, list_renditions
+from image_processor.renditions.originals import OriginalState, head_original, overlay_versions, read_overlays
 from image_processor.renditions.renderer import Render
-from image_processor.renditions.staleness import still_right
-from image_processor.renditions.stored import Sight, look_at, renditions_of
 
-from .drift import why_work
-from .invalidation import Purge, beginning_of, change_of, may_be_stale, no_purge
-from .plan import plan_upload, refusal_fingerprint, why_skip
-from .rendition_writer import Place, Putting
+from .drift import detect_drift
+from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation
+from .plan import plan_upload, refusal_fingerprint, skip_reason
+from .rendition_writer import RenditionWriter, UploadTarget
 
 _ROUNDS = 5
 """How often an original may change under our hands before the queue has to try again."""
@@ -69,7 +68,7 @@ class Processor(Struct, frozen=True):
     lease: timedelta
     clock: Callable[[], datetime]
     exif: tuple[ExifField, ...] = ()
-    purge: Purge = no_purge
+    purge: Invalidate = no_invalidation
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its original as it is now.
@@ -78,7 +77,7 @@ class Processor(Struct, frozen=True):
         is lost then: the same upload may be processed again, by anyone, at any time.
         """
         check_key(upload.key)
-        skip = why_skip(upload.key, self.recipe)
+        skip = skip_reason(upload.key, self.recipe)
         if upload.kind is UploadKind.DELETED and self._is_gone(upload):
             return Outcome(upload.key, OutcomeStatus.DELETED)
         if skip is not None and self._is_bare(upload):
@@ -89,7 +88,7 @@ class Processor(Struct, frozen=True):
             except PreconditionFailed:
                 continue
             seen = outcome.record.version if outcome.record else None
-            now = look_at(self.uploads, upload.key)
+            now = head_original(self.uploads, upload.key)
             if outcome.result is OutcomeStatus.SKIPPED or (now.version if now else None) == seen:
                 return outcome
             upload = replace(upload, kind=UploadKind.CREATED)
@@ -98,12 +97,12 @@ class Processor(Struct, frozen=True):
     def _is_gone(self, upload: Upload) -> bool:
         """Whether a deletion is complete. Asked without a claim, which would make a record for a
         moment: whoever deleted the image would see it again."""
-        return look_at(self.uploads, upload.key) is None and self._is_bare(upload)
+        return head_original(self.uploads, upload.key) is None and self._is_bare(upload)
 
     def _is_bare(self, upload: Upload) -> bool:
         """Whether nothing was ever made of the key, or nothing of it is left."""
         id_, key = image_id(upload.bucket, upload.key), upload.key
-        return self.catalog.get(id_) is None and not renditions_of(self.processed, key)
+        return self.catalog.get(id_) is None and not list_renditions(self.processed, key)
 
     def _once(self, upload: Upload) -> Outcome:
         with ThreadPoolExecutor(_BESIDE) as beside:
@@ -132,7 +131,7 @@ class Processor(Struct, frozen=True):
         """The original of an upload that is nearly sure to need work, read while the claim is taken.
         None where it need not or cannot be read, or is so large that a look before costs little."""
         likely = upload.kind in {UploadKind.CREATED, UploadKind.REPROCESS}
-        if not likely or why_skip(upload.key, self.recipe) is not None:
+        if not likely or skip_reason(upload.key, self.recipe) is not None:
             return None
         try:
             return self.uploads.get(upload.key, limit=min(_EARLY_BYTES, self.limits.max_bytes))
@@ -145,7 +144,7 @@ class Processor(Struct, frozen=True):
         record = self.catalog.get(image_id(upload.bucket, upload.key))
         if record is None or upload.kind is UploadKind.REPROCESS:
             return None
-        sight = look_at(self.uploads, upload.key)
+        sight = head_original(self.uploads, upload.key)
         return record if self._settled(record, self._plan(upload), sight) else None
 
     def _under(
@@ -160,7 +159,9 @@ class Processor(Struct, frozen=True):
             return Outcome(plan.key, OutcomeStatus.UNCHANGED, claim.record)
         return self._make(claim, plan, sight, upload, beside, original)
 
-    def _look(self, record: Record, early: StoredObject | None) -> tuple[Sight | None, StoredObject | None]:
+    def _look(
+        self, record: Record, early: StoredObject | None
+    ) -> tuple[OriginalState | None, StoredObject | None]:
         """The original under the claim, with its bytes where they were read ``early`` and still count.
 
         What was read before the claim may be older than what somebody has finished meanwhile: where
@@ -169,26 +170,28 @@ class Processor(Struct, frozen=True):
         if early is not None and (
             record.status is Status.PROCESSING or record.version == early.entry.version
         ):
-            return Sight(early.entry.version), early
-        sight = look_at(self.uploads, record.key)
+            return OriginalState(early.entry.version), early
+        sight = head_original(self.uploads, record.key)
         same = sight is not None and early is not None and sight.version == early.entry.version
         return sight, early if same else None
 
     def _plan(self, upload: Upload) -> Plan:
-        marks = versions_of(self.uploads, self.recipe.transformations_for(upload.key))
+        marks = overlay_versions(self.uploads, self.recipe.transformations_for(upload.key))
         return plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
 
-    def _settled(self, record: Record, plan: Plan, sight: Sight | None) -> bool:
+    def _settled(self, record: Record, plan: Plan, sight: OriginalState | None) -> bool:
         """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
         worker that lost its claim may have written after the record was made."""
         if record.status is Status.PROCESSING:
             return False
-        return why_work(plan, self.limits, sight, record, renditions_of(self.processed, plan.key)) is None
+        return (
+            detect_drift(plan, self.limits, sight, record, list_renditions(self.processed, plan.key)) is None
+        )
 
-    def _clear(self, claim: Lease, plan: Plan, sight: Sight | None) -> Outcome:
+    def _clear(self, claim: Lease, plan: Plan, sight: OriginalState | None) -> Outcome:
         """The original is gone, or no rule wants it: then what somebody asked for stays while it is right."""
-        stored = renditions_of(self.processed, plan.key)
-        kept = still_right(stored, sight.version, self.uploads, self.processed, self.icc) if sight else []
+        stored = list_renditions(self.processed, plan.key)
+        kept = filter_fresh(stored, sight.version, self.uploads, self.processed, self.icc) if sight else []
         unwanted = [each for each in stored if each not in kept]
         self._sweep(unwanted, keep=())
         self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
@@ -201,14 +204,14 @@ class Processor(Struct, frozen=True):
         self,
         claim: Lease,
         plan: Plan,
-        sight: Sight,
+        sight: OriginalState,
         upload: Upload,
         beside: Executor,
         original: StoredObject | None = None,
     ) -> Outcome:
         """``original`` is what ``sight`` saw, if it has been read already."""
         draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
-        putting = Putting(self._place(), claim, beside)
+        putting = RenditionWriter(self._place(), claim, beside)
         try:
             rendered = self._render(plan, sight, original, putting)
         except Refused as refusal:
@@ -250,15 +253,19 @@ class Processor(Struct, frozen=True):
         )
         return Outcome(plan.key, OutcomeStatus.REFUSED, self.catalog.complete(claim, record), refusal.message)
 
-    def _place(self) -> Place:
-        return Place(self.processed, self.catalog, self.recipe, self.cache_control, self.lease, self.clock)
+    def _place(self) -> UploadTarget:
+        return UploadTarget(
+            self.processed, self.catalog, self.recipe, self.cache_control, self.lease, self.clock
+        )
 
-    def _render(self, plan: Plan, sight: Sight, original: StoredObject | None, putting: Putting) -> Rendered:
+    def _render(
+        self, plan: Plan, sight: OriginalState, original: StoredObject | None, putting: RenditionWriter
+    ) -> Rendered:
         if sight.refusal is not None:
             raise sight.refusal
         if original is None:
             original = self._read(plan, sight)
-        marks = read_marks(self.uploads, dict(plan.marks), self.limits.max_bytes)
+        marks = read_overlays(self.uploads, dict(plan.marks), self.limits.max_bytes)
         return self.render(
             original.body,
             plan.transformations,
@@ -269,7 +276,7 @@ class Processor(Struct, frozen=True):
             hand_out=putting.put,
         )
 
-    def _read(self, plan: Plan, sight: Sight) -> StoredObject:
+    def _read(self, plan: Plan, sight: OriginalState) -> StoredObject:
         try:
             return self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
         except NotFound as error:
@@ -286,8 +293,8 @@ class Processor(Struct, frozen=True):
         self, claim: Lease, draft: Record, before: Sequence[Entry], left: Sequence[Rendition] = ()
     ) -> None:
         """Have the CDN forget the image, if anything of it was kept that is not so any more."""
-        if may_be_stale(claim, self.lease, before, left):
-            self.purge(beginning_of(draft.key), change_of(draft))
+        if needs_invalidation(claim, self.lease, before, left):
+            self.purge(invalidation_prefix(draft.key), change_id(draft))
 
 
 def _later(record: Record, upload: Upload) -> str | None:

@@ -17,23 +17,22 @@ from image_processor.domain.keys import image_id, original_of
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Upload, UploadKind
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
-from image_processor.renditions.overlay_sources import versions_of
-from image_processor.renditions.staleness import is_past
-from image_processor.renditions.stored import Sight, is_on_demand, look_at, renditions_of
+from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
+from image_processor.renditions.originals import OriginalState, head_original, overlay_versions
 
-from .drift import Why, why_work
+from .drift import Drift, detect_drift
 from .plan import plan_upload
 
 
 class Finding(Struct, frozen=True):
     """One key that needs work and why. ``upload`` is what to process; it is None where only the
-    stray object ``stray`` is left to delete, of an original whose key nobody knows any more.
+    stray object ``orphan`` is left to delete, of an original whose key nobody knows any more.
     ``detail`` says more; where it comes without both, only people can help."""
 
     key: str
-    why: Why
+    drift: Drift
     upload: Upload | None
-    stray: str | None = None
+    orphan: str | None = None
     detail: str | None = None
 
 
@@ -59,10 +58,10 @@ class Reconciler(Struct, frozen=True):
         for entry in self.uploads.list():
             seen.add(image_id(self.bucket, entry.key))
             # The listing's version saves a request per original; a closer look confirms a finding.
-            why = self._judge(entry.key, Sight(entry.version))
-            if why is not None:
+            drift = self._judge(entry.key, OriginalState(entry.version))
+            if drift is not None:
                 yield from self._look(entry.key)
-            if why in {None, Why.ORPHANED}:  # where no rule wants the original, process leaves them alone
+            if drift in {None, Drift.ORPHANED}:  # where no rule wants the original, process leaves them alone
                 yield from self._past(entry)
 
     def _from_records(self, seen: set[str]) -> Iterator[Finding]:
@@ -81,9 +80,9 @@ class Reconciler(Struct, frozen=True):
                 yield from self._strays(prefix, list(entries), seen)
                 continue
             id_ = image_id(self.bucket, key)
-            if id_ not in seen and renditions_of(self.processed, key):
+            if id_ not in seen and list_renditions(self.processed, key):
                 seen.add(id_)
-                yield self._finding(key, Why.ORPHANED)
+                yield self._finding(key, Drift.ORPHANED)
 
     def _strays(self, prefix: str, entries: list[Entry], seen: set[str]) -> Iterator[Finding]:
         """Under a hashed prefix only the object itself still tells which image it belongs to."""
@@ -95,32 +94,32 @@ class Reconciler(Struct, frozen=True):
             except NotFound:
                 continue
             if id_ not in seen and self.catalog.get(id_) is None:
-                yield Finding(entry.key, Why.ORPHANED, None, stray=entry.key)
+                yield Finding(entry.key, Drift.ORPHANED, None, orphan=entry.key)
 
     def _past(self, original: Entry) -> Iterator[Finding]:
         """Renditions on demand that are of the past."""
-        entries = [one for one in renditions_of(self.processed, original.key) if is_on_demand(one.key)]
+        entries = [one for one in list_renditions(self.processed, original.key) if is_on_demand(one.key)]
         record = self.catalog.get(image_id(self.bucket, original.key)) if entries else None
         recorded = {one.key for one in record.renditions} if record else set()
         for entry in entries:
-            if entry.key not in recorded and is_past(
+            if entry.key not in recorded and is_stale(
                 entry.key, original.version, self.uploads, self.processed, self.icc
             ):
-                yield Finding(original.key, Why.STALE, None, stray=entry.key)
+                yield Finding(original.key, Drift.STALE, None, orphan=entry.key)
 
     def _look(self, key: str) -> Iterator[Finding]:
-        why = self._judge(key, look_at(self.uploads, key))
-        if why is not None:
-            yield self._finding(key, why)
+        drift = self._judge(key, head_original(self.uploads, key))
+        if drift is not None:
+            yield self._finding(key, drift)
 
-    def _judge(self, key: str, sight: Sight | None) -> Why | None:
-        marks = versions_of(self.uploads, self.recipe.transformations_for(key))
+    def _judge(self, key: str, original: OriginalState | None) -> Drift | None:
+        marks = overlay_versions(self.uploads, self.recipe.transformations_for(key))
         plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
         record = self.catalog.get(image_id(self.bucket, key))
-        return why_work(plan, self.limits, sight, record, renditions_of(self.processed, key))
+        return detect_drift(plan, self.limits, original, record, list_renditions(self.processed, key))
 
-    def _finding(self, key: str, why: Why) -> Finding:
-        return Finding(key, why, Upload(self.bucket, key, UploadKind.RECONCILE))
+    def _finding(self, key: str, drift: Drift) -> Finding:
+        return Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))
 
 
 def _prefix(entry: Entry) -> str:

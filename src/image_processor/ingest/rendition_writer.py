@@ -16,13 +16,13 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import Lease, RenderedImage, Rendition, Status
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import Transformation
-from image_processor.renditions.stored import renditions_of
+from image_processor.renditions.freshness import list_renditions
 
 _ROUNDS = 5
 """How often a rendition may be written by others before the queue has to try again."""
 
 
-class Place(Struct, frozen=True):
+class UploadTarget(Struct, frozen=True):
     """Where renditions are put, and how: each over exactly what was there under this claim.
 
     The condition is the fence: a worker that slept through the end of its claim finds other
@@ -71,18 +71,18 @@ class Place(Struct, frozen=True):
             return ABSENT
 
 
-class Putting:
+class RenditionWriter:
     """What is on its way to ``place`` under ``claim``, on ``threads``, which wait for S3's answers.
 
     Where renditions of an earlier version are finished, none is put before all are made: a failure amid
     the work would leave some of each version there.
     """
 
-    def __init__(self, place: Place, claim: Lease, threads: Executor) -> None:
+    def __init__(self, place: UploadTarget, claim: Lease, threads: Executor) -> None:
         self._place = place
         self._claim = claim
         self._threads = threads
-        self._listing = threads.submit(renditions_of, place.processed, claim.record.key)
+        self._listing = threads.submit(list_renditions, place.processed, claim.record.key)
         self._puts: dict[Transformation, Future[Rendition]] = {}
         self._at_once = claim.record.status is Status.PROCESSING
         self._held: list[RenderedImage] = []
@@ -114,7 +114,7 @@ class Putting:
         if not self._puts:
             return self.before()
         self.renditions(list(self._puts))
-        return renditions_of(self._place.processed, self._claim.record.key)
+        return list_renditions(self._place.processed, self._claim.record.key)
 
     def _put(self, image: RenderedImage) -> Rendition:
         versions = {entry.key: entry.version for entry in self.before()}

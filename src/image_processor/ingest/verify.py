@@ -17,9 +17,9 @@ from image_processor.domain.keys import original_of
 from image_processor.domain.models import Record, Status, Upload, UploadKind
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
-from image_processor.renditions.stored import is_on_demand
+from image_processor.renditions.freshness import is_on_demand
 
-from .drift import Why
+from .drift import Drift
 from .reconcile import Finding
 
 _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.values()}
@@ -58,9 +58,9 @@ class Verifier(Struct, frozen=True):
         version, facts = record.version, record.original
         if version and facts and _harm(self.uploads, record.key, version, facts.sha256, None):
             detail = f"{harm}, and so has its original: bring that back from a copy"
-            return Finding(record.key, Why.DAMAGED, None, detail=detail)
+            return Finding(record.key, Drift.DAMAGED, None, detail=detail)
         upload = Upload(self.bucket, record.key, UploadKind.REPROCESS)
-        return Finding(record.key, Why.DAMAGED, upload, detail=harm)
+        return Finding(record.key, Drift.DAMAGED, upload, detail=harm)
 
     def _on_demand(self, entry: Entry) -> Iterator[Finding]:
         """What no record knows, its own metadata does. Removed, it is made when next asked for."""
@@ -74,7 +74,7 @@ class Verifier(Struct, frozen=True):
         if harm and not self._is_recorded(entry.key, metadata.get("image", "")):
             prefix, _, name = entry.key.rpartition("/")
             key = original_of(f"{prefix}/") or entry.key
-            yield Finding(key, Why.DAMAGED, None, stray=entry.key, detail=f"{name} {harm}")
+            yield Finding(key, Drift.DAMAGED, None, orphan=entry.key, detail=f"{name} {harm}")
 
     def _is_recorded(self, key: str, image_id: str) -> bool:
         """Whether a record has the rendition: those of private presets are named as if on demand."""

@@ -1,1 +1,1 @@
-"""Stock: what lies in the two stores for one key, as ingest and delivery both look at it."""
+"""What the two stores hold for one key: shared by ingest and delivery."""

@@ -18,8 +18,8 @@ def mend(finding: Finding, processed: ObjectStore, submit: Callable[[Upload], ob
     """Do what a finding asks for: queue its upload, or delete the stray object."""
     if finding.upload is not None:
         submit(finding.upload)
-    if finding.stray is not None:
-        processed.delete(finding.stray)
+    if finding.orphan is not None:
+        processed.delete(finding.orphan)
 
 
 class Sweeper:

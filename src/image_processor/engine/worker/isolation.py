@@ -238,7 +238,7 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
         raise Refused(Reason.TOO_MANY_PIXELS, message)
     if "failed" in facts:
         # A bug of ours on this input: trying again would end the same way, so it is a refusal,
-        # and RENDERING in the plan's fingerprint lets a mended version try again.
+        # and RENDERING_VERSION in the plan's fingerprint lets a mended version try again.
         _log.error("rendering failed: %s", facts["failed"])
         raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
     renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)

@@ -1,0 +1,94 @@
+"""Reads the processed store: which renditions of an original are stored, and which are stale.
+
+A rendition made on demand carries the fingerprint of its sources (the original, the overlay images,
+the version of the rendering) in its object metadata. It is fresh while the fingerprint of the
+current sources is the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from image_processor.domain.errors import NotFound
+from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import IccPolicy
+from image_processor.domain.ports import Entry, ObjectStore
+from image_processor.domain.transformation import ON_DEMAND, is_rendition_name, named
+
+from .originals import OverlayVersions, overlay_versions
+
+RENDERING_VERSION = 3
+"""Increase it when the engine makes other pixels from the same transformation. All renditions made
+with a lower number are then stale, and reconcile makes them again.
+
+Do not increase it for a new field of ImageMetadata or VisualSummary: it is the operator's decision
+to decode a whole library again. Records get new fields when they are next processed."""
+
+SOURCE_FINGERPRINT = "made"
+"""Metadata key: the fingerprint of all sources of a rendition."""
+
+BASE_FINGERPRINT = "base"
+"""Metadata key: the fingerprint without overlay images. It decides for renditions whose name is a
+digest, because such a name does not tell which overlays they have."""
+
+
+def list_renditions(processed: ObjectStore, key: str) -> list[Entry]:
+    """The stored renditions of the original ``key``, without any other objects under its prefix."""
+    prefix = rendition_prefix(key)
+    entries = processed.list(prefix, direct=True)
+    return [entry for entry in entries if is_rendition_name(entry.key.removeprefix(prefix))]
+
+
+def is_on_demand(key: str) -> bool:
+    """Whether the rendition ``key`` was made for a request and not because the recipe declares it."""
+    return key.rpartition("/")[2].startswith(ON_DEMAND)
+
+
+def fingerprint_metadata(version: str, icc: IccPolicy, overlays: OverlayVersions) -> dict[str, str]:
+    """Both fingerprints of a rendition of the original in ``version``, as object metadata."""
+    return {
+        SOURCE_FINGERPRINT: source_fingerprint(version, icc, overlays),
+        BASE_FINGERPRINT: source_fingerprint(version, icc, {}),
+    }
+
+
+def source_fingerprint(version: str, icc: IccPolicy, overlays: OverlayVersions) -> str:
+    """32 hex digits for a rendition of the original in ``version`` with these overlay images."""
+    # Stored renditions carry the digest of exactly these lines.
+    lines = [f"rendering={RENDERING_VERSION}", f"icc={icc}", f"original={version}"]
+    lines += [f"mark={key}@{overlay_version}" for key, overlay_version in sorted(overlays.items())]
+    return sha256_hex("\n".join(lines).encode())[:32]
+
+
+def is_stale(
+    stored_key: str, version: str, uploads: ObjectStore, processed: ObjectStore, icc: IccPolicy
+) -> bool:
+    """Whether the on-demand rendition ``stored_key`` has other sources than the current ones:
+    the original in ``version``, its overlay images and the rendering. False if it is not stored."""
+    try:
+        metadata = processed.head(stored_key).attributes.metadata
+    except NotFound:
+        return False
+    transformation = named(stored_key.rpartition("/")[2])
+    if transformation is None:
+        return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {})
+    overlays = overlay_versions(uploads, [transformation])
+    return metadata.get(SOURCE_FINGERPRINT) != source_fingerprint(version, icc, overlays)
+
+
+def filter_fresh(
+    stored: Iterable[Entry],
+    version: str | None,
+    uploads: ObjectStore,
+    processed: ObjectStore,
+    icc: IccPolicy,
+) -> list[Entry]:
+    """The on-demand renditions among ``stored`` that are fresh for the original in ``version``.
+
+    All on-demand renditions if ``version`` is None: the store refuses to show that original.
+    """
+    on_demand = [entry for entry in stored if is_on_demand(entry.key)]
+    if version is None:
+        return on_demand
+    return [entry for entry in on_demand if not is_stale(entry.key, version, uploads, processed, icc)]
