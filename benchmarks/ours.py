@@ -31,7 +31,7 @@ def main() -> None:
         if request["task"] == "five":
             rendered = render(photograph, _FIVE, Limits())
         else:
-            rendered = render(photograph, _ONE, Limits(), look=False)
+            rendered = render(photograph, _ONE, Limits(), summary=False)
         answer = {
             "cpu": time.process_time() - cpu,
             "wall": time.perf_counter() - wall,

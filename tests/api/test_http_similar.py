@@ -23,7 +23,7 @@ def render_with_looks(data: bytes, *arguments: Any, **more: Any) -> Rendered:
     """A renderer of originals that are their own names."""
     made = fake_render(data, *arguments, **more)
     seen = VisualSummary("#102030", "aGFzaA==", f"{HASHES.get(data.decode(), 0):016x}")
-    return replace(made, look=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
+    return replace(made, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
 
 def fill(room: Room) -> None:
@@ -106,7 +106,7 @@ def test_an_image_of_an_earlier_version_is_shown_without_the_new_facts(
 ) -> None:
     now = machine.room.now
     old = Record(
-        id_of("a"), BUCKET, "a", now, now, look=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef")
+        id_of("a"), BUCKET, "a", now, now, summary=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef")
     )
     monkeypatch.setattr(machine.room.catalog, "get", lambda _: old)
     image = client.get(f"/images/{old.id}").json()

@@ -63,7 +63,7 @@ RECORDS = st.builds(
     reason=st.none() | st.sampled_from(Reason),
     message=st.none() | TEXTS,
     original=st.none() | FACTS,
-    look=st.none() | LOOKS,
+    summary=st.none() | LOOKS,
     renditions=st.lists(st.builds(Rendition, TEXTS, TEXTS, FACTS, TEXTS), max_size=3).map(tuple),
     revision=NUMBERS,
     exif=st.dictionaries(st.sampled_from(list(map(str, ExifField))), TEXTS, max_size=3).map(
@@ -80,7 +80,7 @@ OLD_RECORD = Record(
     created_at=NOW,
     updated_at=NOW,
     status=Status.PROCESSED,
-    look=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),
+    summary=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),
     revision=1,
 )
 

@@ -53,7 +53,7 @@ def record_of(key: str, recipe: Recipe = RECIPE, original: ImageMetadata = ORIGI
 
     made = tuple(map(rendition, recipe.transformations_for(key)))
     return Record(
-        "id", "bucket", key, NOW, NOW, Status.PROCESSED, original=original, look=LOOK, renditions=made
+        "id", "bucket", key, NOW, NOW, Status.PROCESSED, original=original, summary=LOOK, renditions=made
     )
 
 
@@ -331,7 +331,7 @@ def test_what_shines_through_has_no_background_that_would_stay() -> None:
 
 def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
     for wrong in ("aGFzaA==", "?", ""):
-        record = replace(record_of("cat.jpg"), look=replace(LOOK, thumbhash=wrong))
+        record = replace(record_of("cat.jpg"), summary=replace(LOOK, thumbhash=wrong))
         uri = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy())).placeholder
         assert uri is not None
         picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
@@ -341,7 +341,7 @@ def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
 
 
 def test_without_a_look_there_is_none() -> None:
-    record = replace(record_of("cat.jpg"), look=None)
+    record = replace(record_of("cat.jpg"), summary=None)
     made = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy()))
     assert made.placeholder is None
     assert "background" not in made.img
@@ -360,7 +360,7 @@ def test_what_has_no_pictures_says_why() -> None:
     refused = replace(record, status=Status.REFUSED, reason=Reason.CORRUPT, message="no", original=None)
     with pytest.raises(Refused, match="no"):
         render_markup(refused, MarkupOptions(), urls)
-    begun = replace(record, status=Status.PROCESSING, original=None, look=None, renditions=())
+    begun = replace(record, status=Status.PROCESSING, original=None, summary=None, renditions=())
     with pytest.raises(Invalid, match="one that is processed for the image, got 'processing'"):
         render_markup(begun, MarkupOptions(), urls)
 

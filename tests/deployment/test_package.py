@@ -118,7 +118,7 @@ def test_an_image_is_rendered_from_the_zip_alone(
         "from image_processor.domain.models import Limits\n"
         "from image_processor.domain.transformation import Transformation\n"
         "made = render.render(sample.draw_sample(), [Transformation(width=64, format='avif')], Limits())\n"
-        "print(made.renditions[0].facts.width)"
+        "print(made.renditions[0].metadata.width)"
     )
     assert alone(python, packages["process"], tmp_path, code) == "64\n"
 
@@ -322,7 +322,7 @@ def test_a_telephone_s_photograph_is_rendered_from_that_zip_alone(
         "from image_processor.domain.transformation import Transformation\n"
         f"data = Path({str(photograph)!r}).read_bytes()\n"
         "made = render.render(data, [Transformation(width=64, format='jpeg')], Limits())\n"
-        "print(made.original.format, made.renditions[0].facts.height)"
+        "print(made.original.format, made.renditions[0].metadata.height)"
     )
     assert alone(python, package, tmp_path / "unzipped", code) == "heic 32\n"
 

@@ -65,4 +65,4 @@ def test_the_rendition_to_show_is_the_largest_then_the_most_widely_read(
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_facts_know_their_media_type(name: str) -> None:
-    assert rendition(name, 1, 1).facts.media_type == FORMATS[name].media_type
+    assert rendition(name, 1, 1).metadata.media_type == FORMATS[name].media_type

@@ -34,7 +34,7 @@ class Records:
 
 def record(key: str, hash_: int, **changes: object) -> Record:
     seen = VisualSummary("#102030", "aGFzaA==", f"{hash_:016x}")
-    made = Record(image_id(BUCKET, key), BUCKET, key, NOW, NOW, status=Status.PROCESSED, look=seen)
+    made = Record(image_id(BUCKET, key), BUCKET, key, NOW, NOW, status=Status.PROCESSED, summary=seen)
     return replace(made, **changes)
 
 
@@ -63,7 +63,7 @@ def test_by_default_ten_bits_are_near_and_twenty_images_are_many() -> None:
 
 def test_records_without_a_look_are_passed_over() -> None:
     here = record("here", 0)
-    assert found(Records(here, record("new", 0, look=None, status=Status.PROCESSING)), here) == []
+    assert found(Records(here, record("new", 0, summary=None, status=Status.PROCESSING)), here) == []
 
 
 @pytest.mark.parametrize(
@@ -75,13 +75,13 @@ def test_records_without_a_look_are_passed_over() -> None:
 )
 def test_an_original_without_a_look_is_like_nothing(changes: dict[str, object], got: str) -> None:
     with pytest.raises(Invalid) as caught:
-        similar_to(Records(), record("a.jpg", 0, look=None, **changes))
+        similar_to(Records(), record("a.jpg", 0, summary=None, **changes))
     assert str(caught.value) == f"expected an original with a perceptual hash for 'a.jpg', got {got}"
 
 
 def test_all_wrong_values_are_told_at_once() -> None:
     with pytest.raises(Invalid) as caught:
-        similar_to(Records(), record("a.jpg", 0, look=None), distance=99, limit=0)
+        similar_to(Records(), record("a.jpg", 0, summary=None), distance=99, limit=0)
     assert [str(problem) for problem in caught.value.problems][:2] == [
         "expected 0-64 for distance, got 99",
         "expected 1-1000 for limit, got 0",

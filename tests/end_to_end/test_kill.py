@@ -104,7 +104,7 @@ def assert_whole_files_only(folder, after):
         assert key.startswith(rendition_prefix(key.split("/")[0]))
         with Image.open(processed / key) as picture:
             picture.load()
-            assert picture.size == (rendition.facts.width, rendition.facts.height)
+            assert picture.size == (rendition.metadata.width, rendition.metadata.height)
     left = [path for path in (processed / ".image-processor" / "tmp").rglob("*") if path.is_file()]
     assert left == [], "a temporary file of the killed server is still there"
 

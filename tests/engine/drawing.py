@@ -80,7 +80,7 @@ def opened(body: bytes) -> Image.Image:
 
 def made(data: bytes, text: str, **options: Any) -> RenderedImage:
     """The one rendition that the canonical text asks for."""
-    return render(data, [parse(text)], Limits(), look=False, **options).renditions[0]
+    return render(data, [parse(text)], Limits(), summary=False, **options).renditions[0]
 
 
 def picture_of(data: bytes, text: str, **options: Any) -> Image.Image:

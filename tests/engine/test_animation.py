@@ -60,7 +60,7 @@ def delays_of(body: bytes) -> list[int]:
 @pytest.mark.parametrize("source", MOVING)
 def test_frames_delays_and_loop_are_kept(source: str, target: str) -> None:
     rendition = made(film(source), f"w=40,fm={target}")
-    assert (rendition.facts.frames, rendition.facts.width, rendition.facts.height) == (4, 40, 30)
+    assert (rendition.metadata.frames, rendition.metadata.width, rendition.metadata.height) == (4, 40, 30)
     assert delays_of(rendition.body) == list(DELAYS)
     assert opened(rendition.body).info["loop"] == 0
     for frame, colour in zip(frames_of(rendition.body), COLOURS, strict=True):
@@ -130,16 +130,16 @@ def test_no_frame_bleeds_into_another(text: str) -> None:
 def test_a_still_format_shows_the_first_frame(format_name: str) -> None:
     for source in MOVING:
         rendition = made(film(source), f"w=40,fm={format_name}")
-        assert rendition.facts.frames == 1
+        assert rendition.metadata.frames == 1
         assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 8)
 
 
 def test_stills_and_films_from_one_original() -> None:
     texts = ("w=60,fm=jpeg", "w=40,fm=gif", "w=40,fm=png", "w=20,fm=webp", "w=80,fm=avif")
     renditions = render(film("gif"), [parse(text) for text in texts], Limits()).renditions
-    assert [rendition.facts.frames for rendition in renditions] == [1, 4, 1, 4, 1]
+    assert [rendition.metadata.frames for rendition in renditions] == [1, 4, 1, 4, 1]
     assert [len(frames_of(rendition.body)) for rendition in renditions] == [1, 4, 1, 4, 1]
-    assert [rendition.facts.width for rendition in renditions] == [60, 40, 40, 20, 80]
+    assert [rendition.metadata.width for rendition in renditions] == [60, 40, 40, 20, 80]
 
 
 def test_a_smart_crop_keeps_one_window_for_all_frames() -> None:
@@ -173,8 +173,8 @@ def test_a_smart_crop_is_judged_by_the_first_frame() -> None:
 def test_the_frames_of_an_output_count() -> None:
     limits = Limits(max_output_pixels=40 * 30 * 4)
     data = film("webp")
-    assert render(data, [parse("w=40,fm=webp")], limits).renditions[0].facts.frames == 4
-    assert render(data, [parse("w=80,fm=png")], limits).renditions[0].facts.width == 80
+    assert render(data, [parse("w=40,fm=webp")], limits).renditions[0].metadata.frames == 4
+    assert render(data, [parse("w=80,fm=png")], limits).renditions[0].metadata.width == 80
     with pytest.raises(Refused) as refusal:
         render(data, [parse("w=41,fm=webp")], limits)
     assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
@@ -234,6 +234,6 @@ def test_only_the_first_page_of_a_tiff_is_read() -> None:
     pages = [flat(colour) for colour in COLOURS]
     data = encoded(pages[0], "tiff", save_all=True, append_images=pages[1:])
     rendition = made(data, "fm=gif")
-    assert rendition.facts.frames == 1
+    assert rendition.metadata.frames == 1
     assert render(data, [], Limits(max_frames=1)).original.frames == 1
     assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 2)

@@ -46,7 +46,7 @@ def mean_of(code: str) -> tuple[int, ...]:
 
 def test_the_look_of_an_original_shows_it() -> None:
     picture = photograph()
-    seen = render(encoded(picture), [], Limits()).look
+    seen = render(encoded(picture), [], Limits()).summary
     assert seen is not None
     assert seen.blurhash is not None
     shown = np.array(reference.decode(seen.blurhash, 16, 12))
@@ -55,7 +55,7 @@ def test_the_look_of_an_original_shows_it() -> None:
 
 
 def test_what_is_invisible_is_white() -> None:
-    seen = render(encoded(flat((255, 0, 0, 0), "RGBA")), [], Limits()).look
+    seen = render(encoded(flat((255, 0, 0, 0), "RGBA")), [], Limits()).summary
     assert seen is not None
     assert seen.blurhash is not None
     assert mean_of(seen.blurhash) == (255, 255, 255)

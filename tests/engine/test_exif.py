@@ -59,7 +59,7 @@ def photo_with_exif(format_name: str = "jpeg") -> bytes:
 
 
 def told(data: bytes, *wanted: ExifField) -> dict[str, str]:
-    return dict(render(data, [], Limits(), look=False, exif=wanted or ALL).exif)
+    return dict(render(data, [], Limits(), summary=False, exif=wanted or ALL).exif)
 
 
 def expected_of(format_name: str) -> dict[str, str]:

@@ -145,7 +145,7 @@ def test_the_isolated_child_has_room_for_it(monkeypatch: pytest.MonkeyPatch) -> 
     data = encoded(astronaut())
     wanted = [parse("w=150,h=400,g=faces,fm=png"), parse("w=160,h=400,g=faces,fm=jpeg")]
     with IsolatedRenderer() as renderer:
-        rendered = renderer.render(data, wanted, Limits(), look=False)
+        rendered = renderer.render(data, wanted, Limits(), summary=False)
         counted = _memory_of(renderer)
     for rendition in rendered.renditions:
         assert find_faces(level(opened(rendition.body)))

@@ -213,7 +213,7 @@ def test_the_isolated_renderer_reads_it_too() -> None:
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(heic(), [parse("w=60,fm=jpeg")], Limits())
     assert rendered.original.format == "heic"
-    assert rendered.look is not None
+    assert rendered.summary is not None
     assert opened(rendered.renditions[0].body).size == (60, 40)
 
 

@@ -92,7 +92,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
     return Rigged(patience=0.5)
 
 
-@pytest.mark.parametrize("options", [{}, {"look": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
+@pytest.mark.parametrize("options", [{}, {"summary": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
 def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
     wanted: list[Transformation] = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
     isolated = shared.render(GOOD, wanted, Limits(), **options)
@@ -200,7 +200,7 @@ def test_an_allocation_that_fails_in_a_library_is_no_corrupt_file() -> None:
 def test_an_encoder_without_memory_is_no_fault_of_the_program() -> None:
     room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (200 << 20, 200 << 20))"
     with rigged(room) as renderer, pytest.raises(Refused) as refusal:
-        renderer.render(GOOD, [parse("w=6000,enlarge=1,fm=webp")], Limits(), look=False)
+        renderer.render(GOOD, [parse("w=6000,enlarge=1,fm=webp")], Limits(), summary=False)
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 

@@ -23,7 +23,7 @@ SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 
 
 def look(picture: Image.Image, format_name: str = "png") -> VisualSummary:
-    seen = render(encoded(picture, format_name), [], Limits()).look
+    seen = render(encoded(picture, format_name), [], Limits()).summary
     assert seen is not None
     return seen
 
@@ -174,7 +174,7 @@ def test_invisible_pixels_have_no_colour() -> None:
 def test_the_look_of_an_animation_is_that_of_its_first_frame() -> None:
     frames = [photograph().resize((120, 80)), flat("black", size=(120, 80))]
     data = animated(frames, "webp", [50, 50], lossless=True)
-    seen = render(data, [parse("w=60,fm=webp")], Limits()).look
+    seen = render(data, [parse("w=60,fm=webp")], Limits()).summary
     assert seen is not None
     assert distance(seen, look(frames[0])) <= 2
 
@@ -188,8 +188,8 @@ def test_tiny_and_thin_pictures_have_a_look(size: tuple[int, int]) -> None:
 
 def test_the_look_hardly_depends_on_the_renditions() -> None:
     data = encoded(photograph())
-    alone = render(data, [], Limits()).look
-    among = render(data, [parse(f"w={width},fm=jpeg") for width in (400, 200, 100)], Limits()).look
+    alone = render(data, [], Limits()).summary
+    among = render(data, [parse(f"w={width},fm=jpeg") for width in (400, 200, 100)], Limits()).summary
     assert alone is not None
     assert among is not None
     assert distance(alone, among) <= 2
@@ -209,7 +209,7 @@ def test_the_focus_of_an_upright_picture_is_that_of_what_is_seen() -> None:
     picture.paste((230, 20, 20), (250, 140, 280, 170))
     exif = Image.Exif()
     exif[0x0112] = 3  # stored upside down
-    seen = render(encoded(picture, "jpeg", exif=exif), [], Limits()).look
+    seen = render(encoded(picture, "jpeg", exif=exif), [], Limits()).summary
     assert seen is not None
     assert seen.focus == pytest.approx((1 - 265 / 320, 1 - 155 / 200), abs=0.07)
 

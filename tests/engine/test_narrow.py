@@ -118,5 +118,5 @@ def test_columns_that_no_shrunk_pixel_has_are_not_stretched_over() -> None:
 def test_what_shares_its_decode_is_not_narrowed() -> None:
     data = encoded(ramp(602, 200, 176, 426))
     wanted = [parse("w=50,h=50,fm=png"), parse("w=40,h=50,fm=png")]
-    together = render(data, wanted, Limits(), look=False).renditions[0]
+    together = render(data, wanted, Limits(), summary=False).renditions[0]
     assert together.body != made(data, "w=50,h=50,fm=png").body

@@ -20,7 +20,7 @@ SCENES = (
 
 
 def hash_of(data: bytes) -> int:
-    seen = render(data, [], Limits()).look
+    seen = render(data, [], Limits()).summary
     assert seen is not None
     return int(seen.perceptual_hash, 16)
 

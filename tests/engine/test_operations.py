@@ -404,7 +404,7 @@ def test_a_quality_is_the_encoders_own() -> None:
 
 
 def test_a_rendition_is_no_larger_than_it_may_be() -> None:
-    assert made(original(), "w=112,max-bytes=3000,fm=jpeg").facts.bytes <= 3000
+    assert made(original(), "w=112,max-bytes=3000,fm=jpeg").metadata.bytes <= 3000
 
 
 @pytest.mark.parametrize(
@@ -422,7 +422,7 @@ def test_progressive_lossless_and_few_colours() -> None:
     assert np.array_equal(np.asarray(lossless), np.asarray(whole().crop((9, 9, 89, 69))))
     few = picture_of(original(), "w=112,colours=16,fm=png").convert("RGB")
     assert len(np.unique(np.asarray(few).reshape(-1, 3), axis=0)) <= 16
-    hard, easy = (made(original(), f"w=112,effort={effort},fm=png").facts.bytes for effort in (9, 0))
+    hard, easy = (made(original(), f"w=112,effort={effort},fm=png").metadata.bytes for effort in (9, 0))
     assert hard < easy
 
 
@@ -455,6 +455,6 @@ def test_all_operations_at_once_are_each_by_itself() -> None:
         for text in OPERATIONS
         if "over" not in text and "w=" not in text and "h=" not in text
     ]
-    together = render(original(), [parse(text) for text in texts[-12:]], Limits(), look=False).renditions
+    together = render(original(), [parse(text) for text in texts[-12:]], Limits(), summary=False).renditions
     for text, rendition in zip(texts[-12:], together, strict=True):
         assert rendition.body == made(original(), text).body, text

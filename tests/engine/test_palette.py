@@ -48,7 +48,7 @@ def test_a_palette_stands_for_its_photograph(scene: str) -> None:
     """Of the colours that it names, each has pixels near to it, and most pixels are near to one."""
     picture = photograph(scene)
     picture.thumbnail((32, 32))
-    seen = render(encoded(photograph(scene)), [], Limits()).look
+    seen = render(encoded(photograph(scene)), [], Limits()).summary
     assert seen is not None
     assert 2 <= len(seen.palette) <= MOST
     pixels = rgb2lab(np.asarray(picture)).reshape(-1, 3)
@@ -61,7 +61,7 @@ def test_the_most_frequent_colour_comes_first() -> None:
     picture = flat((20, 220, 60), size=(60, 60))
     picture.paste((200, 30, 40), (0, 0, 60, 20))
     picture.paste((20, 30, 200), (0, 0, 10, 20))
-    seen = render(encoded(picture), [], Limits()).look
+    seen = render(encoded(picture), [], Limits()).summary
     assert seen is not None
     wanted = ("#14dc3c", "#c81e28", "#141ec8")
     # Scaling blends the edges, and rings a little beside them.

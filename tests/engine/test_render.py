@@ -55,7 +55,7 @@ def test_every_readable_format_becomes_a_png_of_the_right_pixels(format_name: st
 def test_facts_say_what_the_bytes_are(format_name: str) -> None:
     rendition = made(encoded(photograph()), f"w=100,fm={format_name}")
     picture = opened(rendition.body)
-    facts = rendition.facts
+    facts = rendition.metadata
     assert (picture.width, picture.height) == (facts.width, facts.height) == (100, 67)
     assert picture.format is not None
     assert picture.format.lower() == facts.format == format_name
@@ -103,7 +103,10 @@ def test_orientation_is_applied_before_any_fit(source: str, orientation: int, te
     text = f"{text},fm=png".lstrip(",")
     turned = made(encoded(stored, source, exif=tag), text)
     upright = made(encoded(corners(96, 64), source), text)
-    assert (turned.facts.width, turned.facts.height) == (upright.facts.width, upright.facts.height)
+    assert (turned.metadata.width, turned.metadata.height) == (
+        upright.metadata.width,
+        upright.metadata.height,
+    )
     assert mean_difference(opened(turned.body), opened(upright.body)) < 2
 
 
@@ -184,7 +187,7 @@ def test_transparency_is_kept_where_the_format_has_it(format_name: str) -> None:
     picture = flat((0, 0, 255, 255), "RGBA", (64, 64))
     picture.paste((0, 0, 0, 0), (0, 0, 32, 64))
     rendition = made(encoded(picture), f"w=32,fm={format_name}")
-    assert rendition.facts.alpha
+    assert rendition.metadata.alpha
     shown = opened(rendition.body).convert("RGBA")
     assert pixel_at(shown, 0.2, 0.5)[3] == 0
     assert near(pixel_at(shown, 0.8, 0.5), (0, 0, 255, 255), 6)
@@ -192,7 +195,7 @@ def test_transparency_is_kept_where_the_format_has_it(format_name: str) -> None:
 
 def test_alpha_that_hides_nothing_is_dropped() -> None:
     rendition = made(encoded(flat((9, 8, 7, 255), "RGBA")), "w=20,fm=png")
-    assert not rendition.facts.alpha
+    assert not rendition.metadata.alpha
     assert opened(rendition.body).mode == "RGB"
 
 
@@ -209,7 +212,7 @@ def test_renditions_come_in_the_order_asked_for() -> None:
     wanted = [parse(text) for text in ("w=20,fm=png", "w=80,fm=webp", "w=40,fm=jpeg", "w=80,fm=gif")]
     renditions = render(encoded(photograph()), wanted, Limits()).renditions
     assert [rendition.transformation for rendition in renditions] == wanted
-    assert [rendition.facts.width for rendition in renditions] == [20, 80, 40, 80]
+    assert [rendition.metadata.width for rendition in renditions] == [20, 80, 40, 80]
 
 
 def test_equal_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -329,18 +332,20 @@ def test_an_output_too_large_is_refused_before_decoding(monkeypatch: pytest.Monk
 def test_a_crop_from_a_large_original_is_no_large_output() -> None:
     data = encoded(flat("red", size=(200, 200)))
     limits = Limits(max_output_pixels=10_000)
-    assert render(data, [parse("w=200,h=10,fm=png")], limits).renditions[0].facts.height == 10
+    assert render(data, [parse("w=200,h=10,fm=png")], limits).renditions[0].metadata.height == 10
 
 
 def test_without_transformations_and_look_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels_module, "frames_of", _never)
-    rendered = render(encoded(corners()), [], Limits(), look=False)
-    assert (rendered.look, rendered.renditions, rendered.original.width) == (None, (), 48)
+    rendered = render(encoded(corners()), [], Limits(), summary=False)
+    assert (rendered.summary, rendered.renditions, rendered.original.width) == (None, (), 48)
 
 
 def test_the_original_is_digested_for_the_record_alone() -> None:
     data = encoded(corners())
-    alone, recorded = (render(data, [], Limits(), look=look).original.sha256 for look in (False, True))
+    alone, recorded = (
+        render(data, [], Limits(), summary=summary).original.sha256 for summary in (False, True)
+    )
     assert (alone, recorded) == ("", hashlib.sha256(data).hexdigest())
 
 
@@ -366,7 +371,7 @@ def _stored_as(upright: Image.Image, orientation: int) -> Image.Image:
 def test_what_the_parts_took_is_told_and_no_more_than_the_whole(text: str) -> None:
     data = encoded(photograph(), "jpeg")
     began = time.perf_counter()
-    timings = render(data, [parse(text)], Limits(), look=False).timings
+    timings = render(data, [parse(text)], Limits(), summary=False).timings
     whole = time.perf_counter() - began
     assert min(timings.decode, timings.render, timings.encode) > 0
     assert timings.decode + timings.render + timings.encode <= whole

@@ -314,7 +314,7 @@ def test_the_first_frames_with_their_delays(source: str, text: str, count: int) 
 @pytest.mark.parametrize("format_name", ["png", "gif"])
 def test_one_frame_and_past_the_end_the_last(source: str, frame: int, index: int, format_name: str) -> None:
     rendition = made(moving(source), f"frame={frame},fm={format_name}")
-    assert rendition.facts.frames == 1
+    assert rendition.metadata.frames == 1
     assert near_colours([opened(rendition.body).convert("RGB").getpixel((5, 5))], [COLOURS[index]])
 
 
@@ -373,7 +373,7 @@ def test_each_step_on_all_frames_is_the_step_on_each(text: str) -> None:
     frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS[:3]]
     data = animated(frames, "webp", DELAYS[:3], lossless=True)
     rendition = made(data, f"{text},lossless=1,fm=webp")
-    assert rendition.facts.frames == 3
+    assert rendition.metadata.frames == 3
     got = [frame.convert("RGBA") for frame in ImageSequence.Iterator(Image.open(io.BytesIO(rendition.body)))]
     assert len(got) == 3
     if text in {"norm=1", "equal=1"}:
@@ -397,7 +397,7 @@ EVERYTHING = (
 def test_an_animation_through_every_step_at_once(format_name: str) -> None:
     frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS]
     rendition = made(animated(frames, "gif", DELAYS), f"{EVERYTHING}fm={format_name}")
-    facts = rendition.facts
+    facts = rendition.metadata
     assert (facts.frames, facts.width, facts.height) == (3, 20 + 8, 16 + 4)
     assert frames_and_delays(rendition.body)[1] == DELAYS[:3]
 
@@ -417,18 +417,18 @@ def test_one_view_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     data = encoded(photograph())
     sizes = ("w=50,fm=png", "w=30,grey=1,fm=jpeg", "h=20,fm=webp")
     texts = [f"rect=0:0:200:100,{size}" for size in sizes]
-    render(data, [parse(text) for text in texts], Limits(), look=False)
+    render(data, [parse(text) for text in texts], Limits(), summary=False)
     assert len(opened_with) == 1
-    render(data, [parse("w=40,fm=png"), *map(parse, texts)], Limits(), look=True)
+    render(data, [parse("w=40,fm=png"), *map(parse, texts)], Limits(), summary=True)
     assert len(opened_with) == 1 + 2
 
 
 @pytest.mark.parametrize("text", ["rect=0:0:10:10", "rot=90", "rot=20", "flip=h", "orient=0", "trim=3"])
 def test_a_look_is_of_the_whole_whatever_is_wanted(text: str) -> None:
     data = oriented(framed(corners(90, 60), "white", (9, 9, 9, 9)), 6)
-    alone = render(data, [], Limits()).look
+    alone = render(data, [], Limits()).summary
     assert alone is not None
-    assert render(data, [parse(f"{text},fm=png")], Limits()).look == alone
+    assert render(data, [parse(f"{text},fm=png")], Limits()).summary == alone
 
 
 def test_what_is_made_together_is_what_is_made_alone() -> None:

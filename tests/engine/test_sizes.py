@@ -130,13 +130,13 @@ def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each pa
     top, right, bottom, left = (
         math.floor(side * Fraction(dpr) + Fraction(1, 2)) for side in padding or (0, 0, 0, 0)
     )
-    facts = made(original(*natural), text).facts
+    facts = made(original(*natural), text).metadata
     assert (facts.width, facts.height) == (width + left + right, height + top + bottom)
 
 
 def test_what_fills_down_is_never_larger_than_its_box() -> None:
     """Even where a least side makes the picture larger than the box is."""
-    facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").facts
+    facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").metadata
     assert (facts.width, facts.height) == (20, 20)
 
 
@@ -147,6 +147,6 @@ def test_a_tilted_picture_is_as_large_as_its_corners_are_apart(width: int, heigh
     corners = [(x * width / 2, y * height / 2) for x in (-1, 1) for y in (-1, 1)]
     xs = [x * math.cos(turn) - y * math.sin(turn) for x, y in corners]
     ys = [x * math.sin(turn) + y * math.cos(turn) for x, y in corners]
-    facts = made(original(width, height), f"rot={degrees},fm=png").facts
+    facts = made(original(width, height), f"rot={degrees},fm=png").metadata
     wanted = (math.ceil(max(xs) - min(xs) - 1e-6), math.ceil(max(ys) - min(ys) - 1e-6))
     assert (facts.width, facts.height) == wanted

@@ -37,7 +37,7 @@ def svg(content: str = RED, size: str = 'width="40" height="20"', before: str = 
 
 
 def drawn(data: bytes, text: str = "fm=png", limits: Limits = ON) -> Image.Image:
-    return opened(render(data, [parse(text)], limits, look=False).renditions[0].body)
+    return opened(render(data, [parse(text)], limits, summary=False).renditions[0].body)
 
 
 def refusal_of(data: bytes, limits: Limits = ON) -> Refused:
@@ -111,7 +111,7 @@ def test_it_is_drawn_at_the_size_that_is_wanted(text: str) -> None:
 def test_one_drawing_serves_large_and_small() -> None:
     wanted = [parse("w=400,enlarge=1,fm=png"), parse("w=20,fm=png"), parse("fm=jpeg")]
     made = render(svg(), wanted, ON).renditions
-    assert [(each.facts.width, each.facts.height) for each in made] == [(400, 200), (20, 10), (40, 20)]
+    assert [(each.metadata.width, each.metadata.height) for each in made] == [(400, 200), (20, 10), (40, 20)]
     assert near(pixel_at(opened(made[2].body), 0.5, 0.5), (254, 0, 0), 3)
 
 

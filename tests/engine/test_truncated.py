@@ -61,7 +61,7 @@ WHOLE_OR_NOTHING = {
 
 
 def rendered(data: bytes, text: str = "fm=png", limits: Limits = LENIENT) -> Image.Image:
-    return opened(render(data, [parse(text)], limits, look=False).renditions[0].body)
+    return opened(render(data, [parse(text)], limits, summary=False).renditions[0].body)
 
 
 @pytest.mark.parametrize("name", USABLE)

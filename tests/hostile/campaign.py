@@ -88,7 +88,7 @@ class Victim:
         else:
             outcome = "rendered"
             self.bodies = [rendition.body for rendition in made.renditions]
-            if any(not _right(rendition.body, rendition.facts.format) for rendition in made.renditions):
+            if any(not _right(rendition.body, rendition.metadata.format) for rendition in made.renditions):
                 self.told.wrong.append(f"{name}: a rendition of another format")
         self.told.reasons[outcome] += 1
         if self._renderer._child is not None:

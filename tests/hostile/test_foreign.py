@@ -98,6 +98,6 @@ def test_a_script_in_a_gif_s_header_is_gone(renderer: IsolatedRenderer) -> None:
     whole = originals()["gif"]
     data = b"GIF89a" + b"/*" + whole[8:] + b"*/=1;alert('" + CANARY + b"')"
     made = rendered(renderer, data)
-    gif = next(each for each in made.renditions if each.facts.format == "gif")
+    gif = next(each for each in made.renditions if each.metadata.format == "gif")
     assert not gif.body.startswith(b"GIF89a/*")
     assert canaries_in(gif.body) == []

@@ -90,7 +90,9 @@ def test_a_kept_profile_is_all_that_is_kept(
     renditions: dict[tuple[str, IccPolicy], tuple[RenderedImage, ...]],
 ) -> None:
     """And so the absence of the others says something: this one is found."""
-    kept = [each.facts.format for each in renditions["jpeg", IccPolicy.PRESERVE] if _holds_profile(each.body)]
+    kept = [
+        each.metadata.format for each in renditions["jpeg", IccPolicy.PRESERVE] if _holds_profile(each.body)
+    ]
     assert {"jpeg", "webp", "avif", "tiff"} <= set(kept)
 
 
@@ -113,7 +115,7 @@ def seen(
         (folder / f"original.{name}").write_bytes(make())
     for (name, icc), made in renditions.items():
         for number, rendition in enumerate(made):
-            (folder / f"{name},{icc},{number}.{rendition.facts.format}").write_bytes(rendition.body)
+            (folder / f"{name},{icc},{number}.{rendition.metadata.format}").write_bytes(rendition.body)
     # Every tag, also unknown ones and those in binary, and of what is embedded.
     command = [exiftool, "-a", "-G1", "-s", "-u", "-U", "-ee", "-json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

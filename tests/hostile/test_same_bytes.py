@@ -35,7 +35,7 @@ for data in inputs:
         print(json.dumps(refused.reason))
     else:
         bodies = [hashlib.sha256(each.body).hexdigest() for each in rendered.renditions]
-        print(json.dumps([*bodies, repr(rendered.look)]))
+        print(json.dumps([*bodies, repr(rendered.summary)]))
 """
 
 

@@ -43,9 +43,9 @@ def test_a_rendition_carries_its_media_type_cache_rule_and_hash(room):
     room.put("cat.jpg", b"cat")
     rendition = room.processor().process(upload("cat.jpg")).record.renditions[0]
     stored = room.processed.head(rendition.key)
-    assert stored.attributes.media_type == rendition.facts.media_type
+    assert stored.attributes.media_type == rendition.metadata.media_type
     assert stored.attributes.cache_control == "public, max-age=60"
-    assert stored.attributes.metadata["sha256"] == rendition.facts.sha256
+    assert stored.attributes.metadata["sha256"] == rendition.metadata.sha256
 
 
 def test_a_duplicate_changes_nothing(room):

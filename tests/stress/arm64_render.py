@@ -35,7 +35,7 @@ def main(original: str, into: str) -> None:
         "handlers": [name for name in ("process", "deliver", "api") if callable(getattr(app, name))],
         "original": [rendered.original.width, rendered.original.height],
         "renditions": {
-            rendition.transformation.name: [rendition.facts.width, rendition.facts.height]
+            rendition.transformation.name: [rendition.metadata.width, rendition.metadata.height]
             for rendition in rendered.renditions
         },
     }

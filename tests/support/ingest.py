@@ -66,7 +66,7 @@ def fake_render(
     limits: Limits,
     *,
     icc: IccPolicy,
-    look: bool = True,  # noqa: ARG001 - as the engine's own
+    summary: bool = True,  # noqa: ARG001 - as the engine's own
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
     hand_out: Callable[[RenderedImage], None] = lambda _: None,

@@ -59,7 +59,7 @@ class RenditionView(FactsView):
             key=rendition.key,
             url=_opening(rendition, base),
             transformation=rendition.transformation,
-            **_facts(rendition.facts),
+            **_facts(rendition.metadata),
         )
 
 
@@ -82,7 +82,7 @@ class MadeView(View):
 def _opening(rendition: Rendition, base: str | None) -> str | None:
     if base is None or is_on_demand(rendition.key):
         return None
-    return f"{url_of(base, rendition.key)}?v={rendition.facts.sha256[:16]}"
+    return f"{url_of(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"
 
 
 class ImageView(View):
@@ -128,7 +128,7 @@ class ImageView(View):
     @classmethod
     def of(cls, record: Record, base: str | None) -> Self:
         """``base`` is what the renditions' keys are put behind in their URLs."""
-        look, processed = record.look, record.processed
+        look, processed = record.summary, record.processed
         return cls(
             id=record.id,
             bucket=record.bucket,

@@ -72,7 +72,7 @@ def to_row(record: Record) -> Row:
         "reason": record.reason.value if record.reason else None,
         "message": record.message,
         "original": _to_json(record.original and to_builtins(record.original)),
-        "look": _to_json(record.look and to_builtins(record.look)),
+        "look": _to_json(record.summary and to_builtins(record.summary)),
         "renditions": _to_json([to_builtins(rendition) for rendition in record.renditions]),
         "revision": record.revision,
         "exif": _to_json(dict(record.exif) or None),
@@ -95,7 +95,7 @@ def to_record(row: Mapping[str, Any]) -> Record:
         reason=Reason(row["reason"]) if row["reason"] else None,
         message=row["message"],
         original=ImageMetadata(**original) if original else None,
-        look=VisualSummary(**look) if look else None,
+        summary=VisualSummary(**look) if look else None,
         renditions=tuple(_to_rendition(fields) for fields in _from_json(row["renditions"])),
         revision=row["revision"],
         # A row of an earlier version has no such column.
@@ -104,7 +104,9 @@ def to_record(row: Mapping[str, Any]) -> Record:
 
 
 def _to_rendition(fields: dict[str, Any]) -> Rendition:
-    return Rendition(**{**fields, "facts": ImageMetadata(**fields["facts"])})
+    # The stored name of the metadata is "facts".
+    metadata = ImageMetadata(**fields["facts"])
+    return Rendition(fields["key"], fields["transformation"], metadata, fields["version"])
 
 
 def _to_json(value: object) -> str | None:

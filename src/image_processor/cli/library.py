@@ -58,19 +58,19 @@ def show_command(
     if record.reason:
         console.print(f"refused: {record.reason}: {record.message}")
         console.print(f"fix: {FIXES[record.reason]}")
-    if record.original and record.look:
+    if record.original and record.summary:
         facts = record.original
         console.print(
             f"{facts.width} x {facts.height} {facts.format}, {in_units(facts.bytes)}, "
-            f"{facts.frames} frame(s), dominant colour {record.look.dominant_colour}"
+            f"{facts.frames} frame(s), dominant colour {record.summary.dominant_colour}"
         )
-        for line in _looks(record.look):
+        for line in _looks(record.summary):
             console.print(line)
     for name, value in record.exif:
         console.print(f"{name}: {printable(value)}")
     table = Table("Rendition", "Size", "Bytes", box=None)
     for rendition in record.renditions:
-        facts = rendition.facts
+        facts = rendition.metadata
         table.add_row(printable(rendition.key), f"{facts.width} x {facts.height}", in_units(facts.bytes))
     console.print(table)
 

@@ -170,7 +170,11 @@ def _bar(total: int) -> Iterator[Callable[[object], None]]:
 def _tell(ending: Ending, *, as_json: bool) -> None:
     if as_json:
         renditions = [
-            {"key": rendition.key, "transformation": rendition.transformation, **to_builtins(rendition.facts)}
+            {
+                "key": rendition.key,
+                "transformation": rendition.transformation,
+                **to_builtins(rendition.metadata),
+            }
             for rendition in ending.renditions
         ]
         line = {
@@ -197,11 +201,11 @@ def _summarise(endings: Sequence[Ending], out: Path) -> None:
             printable(ending.key),
             in_units(ending.size or 0),
             str(len(ending.renditions)),
-            f"{largest.facts.width} x {largest.facts.height} {largest.facts.format}",
-            in_units(largest.facts.bytes),
-            _saved(ending.size or 0, largest.facts.bytes),
+            f"{largest.metadata.width} x {largest.metadata.height} {largest.metadata.format}",
+            in_units(largest.metadata.bytes),
+            _saved(ending.size or 0, largest.metadata.bytes),
         )
-    before, after = sum(e.size or 0 for e in done), sum(_largest(e).facts.bytes for e in done)
+    before, after = sum(e.size or 0 for e in done), sum(_largest(e).metadata.bytes for e in done)
     if len(done) > _ROWS_SHOWN:
         table.add_row(f"... and {len(done) - _ROWS_SHOWN} more", "", "", "", "", "")
     if len(done) > 1:
@@ -218,7 +222,7 @@ def _summarise(endings: Sequence[Ending], out: Path) -> None:
 
 def _largest(ending: Ending) -> Rendition:
     """The largest rendition, in the format that needs fewest bytes for it."""
-    return max(ending.renditions, key=lambda r: (r.facts.width * r.facts.height, -r.facts.bytes))
+    return max(ending.renditions, key=lambda r: (r.metadata.width * r.metadata.height, -r.metadata.bytes))
 
 
 def _saved(before: int, after: int) -> str:

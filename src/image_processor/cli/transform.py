@@ -44,13 +44,13 @@ def command(
     marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in overlay_keys([transformation])}
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(
-            body, [transformation], settings.limits, icc=settings.icc, look=False, marks=marks
+            body, [transformation], settings.limits, icc=settings.icc, summary=False, marks=marks
         )
     (rendition,) = rendered.renditions
     if rendered.original.truncated:
         typer.echo(f"{printable(str(file))} ends early; what was there was taken", err=True)
     _write(out, rendition.body)
-    typer.echo(_told(transformation, rendition.facts), err=True)
+    typer.echo(_told(transformation, rendition.metadata), err=True)
 
 
 def _read(path: Path, name: str) -> bytes:

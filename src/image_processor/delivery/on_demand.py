@@ -147,7 +147,7 @@ class OnDemandRenderer(Struct, frozen=True):
         """What the header of the original says, without decoding it. Raises as `make`, and
         PreconditionFailed where it is another version by now."""
         original = self._read(key, version)
-        return self.render(original, (), self.limits, icc=self.kept.icc, look=False, marks={}).original
+        return self.render(original, (), self.limits, icc=self.kept.icc, summary=False, marks={}).original
 
     def _once(self, wanted: RenditionRef, transformation: Transformation) -> RenderResult | None:
         version = self.kept.version(wanted.key)
@@ -159,7 +159,7 @@ class OnDemandRenderer(Struct, frozen=True):
         bodies = read_overlays(self.kept.uploads, marks, self.limits.max_bytes)
         fetched = self.clock()
         rendered = self.render(
-            original, (transformation,), self.limits, icc=self.kept.icc, look=False, marks=bodies
+            original, (transformation,), self.limits, icc=self.kept.icc, summary=False, marks=bodies
         )
         done = self.clock()
         stored = self._put(wanted, rendered.renditions[0], version, marks)
@@ -187,11 +187,11 @@ class OnDemandRenderer(Struct, frozen=True):
         """Store the rendition; None, and nothing stored, if it is of the past by now."""
         kept = self.kept
         metadata = {
-            "sha256": made.facts.sha256,
+            "sha256": made.metadata.sha256,
             "image": image_id(kept.bucket, wanted.key),
             **fingerprint_metadata(version, kept.icc, marks),
         }
-        attributes = Attributes(made.facts.media_type, self.cache_control(wanted.key), metadata)
+        attributes = Attributes(made.metadata.media_type, self.cache_control(wanted.key), metadata)
         entry = kept.processed.put(wanted.stored_key, made.body, attributes)
         # Whoever changed the original before this moment may have swept before we wrote.
         sight = head_original(kept.uploads, wanted.key)

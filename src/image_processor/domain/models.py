@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 from enum import StrEnum
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import force_setattr
 
 from .errors import Reason
@@ -163,7 +163,7 @@ class RenderedImage(Struct, frozen=True):
 
     transformation: Transformation
     body: bytes
-    facts: ImageMetadata
+    metadata: ImageMetadata
 
 
 class Timings(Struct, frozen=True):
@@ -180,11 +180,11 @@ class Timings(Struct, frozen=True):
 
 
 class Rendered(Struct, frozen=True):
-    """What the engine made of one original. ``look`` is None and ``exif`` empty where they were
+    """What the engine made of one original. ``summary`` is None and ``exif`` empty where they were
     not asked for."""
 
     original: ImageMetadata
-    look: VisualSummary | None
+    summary: VisualSummary | None
     renditions: tuple[RenderedImage, ...]
     exif: Exif = ()
     timings: Timings = Timings()
@@ -195,7 +195,7 @@ class Rendition(Struct, frozen=True):
 
     key: str
     transformation: str
-    facts: ImageMetadata
+    metadata: ImageMetadata = field(name="facts")
     version: str
 
 
@@ -225,7 +225,7 @@ class Record(Struct, frozen=True):
     reason: Reason | None = None
     message: str | None = None
     original: ImageMetadata | None = None
-    look: VisualSummary | None = None
+    summary: VisualSummary | None = None
     renditions: tuple[Rendition, ...] = ()
     revision: int = 0
     exif: Exif = ()
@@ -235,7 +235,7 @@ class Record(Struct, frozen=True):
         """The rendition to show first: the largest one in the format most widely read."""
 
         def weight(rendition: Rendition) -> tuple[int, int]:
-            facts = rendition.facts
+            facts = rendition.metadata
             return facts.width * facts.height, FORMATS[facts.format].reach
 
         return max(self.renditions, key=weight, default=None)

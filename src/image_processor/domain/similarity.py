@@ -58,8 +58,8 @@ def similar_to(
 
     def found() -> Iterator[Similar]:
         for other in catalog.scan():
-            if other.look is not None and other.id != record.id:
-                away = (wanted ^ int(other.look.perceptual_hash, 16)).bit_count()
+            if other.summary is not None and other.id != record.id:
+                away = (wanted ^ int(other.summary.perceptual_hash, 16)).bit_count()
                 if away <= distance:
                     yield Similar(other, away)
 
@@ -73,9 +73,9 @@ def _checked(record: Record, distance: int, limit: int) -> int:
         problems.append(Problem("distance", f"0-{MAX_DISTANCE}", str(distance)))
     if not 1 <= limit <= MAX_LIMIT:
         problems.append(Problem("limit", f"1-{MAX_LIMIT}", str(limit)))
-    if record.look is None:
+    if record.summary is None:
         got = f"one that is {record.status}" + (f" ({record.reason})" if record.reason else "")
         problems.append(Problem(repr(record.key), "an original with a perceptual hash", got))
-    if problems or record.look is None:
+    if problems or record.summary is None:
         raise Invalid(problems)
-    return int(record.look.perceptual_hash, 16)
+    return int(record.summary.perceptual_hash, 16)

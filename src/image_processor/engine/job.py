@@ -58,7 +58,7 @@ class Finished(Struct, frozen=True):
     """An encoded rendition, and the seconds that its steps and its encoder took."""
 
     body: bytes
-    facts: ImageMetadata
+    metadata: ImageMetadata
     render: float
     encode: float
 

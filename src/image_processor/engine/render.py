@@ -47,15 +47,15 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     *,
     icc: IccPolicy = IccPolicy.STRIP,
     threads: int = 2,
-    look: bool = True,
+    summary: bool = True,
     exif: Collection[ExifField] = (),
     marks: Mapping[str, bytes] | None = None,
     hand_out: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
-    ``threads`` encoders run at a time. Without ``look``, which is for the record, the original's digest
-    is left empty too: it takes as long as many a rendition. Without transformations and ``look``
+    ``threads`` encoders run at a time. Without ``summary``, which is for the record, the original's digest
+    is left empty too: it takes as long as many a rendition. Without transformations and ``summary``
     nothing is decoded.
     ``exif`` names what is kept of the original's EXIF; ``marks`` are the pictures that overlays name,
     by their key. ``hand_out`` is given each rendition as soon as it is made, by the thread that made it;
@@ -67,11 +67,11 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     started = time.perf_counter()
     header = probe(data, limits)
     try:
-        jobs = _plan(data, header, transformations, limits, alone=not look and len(transformations) == 1)
+        jobs = _plan(data, header, transformations, limits, alone=not summary and len(transformations) == 1)
         work = _Work(
             data,
             jobs,
-            _look_scene(data, header, limits) if look else None,
+            _look_scene(data, header, limits) if summary else None,
             icc,
             open_marks(marks or {}, limits),
             _Counter(transformations, jobs, hand_out),
@@ -79,7 +79,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
         with _executor(len(set(jobs)), threads) as executor:
             planned = time.perf_counter() - started
             made, seen, decoded = work.start(executor)
-            digest = sha256_hex(data) if look else ""
+            digest = sha256_hex(data) if summary else ""
             finished = {job: future.result() for job, future in made.items()}
     except pyvips.Error as error:
         if is_out_of_memory(error):
@@ -88,7 +88,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
         raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
     return Rendered(
         original=_original(header, len(data), digest),
-        look=seen,
+        summary=seen,
         renditions=tuple(
             _image(wanted, finished[job]) for wanted, job in zip(transformations, jobs, strict=True)
         ),
@@ -136,7 +136,7 @@ class _Counter(Struct, frozen=True):
 
 
 def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
-    return RenderedImage(wanted, finished.body, finished.facts)
+    return RenderedImage(wanted, finished.body, finished.metadata)
 
 
 class _Work(Struct, frozen=True):

@@ -60,4 +60,4 @@ def _is_same(
     """Whether the bytes under ``key`` were on record as they lay there, and are still the same."""
     if key not in stored or key not in recorded or key not in left:
         return False
-    return stored[key] == recorded[key].version and recorded[key].facts.sha256 == left[key].facts.sha256
+    return stored[key] == recorded[key].version and recorded[key].metadata.sha256 == left[key].metadata.sha256

@@ -41,9 +41,9 @@ class UploadTarget(Struct, frozen=True):
         if self.clock() > claim.expires_at - self.lease / 2:
             claim = self._renew(claim)
         key = self._key_of(claim, image)
-        metadata = {"sha256": image.facts.sha256, "image": claim.image_id}
+        metadata = {"sha256": image.metadata.sha256, "image": claim.image_id}
         cache_control = self.recipe.cache_control_for(claim.record.key) or self.cache_control
-        attributes = Attributes(image.facts.media_type, cache_control, metadata)
+        attributes = Attributes(image.metadata.media_type, cache_control, metadata)
         condition: str | Absent = versions.get(key, ABSENT)
         for _ in range(_ROUNDS):
             try:
@@ -54,7 +54,7 @@ class UploadTarget(Struct, frozen=True):
                 claim = self._renew(claim)
                 condition = self._version_of(key)
             else:
-                return Rendition(key, str(image.transformation), image.facts, entry.version)
+                return Rendition(key, str(image.transformation), image.metadata, entry.version)
         raise Unavailable(f"{key!r} kept changing while it was written")
 
     def _key_of(self, claim: Lease, image: RenderedImage) -> str:

@@ -47,7 +47,7 @@ class Verifier(Struct, frozen=True):
 
     def _of_record(self, record: Record) -> Iterator[Finding]:
         for rendition in record.renditions:
-            facts = rendition.facts
+            facts = rendition.metadata
             harm = _harm(self.processed, rendition.key, rendition.version, facts.sha256, facts.media_type)
             if harm is not None:
                 yield self._finding(record, f"{rendition.key.rpartition('/')[2]} {harm}")

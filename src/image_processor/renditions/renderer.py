@@ -19,7 +19,7 @@ class Render(Protocol):
         limits: Limits,
         *,
         icc: IccPolicy,
-        look: bool = True,
+        summary: bool = True,
         exif: Collection[ExifField] = (),
         marks: Mapping[str, bytes],
         hand_out: Callable[[RenderedImage], None] = ...,

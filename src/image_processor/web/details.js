@@ -128,12 +128,12 @@ function stage(image) {
     );
   }
   const frame = picture(image, PREVIEW_PIXELS, { whole: true });
-  if (image.facts) frame.style.aspectRatio = `${image.facts.width} / ${image.facts.height}`;
+  if (image.metadata) frame.style.aspectRatio = `${image.metadata.width} / ${image.metadata.height}`;
   return element("div", { class: "stage" }, frame);
 }
 
 function facts(image) {
-  const original = image.facts;
+  const original = image.metadata;
   const colour = image.dominant_colour;
   const [added, changed] = [image.created_at, image.updated_at].map((time) => time && moment(time));
   const swatch = element("span", { class: "swatch" });

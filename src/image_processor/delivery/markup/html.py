@@ -66,7 +66,7 @@ def render_markup(record: Record, wish: MarkupOptions, urls: Urls) -> Markup:
         raise Invalid.one("the image", "one that is processed", record.status.value)
     ladder = build_srcset(record, record.original, wish.rungs, urls)
     shown = largest(ladder)
-    blurred = placeholder(record.look, record.original) if record.look else None
+    blurred = placeholder(record.summary, record.original) if record.summary else None
     # What shines through would still be seen when the picture is there.
     behind = None if record.original.alpha else blurred
     img = _img(ladder, shown, wish, behind)
@@ -163,7 +163,7 @@ def _css(ladder: SrcSet, shown: Candidate, record: Record, behind: str | None) -
         for one in row
         if 2 * one.width >= row[-1].width
     ]
-    colour = f"  background-color: {record.look.dominant_colour};\n" if record.look and behind else ""
+    colour = f"  background-color: {record.summary.dominant_colour};\n" if record.summary and behind else ""
     return (
         f".picture {{\n  aspect-ratio: {shown.width} / {shown.height};\n{colour}"
         f"  background-image: {_url(shown.url)};\n"

@@ -128,7 +128,7 @@ class _SrcSetBuilder:
 
 def _of_preset(climb: _SrcSetBuilder, record: Record, recipe: Recipe, name: str) -> None:
     members = recipe.presets[name]
-    facts = {rendition.transformation: rendition.facts for rendition in record.renditions}
+    facts = {rendition.transformation: rendition.metadata for rendition in record.renditions}
     added = True
     for member in members:
         stored = facts.get(str(member))
@@ -142,7 +142,7 @@ def _of_preset(climb: _SrcSetBuilder, record: Record, recipe: Recipe, name: str)
 
 
 def _of_widths(climb: _SrcSetBuilder, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
-    facts = {rendition.transformation: rendition.facts for rendition in record.renditions}
+    facts = {rendition.transformation: rendition.metadata for rendition in record.renditions}
     for width, height, wanted in _sides(original, widths):
         made = [Transformation(width=wanted, format=format_) for format_ in preferences(_EVERY, original, {})]
         added = True

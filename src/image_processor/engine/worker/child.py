@@ -92,7 +92,7 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
             limits,
             icc=IccPolicy(request["icc"]),
             threads=request["threads"],
-            look=request["look"],
+            summary=request["summary"],
             exif=[ExifField(name) for name in request["exif"]],
             marks=marks,
         )
@@ -113,8 +113,8 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
 def _facts(rendered: Rendered) -> dict[str, Any]:
     return {
         "original": to_builtins(rendered.original),
-        "look": to_builtins(rendered.look) if rendered.look else None,
-        "renditions": [to_builtins(rendition.facts) for rendition in rendered.renditions],
+        "summary": to_builtins(rendered.summary) if rendered.summary else None,
+        "renditions": [to_builtins(rendition.metadata) for rendition in rendered.renditions],
         "exif": rendered.exif,
         "timings": to_builtins(rendered.timings),
     }

@@ -96,7 +96,7 @@ class IsolatedRenderer:
         *,
         icc: IccPolicy = IccPolicy.STRIP,
         threads: int = 2,
-        look: bool = True,
+        summary: bool = True,
         exif: Collection[ExifField] = (),
         marks: Mapping[str, bytes] | None = None,
         hand_out: Callable[[RenderedImage], None] = lambda _: None,
@@ -110,7 +110,7 @@ class IsolatedRenderer:
             "limits": to_builtins(limits),
             "icc": icc,
             "threads": threads,
-            "look": look,
+            "summary": summary,
             "exif": list(exif),
             "marks": list(marks or {}),
         }
@@ -244,7 +244,7 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)
     return Rendered(
         original=ImageMetadata(**facts["original"]),
-        look=VisualSummary(**facts["look"]) if facts["look"] else None,
+        summary=VisualSummary(**facts["summary"]) if facts["summary"] else None,
         renditions=tuple(
             RenderedImage(wanted, body, ImageMetadata(**row)) for wanted, body, row in renditions
         ),
