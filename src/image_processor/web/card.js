@@ -57,7 +57,7 @@ function face(image) {
 function about(image) {
   switch (image.status) {
     case "processed":
-      return `${pixels(image.metadata)} · ${counted(image.renditions.length, "rendition", "renditions")}`;
+      return `${pixels(image.facts)} · ${counted(image.renditions.length, "rendition", "renditions")}`;
     case "refused":
       return refusal(image.reason);
     case "failed":

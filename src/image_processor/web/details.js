@@ -128,12 +128,12 @@ function stage(image) {
     );
   }
   const frame = picture(image, PREVIEW_PIXELS, { whole: true });
-  if (image.metadata) frame.style.aspectRatio = `${image.metadata.width} / ${image.metadata.height}`;
+  if (image.facts) frame.style.aspectRatio = `${image.facts.width} / ${image.facts.height}`;
   return element("div", { class: "stage" }, frame);
 }
 
 function facts(image) {
-  const original = image.metadata;
+  const original = image.facts;
   const colour = image.dominant_colour;
   const [added, changed] = [image.created_at, image.updated_at].map((time) => time && moment(time));
   const swatch = element("span", { class: "swatch" });
