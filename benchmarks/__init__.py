@@ -1,9 +1,9 @@
-"""How quick the engine and a cold function are, beside their peers; see __main__."""
+"""Speed of the engine, of cold Lambda functions and of the read path beside their peers; see __main__."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# The emulated AWS and the Runtime API are the tests' own.
+# The benchmarks use the tests' emulated AWS and Runtime API.
 sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))

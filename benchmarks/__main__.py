@@ -1,8 +1,8 @@
-"""`make bench`: our engine against sharp on the same photographs, in the same run, a cold Lambda
-function of ours against one in Node (cold_start), and our read path against thumbor (delivery).
+"""`make bench`: our engine beside sharp on the same photographs, a cold Lambda function of ours
+beside one in Node (cold_start), and our read path beside thumbor (delivery).
 
-Machines differ and so do their moods: what counts is the ratio of medians, taken from runs that
-alternate between the two. Exit code 1 if a bar is missed.
+Absolute times depend on the machine and its load. Judged are ratios of medians, from runs that
+alternate between the two sides. Exit code 1 if a bar is missed.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from typing import Any, Self
 
 from . import cold_start
 from .delivery import comparison as delivery
-from .node import install
+from .npm import install
 from .photographs import make_photograph
-from .table import HEADING, Costs, Row, costs_of, shown
+from .table import HEADING, Costs, Row, costs_of, format_costs
 
 _HERE = Path(__file__).parent
 _SHARP = _HERE / "sharp"
@@ -29,8 +29,8 @@ _RUNS = 31
 _MEGABYTE = 1024 * 1024
 
 
-class Peer:
-    """A process that does tasks and reports what they cost."""
+class Worker:
+    """A process that performs tasks and reports what each cost."""
 
     def __init__(self, *command: str, directory: Path) -> None:
         self._process = subprocess.Popen(
@@ -45,7 +45,7 @@ class Peer:
     ) -> None:
         self._process.communicate()
 
-    def do(self, task: str, path: Path) -> dict[str, Any]:
+    def run(self, task: str, path: Path) -> dict[str, Any]:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"task": task, "path": str(path)}) + "\n")
@@ -57,59 +57,57 @@ class Peer:
 def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         large = make_photograph(Path(directory) / "large.jpg", 4000, 3000)
-        middle = make_photograph(Path(directory) / "middle.jpg", 2725, 2225)
-        rows = [*_against_sharp(large, middle), _peak_memory(large), *cold_start.rows()]
+        medium = make_photograph(Path(directory) / "medium.jpg", 2725, 2225)
+        rows = [*_compare_with_sharp(large, medium), _peak_memory(large), *cold_start.rows()]
     print(HEADING, *rows, sep="\n")
-    reads = delivery.told()
-    return 0 if all(row.met for row in [*rows, *reads]) else 1
+    delivery_rows = delivery.print_rows()
+    return 0 if all(row.met for row in [*rows, *delivery_rows]) else 1
 
 
-def _against_sharp(large: Path, middle: Path) -> list[Row]:
+def _compare_with_sharp(large: Path, medium: Path) -> list[Row]:
     node = shutil.which("node")
     if node is None or not install(_SHARP):
         print(
             "*** NOT COMPARED: node, npm or sharp is missing, so only memory is judged. ***", file=sys.stderr
         )
         return []
-    with _ours() as ours, Peer(node, "bench.js", directory=_SHARP) as sharp:
+    with _render_worker() as ours, Worker(node, "bench.js", directory=_SHARP) as sharp:
         five = _compare(ours, "five", sharp, ("five-clones", "five-pipelines"), large)
-        one = _compare(ours, "one", sharp, ("one",), middle)
+        one = _compare(ours, "one", sharp, ("one",), medium)
     return [
         _row("12 MP JPEG to five JPEGs, CPU ratio", *five, bar=0.55),
         _row("2725 x 2225 JPEG to 720 wide, CPU ratio", *one, bar=1.1),
     ]
 
 
-def _ours() -> Peer:
-    return Peer(sys.executable, "-m", "benchmarks.ours", directory=_HERE.parent)
+def _render_worker() -> Worker:
+    return Worker(sys.executable, "-m", "benchmarks.render_worker", directory=_HERE.parent)
 
 
-def _compare(ours: Peer, task: str, sharp: Peer, tasks: tuple[str, ...], path: Path) -> tuple[Costs, Costs]:
-    """Our costs, and sharp's for whichever of its ``tasks`` (ways to do the same) is cheapest."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("ours", *tasks)}
+def _compare(
+    ours: Worker, task: str, sharp: Worker, variants: tuple[str, ...], path: Path
+) -> tuple[Costs, Costs]:
+    """Our costs, and those of sharp's cheapest variant of the same task."""
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("ours", *variants)}
     for number in range(_WARM_UPS + _RUNS):
-        for name, peer, asked in (("ours", ours, task), *((other, sharp, other) for other in tasks)):
-            answer = peer.do(asked, path)
+        for name, worker, wanted in (("ours", ours, task), *((name, sharp, name) for name in variants)):
+            answer = worker.run(wanted, path)
             if number >= _WARM_UPS:
                 runs[name].append(answer)
     costs = {name: costs_of(answers) for name, answers in runs.items()}
-    _show_bytes(runs["ours"][0]["bytes"], runs[tasks[0]][0]["bytes"], path)
-    return costs["ours"], min(costs[name] for name in tasks)
+    # Equal sizes show that both sides encode with the same settings.
+    print(f"{path.name}: bytes ours {runs['ours'][0]['bytes']}, sharp {runs[variants[0]][0]['bytes']}")
+    return costs["ours"], min(costs[name] for name in variants)
 
 
-def _show_bytes(ours: list[int], theirs: list[int], path: Path) -> None:
-    # Quicker would be easy with other settings: equal sizes show that the settings are equal.
-    print(f"{path.name}: bytes ours {ours}, sharp {theirs}")
-
-
-def _row(what: str, ours: Costs, theirs: Costs, *, bar: float) -> Row:
-    return Row(what, shown(ours), shown(theirs), value=ours[0] / theirs[0], bar=bar)
+def _row(name: str, ours: Costs, peer: Costs, *, bar: float) -> Row:
+    return Row(name, format_costs(ours), format_costs(peer), value=ours[0] / peer[0], bar=bar)
 
 
 def _peak_memory(large: Path) -> Row:
-    """The peak of a fresh process that renders the five JPEGs once, interpreter and all."""
-    with _ours() as ours:
-        peak = ours.do("five", large)["peak_bytes"] / _MEGABYTE
+    """The peak of a fresh process that renders the five JPEGs once, interpreter included."""
+    with _render_worker() as ours:
+        peak = ours.run("five", large)["peak_bytes"] / _MEGABYTE
     return Row("12 MP JPEG to five JPEGs, peak memory", "", "", value=peak, bar=120, unit=" MB")
 
 

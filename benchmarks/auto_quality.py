@@ -1,8 +1,8 @@
-"""Is a target better than a number? Fixed against automatic quality, by the spread of SSIMULACRA2.
+"""Compares fixed and automatic quality by the spread of SSIMULACRA2 scores.
 
     python -m benchmarks.auto_quality FOLDER
 
-FOLDER holds photographs, 30 or more. Needs the package ssimulacra2, which nothing else does.
+FOLDER holds photographs, 30 or more. Needs the package ssimulacra2.
 """
 
 from __future__ import annotations
@@ -23,58 +23,58 @@ from image_processor.engine.codecs.encode import Encoding, Timing, encode
 
 FORMAT_NAMES = ("jpeg", "webp", "avif")
 SIDE = 640
-"""Renditions are measured as the web shows them: small ones forgive least."""
+"""The largest side of the compared renditions, a typical size on the web."""
 
 
 def main() -> None:
     runtime.start()
-    pictures = [_level(path) for path in sorted(Path(sys.argv[1]).iterdir())]
-    print(f"{len(pictures)} photographs, at most {SIDE} pixels wide and high")
+    images = [_load(path) for path in sorted(Path(sys.argv[1]).iterdir())]
+    print(f"{len(images)} photographs, at most {SIDE} pixels wide and high")
     for name in FORMAT_NAMES:
         fixed = FORMATS[name].quality or 0
 
-        def always(_picture: pyvips.Image, _name: str, quality: int = fixed) -> int:
+        def always(_image: pyvips.Image, _name: str, quality: int = fixed) -> int:
             return quality
 
-        _tell(f"{name} fixed {fixed}", name, pictures, always)
-        _tell(f"{name} auto", name, pictures, auto_quality)
+        _print_scores(f"{name} fixed {fixed}", name, images, always)
+        _print_scores(f"{name} auto", name, images, auto_quality)
 
 
-def _tell(
-    title: str, name: str, pictures: list[pyvips.Image], choose: Callable[[pyvips.Image, str], int]
+def _print_scores(
+    title: str, name: str, images: list[pyvips.Image], choose: Callable[[pyvips.Image, str], int]
 ) -> None:
     scores, size, cpu = [], 0, 0.0
-    for picture in pictures:
-        begun = time.process_time()
-        quality = choose(picture, name)
-        cpu += time.process_time() - begun
-        body = encode([picture], name, Encoding(quality), profile=None, timing=Timing()).body
+    for image in images:
+        started = time.process_time()
+        quality = choose(image, name)
+        cpu += time.process_time() - started
+        body = encode([image], name, Encoding(quality), profile=None, timing=Timing()).body
         size += len(body)
-        scores.append(_score(picture, body, name))
+        scores.append(_score(image, body, name))
     print(
         f"{title:14} mean {statistics.mean(scores):5.1f}  deviation {statistics.pstdev(scores):4.2f}  "
-        f"{min(scores):4.1f} to {max(scores):4.1f}  {size // len(pictures):7} bytes  "
-        f"{1000 * cpu / len(pictures):4.0f} ms"
+        f"{min(scores):4.1f} to {max(scores):4.1f}  {size // len(images):7} bytes  "
+        f"{1000 * cpu / len(images):4.0f} ms"
     )
 
 
-def _level(path: Path) -> pyvips.Image:
+def _load(path: Path) -> pyvips.Image:
     data = path.read_bytes()
     format_ = sniff(data[:1024])
-    assert format_ is not None, f"{path} is no photograph"
+    assert format_ is not None, f"{path} is not a photograph"
     source = pyvips.Source.new_from_memory(data)
-    whole = pyvips.Operation.call(f"{format_.loader}_source", source).colourspace("srgb")[:3]
-    return whole.thumbnail_image(SIDE, height=SIDE, size="down").copy_memory()
+    image = pyvips.Operation.call(f"{format_.loader}_source", source).colourspace("srgb")[:3]
+    return image.thumbnail_image(SIDE, height=SIDE, size="down").copy_memory()
 
 
-def _score(picture: pyvips.Image, body: bytes, name: str) -> float:
+def _score(image: pyvips.Image, body: bytes, name: str) -> float:
     from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 - only this program needs it
 
     source = pyvips.Source.new_from_memory(body)
     decoded = pyvips.Operation.call(f"{FORMATS[name].loader}_source", source)
     with tempfile.TemporaryDirectory() as folder:
-        for file, image in (("before.png", picture), ("after.png", decoded)):
-            Path(folder, file).write_bytes(image.pngsave_buffer(compression=1))
+        for file, written in (("before.png", image), ("after.png", decoded)):
+            Path(folder, file).write_bytes(written.pngsave_buffer(compression=1))
         score: float = compute_ssimulacra2(f"{folder}/before.png", f"{folder}/after.png")
         return score
 

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.dynamodb_clients`: what a first signed request to DynamoDB costs.
+"""`python -m benchmarks.dynamodb_clients`: the cost of a first signed request to DynamoDB, by client.
 
-Each way is a fresh Python that loads what it needs, signs one GetItem and reads the answer of a
-server on this machine, with and without TLS. The ways take turns; medians of wall and CPU time
-beyond those of a Python that only loads what a catalog needs anyway. docs/adr/0007 rests on it.
+Each variant is a fresh Python that loads its client, signs one GetItem and reads the response of a
+server on this machine, with and without TLS. The variants take turns. Printed are medians of wall and
+CPU time beyond those of a Python that loads only what every catalog needs.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from support.scripted_http import Reply, scripted
 _ROUNDS = 21
 _BASE = "base"
 
-# Every program begins so: with what any catalog needs, and the request to send.
+# The start of every program: the imports of any catalog, and the request to send.
 _REQUEST = """
 import sys
 import image_processor.catalog.paging
@@ -58,24 +58,24 @@ headers = dict(request.headers)
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
-    """A program, and the libraries from outside that it needs."""
+class Variant:
+    """A program, and the installed libraries that it needs."""
 
     name: str
     program: str
     needs: tuple[str, ...] = ()
 
 
-WAYS = (
-    Way(_BASE, ""),
-    Way(
+VARIANTS = (
+    Variant(_BASE, ""),
+    Variant(
         "ours",
         """
 from image_processor.catalog.dynamodb import DynamoCatalog
 assert DynamoCatalog("t", endpoint=url, region="eu-west-1").get("x") is None
 """,
     ),
-    Way(
+    Variant(
         "aws-request-signer + http.client",
         """
 from hashlib import sha256
@@ -86,7 +86,7 @@ headers |= signer.sign_with_headers("POST", url + "/", headers, sha256(body).hex
         + _HTTP_CLIENT,
         ("aws_request_signer",),
     ),
-    Way(
+    Variant(
         "awscrt, signer and HTTP",
         """
 import os
@@ -118,8 +118,8 @@ assert statuses == [200]
 """,
         ("awscrt",),
     ),
-    Way("botocore's signer + http.client", _BOTOCORE_SIGNER + _HTTP_CLIENT, ("botocore",)),
-    Way(
+    Variant("botocore's signer + http.client", _BOTOCORE_SIGNER + _HTTP_CLIENT, ("botocore",)),
+    Variant(
         "botocore's signer + urllib3",
         _BOTOCORE_SIGNER
         + """
@@ -128,7 +128,7 @@ assert urllib3.PoolManager().request("POST", url + "/", body=body, headers=heade
 """,
         ("botocore", "urllib3"),
     ),
-    Way(
+    Variant(
         "boto3",
         """
 import boto3
@@ -141,27 +141,29 @@ client.get_item(TableName="t", Key={"id": {"S": "x"}})
 
 
 def main() -> None:
-    ways = [way for way in WAYS if all(importlib.util.find_spec(name) for name in way.needs)]
-    for way in WAYS:
-        if way not in ways:
-            print(f"not installed, so left out: {', '.join(way.needs)}")
+    variants = [
+        variant for variant in VARIANTS if all(importlib.util.find_spec(name) for name in variant.needs)
+    ]
+    for variant in VARIANTS:
+        if variant not in variants:
+            print(f"not installed, so left out: {', '.join(variant.needs)}")
     with tempfile.TemporaryDirectory() as folder:
         tls, certificate = make_certificate(Path(folder))
         trusted = Path(folder, "trusted.pem")
         trusted.write_bytes(_system_roots() + certificate.read_bytes())
         for title, context in (("plain HTTP", None), ("TLS", tls)):
             with scripted(Reply(body=b"{}"), tls=context) as script:
-                _report(title, ways, script.address, trusted)
+                _report(title, variants, script.address, trusted)
 
 
-def _report(title: str, ways: Sequence[Way], address: str, trusted: Path) -> None:
-    times: dict[str, list[tuple[float, float]]] = {way.name: [] for way in ways}
+def _report(title: str, variants: Sequence[Variant], address: str, trusted: Path) -> None:
+    times: dict[str, list[tuple[float, float]]] = {variant.name: [] for variant in variants}
     for number in range(_ROUNDS + 1):
-        for way in ways:
-            taken = _run(way, address, trusted)
-            # The first round writes bytecode and fills the system's caches.
+        for variant in variants:
+            costs = _run(variant, address, trusted)
+            # The first round writes bytecode and fills the page cache.
             if number:
-                times[way.name].append(taken)
+                times[variant.name].append(costs)
     medians = {name: (median(wall), median(cpu)) for name, (wall, cpu) in _columns(times).items()}
     base_wall, base_cpu = medians.pop(_BASE)
     print(f"\n{title}: ms beyond the base ({base_wall:.0f} wall, {base_cpu:.0f} CPU)")
@@ -175,12 +177,12 @@ def _columns(times: dict[str, list[tuple[float, float]]]) -> dict[str, tuple[lis
 
 
 def _system_roots() -> bytes:
-    """The certificates that this machine trusts: reading them is part of a TLS client's start."""
+    """The system's trusted certificates, which every TLS client loads at its start."""
     roots = ssl.get_default_verify_paths().cafile
     return Path(roots).read_bytes() if roots else b""
 
 
-def _run(way: Way, address: str, trusted: Path) -> tuple[float, float]:
+def _run(variant: Variant, address: str, trusted: Path) -> tuple[float, float]:
     """Milliseconds of wall and CPU time of a fresh process."""
     environment = {
         "PATH": os.environ["PATH"],
@@ -191,7 +193,7 @@ def _run(way: Way, address: str, trusted: Path) -> tuple[float, float]:
         "SSL_CERT_FILE": str(trusted),
     }
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    subprocess.run([sys.executable, "-c", _REQUEST + way.program, address], env=environment, check=True)
+    subprocess.run([sys.executable, "-c", _REQUEST + variant.program, address], env=environment, check=True)
     wall, after = time.perf_counter() - start, resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return wall * 1000, cpu * 1000

@@ -1,6 +1,6 @@
-"""The peer's runtime: the Node that Lambda runs today, and AWS's own client of the Runtime API in it.
+"""The peer's runtime: Lambda's version of Node with AWS's runtime client (aws-lambda-ric).
 
-node_lambda/package-lock.json pins both. The client compiles itself and libcurl when it is installed.
+node_lambda/package-lock.json pins both. Installing the client compiles it and libcurl.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from support.aws_emulation.runtime_api import Function
 
-from .node import install
+from .npm import install
 
 FOLDER = Path(__file__).parent / "node_lambda"
 _MODULES = FOLDER / "node_modules"
@@ -32,11 +32,11 @@ _TOOLS = {
     "python3": "python3",
     "xz": "xz-utils",
 }
-"""What compiling the client takes, and the Debian package of each."""
+"""The tools that compile the client, and the Debian package of each."""
 
 
 def missing() -> str | None:
-    """Install what is not there. Returns what is missing for it, if anything is."""
+    """Install the peer. Returns what is missing for that, None if nothing is."""
     if not shutil.which("npm"):
         return "npm is missing"
     if not _COMPILED.exists():
@@ -46,40 +46,43 @@ def missing() -> str | None:
                 f"apt-get install {' '.join(absent)}"
             )
         print("Compiling AWS's runtime client for Node, which takes about a minute.")
-    # node-gyp would download the headers of Node, which are there.
+    # node-gyp would otherwise download the headers that the installed Node brings.
     if not install(FOLDER, {"npm_config_nodedir": str(_DISTRIBUTION)}):
-        return "the peer's packages cannot be installed; npm has said why"
+        return "npm failed to install the peer's packages; see its output"
     if not _COMPILED.exists():
         return (
             "AWS's runtime client for Node was installed without its install script, which compiles it: "
-            f"remove {_MODULES.relative_to(FOLDER.parent.parent)} and let npm run it (ignore-scripts=false)"
+            f"remove {_MODULES.relative_to(FOLDER.parent.parent)} and allow it (ignore-scripts=false)"
         )
     return None
 
 
 def name() -> str:
-    """Which Node and which client it is, for a reader."""
+    """The versions of Node and of the client."""
     node, client = (
         subprocess.run(
-            [_NODE, "--print", what], cwd=FOLDER, capture_output=True, text=True, check=True
+            [_NODE, "--print", expression], cwd=FOLDER, capture_output=True, text=True, check=True
         ).stdout.strip()
-        for what in ("process.versions.node", "require('./node_modules/aws-lambda-ric/package.json').version")
+        for expression in (
+            "process.versions.node",
+            "require('./node_modules/aws-lambda-ric/package.json').version",
+        )
     )
     return f"Node {node} with aws-lambda-ric {client}"
 
 
 def bundle() -> None:
-    """Make each function one minified file."""
+    """Bundle each function of node_lambda/ into one minified file."""
     subprocess.run(["npm", "run", "--silent", "bundle"], cwd=FOLDER, check=True)
 
 
 def function(module: str, environment: Mapping[str, str]) -> Function:
-    """The function in that module of node_lambda/, bundled, as Lambda would start it."""
+    """The bundled function of ``module`` in node_lambda/, as Lambda would start it."""
     handler = f"{_MODULES.name}/.bundle/{module}.handler"
     own = {
         "_HANDLER": handler,
         "AWS_EXECUTION_ENV": "AWS_Lambda_nodejs24.x",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",  # what one core is sold with
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "1769",  # the memory size that comes with one core
         "AWS_LAMBDA_FUNCTION_NAME": "peer",
         "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
         "AWS_LAMBDA_LOG_GROUP_NAME": "peer",

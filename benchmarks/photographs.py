@@ -1,5 +1,6 @@
-"""The benchmark's photographs, made from scikit-image's: enlarged, and given the noise
-that a camera would have left at that size (without it every codec would look too quick).
+"""The benchmarks' photographs: scikit-image's, enlarged, with a camera's noise.
+
+Without noise every codec would be too fast.
 """
 
 from __future__ import annotations
@@ -14,8 +15,8 @@ _NOISE_SIGMA = 4  # 0-255 scale
 
 
 def make_photograph(path: Path, width: int, height: int, name: str = "coffee.png") -> Path:
-    """Write a JPEG of that size, quality 90, 4:2:0, baseline; the same pixels every time. ``name`` is
-    that of one of scikit-image's files."""
+    """Write a JPEG of that size: quality 90, 4:2:0, baseline, the same pixels every time. ``name`` is a
+    file of scikit-image."""
     source = Path(skimage.__file__).parent / "data" / name
     enlarged = Image.open(source).convert("RGB").resize((width, height), Image.Resampling.LANCZOS)
     pixels = np.asarray(enlarged, dtype=np.float32)

@@ -1,7 +1,7 @@
-"""The Python that our side runs in: an optimised one, as Lambda's is.
+"""The Python that our functions run in: an optimised build, as Lambda's is.
 
-Who builds Python without --enable-optimizations, as pyenv does unless it is told, gets one that takes a
-tenth longer from a function's start to its first rendition. Debian's is unpacked for such a machine.
+A Python built without --enable-optimizations, pyenv's default, takes a tenth longer from a function's
+start to its first rendition. On a machine with such a build, Debian's Python is unpacked.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 
 from support.aws_emulation.server import PYTHON
 
-from .stage import ROOT
+from .emulated_aws import ROOT
 
 _VERSION = "3.13"
 _RELEASE = "trixie"
@@ -34,7 +34,7 @@ print(json.dumps({"version": platform.python_version(), "prefix": sys.base_prefi
 
 @dataclass(frozen=True, slots=True)
 class Python:
-    """``name`` tells a reader which it is, ``command`` starts it, ``environment`` is what it needs."""
+    """An interpreter: its name in reports, the command that starts it, and the variables it needs."""
 
     name: str
     command: tuple[str, ...]
@@ -42,7 +42,7 @@ class Python:
 
 
 def find() -> Python:
-    """An optimised Python of Lambda's version; where there is none the one of .venv-aws, which is said."""
+    """An optimised Python of Lambda's version. Without one prints a warning and returns that of .venv-aws."""
     own = Python("", (str(PYTHON),))
     built = _ask(own)
     own = Python(f"Python {built['version']} of .venv-aws", own.command)
@@ -52,22 +52,22 @@ def find() -> Python:
         return _debian()
     except _NoDebian as error:
         print(
-            f"*** OUR SIDE IS SLOWER THAN IN LAMBDA, by about a tenth: .venv-aws has a Python that was built "
-            f"without --enable-optimizations, and there is no other, because {error}. ***",
+            f"*** OUR SIDE IS SLOWER THAN IN LAMBDA, by about a tenth: the Python of .venv-aws was built "
+            f"without --enable-optimizations, and there is no other: {error}. ***",
             file=sys.stderr,
         )
         return Python(f"{own.name}, NOT OPTIMISED", own.command)
 
 
 def optimised(built: Mapping[str, Any]) -> bool:
-    """Whether a Python that says this of itself is optimised. A distribution's always is; Debian's
-    does not show it."""
+    """Whether a Python with these build variables is optimised. A distribution's always is, though
+    Debian's variables do not show it."""
     return "--enable-optimizations" in built["arguments"] or built["prefix"] == "/usr"
 
 
 def inside(root: Path, machine: str) -> Python:
-    """Debian's Python in an unpacked system. It is started by that system's loader: our libraries
-    may be older than what it wants."""
+    """Debian's Python below ``root``. It runs with Debian's own loader and libraries, because this
+    machine's may be older."""
     libraries = root / "usr" / "lib" / f"{machine}-linux-gnu"
     command = (
         str(libraries / _LOADERS[machine]),
@@ -79,7 +79,7 @@ def inside(root: Path, machine: str) -> Python:
 
 
 class _NoDebian(Exception):
-    """Debian's Python cannot be had here; the message says why."""
+    """Debian's Python cannot be unpacked; the message says why."""
 
 
 def _debian() -> Python:
@@ -92,22 +92,22 @@ def _debian() -> Python:
 
 
 def _unpack(root: Path, machine: str) -> None:
-    """Unpack the packages into ``root``, which is there only once it is complete."""
+    """Unpack the packages into ``root``, which appears only when it is complete."""
     if not shutil.which("mmdebstrap"):
-        raise _NoDebian("mmdebstrap, which would fetch Debian's, is missing: apt-get install mmdebstrap")
+        raise _NoDebian("mmdebstrap, which downloads Debian's, is missing: apt-get install mmdebstrap")
     part = root.with_name(f"{root.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     archive = part / "system.tar"
     options = ("--quiet", "--variant=extract", f"--architectures={_ARCHITECTURES[machine]}")
     try:
-        # By way of an archive: whoever is not root may not own the files that mmdebstrap leaves in a folder.
+        # Into an archive first: mmdebstrap gives the files of a folder to owners that only root can set.
         subprocess.run(
             ["mmdebstrap", *options, f"--include={','.join(_PACKAGES)}", _RELEASE, archive], check=True
         )
         subprocess.run(["tar", "--extract", "--file", archive, "--directory", part, "./usr"], check=True)
         archive.unlink()
-        # As installing the packages would have done.
+        # Installing the packages would have compiled the library.
         python = inside(part, machine)
         library = Path(python.environment["PYTHONHOME"]) / "lib" / f"python{_VERSION}"
         subprocess.run(

@@ -1,4 +1,4 @@
-"""The benchmarks' table: a row for each figure, with its bar where it is judged."""
+"""The table of the benchmarks: one row for each measurement, with its bar where it is judged."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-HEADING = f"{'':<48} {'ours cpu/wall ms':>18} {'peer cpu/wall ms':>18} {'judged':>10} {'bar':>6}"
+HEADING = f"{'':<52} {'ours cpu/wall ms':>18} {'peer cpu/wall ms':>18} {'judged':>10} {'bar':>6}"
 
 Costs = tuple[float, float]
 """Median seconds of CPU and of wall time."""
@@ -15,12 +15,12 @@ Costs = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the table; ``ours`` and ``theirs`` are shown, ``value`` is judged by ``bar``, if
-    there is one: it may be no more than that, or no less if ``at_least``."""
+    """One measurement. ``ours`` and ``peer`` are printed; ``value`` is judged by ``bar``, if there is
+    one: at most that, or at least that if ``at_least``."""
 
-    what: str
+    name: str
     ours: str
-    theirs: str
+    peer: str
     value: float
     bar: float | None = None
     unit: str = ""
@@ -36,15 +36,16 @@ class Row:
         judged = f"{self.value:.2f}{self.unit}"
         bar = "" if self.bar is None else f"{'>' * self.at_least}{self.bar:g}"
         verdict = bar and f"{bar:>6}  {'ok' if self.met else 'MISSED'}"
-        return f"{self.what:<48} {self.ours:>18} {self.theirs:>18} {judged:>10} {verdict}".rstrip()
+        return f"{self.name:<52} {self.ours:>18} {self.peer:>18} {judged:>10} {verdict}".rstrip()
 
 
 def costs_of(answers: Iterable[Mapping[str, Any]]) -> Costs:
-    """The medians of what each answer says under ``cpu`` and ``wall``."""
+    """The medians of the fields ``cpu`` and ``wall``."""
     answers = list(answers)
     return median(answer["cpu"] for answer in answers), median(answer["wall"] for answer in answers)
 
 
-def shown(costs: Costs) -> str:
+def format_costs(costs: Costs) -> str:
+    """CPU and wall time in milliseconds."""
     cpu, wall = costs
     return f"{cpu * 1000:.0f} / {wall * 1000:.0f}"

@@ -1,1 +1,1 @@
-"""How quick and how good the read path is, beside thumbor and beside a plain file; see comparison."""
+"""Throughput, latency and fidelity of the read path, beside thumbor and a plain file; see comparison."""

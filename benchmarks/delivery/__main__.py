@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from .comparison import told
+from .comparison import print_rows
 
 if __name__ == "__main__":
-    sys.exit(0 if all(row.met for row in told()) else 1)
+    sys.exit(0 if all(row.met for row in print_rows()) else 1)

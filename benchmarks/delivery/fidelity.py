@@ -1,5 +1,6 @@
-"""How near renditions come to the original: PSNR against the original reduced by Pillow with Lanczos'
-filter, in sRGB's own values (not in linear light: both servers reduce in sRGB too), before any encoder.
+"""Fidelity of renditions: PSNR against the original resized by Pillow with the Lanczos filter.
+
+Compared in sRGB values, not in linear light, because both servers resize in sRGB too.
 """
 
 from __future__ import annotations
@@ -22,40 +23,40 @@ Pixels = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Fidelity:
-    """Decibels, and the bytes that they took."""
+    """PSNR in decibels, and the size in bytes."""
 
     psnr: float
     size: float
 
     @classmethod
-    def of(cls, body: bytes, wanted: Pixels) -> Self:
-        """Raises RuntimeError if the picture has another size than ``wanted``."""
+    def of(cls, body: bytes, reference: Pixels) -> Self:
+        """Raises RuntimeError if the image has another size than ``reference``."""
         got = _pixels(Image.open(io.BytesIO(body)))
-        if got.shape != wanted.shape:
-            raise RuntimeError(f"expected a picture of {wanted.shape}, got {got.shape}")
-        return cls(float(10 * np.log10(255**2 / np.mean((got - wanted) ** 2))), len(body))
+        if got.shape != reference.shape:
+            raise RuntimeError(f"expected an image of {reference.shape}, got {got.shape}")
+        return cls(float(10 * np.log10(255**2 / np.mean((got - reference) ** 2))), len(body))
 
     @classmethod
-    def middle(cls, several: Iterable[Self]) -> Self:
-        several = list(several)
-        return cls(mean(one.psnr for one in several), mean(one.size for one in several))
+    def mean_of(cls, items: Iterable[Self]) -> Self:
+        items = list(items)
+        return cls(mean(item.psnr for item in items), mean(item.size for item in items))
 
     def __str__(self) -> str:
         return f"{self.psnr:.2f} dB {self.size / 1000:.1f} kB"
 
 
-def wanted_pixels(original: Path, target: Target) -> Pixels:
-    """What an encoder without loss would be given for ``target``."""
-    picture = Image.open(original)
-    width, height = picture.size
+def reference_pixels(original: Path, target: Target) -> Pixels:
+    """The pixels of ``target`` before encoding."""
+    image = Image.open(original)
+    width, height = image.size
     if target.kind != "JPEG crop":
         size = (target.width, round(target.width * height / width))
-        return _pixels(picture.resize(size, Image.Resampling.LANCZOS))
+        return _pixels(image.resize(size, Image.Resampling.LANCZOS))
     side = min(width, height)
     left, top = (width - side) / 2, (height - side) / 2
     box = (left, top, left + side, top + side)
-    return _pixels(picture.resize((target.width, target.width), Image.Resampling.LANCZOS, box=box))
+    return _pixels(image.resize((target.width, target.width), Image.Resampling.LANCZOS, box=box))
 
 
-def _pixels(picture: Any) -> Pixels:
-    return np.asarray(picture.convert("RGB"), dtype=np.float64)
+def _pixels(image: Any) -> Pixels:
+    return np.asarray(image.convert("RGB"), dtype=np.float64)

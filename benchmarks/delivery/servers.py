@@ -1,4 +1,4 @@
-"""The two servers that are compared, each as its own documentation would have it run on this machine."""
+"""The two compared servers, each run as its documentation recommends."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 THUMBOR = ROOT / ".venv-bench" / "bin" / "thumbor"
 KEY_ID, SECRET = "bench", "a-secret-of-the-benchmark"
 QUALITY = {"jpeg": 75, "webp": 80}
-"""Our defaults, and what thumbor is told."""
+"""Our defaults, which thumbor is configured with."""
 
 _STARTING_SECONDS, _ENDING_SECONDS = 60.0, 30.0
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -40,7 +40,7 @@ MAX_PIXELS = 100000000
 
 
 class Server:
-    """A server that runs from entry to exit; ``port`` is where it listens."""
+    """A server that runs from entry to exit and listens on ``port``."""
 
     def __init__(
         self, *command: str | Path, port: int, health: str, environment: Mapping[str, str] | None = None
@@ -56,7 +56,7 @@ class Server:
             cwd=ROOT,
             env=os.environ | self._environment,
             stdout=subprocess.DEVNULL,
-            process_group=0,  # thumbor's processes outlive the one that has started them
+            process_group=0,  # thumbor's workers outlive their parent
         )
         deadline = time.monotonic() + _STARTING_SECONDS
         while not self._healthy():
@@ -76,7 +76,7 @@ class Server:
             self._process.wait()
 
     def get(self, path: str) -> bytes:
-        """The body of an answer that has to be 200."""
+        """The body of a 200 response. Raises RuntimeError for another status."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request("GET", path)
@@ -89,7 +89,7 @@ class Server:
         return body
 
     def cpu_seconds(self) -> float:
-        """CPU time of the server and of all that it has started, so far."""
+        """CPU time so far of the server and all its child processes."""
         return sum(_own_and_reaped(pid) for pid in _tree(self._process.pid))
 
     def _healthy(self) -> bool:
@@ -101,7 +101,7 @@ class Server:
 
 
 def ours(folder: Path, plain: Path) -> Server:
-    """Our server with its data in ``folder``, and plain files of ``plain`` under /static."""
+    """Our server with its data in ``folder`` and the files of ``plain`` under /static."""
     recipe = folder / "recipe.toml"
     recipe.write_text(
         '[presets.small]\nwidth = 200\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["small"]\n'
@@ -111,7 +111,7 @@ def ours(folder: Path, plain: Path) -> Server:
     return Server(
         sys.executable,
         "-m",
-        "benchmarks.delivery.served",
+        "benchmarks.delivery.static_server",
         plain,
         "--port",
         str(port),
@@ -122,13 +122,13 @@ def ours(folder: Path, plain: Path) -> Server:
 
 
 def wait_until_idle(server: Server) -> None:
-    """Return when our server has nothing in work for ingest any more."""
+    """Wait until our server has no uploads left to process."""
     while json.loads(server.get("/health"))["backlog"]:
         time.sleep(0.5)
 
 
 def thumbor(folder: Path, originals: Path, processes: int) -> Server:
-    """thumbor with as many ``processes``, its results in ``folder``."""
+    """thumbor with that number of ``processes``, its results in ``folder``."""
     conf = folder / "thumbor.conf"
     results = str(folder / "results")
     conf.write_text(_THUMBOR_CONF.format(secret=SECRET, originals=str(originals), results=results, **QUALITY))
@@ -165,7 +165,7 @@ def _own_and_reaped(pid: int) -> float:
 
 
 def _stat(pid: int) -> list[str]:
-    """What follows the name of the program, in proc(5)'s order; nothing for a process that is gone."""
+    """The fields behind the program's name, in proc(5)'s order; none for a process that has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""What is asked for: renditions of the same originals in three kinds, as URLs of either server."""
+"""The requested renditions, of three kinds, as URLs of either server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Target:
     width: int
 
     def path(self, side: str) -> str:
-        """The path, and query, by which the server of ``side`` knows it."""
+        """The path and query of the rendition on the server of ``side``."""
         return self._ours() if side == "ours" else self._thumbors()
 
     def _ours(self) -> str:
@@ -49,22 +49,21 @@ class Target:
 
 
 def all_targets(keys: Iterable[str]) -> list[Target]:
-    """Every target there is, in an order that is random and the same each time."""
+    """All targets, in a random order that is the same each time."""
     targets = [Target(key, kind, width) for key in keys for kind in KINDS for width in widths_of(kind)]
-    random.Random(1).shuffle(targets)  # noqa: S311 - nothing secret
+    random.Random(1).shuffle(targets)  # noqa: S311 - not a secret
     return targets
 
 
 def widths_of(kind: str) -> range:
-    """The widths in which targets of ``kind`` come."""
+    """The widths of targets of ``kind``."""
     return range(320, 481) if kind == "JPEG crop" else range(560, 721)
 
 
 def mixed(warm: Sequence[Target], cold: Iterable[Target], count: int) -> list[Target]:
-    """``count`` targets, nine of ten out of ``warm``, of which a few are asked for most (Zipf's law),
-    the others each once out of ``cold``."""
-    dice = random.Random(2)  # noqa: S311 - as above
+    """``count`` targets: nine of ten from ``warm``, by Zipf's law, the others each once from ``cold``."""
+    rng = random.Random(2)  # noqa: S311 - as above
     weights = list(itertools.accumulate(1 / rank for rank in range(1, len(warm) + 1)))
     cold = iter(cold)
-    popular = dice.choices(warm, cum_weights=weights, k=count)
-    return [next(cold) if dice.random() < 0.1 else target for target in popular]
+    popular = rng.choices(warm, cum_weights=weights, k=count)
+    return [next(cold) if rng.random() < 0.1 else target for target in popular]

@@ -1,4 +1,4 @@
-"""Runs of wrk against a server, with what they cost it."""
+"""Runs wrk against a server and measures throughput, latency and the server's CPU time."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _SCRIPT = Path(__file__).with_suffix(".lua")
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: answers a second, seconds of CPU of the server for each, and the latencies' median and
-    99th percentile in seconds. ``asked`` is how many paths were begun with."""
+    """One run: responses a second, the server's CPU seconds per response, the median and the 99th
+    percentile of the latency in seconds, and an upper bound of the paths ``requested``."""
 
     rate: float
     cpu: float
     p50: float
     p99: float
-    asked: int
+    requested: int
 
     @classmethod
-    def middle(cls, runs: Sequence[Self]) -> Self:
+    def median_of(cls, runs: Sequence[Self]) -> Self:
         """The medians of several runs."""
         rate, cpu, p50, p99 = (median(getattr(run, name) for run in runs) for name in _FIGURES)
-        return cls(rate, cpu, p50, p99, sum(run.asked for run in runs))
+        return cls(rate, cpu, p50, p99, sum(run.requested for run in runs))
 
     def __str__(self) -> str:
         return f"{self.rate:.0f} / {1000 * self.cpu:.2f}"
@@ -41,8 +41,8 @@ _FIGURES = ("rate", "cpu", "p50", "p99")
 
 
 def drive(server: Server, paths: Sequence[str], connections: int, seconds: int) -> Run:
-    """Ask for ``paths`` one after the other, over ``connections`` that each wait for their answer.
-    Raises RuntimeError if any answer is an error."""
+    """Request ``paths`` in order, over ``connections`` that each wait for their response.
+    Raises RuntimeError if any response is an error."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(paths))
         file.flush()
@@ -57,8 +57,10 @@ def drive(server: Server, paths: Sequence[str], connections: int, seconds: int) 
             text=True,
         ).stdout
         cpu = server.cpu_seconds() - cpu
-    told = json.loads(printed.splitlines()[-1])
-    if told["failed"] or not told["requests"]:
-        raise RuntimeError(f"{told['failed']} of {told['requests']} requests failed:\n{printed}")
-    answered = told["requests"]
-    return Run(answered / told["seconds"], cpu / answered, told["p50"], told["p99"], answered + connections)
+    report = json.loads(printed.splitlines()[-1])
+    if report["failed"] or not report["requests"]:
+        raise RuntimeError(f"{report['failed']} of {report['requests']} requests failed:\n{printed}")
+    answered = report["requests"]
+    return Run(
+        answered / report["seconds"], cpu / answered, report["p50"], report["p99"], answered + connections
+    )

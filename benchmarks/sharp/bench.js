@@ -1,10 +1,10 @@
-// The peer: does one task for each line on stdin and answers with a line of JSON.
+// The peer of render_worker.py: performs one task per line of stdin, answers with a line of JSON.
 // A line is {"task": "five-clones" | "five-pipelines" | "one", "path": ...}.
 import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import sharp from 'sharp'
 
-// As in our own process: no operation cache, and one libvips thread for each pipeline.
+// As our engine does: no operation cache, and one libvips thread for each pipeline.
 sharp.cache(false)
 sharp.concurrency(1)
 

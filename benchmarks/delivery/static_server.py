@@ -1,5 +1,5 @@
-"""A program: `image-processor serve`, with another directory under /static than the page's, so that
-a plain file of any size can be asked of the very same server. Arguments: that directory, then serve's.
+"""A program: `image-processor serve` with another directory under /static, to measure a plain file of
+any size on the same server. Arguments: that directory, then those of `serve`.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-// The function with a catalog: after the renditions, one row in DynamoDB.
+// The function with a table: makes the renditions, then writes one item to DynamoDB.
 import { DynamoDBClient, PutItemCommand } from '@aws-sdk/client-dynamodb'
 import { randomUUID } from 'node:crypto'
 import { makeRenditions, uploadsIn } from './renditions.js'

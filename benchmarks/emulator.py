@@ -1,5 +1,7 @@
-"""A program: the tests' emulated S3 and DynamoDB, which also notes when it began to answer which
-request. Its argument is the file to note it in; perf_counter is one clock for all processes.
+"""A program: emulated S3 and DynamoDB with a journal of the requests.
+
+Its argument is the journal's file. Before each answer it appends one line: the value of
+time.perf_counter (one clock for all processes), method, path and status.
 """
 
 from __future__ import annotations
@@ -11,9 +13,7 @@ from pathlib import Path
 from support import aws_server
 
 
-class _Noting(aws_server.Handler):
-    """Writes a line of moment, method, path and status before each answer."""
-
+class _JournalingHandler(aws_server.Handler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's
         line = f"{time.perf_counter()} {self.command} {self.path} {code:d}\n"
         with _JOURNAL.open("a") as journal:
@@ -23,5 +23,5 @@ class _Noting(aws_server.Handler):
 _JOURNAL = Path(sys.argv[1])
 
 if __name__ == "__main__":
-    aws_server.Handler = _Noting  # type: ignore[misc] # what its main() starts the server with
+    aws_server.Handler = _JournalingHandler  # type: ignore[misc] # what its main() starts the server with
     aws_server.main()

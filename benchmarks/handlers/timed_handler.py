@@ -1,7 +1,6 @@
-"""A handler that runs ours and answers how its time was spent, in seconds.
+"""A handler that runs our process function and answers how it spent its time, in seconds.
 
-It lies beside the package, not in it, and lives in the same process: what it counts as engine
-or as transfer is whatever passes the engine's one function and the two ports.
+It wraps the engine's render function and the calls of both ports, in the same process.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from image_processor.bootstrap.cloud import Cloud, open_cloud
 from image_processor.ingest.process import Processor
 
 
-class Meter:
-    """Wall time during which at least one of the wrapped calls was at work."""
+class Stopwatch:
+    """Wall time during which at least one of the wrapped calls was running."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -50,11 +49,11 @@ class Meter:
                 self.seconds += time.perf_counter() - self._since
 
 
-_ENGINE, _TRANSFERS, _EITHER = Meter(), Meter(), Meter()
+_ENGINE, _TRANSFERS, _EITHER = Stopwatch(), Stopwatch(), Stopwatch()
 
 
-class Measured:
-    """An adapter whose every call is a transfer, a listing's to its end."""
+class TimedAdapter:
+    """An adapter whose calls are timed as transfers. A listing is read to its end."""
 
     def __init__(self, adapter: object) -> None:
         self._adapter = adapter
@@ -62,7 +61,7 @@ class Measured:
     def __getattr__(self, name: str) -> Any:
         method = getattr(self._adapter, name)
         if name == "list":
-            return _transfer(lambda *given, **named: iter(list(method(*given, **named))))
+            return _transfer(lambda *arguments, **named: iter(list(method(*arguments, **named))))
         return _transfer(method)
 
 
@@ -70,29 +69,29 @@ def _transfer(call: Callable[..., Any]) -> Callable[..., Any]:
     return _EITHER.wrap(_TRANSFERS.wrap(call))
 
 
-def _measured(cloud: Cloud) -> Cloud:
+def _timed(cloud: Cloud) -> Cloud:
     processor = getattr(cloud.process, "__self__", None)
     assert isinstance(processor, Processor)
-    watched: Any = replace(
+    timed: Any = replace(
         processor,
-        uploads=Measured(processor.uploads),
-        processed=Measured(processor.processed),
-        catalog=Measured(processor.catalog),
+        uploads=TimedAdapter(processor.uploads),
+        processed=TimedAdapter(processor.processed),
+        catalog=TimedAdapter(processor.catalog),
         render=_EITHER.wrap(_ENGINE.wrap(processor.render)),
     )
-    return replace(cloud, process=watched.process)
+    return replace(cloud, process=timed.process)
 
 
-_process = open_process(_measured(open_cloud()))
+_process = open_process(_timed(open_cloud()))
 
 
 def handler(event: object, context: Any) -> dict[str, float]:
     before = (_ENGINE.seconds, _TRANSFERS.seconds, _EITHER.seconds)
     started = time.perf_counter()
     answer = _process(event, context)
-    whole = time.perf_counter() - started
+    total = time.perf_counter() - started
     if answer != {"batchItemFailures": []}:
         raise RuntimeError(f"expected the event to be processed, got {answer}")
     after = (_ENGINE.seconds, _TRANSFERS.seconds, _EITHER.seconds)
     engine, transfers, either = (now - then for now, then in zip(after, before, strict=True))
-    return {"whole": whole, "engine": engine, "transfers": transfers, "beyond": whole - either}
+    return {"total": total, "engine": engine, "transfers": transfers, "overhead": total - either}

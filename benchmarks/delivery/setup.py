@@ -1,4 +1,4 @@
-"""The stage of the read path: the same originals before our server and thumbor, both running."""
+"""Set-up of the read path's benchmark: our server and thumbor, both running on the same originals."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from . import servers
 from .servers import Server
 from .targets import Target, all_targets
 
-# As telephones and cameras make them; sides that no shrinking divides are among them. With smaller
-# originals, thumbor comes nearer: what is left is the encoder, and libwebp is the same in both.
+# Sizes of phones and cameras, some with sides that no shrink factor divides. With smaller originals the
+# encoder dominates, and both sides use the same libwebp, so that the ratio is smaller.
 _PHOTOGRAPHS = {
     "coffee": (4000, 3000, "coffee.png"),
     "motorcycle": (4032, 2721, "motorcycle_left.png"),
@@ -25,64 +25,64 @@ _PHOTOGRAPHS = {
     "hubble": (2725, 2225, "hubble_deep_field.jpg"),
 }
 _COPIES = 16
-"""Each photograph lies under so many keys, so that there are enough URLs that nobody has asked for."""
+"""Keys per photograph, so that there are enough URLs for misses."""
 
 _THUMBORS_PROCESSES = 2
-"""One for each core: with threads of its engine, or with more processes, it made no more a second."""
+"""One per core. With threads of its engine, or more processes, it rendered no more a second."""
 
 _QUIET_SECONDS = 1.5
-"""What is given up half done at the end of a run is worked off in the meantime."""
+"""Time in which a server finishes the work of aborted requests after a run."""
 
 
 SIDES = ("ours", "thumbor")
 
 
 @dataclass(slots=True)
-class Stage:
-    """``servers`` are by side. ``plain`` is the folder behind our server's /static. ``targets`` nobody
-    has asked for yet; each side takes them in the same order."""
+class Setup:
+    """``servers`` are by side. ``plain`` is the folder behind our server's /static. Each side takes the
+    ``targets`` in the same order, each once."""
 
     servers: Mapping[str, Server]
     originals: Path
     plain: Path
     targets: Sequence[Target]
-    taken: Counter[str] = field(default_factory=Counter)
+    used: Counter[str] = field(default_factory=Counter)
 
     @property
     def photographs(self) -> list[str]:
-        """One key of each."""
+        """One key of each photograph."""
         return [f"{name}-0.jpg" for name in _PHOTOGRAPHS]
 
     def get(self, side: str, target: Target) -> bytes:
         return self.servers[side].get(target.path(side))
 
     def cold(self, side: str, count: int) -> Sequence[Target]:
-        """The next ``count`` that ``side`` has not been asked for; `used` says how many really were."""
-        at = self.taken[side]
-        found = self.targets[at : at + count]
+        """The next ``count`` targets that ``side`` has not rendered. `mark_used` counts them."""
+        start = self.used[side]
+        found = self.targets[start : start + count]
         if len(found) < count:
-            raise RuntimeError(f"expected {count} more targets that nobody has asked for, got {len(found)}")
+            raise RuntimeError(f"expected {count} more unused targets, got {len(found)}")
         return found
 
-    def used(self, side: str, count: int) -> None:
-        """Note that ``count`` more of them have been asked for, and wait until it is quiet."""
-        self.taken[side] += count
+    def mark_used(self, side: str, count: int) -> None:
+        """Count ``count`` more targets as requested, and wait until the server is idle."""
+        self.used[side] += count
         time.sleep(_QUIET_SECONDS)
 
 
 @contextmanager
-def staged(folder: Path) -> Iterator[Stage]:
-    """Everything in ``folder``, for as long as the context lasts."""
+def running_servers(folder: Path) -> Iterator[Setup]:
+    """Both servers with all their data in ``folder``."""
     originals, plain, theirs = (folder / name for name in ("ours/uploads", "plain", "thumbor"))
-    for each in (originals, plain, theirs):
-        each.mkdir(parents=True)
+    for path in (originals, plain, theirs):
+        path.mkdir(parents=True)
     keys = [key for name in _PHOTOGRAPHS for key in _copies(folder, originals, name)]
     with (
         servers.ours(folder / "ours", plain) as ours,
         servers.thumbor(theirs, originals, _THUMBORS_PROCESSES) as thumbor,
     ):
         servers.wait_until_idle(ours)
-        yield Stage({"ours": ours, "thumbor": thumbor}, originals, plain, all_targets(keys))
+        yield Setup({"ours": ours, "thumbor": thumbor}, originals, plain, all_targets(keys))
 
 
 def _copies(folder: Path, originals: Path, name: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The peers' packages: what a package-lock.json pins, installed beside it."""
+"""Installs the peers' packages, as a package-lock.json pins them, beside that file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 
 def install(folder: Path, environment: Mapping[str, str] | None = None) -> bool:
-    """Install what the folder's lock pins, unless it is there already. False if that fails.
-    ``environment`` is for install scripts."""
+    """Install what the folder's lock file pins, unless that is done. Returns False if it fails.
+    ``environment`` adds variables for install scripts."""
     npm = shutil.which("npm")
     if npm is None:
         return False

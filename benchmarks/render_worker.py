@@ -1,7 +1,7 @@
-"""Our side of the benchmark: does one task for each line on stdin, answers with a line of JSON.
+"""Our side of the engine benchmark: performs one task per line of stdin, answers with a line of JSON.
 
-A line is {"task": "five" | "one", "path": ...}; the answer also tells the peak of resident
-memory since the process began.
+A task is {"task": "five" | "one", "path": ...}. The answer holds seconds of CPU and wall time, the
+sizes of the renditions, and the peak of resident memory since the process began.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def main() -> None:
         request = json.loads(line)
         photograph = Path(request["path"]).read_bytes()
         cpu, wall = time.process_time(), time.perf_counter()
-        # An upload is rendered with its look, a single rendition (the URL path) without.
+        # An upload is rendered with its visual summary, a rendition by URL without.
         if request["task"] == "five":
             rendered = render(photograph, _FIVE, Limits())
         else:
@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _peak_bytes() -> int:
-    # Not getrusage: on Linux ru_maxrss begins with what the parent held when it started us.
+    # Not getrusage: on Linux, ru_maxrss starts at what the parent held when it started this process.
     status = Path("/proc/self/status").read_text()
     line = next(line for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(line.split()[1]) * 1024

@@ -1,4 +1,4 @@
-// The function without a catalog: renditions, and nothing that remembers them.
+// The function without a table: makes the renditions and records nothing.
 import { makeRenditions, uploadsIn } from './renditions.js'
 
 export async function handler (event) {

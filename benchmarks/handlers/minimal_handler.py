@@ -1,5 +1,6 @@
-"""The least that a function in Python can do on our two libraries: GET, resize, PUT, and none of our
-code. No program of ours can start sooner; what it promises comes on top.
+"""The smallest Python function on our two libraries: GET, resize, PUT, without our code.
+
+Its cold start is the lower bound for *process*.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def _make(key: str) -> None:
     original = obstore.get(_uploads, key).bytes().to_bytes()
-    # As our engine does it: most of the shrinking is the decoder's, which is told how much.
+    # As our engine does: the decoder does most of the shrinking.
     halved = pyvips.Image.jpegload_buffer(original, shrink=2)
     height = round(halved.height * _WIDTH / halved.width)
     made = halved.thumbnail_image(_WIDTH, height=height, size="force")
