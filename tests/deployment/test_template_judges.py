@@ -36,7 +36,7 @@ CHECKOV_EXCUSES = {
     (
         "CKV_AWS_173",
         "*",
-    ): "Lambda encrypts variables by its own key; signing keys are among them (docs/adr/0014-cloudfront-function.md)",
+    ): "Lambda encrypts variables by its own key; signing keys are among them (ADR 14)",
     ("CKV_AWS_174", "Distribution"): "TLS 1.2 wherever there is a domain; checkov does not look into Fn::If",
 }
 
