@@ -41,7 +41,7 @@ class Originals:
 def rendered(original: bytes, text: str) -> bytes:
     """One rendition of ``original``, in which overlays may name the mark."""
     marks = {MARK: _mark()} if MARK in text else None
-    return render(original, [parse(text)], Limits(), summary=False, marks=marks).renditions[0].body
+    return render(original, [parse(text)], Limits(), summary=False, overlay_sources=marks).renditions[0].body
 
 
 def _plain(photo: Image.Image) -> bytes:

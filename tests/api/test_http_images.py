@@ -387,7 +387,7 @@ def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Mac
     futures = [held.submit(kind, "photos/cat.jpg") for kind in (UploadKind.CREATED, UploadKind.REPROCESS)]
     assert held.pending_key(ID) == "photos/cat.jpg"
     machine.gate.set()
-    assert {future.result(10).result for future in futures} == {OutcomeStatus.PROCESSED}
+    assert {future.result(10).status for future in futures} == {OutcomeStatus.PROCESSED}
     machine.workers.wait_until_idle()
     assert held.pending_key(ID) is None
 

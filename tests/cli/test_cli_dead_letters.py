@@ -180,7 +180,7 @@ def test_a_redriven_letter_is_work_as_ever_and_a_second_redrive_harmless(run, po
         queue = Queue(post.live)
         (letter,) = queue.collect(60)
         (message,) = read_messages(json.loads(letter.body))
-        assert [library.process(upload).result for upload in message.uploads] == results
+        assert [library.process(upload).status for upload in message.uploads] == results
         queue.delete(letter)
     assert run("dead-letters", "list") == (0, "No dead letters.\n", "")
 

@@ -19,15 +19,17 @@ PLAIN = parse("w=11,fm=webp")
 MARKED = parse("w=11,over=image:logos~2fa.png,fm=webp")
 
 
-def marked_render(data, transformations, limits, *, marks=None, **more):
-    """As the fake one, with what the marks hold at the end of each rendition."""
-    rendered = fake_render(data, transformations, limits, marks=marks, **more)
-    images = tuple(_laid(image, marks) for image in rendered.renditions)
+def marked_render(data, transformations, limits, *, overlay_sources=None, **more):
+    """As the fake one, with what the overlay_sources hold at the end of each rendition."""
+    rendered = fake_render(data, transformations, limits, overlay_sources=overlay_sources, **more)
+    images = tuple(_laid(image, overlay_sources) for image in rendered.renditions)
     return replace(rendered, renditions=images)
 
 
-def _laid(image, marks):
-    return replace(image, body=image.body + b"".join(f"+{body!r}".encode() for body in marks.values()))
+def _laid(image, overlay_sources):
+    return replace(
+        image, body=image.body + b"".join(f"+{body!r}".encode() for body in overlay_sources.values())
+    )
 
 
 class Watched:

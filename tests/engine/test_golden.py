@@ -64,7 +64,7 @@ def path_of(text: str) -> Path:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_a_rendition_is_as_it_was(text: str) -> None:
-    got = picture_of(original(), text, marks={"mark": encoded(corners(24, 16))})
+    got = picture_of(original(), text, overlay_sources={"mark": encoded(corners(24, 16))})
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
         got.save(path_of(text), optimize=True)

@@ -103,7 +103,7 @@ def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[st
 
 def test_what_is_made_is_handed_out(shared: IsolatedRenderer) -> None:
     handed: list[object] = []
-    rendered = shared.render(GOOD, WANTED, Limits(), hand_out=handed.append)
+    rendered = shared.render(GOOD, WANTED, Limits(), on_rendition=handed.append)
     assert handed == list(rendered.renditions)
 
 
@@ -357,5 +357,7 @@ def test_marks_reach_the_child() -> None:
     marks = {"logos/mark.png": encoded(flat((0, 255, 0), size=(20, 20)))}
     wanted = [parse("over=image:logos~2fmark.png,fm=png")]
     with IsolatedRenderer() as renderer:
-        (rendition,) = renderer.render(encoded(flat((255, 0, 0))), wanted, Limits(), marks=marks).renditions
+        (rendition,) = renderer.render(
+            encoded(flat((255, 0, 0))), wanted, Limits(), overlay_sources=marks
+        ).renditions
     assert opened(rendition.body).getpixel((20, 20)) == (0, 255, 0)

@@ -375,7 +375,7 @@ def seen(planes: Pixels) -> Pixels:
 def test_an_operation_is_what_is_done_by_hand(text: str) -> None:
     formula, (mean, most) = OPERATIONS[text]
     mark = encoded(Image.new("RGB", (20, 12), "red"))
-    got = planes_of_picture(picture_of(original(), f"{text},fm=png", marks={"mark": mark}))
+    got = planes_of_picture(picture_of(original(), f"{text},fm=png", overlay_sources={"mark": mark}))
     wanted = formula(np.asarray(whole(), dtype=float))
     assert got.shape == wanted.shape
     difference = np.abs(seen(got) - seen(wanted))

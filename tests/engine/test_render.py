@@ -284,7 +284,7 @@ def test_renditions_are_handed_out_before_the_look_is_made(
 
     monkeypatch.setattr(look_module, "look_of", looking)
     wanted = [parse(text) for text in texts]
-    rendered = render(encoded(photograph()), wanted, Limits(), hand_out=told.append)
+    rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=told.append)
     assert told[-1] == "look"
     assert sorted(map(repr, told[:-1])) == sorted(map(repr, rendered.renditions))
     assert len(rendered.renditions) == len(texts)

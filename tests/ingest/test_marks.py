@@ -30,10 +30,10 @@ presets = ["marked"]
 """)
 
 
-def render_with(seen, data, transformations, limits, *, marks, **options):
+def render_with(seen, data, transformations, limits, *, overlay_sources, **options):
     """Refuses what the engine would, and notes which marks came with the original."""
-    seen.append(marks)
-    if "logos/mark.png" not in marks:
+    seen.append(overlay_sources)
+    if "logos/mark.png" not in overlay_sources:
         raise Refused(Reason.OVERLAY_MISSING, "expected a picture under 'logos/mark.png', got none")
     return fake_render(data, transformations, limits, **options)
 
@@ -52,7 +52,7 @@ def room(seen):
 
 def test_the_mark_comes_with_the_original(room, seen):
     room.put("logos/mark.png", b"logo")
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     assert seen == [{"logos/mark.png": b"logo"}]
     room.assert_converged()
 
@@ -73,7 +73,7 @@ def test_a_missing_mark_is_a_refusal_that_ends_when_it_comes(room):
     assert list(room.reconciler().findings()) == []
     room.put("logos/mark.png", b"logo")
     assert [each.drift for each in room.reconciler().findings()] == [Drift.STALE]
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
 
 
 def test_a_mark_over_the_limit_is_named(room):

@@ -26,7 +26,7 @@ def room():
 def test_an_upload_becomes_renditions_and_a_record(room):
     room.put("photos/cat.jpg", b"cat")
     outcome = room.processor().process(upload("photos/cat.jpg"))
-    assert outcome.result is OutcomeStatus.PROCESSED
+    assert outcome.status is OutcomeStatus.PROCESSED
     assert sorted(room.processed.bodies()) == [
         "photos/cat.jpg/w=10,fm=jpeg.jpg",
         "photos/cat.jpg/w=10,fm=webp.webp",
@@ -53,7 +53,7 @@ def test_a_duplicate_changes_nothing(room):
     room.processor().process(upload("cat.jpg"))
     before = list(room.processed.list())
     again = room.processor().process(upload("cat.jpg"))
-    assert again.result is OutcomeStatus.UNCHANGED
+    assert again.status is OutcomeStatus.UNCHANGED
     assert again.record.revision == 1
     assert list(room.processed.list()) == before
 
@@ -63,7 +63,7 @@ def test_reprocess_makes_everything_anew(room):
     room.processor().process(upload("cat.jpg"))
     before = {entry.version for entry in room.processed.list()}
     outcome = room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
-    assert (outcome.result, outcome.record.revision) == (OutcomeStatus.PROCESSED, 2)
+    assert (outcome.status, outcome.record.revision) == (OutcomeStatus.PROCESSED, 2)
     assert not before & {entry.version for entry in room.processed.list()}
     room.assert_converged()
 
@@ -72,7 +72,7 @@ def test_an_overwritten_original_replaces_its_renditions(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     room.put("cat.jpg", b"dog")
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -82,7 +82,7 @@ def test_a_deleted_original_takes_its_renditions_along_but_no_others(room):
         room.processor().process(upload(key))
     room.uploads.delete("photos/cat.jpg")
     outcome = room.processor().process(upload("photos/cat.jpg", kind=UploadKind.DELETED))
-    assert outcome.result is OutcomeStatus.DELETED
+    assert outcome.status is OutcomeStatus.DELETED
     assert room.record("photos/cat.jpg") is None
     room.assert_converged()
     assert room.processed.bodies()
@@ -93,12 +93,12 @@ def test_a_deletion_with_nothing_left_to_do_makes_no_record_even_for_a_moment(ro
     real_claim = room.catalog.claim
     room.catalog.claim = lambda *args, **kwargs: claims.append(args) or real_claim(*args, **kwargs)
     assert (
-        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).status is OutcomeStatus.DELETED
     )
     assert claims == []
     room.processed.put("gone.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
     assert (
-        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+        room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).status is OutcomeStatus.DELETED
     )
     assert len(claims) == 1
     assert room.processed.bodies() == {}
@@ -138,11 +138,11 @@ def test_a_refused_upload_is_recorded_with_its_reason_and_not_tried_again(room):
     room.render = render
     room.put("cat.jpg", b"bad bytes")
     outcome = room.processor().process(upload("cat.jpg"))
-    assert outcome.result is OutcomeStatus.REFUSED
+    assert outcome.status is OutcomeStatus.REFUSED
     record = room.record("cat.jpg")
     assert (record.status, record.reason) == (Status.REFUSED, Reason.NOT_AN_IMAGE)
     assert "expected an image" in record.message
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.UNCHANGED
     assert len(calls) == 1
     room.assert_converged()
 
@@ -168,7 +168,7 @@ def test_a_raised_limit_gives_the_refused_another_chance(room):
     assert room.processor().process(upload("cat.jpg")).record.reason is Reason.TOO_MANY_PIXELS
     room.limits = Limits(max_pixels=1000)
     assert [finding.drift for finding in room.reconciler().findings()] == ["stale"]
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -181,7 +181,7 @@ def test_another_way_to_render_makes_everything_stale(room, change, monkeypatch)
     else:
         monkeypatch.setattr(plan, "RENDERING_VERSION", plan.RENDERING_VERSION + 1)
     assert [finding.drift for finding in room.reconciler().findings()] == ["stale"]
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -193,7 +193,7 @@ def test_what_is_kept_of_the_exif_is_on_record_and_another_choice_makes_it_stale
     room.exif = (ExifField.MAKE, ExifField.ISO)
     assert {finding.drift for finding in room.reconciler().findings()} == {"stale"}
     outcome = room.processor().process(upload("cat.jpg"))
-    assert outcome.result is OutcomeStatus.PROCESSED
+    assert outcome.status is OutcomeStatus.PROCESSED
     assert room.record("cat.jpg").exif == (("make", "make of 3 bytes"), ("iso", "iso of 3 bytes"))
     room.put("cat.jpg", b"bad now")
     assert room.processor().process(upload("cat.jpg")).record.exif == ()
@@ -226,7 +226,7 @@ def test_an_original_outside_the_root_is_refused(room):
     room.put("cat.jpg", b"cat")
     record = room.processor().process(upload("cat.jpg")).record
     assert (record.status, record.reason) == (Status.REFUSED, Reason.OUTSIDE_ROOT)
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.UNCHANGED
     assert list(room.reconciler().findings()) == []
 
 
@@ -241,7 +241,7 @@ def test_a_key_that_no_store_holds_is_an_error_before_anything_happens(room, key
 def test_what_no_rule_wants_is_skipped_without_a_trace(room, key):
     room.put(key, b"cat")
     outcome = room.processor().process(upload(key))
-    assert outcome.result is OutcomeStatus.SKIPPED
+    assert outcome.status is OutcomeStatus.SKIPPED
     assert outcome.detail
     assert (room.processed.bodies(), room.record(key)) == ({}, None)
     assert list(room.reconciler().findings()) == []
@@ -251,7 +251,7 @@ def test_a_key_that_the_recipe_no_longer_wants_loses_its_renditions(room):
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     room.recipe = replace(room.recipe, rules=())
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.SKIPPED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.SKIPPED
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
@@ -264,11 +264,11 @@ def test_what_was_asked_for_stays_though_no_rule_wants_its_original_any_more(roo
     room.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", stamped)
     room.recipe = replace(room.recipe, rules=())
     for _ in range(2):
-        assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.SKIPPED
+        assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.SKIPPED
         assert list(room.processed.bodies()) == ["cat.jpg/~w=33,fm=webp.webp"]
     room.uploads.delete("cat.jpg")
     assert (
-        room.processor().process(upload("cat.jpg", kind=UploadKind.DELETED)).result is OutcomeStatus.DELETED
+        room.processor().process(upload("cat.jpg", kind=UploadKind.DELETED)).status is OutcomeStatus.DELETED
     )
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
@@ -288,7 +288,7 @@ def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
     room.later()
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
 
 
 def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(room):
@@ -297,7 +297,7 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
     room.processor().process(upload("cat.jpg"))
     room.catalog.claim(upload("cat.jpg"), owner="looks", now=room.now, lease=room.processor().lease)
     outcome = room.processor().process(upload("cat.jpg"))
-    assert (outcome.result, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
+    assert (outcome.status, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
     with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
     room.put("cat.jpg", b"dog")
@@ -313,14 +313,14 @@ def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of
     lease = room.processor().lease
     real_claim, claims = room.catalog.claim, []
     room.catalog.claim = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
-    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert claims == []
     room.processed.put("ignored/cat.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
-    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert (len(claims), room.processed.bodies()) == (1, {})
     real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, lease=lease)
     room.later(lease.total_seconds() + 1)
-    assert room.processor().process(upload("ignored/cat.jpg")).result is OutcomeStatus.SKIPPED
+    assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert room.record("ignored/cat.jpg") is None
 
 
@@ -334,7 +334,7 @@ def test_a_transient_failure_gives_the_claim_back(room):
     with pytest.raises(Unavailable):
         room.processor().process(upload("cat.jpg"))
     room.render = fake_render
-    assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor("other").process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
 
 
 def test_an_original_that_changes_while_it_is_rendered_is_rendered_again(room):
@@ -359,7 +359,7 @@ def test_an_original_that_goes_while_it_is_rendered_leaves_nothing(room):
         return fake_render(data, *args, **kwargs)
 
     room.render = render
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.DELETED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.DELETED
     assert (room.processed.bodies(), room.record("cat.jpg")) == ({}, None)
 
 
@@ -422,7 +422,7 @@ def test_a_stray_write_over_finished_work_is_found_and_mended(room):
     room.put("cat.jpg", b"cat")
     key = room.processor().process(upload("cat.jpg")).record.renditions[0].key
     room.processed.put(key, b"old pixels", Attributes())
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -451,7 +451,7 @@ def test_many_workers_on_one_key_have_one_winner(room):
         processor = room.processor(f"worker {number}")
         start.wait()
         try:
-            ends.append(processor.process(upload("cat.jpg")).result)
+            ends.append(processor.process(upload("cat.jpg")).status)
         except LeaseBusy:
             ends.append("busy")
 

@@ -34,10 +34,10 @@ def seen(check):
 
 
 def test_a_rendition_is_stored_while_the_next_one_is_made(room):
-    def render(data, transformations, limits, *, hand_out, **more):
+    def render(data, transformations, limits, *, on_rendition, **more):
         rendered = fake_render(data, transformations, limits, **more)
         for number, image in enumerate(rendered.renditions, 1):
-            hand_out(image)
+            on_rendition(image)
             assert seen(lambda number=number: len(room.processed.bodies()) == number)
         return rendered
 
@@ -51,8 +51,8 @@ def test_a_failure_amid_the_work_leaves_the_renditions_of_the_version_before(roo
     whole = room.processed.bodies()
     room.put("cat.jpg", b"dog")
 
-    def render(data, transformations, *args, hand_out, **more):
-        hand_out(fake_render(data, transformations, *args, **more).renditions[0])
+    def render(data, transformations, *args, on_rendition, **more):
+        on_rendition(fake_render(data, transformations, *args, **more).renditions[0])
         raise MemoryError
 
     room.render = render
@@ -72,13 +72,13 @@ def test_what_was_stored_of_an_original_that_is_refused_after_all_is_taken_back(
         room.processor().process(upload("cat.jpg"))
         room.put("cat.jpg", b"cat")
 
-    def render(data, transformations, *args, hand_out, **more):
-        hand_out(fake_render(data, transformations, *args, **more).renditions[0])
+    def render(data, transformations, *args, on_rendition, **more):
+        on_rendition(fake_render(data, transformations, *args, **more).renditions[0])
         raise Refused(Reason.TRUNCATED, "expected a complete JPEG, got one that ends early")
 
     room.render = render
     outcome = room.processor().process(upload("cat.jpg"))
-    assert (outcome.result, outcome.record.reason) == (OutcomeStatus.REFUSED, Reason.TRUNCATED)
+    assert (outcome.status, outcome.record.reason) == (OutcomeStatus.REFUSED, Reason.TRUNCATED)
     assert room.processed.bodies() == {}
 
 
@@ -104,7 +104,7 @@ def test_a_put_that_fails_fails_the_work_after_the_others_have_ended(room):
         room.processor().process(upload("cat.jpg"))
     assert len(ended) == 3
     room.processed.put = really_put
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     room.assert_converged()
 
 
@@ -121,7 +121,7 @@ def test_the_original_is_read_while_the_claim_is_taken(room, kind):
 
     room.uploads.get = met(room.uploads.get)
     room.catalog.claim = met(room.catalog.claim)
-    assert room.processor().process(upload("cat.jpg", kind=kind)).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg", kind=kind)).status is OutcomeStatus.PROCESSED
 
 
 def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room):
@@ -141,14 +141,14 @@ def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room
         assert read.wait(SOON)
         room.catalog.claim = really_claim
         room.put("cat.jpg", b"second")
-        assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+        assert room.processor("other").process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
         written = room.processed.bodies()
         room.processed.put = None  # whatever is written from now on is older
         bodies.append(written)
         return really_claim(*args, **kwargs)
 
     room.uploads.get, room.catalog.claim = get, claim
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.UNCHANGED
     assert bodies[0] == b"cat"
     assert room.processed.bodies() == bodies[-1]
     room.assert_converged()
@@ -164,7 +164,7 @@ def test_what_was_read_early_of_a_new_version_is_used_after_a_look(room):
         return really_get(*args, **kwargs)
 
     room.uploads.get = get
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
     assert len(calls) == 1
     room.assert_converged()
 
@@ -177,7 +177,7 @@ def test_an_error_of_the_early_read_gives_the_claim_back(room):
     with pytest.raises(Unavailable, match="no answer"):
         room.processor().process(upload("cat.jpg"))
     room.uploads.get = really_get
-    assert room.processor("other").process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor("other").process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
 
 
 def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
@@ -199,7 +199,7 @@ def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
         return really_claim(*args, **kwargs)
 
     room.uploads.get, room.catalog.claim = get, claim
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.DELETED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.DELETED
     assert room.processed.bodies() == {}
     assert room.record("cat.jpg") is None
 
@@ -207,12 +207,12 @@ def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
 def test_a_rendition_that_is_handed_out_is_that_of_the_record(room):
     handed: list[RenderedImage] = []
 
-    def render(*args, hand_out, **more):
+    def render(*args, on_rendition, **more):
         def both(image):
             handed.append(image)
-            hand_out(image)
+            on_rendition(image)
 
-        return fake_render(*args, hand_out=both, **more)
+        return fake_render(*args, on_rendition=both, **more)
 
     room.render = render
     record = room.processor().process(upload("cat.jpg")).record

@@ -92,7 +92,7 @@ def ask(room, key, text="w=33,fm=webp"):
 def test_a_rendition_made_on_demand_is_no_damage_and_goes_with_its_original(room):
     asked = ask(room, "1.jpg")
     assert found(room) == []
-    assert room.processor().process(upload("1.jpg")).result is OutcomeStatus.UNCHANGED
+    assert room.processor().process(upload("1.jpg")).status is OutcomeStatus.UNCHANGED
     assert asked in room.processed.bodies()
     room.uploads.delete("1.jpg")
     assert found(room) == [("1.jpg", Drift.ORPHANED)]

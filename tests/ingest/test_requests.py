@@ -61,7 +61,7 @@ def test_reprocessing_reads_without_a_look_before(room):
 def test_a_duplicate_needs_no_look_beside_what_was_read_early(room):
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.UNCHANGED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.UNCHANGED
     assert room.uploads.calls == ["get", "head"]
 
 
@@ -153,4 +153,4 @@ def test_the_renditions_are_listed_while_the_original_is_rendered(room):
         return fake_render(*args, **kwargs)
 
     room.processed.list, room.render = list_, render
-    assert room.processor().process(upload("cat.jpg")).result is OutcomeStatus.PROCESSED
+    assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED

@@ -147,10 +147,10 @@ class Works:
             if not process.unsure and upload.key in self.catalog.claims_of(process.name):
                 self.oracle.breach(f"{process.name} failed and kept its claim on {upload.key!r}")
             raise
-        self.note(f"{process.name} {upload.key!r}: {outcome.result}")
-        self.counts[outcome.result] += 1
-        if processor.recipe is self.oracle.recipe and outcome.result is not OutcomeStatus.SKIPPED:
-            alone = process.claimed_at >= began or outcome.result is OutcomeStatus.DELETED
+        self.note(f"{process.name} {upload.key!r}: {outcome.status}")
+        self.counts[outcome.status] += 1
+        if processor.recipe is self.oracle.recipe and outcome.status is not OutcomeStatus.SKIPPED:
+            alone = process.claimed_at >= began or outcome.status is OutcomeStatus.DELETED
             self._judge(upload.key, outcome, process.wrote_at, alone=alone)
         return outcome
 
@@ -163,7 +163,7 @@ class Works:
             self.oracle.resolve(key)
         begun = max(at for at, _ in changes if at <= since)
         if version not in {each for at, each in changes if at >= begun}:
-            self.oracle.breach(f"{key!r} was told to be {outcome.result}, but was another long before")
+            self.oracle.breach(f"{key!r} was told to be {outcome.status}, but was another long before")
 
     def visit(self, key: str, transformation: Transformation) -> None:
         """Somebody asks for a rendition that no recipe declares; it is made if it is not there."""

@@ -172,7 +172,7 @@ def test_a_transient_error_is_tried_again(failures, monkeypatch):
         return done(upload)
 
     with Crew(work) as crew:
-        assert crew.submit(photo()).result(WAIT).result is OutcomeStatus.PROCESSED
+        assert crew.submit(photo()).result(WAIT).status is OutcomeStatus.PROCESSED
     assert [type_ for type_, _ in crew.log.events].count(EventType.RETRYING) == failures
 
 
@@ -207,8 +207,8 @@ def test_news_of_a_pausing_key_is_worth_a_try_at_once(monkeypatch):
         while (EventType.RETRYING, "cat.jpg") not in crew.log.events:
             threading.Event().wait(0.001)
         space.set()
-        assert crew.submit(photo(kind=UploadKind.DELETED)).result(WAIT).result is OutcomeStatus.PROCESSED
-        assert first.result(WAIT).result is OutcomeStatus.PROCESSED
+        assert crew.submit(photo(kind=UploadKind.DELETED)).result(WAIT).status is OutcomeStatus.PROCESSED
+        assert first.result(WAIT).status is OutcomeStatus.PROCESSED
 
 
 def test_a_bug_in_one_job_does_not_end_the_worker(caplog):
@@ -220,7 +220,7 @@ def test_a_bug_in_one_job_does_not_end_the_worker(caplog):
     with Crew(work, count=1) as crew:
         with pytest.raises(ZeroDivisionError):
             crew.submit(photo("bug")).result(WAIT)
-        assert crew.submit(photo("fine")).result(WAIT).result is OutcomeStatus.PROCESSED
+        assert crew.submit(photo("fine")).result(WAIT).status is OutcomeStatus.PROCESSED
     assert "work on 'bug' failed" in caplog.text
 
 
@@ -248,7 +248,7 @@ def test_a_stop_finishes_what_is_in_work_and_gives_up_what_waits():
             waiting.result(WAIT)
         go_on.set()
         stopper.join()
-        assert in_work.result(0).result is OutcomeStatus.PROCESSED
+        assert in_work.result(0).status is OutcomeStatus.PROCESSED
         with pytest.raises(Unavailable):
             crew.submit(photo("late")).result(WAIT)
     assert crew.desks == ["open", "closed"]
@@ -268,5 +268,5 @@ def test_a_waiter_that_gave_up_waiting_harms_nobody():
         second = crew.submit(photo("a"))
         assert second.cancel()
         go_on.set()
-        assert first.result(WAIT).result is OutcomeStatus.PROCESSED
+        assert first.result(WAIT).status is OutcomeStatus.PROCESSED
         crew.workers.wait_until_idle()

@@ -68,8 +68,8 @@ def fake_render(
     icc: IccPolicy,
     summary: bool = True,  # noqa: ARG001 - as the engine's own
     exif: Collection[ExifField] = (),
-    marks: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
-    hand_out: Callable[[RenderedImage], None] = lambda _: None,
+    overlay_sources: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
+    on_rendition: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`; what
     starts with `half` ends early."""
@@ -80,7 +80,7 @@ def fake_render(
     bodies = [(each, rendition_bytes(data, each)) for each in transformations]
     images = tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in bodies)
     for image in images:
-        hand_out(image)
+        on_rendition(image)
     return Rendered(
         replace(_facts(data, "jpeg"), truncated=data.startswith(b"half ")),
         VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),

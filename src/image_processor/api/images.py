@@ -129,7 +129,7 @@ async def _processed(
 
 
 def _result(outcome: Outcome, parts: Parts) -> ImageView:
-    if outcome.result is OutcomeStatus.DELETED:
+    if outcome.status is OutcomeStatus.DELETED:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
         return skipped(outcome.key, str(outcome.detail))  # type: ignore[return-value]  # as above

@@ -135,7 +135,7 @@ def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str
     record = outcome.record
     log.line(
         "INFO",
-        outcome.result,
+        outcome.status,
         key=upload.key,
         bucket=upload.bucket,
         version=record.version if record else None,
@@ -144,7 +144,7 @@ def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str
         renditions=len(record.renditions) if record else 0,
         ms=round(1000 * (time.monotonic() - started)),
     )
-    return outcome.result, None
+    return outcome.status, None
 
 
 def _batch_operations(event: dict[str, Any], endings: Sequence[Ending]) -> dict[str, Any]:

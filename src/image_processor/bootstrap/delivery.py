@@ -20,7 +20,7 @@ from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
-from image_processor.renditions.renderer import Render
+from image_processor.renditions.renderer import Renderer
 
 if TYPE_CHECKING:
     from .cloud import Cloud  # with what talks to S3, which one machine does without
@@ -70,7 +70,7 @@ def kept_of(
 
 
 def maker_of(
-    settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Render
+    settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Renderer
 ) -> OnDemandRenderer:
     return OnDemandRenderer(
         kept,
@@ -102,7 +102,7 @@ class Reads(Struct, frozen=True):
     make: Callable[[RenditionRef], RenderResult]
 
 
-def reads_of(cloud: Cloud, render: Render) -> Reads:
+def reads_of(cloud: Cloud, render: Renderer) -> Reads:
     """The read path over what a function works with."""
     settings = cloud.settings
     kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)

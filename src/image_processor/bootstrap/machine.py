@@ -32,7 +32,7 @@ from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.renditions.renderer import Render
+from image_processor.renditions.renderer import Renderer
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import Sweeper
 from image_processor.standalone.render_coordinator import Orders
@@ -211,7 +211,7 @@ def running(settings: Settings) -> Iterator[Parts]:
 
 
 @contextmanager
-def renderer() -> Iterator[Render]:
+def renderer() -> Iterator[Renderer]:
     """A render in a process of its own."""
     with IsolatedRenderer() as isolated:
         yield isolated.render
@@ -223,7 +223,7 @@ def reads(
     recipe: Recipe,
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
-    renderers: Callable[[], AbstractContextManager[Render]] = renderer,
+    renderers: Callable[[], AbstractContextManager[Renderer]] = renderer,
 ) -> Iterator[tuple[Delivery, Orders]]:
     """The read path: what finds renditions, and what has them made. Each thread that makes some has one
     of ``renderers``."""

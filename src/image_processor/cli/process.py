@@ -43,7 +43,7 @@ class Ending(Struct, frozen=True):
 
     @property
     def status(self) -> str:
-        return self.outcome.result if self.outcome else "failed"
+        return self.outcome.status if self.outcome else "failed"
 
     @property
     def reason(self) -> str | None:

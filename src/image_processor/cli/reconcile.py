@@ -145,7 +145,7 @@ class _Ends:
             self.failed(str(error), status_of(error))
             return
         end = wait.result()
-        if end.result is OutcomeStatus.REFUSED:
+        if end.status is OutcomeStatus.REFUSED:
             reason = end.record.reason if end.record else None
             typer.echo(f"refused: {printable(end.key)} ({reason}): {end.detail}", err=True)
             self._status = max(self._status, SOME_REFUSED)

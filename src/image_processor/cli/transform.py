@@ -44,7 +44,7 @@ def command(
     marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in overlay_keys([transformation])}
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(
-            body, [transformation], settings.limits, icc=settings.icc, summary=False, marks=marks
+            body, [transformation], settings.limits, icc=settings.icc, summary=False, overlay_sources=marks
         )
     (rendition,) = rendered.renditions
     if rendered.original.truncated:

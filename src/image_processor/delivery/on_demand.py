@@ -38,7 +38,7 @@ from image_processor.renditions.originals import (
     overlay_versions,
     read_overlays,
 )
-from image_processor.renditions.renderer import Render
+from image_processor.renditions.renderer import Renderer
 
 from .resolver import RenditionRef
 
@@ -122,7 +122,7 @@ class OnDemandRenderer(Struct, frozen=True):
     """Makes renditions on demand. ``most`` is how many of them an original may have: the oldest goes."""
 
     kept: RenditionRepository
-    render: Render
+    render: Renderer
     limits: Limits
     cache_control: Callable[[str], str]
     most: int
@@ -147,7 +147,9 @@ class OnDemandRenderer(Struct, frozen=True):
         """What the header of the original says, without decoding it. Raises as `make`, and
         PreconditionFailed where it is another version by now."""
         original = self._read(key, version)
-        return self.render(original, (), self.limits, icc=self.kept.icc, summary=False, marks={}).original
+        return self.render(
+            original, (), self.limits, icc=self.kept.icc, summary=False, overlay_sources={}
+        ).original
 
     def _once(self, wanted: RenditionRef, transformation: Transformation) -> RenderResult | None:
         version = self.kept.version(wanted.key)
@@ -155,14 +157,14 @@ class OnDemandRenderer(Struct, frozen=True):
         self._make_room(wanted, record)
         started = self.clock()
         original = self._read(wanted.key, version)
-        marks = overlay_versions(self.kept.uploads, [transformation])
-        bodies = read_overlays(self.kept.uploads, marks, self.limits.max_bytes)
+        overlays = overlay_versions(self.kept.uploads, [transformation])
+        bodies = read_overlays(self.kept.uploads, overlays, self.limits.max_bytes)
         fetched = self.clock()
         rendered = self.render(
-            original, (transformation,), self.limits, icc=self.kept.icc, summary=False, marks=bodies
+            original, (transformation,), self.limits, icc=self.kept.icc, summary=False, overlay_sources=bodies
         )
         done = self.clock()
-        stored = self._put(wanted, rendered.renditions[0], version, marks)
+        stored = self._put(wanted, rendered.renditions[0], version, overlays)
         if stored is None:
             return None
         timings = rendered.timings
@@ -182,20 +184,20 @@ class OnDemandRenderer(Struct, frozen=True):
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
     def _put(
-        self, wanted: RenditionRef, made: RenderedImage, version: str, marks: OverlayVersions
+        self, wanted: RenditionRef, made: RenderedImage, version: str, overlays: OverlayVersions
     ) -> StoredObject | None:
         """Store the rendition; None, and nothing stored, if it is of the past by now."""
         kept = self.kept
         metadata = {
             "sha256": made.metadata.sha256,
             "image": image_id(kept.bucket, wanted.key),
-            **fingerprint_metadata(version, kept.icc, marks),
+            **fingerprint_metadata(version, kept.icc, overlays),
         }
         attributes = Attributes(made.metadata.media_type, self.cache_control(wanted.key), metadata)
         entry = kept.processed.put(wanted.stored_key, made.body, attributes)
         # Whoever changed the original before this moment may have swept before we wrote.
         sight = head_original(kept.uploads, wanted.key)
-        same_marks = overlay_versions(kept.uploads, [made.transformation]) == marks
+        same_marks = overlay_versions(kept.uploads, [made.transformation]) == overlays
         if sight is None or sight.version != version or not same_marks:
             kept.processed.delete(wanted.stored_key)
             return None

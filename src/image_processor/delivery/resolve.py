@@ -96,7 +96,7 @@ def _of_preset(
     if format_ in {None, AUTO}:
         assert original is not None
         suited = preferences(headers.get("accept"), original, values)
-        widest = max(formats, key=lambda name: FORMATS[name].reach)
+        widest = max(formats, key=lambda name: FORMATS[name].compatibility)
         format_ = next((name for name in suited if name in formats), widest)
         vary = (*vary, "Accept") if len(formats) > 1 else vary
     width = values.get("width")

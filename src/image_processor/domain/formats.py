@@ -18,7 +18,7 @@ class Format(Struct, frozen=True):
     to (`_source`, `_buffer`); no other loader is opened for untrusted bytes, and without a saver
     the format is only read. Without a loader an optional package reads it, which the extra of the
     name ``extra`` installs. One that is ``opt_in`` is only read where Limits allow it.
-    ``reach`` ranks formats by how widely they are read: 3 is everywhere, 0 is new or rare.
+    ``compatibility`` ranks formats by how widely they are read: 3 is everywhere, 0 is new or rare.
     ``quality`` is the default of 1-100, None where the encoder is lossless. The defaults give
     about equal visual quality (SSIMULACRA2 near 76 on our test photographs).
     ``takes`` names what else can be asked of the encoder, fields of engine.encode.Encoding.
@@ -30,7 +30,7 @@ class Format(Struct, frozen=True):
     media_type: str
     loader: str | None
     saver: str | None
-    reach: int
+    compatibility: int
     alpha: bool
     animation: bool
     quality: int | None

@@ -236,7 +236,7 @@ class Record(Struct, frozen=True):
 
         def weight(rendition: Rendition) -> tuple[int, int]:
             facts = rendition.metadata
-            return facts.width * facts.height, FORMATS[facts.format].reach
+            return facts.width * facts.height, FORMATS[facts.format].compatibility
 
         return max(self.renditions, key=weight, default=None)
 
@@ -257,13 +257,13 @@ class Lease(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What should exist for one key: renditions by transformation, or why nothing should.
 
-    ``marks`` are the pictures that overlays name, by key, with their versions (None: not there)."""
+    ``overlay_versions`` holds the version of each overlay image by its key; None if it does not exist."""
 
     key: str
     transformations: tuple[Transformation, ...] = ()
     fingerprint: str = ""
     skip: str | None = None
-    marks: tuple[tuple[str, str | None], ...] = ()
+    overlay_versions: tuple[tuple[str, str | None], ...] = ()
 
 
 class OutcomeStatus(StrEnum):
@@ -280,6 +280,6 @@ class Outcome(Struct, frozen=True):
     """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
 
     key: str
-    result: OutcomeStatus
+    status: OutcomeStatus
     record: Record | None = None
     detail: str | None = None

@@ -49,16 +49,16 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     threads: int = 2,
     summary: bool = True,
     exif: Collection[ExifField] = (),
-    marks: Mapping[str, bytes] | None = None,
-    hand_out: Callable[[RenderedImage], None] = lambda _: None,
+    overlay_sources: Mapping[str, bytes] | None = None,
+    on_rendition: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """Make every transformation of ``data``, in the order given; none at all is legal.
 
     ``threads`` encoders run at a time. Without ``summary``, which is for the record, the original's digest
     is left empty too: it takes as long as many a rendition. Without transformations and ``summary``
     nothing is decoded.
-    ``exif`` names what is kept of the original's EXIF; ``marks`` are the pictures that overlays name,
-    by their key. ``hand_out`` is given each rendition as soon as it is made, by the thread that made it;
+    ``exif`` names what is kept of the original's EXIF; ``overlay_sources`` holds the overlay images
+    by their key. ``on_rendition`` is given each rendition as soon as it is made, by the thread that made it;
     what is raised later takes none of them back.
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
     CORRUPT, and what overlays refuse. Raises MemoryError where an encoder gets no memory.
@@ -73,8 +73,8 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
             jobs,
             _look_scene(data, header, limits) if summary else None,
             icc,
-            open_marks(marks or {}, limits),
-            _Counter(transformations, jobs, hand_out),
+            open_marks(overlay_sources or {}, limits),
+            _Counter(transformations, jobs, on_rendition),
         )
         with _executor(len(set(jobs)), threads) as executor:
             planned = time.perf_counter() - started
@@ -127,12 +127,12 @@ class _Counter(Struct, frozen=True):
 
     transformations: Sequence[Transformation]
     jobs: Sequence[Job]
-    hand_out: Callable[[RenderedImage], None]
+    on_rendition: Callable[[RenderedImage], None]
 
     def pass_over(self, job: Job, finished: Finished) -> None:
         for wanted, its in zip(self.transformations, self.jobs, strict=True):
             if its == job:
-                self.hand_out(_image(wanted, finished))
+                self.on_rendition(_image(wanted, finished))
 
 
 def _image(wanted: Transformation, finished: Finished) -> RenderedImage:

@@ -116,8 +116,8 @@ class Inspector(Struct, frozen=True):
 
     def look(self, key: str) -> KeyState:
         """The state of ``key``. Raises InvalidKey, Unavailable."""
-        marks = overlay_versions(self.uploads, self.recipe.transformations_for(key))
-        plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
+        overlays = overlay_versions(self.uploads, self.recipe.transformations_for(key))
+        plan = plan_upload(key, self.recipe, self.icc, self.exif, overlays)
         original, record = head_original(self.uploads, key), self.catalog.get(image_id(self.bucket, key))
         stored = list_renditions(self.processed, key)
         return KeyState(original, record, detect_drift(plan, self.limits, original, record, stored))

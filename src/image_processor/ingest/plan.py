@@ -16,24 +16,24 @@ def plan_upload(
     recipe: Recipe,
     icc: IccPolicy,
     exif: Collection[ExifField] = (),
-    marks: OverlayVersions | None = None,
+    overlay_versions: OverlayVersions | None = None,
 ) -> Plan:
     """The renditions that ``recipe`` wants of the original ``key``, or why it wants none.
 
-    ``marks`` are the versions of the pictures that its overlays name."""
+    ``overlay_versions`` are the versions of the images that its overlays name."""
     skip = skip_reason(key, recipe)
     if skip is not None:
         return Plan(key, skip=skip)
     transformations = recipe.transformations_for(key)
     # Nothing is said of EXIF where none is asked for: records made before it could be are not stale.
     kept = [f"exif={','.join(sorted(exif))}"] if exif else []
-    seen = tuple(sorted((marks or {}).items()))
+    seen = tuple(sorted((overlay_versions or {}).items()))
     kept += [f"mark={mark}@{version}" for mark, version in seen]
     # Nor of privacy where there is none.
     kept += [f"private={text}" for text in sorted(map(str, recipe.private_for(key)))]
     texts = sorted(map(str, transformations))
     fingerprint = _digest([f"rendering={RENDERING_VERSION}", f"icc={icc}", *kept, *texts])
-    return Plan(key, transformations, fingerprint, marks=seen)
+    return Plan(key, transformations, fingerprint, overlay_versions=seen)
 
 
 def skip_reason(key: str, recipe: Recipe) -> str | None:

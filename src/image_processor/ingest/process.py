@@ -34,7 +34,7 @@ from image_processor.domain.models import (
 from image_processor.domain.ports import Catalog, Entry, ObjectStore, StoredObject
 from image_processor.renditions.freshness import filter_fresh, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, overlay_versions, read_overlays
-from image_processor.renditions.renderer import Render
+from image_processor.renditions.renderer import Renderer
 
 from .drift import detect_drift
 from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation
@@ -60,7 +60,7 @@ class Processor(Struct, frozen=True):
     processed: ObjectStore
     catalog: Catalog
     recipe: Recipe
-    render: Render
+    render: Renderer
     limits: Limits
     icc: IccPolicy
     cache_control: str
@@ -89,7 +89,7 @@ class Processor(Struct, frozen=True):
                 continue
             seen = outcome.record.version if outcome.record else None
             now = head_original(self.uploads, upload.key)
-            if outcome.result is OutcomeStatus.SKIPPED or (now.version if now else None) == seen:
+            if outcome.status is OutcomeStatus.SKIPPED or (now.version if now else None) == seen:
                 return outcome
             upload = replace(upload, kind=UploadKind.CREATED)
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
@@ -176,8 +176,8 @@ class Processor(Struct, frozen=True):
         return sight, early if same else None
 
     def _plan(self, upload: Upload) -> Plan:
-        marks = overlay_versions(self.uploads, self.recipe.transformations_for(upload.key))
-        return plan_upload(upload.key, self.recipe, self.icc, self.exif, marks)
+        overlays = overlay_versions(self.uploads, self.recipe.transformations_for(upload.key))
+        return plan_upload(upload.key, self.recipe, self.icc, self.exif, overlays)
 
     def _settled(self, record: Record, plan: Plan, sight: OriginalState | None) -> bool:
         """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
@@ -265,15 +265,15 @@ class Processor(Struct, frozen=True):
             raise sight.refusal
         if original is None:
             original = self._read(plan, sight)
-        marks = read_overlays(self.uploads, dict(plan.marks), self.limits.max_bytes)
+        overlay_sources = read_overlays(self.uploads, dict(plan.overlay_versions), self.limits.max_bytes)
         return self.render(
             original.body,
             plan.transformations,
             self.limits,
             icc=self.icc,
             exif=self.exif,
-            marks=marks,
-            hand_out=putting.put,
+            overlay_sources=overlay_sources,
+            on_rendition=putting.put,
         )
 
     def _read(self, plan: Plan, sight: OriginalState) -> StoredObject:

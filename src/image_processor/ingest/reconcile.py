@@ -113,8 +113,8 @@ class Reconciler(Struct, frozen=True):
             yield self._finding(key, drift)
 
     def _judge(self, key: str, original: OriginalState | None) -> Drift | None:
-        marks = overlay_versions(self.uploads, self.recipe.transformations_for(key))
-        plan = plan_upload(key, self.recipe, self.icc, self.exif, marks)
+        overlays = overlay_versions(self.uploads, self.recipe.transformations_for(key))
+        plan = plan_upload(key, self.recipe, self.icc, self.exif, overlays)
         record = self.catalog.get(image_id(self.bucket, key))
         return detect_drift(plan, self.limits, original, record, list_renditions(self.processed, key))
 

@@ -9,7 +9,7 @@ from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered
 from image_processor.domain.transformation import Transformation
 
 
-class Render(Protocol):
+class Renderer(Protocol):
     """engine.render.render, without what only programs choose."""
 
     def __call__(  # noqa: PLR0913 - as the engine's own
@@ -21,6 +21,6 @@ class Render(Protocol):
         icc: IccPolicy,
         summary: bool = True,
         exif: Collection[ExifField] = (),
-        marks: Mapping[str, bytes],
-        hand_out: Callable[[RenderedImage], None] = ...,
+        overlay_sources: Mapping[str, bytes],
+        on_rendition: Callable[[RenderedImage], None] = ...,
     ) -> Rendered: ...

@@ -158,7 +158,7 @@ class Workers:
             _log.exception("work on %r failed; the next sweep tries it again", job.upload.key)
             self._give_up(job, error)
         else:
-            self._publish(_EVENTS[outcome.result], job.upload, **_detail(outcome))
+            self._publish(_EVENTS[outcome.status], job.upload, **_detail(outcome))
             job.succeed(outcome)
 
     def _try_again(self, job: _Job, error: ImageProcessorError) -> None:

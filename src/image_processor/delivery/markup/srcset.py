@@ -78,7 +78,7 @@ def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls
         _of_widths(climb, record, original, rungs.widths or policy.ladder)
     if not climb.found:
         raise Invalid([Problem("widths", "one that can be opened", "; ".join(climb.left_out) or "none")])
-    formats = sorted(climb.found.items(), key=lambda row: (FORMATS[row[0]].reach, row[0]))
+    formats = sorted(climb.found.items(), key=lambda row: (FORMATS[row[0]].compatibility, row[0]))
     made = [(name, tuple(sorted(row.values(), key=lambda one: one.width))) for name, row in formats]
     return SrcSet(made, tuple(climb.negotiated), climb.left_out)
 

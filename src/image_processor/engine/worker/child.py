@@ -50,10 +50,10 @@ def main() -> None:
             try:
                 request = json.loads(connection.recv_bytes())
                 data = connection.recv_bytes()
-                marks = {key: connection.recv_bytes() for key in request["marks"]}
+                overlay_sources = {key: connection.recv_bytes() for key in request["overlay_sources"]}
             except EOFError:
                 return
-            _answer(connection, request, data, marks)
+            _answer(connection, request, data, overlay_sources)
 
 
 def _settle(descriptor: int) -> None:
@@ -82,7 +82,9 @@ def _die_with_parent(descriptor: int) -> None:
     os._exit(0)
 
 
-def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks: Mapping[str, bytes]) -> None:
+def _answer(
+    connection: Connection, request: dict[str, Any], data: bytes, overlay_sources: Mapping[str, bytes]
+) -> None:
     try:
         limits = Limits(**request["limits"])
         deadline.allow(limits.cpu_seconds)
@@ -94,7 +96,7 @@ def _answer(connection: Connection, request: dict[str, Any], data: bytes, marks:
             threads=request["threads"],
             summary=request["summary"],
             exif=[ExifField(name) for name in request["exif"]],
-            marks=marks,
+            overlay_sources=overlay_sources,
         )
     except Refused as refused:
         _say(connection, {"refused": refused.reason, "message": refused.message})

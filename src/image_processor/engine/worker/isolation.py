@@ -98,8 +98,8 @@ class IsolatedRenderer:
         threads: int = 2,
         summary: bool = True,
         exif: Collection[ExifField] = (),
-        marks: Mapping[str, bytes] | None = None,
-        hand_out: Callable[[RenderedImage], None] = lambda _: None,
+        overlay_sources: Mapping[str, bytes] | None = None,
+        on_rendition: Callable[[RenderedImage], None] = lambda _: None,
     ) -> Rendered:
         """As `engine.render.render`, and keeps ``limits.cpu_seconds``; hands out when all is made.
 
@@ -112,9 +112,9 @@ class IsolatedRenderer:
             "threads": threads,
             "summary": summary,
             "exif": list(exif),
-            "marks": list(marks or {}),
+            "overlay_sources": list(overlay_sources or {}),
         }
-        bodies = [data, *(marks or {}).values()]
+        bodies = [data, *(overlay_sources or {}).values()]
         try:
             reply = self._ask(request, bodies, self._wall_seconds(limits))
         except _Died:
@@ -125,7 +125,7 @@ class IsolatedRenderer:
                 raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
         rendered = _rendered(reply, transformations)
         for rendition in rendered.renditions:
-            hand_out(rendition)
+            on_rendition(rendition)
         return rendered
 
     def _wall_seconds(self, limits: Limits) -> float:
@@ -175,7 +175,7 @@ class _Child:
         return self._process.pid
 
     def ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
-        """One render of the first of ``bodies``; the others are the marks that ``request`` names.
+        """One render of the first of ``bodies``; the others are the overlay_sources that ``request`` names.
 
         Raises _Died, or Refused(TOO_SLOW); the child is of no use after either."""
         try:
