@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.api.error_status import status_of
+from image_processor.api.error_status import delivery_status
 from image_processor.config.settings import PREFIX, URL_ROWS
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import ALIASES
@@ -63,7 +63,7 @@ def test_every_code_of_a_signature_is_told_with_its_status() -> None:
     kinds = [SignatureMissing, *Forbidden.__subclasses__()]
     assert len(kinds) >= 5
     for kind in kinds:
-        assert f"| {status_of(kind(''))} | `{kind.code}` |" in TEXT
+        assert f"| {delivery_status(kind(''))} | `{kind.code}` |" in TEXT
 
 
 def test_every_setting_of_urls_is_told() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from image_processor.api import machine_app as machine
+from image_processor.api import standalone_app as machine
 from image_processor.cli import main
 
 if __name__ == "__main__":

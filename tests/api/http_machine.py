@@ -17,7 +17,7 @@ import httpx
 from fastapi import FastAPI
 from msgspec.structs import replace
 
-from image_processor.api.machine_app import machine_app
+from image_processor.api.standalone_app import standalone_app
 from image_processor.api.server import Server
 from image_processor.bootstrap.machine import Parts, Stores, reads
 from image_processor.config.settings import Settings
@@ -66,7 +66,7 @@ class Machine:
         stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
         reading = reads(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
         delivery, orders = self._open.enter_context(reading)
-        return machine_app(
+        return standalone_app(
             Parts(
                 self.settings,
                 self.room.recipe,

@@ -14,10 +14,9 @@ import httpx
 import pytest
 from http_machine import Machine
 
-from image_processor.api import body_timeout as small_bodies
-from image_processor.api import connections, queued_work, upload_body
+from image_processor.api import connections, middleware, queued_work, uploads
 from image_processor.api.queued_work import MAX_UPLOADS
-from image_processor.api.upload_body import MIN_RATE, PATIENCE, UploadBody
+from image_processor.api.uploads import MAX_LAG_SECONDS, MIN_RATE, UploadBody
 
 Address = tuple[str, int]
 
@@ -83,7 +82,7 @@ def drip_until_answered(connection: socket.socket) -> None:
 
 
 def test_an_upload_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upload_body, "PATIENCE", 0.5)
+    monkeypatch.setattr(uploads, "MAX_LAG_SECONDS", 0.5)
     connection = connect(head("PUT /uploads/a", 1000))
     drip_until_answered(connection)
     assert status_of(connection) == 408
@@ -92,7 +91,7 @@ def test_an_upload_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch
 def test_a_small_body_that_comes_byte_by_byte_is_given_up(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(small_bodies, "BODY_SECONDS", 0.5)
+    monkeypatch.setattr(middleware, "BODY_SECONDS", 0.5)
     connection = connect(head("POST /images", 1000))
     drip_until_answered(connection)
     assert status_of(connection) == 408
@@ -138,7 +137,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(upload_body, "current_time", lambda: self.now)
+        monkeypatch.setattr(uploads, "current_time", lambda: self.now)
 
     def patience_left(self, *steps: tuple[float, int]) -> float:
         """What is left after so many seconds, and then so many bytes, again and again."""
@@ -152,29 +151,29 @@ class Clock:
             body = UploadBody(chunks())
             for _ in steps:
                 await body.next()
-            return body._left
+            return body._seconds_left
 
         return asyncio.run(read())
 
 
 def test_a_client_at_the_least_rate_is_never_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Clock(monkeypatch).patience_left(*[(5.0, 5 * MIN_RATE)] * 50) == PATIENCE
+    assert Clock(monkeypatch).patience_left(*[(5.0, 5 * MIN_RATE)] * 50) == MAX_LAG_SECONDS
 
 
 def test_lost_time_adds_up_and_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    assert clock.patience_left((10.0, 1), (10.0, 1)) == pytest.approx(PATIENCE - 20, abs=0.01)
-    assert clock.patience_left((20.0, MIN_RATE), (1.0, 11 * MIN_RATE)) == pytest.approx(PATIENCE - 9)
+    assert clock.patience_left((10.0, 1), (10.0, 1)) == pytest.approx(MAX_LAG_SECONDS - 20, abs=0.01)
+    assert clock.patience_left((20.0, MIN_RATE), (1.0, 11 * MIN_RATE)) == pytest.approx(MAX_LAG_SECONDS - 9)
 
 
 def test_nobody_sends_fast_to_be_slow_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Clock(monkeypatch).patience_left((0.1, 1000 * MIN_RATE)) == PATIENCE
+    assert Clock(monkeypatch).patience_left((0.1, 1000 * MIN_RATE)) == MAX_LAG_SECONDS
 
 
 def test_uploads_that_hold_every_place_hold_up_nobody_for_long(
     upload_half: Any, live: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queued_work, "PLACE_SECONDS", 0.1)
+    monkeypatch.setattr(queued_work, "UPLOAD_SLOT_SECONDS", 0.1)
     slow = [upload_half(f"slow{number}") for number in range(MAX_UPLOADS)]
     refused = live.put("/uploads/a", content=b"a")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

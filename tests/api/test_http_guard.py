@@ -9,7 +9,7 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
-from image_processor.api.origin_guard import MAX_BODY_BYTES, Guard
+from image_processor.api.middleware import MAX_BODY_BYTES, OriginGuard
 
 POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
@@ -136,7 +136,7 @@ def test_what_is_not_there(client: Client, method: str, path: str, status: int, 
 def test_what_goes_wrong_while_a_request_is_judged_is_a_problem_document_too(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Guard, "_is_ours", lambda *_: 1 / 0)
+    monkeypatch.setattr(OriginGuard, "_is_own_name", lambda *_: 1 / 0)
     answer = client.get("/health")
     assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
     assert answer.headers["content-security-policy"] == POLICY

@@ -11,7 +11,8 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
-from image_processor.api.prefer import MAX_PATIENCE, patience
+from image_processor.api.dependencies import MAX_WAIT_SECONDS
+from image_processor.api.parameters import preferred_wait
 from image_processor.api.queued_work import QueuedWork
 from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
@@ -190,7 +191,7 @@ def test_work_that_takes_too_long_is_answered_by_what_is_known(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
-    monkeypatch.setattr("image_processor.api.images.MAX_PATIENCE", 0.0)
+    monkeypatch.setattr("image_processor.api.images.MAX_WAIT_SECONDS", 0.0)
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
     answer = process(client, "a.jpg")
@@ -341,7 +342,7 @@ def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, clien
         ("Wait = 20", 20),
         ('wait="20"', 20),
         ("wait=0", 0),
-        ("wait=600", MAX_PATIENCE),
+        ("wait=600", MAX_WAIT_SECONDS),
         ("respond-async", 0),
         ("respond-async, wait=20", 20),
         ("wait=20, respond-async", 20),
@@ -356,7 +357,7 @@ def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, clien
     ],
 )
 def test_what_a_prefer_header_grants(prefer: str, seconds: float | None) -> None:
-    assert patience(prefer) == seconds
+    assert preferred_wait(prefer) == seconds
 
 
 @pytest.mark.parametrize(("prefer", "status"), [("wait=20", 200), ("respond-async", 202), ("wait=0", 202)])

@@ -17,7 +17,7 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
-from image_processor.api import upload_body, uploads
+from image_processor.api import uploads
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.url.builder import url_of
 from image_processor.domain.errors import Unavailable
@@ -226,7 +226,7 @@ def test_a_client_that_goes_away_leaves_nothing(
 def test_a_client_that_falls_silent_is_given_up(
     talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(upload_body, "PATIENCE", 0.05)
+    monkeypatch.setattr(uploads, "MAX_LAG_SECONDS", 0.05)
     status, body = talk(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
     assert (status, b"bytes a second" in body) == (408, True)
     assert left_behind(tmp_path) == []
@@ -284,9 +284,9 @@ def test_what_the_store_cannot_do_now_is_said_to_be_temporary(
 
 @pytest.fixture
 def _no_sample_yet() -> Iterator[None]:
-    uploads._drawn.cache_clear()
+    uploads._sample.cache_clear()
     yield
-    uploads._drawn.cache_clear()
+    uploads._sample.cache_clear()
 
 
 @pytest.mark.usefixtures("_no_sample_yet")

@@ -8,7 +8,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
-from image_processor.api.schemas import ProblemView
+from image_processor.api.schemas import ProblemModel
 from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import MAX_BODY, open_deliver
 from image_processor.bootstrap.cloud import Cloud
@@ -274,7 +274,7 @@ def test_a_transient_failure_is_503_and_cached_by_nobody(room, monkeypatch):
 def test_errors_are_the_problem_documents_of_the_rest_api(room, path, method, headers, status):
     answer = ask(room, path, method, **headers)
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
-    assert ProblemView.model_validate_json(answer["body"]).status == status
+    assert ProblemModel.model_validate_json(answer["body"]).status == status
 
 
 def test_a_request_is_counted(room, capsys):

@@ -10,8 +10,8 @@ from judges import Json, translated
 from policies import of_type
 from resolve import resolve
 
-from image_processor.api.cloud_app import ROUTERS
-from image_processor.api.request_models import PostRequest, ProcessRequest, RenditionRequest
+from image_processor.api.aws_app import ROUTERS
+from image_processor.api.request_models import PresignedPostRequest, ProcessRequest, RenditionRequest
 
 
 def body(**parameters: str) -> Json:
@@ -40,7 +40,7 @@ def test_the_routes_are_those_of_the_application() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "model"),
-    [("Upload", PostRequest), ("Process", ProcessRequest), ("Rendition", RenditionRequest)],
+    [("Upload", PresignedPostRequest), ("Process", ProcessRequest), ("Rendition", RenditionRequest)],
 )
 def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
     found = body()["components"]["schemas"][schema]

@@ -31,7 +31,7 @@ from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine import pyramid as levels
 from image_processor.engine.codecs.probe import probe
-from image_processor.engine.operations.scene import View, scene_of, view_of
+from image_processor.engine.operations.scene import Model, scene_of, view_of
 from image_processor.engine.render import render
 
 EXIF_ORIENTATION = 0x0112
@@ -274,7 +274,7 @@ def test_trim_is_numpys(seed: int, width: int, height: int, tolerance: int, band
         left, top = int(columns.min()), int(rows.min())
         wanted = Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     data = encoded(Image.fromarray(planes.astype("uint8")))
-    assert scene_of(data, probe(data, Limits()), View(trim=tolerance), Limits()).box == wanted
+    assert scene_of(data, probe(data, Limits()), Model(trim=tolerance), Limits()).box == wanted
 
 
 # Frames -------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
-"""HTTP edge: the REST API, of one machine and of AWS.
+"""The REST API: routes over protocols, for one machine and for AWS.
 
-`machine` makes the application that `serve` runs, with uploads, renditions, live progress and the
-page; `cloud` the one behind API Gateway. Both take their routes from the same modules.
+`standalone_app` builds the application that `serve` runs: uploads, renditions, live progress and the
+web page. `aws_app` builds the application behind API Gateway. Both include the same route modules.
+`bootstrap` provides what the routes work with.
 """

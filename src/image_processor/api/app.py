@@ -1,4 +1,4 @@
-"""HTTP edge: routes become an application whose every error is a problem document."""
+"""Builds a FastAPI application from routers and the context they work with."""
 
 from __future__ import annotations
 
@@ -9,25 +9,38 @@ from fastapi import APIRouter, FastAPI
 from image_processor import __version__
 
 from . import problems
-from .dependencies import Parts, Work
+from .dependencies import AppContext, ContextOf, Work
 from .openapi import describe
+from .schemas import RecipeModel
+
+router = APIRouter(tags=["server"])
 
 
-def create_app(parts: Parts, work: Work, routers: Sequence[APIRouter]) -> FastAPI:
-    """The ASGI application of ``routers`` over running parts. An Edge has to stand around it."""
+@router.head("/recipe", include_in_schema=False)
+@router.get("/recipe")
+def get_recipe(context: ContextOf) -> RecipeModel:
+    """Return the recipe: which uploads get which renditions."""
+    return RecipeModel.of(context.recipe)
+
+
+def create_app(context: AppContext, work: Work, routers: Sequence[APIRouter]) -> FastAPI:
+    """The ASGI application of ``routers``, every error of which is a problem document.
+
+    The caller adds SecurityHeadersMiddleware or a subclass of it: it handles unexpected exceptions.
+    """
     app = FastAPI(
         title="Image processor",
         version=__version__,
-        description="An upload becomes renditions. Errors are problem documents (RFC 9457).",
-        docs_url=None,  # FastAPI's pages of documentation load scripts from elsewhere
+        description="Makes renditions of uploaded images. Errors are problem documents (RFC 9457).",
+        docs_url=None,  # FastAPI's documentation pages load scripts from another site
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
-        redirect_slashes=False,  # a slash more is another key
+        redirect_slashes=False,  # a key that ends with a slash is another key
     )
-    app.state.parts = parts
+    app.state.context = context
     app.state.work = work
-    for router in routers:
-        app.include_router(router)
+    for item in routers:
+        app.include_router(item)
     problems.install(app)
     describe(app)
     return app

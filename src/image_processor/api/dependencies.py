@@ -1,25 +1,34 @@
-"""HTTP edge: what the routes that both applications share ask of the system behind them."""
+"""What the routes need from the rest of the system, as protocols that `bootstrap` fills."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from datetime import datetime
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Path, Request
+from fastapi import Depends, Request
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.models import Outcome, UploadKind
+from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.standalone.progress import Progress
+from image_processor.standalone.render_coordinator import Orders
 
-from .prefer import MAX_PATIENCE
+MAX_WAIT_SECONDS = 60.0
+"""The longest time that a request waits for the outcome of its work."""
 
 
-class Parts(Protocol):
-    """``bucket`` is the upload side's name. ``renditions_url`` is what a rendition's key is put
-    behind, after a slash, to open it; None where nothing serves renditions."""
+class AppContext(Protocol):
+    """What every application works with.
+
+    ``bucket`` is the name of the upload bucket. ``renditions_url`` is the base URL of renditions,
+    without a slash at its end; None if nothing serves renditions.
+    """
 
     @property
     def settings(self) -> Settings: ...
@@ -37,32 +46,87 @@ class Parts(Protocol):
     def catalog(self) -> Catalog: ...
 
 
+class PostForm(Protocol):
+    """The signed form of a presigned POST."""
+
+    @property
+    def url(self) -> str: ...
+    @property
+    def fields(self) -> Mapping[str, str]: ...
+    @property
+    def expires_at(self) -> datetime: ...
+
+
+class AwsContext(AppContext, Protocol):
+    """What the application behind API Gateway works with."""
+
+    @property
+    def sign_post(self) -> Callable[[str, str], PostForm]:
+        """Signs a form that uploads one original, by its key and media type."""
+        ...
+
+
+class StandaloneContext(AppContext, Protocol):
+    """What the application of one machine works with."""
+
+    @property
+    def submit(self) -> Callable[[Upload], Future[Outcome]]:
+        """Queues an upload for the workers. Raises InvalidKey."""
+        ...
+
+    @property
+    def backlog(self) -> Callable[[], int]:
+        """Counts the keys that wait or are being processed."""
+        ...
+
+    @property
+    def progress(self) -> Progress: ...
+    @property
+    def delivery(self) -> Delivery: ...
+    @property
+    def orders(self) -> Orders: ...
+
+
 class Work(Protocol):
-    """Gets work done that a request wants."""
+    """Processes uploads and renders renditions that a request asks for."""
 
     @property
     def delivery(self) -> Delivery:
-        """What finds renditions and tells their URLs."""
+        """Finds stored renditions and builds their URLs."""
         ...
 
-    async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
-        """The outcome of work on ``key``; None if there is none after ``patience`` seconds.
-        Raises what the work ended with."""
+    async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
+        """Process ``key`` and return the outcome; None if there is none after ``wait`` seconds.
+
+        Raises the error that processing ended with.
+        """
         ...
 
     async def made(self, wanted: RenditionRef) -> RenderResult:
-        """The rendition, made if it is not there. Raises what `OnDemandRenderer.make` raises, Overloaded,
-        and Unavailable if it takes too long."""
+        """Return the rendition, rendered first if it is not stored.
+
+        Raises what `Maker.make` raises, Overloaded, and Unavailable if it takes too long.
+        """
         ...
 
     def pending_key(self, id_: str) -> str | None:
-        """The key with this id if work on it is known of that nobody has begun with."""
+        """The key with this id if a request has submitted it and no worker has started on it."""
         ...
 
 
-async def _parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
+async def _context(request: Request) -> AppContext:
+    context: AppContext = request.app.state.context
+    return context
+
+
+async def _aws_context(request: Request) -> AwsContext:
+    context: AwsContext = request.app.state.context
+    return context
+
+
+async def _standalone_context(request: Request) -> StandaloneContext:
+    context: StandaloneContext = request.app.state.context
+    return context
 
 
 async def _work(request: Request) -> Work:
@@ -70,6 +134,7 @@ async def _work(request: Request) -> Work:
     return work
 
 
-ImageId = Annotated[str, Path(description="The id of an original.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])]
-PartsOf = Annotated[Parts, Depends(_parts)]
+ContextOf = Annotated[AppContext, Depends(_context)]
+AwsContextOf = Annotated[AwsContext, Depends(_aws_context)]
+StandaloneContextOf = Annotated[StandaloneContext, Depends(_standalone_context)]
 WorkOf = Annotated[Work, Depends(_work)]

@@ -1,6 +1,7 @@
-"""HTTP edge: the one table of what an error is in HTTP, and what delivery makes of it.
+"""The one table that maps errors to HTTP statuses, and the problem documents (RFC 9457) made of them.
 
-Without a web framework, which the deliver function's cold start could not afford.
+It needs no web framework, because the deliver function imports it on its cold start. `problems` turns
+the same documents into responses of the API.
 """
 
 from __future__ import annotations
@@ -22,9 +23,30 @@ from image_processor.domain.errors import (
     Unavailable,
 )
 
-from .problem_details import document
+MEDIA_TYPE = "application/problem+json"
 
-# The first row that an error is an instance of decides.
+# The names of RFC 9110. Those of Python's HTTPStatus differ between its versions, and the codes made of
+# them must never change. The server's status line has Python's, which clients do not read.
+TITLES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    408: "Request Timeout",
+    409: "Conflict",
+    411: "Length Required",
+    412: "Precondition Failed",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    416: "Range Not Satisfiable",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+}
+
+# The first row whose class the error is an instance of decides.
 STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (Invalid, 400),
     (Forbidden, 403),
@@ -38,7 +60,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (ImageProcessorError, 500),
 )
 
-_REFUSED = {
+_DELIVERY_STATUSES = {
     Reason.EMPTY: 415,
     Reason.NOT_AN_IMAGE: 415,
     Reason.UNSUPPORTED_FORMAT: 415,
@@ -47,45 +69,70 @@ _REFUSED = {
     Reason.TOO_MANY_FRAMES: 413,
     Reason.TOO_MANY_SCANS: 413,
 }
+"""Statuses of refused originals in delivery; other reasons have the table's."""
 
-RETRY_SECONDS = "1"
+RETRY_AFTER = "1"
+"""Seconds, the value of the Retry-After header."""
 
-BRIEFLY = "max-age=5"
-"""How long a cache may keep the news that there is nothing, so that a flood of it stops at the edge."""
+SHORT_CACHE = "max-age=5"
+"""How long a CDN may cache an error, so that many requests for a missing image reach the origin once."""
 
-_KEPT_BRIEFLY = frozenset({404, 413, 415, 422})
+_SHORTLY_CACHED = frozenset({404, 413, 415, 422})
 
-_MOST_TOLD = 20
-"""Mistakes that are told: what a short URL costs us to answer stays short."""
+_MAX_PROBLEMS = 20
+"""Problems that one response lists, so that the response to a short URL stays short."""
+
+
+def title_of(status: int) -> str:
+    """The name of a status in RFC 9110."""
+    return TITLES.get(status, "Error")
+
+
+def code_of(status: int) -> str:
+    """The code of an error of HTTP itself: the status's name in lower case with hyphens."""
+    return title_of(status).lower().replace(" ", "-")
+
+
+def problem_document(status: int, detail: str = "", code: str | None = None) -> dict[str, Any]:
+    """A problem document with the members that every one has."""
+    return {
+        "type": "about:blank",
+        "title": title_of(status),
+        "status": status,
+        "detail": detail or title_of(status),
+        "code": code or code_of(status),
+    }
 
 
 def status_of(error: ImageProcessorError) -> int:
-    """The status of an error of delivery. A reader is in nobody's way: what a retry heals is never a
-    conflict of theirs."""
-    if isinstance(error, Refused):
-        return _REFUSED.get(error.reason, row_of(error))
-    return 503 if error.retryable else row_of(error)
-
-
-def row_of(error: ImageProcessorError) -> int:
     """The status that the table has for an error."""
-    return next(status for kind, status in STATUSES if isinstance(error, kind))
+    return next(status for class_, status in STATUSES if isinstance(error, class_))
 
 
-def told(error: ImageProcessorError) -> tuple[int, dict[str, Any], dict[str, str]]:
-    """Status, problem document and headers for an error of delivery."""
-    status = status_of(error)
+def delivery_status(error: ImageProcessorError) -> int:
+    """The status of an error of delivery. What a retry may solve is 503 and never 409: a reader has no
+    conflict to resolve."""
+    if isinstance(error, Refused):
+        return _DELIVERY_STATUSES.get(error.reason, status_of(error))
+    return 503 if error.retryable else status_of(error)
+
+
+def error_response(error: ImageProcessorError) -> tuple[int, dict[str, Any], dict[str, str]]:
+    """Status, problem document and headers of the response to an error of delivery."""
+    status = delivery_status(error)
     message = "" if status == 500 else str(error)
-    body = document(status, message, error.code)
+    body = problem_document(status, message, error.code)
     if isinstance(error, Refused):
         body |= {"detail": error.message, "reason": error.reason, "fix": FIXES[error.reason]}
     elif isinstance(error, Invalid):
-        shown = error.problems[:_MOST_TOLD]
-        body["detail"] = "; ".join(map(str, shown))
-        body["problems"] = [{"name": each.name, "expected": each.expected, "got": each.got} for each in shown]
+        problems = error.problems[:_MAX_PROBLEMS]
+        body["detail"] = "; ".join(map(str, problems))
+        body["problems"] = [
+            {"name": problem.name, "expected": problem.expected, "got": problem.got} for problem in problems
+        ]
     elif isinstance(error, Forbidden):
         body["fix"] = error.fix
-    headers = {"cache-control": BRIEFLY if status in _KEPT_BRIEFLY else "no-store"}
+    headers = {"cache-control": SHORT_CACHE if status in _SHORTLY_CACHED else "no-store"}
     if status == 503:
-        headers["retry-after"] = RETRY_SECONDS
+        headers["retry-after"] = RETRY_AFTER
     return status, body, headers

@@ -1,4 +1,4 @@
-"""HTTP edge: the images of the library, and work on them."""
+"""Routes under /images: list, show, process and delete images, render on demand, and generate markup."""
 
 from __future__ import annotations
 
@@ -8,82 +8,95 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 
-from image_processor.domain.errors import Invalid, NotFound, Problem, Refused
+from image_processor.delivery.markup.html import render_markup
+from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.resolver import RenditionRef
+from image_processor.delivery.url.builder import Urls, check_base, url_of
+from image_processor.domain.errors import Invalid, InvalidRequest, NotFound, Problem, Refused
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Record, Status, UploadKind
+from image_processor.domain.ports import Catalog
 from image_processor.domain.similarity import similar_to
+from image_processor.domain.transformation import parse
 
-from .checks import check_all
-from .dependencies import ImageId, Parts, PartsOf, Work, WorkOf
-from .json_only import json_only
+from .dependencies import MAX_WAIT_SECONDS, AppContext, ContextOf, Work, WorkOf
 from .openapi import errors
-from .prefer import MAX_PATIENCE, PatienceOf
-from .problems import refused_image, shown, skipped
-from .request_models import ListingRequest, ProcessRequest, SimilarRequest
-from .schemas import ImageView, ListingView, SimilarListView, SimilarView
-from .wanted import skip_reason
+from .parameters import ImageId, PreferredWait, check_all, require_json, skip_reason
+from .problems import refused_image, shorten, skipped
+from .request_models import ListingRequest, MarkupRequest, ProcessRequest, RenditionRequest, SimilarRequest
+from .schemas import (
+    ImageModel,
+    ListingModel,
+    MarkupModel,
+    OnDemandRenditionModel,
+    SimilarImageModel,
+    SimilarImagesModel,
+)
 
 router = APIRouter(prefix="/images", tags=["images"])
 
-_LATER: dict[int | str, dict[str, Any]] = {
-    202: {"model": ImageView, "description": "Not done yet; the image as it is now."}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": ImageModel, "description": "Not done yet; the image as it is now."}
 }
 
 
 @router.post(
     "",
-    dependencies=[json_only],
-    responses={**_LATER, **errors(400, 403, 404, 408, 409, 413, 415, 422, 503)},
+    dependencies=[require_json],
+    responses={**_ACCEPTED, **errors(400, 403, 404, 408, 409, 413, 415, 422, 503)},
 )
 async def post_image(
-    wanted: ProcessRequest, response: Response, patience: PatienceOf, parts: PartsOf, work: WorkOf
-) -> ImageView:
-    """Process an original now, and answer with its renditions."""
-    key = wanted.key
-    check_all(lambda: check_key(key), lambda: _check_bucket(wanted.bucket, parts))
-    if why := skip_reason(key, parts):
-        return skipped(key, why)  # type: ignore[return-value]  # FastAPI sends it as it is
-    with suppress(Refused):  # a link out of the store is an original too: work puts it on record
-        await run_in_threadpool(parts.uploads.head, key)
-    patience = MAX_PATIENCE if patience is None else patience
-    return await _processed(UploadKind.CREATED, key, patience, response, parts, work)
+    body: ProcessRequest, response: Response, prefer: PreferredWait, context: ContextOf, work: WorkOf
+) -> ImageModel:
+    """Process an original now and return the image with its renditions."""
+    key = body.key
+    check_all(lambda: check_key(key), lambda: _check_bucket(body.bucket, context))
+    if reason := skip_reason(key, context):
+        return skipped(key, reason)  # type: ignore[return-value]  # FastAPI sends a Response as it is
+    with suppress(Refused):  # a link that leaves the store: processing records the refusal
+        await run_in_threadpool(context.uploads.head, key)
+    wait = MAX_WAIT_SECONDS if prefer is None else prefer
+    return await _processed(UploadKind.CREATED, key, wait, response, context, work)
 
 
 @router.head("", include_in_schema=False)
 @router.get("", responses=errors(400, 503))
-def list_images(wanted: Annotated[ListingRequest, Query()], parts: PartsOf) -> ListingView:
-    """Images, newest first. What is still `queued` is in no listing: nothing is on record of it."""
-    page = parts.catalog.list(wanted.query, limit=wanted.limit, cursor=wanted.cursor)
-    return ListingView(images=[_view(record, parts) for record in page.records], cursor=page.cursor)
+def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf) -> ListingModel:
+    """List images, newest first. Uploads that are still `queued` have no record and are not listed."""
+    page = context.catalog.list(query.query, limit=query.limit, cursor=query.cursor)
+    return ListingModel(images=[_model(record, context) for record in page.records], cursor=page.cursor)
 
 
 @router.head("/{id}", include_in_schema=False)
 @router.get("/{id}", responses=errors(404, 503))
-def get_image(id: ImageId, parts: PartsOf, work: WorkOf) -> ImageView:  # noqa: A002 - the API's name
-    """One image. An upload that nobody has begun with yet is `queued`."""
-    return _now(id, parts, work)
+def get_image(id: ImageId, context: ContextOf, work: WorkOf) -> ImageModel:  # noqa: A002 - the API's name
+    """Return one image. It is `queued` if no worker has started on its upload."""
+    return _current(id, context, work)
 
 
 @router.head("/{id}/similar", include_in_schema=False)
 @router.get("/{id}/similar", responses=errors(400, 404, 503))
 def list_similar_images(
     id: ImageId,  # noqa: A002 - the API's name
-    wanted: Annotated[SimilarRequest, Query()],
-    parts: PartsOf,
+    query: Annotated[SimilarRequest, Query()],
+    context: ContextOf,
     work: WorkOf,
-) -> SimilarListView:
-    """The images that look like this one, nearest first: copies of other sizes, formats, qualities.
+) -> SimilarImagesModel:
+    """List images that look like this one, nearest first: copies of another size, format or quality.
 
-    Reads every record there is, so it takes longer the more there are.
+    Reads every record, so the time grows with the number of images.
     """
-    record = parts.catalog.get(id)
+    record = context.catalog.get(id)
     if record is None:
-        image = _now(id, parts, work)
+        image = _current(id, context, work)
         expected = "an original with a perceptual hash"
         raise Invalid([Problem(repr(image.original), expected, f"one that is {image.status}")])
-    found = similar_to(parts.catalog, record, distance=wanted.distance, limit=wanted.limit)
-    return SimilarListView(
-        images=[SimilarView(distance=each.distance, image=_view(each.record, parts)) for each in found]
+    matches = similar_to(context.catalog, record, distance=query.distance, limit=query.limit)
+    return SimilarImagesModel(
+        images=[
+            SimilarImageModel(distance=match.distance, image=_model(match.record, context))
+            for match in matches
+        ]
     )
 
 
@@ -92,73 +105,147 @@ def list_similar_images(
     status_code=204,
     response_class=Response,
     responses={
-        202: {"description": "The original is gone, its renditions go soon."},
+        202: {"description": "The original is deleted; its renditions will be soon."},
         **errors(403, 404, 409, 503),
     },
 )
-async def delete_image(id: ImageId, parts: PartsOf, work: WorkOf) -> Response:  # noqa: A002 - as above
-    """Remove the original and all its renditions."""
-    image = await run_in_threadpool(_now, id, parts, work)
-    await run_in_threadpool(parts.uploads.delete, image.original)
+async def delete_image(id: ImageId, context: ContextOf, work: WorkOf) -> Response:  # noqa: A002 - as above
+    """Delete the original and all its renditions."""
+    image = await run_in_threadpool(_current, id, context, work)
+    await run_in_threadpool(context.uploads.delete, image.original)
     outcome = await work.outcome(UploadKind.DELETED, image.original)
     return Response(status_code=204 if outcome else 202)
 
 
-@router.post("/{id}/reprocess", responses={**_LATER, **errors(400, 403, 404, 409, 422, 503)})
+@router.post("/{id}/reprocess", responses={**_ACCEPTED, **errors(400, 403, 404, 409, 422, 503)})
 async def reprocess_image(
     id: ImageId,  # noqa: A002 - as above
     response: Response,
-    patience: PatienceOf,
-    parts: PartsOf,
+    prefer: PreferredWait,
+    context: ContextOf,
     work: WorkOf,
-) -> ImageView:
-    """Make every rendition again. The answer does not wait for them unless it is preferred to."""
-    image = await run_in_threadpool(_now, id, parts, work)
-    return await _processed(UploadKind.REPROCESS, image.original, patience or 0.0, response, parts, work)
+) -> ImageModel:
+    """Render every rendition again. Answers at once unless the request prefers to wait."""
+    image = await run_in_threadpool(_current, id, context, work)
+    return await _processed(UploadKind.REPROCESS, image.original, prefer or 0.0, response, context, work)
+
+
+@router.post(
+    "/{id}/renditions",
+    dependencies=[require_json],
+    responses=errors(400, 403, 404, 409, 413, 415, 422, 501, 503),
+)
+async def post_rendition(
+    id: ImageId,  # noqa: A002 - as above
+    body: RenditionRequest,
+    context: ContextOf,
+    work: WorkOf,
+) -> OnDemandRenditionModel:
+    """Render any transformation of an image, if it is not stored, and return a URL that opens it."""
+    transformation = parse(body.transformation)
+    key = await run_in_threadpool(_key, id, context.catalog)
+    rendition = work.delivery.reader.wanted(key, transformation)
+    result = await work.made(rendition)
+    return OnDemandRenditionModel.of(
+        rendition.stored_key,
+        str(transformation),
+        result.stored,
+        _signed_url(rendition, body.expires_in, work.delivery, context),
+    )
+
+
+@router.head("/{id}/markup", include_in_schema=False)
+@router.get("/{id}/markup", responses=errors(400, 404, 413, 415, 422, 503))
+def get_markup(
+    id: ImageId,  # noqa: A002 - as above
+    query: Annotated[MarkupRequest, Query()],
+    context: ContextOf,
+    work: WorkOf,
+) -> MarkupModel:
+    """Return HTML, CSS and JavaScript that show the image at the width and in the format that suit the
+    browser.
+
+    URLs of widths that no public preset declares are signed without an end, if there is a key; those
+    renditions are made on their first request.
+    """
+    record = context.catalog.get(id)
+    if record is None:
+        raise NotFound(f"no processed image has the id {id!r}")
+    base = context.renditions_url if query.base is None else query.base
+    if base is None:
+        raise Invalid.one("base", "the address of a CDN, as none is known here", None)
+    urls = Urls(check_base(base), record.key, context.recipe, work.delivery.policy)
+    return MarkupModel.of(render_markup(record, query.wish, urls))
 
 
 async def _processed(
-    kind: UploadKind, key: str, patience: float, response: Response, parts: Parts, work: Work
-) -> ImageView:
-    """What becomes of ``key`` within ``patience``: 200 and all, 202 and what is known, or 422."""
-    outcome = await work.outcome(kind, key, patience)
+    kind: UploadKind, key: str, wait: float, response: Response, context: AppContext, work: Work
+) -> ImageModel:
+    """The image if it is done within ``wait`` seconds (422 if refused), else 202 with what is known."""
+    outcome = await work.outcome(kind, key, wait)
     if outcome is None:
         response.status_code = 202
-        return await run_in_threadpool(_known, key, parts)
-    return _result(outcome, parts)
+        return await run_in_threadpool(_recorded_or_queued, key, context)
+    return _from_outcome(outcome, context)
 
 
-def _result(outcome: Outcome, parts: Parts) -> ImageView:
+def _from_outcome(outcome: Outcome, context: AppContext) -> ImageModel:
     if outcome.status is OutcomeStatus.DELETED:
         raise NotFound(f"{outcome.key!r} has been deleted")
     if outcome.record is None:
         return skipped(outcome.key, str(outcome.detail))  # type: ignore[return-value]  # as above
-    image = _view(outcome.record, parts)
+    image = _model(outcome.record, context)
     if outcome.record.status is Status.REFUSED:
         return refused_image(image)  # type: ignore[return-value]  # as above
     return image
 
 
-def _known(key: str, parts: Parts) -> ImageView:
-    record = parts.catalog.get(image_id(parts.bucket, key))
-    return _view(record, parts) if record else ImageView.queued(parts.bucket, key)
+def _recorded_or_queued(key: str, context: AppContext) -> ImageModel:
+    record = context.catalog.get(image_id(context.bucket, key))
+    return _model(record, context) if record else ImageModel.queued(context.bucket, key)
 
 
-def _now(id_: str, parts: Parts, work: Work) -> ImageView:
-    """The image as it is. Raises NotFound."""
-    record: Record | None = parts.catalog.get(id_)
+def _current(id_: str, context: AppContext, work: Work) -> ImageModel:
+    """The image as it is now. Raises NotFound."""
+    record = context.catalog.get(id_)
     if record is not None:
-        return _view(record, parts)
+        return _model(record, context)
     key = work.pending_key(id_)
     if key is None:
-        raise NotFound(f"no image has the id {id_!r}")
-    return ImageView.queued(parts.bucket, key)
+        raise _no_image(id_)
+    return ImageModel.queued(context.bucket, key)
 
 
-def _view(record: Record, parts: Parts) -> ImageView:
-    return ImageView.of(record, parts.renditions_url)
+def _model(record: Record, context: AppContext) -> ImageModel:
+    return ImageModel.of(record, context.renditions_url)
 
 
-def _check_bucket(bucket: str | None, parts: Parts) -> None:
-    if bucket not in {None, parts.bucket}:
-        raise Invalid([Problem("bucket", parts.bucket, shown(bucket))])
+def _key(id_: str, catalog: Catalog) -> str:
+    record = catalog.get(id_)
+    if record is None:
+        raise _no_image(id_)
+    return record.key
+
+
+def _no_image(id_: str) -> NotFound:
+    return NotFound(f"no image has the id {id_!r}")
+
+
+def _check_bucket(bucket: str | None, context: AppContext) -> None:
+    if bucket not in {None, context.bucket}:
+        raise Invalid([Problem("bucket", context.bucket, shorten(bucket))])
+
+
+def _signed_url(rendition: RenditionRef, seconds: int, delivery: Delivery, context: AppContext) -> str | None:
+    """A URL that opens the rendition for ``seconds``, or for ever if it is public; None without a CDN
+    or a signing key."""
+    if context.renditions_url is None:
+        return None
+    url = url_of(context.renditions_url, rendition.stored_key)
+    if rendition.is_public:
+        return url
+    try:
+        query = delivery.stored_query(rendition, seconds)
+    except InvalidRequest:
+        return None
+    return f"{url}?{query}" if query else None

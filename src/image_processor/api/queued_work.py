@@ -1,4 +1,4 @@
-"""HTTP edge: requests that want work done by the machine's workers, and how long they wait for it."""
+"""Work of the application on one machine: queued for the workers and the render pool, and awaited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
 
-from image_processor.bootstrap.machine import Parts
 from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
@@ -20,39 +19,42 @@ from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Entry
 
-from .prefer import MAX_PATIENCE
+from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
 
 MAX_UPLOADS = 32
-"""Uploads received at the same time; others wait. Each holds a thread, which are its own so that
-slow clients cannot take those of the rest of the API."""
+"""Uploads received at the same time; others wait. Each holds a thread outside the pool of the other
+routes, so that slow clients cannot exhaust it."""
 
-PLACE_SECONDS = 5.0
-"""How long an upload waits for its place at most: small ones come and go in less."""
+UPLOAD_SLOT_SECONDS = 5.0
+"""The longest time that an upload waits for one of the MAX_UPLOADS slots."""
 
-MAKING_SECONDS = 30.0
-"""How long a rendition in the making is waited for."""
+RENDER_SECONDS = 30.0
+"""The longest time that a request waits for a rendition."""
 
 
 class QueuedWork:
-    """Submits uploads for requests. It knows the keys it has submitted until they are done, so
-    that an original can be asked for by its id before anybody has begun with it."""
+    """Submits uploads for requests, and waits for their outcomes and for renditions.
 
-    def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+    It remembers the keys it has submitted until they are done, so that an image can be shown by its id
+    before a worker starts on it.
+    """
+
+    def __init__(self, context: StandaloneContext) -> None:
+        self._context = context
         self._lock = threading.Lock()
         self._pending: dict[str, tuple[str, int]] = {}
         self._stopping = asyncio.Event()
-        self._places = Semaphore(MAX_UPLOADS)
-        self.drawing = Lock()
-        """Held by whoever draws the sample, without a thread for those who wait."""
+        self._upload_slots = Semaphore(MAX_UPLOADS)
+        self.sample_lock = Lock()
+        """Held while the sample image is drawn; waiting for it takes no thread."""
 
     @property
     def delivery(self) -> Delivery:
-        return self._parts.delivery
+        return self._context.delivery
 
     def submit(self, kind: UploadKind, key: str, version: str | None = None) -> Future[Outcome]:
-        """Queue work on ``key``. Raises InvalidKey."""
-        future = self._parts.submit(Upload(self._parts.bucket, key, kind, version))
+        """Queue ``key`` for the workers. Raises InvalidKey."""
+        future = self._context.submit(Upload(self._context.bucket, key, kind, version))
         self._count(key, 1)
         future.add_done_callback(lambda _: self._count(key, -1))
         return future
@@ -62,72 +64,76 @@ class QueuedWork:
         with self._lock:
             return self._pending.get(id_, (None, 0))[0]
 
-    async def outcome(self, kind: UploadKind, key: str, patience: float = MAX_PATIENCE) -> Outcome | None:
-        """Submit and wait; None if that takes longer than ``patience`` seconds or the server stops.
+    async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
+        """Submit and wait; None if that takes longer than ``wait`` seconds or the server stops.
 
-        Raises what the work ended with. The work goes on even if nobody waits any more.
+        Raises what processing ended with. Processing continues if the client disconnects.
         """
         done = asyncio.wrap_future(self.submit(kind, key))
-        # A late error that nobody asks for would be a complaint of asyncio in the log.
-        done.add_done_callback(lambda late: late.cancelled() or late.exception())
+        done.add_done_callback(_retrieve_error)
         stopping = asyncio.ensure_future(self._stopping.wait())
         either: set[asyncio.Future[Any]] = {done, stopping}
         try:
-            await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
         return done.result() if done.done() else None
 
     async def made(self, wanted: RenditionRef) -> RenderResult:
-        """The rendition, made if it is not there. The work goes on, and is kept, even if nobody waits
-        any more."""
-        orders = self._parts.orders
+        """The rendition, rendered first if it is not stored. It is rendered and stored even if the
+        client disconnects."""
+        coordinator = self._context.orders
         stored = await to_thread.run_sync(self.delivery.kept.look, wanted)
         if stored is not None:
             return RenderResult(stored, {})
-        result = await self.done(await to_thread.run_sync(orders.place, wanted))
-        return await to_thread.run_sync(orders.taken, wanted, result)
+        result = await self.done(await to_thread.run_sync(coordinator.place, wanted))
+        return await to_thread.run_sync(coordinator.taken, wanted, result)
 
-    async def done(self, order: Future[Any]) -> Any:
-        """What was ordered of the kitchen or of ingest. Raises its error, and Unavailable where that
-        takes too long."""
-        waiting = asyncio.wrap_future(order)
+    async def done(self, future: Future[Any]) -> Any:
+        """The result of the render pool or the workers. Raises its error, and Unavailable after
+        RENDER_SECONDS or if the server stops."""
+        waiting = asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(asyncio.shield(waiting), MAKING_SECONDS)
+            return await asyncio.wait_for(asyncio.shield(waiting), RENDER_SECONDS)
         except TimeoutError:
-            # A late error that nobody asks for would be a complaint of asyncio in the log.
-            waiting.add_done_callback(lambda late: late.cancelled() or late.exception())
-            expected = f"expected a rendition within {MAKING_SECONDS:g} s"
+            waiting.add_done_callback(_retrieve_error)
+            expected = f"expected a rendition within {RENDER_SECONDS:g} s"
             raise Unavailable(f"{expected}; it is still being made") from None
         except asyncio.CancelledError:
-            if not order.cancelled():
+            if not future.cancelled():
                 raise
             raise Unavailable("the server is stopping") from None
 
     async def receive(self, store: Callable[[], Entry]) -> Entry:
-        """What ``store`` returns, called in a thread of its own as soon as there is a place for
-        one more upload. Raises Unavailable if there is none for too long."""
+        """Call ``store`` in a thread of its own as soon as an upload slot is free, and return its
+        result. Raises Unavailable if no slot gets free within UPLOAD_SLOT_SECONDS."""
         try:
-            with fail_after(PLACE_SECONDS):
-                await self._places.acquire()
+            with fail_after(UPLOAD_SLOT_SECONDS):
+                await self._upload_slots.acquire()
         except TimeoutError:
-            raise Unavailable(f"{MAX_UPLOADS} uploads come in already") from None
+            raise Unavailable(f"expected at most {MAX_UPLOADS} uploads at the same time, got more") from None
         try:
             return await to_thread.run_sync(store, limiter=CapacityLimiter(1))
         finally:
-            self._places.release()
+            self._upload_slots.release()
 
     def stop(self) -> None:
-        """End what would hold up a graceful stop: requests that wait and streams of events."""
+        """End what would delay a graceful stop: requests that wait and event streams."""
         self._stopping.set()
-        self._parts.progress.close()
+        self._context.progress.close()
 
     def _count(self, key: str, change: int) -> None:
-        id_ = image_id(self._parts.bucket, key)
+        id_ = image_id(self._context.bucket, key)
         with self._lock:
             _, count = self._pending.pop(id_, (key, 0))
             if count + change:
                 self._pending[id_] = (key, count + change)
+
+
+def _retrieve_error(future: asyncio.Future[Any]) -> None:
+    """Read the error of a future that nobody awaits any more: asyncio would log it as never retrieved."""
+    if not future.cancelled():
+        future.exception()
 
 
 async def _queued_work(request: Request) -> QueuedWork:
@@ -135,10 +141,4 @@ async def _queued_work(request: Request) -> QueuedWork:
     return work
 
 
-async def _machine_parts(request: Request) -> Parts:
-    parts: Parts = request.app.state.parts
-    return parts
-
-
 QueuedWorkOf = Annotated[QueuedWork, Depends(_queued_work)]
-MachinePartsOf = Annotated[Parts, Depends(_machine_parts)]

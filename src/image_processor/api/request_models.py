@@ -1,4 +1,4 @@
-"""HTTP edge: what the REST API reads, as pydantic models that make its OpenAPI."""
+"""What the REST API reads, as pydantic models from which FastAPI derives the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from image_processor.domain.models import Status
 from image_processor.domain.ports import Query
 from image_processor.domain.similarity import MANY, MAX_DISTANCE, MAX_LIMIT, NEAR
 
-from .schemas import View
+from .schemas import Model
 
-# What is opt-in is left out: a bucket that shows it to browsers would run its scripts.
-MEDIA_TYPES = tuple(each.media_type for each in FORMATS.values() if not each.opt_in)
+# Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
+MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
 
 _TIME = "a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC"
 
 EXPECTED = MappingProxyType(
     {
         "bucket": "the upload bucket's name, or nothing",
-        "key": "a key: text of 1-1024 bytes of UTF-8",
+        "key": "a key: 1-1024 bytes of UTF-8 text",
         "prefix": "the first characters of a key",
         "status": " | ".join(Status),
         "since": _TIME,
@@ -37,17 +37,17 @@ EXPECTED = MappingProxyType(
         "expires_in": "60-31536000 seconds",
         "preset": "a preset of the image's rule",
         "widths": f"at most {MOST_WIDTHS} whole numbers, comma-separated",
-        "sizes": "how wide it is shown, as HTML's `sizes`",
-        "alt": "what it shows, in words",
-        "base": "what URLs begin with: an address, or a path",
-        "cursor": "the `cursor` of the page before",
+        "sizes": "the displayed width, as HTML's `sizes` attribute",
+        "alt": "the alternative text of the image",
+        "base": "the base of URLs: an address, or a path",
+        "cursor": "the `cursor` of the previous page",
     }
 )
-"""What each parameter wants: for the OpenAPI and for the answer to one who gave something else."""
+"""What each parameter expects: for the OpenAPI description and for problem documents."""
 
 
-def _about(name: str, **more: Any) -> Any:
-    return Field(description=f"Expected: {EXPECTED[name]}.", **more)
+def _parameter(name: str, **options: Any) -> Any:
+    return Field(description=f"Expected: {EXPECTED[name]}.", **options)
 
 
 def _utc(moment: datetime) -> datetime:
@@ -60,53 +60,53 @@ def _utc(moment: datetime) -> datetime:
 UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
-class ProcessRequest(View):
+class ProcessRequest(Model):
     """Which original to process now."""
 
-    bucket: str | None = _about("bucket", default=None)
-    key: str = _about("key", examples=["photos/cat.jpg"])
+    bucket: str | None = _parameter("bucket", default=None)
+    key: str = _parameter("key", examples=["photos/cat.jpg"])
 
 
-class PostRequest(View):
-    """What a client wants to upload straight into the bucket. Without `content_type` the key's
-    extension says it."""
+class PresignedPostRequest(Model):
+    """What to upload straight to the bucket. The default of `content_type` follows from the key's
+    extension."""
 
-    key: str = _about("key", examples=["photos/cat.jpg"])
-    content_type: str | None = _about("content_type", default=None, examples=["image/jpeg"])
+    key: str = _parameter("key", examples=["photos/cat.jpg"])
+    content_type: str | None = _parameter("content_type", default=None, examples=["image/jpeg"])
 
 
-class ListingRequest(View):
-    """Which images a listing wants; what is left out means any."""
+class ListingRequest(Model):
+    """Which images to list; an omitted parameter matches any."""
 
-    prefix: str = _about("prefix", default="")
-    status: Status | None = _about("status", default=None)
-    since: UtcTime | None = _about("since", default=None)
-    until: UtcTime | None = _about("until", default=None)
-    limit: Annotated[int, Field(ge=1, le=1000)] = _about("limit", default=50)
-    cursor: str | None = _about("cursor", default=None)
+    prefix: str = _parameter("prefix", default="")
+    status: Status | None = _parameter("status", default=None)
+    since: UtcTime | None = _parameter("since", default=None)
+    until: UtcTime | None = _parameter("until", default=None)
+    limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
+    cursor: str | None = _parameter("cursor", default=None)
 
     @property
     def query(self) -> Query:
         return Query(prefix=self.prefix, status=self.status, since=self.since, until=self.until)
 
 
-class SimilarRequest(View):
-    """How near images must look, and how many of them are wanted."""
+class SimilarRequest(Model):
+    """How similar images must be, and how many to return."""
 
-    distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _about("distance", default=NEAR)
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _about("limit", default=MANY)
+    distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _parameter("distance", default=NEAR)
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _parameter("limit", default=MANY)
 
 
-class MarkupRequest(View):
-    """How a page wants to show an image. Without a preset or widths the preset with the most is taken."""
+class MarkupRequest(Model):
+    """How a page shows an image. The default preset is the one with the most widths."""
 
-    preset: str | None = _about("preset", default=None, examples=["responsive"])
-    widths: str | None = _about(
+    preset: str | None = _parameter("preset", default=None, examples=["responsive"])
+    widths: str | None = _parameter(
         "widths", default=None, pattern=r"^[0-9]{1,5}(,[0-9]{1,5})*$", examples=["320,640,1280"]
     )
-    sizes: str = _about("sizes", default="100vw", examples=["(min-width: 60rem) 50vw, 100vw"])
-    alt: str = _about("alt", default=ALT, examples=["A cat on a wall"])
-    base: str | None = _about("base", default=None, examples=["https://img.example"])
+    sizes: str = _parameter("sizes", default="100vw", examples=["(min-width: 60rem) 50vw, 100vw"])
+    alt: str = _parameter("alt", default=ALT, examples=["A cat on a wall"])
+    base: str | None = _parameter("base", default=None, examples=["https://img.example"])
 
     @property
     def wish(self) -> MarkupOptions:
@@ -115,8 +115,8 @@ class MarkupRequest(View):
         return MarkupOptions(WidthSpec(self.preset, widths), self.sizes, self.alt)
 
 
-class RenditionRequest(View):
-    """Which rendition of an image to make, and for how long its URL is to work."""
+class RenditionRequest(Model):
+    """Which rendition to make, and how long its URL is valid."""
 
-    transformation: str = _about("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
-    expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = _about("expires_in", default=86_400)
+    transformation: str = _parameter("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
+    expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = _parameter("expires_in", default=86_400)

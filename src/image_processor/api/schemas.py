@@ -1,6 +1,6 @@
-"""HTTP edge: what the REST API shows, as pydantic models that make its OpenAPI.
+"""What the REST API returns, as pydantic models from which FastAPI derives the OpenAPI description.
 
-A *view* is what a client sees of a value of the core; `of` makes it.
+`of` converts a value of the core to its model.
 """
 
 from __future__ import annotations
@@ -10,22 +10,23 @@ from typing import Any, Literal, Self
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from image_processor.config.recipe import Recipe
+from image_processor.delivery.markup.html import Markup
 from image_processor.delivery.url.builder import url_of
 from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition
-from image_processor.domain.ports import Entry
+from image_processor.domain.ports import Entry, StoredObject
 from image_processor.renditions.freshness import is_on_demand
 
 
-class View(BaseModel):
-    """The root of the models: frozen, and strict about names that do not exist."""
+class Model(BaseModel):
+    """The base of the models: frozen, and without unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class FactsView(View):
-    """What is true of encoded image bytes; width and height in pixels of one upright frame."""
+class MetadataModel(Model):
+    """Metadata of an encoded image. Width and height are pixels of one frame, after EXIF orientation."""
 
     width: int
     height: int
@@ -37,18 +38,18 @@ class FactsView(View):
     sha256: str
 
     @classmethod
-    def of(cls, facts: ImageMetadata) -> Self:
-        return cls(**_facts(facts))
+    def of(cls, metadata: ImageMetadata) -> Self:
+        return cls(**_metadata(metadata))
 
 
-class RenditionView(FactsView):
-    """One stored output. `transformation` says how it was made, `url` opens it."""
+class RenditionModel(MetadataModel):
+    """A stored rendition. `transformation` is its canonical text."""
 
     key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
     url: str | None = Field(
-        description="Opens it; null where nothing serves renditions (on AWS without a CDN), and where only "
-        "a signature opens it: POST /images/{id}/renditions makes one. `v` names "
-        "the bytes, so that a browser never shows those of an earlier original from its cache.",
+        description="The URL of the rendition; null on AWS without a CDN, and for on-demand renditions, "
+        "which need a signed URL from POST /images/{id}/renditions. `v` changes with the bytes, so that a "
+        "browser never shows an outdated rendition from its cache.",
         examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif?v=9f86d081884c7d65"],
     )
     transformation: str = Field(examples=["w=640,fm=avif"])
@@ -57,20 +58,20 @@ class RenditionView(FactsView):
     def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
         return cls(
             key=rendition.key,
-            url=_opening(rendition, base),
+            url=_public_url(rendition, base),
             transformation=rendition.transformation,
-            **_facts(rendition.metadata),
+            **_metadata(rendition.metadata),
         )
 
 
-class MadeView(View):
-    """A rendition that was made because somebody asked for it."""
+class OnDemandRenditionModel(Model):
+    """A rendition that was made on request."""
 
     key: str = Field(examples=["photos/cat.jpg/~w=500,fm=webp.webp"])
     url: str | None = Field(
-        description="Opens it until its signature ends; null where no key signs URLs "
-        "(IMAGE_PROCESSOR_SIGNING_KEYS), where nothing serves renditions, or where the key is a digest "
-        "that cannot be signed.",
+        description="A URL that opens it until its signature expires; null without a signing key "
+        "(IMAGE_PROCESSOR_SIGNING_KEYS), on AWS without a CDN, or if the key contains a digest, which "
+        "cannot be signed.",
         examples=["/renditions/photos/cat.jpg/~w=500,fm=webp.webp?kid=a&expires=1800000000&s=3q2-7w"],
     )
     transformation: str = Field(examples=["w=500,fm=webp"])
@@ -78,63 +79,68 @@ class MadeView(View):
     bytes: int
     sha256: str
 
+    @classmethod
+    def of(cls, key: str, transformation: str, stored: StoredObject, url: str | None) -> Self:
+        return cls(
+            key=key,
+            url=url,
+            transformation=transformation,
+            media_type=stored.attributes.media_type,
+            bytes=stored.entry.size,
+            sha256=stored.attributes.metadata["sha256"],
+        )
 
-def _opening(rendition: Rendition, base: str | None) -> str | None:
-    if base is None or is_on_demand(rendition.key):
-        return None
-    return f"{url_of(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"
 
-
-class ImageView(View):
-    """An original and what became of it. `processed` is the key of the rendition to show first."""
+class ImageModel(Model):
+    """An original and its renditions. `processed` is the key of the main rendition."""
 
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     bucket: str = Field(examples=["uploads"])
     original: str = Field(examples=["photos/cat.jpg"])
     processed: str | None = Field(default=None, examples=["photos/cat.jpg/w=1920,fm=jpeg.jpg"])
-    renditions: list[RenditionView] = []
+    renditions: list[RenditionModel] = []
     status: Literal["queued", "processing", "processed", "refused"] = Field(
-        description="`queued` is known from the upload alone: listings neither show nor filter it."
+        description="`queued` images have no record yet: listings neither show nor filter them."
     )
     reason: Reason | None = None
     message: str | None = None
-    fix: str | None = Field(default=None, description="What can be done about a refusal.")
+    fix: str | None = Field(default=None, description="How to solve a refusal.")
     version: str | None = None
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
-    facts: FactsView | None = Field(default=None, description="Facts of the original.")
+    facts: MetadataModel | None = Field(default=None, description="Metadata of the original.")
     truncated: bool = Field(
-        default=False, description="Whether the original ends early and what was there was taken."
+        default=False, description="Whether the file of the original ends early; the readable part was used."
     )
     dominant_colour: str | None = Field(default=None, examples=["#7a8a5c"])
     thumbhash: str | None = Field(default=None, description="ThumbHash placeholder, base64.")
     perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
     blurhash: str | None = Field(default=None, examples=["LEHV6nWB2yk8pyo0adR*.7kCMdnj"])
     palette: list[str] = Field(
-        default=[], description="Up to six distinct colours, the most frequent first.", examples=[["#7a8a5c"]]
+        default=[], description="Up to six distinct colours, most frequent first.", examples=[["#7a8a5c"]]
     )
     focus: tuple[float, float] | None = Field(
         default=None,
-        description="Where the eye goes: x and y as parts (0-1) of width and height.",
+        description="The most salient point: x and y as fractions (0-1) of width and height.",
         examples=[[0.352, 0.258]],
     )
     exif: dict[str, str] = Field(
         default={},
-        description="What IMAGE_PROCESSOR_EXIF asks for and the original says. Times are in seconds, "
-        "lengths in millimetres, positions in degrees.",
+        description="The EXIF fields that IMAGE_PROCESSOR_EXIF names. Times are in seconds, lengths in "
+        "millimetres, positions in degrees.",
         examples=[{"make": "Canon", "taken_at": "2026-01-31T12:00:00+01:00", "exposure_time": "1/250"}],
     )
 
     @classmethod
     def of(cls, record: Record, base: str | None) -> Self:
-        """``base`` is what the renditions' keys are put behind in their URLs."""
-        look, processed = record.summary, record.processed
+        """``base`` is the base URL of renditions, None if nothing serves them."""
+        summary, processed = record.summary, record.processed
         return cls(
             id=record.id,
             bucket=record.bucket,
             original=record.key,
             processed=processed.key if processed else None,
-            renditions=[RenditionView.of_rendition(each, base) for each in record.renditions],
+            renditions=[RenditionModel.of_rendition(item, base) for item in record.renditions],
             status=record.status.value,
             reason=record.reason,
             message=record.message,
@@ -142,45 +148,45 @@ class ImageView(View):
             version=record.version,
             created_at=record.created_at,
             updated_at=record.updated_at,
-            facts=FactsView.of(record.original) if record.original else None,
+            facts=MetadataModel.of(record.original) if record.original else None,
             truncated=record.original.truncated if record.original else False,
-            dominant_colour=look.dominant_colour if look else None,
-            thumbhash=look.thumbhash if look else None,
-            perceptual_hash=look.perceptual_hash if look else None,
-            blurhash=look.blurhash if look else None,
-            palette=list(look.palette) if look else [],
-            focus=look.focus if look else None,
+            dominant_colour=summary.dominant_colour if summary else None,
+            thumbhash=summary.thumbhash if summary else None,
+            perceptual_hash=summary.perceptual_hash if summary else None,
+            blurhash=summary.blurhash if summary else None,
+            palette=list(summary.palette) if summary else [],
+            focus=summary.focus if summary else None,
             exif=dict(record.exif),
         )
 
     @classmethod
     def queued(cls, bucket: str, key: str) -> Self:
-        """An upload that nobody has begun to work on."""
+        """An upload that no worker has started on."""
         return cls(id=image_id(bucket, key), bucket=bucket, original=key, status="queued")
 
 
-class ListingView(View):
-    """Some images, newest first; `cursor` asks for the following page and is null at the end."""
+class ListingModel(Model):
+    """A page of images, newest first. `cursor` requests the next page and is null on the last one."""
 
-    images: list[ImageView]
+    images: list[ImageModel]
     cursor: str | None
 
 
-class SimilarView(View):
-    """An image that looks like the one asked about: in `distance` (0-64) bits the hashes differ."""
+class SimilarImageModel(Model):
+    """An image that looks similar. `distance` (0-64) is the Hamming distance of the perceptual hashes."""
 
     distance: int = Field(examples=[3])
-    image: ImageView
+    image: ImageModel
 
 
-class SimilarListView(View):
-    """The images that look like one, nearest first."""
+class SimilarImagesModel(Model):
+    """Similar images, nearest first."""
 
-    images: list[SimilarView]
+    images: list[SimilarImageModel]
 
 
-class UploadView(View):
-    """A stored original that now waits for its renditions; `image` is where they will be told."""
+class UploadModel(Model):
+    """A stored original that waits to be processed. `image` is the path of its image resource."""
 
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     key: str = Field(examples=["photos/cat.jpg"])
@@ -195,50 +201,50 @@ class UploadView(View):
         return cls(id=id_, key=entry.key, bytes=entry.size, version=entry.version, image=f"/images/{id_}")
 
 
-class HealthView(View):
-    """How the system is. `uploads` is where originals go: a bucket's name, or the watched
-    directory as it was configured."""
+class HealthModel(Model):
+    """The state of the system. `uploads` is where originals are stored: the name of a bucket, or the
+    watched directory as configured."""
 
     status: Literal["ok"] = "ok"
     version: str
     uploads: str = Field(examples=["data/uploads"])
-    max_bytes: int = Field(description="The largest upload, in bytes.")
+    max_bytes: int = Field(description="The largest accepted upload, in bytes.")
 
 
-class MachineHealthView(HealthView):
-    """How the server on one machine is. Degraded, it cannot reach its data: `detail` says why."""
+class StandaloneHealthModel(HealthModel):
+    """The state of the server of one machine. `degraded`: it cannot reach its data; `detail` says why."""
 
     status: Literal["ok", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
     detail: str | None = None
-    backlog: int = Field(description="Uploads that wait or are in work.")
+    backlog: int = Field(description="Uploads that wait or are being processed.")
     workers: int
 
 
-class RuleView(View):
+class RuleModel(Model):
     match: str = Field(examples=["**"])
     presets: list[str]
 
 
-class RecipeView(View):
-    """Presets as transformations in their canonical text; of the rules, the first that fits decides."""
+class RecipeModel(Model):
+    """Presets as canonical texts of their transformations. The first rule that matches a key applies."""
 
     presets: dict[str, list[str]] = Field(
         examples=[{"thumbnail": ["w=200,h=200,g=attention,fm=avif", "w=200,h=200,g=attention,fm=jpeg"]}]
     )
-    rules: list[RuleView]
+    rules: list[RuleModel]
     private: list[str] = Field(default=[], description="Presets whose renditions need a signature.")
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
         return cls(
-            presets={name: list(map(str, made)) for name, made in recipe.presets.items()},
-            rules=[RuleView(match=rule.match, presets=list(rule.presets)) for rule in recipe.rules],
+            presets={name: list(map(str, items)) for name, items in recipe.presets.items()},
+            rules=[RuleModel(match=rule.match, presets=list(rule.presets)) for rule in recipe.rules],
             private=sorted(recipe.private),
         )
 
 
-class EventView(View):
-    """One event of the stream: what happened to which original."""
+class EventModel(Model):
+    """An event of the stream: what happened to which original."""
 
     type: str = Field(examples=["processed"])
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
@@ -247,37 +253,83 @@ class EventView(View):
     detail: dict[str, Any] = {}
 
 
-class ProblemItem(View):
+class ProblemItemModel(Model):
     name: str = Field(examples=["limit"])
     expected: str = Field(examples=["1-1000"])
     got: str = Field(examples=["5000"])
 
 
-class ProblemView(View):
-    """An error as RFC 9457 says it; `code` is stable, `problems` names every mistake found."""
+class ProblemModel(Model):
+    """An error as a problem document (RFC 9457). `code` is stable; `problems` names every invalid value."""
 
     type: str = "about:blank"
     title: str = Field(examples=["Bad Request"])
     status: int = Field(examples=[400])
     detail: str = Field(examples=["expected 1-1000 for limit, got 5000"])
     code: str = Field(examples=["invalid"])
-    problems: list[ProblemItem] = []
+    problems: list[ProblemItemModel] = []
     reason: Reason | None = None
     fix: str | None = None
-    image: ImageView | None = Field(default=None, description="What is on record of a refused upload.")
+    image: ImageModel | None = Field(default=None, description="The record of a refused upload.")
 
 
-class PostView(View):
-    """A form that uploads one original: send `fields`, and behind them the file as the field
-    `file`, as multipart/form-data to `url` by POST, before `expires_at`."""
+class PresignedPostModel(Model):
+    """A form that uploads one original. Send `fields`, followed by the file as the field `file`, as
+    multipart/form-data to `url` by POST before `expires_at`."""
 
     id: str = Field(description="The image's id.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     key: str = Field(examples=["photos/cat.jpg"])
     url: str = Field(examples=["https://my-uploads.s3.eu-west-1.amazonaws.com"])
     fields: dict[str, str] = Field(examples=[{"key": "photos/cat.jpg", "Content-Type": "image/jpeg"}])
     expires_at: AwareDatetime
-    max_bytes: int = Field(description="The largest file that is taken, in bytes.")
+    max_bytes: int = Field(description="The largest accepted file, in bytes.")
 
 
-def _facts(facts: ImageMetadata) -> dict[str, Any]:
-    return {name: getattr(facts, name) for name in FactsView.model_fields}
+class MarkupModel(Model):
+    """Markup that shows one image, each kind with the same set of widths."""
+
+    img: str = Field(
+        description="HTML: an <img> in the format that every browser shows.",
+        examples=['<img src="/renditions/cat.jpg/w=640,fm=jpeg.jpg" srcset="..." sizes="100vw">'],
+    )
+    picture: str = Field(
+        description="HTML: a <picture> with every format.",
+        examples=['<picture>\n  <source type="image/avif" srcset="..." sizes="100vw">\n  ...\n</picture>'],
+    )
+    loader: str | None = Field(
+        description="JavaScript: a loader for next/image that lets the server choose the format; null if "
+        "its URLs are not allowed.",
+        examples=["export default function imageLoader({ src, width }) { ... }"],
+    )
+    css: str = Field(
+        description="CSS: a background with an image-set, half as wide as the widest rendition.",
+        examples=['.picture { background-image: image-set(url("...") type("image/avif") 2x, ...) }'],
+    )
+    placeholder: str | None = Field(
+        description="An image to show while the rendition loads: a data URI of about 300 characters.",
+        examples=["data:image/png;base64,iVBORw0KGgo="],
+    )
+    width: int = Field(description="Width of the widest rendition, in pixels.")
+    height: int
+    left_out: list[str] = Field(
+        description="Renditions that are left out, and why.",
+        examples=[["w=641,fm=webp: expected a signing key, got none"]],
+    )
+
+    @classmethod
+    def of(cls, markup: Markup) -> Self:
+        return cls(
+            **{name: getattr(markup, name) for name in cls.model_fields if name != "left_out"},
+            left_out=list(markup.left_out),
+        )
+
+
+def _metadata(metadata: ImageMetadata) -> dict[str, Any]:
+    return {name: getattr(metadata, name) for name in MetadataModel.model_fields}
+
+
+def _public_url(rendition: Rendition, base: str | None) -> str | None:
+    """The URL of a declared rendition; None for those on demand, which need a signature."""
+    if base is None or is_on_demand(rendition.key):
+        return None
+    return f"{url_of(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"

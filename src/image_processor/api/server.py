@@ -1,4 +1,4 @@
-"""HTTP edge: uvicorn, set up for us, and a stop that nobody's open connection holds up."""
+"""The HTTP server of one machine: uvicorn, and a graceful stop that ends event streams first."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ GRACE_SECONDS = 10
 
 
 class Server(uvicorn.Server):
-    """Serves an application of `machine_app`.
+    """Serves the application of `standalone_app`.
 
     uvicorn waits for open responses before it tells the application to stop, but a stream of
     events only ends when told to: so it is told first.

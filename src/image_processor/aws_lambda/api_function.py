@@ -10,9 +10,12 @@ from typing import Any
 
 from mangum import Mangum
 
-from image_processor.api.cloud_app import cloud_app
-from image_processor.api.problem_details import MEDIA_TYPE, document
+from image_processor.api.aws_app import aws_app
+from image_processor.api.error_status import MEDIA_TYPE, problem_document
+from image_processor.api.inline_work import InlineWork
 from image_processor.bootstrap.cloud import Cloud
+from image_processor.bootstrap.delivery import reads_of
+from image_processor.engine.render import render
 
 from . import log
 
@@ -24,7 +27,9 @@ _WANTED = "expected a request of API Gateway's REST API"
 def open_api(cloud: Cloud) -> Callable[[Any, Any], dict[str, Any]]:
     """The function, over what it works with: it answers proxy events of a REST API (format 1.0)."""
     logging.getLogger("mangum").setLevel(logging.WARNING)  # a line per request is written here
-    mangum = Mangum(cloud_app(cloud), lifespan="off", text_mime_types=_TEXT)
+    reads = reads_of(cloud, render)
+    work = InlineWork(cloud.bucket, cloud.process, reads.delivery, reads.make)
+    mangum = Mangum(aws_app(cloud, work), lifespan="off", text_mime_types=_TEXT)
 
     def answer(event: Any, context: Any) -> dict[str, Any]:
         started = time.monotonic()
@@ -53,7 +58,7 @@ def _is_request(event: object) -> bool:
 
 
 def _not_a_request() -> dict[str, Any]:
-    body = json.dumps(document(400, _WANTED))
+    body = json.dumps(problem_document(400, _WANTED))
     return {
         "statusCode": 400,
         "headers": {"content-type": MEDIA_TYPE},

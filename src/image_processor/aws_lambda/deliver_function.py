@@ -15,8 +15,7 @@ from urllib.parse import quote
 
 from msgspec.structs import replace
 
-from image_processor.api.error_status import status_of, told
-from image_processor.api.problem_details import MEDIA_TYPE, document
+from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
 from image_processor.bootstrap.cloud import Cloud, render_here
 from image_processor.bootstrap.delivery import reads_of
 from image_processor.delivery.http.response import ResponseHead
@@ -111,7 +110,7 @@ def _answer(get: HttpRequest, found: Lookup, delivery: Delivery) -> dict[str, An
     decided: ResponseHead = delivery.reply(get, found)
     if decided.status >= 400:
         return _error(decided.status, dict(decided.headers))
-    status = status_of(found.error) if found.error is not None else decided.status
+    status = delivery_status(found.error) if found.error is not None else decided.status
     reply = {"statusCode": status, "headers": dict(decided.headers)}
     if decided.body is None:
         return reply
@@ -148,7 +147,7 @@ def _redirect(wanted: RenditionRef, delivery: Delivery) -> dict[str, Any]:
 
 def _failed(get: HttpRequest, error: ImageProcessorError, delivery: Delivery) -> dict[str, Any]:
     """The error as our problem document, or as the dialect tells it that was spoken."""
-    status, body, headers = told(error)
+    status, body, headers = error_response(error)
     if status >= 500:
         log.line("WARNING" if error.retryable else "ERROR", error.code, path=get.path, error=str(error))
         body["detail"] = "try again in a moment"
@@ -160,7 +159,7 @@ def _failed(get: HttpRequest, error: ImageProcessorError, delivery: Delivery) ->
 
 
 def _error(status: int, headers: dict[str, str], detail: str = "") -> dict[str, Any]:
-    body = json.dumps(document(status, detail))
+    body = json.dumps(problem_document(status, detail))
     return {
         "statusCode": status,
         "headers": {**_about(MEDIA_TYPE), "cache-control": "no-store", **headers},

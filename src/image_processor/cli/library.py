@@ -123,6 +123,6 @@ def _row(record: Record) -> tuple[str, ...]:
 
 def as_line(record: Record) -> str:
     """The record as one line of JSON, in the same words as the API's; there are no URLs here."""
-    from image_processor.api.schemas import ImageView  # noqa: PLC0415 - half a second, for --json alone
+    from image_processor.api.schemas import ImageModel  # noqa: PLC0415 - half a second, for --json alone
 
-    return ImageView.of(record, None).model_dump_json(exclude_none=True)
+    return ImageModel.of(record, None).model_dump_json(exclude_none=True)

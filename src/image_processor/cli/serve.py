@@ -66,14 +66,12 @@ def _announce(settings: Settings, port: int) -> None:
 
 def _listen(parts: Parts, listener: socket.socket) -> None:
     """Answer until SIGINT or SIGTERM. A second signal, while work is finished, ends at once."""
-    from image_processor.api.machine_app import machine_app  # noqa: PLC0415 - no other command needs it
-    from image_processor.api.server import Server  # noqa: PLC0415 - as above
+    from image_processor.bootstrap.server import serve  # noqa: PLC0415 - no other command needs FastAPI
 
-    server = Server(machine_app(parts), parts.settings)
     # When it has stopped, uvicorn raises the signal again; by default that would end the process
     # before the workers could finish.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
-    server.run(sockets=[listener])
+    serve(parts, listener)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)

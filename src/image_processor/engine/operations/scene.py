@@ -20,7 +20,7 @@ from .orientation import Turn
 from .trim import find_trim
 
 
-class View(Struct, frozen=True):
+class Model(Struct, frozen=True):
     """The part of a transformation that comes before any size, and how sizes are made from it."""
 
     frame: int | None = None
@@ -34,12 +34,12 @@ class View(Struct, frozen=True):
     linear: bool = False
 
 
-WHOLE = View()
+WHOLE = Model()
 """The whole picture, upright, with all its frames."""
 
 
-def view_of(transformation: Transformation) -> View:
-    return View(**{field: getattr(transformation, field) for field in View.__match_args__})
+def view_of(transformation: Transformation) -> Model:
+    return Model(**{field: getattr(transformation, field) for field in Model.__match_args__})
 
 
 class Scene(Struct, frozen=True):
@@ -66,7 +66,7 @@ class Scene(Struct, frozen=True):
         return self.box.size == self.header.stored
 
 
-def scene_of(data: bytes, header: Header, view: View, limits: Limits) -> Scene:
+def scene_of(data: bytes, header: Header, view: Model, limits: Limits) -> Scene:
     """``view`` of this original. Only to trim takes a look at the pixels, of the first frame. A frame
     past the last is the last; those of a TIFF are its pages, each with a header of its own.
 
@@ -88,7 +88,7 @@ def scene_of(data: bytes, header: Header, view: View, limits: Limits) -> Scene:
     return Scene(header, box, turn, tilt, natural, first, frames, view.linear)
 
 
-def _seen(data: bytes, header: Header, view: View, upright: Turn, first: int) -> Box:
+def _seen(data: bytes, header: Header, view: Model, upright: Turn, first: int) -> Box:
     """The part of the upright frame that the view shows."""
     size = upright.apply(header.stored)
     around = Box(0, 0, size.width, size.height)

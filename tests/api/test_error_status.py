@@ -6,8 +6,7 @@ import json
 
 import pytest
 
-from image_processor.api.error_status import status_of, told
-from image_processor.api.problem_details import TITLES
+from image_processor.api.error_status import TITLES, delivery_status, error_response
 from image_processor.domain import errors
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused
 
@@ -44,8 +43,8 @@ REFUSED = {
 
 @pytest.mark.parametrize(("error", "status", "kept"), TABLE, ids=[type(row[0]).__name__ for row in TABLE])
 def test_each_error_has_its_status(error: ImageProcessorError, status: int, kept: str) -> None:
-    told_status, document, headers = told(error)
-    assert (told_status, document["status"], status_of(error)) == (status, status, status)
+    got, document, headers = error_response(error)
+    assert (got, document["status"], delivery_status(error)) == (status, status, status)
     assert document["code"] == error.code
     assert document["title"] == TITLES[status]
     assert headers["cache-control"] == kept
@@ -66,13 +65,13 @@ def test_no_class_of_error_was_forgotten() -> None:
 @pytest.mark.parametrize("reason", Reason)
 def test_each_reason_of_a_refusal_has_its_status(reason: Reason) -> None:
     wanted = next((status for status, reasons in REFUSED.items() if reason in reasons), 422)
-    status, document, headers = told(Refused(reason, "why"))
+    status, document, headers = error_response(Refused(reason, "why"))
     assert (status, document["reason"], document["detail"]) == (wanted, reason, "why")
     assert headers["cache-control"] == "max-age=5"
     assert document["fix"]
 
 
 def test_the_first_twenty_of_many_mistakes_are_told() -> None:
-    _, document, _ = told(errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)]))
+    _, document, _ = error_response(errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)]))
     assert [each["name"] for each in document["problems"]] == [f"p{number}" for number in range(20)]
     assert document["detail"].count(";") == 19

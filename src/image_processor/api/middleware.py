@@ -1,0 +1,185 @@
+"""ASGI middleware: security headers for every response, and what one machine refuses before any route.
+
+The server of one machine has no login, so a browser must not send requests on behalf of another site:
+`OriginGuard` rejects foreign host names (DNS rebinding) and cross-site writes.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+from urllib.parse import urlsplit
+
+from anyio import fail_after
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from image_processor.config.settings import Settings
+
+from .problems import of_status, problem
+
+MAX_BODY_BYTES = 64 * 1024
+"""The largest body of a request that is not an upload."""
+
+BODY_SECONDS = 30.0
+"""The longest time that a body of at most MAX_BODY_BYTES may take."""
+
+_HEADERS = {
+    "content-security-policy": (
+        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
+        "form-action 'self'; frame-ancestors 'none'"
+    ),
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "same-origin",
+    # Records change, and an update of the web page must show at once.
+    "cache-control": "no-cache",
+}
+_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
+_log = logging.getLogger(__name__)
+
+
+class SecurityHeadersMiddleware:
+    """Adds security headers to each response, and turns an unexpected exception into a plain 500.
+
+    It keeps headers that a response already has.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                # The headers of a 304 replace those that the client has cached (RFC 9111, 3.2).
+                if message["status"] != 304:
+                    headers = MutableHeaders(scope=message)
+                    for name, value in _HEADERS.items():
+                        headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            app = self._rejection(scope) or self._app
+            await app(scope, receive, send_with_headers)
+        except Exception:
+            if started:  # the status is sent: all that is left is to close the connection
+                raise
+            _log.exception("unexpected error on %s %s", scope["method"], scope["path"])
+            await of_status(500)(scope, receive, send_with_headers)
+
+    def _rejection(self, scope: Scope) -> ASGIApp | None:  # noqa: ARG002 - for subclasses
+        """The response that rejects the request; None to let it pass."""
+        return None
+
+
+class OriginGuard(SecurityHeadersMiddleware):
+    """The middleware around the application of one machine: rejects host names that are not the
+    server's, writes from other sites, and bodies that are too large or of unknown length."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        super().__init__(app)
+        self._hosts = frozenset(
+            name.lower().strip("[]") for name in (*_LOOPBACK, settings.host, *settings.allowed_hosts)
+        )
+        # Bound to every address, the server has each address of the machine as its name. DNS can
+        # rebind names only, not addresses.
+        self._any_address = _is_unspecified(settings.host)
+
+    def _rejection(self, scope: Scope) -> ASGIApp | None:
+        headers = Headers(scope=scope)
+        if not self._is_own_name(headers.get("host", "")):
+            return problem(
+                421,
+                "unknown-host",
+                f"expected a name of this server for Host, got {headers.get('host')!r}",
+                fix="Add the name to IMAGE_PROCESSOR_ALLOWED_HOSTS if it is one.",
+            )
+        if scope["method"] not in _SAFE_METHODS and _is_cross_site(headers):
+            return problem(403, "cross-site", "expected this server's own pages for Origin, got another site")
+        if scope["method"] == "PUT":
+            return None
+        if "transfer-encoding" in headers:
+            return of_status(411, "expected a Content-Length, got a body of unknown length")
+        if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:
+            return of_status(413, f"expected at most {MAX_BODY_BYTES} bytes for the body, got more")
+        return None
+
+    def _is_own_name(self, host: str) -> bool:
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        return name in self._hosts or (self._any_address and _is_address(name))
+
+
+class BodyTimeoutMiddleware:
+    """Reads a small body completely before the route runs, and answers 408 if that takes longer than
+    BODY_SECONDS. Uploads (PUT) have a minimum rate instead. OriginGuard must have checked the length."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] == "PUT":
+            await self._app(scope, receive, send)
+            return
+        try:
+            with fail_after(BODY_SECONDS):
+                body = await Request(scope, receive).body()
+        except TimeoutError:
+            response = of_status(408, f"expected the whole body within {BODY_SECONDS:g} seconds, got less")
+            await response(scope, receive, send)
+        except ClientDisconnect:
+            return
+        else:
+            await self._app(scope, _replay(body, receive), send)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """``receive`` for the application: first ``body``, then the messages that follow."""
+    replayed = False
+
+    async def receive_again() -> Message:
+        nonlocal replayed
+        if replayed:
+            return await receive()
+        replayed = True
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    return receive_again
+
+
+def _is_cross_site(headers: Headers) -> bool:
+    """Whether a browser says that another site sends the request. Other programs say nothing.
+
+    `same-site` counts as another site: all ports of localhost are the same site.
+    """
+    if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
+        return True
+    origin = headers.get("origin")
+    if origin is None:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host")
+    except ValueError:  # no browser sends such an origin
+        return True
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_unspecified(host: str) -> bool:
+    return _is_address(host.strip("[]")) and ipaddress.ip_address(host.strip("[]")).is_unspecified

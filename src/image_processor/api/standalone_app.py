@@ -1,0 +1,117 @@
+"""The application of one machine: the whole API, renditions, live progress and the web page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, FastAPI, Header, Query, Response
+from fastapi.responses import FileResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi.staticfiles import StaticFiles
+
+from image_processor import __version__
+from image_processor.domain.errors import NotFound, Unavailable
+from image_processor.domain.keys import image_id
+from image_processor.standalone.progress import Event
+
+from . import app, images, renditions, uploads
+from .dependencies import StandaloneContext, StandaloneContextOf
+from .middleware import BodyTimeoutMiddleware, OriginGuard
+from .queued_work import QueuedWork
+from .schemas import EventModel, StandaloneHealthModel
+
+WEB = Path(__file__).parent.parent / "web"
+RECONNECT_MILLISECONDS = 1000
+_PROBE_KEY = "health"  # need not exist
+
+events_router = APIRouter(tags=["events"])
+router = APIRouter(tags=["server"])
+
+ROUTERS = (
+    images.router,
+    uploads.router,
+    renditions.router,
+    events_router,
+    app.router,
+    router,
+)
+
+
+@events_router.get("/events", response_class=EventSourceResponse)
+async def get_events(
+    context: StandaloneContextOf,
+    prefix: Annotated[str, Query(description="Only events of keys with this prefix.")] = "",
+    last_event_id: Annotated[str | None, Header(description="Continue after this event.")] = None,
+) -> AsyncIterator[ServerSentEvent]:
+    """Stream what happens to uploads: events named queued, started, processed, refused, deleted,
+    skipped, unchanged, retrying, and failed (given up until the next reconciliation).
+
+    The first event is `ready`: no later event is missed. If `missed` is true in a `ready` event, then
+    or later, earlier events were lost: query the state of the images instead.
+    """
+    progress = context.progress
+    async for item in progress.follow(last_event_id):
+        cursor = progress.cursor(item)
+        if not isinstance(item, Event):
+            yield ServerSentEvent(
+                event="ready", data={"missed": item.missed}, id=cursor, retry=RECONNECT_MILLISECONDS
+            )
+        elif item.key.startswith(prefix):
+            data = EventModel(
+                type=item.type, id=item.id, key=item.key, sequence=item.sequence, detail=dict(item.detail)
+            )
+            yield ServerSentEvent(event=item.type, data=data, id=cursor)
+
+
+@router.head("/health", include_in_schema=False)
+@router.get(
+    "/health",
+    responses={503: {"model": StandaloneHealthModel, "description": "The data cannot be reached."}},
+)
+def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
+    """Return the state of the server and its limits. The status code is 503 if it is degraded."""
+    settings = context.settings
+    trouble = _trouble(context)
+    if trouble:
+        response.status_code = 503
+    return StandaloneHealthModel(
+        status="degraded" if trouble else "ok",
+        detail=trouble,
+        version=__version__,
+        backlog=context.backlog(),
+        workers=settings.worker_count,
+        uploads=str(settings.data / "uploads"),
+        max_bytes=settings.limits.max_bytes,
+    )
+
+
+@router.head("/", include_in_schema=False)
+@router.get("/", include_in_schema=False)
+def get_page() -> FileResponse:
+    return FileResponse(WEB / "index.html")
+
+
+def _trouble(context: StandaloneContext) -> str | None:
+    """Why a store or the catalog does not answer; None if all of them do."""
+    try:
+        for store in (context.uploads, context.processed):
+            with suppress(NotFound):
+                store.head(_PROBE_KEY)
+        context.catalog.get(image_id(context.bucket, _PROBE_KEY))
+    except Unavailable as error:
+        return str(error)
+    return None
+
+
+def standalone_app(context: StandaloneContext) -> FastAPI:
+    """The application that `serve` runs."""
+    application = app.create_app(context, QueuedWork(context), ROUTERS)
+    application.mount("/static", StaticFiles(directory=WEB))
+    if context.delivery.policy.dialects:
+        renditions.mount_catch_all(application)
+    application.add_middleware(BodyTimeoutMiddleware)
+    application.add_middleware(OriginGuard, settings=context.settings)
+    return application
