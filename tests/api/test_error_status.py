@@ -72,6 +72,8 @@ def test_each_reason_of_a_refusal_has_its_status(reason: Reason) -> None:
 
 
 def test_the_first_twenty_of_many_mistakes_are_told() -> None:
-    _, document, _ = error_response(errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)]))
+    _, document, _ = error_response(
+        errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)])
+    )
     assert [each["name"] for each in document["problems"]] == [f"p{number}" for number in range(20)]
     assert document["detail"].count(";") == 19

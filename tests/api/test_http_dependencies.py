@@ -23,5 +23,7 @@ def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 def test_no_dependency_takes_a_thread() -> None:
     routes = [route for router in (*ROUTERS, presigned_uploads.router) for route in router.routes]
     found = {call for route in routes if isinstance(route, APIRoute) for call in calls(route.dependant)}
-    assert {"_http_request", "_standalone_context", "_requested_key", "_aws_context"} <= {call.__name__ for call in found}
+    assert {"_http_request", "_standalone_context", "_requested_key", "_aws_context"} <= {
+        call.__name__ for call in found
+    }
     assert [call.__name__ for call in found if not inspect.iscoroutinefunction(call)] == []

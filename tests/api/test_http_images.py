@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from http_machine import Client, Machine
-from msgspec.structs import replace
 
 from image_processor.api.dependencies import MAX_WAIT_SECONDS
 from image_processor.api.parameters import preferred_wait
@@ -133,8 +133,8 @@ def test_a_link_out_of_the_root_goes_on_record_as_refused(
         ({"key": "no.jpg"}, 404, "no.jpg"),
         ({"key": "../no.jpg"}, 400, "expected a key inside the bucket's root for key, got '../no.jpg'"),
         ({"key": ""}, 400, "expected 1-1024 bytes of UTF-8 for key, got '0 bytes'"),
-        ({"key": 5}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got 5"),
-        ({}, 400, "expected a key: text of 1-1024 bytes of UTF-8 for key, got nothing"),
+        ({"key": 5}, 400, "expected a key: 1-1024 bytes of UTF-8 text for key, got 5"),
+        ({}, 400, "expected a key: 1-1024 bytes of UTF-8 text for key, got nothing"),
         ({"key": "a", "bucket": "mine"}, 400, "expected uploads for bucket, got mine"),
         ({"key": "a", "bucket": 5}, 400, "expected the upload bucket's name, or nothing for bucket, got 5"),
         ({"key": "a", "quality": 5}, 400, "expected a name that exists here for quality, got an unknown one"),

@@ -126,7 +126,7 @@ TYPES = "image/jpeg | image/png | image/webp | image/avif | image/gif | image/ti
 @pytest.mark.parametrize(
     ("body", "details"),
     [
-        ({}, ["expected a key: text of 1-1024 bytes of UTF-8 for key, got nothing"]),
+        ({}, ["expected a key: 1-1024 bytes of UTF-8 text for key, got nothing"]),
         ({"key": "cat.jpg"}, ["expected a key that starts with in/ for key, got 'cat.jpg'"]),
         ({"key": "in/${filename}.jpg"}, ["expected a key without ${filename} for key"]),
         ({"key": "in/a.txt"}, [f"expected {TYPES} for content_type, got nothing"]),
