@@ -16,8 +16,8 @@ from urllib.parse import quote
 from msgspec.structs import replace
 
 from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
-from image_processor.bootstrap.cloud import Cloud, render_here
-from image_processor.bootstrap.delivery import reads_of
+from image_processor.bootstrap.aws import AwsContext, render_in_process
+from image_processor.bootstrap.delivery import build_read_path
 from image_processor.delivery.http.response import ResponseHead
 from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery, Lookup, cors_headers, preflight_headers
@@ -43,9 +43,9 @@ _METHODS = "GET, HEAD, OPTIONS"
 Make = Callable[[RenditionRef], RenderResult]
 
 
-def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def open_deliver(cloud: AwsContext) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
-    reads = reads_of(cloud, render_here)
+    reads = build_read_path(cloud, render_in_process)
     return lambda event, _: handle(event, reads.delivery, reads.make)
 
 

@@ -14,7 +14,7 @@ from image_processor.renditions.originals import overlay_keys
 PARSED = Path(__file__).with_name("parsed.json")
 
 
-def check_marks(recipe: Recipe, prefix: str | None) -> None:
+def check_overlays(recipe: Recipe, prefix: str | None) -> None:
     """Raise InvalidRecipe where an overlay's picture lies elsewhere than under ``prefix``; without one
     no picture may be laid on another."""
     expected = "no picture as long as IMAGE_PROCESSOR_OVERLAYS names no beginning of keys"
