@@ -6,12 +6,13 @@ as S3 and DynamoDB need; docs/adr/0007 says why no library signs for us.
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from msgspec import Struct
 
-from image_processor.domain.hashing import hmac_sha256, sha256_hex
+from image_processor.domain.hashing import sha256_hex
 
 from .credentials import Credentials
 
@@ -86,5 +87,5 @@ def sign(text: str, terms: Iterable[str], credentials: Credentials) -> str:
     """The hexadecimal signature of ``text``, by a key that is good for ``terms`` only."""
     key = f"AWS4{credentials.secret_access_key}".encode()
     for term in (*terms, text):
-        key = hmac_sha256(key, term.encode())
+        key = hmac.digest(key, term.encode(), "sha256")
     return key.hex()

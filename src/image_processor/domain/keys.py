@@ -7,10 +7,11 @@ Every rendition lies directly under its original's prefix, so one listing of tha
 from __future__ import annotations
 
 import base64
+import hashlib
 import re
 
 from .errors import InvalidKey
-from .hashing import sha256, sha256_hex
+from .hashing import sha256_hex
 
 MAX_KEY_BYTES = 1024
 """S3's limit for a key, in bytes of UTF-8."""
@@ -78,5 +79,5 @@ def image_id(bucket: str, key: str) -> str:
 
     The same key always has the same id, so duplicate events meet on one record.
     """
-    digest = sha256(f"{bucket}\0{key}".encode())
+    digest = hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
     return base64.b32encode(digest[:16]).decode().rstrip("=").lower()

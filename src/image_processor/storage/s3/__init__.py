@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from image_processor.aws.credentials import GetCredentials, credentials_from
@@ -95,7 +96,6 @@ class S3Store:
     ) -> Entry:
         # S3 hears nothing until everything is here, so that there is nothing to abort, not even
         # after a kill. One request takes up to 5 GiB.
-        from hashlib import sha256  # noqa: PLC0415 - with OpenSSL, 2 ms of a cold start
         from tempfile import SpooledTemporaryFile  # noqa: PLC0415 - rare on AWS: browsers post to S3 themselves
 
         from image_processor.aws.client import Body  # noqa: PLC0415 - as above
