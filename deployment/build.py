@@ -1,7 +1,7 @@
-"""Deployment: makes the package of one Lambda function, for arm64 or x86_64, on any host.
+"""Deployment: builds the package of one Lambda function, for arm64 or x86_64, on any host.
 
 `sam build` calls it through the Makefile beside it; `make package` makes a zip of the same tree.
-Equal sources give equal packages, byte for byte: what did not change is not deployed again.
+Builds are reproducible: equal sources give equal packages, so unchanged functions are not deployed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import bytecode
 import interpreter
 import roots
 
@@ -30,10 +29,6 @@ PACKAGE = "image_processor"
 CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 RECIPE = "recipe.toml"
-BYTECODE = "bytecode.bin"
-"""Where image_processor.aws_lambda.bytecode looks for it."""
-LOADED = (PACKAGE, "obstore", "pyvips")
-"""What a cold start loads modules of, beside the standard library."""
 ROOTS = Path(PACKAGE, "aws", "roots.pem")
 """Where image_processor.aws.roots looks for them."""
 MIB = 1024 * 1024
@@ -41,7 +36,7 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Package:
-    """What goes into a function's package: a requirements file, and how many MiB it may be."""
+    """A function's package: its requirements file, and its largest size in MiB."""
 
     requirements: str
     limit: int
@@ -53,66 +48,64 @@ PACKAGES = {
     "api": Package("lambda-api.txt", 80),
 }
 
-# What --with adds to any of them, and how many MiB more it may be. A lock of an extra holds all of a
-# function's pins, so that they agree; of two files the same pin is taken once.
+# The options of --with, each with its requirements file and additional MiB. The lock of an extra holds
+# all pins of a function, so that they agree; a pin in both files is installed once.
 EXTRAS = {"heic": Package("lambda-heic.txt", 45), "jxl": Package("lambda-jxl.txt", 30)}
 
-# Newest first. Lambda runs python3.13 on Amazon Linux 2023, whose glibc is 2.34. pip takes a wheel
-# only for a tag that it is told; obstore's for arm64 has manylinux_2_24 alone.
+# Newest first. Lambda runs python3.13 on Amazon Linux 2023, whose glibc is 2.34. pip accepts a wheel
+# only for the tags given; obstore's for arm64 has manylinux_2_24 alone.
 PLATFORMS = {
     arch: [f"{glibc}_{machine}" for glibc in ("manylinux_2_28", "manylinux_2_24", "manylinux2014")]
     for arch, machine in {"arm64": "aarch64", "x86_64": "x86_64"}.items()
 }
 
-# Only there as source, and pure Python as long as it finds no libvips to compile against: the
-# compiled part comes with pyvips-binary, for the right processor.
+# Published only as source, and pure Python unless it finds libvips to compile against. Its compiled
+# part comes with pyvips-binary, for the right processor.
 FROM_SOURCE = "pyvips"
 
-# What pip and libraries leave that no function reads.
-LITTER = ("__pycache__", "tests", "bin", "*.pyi", "*.dist-info/[IR]*", "*.dist-info/*_url.json")
+# Files of pip and of libraries that no function reads.
+EXCLUDED = ("__pycache__", "tests", "bin", "*.pyi", "*.dist-info/[IR]*", "*.dist-info/*_url.json")
 
 
 class BuildError(Exception):
-    """The package cannot be made, or not as it must be."""
+    """The package cannot be built, or breaks a limit."""
 
 
 def build(
     package: Package, arch: str, into: Path, recipe: Path | None = None, extras: Sequence[str] = ()
 ) -> None:
-    """Fill the folder ``into``, which is emptied before, with ``extras`` of EXTRAS. Raises BuildError."""
+    """Empty the folder ``into`` and fill it with the package, ``recipe`` and ``extras`` (names of EXTRAS).
+    Raises BuildError."""
     if unknown := set(extras) - set(EXTRAS):
         raise BuildError(f"expected {' | '.join(EXTRAS)} for --with, got {' '.join(sorted(unknown))}")
     parts = [package, *(EXTRAS[extra] for extra in sorted(set(extras)))]
-    with _alone():
+    with _cache_lock():
         python = _toolchain()
         libraries = _libraries(python, [REQUIREMENTS / part.requirements for part in parts], arch)
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(libraries, into)
-    shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*LITTER))
+    shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*EXCLUDED))
     (into / ROOTS).write_text(_roots(python))
     if recipe:
-        add_recipe(recipe, into)
-    _parse_recipes(into)
+        add_recipe(python, recipe, into)
     _compile(python, into, PACKAGE)
-    tag = f"cpython-{interpreter.VERSION.replace('.', '')}"
-    (into / BYTECODE).write_bytes(bytecode.pack(into, LOADED, tag))
     check_size(into, sum(part.limit for part in parts))
 
 
 def pack(tree: Path, file: Path) -> None:
-    """Write ``tree`` as a zip that depends on nothing but its content."""
+    """Write ``tree`` as a zip that depends only on its content."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
         for path in _files(tree):
-            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix())  # dated 1980, as zips begin
+            entry = zipfile.ZipInfo(path.relative_to(tree).as_posix())  # dated 1980-01-01
             entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, path.read_bytes())
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Wait until no other build fills the cache."""
+def _cache_lock() -> Iterator[None]:
+    """Keep other builds from filling the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
@@ -120,7 +113,7 @@ def _alone() -> Iterator[None]:
 
 
 def _toolchain() -> Path:
-    """A Python of Lambda's version with what building from source needs, made once."""
+    """A venv of Lambda's Python version with requirements/build.txt, created once."""
     pins = REQUIREMENTS / "build.txt"
     home = CACHE / f"python{interpreter.VERSION}-{_digest(pins)}"
     python, done = home / "bin" / "python", home / ".done"
@@ -132,16 +125,16 @@ def _toolchain() -> Path:
 
 
 def _libraries(python: Path, requirements: Sequence[Path], arch: str) -> Path:
-    """The folder of what ``requirements`` name, clean and compiled, made once: the pins say all."""
+    """A folder with the libraries of ``requirements``, cleaned and compiled, cached by their pins."""
     name = "-".join(file.stem for file in requirements)
     ready = CACHE / f"{name}-{arch}-{_digest(*requirements, Path(__file__))}"
     if not ready.exists():
-        making = CACHE / "making"
-        shutil.rmtree(making, ignore_errors=True)
-        _install(python, requirements, arch, making)
-        _clean(making)
-        _compile(python, making, ".")
-        making.rename(ready)
+        partial = CACHE / "partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        _install(python, requirements, arch, partial)
+        _clean(partial)
+        _compile(python, partial, ".")
+        partial.rename(ready)
     return ready
 
 
@@ -159,7 +152,7 @@ def _install(python: Path, requirements: Sequence[Path], arch: str, into: Path) 
         platforms = [f"--platform={platform}" for platform in PLATFORMS[arch]]
         version = f"--python-version={interpreter.VERSION}"
         _pip(python, *target, "--only-binary=:all:", "--implementation=cp", version, *platforms, "-r", wheels)
-        # Without a cache: pip may hold a wheel of it that was compiled for this machine.
+        # Without pip's cache, which may hold a wheel compiled for this machine.
         no_libvips = {"PKG_CONFIG_LIBDIR": folder, "PKG_CONFIG_PATH": folder}
         _pip(python, *target, "--no-build-isolation", "--no-cache-dir", "-r", sources, **no_libvips)
 
@@ -183,13 +176,13 @@ def _roots(python: Path) -> str:
         raise BuildError(str(error)) from None
 
 
-def add_recipe(recipe: Path, into: Path) -> None:
-    """Put the recipe into the package if it is one; the package's own code judges it."""
-    judge = (
+def add_recipe(python: Path, recipe: Path, into: Path) -> None:
+    """Validate the recipe with the package's own code and copy it. Raises BuildError."""
+    program = (
         "import sys; from image_processor.config.recipe import parse_recipe as p; p(open(sys.argv[1]).read())"
     )
     done = subprocess.run(
-        [sys.executable, "-c", judge, recipe],
+        [python, "-P", "-B", "-c", program, recipe],
         env={**os.environ, "PYTHONPATH": str(SOURCE)},
         capture_output=True,
         text=True,
@@ -200,32 +193,21 @@ def add_recipe(recipe: Path, into: Path) -> None:
     shutil.copyfile(recipe, into / RECIPE)
 
 
-def _parse_recipes(tree: Path) -> None:
-    """Have the package's own code parse the recipes in it, which saves each cold start from it."""
-    program = (
-        "import json, sys; from pathlib import Path; from image_processor import recipes as r; "
-        "from image_processor.bootstrap.recipe import PARSED; own = Path(sys.argv[1]); "
-        "texts = [r.DEFAULT_RECIPE, *([own.read_text(encoding='utf-8')] if own.exists() else [])]; "
-        "PARSED.write_text(json.dumps({text: r.parse_toml(text) for text in texts}))"
-    )
-    # -P: whatever lies in the current folder is not the package.
-    _run(sys.executable, "-P", "-B", "-c", program, tree / RECIPE, PYTHONPATH=str(tree))
-
-
 def _clean(tree: Path) -> None:
     for path in list(tree.rglob("*")):
-        if any(path.match(pattern) for pattern in LITTER) and path.exists():
+        if any(path.match(pattern) for pattern in EXCLUDED) and path.exists():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _compile(python: Path, tree: Path, part: str) -> None:
-    """Compile all bytecode below ``part``. A function cannot write beside its code, so a missing
-    .pyc is missing at every cold start. Unchecked: no look at the source, no time stamp in it."""
+    """Compile every module below ``part``. A function cannot write .pyc files, so a missing one costs
+    every cold start. Unchecked hashes make Python skip the source, and hold no timestamp."""
     paths = ("-s", tree, "-p", "/var/task", tree / part)
     _run(python, "-m", "compileall", "-q", "--invalidation-mode=unchecked-hash", *paths)
 
 
 def check_size(tree: Path, limit: int) -> None:
+    """Print the sizes of the largest parts. Raises BuildError above ``limit`` MiB."""
     sizes: dict[str, int] = {}
     for path in _files(tree):
         top = path.relative_to(tree).parts[0]
@@ -248,7 +230,7 @@ def _pip(python: Path, *arguments: str | Path, **environment: str) -> None:
 
 
 def _run(*command: str | Path, **environment: str) -> str:
-    """What the command printed. Raises BuildError with it."""
+    """The output of the command. Raises BuildError with it on failure."""
     done = subprocess.run(
         list(map(str, command)),
         env={**os.environ, **environment},
@@ -263,21 +245,23 @@ def _run(*command: str | Path, **environment: str) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Make the package of a Lambda function.")
+    parser = argparse.ArgumentParser(description="Build the package of a Lambda function.")
     parser.add_argument("function", choices=PACKAGES)
     parser.add_argument("--arch", choices=PLATFORMS, default=os.environ.get("ARCH", "arm64"))
     parser.add_argument("--into", type=Path, required=True, help="folder to fill")
-    parser.add_argument("--zip", type=Path, help="zip to write of it")
+    parser.add_argument("--zip", type=Path, help="zip file to write")
     recipe = os.environ.get("RECIPE_FILE")
     parser.add_argument("--recipe", type=Path, default=recipe or None, help="recipe to add as recipe.toml")
-    parser.add_argument("--with", dest="extras", choices=EXTRAS, action="append", help="formats to read too")
-    given = parser.parse_args(arguments)
-    extras = given.extras or os.environ.get("WITH", "").split()
+    parser.add_argument(
+        "--with", dest="extras", choices=EXTRAS, action="append", help="additional formats to read"
+    )
+    options = parser.parse_args(arguments)
+    extras = options.extras or os.environ.get("WITH", "").split()
     try:
-        build(PACKAGES[given.function], given.arch, given.into, given.recipe, extras)
-        if given.zip:
-            pack(given.into, given.zip)
-            print(f"package: {given.zip} ({given.zip.stat().st_size / MIB:.1f} MiB zipped)")
+        build(PACKAGES[options.function], options.arch, options.into, options.recipe, extras)
+        if options.zip:
+            pack(options.into, options.zip)
+            print(f"package: {options.zip} ({options.zip.stat().st_size / MIB:.1f} MiB zipped)")
     except (BuildError, interpreter.NoInterpreter) as error:
         print(error, file=sys.stderr)
         return 1

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from image_processor.bootstrap import recipe as wiring
-from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe, parse_toml
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Problem
 from image_processor.domain.transformation import parse
 
@@ -325,22 +322,3 @@ def test_the_cache_control_of_a_rule_is_a_line(given):
     assert message.startswith(
         "line 6: expected a line of ASCII such as max-age=3600 for rules.1.cache_control"
     )
-
-
-def test_a_recipe_that_was_parsed_before_is_taken_at_its_text(tmp_path, monkeypatch):
-    known = "[presets.p]\nwidth = 7\n" + RULE
-    table = {"presets": {"p": {"width": 8}}, "rules": [{"match": "**", "presets": ["p"]}]}
-    parsed, file = tmp_path / "parsed.json", tmp_path / "recipe.toml"
-    parsed.write_text(json.dumps({known: table}))
-    monkeypatch.setattr(wiring, "PARSED", parsed)
-    for text, width in ((known, 8), (known + "# edited since\n", 7)):
-        file.write_text(text)
-        recipe = wiring.load_recipe(str(file))
-        assert {one.width for one in recipe.transformations_for("cat.jpg")} == {width}
-
-
-def test_mistakes_in_a_parsed_recipe_have_their_lines_too():
-    text = "[presets.p]\nwidth = 0\n" + RULE
-    with pytest.raises(InvalidRecipe) as caught:
-        parse_recipe(text, parse_toml(text))
-    assert [problem.line for problem in caught.value.problems] == [2]

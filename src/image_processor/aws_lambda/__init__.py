@@ -14,11 +14,7 @@ from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from . import bytecode
-
-bytecode.install()
-
-from image_processor.aws.roots import trust_amazon  # noqa: E402 - like all that follows, out of that file
+from image_processor.aws.roots import trust_amazon
 
 if TYPE_CHECKING:
     from image_processor.bootstrap.aws import AwsContext

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Problem
 from image_processor.domain.transformation import Gravity
 from image_processor.renditions.originals import overlay_keys
-
-PARSED = Path(__file__).with_name("parsed.json")
 
 
 def check_overlays(recipe: Recipe, prefix: str | None) -> None:
@@ -56,13 +52,4 @@ def load_recipe(path: str | None) -> Recipe:
             text = Path(path).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise InvalidRecipe([Problem(path, "a readable recipe file", str(error))]) from error
-    return parse_recipe(text, _parsed().get(text))
-
-
-def _parsed() -> dict[str, dict[str, Any]]:
-    """The tables of the recipes, by their text, that deployment/build.py has parsed for a package."""
-    try:
-        tables: dict[str, dict[str, Any]] = json.loads(PARSED.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return tables
+    return parse_recipe(text)

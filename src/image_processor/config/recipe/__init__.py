@@ -7,6 +7,7 @@ key to presets. `transformations_for(key)` is what the plan asks. Mistakes name 
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Any
@@ -89,22 +90,16 @@ class Recipe(Struct, frozen=True):
         return next((rule for rule in self.rules if matches(rule.match, key)), None)
 
 
-def parse_recipe(text: str, table: dict[str, Any] | None = None) -> Recipe:
-    """The recipe a TOML text describes; raises InvalidRecipe with every mistake and its line.
-
-    ``table`` is the parsed text, where somebody has parsed it before: a cold start has better to do.
-    """
+def parse_recipe(text: str) -> Recipe:
+    """The recipe that a TOML text describes. Raises InvalidRecipe with every error and its line."""
     mistakes = ErrorCollector(text)
-    recipe = _Reading(mistakes).recipe(parse_toml(text) if table is None else table)
+    recipe = _Reading(mistakes).recipe(_parse_toml(text))
     if mistakes.problems:
         raise InvalidRecipe(sorted(mistakes.problems, key=lambda problem: problem.line or 0))
     return recipe
 
 
-def parse_toml(text: str) -> dict[str, Any]:
-    """The tables of a TOML text. Raises InvalidRecipe."""
-    import tomllib  # noqa: PLC0415 - 2 ms of a cold start, whose recipe has mostly been parsed
-
+def _parse_toml(text: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
