@@ -21,7 +21,7 @@ SEED = 41
 
 @pytest.fixture
 def room(monkeypatch):
-    monkeypatch.setattr(reads, "render_here", fake_render)
+    monkeypatch.setattr(reads, "render_in_process", fake_render)
     room = Room()
     room.put("cat.jpg", b"cat")
     return room

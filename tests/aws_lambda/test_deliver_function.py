@@ -36,7 +36,7 @@ def room():
 
 @pytest.fixture(autouse=True)
 def _without_pixels(monkeypatch):
-    monkeypatch.setattr(reads, "render_here", fake_render)
+    monkeypatch.setattr(reads, "render_in_process", fake_render)
 
 
 def function(room, settings=SETTINGS):
