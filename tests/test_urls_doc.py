@@ -29,7 +29,7 @@ def block(language: str, part: str) -> str:
 
 def expected() -> str:
     address = parse_url("photos/%C3%A4%20cat.jpg", "w=500&fm=auto&blur=3")
-    return Keyring({"a": SECRET.encode()}).seal(address, 1_900_000_000).signature
+    return Keyring({"a": SECRET.encode()}).sign(address, 1_900_000_000).mac
 
 
 def test_the_recipe_in_python() -> None:
@@ -75,5 +75,5 @@ def test_the_aliases_and_steps_are_those_of_the_code() -> None:
     paragraph = TEXT.partition("## Parameters")[2].partition("One meaning")[0]
     american = {"gray", "greyscale", "colors"}  # other spellings need no telling
     assert [name for name in ALIASES if f"`{name}`" not in paragraph and name not in american] == []
-    steps = ", ".join(map(str, Policy().ladder[:-1])) + f" or {Policy().ladder[-1]} pixels"
+    steps = ", ".join(map(str, Policy().hint_widths[:-1])) + f" or {Policy().hint_widths[-1]} pixels"
     assert steps in TEXT

@@ -48,7 +48,7 @@ def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
     """What the store should hold, as viewer_request.js reads it. Raises ValueError for what does not fit."""
     found = {f"k/{kid}": secret for kid, secret in settings.signing_keys}
     if settings.hints:
-        found |= {"hints": "1", "ladder": ",".join(map(str, Policy().ladder))}
+        found |= {"hints": "1", "ladder": ",".join(map(str, Policy().hint_widths))}
     if settings.dialects:
         found["dialects"] = "1"
     # Where everybody may ask for everything, no list is complete.

@@ -63,10 +63,10 @@ def tables() -> str:
         )
     }
     lines = [
-        f"const ORDER = {_text(' '.join(names.ORDER))}.split(' ');",
-        f"const MANY = {_literal(sorted(names.MANY))};",
-        f"const CASED = {_literal(sorted(names.CASED))};",
-        f"const POINT = {_literal(names.POINT)};",
+        f"const ORDER = {_text(' '.join(names.PARAMETER_ORDER))}.split(' ');",
+        f"const MANY = {_literal(sorted(names.REPEATABLE))};",
+        f"const CASED = {_literal(sorted(names.CASE_SENSITIVE))};",
+        f"const POINT = {_literal(names.FOCAL_POINT)};",
         f"const ALIASES = {_literal(names.ALIASES)};",
         f"const AUTO_WORDS = {_literal(names.AUTO_WORDS)};",
         f"const VALUE_ALIASES = {_literal(names.VALUE_ALIASES)};",

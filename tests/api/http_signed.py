@@ -16,7 +16,7 @@ _KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
 
 def signed(key: str, query: str) -> str:
     """The path and query that open a rendition."""
-    seal = RING.seal(parse_url(quote(key), query))
+    seal = RING.sign(parse_url(quote(key), query))
     return f"/renditions/{quote(key)}?{query}&{signature_query(seal)}"
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 from http_machine import Client, Machine
 
-from image_processor.delivery.url.builder import url_of
+from image_processor.delivery.url.builder import object_url
 from image_processor.domain.errors import PreconditionFailed
 from image_processor.domain.ports import Attributes
 
@@ -95,7 +95,7 @@ def test_the_address_that_the_api_tells_opens_the_rendition(
     machine: Machine, live: httpx.Client, key: str
 ) -> None:
     machine.room.processed.put(key, b"it", Attributes("image/webp"))
-    assert live.get(url_of("/renditions", key)).content == b"it"
+    assert live.get(object_url("/renditions", key)).content == b"it"
 
 
 def test_settings_say_how_long_what_brings_no_words_of_its_own_is_kept(

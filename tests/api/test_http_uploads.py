@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from image_processor.api import uploads
 from image_processor.config.recipe import parse_recipe
-from image_processor.delivery.url.builder import url_of
+from image_processor.delivery.url.builder import object_url
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import image_id
 
@@ -163,7 +163,7 @@ def test_a_path_reaches_exactly_its_key(machine: Machine, talk: Talk, path: str,
 def test_the_address_of_a_key_reaches_it_through_a_client_that_tidies_paths(
     machine: Machine, live: httpx.Client, key: str
 ) -> None:
-    assert live.put(url_of("/uploads", key), content=b"cat").status_code == 201
+    assert live.put(object_url("/uploads", key), content=b"cat").status_code == 201
     assert machine.room.uploads.bodies() == {key: b"cat"}
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import open_deliver
-from image_processor.bootstrap.aws import AwsContext
+from image_processor.bootstrap.cloud import Cloud
 from image_processor.config.settings import Settings
 from image_processor.domain.keys import rendition_prefix
 from support.altered_urls import RING, altered, get_of, signed_urls
@@ -28,11 +28,11 @@ def room(monkeypatch):
 
 
 def asker(room, **settings):
-    cloud = AwsContext(
+    cloud = Cloud(
         Settings(signing_keys=KEYS, **settings),
         *(BUCKET, RECIPE, room.uploads, room.processed, room.catalog, room.processor().process),
         sign_post=None,
-        process_isolated=None,
+        process_apart=None,
     )
     deliver = open_deliver(cloud)
 
@@ -47,7 +47,7 @@ def asker(room, **settings):
 def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, capsys):
     ask, random, tried = asker(room), Random(SEED), 0
     for store in (room.uploads, room.processed, room.catalog):
-        for name in ("head", "get", "read", "put", "list", "acquire"):
+        for name in ("head", "get", "read", "put", "list", "claim"):
             monkeypatch.setattr(store, name, None, raising=False)
     for url in signed_urls(100, SEED):
         for changed in altered(url, random, 1):

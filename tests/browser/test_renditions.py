@@ -42,7 +42,7 @@ def show(page: Page, source: str) -> tuple[Response, list[int]]:
 
 
 def signed(query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).seal(parse_url("coffee.png", query))
+    seal = Keyring({"a": SECRET.encode()}).sign(parse_url("coffee.png", query))
     return f"/renditions/coffee.png?{query}&{signature_query(seal)}"
 
 

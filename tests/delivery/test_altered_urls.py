@@ -23,10 +23,10 @@ SECRETS = dict.fromkeys((*NAMES, "imgproxy-salt"), b"a secret of another product
 
 
 def reader(dialects):
-    def facts_of(key):
+    def metadata_of(key):
         pytest.fail(f"the original {key!r} was looked at")
 
-    return RequestResolver(RECIPE, Policy(keyring=RING, dialects=dialects), facts_of, lambda: NOW)
+    return RequestResolver(RECIPE, Policy(keyring=RING, dialects=dialects), metadata_of, lambda: NOW)
 
 
 @pytest.mark.parametrize(("names", "urls"), [((), URLS), (NAMES, 200)], ids=["ours", "with dialects"])
@@ -36,7 +36,7 @@ def test_every_byte_of_a_signed_url_counts(names, urls):
         for changed in altered(url, random, VALUES):
             tried += 1
             try:
-                wanted = reads.read(get_of(changed))
+                wanted = reads.resolve(get_of(changed))
             except Forbidden:
                 continue
             except (InvalidKey, InvalidRequest) as error:
@@ -46,14 +46,14 @@ def test_every_byte_of_a_signed_url_counts(names, urls):
 
 
 def test_the_urls_are_good_before_they_are_altered():
-    def facts_of(key):
+    def metadata_of(key):
         raise NotFound(key)
 
-    reads = RequestResolver(RECIPE, Policy(keyring=RING), facts_of, lambda: NOW)
+    reads = RequestResolver(RECIPE, Policy(keyring=RING), metadata_of, lambda: NOW)
     opened = 0
     for url in signed_urls(URLS, SEED):
         try:
-            opened += reads.read(get_of(url)).transformation is not None
+            opened += reads.resolve(get_of(url)).transformation is not None
         except (NotFound, Refused):
             opened += 1
         except InvalidRequest:  # signed, but impossible: an overlay that nobody may use

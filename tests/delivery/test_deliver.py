@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.delivery.http.conditions import ByteRange, may_write
-from image_processor.delivery.http.response import ResponseHead, answer, entity_tag
+from image_processor.delivery.http.response import ResponseHead, build_response, entity_tag
 from image_processor.domain.ports import Attributes, Entry, StoredObject
 
 MODIFIED = datetime(2026, 3, 4, 5, 6, 7, 800_000, UTC)
@@ -27,7 +27,7 @@ def stored(
 
 
 def ask(headers: dict[str, str] | None = None, method: str = "GET", size: int = 1000) -> ResponseHead:
-    return answer(method, headers or {}, stored(size), cache_control="public, max-age=60")
+    return build_response(method, headers or {}, stored(size), cache_control="public, max-age=60")
 
 
 def test_a_plain_read_gets_everything_with_exact_headers() -> None:
@@ -54,13 +54,13 @@ def test_a_head_has_the_headers_of_the_get_and_no_body() -> None:
 
 
 def test_an_object_brings_its_own_cache_control() -> None:
-    own = answer("GET", {}, stored(cache_control="no-cache"), cache_control="public")
+    own = build_response("GET", {}, stored(cache_control="no-cache"), cache_control="public")
     assert own.headers["cache-control"] == "no-cache"
 
 
 def test_the_time_is_told_in_utc() -> None:
     elsewhere = MODIFIED.astimezone(timezone(timedelta(hours=-7)))
-    response = answer("GET", {}, stored(modified=elsewhere), cache_control="public")
+    response = build_response("GET", {}, stored(modified=elsewhere), cache_control="public")
     assert response.headers["last-modified"] == LAST_MODIFIED
 
 
@@ -137,13 +137,13 @@ def test_not_modified_tells_the_validators_and_no_length() -> None:
 def test_failures_are_never_stored() -> None:
     failed = ask({"if-match": '"other"'})
     outside = ask({"range": "bytes=1000-"})
-    assert (failed.status, failed.headers, failed.body) == (412, {"cache-control": "no-store"}, None)
-    assert (outside.status, outside.body) == (416, None)
+    assert (failed.status, failed.headers, failed.byte_range) == (412, {"cache-control": "no-store"}, None)
+    assert (outside.status, outside.byte_range) == (416, None)
     assert outside.headers == {"cache-control": "no-store", "content-range": "bytes */1000"}
 
 
 @pytest.mark.parametrize(
-    ("wanted", "window"),
+    ("wanted", "part"),
     [
         ("bytes=0-0", ByteRange(0, 1)),
         ("bytes=0-", ByteRange(0, 1000)),
@@ -155,11 +155,11 @@ def test_failures_are_never_stored() -> None:
         ("bytes=999-9999999999999999999", ByteRange(999, 1000)),
     ],
 )
-def test_a_range_gets_its_part(wanted: str, window: ByteRange) -> None:
+def test_a_range_gets_its_part(wanted: str, part: ByteRange) -> None:
     response = ask({"range": wanted})
-    assert (response.status, response.body) == (206, window)
-    assert response.headers["content-range"] == f"bytes {window.start}-{window.stop - 1}/1000"
-    assert response.headers["content-length"] == str(window.stop - window.start)
+    assert (response.status, response.byte_range) == (206, part)
+    assert response.headers["content-range"] == f"bytes {part.start}-{part.stop - 1}/1000"
+    assert response.headers["content-length"] == str(part.stop - part.start)
     assert response.headers["etag"] == TAG
 
 
@@ -169,7 +169,7 @@ def test_a_range_outside_is_told_the_size(wanted: str) -> None:
 
 
 def test_nothing_of_an_empty_object_can_be_asked_for() -> None:
-    assert ask(size=0).body == ByteRange(0, 0)
+    assert ask(size=0).byte_range == ByteRange(0, 0)
     assert ask({"range": "bytes=0-"}, size=0).status == 416
     assert ask({"range": "bytes=-5"}, size=0).status == 416
 
@@ -221,7 +221,7 @@ def test_parts_are_what_python_slices(size: int, first: int | None, last: int | 
     else:
         expected = body[first : None if last is None else last + 1]
     assert response.status == (206 if expected else 416)
-    sent = body[response.body.start : response.body.stop] if response.body else b""
+    sent = body[response.byte_range.start : response.byte_range.stop] if response.byte_range else b""
     assert sent == expected
     assert response.headers.get("content-length", "0") == str(len(expected))
 
@@ -234,8 +234,8 @@ TEXTS = st.text(max_size=60) | st.sampled_from([TAG, "*", LAST_MODIFIED, "bytes=
 def test_no_header_breaks_an_answer(headers: dict[str, str], method: str, size: int) -> None:
     response = ask(headers, method, size)
     assert response.status in {200, 206, 304, 412, 416}
-    if response.body is not None:
+    if response.byte_range is not None:
         assert method == "GET"
-        assert 0 <= response.body.start <= response.body.stop <= size
-        assert response.headers["content-length"] == str(response.body.stop - response.body.start)
+        assert 0 <= response.byte_range.start <= response.byte_range.stop <= size
+        assert response.headers["content-length"] == str(response.byte_range.stop - response.byte_range.start)
     assert all(value.isprintable() and value.isascii() for value in response.headers.values())

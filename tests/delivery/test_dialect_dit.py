@@ -59,7 +59,7 @@ def encoded(request: object) -> str:
 
 
 def ask(path: str, query: str = "", dialect: Dit = OPEN) -> RenditionRequest:
-    return dialect.ask(path, query, now=NOW)
+    return dialect.parse(path, query, now=NOW)
 
 
 def edited(edits: object, dialect: Dit = OPEN, **more: Any) -> RenditionRequest:
@@ -183,14 +183,14 @@ def test_an_end() -> None:
     ],
 )
 def test_which_urls_are_read(path: str, query: str, *, meant: bool) -> None:
-    assert OPEN.reads(path, query) is meant
+    assert OPEN.matches(path, query) is meant
 
 
 def test_where_nothing_needs_a_signature_its_parameters_alone_are_read_too() -> None:
     everybody = Dit(unsafe=True)
-    assert everybody.reads("a.jpg", "width=300&format=webp")
-    assert not everybody.reads("a.jpg", "width=300&blur=3")
-    assert not everybody.reads("a.jpg", "")
+    assert everybody.matches("a.jpg", "width=300&format=webp")
+    assert not everybody.matches("a.jpg", "width=300&blur=3")
+    assert not everybody.matches("a.jpg", "")
 
 
 # JSON ---------------------------------------------------------------------------------------------
@@ -337,7 +337,7 @@ def test_either_alphabet_of_base64_is_read_with_and_without_padding() -> None:
         base64.urlsafe_b64encode(body).decode(),
         quote(base64.b64encode(body).decode(), safe=""),
     ):
-        assert OPEN.reads(path, "")
+        assert OPEN.matches(path, "")
         assert ask(path).key == "a/ä?>~.jpg"
 
 
@@ -559,13 +559,13 @@ def test_lenient_leaves_out_what_is_not_made() -> None:
     ],
 )
 def test_clients_find_the_codes_that_they_match(error: ImageProcessorError, code: str) -> None:
-    media_type, text = OPEN.told(403, error.code, str(error)) or ("", "")
+    media_type, text = OPEN.error_body(403, error.code, str(error)) or ("", "")
     assert media_type == "application/json"
     assert json.loads(text) == {"status": 403, "code": code, "message": str(error)}
 
 
 def test_other_codes_stay_ours() -> None:
-    assert json.loads((OPEN.told(503, "overloaded", "m") or ("", ""))[1])["code"] == "overloaded"
+    assert json.loads((OPEN.error_body(503, "overloaded", "m") or ("", ""))[1])["code"] == "overloaded"
     assert set(CODES) <= {kind.code for kind in _all(ImageProcessorError)}
 
 
@@ -614,9 +614,9 @@ def test_no_text_raises_anything_but_our_errors(path: str, query: str) -> None:
     for dialect in (OPEN, SIGNED, LENIENT):
         for one in (path, f"eyJ{path}", f"9x9/{path}", f"filters:{path}"):
             for more in (query, f"signature={query}", f"expires={query}"):
-                dialect.reads(one, more)
+                dialect.matches(one, more)
                 with contextlib.suppress(Invalid, Forbidden):
-                    assert dialect.ask(one, more, now=NOW).key
+                    assert dialect.parse(one, more, now=NOW).key
 
 
 @given(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from image_processor.bootstrap.delivery import build_dialects
+from image_processor.bootstrap.delivery import dialects_of
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.config.settings.readers import DIALECTS
@@ -26,7 +26,8 @@ from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
 from image_processor.delivery.dialects.thumbor.dialect import Thumbor
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import HttpRequest, RenditionRef, RequestResolver
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.domain.errors import SignatureMissing
 from image_processor.domain.models import ImageMetadata
 
@@ -45,9 +46,9 @@ ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 def read(path: str, query: str = "", names: Sequence[str] = NAMES, **more: Any) -> RenditionRef:
     policy = Policy(
-        dialects=enabled(names, secrets={}, unsafe=True, **more), unsigned=more.get("open", False)
+        dialects=enabled(names, secrets={}, unsafe=True, **more), allow_unsigned=more.get("open", False)
     )
-    return RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).read(
+    return RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).resolve(
         HttpRequest("GET", path, query)
     )
 
@@ -76,7 +77,7 @@ def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, nam
     get = HttpRequest("GET", path, query)
     dialect = reader.dialect_of(get)
     assert (dialect.name if dialect else None) == name
-    assert reader.read(get).stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
+    assert reader.resolve(get).stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
 
 
 def test_the_paper_names_all_that_is_understood() -> None:
@@ -101,14 +102,14 @@ def test_without_a_signature_nothing_else_is_opened() -> None:
 
 
 def test_what_depends_on_the_original_is_settled() -> None:
-    policy = Policy(dialects=enabled(NAMES, secrets={}, unsafe=True), unsigned=True)
+    policy = Policy(dialects=enabled(NAMES, secrets={}, unsafe=True), allow_unsigned=True)
     reader = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0)
     for text, name in (
         ("300xorig", "~w=300,h=600,enlarge=1,fm=jpeg.jpg"),
         ("adaptive-fit-in/100x200", "~w=200,h=100,fit=inside,fm=jpeg.jpg"),
         ("100x100/filters:focal(0x0:400x300)", "~w=100,h=100,fp=0.25:0.25,enlarge=1,fm=jpeg.jpg"),
     ):
-        assert reader.read(HttpRequest("GET", f"unsafe/{text}/a.jpg")).stored_key == f"a.jpg/{name}"
+        assert reader.resolve(HttpRequest("GET", f"unsafe/{text}/a.jpg")).stored_key == f"a.jpg/{name}"
 
 
 def test_our_own_urls_stay_ours() -> None:
@@ -119,7 +120,7 @@ def test_our_own_urls_stay_ours() -> None:
 
 def test_settings_enable_them() -> None:
     assert DIALECTS == NAMES
-    assert build_dialects(Settings()) == ()
+    assert dialects_of(Settings()) == ()
     settings = Settings(
         dialects=NAMES,
         thumbor_key="t",
@@ -130,9 +131,9 @@ def test_settings_enable_them() -> None:
         buckets=("b",),
         dialect_lenient=True,
     )
-    assert [one.name for one in build_dialects(settings)] == list(NAMES)
+    assert [one.name for one in dialects_of(settings)] == list(NAMES)
     buckets = frozenset({"b"})
-    assert build_dialects(settings) == (
+    assert dialects_of(settings) == (
         Thumbor(b"t", lenient=True, buckets=buckets),
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),

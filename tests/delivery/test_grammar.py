@@ -10,16 +10,16 @@ from domain_strategies import TRANSFORMATIONS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from image_processor.delivery.request import ask
+from image_processor.delivery.request import parse_request
 from image_processor.delivery.url.parameter_names import (
     ALIASES,
     AUTO_WORDS,
     IGNORED,
-    ORDER,
-    SEAL,
+    PARAMETER_ORDER,
+    SIGNATURE_PARAMETERS,
     VALUE_ALIASES,
 )
-from image_processor.delivery.url.parser import MAX_URL, ParsedUrl, UrlSignature, canonical, parse_url
+from image_processor.delivery.url.parser import MAX_URL, ParsedUrl, UrlSignature, canonical_pairs, parse_url
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
 from image_processor.domain.transformation import PARAMETERS, Transformation, parse
 from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
@@ -28,7 +28,7 @@ from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
 @given(st.data(), KEYS, PAIRS.filter(bool))
 @settings(max_examples=300)
 def test_one_meaning_has_one_address_however_it_is_written(data, key, pairs):
-    address = ParsedUrl(key, canonical(pairs))
+    address = ParsedUrl(key, canonical_pairs(pairs))
     read = parse_url(data.draw(paths(key)), data.draw(same_meaning(pairs)))
     assert read == address
     assert (read.text, read.string_to_sign) == (address.text, address.string_to_sign)
@@ -46,7 +46,7 @@ def test_path_and_query_form_of_a_transformation_meet(key, transformation, priva
     in_query = parse_url(quote(key), str(transformation).replace(",", "&"))
     assert (named.key, named.pairs, named.named) == (key, in_query.pairs, True)
     assert named.string_to_sign == in_query.string_to_sign
-    asked = ask(named, signed=True)
+    asked = parse_request(named, signed=True)
     assert Transformation(**asked.values, format=asked.format) == transformation
 
 
@@ -63,8 +63,8 @@ def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
 @settings(max_examples=300)
 def test_two_addresses_share_a_signed_text_only_if_they_are_the_same(key, pairs, other_key, other_pairs):
     seal = UrlSignature("", "a", "1900000000")
-    one = ParsedUrl(key, canonical(pairs), seal)
-    other = ParsedUrl(other_key, canonical(other_pairs), seal)
+    one = ParsedUrl(key, canonical_pairs(pairs), seal)
+    other = ParsedUrl(other_key, canonical_pairs(other_pairs), seal)
     assert (one.string_to_sign == other.string_to_sign) == (one == other)
 
 
@@ -87,20 +87,20 @@ ANYTHING = st.text(max_size=60) | st.text("abwhfm=&?%/,~:;.+012\0\n ", max_size=
 def test_garbage_is_an_invalid_request_and_nothing_else(path, query):
     for encode in (str, quote):
         with suppress(InvalidRequest):
-            ask(parse_url(encode(path), encode(query)), signed=True)
+            parse_request(parse_url(encode(path), encode(query)), signed=True)
 
 
 @given(st.sampled_from([row.name for row in PARAMETERS]), st.text("0123456789.:-;~afx#", max_size=12))
 @settings(max_examples=500)
 def test_a_value_of_any_letters_becomes_a_transformation_or_a_told_mistake(name, value):
     with suppress(InvalidRequest, InvalidTransformation):
-        asked = ask(parse_url("k", f"{name}={quote(value)}&fm=webp"), signed=True)
+        asked = parse_request(parse_url("k", f"{name}={quote(value)}&fm=webp"), signed=True)
         assert parse(str(Transformation(**asked.values, format="webp")))
 
 
 def problems_of(path, query=""):
     with pytest.raises(InvalidRequest) as caught:
-        ask(parse_url(path, query), signed=True)
+        parse_request(parse_url(path, query), signed=True)
     return {problem.name for problem in caught.value.problems}
 
 
@@ -182,12 +182,12 @@ def test_what_other_tools_call_it_is_understood(query, text):
 
 def test_the_tables_of_names_agree_with_the_vocabulary():
     names = {row.name for row in PARAMETERS}
-    assert names | {"preset"} == set(ORDER)
+    assert names | {"preset"} == set(PARAMETER_ORDER)
     assert set(ALIASES.values()) <= names
     assert {name for name, _ in AUTO_WORDS.values()} <= names
-    for taken in (set(ALIASES), set(SEAL), set(IGNORED), {"auto"}):
+    for taken in (set(ALIASES), set(SIGNATURE_PARAMETERS), set(IGNORED), {"auto"}):
         assert not taken & names
-    assert not set(ALIASES) & {*SEAL, *IGNORED}
+    assert not set(ALIASES) & {*SIGNATURE_PARAMETERS, *IGNORED}
     for name, aliases in VALUE_ALIASES.items():
         kind = next(row.kind for row in PARAMETERS if row.name == name)
         assert all(kind.valid(kind.read(ours)) for ours in aliases.values())

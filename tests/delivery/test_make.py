@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository, is_on_demand
+from image_processor.delivery.on_demand import OnDemandRenderer, is_on_demand
 from image_processor.delivery.policy import Policy
+from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
 from image_processor.domain.models import IccPolicy, Limits, UploadKind
@@ -82,8 +83,10 @@ def maker_of(room, intruder, most=200):
 
 
 def wanted_of(transformation, key=KEY):
-    reader = RequestResolver(RECIPE, Policy(unsigned=True, overlays="logos/"), lambda _: None, lambda: 0.0)
-    return reader.wanted(key, transformation)
+    reader = RequestResolver(
+        RECIPE, Policy(allow_unsigned=True, overlays="logos/"), lambda _: None, lambda: 0.0
+    )
+    return reader.reference(key, transformation)
 
 
 def right(room, transformation):
@@ -122,7 +125,7 @@ ACTS = (overwrite, delete, delete_and_upload, change_mark)
 def test_nothing_of_the_past_is_left_or_served_whenever_the_original_changes(act, transformation):
     counting = Intruder()
     room = room_of()
-    maker_of(room, counting).make(wanted_of(transformation))
+    maker_of(room, counting).render(wanted_of(transformation))
     assert counting.seen > 8
     for at in range(1, counting.seen + 1):
         check_one(act, transformation, at)
@@ -134,24 +137,24 @@ def check_one(act, transformation, at):
     maker = maker_of(room, Intruder(at, lambda: act(room)))
     wanted = wanted_of(transformation)
     try:
-        told = maker.make(wanted).stored.body
+        told = maker.render(wanted).stored.body
     except NotFound:
         told = None
     now = right(room, transformation)
     assert told in {before, now}, at  # the answer was right at a moment of its making
-    kept = maker_of(room, Intruder()).kept
+    kept = maker_of(room, Intruder()).repository
     if now is None:
         assert not list(room.processed.bodies()), at
         with pytest.raises(NotFound):
-            kept.look(wanted)
+            kept.find(wanted)
         return
     stored = room.processed.bodies().get(wanted.stored_key)
     if act is not change_mark:
         assert stored in {None, now}, at
-    if kept.look(wanted) is not None:
+    if kept.find(wanted) is not None:
         assert stored == now, at
-    assert maker_of(room, Intruder()).make(wanted).stored.body == now
-    assert kept.look(wanted) is not None
+    assert maker_of(room, Intruder()).render(wanted).stored.body == now
+    assert kept.find(wanted) is not None
 
 
 def test_a_changed_mark_is_seen_before_the_rendition_is_told_of(room):
@@ -164,7 +167,7 @@ def test_a_changed_mark_is_seen_before_the_rendition_is_told_of(room):
         return marked_render(*given, **more)
 
     room.render = render
-    made = maker_of(room, Intruder()).make(wanted_of(MARKED))
+    made = maker_of(room, Intruder()).render(wanted_of(MARKED))
     assert made.stored.body.endswith(b"+b'newer logo'")
 
 
@@ -175,7 +178,7 @@ def test_an_original_that_never_holds_still_is_to_be_asked_for_again(room):
 
     room.render = render
     with pytest.raises(Unavailable, match="kept changing"):
-        maker_of(room, Intruder()).make(wanted_of(PLAIN))
+        maker_of(room, Intruder()).render(wanted_of(PLAIN))
     assert not room.processed.bodies()
 
 
@@ -184,7 +187,7 @@ def test_what_is_on_record_as_refused_is_not_read_again(room):
     room.processor().process(upload("bad.jpg"))
     room.render = None
     with pytest.raises(Refused) as caught:
-        maker_of(room, Intruder()).make(wanted_of(PLAIN, "bad.jpg"))
+        maker_of(room, Intruder()).render(wanted_of(PLAIN, "bad.jpg"))
     assert caught.value.reason is Reason.NOT_AN_IMAGE
 
 
@@ -195,35 +198,35 @@ def test_renditions_of_an_original_are_bounded_and_declared_ones_are_none_of_the
     maker = maker_of(room, Intruder(), most=3)
     widths = [300, 20, 1, 4000, 7, 65, 2]
     for count, width in enumerate(widths, 1):
-        maker.make(wanted_of(parse(f"w={width},q=5,fm=webp")))
+        maker.render(wanted_of(parse(f"w={width},q=5,fm=webp")))
         stored = set(room.processed.bodies())
         newest = {f"{KEY}/~w={one},q=5,fm=webp.webp" for one in widths[max(0, count - 3) : count]}
         assert stored == declared | newest
     other = "dog.jpg"
     room.put(other, b"dog")
-    maker.make(wanted_of(PLAIN, other))
+    maker.render(wanted_of(PLAIN, other))
     assert {key for key in room.processed.bodies() if key.startswith(KEY)} == stored
 
 
 def test_to_make_one_anew_takes_no_room(room):
     maker = maker_of(room, Intruder(), most=1)
     for _ in range(3):
-        maker.make(wanted_of(PLAIN))
+        maker.render(wanted_of(PLAIN))
         assert [key for key in room.processed.bodies() if is_on_demand(key)] == [f"{KEY}/~{PLAIN.name}"]
 
 
 def test_a_bound_that_was_lowered_holds_at_the_next_rendition(room):
     for width in range(1, 9):
-        maker_of(room, Intruder()).make(wanted_of(parse(f"w={width},q=5,fm=webp")))
-    maker_of(room, Intruder(), most=2).make(wanted_of(PLAIN))
+        maker_of(room, Intruder()).render(wanted_of(parse(f"w={width},q=5,fm=webp")))
+    maker_of(room, Intruder(), most=2).render(wanted_of(PLAIN))
     assert len([key for key in room.processed.bodies() if is_on_demand(key)]) == 2
 
 
 def test_a_rendition_tells_what_it_is(room):
-    made = maker_of(room, Intruder()).make(wanted_of(PLAIN))
+    made = maker_of(room, Intruder()).render(wanted_of(PLAIN))
     attributes = room.processed.head(f"{KEY}/~{PLAIN.name}").attributes
     assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")
-    assert attributes.metadata[SOURCE_FINGERPRINT] == maker_of(room, Intruder()).kept.source_fingerprint(
-        KEY, PLAIN
-    )
-    assert set(made.seconds) == {"fetch", "decode", "render", "encode", "store"}
+    assert attributes.metadata[SOURCE_FINGERPRINT] == maker_of(
+        room, Intruder()
+    ).repository.source_fingerprint(KEY, PLAIN)
+    assert set(made.timings) == {"fetch", "decode", "render", "encode", "store"}

@@ -22,8 +22,9 @@ from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions, render_markup
 from image_processor.delivery.markup.srcset import WidthSpec
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.resolver import HttpRequest, RequestResolver
-from image_processor.delivery.url.builder import Urls, check_base
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RequestResolver
+from image_processor.delivery.url.builder import UrlBuilder, check_base_url
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.errors import Invalid, Reason, Refused
 from image_processor.domain.keys import rendition_prefix
@@ -67,7 +68,7 @@ def marked(
     **policy: Any,
 ) -> Markup:
     return render_markup(
-        record_of(key, recipe, original), wish, Urls(base, key, recipe, Policy(keyring=RING, **policy))
+        record_of(key, recipe, original), wish, UrlBuilder(base, key, recipe, Policy(keyring=RING, **policy))
     )
 
 
@@ -107,7 +108,7 @@ def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -
     parts = urlsplit(url)
     reader = RequestResolver(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
     path = parts.path.removeprefix("/renditions/")
-    wanted = reader.read(HttpRequest("GET", path, parts.query, {"accept": accept}))
+    wanted = reader.resolve(HttpRequest("GET", path, parts.query, {"accept": accept}))
     return wanted.key, str(wanted.transformation)
 
 
@@ -205,7 +206,7 @@ def test_even_a_base_that_nobody_checked_stays_where_it_was_put() -> None:
 
 
 def marked_at(base: str) -> Markup:
-    return marked(base=check_base(base))
+    return marked(base=check_base_url(base))
 
 
 def test_long_keys_have_the_paths_of_their_renditions() -> None:
@@ -269,14 +270,16 @@ def test_without_a_key_what_needs_one_is_left_out_and_told() -> None:
     open_to_all = render_markup(
         record_of("cat.jpg"),
         MarkupOptions(WidthSpec(widths=(641,))),
-        Urls("/renditions", "cat.jpg", RECIPE, Policy(unsigned=True)),
+        UrlBuilder("/renditions", "cat.jpg", RECIPE, Policy(allow_unsigned=True)),
     )
     assert "/renditions/cat.jpg?w=641&amp;fm=jpeg 641w" in open_to_all.img
 
 
 def marked_without_key(recipe: Recipe, rungs: WidthSpec) -> Markup:
     return render_markup(
-        record_of("cat.jpg", recipe), MarkupOptions(rungs), Urls("/renditions", "cat.jpg", recipe, Policy())
+        record_of("cat.jpg", recipe),
+        MarkupOptions(rungs),
+        UrlBuilder("/renditions", "cat.jpg", recipe, Policy()),
     )
 
 
@@ -290,7 +293,7 @@ def test_sizes_that_are_not_allowed_are_left_out() -> None:
 def test_what_is_not_made_yet_is_left_out_and_told() -> None:
     record = record_of("cat.jpg")
     fewer = replace(record, renditions=record.renditions[:-2])
-    made = render_markup(fewer, MarkupOptions(), Urls("/renditions", "cat.jpg", RECIPE, Policy()))
+    made = render_markup(fewer, MarkupOptions(), UrlBuilder("/renditions", "cat.jpg", RECIPE, Policy()))
     assert made.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
 
 
@@ -332,7 +335,7 @@ def test_what_shines_through_has_no_background_that_would_stay() -> None:
 def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
     for wrong in ("aGFzaA==", "?", ""):
         record = replace(record_of("cat.jpg"), summary=replace(LOOK, thumbhash=wrong))
-        uri = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy())).placeholder
+        uri = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy())).placeholder
         assert uri is not None
         picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
         assert picture.size == (1, 1)
@@ -342,7 +345,7 @@ def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
 
 def test_without_a_look_there_is_none() -> None:
     record = replace(record_of("cat.jpg"), summary=None)
-    made = render_markup(record, MarkupOptions(), Urls("", "cat.jpg", RECIPE, Policy()))
+    made = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy()))
     assert made.placeholder is None
     assert "background" not in made.img
     assert ALT in made.img
@@ -356,7 +359,7 @@ def test_the_densities_are_those_of_one_width() -> None:
 
 def test_what_has_no_pictures_says_why() -> None:
     record = record_of("cat.jpg")
-    urls = Urls("", "cat.jpg", RECIPE, Policy())
+    urls = UrlBuilder("", "cat.jpg", RECIPE, Policy())
     refused = replace(record, status=Status.REFUSED, reason=Reason.CORRUPT, message="no", original=None)
     with pytest.raises(Refused, match="no"):
         render_markup(refused, MarkupOptions(), urls)

@@ -8,10 +8,12 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
-from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import HttpRequest, RequestResolver
+from image_processor.delivery.repository import RenditionRepository
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.formats import FORMATS, WRITABLE, sniff
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.engine.render import render
@@ -32,18 +34,18 @@ def room(tmp_path):
 def test_the_bytes_are_what_the_answer_says(room, tmp_path, format_):
     kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
-    reader = RequestResolver(RECIPE, Policy(unsigned=True), lambda _: None, lambda: 0)
+    reader = RequestResolver(RECIPE, Policy(allow_unsigned=True), lambda _: None, lambda: 0)
     delivery = Delivery(reader, kept, Policy(), "")
     get = HttpRequest("GET", "cat.jpg", f"w=20&fm={format_}")
     found = delivery.find(get)
-    made = maker.make(found.wanted).stored
-    told = delivery.reply(get, replace(found, stored=made)).headers
+    made = maker.render(found.ref).stored
+    told = delivery.http_response(get, replace(found, stored=made)).headers
     assert told["content-type"] == sniff(made.body).media_type == FORMATS[format_].media_type
     assert told["content-disposition"] == f'inline; filename="cat.{FORMATS[format_].extension}"'
     # What somebody put in its place is shown as what it is, or made anew.
     (tmp_path / made.entry.key).write_bytes(b"<script>alert(1)</script>")
     again = delivery.find(get)
-    if found.wanted.declared:
-        assert delivery.reply(get, again).headers["content-type"] == "application/octet-stream"
+    if found.ref.declared:
+        assert delivery.http_response(get, again).headers["content-type"] == "application/octet-stream"
     else:
         assert again.stored is None

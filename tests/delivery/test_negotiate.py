@@ -7,7 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from image_processor.delivery.http.negotiation import MODERN, accepted, own_format, preferences
+from image_processor.delivery.http.negotiation import (
+    MODERN,
+    accepted_formats,
+    preferred_formats,
+    source_format,
+)
 from image_processor.domain.models import ImageMetadata
 
 CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
@@ -69,13 +74,13 @@ MOVING = replace(PHOTO, format="gif", frames=5)
     ],
 )
 def test_only_who_names_a_modern_format_gets_it(accept, formats):
-    assert accepted(accept) == tuple(formats.split())
+    assert accepted_formats(accept) == tuple(formats.split())
 
 
 @given(st.text(max_size=200) | st.text("image/webpavf*;q=0.1, ", max_size=60))
 def test_no_text_makes_it_fail(accept):
-    assert set(accepted(accept)) <= set(MODERN)
-    assert preferences(accept, PHOTO, {})[-1] == "jpeg"
+    assert set(accepted_formats(accept)) <= set(MODERN)
+    assert preferred_formats(accept, PHOTO, {})[-1] == "jpeg"
 
 
 @pytest.mark.parametrize(
@@ -102,7 +107,7 @@ def test_no_text_makes_it_fail(accept):
     ],
 )
 def test_what_moves_stays_moving_and_what_is_seen_through_stays_so(original, values, accept, formats):
-    assert preferences(accept, original, values) == tuple(formats.split())
+    assert preferred_formats(accept, original, values) == tuple(formats.split())
 
 
 @pytest.mark.parametrize(
@@ -121,4 +126,4 @@ def test_what_moves_stays_moving_and_what_is_seen_through_stays_so(original, val
     ],
 )
 def test_the_own_format_is_kept_where_it_can_be_written(original, values, format_):
-    assert own_format(original, values) == format_
+    assert source_format(original, values) == format_

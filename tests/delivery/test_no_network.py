@@ -9,11 +9,12 @@ from urllib.parse import quote
 import pytest
 from PIL import Image
 
-from image_processor.delivery.metadata_cache import MetadataCache
-from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.resolver import HttpRequest, RequestResolver
+from image_processor.delivery.repository import MetadataCache, RenditionRepository
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import ImageOverlay
@@ -64,12 +65,12 @@ def fetch(room, key, query, **policy):
     """The bytes of a rendition, through everything that a read goes through but HTTP."""
     kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
-    policy = Policy(unsigned=True, **policy)
+    policy = Policy(allow_unsigned=True, **policy)
     delivery = Delivery(
-        RequestResolver(RECIPE, policy, MetadataCache(kept, maker.facts), lambda: 0), kept, policy, ""
+        RequestResolver(RECIPE, policy, MetadataCache(kept, maker.read_metadata), lambda: 0), kept, policy, ""
     )
     found = delivery.find(HttpRequest("GET", quote(key), query))
-    return maker.make(found.wanted).stored.body if found.stored is None else found.stored.body
+    return maker.render(found.ref).stored.body if found.stored is None else found.stored.body
 
 
 def test_the_network_is_watched():

@@ -37,7 +37,7 @@ def settled(**asked: Any) -> Any:
     ],
 )
 def test_a_cut_becomes_a_region(cut: CropSpec, region: Any) -> None:
-    assert settled(cut=cut).region == region
+    assert settled(crop=cut).region == region
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_focus_beyond_the_picture_is_its_border() -> None:
 
 
 def test_a_side_of_the_originals_own() -> None:
-    assert (settled(values={"width": 300}, box=SizingRule.OWN_HEIGHT).height) == 600
-    assert (settled(values={"height": 300}, box=SizingRule.OWN_WIDTH).width) == 800
+    assert (settled(values={"width": 300}, sizing=SizingRule.ORIGINAL_HEIGHT).height) == 600
+    assert (settled(values={"height": 300}, sizing=SizingRule.ORIGINAL_WIDTH).width) == 800
 
 
 @pytest.mark.parametrize(
@@ -75,24 +75,24 @@ def test_a_side_of_the_originals_own() -> None:
     ],
 )
 def test_that_side_is_the_one_of_what_is_scaled(values: Any, size: tuple[int, int]) -> None:
-    assert settled(values={"height": 50, **values}, box=SizingRule.OWN_WIDTH).width == size[0]
-    assert settled(values={"width": 50, **values}, box=SizingRule.OWN_HEIGHT).height == size[1]
+    assert settled(values={"height": 50, **values}, sizing=SizingRule.ORIGINAL_WIDTH).width == size[0]
+    assert settled(values={"width": 50, **values}, sizing=SizingRule.ORIGINAL_HEIGHT).height == size[1]
 
 
 def test_a_box_changes_its_sides_as_suits_what_is_scaled() -> None:
     values = {"width": 100, "height": 200, "fit": Fit.INSIDE}
-    turned = settled(values={**values, "rotate": 90}, box=SizingRule.ADAPTIVE)
+    turned = settled(values={**values, "rotate": 90}, sizing=SizingRule.ADAPTIVE)
     assert (turned.width, turned.height) == (100, 200)
-    cut = settled(values=values, box=SizingRule.ADAPTIVE, cut=CropSpec(100, 400))
+    cut = settled(values=values, sizing=SizingRule.ADAPTIVE, crop=CropSpec(100, 400))
     assert (cut.width, cut.height) == (100, 200)
     assert (
-        settled(values={"width": 100, "height": 200, "rotate": 90}, box=SizingRule.FILL_OR_FIT).fit
+        settled(values={"width": 100, "height": 200, "rotate": 90}, sizing=SizingRule.FILL_OR_FIT).fit
         is Fit.COVER
     )
-    assert settled(values={"width": 100, "height": 200}, box=SizingRule.FILL_OR_FIT).fit is Fit.INSIDE
+    assert settled(values={"width": 100, "height": 200}, sizing=SizingRule.FILL_OR_FIT).fit is Fit.INSIDE
 
 
 def test_each_of_them_needs_the_original() -> None:
-    for more in ({"cut": CropSpec(1, 1)}, {"focus": (1, 1)}, {"box": SizingRule.OWN_WIDTH}):
+    for more in ({"crop": CropSpec(1, 1)}, {"focus": (1, 1)}, {"sizing": SizingRule.ORIGINAL_WIDTH}):
         assert needs_metadata(RenditionRequest("a.jpg", format="webp", **more))
     assert not needs_metadata(RenditionRequest("a.jpg", format="webp"))

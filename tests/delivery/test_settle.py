@@ -6,7 +6,7 @@ import pytest
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.policy import Policy
-from image_processor.delivery.request import RenditionRequest, SizingRule, ask
+from image_processor.delivery.request import RenditionRequest, SizingRule, parse_request
 from image_processor.delivery.resolve import needs_metadata, resolve
 from image_processor.delivery.url.parser import parse_url
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
@@ -33,7 +33,9 @@ EVEN = ImageMetadata(300, 300, "jpeg", 1, False, 1000, "")
 
 def settled(query, original=LYING, *, hints=True, **headers):
     names = {name.replace("_", "-"): value for name, value in headers.items()}
-    return resolve(ask(parse_url("k", query), signed=True), original, names, RECIPE, Policy(hints=hints))
+    return resolve(
+        parse_request(parse_url("k", query), signed=True), original, names, RECIPE, Policy(hints=hints)
+    )
 
 
 @pytest.mark.parametrize(
@@ -114,7 +116,7 @@ def test_hints_have_to_be_enabled(query):
     ],
 )
 def test_a_box_that_suits_the_original(box, size, original, expected):
-    asked = RenditionRequest("k", dict(zip(("width", "height"), size, strict=True)), "webp", box=box)
+    asked = RenditionRequest("k", dict(zip(("width", "height"), size, strict=True)), "webp", sizing=box)
     assert needs_metadata(asked)
     result = resolve(asked, original, {}, RECIPE, Policy()).transformation
     assert (result.width, result.height, result.fit) == expected

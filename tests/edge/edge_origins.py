@@ -7,15 +7,15 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_plus
 
 from edge_messages import Answer, NotSimulated, Request
+from msgspec.structs import replace
 from policies import of_type
 from resolve import references
 
-from image_processor.delivery.http.response import answer as answer_for
+from image_processor.delivery.http.response import build_response as answer_for
 from image_processor.domain.errors import InvalidKey, NotFound
 from image_processor.domain.ports import Attributes, ObjectStore, StoredObject
 from support.aws_emulation.policies import Call, allows_service
@@ -84,7 +84,7 @@ class Bucket:
             request.method, request.headers, replace(stored, attributes=plain), cache_control=""
         )
         headers = {name: text for name, text in decided.headers.items() if name in _S3_HEADERS and text}
-        part = decided.body
+        part = decided.byte_range
         return Answer(decided.status, headers, stored.body[part.start : part.stop] if part else b"")
 
 

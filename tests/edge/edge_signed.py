@@ -24,7 +24,7 @@ def signed(path: str, query: str = "", kid: str = "new", ends: float | None = No
     """The query that opens a path, which may say more than ``query``."""
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     expires = None if ends is None else int(START + ends)
-    seal = signature_query(keyring.seal(parse_url(path, query), expires))
+    seal = signature_query(keyring.sign(parse_url(path, query), expires))
     return f"{query}&{seal}" if query else seal
 
 

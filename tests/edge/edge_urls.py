@@ -24,7 +24,7 @@ _VALUES = (
 )  # fmt: skip
 _STRANGE = ("W\u0130DTH", "foo", "utm_source", "__proto__", "constructor", "toString", "s", "S", "kid", "KID",
             "expires", "v", "V", "", "w ", "fm[]", "\u212aid", "bl\u017fr")  # fmt: skip
-_WORDS = (*names.ORDER, *names.ALIASES, *names.POINT, "auto")
+_WORDS = (*names.PARAMETER_ORDER, *names.ALIASES, *names.FOCAL_POINT, "auto")
 _EXTENSIONS = ("", "", ".webp", ".jpg", ".jpeg", ".tif", ".x", ".")
 
 
@@ -45,8 +45,8 @@ def _query_form(random: Random) -> Url:
 
 
 def _path_form(random: Random) -> Url:
-    rank = {name: at for at, name in enumerate(names.ORDER)}
-    words = random.sample(names.ORDER, random.randint(0, 4))
+    rank = {name: at for at, name in enumerate(names.PARAMETER_ORDER)}
+    words = random.sample(names.PARAMETER_ORDER, random.randint(0, 4))
     if random.random() < 0.7:
         words.sort(key=rank.__getitem__)
     pairs = [f"{word if random.random() < 0.9 else _name(random)}={random.choice(_VALUES)}" for word in words]

@@ -11,7 +11,7 @@ from edge_function import Host, Njs
 from edge_stack import function_code
 from edge_urls import Url, urls
 
-from image_processor.delivery.http.negotiation import accepted
+from image_processor.delivery.http.negotiation import accepted_formats
 from image_processor.delivery.url.parser import parse_url
 from image_processor.domain.errors import InvalidRequest
 
@@ -40,13 +40,13 @@ def reading(url: Url) -> list[Any] | None:
         address = parse_url(*url)
     except InvalidRequest:
         return None
-    seal = address.seal
+    seal = address.signature
     return [
         address.key,
         [f"{name}={value}" for name, value in address.pairs],
         address.text,
         address.string_to_sign,
-        None if seal is None else [seal.signature, seal.kid, seal.expires],
+        None if seal is None else [seal.mac, seal.kid, seal.expires],
         address.named,
     ]
 
@@ -111,5 +111,5 @@ def test_they_read_accept_alike(request: pytest.FixtureRequest, count: int | Non
     found = host.each(function_code(), "outcome", [[{"value": accept}] for accept in given])
     # One outcome less than Python knows: AVIF without WebP would only be one more object to keep.
     outcomes = {(): "", ("avif",): "", ("webp",): "image/webp", ("avif", "webp"): "image/avif,image/webp"}
-    assert found == [outcomes[accepted(accept)] for accept in given]
+    assert found == [outcomes[accepted_formats(accept)] for accept in given]
     assert set(found) == set(outcomes.values())

@@ -161,7 +161,7 @@ def test_s3_is_asked_for_pictures_alone(edge: Edge) -> None:
 
 
 def test_no_word_of_ours_means_anything_to_s3() -> None:
-    assert {*names.ORDER, *names.SEAL} & set(OF_S3) == set()
+    assert {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS} & set(OF_S3) == set()
 
 
 def test_an_end_that_is_put_off_finds_nothing_kept(edge: Edge) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
+from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
@@ -49,7 +50,7 @@ def test_an_original_without_a_record_is_missing(room):
 
 def test_a_claimed_and_abandoned_original_is_unfinished(room):
     room.put("new.jpg", b"new")
-    room.catalog.acquire(upload("new.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
+    room.catalog.claim(upload("new.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
     assert found(room) == [("new.jpg", Drift.UNFINISHED)]
     room.later()
     mend(room)
@@ -85,7 +86,7 @@ def ask(room, key, text="w=33,fm=webp"):
     maker = OnDemandRenderer(kept, fake_render, room.limits, lambda _: "public", 10)
     transformation = parse(text)
     stored_key = rendition_prefix(key) + "~" + transformation.name
-    maker.make(RenditionRef(key, stored_key, transformation, declared=False))
+    maker.render(RenditionRef(key, stored_key, transformation, declared=False))
     return stored_key
 
 
@@ -207,7 +208,7 @@ def test_one_search_finds_both_an_abandoned_claim_and_what_was_made_of_the_past(
         room.processor().process(upload(f"{number}.jpg"))
     stale = "1.jpg/~w=33,fm=webp.webp"
     room.processed.put(stale, b"old", Attributes(metadata={"made": "of something else"}))
-    room.catalog.acquire(upload("1.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
+    room.catalog.claim(upload("1.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
     assert [(each.key, each.orphan) for each in room.reconciler().findings()] == [
         ("1.jpg", None),
         ("1.jpg", stale),

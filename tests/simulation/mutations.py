@@ -7,7 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from image_processor.delivery.on_demand import RenditionRepository
+from image_processor.delivery.repository import RenditionRepository
 from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
 from image_processor.ingest.drift import detect_drift
@@ -55,9 +55,9 @@ class Believer(Processor):
     def process(self, upload: Any) -> Outcome:
         if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
-        lease = self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease)
+        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
         self._sweep(list_renditions(self.processed, upload.key), keep=())
-        self.catalog.delete(lease)
+        self.catalog.forget(claim)
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
 
@@ -85,7 +85,7 @@ class Unreleased:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._catalog, name)
 
-    def release(self, lease: Any) -> None:
+    def release(self, claim: Any) -> None:
         pass
 
 
@@ -98,11 +98,11 @@ class Deaf(Processor):
 
 
 class Stubborn(UploadTarget):
-    def _renew(self, lease: Any) -> Any:
+    def _renew(self, claim: Any) -> Any:
         try:
-            return super()._renew(lease)
+            return super()._renew(claim)
         except LeaseLost:
-            return lease
+            return claim
 
 
 class Trusting(Processor):
@@ -132,16 +132,16 @@ class Nearsighted(Reconciler):
 
 
 class Tokenless(MemoryCatalog):
-    def _ours(self, lease: Any) -> Row:
-        return self._rows.setdefault(lease.image_id, Row(lease.record))
+    def _ours(self, claim: Any) -> Row:
+        return self._rows.setdefault(claim.image_id, Row(claim.record))
 
 
 class Stampless(RenditionRepository):
     """Shows what was made on demand, of whatever it was made."""
 
-    def look(self, wanted: Any) -> Any:
-        self.version(wanted.key)
-        return self._head(wanted.stored_key)
+    def find(self, ref: Any) -> Any:
+        self.original_version(ref.key)
+        return self._head(ref.stored_key)
 
 
 def show_anything(world: World) -> None:

@@ -17,7 +17,8 @@ from unittest.mock import patch
 from image_processor.aws_lambda import process_function as app_ingest
 from image_processor.catalog.objects import ObjectCatalog
 from image_processor.config.recipe import Recipe
-from image_processor.delivery.on_demand import OnDemandRenderer, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
+from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.keys import image_id
@@ -179,7 +180,7 @@ class Works:
         maker = self.maker_class(kept, partial(self.render, process), Limits(), lambda _: "no-store", 3)
         wanted = RenditionRef(key, on_demand(key, transformation), transformation, declared=False)
         try:
-            stored = kept.look(wanted) or maker.make(wanted).stored
+            stored = kept.find(wanted) or maker.render(wanted).stored
             body = processed.get(wanted.stored_key, version=stored.entry.version).body
         except ImageProcessorError:
             self.counts["visits in vain"] += 1

@@ -98,8 +98,8 @@ def test_a_directory_moved_in_is_reported_file_by_file(scene, tmp_path):
 def test_a_directory_moved_out_takes_the_files_that_were_recorded_below_it_along(scene, tmp_path):
     now = datetime.now(UTC)
     upload = Upload("uploads", "old/cat.jpg")
-    lease = scene.catalog.acquire(upload, owner="test", now=now, duration=timedelta(minutes=1))
-    scene.catalog.complete(lease, lease.record)
+    claim = scene.catalog.claim(upload, owner="test", now=now, lease=timedelta(minutes=1))
+    scene.catalog.complete(claim, claim.record)
     shutil.move(scene.root / "old", tmp_path / "elsewhere")
     scene.wait_for(("old/cat.jpg", UploadKind.DELETED))
 

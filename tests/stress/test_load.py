@@ -62,7 +62,7 @@ def picture(number: int, width: int = 48, height: int = 32) -> bytes:
 
 
 def signed(key: str, query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).seal(parse_url(key, query))
+    seal = Keyring({"a": SECRET.encode()}).sign(parse_url(key, query))
     return f"/renditions/{key}?{query}&{signature_query(seal)}"
 
 

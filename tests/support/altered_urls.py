@@ -7,7 +7,7 @@ from contextlib import suppress
 from random import Random
 from urllib.parse import quote
 
-from image_processor.delivery.resolver import HttpRequest
+from image_processor.delivery.request import HttpRequest
 from image_processor.delivery.url.parser import ParsedUrl, parse_url
 from image_processor.delivery.url.signing import Keyring, signature_query
 from image_processor.domain.errors import InvalidRequest
@@ -35,7 +35,7 @@ def signed_urls(count: int, seed: int) -> Iterator[bytes]:
         else:
             path, query = key, "&".join(pairs)
         with suppress(InvalidRequest):
-            seal = RING.seal(parse_url(path, query), random.choice([None, ENDS]))
+            seal = RING.sign(parse_url(path, query), random.choice([None, ENDS]))
             yield f"{path}?{'&'.join(filter(None, [query, signature_query(seal)]))}".encode()
             made += 1
 

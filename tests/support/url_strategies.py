@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from hypothesis import strategies as st
 
-from image_processor.delivery.url.parameter_names import ALIASES, IGNORED, MANY, VALUE_ALIASES
+from image_processor.delivery.url.parameter_names import ALIASES, IGNORED, REPEATABLE, VALUE_ALIASES
 from image_processor.domain.transformation import Transformation
 
 KEYS = st.sampled_from(["cat.jpg", "photos/cat 1.jpg", "ä/&=?#+%.png", "a~b,c=d/e", "a/../b", "~"]) | st.text(
@@ -67,7 +67,7 @@ def _said(draw: Draw, name: str, value: str) -> str:
     if name == "bg":
         values += [f"#{value}"]
     value = draw(st.sampled_from(values)).replace(":", draw(st.sampled_from([":", ","])))
-    if name not in MANY:
+    if name not in REPEATABLE:
         value = _other_case(draw, value)
     name = _other_case(draw, draw(st.sampled_from(names)))
     return f"{spelled(draw, name)}={spelled(draw, value)}"
@@ -76,7 +76,7 @@ def _said(draw: Draw, name: str, value: str) -> str:
 @st.composite
 def same_meaning(draw: Draw, pairs: tuple[tuple[str, str], ...]) -> str:
     """A query that says the same as these pairs: reordered, repeated, re-cased, re-encoded."""
-    twice = [pair for pair in pairs if pair[0] not in MANY and draw(st.booleans())]
+    twice = [pair for pair in pairs if pair[0] not in REPEATABLE and draw(st.booleans())]
     said = [_said(draw, name, value) for name, value in (*pairs, *twice)]
     said += draw(st.lists(st.sampled_from([f"{name}=2" for name in IGNORED] + [""]), max_size=2))
     return "&".join(draw(st.permutations(said)))

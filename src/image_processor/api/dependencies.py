@@ -11,8 +11,8 @@ from fastapi import Depends, Request
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.repository import RenderResult
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore

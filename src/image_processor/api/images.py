@@ -11,7 +11,7 @@ from fastapi.concurrency import run_in_threadpool
 from image_processor.delivery.markup.html import render_markup
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.delivery.url.builder import Urls, check_base, url_of
+from image_processor.delivery.url.builder import UrlBuilder, check_base_url, object_url
 from image_processor.domain.errors import Invalid, InvalidRequest, NotFound, Problem, Refused
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Record, Status, UploadKind
@@ -144,7 +144,7 @@ async def post_rendition(
     """Render any transformation of an image, if it is not stored, and return a URL that opens it."""
     transformation = parse(body.transformation)
     key = await run_in_threadpool(_key, id, context.catalog)
-    rendition = work.delivery.reader.wanted(key, transformation)
+    rendition = work.delivery.resolver.reference(key, transformation)
     result = await work.made(rendition)
     return OnDemandRenditionModel.of(
         rendition.stored_key,
@@ -174,7 +174,7 @@ def get_markup(
     base = context.renditions_url if query.base is None else query.base
     if base is None:
         raise Invalid.one("base", "the address of a CDN, as none is known here", None)
-    urls = Urls(check_base(base), record.key, context.recipe, work.delivery.policy)
+    urls = UrlBuilder(check_base_url(base), record.key, context.recipe, work.delivery.policy)
     return MarkupModel.of(render_markup(record, query.wish, urls))
 
 
@@ -241,7 +241,7 @@ def _signed_url(rendition: RenditionRef, seconds: int, delivery: Delivery, conte
     or a signing key."""
     if context.renditions_url is None:
         return None
-    url = url_of(context.renditions_url, rendition.stored_key)
+    url = object_url(context.renditions_url, rendition.stored_key)
     if rendition.is_public:
         return url
     try:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from fastapi.concurrency import run_in_threadpool
 
-from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.repository import RenderResult
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import LeaseBusy
 from image_processor.domain.models import Outcome, Upload, UploadKind
@@ -53,7 +53,7 @@ class InlineWork:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), wait)
 
     async def made(self, wanted: RenditionRef) -> RenderResult:
-        stored = await run_in_threadpool(self._delivery.kept.look, wanted)
+        stored = await run_in_threadpool(self._delivery.repository.find, wanted)
         return RenderResult(stored, {}) if stored else await run_in_threadpool(self._make, wanted)
 
     def pending_key(self, _id: str) -> None:

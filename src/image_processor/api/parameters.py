@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Annotated
-from urllib.parse import unquote_to_bytes
 
 from fastapi import Depends, Header, Path, Request
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
 
 from image_processor.domain.errors import Invalid, InvalidKey
-from image_processor.domain.keys import check_key
+from image_processor.domain.keys import check_key, percent_decode
 from image_processor.ingest import plan
 
 from .dependencies import MAX_WAIT_SECONDS, AppContext
@@ -45,7 +44,7 @@ async def _requested_key(
 ) -> str:
     """Starlette decodes ``key`` and replaces invalid UTF-8, which would make it another key: reject it."""
     try:
-        unquote_to_bytes(request.scope["raw_path"]).decode()
+        percent_decode(request.scope["raw_path"].decode())
     except UnicodeDecodeError:
         raise InvalidKey.one("key", "percent-encoded UTF-8", key) from None
     return check_key(key)

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
 
-from image_processor.delivery.on_demand import RenderResult
 from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.repository import RenderResult
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import image_id
@@ -83,7 +83,7 @@ class QueuedWork:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the
         client disconnects."""
         coordinator = self._context.orders
-        stored = await to_thread.run_sync(self.delivery.kept.look, wanted)
+        stored = await to_thread.run_sync(self.delivery.repository.find, wanted)
         if stored is not None:
             return RenderResult(stored, {})
         result = await self.done(await to_thread.run_sync(coordinator.place, wanted))

@@ -12,11 +12,11 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
-from msgspec.structs import replace
 
+from image_processor.delivery.http.headers import cors_headers, preflight_headers
 from image_processor.delivery.http.response import ResponseHead
-from image_processor.delivery.read_path import Lookup, cors_headers, preflight_headers
-from image_processor.delivery.resolver import HttpRequest, RenditionRef
+from image_processor.delivery.read_path import Lookup
+from image_processor.delivery.request import HttpRequest
 from image_processor.domain.errors import (
     ImageProcessorError,
     NotFound,
@@ -102,21 +102,36 @@ def mount_catch_all(app: FastAPI) -> None:
 
 
 async def _serve(http_request: HttpRequest, context: StandaloneContext, work: QueuedWork) -> Response:
-    original_error: NotFound | Refused | None = None
+    metadata_error: NotFound | Refused | None = None
     for _ in range(_ATTEMPTS):
         try:
-            found = await to_thread.run_sync(_look, http_request, context, original_error)
-            if isinstance(found, Response):
-                return found
-            return await _render_and_respond(http_request, found, context, work)
+            return await _attempt(http_request, context, work, metadata_error)
         except Pending as pending:
-            original_error = await _original_error(pending, work) or original_error
+            metadata_error = await _metadata_error(pending, work) or metadata_error
         except PreconditionFailed:  # replaced between the lookup and the read
             continue
     raise Unavailable("it changes too fast to be read")
 
 
-async def _original_error(pending: Pending, work: QueuedWork) -> NotFound | Refused | None:
+async def _attempt(
+    http_request: HttpRequest,
+    context: StandaloneContext,
+    work: QueuedWork,
+    metadata_error: NotFound | Refused | None,
+) -> Response:
+    """The loop of `Delivery.serve`, with I/O in threads and rendering awaited from the render pool."""
+    found = await to_thread.run_sync(_find, http_request, context, metadata_error)
+    while not isinstance(found, Response):
+        try:
+            found = found.rendered(await work.made(found.ref))
+        except ImageProcessorError as error:
+            found = await to_thread.run_sync(context.delivery.recover, found, error)
+        if found.stored is not None:
+            return await to_thread.run_sync(_response, http_request, found, context)
+    return found
+
+
+async def _metadata_error(pending: Pending, work: QueuedWork) -> NotFound | Refused | None:
     """Wait until a header has been read. None if it was read, or if the original has changed since."""
     try:
         await work.done(pending.order)
@@ -127,52 +142,29 @@ async def _original_error(pending: Pending, work: QueuedWork) -> NotFound | Refu
     return None
 
 
-def _look(
-    http_request: HttpRequest, context: StandaloneContext, original_error: NotFound | Refused | None
+def _find(
+    http_request: HttpRequest, context: StandaloneContext, metadata_error: NotFound | Refused | None
 ) -> Response | Lookup:
     """The response if the rendition is stored, else what has to be rendered. Runs in one thread call."""
-    found = context.delivery.find(http_request, original_error)
-    if found.stored is None:
-        return found
-    context.orders.shown(found.wanted)
-    return _response(http_request, found, context)
-
-
-async def _render_and_respond(
-    http_request: HttpRequest, found: Lookup, context: StandaloneContext, work: QueuedWork
-) -> Response:
-    try:
-        if found.error is not None:
-            raise found.error
-        found = await _made(found.wanted, work)
-    except ImageProcessorError as error:
-        fallback = context.delivery.fallback_for(found.wanted, error)
-        if fallback is None:
-            raise
-        try:
-            found = replace(await _made(fallback, work), error=error)
-        except (NotFound, Refused):  # the fallback image is missing or refused too
-            raise error from None
-    return await to_thread.run_sync(_response, http_request, found, context)
-
-
-async def _made(wanted: RenditionRef, work: QueuedWork) -> Lookup:
-    made = await work.made(wanted)
-    return Lookup(wanted, made.stored, made.seconds)
+    lookup = context.delivery.find(http_request, metadata_error)
+    if lookup.stored is None:
+        return lookup
+    context.orders.shown(lookup.ref)
+    return _response(http_request, lookup, context)
 
 
 def _response(http_request: HttpRequest, found: Lookup, context: StandaloneContext) -> Response:
     """The response with the rendition's bytes. Raises PreconditionFailed if they have changed."""
     stored = found.stored
     assert stored is not None
-    decided = context.delivery.reply(http_request, found)
+    decided = context.delivery.http_response(http_request, found)
     if decided.status >= 400:
         return of_status(decided.status, headers=decided.headers)
     status = error_response(found.error)[0] if found.error is not None else decided.status
     headers = dict(decided.headers)
-    if decided.body is None:
+    if decided.byte_range is None:
         return Response(status_code=status, headers=headers)
-    start, stop = decided.body.start, decided.body.stop
+    start, stop = decided.byte_range.start, decided.byte_range.stop
     if stored.body:
         return Response(stored.body[start:stop], status, headers)
     chunks = _chunks(found, decided, context)
@@ -183,8 +175,8 @@ def _response(http_request: HttpRequest, found: Lookup, context: StandaloneConte
 
 def _chunks(found: Lookup, decided: ResponseHead, context: StandaloneContext) -> Iterator[bytes]:
     assert found.stored is not None
-    assert decided.body is not None
-    entry, body = found.stored.entry, decided.body
+    assert decided.byte_range is not None
+    entry, body = found.stored.entry, decided.byte_range
     try:
         return context.processed.read(entry.key, body.start, body.stop, version=entry.version)
     except NotFound as error:  # evicted between the lookup and the read
@@ -195,7 +187,7 @@ def _error(http_request: HttpRequest, error: ImageProcessorError, context: Stand
     """The error as a problem document, or in the form of the URL's dialect."""
     status, document, headers = error_response(error)
     headers |= cors_headers(context.settings.cors_origin)
-    dialect = context.delivery.reader.dialect_of(http_request)
-    spoken = dialect.told(status, error.code, document["detail"]) if dialect else None
+    dialect = context.delivery.resolver.dialect_of(http_request)
+    spoken = dialect.error_body(status, error.code, document["detail"]) if dialect else None
     media_type, text = spoken or (MEDIA_TYPE, json.dumps(document))
     return Response(text, status, headers, media_type)

@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.markup.html import Markup
-from image_processor.delivery.url.builder import url_of
+from image_processor.delivery.url.builder import object_url
 from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition
@@ -332,4 +332,4 @@ def _public_url(rendition: Rendition, base: str | None) -> str | None:
     """The URL of a declared rendition; None for those on demand, which need a signature."""
     if base is None or is_on_demand(rendition.key):
         return None
-    return f"{url_of(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"
+    return f"{object_url(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"

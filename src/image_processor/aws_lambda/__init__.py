@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from image_processor.aws.roots import trust_amazon
 
 if TYPE_CHECKING:
-    from image_processor.bootstrap.aws import AwsContext
+    from image_processor.bootstrap.cloud import Cloud
 
 Answer = Callable[[Any, Any], dict[str, Any]]
 """A function of Lambda: event and context in, what JSON can say out."""
@@ -39,10 +39,10 @@ def api(event: Any, context: Any) -> dict[str, Any]:
 
 
 @cache
-def _cloud() -> AwsContext:
-    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - see _prepare, which loads it
+def _cloud() -> Cloud:
+    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - see _prepare, which loads it
 
-    return open_aws_context()
+    return open_cloud()
 
 
 @cache
@@ -81,7 +81,7 @@ def _prepare(environment: Mapping[str, str]) -> None:
     recipe = environment.get("IMAGE_PROCESSOR_RECIPE", "")
     if opener is None or kind is None or (kind == "snap-start" and recipe.startswith("s3://")):
         return
-    with _gc_paused():
+    with _uncollected():
         opener()
     if kind != "on-demand" and opener is not _api:
         _load_engine()
@@ -91,14 +91,14 @@ def _prepare(environment: Mapping[str, str]) -> None:
 
 
 def _load_engine() -> None:
-    from image_processor.bootstrap.aws import load_engine  # noqa: PLC0415 - see _cloud
+    from image_processor.bootstrap.cloud import load_engine  # noqa: PLC0415 - see _cloud
 
-    with _gc_paused():
+    with _uncollected():
         load_engine()
 
 
 @contextmanager
-def _gc_paused() -> Iterator[None]:
+def _uncollected() -> Iterator[None]:
     """Load and make what stays: to look for garbage in it, now and with every later collection, is in
     vain."""
     gc.disable()

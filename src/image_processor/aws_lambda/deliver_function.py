@@ -13,15 +13,13 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from msgspec.structs import replace
-
 from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
-from image_processor.bootstrap.aws import AwsContext, render_in_process
-from image_processor.bootstrap.delivery import build_read_path
-from image_processor.delivery.http.response import ResponseHead
-from image_processor.delivery.on_demand import RenderResult
-from image_processor.delivery.read_path import Delivery, Lookup, cors_headers, preflight_headers
-from image_processor.delivery.resolver import HttpRequest, RenditionRef
+from image_processor.bootstrap.cloud import Cloud, render_here
+from image_processor.bootstrap.delivery import reads_of
+from image_processor.delivery.http.headers import cors_headers, preflight_headers
+from image_processor.delivery.read_path import Delivery, Lookup, Render
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import (
     ImageProcessorError,
     InvalidRequest,
@@ -40,83 +38,52 @@ MAX_BODY = 4_400_000
 
 _METHODS = "GET, HEAD, OPTIONS"
 
-Make = Callable[[RenditionRef], RenderResult]
 
-
-def open_deliver(cloud: AwsContext) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
-    reads = build_read_path(cloud, render_in_process)
+    reads = reads_of(cloud, render_here)
     return lambda event, _: handle(event, reads.delivery, reads.make)
 
 
-def handle(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:
-    """Answer one request of payload format 2.0. ``make`` makes what is not there."""
+def handle(event: dict[str, Any], delivery: Delivery, render: Render) -> dict[str, Any]:
+    """Answer one request of payload format 2.0. ``render`` renders what is not stored."""
     started = time.monotonic()
-    reply = _reply(event, delivery, make)
+    reply = _reply(event, delivery, render)
     _measure(reply, started)
     return reply
 
 
-def _reply(event: dict[str, Any], delivery: Delivery, make: Make) -> dict[str, Any]:
+def _reply(event: dict[str, Any], delivery: Delivery, render: Render) -> dict[str, Any]:
     method = event["requestContext"]["http"]["method"]
     if method == "OPTIONS":
         # Whose pages may ask, the CDN's response headers say, unless a setting does.
         return {
             "statusCode": 204,
-            "headers": {"allow": _METHODS, **(preflight_headers(delivery.policy.cors) or {})},
+            "headers": {"allow": _METHODS, **(preflight_headers(delivery.policy.cors_origin) or {})},
         }
     if method not in {"GET", "HEAD"}:
         return _error(405, {"allow": _METHODS}, f"expected GET or HEAD, got {method}")
     path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
     get = HttpRequest(method, path[1:], query, event.get("headers", {}))
     try:
-        return _answer(get, _found(get, delivery, make), delivery)
+        return _answer(get, delivery.serve(get, render), delivery)
     except ImageProcessorError as error:
         return _failed(get, error, delivery)
-
-
-def _found(get: HttpRequest, delivery: Delivery, make: Make) -> Lookup:
-    found = delivery.find(get)
-    if found.stored is not None:
-        return found
-    try:
-        if found.error is not None:
-            raise found.error
-        return _made(found.wanted, make)
-    except ImageProcessorError as error:
-        instead = delivery.fallback_for(found.wanted, error)
-        if instead is None:
-            raise
-        return replace(_shown(instead, error, delivery, make), error=error)
-
-
-def _shown(instead: RenditionRef, error: ImageProcessorError, delivery: Delivery, make: Make) -> Lookup:
-    """The picture that stands in for another. Raises ``error`` where that is not there either."""
-    try:
-        stored = delivery.kept.look(instead)
-        return Lookup(instead, stored) if stored else _made(instead, make)
-    except (NotFound, Refused):
-        raise error from None
-
-
-def _made(wanted: RenditionRef, make: Make) -> Lookup:
-    made = make(wanted)
-    return Lookup(wanted, made.stored, made.seconds)
 
 
 def _answer(get: HttpRequest, found: Lookup, delivery: Delivery) -> dict[str, Any]:
     stored = found.stored
     assert stored is not None
-    decided: ResponseHead = delivery.reply(get, found)
+    decided = delivery.http_response(get, found)
     if decided.status >= 400:
         return _error(decided.status, dict(decided.headers))
     status = delivery_status(found.error) if found.error is not None else decided.status
     reply = {"statusCode": status, "headers": dict(decided.headers)}
-    if decided.body is None:
+    if decided.byte_range is None:
         return reply
-    start, stop = decided.body.start, decided.body.stop
+    start, stop = decided.byte_range.start, decided.byte_range.stop
     if stop - start > MAX_BODY:
-        return _redirect(found.wanted, delivery)
+        return _redirect(found.ref, delivery)
     body = stored.body[start:stop] or _read(found, start, stop, delivery)
     return reply | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
@@ -125,7 +92,7 @@ def _read(found: Lookup, start: int, stop: int, delivery: Delivery) -> bytes:
     assert found.stored is not None
     entry = found.stored.entry
     try:
-        return b"".join(delivery.kept.processed.read(entry.key, start, stop, version=entry.version))
+        return b"".join(delivery.repository.processed.read(entry.key, start, stop, version=entry.version))
     except (
         NotFound,
         PreconditionFailed,
@@ -151,10 +118,10 @@ def _failed(get: HttpRequest, error: ImageProcessorError, delivery: Delivery) ->
     if status >= 500:
         log.line("WARNING" if error.retryable else "ERROR", error.code, path=get.path, error=str(error))
         body["detail"] = "try again in a moment"
-    dialect = delivery.reader.dialect_of(get)
-    spoken = dialect.told(status, error.code, body["detail"]) if dialect else None
+    dialect = delivery.resolver.dialect_of(get)
+    spoken = dialect.error_body(status, error.code, body["detail"]) if dialect else None
     media_type, text = spoken or (MEDIA_TYPE, json.dumps(body))
-    headers |= cors_headers(delivery.policy.cors)
+    headers |= cors_headers(delivery.policy.cors_origin)
     return {"statusCode": status, "headers": {**_about(media_type), **headers}, "body": text}
 
 

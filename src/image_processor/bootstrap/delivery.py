@@ -12,10 +12,10 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import enabled
-from image_processor.delivery.metadata_cache import MetadataCache
-from image_processor.delivery.on_demand import OnDemandRenderer, RenderResult, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.policy import Dialect, Policy
 from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.repository import MetadataCache, RenderResult, RenditionRepository
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
@@ -23,29 +23,29 @@ from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.renditions.renderer import Renderer
 
 if TYPE_CHECKING:
-    from .aws import AwsContext  # with what talks to S3, which one machine does without
+    from .cloud import Cloud  # with what talks to S3, which one machine does without
 
 
-def build_keyring(settings: Settings) -> Keyring:
+def keyring_of(settings: Settings) -> Keyring:
     """The signing keys in force, in their order."""
     return Keyring(MappingProxyType({kid: secret.encode() for kid, secret in settings.signing_keys}))
 
 
-def build_policy(settings: Settings) -> Policy:
+def policy_of(settings: Settings) -> Policy:
     return Policy(
-        keyring=build_keyring(settings),
-        unsigned=settings.allow_unsigned,
+        keyring=keyring_of(settings),
+        allow_unsigned=settings.allow_unsigned,
         sizes=frozenset(settings.sizes),
         overlays=settings.overlays,
         hints=settings.hints,
         fallback=settings.fallback,
-        cors=settings.cors_origin,
-        dialects=build_dialects(settings),
-        most=settings.renditions_per_original,
+        cors_origin=settings.cors_origin,
+        dialects=dialects_of(settings),
+        renditions_per_original=settings.renditions_per_original,
     )
 
 
-def build_dialects(settings: Settings) -> tuple[Dialect, ...]:
+def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
     """The dialects in force, in their order."""
     secrets = {
         "thumbor": (settings.thumbor_key or "").encode(),
@@ -63,13 +63,13 @@ def build_dialects(settings: Settings) -> tuple[Dialect, ...]:
     )
 
 
-def build_rendition_repository(
+def kept_of(
     settings: Settings, bucket: str, uploads: ObjectStore, processed: ObjectStore, catalog: Catalog
 ) -> RenditionRepository:
     return RenditionRepository(bucket, uploads, processed, catalog, settings.icc)
 
 
-def build_on_demand_renderer(
+def maker_of(
     settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Renderer
 ) -> OnDemandRenderer:
     return OnDemandRenderer(
@@ -81,39 +81,41 @@ def build_on_demand_renderer(
     )
 
 
-def build_delivery(
+def delivery_of(
     settings: Settings,
     recipe: Recipe,
     kept: RenditionRepository,
-    facts_of: Callable[[str], ImageMetadata],
+    metadata_of: Callable[[str], ImageMetadata],
     base: str | None,
 ) -> Delivery:
-    """``facts_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
+    """``metadata_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
     behind to open them."""
-    policy = build_policy(settings)
-    reader = RequestResolver(recipe, policy, facts_of, time.time)
+    policy = policy_of(settings)
+    reader = RequestResolver(recipe, policy, metadata_of, time.time)
     return Delivery(reader, kept, policy, settings.cache_control, base)
 
 
-class ReadPath(Struct, frozen=True):
+class Reads(Struct, frozen=True):
     """The read path of a function, which makes at once what is not there."""
 
     delivery: Delivery
     make: Callable[[RenditionRef], RenderResult]
 
 
-def build_read_path(cloud: AwsContext, render: Renderer) -> ReadPath:
+def reads_of(cloud: Cloud, render: Renderer) -> Reads:
     """The read path over what a function works with."""
     settings = cloud.settings
-    kept = build_rendition_repository(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
-    maker = build_on_demand_renderer(settings, cloud.recipe, kept, render)
-    facts_of = MetadataCache(kept, maker.facts)
+    kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
+    maker = maker_of(settings, cloud.recipe, kept, render)
+    metadata_of = MetadataCache(kept, maker.read_metadata)
 
     def make(wanted: RenditionRef) -> RenderResult:
         if not wanted.declared:
-            return maker.make(wanted)
+            return maker.render(wanted)
         # Asking for a picture that never was must cost a look and nothing else.
-        kept.version(wanted.key)
-        return kept.taken(wanted, cloud.process(Upload(cloud.bucket, wanted.key, UploadKind.RECONCILE)))
+        kept.original_version(wanted.key)
+        return kept.after_ingest(
+            wanted, cloud.process(Upload(cloud.bucket, wanted.key, UploadKind.RECONCILE))
+        )
 
-    return ReadPath(build_delivery(settings, cloud.recipe, kept, facts_of, cloud.renditions_url), make)
+    return Reads(delivery_of(settings, cloud.recipe, kept, metadata_of, cloud.renditions_url), make)

@@ -7,7 +7,7 @@ import socket
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 
-from .standalone import Parts
+from .machine import Parts
 
 
 def serve(parts: Parts, listener: socket.socket) -> None:

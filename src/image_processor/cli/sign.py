@@ -9,14 +9,14 @@ from urllib.parse import urlsplit
 
 import typer
 
-from image_processor.bootstrap.delivery import build_keyring
+from image_processor.bootstrap.delivery import keyring_of
+from image_processor.bootstrap.machine import RENDITIONS
 from image_processor.bootstrap.recipe import load_recipe
-from image_processor.bootstrap.standalone import RENDITIONS
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX
-from image_processor.delivery.request import ask
+from image_processor.delivery.request import parse_request
 from image_processor.delivery.resolve import preview
-from image_processor.delivery.url.parameter_names import SEAL
+from image_processor.delivery.url.parameter_names import SIGNATURE_PARAMETERS
 from image_processor.delivery.url.parser import ParsedUrl, parse_url
 from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
@@ -49,16 +49,16 @@ def command(
     languages.
     """
     settings = settings_with(recipe=recipe)
-    keyring = build_keyring(settings)
+    keyring = keyring_of(settings)
     if not keyring:
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a key that signs, as ID:SECRET", "none")])
     front, path, query = _parts(url, settings.public_url)
     address = parse_url(path, query)
-    if address.seal is not None:
-        raise Invalid([Problem("URL", "one without " + ", ".join(SEAL), "a signed one")])
+    if address.signature is not None:
+        raise Invalid([Problem("URL", "one without " + ", ".join(SIGNATURE_PARAMETERS), "a signed one")])
     _judge(address, load_recipe(settings.recipe))
     expires = None if last is None else int(time.time()) + _duration(last)
-    seal = signature_query(keyring.seal(address, expires))
+    seal = signature_query(keyring.sign(address, expires))
     typer.echo(f"{front}{path}?{query}&{seal}" if query else f"{front}{path}?{seal}")
 
 
@@ -79,7 +79,7 @@ def _parts(url: str, public_url: str | None) -> tuple[str, str, str]:
 
 def _judge(address: ParsedUrl, recipe: Recipe) -> None:
     """Whether there can be such a rendition. Raises InvalidRequest, InvalidTransformation."""
-    transformation = preview(ask(address, signed=True), recipe)
+    transformation = preview(parse_request(address, signed=True), recipe)
     stored = recipe.stored_name(address.key, transformation)
     if not stored.startswith(ON_DEMAND):
         typer.echo("The recipe declares this rendition: it needs no signature.", err=True)

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 from msgspec import to_builtins
 
-from image_processor.bootstrap.delivery import build_policy
+from image_processor.bootstrap.delivery import policy_of
+from image_processor.bootstrap.machine import BUCKET, RENDITIONS
 from image_processor.bootstrap.recipe import load_recipe
-from image_processor.bootstrap.standalone import BUCKET, RENDITIONS
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions, render_markup
 from image_processor.delivery.markup.srcset import WidthSpec
-from image_processor.delivery.url.builder import Urls, check_base
+from image_processor.delivery.url.builder import UrlBuilder, check_base_url
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
 from image_processor.domain.similarity import find_record
 
@@ -70,7 +70,7 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
     if signed and not settings.signing_keys:
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a key that signs, as ID:SECRET", "none")])
     wish = MarkupOptions(WidthSpec(preset, _widths(widths)), sizes, alt)
-    base = check_base(settings.public_url or RENDITIONS if base is None else base)
+    base = check_base_url(settings.public_url or RENDITIONS if base is None else base)
     markup = _marked_up(key, wish, base, settings)
     if as_json:
         typer.echo(json.dumps(to_builtins(markup)))
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
 def _marked_up(key: str, wish: MarkupOptions, base: str, settings: Settings) -> Markup:
     with open_library(settings) as stores:
         record = find_record(stores.catalog, BUCKET, key)
-    urls = Urls(base, record.key, load_recipe(settings.recipe), build_policy(settings))
+    urls = UrlBuilder(base, record.key, load_recipe(settings.recipe), policy_of(settings))
     return render_markup(record, wish, urls)
 
 

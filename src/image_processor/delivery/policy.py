@@ -1,8 +1,7 @@
-"""Delivery: what a deployment allows URLs to ask for, as one frozen value that wiring fills."""
+"""Delivery: which requests a deployment allows, as one frozen value built from the settings."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from msgspec import Struct, field
@@ -16,53 +15,59 @@ from .url.signing import Keyring
 
 
 class Dialect(Protocol):
-    """A grammar of another product. ``path`` is as it arrived, without its first slash."""
+    """A parser for the URLs of another product. ``path`` is as it arrived, without its leading slash."""
 
     @property
     def name(self) -> str: ...
 
-    def reads(self, path: str, query: str) -> bool:
-        """Whether a URL is meant for it."""
+    def matches(self, path: str, query: str) -> bool:
+        """Whether a URL has this grammar."""
         ...
 
-    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
-        """What the URL asks for. Raises InvalidRequest, Forbidden."""
+    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
+        """Verify and parse a URL; ``now`` is the Unix time. Raises Forbidden, InvalidRequest."""
         ...
 
-    def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
-        """Media type and text of an error as the product's clients know it; None for ours."""
+    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
+        """Media type and body of an error as the product's clients expect them; None for a problem
+        document."""
         ...
 
 
 class Policy(Struct, frozen=True):
-    """``sizes`` are the sides that undeclared renditions may have, all where it is empty.
-    ``overlays`` is what the keys of pictures begin with that may be laid on others, None for none.
-    ``unsigned`` lets everybody ask for everything. ``fallback`` is the key of an original that is shown
-    where one is missing or refused. ``ladder`` are the widths that client hints are rounded up to.
-    ``most`` bounds the undeclared renditions of one original. ``cors`` is an origin, `*`, or None.
+    """Which requests are allowed.
+
+    ``sizes``: the sides that undeclared renditions may have; empty allows all.
+    ``overlays``: the prefix of keys that overlays may use; None allows no image overlay.
+    ``allow_unsigned``: unsigned requests may ask for every rendition.
+    ``hints``: client hints are enabled. ``hint_widths``: hinted widths are rounded up to one of these.
+    ``dialects``: the enabled dialects, in the order in which they are tried.
+    ``fallback``: the key of the original that is shown in place of one that is missing or refused.
+    ``cors_origin``: the origin that may read renditions, `*`, or None.
+    ``renditions_per_original``: how many undeclared renditions of one original are kept.
     """
 
     keyring: Keyring = field(default_factory=Keyring)
-    unsigned: bool = False
+    allow_unsigned: bool = False
     sizes: frozenset[int] = frozenset()
     overlays: str | None = None
     hints: bool = False
-    ladder: tuple[int, ...] = (160, 320, 480, 640, 960, 1280, 1920, 2560, 3840)
+    hint_widths: tuple[int, ...] = (160, 320, 480, 640, 960, 1280, 1920, 2560, 3840)
     dialects: tuple[Dialect, ...] = ()
     fallback: str | None = None
-    cors: str | None = None
-    most: int = 200
+    cors_origin: str | None = None
+    renditions_per_original: int = 200
 
     def check(self, transformation: Transformation, *, signed: bool) -> None:
-        """Return if a rendition that no public preset declares may be asked for.
+        """Return if a request for a rendition that no public preset declares is allowed.
 
         Raises SignatureMissing, SizeNotAllowed, InvalidRequest.
         """
-        if not (signed or self.unsigned):
+        if not (signed or self.allow_unsigned):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
         if self.sizes:
             self._check_sizes(transformation)
-        self.check_marks(transformation)
+        self.check_overlay_sources(transformation)
 
     def _check_sizes(self, transformation: Transformation) -> None:
         allowed = ", ".join(map(str, sorted(self.sizes)))
@@ -73,16 +78,9 @@ class Policy(Struct, frozen=True):
         if transformation.zoom != 1:
             raise SizeNotAllowed(f"expected a width or height of {allowed}, got zoom {transformation.zoom}")
 
-    def check_marks(self, transformation: Transformation) -> None:
-        """Return if the pictures that its overlays name may be laid on others. Raises InvalidRequest."""
-        for mark in overlay_keys([transformation]):
-            if not self.overlays or not mark.startswith(self.overlays):
-                expected = f"a key that begins with {self.overlays!r}" if self.overlays else "no picture"
-                raise InvalidRequest.one("over", expected, mark)
-
-
-Headers = Mapping[str, str]
-"""A request's headers by lower-case name."""
-
-Clock = Callable[[], float]
-"""Unix time in seconds."""
+    def check_overlay_sources(self, transformation: Transformation) -> None:
+        """Return if the transformation may use the images of its overlays. Raises InvalidRequest."""
+        for key in overlay_keys([transformation]):
+            if not self.overlays or not key.startswith(self.overlays):
+                expected = f"a key that begins with {self.overlays!r}" if self.overlays else "no image"
+                raise InvalidRequest.one("over", expected, key)

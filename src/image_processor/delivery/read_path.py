@@ -1,13 +1,21 @@
-"""Delivery: the read path as both servers walk it: find, make if need be, reply.
+"""Delivery, steps 1-4: the read path that the API and the *deliver* function share: find a rendition,
+render it or its fallback if it is not stored, build the response.
 
-What has to be waited for (making) is left to the server: one machine queues it, a Lambda function
-does it at once.
+    lookup = delivery.find(request)
+    while lookup.stored is None:
+        try:
+            lookup = lookup.rendered(render(lookup.ref))
+        except ImageProcessorError as error:
+            lookup = delivery.recover(lookup, error)
+    head = delivery.http_response(request, lookup)
+
+`serve` is this loop for a caller that renders in place. The API runs the same loop and awaits a queue.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from urllib.parse import quote
 
@@ -20,139 +28,144 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
 
-from .http.response import ResponseHead, answer
-from .on_demand import RenditionRepository
-from .policy import Clock, Headers, Policy
-from .resolver import HttpRequest, RenditionRef, RequestResolver
+from .http.headers import content_disposition, cors_headers
+from .http.response import ResponseHead, build_response
+from .policy import Policy
+from .repository import RenderResult, RenditionRepository
+from .request import Clock, Headers, HttpRequest
+from .resolver import RenditionRef, RequestResolver
 from .url.parser import parse_url
 from .url.signing import signature_query
 
-_NOTHING: Mapping[str, float] = MappingProxyType({})
-_HELD_BACK = "no-store"
-_SOON = 300
-"""Seconds that a redirect may take to be followed."""
+_NO_TIMINGS: Mapping[str, float] = MappingProxyType({})
+_NOT_CACHED = "no-store"
+_NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "access-control-allow-origin"})
+_REDIRECT_SECONDS = 300
+"""How long a redirect to a stored rendition may be followed."""
+
+Render = Callable[[RenditionRef], RenderResult]
+"""Renders and stores a rendition. Raises ImageProcessorError."""
 
 
 class Lookup(Struct, frozen=True):
-    """A wanted rendition and, if it is there, the stored object. ``seconds`` says how long the parts of
-    making it took; ``error`` is why another picture is shown in its place."""
+    """A rendition and its stored object, None while it has to be rendered. ``timings`` are seconds by
+    stage of the rendering. ``error`` is why the fallback is shown in place of the requested rendition."""
 
-    wanted: RenditionRef
+    ref: RenditionRef
     stored: StoredObject | None
-    seconds: Mapping[str, float] = field(default_factory=lambda: _NOTHING)
+    timings: Mapping[str, float] = field(default_factory=lambda: _NO_TIMINGS)
     error: ImageProcessorError | None = None
+
+    def rendered(self, result: RenderResult) -> Lookup:
+        """This lookup with the rendered object."""
+        return replace(self, stored=result.stored, timings=result.timings)
 
 
 class Delivery(Struct, frozen=True):
-    """Everything a read needs. ``base`` is what keys are put behind to open them, None without."""
+    """The read path over its parts. ``base_url`` is the URL below which keys can be opened, if any."""
 
-    reader: RequestResolver
-    kept: RenditionRepository
+    resolver: RequestResolver
+    repository: RenditionRepository
     policy: Policy
     cache_control: str
-    base: str | None = None
+    base_url: str | None = None
     clock: Clock = time.time
 
-    def find(self, get: HttpRequest, wrong: NotFound | Refused | None = None) -> Lookup:
-        """The rendition that ``get`` wants, ``stored`` if it need not be made; with ``error`` where it
-        cannot be had, but something can be shown in its place. ``wrong`` as for `RequestResolver.read`.
+    def serve(self, request: HttpRequest, render: Render) -> Lookup:
+        """Find the rendition that ``request`` asks for, or render it with ``render``; if neither is
+        possible, the fallback.
 
-        Raises what `RequestResolver.read` and `RenditionRepository.look` raise.
+        Raises what `find`, `recover` and ``render`` raise.
         """
-        wanted = self.reader.read(get, wrong)
-        try:
-            return Lookup(wanted, self.kept.look(wanted))
-        except (NotFound, Refused) as error:
-            if self.fallback_for(wanted, error) is None:
-                raise
-            return Lookup(wanted, None, error=error)
+        lookup = self.find(request)
+        while lookup.stored is None:
+            try:
+                lookup = lookup.rendered(render(lookup.ref))
+            except ImageProcessorError as error:
+                lookup = self.recover(lookup, error)
+        return lookup
 
-    def fallback_for(self, wanted: RenditionRef, error: ImageProcessorError) -> RenditionRef | None:
-        """What to show where ``wanted`` cannot be had: the same of the fallback image, if one is set."""
-        key, transformation = self.policy.fallback, wanted.transformation
-        if key in {None, wanted.key} or transformation is None or not isinstance(error, NotFound | Refused):
+    def find(self, request: HttpRequest, metadata_error: NotFound | Refused | None = None) -> Lookup:
+        """Look up the rendition that ``request`` asks for, without rendering; its fallback if the original
+        is missing or refused. ``metadata_error`` as for `RequestResolver.resolve`.
+
+        Raises what `RequestResolver.resolve` and `RenditionRepository.find` raise.
+        """
+        ref = self.resolver.resolve(request, metadata_error)
+        try:
+            return Lookup(ref, self.repository.find(ref))
+        except (NotFound, Refused) as error:
+            return self.recover(Lookup(ref, None), error)
+
+    def recover(self, lookup: Lookup, error: ImageProcessorError) -> Lookup:
+        """Look up the fallback of a rendition that could not be found or rendered because of ``error``.
+
+        Raises ``error`` if there is no fallback for it. If the fallback itself is missing or refused,
+        raises the error of the requested rendition.
+        """
+        if lookup.error is not None:
+            raise lookup.error if isinstance(error, NotFound | Refused) else error
+        fallback = self._fallback(lookup.ref, error)
+        if fallback is None:
+            raise error
+        try:
+            return Lookup(fallback, self.repository.find(fallback), error=error)
+        except (NotFound, Refused):
+            raise error from None
+
+    def http_response(self, request: HttpRequest, lookup: Lookup) -> ResponseHead:
+        """The response for a stored rendition. A fallback is sent whole and is not cached."""
+        stored = lookup.stored
+        assert stored is not None
+        conditions: Headers = request.headers if lookup.error is None else {}
+        head = build_response(request.method, conditions, stored, cache_control=self.cache_control)
+        if head.status >= 400:
+            return replace(head, headers={**head.headers, **cors_headers(self.policy.cors_origin)})
+        headers = {**head.headers, **self._rendition_headers(lookup)}
+        if lookup.error is not None:
+            headers["cache-control"] = _NOT_CACHED
+        if head.status == 304:
+            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
+        return replace(head, headers=headers)
+
+    def stored_query(self, ref: RenditionRef, seconds: int = _REDIRECT_SECONDS) -> str:
+        """The query that opens the path of a stored rendition for ``seconds``; empty if none is needed.
+
+        Raises InvalidRequest if its name is a digest, which cannot be signed.
+        """
+        if ref.is_public or not self.policy.keyring:
+            return ""
+        url = parse_url(quote(ref.stored_key))
+        return signature_query(self.policy.keyring.sign(url, int(self.clock()) + seconds))
+
+    def _fallback(self, ref: RenditionRef, error: ImageProcessorError) -> RenditionRef | None:
+        """The same rendition of the fallback image, if one is set and ``error`` is about the original."""
+        key, transformation = self.policy.fallback, ref.transformation
+        if key in {None, ref.key} or transformation is None or not isinstance(error, NotFound | Refused):
             return None
         assert key is not None
         stored_key = rendition_prefix(key) + ON_DEMAND + transformation.name
-        return replace(wanted, key=key, stored_key=stored_key, declared=False)
+        return replace(ref, key=key, stored_key=stored_key, declared=False)
 
-    def reply(self, get: HttpRequest, found: Lookup) -> ResponseHead:
-        """How to answer. A picture that stands in for another is sent whole, and never kept for long."""
-        stored = found.stored
-        assert stored is not None
-        asked: Headers = get.headers if found.error is None else {}
-        decided = answer(get.method, asked, stored, cache_control=self.cache_control)
-        if decided.status >= 400:
-            return replace(decided, headers={**decided.headers, **cors_headers(self.policy.cors)})
-        headers = {**decided.headers, **self._told(found)}
-        if found.error is not None:
-            headers["cache-control"] = _HELD_BACK
-        if decided.status == 304:
-            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
-        return replace(decided, headers=headers)
-
-    def stored_query(self, wanted: RenditionRef, seconds: int = _SOON) -> str:
-        """What has to stand behind the path of the stored rendition to open it for so many ``seconds``.
-
-        Raises InvalidRequest where its name is a digest, which says nothing that could be signed.
-        """
-        if wanted.is_public or not self.policy.keyring:
-            return ""
-        address = parse_url(quote(wanted.stored_key))
-        return signature_query(self.policy.keyring.seal(address, int(self.clock()) + seconds))
-
-    def _told(self, found: Lookup) -> dict[str, str]:
-        wanted = found.wanted
-        told = {"content-disposition": disposition(wanted)}
-        if wanted.vary:
-            told["vary"] = ", ".join(wanted.vary)
-        if found.seconds:
-            told["server-timing"] = ", ".join(
-                f"{name};dur={1000 * spent:.1f}" for name, spent in found.seconds.items()
-            )
-        if self.base is not None and found.error is None and wanted.is_public:
-            told["link"] = f'<{self.base}/{quote(wanted.stored_key, safe="/=,~:")}>; rel="canonical"'
-        return told | cors_headers(self.policy.cors)
+    def _rendition_headers(self, lookup: Lookup) -> dict[str, str]:
+        ref = lookup.ref
+        filename = ref.filename or _default_filename(ref)
+        headers = {"content-disposition": content_disposition(filename, attachment=ref.attachment)}
+        if ref.vary:
+            headers["vary"] = ", ".join(ref.vary)
+        if lookup.timings:
+            timings = (f"{name};dur={1000 * seconds:.1f}" for name, seconds in lookup.timings.items())
+            headers["server-timing"] = ", ".join(timings)
+        if self.base_url is not None and lookup.error is None and ref.is_public:
+            url = f"{self.base_url}/{quote(ref.stored_key, safe='/=,~:')}"
+            headers["link"] = f'<{url}>; rel="canonical"'
+        return headers | cors_headers(self.policy.cors_origin)
 
 
-_NOT_MODIFIED = frozenset({"etag", "last-modified", "cache-control", "vary", "access-control-allow-origin"})
-
-
-def cors_headers(origin: str | None) -> dict[str, str]:
-    """The headers that let pages of ``origin`` (or `*`) read pixels."""
-    if origin is None:
-        return {}
-    return {
-        "access-control-allow-origin": origin,
-        "access-control-expose-headers": "ETag, Content-Length, Server-Timing",
-        "cross-origin-resource-policy": "cross-origin",
-    }
-
-
-def preflight_headers(origin: str | None) -> dict[str, str] | None:
-    """The headers of the 204 to a preflight of CORS (Fetch standard): what pages of ``origin`` may ask.
-    None where pages of other sites may ask nothing."""
-    if origin is None:
+def _default_filename(ref: RenditionRef) -> str | None:
+    """The original's file name with the extension of the rendition's format."""
+    if ref.transformation is None:
         return None
-    methods = {"access-control-allow-methods": "GET, HEAD", "access-control-allow-headers": "*"}
-    return {**cors_headers(origin), **methods, "access-control-max-age": "86400"}
-
-
-def disposition(wanted: RenditionRef) -> str:
-    """Content-Disposition (RFC 6266): shown unless a download was asked for, and saved under the
-    original's name with the extension of what it is now."""
-    kind = "attachment" if wanted.attachment else "inline"
-    name = wanted.filename or _file_name(wanted)
-    if not name:
-        return kind
-    plain = "".join(sign if (sign.isascii() and sign.isalnum()) or sign in "._- " else "_" for sign in name)
-    text = f'{kind}; filename="{plain}"'
-    return text if plain == name else f"{text}; filename*=UTF-8''{quote(name, safe='')}"
-
-
-def _file_name(wanted: RenditionRef) -> str | None:
-    if wanted.transformation is None:
-        return None
-    stem = wanted.key.rpartition("/")[2].rpartition(".")
-    name = stem[0] or stem[2]
-    return f"{name}.{FORMATS[wanted.transformation.format].extension}" if name else None
+    stem, _, extension = ref.key.rpartition("/")[2].rpartition(".")
+    name = stem or extension
+    return f"{name}.{FORMATS[ref.transformation.format].extension}" if name else None

@@ -1,11 +1,12 @@
-"""Delivery: what a URL asks for, whatever its grammar, before anything is known of the original.
+"""Delivery, step 1: what a URL asks for, whatever its grammar.
 
-Each grammar ends in an `RenditionRequest`; `resolve` makes a transformation of it.
+`parse_request` (the project's own URLs) and each dialect produce a `RenditionRequest`. Nothing is known
+of the original yet; `resolve` turns the request into a transformation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -15,30 +16,42 @@ from msgspec import Struct, field
 from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.transformation import Gravity, Length
 
-from .url.parameter_names import AUTO
 from .url.parameter_values import parse_values
 from .url.parser import ParsedUrl
 
-__all__ = ["AUTO", "CropSpec", "RenditionRequest", "SizingRule", "ask"]
+Headers = Mapping[str, str]
+"""A request's headers by lower-case name."""
+
+Clock = Callable[[], float]
+"""Returns the Unix time in seconds."""
+
+
+class HttpRequest(Struct, frozen=True):
+    """A GET or HEAD request. ``path`` is percent-encoded as it arrived, without its leading slash."""
+
+    method: str
+    path: str
+    query: str = ""
+    headers: Headers = {}
 
 
 class SizingRule(StrEnum):
-    """What of the box depends on the original."""
+    """A rule by which the output size depends on the original's."""
 
     ADAPTIVE = "adaptive"
-    """Width and height change places where that suits the original's orientation (thumbor)."""
+    """Swap width and height if only then the orientations match (thumbor's `adaptive-fit-in`)."""
     FILL_OR_FIT = "fill-or-fit"
-    """Cover where box and original are both upright or both lying, else inside (imgproxy's auto)."""
-    OWN_WIDTH = "own-width"
+    """Fit.COVER if the orientations match, else Fit.INSIDE (imgproxy's `auto`)."""
+    ORIGINAL_WIDTH = "original-width"
     """The width is the original's (thumbor's `orig`)."""
-    OWN_HEIGHT = "own-height"
-    """The height is."""
+    ORIGINAL_HEIGHT = "original-height"
+    """The height is the original's."""
 
 
 class CropSpec(Struct, frozen=True):
-    """A part of the original whose place depends on its size: ``width`` and ``height`` are pixels or
-    shares, None for the whole side. It lies as ``gravity``, ``x`` and ``y`` or ``focal_point`` say,
-    which mean what they mean for a crop."""
+    """A crop of the original whose position depends on its size. ``width`` and ``height`` are pixels or
+    relative lengths, None for the whole side. ``gravity``, ``x``, ``y`` and ``focal_point`` mean what
+    they mean in a transformation."""
 
     width: Length | None = None
     height: Length | None = None
@@ -49,13 +62,17 @@ class CropSpec(Struct, frozen=True):
 
 
 class RenditionRequest(Struct, frozen=True):
-    """``values`` are fields of a transformation, each valid by itself, without its format.
+    """What a URL asks for of the original ``key``.
 
-    ``format`` is one that can be written, AUTO, or None for the original's own. ``qualities`` are by
-    format, where the URL does not say one quality for all. ``preset`` names one of the recipe.
-    ``hinted`` are the fields, width or dpr, that the client's hints give. ``signed`` says that a
-    signature was verified. ``filename`` and ``attachment`` are for Content-Disposition. ``cut`` becomes
-    the region, and ``focus``, in pixels of the original, the focal point.
+    ``values``: transformation fields, each valid by itself, without the format.
+    ``format``: a writable format, AUTO, or None for the original's.
+    ``qualities``: by format, where the URL does not give one quality for all formats.
+    ``preset``: the name of a preset of the recipe.
+    ``hinted``: the fields, `width` or `dpr`, that client hints give.
+    ``signed``: whether a signature was verified.
+    ``sizing``: how the output size depends on the original's.
+    ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
+    ``filename``, ``attachment``: for Content-Disposition.
     """
 
     key: str
@@ -65,18 +82,18 @@ class RenditionRequest(Struct, frozen=True):
     preset: str | None = None
     hinted: tuple[str, ...] = ()
     signed: bool = False
-    box: SizingRule | None = None
-    cut: CropSpec | None = None
+    sizing: SizingRule | None = None
+    crop: CropSpec | None = None
     focus: tuple[float, float] | None = None
     filename: str | None = None
     attachment: bool = False
 
 
-def ask(address: ParsedUrl, *, signed: bool) -> RenditionRequest:
-    """What a URL of ours asks for. Raises InvalidRequest with every mistake of its values."""
-    read, problems = parse_values(address.pairs)
+def parse_request(url: ParsedUrl, *, signed: bool) -> RenditionRequest:
+    """The request of one of the project's URLs. Raises InvalidRequest with every problem of its values."""
+    values, problems = parse_values(url.pairs)
     if problems:
         raise InvalidRequest(problems)
     return RenditionRequest(
-        address.key, read.values, read.format, preset=read.preset, hinted=read.hinted, signed=signed
+        url.key, values.fields, values.format, preset=values.preset, hinted=values.hinted, signed=signed
     )

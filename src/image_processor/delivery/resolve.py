@@ -1,6 +1,6 @@
-"""Delivery: what was asked for becomes one transformation, once it is known what the original is.
+"""Delivery, step 2: turns a request into one transformation, once the original's metadata is known.
 
-Pure: facts, headers and recipe in, a frozen value out.
+Pure: request, metadata, headers, recipe and policy in; a frozen value out.
 """
 
 from __future__ import annotations
@@ -18,144 +18,151 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import MAX_SIDE, PARAMETERS, Fit, Transformation
 
-from .http.negotiation import own_format, preferences
-from .policy import Headers, Policy
-from .request import AUTO, RenditionRequest, SizingRule
+from .http.negotiation import preferred_formats, source_format
+from .policy import Policy
+from .request import Headers, RenditionRequest, SizingRule
 from .source_crop import resolve_crop, source_size
+from .url.parameter_names import AUTO
 
-_DECIMAL = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
-_MOST_RATIO = 4.0
-"""More pixels per CSS pixel than this nobody sees."""
+_HINT = re.compile(r"[0-9]{1,5}(\.[0-9]{1,3})?")
+_MAX_DPR = 4.0
+"""More device pixels per CSS pixel make no visible difference."""
 
 
 class ResolvedRequest(Struct, frozen=True):
-    """The transformation, and the request headers that had a say in it."""
+    """The transformation, and the names of the request headers that it depends on."""
 
     transformation: Transformation
     vary: tuple[str, ...] = ()
 
 
-def needs_metadata(asked: RenditionRequest) -> bool:
-    """Whether it takes the original's facts to settle what was asked for."""
-    needs_size = asked.box is not None or asked.cut is not None or asked.focus is not None
-    return needs_size or asked.format in {None, AUTO}
+def needs_metadata(request: RenditionRequest) -> bool:
+    """Whether `resolve` needs the original's metadata."""
+    needs_size = request.sizing is not None or request.crop is not None or request.focus is not None
+    return needs_size or request.format in {None, AUTO}
 
 
 def resolve(
-    asked: RenditionRequest, original: ImageMetadata | None, headers: Headers, recipe: Recipe, policy: Policy
+    request: RenditionRequest,
+    original: ImageMetadata | None,
+    headers: Headers,
+    recipe: Recipe,
+    policy: Policy,
 ) -> ResolvedRequest:
-    """One transformation. ``original`` may be None where `needs_metadata` says so.
+    """The transformation that ``request`` asks for. ``original`` may be None unless `needs_metadata`.
 
-    Raises InvalidRequest and InvalidTransformation with every mistake that only shows now.
+    Raises InvalidRequest and InvalidTransformation with every problem that depends on the original.
     """
-    values, vary = _hinted(asked, headers, policy)
-    base = _preset(asked, recipe)
-    values = _boxed(resolve_crop(values, asked.cut, asked.focus, original), asked.box, original)
-    if base:
-        return _of_preset(asked, base, values, original, headers, vary)
-    format_ = asked.format
+    values, vary = _apply_hints(request, headers, policy)
+    members = _preset_members(request, recipe)
+    values = resolve_crop(values, request.crop, request.focus, original)
+    values = _apply_sizing(values, request.sizing, original)
+    if members:
+        return _resolve_preset(request, members, values, original, headers, vary)
+    format_ = request.format
     if format_ == AUTO:
         assert original is not None
-        format_, vary = preferences(headers.get("accept"), original, values)[0], (*vary, "Accept")
+        format_ = preferred_formats(headers.get("accept"), original, values)[0]
+        vary = (*vary, "Accept")
     elif format_ is None:
         assert original is not None
-        format_ = own_format(original, values)
-    return ResolvedRequest(Transformation(**{**_quality(asked, format_), **values, "format": format_}), vary)
+        format_ = source_format(original, values)
+    fields = {**_format_quality(request, format_), **values, "format": format_}
+    return ResolvedRequest(Transformation(**fields), vary)
 
 
-def preview(asked: RenditionRequest, recipe: Recipe) -> Transformation:
-    """A transformation that was asked for as it would be of some opaque still JPEG, to see whether
-    there can be one. Raises as `resolve`."""
-    policy = Policy(hints=True)
-    return resolve(
-        asked, ImageMetadata(4000, 3000, "jpeg", 1, False, 1, ""), {}, recipe, policy
-    ).transformation
+def preview(request: RenditionRequest, recipe: Recipe) -> Transformation:
+    """The transformation for a sample original, an opaque JPEG, to validate a request without an original.
+    Raises as `resolve`."""
+    sample = ImageMetadata(4000, 3000, "jpeg", 1, False, 1, "")
+    return resolve(request, sample, {}, recipe, Policy(hints=True)).transformation
 
 
-def _preset(asked: RenditionRequest, recipe: Recipe) -> Sequence[Transformation]:
-    if asked.preset is None:
+def _preset_members(request: RenditionRequest, recipe: Recipe) -> Sequence[Transformation]:
+    if request.preset is None:
         return ()
-    found = recipe.presets.get(asked.preset)
-    if not found:
-        raise InvalidRequest.one("preset", "one of " + ", ".join(sorted(recipe.presets)), asked.preset)
-    return found
+    members = recipe.presets.get(request.preset)
+    if not members:
+        raise InvalidRequest.one("preset", "one of " + ", ".join(sorted(recipe.presets)), request.preset)
+    return members
 
 
-def _of_preset(
-    asked: RenditionRequest,
-    base: Sequence[Transformation],
+def _resolve_preset(
+    request: RenditionRequest,
+    members: Sequence[Transformation],
     values: Mapping[str, Any],
     original: ImageMetadata | None,
     headers: Headers,
     vary: tuple[str, ...],
 ) -> ResolvedRequest:
-    """The member of the preset that is meant, changed by what was said beside it: of its formats the
-    one that suits, of its widths the one that was asked for, else the largest."""
-    formats = list(dict.fromkeys(one.format for one in base))
-    format_ = asked.format
+    """One member of a preset, changed by the other parameters: in the requested or the best format, with
+    the requested width, else the largest."""
+    formats = list(dict.fromkeys(member.format for member in members))
+    format_ = request.format
     if format_ in {None, AUTO}:
         assert original is not None
-        suited = preferences(headers.get("accept"), original, values)
-        widest = max(formats, key=lambda name: FORMATS[name].compatibility)
-        format_ = next((name for name in suited if name in formats), widest)
+        preferred = preferred_formats(headers.get("accept"), original, values)
+        most_compatible = max(formats, key=lambda name: FORMATS[name].compatibility)
+        format_ = next((name for name in preferred if name in formats), most_compatible)
         vary = (*vary, "Accept") if len(formats) > 1 else vary
     width = values.get("width")
-    members = [one for one in base if one.format == format_] or list(base)
-    member = next((one for one in members if one.width == width), None) if width else None
-    member = member or max(members, key=lambda one: (one.width or 0, one.height or 0))
-    of_member = {row.field: getattr(member, row.field) for row in PARAMETERS}
-    return ResolvedRequest(Transformation(**{**of_member, **values, "format": format_}), vary)
+    candidates = [member for member in members if member.format == format_] or list(members)
+    chosen = next((member for member in candidates if member.width == width), None) if width else None
+    chosen = chosen or max(candidates, key=lambda member: (member.width or 0, member.height or 0))
+    fields = {row.field: getattr(chosen, row.field) for row in PARAMETERS}
+    return ResolvedRequest(Transformation(**{**fields, **values, "format": format_}), vary)
 
 
-def _quality(asked: RenditionRequest, format_: str) -> Mapping[str, Any]:
-    return {"quality": asked.qualities[format_]} if format_ in asked.qualities else {}
+def _format_quality(request: RenditionRequest, format_: str) -> Mapping[str, Any]:
+    return {"quality": request.qualities[format_]} if format_ in request.qualities else {}
 
 
-def _boxed(
-    values: Mapping[str, Any], box: SizingRule | None, original: ImageMetadata | None
+def _apply_sizing(
+    values: Mapping[str, Any], rule: SizingRule | None, original: ImageMetadata | None
 ) -> Mapping[str, Any]:
-    """The box as it suits the original."""
-    if box is None:
+    """``values`` with the output size that ``rule`` gives for ``original``."""
+    if rule is None:
         return values
     assert original is not None
-    own = source_size(values, original)
-    if box is SizingRule.OWN_WIDTH:
-        return {**values, "width": min(own.width, MAX_SIDE)}
-    if box is SizingRule.OWN_HEIGHT:
-        return {**values, "height": min(own.height, MAX_SIDE)}
+    source = source_size(values, original)
+    if rule is SizingRule.ORIGINAL_WIDTH:
+        return {**values, "width": min(source.width, MAX_SIDE)}
+    if rule is SizingRule.ORIGINAL_HEIGHT:
+        return {**values, "height": min(source.height, MAX_SIDE)}
     width, height = values.get("width"), values.get("height")
-    if width is None or height is None or width == height or own.width == own.height:
-        return values if box is SizingRule.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}
-    alike = (width > height) == (own.width > own.height)
-    if box is SizingRule.FILL_OR_FIT:
-        return {**values, "fit": Fit.COVER if alike else Fit.INSIDE}
-    return values if alike else {**values, "width": height, "height": width}
+    if width is None or height is None or width == height or source.width == source.height:
+        return values if rule is SizingRule.ADAPTIVE else {**values, "fit": values.get("fit", Fit.COVER)}
+    same_orientation = (width > height) == (source.width > source.height)
+    if rule is SizingRule.FILL_OR_FIT:
+        return {**values, "fit": Fit.COVER if same_orientation else Fit.INSIDE}
+    return values if same_orientation else {**values, "width": height, "height": width}
 
 
-def _hinted(
-    asked: RenditionRequest, headers: Headers, policy: Policy
+def _apply_hints(
+    request: RenditionRequest, headers: Headers, policy: Policy
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
-    """What the client says of its own of width and pixel ratio ("Client Hints", WICG "Responsive Image
-    Client Hints"), in steps, so that the number of renditions is bounded."""
-    if not asked.hinted:
-        return asked.values, ()
+    """The request's values with width and pixel ratio from client hints (WICG, "Responsive Image Client
+    Hints"), rounded up so that the number of renditions is bounded; and the headers they depend on."""
+    if not request.hinted:
+        return request.values, ()
     if not policy.hints:
-        raise InvalidRequest.one("w, dpr", "a number, as client hints are not enabled here", AUTO)
-    values, vary = dict(asked.values), []
-    if "width" in asked.hinted:
+        raise InvalidRequest.one("w, dpr", "a number, as client hints are not enabled", AUTO)
+    values, vary = dict(request.values), []
+    if "width" in request.hinted:
         vary += ["Sec-CH-Width", "Width"]
         width = _hint(headers, "sec-ch-width", "width")
         if width is not None:
-            values["width"] = next((step for step in policy.ladder if step >= width), policy.ladder[-1])
-    if "dpr" in asked.hinted:
+            steps = policy.hint_widths
+            values["width"] = next((step for step in steps if step >= width), steps[-1])
+    if "dpr" in request.hinted:
         vary += ["Sec-CH-DPR", "DPR"]
         ratio = _hint(headers, "sec-ch-dpr", "dpr")
-        # The hint of the width counts device pixels already.
-        if ratio is not None and values.get("width") == asked.values.get("width"):
-            values["dpr"] = max(1, math.ceil(min(ratio, _MOST_RATIO)))
+        # A hinted width is in device pixels already.
+        if ratio is not None and values.get("width") == request.values.get("width"):
+            values["dpr"] = max(1, math.ceil(min(ratio, _MAX_DPR)))
     return values, tuple(vary)
 
 
 def _hint(headers: Headers, *names: str) -> float | None:
     text = next((headers[name].strip() for name in names if name in headers), "")
-    return float(text) if _DECIMAL.fullmatch(text) and float(text) > 0 else None
+    return float(text) if _HINT.fullmatch(text) and float(text) > 0 else None

@@ -1,7 +1,7 @@
-"""Delivery: a request becomes the rendition that is wanted, or an error, before anything is made.
+"""Delivery, steps 1-2: resolves an HTTP request to the rendition it asks for, or to an error.
 
-The order is that of cost: letters, signature, then the original's facts where they matter. What may
-not be asked for is turned away before any store is looked at.
+Checks run in order of cost: syntax, then the signature, then the original's metadata if it matters.
+A forbidden request is rejected before any store is accessed.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
-from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
@@ -24,34 +23,27 @@ from image_processor.domain.errors import (
     SignatureMissing,
 )
 from image_processor.domain.formats import WRITABLE
-from image_processor.domain.keys import check_key, original_of, rendition_prefix
+from image_processor.domain.keys import check_key, original_of, percent_decode, rendition_prefix
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
-from .policy import Clock, Dialect, Headers, Policy
-from .request import AUTO, RenditionRequest, ask
+from .policy import Dialect, Policy
+from .request import Clock, HttpRequest, RenditionRequest, parse_request
 from .resolve import needs_metadata, resolve
-from .url.parameter_names import IGNORED
+from .url.parameter_names import AUTO, IGNORED
 from .url.parser import ParsedUrl, parse_url
 
-_KEPT = 4096
-"""Originals whose declared names are remembered."""
-
-
-class HttpRequest(Struct, frozen=True):
-    """A request. ``path`` is percent-encoded as it came, without its first slash; ``headers`` have
-    lower-case names; ``method`` is GET or HEAD."""
-
-    method: str
-    path: str
-    query: str = ""
-    headers: Headers = {}
+_CACHED_ORIGINALS = 4096
+"""How many originals' declared names are cached."""
 
 
 class RenditionRef(Struct, frozen=True):
-    """One rendition of the original ``key``, and where it is stored. ``declared`` says that the recipe
-    wants it of this original, so that ingest makes it with the others. ``transformation`` is None
-    where only the stored object can tell what it is.
+    """One rendition of the original ``key``, and the key under which it is stored.
+
+    ``declared``: the recipe declares it for this original, so that ingest makes it with the others.
+    ``transformation``: None if the stored key does not say it.
+    ``vary``: the request headers that decided which rendition it is.
+    ``filename``, ``attachment``: for Content-Disposition.
     """
 
     key: str
@@ -69,152 +61,158 @@ class RenditionRef(Struct, frozen=True):
 
 
 class RequestResolver:
-    """Reads requests. ``facts_of`` gives an original's facts and may have to read it; it is asked only
-    for what is allowed, or may turn out to be a public preset. Safe for threads."""
+    """Resolves requests to renditions. Thread-safe.
+
+    ``metadata_of`` returns the metadata of the original with a key and may have to read it. It is called
+    only for requests that are allowed or may turn out to be a public preset.
+    """
 
     def __init__(
-        self, recipe: Recipe, policy: Policy, facts_of: Callable[[str], ImageMetadata], clock: Clock
+        self, recipe: Recipe, policy: Policy, metadata_of: Callable[[str], ImageMetadata], clock: Clock
     ) -> None:
         self._recipe = recipe
         self._policy = policy
-        self._facts_of = facts_of
+        self._metadata_of = metadata_of
         self._clock = clock
-        self._names_of = lru_cache(_KEPT)(self._names)
+        self._declared_names = lru_cache(_CACHED_ORIGINALS)(self._names_by_recipe)
 
-    def read(self, get: HttpRequest, wrong: NotFound | Refused | None = None) -> RenditionRef:
-        """What ``get`` wants. ``wrong`` is why the original's facts cannot be had, if that is known.
+    def resolve(self, request: HttpRequest, metadata_error: NotFound | Refused | None = None) -> RenditionRef:
+        """The rendition that ``request`` asks for. ``metadata_error``, if given, is raised in place of
+        reading the original's metadata, which failed before.
 
-        Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused where the original's facts
-        are needed and cannot be had; and what ``facts_of`` does."""
-        wanted = self._stored(get)
-        if wanted is not None:
-            return wanted
-        asked = self._asked(get)
-        check_key(asked.key)
+        Raises InvalidKey, InvalidRequest, Forbidden; NotFound and Refused if the metadata is needed and
+        not available; and what ``metadata_of`` raises.
+        """
+        stored = self._stored_name(request)
+        if stored is not None:
+            return stored
+        parsed = self._parse(request)
+        check_key(parsed.key)
         try:
-            return self._wanted(asked, get, wrong)
+            return self._resolve(parsed, request, metadata_error)
         except InvalidTransformation as error:
             raise InvalidRequest(error.problems) from None
 
-    def wanted(self, key: str, transformation: Transformation) -> RenditionRef:
-        """What somebody wants who needs no signature: the API's caller. Raises InvalidRequest."""
-        name, declared = transformation.name, self._names_of(key)
+    def reference(self, key: str, transformation: Transformation) -> RenditionRef:
+        """The rendition of ``key``, for an API client that needs no signature. Raises InvalidRequest."""
+        name, declared = transformation.name, self._declared_names(key)
         if name not in declared:
-            self._policy.check_marks(transformation)
+            self._policy.check_overlay_sources(transformation)
             name = ON_DEMAND + name
         return RenditionRef(key, rendition_prefix(key) + name, transformation, name in declared)
 
     def is_declared(self, stored_key: str) -> bool:
-        """Whether the recipe wants what lies under this key of the processed side."""
+        """Whether the recipe declares the rendition with this key of the processed side."""
         prefix, slash, name = stored_key.rpartition("/")
         key = original_of(prefix + slash)
-        return key is not None and name in self._names_of(key)
+        return key is not None and name in self._declared_names(key)
 
-    def dialect_of(self, get: HttpRequest) -> Dialect | None:
-        """The dialect that a request is meant for, None for our own grammar."""
-        if _is_ours(get.query):
+    def dialect_of(self, request: HttpRequest) -> Dialect | None:
+        """The dialect of a request, None for the project's own URLs."""
+        if _has_signature(request.query):
             return None
-        return next((one for one in self._policy.dialects if one.reads(get.path, get.query)), None)
+        dialects = self._policy.dialects
+        return next((dialect for dialect in dialects if dialect.matches(request.path, request.query)), None)
 
-    def _stored(self, get: HttpRequest) -> RenditionRef | None:
-        """The plain name of a rendition that everybody may see."""
-        if not _says_nothing(get.query):
+    def _stored_name(self, request: HttpRequest) -> RenditionRef | None:
+        """The rendition, if the path is the stored name of a public one and the query is empty."""
+        if not _is_empty(request.query):
             return None
-        path = _decoded(get.path)
+        path = _decode(request.path)
         prefix, slash, name = path.rpartition("/")
         if not prefix or not is_rendition_name(name) or name.startswith(ON_DEMAND):
             return None
         check_key(path)
         key = original_of(prefix + slash)
-        if key is None:  # a hashed prefix: who knows it has seen it on record
+        if key is None:  # A hashed prefix is known only from a record.
             return RenditionRef(prefix, path, None, declared=False)
-        transformation = self._names_of(key).get(name)
+        transformation = self._declared_names(key).get(name)
         return None if transformation is None else RenditionRef(key, path, transformation, declared=True)
 
-    def _asked(self, get: HttpRequest) -> RenditionRequest:
-        dialect = self.dialect_of(get)
+    def _parse(self, request: HttpRequest) -> RenditionRequest:
+        dialect = self.dialect_of(request)
         if dialect is not None:
-            return dialect.ask(get.path, get.query, now=self._clock())
+            return dialect.parse(request.path, request.query, now=self._clock())
         try:
-            address = parse_url(get.path, get.query)
-            check_key(address.key)
+            url = parse_url(request.path, request.query)
+            check_key(url.key)
         except (InvalidKey, InvalidRequest) as error:
-            # Nobody has signed what cannot be read. The path may hold what was a query once.
-            if _is_ours(get.query) or _is_ours(get.path):
-                raise SignatureMismatch(f"expected a URL that is signed and can be read; {error}") from error
+            # A URL that does not parse was never signed. The path may contain an encoded query.
+            if _has_signature(request.query) or _has_signature(request.path):
+                raise SignatureMismatch(f"expected a signed URL that can be parsed; {error}") from error
             raise
-        return self._ask(address)
+        return self._verified(url)
 
-    def _ask(self, address: ParsedUrl) -> RenditionRequest:
-        signed = address.seal is not None
-        if signed or (address.private and not self._policy.unsigned):
-            self._policy.keyring.verify(address, self._clock())
-        return ask(address, signed=signed)
+    def _verified(self, url: ParsedUrl) -> RenditionRequest:
+        signed = url.signature is not None
+        if signed or (url.private and not self._policy.allow_unsigned):
+            self._policy.keyring.verify(url, self._clock())
+        return parse_request(url, signed=signed)
 
-    def _wanted(
-        self, asked: RenditionRequest, get: HttpRequest, wrong: NotFound | Refused | None
+    def _resolve(
+        self, parsed: RenditionRequest, request: HttpRequest, metadata_error: NotFound | Refused | None
     ) -> RenditionRef:
-        if not (asked.signed or self._policy.unsigned or self._may_be_public(asked)):
+        if not (parsed.signed or self._policy.allow_unsigned or self._may_be_public(parsed)):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
-        facts = self._facts(asked.key, wrong) if needs_metadata(asked) else None
-        settled = resolve(asked, facts, get.headers, self._recipe, self._policy)
-        transformation, declared = settled.transformation, self._names_of(asked.key)
+        metadata = self._metadata(parsed.key, metadata_error) if needs_metadata(parsed) else None
+        resolved = resolve(parsed, metadata, request.headers, self._recipe, self._policy)
+        transformation, declared = resolved.transformation, self._declared_names(parsed.key)
         name = transformation.name
         if name not in declared:
-            self._policy.check(transformation, signed=asked.signed)
+            self._policy.check(transformation, signed=parsed.signed)
             name = ON_DEMAND + name
         return RenditionRef(
-            asked.key,
-            rendition_prefix(asked.key) + name,
+            parsed.key,
+            rendition_prefix(parsed.key) + name,
             transformation,
             declared=name in declared,
-            vary=settled.vary,
-            filename=asked.filename,
-            attachment=asked.attachment,
+            vary=resolved.vary,
+            filename=parsed.filename,
+            attachment=parsed.attachment,
         )
 
-    def _may_be_public(self, asked: RenditionRequest) -> bool:
-        """Whether a public preset could declare it: known before the original is."""
-        public = {name for name in self._names_of(asked.key) if not name.startswith(ON_DEMAND)}
-        if asked.preset is not None:
-            return any(one.name in public for one in self._recipe.presets.get(asked.preset, ()))
-        formats = WRITABLE if asked.format in {None, AUTO} else (asked.format,)
+    def _may_be_public(self, parsed: RenditionRequest) -> bool:
+        """Whether a public preset may declare the rendition, as far as the request alone tells."""
+        public = {name for name in self._declared_names(parsed.key) if not name.startswith(ON_DEMAND)}
+        if parsed.preset is not None:
+            return any(member.name in public for member in self._recipe.presets.get(parsed.preset, ()))
+        formats = WRITABLE if parsed.format in {None, AUTO} else (parsed.format,)
         return any(
-            Transformation(**{**asked.values, "format": format_}).name in public for format_ in formats
+            Transformation(**{**parsed.values, "format": format_}).name in public for format_ in formats
         )
 
-    def _facts(self, key: str, wrong: NotFound | Refused | None) -> ImageMetadata:
-        """The facts of the original, or of the picture that is shown where there is none."""
+    def _metadata(self, key: str, metadata_error: NotFound | Refused | None) -> ImageMetadata:
+        """The metadata of the original, or of the fallback image if the original is not available."""
         try:
-            if wrong is not None:
-                raise wrong
-            return self._facts_of(key)
+            if metadata_error is not None:
+                raise metadata_error
+            return self._metadata_of(key)
         except (NotFound, Refused):
             fallback = self._policy.fallback
             if fallback in {None, key}:
                 raise
             assert fallback is not None
             with suppress(NotFound, Refused):
-                return self._facts_of(fallback)
+                return self._metadata_of(fallback)
             raise
 
-    def _names(self, key: str) -> Mapping[str, Transformation]:
-        """What the recipe declares of an original, by the name under which it is stored."""
+    def _names_by_recipe(self, key: str) -> Mapping[str, Transformation]:
+        """What the recipe declares for an original, by stored name."""
         declared = self._recipe.transformations_for(key)
-        return {self._recipe.stored_name(key, one): one for one in declared}
+        return {self._recipe.stored_name(key, transformation): transformation for transformation in declared}
 
 
-def _is_ours(query: str) -> bool:
-    """Whether a query says by what is left of a seal that its URL is one of our own."""
+def _has_signature(query: str) -> bool:
+    """Whether a query has a signature parameter of the project's own URLs."""
     return any(part.startswith(("s=", "kid=")) for part in query.split("&"))
 
 
-def _says_nothing(query: str) -> bool:
+def _is_empty(query: str) -> bool:
     return all(part.partition("=")[0] in ("", *IGNORED) for part in query.split("&"))
 
 
-def _decoded(path: str) -> str:
+def _decode(path: str) -> str:
     try:
-        return unquote_to_bytes(path).decode()
+        return percent_decode(path)
     except UnicodeDecodeError:
         raise InvalidRequest.one("the path", "percent-encoded UTF-8", path) from None

@@ -1,5 +1,5 @@
-"""Delivery: what a dialect asks for in pixels of an original, once its size is known: a region and a
-focal point, as a transformation has them."""
+"""Delivery, step 2: converts a crop and a focus in pixels of the original, once its size is known, into
+the region and focal point of a transformation. Pure."""
 
 from __future__ import annotations
 
@@ -15,63 +15,65 @@ from .request import CropSpec
 
 def resolve_crop(
     values: Mapping[str, Any],
-    cut: CropSpec | None,
+    crop: CropSpec | None,
     focus: tuple[float, float] | None,
     original: ImageMetadata | None,
 ) -> Mapping[str, Any]:
-    """``values`` with the region that ``cut`` is of ``original``, and with its ``focus`` (pixels) as the
-    focal point. ``original`` may be None where there is neither."""
-    if cut is None and focus is None:
+    """``values`` with ``crop`` as their region and ``focus`` (pixels) as their focal point. ``original`` may
+    be None if both are."""
+    if crop is None and focus is None:
         return values
     assert original is not None
     size = Size(original.width, original.height)
-    if cut is not None:
-        values = {**values, "region": _region(cut, size)}
+    if crop is not None:
+        values = {**values, "region": _region(crop, size)}
     if focus is not None:
-        across, down = _point(focus, values.get("region"), size)
-        values = {**values, "focal_point": _turned(across, down, values)}
+        x, y = _relative_to_region(focus, values.get("region"), size)
+        values = {**values, "focal_point": _after_orientation(x, y, values)}
     return values
 
 
 def source_size(values: Mapping[str, Any], original: ImageMetadata) -> Size:
-    """The size of what is scaled into the box: what the region leaves of the original, as it is turned.
-    (A border that is trimmed is not known yet, and angles between quarters count as none.)"""
+    """The size that is scaled: the original's after region and rotation by quarter turns.
+
+    Ignores trim, whose result is not known yet; other angles are rounded to quarter turns.
+    """
     size = Size(original.width, original.height)
     box = region_box(values.get("region"), size)
     size = box.size if box is not None else size
     return size.turned() if round(values.get("rotate", 0) / 90) % 2 else size
 
 
-def _region(cut: CropSpec, size: Size) -> tuple[Length, Length, Length, Length]:
-    inner = Size(_side(cut.width, size.width), _side(cut.height, size.height))
-    left, top = offset(size, inner, Anchor(cut.gravity, cut.x, cut.y, cut.focal_point))
+def _region(crop: CropSpec, size: Size) -> tuple[Length, Length, Length, Length]:
+    inner = Size(_side(crop.width, size.width), _side(crop.height, size.height))
+    left, top = offset(size, inner, Anchor(crop.gravity, crop.x, crop.y, crop.focal_point))
     if inner == size:
         return 0, 0, RelativeLength(1.0), RelativeLength(1.0)
     return left, top, inner.width, inner.height
 
 
-def _side(wanted: Length | None, side: int) -> int:
-    return side if wanted is None else min(side, max(1, in_pixels(wanted, side)))
+def _side(length: Length | None, side: int) -> int:
+    return side if length is None else min(side, max(1, in_pixels(length, side)))
 
 
-def _point(
+def _relative_to_region(
     focus: tuple[float, float], region: tuple[Length, Length, Length, Length] | None, size: Size
 ) -> tuple[float, float]:
-    """The focus as shares of what the region leaves; of all where they do not meet."""
+    """The focus relative to the region; relative to the whole image if the region lies outside it."""
     box = region_box(region, size) or region_box(None, size)
     assert box is not None
     return (focus[0] - box.left) / box.width, (focus[1] - box.top) / box.height
 
 
-def _turned(across: float, down: float, values: Mapping[str, Any]) -> tuple[float, float]:
-    """A point of the original where it is once that is turned (by quarters; other angles leave it) and
-    mirrored, which a transformation does before it crops."""
+def _after_orientation(x: float, y: float, values: Mapping[str, Any]) -> tuple[float, float]:
+    """A relative point after the rotation by quarter turns and the flip that precede the crop."""
     for _ in range(round(values.get("rotate", 0) / 90) % 4):
-        across, down = 1 - down, across
+        x, y = 1 - y, x
     flip = values.get("flip") or ""
-    return _share(1 - across if "h" in flip else across), _share(1 - down if "v" in flip else down)
+    return _fraction(1 - x if "h" in flip else x), _fraction(1 - y if "v" in flip else y)
 
 
-def _share(part: float) -> float:
-    rounded = round(min(max(part, 0.0), 1.0), 3)
+def _fraction(value: float) -> float:
+    """``value`` limited to 0-1, with 3 decimals; a whole number is an int."""
+    rounded = round(min(max(value, 0.0), 1.0), 3)
     return int(rounded) if rounded in {0.0, 1.0} else rounded

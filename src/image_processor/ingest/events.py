@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 
 from image_processor.domain.errors import InvalidKey
-from image_processor.domain.keys import check_key
+from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Upload, UploadKind
 
 _ESCAPED = re.compile("[+%]")
@@ -190,9 +190,7 @@ def _text(given: object) -> str | None:
 def _decoded(key: object) -> object:
     if not isinstance(key, str) or not _ESCAPED.search(key):
         return key
-    from urllib.parse import unquote_plus  # noqa: PLC0415 - with ipaddress, 1 ms of a cold start
-
-    return unquote_plus(key, errors="surrogateescape")
+    return percent_decode(key, plus=True, errors="surrogateescape")
 
 
 def _load(text: object) -> object:

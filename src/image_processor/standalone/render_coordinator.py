@@ -10,7 +10,8 @@ from concurrent.futures import Future
 from threading import Lock
 from typing import Any
 
-from image_processor.delivery.on_demand import OnDemandRenderer, RenderResult, RenditionRepository
+from image_processor.delivery.on_demand import OnDemandRenderer
+from image_processor.delivery.repository import RenderResult, RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
@@ -52,20 +53,20 @@ class Orders:
         Raises Overloaded, NotFound where there is no original.
         """
         if wanted.declared:
-            self._kept.version(wanted.key)
+            self._kept.original_version(wanted.key)
             return self._submit(Upload(self._kept.bucket, wanted.key, UploadKind.RECONCILE))
         return self._kitchen.order(wanted.stored_key, lambda maker: self._made(maker, wanted))
 
     def taken(self, wanted: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
         """The rendition out of what `place` promised. Raises Refused, NotFound."""
-        return result if isinstance(result, RenderResult) else self._kept.taken(wanted, result)
+        return result if isinstance(result, RenderResult) else self._kept.after_ingest(wanted, result)
 
     def shown(self, wanted: RenditionRef) -> None:
         """Note that a stored rendition was of use, so that it is kept the longer."""
         if not wanted.declared:
             self._shelf.shown(wanted.stored_key)
 
-    def facts_of(self, key: str, version: str) -> ImageMetadata:
+    def metadata_of(self, key: str, version: str) -> ImageMetadata:
         """What the header of the original says. Raises Pending where it has not been read: a thread
         that waited for it would be taken from those who ask for what is there. Raises Overloaded."""
         with self._lock:
@@ -79,7 +80,7 @@ class Orders:
             with self._lock:
                 if (key, version) in self._headers:  # since it was asked for
                     return
-            facts = maker.facts(key, version)
+            facts = maker.read_metadata(key, version)
             with self._lock:
                 self._headers[key, version] = facts
                 while len(self._headers) > _REMEMBERED:
@@ -89,9 +90,9 @@ class Orders:
 
     def _made(self, maker: OnDemandRenderer, wanted: RenditionRef) -> RenderResult:
         """Look again: whoever asked before may have got it in the meantime."""
-        stored = self._kept.look(wanted)
+        stored = self._kept.find(wanted)
         if stored is not None:
             return RenderResult(stored, {})
-        made = maker.make(wanted)
+        made = maker.render(wanted)
         self._shelf.put(made.stored.entry)
         return made

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
-from image_processor.delivery.request import AUTO, CropSpec, RenditionRequest, SizingRule
+from image_processor.delivery.request import CropSpec, RenditionRequest, SizingRule
+from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.delivery.url.parser import MAX_URL
 from image_processor.domain.errors import (
     BucketNotAllowed,
@@ -55,8 +56,8 @@ class RequestBuilder:
         self.format: str | None = None
         self.qualities: dict[str, int] = {}
         self.preset: str | None = None
-        self.box: SizingRule | None = None
-        self.cut: CropSpec | None = None
+        self.sizing: SizingRule | None = None
+        self.crop: CropSpec | None = None
         self.focus: tuple[float, float] | None = None
         self.filename: str | None = None
         self.attachment = False
@@ -72,8 +73,8 @@ class RequestBuilder:
             qualities=self.qualities,
             preset=self.preset,
             signed=signed,
-            box=self.box,
-            cut=self.cut,
+            sizing=self.sizing,
+            crop=self.crop,
             focus=self.focus,
             filename=self.filename,
             attachment=self.attachment,

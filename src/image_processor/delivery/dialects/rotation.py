@@ -23,11 +23,14 @@ def rotate_last(builder: RequestBuilder) -> None:
     sides = {"width": values.get("height"), "height": values.get("width")}
     builder.drop(*sides)
     values.update({field: side for field, side in sides.items() if side is not None})
-    if builder.box in _TURNED:
-        builder.box = _TURNED[builder.box]
+    if builder.sizing in _TURNED:
+        builder.sizing = _TURNED[builder.sizing]
 
 
-_TURNED = {SizingRule.OWN_WIDTH: SizingRule.OWN_HEIGHT, SizingRule.OWN_HEIGHT: SizingRule.OWN_WIDTH}
+_TURNED = {
+    SizingRule.ORIGINAL_WIDTH: SizingRule.ORIGINAL_HEIGHT,
+    SizingRule.ORIGINAL_HEIGHT: SizingRule.ORIGINAL_WIDTH,
+}
 _CLOCKWISE = tuple(Gravity)[1:9]
 
 

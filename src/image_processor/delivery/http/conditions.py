@@ -1,6 +1,6 @@
-"""Delivery: what the conditional and range headers of a request ask for (RFC 9110, 13 and 14).
+"""Delivery, step 4: evaluates conditional and range headers (RFC 9110, sections 13 and 14).
 
-Pure readers of header texts. A field that cannot be read is treated as absent, as the RFC says.
+Pure functions of header texts. A header that cannot be parsed counts as absent, as the RFC requires.
 """
 
 from __future__ import annotations
@@ -13,77 +13,74 @@ from enum import Enum, auto
 from msgspec import Struct
 
 _ENTITY_TAG = re.compile(r'(W/)?"([\x21\x23-\x7e\x80-\xff]*)"')
-# 19 digits are more bytes than any object has; a longer number is no range that we can read.
+# 19 digits exceed the size of any object; a longer number is not a range.
 _RANGE = re.compile(r"([0-9]{0,19})-([0-9]{0,19})")
 
 
 class Validators(Struct, frozen=True):
-    """What tells one state of an object from another: the strong entity tag, without its
-    quotes, and the time of the last change."""
+    """The validators of one state of an object: the strong entity tag without quotes, and the time of
+    the last modification."""
 
     tag: str
     modified: datetime
 
 
 class PreconditionResult(Enum):
-    """What the preconditions of a request come to."""
+    """The result of evaluating a request's preconditions."""
 
     PROCEED = auto()
     NOT_MODIFIED = auto()
     FAILED = auto()
 
 
-def judge(headers: Mapping[str, str], current: Validators) -> PreconditionResult:
-    """The preconditions in the order of RFC 9110, 13.2.2, for GET and HEAD.
+def evaluate_preconditions(headers: Mapping[str, str], current: Validators) -> PreconditionResult:
+    """Evaluate the preconditions of a GET or HEAD in the order of RFC 9110, section 13.2.2.
 
-    ``headers`` has lower-case names. A tag condition makes the time condition of its kind void.
+    ``headers`` has lower-case names. A condition on the entity tag overrides the one on the time.
     """
     if "if-match" in headers:
-        if not _names(headers["if-match"], current.tag, strong=True):
+        if not _matches(headers["if-match"], current.tag, strong=True):
             return PreconditionResult.FAILED
-    elif (until := _time(headers.get("if-unmodified-since"))) and http_time(current.modified) > until:
+    elif (until := _parse_time(headers.get("if-unmodified-since"))) and http_time(current.modified) > until:
         return PreconditionResult.FAILED
     if "if-none-match" in headers:
-        unchanged = _names(headers["if-none-match"], current.tag, strong=False)
-        return PreconditionResult.NOT_MODIFIED if unchanged else PreconditionResult.PROCEED
-    since = _time(headers.get("if-modified-since"))
-    return (
-        PreconditionResult.NOT_MODIFIED
-        if since and http_time(current.modified) <= since
-        else PreconditionResult.PROCEED
-    )
+        unchanged = _matches(headers["if-none-match"], current.tag, strong=False)
+    else:
+        since = _parse_time(headers.get("if-modified-since"))
+        unchanged = since is not None and http_time(current.modified) <= since
+    return PreconditionResult.NOT_MODIFIED if unchanged else PreconditionResult.PROCEED
 
 
 def may_write(headers: Mapping[str, str], tag: str | None) -> bool:
-    """Whether the tag conditions of a PUT hold (RFC 9110, 13.1.1 and 13.1.2).
+    """Whether the entity tag conditions of a PUT hold (RFC 9110, sections 13.1.1 and 13.1.2).
 
-    ``tag`` is the strong entity tag of what would be replaced, without its quotes; None where
-    there is nothing. ``headers`` has lower-case names.
+    ``tag`` is the strong entity tag of the current object, without quotes; None if there is no object.
+    ``headers`` has lower-case names.
     """
     match, none_match = headers.get("if-match"), headers.get("if-none-match")
     if tag is None:
         return match is None
-    if match is not None and not _names(match, tag, strong=True):
+    if match is not None and not _matches(match, tag, strong=True):
         return False
-    return none_match is None or not _names(none_match, tag, strong=False)
+    return none_match is None or not _matches(none_match, tag, strong=False)
 
 
 class ByteRange(Struct, frozen=True):
-    """The bytes ``start`` up to, not including, ``stop``."""
+    """The bytes from ``start`` up to, not including, ``stop``."""
 
     start: int
     stop: int
 
 
-def window(headers: Mapping[str, str], size: int, current: Validators) -> ByteRange | None:
-    """The part of ``size`` bytes that a Range asks for; empty if it lies outside.
+def requested_range(headers: Mapping[str, str], size: int, current: Validators) -> ByteRange | None:
+    """The part of ``size`` bytes that the Range header requests; empty if it cannot be satisfied.
 
-    None where no range applies: the whole object is meant. So it is for several ranges: nobody
-    needs a multipart answer for an image.
+    None if the whole object is to be sent: without a Range header, with one that cannot be parsed, and
+    for several ranges, because multipart responses are not supported.
     """
-    unit, _, wanted = headers.get("range", "").partition("=")
-    match = _RANGE.fullmatch(wanted.strip())
-    if unit.strip().lower() != "bytes" or match is None or not _may_continue(headers, current):
+    unit, _, text = headers.get("range", "").partition("=")
+    match = _RANGE.fullmatch(text.strip())
+    if unit.strip().lower() != "bytes" or match is None or not _if_range_matches(headers, current):
         return None
     first, last = (int(digits) if digits else None for digits in match.groups())
     if first is None:
@@ -95,7 +92,7 @@ def window(headers: Mapping[str, str], size: int, current: Validators) -> ByteRa
 
 
 def http_time(moment: datetime) -> datetime:
-    """``moment`` as HTTP can say it: UTC, whole seconds."""
+    """``moment`` in UTC, in whole seconds: the precision of HTTP."""
     return moment.astimezone(UTC).replace(microsecond=0)
 
 
@@ -104,31 +101,32 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 
 def http_date(moment: datetime) -> str:
-    """``moment`` as HTTP writes it (RFC 9110, 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`."""
-    # Not email.utils, which takes 6 ms of a cold start, nor strftime's names, which a locale changes.
-    then = http_time(moment)
-    day, month = _DAYS[then.weekday()], _MONTHS[then.month - 1]
-    return f"{day}, {then:%d} {month} {then.year:04} {then:%H:%M:%S} GMT"
+    """``moment`` as an HTTP date (RFC 9110, section 5.6.7): `Sun, 06 Nov 1994 08:49:37 GMT`."""
+    # email.utils takes 6 ms of a cold start, and the names of strftime depend on the locale.
+    utc = http_time(moment)
+    day, month = _DAYS[utc.weekday()], _MONTHS[utc.month - 1]
+    return f"{day}, {utc:%d} {month} {utc.year:04} {utc:%H:%M:%S} GMT"
 
 
-def _may_continue(headers: Mapping[str, str], current: Validators) -> bool:
-    """Whether If-Range allows a part. A time never does: within its second the object may have
-    changed twice (RFC 9110, 8.8.2.2), and the parts would not fit together."""
+def _if_range_matches(headers: Mapping[str, str], current: Validators) -> bool:
+    """Whether If-Range allows a partial response. A time never does: the object may have changed twice
+    within its second (RFC 9110, section 8.8.2.2), so that the parts would not fit together."""
     condition = headers.get("if-range")
-    return condition is None or _names(condition, current.tag, strong=True, any_object=False)
+    return condition is None or _matches(condition, current.tag, strong=True, wildcard=False)
 
 
-def _names(text: str, tag: str, *, strong: bool, any_object: bool = True) -> bool:
-    """Whether a list of entity tags names ``tag``; ``strong`` comparison leaves weak ones out."""
+def _matches(text: str, tag: str, *, strong: bool, wildcard: bool = True) -> bool:
+    """Whether a list of entity tags contains ``tag``. ``strong`` comparison ignores weak tags;
+    ``wildcard`` lets `*` match everything."""
     if text.strip() == "*":
-        return any_object
-    return any(named == tag and not (weak and strong) for weak, named in _ENTITY_TAG.findall(text))
+        return wildcard
+    return any(listed == tag and not (weak and strong) for weak, listed in _ENTITY_TAG.findall(text))
 
 
-def _time(text: str | None) -> datetime | None:
+def _parse_time(text: str | None) -> datetime | None:
     if text is None:
         return None
-    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - as in http_date; few requests ask
+    from email.utils import parsedate_to_datetime  # noqa: PLC0415 - 6 ms of a cold start; rarely needed
 
     try:
         moment = parsedate_to_datetime(text)

@@ -13,7 +13,7 @@ from html import escape
 
 from msgspec import Struct
 
-from image_processor.delivery.url.builder import Urls
+from image_processor.delivery.url.builder import UrlBuilder
 from image_processor.domain.errors import Invalid, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Record
@@ -55,7 +55,7 @@ class Markup(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def render_markup(record: Record, wish: MarkupOptions, urls: Urls) -> Markup:
+def render_markup(record: Record, wish: MarkupOptions, urls: UrlBuilder) -> Markup:
     """The markup of a processed image.
 
     Raises Refused for a refused one, Invalid for one that is not processed yet, and as `build_srcset`.
@@ -73,7 +73,7 @@ def render_markup(record: Record, wish: MarkupOptions, urls: Urls) -> Markup:
     return Markup(
         img=img,
         picture=_picture(ladder, wish, img),
-        loader=_loader(ladder, urls.base),
+        loader=_loader(ladder, urls.base_url),
         css=_css(ladder, shown, record, behind),
         placeholder=blurred,
         width=shown.width,

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Sequence
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
-from image_processor.delivery.http.negotiation import MODERN, preferences
-from image_processor.delivery.url.builder import Urls
+from image_processor.delivery.http.negotiation import MODERN, preferred_formats
+from image_processor.delivery.url.builder import UrlBuilder
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
@@ -66,7 +66,7 @@ class WidthSpec(Struct, frozen=True):
             raise Invalid.one("widths", f"at most {MOST_WIDTHS} of 1-{MAX_SIDE}", self.widths)
 
 
-def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls: Urls) -> SrcSet:
+def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls: UrlBuilder) -> SrcSet:
     """The ladder of a processed image; that of its rule's preset with the most widths, or the policy's,
     where ``rungs`` say nothing. Raises Invalid for a preset that is not for it, or where nothing is left."""
     recipe, policy = urls.recipe, urls.policy
@@ -75,7 +75,7 @@ def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls
     if preset is not None:
         _of_preset(climb, record, recipe, preset)
     else:
-        _of_widths(climb, record, original, rungs.widths or policy.ladder)
+        _of_widths(climb, record, original, rungs.widths or policy.hint_widths)
     if not climb.found:
         raise Invalid([Problem("widths", "one that can be opened", "; ".join(climb.left_out) or "none")])
     formats = sorted(climb.found.items(), key=lambda row: (FORMATS[row[0]].compatibility, row[0]))
@@ -98,7 +98,7 @@ def _chosen(recipe: Recipe, key: str, rungs: WidthSpec) -> str | None:
 class _SrcSetBuilder:
     """What has been found so far. Of two pictures of one width the first is kept."""
 
-    def __init__(self, urls: Urls) -> None:
+    def __init__(self, urls: UrlBuilder) -> None:
         self.urls = urls
         self.found: dict[str, dict[int, Candidate]] = {}
         self.negotiated: list[NegotiatedWidth] = []
@@ -117,7 +117,7 @@ class _SrcSetBuilder:
             self.leave_out(transformation, "browsers do not show this format")
             return False
         try:
-            url = self.urls.of(transformation)
+            url = self.urls.rendition_url(transformation)
         except (Forbidden, InvalidRequest) as error:
             self.leave_out(transformation, str(error))
             return False
@@ -137,34 +137,37 @@ def _of_preset(climb: _SrcSetBuilder, record: Record, recipe: Recipe, name: str)
         else:
             added &= climb.add(member, stored.width, stored.height)
     if added:
-        is_open = name not in recipe.private
-        climb.negotiated += _negotiated(climb.urls, [f"{PRESET}={quote(name)}"], _widths(members), is_open)
+        is_public = name not in recipe.private
+        climb.negotiated += _negotiated(climb.urls, [f"{PRESET}={quote(name)}"], _widths(members), is_public)
 
 
 def _of_widths(climb: _SrcSetBuilder, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
     facts = {rendition.transformation: rendition.metadata for rendition in record.renditions}
     for width, height, wanted in _sides(original, widths):
-        made = [Transformation(width=wanted, format=format_) for format_ in preferences(_EVERY, original, {})]
+        made = [
+            Transformation(width=wanted, format=format_)
+            for format_ in preferred_formats(_EVERY, original, {})
+        ]
         added = True
         for one in made:
             stored: ImageMetadata | None = facts.get(str(one))
             sides = (stored.width, stored.height) if stored else (width, height)
             added &= climb.add(one, *sides)
         if added:
-            is_open = all(map(climb.urls.is_open, made))
-            climb.negotiated += _negotiated(climb.urls, [], [wanted], is_open)
+            is_public = all(map(climb.urls.is_public, made))
+            climb.negotiated += _negotiated(climb.urls, [], [wanted], is_public)
 
 
 def _negotiated(
-    urls: Urls,
+    urls: UrlBuilder,
     pairs: list[str],
     widths: Sequence[int],
-    is_open: bool,  # noqa: FBT001 - of one caller each
+    is_public: bool,  # noqa: FBT001 - of one caller each
 ) -> Iterator[NegotiatedWidth]:
     for width in widths or [0]:
         asked = [*pairs, *([f"w={width}"] if width else []), f"{FORMAT}={AUTO}"]
-        url = urls.queried(asked, sealed=not is_open)
-        yield NegotiatedWidth(width, url, "&".join(asked) if is_open else None)
+        url = urls.query_url(asked, signed=not is_public)
+        yield NegotiatedWidth(width, url, "&".join(asked) if is_public else None)
 
 
 def _widths(members: Sequence[Transformation]) -> list[int]:

@@ -1,6 +1,6 @@
-"""Delivery: the other way round from grammar: a rendition becomes the URL that opens it.
+"""Delivery: builds the URL of a rendition, the inverse of `parse_url`.
 
-Pure. What everybody may see has a plain path, the rest a query with a signature.
+Pure. A public rendition gets a plain path; any other one the original's path with a signed query.
 """
 
 from __future__ import annotations
@@ -20,59 +20,58 @@ from image_processor.domain.transformation import ON_DEMAND, Transformation
 from .parser import parse_url
 from .signing import signature_query
 
-_BASE = re.compile(r"((https?:)?//[A-Za-z0-9.:\[\]-]+)?(/(?!/)[A-Za-z0-9._~!$&*+,;=:@/%-]*)?")
+_BASE_URL = re.compile(r"((https?:)?//[A-Za-z0-9.:\[\]-]+)?(/(?!/)[A-Za-z0-9._~!$&*+,;=:@/%-]*)?")
 
 
-def url_of(base: str, key: str) -> str:
-    """The URL under which ``key`` can be reached behind ``base``, which ends without a slash.
+def object_url(base_url: str, key: str) -> str:
+    """The URL of ``key`` below ``base_url``, which has no trailing slash.
 
-    Clients resolve `.` and `..` between slashes, even percent-encoded (WHATWG URL, "double-dot
-    URL path segment"): the slashes of such a key are encoded, so that it is one segment.
+    Clients resolve `.` and `..` segments, even percent-encoded ones (WHATWG URL, "double-dot URL path
+    segment"). The slashes of a key with such a segment are encoded, so that it is one segment.
     """
     dotted = any(segment in {".", ".."} for segment in key.split("/"))
-    return f"{base}/" + quote(key, safe="=,~" if dotted else "/=,~")
+    return f"{base_url}/" + quote(key, safe="=,~" if dotted else "/=,~")
 
 
-def check_base(base: str) -> str:
-    """``base`` without a slash at its end, if renditions can lie behind it: an address, the path of one,
-    or nothing. Raises Invalid."""
-    if not _BASE.fullmatch(base):
-        raise Invalid.one("base", "an address like https://img.example, or a path", base)
-    return base.rstrip("/")
+def check_base_url(base_url: str) -> str:
+    """``base_url`` without trailing slashes, if it is a URL, a path or empty. Raises Invalid."""
+    if not _BASE_URL.fullmatch(base_url):
+        raise Invalid.one("base", "a URL such as https://img.example, or a path", base_url)
+    return base_url.rstrip("/")
 
 
-class Urls(Struct, frozen=True):
-    """The URLs of one original's renditions, behind ``base``."""
+class UrlBuilder(Struct, frozen=True):
+    """Builds the URLs of the renditions of one original, below ``base_url``."""
 
-    base: str
+    base_url: str
     key: str
     recipe: Recipe
     policy: Policy
 
-    def is_open(self, transformation: Transformation) -> bool:
-        """Whether everybody may see it of this original."""
+    def is_public(self, transformation: Transformation) -> bool:
+        """Whether a public preset declares ``transformation`` for this original."""
         return not self.recipe.stored_name(self.key, transformation).startswith(ON_DEMAND)
 
-    def of(self, transformation: Transformation) -> str:
-        """Opens the rendition for ever. Raises as `queried`, and SizeNotAllowed or InvalidRequest for what
-        this deployment does not make."""
-        if self.is_open(transformation):
-            return url_of(self.base, rendition_prefix(self.key) + transformation.name)
+    def rendition_url(self, transformation: Transformation) -> str:
+        """A URL that does not expire. Raises as `query_url`, and SizeNotAllowed or InvalidRequest for a
+        transformation that the policy does not allow."""
+        if self.is_public(transformation):
+            return object_url(self.base_url, rendition_prefix(self.key) + transformation.name)
         self.check(transformation)
-        # No value of the canonical text holds a comma.
-        return self.queried(str(transformation).split(","))
+        # No value of the canonical text contains a comma.
+        return self.query_url(str(transformation).split(","))
 
     def check(self, transformation: Transformation) -> None:
-        """Return if the rendition may be asked for by whoever brings a signature."""
+        """Return if a signed request for the rendition is allowed. Raises as `Policy.check`."""
         if transformation not in self.recipe.transformations_for(self.key):
             self.policy.check(transformation, signed=True)
 
-    def queried(self, pairs: Iterable[str], *, sealed: bool = True) -> str:
-        """The original with a query of ``pairs`` such as `w=640`, with a signature unless everybody may
-        ask for everything. Raises SignatureKeyUnknown where no key can make one."""
+    def query_url(self, pairs: Iterable[str], *, signed: bool = True) -> str:
+        """The original's URL with a query of ``pairs`` such as `w=640`. It is signed if ``signed``, unless
+        the policy allows unsigned requests and no key is set. Raises SignatureKeyUnknown without a key."""
         query = "&".join(pairs)
-        url = f"{url_of(self.base, self.key)}?{query}"
-        if not sealed or (self.policy.unsigned and not self.policy.keyring):
+        url = f"{object_url(self.base_url, self.key)}?{query}"
+        if not signed or (self.policy.allow_unsigned and not self.policy.keyring):
             return url
-        seal = self.policy.keyring.seal(parse_url(quote(self.key), query))
-        return f"{url}&{signature_query(seal)}"
+        signature = self.policy.keyring.sign(parse_url(quote(self.key), query))
+        return f"{url}&{signature_query(signature)}"

@@ -1,7 +1,7 @@
-"""Delivery: the words of our own URLs: the vocabulary's short names, with what other tools call them.
+"""Delivery: the parameter names of the project's URLs, with the aliases that imgix and others use.
 
-Plain tables, because the function at the CDN's edge has to read URLs the same way: it is written
-from them (deployment/edge).
+Plain tables: deployment/edge/write.py generates those of the CloudFront function from them, so that both
+parse URLs alike.
 """
 
 from __future__ import annotations
@@ -14,22 +14,22 @@ PRESET = "preset"
 FORMAT = "fm"
 AUTO = "auto"
 
-ORDER = (PRESET, *(row.name for row in PARAMETERS))
-"""Every parameter, in the order in which a path shows them."""
+PARAMETER_ORDER = (PRESET, *(row.name for row in PARAMETERS))
+"""Every parameter, in canonical order."""
 
-MANY = frozenset(row.name for row in PARAMETERS if row.many)
-"""May be given several times, and their order means something."""
+REPEATABLE = frozenset(row.name for row in PARAMETERS if row.many)
+"""Parameters that may be given several times; their order matters."""
 
-CASED = frozenset({PRESET, *MANY})
-"""Capitals and small letters differ in their values."""
+CASE_SENSITIVE = frozenset({PRESET, *REPEATABLE})
+"""Parameters whose values are case-sensitive."""
 
-SEAL = ("expires", "kid", "s")
-"""What only says who allows it: never a part of a rendition's name."""
+SIGNATURE_PARAMETERS = ("expires", "kid", "s")
+"""Parameters that carry the signature. They are not part of a rendition's name."""
 
 IGNORED = ("v",)
-"""Means nothing: it makes a new URL of an old one, so that a cache asks again."""
+"""Parameters without meaning: a changed value makes a new URL, which caches fetch again."""
 
-# imgix' names first, then the long ones that people try.
+# imgix' names first, then long names.
 ALIASES = MappingProxyType(
     {
         "crop": "g",
@@ -55,7 +55,7 @@ ALIASES = MappingProxyType(
     }
 )
 
-# After lower-casing, with a colon for every comma.
+# Looked up after lower-casing and after replacing `,` by `:`.
 VALUE_ALIASES = MappingProxyType(
     {
         "fm": MappingProxyType({"jpg": "jpeg", "tif": "tiff"}),
@@ -85,8 +85,8 @@ VALUE_ALIASES = MappingProxyType(
     }
 )
 
-# `auto=format,compress` in imgix' way: each word says what parameter it stands for.
+# imgix' `auto=format,compress`: the pair that each word stands for.
 AUTO_WORDS = MappingProxyType({"format": ("fm", AUTO), "compress": ("q", AUTO)})
 
-# Two parameters that are one of ours.
-POINT = ("fp", "fp-x", "fp-y")
+FOCAL_POINT = ("fp", "fp-x", "fp-y")
+"""The focal point, and the two imgix parameters that it is joined from."""

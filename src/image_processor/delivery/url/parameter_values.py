@@ -1,4 +1,4 @@
-"""Delivery: what the canonical pairs of one of our URLs mean, each value judged by itself."""
+"""Delivery, step 1: parses the values of canonical parameter pairs, each value by itself."""
 
 from __future__ import annotations
 
@@ -16,45 +16,48 @@ from .parameter_names import AUTO, FORMAT, PRESET
 
 _ROWS = tuple(row for row in PARAMETERS if row.name != FORMAT)
 _FORMAT = next(row for row in PARAMETERS if row.name == FORMAT)
-_HINTED = {"w": "width", "dpr": "dpr"}
+_HINTABLE = {"w": "width", "dpr": "dpr"}
+"""Parameters that may be `auto`: client hints give their values. The value is the field's name."""
 
 
 class ParsedValues(Struct, frozen=True):
-    """``values`` are fields of a transformation. ``format`` is one that can be written, AUTO or None;
+    """``fields`` are fields of a transformation. ``format`` is a writable format, AUTO or None.
     ``hinted`` are the fields that client hints give."""
 
-    values: Mapping[str, Any]
+    fields: Mapping[str, Any]
     format: str | None
     preset: str | None
     hinted: tuple[str, ...]
 
 
 def parse_values(pairs: Iterable[tuple[str, str]]) -> tuple[ParsedValues, list[Problem]]:
-    """The values that pairs of known names stand for, and every mistake."""
+    """The values of pairs with known names, and every problem."""
     pairs = tuple(pairs)
-    given = dict(pairs)
+    raw = dict(pairs)
     problems: list[Problem] = []
-    format_, preset = given.get(FORMAT), _preset(given.get(PRESET), problems)
+    format_, preset = raw.get(FORMAT), _parse_preset(raw.get(PRESET), problems)
     if format_ not in {None, AUTO} and not _FORMAT.kind.valid(format_):
         problems.append(Problem(FORMAT, f"{_FORMAT.expected} | {AUTO}", repr(format_)))
-    hinted = tuple(field for name, field in _HINTED.items() if given.get(name) == AUTO)
-    text = ",".join(f"{name}={value}" for name, value in pairs if _is_plain(name, value))
-    values: dict[str, Any] = {}
+    hinted = tuple(field for name, field in _HINTABLE.items() if raw.get(name) == AUTO)
+    text = ",".join(f"{name}={value}" for name, value in pairs if _is_field(name, value))
+    fields: dict[str, Any] = {}
     if text:
-        values, wrong = read_pairs(text, _ROWS, between=",", equals="=")
-        problems += wrong
-    return ParsedValues(values, format_, preset, hinted), problems
+        fields, of_fields = read_pairs(text, _ROWS, between=",", equals="=")
+        problems += of_fields
+    return ParsedValues(fields, format_, preset, hinted), problems
 
 
-def _is_plain(name: str, value: str) -> bool:
-    return name not in {FORMAT, PRESET} and not (value == AUTO and name in _HINTED)
+def _is_field(name: str, value: str) -> bool:
+    """Whether a pair sets a field of the transformation directly."""
+    return name not in {FORMAT, PRESET} and not (value == AUTO and name in _HINTABLE)
 
 
-def _preset(text: str | None, problems: list[Problem]) -> str | None:
+def _parse_preset(text: str | None, problems: list[Problem]) -> str | None:
     if text is None:
         return None
     try:
         return unquote(text)
     except ValueError:
-        problems.append(Problem(PRESET, "a preset's name, with ~ and two hex digits for a sign", repr(text)))
+        expected = "a preset's name, with ~ and two hex digits for each escaped byte"
+        problems.append(Problem(PRESET, expected, repr(text)))
         return None

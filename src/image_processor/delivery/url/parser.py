@@ -1,204 +1,211 @@
-"""Delivery: our own URLs. A path and a query become a key and canonical pairs of texts.
+"""Delivery, step 1: parses the project's own URLs into a key and canonical parameter pairs.
 
-One meaning has one canonical form, however it is ordered, repeated, cased or escaped. This is about
-letters only: what the values mean is judged afterwards, by `asked`.
+Each transformation has one canonical form, whatever the order, repetition, case or escaping of its
+parameters. This module checks syntax only; `parse_values` checks what the values mean.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
 from image_processor.domain.errors import InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
+from image_processor.domain.keys import percent_decode
 from image_processor.domain.transformation import ON_DEMAND
 
 from .parameter_names import (
     ALIASES,
     AUTO_WORDS,
-    CASED,
+    CASE_SENSITIVE,
+    FOCAL_POINT,
     FORMAT,
     IGNORED,
-    MANY,
-    ORDER,
-    POINT,
-    SEAL,
+    PARAMETER_ORDER,
+    REPEATABLE,
+    SIGNATURE_PARAMETERS,
     VALUE_ALIASES,
 )
 from .parameter_values import parse_values
 
 Pairs = tuple[tuple[str, str], ...]
 
-_MOST_TOLD = 20
-"""Mistakes that are looked for: more would only make a long answer to a short question."""
+_MAX_PROBLEMS = 20
+"""Parsing stops after this many problems, which bounds the length of an error response."""
 
 MAX_URL = 8192
-"""The most bytes of path and query: CloudFront's limit ("Quotas": length of a URL)."""
+"""Maximum bytes of path and query together: CloudFront's limit ("Quotas": length of a URL)."""
 
 _VALUE = re.compile(r"[A-Za-z0-9_.:;~-]*")
 _ESCAPE = re.compile(r"~[0-9A-F]{2}", re.IGNORECASE)
-_NAME = re.compile(rf"(?P<private>{ON_DEMAND}?)(?P<pairs>(?:[a-z-]+=[^,/]*(?:,[a-z-]+=[^,/]*)*)?)")
-_RANK = {name: rank for rank, name in enumerate(ORDER)}
+_RENDITION_NAME = re.compile(rf"(?P<private>{ON_DEMAND}?)(?P<pairs>(?:[a-z-]+=[^,/]*(?:,[a-z-]+=[^,/]*)*)?)")
+_RANK = {name: rank for rank, name in enumerate(PARAMETER_ORDER)}
 
 
 class UrlSignature(Struct, frozen=True):
-    """What a URL brings to prove that it is allowed: the signature as it came, the id of the key that
-    made it, and the second (Unix time) at which it ends; None where it did not say."""
+    """The signature parameters of a URL, unverified: the MAC as it arrived, the id of the key that made
+    it, and the expiry in Unix seconds. None where a parameter is absent."""
 
-    signature: str
+    mac: str
     kid: str | None = None
     expires: str | None = None
 
 
 class ParsedUrl(Struct, frozen=True):
-    """What a URL of ours says, letter by letter: an original's ``key`` and canonical ``pairs`` of
-    parameter and value, in the order of the vocabulary. ``seal`` is None where it is unsigned.
+    """One of the project's URLs: the ``key`` of an original and canonical ``pairs`` of parameter and value,
+    in canonical order. ``signature`` is None for an unsigned URL.
 
-    ``named`` says that it is the path of a rendition, which may be stored under just that name, and
-    ``private`` that nobody may see that name without a signature.
+    ``named`` says that the path names a rendition, which may be stored under that name; ``private`` that
+    the name is that of an on-demand rendition, which only a signature opens.
     """
 
     key: str
     pairs: Pairs = ()
-    seal: UrlSignature | None = None
+    signature: UrlSignature | None = None
     named: bool = False
     private: bool = False
 
     @property
     def text(self) -> str:
-        """`w=640,fm=webp`: the pairs as a transformation's text shows them."""
+        """The pairs as in a transformation's canonical text: `w=640,fm=webp`."""
         return ",".join(f"{name}={value}" for name, value in self.pairs)
 
     @property
     def string_to_sign(self) -> str:
-        """What is signed: the key as it is, a question mark, the pairs and what of the seal is no
-        signature, sorted by name and joined as in a query.
+        """The signed text: the decoded key, `?`, then the pairs with `expires` and `kid`, sorted by name
+        and joined by `&`.
 
-        No value holds a question mark, so that two addresses never share it.
+        No value contains `?`, so two different URLs never share a string to sign.
         """
         pairs = list(self.pairs)
-        if self.seal is not None:
-            given = (("expires", self.seal.expires), ("kid", self.seal.kid))
+        if self.signature is not None:
+            given = (("expires", self.signature.expires), ("kid", self.signature.kid))
             pairs += [(name, value) for name, value in given if value is not None]
         pairs.sort(key=lambda pair: pair[0])
         return f"{self.key}?" + "&".join(f"{name}={value}" for name, value in pairs)
 
 
 def parse_url(path: str, query: str = "") -> ParsedUrl:
-    """The address that a path (percent-encoded, without its first slash) and a query stand for.
+    """Parse a percent-encoded path, without its leading slash, and a query string.
 
-    `photos/cat.jpg` with `w=640&fm=webp` is the same as `photos/cat.jpg/w=640,fm=webp.webp` without.
-    Raises InvalidRequest with every mistake of the letters.
+    `photos/cat.jpg` with `w=640&fm=webp` equals `photos/cat.jpg/w=640,fm=webp.webp` without a query.
+    Raises InvalidRequest with every syntax problem.
     """
+    check_length(path, query)
+    key, pairs = _decode(path, "the path"), _parse_query(query)
+    signature, pairs = _split_signature(pairs)
+    prefix, slash, name = key.rpartition("/")
+    match = _RENDITION_NAME.fullmatch(_without_extension(name)) if slash and prefix and not pairs else None
+    if match is None or not (match["private"] or match["pairs"]):
+        return ParsedUrl(key, canonical_pairs(pairs), signature)
+    named = [tuple(pair.split("=", 1)) for pair in match["pairs"].split(",") if pair]
+    canonical = canonical_pairs((name, value) for name, value in named)
+    return ParsedUrl(prefix, canonical, signature, named=True, private=bool(match["private"]))
+
+
+def check_length(path: str, query: str) -> None:
+    """Raise InvalidRequest if path and query exceed MAX_URL bytes."""
     if len(path) + len(query) > MAX_URL:
         raise InvalidRequest.one("the URL", f"at most {MAX_URL} bytes", len(path) + len(query))
-    key, given = _decoded(path, "the path"), _query(query)
-    seal, given = _sealed(given)
-    prefix, slash, name = key.rpartition("/")
-    match = _NAME.fullmatch(_without_extension(name)) if slash and prefix and not given else None
-    if match is None or not (match["private"] or match["pairs"]):
-        return ParsedUrl(key, canonical(given), seal)
-    pairs = [tuple(pair.split("=", 1)) for pair in match["pairs"].split(",") if pair]
-    read = canonical((name, value) for name, value in pairs)
-    return ParsedUrl(prefix, read, seal, named=True, private=bool(match["private"]))
 
 
-def canonical(given: Iterable[tuple[str, str]]) -> Pairs:
-    """Pairs of decoded names and values in their one canonical form and order.
+def canonical_pairs(pairs: Iterable[tuple[str, str]]) -> Pairs:
+    """Decoded pairs of name and value in their canonical form and order.
 
-    Names are lower-case and ours; values are lower-case but for names and texts, with colons for
-    commas. The same said twice is said once. Raises InvalidRequest with every mistake.
+    Names become canonical short names in lower case. Values become lower case, except for preset names
+    and texts, with `:` for `,`. Repeated pairs are merged. Raises InvalidRequest with every problem.
     """
     problems: list[Problem] = []
-    found: dict[str, list[str]] = {}
-    for name, value in _expanded(given):
+    values_of: dict[str, list[str]] = {}
+    for name, value in _expand_aliases(pairs):
         if name not in _RANK:
-            problems.append(Problem("parameter", _known(name), repr(name)))
+            problems.append(Problem("parameter", _known_names(name), repr(name)))
         elif not _VALUE.fullmatch(value):
             problems.append(Problem(name, "letters, digits and _ . : ; ~ -", repr(value)))
-        elif name in MANY or value not in found.get(name, ()):
-            found.setdefault(name, []).append(value)
-        if len(problems) >= _MOST_TOLD:
+        elif name in REPEATABLE or value not in values_of.get(name, ()):
+            values_of.setdefault(name, []).append(value)
+        if len(problems) >= _MAX_PROBLEMS:
             break
     problems += [
         Problem(name, "one value", " and ".join(map(repr, values)))
-        for name, values in found.items()
-        if len(values) > 1 and name not in MANY
+        for name, values in values_of.items()
+        if len(values) > 1 and name not in REPEATABLE
     ]
-    pairs = tuple((name, value) for name in sorted(found, key=_RANK.__getitem__) for value in found[name])
+    canonical = tuple(
+        (name, value) for name in sorted(values_of, key=_RANK.__getitem__) for value in values_of[name]
+    )
     if problems:
-        told = {problem.name for problem in problems}
-        _, wrong = parse_values(pair for pair in pairs if pair[0] not in told)
-        raise InvalidRequest([*problems, *wrong][:_MOST_TOLD])
-    return pairs
+        reported = {problem.name for problem in problems}
+        _, of_values = parse_values(pair for pair in canonical if pair[0] not in reported)
+        raise InvalidRequest([*problems, *of_values][:_MAX_PROBLEMS])
+    return canonical
 
 
-def _expanded(given: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
-    """Each pair under our own name, imgix' combined ones taken apart or put together."""
-    point: dict[str, str] = {}
-    for raw_name, raw_value in given:
+def _expand_aliases(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str]]:
+    """Each pair under its canonical name; imgix' `auto` is split, its `fp-x` and `fp-y` are joined."""
+    focal_point: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
         name = ALIASES.get(raw_name.lower(), raw_name.lower())
-        value = _value(name, raw_value)
+        value = _canonical_value(name, raw_value)
         if name == "auto":
             for word in value.split(":"):
                 yield AUTO_WORDS.get(word, (name, word))
-        elif name in POINT[1:]:
-            point[name] = value
+        elif name in FOCAL_POINT[1:]:
+            focal_point[name] = value
         else:
             yield name, value
-    if len(point) == 2:
-        yield POINT[0], ":".join(point[name] for name in POINT[1:])
+    if len(focal_point) == 2:
+        yield FOCAL_POINT[0], ":".join(focal_point[name] for name in FOCAL_POINT[1:])
     else:
-        yield from point.items()
+        yield from focal_point.items()
 
 
-def _value(name: str, value: str) -> str:
+def _canonical_value(name: str, value: str) -> str:
     value = value.removeprefix("#").replace(",", ":")
-    if name in CASED:
+    if name in CASE_SENSITIVE:
         return _ESCAPE.sub(lambda match: match[0].lower(), value)
     value = {"true": "1", "false": "0"}.get(value.lower(), value.lower())
     aliases = VALUE_ALIASES.get(name)
     return aliases.get(value, value) if aliases else value
 
 
-def _sealed(given: list[tuple[str, str]]) -> tuple[UrlSignature | None, list[tuple[str, str]]]:
-    """The seal among the pairs, and the others."""
-    seal = {name: value for name, value in given if name in SEAL}
-    rest = [pair for pair in given if pair[0] not in SEAL]
-    if len(given) - len(rest) > len(seal):
+def _split_signature(pairs: list[tuple[str, str]]) -> tuple[UrlSignature | None, list[tuple[str, str]]]:
+    """The signature parameters, and the other pairs."""
+    given = {name: value for name, value in pairs if name in SIGNATURE_PARAMETERS}
+    others = [pair for pair in pairs if pair[0] not in SIGNATURE_PARAMETERS]
+    if len(pairs) - len(others) > len(given):
         raise InvalidRequest.one("s, kid and expires", "each at most once", "one of them twice")
-    if not seal:
-        return None, rest
-    return UrlSignature(seal.get("s", ""), seal.get("kid"), seal.get("expires")), rest
+    if not given:
+        return None, others
+    return UrlSignature(given.get("s", ""), given.get("kid"), given.get("expires")), others
 
 
-def _query(query: str) -> list[tuple[str, str]]:
+def _parse_query(query: str) -> list[tuple[str, str]]:
     pairs = (part.partition("=") for part in query.split("&") if part)
     decoded = [
-        (_decoded(name.replace("+", " "), "the query"), _decoded(value.replace("+", " "), "the query"))
+        (_decode(name, "the query", plus=True), _decode(value, "the query", plus=True))
         for name, _, value in pairs
     ]
     return [pair for pair in decoded if pair[0] not in IGNORED]
 
 
-def _decoded(text: str, where: str) -> str:
+def _decode(text: str, where: str, *, plus: bool = False) -> str:
     try:
-        return unquote_to_bytes(text).decode()
+        return percent_decode(text, plus=plus)
     except UnicodeDecodeError:
         raise InvalidRequest.one(where, "percent-encoded UTF-8", text) from None
 
 
 def _without_extension(name: str) -> str:
-    """`w=640,fm=webp.webp` without the extension that says its format again."""
+    """`w=640,fm=webp.webp` without the extension, if that is the one of its format."""
     stem, dot, extension = name.rpartition(".")
     format_ = FORMATS.get(stem.rpartition(f"{FORMAT}=")[2])
     return stem if dot and format_ is not None and format_.extension == extension else name
 
 
-def _known(name: str) -> str:
-    from image_processor.domain.transformation.parameters import among  # noqa: PLC0415 - only mistakes need it
+def _known_names(name: str) -> str:
+    from image_processor.domain.transformation.parameters import among  # noqa: PLC0415 - for errors only
 
-    return among((*ORDER, *ALIASES, "auto", *SEAL), name)
+    return among((*PARAMETER_ORDER, *ALIASES, "auto", *SIGNATURE_PARAMETERS), name)

@@ -1,4 +1,4 @@
-"""Delivery: who may ask for what nobody declared. HMAC-SHA256 over an address' `string_to_sign`."""
+"""Delivery, step 1: signs URLs and verifies signatures with HMAC-SHA256 over `ParsedUrl.string_to_sign`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,14 @@ from image_processor.domain.redaction import redacted_repr
 
 from .parser import ParsedUrl, UrlSignature
 
-_SECONDS = re.compile(r"[0-9]{1,11}")
+_UNIX_SECONDS = re.compile(r"[0-9]{1,11}")
 
 
 class Keyring(Struct, frozen=True):
-    """Secrets by the id that URLs name them by. The first one signs, each of them opens: to rotate,
-    put a new one first and take the old one out when its URLs have ended."""
+    """Secrets by key id (`kid`). The first one signs, each of them verifies.
+
+    To rotate, put a new key first and remove the old one when its URLs have expired.
+    """
 
     secrets: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -37,47 +39,49 @@ class Keyring(Struct, frozen=True):
     def __bool__(self) -> bool:
         return bool(self.secrets)
 
-    def seal(self, address: ParsedUrl, expires: int | None = None) -> UrlSignature:
-        """The seal that opens ``address`` until ``expires`` (Unix seconds; None is for ever).
+    def sign(self, url: ParsedUrl, expires: int | None = None) -> UrlSignature:
+        """The signature of ``url``, valid until ``expires`` (Unix seconds; None: it does not expire).
 
-        Raises SignatureKeyUnknown where there is no key.
+        Raises SignatureKeyUnknown if there is no key.
         """
         kid = next(iter(self.secrets), None)
         if kid is None:
             raise SignatureKeyUnknown("expected a signing key, got none")
-        blank = UrlSignature("", kid, None if expires is None else str(expires))
-        text = replace(address, seal=blank).string_to_sign
-        return replace(blank, signature=_signature(self.secrets[kid], text))
+        unsigned = UrlSignature("", kid, None if expires is None else str(expires))
+        text = replace(url, signature=unsigned).string_to_sign
+        return replace(unsigned, mac=_mac(self.secrets[kid], text))
 
-    def verify(self, address: ParsedUrl, now: float) -> None:
-        """Return if the seal of ``address`` opens it at ``now`` (Unix seconds).
+    def verify(self, url: ParsedUrl, now: float) -> None:
+        """Return if the signature of ``url`` is valid at ``now`` (Unix seconds).
 
-        Raises SignatureMissing, SignatureKeyUnknown, SignatureMismatch, and SignatureExpired only
-        for what was truly signed: nobody learns more by guessing.
+        Raises SignatureMissing, SignatureKeyUnknown, SignatureMismatch, and SignatureExpired only after
+        the signature itself was verified, so that guessing reveals nothing.
         """
-        seal = address.seal
-        if seal is None or not seal.signature:
+        signature = url.signature
+        if signature is None or not signature.mac:
             raise SignatureMissing("expected a signature, got none")
-        secret = self.secrets.get(seal.kid or "")
+        secret = self.secrets.get(signature.kid or "")
         if secret is None:
-            raise SignatureKeyUnknown(f"expected the id of a key in use for kid, got {seal.kid!r}")
-        right = _signature(secret, address.string_to_sign)
-        if not hmac.compare_digest(right.encode(), seal.signature.encode()):
+            raise SignatureKeyUnknown(f"expected the id of a key in use for kid, got {signature.kid!r}")
+        expected = _mac(secret, url.string_to_sign)
+        if not hmac.compare_digest(expected.encode(), signature.mac.encode()):
             raise SignatureMismatch("expected a signature of this URL, got another one")
-        if seal.expires is None:
+        if signature.expires is None:
             return
-        if not _SECONDS.fullmatch(seal.expires) or int(seal.expires) <= now:
-            raise SignatureExpired(f"expected a URL that has not ended, got one until {seal.expires}")
+        if not _UNIX_SECONDS.fullmatch(signature.expires) or int(signature.expires) <= now:
+            raise SignatureExpired(
+                f"expected a URL that has not expired, got one valid until {signature.expires}"
+            )
 
 
-def signature_query(seal: UrlSignature) -> str:
-    """The seal as the end of a URL's query."""
-    pairs = [("kid", seal.kid), ("expires", seal.expires), ("s", seal.signature)]
+def signature_query(signature: UrlSignature) -> str:
+    """The signature's parameters as the end of a query string."""
+    pairs = [("kid", signature.kid), ("expires", signature.expires), ("s", signature.mac)]
     return "&".join(f"{name}={value}" for name, value in pairs if value is not None)
 
 
-def _signature(secret: bytes, text: str) -> str:
-    """43 characters of the URL-safe alphabet of base64 (RFC 4648, 5), without padding."""
-    # A key may hold half a surrogate pair only if no store can hold it: it must not end in a crash.
+def _mac(secret: bytes, text: str) -> str:
+    """43 characters of unpadded URL-safe base64 (RFC 4648, section 5)."""
+    # A lone surrogate in a key must lead to an error response, not to a crash: no store holds such a key.
     digest = hmac.new(secret, text.encode(errors="surrogatepass"), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

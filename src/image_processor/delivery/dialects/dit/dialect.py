@@ -68,7 +68,7 @@ class Dit(Struct, frozen=True):
     def name(self) -> str:
         return "dit"
 
-    def reads(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str) -> bool:
         """Whether it is one: by its path, or by a parameter that only DIT has. A key with parameters that
         we have too (`?width=300`) is left to our own grammar where a signature could be wanted."""
         if _is_json(path) or begins(path):
@@ -78,7 +78,7 @@ class Dit(Struct, frozen=True):
             self.unsafe and bool(names) and names <= NAMES
         )
 
-    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
+    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         pairs = self._pairs(query)
         signed = self._verify(path, pairs)
@@ -100,7 +100,7 @@ class Dit(Struct, frozen=True):
         apply(edits, asked.get("outputFormat"), asked.get("effort"), builder)
         return builder.asked(_key(asked, builder), signed=signed)
 
-    def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
+    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """The JSON that DIT's clients know, with its name for the error."""
         name = CODES.get(code, code)
         if code == "invalid-request" and f" for {_EXPIRES}, " in message:

@@ -60,10 +60,10 @@ def fit_with_extension(given: Mapping[str, Sequence[str]], builder: RequestBuild
     sides = [side for side in ("width", "height") if side in values]
     if not sides:
         return
-    if builder.box is None and (builder.preset is None or "fit" in values):
+    if builder.sizing is None and (builder.preset is None or "fit" in values):
         fit = values.setdefault("fit", Fit.INSIDE)
         if fit is Fit.FILL and len(sides) == 1:
-            builder.box = SizingRule.OWN_HEIGHT if sides == ["width"] else SizingRule.OWN_WIDTH
+            builder.sizing = SizingRule.ORIGINAL_HEIGHT if sides == ["width"] else SizingRule.ORIGINAL_WIDTH
     extend = given.get("extend", ["0"])
     if not builder.flag(extend[0], "extend"):
         return
@@ -99,7 +99,7 @@ def crop(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
     if "trim" in values:
         builder.lacks("crop", "no trim with it, as it is known only afterwards where it lies", "both")
         return
-    builder.cut = CropSpec(
+    builder.crop = CropSpec(
         width,
         height,
         found.get("gravity", Gravity.CENTRE),

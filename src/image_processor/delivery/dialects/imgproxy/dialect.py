@@ -48,7 +48,7 @@ class Imgproxy(Struct, frozen=True):
     def name(self) -> str:
         return "imgproxy"
 
-    def reads(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str) -> bool:
         """Whether it begins with what has the form of a signature and goes on as imgproxy's URLs do."""
         del query
         first, _, rest = path.partition("/")
@@ -59,7 +59,7 @@ class Imgproxy(Struct, frozen=True):
             return False
         return following == _PLAIN or _OPTION.match(following) is not None or _is_text(rest)
 
-    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
+    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"/{rest}")
@@ -72,7 +72,7 @@ class Imgproxy(Struct, frozen=True):
             raise SignatureExpired(f"expected a URL that has not ended, got one until {end}")
         return builder.asked(_key(source, builder), signed=signed)
 
-    def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
+    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """None: imgproxy's own errors are words for people."""
         del status, code, message
         return None

@@ -60,7 +60,7 @@ def _joined(options: Sequence[Sequence[str]], builder: RequestBuilder) -> dict[s
 def _type(given: Sequence[str], builder: RequestBuilder) -> None:
     fits = {"fit": Fit.INSIDE, "fill": Fit.COVER, "fill-down": Fit.FILL_DOWN, "force": Fit.FILL}
     if given[0] == "auto":
-        builder.box = SizingRule.FILL_OR_FIT
+        builder.sizing = SizingRule.FILL_OR_FIT
     elif given[0] in fits:
         builder.values["fit"] = fits[given[0]]
     else:

@@ -58,13 +58,13 @@ class Thumbor(Struct, frozen=True):
     def name(self) -> str:
         return "thumbor"
 
-    def reads(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str) -> bool:
         """Whether it begins as every URL of thumbor does: with a signature, or `unsafe`."""
         del query
         first, slash, _ = path.partition("/")
         return bool(slash) and (first == _UNSAFE or _SIGNATURE.fullmatch(first) is not None)
 
-    def ask(self, path: str, query: str, *, now: float) -> RenditionRequest:
+    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
         del now  # these URLs never end
         first, _, rest = path.partition("/")
@@ -75,7 +75,7 @@ class Thumbor(Struct, frozen=True):
             builder.wrong("the query", "none", query)
         return builder.asked(_read(rest, builder), signed=signed)
 
-    def told(self, status: int, code: str, message: str) -> tuple[str, str] | None:
+    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """None: thumbor's own errors have no body that a client could know."""
         del status, code, message
         return None
@@ -159,9 +159,9 @@ def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
         builder.values["enlarge"] = not fit
         own = [name for name in ("width", "height") if parts[name] == "orig"]
         if own:
-            builder.box = SizingRule.OWN_WIDTH if own == ["width"] else SizingRule.OWN_HEIGHT
+            builder.sizing = SizingRule.ORIGINAL_WIDTH if own == ["width"] else SizingRule.ORIGINAL_HEIGHT
         elif fit.startswith("adaptive-"):
-            builder.box = SizingRule.ADAPTIVE
+            builder.sizing = SizingRule.ADAPTIVE
     mirrored = ("h" if parts["flop"] else "") + ("v" if parts["flip"] else "")
     if mirrored:
         builder.values["flip"] = Flip(mirrored)

@@ -21,9 +21,9 @@ from msgspec import Struct
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.metadata_cache import MetadataCache
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
@@ -43,8 +43,8 @@ from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.directory.layout import PRIVATE
 
-from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
-from .recipe import check_extras, check_overlays, load_recipe
+from .delivery import delivery_of, kept_of, maker_of
+from .recipe import check_extras, check_marks, load_recipe
 
 BUCKET = "uploads"
 """The name of the one upload side of this machine, where AWS would have a bucket's name."""
@@ -137,7 +137,7 @@ def workers(
             }
             yield lambda upload: processors[upload.bucket].process(upload)
 
-    check_overlays(recipe, settings.overlays)
+    check_marks(recipe, settings.overlays)
     check_extras(recipe)
     if settings.fonts:
         fonts_from(settings.fonts)
@@ -177,7 +177,7 @@ def running(settings: Settings) -> Iterator[Parts]:
     progress = Progress()
     with ExitStack() as stack:
         # The lock first: `restore` puts another catalog in place under it.
-        stack.enter_context(data_dir_lock(settings.data))
+        stack.enter_context(sole_server(settings.data))
         stores = stack.enter_context(open_stores(settings))
         assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER)
@@ -227,21 +227,21 @@ def reads(
 ) -> Iterator[tuple[Delivery, Orders]]:
     """The read path: what finds renditions, and what has them made. Each thread that makes some has one
     of ``renderers``."""
-    kept = build_rendition_repository(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
+    kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
 
     @contextmanager
     def desk() -> Iterator[OnDemandRenderer]:
         with renderers() as render:
-            yield build_on_demand_renderer(settings, recipe, kept, render)
+            yield maker_of(settings, recipe, kept, render)
 
     def on_demand() -> Iterator[Entry]:
         listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
-        return (entry for entry in listed if not delivery.reader.is_declared(entry.key))
+        return (entry for entry in listed if not delivery.resolver.is_declared(entry.key))
 
     kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
     shelf = Shelf(settings.cache_bytes, on_demand, stores.processed.delete)
     orders = Orders(kept, kitchen, shelf, submit)
-    delivery = build_delivery(settings, recipe, kept, MetadataCache(kept, orders.facts_of), RENDITIONS)
+    delivery = delivery_of(settings, recipe, kept, MetadataCache(kept, orders.metadata_of), RENDITIONS)
     try:
         yield delivery, orders
     finally:
@@ -249,7 +249,7 @@ def reads(
 
 
 @contextmanager
-def data_dir_lock(data: Path) -> Iterator[None]:
+def sole_server(data: Path) -> Iterator[None]:
     """Hold the data directory's lock, the directory made if it is not there; the kernel lets it go even
     if this process is killed. Raises Unavailable if somebody else holds it."""
     try:
