@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What deploy.sh and teardown.sh share: words, questions, and the options that both have.
+# Shared by deploy.sh and teardown.sh: output, questions, common options, stack queries.
 
 stack=image-processor
 region=${AWS_REGION:-${AWS_DEFAULT_REGION:-}}
@@ -12,13 +12,13 @@ die() {
     exit 1
 }
 
-# Every mistake is told before the script gives up: `expect` notes one, `settle` ends with them.
-mistakes=0
+# Reports every error before the script exits: `expect` prints one, `exit_on_errors` exits.
+errors=0
 expect() {
     wrong "expected $*"
-    mistakes=$((mistakes + 1))
+    errors=$((errors + 1))
 }
-settle() { [ "$mistakes" -eq 0 ] || exit 2; }
+exit_on_errors() { [ "$errors" -eq 0 ] || exit 2; }
 
 have() { command -v "$1" >/dev/null; }
 
@@ -29,7 +29,7 @@ need_value() {
     }
 }
 
-sure() { # sure QUESTION
+confirm() { # confirm QUESTION
     [ "$yes" = false ] || return 0
     local answer=''
     printf '\n%s [y/N] ' "$1"
@@ -46,7 +46,7 @@ account() {
         die "expected working AWS credentials (aws configure, or AWS_PROFILE), got none"
 }
 
-parameter() { # parameter NAME: a parameter of the stack, nothing if there is no such stack
+parameter() { # parameter NAME: a parameter of the stack, empty if there is no such stack
     local value
     value=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
         --query "Stacks[0].Parameters[?ParameterKey=='$1'].ParameterValue | [0]" --output text 2>/dev/null) ||
@@ -54,7 +54,7 @@ parameter() { # parameter NAME: a parameter of the stack, nothing if there is no
     [ "$value" = None ] || printf '%s' "$value"
 }
 
-output() { # output NAME: an output of the stack, nothing if there is none
+output() { # output NAME: an output of the stack, empty if there is none
     local value
     value=$(aws cloudformation describe-stacks --region "$region" --stack-name "$stack" \
         --query "Stacks[0].Outputs[?OutputKey=='$1'].OutputValue | [0]" --output text)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the functions and deploys the stack. Everything that was asked for is judged first.
+# Builds the functions and deploys the stack. Validates everything first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deployment/common.sh
@@ -9,13 +9,13 @@ usage() {
     cat <<'END'
 deployment/deploy.sh [--stack NAME] [--region REGION] [--recipe FILE] [--dry-run] [--yes] [NAME=VALUE ...]
 
-  --stack NAME     the stack's name; buckets and functions are named after it (image-processor)
-  --region REGION  where to deploy (AWS_REGION, or what `aws configure` knows)
-  --recipe FILE    the recipe to put into the package; without it the built-in one
-  --dry-run        judge everything, say what would be done, and make nothing
-  --yes            do not ask
-  NAME=VALUE       a parameter of deployment/template.yaml, as in EnableApi=false; on an existing
-                   stack, a parameter that is not named keeps its value
+  --stack NAME     stack name, prefix of buckets and functions (default: image-processor)
+  --region REGION  AWS region (default: AWS_REGION, or that of `aws configure`)
+  --recipe FILE    recipe to put into the package (default: the built-in one)
+  --dry-run        validate, print what would be done, and deploy nothing
+  --yes            do not ask for confirmation
+  NAME=VALUE       a parameter of deployment/template.yaml, such as EnableApi=false; on an existing
+                   stack, parameters that are not named keep their values
 END
 }
 
@@ -38,17 +38,17 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-# ---------------------------------------------------------------- judge
-PATH=$PATH:$PWD/.venv-sam/bin # `make sam` puts it there
+# ---------------------------------------------------------------- validate
+PATH=$PATH:$PWD/.venv-sam/bin # `make sam` installs it there
 python=${PYTHON:-python3}
 have aws || expect "the AWS CLI (aws) on the PATH, got none"
 have sam || expect "the SAM CLI (sam) on the PATH, got none: install it, or run make sam"
 have make || expect "make on the PATH, got none"
 if "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
-    "$python" deployment/interpreter.py >/dev/null || mistakes=$((mistakes + 1))
+    "$python" deployment/interpreter.py >/dev/null || errors=$((errors + 1))
 else
     expect "Python 3.11 or newer for PYTHON, got $("$python" --version 2>&1 || true)"
-    settle # what follows is written in Python
+    exit_on_errors # the rest needs Python
 fi
 if [ -n "$recipe" ]; then
     [ -r "$recipe" ] || expect "a readable file for --recipe, got $recipe"
@@ -56,18 +56,18 @@ if [ -n "$recipe" ]; then
 fi
 ! have aws || find_region
 overrides=$("$python" deployment/parameters.py --stack "$stack" --region "$region" -- "${given[@]+"${given[@]}"}") ||
-    mistakes=$((mistakes + 1))
-settle
+    errors=$((errors + 1))
+exit_on_errors
 account=$(account)
 
-value_of() { # value_of NAME: what was given for a parameter
+given_value() { # given_value NAME: the value on the command line
     local text
     for text in "${given[@]+"${given[@]}"}"; do
         case $text in "$1="*) printf '%s' "${text#*=}" ;; esac
     done
 }
 
-value_in_force() { # value_in_force NAME: what was given, else what the stack has
+effective_value() { # effective_value NAME: the value on the command line, else the stack's
     local text
     for text in "${given[@]+"${given[@]}"}"; do
         case $text in "$1="*) printf '%s' "${text#*=}" && return ;; esac
@@ -75,11 +75,11 @@ value_in_force() { # value_in_force NAME: what was given, else what the stack ha
     parameter "$1"
 }
 
-# What the edge may know is judged as the functions will judge it. Secrets stay in the environment.
+# Validates recipe and keys as the functions will, or writes them. Secrets stay in the environment.
 publish() { # publish OPTION...
     local unsigned hints
-    unsigned=$(value_in_force AllowUnsigned)
-    hints=$(value_in_force EnableHints)
+    unsigned=$(effective_value AllowUnsigned)
+    hints=$(effective_value EnableHints)
     [ "$unsigned" != true ] || export IMAGE_PROCESSOR_ALLOW_UNSIGNED=1
     [ "$hints" != true ] || export IMAGE_PROCESSOR_HINTS=1
     [ -z "$keys" ] || export IMAGE_PROCESSOR_SIGNING_KEYS=$keys
@@ -89,12 +89,12 @@ publish() { # publish OPTION...
 
 dialects=''
 for pair in Thumbor:thumbor Dit:dit Imgproxy:imgproxy; do
-    [ -z "$(value_in_force "${pair%:*}Secret")" ] || dialects+=${dialects:+,}${pair#*:}
+    [ -z "$(effective_value "${pair%:*}Secret")" ] || dialects+=${dialects:+,}${pair#*:}
 done
 
 keys=''
 keys_version=''
-secret=$(value_in_force SigningKeysSecret)
+secret=$(effective_value SigningKeysSecret)
 if [ -n "$secret" ]; then
     found=$(aws secretsmanager get-secret-value --region "$region" --secret-id "$secret" \
         --query '[VersionId, SecretString]' --output text) ||
@@ -102,22 +102,22 @@ if [ -n "$secret" ]; then
     read -r keys_version keys <<<"$found"
 fi
 recipe_text=$recipe
-recipe_name=$(value_in_force Recipe)
-recipe_bucket=$(value_in_force RecipeBucket)
+recipe_name=$(effective_value Recipe)
+recipe_bucket=$(effective_value RecipeBucket)
 if [ -z "$recipe_bucket" ]; then
     [ -n "$recipe" ] || [ -z "$recipe_name" ] ||
-        expect "the file again for --recipe because the stack's recipe travels in the package, got none"
+        expect "the file again for --recipe because the stack's recipe is in the package, got none"
 else
     recipe_text=$(mktemp)
     trap 'rm -f "$recipe_text"' EXIT
     aws s3 cp --region "$region" "s3://$recipe_bucket/$recipe_name" "$recipe_text" --quiet ||
         expect "a recipe that these credentials may read in RecipeBucket, got none in $recipe_bucket"
 fi
-settle
-(publish) || mistakes=$((mistakes + 1))
-settle
+exit_on_errors
+(publish) || errors=$((errors + 1))
+exit_on_errors
 
-uploads=$(value_of ExistingUploadBucket)
+uploads=$(given_value ExistingUploadBucket)
 if [ -n "$uploads" ]; then
     enabled=$(aws s3api get-bucket-notification-configuration --bucket "$uploads" \
         --query 'EventBridgeConfiguration != null' --output text) ||
@@ -125,18 +125,18 @@ if [ -n "$uploads" ]; then
     [ "${enabled:-True}" = True ] ||
         expect "EventBridge notifications to be on for $uploads, got off: turn them on under Properties," \
             "Event notifications, of the bucket in the S3 console"
-    settle
+    exit_on_errors
 fi
 
-arch=$(value_of Architecture)
+arch=$(given_value Architecture)
 arch=${arch:-arm64}
 say "stack $stack in $region, account $account, for $arch"
 printf '   %s\n' "${given[@]+"${given[@]}"}"
 if [ "$dry_run" = true ]; then
-    say "a dry run: nothing was made"
+    say "dry run: nothing was deployed"
     exit
 fi
-sure "Build and deploy?" || die "nothing was made"
+confirm "Build and deploy?" || die "nothing was deployed"
 
 # ---------------------------------------------------------------- build and deploy
 build=build/sam
@@ -144,7 +144,7 @@ say "building"
 ARCH=$arch RECIPE_FILE=$recipe PYTHON=$python \
     sam build --template-file deployment/template.yaml --build-dir "$build"
 
-# With SnapStart a version is published when this changes: with the code, or with a parameter.
+# With SnapStart a version is published when this changes: the code or a parameter.
 release=$({ find "$build" -type f -exec cksum {} + | sort && printf '%s' "$overrides$keys_version"; } |
     cksum | tr -d ' ')
 
@@ -160,11 +160,11 @@ sam deploy --template-file "$build/template.yaml" --stack-name "$stack" --region
 
 store=$(output EdgeStoreArn)
 if [ -n "$store" ]; then
-    say "telling the edge what URLs may ask for"
+    say "updating the CloudFront function's store"
     (publish --store "$store")
 fi
 
-# ---------------------------------------------------------------- what to do with it
+# ---------------------------------------------------------------- next steps
 upload_bucket=$(output UploadBucketName)
 processed_bucket=$(output ProcessedBucketName)
 api=$(output ApiUrl)

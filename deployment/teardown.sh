@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Deletes the stack. Originals and records stay, unless --delete-data says otherwise.
+# Deletes the stack. Keeps originals and records unless --delete-data is given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=deployment/common.sh
@@ -9,10 +9,10 @@ usage() {
     cat <<'END'
 deployment/teardown.sh [--stack NAME] [--region REGION] [--delete-data] [--yes]
 
-  --stack NAME     the stack's name (image-processor)
-  --region REGION  where it is (AWS_REGION, or what `aws configure` knows)
-  --delete-data    delete the originals, with all their versions, and the table of records too
-  --yes            do not ask
+  --stack NAME     stack name (default: image-processor)
+  --region REGION  AWS region (default: AWS_REGION, or that of `aws configure`)
+  --delete-data    also delete the originals, with all their versions, and the table of records
+  --yes            do not ask for confirmation
 END
 }
 
@@ -34,15 +34,15 @@ done
 have aws || expect "the AWS CLI (aws) on the PATH, got none"
 ! have aws || find_region
 [ -n "$region" ] || expect "a region for --region, got none"
-settle
+exit_on_errors
 account=$(account)
 
-resource() { # resource LOGICAL-ID: its name, nothing if the stack has none of its own
+resource() { # resource LOGICAL-ID: its physical name, empty if the stack does not own one
     aws cloudformation describe-stack-resources --region "$region" --stack-name "$stack" \
         --query "StackResources[?LogicalResourceId=='$1'].PhysicalResourceId" --output text
 }
 
-# Asked of the stack's resources, not of its outputs: a bucket that was there before is not ours.
+# From the stack's resources, not its outputs: an existing bucket is not ours to delete.
 processed=$(resource ProcessedBucket) || die "expected a stack, got none called $stack in $region"
 uploads=$(resource UploadBucket)
 table=$(resource CatalogTable)
@@ -53,7 +53,7 @@ fate=kept
 [ "$delete_data" = false ] || fate=deleted
 [ -z "$uploads" ] || printf '   %s: the originals in s3://%s\n' "$fate" "$uploads"
 [ -z "$table" ] || printf '   %s: the records in table %s\n' "$fate" "$table"
-sure "Go on?" || die "nothing was deleted"
+confirm "Continue?" || die "nothing was deleted"
 
 # shellcheck disable=SC2016 # the backquotes are JMESPath's
 versions='{Objects: [Versions, DeleteMarkers][][].{Key: Key, VersionId: VersionId}, Quiet: `true`}'
@@ -65,17 +65,17 @@ empty() { # empty BUCKET: every object, every version, every delete marker
     while batch=$(aws s3api list-object-versions --bucket "$bucket" --region "$region" --max-items 500 \
         --query "$versions" --output json) && grep -q '"Key"' <<<"$batch"; do
         failed=$(aws s3api delete-objects --bucket "$bucket" --region "$region" --delete "$batch" --output text)
-        [ -z "$failed" ] || die "expected every object of $bucket to go, got: $failed"
+        [ -z "$failed" ] || die "expected every object of $bucket to be deleted, got: $failed"
     done
 }
 
-# A function at work may still put a rendition there; then the deletion fails, and this runs again.
+# A running function may still write a rendition; then the deletion fails and is retried.
 say "deleting the stack"
 for attempt in 1 2; do
     empty "$processed"
     aws cloudformation delete-stack --region "$region" --stack-name "$stack"
     ! aws cloudformation wait stack-delete-complete --region "$region" --stack-name "$stack" || break
-    [ "$attempt" = 1 ] || die "expected the stack to go, got a failed deletion: see its events in CloudFormation"
+    [ "$attempt" = 1 ] || die "expected the stack to be deleted, got a failure: see its events in CloudFormation"
 done
 
 if [ "$delete_data" = true ]; then

@@ -15,7 +15,22 @@ import interpreter
 from judges import DEPLOYMENT
 
 # What the scripts need of a real machine.
-REAL = ("bash", "cat", "cksum", "dirname", "env", "find", "grep", "make", "mktemp", "rm", "sh", "sort", "tr")
+REAL = (
+    "bash",
+    "cat",
+    "cksum",
+    "dirname",
+    "env",
+    "find",
+    "grep",
+    "make",
+    "mkdir",
+    "mktemp",
+    "rm",
+    "sh",
+    "sort",
+    "tr",
+)
 
 
 class Stage:
@@ -26,7 +41,10 @@ class Stage:
         self.bin.mkdir()
         self.log = folder / "calls"
         self.log.touch()
-        self.answers: dict[str, str] = {"get-caller-identity": "echo 111122223333"}
+        self.answers: dict[str, str] = {
+            "get-caller-identity": "echo 111122223333",
+            "sam build": "mkdir -p build/sam",
+        }
         for tool in REAL:
             self.link(tool)
         self._write("python3", f'exec "{sys.executable}" "$@"')

@@ -120,7 +120,7 @@ def test_without_credentials_nothing_is_built(stage: Stage) -> None:
 @pytest.mark.parametrize("options", [["--dry-run", "--yes"], []])
 def test_a_dry_run_or_a_no_makes_nothing(stage: Stage, options: list[str]) -> None:
     done = stage.run("deploy.sh", *options, stdin="no\n")
-    assert "nothing was made" in done.stdout + done.stderr
+    assert "nothing was deployed" in done.stdout + done.stderr
     assert stage.calls("sam ") == []
 
 

@@ -79,7 +79,7 @@ def test_a_deletion_that_fails_is_told(stage: Stage) -> None:
     stage.answers["wait stack-delete-complete"] = "exit 255"
     done = stage.run("teardown.sh", "--yes", "--delete-data")
     assert done.returncode == 1
-    assert "expected the stack to go" in done.stderr
+    assert "expected the stack to be deleted" in done.stderr
     assert stage.calls("delete-bucket") == []
 
 
@@ -87,7 +87,7 @@ def test_an_object_that_does_not_go_ends_it(stage: Stage) -> None:
     stage.answers["delete-objects --bucket processed-1"] = "echo ERRORS AccessDenied a.jpg"
     done = stage.run("teardown.sh", "--yes")
     assert done.returncode == 1
-    assert "expected every object of processed-1 to go, got: ERRORS AccessDenied a.jpg" in done.stderr
+    assert "expected every object of processed-1 to be deleted, got: ERRORS AccessDenied a.jpg" in done.stderr
     assert stage.calls("delete-stack") == []
 
 
