@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import interpreter
-import roots
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCE = ROOT / "src"
@@ -29,8 +28,6 @@ PACKAGE = "image_processor"
 CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 RECIPE = "recipe.toml"
-ROOTS = Path(PACKAGE, "aws", "roots.pem")
-"""Where image_processor.aws.roots looks for them."""
 MIB = 1024 * 1024
 
 
@@ -85,7 +82,6 @@ def build(
     shutil.rmtree(into, ignore_errors=True)
     shutil.copytree(libraries, into)
     shutil.copytree(SOURCE / PACKAGE, into / PACKAGE, ignore=shutil.ignore_patterns(*EXCLUDED))
-    (into / ROOTS).write_text(_roots(python))
     if recipe:
         add_recipe(python, recipe, into)
     _compile(python, into, PACKAGE)
@@ -166,14 +162,6 @@ def _pins(requirements: Path) -> dict[str, str]:
             name = line.partition("==")[0]
         pins[name] = pins.get(name, "") + line
     return pins
-
-
-def _roots(python: Path) -> str:
-    where = _run(python, "-m", "certifi").strip()
-    try:
-        return roots.amazons(Path(where).read_text(encoding="utf-8"))
-    except roots.MissingRoots as error:
-        raise BuildError(str(error)) from None
 
 
 def add_recipe(python: Path, recipe: Path, into: Path) -> None:

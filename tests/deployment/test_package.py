@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import ssl
 import subprocess
 import zipfile
 from collections.abc import Iterator
@@ -15,7 +13,6 @@ import build
 import interpreter
 import pillow_heif
 import pytest
-import roots
 from PIL import Image
 
 from image_processor.config.recipe import DEFAULT_RECIPE
@@ -194,28 +191,6 @@ def test_the_process_function_starts_without_modules_that_only_some_events_need(
         f"print(sorted(set({_LAZY}) & set(sys.modules)), 'pyvips' in sys.modules)"
     )
     assert run_isolated(python, packages["process"], tmp_path, code) == "[] True\n"
-
-
-def test_amazon_s_authorities_are_packed_and_nobody_else_s(packages: dict[str, Path]) -> None:
-    for package in packages.values():
-        with zipfile.ZipFile(package) as archive:
-            pem = archive.read("image_processor/aws/roots.pem").decode()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=pem)
-        names = {dict(part[0] for part in one["subject"])["commonName"] for one in context.get_ca_certs()}
-        assert names == {
-            *(f"Amazon Root CA {number}" for number in (1, 2, 3, 4)),
-            "Starfield Services Root Certificate Authority - G2",
-        }
-
-
-def test_an_authority_that_is_not_on_the_list_any_more_stops_the_build(packages: dict[str, Path]) -> None:
-    with zipfile.ZipFile(packages["process"]) as archive:
-        pem = archive.read("image_processor/aws/roots.pem").decode()
-    first, *others = re.findall(r"-----BEGIN.+?END CERTIFICATE-----\n", pem, re.DOTALL)
-    assert roots.amazons("# a comment\n" + "".join([*reversed(others), first])) == pem
-    with pytest.raises(roots.MissingRoots, match="expected Amazon Root CA 1 in certifi's list, got 4 others"):
-        roots.amazons("".join(others))
 
 
 def test_equal_sources_give_an_equal_zip(

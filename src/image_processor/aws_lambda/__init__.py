@@ -14,8 +14,6 @@ from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
-from image_processor.aws.roots import trust_amazon
-
 if TYPE_CHECKING:
     from image_processor.bootstrap.cloud import Cloud
 
@@ -109,5 +107,4 @@ def _uncollected() -> Iterator[None]:
         gc.enable()
 
 
-trust_amazon(os.environ)
 _prepare(os.environ)
