@@ -15,8 +15,7 @@ from directory_folders import PNG, drop, tree
 
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Attributes
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 
 @pytest.fixture
@@ -144,22 +143,24 @@ def acting_as_nobody() -> Iterator[None]:
 class TestPrivateFolder:
     def test_is_reached_by_no_key_and_shown_in_no_listing(self, store: DirectoryStore, root: Path) -> None:
         store.put("a", b"", PLAIN)
-        inside = [str(path.relative_to(root)) for path in (root / PRIVATE).rglob("*") if path.is_file()]
+        inside = [
+            str(path.relative_to(root)) for path in (root / PRIVATE_FOLDER).rglob("*") if path.is_file()
+        ]
         assert inside
         for key in (*inside, f"./{inside[0]}", f"x/../{inside[0]}"):
             with pytest.raises(NotFound):
                 store.get(key)
         assert keys_of(store.list()) == ["a"]
-        assert keys_of(store.list(PRIVATE)) == []
+        assert keys_of(store.list(PRIVATE_FOLDER)) == []
 
     def test_made_by_hand_elsewhere_is_an_ordinary_folder(self, store: DirectoryStore, root: Path) -> None:
-        drop(root / "x" / PRIVATE / "y")
-        assert keys_of(store.list()) == [f"x/{PRIVATE}/y"]
+        drop(root / "x" / PRIVATE_FOLDER / "y")
+        assert keys_of(store.list()) == [f"x/{PRIVATE_FOLDER}/y"]
 
     def test_with_strange_files_in_it_does_no_harm(self, store: DirectoryStore, root: Path) -> None:
         store.put("a//b", b"", PLAIN)
-        drop(root / PRIVATE / "odd" / "stranger")
-        drop(root / PRIVATE / "odd" / "folder" / "a=")
+        drop(root / PRIVATE_FOLDER / "odd" / "stranger")
+        drop(root / PRIVATE_FOLDER / "odd" / "folder" / "a=")
         assert keys_of(store.list()) == ["a//b"]
 
     @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ class TestPrivateFolder:
         self, store: DirectoryStore, root: Path, text: bytes
     ) -> None:
         version = store.put("key", PNG, FULL).version
-        (sidecar,) = (root / PRIVATE / "attributes").rglob("*.json")
+        (sidecar,) = (root / PRIVATE_FOLDER / "attributes").rglob("*.json")
         sidecar.write_bytes(text.replace(b"V", version.encode()))
         assert store.get("key").attributes == Attributes("image/png")
         store.put("key", PNG, FULL)
@@ -180,5 +181,5 @@ class TestPrivateFolder:
             store.put(key, b"1", FULL)
             store.put(key, b"2", FULL)
             store.delete(key)
-        left = [path.name for path in (root / PRIVATE).rglob("*") if path.is_file()]
+        left = [path.name for path in (root / PRIVATE_FOLDER).rglob("*") if path.is_file()]
         assert left == ["lock"]

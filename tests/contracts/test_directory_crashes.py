@@ -17,8 +17,7 @@ from together import in_processes
 
 from image_processor.domain.errors import NotFound, Unavailable
 from image_processor.domain.ports import Attributes, ObjectStore, StoredObject
-from image_processor.storage.directory import DirectoryStore, private
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore, private_folder
 
 OLD, NEW = (b"old bytes", PLAIN), (b"new and longer bytes", FULL)
 State = tuple[bytes, Attributes] | None
@@ -107,7 +106,7 @@ def kill_everywhere(folder: Path, change: Change, key: str, before: State) -> li
         killed = kill_before(number, change, root, key)
         seen.append(state_of(root, key))
         DirectoryStore(root).put("a/neighbour", b"next writer", PLAIN)
-        assert list((root / PRIVATE / "tmp").iterdir()) == []
+        assert list((root / PRIVATE_FOLDER / "tmp").iterdir()) == []
         if not killed:
             return seen
     raise AssertionError("the change never came to its end")
@@ -144,7 +143,7 @@ class TestTemporaryFiles:
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         DirectoryStore(tmp_path).put("key", b"", PLAIN)
-        folder = tmp_path / PRIVATE / "tmp"
+        folder = tmp_path / PRIVATE_FOLDER / "tmp"
         answers = iter(["held by the cleaner", "removed by the cleaner"])
         flock = fcntl.flock
 
@@ -189,15 +188,15 @@ class TestFailingDisk:
         stored = store.get("key")
         assert (stored.body, stored.attributes) == OLD
         assert keys_of(store.list()) == ["key"]
-        assert list((tmp_path / PRIVATE / "tmp").iterdir()) == []
-        assert len(list((tmp_path / PRIVATE / "attributes").rglob("*.json"))) == 1
+        assert list((tmp_path / PRIVATE_FOLDER / "tmp").iterdir()) == []
+        assert len(list((tmp_path / PRIVATE_FOLDER / "attributes").rglob("*.json"))) == 1
 
     def test_that_fails_at_the_last_step_keeps_the_old(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = DirectoryStore(tmp_path)
         store.put("key", *OLD)
-        move = private.PrivateFolder.move
+        move = private_folder.PrivateFolder.move
 
         def fail_for_objects(self: Any, temporary: Any, target: tuple[bytes, ...]) -> None:
             if not target[-1].endswith(b".json"):
@@ -205,14 +204,14 @@ class TestFailingDisk:
             move(self, temporary, target)
 
         with monkeypatch.context() as failing:
-            failing.setattr(private.PrivateFolder, "move", fail_for_objects)
+            failing.setattr(private_folder.PrivateFolder, "move", fail_for_objects)
             for key in ("key", "new"):
                 with pytest.raises(Unavailable, match="broken disk"):
                     store.put(key, *NEW)
         stored = store.get("key")
         assert (stored.body, stored.attributes) == OLD
         assert keys_of(store.list()) == ["key"]
-        assert len(list((tmp_path / PRIVATE / "attributes").rglob("*.json"))) == 1
+        assert len(list((tmp_path / PRIVATE_FOLDER / "attributes").rglob("*.json"))) == 1
 
 
 class TestChangedInPlace:

@@ -14,8 +14,7 @@ import pytest
 from contract_keys import FULL, PLAIN, keys_of
 
 from image_processor.domain.errors import ImageProcessorError, NotFound, Reason, Refused
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 SECRET = b"outside the root"
 
@@ -70,8 +69,8 @@ class TestLinksOutside:
             "../absent",
             "/dev/zero",
             "chain",
-            f"{PRIVATE}/lock",
-            PRIVATE,
+            f"{PRIVATE_FOLDER}/lock",
+            PRIVATE_FOLDER,
         ],
     )
     def test_are_listed_as_themselves_and_refused(
@@ -108,7 +107,7 @@ class TestLinksOutside:
         assert [path.name for path in outside.iterdir()] == ["file"]
 
     def test_do_not_move_our_private_folder(self, store: DirectoryStore, root: Path, outside: Path) -> None:
-        (root / PRIVATE).symlink_to(outside)
+        (root / PRIVATE_FOLDER).symlink_to(outside)
         with pytest.raises(ImageProcessorError):
             store.put("key", b"", PLAIN)
         assert [path.name for path in outside.iterdir()] == ["file"]

@@ -12,8 +12,8 @@ from contract_keys import FULL, PLAIN, in_order, keys_of
 from directory_folders import drop
 
 from image_processor.domain.errors import Unavailable
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE, Root
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+from image_processor.storage.directory.root_folder import RootFolder
 
 
 @pytest.fixture
@@ -31,14 +31,14 @@ class TestListing:
     def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The folders that were opened, without our own."""
         opened: list[str] = []
-        folder = Root.folder
+        folder = RootFolder.folder
 
-        def record(self: Root, path: tuple[bytes, ...], **options: Any) -> Any:
-            if path and path[0] != PRIVATE.encode():
+        def record(self: RootFolder, path: tuple[bytes, ...], **options: Any) -> Any:
+            if path and path[0] != PRIVATE_FOLDER.encode():
                 opened.append(b"/".join(path).decode())
             return folder(self, path, **options)
 
-        monkeypatch.setattr(Root, "folder", record)
+        monkeypatch.setattr(RootFolder, "folder", record)
         return opened
 
     @pytest.mark.parametrize(

@@ -15,8 +15,7 @@ from msgspec.structs import replace
 
 from image_processor.aws import client as client_module
 from image_processor.catalog.dynamodb import DynamoCatalog
-from image_processor.catalog.dynamodb.items import from_item, position, to_item
-from image_processor.catalog.dynamodb.table import TABLE
+from image_processor.catalog.dynamodb.schema import TABLE, from_item, position, to_item
 from image_processor.catalog.rows import to_ticks
 from image_processor.domain.errors import Invalid, InvalidSettings, LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id

@@ -26,7 +26,7 @@ from image_processor.domain.errors import (
 )
 from image_processor.domain.ports import ABSENT, Absent, Attributes
 from image_processor.storage.s3 import S3Store
-from image_processor.storage.s3.plain import is_expressible
+from image_processor.storage.s3.obstore_client import is_expressible
 from support import aws
 from support.scripted_http import HANG_UP, Reply, scripted
 
@@ -55,11 +55,11 @@ class TestKeys:
     def test_obstore_is_asked_for_exactly_the_keys_it_can_express(self, key: str) -> None:
         """Of the others S3 never hears; of these it hears what the key is, escaped."""
         with scripted(Reply(404)) as script:
-            plain = aws.open_store(script.address, "bucket")._plain
+            client = aws.open_store(script.address, "bucket")._obstore
             if not is_expressible(key):
                 return
             with pytest.raises(NotFound):
-                plain.head(key)
+                client.head(key)
         assert unquote(script.seen[0].target) == f"/bucket/{key}"
 
     @pytest.mark.parametrize(

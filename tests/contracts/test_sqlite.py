@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from together import in_threads
 
-from image_processor.catalog import sqlite as adapter
 from image_processor.catalog.rows import COLUMNS, to_moment, to_record, to_row, to_ticks
 from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import Record, Status

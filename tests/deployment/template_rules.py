@@ -13,7 +13,7 @@ import edge_rules as edge
 from policies import listed, of_type, statements
 from resolve import Json, references
 
-from image_processor.catalog.dynamodb.table import TABLE
+from image_processor.catalog.dynamodb.schema import TABLE
 from image_processor.config.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, Settings
 
 Rule = Callable[[Json], Iterator[str]]

@@ -15,8 +15,7 @@ from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.standalone.watcher import SETTLE_SECONDS, Watcher
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 WAIT = 30
 
@@ -31,7 +30,7 @@ class Scene:
         self.gap = threading.Event()
         self.broken_key = None
         self.watcher = Watcher(
-            root, PRIVATE, "uploads", DirectoryStore(root), self.catalog, self.submit, self.gap.set
+            root, PRIVATE_FOLDER, "uploads", DirectoryStore(root), self.catalog, self.submit, self.gap.set
         )
 
     def submit(self, upload):
@@ -117,8 +116,8 @@ def test_a_file_that_grows_slowly_is_reported_when_it_rests(scene):
 
 
 def test_our_own_files_are_not_reported(scene):
-    (scene.root / PRIVATE).mkdir(exist_ok=True)
-    (scene.root / PRIVATE / "secret").write_bytes(b"x")
+    (scene.root / PRIVATE_FOLDER).mkdir(exist_ok=True)
+    (scene.root / PRIVATE_FOLDER / "secret").write_bytes(b"x")
     (scene.root / "last.jpg").write_bytes(b"x")
     seen = scene.wait_for(("last.jpg", UploadKind.CREATED))
     assert {report.key for report in seen} <= {"last.jpg", "probe"}

@@ -40,8 +40,7 @@ from image_processor.standalone.render_pool import Kitchen
 from image_processor.standalone.rendition_cache import Shelf
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.workers import Workers
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 from .delivery import delivery_of, kept_of, maker_of
 from .recipe import check_extras, check_marks, load_recipe
@@ -185,7 +184,7 @@ def running(settings: Settings) -> Iterator[Parts]:
         sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
         watcher = Watcher(
             settings.data / "uploads",
-            PRIVATE,
+            PRIVATE_FOLDER,
             BUCKET,
             stores.uploads,
             stores.catalog,

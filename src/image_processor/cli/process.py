@@ -24,8 +24,7 @@ from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Rendition, Upload
 from image_processor.standalone import progress as events
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory.layout import PRIVATE
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 from .exit_codes import SOME_REFUSED, status_of
 from .formatting import in_units, printable
@@ -153,7 +152,7 @@ def _tell_left_out(root: Path, keys: Collection[str]) -> None:
     for folder, _, names in os.walk(root):
         for name in names:
             key = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no text
-            if key not in keys and not key.startswith(f"{PRIVATE}{os.sep}"):
+            if key not in keys and not key.startswith(f"{PRIVATE_FOLDER}{os.sep}"):
                 typer.echo(f"left out: {printable(key)}: not a file, or its name is not UTF-8", err=True)
 
 

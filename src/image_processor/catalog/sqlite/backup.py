@@ -14,8 +14,8 @@ from pathlib import Path
 
 from image_processor.domain.errors import Invalid, Unavailable
 
+from .queries import NO_CLAIM
 from .schema import MIGRATIONS, migrate
-from .statements import NO_CLAIM
 
 _BUSY_SECONDS = 10
 _BESIDE = ("-wal", "-shm")

@@ -1,7 +1,7 @@
-"""Directory store: the keys under the root in S3's order, lazily.
+"""Directory store: lists keys lazily, in S3's order (by UTF-8 bytes).
 
-Two trees are walked and merged: ordinary files, whose names are their keys, and the odd
-folder, whose names are encoded pieces of keys.
+Two folder trees are walked and merged: ordinary files, whose paths are their keys, and the folder
+of encoded names.
 """
 
 from __future__ import annotations
@@ -19,164 +19,172 @@ from msgspec.structs import replace
 from image_processor.domain.errors import Refused
 from image_processor.domain.keys import MAX_KEY_BYTES
 
-from .layout import NOT_HERE, ODD, Root, Segments, is_private, odd_piece
+from .paths import ENCODED_FOLDER, Segments, decode_piece, is_private, plain_path
+from .root_folder import NOT_FOUND_ERRORS, RootFolder
 
-# A folder that may not be opened (lost+found at the top of a disk) must not end the listing.
-_SKIPPED = NOT_HERE | {errno.EPERM, errno.EACCES}
+# A folder without permission (lost+found at the top of a disk) must not end the listing.
+_SKIPPED_ERRORS = NOT_FOUND_ERRORS | {errno.EPERM, errno.EACCES}
 
 
-class Wish(Struct, frozen=True):
-    """Which keys are wanted, as bytes of UTF-8; the arguments of ObjectStore.list."""
+class KeyFilter(Struct, frozen=True):
+    """The arguments of ObjectStore.list, as UTF-8 bytes."""
 
     prefix: bytes
-    after: bytes
+    start_after: bytes
     direct: bool
 
-    def holds(self, key: bytes) -> bool:
-        """Whether this key is wanted."""
+    def matches(self, key: bytes) -> bool:
+        """Whether the listing includes this key."""
         return (
-            self.after < key
+            self.start_after < key
             and len(key) <= MAX_KEY_BYTES
             and key.startswith(self.prefix)
             and not (self.direct and b"/" in key[len(self.prefix) :])
         )
 
-    def reaches(self, stem: bytes) -> bool:
-        """Whether a wanted key may start with ``stem`` and be longer."""
+    def may_match_below(self, stem: bytes) -> bool:
+        """Whether the listing can include a longer key that starts with ``stem``."""
         return (
-            self.after[: len(stem)] <= stem
+            self.start_after[: len(stem)] <= stem
             and len(stem) < MAX_KEY_BYTES
             and (stem.startswith(self.prefix) or self.prefix.startswith(stem))
             and not (self.direct and b"/" in stem[len(self.prefix) :])
         )
 
 
-class Node(Struct, frozen=True):
-    """A file or folder on the way. ``key`` is the whole key of a file, or what all keys in a
-    folder start with. ``path`` is where it lies, free of links; ``trail`` where its parents do."""
+class TreeNode(Struct, frozen=True):
+    """A file or folder met on the walk.
+
+    ``key`` is a file's key, or the prefix of all keys in a folder. ``path`` is the path without
+    links; ``parents`` are the paths of the folders walked through, to detect cycles. ``leads_out``
+    marks a link to outside the root.
+    """
 
     key: bytes
     path: Segments
     is_file: bool
-    trail: tuple[Segments, ...] = ()
+    parents: tuple[Segments, ...] = ()
     leads_out: bool = False
 
 
-Children = Callable[[Node], Iterable[Node]]
+_GetChildren = Callable[[TreeNode], Iterable[TreeNode]]
 
 
-def walk(root: Root, wish: Wish) -> Iterator[tuple[bytes, os.stat_result]]:
-    """Wanted keys with what lstat says of their files, in the order of the keys' bytes.
+def list_files(root: RootFolder, keys: KeyFilter) -> Iterator[tuple[bytes, os.stat_result]]:
+    """The matching keys with the lstat results of their files, ordered by the keys' bytes.
 
-    A link that leads out of the root is one key with the link's own size and time. Names that
-    are not valid UTF-8, special files, and files that vanish meanwhile are left out.
+    A link that leads out of the root is listed with the link's own size and time. Names that are
+    not valid UTF-8, special files, and files that disappear meanwhile are left out.
     """
 
-    def plain_children(node: Node) -> Iterable[Node]:
-        return _plain_children(root, node, wish)
+    def plain_children(node: TreeNode) -> Iterable[TreeNode]:
+        return _plain_children(root, node, keys)
 
-    def odd_children(node: Node) -> Iterable[Node]:
-        return _odd_children(root, node)
+    def encoded_children(node: TreeNode) -> Iterable[TreeNode]:
+        return _encoded_children(root, node)
 
-    plain = _found(root, _walk(_start(root, wish), plain_children, wish))
-    odd = _found(root, _walk(Node(b"", ODD, is_file=False), odd_children, wish))
+    encoded_root = TreeNode(b"", ENCODED_FOLDER, is_file=False)
+    plain = _existing_files(root, _walk(_start_node(root, keys), plain_children, keys))
+    encoded = _existing_files(root, _walk(encoded_root, encoded_children, keys))
     last = None
-    for key, found in heapq.merge(plain, odd, key=lambda pair: pair[0]):
-        # A file dropped over an odd object hides it, as it does for every lookup.
+    for key, file in heapq.merge(plain, encoded, key=lambda pair: pair[0]):
+        # A user's file hides an encoded object of the same key, as in every lookup.
         if key != last:
-            yield key, found
+            yield key, file
         last = key
-    # Files that vanish are no error, all of them with the root are one.
+    # Files may disappear during the walk. If the root itself did, this raises Unavailable.
     with root.folder(()):
         pass
 
 
-def _walk(start: Node | None, children: Children, wish: Wish) -> Iterator[Node]:
-    """Files below ``start``, depth first. A stack, for keys may have 512 levels."""
+def _walk(start: TreeNode | None, get_children: _GetChildren, keys: KeyFilter) -> Iterator[TreeNode]:
+    """The matching files below ``start``, depth first. Uses a stack, because keys may have 512 levels."""
     pending = [start] if start is not None else []
     while pending:
         node = pending.pop()
         if node.is_file:
             yield node
             continue
-        wanted = [
+        children = [
             child
-            for child in children(node)
-            if (wish.holds(child.key) if child.is_file else wish.reaches(child.key))
+            for child in get_children(node)
+            if (keys.matches(child.key) if child.is_file else keys.may_match_below(child.key))
         ]
-        # Of an odd file and an odd folder of the same stem, the file's key is the smaller one.
-        pending.extend(sorted(wanted, key=lambda child: (child.key, not child.is_file), reverse=True))
+        # Of an encoded file and an encoded folder with the same key, the file comes first.
+        pending.extend(sorted(children, key=lambda child: (child.key, not child.is_file), reverse=True))
 
 
-def _found(root: Root, nodes: Iterator[Node]) -> Iterator[tuple[bytes, os.stat_result]]:
+def _existing_files(root: RootFolder, nodes: Iterator[TreeNode]) -> Iterator[tuple[bytes, os.stat_result]]:
     for node in nodes:
         with suppress(FileNotFoundError, NotADirectoryError):
-            found = os.lstat(b"/".join((root.path, *node.path)))
-            if stat.S_ISREG(found.st_mode) or (node.leads_out and stat.S_ISLNK(found.st_mode)):
-                yield node.key, found
+            file = os.lstat(b"/".join((root.path, *node.path)))
+            if stat.S_ISREG(file.st_mode) or (node.leads_out and stat.S_ISLNK(file.st_mode)):
+                yield node.key, file
 
 
-def _start(root: Root, wish: Wish) -> Node | None:
-    """The innermost folder that holds every plain key with the prefix; None if there is none."""
-    stem, slash, _ = wish.prefix.rpartition(b"/")
+def _start_node(root: RootFolder, keys: KeyFilter) -> TreeNode | None:
+    """The innermost folder that contains every plain key with the prefix, or None if there is none."""
+    stem, slash, _ = keys.prefix.rpartition(b"/")
     if not slash:
-        return Node(b"", (), is_file=False)
-    names = root.plain(stem)
-    if names is None:
+        return TreeNode(b"", (), is_file=False)
+    path = plain_path(stem, root.path)
+    if path is None:
         return None
     try:
-        return Node(stem + slash, root.resolve(names), is_file=False)
+        return TreeNode(stem + slash, root.resolve(path), is_file=False)
     except Refused:
         return None
 
 
-def _plain_children(root: Root, node: Node, wish: Wish) -> Iterator[Node]:
-    trail = (*node.trail, node.path)
-    for entry in _names(root, node.path):
+def _plain_children(root: RootFolder, node: TreeNode, keys: KeyFilter) -> Iterator[TreeNode]:
+    parents = (*node.parents, node.path)
+    for entry in _scan(root, node.path):
         name = os.fsencode(entry.name)
         if not _is_utf8(name) or (not node.path and is_private(name)):
             continue
-        file = Node(node.key + name, (*node.path, name), is_file=True, trail=trail)
+        file = TreeNode(node.key + name, (*node.path, name), is_file=True, parents=parents)
         if entry.is_symlink():
-            if wish.holds(file.key) or wish.reaches(file.key + b"/"):
-                yield from _behind_link(root, file)
+            if keys.matches(file.key) or keys.may_match_below(file.key + b"/"):
+                yield from _follow_link(root, file)
         elif entry.is_dir(follow_symlinks=False):
             yield replace(file, key=file.key + b"/", is_file=False)
         elif entry.is_file(follow_symlinks=False):
             yield file
 
 
-def _behind_link(root: Root, link: Node) -> Iterator[Node]:
+def _follow_link(root: RootFolder, link: TreeNode) -> Iterator[TreeNode]:
     try:
-        real = root.resolve(link.path)
+        target = root.resolve(link.path)
     except Refused:
         yield replace(link, leads_out=True)
         return
-    found = root.look(real)
+    found = root.stat(target)
     if found is None:
         return
     if stat.S_ISREG(found.st_mode):
-        yield replace(link, path=real)
-    # A link to a folder that we came through would make a circle.
-    elif stat.S_ISDIR(found.st_mode) and real not in link.trail:
-        yield replace(link, key=link.key + b"/", path=real, is_file=False)
+        yield replace(link, path=target)
+    # A link to one of the parents would be a cycle.
+    elif stat.S_ISDIR(found.st_mode) and target not in link.parents:
+        yield replace(link, key=link.key + b"/", path=target, is_file=False)
 
 
-def _odd_children(root: Root, node: Node) -> Iterator[Node]:
-    for entry in _names(root, node.path):
+def _encoded_children(root: RootFolder, node: TreeNode) -> Iterator[TreeNode]:
+    for entry in _scan(root, node.path):
         name = os.fsencode(entry.name)
-        piece = odd_piece(name)
-        if piece is not None:
-            yield Node(node.key + piece[0], (*node.path, name), is_file=piece[1])
+        decoded = decode_piece(name)
+        if decoded is None:
+            continue
+        piece, is_last = decoded
+        yield TreeNode(node.key + piece, (*node.path, name), is_file=is_last)
 
 
-def _names(root: Root, path: Segments) -> Iterator[os.DirEntry[str]]:
-    """The entries of a folder, while it is open."""
+def _scan(root: RootFolder, path: Segments) -> Iterator[os.DirEntry[str]]:
+    """The entries of a folder. Yields nothing for a folder that cannot be opened."""
     try:
         with root.folder(path) as folder, os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        if error.errno not in _SKIPPED:
+        if error.errno not in _SKIPPED_ERRORS:
             raise
 
 

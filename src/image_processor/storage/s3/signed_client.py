@@ -1,5 +1,5 @@
-"""S3 store: the way of plain signed requests, for keys that obstore cannot express, for bodies
-from a file, and for listings, where one odd key would break obstore's.
+"""S3 store: the client over our own signed requests, for what obstore cannot do: keys that its paths
+cannot express, bodies read from a file, and listings that contain such keys.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from image_processor.aws.wire import Response
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
-from .objects import (
+from .object_client import (
     CACHE_CONTROL,
     MEDIA_TYPE,
-    Opened,
-    Span,
-    attributes_of,
-    code_in,
-    entity_tag_of,
-    failure,
-    version_of,
+    ByteSpan,
+    OpenObject,
+    attributes_from_headers,
+    error_code,
+    error_from_response,
+    etag_from_version,
+    version_from_etag,
 )
 
 _CHUNK = 256 * 1024
@@ -38,74 +38,84 @@ _METADATA = "x-amz-meta-"
 _NAMESPACE = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 
 
-class SignedObjects:
-    """Objects of one bucket through requests of our own. Any key that S3 takes goes over the wire
-    as it is, `.`, `..` and empty segments included."""
+class SignedClient:
+    """ObjectClient over signed requests. Every key that S3 accepts is sent unchanged, with `.`, `..` and
+    empty segments."""
 
     def __init__(self, endpoint: Endpoint, region: str, credentials: GetCredentials) -> None:
         self._client = Client(endpoint, Scope(region, "s3"), credentials)
 
     def head(self, key: str) -> StoredObject:
-        answer = self._client.send(Request("HEAD", f"/{key}"))
-        if answer.status != 200:
-            raise failure(key, answer.status, None)
-        return StoredObject(_entry(key, answer.headers), _attributes(answer.headers))
+        response = self._client.send(Request("HEAD", f"/{key}"))
+        if response.status != 200:
+            raise error_from_response(key, response.status, None)
+        return StoredObject(_entry(key, response.headers), _attributes(response.headers))
 
     @contextmanager
-    def opened(self, key: str, *, version: str | None = None, span: Span | None = None) -> Iterator[Opened]:
+    def open(
+        self, key: str, *, version: str | None = None, span: ByteSpan | None = None
+    ) -> Iterator[OpenObject]:
         headers: dict[str, str] = {}
         if span is not None:
             headers["range"] = f"bytes={span[0]}-{span[1] - 1}"
         if version is not None:
-            headers["if-match"] = entity_tag_of(version) or ""
+            headers["if-match"] = etag_from_version(version) or ""
         with self._client.open(Request("GET", f"/{key}", headers=headers)) as response:
             if response.status not in {200, 206}:
-                raise failure(key, response.status, code_in(response.read(_CHUNK).decode(errors="replace")))
-            yield _Opened(_entry(key, response.headers), _attributes(response.headers), response)
+                raise error_from_response(
+                    key, response.status, error_code(response.read(_CHUNK).decode(errors="replace"))
+                )
+            yield _OpenObject(_entry(key, response.headers), _attributes(response.headers), response)
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
         return self.put_body(key, Body.of(body), attributes, condition)
 
     def put_body(self, key: str, body: Body, attributes: Attributes, condition: str | Absent | None) -> str:
-        """As `put`, also from a file."""
+        """As `put`, with a body that may be a file."""
         headers = _headers(attributes) | _condition(condition)
-        answer = self._client.send(Request("PUT", f"/{key}", headers=headers, body=body))
-        if answer.status != 200:
-            meant = failure(key, answer.status, code_in(answer.body.decode(errors="replace")))
-            # To a write, a missing object is one that is not as the condition says.
-            raise PreconditionFailed(str(meant)) if isinstance(meant, NotFound) else meant
-        return version_of(answer.headers.get("etag"))
+        response = self._client.send(Request("PUT", f"/{key}", headers=headers, body=body))
+        if response.status != 200:
+            error = error_from_response(
+                key, response.status, error_code(response.body.decode(errors="replace"))
+            )
+            # For a conditional write a missing object is a condition that does not hold.
+            raise PreconditionFailed(str(error)) if isinstance(error, NotFound) else error
+        return version_from_etag(response.headers.get("etag"))
 
     def delete(self, key: str) -> None:
-        answer = self._client.send(Request("DELETE", f"/{key}"))
-        if answer.status not in {200, 204}:
-            raise failure(key, answer.status, code_in(answer.body.decode(errors="replace")))
+        response = self._client.send(Request("DELETE", f"/{key}"))
+        if response.status not in {200, 204}:
+            raise error_from_response(
+                key, response.status, error_code(response.body.decode(errors="replace"))
+            )
 
     def list(self, prefix: str, start_after: str, *, direct: bool) -> Iterator[Entry]:
-        """Entries in S3's order, a thousand a request."""
-        # Without url encoding a key with a control character would be no XML that one can read.
+        """Entries in S3's order, a thousand per request."""
+        # XML cannot hold control characters, so keys are requested URL-encoded.
         query = {"list-type": "2", "encoding-type": "url", "prefix": prefix, "start-after": start_after}
         if direct:
             query["delimiter"] = "/"
         token: str | None = ""
         while token is not None:
             page = self._page(prefix, query | ({"continuation-token": token} if token else {}))
-            for found in page.findall(f"{_NAMESPACE}Contents"):
-                yield _listed(found)
+            for contents in page.findall(f"{_NAMESPACE}Contents"):
+                yield _listed_entry(contents)
             token = page.findtext(f"{_NAMESPACE}NextContinuationToken")
 
     def _page(self, prefix: str, query: dict[str, str]) -> ET.Element:
         query = {name: value for name, value in query.items() if value}
-        answer = self._client.send(Request("GET", "/", query))
-        if answer.status != 200:
-            raise failure(prefix, answer.status, code_in(answer.body.decode(errors="replace")))
+        response = self._client.send(Request("GET", "/", query))
+        if response.status != 200:
+            raise error_from_response(
+                prefix, response.status, error_code(response.body.decode(errors="replace"))
+            )
         try:
-            return ET.fromstring(answer.body)  # noqa: S314 - S3's own answer to a signed request
+            return ET.fromstring(response.body)  # noqa: S314 - S3's own response to a signed request
         except ET.ParseError:
-            raise Unavailable(f"S3 cannot list {prefix!r}: its answer is no XML") from None
+            raise Unavailable(f"S3 cannot list {prefix!r}: its response is not XML") from None
 
 
-class _Opened(Struct, frozen=True):
+class _OpenObject(Struct, frozen=True):
     entry: Entry
     attributes: Attributes
     response: Response
@@ -118,14 +128,21 @@ class _Opened(Struct, frozen=True):
             while self.response.left:
                 yield self.response.read(_CHUNK)
         except OSError:
-            raise Unavailable(f"S3 broke off while {self.entry.key!r} was read") from None
+            raise Unavailable(f"S3 closed the connection while {self.entry.key!r} was read") from None
+
+
+def _error(key: str, status: int, body: bytes) -> Exception:
+    return error_from_response(key, status, error_code(body.decode(errors="replace")))
 
 
 def _entry(key: str, headers: Mapping[str, str]) -> Entry:
-    # The whole object's size stands behind the slash of a range's answer.
+    # For a range the whole object's size follows the slash: `bytes 0-9/1234`.
     size = headers.get("content-range", "").rpartition("/")[2] or headers.get("content-length", "0")
     return Entry(
-        key, int(size), version_of(headers.get("etag")), parsedate_to_datetime(headers["last-modified"])
+        key,
+        int(size),
+        version_from_etag(headers.get("etag")),
+        parsedate_to_datetime(headers["last-modified"]),
     )
 
 
@@ -134,7 +151,7 @@ def _attributes(headers: Mapping[str, str]) -> Attributes:
         name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)
     }
     known = {name: headers[name.lower()] for name in (MEDIA_TYPE, CACHE_CONTROL) if name.lower() in headers}
-    return attributes_of(known, metadata)
+    return attributes_from_headers(known, metadata)
 
 
 def _headers(attributes: Attributes) -> dict[str, str]:
@@ -148,12 +165,12 @@ def _headers(attributes: Attributes) -> dict[str, str]:
 def _condition(condition: str | Absent | None) -> dict[str, str]:
     if isinstance(condition, Absent):
         return {"if-none-match": "*"}
-    return {} if condition is None else {"if-match": entity_tag_of(condition) or ""}
+    return {} if condition is None else {"if-match": etag_from_version(condition) or ""}
 
 
-def _listed(found: ET.Element) -> Entry:
+def _listed_entry(contents: ET.Element) -> Entry:
     def text(name: str) -> str:
-        return found.findtext(_NAMESPACE + name) or ""
+        return contents.findtext(_NAMESPACE + name) or ""
 
     modified = datetime.fromisoformat(text("LastModified"))
-    return Entry(unquote_plus(text("Key")), int(text("Size")), version_of(text("ETag")), modified)
+    return Entry(unquote_plus(text("Key")), int(text("Size")), version_from_etag(text("ETag")), modified)

@@ -12,10 +12,13 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from image_processor.aws.client import Answer, Client
+from image_processor.aws.json_protocol import call_of, error_name, parsed
 from image_processor.catalog.rows import to_ticks
+from image_processor.domain.errors import Invalid, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Query
 
-from .items import SHELF, Value, position, to_value
+from .schema import PARTITION, Value, position, to_value
 
 _NAMES = re.compile(r"#(\w+)")
 
@@ -66,7 +69,7 @@ def listing(query: Query, after: str | None) -> dict[str, Any] | None:
     high = high if after is None else min(high, after)
     if low > high:
         return None
-    values = {"shelf": to_value(SHELF), "low": to_value(low), "high": to_value(high)}
+    values = {"shelf": to_value(PARTITION), "low": to_value(low), "high": to_value(high)}
     filters = []
     if query.status is not None:
         filters.append("#status = :status")
@@ -88,3 +91,40 @@ def _bound(expressions: str, values: Mapping[str, Value]) -> dict[str, Any]:
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
     }
+
+
+_VERSION = "DynamoDB_20120810"
+# Answers with status 400 that time heals ("Error handling with DynamoDB").
+_THROTTLES = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+    }
+)
+_MISTAKES = frozenset({"ValidationException", "SerializationException"})
+
+
+class Calls:
+    """One operation at a time. Raises PreconditionFailed where a condition did not hold, Invalid
+    for what DynamoDB can never take, Unavailable for everything else that is no answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        answer = self._client.send(call_of(f"{_VERSION}.{operation}", arguments), throttled=_is_throttled)
+        found = parsed(answer)
+        if answer.status == 200:
+            return found
+        name = error_name(found)
+        if name == "ConditionalCheckFailedException":
+            raise PreconditionFailed(f"{operation}: the condition does not hold")
+        if name in _MISTAKES:
+            raise Invalid.one(operation, "what DynamoDB takes", found.get("message") or found.get("Message"))
+        raise Unavailable(f"DynamoDB cannot answer {operation}: {name or answer.status}")
+
+
+def _is_throttled(answer: Answer) -> bool:
+    return answer.status == 400 and error_name(parsed(answer)) in _THROTTLES

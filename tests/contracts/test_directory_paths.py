@@ -16,9 +16,8 @@ from domain_strategies import KEYS
 from hypothesis import given
 
 from image_processor.domain.errors import PreconditionFailed
-from image_processor.storage.directory import DirectoryStore, layout
-from image_processor.storage.directory.layout import PRIVATE
-from image_processor.storage.directory.objects import entry_of
+from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore, paths
+from image_processor.storage.directory.object_files import entry_from_stat
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ class TestPlaces:
         assert tree(root).keys() >= {"a/b/2"}
         assert not (root / "a" / "b" / "c").exists()
         store.delete("a/b/2")
-        assert [path.name for path in root.iterdir()] == [PRIVATE]
+        assert [path.name for path in root.iterdir()] == [PRIVATE_FOLDER]
 
     def test_an_object_stays_found_when_what_was_in_its_way_goes(
         self, store: DirectoryStore, root: Path
@@ -100,8 +99,8 @@ class TestPlaces:
 
     @given(key=SHORT_KEYS | KEYS)
     def test_the_encoding_of_an_odd_key_can_be_read_back(self, key: str) -> None:
-        names = layout.odd_segments(key)[len(layout.ODD) :]
-        pieces = [piece for name in names if (piece := layout.odd_piece(name)) is not None]
+        names = paths.encoded_path(key)[len(paths.ENCODED_FOLDER) :]
+        pieces = [piece for name in names if (piece := paths.decode_piece(name)) is not None]
         assert b"".join(raw for raw, _ in pieces) == key.encode()
         assert [last for _, last in pieces] == [False] * (len(names) - 1) + [True]
         # eCryptfs leaves 143 bytes for a name.
@@ -143,5 +142,5 @@ class TestVersions:
     def test_hold_for_times_that_no_calendar_has(self) -> None:
         for nanoseconds, year in ((10**21, MAXYEAR), (-(10**21), MINYEAR)):
             file = os.stat_result((0,) * 10, {"st_mtime_ns": nanoseconds})
-            entry = entry_of("key", file)
+            entry = entry_from_stat("key", file)
             assert (entry.modified.year, entry.version) == (year, f"{nanoseconds:x}-0")

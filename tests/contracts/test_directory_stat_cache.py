@@ -13,9 +13,8 @@ from directory_folders import PNG, drop
 
 from image_processor.domain.errors import NotFound, Refused, Unavailable
 from image_processor.domain.ports import Attributes
-from image_processor.storage.directory import DirectoryStore
-from image_processor.storage.directory import memory as directory_memory
-from image_processor.storage.directory.layout import Root
+from image_processor.storage.directory import DirectoryStore, stat_cache
+from image_processor.storage.directory.root_folder import RootFolder
 
 KEY = "folder/key"
 
@@ -35,7 +34,7 @@ def store(root: Path) -> DirectoryStore:
 
 def test_a_second_look_opens_nothing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     known = store.head(KEY)
-    monkeypatch.setattr(Root, "folder", None)
+    monkeypatch.setattr(RootFolder, "folder", None)
     assert store.head(KEY) == known
     assert known.attributes == FULL
     assert known.body == b""
@@ -78,7 +77,7 @@ def test_a_file_that_was_changed_and_given_its_old_time_is_looked_at_again(
 ) -> None:
     _same_size_and_time(root)
     looked = []
-    monkeypatch.setattr(Root, "open", lambda _, path: looked.append(path))
+    monkeypatch.setattr(RootFolder, "open", lambda _, path: looked.append(path))
     with pytest.raises(NotFound):
         store.head(KEY)
     assert looked
@@ -107,13 +106,13 @@ def test_a_link_that_leads_out_later_is_refused(store: DirectoryStore, root: Pat
 
 
 def test_the_oldest_memory_goes(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_memory, "_REMEMBERED", 2)
+    monkeypatch.setattr(stat_cache, "_MAX_OBJECTS", 2)
     for key in ("b", "c"):
         store.put(key, b"", FULL)
         store.head(key)
     looked = []
-    opened = Root.open
-    monkeypatch.setattr(Root, "open", lambda self, path: looked.append(path) or opened(self, path))
+    opened = RootFolder.open
+    monkeypatch.setattr(RootFolder, "open", lambda self, path: looked.append(path) or opened(self, path))
     for key in ("b", "c", KEY):
         store.head(key)
     assert looked == [(b"folder", b"key")]
