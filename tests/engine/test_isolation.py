@@ -89,7 +89,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
             "child.main()\n"
         )
 
-    return Rigged(patience=0.5)
+    return Rigged(timeout_factor=0.5)
 
 
 @pytest.mark.parametrize("options", [{}, {"summary": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
@@ -213,7 +213,7 @@ def test_a_child_that_hangs_is_given_up() -> None:
 
 def test_nobody_is_waited_for_longer_than_the_end() -> None:
     """A minute for each second would be its patience; what it may use by the clock is less."""
-    with IsolatedRenderer(until=time.monotonic() - 1, patience=60) as renderer:
+    with IsolatedRenderer(until=time.monotonic() - 1, timeout_factor=60) as renderer:
         with pytest.raises(Refused, match="expected an answer within 0 s") as refusal:
             renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
         assert refusal.value.reason is Reason.TOO_SLOW

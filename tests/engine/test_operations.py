@@ -435,7 +435,7 @@ def test_a_jpeg_that_takes_its_time_is_smaller_and_as_good() -> None:
 
 
 ELSEWHERE = {
-    # in test_scene, test_canvas and test_sizes
+    # in test_decode_plan, test_canvas and test_sizes
     "frame", "frames", "orient", "trim", "trim-bg", "gy",
     # those of encoders, above
     "q", "max-bytes", "prog", "chroma", "moz", "effort", "lossless", "colours", "fm",

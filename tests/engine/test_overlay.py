@@ -21,7 +21,7 @@ from image_processor.domain.models import Limits
 from image_processor.domain.transformation.overlay import parse
 from image_processor.domain.transformation.overlay_rows import Blend
 from image_processor.engine.operations import overlay as overlay_module
-from image_processor.engine.operations.overlay import lay, open_marks, prepare
+from image_processor.engine.operations.overlay import composite, decode_overlay_images, prepare
 
 SIZE = Size(60, 40)
 Marks = dict[str, pyvips.Image]
@@ -43,7 +43,7 @@ def laid(frame: Any, *texts: str, **marks: Any) -> Pixels:
     """The pixels of ``frame`` under the overlays."""
     picture = vips(frame)
     opened = {key: vips(mark) for key, mark in marks.items()}
-    result = lay(picture, prepare(map(parse, texts), Size(picture.width, picture.height), opened))
+    result = composite(picture, prepare(map(parse, texts), Size(picture.width, picture.height), opened))
     assert (result.format, result.interpretation, result.bands) == ("uchar", "srgb", picture.bands)
     return result.numpy().astype(np.float64)
 
@@ -56,11 +56,11 @@ def over(frame: Any, source: Any, left: int, top: int, mode: str = "over", opaci
     columns = np.arange(max(0, left), max(0, min(width, left + source.shape[1])))
     if rows.size and columns.size:
         taken = source[np.ix_(rows - top, columns - left)].astype(np.float64)
-        result[np.ix_(rows, columns)] = composite(result[np.ix_(rows, columns)], taken, mode, opacity)
+        result[np.ix_(rows, columns)] = reference_blend(result[np.ix_(rows, columns)], taken, mode, opacity)
     return np.rint(result)
 
 
-def composite(below: Pixels, source: Pixels, mode: str, opacity: float = 1) -> Pixels:
+def reference_blend(below: Pixels, source: Pixels, mode: str, opacity: float = 1) -> Pixels:
     """The general formula with source-over: co = cs as (1 - ab) + as ab B(cb, cs) + cb ab (1 - as)."""
 
     def parts(pixels: Pixels) -> tuple[Pixels, Pixels]:
@@ -295,7 +295,7 @@ def test_overlays_are_laid_in_their_order() -> None:
 @pytest.mark.parametrize("bands", [3, 4])
 def test_without_overlays_a_frame_is_itself(bands: int) -> None:
     frame = vips(noise(bands, 60, 40))
-    assert lay(frame, prepare([], SIZE, {})) is frame
+    assert composite(frame, prepare([], SIZE, {})) is frame
 
 
 @pytest.mark.parametrize("bands", [3, 4])
@@ -333,13 +333,13 @@ def test_a_mark_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch)
     frames = [noise(3, 60, 40, seed) for seed in range(3)]
     source = prepared[0].picture.numpy()
     for frame in frames:
-        got = lay(vips(frame), prepared).numpy().astype(np.float64)
+        got = composite(vips(frame), prepared).numpy().astype(np.float64)
         assert difference(got, over(frame, source, prepared[0].left, prepared[0].top)) <= 1
     assert len(scaled) == 1
 
 
 def opened(body: bytes) -> pyvips.Image:
-    return open_marks({"mark": body}, Limits())["mark"]
+    return decode_overlay_images({"mark": body}, Limits())["mark"]
 
 
 @pytest.mark.parametrize("format_name", ["png", "webp", "gif", "jpeg", "tiff", "avif"])
@@ -405,7 +405,7 @@ def test_a_huge_mark_is_held_smaller() -> None:
 )
 def test_a_mark_that_is_refused_is_named(body: bytes, told: str) -> None:
     with pytest.raises(Refused) as caught:
-        open_marks({"logos/mark.png": body}, Limits(max_pixels=2000))
+        decode_overlay_images({"logos/mark.png": body}, Limits(max_pixels=2000))
     assert caught.value.reason is Reason.OVERLAY_REFUSED
     assert caught.value.message.startswith("expected ")
     assert caught.value.message.endswith(told)

@@ -274,15 +274,15 @@ def test_renditions_are_handed_out_before_the_look_is_made(
     texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[object] = []
-    look_of = look_module.look_of
+    summarise = look_module.summarise
 
     def looking(level: object) -> object:
         if len(texts) > 1:  # by threads, which may still be at it
             _until(lambda: len(told) == len(texts))
         told.append("look")
-        return look_of(level)  # type: ignore[arg-type]
+        return summarise(level)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(look_module, "look_of", looking)
+    monkeypatch.setattr(look_module, "summarise", looking)
     wanted = [parse(text) for text in texts]
     rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=told.append)
     assert told[-1] == "look"

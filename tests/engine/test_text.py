@@ -20,9 +20,9 @@ from image_processor.domain.transformation.overlay import TextOverlay
 from image_processor.domain.transformation.overlay_rows import Align
 from image_processor.domain.transformation.values import Colour, Gravity, RelativeLength
 from image_processor.engine.operations import text as text_module
-from image_processor.engine.operations.fonts import SUFFIXES, fonts_from
-from image_processor.engine.operations.overlay import lay, prepare
-from image_processor.engine.operations.text import write
+from image_processor.engine.operations.fonts import SUFFIXES, use_fonts
+from image_processor.engine.operations.overlay import composite, prepare
+from image_processor.engine.operations.text import render_text
 
 SIZE = Size(300, 200)
 BLACK, RED = Colour(0, 0, 0), Colour(255, 0, 0)
@@ -38,7 +38,7 @@ def laid(*overlays: TextOverlay, size: Size = SIZE, ground: int = 0) -> Pixels:
     """The overlays on a ground of one grey."""
     frame = pyvips.Image.black(size.width, size.height, bands=3) + ground
     picture = frame.cast("uchar").copy(interpretation="srgb")
-    return lay(picture, prepare(overlays, size, {})).numpy().astype(np.float64)
+    return composite(picture, prepare(overlays, size, {})).numpy().astype(np.float64)
 
 
 def text(words: str, size: int | RelativeLength = 30, **fields: Any) -> TextOverlay:
@@ -197,7 +197,7 @@ def test_a_blurred_shadow_is_a_gaussian_of_half_the_radius() -> None:
 
 def test_a_shadow_is_as_long_as_the_text_is_large_unless_said() -> None:
     def spread(size: int) -> int:
-        drawn = write(text("H", size, shadow=BLACK), Size(2000, 2000))
+        drawn = render_text(text("H", size, shadow=BLACK), Size(2000, 2000))
         assert drawn is not None
         return int(drawn.picture.width - drawn.ink.width)
 
@@ -236,7 +236,7 @@ def test_what_has_no_ink_shows_nothing(words: str) -> None:
 @pytest.mark.parametrize("size", [Size(300, 200), Size(1200, 300), Size(40, 30)])
 def test_a_text_that_does_not_fit_is_made_smaller(overlay: TextOverlay, size: Size) -> None:
     """However large it is asked for, it takes no more memory than its rendition."""
-    drawn = write(overlay, size)
+    drawn = render_text(overlay, size)
     assert drawn is not None
     legible = size.width >= 300 and overlay.text.count("\n") < 100
     if legible:
@@ -249,19 +249,19 @@ def test_a_text_that_does_not_fit_is_made_smaller(overlay: TextOverlay, size: Si
 
 def test_a_text_that_fits_is_left_alone() -> None:
     """Even if only just: measured small, it would seem a little larger."""
-    drawn = write(text("Hxg", 100), Size(1000, 1000))
+    drawn = render_text(text("Hxg", 100), Size(1000, 1000))
     assert drawn is not None
     # A line is broken by how far its letters advance, which is a little more than their ink.
-    again = write(text("Hxg", 100), Size(drawn.ink.width + 20, drawn.ink.height))
+    again = render_text(text("Hxg", 100), Size(drawn.ink.width + 20, drawn.ink.height))
     assert again is not None
     assert again.ink == drawn.ink
 
 
 def test_a_text_that_is_a_little_too_large_becomes_a_little_smaller() -> None:
-    drawn = write(text("Hxg", 100), Size(1000, 1000))
+    drawn = render_text(text("Hxg", 100), Size(1000, 1000))
     assert drawn is not None
     for box in (Size(drawn.ink.width - 5, 300), Size(1000, drawn.ink.height - 5)):
-        smaller = write(text("Hxg", 100), Size(box.width, min(box.height, drawn.ink.height)))
+        smaller = render_text(text("Hxg", 100), Size(box.width, min(box.height, drawn.ink.height)))
         assert smaller is not None
         assert 0.85 * drawn.ink.height < smaller.ink.height < drawn.ink.height
 
@@ -285,15 +285,15 @@ def test_without_a_font_a_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
 _DRAW = """
 import sys
 from pathlib import Path
-from image_processor.engine import fonts
+from image_processor.engine.operations import fonts
 from image_processor.domain.geometry import Size
-from image_processor.engine.operations.text import write
+from image_processor.engine.operations.text import render_text
 from image_processor.domain.errors import Refused
 from image_processor.domain.transformation.overlay import TextOverlay
 if sys.argv[1:]:
-    fonts.fonts_from(Path(sys.argv[1]))
+    fonts.use_fonts(Path(sys.argv[1]))
 try:
-    drawn = write(TextOverlay(text="Hill", size=40), Size(300, 200))
+    drawn = render_text(TextOverlay(text="Hill", size=40), Size(300, 200))
     print(drawn.ink.width, drawn.ink.height, drawn.picture.avg())
 except Refused as refused:
     print(refused.reason)
@@ -344,4 +344,4 @@ def test_a_directory_without_fonts_is_a_mistake(tmp_path: Path, present: bool) -
         directory.mkdir()
         (directory / "readme.txt").write_text("no font")
     with pytest.raises(InvalidSettings, match="a directory with font files for IMAGE_PROCESSOR_FONTS"):
-        fonts_from(directory)
+        use_fonts(directory)

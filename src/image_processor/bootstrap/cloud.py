@@ -69,9 +69,9 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
     check_marks(recipe, settings.overlays)
     check_extras(recipe)
     if settings.fonts:
-        from image_processor.engine.operations.fonts import fonts_from  # noqa: PLC0415 - with tempfile, 6 ms of a start
+        from image_processor.engine.operations.fonts import use_fonts  # noqa: PLC0415 - with tempfile, 6 ms of a start
 
-        fonts_from(settings.fonts)
+        use_fonts(settings.fonts)
     uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)
     catalog = _catalog(settings, processed)
     processor = Processor(

@@ -27,7 +27,7 @@ from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
-from image_processor.engine.operations.fonts import fonts_from
+from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
@@ -139,7 +139,7 @@ def workers(
     check_marks(recipe, settings.overlays)
     check_extras(recipe)
     if settings.fonts:
-        fonts_from(settings.fonts)
+        use_fonts(settings.fonts)
     with IsolatedRenderer() as trial:
         trial.warm()
     crew = Workers(desk, settings.worker_count, progress)

@@ -39,7 +39,7 @@ def check_extras(recipe: Recipe) -> None:
     from image_processor.engine.operations import faces  # noqa: PLC0415 - most recipes want no faces
 
     if not faces.available():
-        expected, got = f"{faces.PACKAGE} to be installed", f"none: {faces.CURE}"
+        expected, got = f"{faces.PACKAGE} to be installed", f"none: {faces.INSTALL_HINT}"
         raise InvalidRecipe([Problem(f"presets.{name}.gravity", expected, got) for name in wanting])
 
 

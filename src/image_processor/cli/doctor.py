@@ -49,7 +49,7 @@ def _runtime(console: Console) -> None:
             console.print(f"to read {extra}: pip install 'image-processor[{extra}]'")
     console.print(f"gravity faces: {_mark(faces.available())}")
     if not faces.available():
-        console.print(f"to crop by faces: {faces.CURE}")
+        console.print(f"to crop by faces: {faces.INSTALL_HINT}")
     missing = [name for name, there in loaders.items() if not (there or FORMATS[name].extra)]
     if missing:
         console.print(f"missing: {', '.join(missing)}; the wheel pyvips-binary brings all of them")

@@ -19,9 +19,9 @@ from image_processor.domain.transformation import AUTO, Edge, Transformation
 
 from .codecs.encode import Encoded, Encoding, Timing, encode, encode_within
 from .operations.canvas import padded
-from .operations.compose import Setting, compose
-from .operations.overlay import Marks
-from .operations.scene import Scene
+from .operations.compose import CompositionContext, compose
+from .operations.decode_plan import DecodePlan
+from .operations.overlay import OverlayImages
 
 
 class Job(Struct, frozen=True):
@@ -30,7 +30,7 @@ class Job(Struct, frozen=True):
     ``rest`` is the transformation without what the scene and the placement have settled.
     """
 
-    scene: Scene
+    scene: DecodePlan
     placement: Placement
     animated: bool
     anchor: Anchor
@@ -38,7 +38,7 @@ class Job(Struct, frozen=True):
     rest: Transformation
 
 
-def plan_job(scene: Scene, transformation: Transformation, limits: Limits) -> Job:
+def plan_job(scene: DecodePlan, transformation: Transformation, limits: Limits) -> Job:
     """What ``transformation`` comes to in this scene. Raises Refused(OUTPUT_TOO_LARGE)."""
     placement = place(scene.natural, transformation)
     whole = placement.level == placement.output
@@ -63,11 +63,11 @@ class Finished(Struct, frozen=True):
     encode: float
 
 
-def finish(job: Job, level: Sequence[pyvips.Image], marks: Marks, profile: bytes | None) -> Finished:
+def finish(job: Job, level: Sequence[pyvips.Image], images: OverlayImages, profile: bytes | None) -> Finished:
     """Compose one rendition from the frames of its level and encode it."""
     started = time.perf_counter()
-    setting = Setting(job.placement, job.anchor, job.edge, job.rest, marks)
-    frames = _drawn(compose(level if job.animated else level[:1], setting), level)
+    context = CompositionContext(job.placement, job.anchor, job.edge, job.rest, images)
+    frames = _drawn(compose(level if job.animated else level[:1], context), level)
     rendered = time.perf_counter()
     timing = Timing(job.scene.delays, job.scene.header.loop) if job.animated else Timing()
     body = _encoded(frames, job.rest, profile, timing).body
@@ -129,11 +129,11 @@ def _anchor(transformation: Transformation) -> Anchor:
     )
 
 
-def _rest(scene: Scene, placement: Placement, transformation: Transformation) -> Transformation:
+def _rest(scene: DecodePlan, placement: Placement, transformation: Transformation) -> Transformation:
     """Without a background that nobody would see."""
     kept = {field: getattr(transformation, field) for field in _REST}
     bars = not placement.level.covers(placement.output)
-    seen_through = scene.header.alpha or scene.tilt or kept["opacity"] < _OPAQUE
+    seen_through = scene.header.alpha or scene.fine_rotation or kept["opacity"] < _OPAQUE
     shaped = kept["round"] or kept["ellipse"] or kept["padding"]
     if not (bars or seen_through or shaped):
         kept["background"] = None

@@ -13,7 +13,7 @@ import pyvips
 from image_processor.domain.errors import Reason, Refused
 
 from .codecs.container import held_coefficients
-from .codecs.image_header import Seen
+from .codecs.image_header import PixelLayout
 from .codecs.tiff import read_directory
 
 PEAK_BYTES = 512 * 1024 * 1024
@@ -48,7 +48,7 @@ as it is: of 65,000 x 100 pixels with alpha they hold 490 MiB."""
 
 
 def check_memory(
-    data: bytes, opened: pyvips.Image | Seen, frame_pixels: int, format_name: str, page: int = 0
+    data: bytes, opened: pyvips.Image | PixelLayout, frame_pixels: int, format_name: str, page: int = 0
 ) -> None:
     """Raise Refused(TOO_MANY_PIXELS) where decoding would take more than PEAK_BYTES.
 
@@ -106,7 +106,7 @@ def _svg(_data: bytes, _opened: pyvips.Image, _pixels: int) -> int:
     return 0  # svg.py bounds what is drawn at a time; for the document there is check_document
 
 
-def _outside(_data: bytes, seen: Seen, pixels: int) -> int:
+def _outside(_data: bytes, seen: PixelLayout, pixels: int) -> int:
     return int(seen.held * pixels)
 
 
@@ -122,11 +122,11 @@ _HELD: dict[str, Callable[[bytes, Any, int], int]] = {
 }
 
 
-def _strips(opened: pyvips.Image | Seen) -> int:
+def _strips(opened: pyvips.Image | PixelLayout) -> int:
     return int(_LINES * max(0, opened.width - _WIDE) * opened.bands * _sample_bytes(opened))
 
 
-def _sample_bytes(opened: pyvips.Image | Seen) -> int:
+def _sample_bytes(opened: pyvips.Image | PixelLayout) -> int:
     return 1 if opened.format == "uchar" else 2
 
 

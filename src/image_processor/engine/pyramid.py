@@ -19,7 +19,7 @@ from image_processor.domain.models import IccPolicy
 from .codecs.decode import frames_of, open_original, refusing, without_bands
 from .codecs.encode import srgb_profile
 from .operations import pixels as steps
-from .operations.scene import Scene, before_tilt
+from .operations.decode_plan import DecodePlan, before_fine_rotation
 
 
 class Wanted(Struct, frozen=True):
@@ -36,7 +36,7 @@ class Opened(Struct, frozen=True):
     renditions. ``keeps_colours`` says that the pixels stay in the colour space of that profile.
     """
 
-    scene: Scene
+    scene: DecodePlan
     picture: pyvips.Image
     frames: int
     shrink: int
@@ -47,11 +47,11 @@ class Opened(Struct, frozen=True):
     keeps_colours: bool
 
 
-def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opened:
+def open_for(data: bytes, scene: DecodePlan, wanted: Wanted, icc: IccPolicy) -> Opened:
     """Open ``data`` for ``wanted``, which names at least one size."""
     header = scene.header
     base, stages = cascade(_natural(scene, wanted), wanted.sizes)
-    need = scene.turn.apply(before_tilt(scene, base) if scene.tilt else base)
+    need = scene.turn.apply(before_fine_rotation(scene, base) if scene.fine_rotation else base)
     frames = scene.frames if wanted.moving else 1
     asked = _shrink(scene, need)
     whole = open_original(
@@ -72,7 +72,7 @@ def open_for(data: bytes, scene: Scene, wanted: Wanted, icc: IccPolicy) -> Opene
     return Opened(scene, picture, frames, shrink, base, stages, wanted, profile, own is not None)
 
 
-def _shrink(scene: Scene, need: Size) -> int:
+def _shrink(scene: DecodePlan, need: Size) -> int:
     """By how much the decoder may shrink: it averages coded values, not light, and a part of the
     picture must begin and end at whole pixels of what it gives."""
     if scene.linear:
@@ -89,9 +89,9 @@ def _shrink(scene: Scene, need: Size) -> int:
     return shrink
 
 
-def _natural(scene: Scene, wanted: Wanted) -> Size:
+def _natural(scene: DecodePlan, wanted: Wanted) -> Size:
     """The size up to which the original has something to show: a drawing has no end."""
-    if scene.header.format != "svg" or not scene.whole or scene.tilt:
+    if scene.header.format != "svg" or not scene.whole or scene.fine_rotation:
         return scene.natural
     sizes = (scene.natural, *wanted.sizes)
     return Size(max(size.width for size in sizes), max(size.height for size in sizes))
@@ -121,10 +121,12 @@ def _decode(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
     scene = opened.scene
     with refusing(FORMATS[scene.header.format], truncated=scene.header.truncated):
         upright = steps.turn(_small(_part(frame, opened), opened), scene.turn)
-        if scene.tilt:
+        if scene.fine_rotation:
             natural = scene.turn.apply(scene.box.size)
-            upright = steps.plain(steps.tilt(upright, scene.tilt, opened.base, natural))
-    return steps.drop_idle_alpha(upright) if opened.frames == 1 else upright
+            upright = steps.materialise(
+                steps.fine_rotation(upright, scene.fine_rotation, opened.base, natural)
+            )
+    return steps.drop_opaque_alpha(upright) if opened.frames == 1 else upright
 
 
 def _part(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
@@ -147,15 +149,15 @@ def _with_cut_pixels(frame: pyvips.Image, opened: Opened) -> pyvips.Image:
 def _small(part: pyvips.Image, opened: Opened) -> pyvips.Image:
     """In memory, at the least size that the base can be made from, in its colours."""
     scene = opened.scene
-    upright = before_tilt(scene, opened.base) if scene.tilt else opened.base
+    upright = before_fine_rotation(scene, opened.base) if scene.fine_rotation else opened.base
     size, resize = scene.turn.apply(upright), _resize(scene)
     to_colours = steps.to_eight_bits if opened.keeps_colours else steps.to_srgb
     # Light is only known once the colours are.
     small = resize(to_colours(part), size) if scene.linear else to_colours(resize(part, size))
-    return steps.plain(small)
+    return steps.materialise(small)
 
 
-def _resize(scene: Scene) -> Callable[[pyvips.Image, Size], pyvips.Image]:
+def _resize(scene: DecodePlan) -> Callable[[pyvips.Image, Size], pyvips.Image]:
     return steps.resize_linear if scene.linear else steps.resize
 
 
@@ -165,5 +167,5 @@ def _descend(
     pictures = {Size(base.width, base.height): base}
     yield from pictures.items()
     for stage in stages:
-        pictures[stage.size] = steps.plain(resize(pictures[stage.made_from], stage.size))
+        pictures[stage.size] = steps.materialise(resize(pictures[stage.made_from], stage.size))
         yield stage.size, pictures[stage.size]

@@ -35,8 +35,8 @@ from image_processor.domain.transformation import Fit, Transformation
 from .codecs.decode import is_out_of_memory
 from .codecs.probe import Header, probe
 from .job import Finished, Job, finish, plan_job
-from .operations.overlay import Marks, open_marks
-from .operations.scene import WHOLE, Scene, scene_of, view_of
+from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
+from .operations.overlay import OverlayImages, decode_overlay_images
 from .pyramid import Wanted, levels, open_for
 
 
@@ -73,7 +73,7 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
             jobs,
             _look_scene(data, header, limits) if summary else None,
             icc,
-            open_marks(overlay_sources or {}, limits),
+            decode_overlay_images(overlay_sources or {}, limits),
             _Counter(transformations, jobs, on_rendition),
         )
         with _executor(len(set(jobs)), threads) as executor:
@@ -106,13 +106,13 @@ def _plan(
 ) -> list[Job]:
     """A job for each transformation; each view is resolved once. One that is ``alone`` shares its decode
     with nobody, which can then be of no more than it shows."""
-    views = [view_of(transformation) for transformation in transformations]
-    scenes = {view: scene_of(data, header, view, limits) for view in dict.fromkeys(views)}
+    views = [source_selection(transformation) for transformation in transformations]
+    scenes = {view: plan_decode(data, header, view, limits) for view in dict.fromkeys(views)}
     pairs = [(scenes[view], wanted) for view, wanted in zip(views, transformations, strict=True)]
     if alone:
-        from .operations.source_crop import narrowed  # noqa: PLC0415 - no upload comes here
+        from .operations.source_crop import crop_source  # noqa: PLC0415 - no upload comes here
 
-        pairs = [(narrowed(*pair), pair[1]) for pair in pairs]
+        pairs = [(crop_source(*pair), pair[1]) for pair in pairs]
     return [plan_job(scene, wanted, limits) for scene, wanted in pairs]
 
 
@@ -144,9 +144,9 @@ class _Work(Struct, frozen=True):
 
     data: bytes
     jobs: Sequence[Job]
-    look_scene: Scene | None
+    look_scene: DecodePlan | None
     icc: IccPolicy
-    marks: Marks
+    images: OverlayImages
     counter: _Counter
 
     def start(self, executor: Executor) -> tuple[Made, VisualSummary | None, float]:
@@ -163,7 +163,7 @@ class _Work(Struct, frozen=True):
             seen, decoded = look or seen, decoded + seconds
         return made, seen, decoded
 
-    def _scene(self, scene: Scene, executor: Executor, made: Made) -> tuple[VisualSummary | None, float]:
+    def _scene(self, scene: DecodePlan, executor: Executor, made: Made) -> tuple[VisualSummary | None, float]:
         waiting: defaultdict[Size, list[Job]] = defaultdict(list)
         for job in dict.fromkeys(job for job in self.jobs if job.scene == scene):
             waiting[job.placement.level].append(job)
@@ -179,14 +179,14 @@ class _Work(Struct, frozen=True):
             for job in waiting[size]:
                 made[job] = executor.submit(self._finish, job, frames, opened.profile)
             if size == look_size:
-                from .summary.visual import look_of  # noqa: PLC0415 - of a single rendition, that is made by now
+                from .summary.visual import summarise  # noqa: PLC0415 - of a single rendition, that is made by now
 
-                seen = look_of(frames[0])
+                seen = summarise(frames[0])
             since = time.perf_counter()
         return seen, decoded
 
     def _finish(self, job: Job, frames: Sequence[pyvips.Image], profile: bytes | None) -> Finished:
-        finished = finish(job, frames, self.marks, profile)
+        finished = finish(job, frames, self.images, profile)
         self.counter.pass_over(job, finished)
         return finished
 
@@ -209,11 +209,11 @@ def _executor(jobs: int, threads: int) -> Executor:
     return ThreadPoolExecutor(threads) if jobs > 1 else _Here()
 
 
-def _look_scene(data: bytes, header: Header, limits: Limits) -> Scene:
-    return scene_of(data, header, WHOLE, limits)
+def _look_scene(data: bytes, header: Header, limits: Limits) -> DecodePlan:
+    return plan_decode(data, header, WHOLE_IMAGE, limits)
 
 
-def _look_size(scene: Scene) -> Size:
+def _look_size(scene: DecodePlan) -> Size:
     return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
 
 

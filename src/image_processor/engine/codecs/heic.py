@@ -13,7 +13,7 @@ import pyvips
 
 from image_processor.domain.errors import Reason, Refused
 
-from .image_header import Seen, picture_of
+from .image_header import PixelLayout, image_from_pixels
 
 # Parts of libheif's messages, by reason; CORRUPT where none occurs. Its text stays here.
 _SIGNS = (
@@ -37,7 +37,7 @@ _HELD = 1.6
 _P3, _SRGB_CURVE = 12, 13
 
 
-def see(data: bytes) -> Seen:
+def see(data: bytes) -> PixelLayout:
     """As outside.see. The size is of the upright picture: libheif applies what the container says
     of turning (irot, imir). EXIF's orientation is there for information only (ISO/IEC 23008-12)."""
     return _seen(_primary(data))
@@ -52,7 +52,7 @@ def decode(data: bytes) -> pyvips.Image:
     if _seen(primary) != seen:
         # The limits have judged the other size.
         raise Refused(Reason.CORRUPT, _MESSAGES[Reason.CORRUPT])
-    return picture_of(pixels, seen, primary.info.get("icc_profile") or _coded_profile(primary.info))
+    return image_from_pixels(pixels, seen, primary.info.get("icc_profile") or _coded_profile(primary.info))
 
 
 def _primary(data: bytes) -> Any:
@@ -66,7 +66,7 @@ def _primary(data: bytes) -> Any:
         return file[file.primary_index]
 
 
-def _seen(primary: Any) -> Seen:
+def _seen(primary: Any) -> PixelLayout:
     name, _, deep = primary.mode.partition(";")
     bands = {"L": 1, "I": 1, "LA": 2, "La": 2, "RGB": 3, "RGBA": 4, "RGBa": 4}[name]
     # The planes as they are coded, and the pixels that are made of them. The factor is the largest
@@ -74,7 +74,7 @@ def _seen(primary: Any) -> Seen:
     coded = _CODED_SAMPLES.get(primary.info.get("chroma"), 3) + (bands % 2 == 0)
     held = _HELD * (coded + bands) * (2 if deep else 1)
     width, height = primary.size
-    return Seen(width, height, bands, "ushort" if deep else "uchar", held)
+    return PixelLayout(width, height, bands, "ushort" if deep else "uchar", held)
 
 
 def _coded_profile(info: dict[str, Any]) -> bytes | None:

@@ -6,7 +6,7 @@ import pyvips
 from msgspec import Struct
 
 
-class Seen(Struct, frozen=True):
+class PixelLayout(Struct, frozen=True):
     """What a header says of the pixels as they will come: the size of the upright picture, the
     bands of a pixel, libvips' name of a sample's format, and the bytes a pixel that decoding takes."""
 
@@ -21,7 +21,7 @@ class Seen(Struct, frozen=True):
         return self.bands in {2, 4}
 
 
-def picture_of(pixels: bytes | memoryview, seen: Seen, profile: bytes | None) -> pyvips.Image:
+def image_from_pixels(pixels: bytes | memoryview, seen: PixelLayout, profile: bytes | None) -> pyvips.Image:
     """Interleaved ``pixels``, without padding, as a picture that keeps them alive."""
     picture = pyvips.Image.new_from_memory(pixels, seen.width, seen.height, seen.bands, seen.format)
     colours = "srgb" if seen.bands > 2 else "b-w"

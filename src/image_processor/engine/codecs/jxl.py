@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import Reason, Refused
 
 from .container import boxes, count_scans
-from .image_header import Seen, picture_of
+from .image_header import PixelLayout, image_from_pixels
 
 _CODESTREAM = b"\xff\x0a"
 _CORRUPT = "expected a valid jxl, got one that the decoder rejects or that ends early"
@@ -65,12 +65,12 @@ class _Bits:
         return base + (self.take(bits[0]) if bits else 0)
 
 
-def see(data: bytes) -> Seen:
+def see(data: bytes) -> PixelLayout:
     """As outside.see, but what the header takes for colour may come as one band of grey."""
     bits = _Bits(_codestream(data)[:_HEADER_BYTES])
     height, width = _size(bits)
     if bits.take(1):  # everything else is as usual
-        return Seen(width, height, 3, "uchar", _HELD)
+        return PixelLayout(width, height, 3, "uchar", _HELD)
     if bits.take(1):
         if bits.take(3) >= 4:  # EXIF's orientation less one; libjxl applies it
             width, height = height, width
@@ -78,7 +78,7 @@ def see(data: bytes) -> Seen:
             _size(bits)  # the size at which it should be shown
         if bits.take(2):
             raise Refused(Reason.UNSUPPORTED_FORMAT, "expected one picture in a jxl, got an animation")
-    return Seen(width, height, 4 if _has_alpha(bits) else 3, "uchar", _HELD)
+    return PixelLayout(width, height, 4 if _has_alpha(bits) else 3, "uchar", _HELD)
 
 
 def decode(data: bytes) -> pyvips.Image:
@@ -98,7 +98,9 @@ def decode(data: bytes) -> pyvips.Image:
         # The limits have judged the other size.
         raise Refused(Reason.CORRUPT, _CORRUPT)
     bands, samples = _MODES[found.mode]
-    return picture_of(pixels, replace(seen, bands=bands, format=samples), bytes(profile) if profile else None)
+    return image_from_pixels(
+        pixels, replace(seen, bands=bands, format=samples), bytes(profile) if profile else None
+    )
 
 
 def _unpacked(jpeg: bytes, data: bytes) -> pyvips.Image:

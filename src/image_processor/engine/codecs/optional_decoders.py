@@ -13,7 +13,7 @@ import pyvips
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import READABLE_TITLES, Format
 
-from .image_header import Seen
+from .image_header import PixelLayout
 
 _PACKAGES = {"heic": "pillow_heif", "jxl": "pillow_jxl"}
 
@@ -36,9 +36,9 @@ def check_there(format_: Format) -> None:
     )
 
 
-def see(data: bytes, format_: Format) -> Seen:
+def see(data: bytes, format_: Format) -> PixelLayout:
     """The header; nothing is decoded. Raises Refused."""
-    seen: Seen = _decoder(format_).see(data)
+    seen: PixelLayout = _decoder(format_).see(data)
     return seen
 
 

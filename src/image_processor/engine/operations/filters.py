@@ -15,7 +15,7 @@ import pyvips
 
 from image_processor.domain.geometry import Size
 
-from .pixels import enlarge, weighted
+from .pixels import enlarge, premultiplied
 from .tone import luma
 
 # From here on it is quicker to blur a smaller picture: in 8 bits, and in floats.
@@ -36,7 +36,7 @@ def blur(picture: pyvips.Image, sigma: float) -> pyvips.Image:
     blurred by what is missing, and interpolated back. All of it is within 1 of 255 of the true
     Gaussian, a sigma below 3 within 4.
     """
-    return weighted(picture, partial(_gaussian, sigma=sigma))
+    return premultiplied(picture, partial(_gaussian, sigma=sigma))
 
 
 def sharpen(picture: pyvips.Image, sigma: float, amount: float) -> pyvips.Image:
@@ -59,12 +59,12 @@ def sharpen(picture: pyvips.Image, sigma: float, amount: float) -> pyvips.Image:
 def pixelate(picture: pyvips.Image, block: int) -> pyvips.Image:
     """Squares of ``block`` pixels from the top left on, each in the mean of its colours and alpha;
     those at the right and bottom are cut off by the border and are the mean of what is there."""
-    return weighted(picture, partial(_squares, block=block))
+    return premultiplied(picture, partial(_squares, block=block))
 
 
 def median(picture: pyvips.Image, size: int) -> pyvips.Image:
     """The median of each band in a square of ``size`` (odd, 3-15) pixels around each pixel."""
-    return weighted(picture, partial(_median, size=size))
+    return premultiplied(picture, partial(_median, size=size))
 
 
 def convolve(picture: pyvips.Image, kernel: Sequence[float]) -> pyvips.Image:

@@ -36,7 +36,7 @@ _CONFIGURATION = """\
 """
 
 
-def fonts_from(directory: Path) -> None:
+def use_fonts(directory: Path) -> None:
     """Let texts use the fonts in ``directory`` and below it, and no others.
 
     Once in a process, before its first text; children started later do the same. Raises

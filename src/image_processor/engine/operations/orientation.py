@@ -15,7 +15,7 @@ from image_processor.domain.transformation import Flip
 _EXIF = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (1, 0), 7: (3, 1), 8: (3, 0)}
 
 
-class Turn(Struct, frozen=True):
+class Orientation(Struct, frozen=True):
     """``quarters`` (0-3) clockwise, then mirrored from left to right if ``mirrored``: each of the
     eight ways in which a rectangle can lie on itself, and each in one way only."""
 
@@ -28,17 +28,17 @@ class Turn(Struct, frozen=True):
         quarters, mirrored = _EXIF[orientation]
         return cls(quarters, bool(mirrored))
 
-    def rotated(self, quarters: int) -> Turn:
+    def rotated(self, quarters: int) -> Orientation:
         """This turn, and then so many quarters clockwise: counter-clockwise before a mirror."""
         sign = -1 if self.mirrored else 1
-        return Turn((self.quarters + sign * quarters) % 4, self.mirrored)
+        return Orientation((self.quarters + sign * quarters) % 4, self.mirrored)
 
-    def flipped(self, flip: Flip | None) -> Turn:
+    def flipped(self, flip: Flip | None) -> Orientation:
         if flip is None:
             return self
         # To swap top and bottom is half a turn and to swap left and right.
         half = self.rotated(2) if flip is Flip.VERTICAL else self
-        return Turn(half.quarters, not half.mirrored)
+        return Orientation(half.quarters, not half.mirrored)
 
     @property
     def sideways(self) -> bool:
@@ -61,6 +61,6 @@ class Turn(Struct, frozen=True):
         return Box(left, top, width, height)
 
     @property
-    def inverse(self) -> Turn:
+    def inverse(self) -> Orientation:
         """What undoes this turn; a mirrored one undoes itself."""
-        return self if self.mirrored else Turn(-self.quarters % 4)
+        return self if self.mirrored else Orientation(-self.quarters % 4)

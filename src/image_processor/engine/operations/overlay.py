@@ -22,9 +22,9 @@ from image_processor.engine.codecs.probe import probe
 
 from . import pixels as steps
 from .blend import blend
-from .text import Drawn, write
+from .text import RasterText, render_text
 
-Marks = Mapping[str, pyvips.Image]
+OverlayImages = Mapping[str, pyvips.Image]
 """The images to lay, by key: plain memory, with 3 or 4 bands."""
 
 _LONGEST_MARK = 4096
@@ -42,7 +42,7 @@ class Layer(Struct, frozen=True):
     blend: Blend
 
 
-def open_marks(bodies: Mapping[str, bytes], limits: Limits) -> Marks:
+def decode_overlay_images(bodies: Mapping[str, bytes], limits: Limits) -> OverlayImages:
     """Decode the images that overlays name: sRGB, upright, the first frame, sides of at most 4096.
 
     Raises Refused(OVERLAY_REFUSED) that names the key and what `probe` or the decoder found.
@@ -50,16 +50,16 @@ def open_marks(bodies: Mapping[str, bytes], limits: Limits) -> Marks:
     return {key: _open(key, body, limits) for key, body in bodies.items()}
 
 
-def prepare(overlays: Iterable[Overlay], size: Size, marks: Marks) -> tuple[Layer, ...]:
+def prepare(overlays: Iterable[Overlay], size: Size, images: OverlayImages) -> tuple[Layer, ...]:
     """What ``overlays`` come to on renditions of ``size``, in order, without those that show nothing.
 
-    Raises Refused: OVERLAY_MISSING where ``marks`` lacks a key, NO_FONT where texts have none.
+    Raises Refused: OVERLAY_MISSING where ``images`` lacks a key, NO_FONT where texts have none.
     """
-    layers = (_layer(overlay, size, marks) for overlay in overlays)
+    layers = (_layer(overlay, size, images) for overlay in overlays)
     return tuple(layer for layer in layers if layer)
 
 
-def lay(frame: pyvips.Image, prepared: Sequence[Layer]) -> pyvips.Image:
+def composite(frame: pyvips.Image, prepared: Sequence[Layer]) -> pyvips.Image:
     """``frame`` (uchar sRGB, 3 bands or 4 with straight alpha) with every layer; bands stay as they are."""
     for layer in prepared:
         picture = layer.picture
@@ -82,15 +82,15 @@ def _decode(body: bytes, limits: Limits) -> pyvips.Image:
     shrink = shrink_on_load(header.stored, size)
     opened = without_bands(open_original(body, format_, shrink=shrink), header.idle_bands)
     with refusing(format_):
-        # Turning needs any line at any time, and the orientation, which `plain` drops.
+        # Turning needs any line at any time, and the orientation, which `materialise` drops.
         upright = steps.to_srgb(steps.resize(opened, size)).copy_memory().autorot()
-        return steps.drop_idle_alpha(steps.plain(upright))
+        return steps.drop_opaque_alpha(steps.materialise(upright))
 
 
-def _layer(overlay: Overlay, size: Size, marks: Marks) -> Layer | None:
+def _layer(overlay: Overlay, size: Size, images: OverlayImages) -> Layer | None:
     if overlay.opacity == 0:
         return None
-    drawn = _mark(overlay, size, marks) if isinstance(overlay, ImageOverlay) else write(overlay, size)
+    drawn = _mark(overlay, size, images) if isinstance(overlay, ImageOverlay) else render_text(overlay, size)
     if drawn is None:
         return None
     turned = _turned(drawn.picture, overlay.rotate)
@@ -101,15 +101,15 @@ def _layer(overlay: Overlay, size: Size, marks: Marks) -> Layer | None:
     return _visible(_faded(turned, overlay.opacity), (left, top), size, overlay.blend)
 
 
-def _mark(overlay: ImageOverlay, size: Size, marks: Marks) -> Drawn:
-    mark = marks.get(overlay.image)
+def _mark(overlay: ImageOverlay, size: Size, images: OverlayImages) -> RasterText:
+    mark = images.get(overlay.image)
     if mark is None:
         raise Refused(Reason.OVERLAY_MISSING, f"expected an image to lay over, got none at {overlay.image!r}")
     given = overlay.width is not None or overlay.height is not None
     box = Size(_side(overlay.width, size.width), _side(overlay.height, size.height))
     scaled = steps.resize(mark, _inside(Size(mark.width, mark.height), box, enlarge=given))
     opaque = scaled if scaled.hasalpha() else scaled.bandjoin(_OPAQUE)
-    return Drawn(opaque, Size(scaled.width, scaled.height))
+    return RasterText(opaque, Size(scaled.width, scaled.height))
 
 
 def _side(length: Length | None, side: int) -> int:
@@ -191,4 +191,4 @@ def _visible(picture: pyvips.Image, at: tuple[int, int], size: Size, mode: Blend
     if left >= right or top >= bottom:
         return None
     seen = picture.crop(left - at[0], top - at[1], right - left, bottom - top)
-    return Layer(steps.plain(seen), left, top, mode)
+    return Layer(steps.materialise(seen), left, top, mode)

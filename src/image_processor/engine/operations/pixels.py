@@ -15,7 +15,7 @@ import pyvips
 from image_processor.domain.geometry import Size, tilted
 from image_processor.domain.transformation import WHITE, Colour
 
-from .orientation import Turn
+from .orientation import Orientation
 
 _OPAQUE = 255
 
@@ -32,7 +32,7 @@ def resize(picture: pyvips.Image, size: Size) -> pyvips.Image:
     that no edge gets the colour of what is invisible."""
     if (picture.width, picture.height) == (size.width, size.height):
         return picture
-    return weighted(picture, partial(_scale, size=size))
+    return premultiplied(picture, partial(_scale, size=size))
 
 
 def resize_linear(picture: pyvips.Image, size: Size) -> pyvips.Image:
@@ -44,11 +44,11 @@ def resize_linear(picture: pyvips.Image, size: Size) -> pyvips.Image:
     if (picture.width, picture.height) == (size.width, size.height):
         return picture
     light = picture.maplut(_light(picture.bands)).copy(interpretation="rgb16")
-    scaled = weighted(light, partial(_scale, size=size))
+    scaled = premultiplied(light, partial(_scale, size=size))
     return scaled.maplut(_coded(picture.bands)).copy(interpretation="srgb")
 
 
-def weighted(picture: pyvips.Image, step: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
+def premultiplied(picture: pyvips.Image, step: Callable[[pyvips.Image], pyvips.Image]) -> pyvips.Image:
     """``step``, which treats all bands alike, with colours weighted by alpha where there is any."""
     if not picture.hasalpha():
         return step(picture)
@@ -120,22 +120,22 @@ def to_eight_bits(picture: pyvips.Image) -> pyvips.Image:
     return _three_or_four(eight)
 
 
-def plain(picture: pyvips.Image) -> pyvips.Image:
+def materialise(picture: pyvips.Image) -> pyvips.Image:
     """The pixels as memory, and nothing else: no metadata of the input passes this line."""
     memory = picture.write_to_memory()
     copied = pyvips.Image.new_from_memory(memory, picture.width, picture.height, picture.bands, "uchar")
     return copied.copy(interpretation="srgb")
 
 
-def turn(picture: pyvips.Image, turned: Turn) -> pyvips.Image:
+def turn(picture: pyvips.Image, turned: Orientation) -> pyvips.Image:
     """Turn and mirror a picture in memory."""
-    if turned == Turn():
+    if turned == Orientation():
         return picture
     rotated = _QUARTERS[turned.quarters](picture)
-    return plain(rotated.fliphor() if turned.mirrored else rotated)
+    return materialise(rotated.fliphor() if turned.mirrored else rotated)
 
 
-def tilt(picture: pyvips.Image, degrees: float, size: Size, natural: Size) -> pyvips.Image:
+def fine_rotation(picture: pyvips.Image, degrees: float, size: Size, natural: Size) -> pyvips.Image:
     """Turn clockwise by less than a quarter, in a canvas of exactly ``size`` with transparent corners.
 
     ``picture`` shows one of size ``natural``; how far its whole pixels are off that is made good
@@ -149,7 +149,7 @@ def tilt(picture: pyvips.Image, degrees: float, size: Size, natural: Size) -> py
     canvas = size if alike else level
     stretch = natural.width * scale / picture.width, natural.height * scale / picture.height
     opaque = picture if picture.hasalpha() else picture.bandjoin(_OPAQUE)
-    turned = weighted(opaque, partial(_tilted, degrees=degrees, stretch=stretch, size=canvas))
+    turned = premultiplied(opaque, partial(_tilted, degrees=degrees, stretch=stretch, size=canvas))
     return resize(turned.copy(interpretation="srgb"), size)
 
 
@@ -171,10 +171,10 @@ def _tilted(picture: pyvips.Image, degrees: float, stretch: tuple[float, float],
     )
 
 
-def drop_idle_alpha(picture: pyvips.Image) -> pyvips.Image:
+def drop_opaque_alpha(picture: pyvips.Image) -> pyvips.Image:
     """Without its alpha if every pixel is opaque: it says nothing and costs every later step."""
     if picture.hasalpha() and picture[3].min() == _OPAQUE:
-        return plain(picture[:3])
+        return materialise(picture[:3])
     return picture
 
 

@@ -14,13 +14,13 @@ from image_processor.domain.geometry import Box, Placement, Size, place, shrink_
 from image_processor.domain.transformation import Fit, Gravity, Transformation
 from image_processor.domain.transformation.values import SMART
 
-from .scene import Scene
+from .decode_plan import DecodePlan
 
 _MOST = Fraction(1, 2)
 """The scale up to which it is worth it: then half a pixel of the original is a quarter of the rendition's."""
 
 
-def narrowed(scene: Scene, transformation: Transformation) -> Scene:
+def crop_source(scene: DecodePlan, transformation: Transformation) -> DecodePlan:
     """The part of ``scene`` that ``transformation`` shows, the whole scene where it shows all of it or
     pixels have to be looked at first."""
     placement = place(scene.natural, transformation)
@@ -36,7 +36,7 @@ def narrowed(scene: Scene, transformation: Transformation) -> Scene:
     return found if place(found.natural, transformation).output == placement.output else scene
 
 
-def _step(scene: Scene, shown: Size, need: Size) -> int:
+def _step(scene: DecodePlan, shown: Size, need: Size) -> int:
     """What the decoder may shrink by at most: it leaves twice the rendition's pixels, so that the edges
     that it can begin and end at are near enough to the right ones."""
     if scene.linear or scene.header.format not in {"jpeg", "webp"}:
@@ -44,10 +44,10 @@ def _step(scene: Scene, shown: Size, need: Size) -> int:
     return shrink_on_load(shown, Size(2 * need.width, 2 * need.height))
 
 
-def _is_known(scene: Scene, transformation: Transformation) -> bool:
+def _is_known(scene: DecodePlan, transformation: Transformation) -> bool:
     plain = transformation.gravity not in SMART and not (transformation.gravity_x or transformation.gravity_y)
     cut = transformation.fit in {Fit.COVER, Fit.FILL_DOWN}
-    return cut and plain and not scene.tilt and scene.frames == 1 and scene.header.format != "svg"
+    return cut and plain and not scene.fine_rotation and scene.frames == 1 and scene.header.format != "svg"
 
 
 def _scale(natural: Size, placement: Placement) -> Fraction | None:

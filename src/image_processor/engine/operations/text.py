@@ -30,7 +30,7 @@ _STEP = 0.97
 """By how much a text that was drawn and does not fit becomes smaller at a time."""
 
 
-class Drawn(Struct, frozen=True):
+class RasterText(Struct, frozen=True):
     """Something to lay, as RGBA with straight alpha. ``ink`` is the size of what has a place, in the
     middle of the picture; around it there is only a shadow."""
 
@@ -38,7 +38,7 @@ class Drawn(Struct, frozen=True):
     ink: Size
 
 
-def write(overlay: TextOverlay, size: Size) -> Drawn | None:
+def render_text(overlay: TextOverlay, size: Size) -> RasterText | None:
     """The text for a rendition of ``size``; None where it has no ink.
 
     A text that does not fit is made smaller until it does, but for its shadow: no text takes more
@@ -55,7 +55,7 @@ def write(overlay: TextOverlay, size: Size) -> Drawn | None:
     if drawn is None:
         return None
     shadowed = _shadowed(drawn, overlay, overlay.shadow, pixels) if overlay.shadow else drawn
-    return Drawn(shadowed, Size(drawn.width, drawn.height))
+    return RasterText(shadowed, Size(drawn.width, drawn.height))
 
 
 def _about(overlay: TextOverlay, wanted: int, box: Size) -> int:

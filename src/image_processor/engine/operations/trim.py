@@ -12,7 +12,7 @@ from .pixels import to_srgb
 _VISIBLE = 0
 
 
-def find_trim(picture: pyvips.Image, tolerance: int, colour: Colour | None) -> Box:
+def trim_box(picture: pyvips.Image, tolerance: int, colour: Colour | None) -> Box:
     """The least box that holds every pixel with a channel further than ``tolerance`` (0-255) from the
     border's colour: ``colour``, or that of the top left pixel. The whole picture where there is none.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import chain
 
-from .planes import lowest_waves, rows_of
+from .planes import lowest_frequencies, rows_of
 
 ACROSS, DOWN = 4, 3
 """How many waves are kept in each direction."""
@@ -27,7 +27,7 @@ def blurhash(width: int, height: int, rgb: bytes) -> str:
     linear = _linear()
     channels = [rows_of([linear[value] for value in rgb[band::3]], width) for band in range(3)]
     assert len(channels[0]) == height
-    waves = [chain.from_iterable(lowest_waves(each, ACROSS, DOWN, phase=0)) for each in channels]
+    waves = [chain.from_iterable(lowest_frequencies(each, ACROSS, DOWN, phase=0)) for each in channels]
     mean, *rest = zip(*waves, strict=True)
     # Each wave but the mean counts twice, so that the sum of all gives the picture back.
     amplitudes = [tuple(2 * value for value in colour) for colour in rest]

@@ -21,7 +21,7 @@ def rows_of(values: Sequence[float], width: int) -> Plane:
     return [values[at : at + width] for at in range(0, len(values), width)]
 
 
-def lowest_waves(plane: Plane, across: int, down: int, *, phase: float = 0.5) -> list[list[float]]:
+def lowest_frequencies(plane: Plane, across: int, down: int, *, phase: float = 0.5) -> list[list[float]]:
     """How much of the lowest ``across`` x ``down`` cosine waves is in ``plane``, each over the
     number of pixels: the first is the mean.
 
@@ -29,16 +29,16 @@ def lowest_waves(plane: Plane, across: int, down: int, *, phase: float = 0.5) ->
     their left upper corners. Rows first, then columns: that is what makes it quick.
     """
     height, width = len(plane), len(plane[0])
-    by_row = [[sum(map(mul, row, wave)) for wave in _waves(across, width, phase)] for row in plane]
+    by_row = [[sum(map(mul, row, wave)) for wave in _cosines(across, width, phase)] for row in plane]
     columns = list(zip(*by_row, strict=True))
     area = width * height
     return [
-        [sum(map(mul, column, wave)) / area for column in columns] for wave in _waves(down, height, phase)
+        [sum(map(mul, column, wave)) / area for column in columns] for wave in _cosines(down, height, phase)
     ]
 
 
 @cache
-def _waves(count: int, length: int, phase: float) -> tuple[tuple[float, ...], ...]:
+def _cosines(count: int, length: int, phase: float) -> tuple[tuple[float, ...], ...]:
     return tuple(
         tuple(math.cos(math.pi / length * wave * (at + phase)) for at in range(length))
         for wave in range(count)

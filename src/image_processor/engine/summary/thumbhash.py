@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .planes import Plane, lowest_waves, pixels_of, rows_of
+from .planes import Plane, lowest_frequencies, pixels_of, rows_of
 
 
 def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
@@ -47,7 +47,7 @@ class _Channel:
 
 
 def _encode_channel(plane: Plane, across: int, down: int) -> _Channel:
-    matrix = lowest_waves(plane, across, down)
+    matrix = lowest_frequencies(plane, across, down)
     mean, *rest = (matrix[y][x] for y in range(down) for x in range(across) if x * down < across * (down - y))
     return _Channel(mean, rest)
 

@@ -16,7 +16,7 @@ from image_processor.engine.operations.pixels import flatten, resize
 
 from .blurhash import blurhash
 from .palette import dominant_colour, palette
-from .planes import lowest_waves, rows_of
+from .planes import lowest_frequencies, rows_of
 from .thumbhash import thumbhash
 
 _HASH_SIDE = 32
@@ -24,7 +24,7 @@ _HASH_SIDE = 32
 _CENTRE = (0.5, 0.5)
 
 
-def look_of(level: pyvips.Image) -> VisualSummary:
+def summarise(level: pyvips.Image) -> VisualSummary:
     """The look of a level of 3 or 4 bands, at most 64 pixels a side."""
     longest = max(level.width, level.height)
     width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
@@ -45,7 +45,7 @@ def perceptual_hash(grey: bytes) -> str:
     """16 hex digits: which of the 8 x 8 lowest DCT coefficients of 32 x 32 greys exceed their
     median, row by row, the mean first."""
     # Rounded, so that the noise of floats in a flat picture does not become bits.
-    waves = lowest_waves(rows_of(grey, _HASH_SIDE), 8, 8)
+    waves = lowest_frequencies(rows_of(grey, _HASH_SIDE), 8, 8)
     lowest = [round(value, 3) for value in chain.from_iterable(waves)]
     middle = sum(sorted(lowest)[31:33]) / 2  # the median of 64 values
     bits = "".join("1" if value > middle else "0" for value in lowest)

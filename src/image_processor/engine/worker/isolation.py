@@ -54,15 +54,15 @@ class _Died(Exception):
 class IsolatedRenderer:
     """A render that survives its decoder. Not thread-safe: give each thread its own.
 
-    ``patience`` is the wall-clock backstop: seconds of waiting for each second of
+    ``timeout_factor`` is the wall-clock backstop: seconds of waiting for each second of
     ``limits.cpu_seconds``. It only matters where a child hangs without using CPU. ``until`` is when
     every answer must be there, in seconds of time.monotonic(), for who will be stopped then.
     """
 
     _program = "from image_processor.engine.worker.child import main; main()"
 
-    def __init__(self, *, patience: float = 10.0, until: float = math.inf) -> None:
-        self._patience = patience
+    def __init__(self, *, timeout_factor: float = 10.0, until: float = math.inf) -> None:
+        self._timeout_factor = timeout_factor
         self._until = until
         self._child: _Child | None = None
 
@@ -129,7 +129,7 @@ class IsolatedRenderer:
         return rendered
 
     def _wall_seconds(self, limits: Limits) -> float:
-        return max(0, min(self._patience * limits.cpu_seconds, self._until - time.monotonic()))
+        return max(0, min(self._timeout_factor * limits.cpu_seconds, self._until - time.monotonic()))
 
     def _ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         self.warm()

@@ -18,9 +18,9 @@ from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Gravity, Transformation, parse
 from image_processor.domain.transformation.values import SMART
 from image_processor.engine.codecs.probe import Header
-from image_processor.engine.operations.orientation import Turn
-from image_processor.engine.operations.scene import Scene
-from image_processor.engine.operations.source_crop import narrowed
+from image_processor.engine.operations.decode_plan import DecodePlan
+from image_processor.engine.operations.orientation import Orientation
+from image_processor.engine.operations.source_crop import crop_source
 from image_processor.engine.render import render
 
 PLAIN = sorted(set(Gravity) - SMART)
@@ -29,11 +29,11 @@ SIDES = st.integers(1, 5000)
 
 def scene_for(
     width: int, height: int, orientation: int = 1, *, format_: str = "jpeg", frames: int = 1
-) -> Scene:
+) -> DecodePlan:
     header = Header(width, height, format_, frames, alpha=False, orientation=orientation)
     stored = header.stored
-    turn = Turn.from_exif(orientation)
-    return Scene(
+    turn = Orientation.from_exif(orientation)
+    return DecodePlan(
         header, Box(0, 0, stored.width, stored.height), turn, 0, Size(width, height), 0, frames, False
     )
 
@@ -46,7 +46,7 @@ def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
         scene_for(width, height, orientation),
         Transformation(width=across, height=down, gravity=gravity),
     )
-    part = narrowed(scene, wanted)
+    part = crop_source(scene, wanted)
     assume(part != scene)
     before, after = place(scene.natural, wanted), place(part.natural, wanted)
     assert after.output == before.output
@@ -75,18 +75,18 @@ def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
         ("w=100,h=100,fm=webp", scene_for(1000, 500, format_="gif", frames=2)),
     ],
 )
-def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, scene: Scene) -> None:
-    assert narrowed(scene, parse(text)) is scene
+def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, scene: DecodePlan) -> None:
+    assert crop_source(scene, parse(text)) is scene
 
 
 def test_a_focal_point_is_in_the_middle() -> None:
-    part = narrowed(scene_for(4000, 1000), parse("w=100,h=100,fp=0.25:0.5,fm=jpeg"))
+    part = crop_source(scene_for(4000, 1000), parse("w=100,h=100,fp=0.25:0.5,fm=jpeg"))
     assert part.box == Box(500, 0, 1000, 1000)
 
 
 @pytest.mark.parametrize(("width", "height"), [(4032, 2721), (2721, 4032), (2725, 2225), (3001, 2001)])
 def test_nothing_is_stretched_where_no_shrinking_divides_the_sides(width: int, height: int) -> None:
-    part = narrowed(scene_for(width, height), parse("w=300,h=300,fm=jpeg"))
+    part = crop_source(scene_for(width, height), parse("w=300,h=300,fm=jpeg"))
     assert part.box.width == part.box.height
 
 

@@ -16,11 +16,11 @@ from image_processor.domain.transformation import Colour, Flip, Length, Transfor
 from image_processor.engine.codecs.decode import frames_of, open_original, refusing, without_bands
 from image_processor.engine.codecs.probe import Header, probe
 
-from .orientation import Turn
-from .trim import find_trim
+from .orientation import Orientation
+from .trim import trim_box
 
 
-class Model(Struct, frozen=True):
+class SourceSelection(Struct, frozen=True):
     """The part of a transformation that comes before any size, and how sizes are made from it."""
 
     frame: int | None = None
@@ -34,23 +34,25 @@ class Model(Struct, frozen=True):
     linear: bool = False
 
 
-WHOLE = Model()
+WHOLE_IMAGE = SourceSelection()
 """The whole picture, upright, with all its frames."""
 
 
-def view_of(transformation: Transformation) -> Model:
-    return Model(**{field: getattr(transformation, field) for field in Model.__match_args__})
+def source_selection(transformation: Transformation) -> SourceSelection:
+    return SourceSelection(
+        **{field: getattr(transformation, field) for field in SourceSelection.__match_args__}
+    )
 
 
-class Scene(Struct, frozen=True):
-    """``box`` of each stored frame is taken, turned by ``turn`` and then by ``tilt`` degrees (0 to
+class DecodePlan(Struct, frozen=True):
+    """``box`` of each stored frame is taken, turned by ``turn`` and then by ``fine_rotation`` degrees (0 to
     90, clockwise); ``natural`` is the size of what comes out. Frames are ``first`` and those after
     it, ``frames`` in all; ``delays`` are theirs."""
 
     header: Header
     box: Box
-    turn: Turn
-    tilt: float
+    turn: Orientation
+    fine_rotation: float
     natural: Size
     first: int
     frames: int
@@ -66,7 +68,7 @@ class Scene(Struct, frozen=True):
         return self.box.size == self.header.stored
 
 
-def scene_of(data: bytes, header: Header, view: Model, limits: Limits) -> Scene:
+def plan_decode(data: bytes, header: Header, view: SourceSelection, limits: Limits) -> DecodePlan:
     """``view`` of this original. Only to trim takes a look at the pixels, of the first frame. A frame
     past the last is the last; those of a TIFF are its pages, each with a header of its own.
 
@@ -74,21 +76,21 @@ def scene_of(data: bytes, header: Header, view: Model, limits: Limits) -> Scene:
     """
     if header.pages > 1 and view.frame is not None:
         header = probe(data, limits, page=min(view.frame, header.pages) - 1)
-    upright = Turn.from_exif(header.orientation if view.orient else 1)
+    upright = Orientation.from_exif(header.orientation if view.orient else 1)
     first = header.page or min(view.frame or 1, header.frames) - 1
     frames = 1 if view.frame else min(view.frames or header.frames, header.frames)
     seen = _seen(data, header, view, upright, first)
     # To flip what was turned is to turn the other way what was flipped.
     degrees = (-view.rotate if view.flip else view.rotate) % 360
-    quarters, tilt = divmod(degrees, 90)
+    quarters, fine_rotation = divmod(degrees, 90)
     turn = upright.flipped(view.flip).rotated(int(quarters))
     box = upright.stored_box(seen, header.stored)
     turned = turn.apply(box.size)
-    natural = tilted(turned, tilt) if tilt else turned
-    return Scene(header, box, turn, tilt, natural, first, frames, view.linear)
+    natural = tilted(turned, fine_rotation) if fine_rotation else turned
+    return DecodePlan(header, box, turn, fine_rotation, natural, first, frames, view.linear)
 
 
-def _seen(data: bytes, header: Header, view: Model, upright: Turn, first: int) -> Box:
+def _seen(data: bytes, header: Header, view: SourceSelection, upright: Orientation, first: int) -> Box:
     """The part of the upright frame that the view shows."""
     size = upright.apply(header.stored)
     around = Box(0, 0, size.width, size.height)
@@ -109,10 +111,10 @@ def _trimmed(data: bytes, header: Header, tolerance: int, colour: Colour | None,
     opened = open_original(data, format_, first=first, lenient=header.truncated)
     with refusing(format_, truncated=header.truncated):
         frame = next(frames_of(without_bands(opened, header.idle_bands), 1))
-        return find_trim(frame, tolerance, colour)
+        return trim_box(frame, tolerance, colour)
 
 
-def before_tilt(scene: Scene, level: Size) -> Size:
+def before_fine_rotation(scene: DecodePlan, level: Size) -> Size:
     """The size at which the turned picture is tilted, so that ``level`` comes out of it."""
     turned = scene.turn.apply(scene.box.size)
     scale = max(level.width / scene.natural.width, level.height / scene.natural.height)

@@ -31,7 +31,7 @@ from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine import pyramid as levels
 from image_processor.engine.codecs.probe import probe
-from image_processor.engine.operations.scene import Model, scene_of, view_of
+from image_processor.engine.operations.decode_plan import SourceSelection, plan_decode, source_selection
 from image_processor.engine.render import render
 
 EXIF_ORIENTATION = 0x0112
@@ -274,7 +274,7 @@ def test_trim_is_numpys(seed: int, width: int, height: int, tolerance: int, band
         left, top = int(columns.min()), int(rows.min())
         wanted = Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     data = encoded(Image.fromarray(planes.astype("uint8")))
-    assert scene_of(data, probe(data, Limits()), Model(trim=tolerance), Limits()).box == wanted
+    assert plan_decode(data, probe(data, Limits()), SourceSelection(trim=tolerance), Limits()).box == wanted
 
 
 # Frames -------------------------------------------------------------------------------------------
@@ -448,5 +448,5 @@ def test_what_is_made_together_is_what_is_made_alone() -> None:
 
 def test_a_view_is_only_what_comes_before_any_size() -> None:
     one, other = parse("rect=0:0:9:9,rot=20,w=40,grey=1,fm=png"), parse("rect=0:0:9:9,rot=20,h=7,fm=jpeg")
-    assert view_of(one) == view_of(other)
-    assert view_of(one) != view_of(parse("rect=0:0:9:9,rot=21,fm=png"))
+    assert source_selection(one) == source_selection(other)
+    assert source_selection(one) != source_selection(parse("rect=0:0:9:9,rot=21,fm=png"))

@@ -13,12 +13,12 @@ from planes import planes_of, vips_of
 from image_processor.domain.geometry import Box, Size
 from image_processor.domain.transformation import Flip
 from image_processor.engine.operations import pixels as steps
-from image_processor.engine.operations.orientation import Turn
+from image_processor.engine.operations.orientation import Orientation
 
 EXIF_ORIENTATION = 0x0112
 
 orientations = st.integers(1, 8)
-turns = st.builds(Turn, st.integers(0, 3), st.booleans())
+turns = st.builds(Orientation, st.integers(0, 3), st.booleans())
 
 
 def numbered(width: int, height: int) -> NDArray[np.uint8]:
@@ -28,7 +28,7 @@ def numbered(width: int, height: int) -> NDArray[np.uint8]:
     return np.dstack([high, low, np.zeros_like(low)]).astype("uint8")
 
 
-def turned(planes: NDArray[np.uint8], turn: Turn) -> NDArray[np.uint8]:
+def turned(planes: NDArray[np.uint8], turn: Orientation) -> NDArray[np.uint8]:
     """What ``turn`` says of itself: quarters clockwise, then a mirror."""
     rotated = np.rot90(planes, -turn.quarters)
     return rotated[:, ::-1] if turn.mirrored else rotated
@@ -51,7 +51,7 @@ def flipped(picture: Image.Image, flip: Flip | None) -> Image.Image:
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, flip: Flip | None) -> None:
     planes = numbered(5, 3)
-    turn = Turn.from_exif(orientation).rotated(quarters).flipped(flip)
+    turn = Orientation.from_exif(orientation).rotated(quarters).flipped(flip)
     wanted = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
     assert np.array_equal(turned(planes, turn), np.asarray(wanted))
     assert np.array_equal(planes_of(steps.turn(vips_of(planes), turn)), np.asarray(wanted))
@@ -59,7 +59,7 @@ def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, f
 
 
 @given(turns, st.integers(-9, 9), st.sampled_from([None, *list(Flip)[:2]]))
-def test_a_turn_after_a_turn_is_one(turn: Turn, quarters: int, flip: Flip | None) -> None:
+def test_a_turn_after_a_turn_is_one(turn: Orientation, quarters: int, flip: Flip | None) -> None:
     planes = numbered(4, 3)
     step_by_step = np.rot90(turned(planes, turn), -quarters)
     if flip is Flip.HORIZONTAL:
@@ -70,13 +70,15 @@ def test_a_turn_after_a_turn_is_one(turn: Turn, quarters: int, flip: Flip | None
 
 
 @given(turns)
-def test_what_is_turned_and_turned_back_is_as_it_was(turn: Turn) -> None:
+def test_what_is_turned_and_turned_back_is_as_it_was(turn: Orientation) -> None:
     planes = numbered(4, 3)
     assert np.array_equal(turned(turned(planes, turn), turn.inverse), planes)
 
 
 @given(turns, st.data())
-def test_to_cut_what_is_stored_and_turn_it_is_to_cut_what_is_turned(turn: Turn, data: st.DataObject) -> None:
+def test_cropping_then_orienting_equals_orienting_then_cropping(
+    turn: Orientation, data: st.DataObject
+) -> None:
     stored = Size(data.draw(st.integers(1, 9)), data.draw(st.integers(1, 9)))
     planes = numbered(stored.width, stored.height)
     seen = turn.apply(stored)
