@@ -49,10 +49,10 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.workers = Workers(self._desk, 1, self.progress)
+        self.workers = Workers(self._worker_context, 1, self.progress)
 
     @contextmanager
-    def _desk(self) -> Iterator[Callable[[Upload], Outcome]]:
+    def _worker_context(self) -> Iterator[Callable[[Upload], Outcome]]:
         processor: Processor = self.room.processor()
 
         def process(upload: Upload) -> Outcome:
@@ -65,7 +65,7 @@ class Machine:
         settings = replace(self.settings, workers=1)
         stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
         reading = reads(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
-        delivery, orders = self._open.enter_context(reading)
+        delivery, coordinator = self._open.enter_context(reading)
         return standalone_app(
             Parts(
                 self.settings,
@@ -77,7 +77,7 @@ class Machine:
                 self.workers.backlog,
                 self.progress,
                 delivery,
-                orders,
+                coordinator,
             )
         )
 

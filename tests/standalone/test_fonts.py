@@ -1,4 +1,4 @@
-"""The directory of fonts in the settings reaches whoever draws: children of the machine, or Lambda."""
+"""The directory of fonts in the settings reaches the processes that render text."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidSettings
 from image_processor.standalone.progress import Progress
 
-WITHOUT = "a directory with font files for IMAGE_PROCESSOR_FONTS"
+MESSAGE = "a directory with font files for IMAGE_PROCESSOR_FONTS"
 
 
 @pytest.fixture
@@ -31,22 +31,22 @@ def cloud(fonts: Path) -> dict[str, str]:
     return {f"IMAGE_PROCESSOR_{name}": value for name, value in values.items()}
 
 
-def test_workers_hand_it_to_their_children(fonts: Path) -> None:
+def test_workers_pass_the_fonts_to_their_child_processes(fonts: Path) -> None:
     recipe = parse_recipe(DEFAULT_RECIPE)
     with workers(Settings(fonts=fonts, workers=1), recipe, {}, "test:", Progress()):
         assert str(fonts) in Path(os.environ["FONTCONFIG_FILE"]).read_text()
 
 
-def test_a_machine_with_an_empty_one_does_not_start(tmp_path: Path) -> None:
+def test_a_machine_with_an_empty_directory_does_not_start(tmp_path: Path) -> None:
     settings, recipe = Settings(fonts=tmp_path, workers=1), parse_recipe(DEFAULT_RECIPE)
     with (
-        pytest.raises(InvalidSettings, match=WITHOUT),
+        pytest.raises(InvalidSettings, match=MESSAGE),
         workers(settings, recipe, {}, "test:", Progress()),
     ):
         pass
 
 
-def test_a_function_reads_it(fonts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_reads_the_fonts(fonts: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "anything")
@@ -54,6 +54,6 @@ def test_a_function_reads_it(fonts: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert str(fonts) in Path(os.environ["FONTCONFIG_FILE"]).read_text()
 
 
-def test_a_function_with_an_empty_one_does_not_start(tmp_path: Path) -> None:
-    with pytest.raises(InvalidSettings, match=WITHOUT):
+def test_a_function_with_an_empty_directory_does_not_start(tmp_path: Path) -> None:
+    with pytest.raises(InvalidSettings, match=MESSAGE):
         open_cloud(cloud(tmp_path))

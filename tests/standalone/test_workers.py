@@ -1,4 +1,4 @@
-"""The queue of one machine: one pair of hands per key, retries, duplicates, a graceful stop."""
+"""The workers of one machine: one worker per key, retries, duplicates, a graceful stop."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ class Log(Progress):
         return super().publish(event)
 
 
-class Crew:
-    """Workers over one function, with their log; opened desks are counted."""
+class Pool:
+    """Workers over one function, with their log; opened worker contexts are counted."""
 
     def __init__(self, work, count=2):
         self.log = Log()
-        self.desks = []
+        self.contexts = []
 
         @contextmanager
-        def desk():
-            self.desks.append("open")
+        def worker_context():
+            self.contexts.append("open")
             yield work
-            self.desks.append("closed")
+            self.contexts.append("closed")
 
-        self.workers = Workers(desk, count, self.log)
+        self.workers = Workers(worker_context, count, self.log)
         self.submit = self.workers.submit
 
     def __enter__(self):
@@ -62,21 +62,21 @@ def photo(key="cat.jpg", kind=UploadKind.CREATED):
     return Upload("uploads", key, kind)
 
 
-def test_an_upload_is_worked_on_and_told_about():
-    with Crew(done) as crew:
-        assert crew.submit(photo()).result(WAIT) == Outcome("cat.jpg", OutcomeStatus.PROCESSED)
-        crew.workers.wait_until_idle()
-        assert crew.workers.backlog() == 0
-    assert crew.log.events == [
+def test_an_upload_is_processed_and_published():
+    with Pool(done) as pool:
+        assert pool.submit(photo()).result(WAIT) == Outcome("cat.jpg", OutcomeStatus.PROCESSED)
+        pool.workers.wait_until_idle()
+        assert pool.workers.backlog() == 0
+    assert pool.log.events == [
         (EventType.QUEUED, "cat.jpg"),
         (EventType.STARTED, "cat.jpg"),
         (EventType.PROCESSED, "cat.jpg"),
     ]
-    assert crew.desks == ["open", "open", "closed", "closed"]
+    assert pool.contexts == ["open", "open", "closed", "closed"]
 
 
-def test_nobody_hears_of_a_start_before_the_wait():
-    """Whoever publishes QUEUED dawdles, so that a worker that could go ahead would."""
+def test_queued_is_published_before_started():
+    """Publishing QUEUED is slow here, so that a worker that could overtake it would."""
     started = threading.Event()
 
     class Slow(Log):
@@ -87,38 +87,38 @@ def test_nobody_hears_of_a_start_before_the_wait():
                 started.set()
             return super().publish(event)
 
-    crew = Crew(done)
-    crew.workers._progress = crew.log = Slow()
-    with crew:
-        crew.submit(photo()).result(WAIT)
-    assert [type_ for type_, _ in crew.log.events][:2] == [EventType.QUEUED, EventType.STARTED]
+    pool = Pool(done)
+    pool.workers._progress = pool.log = Slow()
+    with pool:
+        pool.submit(photo()).result(WAIT)
+    assert [type_ for type_, _ in pool.log.events][:2] == [EventType.QUEUED, EventType.STARTED]
 
 
-def test_one_key_is_in_one_pair_of_hands_and_different_keys_are_not_held_up():
-    at_work = defaultdict(int)
-    most = []
+def test_one_worker_per_key_and_different_keys_in_parallel():
+    running = defaultdict(int)
+    counts = []
     both = threading.Barrier(2)
     lock = threading.Lock()
 
     def work(upload):
         with lock:
-            at_work[upload.key] += 1
-            most.append(at_work[upload.key])
+            running[upload.key] += 1
+            counts.append(running[upload.key])
         if upload.kind is UploadKind.CREATED:
             both.wait(WAIT)
         with lock:
-            at_work[upload.key] -= 1
+            running[upload.key] -= 1
         return done(upload)
 
-    with Crew(work, count=4) as crew:
-        first = [crew.submit(photo(key)) for key in ("a", "b")]
-        again = [crew.submit(photo(key, UploadKind.REPROCESS)) for key in ("a", "b") for _ in range(5)]
+    with Pool(work, count=4) as pool:
+        first = [pool.submit(photo(key)) for key in ("a", "b")]
+        again = [pool.submit(photo(key, UploadKind.REPROCESS)) for key in ("a", "b") for _ in range(5)]
         for wait in first + again:
             wait.result(WAIT)
-    assert set(most) == {1}
+    assert set(counts) == {1}
 
 
-def test_duplicates_of_a_waiting_key_become_one_job_and_the_wish_to_make_anew_survives():
+def test_duplicates_of_a_waiting_key_share_one_job_and_reprocess_is_kept():
     seen = []
     hold, held = threading.Event(), threading.Event()
 
@@ -129,18 +129,18 @@ def test_duplicates_of_a_waiting_key_become_one_job_and_the_wish_to_make_anew_su
             hold.wait(WAIT)
         return done(upload)
 
-    with Crew(work, count=1) as crew:
-        crew.submit(photo("first"))
+    with Pool(work, count=1) as pool:
+        pool.submit(photo("first"))
         held.wait(WAIT)
         kinds = (UploadKind.CREATED, UploadKind.REPROCESS, UploadKind.DELETED)
-        waits = [crew.submit(photo("cat", kind)) for kind in kinds]
-        assert crew.workers.backlog() == 2
+        waits = [pool.submit(photo("cat", kind)) for kind in kinds]
+        assert pool.workers.backlog() == 2
         hold.set()
         assert {wait.result(WAIT) for wait in waits} == {Outcome("cat", OutcomeStatus.PROCESSED)}
     assert seen == [("first", UploadKind.CREATED), ("cat", UploadKind.REPROCESS)]
 
 
-def test_an_event_that_comes_during_work_is_worked_on_afterwards():
+def test_an_event_during_processing_is_processed_afterwards():
     started, go_on = threading.Event(), threading.Event()
     runs = []
 
@@ -150,10 +150,10 @@ def test_an_event_that_comes_during_work_is_worked_on_afterwards():
         go_on.wait(WAIT)
         return done(upload)
 
-    with Crew(work) as crew:
-        first = crew.submit(photo())
+    with Pool(work) as pool:
+        first = pool.submit(photo())
         started.wait(WAIT)
-        second = crew.submit(photo())
+        second = pool.submit(photo())
         assert not second.done()
         go_on.set()
         first.result(WAIT)
@@ -162,7 +162,7 @@ def test_an_event_that_comes_during_work_is_worked_on_afterwards():
 
 
 @pytest.mark.parametrize("failures", [1, 3])
-def test_a_transient_error_is_tried_again(failures, monkeypatch):
+def test_a_transient_error_is_retried(failures, monkeypatch):
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
     errors = [LeaseBusy("busy")] * failures
 
@@ -171,12 +171,12 @@ def test_a_transient_error_is_tried_again(failures, monkeypatch):
             raise errors.pop()
         return done(upload)
 
-    with Crew(work) as crew:
-        assert crew.submit(photo()).result(WAIT).status is OutcomeStatus.PROCESSED
-    assert [type_ for type_, _ in crew.log.events].count(EventType.RETRYING) == failures
+    with Pool(work) as pool:
+        assert pool.submit(photo()).result(WAIT).status is OutcomeStatus.PROCESSED
+    assert [type_ for type_, _ in pool.log.events].count(EventType.RETRYING) == failures
 
 
-def test_a_job_that_never_succeeds_is_given_up_for_the_sweep(monkeypatch):
+def test_a_job_that_never_succeeds_is_left_to_reconciliation(monkeypatch):
     monkeypatch.setattr(module, "_FIRST_PAUSE", 0.0001)
     tries = []
 
@@ -184,15 +184,15 @@ def test_a_job_that_never_succeeds_is_given_up_for_the_sweep(monkeypatch):
         tries.append(upload)
         raise Unavailable("never")
 
-    with Crew(work) as crew:
+    with Pool(work) as pool:
         with pytest.raises(Unavailable, match="never"):
-            crew.submit(photo()).result(WAIT)
-        crew.workers.wait_until_idle()
+            pool.submit(photo()).result(WAIT)
+        pool.workers.wait_until_idle()
     assert len(tries) == MAX_ATTEMPTS
-    assert crew.log.events[-1] == (EventType.FAILED, "cat.jpg")
+    assert pool.log.events[-1] == (EventType.FAILED, "cat.jpg")
 
 
-def test_news_of_a_pausing_key_is_worth_a_try_at_once(monkeypatch):
+def test_a_new_event_of_a_pausing_key_is_tried_at_once(monkeypatch):
     monkeypatch.setattr(module, "_FIRST_PAUSE", 1000.0)
     monkeypatch.setattr(module, "_LONGEST_PAUSE", 1000.0)
     space = threading.Event()
@@ -202,12 +202,12 @@ def test_news_of_a_pausing_key_is_worth_a_try_at_once(monkeypatch):
             raise Unavailable("the disk is full")
         return done(upload)
 
-    with Crew(work) as crew:
-        first = crew.submit(photo())
-        while (EventType.RETRYING, "cat.jpg") not in crew.log.events:
+    with Pool(work) as pool:
+        first = pool.submit(photo())
+        while (EventType.RETRYING, "cat.jpg") not in pool.log.events:
             threading.Event().wait(0.001)
         space.set()
-        assert crew.submit(photo(kind=UploadKind.DELETED)).result(WAIT).status is OutcomeStatus.PROCESSED
+        assert pool.submit(photo(kind=UploadKind.DELETED)).result(WAIT).status is OutcomeStatus.PROCESSED
         assert first.result(WAIT).status is OutcomeStatus.PROCESSED
 
 
@@ -217,19 +217,19 @@ def test_a_bug_in_one_job_does_not_end_the_worker(caplog):
             raise ZeroDivisionError
         return done(upload)
 
-    with Crew(work, count=1) as crew:
+    with Pool(work, count=1) as pool:
         with pytest.raises(ZeroDivisionError):
-            crew.submit(photo("bug")).result(WAIT)
-        assert crew.submit(photo("fine")).result(WAIT).status is OutcomeStatus.PROCESSED
-    assert "work on 'bug' failed" in caplog.text
+            pool.submit(photo("bug")).result(WAIT)
+        assert pool.submit(photo("fine")).result(WAIT).status is OutcomeStatus.PROCESSED
+    assert "processing 'bug' failed" in caplog.text
 
 
-def test_a_key_that_no_store_holds_is_an_error_at_once():
-    with Crew(done) as crew, pytest.raises(InvalidKey):
-        crew.submit(photo("../cat.jpg"))
+def test_a_key_that_no_store_holds_is_rejected_at_once():
+    with Pool(done) as pool, pytest.raises(InvalidKey):
+        pool.submit(photo("../cat.jpg"))
 
 
-def test_a_stop_finishes_what_is_in_work_and_gives_up_what_waits():
+def test_stop_finishes_running_jobs_and_fails_waiting_ones():
     started, go_on = threading.Event(), threading.Event()
 
     def work(upload):
@@ -237,24 +237,24 @@ def test_a_stop_finishes_what_is_in_work_and_gives_up_what_waits():
         go_on.wait(WAIT)
         return done(upload)
 
-    crew = Crew(work, count=1)
-    with crew:
-        in_work = crew.submit(photo("in-work"))
+    pool = Pool(work, count=1)
+    with pool:
+        running = pool.submit(photo("running"))
         started.wait(WAIT)
-        waiting = crew.submit(photo("waiting"))
-        stopper = threading.Thread(target=crew.workers.stop)
+        waiting = pool.submit(photo("waiting"))
+        stopper = threading.Thread(target=pool.workers.stop)
         stopper.start()
         with pytest.raises(Unavailable, match="stopping"):
             waiting.result(WAIT)
         go_on.set()
         stopper.join()
-        assert in_work.result(0).status is OutcomeStatus.PROCESSED
+        assert running.result(0).status is OutcomeStatus.PROCESSED
         with pytest.raises(Unavailable):
-            crew.submit(photo("late")).result(WAIT)
-    assert crew.desks == ["open", "closed"]
+            pool.submit(photo("late")).result(WAIT)
+    assert pool.contexts == ["open", "closed"]
 
 
-def test_a_waiter_that_gave_up_waiting_harms_nobody():
+def test_a_cancelled_waiter_does_not_disturb_the_others():
     started, go_on = threading.Event(), threading.Event()
 
     def work(upload):
@@ -262,11 +262,11 @@ def test_a_waiter_that_gave_up_waiting_harms_nobody():
         go_on.wait(WAIT)
         return done(upload)
 
-    with Crew(work) as crew:
-        first, second = crew.submit(photo("a")), None
+    with Pool(work) as pool:
+        first, second = pool.submit(photo("a")), None
         started.wait(WAIT)
-        second = crew.submit(photo("a"))
+        second = pool.submit(photo("a"))
         assert second.cancel()
         go_on.set()
         assert first.result(WAIT).status is OutcomeStatus.PROCESSED
-        crew.workers.wait_until_idle()
+        pool.workers.wait_until_idle()

@@ -17,7 +17,7 @@ from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.render_coordinator import Orders
+from image_processor.standalone.render_coordinator import RenderCoordinator
 
 MAX_WAIT_SECONDS = 60.0
 """The longest time that a request waits for the outcome of its work."""
@@ -84,7 +84,7 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def delivery(self) -> Delivery: ...
     @property
-    def orders(self) -> Orders: ...
+    def render_coordinator(self) -> RenderCoordinator: ...
 
 
 class Work(Protocol):

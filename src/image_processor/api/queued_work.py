@@ -82,12 +82,12 @@ class QueuedWork:
     async def made(self, wanted: RenditionRef) -> RenderResult:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the
         client disconnects."""
-        coordinator = self._context.orders
+        coordinator = self._context.render_coordinator
         stored = await to_thread.run_sync(self.delivery.repository.find, wanted)
         if stored is not None:
             return RenderResult(stored, {})
-        result = await self.done(await to_thread.run_sync(coordinator.place, wanted))
-        return await to_thread.run_sync(coordinator.taken, wanted, result)
+        result = await self.done(await to_thread.run_sync(coordinator.request, wanted))
+        return await to_thread.run_sync(coordinator.resolve, wanted, result)
 
     async def done(self, future: Future[Any]) -> Any:
         """The result of the render pool or the workers. Raises its error, and Unavailable after

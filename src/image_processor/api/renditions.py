@@ -24,7 +24,7 @@ from image_processor.domain.errors import (
     Refused,
     Unavailable,
 )
-from image_processor.standalone.render_coordinator import Pending
+from image_processor.standalone.render_coordinator import MetadataPending
 
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .error_status import MEDIA_TYPE, error_response
@@ -106,7 +106,7 @@ async def _serve(http_request: HttpRequest, context: StandaloneContext, work: Qu
     for _ in range(_ATTEMPTS):
         try:
             return await _attempt(http_request, context, work, metadata_error)
-        except Pending as pending:
+        except MetadataPending as pending:
             metadata_error = await _metadata_error(pending, work) or metadata_error
         except PreconditionFailed:  # replaced between the lookup and the read
             continue
@@ -131,10 +131,10 @@ async def _attempt(
     return found
 
 
-async def _metadata_error(pending: Pending, work: QueuedWork) -> NotFound | Refused | None:
+async def _metadata_error(pending: MetadataPending, work: QueuedWork) -> NotFound | Refused | None:
     """Wait until a header has been read. None if it was read, or if the original has changed since."""
     try:
-        await work.done(pending.order)
+        await work.done(pending.future)
     except (NotFound, Refused) as error:
         return error
     except PreconditionFailed:
@@ -149,7 +149,7 @@ def _find(
     lookup = context.delivery.find(http_request, metadata_error)
     if lookup.stored is None:
         return lookup
-    context.orders.shown(lookup.ref)
+    context.render_coordinator.touch(lookup.ref)
     return _response(http_request, lookup, context)
 
 

@@ -1,7 +1,7 @@
 """Wiring of one machine: Settings -> the running parts.
 
 `open_stores` is enough to look at a library; `running` is the whole machine: stores, workers,
-watcher and sweeper, started in order and stopped in the opposite one.
+watcher and reconcile loop, started in order and stopped in the opposite one.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from image_processor.ingest.reconcile import Reconciler
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.renderer import Renderer
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.reconcile_loop import Sweeper
-from image_processor.standalone.render_coordinator import Orders
-from image_processor.standalone.render_pool import Kitchen
-from image_processor.standalone.rendition_cache import Shelf
+from image_processor.standalone.reconcile_loop import ReconcileLoop
+from image_processor.standalone.render_coordinator import RenderCoordinator
+from image_processor.standalone.render_pool import RenderPool
+from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
@@ -66,7 +66,7 @@ class Stores(Struct, frozen=True):
 
 class Parts(Struct, frozen=True):
     """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
-    that wait or are in work. ``delivery`` finds renditions for URLs, ``orders`` has them made.
+    that wait or are in work. ``delivery`` finds renditions for URLs, ``render_coordinator`` renders them.
     ``renditions_url`` is what a rendition's key is put behind to open it."""
 
     settings: Settings
@@ -78,7 +78,7 @@ class Parts(Struct, frozen=True):
     backlog: Callable[[], int]
     progress: Progress
     delivery: Delivery
-    orders: Orders
+    render_coordinator: RenderCoordinator
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS
 
@@ -128,7 +128,7 @@ def workers(
     owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
 
     @contextmanager
-    def desk() -> Iterator[Callable[[Upload], Outcome]]:
+    def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with IsolatedRenderer() as renderer:
             processors = {
                 bucket: _processor(settings, recipe, stores, renderer, owner)
@@ -142,12 +142,12 @@ def workers(
         use_fonts(settings.fonts)
     with IsolatedRenderer() as trial:
         trial.warm()
-    crew = Workers(desk, settings.worker_count, progress)
-    crew.start()
+    pool = Workers(worker_context, settings.worker_count, progress)
+    pool.start()
     try:
-        yield crew
+        yield pool
     finally:
-        crew.stop()
+        pool.stop()
 
 
 def _processor(
@@ -180,32 +180,34 @@ def running(settings: Settings) -> Iterator[Parts]:
         stores = stack.enter_context(open_stores(settings))
         assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER)
-        crew = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
-        sweeper = Sweeper(reconciler(settings, recipe, stores), crew.submit, settings.sweep_seconds)
+        pool = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
+        reconcile_loop = ReconcileLoop(
+            reconciler(settings, recipe, stores), pool.submit, settings.sweep_seconds
+        )
         watcher = Watcher(
             settings.data / "uploads",
             PRIVATE_FOLDER,
             BUCKET,
             stores.uploads,
             stores.catalog,
-            crew.submit,
-            sweeper.soon,
+            pool.submit,
+            reconcile_loop.trigger,
         )
-        for thread in (watcher, sweeper):
+        for thread in (watcher, reconcile_loop):
             thread.start()
             stack.callback(thread.stop)
-        delivery, orders = stack.enter_context(reads(settings, recipe, stores, crew.submit))
+        delivery, coordinator = stack.enter_context(reads(settings, recipe, stores, pool.submit))
         yield Parts(
             settings,
             recipe,
             stores.uploads,
             stores.processed,
             stores.catalog,
-            crew.submit,
-            crew.backlog,
+            pool.submit,
+            pool.backlog,
             progress,
             delivery,
-            orders,
+            coordinator,
         )
 
 
@@ -223,13 +225,13 @@ def reads(
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
     renderers: Callable[[], AbstractContextManager[Renderer]] = renderer,
-) -> Iterator[tuple[Delivery, Orders]]:
+) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """The read path: what finds renditions, and what has them made. Each thread that makes some has one
     of ``renderers``."""
     kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
 
     @contextmanager
-    def desk() -> Iterator[OnDemandRenderer]:
+    def worker_context() -> Iterator[OnDemandRenderer]:
         with renderers() as render:
             yield maker_of(settings, recipe, kept, render)
 
@@ -237,14 +239,14 @@ def reads(
         listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
         return (entry for entry in listed if not delivery.resolver.is_declared(entry.key))
 
-    kitchen: Kitchen[Any] = Kitchen(desk, settings.worker_count, settings.delivery_queue)
-    shelf = Shelf(settings.cache_bytes, on_demand, stores.processed.delete)
-    orders = Orders(kept, kitchen, shelf, submit)
-    delivery = delivery_of(settings, recipe, kept, MetadataCache(kept, orders.metadata_of), RENDITIONS)
+    pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
+    cache = RenditionCache(settings.cache_bytes, on_demand, stores.processed.delete)
+    coordinator = RenderCoordinator(kept, pool, cache, submit)
+    delivery = delivery_of(settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS)
     try:
-        yield delivery, orders
+        yield delivery, coordinator
     finally:
-        kitchen.close()
+        pool.close()
 
 
 @contextmanager

@@ -94,10 +94,10 @@ def command(
             for root in {u.bucket for u in uploads}
         }
         with (
-            workers(settings, rules, stores, "process:", events.Progress()) as crew,
+            workers(settings, rules, stores, "process:", events.Progress()) as pool,
             _bar(len(uploads)) as advance,
         ):
-            waits = [crew.submit(upload) for upload in uploads]
+            waits = [pool.submit(upload) for upload in uploads]
             for wait in waits:
                 wait.add_done_callback(advance)
             endings = []

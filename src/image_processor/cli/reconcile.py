@@ -21,7 +21,7 @@ from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.verify import Verifier
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.reconcile_loop import mend
+from image_processor.standalone.reconcile_loop import apply
 from image_processor.standalone.workers import Workers
 
 from .exit_codes import SOME_REFUSED, UNAVAILABLE, status_of
@@ -57,7 +57,7 @@ def command(
         _on_aws(settings) if on_aws else _on_this_machine(settings) as (bucket, stores, rules),
         ExitStack() as late,
     ):
-        crew, ends, count = None, _Ends(), 0
+        pool, ends, count = None, _Ends(), 0
         for finding in _findings(settings, rules, stores, bucket, verify=verify):
             count += 1
             typer.echo(_as_line(finding) if as_json else _as_text(finding))
@@ -66,16 +66,16 @@ def command(
             if finding.upload is None and finding.orphan is None:
                 ends.failed(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
                 continue
-            if crew is None:
-                crew = late.enter_context(workers(settings, rules, {bucket: stores}, _ROLE, Progress()))
-            mend(finding, stores.processed, partial(_submit, crew, ends))
+            if pool is None:
+                pool = late.enter_context(workers(settings, rules, {bucket: stores}, _ROLE, Progress()))
+            apply(finding, stores.processed, partial(_submit, pool, ends))
         if not as_json:
             typer.echo(f"{count} found" + (", nothing done (--dry-run)" if dry_run else ""))
         ends.finish()
 
 
-def _submit(crew: Workers, ends: _Ends, upload: Upload) -> None:
-    ends.add(crew.submit(upload))
+def _submit(pool: Workers, ends: _Ends, upload: Upload) -> None:
+    ends.add(pool.submit(upload))
 
 
 Place = tuple[str, Stores, Recipe]

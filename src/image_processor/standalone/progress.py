@@ -1,7 +1,7 @@
-"""Embedded: tells everybody who watches what becomes of each upload, as it happens.
+"""Broadcasts what happens to uploads. Workers publish; event streams of the HTTP server follow.
 
-Worker threads publish and never wait; readers follow from the event loop of the HTTP server.
-Progress is a hint: the catalog holds the truth, and a reader who missed something looks there.
+Publishing never waits for a reader. Events are hints: the catalog holds the state, and a reader that
+has missed events queries it.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 HISTORY = 2048
-"""How many events a reader may fall behind, or be away for, without missing one."""
+"""Events that are kept: how far a reader may fall behind without missing one."""
 
 
 class EventType(StrEnum):
-    """What may happen to an upload: a closed list."""
+    """What can happen to an upload."""
 
     QUEUED = "queued"
     STARTED = "started"
@@ -35,7 +35,7 @@ class EventType(StrEnum):
     UNCHANGED = "unchanged"
     RETRYING = "retrying"
     FAILED = "failed"
-    """Given up for now; the next sweep tries it again."""
+    """No more retries until the next reconciliation."""
 
 
 class Event(Struct, frozen=True):
@@ -53,7 +53,7 @@ class Event(Struct, frozen=True):
 
 
 class Position(Struct, frozen=True):
-    """A reader has got, or with ``missed`` has lost, every event up to and including ``sequence``."""
+    """A reader has received (or, with ``missed``, has lost) all events up to and including ``sequence``."""
 
     sequence: int
     missed: bool = False
@@ -62,9 +62,9 @@ class Position(Struct, frozen=True):
 class Progress:
     """A broadcaster of events; every method may be called from any thread.
 
-    The history is the only buffer, and each reader has just a position in it: a reader that is
-    slower than the uploads costs no memory and holds nobody up. If its position has left the
-    history, it gets one `Position` with ``missed`` and goes on from the newest event.
+    The history is the only buffer, and a reader is a position in it: a slow reader needs no memory and
+    delays nobody. A reader whose position has left the history gets one `Position` with ``missed`` and
+    continues from the newest event.
     """
 
     def __init__(self, history: int = HISTORY) -> None:
@@ -73,12 +73,11 @@ class Progress:
         self._sequence = 0
         self._wakers: set[Callable[[], None]] = set()
         self._closed = False
-        # Sequences start anew with the program; the run keeps a cursor of an earlier one from
-        # being mistaken for a position in this one.
+        # Sequences restart with the program: the run tells cursors of earlier programs apart.
         self._run = secrets.token_hex(4)
 
     def publish(self, event: Event) -> Event:
-        """Tell all readers; returns the event with its sequence. Never waits for a reader."""
+        """Send the event to all readers; return it with its sequence. Never waits for a reader."""
         with self._lock:
             self._sequence += 1
             numbered = replace(event, sequence=self._sequence)
@@ -87,20 +86,20 @@ class Progress:
         return numbered
 
     def close(self) -> None:
-        """End every reader's iteration once it has got what was published before."""
+        """End every reader's iteration once it has received what was published before."""
         with self._lock:
             self._closed = True
             self._wake()
 
     def cursor(self, item: Event | Position) -> str:
-        """The text by which a reader may later follow from just after ``item``."""
+        """The text with which a reader can later follow from after ``item``."""
         return f"{self._run}-{item.sequence}"
 
     async def follow(self, after: str | None = None) -> AsyncIterator[Event | Position]:
-        """A `Position`, then events: from now on, or from just after the cursor ``after``.
+        """Yield a `Position`, then events: from now on, or from after the cursor ``after``.
 
-        What is published once the first item has come is not missed. An ``after`` of an earlier
-        run, or one that has left the history, is answered by ``missed``.
+        No event published after the first item is missed. If ``after`` is a cursor of an earlier run, or
+        has left the history, the position has ``missed``.
         """
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
@@ -128,7 +127,7 @@ class Progress:
                 self._wakers.discard(waker)
 
     def _start(self, after: str | None) -> Position:
-        """Where a reader with the cursor ``after`` stands; the newest event if it is unknown."""
+        """The position of a reader with the cursor ``after``; the newest event if the cursor is unknown."""
         if after is None:
             return Position(self._sequence)
         run, _, digits = after.partition("-")
@@ -140,7 +139,7 @@ class Progress:
         return Position(self._sequence, missed=True)
 
     def _unseen(self, sequence: int) -> tuple[bool, list[Event | Position]]:
-        """Whether all is closed, and what a reader at ``sequence`` has not got yet."""
+        """Whether the broadcaster is closed, and the items that a reader at ``sequence`` has not received."""
         with self._lock:
             behind = self._sequence - sequence
             if behind > len(self._history):
@@ -151,5 +150,5 @@ class Progress:
         for waker in tuple(self._wakers):
             try:
                 waker()
-            except RuntimeError:  # the reader's event loop has ended without closing the reader
+            except RuntimeError:  # the reader's event loop ended without closing the reader
                 self._wakers.discard(waker)

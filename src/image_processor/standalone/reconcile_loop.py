@@ -1,4 +1,4 @@
-"""Embedded: runs reconcile at the start and from time to time, so that nothing stays lost."""
+"""Reconciles at the start and at intervals, which repairs what lost events and crashes left undone."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from image_processor.ingest.reconcile import Finding, Reconciler
 _log = logging.getLogger(__name__)
 
 
-def mend(finding: Finding, processed: ObjectStore, submit: Callable[[Upload], object]) -> None:
-    """Do what a finding asks for: queue its upload, or delete the stray object."""
+def apply(finding: Finding, processed: ObjectStore, submit: Callable[[Upload], object]) -> None:
+    """Repair what a finding reports: queue its upload, or delete the orphaned object."""
     if finding.upload is not None:
         submit(finding.upload)
     if finding.orphan is not None:
         processed.delete(finding.orphan)
 
 
-class Sweeper:
-    """A thread that mends every finding, then pauses for ``seconds``, until it is stopped."""
+class ReconcileLoop:
+    """A thread that applies every finding, then pauses for ``seconds``, until it is stopped."""
 
     def __init__(self, reconciler: Reconciler, submit: Callable[[Upload], object], seconds: float) -> None:
         self._reconciler = reconciler
@@ -31,7 +31,7 @@ class Sweeper:
         self._seconds = seconds
         self._stopping = False
         self._wake = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper")
+        self._thread = threading.Thread(target=self._run, name="reconcile")
 
     def start(self) -> None:
         self._thread.start()
@@ -41,21 +41,21 @@ class Sweeper:
         self._wake.set()
         self._thread.join()
 
-    def soon(self) -> None:
-        """Do not wait for the end of the pause: something may have been lost."""
+    def trigger(self) -> None:
+        """End the pause now: events may have been lost."""
         self._wake.set()
 
     def _run(self) -> None:
         while not self._stopping:
             try:
-                self._sweep()
+                self._reconcile()
             except ImageProcessorError as error:
-                _log.warning("sweep stopped early, the next one goes on: %s", error)
+                _log.warning("reconciliation stopped early, the next one continues: %s", error)
             self._wake.wait(self._seconds)
             self._wake.clear()
 
-    def _sweep(self) -> None:
+    def _reconcile(self) -> None:
         for finding in self._reconciler.findings():
             if self._stopping:
                 return
-            mend(finding, self._reconciler.processed, self._submit)
+            apply(finding, self._reconciler.processed, self._submit)

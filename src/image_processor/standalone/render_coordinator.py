@@ -1,5 +1,5 @@
-"""Embedded: how the server gets a rendition that is not there: what the recipe declares from the
-workers of ingest, what only a URL asks for from the kitchen.
+"""Obtains renditions that are not stored: the workers render what the recipe declares, the render pool
+renders what only a URL asks for.
 """
 
 from __future__ import annotations
@@ -15,84 +15,90 @@ from image_processor.delivery.repository import RenderResult, RenditionRepositor
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
-from .render_pool import Kitchen
-from .rendition_cache import Shelf
+from .render_pool import RenderPool
+from .rendition_cache import RenditionCache
 
-_REMEMBERED = 1000
-"""Headers that are remembered until those who waited for them have asked again."""
+_MAX_METADATA = 1000
+"""Originals whose metadata is repository until the requests that waited for it have tried again."""
 
 
-class Pending(Exception):
-    """A header has to be read first: ask again when ``order`` is done, whose error is yours."""
+class MetadataPending(Exception):
+    """The header of the original is being read: try again when ``future`` is done.
 
-    def __init__(self, order: Future[Any]) -> None:
+    An error of the future is the error of the request.
+    """
+
+    def __init__(self, future: Future[Any]) -> None:
         super().__init__("a header is being read")
-        self.order = order
+        self.future = future
 
 
-class Orders:
-    """``submit`` queues work of ingest. Methods may be called from any thread."""
+class RenderCoordinator:
+    """``submit`` queues an upload for the workers. Methods may be called from any thread."""
 
     def __init__(
         self,
-        kept: RenditionRepository,
-        kitchen: Kitchen[Any],
-        shelf: Shelf,
+        repository: RenditionRepository,
+        pool: RenderPool[Any],
+        cache: RenditionCache,
         submit: Callable[[Upload], Future[Outcome]],
     ) -> None:
-        self._kept = kept
-        self._shelf = shelf
-        self._kitchen = kitchen
+        self._repository = repository
+        self._cache = cache
+        self._pool = pool
         self._submit = submit
         self._lock = Lock()
-        self._headers: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
+        self._metadata: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
-    def place(self, wanted: RenditionRef) -> Future[Any]:
-        """Have ``wanted`` made; `taken` says what came of it.
+    def request(self, wanted: RenditionRef) -> Future[Any]:
+        """Start rendering ``wanted``; `resolve` turns the future's result into the rendition.
 
-        Raises Overloaded, NotFound where there is no original.
+        Raises Overloaded, and NotFound without an original.
         """
         if wanted.declared:
-            self._kept.original_version(wanted.key)
-            return self._submit(Upload(self._kept.bucket, wanted.key, UploadKind.RECONCILE))
-        return self._kitchen.order(wanted.stored_key, lambda maker: self._made(maker, wanted))
+            self._repository.original_version(wanted.key)
+            return self._submit(Upload(self._repository.bucket, wanted.key, UploadKind.RECONCILE))
+        return self._pool.submit(wanted.stored_key, lambda renderer: self._render(renderer, wanted))
 
-    def taken(self, wanted: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
-        """The rendition out of what `place` promised. Raises Refused, NotFound."""
-        return result if isinstance(result, RenderResult) else self._kept.after_ingest(wanted, result)
+    def resolve(self, wanted: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
+        """The rendition that the result of a `request` stands for. Raises Refused, NotFound."""
+        return result if isinstance(result, RenderResult) else self._repository.after_ingest(wanted, result)
 
-    def shown(self, wanted: RenditionRef) -> None:
-        """Note that a stored rendition was of use, so that it is kept the longer."""
+    def touch(self, wanted: RenditionRef) -> None:
+        """Mark a stored rendition as used, so that it is evicted later."""
         if not wanted.declared:
-            self._shelf.shown(wanted.stored_key)
+            self._cache.touch(wanted.stored_key)
 
     def metadata_of(self, key: str, version: str) -> ImageMetadata:
-        """What the header of the original says. Raises Pending where it has not been read: a thread
-        that waited for it would be taken from those who ask for what is there. Raises Overloaded."""
-        with self._lock:
-            facts = self._headers.get((key, version))
-        if facts is None:
-            raise Pending(self._kitchen.order(f"{key}/?{version}", self._reading(key, version)))
-        return facts
+        """The metadata of an original, from its header.
 
-    def _reading(self, key: str, version: str) -> Callable[[OnDemandRenderer], None]:
-        def read(maker: OnDemandRenderer) -> None:
+        Raises MetadataPending if the header has not been read: waiting here would block a thread that
+        serves stored renditions. Raises Overloaded.
+        """
+        with self._lock:
+            metadata = self._metadata.get((key, version))
+        if metadata is None:
+            raise MetadataPending(self._pool.submit(f"{key}/?{version}", self._read_metadata(key, version)))
+        return metadata
+
+    def _read_metadata(self, key: str, version: str) -> Callable[[OnDemandRenderer], None]:
+        def read(renderer: OnDemandRenderer) -> None:
             with self._lock:
-                if (key, version) in self._headers:  # since it was asked for
+                if (key, version) in self._metadata:  # read since the task was submitted
                     return
-            facts = maker.read_metadata(key, version)
+            metadata = renderer.read_metadata(key, version)
             with self._lock:
-                self._headers[key, version] = facts
-                while len(self._headers) > _REMEMBERED:
-                    self._headers.popitem(last=False)
+                self._metadata[key, version] = metadata
+                while len(self._metadata) > _MAX_METADATA:
+                    self._metadata.popitem(last=False)
 
         return read
 
-    def _made(self, maker: OnDemandRenderer, wanted: RenditionRef) -> RenderResult:
-        """Look again: whoever asked before may have got it in the meantime."""
-        stored = self._kept.find(wanted)
+    def _render(self, renderer: OnDemandRenderer, wanted: RenditionRef) -> RenderResult:
+        """Render unless an earlier task has stored the rendition meanwhile."""
+        stored = self._repository.find(wanted)
         if stored is not None:
             return RenderResult(stored, {})
-        made = maker.render(wanted)
-        self._shelf.put(made.stored.entry)
-        return made
+        result = renderer.render(wanted)
+        self._cache.put(result.stored.entry)
+        return result

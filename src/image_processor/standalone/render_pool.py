@@ -1,5 +1,7 @@
-"""Embedded: makes what URLs ask for, in threads with a renderer each. Who asks for what is being made
-waits for that; who comes when too much is waiting is sent away at once.
+"""Renders what URLs ask for, in threads that each have a renderer.
+
+Requests for a rendition that is being rendered share its future; when too many wait, a request is
+rejected at once.
 """
 
 from __future__ import annotations
@@ -13,68 +15,68 @@ from typing import Generic, TypeVar
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.domain.errors import Overloaded, Unavailable
 
-Desk = Callable[[], AbstractContextManager[OnDemandRenderer]]
-"""Opens what one thread works with (its own renderer) and yields a Maker."""
+WorkerContext = Callable[[], AbstractContextManager[OnDemandRenderer]]
+"""Opens what one thread works with (a renderer of its own)."""
 
-_Made = TypeVar("_Made")
+_Result = TypeVar("_Result")
 
 
-class Kitchen(Generic[_Made]):
-    """``count`` cooks, each at a desk of its own, and at most ``most`` orders that wait.
+class RenderPool(Generic[_Result]):
+    """``count`` threads, and at most ``max_waiting`` tasks that wait for one.
 
-    Methods may be called from any thread. Desks are opened when there is first something to do.
+    Methods may be called from any thread. A thread opens its worker context with its first task.
     """
 
-    def __init__(self, desk: Desk, count: int, most: int) -> None:
-        self._desk = desk
-        self._most = most + count
+    def __init__(self, worker_context: WorkerContext, count: int, max_waiting: int) -> None:
+        self._worker_context = worker_context
+        self._max_tasks = max_waiting + count
         self._lock = threading.Lock()
-        self._orders: dict[str, Future[_Made]] = {}
-        self._here = threading.local()
-        self._furnishing = threading.Lock()
-        self._desks = ExitStack()
-        self._cooks = ThreadPoolExecutor(count, "cook", self._sit_down)
+        self._tasks: dict[str, Future[_Result]] = {}
+        self._local = threading.local()
+        self._init_lock = threading.Lock()
+        self._open_contexts = ExitStack()
+        self._executor = ThreadPoolExecutor(count, "render", self._init_worker)
         self._closed = False
 
-    def order(self, name: str, work: Callable[[OnDemandRenderer], _Made]) -> Future[_Made]:
-        """What ``work`` makes, or what somebody who has ordered ``name`` before is waiting for.
+    def submit(self, name: str, task: Callable[[OnDemandRenderer], _Result]) -> Future[_Result]:
+        """The future of ``task``, or of the task with the same ``name`` that is not done yet.
 
-        Raises Overloaded where too many orders wait, Unavailable after `close`.
+        Raises Overloaded if too many tasks wait, Unavailable after `close`.
         """
         with self._lock:
             if self._closed:
                 raise Unavailable("the server is stopping")
-            if name in self._orders:
-                return self._orders[name]
-            if len(self._orders) >= self._most:
-                raise Overloaded(f"expected at most {self._most} renditions in the making, got more")
-            future = self._cooks.submit(lambda: work(self._maker()))
-            self._orders[name] = future
+            if name in self._tasks:
+                return self._tasks[name]
+            if len(self._tasks) >= self._max_tasks:
+                raise Overloaded(f"expected at most {self._max_tasks} renditions in the making, got more")
+            future = self._executor.submit(lambda: task(self._renderer()))
+            self._tasks[name] = future
         future.add_done_callback(lambda _: self._done(name))
         return future
 
-    def waiting(self) -> int:
-        """Orders that wait or are in work."""
+    def backlog(self) -> int:
+        """Tasks that wait or run."""
         with self._lock:
-            return len(self._orders)
+            return len(self._tasks)
 
     def close(self) -> None:
-        """Finish what is in work, give up what waits, and close the desks."""
+        """Finish running tasks, cancel waiting ones, and close the worker contexts."""
         with self._lock:
             self._closed = True
-        self._cooks.shutdown(cancel_futures=True)
-        self._desks.close()
+        self._executor.shutdown(cancel_futures=True)
+        self._open_contexts.close()
 
     def _done(self, name: str) -> None:
         with self._lock:
-            self._orders.pop(name, None)
+            self._tasks.pop(name, None)
 
-    def _sit_down(self) -> None:
-        self._here.maker = None
+    def _init_worker(self) -> None:
+        self._local.renderer = None
 
-    def _maker(self) -> OnDemandRenderer:
-        if self._here.maker is None:
-            with self._furnishing:  # not under the lock of orders: a renderer takes a while to start
-                self._here.maker = self._desks.enter_context(self._desk())
-        maker: OnDemandRenderer = self._here.maker
-        return maker
+    def _renderer(self) -> OnDemandRenderer:
+        if self._local.renderer is None:
+            with self._init_lock:  # not the lock of tasks: a renderer takes a while to start
+                self._local.renderer = self._open_contexts.enter_context(self._worker_context())
+        renderer: OnDemandRenderer = self._local.renderer
+        return renderer

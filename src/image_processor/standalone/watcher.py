@@ -1,7 +1,7 @@
-"""Embedded: files that appear in, change in or leave the upload directory become uploads.
+"""Turns created, changed and deleted files of the upload directory into uploads.
 
-A file is reported once it has been left alone for a moment, so that a slow copy is not taken for
-a truncated picture. What the system's notifications miss, the sweep finds.
+A file is reported once it has not changed for SETTLE_SECONDS, so that a slow copy is not mistaken for
+a truncated image. Reconciliation finds what the file notifications miss.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ _log = logging.getLogger(__name__)
 
 
 class Watcher:
-    """Watches ``root`` in a thread and hands uploads to ``submit``; leaves its entry ``private`` out.
+    """Watches ``root`` in a thread and calls ``submit`` with uploads; ignores its entry ``private``.
 
-    ``uploads`` and ``catalog`` tell what lies below a directory that came or went as a whole:
-    the system then reports the directory only. ``on_gap`` is called when notifications were lost.
+    When a whole directory is created or deleted, the system reports only the directory: ``uploads`` and
+    ``catalog`` list the keys below it. ``on_gap`` is called when notifications were lost.
     """
 
     def __init__(
@@ -67,22 +67,22 @@ class Watcher:
             try:
                 self._follow()
             except (RuntimeError, OSError) as error:
-                # watchfiles gives up, with an unexported kind of RuntimeError, at a file name that
-                # is not UTF-8. What happens until the next round reaches nobody but a sweep.
-                # A directory that was replaced is no longer the one that is watched.
-                _log.warning("notifications of %s broke off: %s", self._root, error)
+                # watchfiles raises an unexported subclass of RuntimeError for a file name that is
+                # not UTF-8; FileNotFoundError means that the directory was replaced. Only
+                # reconciliation sees what changes until the next round.
+                _log.warning("file notifications of %s were interrupted: %s", self._root, error)
                 self._on_gap()
                 self._stop.wait(_PAUSE_SECONDS)
 
     def _follow(self) -> None:
-        # Held open, the directory's inode cannot be given to the one that replaces it.
-        held = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
+        # While it is open, the inode of the directory is not reused by one that replaces it.
+        descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._follow_held(held)
+            self._follow_directory(descriptor)
         finally:
-            os.close(held)
+            os.close(descriptor)
 
-    def _follow_held(self, held: int) -> None:
+    def _follow_directory(self, descriptor: int) -> None:
         changes = watchfiles.watch(
             self._root,
             watch_filter=None,
@@ -93,7 +93,7 @@ class Watcher:
             raise_interrupt=False,
         )
         for batch in changes:
-            if not _is_still_at(self._root, held):
+            if not _is_still_at(self._root, descriptor):
                 raise FileNotFoundError("the directory was replaced or removed")
             due = time.monotonic() + SETTLE_SECONDS
             self._settling.update((key, due) for _, path in batch if (key := self._key(path)))
@@ -105,10 +105,10 @@ class Watcher:
             for upload in self._uploads_of(key):
                 self._submit(upload)
         except ImageProcessorError as error:
-            _log.warning("%r is left to the next sweep: %s", key, error)
+            _log.warning("%r is left to the next reconciliation: %s", key, error)
 
     def _key(self, path: str) -> str | None:
-        """The key of a path below the root; None for our own files and for names that are no key."""
+        """The key of a path below the root; None for private files and for names that cannot be keys."""
         try:
             parts = Path(path).relative_to(self._root).parts
             "".join(parts).encode()
@@ -132,9 +132,9 @@ class Watcher:
             yield Upload(self._bucket, key)
         else:
             yield Upload(self._bucket, key, UploadKind.DELETED)
-            yield from self._gone_below(f"{key}/")
+            yield from self._deleted_below(f"{key}/")
 
-    def _gone_below(self, prefix: str) -> Iterator[Upload]:
+    def _deleted_below(self, prefix: str) -> Iterator[Upload]:
         cursor: str | None = None
         while True:
             page = self._catalog.list(Query(prefix=prefix), limit=_PAGE, cursor=cursor)
@@ -144,9 +144,9 @@ class Watcher:
                 return
 
 
-def _is_still_at(path: Path, held: int) -> bool:
-    """Whether the open directory ``held`` is what lies at ``path`` now."""
+def _is_still_at(path: Path, descriptor: int) -> bool:
+    """Whether the open directory ``descriptor`` is still the one at ``path``."""
     try:
-        return os.path.samestat(path.stat(), os.fstat(held))
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
         return False

@@ -1,7 +1,7 @@
-"""Embedded: a queue of keys and the threads that work on them, on one machine.
+"""A queue of uploads and the threads that process them: on one machine, what SQS and Lambda are on AWS.
 
-It is to one machine what SQS and Lambda's concurrency are to AWS: a key is in one pair of hands
-at a time, duplicates meet on one job, what may succeed later is tried again later.
+One worker at a time processes a key, events of the same key share a job, and transient errors are
+retried with growing pauses.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from image_processor.domain.models import Outcome, OutcomeStatus, Upload, Upload
 from .progress import Event, EventType, Progress
 
 MAX_ATTEMPTS = 8
-"""After so many, a job is given up until the next sweep finds its key again."""
+"""Attempts after which a job fails; the next reconciliation finds its key again."""
 
-# Seconds between two attempts; each pause is twice the one before.
+# Seconds between two attempts; each pause is twice the previous one.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
 
-Desk = Callable[[], AbstractContextManager[Callable[[Upload], Outcome]]]
-"""Opens what one thread works with (its own renderer) and yields Processor.process."""
+WorkerContext = Callable[[], AbstractContextManager[Callable[[Upload], Outcome]]]
+"""Opens what one thread works with (a renderer of its own) and yields Processor.process."""
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +43,7 @@ class _Job:
     waiters: list[Future[Outcome]] = field(default_factory=list)
 
     def join(self, upload: Upload, waiter: Future[Outcome]) -> None:
-        """Let a further event of the same key ride along. A wish to make all anew outlives it."""
+        """Add another event of the same key. REPROCESS is kept, whichever event comes last."""
         if UploadKind.REPROCESS not in (self.upload.kind, upload.kind):
             self.upload = upload
         else:
@@ -62,13 +62,13 @@ class _Job:
 
 
 class Workers:
-    """``count`` threads, each at a desk of its own. Methods may be called from any thread."""
+    """``count`` threads, each with its own worker context. Methods may be called from any thread."""
 
-    def __init__(self, desk: Desk, count: int, progress: Progress) -> None:
-        self._desk = desk
+    def __init__(self, worker_context: WorkerContext, count: int, progress: Progress) -> None:
+        self._worker_context = worker_context
         self._progress = progress
         self._waiting: dict[str, _Job] = {}
-        self._in_work: set[str] = set()
+        self._running: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
         self._threads = [threading.Thread(target=self._run, name=f"worker-{n}") for n in range(count)]
@@ -78,10 +78,10 @@ class Workers:
             thread.start()
 
     def submit(self, upload: Upload) -> Future[Outcome]:
-        """Queue work on the upload's key; the future is done when nothing is left to do for it.
+        """Queue an upload; the future is done when its key needs no more work.
 
-        Raises InvalidKey for a key that no store can hold. The future fails with Unavailable when
-        the server stops first; the next start finds the work again.
+        Raises InvalidKey for a key that no store can hold. The future fails with Unavailable if the
+        server stops first; the next start finds the upload again.
         """
         check_key(upload.key)
         waiter: Future[Outcome] = Future()
@@ -90,79 +90,79 @@ class Workers:
                 waiter.set_exception(Unavailable("the server is stopping"))
                 return waiter
             if job := self._waiting.get(upload.key):
-                # News is worth a try at once, however long the job was to pause.
+                # A new event may solve what failed: try at once instead of after the pause.
                 job.attempt, job.due = 1, time.monotonic()
                 job.join(upload, waiter)
                 self._changed.notify()
                 return waiter
             self._waiting[upload.key] = _Job(upload, time.monotonic(), waiters=[waiter])
-            # Before anybody can take it, or a reader would hear of its start, and then of its wait.
+            # Published while the lock is held, so that QUEUED always precedes STARTED.
             self._publish(EventType.QUEUED, upload)
             self._changed.notify()
         return waiter
 
     def backlog(self) -> int:
-        """Keys waiting or in work."""
+        """Keys that wait or are being processed."""
         with self._changed:
-            return len(self._waiting) + len(self._in_work)
+            return len(self._waiting) + len(self._running)
 
     def wait_until_idle(self) -> None:
-        """Return when no key is waiting or in work; retries count as waiting."""
+        """Return when no key waits or is being processed; retries count as waiting."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._waiting and not self._in_work)
+            self._changed.wait_for(lambda: not self._waiting and not self._running)
 
     def stop(self) -> None:
-        """Finish what is in work, give up what waits, and end the threads."""
+        """Finish running jobs, fail waiting ones, and end the threads."""
         with self._changed:
             self._stopping = True
-            given_up, self._waiting = list(self._waiting.values()), {}
+            abandoned, self._waiting = list(self._waiting.values()), {}
             self._changed.notify_all()
-        for job in given_up:
+        for job in abandoned:
             job.fail(Unavailable("the server is stopping"))
         for thread in self._threads:
             thread.join()
 
     def _run(self) -> None:
-        with self._desk() as process:
+        with self._worker_context() as process:
             while (job := self._take()) is not None:
-                self._work(process, job)
+                self._process(process, job)
                 with self._changed:
-                    self._in_work.discard(job.upload.key)
+                    self._running.discard(job.upload.key)
                     self._changed.notify_all()
 
     def _take(self) -> _Job | None:
-        """The first job that is due and whose key is in nobody's hands; None at the end."""
+        """The first job that is due and whose key no other worker has; None when stopping."""
         with self._changed:
             while not self._stopping:
                 now = time.monotonic()
                 if ready := next((job for job in self._free() if job.due <= now), None):
-                    self._in_work.add(ready.upload.key)
+                    self._running.add(ready.upload.key)
                     return self._waiting.pop(ready.upload.key)
                 next_due = min((job.due for job in self._free()), default=None)
                 self._changed.wait(None if next_due is None else next_due - now)
             return None
 
     def _free(self) -> Iterator[_Job]:
-        return (job for key, job in self._waiting.items() if key not in self._in_work)
+        return (job for key, job in self._waiting.items() if key not in self._running)
 
-    def _work(self, process: Callable[[Upload], Outcome], job: _Job) -> None:
+    def _process(self, process: Callable[[Upload], Outcome], job: _Job) -> None:
         self._publish(EventType.STARTED, job.upload)
         try:
             outcome = process(job.upload)
         except ImageProcessorError as error:
             if error.retryable and job.attempt < MAX_ATTEMPTS:
-                self._try_again(job, error)
+                self._retry(job, error)
             else:
                 self._give_up(job, error)
         except Exception as error:  # noqa: BLE001 - a bug in one job must not end the worker
-            _log.exception("work on %r failed; the next sweep tries it again", job.upload.key)
+            _log.exception("processing %r failed; the next reconciliation tries it again", job.upload.key)
             self._give_up(job, error)
         else:
             self._publish(_EVENTS[outcome.status], job.upload, **_detail(outcome))
             job.succeed(outcome)
 
-    def _try_again(self, job: _Job, error: ImageProcessorError) -> None:
-        """Queue the job again after a pause; at once if a newer event of its key has come."""
+    def _retry(self, job: _Job, error: ImageProcessorError) -> None:
+        """Queue the job again after a pause, or at once if a newer event of its key has arrived."""
         delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**job.attempt)
         with self._changed:
             if self._stopping:
@@ -178,8 +178,8 @@ class Workers:
             self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
-        """Leave the key to the next sweep."""
-        _log.warning("%r is left to the next sweep: %s", job.upload.key, error)
+        """Leave the key to the next reconciliation."""
+        _log.warning("%r is left to the next reconciliation: %s", job.upload.key, error)
         self._publish(EventType.FAILED, job.upload, error=str(error))
         job.fail(error)
 

@@ -1,4 +1,4 @@
-"""The watcher over a real directory: what people do with files becomes uploads."""
+"""The watcher over a real directory: file changes become uploads."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def scene(tmp_path):
     scene.catalog.close()
 
 
-def test_a_new_a_changed_and_a_deleted_file_are_reported(scene):
+def test_created_changed_and_deleted_files_are_reported(scene):
     path = scene.root / "new cat+1%.jpg"
     path.write_bytes(b"new")
     scene.wait_for((path.name, UploadKind.CREATED))
@@ -94,7 +94,7 @@ def test_a_directory_moved_in_is_reported_file_by_file(scene, tmp_path):
     scene.wait_for(("album/1.jpg", UploadKind.CREATED), ("album/deep/2.jpg", UploadKind.CREATED))
 
 
-def test_a_directory_moved_out_takes_the_files_that_were_recorded_below_it_along(scene, tmp_path):
+def test_a_directory_moved_out_deletes_the_recorded_files_below_it(scene, tmp_path):
     now = datetime.now(UTC)
     upload = Upload("uploads", "old/cat.jpg")
     claim = scene.catalog.claim(upload, owner="test", now=now, lease=timedelta(minutes=1))
@@ -103,7 +103,7 @@ def test_a_directory_moved_out_takes_the_files_that_were_recorded_below_it_along
     scene.wait_for(("old/cat.jpg", UploadKind.DELETED))
 
 
-def test_a_file_that_grows_slowly_is_reported_when_it_rests(scene):
+def test_a_file_that_grows_slowly_is_reported_once_it_has_settled(scene):
     path = scene.root / "slow.jpg"
     parts = 15
     with path.open("wb", buffering=0) as file:
@@ -115,7 +115,7 @@ def test_a_file_that_grows_slowly_is_reported_when_it_rests(scene):
     assert path.stat().st_size == parts
 
 
-def test_our_own_files_are_not_reported(scene):
+def test_private_files_are_not_reported(scene):
     (scene.root / PRIVATE_FOLDER).mkdir(exist_ok=True)
     (scene.root / PRIVATE_FOLDER / "secret").write_bytes(b"x")
     (scene.root / "last.jpg").write_bytes(b"x")
@@ -123,7 +123,7 @@ def test_our_own_files_are_not_reported(scene):
     assert {report.key for report in seen} <= {"last.jpg", "probe"}
 
 
-def test_a_name_that_is_no_text_costs_a_sweep_but_not_the_watch(scene):
+def test_a_name_that_is_not_utf8_triggers_reconciliation_and_does_not_end_the_watch(scene):
     with open(os.fsencode(scene.root) + b"/bad\xff.jpg", "wb") as file:  # noqa: PTH123 - a name of bytes
         file.write(b"x")
     assert scene.gap.wait(WAIT)
@@ -132,14 +132,14 @@ def test_a_name_that_is_no_text_costs_a_sweep_but_not_the_watch(scene):
     scene.wait_for(("last.jpg", UploadKind.CREATED))
 
 
-def test_a_report_that_cannot_be_taken_does_not_end_the_watch(scene, caplog):
+def test_an_upload_that_cannot_be_submitted_does_not_end_the_watch(scene, caplog):
     scene.broken_key = "first.jpg"
     (scene.root / "first.jpg").write_bytes(b"x")
     (scene.root / "second.jpg").write_bytes(b"x")
     scene.wait_for(("second.jpg", UploadKind.CREATED))
     (scene.root / "third.jpg").write_bytes(b"x")
     scene.wait_for(("third.jpg", UploadKind.CREATED))
-    assert "'first.jpg' is left to the next sweep" in caplog.text
+    assert "'first.jpg' is left to the next reconciliation" in caplog.text
 
 
 def test_a_directory_that_was_replaced_is_watched_again(scene):
@@ -151,7 +151,7 @@ def test_a_directory_that_was_replaced_is_watched_again(scene):
     scene.wait_for(("cat.jpg", UploadKind.CREATED))
 
 
-def test_a_directory_that_is_gone_is_waited_for(scene):
+def test_a_missing_directory_is_waited_for(scene):
     shutil.rmtree(scene.root)
     assert scene.gap.wait(WAIT)
     scene.gap.clear()

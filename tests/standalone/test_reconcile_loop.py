@@ -1,4 +1,4 @@
-"""The sweeper: it mends at its start, after each pause, when woken, and after errors."""
+"""The loop reconciles at its start, after each pause, when triggered, and after errors."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
-from image_processor.standalone.reconcile_loop import Sweeper, mend
+from image_processor.standalone.reconcile_loop import ReconcileLoop, apply
 from support.ingest import BUCKET, Room
 from support.memory import MemoryStore
 
@@ -21,20 +21,20 @@ NEVER = 10_000.0
 
 
 class Scripted:
-    """A Reconciler whose searches are given; an exception among the findings is raised."""
+    """A Reconciler with given findings for each run; an exception among them is raised."""
 
-    def __init__(self, *searches):
+    def __init__(self, *runs):
         self.processed = MemoryStore()
-        self.searches = list(searches)
-        self.begun = queue.Queue()
+        self.runs = list(runs)
+        self.started = queue.Queue()
 
     def findings(self):
-        search = self.searches.pop(0) if self.searches else []
-        self.begun.put(len(search))
-        for found in search:
-            if isinstance(found, Exception):
-                raise found
-            yield found
+        run = self.runs.pop(0) if self.runs else []
+        self.started.put(len(run))
+        for item in run:
+            if isinstance(item, Exception):
+                raise item
+            yield item
 
 
 def finding(key):
@@ -42,48 +42,48 @@ def finding(key):
 
 
 @pytest.fixture
-def sweeping():
-    """Starts a sweeper; gives the queue of what it submits. Stops it at the end."""
+def start_loop():
+    """Starts a loop, returns it and the queue of what it submits, and stops it at the end."""
     started = []
 
     def start(reconciler, seconds):
         submitted = queue.Queue()
-        sweeper = Sweeper(reconciler, submitted.put, seconds)
-        sweeper.start()
-        started.append(sweeper)
-        return sweeper, submitted
+        loop = ReconcileLoop(reconciler, submitted.put, seconds)
+        loop.start()
+        started.append(loop)
+        return loop, submitted
 
     yield start
-    for sweeper in started:
-        sweeper.stop()
+    for loop in started:
+        loop.stop()
 
 
-def test_a_sweep_at_the_start_submits_what_a_real_search_finds(sweeping):
+def test_the_first_run_submits_what_a_real_reconciler_finds(start_loop):
     room = Room()
     room.put("lost.jpg", b"x")
-    _, submitted = sweeping(room.reconciler(), NEVER)
+    _, submitted = start_loop(room.reconciler(), NEVER)
     assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", UploadKind.RECONCILE)
 
 
-def test_the_next_sweep_comes_after_the_pause(sweeping):
+def test_the_next_run_follows_the_pause(start_loop):
     reconciler = Scripted([finding("a")], [finding("b")])
-    _, submitted = sweeping(reconciler, 0.001)
+    _, submitted = start_loop(reconciler, 0.001)
     assert [submitted.get(timeout=WAIT).key for _ in range(2)] == ["a", "b"]
 
 
-def test_soon_ends_the_pause(sweeping):
+def test_trigger_ends_the_pause(start_loop):
     reconciler = Scripted([finding("a")], [finding("b")])
-    sweeper, submitted = sweeping(reconciler, NEVER)
+    loop, submitted = start_loop(reconciler, NEVER)
     assert submitted.get(timeout=WAIT).key == "a"
-    sweeper.soon()
+    loop.trigger()
     assert submitted.get(timeout=WAIT).key == "b"
 
 
-def test_a_sweep_that_fails_is_not_the_last(sweeping, caplog):
+def test_a_run_that_fails_is_not_the_last(start_loop, caplog):
     reconciler = Scripted([finding("a"), Unavailable("no disk"), finding("b")], [finding("c")])
-    _, submitted = sweeping(reconciler, 0.001)
+    _, submitted = start_loop(reconciler, 0.001)
     assert [submitted.get(timeout=WAIT).key for _ in range(2)] == ["a", "c"]
-    assert "sweep stopped early, the next one goes on: no disk" in caplog.text
+    assert "reconciliation stopped early, the next one continues: no disk" in caplog.text
 
 
 def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
@@ -95,12 +95,12 @@ def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
         held.set()
         go_on.wait(WAIT)
 
-    sweeper = Sweeper(Scripted([finding("a"), finding("b")]), submit, NEVER)
-    sweeper.start()
+    loop = ReconcileLoop(Scripted([finding("a"), finding("b")]), submit, NEVER)
+    loop.start()
     assert held.wait(WAIT)
-    stopper = threading.Thread(target=sweeper.stop)
+    stopper = threading.Thread(target=loop.stop)
     stopper.start()
-    while not sweeper._stopping:
+    while not loop._stopping:
         threading.Event().wait(0.001)
     go_on.set()
     stopper.join(WAIT)
@@ -108,9 +108,9 @@ def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
     assert submitted == ["a"]
 
 
-def test_a_stray_object_is_deleted():
+def test_an_orphaned_object_is_deleted():
     store = MemoryStore()
     store.put("long~hash/w=1,fm=jpeg.jpg", b"x", Attributes())
     orphan = Finding("long~hash/w=1,fm=jpeg.jpg", Drift.ORPHANED, None, orphan="long~hash/w=1,fm=jpeg.jpg")
-    mend(orphan, store, lambda upload: pytest.fail(f"submitted {upload}"))
+    apply(orphan, store, lambda upload: pytest.fail(f"submitted {upload}"))
     assert store.bodies() == {}

@@ -1,0 +1,192 @@
+"""The render pool: concurrent requests share a task, the queue is bounded, failures are not cached."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager, nullcontext
+
+import pytest
+
+from image_processor.domain.errors import NotFound, Overloaded, Unavailable
+from image_processor.standalone.render_coordinator import MetadataPending, RenderCoordinator
+from image_processor.standalone.render_pool import RenderPool
+from support.waiting import wait_for
+
+WAIT = 30
+
+
+class GatedPool:
+    """A pool whose tasks wait for a gate, and what a test may count."""
+
+    def __init__(self, count=1, max_waiting=4):
+        self.gate, self.opened, self.closed = threading.Event(), [], []
+        self.pool = RenderPool(self._worker_context, count, max_waiting)
+
+    @contextmanager
+    def _worker_context(self):
+        self.opened.append(threading.current_thread().name)
+        yield f"context {len(self.opened)}"
+        self.closed.append(threading.current_thread().name)
+
+    def task(self, result, rendered=None):
+        def run(_):
+            assert self.gate.wait(WAIT)
+            if rendered is not None:
+                rendered.append(result)
+            if isinstance(result, Exception):
+                raise result
+            return result
+
+        return run
+
+
+@pytest.fixture
+def gated():
+    gated = GatedPool()
+    yield gated
+    gated.gate.set()
+    gated.pool.close()
+
+
+def test_concurrent_requests_share_one_render(gated):
+    """Promise 41: 500 identical misses, one decode."""
+    rendered, start = [], threading.Barrier(20)
+
+    def request(number):
+        if number < 20:
+            start.wait(WAIT)
+        return gated.pool.submit("a", gated.task("it", rendered))
+
+    with ThreadPoolExecutor(20) as threads:
+        futures = list(threads.map(request, range(500)))
+    assert gated.pool.backlog() == 1
+    gated.gate.set()
+    assert {future.result(WAIT) for future in futures} == {"it"}
+    assert rendered == ["it"]
+
+
+def test_a_full_queue_rejects_at_once(gated):
+    """At most four tasks wait and one runs; a request for one of them shares it."""
+    futures = [gated.pool.submit(str(number), gated.task(number)) for number in range(5)]
+    with pytest.raises(Overloaded, match="expected at most 5 renditions in the making, got more"):
+        gated.pool.submit("one more", gated.task(0))
+    assert gated.pool.submit("3", gated.task(None)) is futures[3]
+    gated.gate.set()
+    assert [future.result(WAIT) for future in futures] == list(range(5))
+    wait(futures)
+    assert gated.pool.submit("one more", gated.task(6)).result(WAIT) == 6
+
+
+def test_a_failure_reaches_every_waiter_and_is_not_cached(gated):
+    futures = [gated.pool.submit("a", gated.task(Unavailable("no"))) for _ in range(3)]
+    gated.gate.set()
+    for future in futures:
+        with pytest.raises(Unavailable, match="no"):
+            future.result(WAIT)
+    assert gated.pool.submit("a", gated.task("it")).result(WAIT) == "it"
+
+
+def test_each_thread_opens_its_own_worker_context_on_first_use():
+    gated = GatedPool(count=2)
+    assert gated.opened == []
+    both = threading.Barrier(2)
+    for name in "abab":
+        futures = [gated.pool.submit(name + side, lambda context: (both.wait(9), context)) for side in "lr"]
+        assert {future.result(WAIT)[1] for future in futures} == {"context 1", "context 2"}
+    assert len(set(gated.opened)) == len(gated.opened) == 2
+    gated.pool.close()
+    assert len(gated.closed) == 2
+
+
+def test_a_slow_worker_context_does_not_block_submit():
+    opening, go_on = threading.Event(), threading.Event()
+
+    @contextmanager
+    def worker_context():
+        opening.set()
+        assert go_on.wait(WAIT)
+        yield "context"
+
+    pool = RenderPool(worker_context, 1, 1)
+    first = pool.submit("a", lambda renderer: renderer)
+    assert opening.wait(WAIT)
+    with ThreadPoolExecutor(1) as other:
+        submitted = [other.submit(pool.backlog), other.submit(pool.submit, "b", lambda renderer: renderer)]
+        done, _ = wait(submitted, 5)
+        overloaded = other.submit(pool.submit, "c", lambda renderer: renderer)
+        wait([overloaded], 5)
+        go_on.set()
+    assert len(done) == 2
+    assert isinstance(overloaded.exception(WAIT), Overloaded)
+    assert first.result(WAIT) == "context"
+    pool.close()
+
+
+def test_a_worker_context_that_fails_to_open_is_tried_again():
+    errors = [Unavailable("no renderer starts")]
+
+    @contextmanager
+    def worker_context():
+        if errors:
+            raise errors.pop()
+        yield "context"
+
+    pool = RenderPool(worker_context, 1, 1)
+    with pytest.raises(Unavailable, match="no renderer starts"):
+        pool.submit("a", lambda renderer: renderer).result(WAIT)
+    assert pool.submit("a", lambda renderer: renderer).result(WAIT) == "context"
+    pool.close()
+
+
+def test_close_finishes_running_tasks_and_cancels_waiting_ones(gated):
+    begun = threading.Event()
+
+    def run(_):
+        begun.set()
+        return gated.task("it")(None)
+
+    running = gated.pool.submit("a", run)
+    waiting = gated.pool.submit("b", gated.task("never"))
+    assert begun.wait(WAIT)
+    closing = threading.Thread(target=gated.pool.close)
+    closing.start()
+    wait_for(waiting.cancelled, "the waiting task is cancelled")
+    gated.gate.set()
+    closing.join(WAIT)
+    assert (running.result(), waiting.cancelled()) == ("it", True)
+    assert len(gated.closed) == 1
+    with pytest.raises(Unavailable, match="stopping"):
+        gated.pool.submit("c", gated.task("late"))
+
+
+def test_metadata_is_read_without_blocking_a_thread(gated):
+    """A request gets the future to wait for; the header is read once and then remembered."""
+    read = []
+
+    class Renderer:
+        def facts(self, key, version):
+            assert gated.gate.wait(WAIT)
+            read.append((key, version))
+            if key == "bad":
+                raise NotFound(key)
+            return f"metadata of {key}"
+
+    pool = RenderPool(lambda: nullcontext(Renderer()), 1, 9)
+    coordinator = RenderCoordinator(None, pool, None, None)
+    pending = []
+    for key in ("cat", "cat", "bad", "bad"):
+        with pytest.raises(MetadataPending) as caught:
+            coordinator.metadata_of(key, "v1")
+        pending.append(caught.value.future)
+    assert len(set(pending)) == 2
+    gated.gate.set()
+    assert pending[0].result(WAIT) is None
+    assert coordinator.metadata_of("cat", "v1") == "metadata of cat"
+    with pytest.raises(NotFound):
+        pending[2].result(WAIT)
+    for key, version in (("cat", "v2"), ("bad", "v1")):
+        with pytest.raises(MetadataPending):
+            coordinator.metadata_of(key, version)
+    pool.close()
+    assert read[:2] == [("cat", "v1"), ("bad", "v1")]
