@@ -165,7 +165,7 @@ def test_metadata_is_read_without_blocking_a_thread(gated):
     read = []
 
     class Renderer:
-        def facts(self, key, version):
+        def read_metadata(self, key, version):
             assert gated.gate.wait(WAIT)
             read.append((key, version))
             if key == "bad":
