@@ -13,7 +13,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from image_processor.aws_lambda.process_function import open_process
-from image_processor.bootstrap.cloud import Cloud, open_cloud
+from image_processor.bootstrap.aws import AwsContext, open_aws_context
 from image_processor.ingest.process import Processor
 
 
@@ -69,7 +69,7 @@ def _transfer(call: Callable[..., Any]) -> Callable[..., Any]:
     return _EITHER.wrap(_TRANSFERS.wrap(call))
 
 
-def _timed(cloud: Cloud) -> Cloud:
+def _timed(cloud: AwsContext) -> AwsContext:
     processor = getattr(cloud.process, "__self__", None)
     assert isinstance(processor, Processor)
     timed: Any = replace(
@@ -82,7 +82,7 @@ def _timed(cloud: Cloud) -> Cloud:
     return replace(cloud, process=timed.process)
 
 
-_process = open_process(_timed(open_cloud()))
+_process = open_process(_timed(open_aws_context()))
 
 
 def handler(event: object, context: Any) -> dict[str, float]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
-from image_processor.bootstrap.machine import Parts, Stores, reads
+from image_processor.bootstrap.standalone import Parts, Stores, reads
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.ingest.process import Processor

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from image_processor.aws_lambda.api_function import open_api
-from image_processor.bootstrap.cloud import Cloud, _post_signer
+from image_processor.bootstrap.aws import AwsContext, _post_signer
 from image_processor.config.settings import Settings
 from support.ingest import BUCKET, Room
 
@@ -106,7 +106,7 @@ class Api:
     def __init__(self, room: Room, process: Callable[..., Any] | None = None, **settings: Any) -> None:
         self.room = room
         self.settings = Settings(limits=room.limits, **settings)
-        self.cloud = Cloud(
+        self.cloud = AwsContext(
             self.settings,
             BUCKET,
             room.recipe,

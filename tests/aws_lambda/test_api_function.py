@@ -15,7 +15,7 @@ from image_processor.api import aws_app
 from image_processor.api import standalone_app as machine
 from image_processor.api.app import create_app
 from image_processor.api.inline_work import MAX_LEASE_WAIT_SECONDS, InlineWork
-from image_processor.bootstrap.delivery import reads_of
+from image_processor.bootstrap.delivery import build_read_path
 from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import UploadKind
@@ -218,7 +218,7 @@ def test_health_and_recipe(api: Api) -> None:
 
 def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
     ours = api("GET", "/openapi.json").json
-    reads = reads_of(api.cloud, fake_render)
+    reads = build_read_path(api.cloud, fake_render)
     work = InlineWork(BUCKET, api.cloud.process, reads.delivery, reads.make)
     theirs = create_app(api.cloud, work, machine.ROUTERS).openapi()
     shared = ours["paths"].keys() & theirs["paths"].keys()
@@ -300,7 +300,7 @@ class Turns:
         self.now += seconds
 
     def work(self) -> InlineWork:
-        reads = reads_of(Api(self.room).cloud, fake_render)
+        reads = build_read_path(Api(self.room).cloud, fake_render)
         return InlineWork(
             BUCKET, self.process, reads.delivery, reads.make, pause=self.pause, clock=lambda: self.now
         )

@@ -9,7 +9,7 @@ import pytest
 
 from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import open_deliver
-from image_processor.bootstrap.cloud import Cloud
+from image_processor.bootstrap.aws import AwsContext
 from image_processor.config.settings import Settings
 from image_processor.domain.keys import rendition_prefix
 from support.altered_urls import RING, altered, get_of, signed_urls
@@ -28,11 +28,11 @@ def room(monkeypatch):
 
 
 def asker(room, **settings):
-    cloud = Cloud(
+    cloud = AwsContext(
         Settings(signing_keys=KEYS, **settings),
         *(BUCKET, RECIPE, room.uploads, room.processed, room.catalog, room.processor().process),
         sign_post=None,
-        process_apart=None,
+        process_isolated=None,
     )
     deliver = open_deliver(cloud)
 

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from image_processor.api.schemas import ProblemModel
 from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import MAX_BODY, open_deliver
-from image_processor.bootstrap.cloud import Cloud
-from image_processor.bootstrap.delivery import keyring_of
+from image_processor.bootstrap.aws import AwsContext
+from image_processor.bootstrap.delivery import build_keyring
 from image_processor.config.settings import Settings
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import signature_query
@@ -48,11 +48,11 @@ def function(room, settings=SETTINGS):
         made.append(wanted.key)
         return room.processor().process(wanted)
 
-    cloud = Cloud(
+    cloud = AwsContext(
         *(settings, BUCKET, RECIPE, room.uploads, room.processed, room.catalog),
         process,
         sign_post=None,
-        process_apart=None,
+        process_isolated=None,
     )
     return open_deliver(cloud), made
 
@@ -72,7 +72,7 @@ def ask(room, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
 
 def signed(path, query="", expires=None):
     address = parse_url(path.removeprefix("/"), query)
-    return "&".join(filter(None, [query, signature_query(keyring_of(SETTINGS).sign(address, expires))]))
+    return "&".join(filter(None, [query, signature_query(build_keyring(SETTINGS).sign(address, expires))]))
 
 
 def body_of(answer):

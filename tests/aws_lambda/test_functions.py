@@ -20,7 +20,7 @@ import image_processor
 from hostile.bombs import jpeg_of
 from house_rules import HEAVY
 from image_processor import aws_lambda as app
-from image_processor.bootstrap.cloud import open_cloud
+from image_processor.bootstrap.aws import open_aws_context
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Reason
@@ -307,7 +307,7 @@ def test_settings_that_do_not_fit_together_are_named(
 ) -> None:
     told = environment | {f"IMAGE_PROCESSOR_{name}": value for name, value in changed.items()}
     with pytest.raises(InvalidSettings) as caught:
-        open_cloud({name: value for name, value in told.items() if value is not None})
+        open_aws_context({name: value for name, value in told.items() if value is not None})
     assert message in str(caught.value)
 
 
@@ -315,7 +315,7 @@ def test_the_recipe_may_lie_in_a_bucket(environment: dict[str, str]) -> None:
     bucket = environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]
     S3Store(bucket).put("conf/recipe.toml", RECIPE.encode(), Attributes())
     environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/conf/recipe.toml"
-    assert list(map(str, open_cloud(environment).recipe.transformations_for("a.png"))) == ["w=8,fm=png"]
+    assert list(map(str, open_aws_context(environment).recipe.transformations_for("a.png"))) == ["w=8,fm=png"]
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_a_recipe_that_cannot_be_used_is_named(
         S3Store(bucket).put("recipe.toml", body, Attributes())
     environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/recipe.toml"
     with pytest.raises(InvalidRecipe, match=message):
-        open_cloud(environment)
+        open_aws_context(environment)
 
 
 def test_a_cdn_forgets_what_changed(
@@ -338,7 +338,7 @@ def test_a_cdn_forgets_what_changed(
 ) -> None:
     with scripted(Reply(201)) as script:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", script.address)
-        cloud = open_cloud(environment | {"IMAGE_PROCESSOR_DISTRIBUTION": "E2EXAMPLE"})
+        cloud = open_aws_context(environment | {"IMAGE_PROCESSOR_DISTRIBUTION": "E2EXAMPLE"})
         for _ in range(2):
             put_picture(environment, tmp_path, "a cat.png")
             cloud.process(Upload(cloud.bucket, "a cat.png"))
@@ -346,5 +346,5 @@ def test_a_cdn_forgets_what_changed(
 
 
 def test_records_are_kept_where_the_settings_say(environment: dict[str, str]) -> None:
-    assert isinstance(open_cloud(environment).catalog, ObjectCatalog)
-    assert isinstance(open_cloud(environment | {"IMAGE_PROCESSOR_TABLE": "t"}).catalog, DynamoCatalog)
+    assert isinstance(open_aws_context(environment).catalog, ObjectCatalog)
+    assert isinstance(open_aws_context(environment | {"IMAGE_PROCESSOR_TABLE": "t"}).catalog, DynamoCatalog)

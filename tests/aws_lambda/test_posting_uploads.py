@@ -18,7 +18,7 @@ from gateway import Api
 from image_processor.aws.credentials import Credentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.post_policy import PostForm, Target, post_form
-from image_processor.bootstrap.cloud import _post_signer
+from image_processor.bootstrap.aws import _post_signer
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Limits
@@ -47,7 +47,7 @@ def api() -> Api:
     return Api(Room(limits=Limits(max_bytes=MAX_BYTES)), upload_prefix="in/")
 
 
-def policy_of(fields: Any) -> Any:
+def build_policy(fields: Any) -> Any:
     return json.loads(base64.b64decode(fields["policy"]))
 
 
@@ -63,7 +63,7 @@ def test_the_policy_fixes_bucket_key_size_media_type_and_time(api: Api) -> None:
     form = answer.json
     assert (form["id"], form["key"]) == (image_id(BUCKET, "in/cat é.png"), "in/cat é.png")
     assert (form["url"], form["max_bytes"]) == (f"https://{BUCKET}.s3.{REGION}.amazonaws.com", MAX_BYTES)
-    policy, fields = policy_of(form["fields"]), form["fields"]
+    policy, fields = build_policy(form["fields"]), form["fields"]
     rows = [row for row in policy["conditions"] if isinstance(row, dict)]
     others = [row for row in policy["conditions"] if not isinstance(row, dict)]
     assert others == [["content-length-range", 1, MAX_BYTES]]
@@ -89,7 +89,7 @@ def test_the_signature_is_the_one_that_amazons_own_library_makes(token: str | No
     assert form.fields["x-amz-credential"] == theirs.scope(request)
     assert form.fields["x-amz-signature"] == theirs.signature(form.fields["policy"], request)
     assert form.fields.get("x-amz-security-token") == token
-    assert ({"x-amz-security-token": token} in policy_of(form.fields)["conditions"]) == (token is not None)
+    assert ({"x-amz-security-token": token} in build_policy(form.fields)["conditions"]) == (token is not None)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_form_ends_with_the_credentials_that_signed_it(
 ) -> None:
     form = form_of(Credentials("A", "s", "t", NOW + lifetime if lifetime else None))
     assert form.expires_at == (NOW + expected).replace(microsecond=0)
-    assert policy_of(form.fields)["expiration"] == form.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert build_policy(form.fields)["expiration"] == form.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.mark.parametrize(

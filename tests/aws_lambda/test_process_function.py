@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from image_processor.aws_lambda.process_function import Apart, RetryLater, handle
+from image_processor.aws_lambda.process_function import IsolatedProcessing, RetryLater, handle
 from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import rendition_prefix
 from support.ingest import Room
@@ -204,7 +204,9 @@ def test_what_comes_again_is_processed_apart_and_in_time(room):
     apart = ProcessedApart(room)
     event = again(sqs(s3("a.jpg"), s3("b.jpg")), 1, 2)
     usual = failing(room)
-    assert handle(event, usual, "uploads", lambda: PLENTY, Apart(apart, 30_000)) == {"batchItemFailures": []}
+    assert handle(event, usual, "uploads", lambda: PLENTY, IsolatedProcessing(apart, 30_000)) == {
+        "batchItemFailures": []
+    }
     assert usual.calls == ["a.jpg"]
     assert apart.seen == [("b.jpg", 55.0)]
     assert room.record("b.jpg").status == "processed"
@@ -214,6 +216,8 @@ def test_what_comes_again_is_processed_apart_and_in_time(room):
 def test_what_comes_again_needs_its_time_or_half_of_all(room, at_first, left, begun):
     apart, times = ProcessedApart(room), iter([at_first, left, left])
     event = again(sqs(s3("a.jpg")), 2)
-    answer = handle(event, failing(room), "uploads", lambda: 1000 * next(times), Apart(apart, 65_000))
+    answer = handle(
+        event, failing(room), "uploads", lambda: 1000 * next(times), IsolatedProcessing(apart, 65_000)
+    )
     assert [key for key, _ in apart.seen] == ["a.jpg"] * begun
     assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}

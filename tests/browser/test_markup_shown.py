@@ -13,7 +13,7 @@ import skimage
 from playwright.sync_api import Browser, Page
 from serving import Site, serving
 
-from image_processor.bootstrap.machine import BUCKET
+from image_processor.bootstrap.standalone import BUCKET
 from image_processor.domain.keys import image_id
 
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"

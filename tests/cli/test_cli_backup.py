@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pictures_for_cli import RECIPE, draw
 
-from image_processor.bootstrap.machine import sole_server
+from image_processor.bootstrap.standalone import data_dir_lock
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import backup as sqlite_backup
 from image_processor.catalog.sqlite.backup import back_up, restore
@@ -144,7 +144,7 @@ def test_a_restore_replaces_nothing_unless_told(kept):
 def test_a_restore_waits_for_no_server(kept):
     kept("backup", "copy.sqlite")
     before = CATALOG.read_bytes()
-    with sole_server(Path("data")):
+    with data_dir_lock(Path("data")):
         status, _, err = kept("restore", "copy.sqlite", "--force")
     assert status == 3
     assert err == "error: a server already works on data\n"

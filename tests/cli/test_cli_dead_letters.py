@@ -17,7 +17,7 @@ from image_processor.aws.endpoints import parse_endpoint
 from image_processor.aws.json_protocol import call_of, parsed
 from image_processor.aws.queue import Queue
 from image_processor.aws.signature import Scope
-from image_processor.bootstrap.cloud import open_cloud
+from image_processor.bootstrap.aws import open_aws_context
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import Attributes
@@ -139,7 +139,7 @@ def library(post, monkeypatch, tmp_path):  # noqa: ARG001 - its environment says
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", processed)
     (tmp_path / "r.toml").write_text(RECIPE)
     monkeypatch.setenv("IMAGE_PROCESSOR_RECIPE", str(tmp_path / "r.toml"))
-    cloud = open_cloud()
+    cloud = open_aws_context()
     Image.new("RGB", (16, 16), "red").save(tmp_path / "a.png")
     body = (tmp_path / "a.png").read_bytes()
     for key, content in (("done.png", body), ("new.png", body), ("bad.png", b"hello")):

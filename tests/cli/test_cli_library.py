@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
-from image_processor.bootstrap import cloud
+from image_processor.bootstrap import aws
 from image_processor.domain.ports import Attributes
 from support.memory import MemoryStore
 
@@ -63,7 +63,7 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
     uploads.put("photos/cat.jpg", body, Attributes())
     uploads.put("bad.jpg", b"hello", Attributes())
     buckets = {"my-uploads": uploads, "my-renditions": processed}
-    monkeypatch.setattr(cloud, "S3Store", buckets.__getitem__)
+    monkeypatch.setattr(aws, "S3Store", buckets.__getitem__)
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
     Path("r.toml").write_text(RECIPE)
@@ -197,7 +197,7 @@ def test_verify_leaves_renditions_of_a_damaged_original_to_people(library):
 def test_verify_works_on_buckets_too(run, monkeypatch):
     uploads, processed = MemoryStore(), MemoryStore()
     uploads.put("cat.jpg", draw("cat.jpg"), Attributes())
-    monkeypatch.setattr(cloud, "S3Store", {"my-uploads": uploads, "my-renditions": processed}.__getitem__)
+    monkeypatch.setattr(aws, "S3Store", {"my-uploads": uploads, "my-renditions": processed}.__getitem__)
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
     Path("r.toml").write_text(RECIPE)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from image_processor.bootstrap.delivery import dialects_of
+from image_processor.bootstrap.delivery import build_dialects
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.config.settings.readers import DIALECTS
@@ -120,7 +120,7 @@ def test_our_own_urls_stay_ours() -> None:
 
 def test_settings_enable_them() -> None:
     assert DIALECTS == NAMES
-    assert dialects_of(Settings()) == ()
+    assert build_dialects(Settings()) == ()
     settings = Settings(
         dialects=NAMES,
         thumbor_key="t",
@@ -131,9 +131,9 @@ def test_settings_enable_them() -> None:
         buckets=("b",),
         dialect_lenient=True,
     )
-    assert [one.name for one in dialects_of(settings)] == list(NAMES)
+    assert [one.name for one in build_dialects(settings)] == list(NAMES)
     buckets = frozenset({"b"})
-    assert dialects_of(settings) == (
+    assert build_dialects(settings) == (
         Thumbor(b"t", lenient=True, buckets=buckets),
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),

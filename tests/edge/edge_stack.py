@@ -22,8 +22,8 @@ from policies import of_type
 from resolve import PSEUDO, references, resolve
 
 from image_processor.aws_lambda.deliver_function import handle
-from image_processor.bootstrap.cloud import Cloud
-from image_processor.bootstrap.delivery import reads_of
+from image_processor.bootstrap.aws import AwsContext
+from image_processor.bootstrap.delivery import build_read_path
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from support.ingest import BUCKET, RECIPE, Room, fake_render
@@ -102,7 +102,7 @@ class Edge:
             return self._distribution.now
 
         with mock.patch("time.time", clock):
-            reads = reads_of(self._cloud(), fake_render)
+            reads = build_read_path(self._cloud(), fake_render)
         delivery = replace(reads.delivery, clock=clock)
 
         def invoke(event: Json, _: Any) -> Json:
@@ -145,9 +145,9 @@ class Edge:
             self._named(store, "KeyValueStoreARN")
         return Attached(host, function["FunctionCode"], self.store if stores else None)
 
-    def _cloud(self) -> Cloud:
+    def _cloud(self) -> AwsContext:
         room = self.room
-        return Cloud(
+        return AwsContext(
             replace(self._settings, limits=room.limits, cache_control="public, max-age=60"),
             BUCKET,
             room.recipe,

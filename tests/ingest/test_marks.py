@@ -6,7 +6,7 @@ from functools import partial
 
 import pytest
 
-from image_processor.bootstrap.recipe import check_marks
+from image_processor.bootstrap.recipe import check_overlays
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Reason, Refused
 from image_processor.domain.models import Limits, OutcomeStatus
@@ -92,11 +92,11 @@ def test_without_overlays_no_mark_is_looked_at(seen):
 
 
 def test_marks_are_allowed_under_their_prefix_alone():
-    check_marks(MARKED, "logos/")
-    check_marks(RECIPE, None)
+    check_overlays(MARKED, "logos/")
+    check_overlays(RECIPE, None)
     for prefix, expected in ((None, "IMAGE_PROCESSOR_OVERLAYS names no"), ("marks/", "begins with 'marks/'")):
         with pytest.raises(InvalidRecipe) as caught:
-            check_marks(MARKED, prefix)
+            check_overlays(MARKED, prefix)
         (problem,) = caught.value.problems
         assert problem.name == "presets.marked.overlays"
         assert expected in problem.expected

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.bootstrap.cloud import open_cloud
-from image_processor.bootstrap.machine import workers
+from image_processor.bootstrap.aws import open_aws_context
 from image_processor.bootstrap.recipe import check_extras
+from image_processor.bootstrap.standalone import workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidRecipe
@@ -79,4 +79,4 @@ def test_a_function_does_not_start(tmp_path: Path) -> None:
     recipe.write_text(RECIPE)
     values = {"UPLOAD_BUCKET": "uploads", "PROCESSED_BUCKET": "renditions", "RECIPE": str(recipe)}
     with pytest.raises(InvalidRecipe, match=r"presets\.people\.gravity"):
-        open_cloud({f"IMAGE_PROCESSOR_{name}": value for name, value in values.items()})
+        open_aws_context({f"IMAGE_PROCESSOR_{name}": value for name, value in values.items()})

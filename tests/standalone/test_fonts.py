@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.bootstrap.cloud import open_cloud
-from image_processor.bootstrap.machine import workers
+from image_processor.bootstrap.aws import open_aws_context
+from image_processor.bootstrap.standalone import workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidSettings
@@ -50,10 +50,10 @@ def test_a_function_reads_the_fonts(fonts: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("AWS_REGION", "eu-central-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "anything")
-    open_cloud(cloud(fonts))
+    open_aws_context(cloud(fonts))
     assert str(fonts) in Path(os.environ["FONTCONFIG_FILE"]).read_text()
 
 
 def test_a_function_with_an_empty_directory_does_not_start(tmp_path: Path) -> None:
     with pytest.raises(InvalidSettings, match=MESSAGE):
-        open_cloud(cloud(tmp_path))
+        open_aws_context(cloud(tmp_path))

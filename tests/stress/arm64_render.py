@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from image_processor import aws_lambda as app
-from image_processor.bootstrap.cloud import open_cloud
+from image_processor.bootstrap.aws import open_aws_context
 from image_processor.domain.models import Limits
 from image_processor.engine.render import render
 
@@ -25,7 +25,7 @@ ENVIRONMENT = {
 
 def main(original: str, into: str) -> None:
     # Opening makes the clients of S3 and DynamoDB, whose libraries are compiled too.
-    cloud = open_cloud(ENVIRONMENT)
+    cloud = open_aws_context(ENVIRONMENT)
     wanted = cloud.recipe.transformations_for(original)
     rendered = render(Path(original).read_bytes(), wanted, Limits())
     for rendition in rendered.renditions:

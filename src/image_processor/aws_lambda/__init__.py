@@ -15,7 +15,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from image_processor.bootstrap.cloud import Cloud
+    from image_processor.bootstrap.aws import AwsContext
 
 Answer = Callable[[Any, Any], dict[str, Any]]
 """A function of Lambda: event and context in, what JSON can say out."""
@@ -37,10 +37,10 @@ def api(event: Any, context: Any) -> dict[str, Any]:
 
 
 @cache
-def _cloud() -> Cloud:
-    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - see _prepare, which loads it
+def _cloud() -> AwsContext:
+    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - see _prepare, which loads it
 
-    return open_cloud()
+    return open_aws_context()
 
 
 @cache
@@ -79,7 +79,7 @@ def _prepare(environment: Mapping[str, str]) -> None:
     recipe = environment.get("IMAGE_PROCESSOR_RECIPE", "")
     if opener is None or kind is None or (kind == "snap-start" and recipe.startswith("s3://")):
         return
-    with _uncollected():
+    with _gc_paused():
         opener()
     if kind != "on-demand" and opener is not _api:
         _load_engine()
@@ -89,14 +89,14 @@ def _prepare(environment: Mapping[str, str]) -> None:
 
 
 def _load_engine() -> None:
-    from image_processor.bootstrap.cloud import load_engine  # noqa: PLC0415 - see _cloud
+    from image_processor.bootstrap.aws import load_engine  # noqa: PLC0415 - see _cloud
 
-    with _uncollected():
+    with _gc_paused():
         load_engine()
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
+def _gc_paused() -> Iterator[None]:
     """Load and make what stays: to look for garbage in it, now and with every later collection, is in
     vain."""
     gc.disable()

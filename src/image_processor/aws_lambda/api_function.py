@@ -13,8 +13,8 @@ from mangum import Mangum
 from image_processor.api.aws_app import aws_app
 from image_processor.api.error_status import MEDIA_TYPE, problem_document
 from image_processor.api.inline_work import InlineWork
-from image_processor.bootstrap.cloud import Cloud
-from image_processor.bootstrap.delivery import reads_of
+from image_processor.bootstrap.aws import AwsContext
+from image_processor.bootstrap.delivery import build_read_path
 from image_processor.engine.render import render
 
 from . import log
@@ -24,10 +24,10 @@ _TEXT = ["application/json", MEDIA_TYPE]
 _WANTED = "expected a request of API Gateway's REST API"
 
 
-def open_api(cloud: Cloud) -> Callable[[Any, Any], dict[str, Any]]:
+def open_api(cloud: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
     """The function, over what it works with: it answers proxy events of a REST API (format 1.0)."""
     logging.getLogger("mangum").setLevel(logging.WARNING)  # a line per request is written here
-    reads = reads_of(cloud, render)
+    reads = build_read_path(cloud, render)
     work = InlineWork(cloud.bucket, cloud.process, reads.delivery, reads.make)
     mangum = Mangum(aws_app(cloud, work), lifespan="off", text_mime_types=_TEXT)
 

@@ -14,8 +14,8 @@ from typing import Any
 from urllib.parse import quote
 
 from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
-from image_processor.bootstrap.cloud import Cloud, render_here
-from image_processor.bootstrap.delivery import reads_of
+from image_processor.bootstrap.aws import AwsContext, render_in_process
+from image_processor.bootstrap.delivery import build_read_path
 from image_processor.delivery.http.headers import cors_headers, preflight_headers
 from image_processor.delivery.read_path import Delivery, Lookup, Render
 from image_processor.delivery.request import HttpRequest
@@ -39,9 +39,9 @@ MAX_BODY = 4_400_000
 _METHODS = "GET, HEAD, OPTIONS"
 
 
-def open_deliver(cloud: Cloud) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
+def open_deliver(cloud: AwsContext) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
     """The function, over what it works with."""
-    reads = reads_of(cloud, render_here)
+    reads = build_read_path(cloud, render_in_process)
     return lambda event, _: handle(event, reads.delivery, reads.make)
 
 

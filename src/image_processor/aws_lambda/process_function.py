@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from image_processor.bootstrap.cloud import Cloud
+from image_processor.bootstrap.aws import AwsContext
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.events import Message, read_messages
@@ -21,7 +21,7 @@ _RESERVE_MS = 5_000
 Process = Callable[[Upload], Outcome]
 
 
-class Apart(Struct, frozen=True):
+class IsolatedProcessing(Struct, frozen=True):
     """How the uploads of a message are processed that comes again, since it may have taken the function
     down: in a process of their own, within so many seconds. They are begun with no less than
     ``needs_ms`` left, or half of what there was at the beginning.
@@ -31,7 +31,7 @@ class Apart(Struct, frozen=True):
     needs_ms: int
 
 
-class Ending(Struct, frozen=True):
+class MessageResult(Struct, frozen=True):
     """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
 
     message: Message
@@ -39,9 +39,9 @@ class Ending(Struct, frozen=True):
     retry: str | None = None
 
 
-def open_process(cloud: Cloud) -> Callable[[object, Any], dict[str, Any]]:
+def open_process(cloud: AwsContext) -> Callable[[object, Any], dict[str, Any]]:
     """The function, over what it works with."""
-    apart = Apart(cloud.process_apart, 1000 * cloud.settings.limits.cpu_seconds + _RESERVE_MS)
+    apart = IsolatedProcessing(cloud.process_isolated, 1000 * cloud.settings.limits.cpu_seconds + _RESERVE_MS)
     return lambda event, context: handle(
         event, cloud.process, cloud.bucket, context.get_remaining_time_in_millis, apart
     )
@@ -52,7 +52,7 @@ def handle(
     process: Process,
     bucket: str,
     remaining_ms: Callable[[], int],
-    apart: Apart | None = None,
+    apart: IsolatedProcessing | None = None,
 ) -> dict[str, Any]:
     """Process every upload of ``event``; uploads of other buckets than ``bucket`` are left out.
 
@@ -61,8 +61,8 @@ def handle(
     """
     started = time.monotonic()
     messages = read_messages(event)
-    usual = _Way(process, _RESERVE_MS)
-    careful = _way_of(apart, remaining_ms) if apart else usual
+    usual = _Strategy(process, _RESERVE_MS)
+    careful = _isolated_strategy(apart, remaining_ms) if apart else usual
     endings = [
         _message(message, careful if message.receives > 1 else usual, bucket, remaining_ms)
         for message in messages
@@ -83,22 +83,22 @@ class RetryLater(Exception):
     """Tells Lambda to deliver an event again that cannot be answered in parts."""
 
 
-class _Way(Struct, frozen=True):
+class _Strategy(Struct, frozen=True):
     """How uploads are processed, and how much time must be left for one to be begun."""
 
     process: Process
     needs_ms: int
 
 
-def _way_of(apart: Apart, remaining_ms: Callable[[], int]) -> _Way:
+def _isolated_strategy(apart: IsolatedProcessing, remaining_ms: Callable[[], int]) -> _Strategy:
     def process(upload: Upload) -> Outcome:
         # The rest is for what comes after rendering: to record the refusal.
         return apart.process(upload, (remaining_ms() - _RESERVE_MS) / 1000)
 
-    return _Way(process, min(apart.needs_ms, remaining_ms() // 2))
+    return _Strategy(process, min(apart.needs_ms, remaining_ms() // 2))
 
 
-def _message(message: Message, way: _Way, bucket: str, remaining_ms: Callable[[], int]) -> Ending:
+def _message(message: Message, way: _Strategy, bucket: str, remaining_ms: Callable[[], int]) -> MessageResult:
     for reason in message.ignored:
         log.line("WARNING" if reason != "s3:TestEvent" else "INFO", "ignored", reason=reason, id=message.id)
     results = []
@@ -114,7 +114,7 @@ def _message(message: Message, way: _Way, bucket: str, remaining_ms: Callable[[]
             result, error = _upload(upload, way.process)
             results += [result] if result else []
             retry = error or retry
-    return Ending(message, tuple(results), retry)
+    return MessageResult(message, tuple(results), retry)
 
 
 def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str | None]:
@@ -147,7 +147,7 @@ def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str
     return outcome.status, None
 
 
-def _batch_operations(event: dict[str, Any], endings: Sequence[Ending]) -> dict[str, Any]:
+def _batch_operations(event: dict[str, Any], endings: Sequence[MessageResult]) -> dict[str, Any]:
     """The answer of "Invoking an AWS Lambda function from Amazon S3 Batch Operations"."""
     results = []
     for ending in endings:
@@ -169,7 +169,7 @@ def _batch_operations(event: dict[str, Any], endings: Sequence[Ending]) -> dict[
     }
 
 
-def _measure(endings: Sequence[Ending], started: float) -> None:
+def _measure(endings: Sequence[MessageResult], started: float) -> None:
     results = [result for ending in endings for result in ending.results]
     values: dict[str, float] = {
         "Processed": results.count(OutcomeStatus.PROCESSED),

@@ -23,29 +23,29 @@ from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.renditions.renderer import Renderer
 
 if TYPE_CHECKING:
-    from .cloud import Cloud  # with what talks to S3, which one machine does without
+    from .aws import AwsContext  # with what talks to S3, which one machine does without
 
 
-def keyring_of(settings: Settings) -> Keyring:
+def build_keyring(settings: Settings) -> Keyring:
     """The signing keys in force, in their order."""
     return Keyring(MappingProxyType({kid: secret.encode() for kid, secret in settings.signing_keys}))
 
 
-def policy_of(settings: Settings) -> Policy:
+def build_policy(settings: Settings) -> Policy:
     return Policy(
-        keyring=keyring_of(settings),
+        keyring=build_keyring(settings),
         allow_unsigned=settings.allow_unsigned,
         sizes=frozenset(settings.sizes),
         overlays=settings.overlays,
         hints=settings.hints,
         fallback=settings.fallback,
         cors_origin=settings.cors_origin,
-        dialects=dialects_of(settings),
+        dialects=build_dialects(settings),
         renditions_per_original=settings.renditions_per_original,
     )
 
 
-def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
+def build_dialects(settings: Settings) -> tuple[Dialect, ...]:
     """The dialects in force, in their order."""
     secrets = {
         "thumbor": (settings.thumbor_key or "").encode(),
@@ -63,13 +63,13 @@ def dialects_of(settings: Settings) -> tuple[Dialect, ...]:
     )
 
 
-def kept_of(
+def build_rendition_repository(
     settings: Settings, bucket: str, uploads: ObjectStore, processed: ObjectStore, catalog: Catalog
 ) -> RenditionRepository:
     return RenditionRepository(bucket, uploads, processed, catalog, settings.icc)
 
 
-def maker_of(
+def build_on_demand_renderer(
     settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Renderer
 ) -> OnDemandRenderer:
     return OnDemandRenderer(
@@ -81,7 +81,7 @@ def maker_of(
     )
 
 
-def delivery_of(
+def build_delivery(
     settings: Settings,
     recipe: Recipe,
     kept: RenditionRepository,
@@ -90,23 +90,23 @@ def delivery_of(
 ) -> Delivery:
     """``metadata_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
     behind to open them."""
-    policy = policy_of(settings)
+    policy = build_policy(settings)
     reader = RequestResolver(recipe, policy, metadata_of, time.time)
     return Delivery(reader, kept, policy, settings.cache_control, base)
 
 
-class Reads(Struct, frozen=True):
+class ReadPath(Struct, frozen=True):
     """The read path of a function, which makes at once what is not there."""
 
     delivery: Delivery
     make: Callable[[RenditionRef], RenderResult]
 
 
-def reads_of(cloud: Cloud, render: Renderer) -> Reads:
+def build_read_path(cloud: AwsContext, render: Renderer) -> ReadPath:
     """The read path over what a function works with."""
     settings = cloud.settings
-    kept = kept_of(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
-    maker = maker_of(settings, cloud.recipe, kept, render)
+    kept = build_rendition_repository(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
+    maker = build_on_demand_renderer(settings, cloud.recipe, kept, render)
     metadata_of = MetadataCache(kept, maker.read_metadata)
 
     def make(wanted: RenditionRef) -> RenderResult:
@@ -118,4 +118,4 @@ def reads_of(cloud: Cloud, render: Renderer) -> Reads:
             wanted, cloud.process(Upload(cloud.bucket, wanted.key, UploadKind.RECONCILE))
         )
 
-    return Reads(delivery_of(settings, cloud.recipe, kept, metadata_of, cloud.renditions_url), make)
+    return ReadPath(build_delivery(settings, cloud.recipe, kept, metadata_of, cloud.renditions_url), make)

@@ -10,7 +10,7 @@ from image_processor.domain.transformation import Gravity
 from image_processor.renditions.originals import overlay_keys
 
 
-def check_marks(recipe: Recipe, prefix: str | None) -> None:
+def check_overlays(recipe: Recipe, prefix: str | None) -> None:
     """Raise InvalidRecipe where an overlay's picture lies elsewhere than under ``prefix``; without one
     no picture may be laid on another."""
     expected = "no picture as long as IMAGE_PROCESSOR_OVERLAYS names no beginning of keys"

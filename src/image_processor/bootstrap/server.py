@@ -7,7 +7,7 @@ import socket
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 
-from .machine import Parts
+from .standalone import Parts
 
 
 def serve(parts: Parts, listener: socket.socket) -> None:

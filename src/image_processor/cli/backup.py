@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from image_processor.bootstrap.machine import catalog_file, sole_server
+from image_processor.bootstrap.standalone import catalog_file, data_dir_lock
 from image_processor.catalog.sqlite.backup import back_up, restore
 from image_processor.domain.errors import Invalid
 
@@ -45,7 +45,7 @@ def restore_command(
     `reconcile`.
     """
     catalog = catalog_file(settings_with(data=data))
-    with sole_server(catalog.parent):
+    with data_dir_lock(catalog.parent):
         _keep(catalog, force=force)
         typer.echo(f"{restore(file, catalog)} records in {catalog}")
     typer.echo("next: image-processor reconcile, or start the server", err=True)

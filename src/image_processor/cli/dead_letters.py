@@ -225,9 +225,9 @@ def _looker(settings: Settings) -> Inspector | None:
     """None where no bucket is set, so that nobody can look."""
     if settings.upload_bucket is None and settings.processed_bucket is None:
         return None
-    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - with the engine, half a second
+    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - with the engine, half a second
 
-    cloud = open_cloud()
+    cloud = open_aws_context()
     return Inspector(
         cloud.bucket,
         cloud.uploads,

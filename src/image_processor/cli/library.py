@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.bootstrap.machine import BUCKET, Stores, open_stores
+from image_processor.bootstrap.standalone import BUCKET, Stores, open_stores
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import FIXES, Invalid
 from image_processor.domain.models import Record, Status, VisualSummary

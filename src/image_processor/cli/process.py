@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from image_processor.bootstrap.machine import Stores, workers
 from image_processor.bootstrap.recipe import load_recipe
+from image_processor.bootstrap.standalone import Stores, workers
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Rendition, Upload
@@ -33,7 +33,7 @@ from .options import Count, Json, RecipeFile, settings_with
 _ROWS_SHOWN = 40
 
 
-class Ending(Struct, frozen=True):
+class FileResult(Struct, frozen=True):
     """How work on one input ended: an outcome, or the error that a retry might mend."""
 
     key: str
@@ -105,7 +105,7 @@ def command(
                 error = wait.exception()
                 if error is not None and not isinstance(error, ImageProcessorError):
                     raise error
-                endings.append(Ending(upload.key, None if error else wait.result(), error))
+                endings.append(FileResult(upload.key, None if error else wait.result(), error))
                 _tell(endings[-1], as_json=as_json)
     if not as_json:
         _summarise(endings, out)
@@ -166,7 +166,7 @@ def _bar(total: int) -> Iterator[Callable[[object], None]]:
         yield lambda _: bar.advance(task)
 
 
-def _tell(ending: Ending, *, as_json: bool) -> None:
+def _tell(ending: FileResult, *, as_json: bool) -> None:
     if as_json:
         renditions = [
             {
@@ -190,7 +190,7 @@ def _tell(ending: Ending, *, as_json: bool) -> None:
         typer.echo(f"{ending.status}: {printable(ending.key)}{reason}: {ending.message}", err=True)
 
 
-def _summarise(endings: Sequence[Ending], out: Path) -> None:
+def _summarise(endings: Sequence[FileResult], out: Path) -> None:
     """A row per image: what a page would have sent, and what it sends now at full size."""
     done = [ending for ending in endings if ending.renditions]
     table = Table("Original", "Bytes", "Renditions", "Largest", "Its bytes", "Saved", box=None)
@@ -219,7 +219,7 @@ def _summarise(endings: Sequence[Ending], out: Path) -> None:
     console.print(f"{counts}; renditions are in {out}", highlight=False, soft_wrap=True)
 
 
-def _largest(ending: Ending) -> Rendition:
+def _largest(ending: FileResult) -> Rendition:
     """The largest rendition, in the format that needs fewest bytes for it."""
     return max(ending.renditions, key=lambda r: (r.metadata.width * r.metadata.height, -r.metadata.bytes))
 
@@ -228,7 +228,7 @@ def _saved(before: int, after: int) -> str:
     return f"{100 - 100 * after / before:.0f} %" if before else ""
 
 
-def _exit(endings: Sequence[Ending]) -> None:
+def _exit(endings: Sequence[FileResult]) -> None:
     if errors := [ending.error for ending in endings if ending.error]:
         raise typer.Exit(max(map(status_of, errors)))
     if any(ending.status == OutcomeStatus.REFUSED for ending in endings):

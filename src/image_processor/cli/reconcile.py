@@ -13,8 +13,8 @@ from typing import Annotated
 
 import typer
 
-from image_processor.bootstrap.machine import BUCKET, Stores, reconciler, workers
 from image_processor.bootstrap.recipe import load_recipe
+from image_processor.bootstrap.standalone import BUCKET, Stores, reconciler, workers
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
@@ -90,10 +90,10 @@ def _on_this_machine(settings: Settings) -> Iterator[Place]:
 
 @contextmanager
 def _on_aws(settings: Settings) -> Iterator[Place]:
-    from image_processor.bootstrap.cloud import open_cloud  # noqa: PLC0415 - one machine has no use for S3
+    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - one machine has no use for S3
 
     chosen = {} if settings.recipe is None else {f"{PREFIX}RECIPE": settings.recipe}
-    cloud = open_cloud({**os.environ, **chosen})
+    cloud = open_aws_context({**os.environ, **chosen})
     yield cloud.bucket, Stores(cloud.uploads, cloud.processed, cloud.catalog), cloud.recipe
 
 

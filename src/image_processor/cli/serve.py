@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from image_processor.bootstrap.machine import Parts, running
+from image_processor.bootstrap.standalone import Parts, running
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import Unavailable
 

@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 import typer
 
-from image_processor.bootstrap.delivery import keyring_of
-from image_processor.bootstrap.machine import RENDITIONS
+from image_processor.bootstrap.delivery import build_keyring
 from image_processor.bootstrap.recipe import load_recipe
+from image_processor.bootstrap.standalone import RENDITIONS
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX
 from image_processor.delivery.request import parse_request
@@ -49,7 +49,7 @@ def command(
     languages.
     """
     settings = settings_with(recipe=recipe)
-    keyring = keyring_of(settings)
+    keyring = build_keyring(settings)
     if not keyring:
         raise InvalidSettings([Problem(PREFIX + "SIGNING_KEYS", "a key that signs, as ID:SECRET", "none")])
     front, path, query = _parts(url, settings.public_url)

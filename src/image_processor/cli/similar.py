@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from image_processor.bootstrap.machine import BUCKET
+from image_processor.bootstrap.standalone import BUCKET
 from image_processor.domain.similarity import MANY, NEAR, Similar, find_record, similar_to
 
 from .formatting import in_units, printable

@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from msgspec import to_builtins
 
-from image_processor.bootstrap.delivery import policy_of
-from image_processor.bootstrap.machine import BUCKET, RENDITIONS
+from image_processor.bootstrap.delivery import build_policy
 from image_processor.bootstrap.recipe import load_recipe
+from image_processor.bootstrap.standalone import BUCKET, RENDITIONS
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions, render_markup
 from image_processor.delivery.markup.srcset import WidthSpec
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913, PLR0917 - each is one option
 def _marked_up(key: str, wish: MarkupOptions, base: str, settings: Settings) -> Markup:
     with open_library(settings) as stores:
         record = find_record(stores.catalog, BUCKET, key)
-    urls = UrlBuilder(base, record.key, load_recipe(settings.recipe), policy_of(settings))
+    urls = UrlBuilder(base, record.key, load_recipe(settings.recipe), build_policy(settings))
     return render_markup(record, wish, urls)
 
 

@@ -26,7 +26,7 @@ from image_processor.ingest.invalidation import Invalidate, no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.storage.s3 import S3Store
 
-from .recipe import check_extras, check_marks, load_recipe
+from .recipe import check_extras, check_overlays, load_recipe
 
 if TYPE_CHECKING:
     from image_processor.aws.post_policy import PostForm
@@ -34,11 +34,11 @@ if TYPE_CHECKING:
 _S3 = "s3://"
 
 
-class Cloud(Struct, frozen=True):
+class AwsContext(Struct, frozen=True):
     """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
     leave to upload one original, by its key and media type.
 
-    ``process`` renders in the function's own process, which a decoder may take down. ``process_apart``
+    ``process`` renders in the function's own process, which a decoder may take down. ``process_isolated``
     survives that, and refuses what has not been rendered within so many seconds; it is slower to begin.
     """
 
@@ -50,7 +50,7 @@ class Cloud(Struct, frozen=True):
     catalog: Catalog
     process: Callable[[Upload], Outcome]
     sign_post: Callable[[str, str], PostForm]
-    process_apart: Callable[[Upload, float], Outcome]
+    process_isolated: Callable[[Upload, float], Outcome]
 
     @property
     def renditions_url(self) -> str | None:
@@ -58,7 +58,7 @@ class Cloud(Struct, frozen=True):
         return self.settings.public_url
 
 
-def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
+def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext:
     """The parts that ``environment`` (the process's own without it) describes.
 
     Raises InvalidSettings, InvalidRecipe.
@@ -66,7 +66,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
     settings = from_environment(os.environ if environment is None else environment)
     upload_bucket, processed_bucket = _buckets(settings)
     recipe = _recipe(settings)
-    check_marks(recipe, settings.overlays)
+    check_overlays(recipe, settings.overlays)
     check_extras(recipe)
     if settings.fonts:
         from image_processor.engine.operations.fonts import use_fonts  # noqa: PLC0415 - with tempfile, 6 ms of a start
@@ -79,7 +79,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         processed=processed,
         catalog=catalog,
         recipe=recipe,
-        render=_within_deadline,
+        render=_render_within_deadline,
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,
@@ -90,7 +90,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         purge=_purge(settings),
     )
     sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
-    return Cloud(
+    return AwsContext(
         settings,
         upload_bucket,
         recipe,
@@ -99,7 +99,7 @@ def open_cloud(environment: Mapping[str, str] | None = None) -> Cloud:
         catalog,
         processor.process,
         sign_post,
-        partial(_process_apart, processor),
+        partial(_process_isolated, processor),
     )
 
 
@@ -111,7 +111,7 @@ def load_engine() -> None:
     runtime.start()
 
 
-def render_here(
+def render_in_process(
     data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
 ) -> Rendered:
     """engine.render.render, loaded when it is first asked."""
@@ -120,16 +120,16 @@ def render_here(
     return render(data, transformations, limits, **options)
 
 
-def _within_deadline(
+def _render_within_deadline(
     data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
 ) -> Rendered:
     """render, which the kernel stops, with the whole function, when its time is over: that is before
     the function's, and costs less."""
     with deadline.allowed(limits.cpu_seconds):
-        return render_here(data, transformations, limits, **options)
+        return render_in_process(data, transformations, limits, **options)
 
 
-def _process_apart(processor: Processor, upload: Upload, seconds: float) -> Outcome:
+def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> Outcome:
     from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - for what came again
 
     with IsolatedRenderer(until=time.monotonic() + seconds) as renderer:

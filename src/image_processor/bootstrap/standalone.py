@@ -42,8 +42,8 @@ from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
-from .delivery import delivery_of, kept_of, maker_of
-from .recipe import check_extras, check_marks, load_recipe
+from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
+from .recipe import check_extras, check_overlays, load_recipe
 
 BUCKET = "uploads"
 """The name of the one upload side of this machine, where AWS would have a bucket's name."""
@@ -136,7 +136,7 @@ def workers(
             }
             yield lambda upload: processors[upload.bucket].process(upload)
 
-    check_marks(recipe, settings.overlays)
+    check_overlays(recipe, settings.overlays)
     check_extras(recipe)
     if settings.fonts:
         use_fonts(settings.fonts)
@@ -176,7 +176,7 @@ def running(settings: Settings) -> Iterator[Parts]:
     progress = Progress()
     with ExitStack() as stack:
         # The lock first: `restore` puts another catalog in place under it.
-        stack.enter_context(sole_server(settings.data))
+        stack.enter_context(data_dir_lock(settings.data))
         stores = stack.enter_context(open_stores(settings))
         assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER)
@@ -228,12 +228,12 @@ def reads(
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """The read path: what finds renditions, and what has them made. Each thread that makes some has one
     of ``renderers``."""
-    kept = kept_of(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
+    kept = build_rendition_repository(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
 
     @contextmanager
     def worker_context() -> Iterator[OnDemandRenderer]:
         with renderers() as render:
-            yield maker_of(settings, recipe, kept, render)
+            yield build_on_demand_renderer(settings, recipe, kept, render)
 
     def on_demand() -> Iterator[Entry]:
         listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
@@ -242,7 +242,7 @@ def reads(
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, on_demand, stores.processed.delete)
     coordinator = RenderCoordinator(kept, pool, cache, submit)
-    delivery = delivery_of(settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS)
+    delivery = build_delivery(settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS)
     try:
         yield delivery, coordinator
     finally:
@@ -250,7 +250,7 @@ def reads(
 
 
 @contextmanager
-def sole_server(data: Path) -> Iterator[None]:
+def data_dir_lock(data: Path) -> Iterator[None]:
     """Hold the data directory's lock, the directory made if it is not there; the kernel lets it go even
     if this process is killed. Raises Unavailable if somebody else holds it."""
     try:
