@@ -7,7 +7,7 @@ from the boxes they join, so that they end at them, and a text that leaves its b
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -38,7 +38,6 @@ STYLES = {
     "port": Style("#dbe7ff", "#1f4f99"),
     "ground": Style("#f6f8fa", "#8c959f"),
 }
-PLANNED = Style("#ffffff", "#8c959f", "#626c77", "#626c77")
 PATHS = {"upload": "#0969da", "url": "#bc4c00", "port": "#57606a"}
 
 
@@ -53,7 +52,6 @@ class Box:
     title: str
     lines: tuple[str, ...] = ()
     style: str = "outside"
-    planned: bool = False
 
     @property
     def right(self) -> int:
@@ -76,7 +74,6 @@ class Arrow:
     end: str
     path: str
     both: bool = False
-    planned: bool = False
     at: int | None = None
     turn: int | None = None
 
@@ -100,17 +97,17 @@ BOXES = {
     "plan": Box(CORE, ROWS[1], 250, TALL, "plan", ("Upload + recipe → renditions",), "core"),
     "reconcile": Box(CORE + 278, ROWS[1], 130, TALL, "reconcile", ("wanted - actual",), "core"),
     "process": Box(CORE, ROWS[2], WHOLE, TALL, "process",
-        ("claim → look → render → put → sweep → complete",), "core"),
+        ("lease → fetch → render → store → complete",), "core"),
     "ports-aws": Box(CORE, ROWS[3], 92, 128, "ports", ("Catalog", "ObjectStore"), "port"),
     "engine": Box(CORE + 120, ROWS[3], 168, 128, "engine",
-        ("probe, refuse early", "decode once", "cascade of sizes", "encode in threads"), "engine"),
+        ("probe, refuse early", "decode once", "pyramid of sizes", "encode in threads"), "engine"),
     "ports-one": Box(CORE + 316, ROWS[3], 92, 128, "ports", ("Catalog", "ObjectStore"), "port"),
     "deliver": Box(CORE, ROWS[4], WHOLE, TALL, "deliver",
-        ("the stored rendition, else a declared one made now",), "core"),
+        ("the stored rendition, else render it now",), "core"),
     "dialect": Box(CORE, ROWS[5], WHOLE, TALL, "dialect → transformation",
-        ("request · signing · negotiation",), "core", planned=True),
-    "ground": Box(CORE, ROWS[6], WHOLE, 44, "ground floor",
-        ("errors · formats · keys · transformation · model",), "ground"),
+        ("parsing · signatures · negotiation",), "core"),
+    "ground": Box(CORE, ROWS[6], WHOLE, 44, "domain",
+        ("errors · formats · keys · transformation · models",), "ground"),
     # on AWS
     "s3-uploads": Box(AWS_OUTER, ROWS[0], SIDE, TALL, "Upload bucket", ("S3",)),
     "lambda": Box(AWS_INNER, ROWS[0], SIDE, TALL, "SQS → process", ("Lambda",)),
@@ -120,26 +117,26 @@ BOXES = {
         ("renders inside the function",)),
     "table": Box(AWS_OUTER, ROWS[3], SIDE, 56, "Table", ("DynamoDB",)),
     "s3-both": Box(AWS_OUTER, ROWS[3] + 72, SIDE, 56, "Buckets", ("originals, renditions",)),
-    "dynamodb": Box(AWS_INNER, ROWS[3], SIDE, 56, "dynamodb", ("catalogs/",)),
-    "s3": Box(AWS_INNER, ROWS[3] + 72, SIDE, 56, "s3", ("stores/",)),
+    "dynamodb": Box(AWS_INNER, ROWS[3], SIDE, 56, "dynamodb", ("catalog/",)),
+    "s3": Box(AWS_INNER, ROWS[3] + 72, SIDE, 56, "s3", ("storage/",)),
     "aws-browser": Box(AWS_OUTER, ROWS[4], SIDE, 148, "Browser", ("through CloudFront",)),
     "aws-delivery": Box(AWS_INNER, ROWS[4], SIDE, 148, "deliver", ("Lambda",)),
-    "aws-wiring": Box(AWS_OUTER, ROWS[6], 340, 44, "wiring · deployment",
+    "aws-wiring": Box(AWS_OUTER, ROWS[6], 340, 44, "bootstrap · deployment",
         ("environment and template → running parts",)),
     # on one machine
     "directory-uploads": Box(ONE_OUTER, ROWS[0], SIDE, TALL, "Upload directory", ("drop a photo in",)),
-    "watcher": Box(ONE_INNER, ROWS[0], SIDE, TALL, "watcher", ("embedded/",)),
-    "one-client": Box(ONE_OUTER, ROWS[1], SIDE, TALL, "Page, REST, CLI", ("send a photo",)),
-    "one-api": Box(ONE_INNER, ROWS[1], SIDE, TALL, "http_api · cli", ("thin entry points",)),
-    "workers": Box(ONE_INNER, ROWS[2], 340, TALL, "Workers, one for each core",
+    "watcher": Box(ONE_INNER, ROWS[0], SIDE, TALL, "watcher", ("standalone/",)),
+    "one-client": Box(ONE_OUTER, ROWS[1], SIDE, TALL, "Page, REST, CLI", ("upload a photo",)),
+    "one-api": Box(ONE_INNER, ROWS[1], SIDE, TALL, "api · cli", ("thin entry points",)),
+    "workers": Box(ONE_INNER, ROWS[2], 340, TALL, "Workers, one per core",
         ("each renders in an isolated child process",)),
     "file": Box(ONE_OUTER, ROWS[3], SIDE, 56, "Catalog file", ("SQLite",)),
     "directories": Box(ONE_OUTER, ROWS[3] + 72, SIDE, 56, "Directories", ("originals, renditions",)),
-    "sqlite": Box(ONE_INNER, ROWS[3], SIDE, 56, "sqlite", ("catalogs/",)),
-    "directory": Box(ONE_INNER, ROWS[3] + 72, SIDE, 56, "directory", ("stores/",)),
+    "sqlite": Box(ONE_INNER, ROWS[3], SIDE, 56, "sqlite", ("catalog/",)),
+    "directory": Box(ONE_INNER, ROWS[3] + 72, SIDE, 56, "directory", ("storage/",)),
     "one-browser": Box(ONE_OUTER, ROWS[4], SIDE, 148, "Browser"),
-    "one-delivery": Box(ONE_INNER, ROWS[4], SIDE, 148, "http_api", ("ETag, Range, 304",)),
-    "one-wiring": Box(ONE_INNER, ROWS[6], 340, 44, "wiring", ("settings → running parts",)),
+    "one-delivery": Box(ONE_INNER, ROWS[4], SIDE, 148, "api", ("ETag, Range, 304",)),
+    "one-wiring": Box(ONE_INNER, ROWS[6], 340, 44, "bootstrap", ("settings → running parts",)),
 }  # fmt: skip
 
 ARROWS = (
@@ -171,12 +168,12 @@ ARROWS = (
     Arrow("directory", "directories", "port", both=True),
     Arrow("aws-browser", "aws-delivery", "url", both=True),
     Arrow("aws-delivery", "deliver", "url", both=True),
-    Arrow("aws-delivery", "dialect", "url", planned=True),
+    Arrow("aws-delivery", "dialect", "url"),
     Arrow("one-browser", "one-delivery", "url", both=True),
     Arrow("one-delivery", "deliver", "url", both=True),
-    Arrow("one-delivery", "dialect", "url", planned=True),
-    Arrow("dialect", "deliver", "url", planned=True),
-    Arrow("deliver", "engine", "url", both=True, planned=True),
+    Arrow("one-delivery", "dialect", "url"),
+    Arrow("dialect", "deliver", "url"),
+    Arrow("deliver", "engine", "url", both=True),
 )
 
 
@@ -225,10 +222,9 @@ def _panels() -> Iterator[str]:
 
 
 def _box(box: Box) -> str:
-    style = PLANNED if box.planned else STYLES[box.style]
-    dashes = ' stroke-dasharray="5 4"' if box.planned else ""
+    style = STYLES[box.style]
     place = f'x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}"'
-    parts = [f'<rect {place} rx="8" fill="{style.fill}" stroke="{style.stroke}" stroke-width="1.5"{dashes}/>']
+    parts = [f'<rect {place} rx="8" fill="{style.fill}" stroke="{style.stroke}" stroke-width="1.5"/>']
     middle = box.x + box.width // 2
     baseline = box.y + (box.height - LEADING * len(box.lines)) // 2 + 5
     _fits(box, box.title, TITLE_SIZE * 1.1)  # bold
@@ -250,10 +246,9 @@ def _fits(box: Box, line: str, size: float) -> None:
 
 
 def _arrow(arrow: Arrow) -> str:
-    dashes = ' stroke-dasharray="5 4"' if arrow.planned else ""
     start = f' marker-start="url(#{arrow.path})"' if arrow.both else ""
     points = " ".join(f"{x},{y}" for x, y in route(arrow))
-    line = f'points="{points}" fill="none" stroke="{PATHS[arrow.path]}" stroke-width="1.8"{dashes}'
+    line = f'points="{points}" fill="none" stroke="{PATHS[arrow.path]}" stroke-width="1.8"'
     return f'<polyline {line}{start} marker-end="url(#{arrow.path})"/>'
 
 
@@ -281,11 +276,6 @@ def _legend() -> Iterator[str]:
         line = f'<line x1="{x}" y1="{y}" x2="{x + 36}" y2="{y}" stroke="{PATHS[path]}" stroke-width="1.8" '
         yield f'{line}marker-end="url(#{path})"/>'
         yield _text(x + 46, y + 4, words, 12, "#1f2328")
-    sample = Box(916, y - 11, 36, 22, "", planned=True)
-    yield _box(sample)
-    yield _text(sample.right + 10, y + 4, "planned: not built yet", 12, "#1f2328")
-    yield _box(replace(sample, x=1124, planned=False))
-    yield _text(1124 + 46, y + 4, "built", 12, "#1f2328")
 
 
 def _text(

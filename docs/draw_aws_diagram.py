@@ -46,14 +46,14 @@ LANES = (
 
 # Logical id: x, y, title. Height and width are those of all boxes.
 PLACES = {
-    "UploadRule": (FUNCTION, 78, "events of a bucket of yours"),
+    "UploadRule": (FUNCTION, 78, "events of an existing bucket"),
     "IngestQueue": (ENTRY, UPLOAD, "ingest queue"),
     "ProcessFunction": (FUNCTION, UPLOAD, "process"),
     "UploadBucket": (STORE, UPLOAD, "originals"),
     "DeadLetterQueue": (ENTRY, DEAD, "dead letters"),
     "Api": (ENTRY, REST, "REST API"),
     "ApiFunction": (FUNCTION, REST, "api"),
-    "CatalogTable": (STORE, REST, "catalog of records"),
+    "CatalogTable": (STORE, REST, "records"),
     "Distribution": (ENTRY, URL, "CDN"),
     "DeliverFunction": (FUNCTION, URL, "deliver"),
     "ProcessedBucket": (STORE, URL, "renditions"),
@@ -149,14 +149,14 @@ def draw(template: Json) -> Drawing:
     _check(template, graph)
     shapes: tuple[Shape, ...] = (
         Block(1, 1, WIDTH - 2, HEIGHT - 2, PAPER, "#d0d7de", radius=14),
-        Words(30, 40, "On AWS: what deployment/template.yaml makes", 22, INK, bold=True),
+        Words(30, 40, "On AWS: what deployment/template.yaml creates", 22, INK, bold=True),
         *_lanes(),
         *_lines(graph),
         *_people(),
         *(shape for name in PLACES for shape in _box(name, template, graph)),
         *_legend(),
     )
-    return Drawing(WIDTH, HEIGHT, "The resources of deployment/template.yaml, and who talks to whom", shapes)
+    return Drawing(WIDTH, HEIGHT, "The resources of deployment/template.yaml and their connections", shapes)
 
 
 def _check(template: Json, graph: Graph) -> None:
@@ -181,8 +181,8 @@ def _lines(graph: Graph) -> Iterator[Shape]:
         colour = COLOURS.get(edge.kind) or COLOURS.get(edge.start) or COLOURS[lane]
         yield Line(way(edge), colour, both=edge.kind == "writes", dashed=edge.start == "UploadRule")
     x, y, _ = PLACES["Distribution"]
-    yield Words(x + 240, y + BOX_HEIGHT + UNDER - 8, "1. stored already", 12, SOFT)
-    yield Words(x + 280, y + 40, "2. else made", 12, SOFT, "middle")
+    yield Words(x + 240, y + BOX_HEIGHT + UNDER - 8, "1. stored", 12, SOFT)
+    yield Words(x + 280, y + 40, "2. else rendered", 12, SOFT, "middle")
     yield Words(STORE - 40, UPLOAD - 27, "created, removed", 12, SOFT, "end")
 
 

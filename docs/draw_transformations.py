@@ -31,16 +31,16 @@ NEEDED = "must be given"
 NO_DEFAULT = "none"
 _LISTS = {"width": "`width` or `widths`", "format": "`formats`"}
 _HEAD = (
-    "| Parameter | In a recipe | Means | Range | Default | Example |\n| --- | --- | --- | --- | --- | --- |"
+    "| Parameter | In a recipe | Meaning | Range | Default | Example |\n| --- | --- | --- | --- | --- | --- |"
 )
 
 RECIPE = """\
 [presets.card]
 width = 480
-ratio = "3:2"                  # a ratio or a list is what a text joins with colons
+ratio = "3:2"                  # ratios and lists: what URLs join with colons
 gravity = "attention"
 sharpen = [1, 0.5]
-round = "0.05"                 # a share of the shorter side; 24 would be pixels
+round = "0.05"                 # a fraction of the shorter side; 24 would be pixels
 background = "ffffff"
 formats = ["avif", "jpeg"]
 
@@ -51,13 +51,13 @@ gravity = "southeast"
 x = 12
 y = 12
 
-[[presets.card.overlays]]      # the second lies over it
+[[presets.card.overlays]]      # drawn on top of the first
 text = "A lake at dusk"
 size = 0.08
 gravity = "southwest"
 shadow = "000000"
 
-[presets.list]                 # or texts, one for each rendition, and no other field
+[presets.list]                 # or texts, one per rendition, and no other field
 transformations = ["w=160,h=160,g=attention,fm=webp", "w=160,grey=1,fm=jpeg"]
 
 [[rules]]
@@ -83,54 +83,54 @@ def document() -> str:
 
 <!-- Written by docs/draw_transformations.py: `make docs` writes it again. -->
 
-What a rendition can be. A transformation is a text of parameters, `w=640,fm=webp`, in any order, each
-at most once but `over`. The same picture always has the same canonical text: parameters in the order of
-this table, without those that are at their default or change nothing. The examples are canonical and made
-from a photograph of 480 x 320 pixels. A length without a decimal point is pixels, with one a share of the
-side: `1` is a pixel, `1.0` the whole side.
+A transformation is a list of parameters, `w=640,fm=webp`, in any order, each at most once except
+`over`. Equal images have the same canonical text: parameters in the order of this table, without those
+that have their default or no effect. The examples are canonical and made from a photo of 480 x 320
+pixels. A length without a decimal point is in pixels; with one it is a fraction of the side: `1` is
+a pixel, `1.0` the whole side.
 
 {_table(PARAMETERS, PARAMETER_EXAMPLES, "")}
 
-Where no `q` is given it is {_qualities()}; {_lossless()} lose nothing.
-An original is scaled to at most its own size unless `enlarge` says otherwise.
+The default of `q` is {_qualities()}; {_lossless()} are lossless.
+Renditions are at most as large as the original unless `enlarge=1`.
 
-## How the picture meets a box
+## Fit
 
-A box is a width and a height, or a ratio. All examples but the last are a box of 160 x 80.
+`fit` applies if both sides are given, or one side and a ratio. All examples but the last ask for 160 x 80.
 
-| Fit | Means | Example |
+| Fit | Meaning | Example |
 | --- | --- | --- |
 {_rows(f"| `{fit}` | {example.means} | {_shown(example, f'fit-{fit}')} |" for fit, example in FITS.items())}
 
-## In which order
+## Order of operations
 
-However a text is written, the steps are these:
+The order of the text does not matter. Operations always run in this order:
 
 {_order()}
 
 ## Overlays
 
-An overlay is the value of `over`: pairs with `:` between name and value and `;` between pairs, as in
-`over=image:mark.png;w:0.3;g:southeast`. It begins with an image or with a text. Shares are of the
-rendition's sides, `x` and `w` of its width, `y`, `h` and `size` of its height.
+The value of `over` is a list of pairs, with `:` between name and value and `;` between pairs:
+`over=image:mark.png;w:0.3;g:southeast`. It starts with `image` or `text`. Fractions refer to the
+rendition: `x` and `w` to its width, `y`, `h` and `size` to its height.
 
-### An image
+### Image overlays
 
 {_table(IMAGE_ROWS, IMAGE_EXAMPLES, "image-")}
 
-It is never larger than the rendition; without `w` and `h` it has its own size if that fits.
+An image overlay is never larger than the rendition; without `w` and `h` it keeps its own size if that fits.
 
-### A text
+### Text overlays
 
 {_table(TEXT_ROWS, TEXT_EXAMPLES, "text-")}
 
-A text that does not fit the rendition is made smaller until it does. Fonts are those of the machine, or of
-the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda's machines have none.
+A text that does not fit is scaled down until it does. Fonts come from the system, or from
+the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda has none.
 
 ## In a recipe
 
-A preset names the fields of the second column; TOML's own numbers, `true` and `false` say what a text
-says with `1` and `0`. `widths` and `formats` are lists: the preset gives a rendition for each pair of them.
+A preset uses the field names of the second column; TOML's `true` and `false` replace
+`1` and `0`. `widths` and `formats` are lists: the preset makes one rendition per combination.
 
 ```toml
 {RECIPE}```
@@ -182,17 +182,17 @@ def _order() -> str:
     names = {row.field: f"`{row.name}`" for row in PARAMETERS}
     pixels = ", ".join(names[field] for field, _ in compose._PIXEL_STEPS)  # noqa: SLF001 - it is the order
     stages = (
-        "what of the original: `frame` or `frames`, `orient`, `trim` and `trim-bg`, `rect`, `rot`, `flip`",
-        "how large: `w`, `h`, `ar`, `min-w`, `min-h`, `zoom`, `dpr`, `fit`, `enlarge`, `linear`",
-        "what is left of it: cut to the box as `g`, `gx`, `gy` or `fp` say",
-        f"its pixels: {pixels}",
-        "bars, where `fit=contain` leaves any: `bg`, `edge`",
-        "overlays: `over`, one after the other",
+        "input: `frame` or `frames`, `orient`, `trim` and `trim-bg`, `rect`, `rot`, `flip`",
+        "resize: `w`, `h`, `ar`, `min-w`, `min-h`, `zoom`, `dpr`, `fit`, `enlarge`, `linear`",
+        "crop: `g`, `gx`, `gy`, `fp`",
+        f"pixels: {pixels}",
+        "bars of `fit=contain`: `bg`, `edge`",
+        "overlays: `over`, in order",
         "corners: `ellipse` or `round`",
-        "`op`",
-        "padding: `pad`, filled as `bg` or `edge` says",
-        "what is still transparent: `bg`, or white where the format has no transparency",
-        "encoding: `q`, `max-bytes` and all that follows them in the table",
+        "opacity: `op`",
+        "padding: `pad`, filled with `bg` or `edge`",
+        "remaining transparency: `bg`, or white if the format has no transparency",
+        "encoding: `q`, `max-bytes` and the parameters after them in the table",
     )
     return "\n".join(f"{number}. {stage}" for number, stage in enumerate(stages, 1))
 

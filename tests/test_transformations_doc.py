@@ -22,7 +22,11 @@ from image_processor.domain.transformation.parameters import FLAG
 from image_processor.engine.operations import compose
 
 DOCS = Path(__file__).parent.parent / "docs"
-TABLES = (("# Transformations", PARAMETERS), ("### An image", IMAGE_ROWS), ("### A text", TEXT_ROWS))
+TABLES = (
+    ("# Transformations", PARAMETERS),
+    ("### Image overlays", IMAGE_ROWS),
+    ("### Text overlays", TEXT_ROWS),
+)
 CASES = [(heading, row) for heading, rows in TABLES for row in rows]
 
 
@@ -121,12 +125,12 @@ def test_every_picture_is_there_and_small_and_there_is_no_other() -> None:
 
 
 def test_the_order_is_the_order_of_the_engine() -> None:
-    order = section("## In which order")
+    order = section("## Order of operations")
     names = {row.field: row.name for row in PARAMETERS}
-    pixels = re.findall(r"`([a-z-]+)`", order.partition("its pixels:")[2].partition("\n")[0])
+    pixels = re.findall(r"`([a-z-]+)`", order.partition("pixels:")[2].partition("\n")[0])
     assert pixels == [names[field] for field, _ in compose._PIXEL_STEPS]
-    stages = re.findall(r"^\d+\. (\w+|`op`)", order, flags=re.MULTILINE)
-    assert stages[4:-2] == ["bars", "overlays", "corners", "`op`", "padding"]
+    stages = re.findall(r"^\d+\. (\w+)", order, flags=re.MULTILINE)
+    assert stages[4:-2] == ["bars", "overlays", "corners", "opacity", "padding"]
     assert [step.__name__.strip("_") for step in compose._AFTER] == [
         "bars",
         "overlays",
