@@ -130,7 +130,7 @@ def test_every_altered_url_is_403_and_no_store_is_touched(
     """Promise 37, in the server's path."""
     app, random, tried = machine.app(), Random(SEED), 0
     for store in (machine.room.uploads, machine.room.processed, machine.room.catalog):
-        for name in ("head", "get", "read", "put", "list", "claim"):
+        for name in ("head", "get", "read", "put", "list", "acquire"):
             monkeypatch.setattr(store, name, None, raising=False)
 
     async def attack() -> int:

@@ -326,7 +326,7 @@ def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
 
 def test_what_somebody_else_is_still_at_is_202_with_what_is_known(room: Room) -> None:
     room.put(KEY, b"a cat")
-    room.catalog.claim(upload(KEY), owner="other", now=room.now, lease=timedelta(seconds=60))
+    room.catalog.acquire(upload(KEY), owner="other", now=room.now, duration=timedelta(seconds=60))
     api = Api(room)
     again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
     assert (again.status, again.json["status"]) == (202, "processing")

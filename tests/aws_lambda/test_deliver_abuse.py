@@ -47,7 +47,7 @@ def asker(room, **settings):
 def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, capsys):
     ask, random, tried = asker(room), Random(SEED), 0
     for store in (room.uploads, room.processed, room.catalog):
-        for name in ("head", "get", "read", "put", "list", "claim"):
+        for name in ("head", "get", "read", "put", "list", "acquire"):
             monkeypatch.setattr(store, name, None, raising=False)
     for url in signed_urls(100, SEED):
         for changed in altered(url, random, 1):

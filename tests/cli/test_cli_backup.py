@@ -50,7 +50,7 @@ def records(file: Path) -> dict[str, str | None]:
 
 
 def claim(catalog: SqliteCatalog, key: str, owner: str = "someone"):
-    return catalog.claim(Upload("uploads", key), owner=owner, now=NOW, lease=timedelta(days=9999))
+    return catalog.acquire(Upload("uploads", key), owner=owner, now=NOW, duration=timedelta(days=9999))
 
 
 def test_after_a_restore_reconcile_brings_back_what_is_true_now(library):

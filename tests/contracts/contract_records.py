@@ -90,4 +90,4 @@ def upload(key: str = "photos/cat.jpg", sequencer: str | None = None) -> Upload:
 
 
 def take(catalog: Catalog, key: str = "photos/cat.jpg", *, owner: str = "a", now: datetime = NOW) -> Lease:
-    return catalog.claim(upload(key), owner=owner, now=now, lease=LEASE)
+    return catalog.acquire(upload(key), owner=owner, now=now, duration=LEASE)

@@ -18,27 +18,27 @@ from image_processor.domain.ports import Catalog
 KEY = "photos/cat.jpg"
 
 
-def finish(catalog: Catalog, claim: Lease, **changes: object) -> Record:
-    return catalog.complete(claim, replace(claim.record, **changes))  # type: ignore[arg-type] # fields of Record
+def finish(catalog: Catalog, lease: Lease, **changes: object) -> Record:
+    return catalog.complete(lease, replace(lease.record, **changes))  # type: ignore[arg-type] # fields of Record
 
 
 def is_free(catalog: Catalog, key: str = KEY) -> bool:
     """Whether the key can be claimed; leaves it as it was."""
     try:
-        claim = take(catalog, key, owner="looker")
+        lease = take(catalog, key, owner="looker")
     except LeaseBusy:
         return False
-    catalog.release(claim)
+    catalog.release(lease)
     return True
 
 
 class TestClaim:
     def test_of_a_new_key_makes_a_processing_record(self, catalog: Catalog) -> None:
-        claim = catalog.claim(upload(KEY, "AB"), owner="worker-1", now=NOW, lease=LEASE)
+        lease = catalog.acquire(upload(KEY, "AB"), owner="worker-1", now=NOW, duration=LEASE)
         id_ = image_id("uploads", KEY)
-        assert claim.record == Record(id_, "uploads", KEY, created_at=NOW, updated_at=NOW)
-        assert (claim.image_id, claim.owner, claim.expires_at) == (id_, "worker-1", NOW + LEASE)
-        assert catalog.get(id_) == claim.record
+        assert lease.record == Record(id_, "uploads", KEY, created_at=NOW, updated_at=NOW)
+        assert (lease.image_id, lease.owner, lease.expires_at) == (id_, "worker-1", NOW + LEASE)
+        assert catalog.get(id_) == lease.record
 
     def test_is_busy_until_it_expires(self, catalog: Catalog) -> None:
         first = take(catalog)
@@ -65,16 +65,16 @@ class TestClaim:
 
 class TestRenew:
     def test_moves_the_end(self, catalog: Catalog) -> None:
-        claim = take(catalog)
-        renewed = catalog.renew(claim, now=NOW + LEASE - INSTANT, lease=LEASE)
-        assert renewed == replace(claim, expires_at=NOW + 2 * LEASE - INSTANT)
+        lease = take(catalog)
+        renewed = catalog.renew(lease, now=NOW + LEASE - INSTANT, duration=LEASE)
+        assert renewed == replace(lease, expires_at=NOW + 2 * LEASE - INSTANT)
         with pytest.raises(LeaseBusy):
             take(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
         take(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
 
     def test_revives_a_claim_that_expired_unnoticed(self, catalog: Catalog) -> None:
-        claim = take(catalog)
-        catalog.renew(claim, now=NOW + 9 * LEASE, lease=LEASE)
+        lease = take(catalog)
+        catalog.renew(lease, now=NOW + 9 * LEASE, duration=LEASE)
         with pytest.raises(LeaseBusy):
             take(catalog, owner="b", now=NOW + 9 * LEASE)
 
@@ -84,11 +84,11 @@ class TestComplete:
     @settings(max_examples=50)
     def test_keeps_every_field(self, catalog_adapter: CatalogAdapter, record: Record) -> None:
         with catalog_adapter.fresh() as connect, connect() as catalog:
-            claim = take(catalog)
-            mine = replace(record, id=claim.image_id, bucket="uploads", key=KEY, created_at=NOW)
-            stored = catalog.complete(claim, mine)
+            lease = take(catalog)
+            mine = replace(record, id=lease.image_id, bucket="uploads", key=KEY, created_at=NOW)
+            stored = catalog.complete(lease, mine)
             assert stored == replace(mine, revision=1)
-            assert catalog.get(claim.image_id) == stored
+            assert catalog.get(lease.image_id) == stored
 
     def test_gives_the_claim_up_and_counts_revisions(self, catalog: Catalog) -> None:
         for revision in (1, 2, 3):
@@ -113,65 +113,65 @@ class TestComplete:
 
     def test_is_lost_if_a_later_sequencer_was_seen(self, catalog: Catalog) -> None:
         done = finish(catalog, take(catalog), sequencer="6", status=Status.PROCESSED)
-        claim = take(catalog)
+        lease = take(catalog)
         with pytest.raises(LeaseLost):
-            finish(catalog, claim, sequencer="5", status=Status.REFUSED)
-        assert catalog.get(claim.image_id) == done
+            finish(catalog, lease, sequencer="5", status=Status.REFUSED)
+        assert catalog.get(lease.image_id) == done
 
     def test_wants_the_record_of_its_claim(self, catalog: Catalog) -> None:
-        claim = take(catalog)
+        lease = take(catalog)
         with pytest.raises(Invalid):
-            finish(catalog, claim, id=image_id("uploads", "other"))
-        assert catalog.get(claim.image_id) == claim.record
+            finish(catalog, lease, id=image_id("uploads", "other"))
+        assert catalog.get(lease.image_id) == lease.record
 
 
 class TestForget:
     def test_removes_record_and_claim(self, catalog: Catalog) -> None:
         finish(catalog, take(catalog), sequencer="9")
-        claim = take(catalog)
-        catalog.forget(claim)
-        assert catalog.get(claim.image_id) is None
+        lease = take(catalog)
+        catalog.delete(lease)
+        assert catalog.get(lease.image_id) is None
         again = take(catalog, now=NOW + LEASE).record
         assert (again.revision, again.sequencer, again.created_at) == (0, None, NOW + LEASE)
 
 
 class TestRelease:
     def test_leaves_the_record_as_it_was(self, catalog: Catalog) -> None:
-        claim = take(catalog)
-        catalog.release(claim)
-        assert catalog.get(claim.image_id) == claim.record
+        lease = take(catalog)
+        catalog.release(lease)
+        assert catalog.get(lease.image_id) == lease.record
         done = finish(catalog, take(catalog), status=Status.PROCESSED)
         catalog.release(take(catalog))
-        assert catalog.get(claim.image_id) == done
+        assert catalog.get(lease.image_id) == done
         assert is_free(catalog)
 
     def test_twice_is_no_error(self, catalog: Catalog) -> None:
-        claim = take(catalog)
-        catalog.release(claim)
-        catalog.release(claim)
+        lease = take(catalog)
+        catalog.release(lease)
+        catalog.release(lease)
         assert is_free(catalog)
 
 
-def expire(catalog: Catalog, claim: Lease) -> Lease:
-    return take(catalog, now=claim.expires_at)
+def expire(catalog: Catalog, lease: Lease) -> Lease:
+    return take(catalog, now=lease.expires_at)
 
 
-def release_and_take(catalog: Catalog, claim: Lease) -> Lease:
-    catalog.release(claim)
+def release_and_take(catalog: Catalog, lease: Lease) -> Lease:
+    catalog.release(lease)
     return take(catalog)
 
 
-def complete_and_take(catalog: Catalog, claim: Lease) -> Lease:
-    catalog.complete(claim, claim.record)
+def complete_and_take(catalog: Catalog, lease: Lease) -> Lease:
+    catalog.complete(lease, lease.record)
     return take(catalog)
 
 
-def forget_and_take(catalog: Catalog, claim: Lease) -> Lease:
-    catalog.forget(claim)
+def delete_and_take(catalog: Catalog, lease: Lease) -> Lease:
+    catalog.delete(lease)
     return take(catalog)
 
 
-@pytest.mark.parametrize("lose", [expire, release_and_take, complete_and_take, forget_and_take])
+@pytest.mark.parametrize("lose", [expire, release_and_take, complete_and_take, delete_and_take])
 class TestLostClaim:
     """However a claim was lost, it counts no more, even where the new one has the same owner."""
 
@@ -182,26 +182,26 @@ class TestLostClaim:
         with pytest.raises(LeaseLost):
             finish(catalog, old, status=Status.REFUSED)
         with pytest.raises(LeaseLost):
-            catalog.forget(old)
+            catalog.delete(old)
         with pytest.raises(LeaseLost):
-            catalog.renew(old, now=NOW, lease=LEASE)
+            catalog.renew(old, now=NOW, duration=LEASE)
         catalog.release(old)
         assert catalog.get(old.image_id) == before
         assert not is_free(catalog)
         assert finish(catalog, new, status=Status.PROCESSED).status is Status.PROCESSED
 
 
-@pytest.mark.parametrize("give_up", ["complete", "forget", "release"])
+@pytest.mark.parametrize("give_up", ["complete", "delete", "release"])
 def test_a_claim_given_up_is_lost(catalog: Catalog, give_up: str) -> None:
-    claim = take(catalog)
+    lease = take(catalog)
     calls: dict[str, Callable[[], object]] = {
-        "complete": lambda: catalog.complete(claim, claim.record),
-        "forget": lambda: catalog.forget(claim),
-        "release": lambda: catalog.release(claim),
+        "complete": lambda: catalog.complete(lease, lease.record),
+        "delete": lambda: catalog.delete(lease),
+        "release": lambda: catalog.release(lease),
     }
     calls[give_up]()
-    before = catalog.get(claim.image_id)
-    for call in (calls["complete"], calls["forget"], lambda: catalog.renew(claim, now=NOW, lease=LEASE)):
+    before = catalog.get(lease.image_id)
+    for call in (calls["complete"], calls["delete"], lambda: catalog.renew(lease, now=NOW, duration=LEASE)):
         with pytest.raises(LeaseLost):
             call()
-    assert catalog.get(claim.image_id) == before
+    assert catalog.get(lease.image_id) == before

@@ -17,11 +17,11 @@ from image_processor.domain.ports import Catalog, Query
 
 
 def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status = Status.PROCESSED) -> Record:
-    claim = take(catalog, key, now=created_at)
+    lease = take(catalog, key, now=created_at)
     if status is Status.PROCESSING:
-        catalog.release(claim)
-        return claim.record
-    return catalog.complete(claim, replace(claim.record, status=status))
+        catalog.release(lease)
+        return lease.record
+    return catalog.complete(lease, replace(lease.record, status=status))
 
 
 def pages(catalog: Catalog, query: Query, limit: int) -> list[Record]:
@@ -132,7 +132,7 @@ class TestPages:
             add(catalog, f"new-{turn}", NOW + (turn % 5) * DAY)
             add(catalog, f"stay-{turn % 16}", NOW + 30 * DAY, Status.REFUSED)
             if turn < 4:
-                catalog.forget(take(catalog, f"go-{turn}"))
+                catalog.delete(take(catalog, f"go-{turn}"))
             if page.cursor is None:
                 break
             page = catalog.list(Query(), limit=3, cursor=page.cursor)
@@ -144,7 +144,7 @@ class TestPages:
         for index in range(4):
             add(catalog, f"{index}", NOW - index * DAY)
         page = catalog.list(Query(), limit=2)
-        catalog.forget(take(catalog, "1"))
+        catalog.delete(take(catalog, "1"))
         assert keys(list(catalog.list(Query(), limit=2, cursor=page.cursor).records)) == ["2", "3"]
 
     @pytest.mark.parametrize("limit", [0, -1, 1001])
@@ -180,7 +180,7 @@ class TestScan:
             seen.append(record.key)
             add(catalog, f"stay-{index % 20}", status=Status.REFUSED)
             if index == 3:
-                catalog.forget(take(catalog, "go"))
+                catalog.delete(take(catalog, "go"))
             if index < 5:
                 add(catalog, f"new-{index}")
         assert len(seen) == len(set(seen))

@@ -27,13 +27,13 @@ def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
         for _ in range(times):
             while True:
                 try:
-                    claim = take(catalog, "key", owner=owner)
+                    lease = take(catalog, "key", owner=owner)
                 except LeaseBusy:
                     busy += 1
                     continue
                 break
-            done = catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
-            assert done.revision == claim.record.revision + 1
+            done = catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
+            assert done.revision == lease.record.revision + 1
     return busy
 
 
@@ -43,9 +43,9 @@ def add_some(connect: ConnectCatalog, name: str, count: int) -> None:
             catalog.release(take(catalog, f"{name}-{index}"))
 
 
-def complete_once(connect: ConnectCatalog, claim: Lease) -> Record:
+def complete_once(connect: ConnectCatalog, lease: Lease) -> Record:
     with connect() as catalog:
-        return catalog.complete(claim, replace(claim.record, message=claim.owner))
+        return catalog.complete(lease, replace(lease.record, message=lease.owner))
 
 
 def expect_one_winner(connect: ConnectCatalog, outcomes: list[Any]) -> None:
@@ -84,8 +84,8 @@ def test_one_of_many_takes_an_expired_claim_over(connect_catalog: ConnectCatalog
 
 
 def test_a_claim_is_completed_once(connect_catalog: ConnectCatalog) -> None:
-    claim = claim_once(connect_catalog, "worker")
-    outcomes = in_threads(complete_once, [(connect_catalog, claim)] * 8)
+    lease = claim_once(connect_catalog, "worker")
+    outcomes = in_threads(complete_once, [(connect_catalog, lease)] * 8)
     assert sum(isinstance(outcome, Record) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, LeaseLost) for outcome in outcomes) == 7
 

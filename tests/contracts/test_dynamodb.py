@@ -88,12 +88,12 @@ class TestItems:
 
     def test_a_rendition_that_is_gone_is_named_no_more(self, catalog: DynamoCatalog, table: str) -> None:
         small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", FACTS, "v")
-        claim = take(catalog)
-        catalog.complete(claim, replace(claim.record, renditions=(small,), message="m"))
-        assert "processed_file" in found_by_key(catalog, table, claim.record.key)
-        claim = take(catalog)
-        catalog.complete(claim, replace(claim.record, renditions=(), message=None))
-        assert "processed_file" not in found_by_key(catalog, table, claim.record.key)
+        lease = take(catalog)
+        catalog.complete(lease, replace(lease.record, renditions=(small,), message="m"))
+        assert "processed_file" in found_by_key(catalog, table, lease.record.key)
+        lease = take(catalog)
+        catalog.complete(lease, replace(lease.record, renditions=(), message=None))
+        assert "processed_file" not in found_by_key(catalog, table, lease.record.key)
 
 
 def found_by_key(catalog: DynamoCatalog, table: str, key: str) -> dict[str, object]:
@@ -113,11 +113,11 @@ class TestRequests:
         record = to_item(Record("id", "uploads", "key", NOW, NOW))
         with scripted(answer({"Attributes": record})) as script:
             catalog = aws.open_catalog(script.address, "table")
-            claim = replace(take(catalog, "key"), image_id="id")
-            catalog.renew(claim, now=NOW, lease=LEASE)
-            catalog.complete(claim, replace(claim.record, sequencer="5"))
-            catalog.release(claim)
-            catalog.forget(claim)
+            lease = replace(take(catalog, "key"), image_id="id")
+            catalog.renew(lease, now=NOW, duration=LEASE)
+            catalog.complete(lease, replace(lease.record, sequencer="5"))
+            catalog.release(lease)
+            catalog.delete(lease)
         operations = [seen.headers["x-amz-target"].rpartition(".")[2] for seen in script.seen]
         assert operations == ["UpdateItem"] * 4 + ["DeleteItem"]
         assert all("claim_token" in str(sent(seen)["ConditionExpression"]) for seen in script.seen)
@@ -143,9 +143,9 @@ class TestRequests:
                 script.replies[:] = [HANG_UP if len(script.seen) == 1 else reply]
 
             script.meanwhile = relay
-            claim = take(lossy)
+            lease = take(lossy)
         assert len(script.seen) == 2
-        assert catalog.complete(claim, claim.record).revision == 1
+        assert catalog.complete(lease, lease.record).revision == 1
 
     def test_what_an_answer_left_over_is_asked_for_again(self) -> None:
         items = [to_item(Record(f"{number}", "uploads", "key", NOW, NOW)) for number in range(2)]
@@ -212,10 +212,10 @@ class TestAnswers:
         assert "business" not in str(caught.value)
 
     def test_a_record_that_no_item_can_hold_is_invalid(self, catalog: DynamoCatalog) -> None:
-        claim = take(catalog)
+        lease = take(catalog)
         with pytest.raises(Invalid, match="what DynamoDB takes"):
-            catalog.complete(claim, replace(claim.record, message="m" * 500_000))
-        assert catalog.get(claim.image_id) == claim.record
+            catalog.complete(lease, replace(lease.record, message="m" * 500_000))
+        assert catalog.get(lease.image_id) == lease.record
 
     def test_text_that_is_no_unicode_is_invalid(self) -> None:
         with scripted(error("SerializationException")) as script, pytest.raises(Invalid):
@@ -229,19 +229,19 @@ def test_items_of_the_first_version_are_read() -> None:
 
 
 def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None:
-    claim = take(catalog)
-    said = catalog.complete(claim, replace(claim.record, exif=(("make", "Canon"),)))
-    assert catalog.get(claim.image_id) == said
-    claim = take(catalog)
-    catalog.complete(claim, replace(said, exif=()))
-    assert catalog.get(claim.image_id).exif == ()
+    lease = take(catalog)
+    said = catalog.complete(lease, replace(lease.record, exif=(("make", "Canon"),)))
+    assert catalog.get(lease.image_id) == said
+    lease = take(catalog)
+    catalog.complete(lease, replace(said, exif=()))
+    assert catalog.get(lease.image_id).exif == ()
 
 
 class TestListing:
     def test_reads_whole_records_of_its_page_only(self, catalog: DynamoCatalog, table: str) -> None:
         for number in range(5):
-            claim = take(catalog, f"{number}", now=NOW + number * DAY)
-            catalog.complete(claim, claim.record)
+            lease = take(catalog, f"{number}", now=NOW + number * DAY)
+            catalog.complete(lease, lease.record)
         with scripted(Reply(500)) as script:
             script.meanwhile = lambda: script.replies.__setitem__(0, relayed(catalog, script.seen[-1]))
             page = aws.open_catalog(script.address, table).list(Query(), limit=2)

@@ -45,24 +45,24 @@ class Counting(MemoryStore):
 def test_a_claim_on_a_new_key_and_what_is_done_under_a_claim_are_one_write() -> None:
     store = Counting()
     catalog = ObjectCatalog(store)
-    claim = take(catalog)
-    catalog.renew(claim, now=NOW, lease=LEASE)
-    catalog.complete(claim, claim.record)
+    lease = take(catalog)
+    catalog.renew(lease, now=NOW, duration=LEASE)
+    catalog.complete(lease, lease.record)
     assert store.calls == ["put"] * 3
     store.calls.clear()
     catalog.release(take(catalog))
-    catalog.forget(take(catalog))
+    catalog.delete(take(catalog))
     known = ["put", "get", "put"]  # the guess that the key is new was wrong
     assert store.calls == [*known, "put", *known, "put"]
 
 
 def test_another_process_that_changed_the_record_under_our_claim_is_seen() -> None:
     store = Counting()
-    claim = take(ObjectCatalog(store))
+    lease = take(ObjectCatalog(store))
     other = ObjectCatalog(store)
-    other.renew(claim, now=NOW, lease=LEASE)
+    other.renew(lease, now=NOW, duration=LEASE)
     assert store.calls[-2:] == ["get", "put"]
-    assert other.complete(claim, claim.record).revision == 1
+    assert other.complete(lease, lease.record).revision == 1
 
 
 def test_a_claim_whose_answer_was_lost_is_ours() -> None:
@@ -76,8 +76,8 @@ def test_a_claim_whose_answer_was_lost_is_ours() -> None:
         raise PreconditionFailed(key)
 
     store.put = lose  # type: ignore[method-assign] # as above
-    claim = take(catalog)
-    assert catalog.complete(claim, claim.record).revision == 1
+    lease = take(catalog)
+    assert catalog.complete(lease, lease.record).revision == 1
 
 
 @pytest.mark.parametrize("meanwhile", ["claims", "claims and gives up"])
@@ -86,9 +86,9 @@ def test_a_claim_that_comes_between_read_and_write_is_seen(meanwhile: str) -> No
     catalog = ObjectCatalog(store)
 
     def other() -> None:
-        claim = take(catalog, owner="other")
+        lease = take(catalog, owner="other")
         if meanwhile == "claims and gives up":
-            catalog.release(claim)
+            catalog.release(lease)
 
     store.before_put = other
     if meanwhile == "claims":
@@ -116,7 +116,7 @@ def test_a_record_that_never_stands_still_is_unavailable() -> None:
 def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
     store = MemoryStore()
     catalog = ObjectCatalog(store)
-    catalog.forget(take(catalog))
+    catalog.delete(take(catalog))
     assert list(store.bodies().values()) == [b"{}"]
     assert list(catalog.scan()) == []
     assert catalog.list(Query(), limit=1).records == ()
@@ -163,8 +163,8 @@ def test_a_listing_is_one_get_for_each_record() -> None:
     store = Counting()
     catalog = ObjectCatalog(store)
     for number in range(300):
-        claim = take(catalog, f"{number:03}")
-        catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
+        lease = take(catalog, f"{number:03}")
+        catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
     store.calls.clear()
     assert len(catalog.list(Query(prefix="01"), limit=20).records) == 10
     assert store.calls == ["get"] * 300

@@ -58,10 +58,10 @@ class TestRows:
 class TestSchema:
     def test_a_file_is_the_same_when_opened_again(self, path: Path) -> None:
         with open_sqlite(path) as catalog:
-            claim = take(catalog)
-            done = catalog.complete(claim, replace(claim.record, status=Status.PROCESSED))
+            lease = take(catalog)
+            done = catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
         with open_sqlite(path) as catalog:
-            assert catalog.get(claim.image_id) == done
+            assert catalog.get(lease.image_id) == done
 
     def test_a_missing_folder_is_made(self, tmp_path: Path) -> None:
         with open_sqlite(tmp_path / "new" / "folder" / "catalog.sqlite") as catalog:
@@ -104,9 +104,9 @@ class TestSchema:
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
         with open_sqlite(path) as catalog:
             assert list(catalog.scan()) == [OLD_RECORD]
-            claim = take(catalog, OLD_RECORD.key)
+            lease = take(catalog, OLD_RECORD.key)
             done = replace(OLD_RECORD, exif=(("make", "Canon"),))
-            assert catalog.complete(claim, done).exif == (("make", "Canon"),)
+            assert catalog.complete(lease, done).exif == (("make", "Canon"),)
 
     def test_a_step_that_fails_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,13 +142,13 @@ class TestFailures:
     def test_a_locked_file_is_unavailable(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(adapter, "_BUSY_SECONDS", 0)
         with open_sqlite(path) as catalog, closing(sqlite3.connect(path)) as other:
-            claim = take(catalog)
+            lease = take(catalog)
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(Unavailable, match="locked"):
-                catalog.complete(claim, claim.record)
-            assert catalog.get(claim.image_id) == claim.record
+                catalog.complete(lease, lease.record)
+            assert catalog.get(lease.image_id) == lease.record
             other.execute("ROLLBACK")
-            catalog.complete(claim, claim.record)
+            catalog.complete(lease, lease.record)
 
     def test_a_file_that_cannot_be_converted_is_waited_for_no_longer_than_said(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -162,13 +162,13 @@ class TestFailures:
 
     def test_a_full_disk_is_unavailable_and_writes_nothing(self, path: Path) -> None:
         with open_sqlite(path) as catalog:
-            claim = take(catalog)
+            lease = take(catalog)
             (pages,) = catalog._connection.execute("PRAGMA page_count").fetchone().values()
             catalog._connection.execute(f"PRAGMA max_page_count = {pages}")
             with pytest.raises(Unavailable, match="full"):
-                catalog.complete(claim, replace(claim.record, message="m" * 100_000))
-            assert catalog.get(claim.image_id) == claim.record
-            assert catalog.complete(claim, claim.record).revision == 1
+                catalog.complete(lease, replace(lease.record, message="m" * 100_000))
+            assert catalog.get(lease.image_id) == lease.record
+            assert catalog.complete(lease, lease.record).revision == 1
 
     def test_a_damaged_file_is_unavailable(self, path: Path) -> None:
         path.write_bytes(b"no database at all, " * 100)
@@ -243,7 +243,7 @@ class TestScan:
             seen = []
             for record in catalog.scan():
                 seen.append(record.key)
-                catalog.forget(take(catalog, record.key))
+                catalog.delete(take(catalog, record.key))
             assert sorted(seen) == sorted(keys)
             assert catalog.count(Query()) == 0
 
@@ -252,9 +252,9 @@ class TestCount:
     def test_counts_what_a_listing_has(self) -> None:
         with closing(SqliteCatalog(":memory:")) as catalog:
             for key in ("a/1", "a/2", "b"):
-                claim = take(catalog, key)
+                lease = take(catalog, key)
                 status = Status.REFUSED if key == "a/2" else Status.PROCESSED
-                catalog.complete(claim, replace(claim.record, status=status))
+                catalog.complete(lease, replace(lease.record, status=status))
             assert catalog.count(Query()) == 3
             assert catalog.count(Query(prefix="a/")) == 2
             assert catalog.count(Query(prefix="a/", status=Status.REFUSED)) == 1

@@ -90,8 +90,8 @@ def test_a_deleted_original_takes_its_renditions_along_but_no_others(room):
 
 def test_a_deletion_with_nothing_left_to_do_makes_no_record_even_for_a_moment(room):
     claims = []
-    real_claim = room.catalog.claim
-    room.catalog.claim = lambda *args, **kwargs: claims.append(args) or real_claim(*args, **kwargs)
+    real_claim = room.catalog.acquire
+    room.catalog.acquire = lambda *args, **kwargs: claims.append(args) or real_claim(*args, **kwargs)
     assert (
         room.processor().process(upload("gone.jpg", kind=UploadKind.DELETED)).status is OutcomeStatus.DELETED
     )
@@ -284,7 +284,7 @@ def test_a_changed_recipe_leaves_only_its_own_renditions(room):
 
 def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     room.put("cat.jpg", b"cat")
-    room.catalog.claim(upload("cat.jpg"), owner="dead", now=room.now, lease=room.processor().lease)
+    room.catalog.acquire(upload("cat.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
     with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
     room.later()
@@ -295,7 +295,7 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
     """Else a herd of duplicates, all due again at the same moment, would end as dead letters."""
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
-    room.catalog.claim(upload("cat.jpg"), owner="looks", now=room.now, lease=room.processor().lease)
+    room.catalog.acquire(upload("cat.jpg"), owner="looks", now=room.now, duration=room.processor().lease)
     outcome = room.processor().process(upload("cat.jpg"))
     assert (outcome.status, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
     with pytest.raises(LeaseBusy):
@@ -311,14 +311,14 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
 def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of_it(room):
     room.put("ignored/cat.jpg", b"cat")
     lease = room.processor().lease
-    real_claim, claims = room.catalog.claim, []
-    room.catalog.claim = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
+    real_claim, claims = room.catalog.acquire, []
+    room.catalog.acquire = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert claims == []
     room.processed.put("ignored/cat.jpg/w=10,fm=jpeg.jpg", b"old", Attributes())
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert (len(claims), room.processed.bodies()) == (1, {})
-    real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, lease=lease)
+    real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, duration=lease)
     room.later(lease.total_seconds() + 1)
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert room.record("ignored/cat.jpg") is None

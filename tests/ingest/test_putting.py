@@ -120,14 +120,14 @@ def test_the_original_is_read_while_the_claim_is_taken(room, kind):
         return call
 
     room.uploads.get = met(room.uploads.get)
-    room.catalog.claim = met(room.catalog.claim)
+    room.catalog.acquire = met(room.catalog.acquire)
     assert room.processor().process(upload("cat.jpg", kind=kind)).status is OutcomeStatus.PROCESSED
 
 
 def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room):
     """Its claim comes late: the other has seen, made and recorded the second version by then."""
     room.processor("other").process(upload("cat.jpg"))
-    really_get, really_claim = room.uploads.get, room.catalog.claim
+    really_get, really_claim = room.uploads.get, room.catalog.acquire
     read = threading.Event()
     bodies = []
 
@@ -139,7 +139,7 @@ def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room
 
     def claim(*args, **kwargs):
         assert read.wait(SOON)
-        room.catalog.claim = really_claim
+        room.catalog.acquire = really_claim
         room.put("cat.jpg", b"second")
         assert room.processor("other").process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
         written = room.processed.bodies()
@@ -147,7 +147,7 @@ def test_what_was_read_before_somebody_finished_a_newer_version_is_not_used(room
         bodies.append(written)
         return really_claim(*args, **kwargs)
 
-    room.uploads.get, room.catalog.claim = get, claim
+    room.uploads.get, room.catalog.acquire = get, claim
     assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.UNCHANGED
     assert bodies[0] == b"cat"
     assert room.processed.bodies() == bodies[-1]
@@ -182,7 +182,7 @@ def test_an_error_of_the_early_read_gives_the_claim_back(room):
 
 def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
     """It goes after it was read and before it is claimed, and so does its event."""
-    really_claim = room.catalog.claim
+    really_claim = room.catalog.acquire
     read = threading.Event()
     really_get = room.uploads.get
 
@@ -194,11 +194,11 @@ def test_a_lost_original_leaves_a_clean_place_though_it_was_read_early(room):
 
     def claim(*args, **kwargs):
         assert read.wait(SOON)
-        room.catalog.claim = really_claim
+        room.catalog.acquire = really_claim
         room.uploads.delete("cat.jpg")
         return really_claim(*args, **kwargs)
 
-    room.uploads.get, room.catalog.claim = get, claim
+    room.uploads.get, room.catalog.acquire = get, claim
     assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.DELETED
     assert room.processed.bodies() == {}
     assert room.record("cat.jpg") is None

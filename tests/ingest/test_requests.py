@@ -135,8 +135,8 @@ def test_the_first_failed_write_is_told_after_those_beside_it_have_ended(room):
     with pytest.raises(Unavailable, match="no answer"):
         room.processor().process(upload("cat.jpg"))
     assert sorted(begun) == sorted(ended)
-    assert room.catalog.claim(
-        upload("cat.jpg"), owner="next", now=room.now, lease=timedelta(seconds=60)
+    assert room.catalog.acquire(
+        upload("cat.jpg"), owner="next", now=room.now, duration=timedelta(seconds=60)
     )  # the claim was given up
 
 

@@ -55,9 +55,9 @@ class Believer(Processor):
     def process(self, upload: Any) -> Outcome:
         if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
-        claim = self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+        lease = self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease)
         self._sweep(list_renditions(self.processed, upload.key), keep=())
-        self.catalog.forget(claim)
+        self.catalog.delete(lease)
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
 
@@ -85,7 +85,7 @@ class Unreleased:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._catalog, name)
 
-    def release(self, claim: Any) -> None:
+    def release(self, lease: Any) -> None:
         pass
 
 
@@ -98,11 +98,11 @@ class Deaf(Processor):
 
 
 class Stubborn(UploadTarget):
-    def _renew(self, claim: Any) -> Any:
+    def _renew(self, lease: Any) -> Any:
         try:
-            return super()._renew(claim)
+            return super()._renew(lease)
         except LeaseLost:
-            return claim
+            return lease
 
 
 class Trusting(Processor):
@@ -132,8 +132,8 @@ class Nearsighted(Reconciler):
 
 
 class Tokenless(MemoryCatalog):
-    def _ours(self, claim: Any) -> Row:
-        return self._rows.setdefault(claim.image_id, Row(claim.record))
+    def _ours(self, lease: Any) -> Row:
+        return self._rows.setdefault(lease.image_id, Row(lease.record))
 
 
 class Stampless(RenditionRepository):

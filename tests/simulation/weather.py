@@ -50,9 +50,9 @@ BY_NAME = {weather.name: weather for weather in WEATHERS}
 _FAILURES = ("503", "throttled", "timeout before", "timeout after", "connection torn", "echo")
 STALL = 900.0
 """At most so long: well past a claim's end, and past the time that a message stays hidden."""
-_WRITES = ("catalog.complete", "catalog.forget")
+_WRITES = ("catalog.complete", "catalog.delete")
 _DANGEROUS = ("processed.put", "processed.delete", "engine.render", "records.put")
-_CLAIMING = ("catalog.claim", "catalog.release")
+_CLAIMING = ("catalog.acquire", "catalog.release")
 
 
 class Wire:
@@ -98,7 +98,7 @@ class Line:
         result = act()
         if what in _WRITES:
             process.wrote_at = self.loop.now
-        elif what == "catalog.claim":
+        elif what == "catalog.acquire":
             process.claimed_at = self.loop.now
         self._note(f"{process.name} {what}")
         self._pass(process, what)

@@ -97,8 +97,8 @@ def test_a_directory_moved_in_is_reported_file_by_file(scene, tmp_path):
 def test_a_directory_moved_out_deletes_the_recorded_files_below_it(scene, tmp_path):
     now = datetime.now(UTC)
     upload = Upload("uploads", "old/cat.jpg")
-    claim = scene.catalog.claim(upload, owner="test", now=now, lease=timedelta(minutes=1))
-    scene.catalog.complete(claim, claim.record)
+    lease = scene.catalog.acquire(upload, owner="test", now=now, duration=timedelta(minutes=1))
+    scene.catalog.complete(lease, lease.record)
     shutil.move(scene.root / "old", tmp_path / "elsewhere")
     scene.wait_for(("old/cat.jpg", UploadKind.DELETED))
 

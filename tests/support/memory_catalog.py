@@ -43,30 +43,30 @@ class MemoryCatalog:
         row = self._rows.get(image_id)
         return row.record if row else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
+    def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
         with self._lock:
             row = self._rows.setdefault(id_, Row(new))
             if row.is_held(now):
-                raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
-            row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + lease
+                raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
+            row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + duration
             return Lease(id_, row.token, owner, row.expires_at, row.record)
 
-    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
+    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         with self._lock:
-            self._ours(claim).expires_at = now + lease
-        return replace(claim, expires_at=now + lease)
+            self._ours(lease).expires_at = now + duration
+        return replace(lease, expires_at=now + duration)
 
-    def complete(self, claim: Lease, record: Record) -> Record:
-        if record.id != claim.image_id:
-            raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
+    def complete(self, lease: Lease, record: Record) -> Record:
+        if record.id != lease.image_id:
+            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
         with self._lock:
-            row = self._ours(claim)
+            row = self._ours(lease)
             stored = row.record
             seen, sequencer = stored.sequencer, record.sequencer
             if seen is not None and sequencer is not None and seen > sequencer:
-                raise LeaseLost(f"{claim.owner} worked on an older event of {stored.key!r} than the record's")
+                raise LeaseLost(f"{lease.owner} worked on an older event of {stored.key!r} than the record's")
             row.record = replace(
                 record,
                 bucket=stored.bucket,
@@ -78,15 +78,15 @@ class MemoryCatalog:
             row.token = None
             return row.record
 
-    def forget(self, claim: Lease) -> None:
+    def delete(self, lease: Lease) -> None:
         with self._lock:
-            self._ours(claim)
-            del self._rows[claim.image_id]
+            self._ours(lease)
+            del self._rows[lease.image_id]
 
-    def release(self, claim: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         with self._lock:
-            row = self._rows.get(claim.image_id)
-            if row is not None and row.token == claim.token:
+            row = self._rows.get(lease.image_id)
+            if row is not None and row.token == lease.token:
                 row.token = None
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
@@ -106,10 +106,10 @@ class MemoryCatalog:
         """The keys that ``owner`` has a claim on, live or expired."""
         return {row.record.key for row in self._rows.values() if row.token and row.owner == owner}
 
-    def _ours(self, claim: Lease) -> Row:
-        row = self._rows.get(claim.image_id)
-        if row is None or row.token != claim.token:
-            raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+    def _ours(self, lease: Lease) -> Row:
+        row = self._rows.get(lease.image_id)
+        if row is None or row.token != lease.token:
+            raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
         return row
 
 

@@ -85,15 +85,15 @@ class ObjectCatalog:
     def get(self, image_id: str) -> Record | None:
         return self._look(image_id)[0].record
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
+    def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
-        mine = _Held(new_token(), owner, now + lease)
+        mine = _Held(new_token(), owner, now + duration)
 
         def take(state: _State) -> _State:
             # A claim whose answer was lost, and that is sent again, meets its own token.
             if state.held is not None and state.held.expires_at > now and state.held.token != mine.token:
-                raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
+                raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
             return _State(state.record or new, mine)
 
         # Most uploads are of keys that nobody has seen: guess that, and look only where it fails.
@@ -101,24 +101,24 @@ class ObjectCatalog:
         record, self._held[mine.token] = state.record or new, (state, version)
         return Lease(id_, mine.token, owner, mine.expires_at, record)
 
-    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
-        later = replace(claim, expires_at=now + lease)
-        held = _Held(claim.token, claim.owner, later.expires_at)
-        self._change_ours(claim, lambda record: _State(record, held))
+    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
+        later = replace(lease, expires_at=now + duration)
+        held = _Held(lease.token, lease.owner, later.expires_at)
+        self._change_ours(lease, lambda record: _State(record, held))
         return later
 
-    def complete(self, claim: Lease, record: Record) -> Record:
-        if record.id != claim.image_id:
-            raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
-        completed = self._change_ours(claim, lambda stored: _State(_completed(claim, stored, record)))
+    def complete(self, lease: Lease, record: Record) -> Record:
+        if record.id != lease.image_id:
+            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
+        completed = self._change_ours(lease, lambda stored: _State(_completed(lease, stored, record)))
         return completed.record or record
 
-    def forget(self, claim: Lease) -> None:
-        self._change_ours(claim, lambda _: _State())
+    def delete(self, lease: Lease) -> None:
+        self._change_ours(lease, lambda _: _State())
 
-    def release(self, claim: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         try:
-            self._change_ours(claim, _State)
+            self._change_ours(lease, _State)
         except LeaseLost:
             return
 
@@ -171,21 +171,21 @@ class ObjectCatalog:
             return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
 
-    def _change_ours(self, claim: Lease, change: Callable[[Record], _State]) -> _State:
+    def _change_ours(self, lease: Lease, change: Callable[[Record], _State]) -> _State:
         def checked(state: _State) -> _State:
-            if state.record is None or state.held is None or state.held.token != claim.token:
-                raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+            if state.record is None or state.held is None or state.held.token != lease.token:
+                raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
             return change(state.record)
 
-        state, version = self._change(claim.image_id, checked, seen=self._held.pop(claim.token, None))
+        state, version = self._change(lease.image_id, checked, seen=self._held.pop(lease.token, None))
         if state.held is not None:
-            self._held[claim.token] = (state, version)
+            self._held[lease.token] = (state, version)
         return state
 
 
-def _completed(claim: Lease, stored: Record, record: Record) -> Record:
+def _completed(lease: Lease, stored: Record, record: Record) -> Record:
     if stored.sequencer is not None and record.sequencer is not None and stored.sequencer > record.sequencer:
-        raise LeaseLost(f"{claim.owner} worked on an older event of {claim.record.key!r} than the record's")
+        raise LeaseLost(f"{lease.owner} worked on an older event of {lease.record.key!r} than the record's")
     return replace(
         record,
         bucket=stored.bucket,
@@ -229,8 +229,8 @@ def _written(state: _State) -> bytes:
 
 def _parse(body: bytes) -> _State:
     fields = json.loads(body)
-    record, claim = fields.get("record"), fields.get("claim")
+    record, lease = fields.get("record"), fields.get("claim")
     return _State(
         to_record(record) if record else None,
-        _Held(claim["token"], claim["owner"], to_moment(claim["expires_at"])) if claim else None,
+        _Held(lease["token"], lease["owner"], to_moment(lease["expires_at"])) if lease else None,
     )

@@ -144,29 +144,29 @@ class Catalog(Protocol):
         """The record, None if there is none."""
         ...
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
+    def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         """Take the right to work on the upload's key; makes a PROCESSING record for a new key.
-        Raises ClaimBusy while another claim has not expired, which it has once ``now`` reaches its
+        Raises LeaseBusy while another claim has not expired, which it has once ``now`` reaches its
         end. Of several callers one succeeds."""
         ...
 
-    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
-        """The same claim with a later end. Raises ClaimLost if it is no longer this one's, but
+    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
+        """The same claim with a later end. Raises LeaseLost if it is no longer this one's, but
         not for having expired unnoticed: nobody else took it."""
         ...
 
-    def complete(self, claim: Lease, record: Record) -> Record:
+    def complete(self, lease: Lease, record: Record) -> Record:
         """Write the record and give the claim up, in one step; returns it with the next revision,
         with the stored created_at, and with the stored sequencer where ``record`` has none.
-        Raises ClaimLost if the claim is not this one's any more, or if the stored record has
+        Raises LeaseLost if the claim is not this one's any more, or if the stored record has
         seen a later sequencer than ``record.sequencer``: nothing is written then."""
         ...
 
-    def forget(self, claim: Lease) -> None:
-        """Remove the record and the claim in one step. Raises ClaimLost as `complete`."""
+    def delete(self, lease: Lease) -> None:
+        """Remove the record and the claim in one step. Raises LeaseLost as `complete`."""
         ...
 
-    def release(self, claim: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         """Give the claim up and leave the record as it was before it (a PROCESSING record that
         the claim itself made stays). No error if the claim is already lost."""
         ...

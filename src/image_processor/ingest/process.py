@@ -73,7 +73,7 @@ class Processor(Struct, frozen=True):
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its original as it is now.
 
-        Raises InvalidKey, and the retryable errors: ClaimBusy, ClaimLost, Unavailable. Nothing
+        Raises InvalidKey, and the retryable errors: LeaseBusy, LeaseLost, Unavailable. Nothing
         is lost then: the same upload may be processed again, by anyone, at any time.
         """
         check_key(upload.key)
@@ -119,9 +119,9 @@ class Processor(Struct, frozen=True):
                 raise
 
     def _claim(self, upload: Upload) -> Lease | Outcome:
-        """The claim, or what there is to say without one. Raises ClaimBusy."""
+        """The claim, or what there is to say without one. Raises LeaseBusy."""
         try:
-            return self.catalog.claim(upload, owner=self.owner, now=self.clock(), lease=self.lease)
+            return self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease)
         except LeaseBusy:
             if (record := self._done_by_others(upload)) is None:
                 raise
@@ -195,7 +195,7 @@ class Processor(Struct, frozen=True):
         unwanted = [each for each in stored if each not in kept]
         self._sweep(unwanted, keep=())
         self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
-        self.catalog.forget(claim)
+        self.catalog.delete(claim)
         if sight is None:
             return Outcome(plan.key, OutcomeStatus.DELETED)
         return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip)

@@ -37,7 +37,7 @@ class UploadTarget(Struct, frozen=True):
     clock: Callable[[], datetime]
 
     def put(self, claim: Lease, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
-        """``versions`` are those of the keys that were there. Raises ClaimLost, Unavailable."""
+        """``versions`` are those of the keys that were there. Raises LeaseLost, Unavailable."""
         if self.clock() > claim.expires_at - self.lease / 2:
             claim = self._renew(claim)
         key = self._key_of(claim, image)
@@ -50,7 +50,7 @@ class UploadTarget(Struct, frozen=True):
                 entry = self.processed.put(key, image.body, attributes, condition=condition)
             except PreconditionFailed:
                 # Somebody wrote in between. With the claim still ours it was a worker that had
-                # lost its own, and ours is the newer truth; else renew raises ClaimLost.
+                # lost its own, and ours is the newer truth; else renew raises LeaseLost.
                 claim = self._renew(claim)
                 condition = self._version_of(key)
             else:
@@ -62,7 +62,7 @@ class UploadTarget(Struct, frozen=True):
         return rendition_prefix(original) + self.recipe.stored_name(original, image.transformation)
 
     def _renew(self, claim: Lease) -> Lease:
-        return self.catalog.renew(claim, now=self.clock(), lease=self.lease)
+        return self.catalog.renew(claim, now=self.clock(), duration=self.lease)
 
     def _version_of(self, key: str) -> str | Absent:
         try:

@@ -80,10 +80,10 @@ class DynamoCatalog:
         found = self._calls("GetItem", **self._at(image_id), ConsistentRead=True)
         return from_item(found["Item"]) if "Item" in found else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
+    def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         id_ = image_id(upload.bucket, upload.key)
         new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
-        token, expires_at = new_token(), now + lease
+        token, expires_at = new_token(), now + duration
         held = {
             "claim_token": to_value(token),
             "claim_owner": to_value(owner),
@@ -93,32 +93,32 @@ class DynamoCatalog:
         try:
             found = self._update(id_, _IS_FREE, {"now": to_value(to_ticks(now))}, Update(held, made))
         except PreconditionFailed:
-            raise LeaseBusy(f"another worker holds the claim on {upload.key!r}") from None
+            raise LeaseBusy(f"another worker holds the lease on {upload.key!r}") from None
         return Lease(id_, token, owner, expires_at, from_item(found))
 
-    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
-        expires_at = now + lease
-        self._update_ours(claim, Update({"claim_expires_at": to_value(to_ticks(expires_at))}))
-        return replace(claim, expires_at=expires_at)
+    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
+        expires_at = now + duration
+        self._update_ours(lease, Update({"claim_expires_at": to_value(to_ticks(expires_at))}))
+        return replace(lease, expires_at=expires_at)
 
-    def complete(self, claim: Lease, record: Record) -> Record:
-        if record.id != claim.image_id:
-            raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
+    def complete(self, lease: Lease, record: Record) -> Record:
+        if record.id != lease.image_id:
+            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
         item = to_item(record)
         written = {name: value for name, value in item.items() if name not in _LASTING | {"revision"}}
         update = Update(written, remove=(*_CLAIM, *sorted(_OPTIONAL - set(item))), count="revision")
         condition = f"{_IS_OURS} AND {_IS_NO_OLDER}" if "sequencer" in item else _IS_OURS
-        return from_item(self._update_ours(claim, update, condition))
+        return from_item(self._update_ours(lease, update, condition))
 
-    def forget(self, claim: Lease) -> None:
+    def delete(self, lease: Lease) -> None:
         try:
-            self._calls("DeleteItem", **self._at(claim.image_id), **conditional(_IS_OURS, _token(claim)))
+            self._calls("DeleteItem", **self._at(lease.image_id), **conditional(_IS_OURS, _token(lease)))
         except PreconditionFailed:
-            raise _lost(claim) from None
+            raise _lost(lease) from None
 
-    def release(self, claim: Lease) -> None:
+    def release(self, lease: Lease) -> None:
         try:
-            self._update_ours(claim, Update(remove=_CLAIM))
+            self._update_ours(lease, Update(remove=_CLAIM))
         except LeaseLost:
             return
 
@@ -170,12 +170,12 @@ class DynamoCatalog:
                 return
             arguments["ExclusiveStartKey"] = found["LastEvaluatedKey"]
 
-    def _update_ours(self, claim: Lease, update: Update, condition: str = _IS_OURS) -> Item:
-        """Change the claim's item; ClaimLost if it is not the claim's any more."""
+    def _update_ours(self, lease: Lease, update: Update, condition: str = _IS_OURS) -> Item:
+        """Change the claim's item; LeaseLost if it is not the claim's any more."""
         try:
-            return self._update(claim.image_id, condition, _token(claim), update)
+            return self._update(lease.image_id, condition, _token(lease), update)
         except PreconditionFailed:
-            raise _lost(claim) from None
+            raise _lost(lease) from None
 
     def _update(self, id_: str, condition: str, values: Item, update: Update) -> Item:
         expressions = conditional(condition, values, update)
@@ -188,9 +188,9 @@ class DynamoCatalog:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
 
 
-def _token(claim: Lease) -> Item:
-    return {"claim_token": to_value(claim.token)}
+def _token(lease: Lease) -> Item:
+    return {"claim_token": to_value(lease.token)}
 
 
-def _lost(claim: Lease) -> LeaseLost:
-    return LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+def _lost(lease: Lease) -> LeaseLost:
+    return LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")

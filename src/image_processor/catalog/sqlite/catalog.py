@@ -67,7 +67,7 @@ class SqliteCatalog:
         rows = self._all(GET, {"id": image_id})
         return to_record(rows[0]) if rows else None
 
-    def claim(self, upload: Upload, *, owner: str, now: datetime, lease: timedelta) -> Lease:
+    def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         new = Record(
             id=image_id(upload.bucket, upload.key),
             bucket=upload.bucket,
@@ -75,33 +75,33 @@ class SqliteCatalog:
             created_at=now,
             updated_at=now,
         )
-        token, expires_at = new_token(), now + lease
-        claim = {
+        token, expires_at = new_token(), now + duration
+        lease = {
             "claim_token": token,
             "claim_owner": owner,
             "claim_expires_at": to_ticks(expires_at),
             "now": to_ticks(now),
         }
-        rows = self._all(CLAIM, to_row(new) | claim)
+        rows = self._all(CLAIM, to_row(new) | lease)
         if not rows:
-            raise LeaseBusy(f"another worker holds the claim on {upload.key!r}")
+            raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
         return Lease(new.id, token, owner, expires_at, to_record(rows[0]))
 
-    def renew(self, claim: Lease, *, now: datetime, lease: timedelta) -> Lease:
-        expires_at = now + lease
-        self._change_ours(RENEW, claim, {"claim_expires_at": to_ticks(expires_at)})
-        return replace(claim, expires_at=expires_at)
+    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
+        expires_at = now + duration
+        self._change_ours(RENEW, lease, {"claim_expires_at": to_ticks(expires_at)})
+        return replace(lease, expires_at=expires_at)
 
-    def complete(self, claim: Lease, record: Record) -> Record:
-        if record.id != claim.image_id:
-            raise Invalid.one("record", f"the record {claim.image_id} of the claim", record.id)
-        return to_record(self._change_ours(COMPLETE, claim, to_row(record)))
+    def complete(self, lease: Lease, record: Record) -> Record:
+        if record.id != lease.image_id:
+            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
+        return to_record(self._change_ours(COMPLETE, lease, to_row(record)))
 
-    def forget(self, claim: Lease) -> None:
-        self._change_ours(FORGET, claim)
+    def delete(self, lease: Lease) -> None:
+        self._change_ours(FORGET, lease)
 
-    def release(self, claim: Lease) -> None:
-        self._all(RELEASE, _ours(claim))
+    def release(self, lease: Lease) -> None:
+        self._all(RELEASE, _ours(lease))
 
     def release_owner(self, owner_prefix: str) -> int:
         """Give back every claim whose owner starts with ``owner_prefix``; returns how many.
@@ -130,11 +130,11 @@ class SqliteCatalog:
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
-    def _change_ours(self, statement: str, claim: Lease, values: Values | None = None) -> Row:
-        """Run a statement that changes the claim's row; ClaimLost if it found none to change."""
-        rows = self._all(statement, (values or {}) | _ours(claim))
+    def _change_ours(self, statement: str, lease: Lease, values: Values | None = None) -> Row:
+        """Run a statement that changes the claim's row; LeaseLost if it found none to change."""
+        rows = self._all(statement, (values or {}) | _ours(lease))
         if not rows:
-            raise LeaseLost(f"{claim.owner} no longer holds the claim on {claim.record.key!r}")
+            raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
         return rows[0]
 
     def _all(self, statement: str, values: Values) -> tuple[Row, ...]:
@@ -179,8 +179,8 @@ def _by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
 
-def _ours(claim: Lease) -> Values:
-    return {"id": claim.image_id, "claim_token": claim.token}
+def _ours(lease: Lease) -> Values:
+    return {"id": lease.image_id, "claim_token": lease.token}
 
 
 @contextmanager
