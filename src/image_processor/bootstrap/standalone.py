@@ -242,7 +242,9 @@ def reads(
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, on_demand, stores.processed.delete)
     coordinator = RenderCoordinator(kept, pool, cache, submit)
-    delivery = build_delivery(settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS)
+    delivery = build_delivery(
+        settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS
+    )
     try:
         yield delivery, coordinator
     finally:
