@@ -154,7 +154,7 @@ def _default(row: Parameter, layer: str) -> str:
     if row.name in {"image", "text"}:
         return NEEDED
     value = row.default if layer else _DEFAULTS[row.field]
-    return NO_DEFAULT if value is None or value == () else f"`{row.kind.show(value)}`"
+    return NO_DEFAULT if value is None or value == () else f"`{row.type.show(value)}`"
 
 
 _DEFAULTS = {field.name: field.default for field in structs.fields(Transformation)}

@@ -15,7 +15,8 @@ from draw_transformations import NEEDED, NO_DEFAULT, RECIPE, document, examples
 from msgspec import structs
 from PIL import Image
 
-from image_processor.config.recipe import parse_recipe, presets
+from image_processor.config import presets
+from image_processor.config.recipe import parse_recipe
 from image_processor.domain.transformation import PARAMETERS, Fit, Parameter, Transformation, parse
 from image_processor.domain.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
 from image_processor.domain.transformation.parameters import FLAG
@@ -80,7 +81,7 @@ def default_of(row: Parameter) -> str:
         (default,) = (field.default for field in structs.fields(Transformation) if field.name == row.field)
     if default is None or default == ():
         return NO_DEFAULT
-    return f"`{row.kind.show(default)}`"
+    return f"`{row.type.show(default)}`"
 
 
 @pytest.mark.parametrize("attribute", ["PARAMETERS", "IMAGE_ROWS", "TEXT_ROWS"])

@@ -293,7 +293,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"UPLOAD_BUCKET": None}, "expected a bucket's name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing"),
+        ({"UPLOAD_BUCKET": None}, "expected a bucket name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing"),
         (
             {"UPLOAD_BUCKET": "same-bucket", "PROCESSED_BUCKET": "same-bucket"},
             "expected another bucket than IMAGE_PROCESSOR_UPLOAD_BUCKET's",

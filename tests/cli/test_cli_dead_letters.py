@@ -245,8 +245,8 @@ def test_what_cannot_be_moved_is_told_and_stays(run, post, monkeypatch, failing)
         (["redrive", "abc", "--all"], "expected either IDs or --all for redrive, got 'both'"),
         (["redrive", "abc"], "expected the id of a dead letter for ID, got 'abc'"),
         (["show", ""], "expected the id of a dead letter for ID, got ''"),
-        (["list", "--from", "images"], "expected a queue's URL for --from, got 'images'"),
-        (["redrive", "--all", "--to", "x y"], "expected a queue's URL for --to, got 'x y'"),
+        (["list", "--from", "images"], "expected a queue URL for --from, got 'images'"),
+        (["redrive", "--all", "--to", "x y"], "expected a queue URL for --to, got 'x y'"),
     ],
 )
 @pytest.mark.usefixtures("post")

@@ -86,7 +86,7 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
 def test_reconcile_on_aws_needs_both_buckets(run):
     status, _, err = run("reconcile", "--aws")
     assert status == 2
-    assert "expected a bucket's name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing" in err
+    assert "expected a bucket name for IMAGE_PROCESSOR_UPLOAD_BUCKET, got nothing" in err
 
 
 def test_list_shows_the_originals(library):

@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from image_processor.config.settings import (
-    AWS_ROWS,
-    LIMIT_ROWS,
+    AWS_SETTINGS,
+    GENERAL_SETTINGS,
+    LIMIT_SETTINGS,
     PREFIX,
-    ROWS,
-    URL_ROWS,
+    URL_SETTINGS,
     Settings,
+    effective,
     from_environment,
-    in_force,
 )
 from image_processor.domain.errors import InvalidSettings
 from image_processor.domain.models import ExifField, IccPolicy
@@ -77,10 +77,9 @@ def test_every_setting_can_be_set():
 
 
 def test_every_row_names_a_field():
-    assert {row.name.lower() for row in (*ROWS, *URL_ROWS, *AWS_ROWS)} == set(Settings.__struct_fields__) - {
-        "limits"
-    }
-    assert {row.name.lower() for row in LIMIT_ROWS} == set(Settings().limits.__struct_fields__)
+    fields = {row.field for row in (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS)}
+    assert fields == set(Settings.__struct_fields__) - {"limits"}
+    assert {row.name.lower() for row in LIMIT_SETTINGS} == set(Settings().limits.__struct_fields__)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +89,12 @@ def test_every_row_names_a_field():
         ("PORT", "http", "0-65535"),
         ("WORKERS", "-1", "0-256"),
         ("CACHE_CONTROL", "a\nSet-Cookie: b", "a line of ASCII"),
-        ("UPLOAD_BUCKET", "My_Bucket", "a bucket's name"),
+        ("UPLOAD_BUCKET", "My_Bucket", "a bucket name"),
         ("PUBLIC_URL", "img.example", "an address like https://img.example"),
         ("PUBLIC_URL", "https://img.example/?a", "an address like https://img.example"),
-        ("DISTRIBUTION", "E2/../x", "a distribution's id"),
-        ("QUEUE", "arn:aws:sqs:eu-west-1:123456789012:images", "a queue's URL"),
-        ("DEAD_LETTERS", "https://sqs.eu-west-1.amazonaws.com/1/a?b", "a queue's URL"),
+        ("DISTRIBUTION", "E2/../x", "a distribution id"),
+        ("QUEUE", "arn:aws:sqs:eu-west-1:123456789012:images", "a queue URL"),
+        ("DEAD_LETTERS", "https://sqs.eu-west-1.amazonaws.com/1/a?b", "a queue URL"),
         ("ICC", "keep", "strip | embed | preserve"),
         ("EXIF", "make,maker", f"some of {','.join(ExifField)}"),
         ("EXIF", "all", f"some of {','.join(ExifField)}"),
@@ -138,8 +137,8 @@ def test_no_secret_is_shown():
     settings = read(**secrets)
     assert (settings.thumbor_key, settings.dit_secret) == ("hush-hush", "hush-hush")
     assert (settings.imgproxy_key, settings.imgproxy_salt) == (b"hous", b"hous")
-    shown = {row.name: value for row, value in in_force(settings, URL_ROWS)}
-    secret = {row.name for row in URL_ROWS if row.secret}
+    shown = {row.name: value for row, value in effective(settings, URL_SETTINGS)}
+    secret = {row.name for row in URL_SETTINGS if row.secret}
     assert secret == set(secrets)
     assert {shown[name] for name in secrets} == {"(set)"}
     for word in ("hush", "hous", "686f"):

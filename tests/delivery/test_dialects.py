@@ -13,8 +13,8 @@ import pytest
 
 from image_processor.bootstrap.delivery import build_dialects
 from image_processor.config.recipe import parse_recipe
+from image_processor.config.setting_specs import DIALECTS
 from image_processor.config.settings import Settings
-from image_processor.config.settings.readers import DIALECTS
 from image_processor.delivery.dialects import NAMES, enabled
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path

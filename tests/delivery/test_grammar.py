@@ -189,6 +189,6 @@ def test_the_tables_of_names_agree_with_the_vocabulary():
         assert not taken & names
     assert not set(ALIASES) & {*SIGNATURE_PARAMETERS, *IGNORED}
     for name, aliases in VALUE_ALIASES.items():
-        kind = next(row.kind for row in PARAMETERS if row.name == name)
-        assert all(kind.valid(kind.read(ours)) for ours in aliases.values())
+        type_ = next(row.type for row in PARAMETERS if row.name == name)
+        assert all(type_.is_valid(type_.read(ours)) for ours in aliases.values())
         assert not set(aliases) & set(aliases.values())

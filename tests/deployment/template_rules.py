@@ -14,7 +14,7 @@ from policies import listed, of_type, statements
 from resolve import Json, references
 
 from image_processor.catalog.dynamodb.schema import TABLE
-from image_processor.config.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, Settings
+from image_processor.config.settings import ALL_SETTINGS, PREFIX, Settings
 
 Rule = Callable[[Json], Iterator[str]]
 
@@ -194,7 +194,7 @@ def every_function_has_its_own_role_and_log(resources: Json) -> Iterator[str]:
 
 
 def every_variable_of_ours_is_a_setting(resources: Json) -> Iterator[str]:
-    settings = {PREFIX + row.name for row in (*ROWS, *URL_ROWS, *AWS_ROWS, *LIMIT_ROWS)}
+    settings = {PREFIX + row.name for row in ALL_SETTINGS}
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         given = {key for key in function["Environment"]["Variables"] if key.startswith(PREFIX)}
         yield from (f"{name}: {key}" for key in given - settings)

@@ -209,7 +209,7 @@ def test_keys_of_the_secret_reach_functions_and_edge_and_nobody_else(stage: Stag
         ("exit 254", "expected a secret that these credentials may read for SigningKeysSecret, got url-keys"),
         (
             "echo 0a-1b short",
-            "expected ID:SECRET of at least 16 signs, comma-separated for IMAGE_PROCESSOR_SIGNING_KEYS",
+            "expected ID:SECRET of at least 16 characters, comma-separated for IMAGE_PROCESSOR_SIGNING_KEYS",
         ),
     ],
 )

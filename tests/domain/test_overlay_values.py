@@ -94,7 +94,7 @@ def problems_of(call: Callable[[], Any]) -> list[str]:
 def test_parse_and_text_are_inverse(overlay: Overlay) -> None:
     assert parse(str(overlay)) == overlay
     assert OVERLAY.read(OVERLAY.show(overlay)) == overlay
-    assert OVERLAY.valid(overlay)
+    assert OVERLAY.is_valid(overlay)
 
 
 @given(OVERLAYS)

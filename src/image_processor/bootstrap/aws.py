@@ -143,7 +143,7 @@ def _buckets(settings: Settings) -> tuple[str, str]:
         return upload, processed
     rows = {"UPLOAD_BUCKET": upload, "PROCESSED_BUCKET": processed}
     problems = [
-        Problem(PREFIX + name, "a bucket's name", "nothing") for name, value in rows.items() if not value
+        Problem(PREFIX + name, "a bucket name", "nothing") for name, value in rows.items() if not value
     ]
     if not problems:
         expected = f"another bucket than {PREFIX}UPLOAD_BUCKET's"

@@ -174,7 +174,7 @@ def _queue(settings: Settings, name: str) -> Iterator[Queue]:
 
     url = getattr(settings, name.lower())
     if url is None:
-        typer.echo(f"error: expected a queue's URL for {PREFIX}{name}, got nothing", err=True)
+        typer.echo(f"error: expected a queue URL for {PREFIX}{name}, got nothing", err=True)
         hint = _ONE_MACHINE if name == "DEAD_LETTERS" else "set it to the stack's output QueueUrl."
         typer.echo(f"fix: {hint}", err=True)
         raise typer.Exit(USAGE)

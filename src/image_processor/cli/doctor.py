@@ -11,7 +11,14 @@ from rich.console import Console
 from rich.table import Table
 
 from image_processor import __version__
-from image_processor.config.settings import AWS_ROWS, LIMIT_ROWS, PREFIX, ROWS, URL_ROWS, in_force
+from image_processor.config.settings import (
+    AWS_SETTINGS,
+    GENERAL_SETTINGS,
+    LIMIT_SETTINGS,
+    PREFIX,
+    URL_SETTINGS,
+    effective,
+)
 from image_processor.domain.errors import UnsafeRuntime
 from image_processor.domain.formats import FORMATS
 
@@ -65,14 +72,14 @@ def _settings(console: Console, data: Path | None, recipe: Path | None) -> None:
     console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
     for title, rows in _TABLES:
         console.print(title, style="bold")
-        for row, value in in_force(settings, rows):
+        for row, value in effective(settings, rows):
             console.print(f"  {PREFIX}{row.name}={value}")
             console.print(f"      {row.meaning} ({row.expected})", style="dim")
 
 
 _TABLES = (
-    ("Settings", ROWS),
-    ("Renditions by URL", URL_ROWS),
-    ("Limits", LIMIT_ROWS),
-    ("Settings on AWS", AWS_ROWS),
+    ("Settings", GENERAL_SETTINGS),
+    ("Renditions by URL", URL_SETTINGS),
+    ("Limits", LIMIT_SETTINGS),
+    ("Settings on AWS", AWS_SETTINGS),
 )

@@ -1,7 +1,7 @@
-"""Ground floor: globs on keys, as recipes write them.
+"""Matches keys with the globs of a recipe's rules.
 
-`*` and `?` stay inside one segment, `**` crosses segments, `[abc]` is one of, `{a,b}` either.
-Case counts, as it does in S3 keys.
+`*` and `?` match within one segment, `**` across segments, `[abc]` one of the characters, `{a,b}`
+either text. Matching is case-sensitive, like S3 keys.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:"
 
 
 def matches(glob: str, key: str) -> bool:
-    """Whether the whole of ``key`` fits ``glob``; ValueError if the glob is not well-formed."""
-    return _compiled(glob).fullmatch(key) is not None
+    """Whether ``glob`` matches all of ``key``. Raises ValueError if the glob is not well-formed."""
+    return _compile(glob).fullmatch(key) is not None
 
 
 @lru_cache(maxsize=256)
-def _compiled(glob: str) -> re.Pattern[str]:
+def _compile(glob: str) -> re.Pattern[str]:
     depth = 0
     parts = []
     for piece in _SPECIAL.split(glob):

@@ -95,7 +95,7 @@ class RequestBuilder:
     def put(self, field: str, value: Any, name: str) -> None:
         """Set a field of the transformation that ``name`` says."""
         row = _ROWS[field]
-        if row.kind.valid(value):
+        if row.type.is_valid(value):
             self.values[field] = value
         else:
             self.wrong(name, row.expected, value)

@@ -36,7 +36,7 @@ def parse_values(pairs: Iterable[tuple[str, str]]) -> tuple[ParsedValues, list[P
     raw = dict(pairs)
     problems: list[Problem] = []
     format_, preset = raw.get(FORMAT), _parse_preset(raw.get(PRESET), problems)
-    if format_ not in {None, AUTO} and not _FORMAT.kind.valid(format_):
+    if format_ not in {None, AUTO} and not _FORMAT.type.is_valid(format_):
         problems.append(Problem(FORMAT, f"{_FORMAT.expected} | {AUTO}", repr(format_)))
     hinted = tuple(field for name, field in _HINTABLE.items() if raw.get(name) == AUTO)
     text = ",".join(f"{name}={value}" for name, value in pairs if _is_field(name, value))

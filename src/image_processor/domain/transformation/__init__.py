@@ -9,7 +9,7 @@ import re
 from image_processor.domain.errors import InvalidTransformation
 
 from .overlay import ImageOverlay, Overlay, TextOverlay, overlay_from
-from .parameters import Parameter, read_colour, read_pairs
+from .parameters import Parameter, read_colour, read_pairs, suggest
 from .value import Transformation
 from .values import (
     AUTO,
@@ -56,6 +56,7 @@ __all__ = [
     "overlay_from",
     "parse",
     "read_colour",
+    "suggest",
 ]
 
 

@@ -156,7 +156,7 @@ def overlay_from(table: Mapping[str, Any]) -> Overlay:
             problems.append(Problem("field", "one of " + ", ".join(by_field), repr(field)))
             continue
         try:
-            values[field] = _plain(row.kind, given)
+            values[field] = _plain(row.type, given)
         except (ValueError, KeyError):
             problems.append(Problem(field, row.expected, repr(given)))
     if problems:
@@ -179,19 +179,19 @@ def _class_of(
     return (ImageOverlay, IMAGE_ROWS) if "image" in names else (TextOverlay, TEXT_ROWS)
 
 
-def _plain(kind: ValueType, given: Any) -> Any:
-    """A value of ``kind`` from what TOML and JSON have. Raises ValueError or KeyError.
+def _plain(item: ValueType, given: Any) -> Any:
+    """A value of ``item`` from what TOML and JSON have. Raises ValueError or KeyError.
 
     A number must be given as a number and a truth as a truth, never as a text.
     """
-    if isinstance(given, bool) or kind in FREE_TEXT:
+    if isinstance(given, bool) or item in FREE_TEXT:
         value = given
     elif isinstance(given, str):
-        value = kind.read(given)
+        value = item.read(given)
     else:
-        value = kind.read(repr(given))
+        value = item.read(repr(given))
     of_text = isinstance(value, str | Colour)
-    if not kind.valid(value) or of_text != isinstance(given, str):
+    if not item.is_valid(value) or of_text != isinstance(given, str):
         raise ValueError(given)
     return value
 

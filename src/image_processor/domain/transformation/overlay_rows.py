@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import InvalidKey
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 
-from .parameters import COLOUR, FLAG, Parameter, ValueType, choice, length, number, whole
+from .parameters import COLOUR, FLAG, Parameter, ValueType, choice, integer, length, number
 from .values import MAX_SIDE, SMART, WHITE, Gravity, RelativeLength, quote, unquote
 
 LONGEST_TEXT = 500
@@ -90,8 +90,8 @@ def _is_font(value: Any) -> bool:
     )
 
 
-def _above_zero(kind: ValueType) -> ValueType:
-    return replace(kind, valid=lambda value: kind.valid(value) and value != NO_LENGTH)
+def _above_zero(item: ValueType) -> ValueType:
+    return replace(item, is_valid=lambda value: item.is_valid(value) and value != NO_LENGTH)
 
 
 def _is_nine(value: Any) -> bool:
@@ -113,7 +113,7 @@ _PLACE_ROWS = (
     Parameter("x", "x", _OFFSET, 0),
     Parameter("y", "y", _OFFSET, 0),
     Parameter("rotate", "rotate", number(-360, 360, "degrees"), 0),
-    Parameter("o", "opacity", whole(0, 100), 100),
+    Parameter("o", "opacity", integer(0, 100), 100),
     Parameter("blend", "blend", choice(Blend), Blend.OVER),
     Parameter("tile", "tile", FLAG, False),
     Parameter("gap", "gap", length(0, MAX_SIDE), 0),

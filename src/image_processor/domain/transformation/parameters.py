@@ -20,13 +20,13 @@ from .values import PLACES, Colour, Length, RelativeLength, quote, show_number, 
 
 class ValueType(Struct, frozen=True):
     """A type of value: ``expected`` says it to people, ``read`` makes it from text and raises
-    ValueError, or InvalidTransformation where it has several mistakes to tell; ``valid`` judges a value
+    ValueError, or InvalidTransformation where it has several mistakes to tell; ``is_valid`` judges a value
     of any type, ``show`` is the inverse of ``read``. Without ``textual`` a file that has numbers and
     truths of its own must give them as such."""
 
     expected: str
     read: Callable[[str], Any]
-    valid: Callable[[Any], bool]
+    is_valid: Callable[[Any], bool]
     show: Callable[[Any], str] = str
     textual: bool = True
 
@@ -40,13 +40,13 @@ class Parameter(Struct, frozen=True):
 
     name: str
     field: str
-    kind: ValueType
+    type: ValueType
     default: Any = None
     many: bool = False
 
     @property
     def expected(self) -> str:
-        return self.kind.expected
+        return self.type.expected
 
     def check(self, value: Any) -> Problem | None:
         """What is wrong with ``value`` for this field, if anything."""
@@ -54,10 +54,10 @@ class Parameter(Struct, frozen=True):
             return None
         if self.many:
             wrong = (
-                [one for one in value if not self.kind.valid(one)] if isinstance(value, tuple) else [value]
+                [one for one in value if not self.type.is_valid(one)] if isinstance(value, tuple) else [value]
             )
             return Problem(self.field, self.expected, repr(wrong[0])) if wrong else None
-        return None if self.kind.valid(value) else Problem(self.field, self.expected, repr(value))
+        return None if self.type.is_valid(value) else Problem(self.field, self.expected, repr(value))
 
 
 def read_pairs(
@@ -75,26 +75,26 @@ def read_pairs(
         name, sign, given = pair.partition(equals)
         row = by_name.get(name)
         if row is None or not sign:
-            problems.append(Problem("parameter", among(by_name, name), repr(pair)))
+            problems.append(Problem("parameter", suggest(by_name, name), repr(pair)))
             continue
         if name in seen and not row.many:
             problems.append(Problem(name, "one value", "two"))
         seen.add(name)
         try:
-            value = row.kind.read(given)
+            value = row.type.read(given)
         except InvalidTransformation as error:
             problems += error.problems
             continue
         except (ValueError, KeyError):
             problems.append(Problem(name, row.expected, repr(given)))
             continue
-        if not row.kind.valid(value):
+        if not row.type.is_valid(value):
             problems.append(Problem(name, row.expected, given))
         values[row.field] = (*values.get(row.field, ()), value) if row.many else value
     return values, problems
 
 
-def among(names: Iterable[str], given: str) -> str:
+def suggest(names: Iterable[str], given: str) -> str:
     """What to expect instead of the unknown name ``given``: those like it, or all where they are few."""
     from difflib import get_close_matches  # noqa: PLC0415 - only mistakes need it
 
@@ -115,25 +115,25 @@ def show_pairs(value: object, rows: Iterable[Parameter], *, between: str, equals
         field = getattr(value, row.field)
         if field == row.default:
             continue
-        shown += [f"{row.name}{equals}{row.kind.show(one)}" for one in (field if row.many else (field,))]
+        shown += [f"{row.name}{equals}{row.type.show(one)}" for one in (field if row.many else (field,))]
     return between.join(shown)
 
 
 # Kinds -------------------------------------------------------------------------------------------
 
 
-def whole(low: int, high: int, unit: str = "") -> ValueType:
+def integer(low: int, high: int, unit: str = "") -> ValueType:
     """Whole numbers from ``low`` to ``high``."""
     expected = f"a whole number of {unit} from {low} to {high}" if unit else _range(low, high)
     return ValueType(
-        expected, read_whole, lambda value: type(value) is int and low <= value <= high, textual=False
+        expected, read_integer, lambda value: type(value) is int and low <= value <= high, textual=False
     )
 
 
 def number(low: float, high: float, unit: str = "") -> ValueType:
     """Numbers with at most PLACES decimals."""
 
-    def valid(value: Any) -> bool:
+    def is_valid(value: Any) -> bool:
         return (
             type(value) in {int, float}
             and math.isfinite(value)
@@ -142,7 +142,7 @@ def number(low: float, high: float, unit: str = "") -> ValueType:
         )
 
     expected = _range(low, high) + (f" {unit}" if unit else "")
-    return ValueType(expected, read_number, valid, show_number, textual=False)
+    return ValueType(expected, read_number, is_valid, show_number, textual=False)
 
 
 def choice(names: type[StrEnum]) -> ValueType:
@@ -156,25 +156,25 @@ def length(low: int, high: int, most: float = 1.0) -> ValueType:
         f"pixels from {low} to {high}, or a share of the side from {show_share(least)} to {show_share(most)}"
     )
 
-    def valid(value: Any) -> bool:
+    def is_valid(value: Any) -> bool:
         if isinstance(value, RelativeLength):
             part = value.of_side
             return type(part) is float and least <= part <= most and part == round(part, PLACES)
         return type(value) is int and low <= value <= high
 
-    return ValueType(expected, read_length, valid)
+    return ValueType(expected, read_length, is_valid)
 
 
-def several(kind: ValueType, counts: Sequence[int], expected: str) -> ValueType:
-    """A tuple of ``kind`` joined by colons; ``counts`` says how many there may be."""
+def tuple_of(item: ValueType, counts: Sequence[int], expected: str) -> ValueType:
+    """A tuple of ``item`` joined by colons; ``counts`` says how many there may be."""
 
     def read(text: str) -> tuple[Any, ...]:
-        return tuple(kind.read(part) for part in text.split(":"))
+        return tuple(item.read(part) for part in text.split(":"))
 
-    def valid(value: Any) -> bool:
-        return isinstance(value, tuple) and len(value) in counts and all(map(kind.valid, value))
+    def is_valid(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) in counts and all(map(item.is_valid, value))
 
-    return ValueType(expected, read, valid, lambda value: ":".join(map(kind.show, value)))
+    return ValueType(expected, read, is_valid, lambda value: ":".join(map(item.show, value)))
 
 
 def words(longest: int, expected: str) -> ValueType:
@@ -184,7 +184,7 @@ def words(longest: int, expected: str) -> ValueType:
     )
 
 
-def read_whole(text: str) -> int:
+def read_integer(text: str) -> int:
     if not re.fullmatch(r"-?[0-9]{1,9}", text):
         raise ValueError(text)
     return int(text)
@@ -199,7 +199,7 @@ def read_number(text: str) -> float:
 
 
 def read_length(text: str) -> Length:
-    return RelativeLength(float(read_number(text))) if "." in text else read_whole(text)
+    return RelativeLength(float(read_number(text))) if "." in text else read_integer(text)
 
 
 _COLOUR = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")

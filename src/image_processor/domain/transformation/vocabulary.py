@@ -18,11 +18,11 @@ from .parameters import (
     Parameter,
     ValueType,
     choice,
+    integer,
     length,
     number,
     read_number,
-    several,
-    whole,
+    tuple_of,
 )
 from .values import AUTO, MAX_SIDE, Edge, Fit, Flip, Gravity, Length, RelativeLength, Subsampling
 
@@ -30,7 +30,7 @@ MAX_OVERLAYS = 8
 _MOST_FRAMES = 100_000
 _MOST_BYTES = 100_000_000
 
-_SIDE = whole(1, MAX_SIDE, "pixels")
+_SIDE = integer(1, MAX_SIDE, "pixels")
 _CUT = length(0, 1_000_000)
 _AROUND = length(0, MAX_SIDE)
 
@@ -47,29 +47,29 @@ def _is_ratio(value: Any) -> bool:
     return small and Fraction(1, 1000) <= value <= 1000
 
 
-def _four_sided(kind: ValueType, expected: str) -> ValueType:
+def _four_sided(item: ValueType, expected: str) -> ValueType:
     """Top, right, bottom and left as in CSS: 1 value for all, 2 for vertical and horizontal, or 4."""
 
     def read(text: str) -> tuple[Length, ...]:
-        parts = tuple(kind.read(part) for part in text.split(":"))
+        parts = tuple(item.read(part) for part in text.split(":"))
         return {1: parts * 4, 2: parts * 2, 4: parts}[len(parts)]
 
     def show(value: tuple[Length, ...]) -> str:
         shortest = value[:1] if len(set(value)) == 1 else value[:2] if value[:2] == value[2:] else value
-        return ":".join(map(kind.show, shortest))
+        return ":".join(map(item.show, shortest))
 
-    def valid(value: Any) -> bool:
-        return isinstance(value, tuple) and len(value) == 4 and all(map(kind.valid, value))
+    def is_valid(value: Any) -> bool:
+        return isinstance(value, tuple) and len(value) == 4 and all(map(item.is_valid, value))
 
-    return ValueType(expected, read, valid, show)
+    return ValueType(expected, read, is_valid, show)
 
 
 def _is_region(value: Any) -> bool:
-    fits = several(_CUT, (4,), "").valid(value)
+    fits = tuple_of(_CUT, (4,), "").is_valid(value)
     return fits and all(side != 0 and side != RelativeLength(0.0) for side in value[2:])
 
 
-_REGION = several(_CUT, (4,), "left:top:width:height, each pixels or a share of the side such as 0.25")
+_REGION = tuple_of(_CUT, (4,), "left:top:width:height, each pixels or a share of the side such as 0.25")
 _RATIO = ValueType(
     "a ratio such as 16:9, from 1:1000 to 1000:1",
     _read_ratio,
@@ -78,17 +78,17 @@ _RATIO = ValueType(
 )
 _PADDING = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected)
 _RADII = _four_sided(_AROUND, "1, 2 or 4 of " + _AROUND.expected.replace("the side", "the shorter side"))
-_HUNDRED = whole(1, 100)
+_HUNDRED = integer(1, 100)
 _QUALITY = ValueType(
     "1-100, or auto",
     lambda text: text if text == AUTO else _HUNDRED.read(text),
-    lambda value: value == AUTO or _HUNDRED.valid(value),
+    lambda value: value == AUTO or _HUNDRED.is_valid(value),
 )
 _PERCENT = number(-100, 100)
 
 
 def _is_window(value: Any) -> bool:
-    return whole(3, 15).valid(value) and value % 2 == 1
+    return integer(3, 15).is_valid(value) and value % 2 == 1
 
 
 def _read_sharpen(text: str) -> tuple[float, ...]:
@@ -99,16 +99,16 @@ def _read_sharpen(text: str) -> tuple[float, ...]:
 _SHARPEN = ValueType(
     "sigma or sigma:amount, each from 0.1 to 10",
     _read_sharpen,
-    several(number(0.1, 10), (2,), "").valid,
+    tuple_of(number(0.1, 10), (2,), "").is_valid,
     lambda value: ":".join(map(number(0.1, 10).show, value if value[1] != 1 else value[:1])),
 )
 
 PARAMETERS = (
     # what of the original
-    Parameter("frame", "frame", whole(1, _MOST_FRAMES)),
-    Parameter("frames", "frames", whole(1, _MOST_FRAMES)),
+    Parameter("frame", "frame", integer(1, _MOST_FRAMES)),
+    Parameter("frames", "frames", integer(1, _MOST_FRAMES)),
     Parameter("orient", "orient", FLAG, True),
-    Parameter("trim", "trim", whole(0, 255)),
+    Parameter("trim", "trim", integer(0, 255)),
     Parameter("trim-bg", "trim_colour", COLOUR),
     Parameter("rect", "region", ValueType(_REGION.expected, _REGION.read, _is_region, _REGION.show)),
     Parameter("rot", "rotate", number(-360, 360, "degrees"), 0),
@@ -125,7 +125,7 @@ PARAMETERS = (
     Parameter("g", "gravity", choice(Gravity), Gravity.CENTRE),
     Parameter("gx", "gravity_x", length(-MAX_SIDE, MAX_SIDE), 0),
     Parameter("gy", "gravity_y", length(-MAX_SIDE, MAX_SIDE), 0),
-    Parameter("fp", "focal_point", several(number(0, 1), (2,), "x:y, each a share from 0 to 1")),
+    Parameter("fp", "focal_point", tuple_of(number(0, 1), (2,), "x:y, each a share from 0 to 1")),
     Parameter("bg", "background", COLOUR),
     Parameter("enlarge", "enlarge", FLAG, False),
     Parameter("linear", "linear", FLAG, False),
@@ -140,13 +140,13 @@ PARAMETERS = (
     Parameter("grey", "grey", FLAG, False),
     Parameter("sepia", "sepia", number(0, 100), 0),
     Parameter("tint", "tint", COLOUR),
-    Parameter("duo", "duotone", several(COLOUR, (2,), "two colours as RRGGBB:RRGGBB")),
+    Parameter("duo", "duotone", tuple_of(COLOUR, (2,), "two colours as RRGGBB:RRGGBB")),
     Parameter("neg", "negate", FLAG, False),
-    Parameter("median", "median", ValueType("an odd number from 3 to 15", whole(3, 15).read, _is_window)),
+    Parameter("median", "median", ValueType("an odd number from 3 to 15", integer(3, 15).read, _is_window)),
     Parameter("blur", "blur", number(0.3, 250)),
     Parameter("sharp", "sharpen", _SHARPEN),
-    Parameter("conv", "convolve", several(number(-1000, 1000), (9, 25), "9 or 25 numbers with colons")),
-    Parameter("px", "pixelate", whole(2, 1000, "pixels")),
+    Parameter("conv", "convolve", tuple_of(number(-1000, 1000), (9, 25), "9 or 25 numbers with colons")),
+    Parameter("px", "pixelate", integer(2, 1000, "pixels")),
     # what is laid on it and around it
     Parameter("over", "overlays", OVERLAY, (), many=True),
     Parameter("round", "round", _RADII),
@@ -156,13 +156,13 @@ PARAMETERS = (
     Parameter("edge", "edge", choice(Edge), Edge.BACKGROUND),
     # how it is encoded
     Parameter("q", "quality", _QUALITY),
-    Parameter("max-bytes", "max_bytes", whole(100, _MOST_BYTES)),
+    Parameter("max-bytes", "max_bytes", integer(100, _MOST_BYTES)),
     Parameter("prog", "progressive", FLAG, False),
     Parameter("chroma", "subsampling", choice(Subsampling)),
     Parameter("moz", "optimise", FLAG, False),
-    Parameter("effort", "effort", whole(0, 9)),
+    Parameter("effort", "effort", integer(0, 9)),
     Parameter("lossless", "lossless", FLAG, False),
-    Parameter("colours", "colours", whole(2, 256)),
+    Parameter("colours", "colours", integer(2, 256)),
     # The one that is always shown: no value equals its default.
     Parameter("fm", "format", ValueType(" | ".join(WRITABLE), str, lambda value: value in WRITABLE), ""),
 )

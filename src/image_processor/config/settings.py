@@ -1,7 +1,6 @@
-"""Ground floor: environment -> `Settings`, once, at the start.
+"""Reads the environment into `Settings`, once, at the start of the program.
 
-Every setting is one environment variable and one row of the tables in `rows`. All mistakes
-are told at once, each with the variable's name.
+Every setting is one environment variable and one row of the tables in `setting_specs`.
 """
 
 from __future__ import annotations
@@ -17,28 +16,40 @@ from image_processor.domain.errors import InvalidSettings, Problem
 from image_processor.domain.models import ExifField, IccPolicy, Limits
 from image_processor.domain.redaction import redacted_repr
 
-from .rows import AWS_ROWS, LIMIT_ROWS, ROWS, URL_ROWS, Row
+from .setting_specs import (
+    ALL_SETTINGS,
+    AWS_SETTINGS,
+    GENERAL_SETTINGS,
+    LIMIT_SETTINGS,
+    URL_SETTINGS,
+    SettingSpec,
+)
 
 __all__ = [
-    "AWS_ROWS",
-    "LIMIT_ROWS",
+    "ALL_SETTINGS",
+    "AWS_SETTINGS",
+    "GENERAL_SETTINGS",
+    "LIMIT_SETTINGS",
     "PREFIX",
-    "ROWS",
-    "URL_ROWS",
-    "Row",
+    "URL_SETTINGS",
+    "SettingSpec",
     "Settings",
+    "effective",
     "from_environment",
-    "in_force",
 ]
 
 PREFIX = "IMAGE_PROCESSOR_"
+"""The prefix of the environment variables."""
 
-
-_SECRETS = ("signing_keys", "thumbor_key", "dit_secret", "imgproxy_key", "imgproxy_salt")
+_SECRET_FIELDS = frozenset(spec.field for spec in ALL_SETTINGS if spec.secret)
 
 
 class Settings(Struct, frozen=True):
-    """What a deployment may choose. The defaults are safe on one machine."""
+    """All settings of a deployment. The defaults are safe on one machine.
+
+    `setting_specs` describes each field. Sizes are in bytes, durations in seconds. The `repr` leaves
+    secrets out.
+    """
 
     data: Path = Path("data")
     upload_bucket: str | None = None
@@ -80,53 +91,69 @@ class Settings(Struct, frozen=True):
     imgproxy_signature_bytes: int = 32
 
     def __repr__(self) -> str:
-        return redacted_repr(
-            self, ("signing_keys", "thumbor_key", "dit_secret", "imgproxy_key", "imgproxy_salt")
-        )
+        return redacted_repr(self, _SECRET_FIELDS)
 
     @property
     def lease_seconds(self) -> int:
-        """How long a claim lasts: longer than the slowest render that the limits allow, so that
-        two workers rarely do the same work, and short enough that a queue's next delivery of a
-        dead worker's message finds the key free."""
+        """The duration of a lease on one upload.
+
+        It is longer than the slowest render that the limits allow, so that two workers rarely do the
+        same work, and short enough that the queue's next delivery of a message finds the lease of a
+        dead worker expired.
+        """
         return 4 * self.limits.cpu_seconds + 60
 
     @property
     def worker_count(self) -> int:
-        """``workers``, or one per core where it is 0."""
+        """The number of workers: ``workers``, or one per core if it is 0."""
         return self.workers or os.cpu_count() or 1
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """The settings that ``environment`` describes; raises InvalidSettings with every mistake.
+    """The settings in ``environment``.
 
-    An unknown variable with our prefix is a mistake too: a misspelt limit must not be no limit.
+    Raises InvalidSettings with every problem found. An unknown variable with our prefix is a problem
+    too: otherwise a misspelt limit would be no limit.
     """
-    problems = _unknown(environment)
-    values = _read((*ROWS, *URL_ROWS, *AWS_ROWS), environment, problems)
-    limits = _read(LIMIT_ROWS, environment, problems)
+    problems = _unknown_variables(environment)
+    values = _read((*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS), environment, problems)
+    limits = _read(LIMIT_SETTINGS, environment, problems)
     if problems:
         raise InvalidSettings(problems)
     return Settings(**values, limits=Limits(**limits))
 
 
-def _read(rows: tuple[Row, ...], environment: Mapping[str, str], problems: list[Problem]) -> dict[str, Any]:
+def effective(settings: Settings, specs: Sequence[SettingSpec]) -> Iterator[tuple[SettingSpec, str]]:
+    """Each of ``specs`` with its current value, written as in the environment. Secrets are masked."""
+    values = settings.limits if specs is LIMIT_SETTINGS else settings
+    for spec in specs:
+        value = getattr(values, spec.field)
+        if spec.secret:
+            yield spec, "(set)" if value else ""
+        else:
+            yield spec, _format(value // spec.unit if spec.unit != 1 else value)
+
+
+def _read(
+    specs: Sequence[SettingSpec], environment: Mapping[str, str], problems: list[Problem]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for row in rows:
-        text = environment.get(PREFIX + row.name)
+    for spec in specs:
+        text = environment.get(PREFIX + spec.name)
         if text is None:
             continue
         try:
-            value = row.read(text)
-            values[row.name.lower()] = value * row.unit if row.unit != 1 else value
+            value = spec.read(text)
         except ValueError:
-            got = "something else" if row.secret else repr(text)
-            problems.append(Problem(PREFIX + row.name, row.expected, got))
+            got = "something else" if spec.secret else repr(text)
+            problems.append(Problem(PREFIX + spec.name, spec.expected, got))
+        else:
+            values[spec.field] = value * spec.unit if spec.unit != 1 else value
     return values
 
 
-def _unknown(environment: Mapping[str, str]) -> list[Problem]:
-    known = {PREFIX + row.name for row in (*ROWS, *URL_ROWS, *AWS_ROWS, *LIMIT_ROWS)}
+def _unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
+    known = {PREFIX + spec.name for spec in ALL_SETTINGS}
     return [
         Problem(name, "a setting that exists", "an unknown one")
         for name in sorted(environment)
@@ -134,18 +161,7 @@ def _unknown(environment: Mapping[str, str]) -> list[Problem]:
     ]
 
 
-def in_force(settings: Settings, rows: Sequence[Row]) -> Iterator[tuple[Row, str]]:
-    """Each of ``rows`` with its value, as its variable would be written."""
-    values = settings.limits if rows is LIMIT_ROWS else settings
-    for row in rows:
-        value = getattr(values, row.name.lower())
-        if row.secret:
-            yield row, "(set)" if value else ""
-        else:
-            yield row, _written(value // row.unit if row.unit != 1 else value)
-
-
-def _written(value: object) -> str:
+def _format(value: object) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
     if isinstance(value, bool):

@@ -1,0 +1,194 @@
+"""The recipe decides which uploads get which renditions.
+
+A TOML text becomes a frozen `Recipe`: presets are named lists of transformations, rules map globs on
+keys to presets. Ingest asks `transformations_for(key)`.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Any
+
+from msgspec import Struct
+
+from image_processor.domain.errors import InvalidRecipe, Problem
+from image_processor.domain.transformation import ON_DEMAND, Transformation
+
+from .globs import matches
+from .presets import is_public, read_preset
+from .toml_errors import ErrorCollector
+
+DEFAULT_RECIPE = """\
+# The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
+[presets.thumbnail]
+width = 200
+height = 200
+fit = "cover"
+gravity = "attention"
+formats = ["avif", "jpeg"]
+
+[presets.responsive]
+widths = [320, 640, 1280, 1920]
+formats = ["avif", "jpeg"]
+
+[[rules]]
+match = "**"
+presets = ["thumbnail", "responsive"]
+"""
+
+
+class Rule(Struct, frozen=True):
+    """Maps the uploads whose key matches the glob ``match`` to ``presets`` (none: ignore them).
+
+    ``cache_control`` is the Cache-Control of their renditions; None for the one in the settings.
+    """
+
+    match: str
+    presets: tuple[str, ...]
+    cache_control: str | None = None
+
+
+class Recipe(Struct, frozen=True):
+    """Presets by name, and the rules in order: the first rule that matches a key applies.
+
+    ``private`` names the presets whose renditions need a signed URL.
+    """
+
+    presets: Mapping[str, tuple[Transformation, ...]]
+    rules: tuple[Rule, ...]
+    private: frozenset[str] = frozenset()
+
+    def transformations_for(self, key: str) -> tuple[Transformation, ...]:
+        """The transformations of an upload under ``key``, without repetitions; empty if no rule matches."""
+        names = self.presets_for(key)
+        return tuple(dict.fromkeys(chain.from_iterable(self.presets[name] for name in names)))
+
+    def stored_name(self, key: str, transformation: Transformation) -> str:
+        """The last segment of a rendition's key.
+
+        It is the plain name if a public preset of the original ``key`` declares the rendition;
+        otherwise it starts with ON_DEMAND, and its URL needs a signature.
+        """
+        name = transformation.name
+        return name if self._is_public(key, transformation) else ON_DEMAND + name
+
+    def private_for(self, key: str) -> tuple[Transformation, ...]:
+        """Those of `transformations_for` that only private presets declare."""
+        return tuple(
+            transformation
+            for transformation in self.transformations_for(key)
+            if not self._is_public(key, transformation)
+        )
+
+    def cache_control_for(self, key: str) -> str | None:
+        """The Cache-Control of the rule that matches ``key``; None if the rule sets none."""
+        rule = self._rule_for(key)
+        return rule.cache_control if rule else None
+
+    def presets_for(self, key: str) -> tuple[str, ...]:
+        """The names of the presets of an upload under ``key``, in the order of its rule."""
+        rule = self._rule_for(key)
+        return rule.presets if rule else ()
+
+    def _is_public(self, key: str, transformation: Transformation) -> bool:
+        public = (name for name in self.presets_for(key) if name not in self.private)
+        return any(transformation in self.presets[name] for name in public)
+
+    def _rule_for(self, key: str) -> Rule | None:
+        return next((rule for rule in self.rules if matches(rule.match, key)), None)
+
+
+def parse_recipe(text: str) -> Recipe:
+    """The recipe in a TOML text. Raises InvalidRecipe with every problem and its line."""
+    errors = ErrorCollector(text)
+    recipe = _RecipeReader(errors).read(_parse_toml(text))
+    if errors.problems:
+        raise InvalidRecipe(sorted(errors.problems, key=lambda problem: problem.line or 0))
+    return recipe
+
+
+def _parse_toml(text: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        position = re.search(r"\(at line (\d+)", str(error))
+        line = int(position[1]) if position else len(text.splitlines())
+        raise InvalidRecipe([Problem("the file", "TOML", str(error), line)]) from None
+
+
+_RULE_FIELDS = ("match", "presets", "cache_control")
+
+
+class _RecipeReader:
+    """Makes a Recipe from a parsed TOML document and adds every problem to ``errors``."""
+
+    def __init__(self, errors: ErrorCollector) -> None:
+        self._errors = errors
+
+    def read(self, table: dict[str, Any]) -> Recipe:
+        self._errors.check_names(("presets", "rules"), table)
+        raw_presets = self._errors.require_table(table.get("presets", {}), "presets")
+        raw_rules = table.get("rules", [])
+        if not isinstance(raw_rules, list) or not raw_rules:
+            self._errors.add(("rules",), "at least one [[rules]] table", raw_rules)
+            raw_rules = []
+        presets = {name: read_preset(raw, self._errors, "presets", name) for name, raw in raw_presets.items()}
+        private = {
+            name for name, raw in raw_presets.items() if not is_public(raw, self._errors, "presets", name)
+        }
+        recipe = Recipe(presets, tuple(self._read_rules(raw_rules, presets)), frozenset(private))
+        if not self._errors.problems:
+            self._require_use(recipe)
+        return recipe
+
+    def _require_use(self, recipe: Recipe) -> None:
+        used = set(chain.from_iterable(rule.presets for rule in recipe.rules))
+        for name in recipe.presets:
+            if name not in used:
+                self._errors.add_text(("presets", name), "a rule that names it", "none")
+
+    def _read_rules(self, raw_rules: list[Any], presets: Mapping[str, Any]) -> Iterator[Rule]:
+        has_catch_all = False
+        for number, raw in enumerate(raw_rules):
+            path = ("rules", number)
+            rule = self._errors.require_table(raw, *path)
+            self._errors.check_names(_RULE_FIELDS, rule, *path)
+            if has_catch_all:
+                self._errors.add_text(path, 'no rule after match = "**", which takes every key', "one")
+            glob = self._read_glob(rule.get("match"), *path)
+            names = self._read_preset_names(rule.get("presets"), presets, *path)
+            yield Rule(glob, names, self._read_cache_control(rule.get("cache_control"), *path))
+            has_catch_all = has_catch_all or glob == "**"
+
+    def _read_cache_control(self, raw: Any, *path: str | int) -> str | None:
+        if raw is None or (isinstance(raw, str) and re.fullmatch(r"[ -~]{1,200}", raw)):
+            return raw
+        self._errors.add((*path, "cache_control"), "a line of ASCII such as max-age=3600", raw)
+        return None
+
+    def _read_glob(self, raw: Any, *path: str | int) -> str:
+        if not isinstance(raw, str):
+            self._errors.add((*path, "match"), 'a glob such as "photos/**/*.jpg"', raw)
+            return ""
+        try:
+            matches(raw, "")
+        except ValueError as error:
+            self._errors.add_text((*path, "match"), "a well-formed glob", str(error))
+            return ""
+        return raw
+
+    def _read_preset_names(self, raw: Any, presets: Mapping[str, Any], *path: str | int) -> tuple[str, ...]:
+        if not isinstance(raw, list):
+            self._errors.add((*path, "presets"), "a list of preset names", raw)
+            return ()
+        for name in raw:
+            if not isinstance(name, str) or name not in presets:
+                expected = f"a preset of this recipe ({', '.join(presets)})"
+                self._errors.add((*path, "presets"), expected, name)
+            elif raw.count(name) > 1:
+                self._errors.add((*path, "presets"), "each preset once", raw)
+                return ()
+        return tuple(name for name in raw if isinstance(name, str))

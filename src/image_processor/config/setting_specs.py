@@ -1,0 +1,269 @@
+"""The tables of settings: one row for each environment variable, and how its text is read.
+
+`settings` reads the environment by these tables and `doctor` prints them. A new setting is one row
+here and one field with its default in `settings.Settings` (or in `domain.models.Limits`).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from image_processor.domain.models import ExifField, IccPolicy, TruncatedPolicy
+
+_MEBIBYTE = 1024 * 1024
+
+DIALECTS = ("thumbor", "dit", "imgproxy")
+"""The URL grammars of other products that the program can read."""
+
+
+class SettingSpec(Struct, frozen=True):
+    """One setting.
+
+    ``name`` is the variable without its prefix; in lower case it is the field of `Settings`. ``read``
+    makes the value from the variable's text and raises ValueError if it cannot. One unit of the
+    variable is ``unit`` units of the field. A ``secret`` is never printed.
+    """
+
+    name: str
+    meaning: str
+    expected: str
+    read: Callable[[str], Any]
+    unit: int = 1
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+
+# Readers: the text of a variable -> its value, or ValueError ---------------------------------------
+
+
+def integer(low: int, high: int) -> Callable[[str], int]:
+    """A reader of integers from ``low`` to ``high``."""
+
+    def read(text: str) -> int:
+        value = int(text)
+        if not low <= value <= high:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def flag(text: str) -> bool:
+    if text not in {"0", "1"}:
+        raise ValueError(text)
+    return text == "1"
+
+
+def matching(pattern: str) -> Callable[[str], str]:
+    """A reader of texts that match ``pattern`` from end to end."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text, re.ASCII):
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+ascii_line = matching(r"[ -~]+")
+# AWS, "General purpose bucket naming rules".
+bucket = matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+distribution = matching(r"[A-Z0-9]{1,64}")
+# AWS, "Queue and message identifiers": the endpoint, the account's number, the queue's name.
+queue = matching(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}")
+origin = matching(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
+_base_url = matching(r"https?://[^/?#\s]+(/[!-~]*)?")
+
+
+def base_url(text: str) -> str:
+    """A URL without query and fragment; the trailing slash is dropped."""
+    if "?" in text or "#" in text:
+        raise ValueError(text)
+    return _base_url(text).rstrip("/")
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Comma-separated names, without the spaces around them."""
+    return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def exif(text: str) -> tuple[ExifField, ...]:
+    """EXIF fields in the order of ExifField, whatever order they are written in."""
+    wanted = set(map(ExifField, names(text)))
+    return tuple(field for field in ExifField if field in wanted)
+
+
+def signing_keys(text: str) -> tuple[tuple[str, str], ...]:
+    """Pairs of key id and secret. Secrets have at least 16 characters, so that none can be guessed."""
+    matches = [re.fullmatch(r"([A-Za-z0-9_-]{1,32}):([!-~]{16,256})", name) for name in names(text)]
+    keys = tuple((match[1], match[2]) for match in matches if match)
+    if len(dict(keys)) != len(matches) or not keys:
+        raise ValueError
+    return keys
+
+
+def sizes(text: str) -> tuple[int, ...]:
+    read_side = integer(1, 16_383)
+    return tuple(sorted({read_side(name) for name in names(text)}))
+
+
+def dialects(text: str) -> tuple[str, ...]:
+    """Names of dialects in the order in which they are written."""
+    wanted = tuple(dict.fromkeys(names(text.lower())))
+    if not set(wanted) <= set(DIALECTS):
+        raise ValueError(text)
+    return wanted
+
+
+def hexadecimal(text: str) -> bytes:
+    if not re.fullmatch(r"([0-9A-Fa-f]{2})+", text):
+        raise ValueError
+    return bytes.fromhex(text)
+
+
+# Tables --------------------------------------------------------------------------------------------
+
+GENERAL_SETTINGS = (
+    SettingSpec("DATA", "directory of the uploads, renditions and catalog", "a path", Path),
+    SettingSpec(
+        "RECIPE",
+        "recipe file, on AWS also s3://BUCKET/KEY; by default the built-in recipe",
+        "a path",
+        ascii_line,
+    ),
+    SettingSpec("HOST", "address the server listens on", "an address or name", ascii_line),
+    SettingSpec("PORT", "port the server listens on", "0-65535", integer(0, 65535)),
+    SettingSpec(
+        "ALLOWED_HOSTS", "additional Host names that the server accepts", "names, comma-separated", names
+    ),
+    SettingSpec(
+        "WORKERS", "images processed at the same time; 0 means one per core", "0-256", integer(0, 256)
+    ),
+    SettingSpec("CACHE_CONTROL", "Cache-Control of new renditions", "a line of ASCII", ascii_line),
+    SettingSpec("ICC", "what to do with colour profiles", " | ".join(IccPolicy), IccPolicy),
+    SettingSpec(
+        "OVERLAYS",
+        "key prefix of the originals that overlays may show; without it they may show none",
+        "a key prefix",
+        ascii_line,
+    ),
+    SettingSpec("FONTS", "directory of fonts for text overlays; by default the system's", "a path", Path),
+    SettingSpec("EXIF", "EXIF fields of originals to record", f"some of {','.join(ExifField)}", exif),
+    SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
+)
+
+URL_SETTINGS = (
+    SettingSpec(
+        "SIGNING_KEYS",
+        "secrets for signed URLs: the first signs, all of them verify",
+        "ID:SECRET of at least 16 characters, comma-separated",
+        signing_keys,
+        secret=True,
+    ),
+    SettingSpec("ALLOW_UNSIGNED", "allow every rendition without a signature", "0 or 1", flag),
+    SettingSpec(
+        "SIZES",
+        "side lengths allowed for undeclared renditions; by default all",
+        "pixels, comma-separated",
+        sizes,
+    ),
+    SettingSpec("HINTS", "use client hints (w=auto, dpr=auto)", "0 or 1", flag),
+    SettingSpec("FALLBACK", "original to show if one is missing or refused", "a key", ascii_line),
+    SettingSpec("CORS_ORIGIN", "origin whose pages may read renditions", "an origin or *", origin),
+    SettingSpec(
+        "RENDITIONS_PER_ORIGINAL",
+        "maximum number of undeclared renditions kept of one original",
+        "1-10000",
+        integer(1, 10_000),
+    ),
+    SettingSpec(
+        "DELIVERY_QUEUE",
+        "maximum number of renditions that wait to be made for URLs",
+        "1-10000",
+        integer(1, 10_000),
+    ),
+    SettingSpec(
+        "CACHE_BYTES",
+        "maximum size of the undeclared renditions kept on one machine, in MiB",
+        "1-100000000",
+        integer(1, 10**8),
+        _MEBIBYTE,
+    ),
+    SettingSpec(
+        "DIALECTS",
+        "URL grammars of other products to accept, in the order in which they are tried",
+        f"some of {', '.join(DIALECTS)}, comma-separated",
+        dialects,
+    ),
+    SettingSpec("DIALECT_LENIENT", "ignore unsupported operations in such URLs", "0 or 1", flag),
+    SettingSpec(
+        "BUCKETS",
+        "bucket names that such URLs may contain; all mean the originals",
+        "names, comma-separated",
+        names,
+    ),
+    SettingSpec("THUMBOR_KEY", "thumbor's SECURITY_KEY", "a line of ASCII", ascii_line, secret=True),
+    SettingSpec("DIT_SECRET", "secret of DIT's signatures", "a line of ASCII", ascii_line, secret=True),
+    SettingSpec("IMGPROXY_KEY", "imgproxy's IMGPROXY_KEY", "pairs of hex digits", hexadecimal, secret=True),
+    SettingSpec("IMGPROXY_SALT", "imgproxy's IMGPROXY_SALT", "pairs of hex digits", hexadecimal, secret=True),
+    SettingSpec("IMGPROXY_SIGNATURE_BYTES", "imgproxy's IMGPROXY_SIGNATURE_SIZE", "8-32", integer(8, 32)),
+)
+
+AWS_SETTINGS = (
+    SettingSpec("UPLOAD_BUCKET", "S3 bucket of the originals", "a bucket name", bucket),
+    SettingSpec("PROCESSED_BUCKET", "S3 bucket of the renditions", "a bucket name", bucket),
+    SettingSpec("UPLOAD_PREFIX", "key prefix that clients may upload to", "a key prefix", ascii_line),
+    SettingSpec(
+        "TABLE",
+        "DynamoDB table of the records; by default they are objects in the bucket of the renditions",
+        "a table name",
+        ascii_line,
+    ),
+    SettingSpec("PUBLIC_URL", "address of the CDN", "an address like https://img.example", base_url),
+    SettingSpec(
+        "DISTRIBUTION",
+        "CloudFront distribution to invalidate after changes",
+        "a distribution id",
+        distribution,
+    ),
+    SettingSpec("QUEUE", "SQS queue of upload events", "a queue URL", queue),
+    SettingSpec("DEAD_LETTERS", "SQS queue of messages that failed too often", "a queue URL", queue),
+)
+
+LIMIT_SETTINGS = (
+    SettingSpec("MAX_BYTES", "maximum size of an upload, in MiB", "1-4096", integer(1, 4096), _MEBIBYTE),
+    SettingSpec(
+        "MAX_PIXELS",
+        "maximum pixels of an upload over all frames, in millions",
+        "1-10000",
+        integer(1, 10_000),
+        10**6,
+    ),
+    SettingSpec("MAX_FRAMES", "maximum number of frames of an upload", "1-100000", integer(1, 100_000)),
+    SettingSpec("MAX_SCANS", "maximum number of scans of a progressive JPEG", "1-10000", integer(1, 10_000)),
+    SettingSpec(
+        "MAX_OUTPUT_PIXELS",
+        "maximum pixels of one rendition, in millions",
+        "1-1000",
+        integer(1, 1000),
+        10**6,
+    ),
+    SettingSpec("CPU_SECONDS", "maximum CPU time for one upload, in seconds", "1-3600", integer(1, 3600)),
+    SettingSpec("SVG", "accept SVG uploads", "0 or 1", flag),
+    SettingSpec(
+        "TRUNCATED",
+        "what to do with a file that ends early",
+        " | ".join(TruncatedPolicy),
+        TruncatedPolicy,
+    ),
+)
+
+ALL_SETTINGS = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS)
