@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -82,15 +82,15 @@ def test_a_refused_original_is_told_with_its_reason_fix_and_record(machine: Mach
 
 def test_a_key_that_no_rule_wants_is_told_so(machine: Machine, client: Client) -> None:
     machine.room.put("ignored/a.jpg", b"a")
-    expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe wants it")
+    expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe matches it")
 
 
 @pytest.mark.parametrize(
     ("key", "why"),
     [
         ("a/", "a folder marker, not a file"),
-        ("a/.DS_Store", "a file that a desktop leaves behind"),
-        ("ignored/a.jpg", "no rule of the recipe wants it"),
+        ("a/.DS_Store", "a metadata file of an operating system"),
+        ("ignored/a.jpg", "no rule of the recipe matches it"),
     ],
 )
 def test_a_key_of_which_nothing_is_made_is_told_so_before_anything_is_stored(
@@ -111,9 +111,9 @@ def test_an_image_that_a_later_recipe_does_not_want_cannot_be_made_again(
 ) -> None:
     key = "ignored/a.jpg"
     machine.room.put(key, b"a")
-    replace(machine.room, recipe=OTHER_RECIPE).processor().process(upload(key))
+    dataclasses.replace(machine.room, recipe=OTHER_RECIPE).processor().process(upload(key))
     url = f"/images/{image_id('uploads', key)}/reprocess"
-    expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe wants it")
+    expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe matches it")
 
 
 def test_a_link_out_of_the_root_goes_on_record_as_refused(

@@ -284,7 +284,9 @@ def test_a_changed_recipe_leaves_only_its_own_renditions(room):
 
 def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     room.put("cat.jpg", b"cat")
-    room.catalog.acquire(upload("cat.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
+    room.catalog.acquire(
+        upload("cat.jpg"), owner="dead", now=room.now, duration=room.processor().lease_duration
+    )
     with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
     room.later()
@@ -295,7 +297,9 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
     """Else a herd of duplicates, all due again at the same moment, would end as dead letters."""
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
-    room.catalog.acquire(upload("cat.jpg"), owner="looks", now=room.now, duration=room.processor().lease)
+    room.catalog.acquire(
+        upload("cat.jpg"), owner="looks", now=room.now, duration=room.processor().lease_duration
+    )
     outcome = room.processor().process(upload("cat.jpg"))
     assert (outcome.status, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
     with pytest.raises(LeaseBusy):
@@ -310,7 +314,7 @@ def test_a_duplicate_that_meets_a_claim_is_settled_where_nothing_is_left_to_do(r
 
 def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of_it(room):
     room.put("ignored/cat.jpg", b"cat")
-    lease = room.processor().lease
+    lease = room.processor().lease_duration
     real_claim, claims = room.catalog.acquire, []
     room.catalog.acquire = lambda *args, **more: claims.append(args) or real_claim(*args, **more)
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED

@@ -50,7 +50,9 @@ def test_an_original_without_a_record_is_missing(room):
 
 def test_a_claimed_and_abandoned_original_is_unfinished(room):
     room.put("new.jpg", b"new")
-    room.catalog.acquire(upload("new.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
+    room.catalog.acquire(
+        upload("new.jpg"), owner="dead", now=room.now, duration=room.processor().lease_duration
+    )
     assert found(room) == [("new.jpg", Drift.UNFINISHED)]
     room.later()
     mend(room)
@@ -208,7 +210,9 @@ def test_one_search_finds_both_an_abandoned_claim_and_what_was_made_of_the_past(
         room.processor().process(upload(f"{number}.jpg"))
     stale = "1.jpg/~w=33,fm=webp.webp"
     room.processed.put(stale, b"old", Attributes(metadata={"made": "of something else"}))
-    room.catalog.acquire(upload("1.jpg"), owner="dead", now=room.now, duration=room.processor().lease)
+    room.catalog.acquire(
+        upload("1.jpg"), owner="dead", now=room.now, duration=room.processor().lease_duration
+    )
     assert [(each.key, each.orphan) for each in room.reconciler().findings()] == [
         ("1.jpg", None),
         ("1.jpg", stale),

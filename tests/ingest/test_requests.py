@@ -66,7 +66,7 @@ def test_a_duplicate_needs_no_look_beside_what_was_read_early(room):
 
 
 def test_a_large_original_is_looked_at_before_it_is_read(room, monkeypatch):
-    monkeypatch.setattr(process_module, "_EARLY_BYTES", 2)
+    monkeypatch.setattr(process_module, "_EARLY_READ_BYTES", 2)
     room.processor().process(upload("cat.jpg"))
     room.uploads = Listening(room.uploads)
     room.processor().process(upload("cat.jpg"))

@@ -88,7 +88,7 @@ def test_one_bit_is_found_that_reconcile_cannot_see_and_mended(room):
 def test_a_wrong_media_type_is_found_and_mended(room):
     rot(room.processed, DECLARED, media_type="text/html")
     (finding,) = verifier(room).findings()
-    assert finding.detail == "w=10,fm=jpeg.jpg is called text/html, expected image/jpeg"
+    assert finding.detail == "w=10,fm=jpeg.jpg has media type text/html, expected image/jpeg"
     mend(room)
     assert room.processed.head(DECLARED).attributes.media_type == "image/jpeg"
 
@@ -119,7 +119,7 @@ def test_renditions_of_a_damaged_original_are_not_made_anew(room):
     before = room.processed.bodies()
     (finding,) = verifier(room).findings()
     assert (finding.upload, finding.orphan) == (None, None)
-    assert finding.detail.endswith("and so has its original: bring that back from a copy")
+    assert finding.detail.endswith("and so has its original: restore the original from a backup")
     mend(room)
     assert room.processed.bodies() == before
 

@@ -56,15 +56,16 @@ def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) 
     """A processor at ``now`` seconds of the history, with one of its recipes."""
     clock = _START + timedelta(seconds=now)
     return Processor(
+        BUCKET,
         *ports,
         RECIPES[recipe],
-        fake_render,
         Limits(),
         IccPolicy.STRIP,
-        "public, max-age=60",
-        owner,
-        timedelta(seconds=LEASE),
-        lambda: clock,
+        render=fake_render,
+        cache_control="public, max-age=60",
+        owner=owner,
+        lease_duration=timedelta(seconds=LEASE),
+        clock=lambda: clock,
     )
 
 

@@ -41,13 +41,13 @@ def ignore_conditions(world: World) -> None:
 class NoLook(Processor):
     def process(self, upload: Any) -> Outcome:
         try:
-            return self._once(upload)
+            return self._attempt(upload)
         except PreconditionFailed as error:
             raise Unavailable(str(error)) from error
 
 
 class NoSweep(Processor):
-    def _sweep(self, stored: Any, *, keep: Any) -> None:
+    def _delete_stale(self, stored: Any, *, keep: Any) -> None:
         pass
 
 
@@ -55,8 +55,8 @@ class Believer(Processor):
     def process(self, upload: Any) -> Outcome:
         if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
-        lease = self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease)
-        self._sweep(list_renditions(self.processed, upload.key), keep=())
+        lease = self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease_duration)
+        self._delete_stale(list_renditions(self.processed, upload.key), keep=())
         self.catalog.delete(lease)
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
@@ -64,16 +64,16 @@ class Believer(Processor):
 class Credulous(Processor):
     """Believes what was read before the claim, whatever the record says."""
 
-    def _look(self, record: Any, early: Any) -> Any:
-        return (OriginalState(early.entry.version), early) if early else super()._look(record, early)
+    def _resolve_original(self, record: Any, early: Any) -> Any:
+        return OriginalState(early.entry.version) if early else super()._resolve_original(record, early)
 
 
 class Keeper(Processor):
-    def _once(self, upload: Any) -> Outcome:
-        return replace(self, catalog=Unreleased(self.catalog))._plain_once(upload)
+    def _attempt(self, upload: Any) -> Outcome:
+        return replace(self, catalog=Unreleased(self.catalog))._plain_attempt(upload)
 
-    def _plain_once(self, upload: Any) -> Outcome:
-        return super()._once(upload)
+    def _plain_attempt(self, upload: Any) -> Outcome:
+        return super()._attempt(upload)
 
 
 class Unreleased:
@@ -92,9 +92,9 @@ class Unreleased:
 class Deaf(Processor):
     """Writes on when its claim is lost."""
 
-    def _place(self) -> UploadTarget:
-        place = super()._place()
-        return Stubborn(**{name: getattr(place, name) for name in place.__struct_fields__})
+    def _target(self) -> UploadTarget:
+        target = super()._target()
+        return Stubborn(**{name: getattr(target, name) for name in target.__struct_fields__})
 
 
 class Stubborn(UploadTarget):
@@ -108,7 +108,7 @@ class Stubborn(UploadTarget):
 class Trusting(Processor):
     """Believes the record, and does not look at the renditions."""
 
-    def _settled(self, record: Any, plan: Any, original: Any) -> bool:
+    def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
         return record.status is not Status.PROCESSING and not detect_drift(
             plan, self.limits, original, record, record.renditions
         )
@@ -117,8 +117,8 @@ class Trusting(Processor):
 class Versionless(Processor):
     """Never sees that an original is another one now."""
 
-    def _settled(self, record: Any, plan: Any, original: Any) -> bool:
-        return super()._settled(record, plan, replace(original, version=record.version))
+    def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
+        return super()._is_done(record, plan, replace(original, version=record.version))
 
 
 class Nearsighted(Reconciler):

@@ -100,15 +100,16 @@ class Works:
     def processor(self, process: Process) -> Call:
         """Processor.process as ``process`` runs it, watched by the oracle."""
         processor = self.processor_class(
+            BUCKET,
             *self.ports(process),
             self.oracle.recipe,
-            lambda *args, **kwargs: self.render(process, *args, **kwargs),
             Limits(),
             IccPolicy.STRIP,
-            "public, max-age=60",
-            process.name,
-            timedelta(seconds=LEASE),
-            lambda: _START + timedelta(seconds=self.loop.now),
+            render=lambda *args, **kwargs: self.render(process, *args, **kwargs),
+            cache_control="public, max-age=60",
+            owner=process.name,
+            lease_duration=timedelta(seconds=LEASE),
+            clock=lambda: _START + timedelta(seconds=self.loop.now),
         )
         return lambda upload: self._watched(process, processor, upload)
 

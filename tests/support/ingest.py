@@ -110,19 +110,20 @@ class Room:
 
     def processor(self, owner: str = "worker") -> Processor:
         return Processor(
-            self.uploads,
-            self.processed,
-            self.catalog,
-            self.recipe,
-            self.render,
-            self.limits,
-            self.icc,
-            "public, max-age=60",
-            owner,
-            timedelta(seconds=60),
-            lambda: self.now,
-            self.exif,
-            self.purge,
+            bucket=BUCKET,
+            uploads=self.uploads,
+            processed=self.processed,
+            catalog=self.catalog,
+            recipe=self.recipe,
+            limits=self.limits,
+            icc=self.icc,
+            exif=self.exif,
+            render=self.render,
+            cache_control="public, max-age=60",
+            owner=owner,
+            lease_duration=timedelta(seconds=60),
+            clock=lambda: self.now,
+            invalidate=self.purge,
         )
 
     def reconciler(self) -> Reconciler:

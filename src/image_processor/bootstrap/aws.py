@@ -75,6 +75,7 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
     uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)
     catalog = _catalog(settings, processed)
     processor = Processor(
+        bucket=upload_bucket,
         uploads=uploads,
         processed=processed,
         catalog=catalog,
@@ -84,10 +85,10 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
         icc=settings.icc,
         cache_control=settings.cache_control,
         owner=f"lambda:{os.urandom(8).hex()}",  # as secrets.token_hex, which takes 2 ms to load
-        lease=timedelta(seconds=settings.lease_seconds),
+        lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
-        purge=_purge(settings),
+        invalidate=_invalidate(settings),
     )
     sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
     return AwsContext(
@@ -176,7 +177,7 @@ def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:
     return DynamoCatalog(settings.table)
 
 
-def _purge(settings: Settings) -> Invalidate:
+def _invalidate(settings: Settings) -> Invalidate:
     if settings.distribution is None:
         return no_invalidation
     from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - for who has a CDN

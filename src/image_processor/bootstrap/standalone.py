@@ -131,7 +131,7 @@ def workers(
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with IsolatedRenderer() as renderer:
             processors = {
-                bucket: _processor(settings, recipe, stores, renderer, owner)
+                bucket: _processor(settings, recipe, bucket, stores, renderer, owner)
                 for bucket, stores in buckets.items()
             }
             yield lambda upload: processors[upload.bucket].process(upload)
@@ -151,9 +151,10 @@ def workers(
 
 
 def _processor(
-    settings: Settings, recipe: Recipe, stores: Stores, renderer: IsolatedRenderer, owner: str
+    settings: Settings, recipe: Recipe, bucket: str, stores: Stores, renderer: IsolatedRenderer, owner: str
 ) -> Processor:
     return Processor(
+        bucket=bucket,
         uploads=stores.uploads,
         processed=stores.processed,
         catalog=stores.catalog,
@@ -163,7 +164,7 @@ def _processor(
         icc=settings.icc,
         cache_control=settings.cache_control,
         owner=owner,
-        lease=timedelta(seconds=settings.lease_seconds),
+        lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
     )

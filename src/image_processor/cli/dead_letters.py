@@ -18,11 +18,11 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidSettings, Problem
 from image_processor.ingest.dead_letters import (
     Diagnosis,
-    Inspector,
     diagnose_message,
     main_diagnosis,
     parse_message,
 )
+from image_processor.ingest.drift import Inspector
 
 from .exit_codes import UNAVAILABLE, USAGE
 from .formatting import printable
@@ -211,17 +211,17 @@ def _named(letters: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
 
 
 def _cases(letters: Sequence[Letter], settings: Settings) -> list[_Case]:
-    looker = _looker(settings) if letters else None
+    inspector = _inspector(settings) if letters else None
     cases = []
     for letter in letters:
         message = parse_message(letter.id, letter.body)
-        bucket, look = (looker.bucket, looker.look) if looker else (None, None)
-        verdicts = diagnose_message(message, bucket, look)
+        bucket, inspect = (inspector.bucket, inspector.inspect) if inspector else (None, None)
+        verdicts = diagnose_message(message, bucket, inspect)
         cases.append(_Case(letter, verdicts, message.ignored if message.uploads else ()))
     return cases
 
 
-def _looker(settings: Settings) -> Inspector | None:
+def _inspector(settings: Settings) -> Inspector | None:
     """None where no bucket is set, so that nobody can look."""
     if settings.upload_bucket is None and settings.processed_bucket is None:
         return None

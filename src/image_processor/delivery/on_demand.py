@@ -21,7 +21,7 @@ from image_processor.renditions.freshness import fingerprint_metadata, is_on_dem
 from image_processor.renditions.originals import (
     OverlayVersions,
     head_original,
-    overlay_versions,
+    head_overlays,
     read_overlays,
 )
 from image_processor.renditions.renderer import Renderer
@@ -76,7 +76,7 @@ class OnDemandRenderer(Struct, frozen=True):
         self._evict(ref, repository.record(ref.key, version))
         started = self.clock()
         data = self._read_original(ref.key, version)
-        overlays = overlay_versions(repository.uploads, [transformation])
+        overlays = head_overlays(repository.uploads, [transformation])
         overlay_bodies = read_overlays(repository.uploads, overlays, self.limits.max_bytes)
         fetched = self.clock()
         rendered = self.renderer(
@@ -121,7 +121,7 @@ class OnDemandRenderer(Struct, frozen=True):
         # Ingest may have processed a change of the original, and deleted its old renditions, just before
         # this one was stored.
         state = head_original(repository.uploads, ref.key)
-        same_overlays = overlay_versions(repository.uploads, [image.transformation]) == overlays
+        same_overlays = head_overlays(repository.uploads, [image.transformation]) == overlays
         if state is None or state.version != version or not same_overlays:
             repository.processed.delete(ref.stored_key)
             return None

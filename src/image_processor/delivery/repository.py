@@ -14,7 +14,7 @@ from image_processor.domain.models import IccPolicy, ImageMetadata, Outcome, Rec
 from image_processor.domain.ports import Catalog, ObjectStore, StoredObject
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.freshness import SOURCE_FINGERPRINT, source_fingerprint
-from image_processor.renditions.originals import head_original, overlay_versions
+from image_processor.renditions.originals import head_original, head_overlays
 
 from .resolver import RenditionRef
 
@@ -58,7 +58,7 @@ class RenditionRepository(Struct, frozen=True):
 
     def source_fingerprint(self, key: str, transformation: Transformation) -> str:
         """The fingerprint of a rendition made from the current original. Raises as `original_version`."""
-        overlays = overlay_versions(self.uploads, [transformation])
+        overlays = head_overlays(self.uploads, [transformation])
         return source_fingerprint(self.original_version(key), self.icc, overlays)
 
     def original_version(self, key: str) -> str:

@@ -1,5 +1,7 @@
-"""Compares what should exist for one key with what does. Pure; process asks it before working,
-reconcile asks it about everything.
+"""Ingest, between plan and process: compares what should exist for one key with what exists.
+
+`process` asks before it works on a key, `reconcile` asks for every key, and `dead_letters` for the
+keys of failed messages.
 """
 
 from __future__ import annotations
@@ -7,58 +9,111 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import StrEnum
 
-from image_processor.domain.models import Limits, Plan, Record, Status
-from image_processor.domain.ports import Entry
-from image_processor.renditions.freshness import is_on_demand
-from image_processor.renditions.originals import OriginalState
+from msgspec import Struct
 
-from .plan import refusal_fingerprint
+from image_processor.config.recipe import Recipe
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan, Record, Status
+from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.renditions.freshness import is_on_demand, list_renditions
+from image_processor.renditions.originals import OriginalState, head_original, head_overlays
+
+from .plan import plan_upload, refusal_fingerprint
 
 
 class Drift(StrEnum):
-    """Why a key needs work."""
+    """How the actual state of a key differs from the wanted one."""
 
     MISSING = "missing"
-    """An original without a record: its event was lost."""
+    """An original without a record: its event was lost or has not arrived yet."""
     UNFINISHED = "unfinished"
-    """A record that was claimed and never completed."""
+    """A record that was leased for the first time and never completed."""
     CHANGED = "changed"
-    """The original is another version than the record's."""
+    """The original has another version than the record."""
     STALE = "stale"
-    """The recipe, a limit or the rendering changed since."""
+    """The recipe, a limit, an overlay image or the rendering changed since the record was written."""
     DAMAGED = "damaged"
-    """Renditions in the store are not those of the record."""
+    """The stored renditions are not those of the record."""
     ORPHANED = "orphaned"
-    """A record or renditions without an original that wants them."""
+    """A record or renditions of an original that is deleted, or that no rule of the recipe matches."""
+
+
+class KeyState(Struct, frozen=True):
+    """The original (None: it does not exist), the record, and the drift (None: no work is left)."""
+
+    original: OriginalState | None
+    record: Record | None
+    drift: Drift | None
+
+
+class Inspector(Struct, frozen=True):
+    """Compares keys of one upload bucket with their plans. It reads, and writes nothing.
+
+    Every method that does I/O may raise Unavailable."""
+
+    bucket: str
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog
+    recipe: Recipe
+    limits: Limits
+    icc: IccPolicy
+    exif: tuple[ExifField, ...] = ()
+
+    def inspect(self, key: str) -> KeyState:
+        """The state of ``key`` with the original as it is now. Raises InvalidKey."""
+        return self.compare(key, head_original(self.uploads, key))
+
+    def compare(self, key: str, original: OriginalState | None) -> KeyState:
+        """The state of ``key`` for an ``original`` that the caller has looked up or listed."""
+        plan, record = self.plan(key), self.record(key)
+        return KeyState(original, record, self.find_drift(plan, original, record))
+
+    def plan(self, key: str) -> Plan:
+        """What should exist for ``key``: by the recipe, with the overlay images in their current versions."""
+        overlays = head_overlays(self.uploads, self.recipe.transformations_for(key))
+        return plan_upload(key, self.recipe, self.icc, self.exif, overlays)
+
+    def record(self, key: str) -> Record | None:
+        """The catalog's record of ``key``."""
+        return self.catalog.get(image_id(self.bucket, key))
+
+    def find_drift(self, plan: Plan, original: OriginalState | None, record: Record | None) -> Drift | None:
+        """`detect_drift` with the renditions that are stored now."""
+        return detect_drift(plan, self.limits, original, record, list_renditions(self.processed, plan.key))
 
 
 def detect_drift(
-    plan: Plan, limits: Limits, sight: OriginalState | None, record: Record | None, stored: Iterable[Entry]
+    plan: Plan,
+    limits: Limits,
+    original: OriginalState | None,
+    record: Record | None,
+    stored: Iterable[Entry],
 ) -> Drift | None:
-    """Why the key of ``plan`` needs work, None if all is as it should be.
+    """How the key of ``plan`` differs from its plan, None if it does not. Pure.
 
-    ``sight`` is None where there is no original; ``stored`` are its renditions in the store. Those made
-    on demand may be there, and are no concern of the recipe's, as long as the original is no refused one.
+    ``original`` is None if there is none; ``stored`` are the renditions in the processed store.
+    Renditions made on demand are no drift, unless the original is refused or does not exist.
     """
     actual = {entry.key: entry.version for entry in stored}
-    recorded = {one.key: one.version for one in record.renditions} if record else {}
+    recorded = {rendition.key: rendition.version for rendition in record.renditions} if record else {}
     declared = {key: version for key, version in actual.items() if key in recorded or not is_on_demand(key)}
-    if sight is None or plan.skip is not None:
-        unwanted = actual if sight is None else declared
+    if original is None or plan.skip is not None:
+        unwanted = actual if original is None else declared
         return Drift.ORPHANED if record is not None or unwanted else None
     if record is None:
         return Drift.MISSING
     if record.status is Status.PROCESSING:
         return Drift.UNFINISHED
-    if record.version != sight.version:
+    if record.version != original.version:
         return Drift.CHANGED
-    if record.fingerprint != _wanted_fingerprint(plan, limits, record):
+    if record.fingerprint != _expected_fingerprint(plan, limits, record):
         return Drift.STALE
     expected = declared if record.status is Status.PROCESSED else actual
     return None if recorded == expected else Drift.DAMAGED
 
 
-def _wanted_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:
+def _expected_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:
     if record.status is Status.REFUSED:
         return refusal_fingerprint(plan, limits)
     return plan.fingerprint

@@ -1,8 +1,8 @@
-"""The first step of ingest: whatever AWS sends becomes `Upload`s. Pure.
+"""Ingest, step 1: turns Lambda events into `Upload`s. Pure.
 
-S3 notifications come directly, in SQS, in SNS (also inside SQS), as EventBridge events, and as
-tasks of S3 Batch Operations. What cannot be read is not an error but a reason to log: an event
-is only a hint, and a message that makes a function fail for ever helps nobody.
+Accepts S3 notifications directly, in SQS, in SNS (also inside SQS), EventBridge events, and tasks
+of S3 Batch Operations. Content that cannot be read is no error but a reason to log: an event is
+only a hint, and a message that always fails would block its queue until it is a dead letter.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from image_processor.domain.models import Upload, UploadKind
 
 _ESCAPED = re.compile("[+%]")
 _MAX_DEPTH = 4
-"""SQS in SNS in SQS is unusual; deeper nesting is nobody's notification."""
+"""SQS in SNS in SQS is unusual; deeper nesting is no notification."""
 
 
 class Message(Struct, frozen=True):
-    """What arrived as one unit: its id where the source wants an answer per unit (SQS message,
-    Batch task), the uploads it tells of, and why parts of it were left out. ``receives`` counts how
-    often it has been handed out, this time included, as far as the source tells."""
+    """One unit of delivery: an SQS message, a Batch Operations task, or else the whole event.
+
+    ``id`` is set if the source expects a result per unit. ``ignored`` are the reasons why parts of it
+    are no uploads. ``receives`` is how often it was received, including this time; 1 if unknown.
+    """
 
     id: str | None
     uploads: tuple[Upload, ...] = ()
@@ -35,7 +37,7 @@ class Message(Struct, frozen=True):
 
 
 def read_messages(event: object) -> tuple[Message, ...]:
-    """Every message of a Lambda event, in order. Never raises, whatever the event is."""
+    """The messages of a Lambda event, in order. Never raises, whatever the event is."""
     if isinstance(event, dict) and isinstance(event.get("tasks"), list):
         return tuple(_task(task) for task in event["tasks"])
     records = event.get("Records") if isinstance(event, dict) else None
@@ -61,28 +63,29 @@ def _receives(record: dict[str, Any]) -> int:
 
 
 def _message(id_: str | None, content: object, receives: int = 1) -> Message:
-    found = tuple(_uploads(content, _MAX_DEPTH))
-    return Message(
-        id_,
-        tuple(each for each in found if isinstance(each, Upload)),
-        tuple(each for each in found if isinstance(each, str)),
-        receives,
-    )
+    uploads: list[Upload] = []
+    ignored: list[str] = []
+    for item in _uploads(content, _MAX_DEPTH):
+        if isinstance(item, Upload):
+            uploads.append(item)
+        else:
+            ignored.append(item)
+    return Message(id_, tuple(uploads), tuple(ignored), receives)
 
 
 def _task(task: object) -> Message:
-    """One task of S3 Batch Operations; its keys are URL-encoded like a notification's."""
+    """A task of S3 Batch Operations. Its key is URL-encoded, as in a notification."""
     if not isinstance(task, dict) or not isinstance(task.get("taskId"), str):
         return Message(None, ignored=("expected a task with a taskId",))
     bucket = task.get("s3Bucket") or str(task.get("s3BucketArn", "")).rpartition(":")[2]
-    found = _upload(bucket, _decoded(task.get("s3Key")), UploadKind.RECONCILE, task.get("s3VersionId"), None)
-    if isinstance(found, Upload):
-        return Message(task["taskId"], (found,))
-    return Message(task["taskId"], ignored=(found,))
+    upload = _upload(bucket, _decoded(task.get("s3Key")), UploadKind.RECONCILE, task.get("s3VersionId"), None)
+    if isinstance(upload, Upload):
+        return Message(task["taskId"], (upload,))
+    return Message(task["taskId"], ignored=(upload,))
 
 
 def _uploads(content: object, depth: int) -> Iterator[Upload | str]:
-    """Uploads, and reasons (strings) for what is none."""
+    """The uploads in ``content``, and a reason (a string) for each part that is none."""
     if not isinstance(content, dict) or not depth:
         yield f"expected a notification, got {type(content).__name__}"
     elif content.get("Event") == "s3:TestEvent":
@@ -149,7 +152,7 @@ _DETAIL_KINDS = {
 
 
 def _event_bridge(content: dict[str, Any]) -> Upload | str:
-    """EventBridge gives keys as they are, not URL-encoded ("EventBridge event message structure")."""
+    """Keys in EventBridge events are not URL-encoded ("EventBridge event message structure")."""
     kind = _DETAIL_KINDS.get(str(content["detail-type"]))
     if kind is None:
         return f"an event that changes no image: {str(content['detail-type'])[:64]}"
@@ -176,15 +179,15 @@ def _upload(
     return Upload(bucket, key, kind, _text(version), _sequencer(sequencer))
 
 
-def _sequencer(given: object) -> str | None:
-    text = _text(given)
+def _sequencer(raw: object) -> str | None:
+    text = _text(raw)
     if text is None or len(text) > 32 or not all(digit in "0123456789abcdefABCDEF" for digit in text):
         return None
     return text
 
 
-def _text(given: object) -> str | None:
-    return given if isinstance(given, str) and given else None
+def _text(raw: object) -> str | None:
+    return raw if isinstance(raw, str) and raw else None
 
 
 def _decoded(key: object) -> object:

@@ -1,7 +1,7 @@
-"""Beside the last step of ingest: what a CDN must forget of an image, and when.
+"""Ingest, step 6: which paths a CDN must invalidate after a change, and when.
 
-A CDN keeps what it has sent. Whoever wrote other bytes under a rendition's name, or took it away,
-tells it before the record says that all is done: a purge that failed comes again with the work.
+A CDN keeps the bytes that it has sent. `process` invalidates after it has replaced or deleted a
+rendition and before it completes the record, so a failed invalidation is repeated with the work.
 """
 
 from __future__ import annotations
@@ -15,49 +15,54 @@ from image_processor.domain.models import Lease, Record, Rendition, Status
 from image_processor.domain.ports import Entry
 
 Invalidate = Callable[[str, str], None]
-"""Forget every path that begins so (no percent-encoding, no first slash). The second text names the
-change: the same for each try, another for each change. Raises Unavailable."""
+"""Called with a path prefix (not percent-encoded, no leading slash) and a change id; the CDN must drop
+every path with that prefix. The id is the same for each retry of one change and differs between
+changes. Raises Unavailable."""
 
 
-def no_invalidation(beginning: str, change: str) -> None:
-    """The purge of who has no CDN."""
+def no_invalidation(prefix: str, change: str) -> None:
+    """The Invalidate of an installation without a CDN."""
 
 
 def invalidation_prefix(key: str) -> str:
-    """What the paths of an original and all its renditions begin with."""
+    """The common prefix of the paths of the original ``key`` and of all its renditions."""
     prefix = rendition_prefix(key)
     return key if prefix == f"{key}/" else prefix.rpartition("~")[0]
 
 
 def change_id(record: Record) -> str:
-    """32 hex digits for what is about to become of the image: ``record`` is as it was claimed, but with
-    the version and the sequencer of the original that work was done for."""
-    told = (record.id, record.created_at, record.revision, record.version, record.sequencer)
-    return sha256_hex(repr(told).encode())[:32]
+    """32 hex digits that identify one change of an image. ``record`` is the leased record with the
+    version and the sequencer of the original that is being processed."""
+    identity = (record.id, record.created_at, record.revision, record.version, record.sequencer)
+    return sha256_hex(repr(identity).encode())[:32]
 
 
 def needs_invalidation(
-    claim: Lease, lease: timedelta, before: Sequence[Entry], now: Iterable[Rendition]
+    lease: Lease, lease_duration: timedelta, before: Sequence[Entry], after: Iterable[Rendition]
 ) -> bool:
-    """Whether something may be kept somewhere that is not so any more, where ``before`` was stored when
-    the claim began and ``now`` is what is left.
+    """Whether a CDN may hold renditions that are no longer valid.
 
-    Work that was cut short may have swept, too: its traces are the record's renditions, or that the
-    record was there before this claim and was never completed.
+    ``before`` are the renditions stored when the lease began, ``after`` those that remain. Also true
+    if an earlier attempt may have deleted renditions before it was cut short: the record lists
+    them, or it existed before this lease and was never completed.
     """
-    record = claim.record
-    recorded = {one.key: one for one in record.renditions}
+    record = lease.record
+    recorded = {rendition.key: rendition for rendition in record.renditions}
     stored = {entry.key: entry.version for entry in before}
-    left = {one.key: one for one in now}
-    if record.status is Status.PROCESSING and record.created_at != claim.expires_at - lease:
+    remaining = {rendition.key: rendition for rendition in after}
+    if record.status is Status.PROCESSING and record.created_at != lease.expires_at - lease_duration:
         return True
-    return any(not _is_same(key, stored, recorded, left) for key in stored | recorded)
+    return any(not _is_unchanged(key, stored, recorded, remaining) for key in stored | recorded)
 
 
-def _is_same(
-    key: str, stored: Mapping[str, str], recorded: Mapping[str, Rendition], left: Mapping[str, Rendition]
+def _is_unchanged(
+    key: str,
+    stored: Mapping[str, str],
+    recorded: Mapping[str, Rendition],
+    remaining: Mapping[str, Rendition],
 ) -> bool:
-    """Whether the bytes under ``key`` were on record as they lay there, and are still the same."""
-    if key not in stored or key not in recorded or key not in left:
+    """Whether the record described the stored bytes under ``key``, and they are still the same."""
+    if key not in stored or key not in recorded or key not in remaining:
         return False
-    return stored[key] == recorded[key].version and recorded[key].metadata.sha256 == left[key].metadata.sha256
+    same_version = stored[key] == recorded[key].version
+    return same_version and recorded[key].metadata.sha256 == remaining[key].metadata.sha256

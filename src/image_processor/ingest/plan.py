@@ -1,4 +1,4 @@
-"""The second step of ingest: what should exist for a key. Pure: no bytes, no store, no clock."""
+"""Ingest, step 2: what should exist for a key. Pure: no bytes, no store, no clock."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
 from image_processor.renditions.freshness import RENDERING_VERSION
 from image_processor.renditions.originals import OverlayVersions
 
+_OS_METADATA_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
+
 
 def plan_upload(
     key: str,
@@ -18,40 +20,46 @@ def plan_upload(
     exif: Collection[ExifField] = (),
     overlay_versions: OverlayVersions | None = None,
 ) -> Plan:
-    """The renditions that ``recipe`` wants of the original ``key``, or why it wants none.
+    """The renditions that ``recipe`` declares for the original ``key``, or the reason to skip it.
 
-    ``overlay_versions`` are the versions of the images that its overlays name."""
+    ``overlay_versions`` are the current versions of the images that its overlays refer to. The fingerprint
+    of the plan changes with everything that decides about the renditions.
+    """
     skip = skip_reason(key, recipe)
     if skip is not None:
         return Plan(key, skip=skip)
     transformations = recipe.transformations_for(key)
-    # Nothing is said of EXIF where none is asked for: records made before it could be are not stale.
-    kept = [f"exif={','.join(sorted(exif))}"] if exif else []
-    seen = tuple(sorted((overlay_versions or {}).items()))
-    kept += [f"mark={mark}@{version}" for mark, version in seen]
-    # Nor of privacy where there is none.
-    kept += [f"private={text}" for text in sorted(map(str, recipe.private_for(key)))]
-    texts = sorted(map(str, transformations))
-    fingerprint = _digest([f"rendering={RENDERING_VERSION}", f"icc={icc}", *kept, *texts])
-    return Plan(key, transformations, fingerprint, overlay_versions=seen)
+    overlay_items = tuple(sorted((overlay_versions or {}).items()))
+    fingerprint = _digest(
+        [
+            f"rendering={RENDERING_VERSION}",
+            f"icc={icc}",
+            # Without EXIF fields there is no line, so records from before that option stay valid.
+            *([f"exif={','.join(sorted(exif))}"] if exif else []),
+            *(f"mark={overlay}@{version}" for overlay, version in overlay_items),
+            *(f"private={text}" for text in sorted(map(str, recipe.private_for(key)))),
+            *sorted(map(str, transformations)),
+        ]
+    )
+    return Plan(key, transformations, fingerprint, overlay_versions=overlay_items)
 
 
 def skip_reason(key: str, recipe: Recipe) -> str | None:
-    """Why nothing is made of the original ``key``, None where something is."""
+    """Why the original ``key`` gets no renditions; None if it gets some."""
     if key.endswith("/"):
         return "a folder marker, not a file"
-    if _is_litter(key.rpartition("/")[2]):
-        return "a file that a desktop leaves behind"
-    return None if recipe.transformations_for(key) else "no rule of the recipe wants it"
+    if _is_os_metadata(key.rpartition("/")[2]):
+        return "a metadata file of an operating system"
+    return None if recipe.transformations_for(key) else "no rule of the recipe matches it"
 
 
-def _is_litter(name: str) -> bool:
-    return name in {".DS_Store", "Thumbs.db", "desktop.ini"} or name.startswith("._")
+def _is_os_metadata(name: str) -> bool:
+    return name in _OS_METADATA_FILES or name.startswith("._")
 
 
 def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
-    """What a refused record is stamped with: a refusal also depends on the limits, so that
-    raising a limit makes the uploads it had refused count as stale."""
+    """The fingerprint of a refused record. A refusal also depends on the limits: after a limit is
+    raised, the uploads that it refused count as stale and are processed again."""
     return _digest([plan.fingerprint, repr(limits)])
 
 

@@ -1,26 +1,22 @@
-"""The heart of ingest, and its only place with I/O: one upload becomes renditions and a record.
+"""Ingest, step 3: makes the renditions and the record of one key agree with its original.
 
-The event is only a hint. `process` looks at the original as it is now and makes the processed
-side agree with it, under a claim, so that duplicates, old events and crashes all converge.
+An event is only a hint. `Processor.process` reads the original as it is now, so duplicate, late and
+lost events and crashes all end in the same state. docs/adr/0002 explains the steps, and 0015
+why an original may be read before the lease is acquired.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 
-from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import LeaseBusy, NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.domain.keys import check_key, image_id
+from image_processor.domain.keys import check_key
 from image_processor.domain.models import (
-    ExifField,
-    IccPolicy,
     Lease,
-    Limits,
     Outcome,
     OutcomeStatus,
     Plan,
@@ -31,216 +27,227 @@ from image_processor.domain.models import (
     Upload,
     UploadKind,
 )
-from image_processor.domain.ports import Catalog, Entry, ObjectStore, StoredObject
+from image_processor.domain.ports import Entry, StoredObject
 from image_processor.renditions.freshness import filter_fresh, list_renditions
-from image_processor.renditions.originals import OriginalState, head_original, overlay_versions, read_overlays
+from image_processor.renditions.originals import OriginalState, head_original, read_overlays
 from image_processor.renditions.renderer import Renderer
 
-from .drift import detect_drift
+from .drift import Inspector
 from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation
-from .plan import plan_upload, refusal_fingerprint, skip_reason
+from .plan import refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
 
-_ROUNDS = 5
-"""How often an original may change under our hands before the queue has to try again."""
+_MAX_ATTEMPTS = 5
+"""How often an original may change during processing before the upload is left to the queue's next try."""
 
-_EARLY_BYTES = 8 * 1024 * 1024
-"""Of larger originals a look comes first: a duplicate event would read them for nothing."""
+_EARLY_READ_BYTES = 8 * 1024 * 1024
+"""Larger originals are not read before the lease is acquired: a duplicate event would read them in vain."""
 
-_BESIDE = 8
-"""How many requests wait at a time for S3's answer, some 20 ms each, while something else is done."""
+_IO_THREADS = 8
+"""How many requests may wait for the stores at a time, about 20 ms each on S3."""
 
 
-class Processor(Struct, frozen=True):
-    """Everything that work on one upload needs. ``lease`` is how long a claim lasts: longer than
-    the longest render, or two workers may do the same work (safe, but wasteful). ``purge`` tells the
-    CDN what to forget."""
+class Processor(Inspector, frozen=True, kw_only=True):
+    """An Inspector that also does the work it finds.
 
-    uploads: ObjectStore
-    processed: ObjectStore
-    catalog: Catalog
-    recipe: Recipe
+    ``lease_duration`` should be longer than the longest render: when a lease expires, another worker
+    may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases.
+    ``cache_control`` is the header of renditions for which the recipe has none.
+    """
+
     render: Renderer
-    limits: Limits
-    icc: IccPolicy
     cache_control: str
     owner: str
-    lease: timedelta
+    lease_duration: timedelta
     clock: Callable[[], datetime]
-    exif: tuple[ExifField, ...] = ()
-    purge: Invalidate = no_invalidation
+    invalidate: Invalidate = no_invalidation
 
     def process(self, upload: Upload) -> Outcome:
-        """Make renditions and record of the upload's key agree with its original as it is now.
+        """Make renditions and record of the upload's key agree with its current original.
 
-        Raises InvalidKey, and the retryable errors: LeaseBusy, LeaseLost, Unavailable. Nothing
-        is lost then: the same upload may be processed again, by anyone, at any time.
+        Repeats the work if the original changed meanwhile. Raises InvalidKey, and the retryable errors
+        LeaseBusy, LeaseLost and Unavailable. After any error the same upload may be processed
+        again, by any worker and at any time.
         """
         check_key(upload.key)
-        skip = skip_reason(upload.key, self.recipe)
-        if upload.kind is UploadKind.DELETED and self._is_gone(upload):
-            return Outcome(upload.key, OutcomeStatus.DELETED)
-        if skip is not None and self._is_bare(upload):
-            return Outcome(upload.key, OutcomeStatus.SKIPPED, detail=skip)
-        for _ in range(_ROUNDS):
+        if (outcome := self._finish_without_lease(upload)) is not None:
+            return outcome
+        for _ in range(_MAX_ATTEMPTS):
             try:
-                outcome = self._once(upload)
+                outcome = self._attempt(upload)
             except PreconditionFailed:
                 continue
-            seen = outcome.record.version if outcome.record else None
-            now = head_original(self.uploads, upload.key)
-            if outcome.status is OutcomeStatus.SKIPPED or (now.version if now else None) == seen:
+            except LeaseBusy:
+                if (outcome := self._finished_by_other(upload)) is None:
+                    raise
+            if self._is_current(outcome):
                 return outcome
             upload = replace(upload, kind=UploadKind.CREATED)
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
 
-    def _is_gone(self, upload: Upload) -> bool:
-        """Whether a deletion is complete. Asked without a claim, which would make a record for a
-        moment: whoever deleted the image would see it again."""
-        return head_original(self.uploads, upload.key) is None and self._is_bare(upload)
-
-    def _is_bare(self, upload: Upload) -> bool:
-        """Whether nothing was ever made of the key, or nothing of it is left."""
-        id_, key = image_id(upload.bucket, upload.key), upload.key
-        return self.catalog.get(id_) is None and not list_renditions(self.processed, key)
-
-    def _once(self, upload: Upload) -> Outcome:
-        with ThreadPoolExecutor(_BESIDE) as beside:
-            reading = beside.submit(self._read_early, upload)
-            claim = self._claim(upload)
-            if isinstance(claim, Outcome):
-                return claim
+    def _attempt(self, upload: Upload) -> Outcome:
+        """One pass through all steps. Raises PreconditionFailed if the original changed between two."""
+        with ThreadPoolExecutor(_IO_THREADS) as executor:
+            early_read = executor.submit(self._read_early, upload)
+            # 1. Acquire the lease, while the original is read.
+            lease = self._acquire_lease(upload)
             try:
-                return self._under(claim, upload, reading.result, beside)
+                # 2. Plan, resolve the original, and stop here if there is nothing to render.
+                plan = self.plan(upload.key)
+                early = early_read.result()
+                original = self._resolve_original(lease.record, early)
+                if original is None or plan.skip is not None:
+                    return self._remove_renditions(lease, plan, original)
+                if upload.kind is not UploadKind.REPROCESS and self._is_done(lease.record, plan, original):
+                    return self._leave_unchanged(lease)
+                writer = RenditionWriter(self._target(), lease, executor)
+                record = _next_record(lease.record, original, upload)
+                try:
+                    # 3. Fetch the original, unless it has been read early.
+                    body = self._fetch(plan.key, original, early)
+                    # 4. Probe and render: the engine checks the header against the limits first.
+                    rendered = self._render(body, plan, writer)
+                except Refused as refusal:
+                    return self._refuse(lease, plan, record, refusal, writer.abandon())
+                # 5. Store. Most renditions are on their way since they were encoded.
+                renditions = writer.finish(plan.transformations)
+                # 6. Delete what is stale, invalidate the CDN, complete the record.
+                record = _processed_record(record, plan, rendered, renditions)
+                return Outcome(
+                    plan.key, OutcomeStatus.PROCESSED, self._complete(lease, record, writer.listed())
+                )
             except BaseException:
-                # Nothing of ours may be on its way any more when somebody else begins.
-                beside.shutdown(cancel_futures=True)
-                self.catalog.release(claim)
+                # No request of ours may be under way any more when another worker begins.
+                executor.shutdown(cancel_futures=True)
+                self.catalog.release(lease)
                 raise
 
-    def _claim(self, upload: Upload) -> Lease | Outcome:
-        """The claim, or what there is to say without one. Raises LeaseBusy."""
-        try:
-            return self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease)
-        except LeaseBusy:
-            if (record := self._done_by_others(upload)) is None:
-                raise
-            return Outcome(upload.key, OutcomeStatus.UNCHANGED, record)
+    # Before the lease.
+
+    def _finish_without_lease(self, upload: Upload) -> Outcome | None:
+        """The outcome of an upload that needs neither a lease nor a record; None for all others.
+
+        A lease would create a record for a moment: clients would see a deleted image again.
+        """
+        skip = skip_reason(upload.key, self.recipe)
+        if upload.kind is UploadKind.DELETED and self._is_gone(upload.key):
+            return Outcome(upload.key, OutcomeStatus.DELETED)
+        if skip is not None and self._has_no_output(upload.key):
+            return Outcome(upload.key, OutcomeStatus.SKIPPED, detail=skip)
+        return None
+
+    def _is_gone(self, key: str) -> bool:
+        return head_original(self.uploads, key) is None and self._has_no_output(key)
+
+    def _has_no_output(self, key: str) -> bool:
+        return self.record(key) is None and not list_renditions(self.processed, key)
 
     def _read_early(self, upload: Upload) -> StoredObject | None:
-        """The original of an upload that is nearly sure to need work, read while the claim is taken.
-        None where it need not or cannot be read, or is so large that a look before costs little."""
+        """The original of an upload that very likely needs work. None for others, and if it
+        does not exist, is refused by the store, or is larger than `_EARLY_READ_BYTES`."""
         likely = upload.kind in {UploadKind.CREATED, UploadKind.REPROCESS}
         if not likely or skip_reason(upload.key, self.recipe) is not None:
             return None
         try:
-            return self.uploads.get(upload.key, limit=min(_EARLY_BYTES, self.limits.max_bytes))
+            return self.uploads.get(upload.key, limit=min(_EARLY_READ_BYTES, self.limits.max_bytes))
         except (NotFound, Refused):
             return None
 
-    def _done_by_others(self, upload: Upload) -> Record | None:
-        """The record, where nothing is left to do: a queue gives duplicates that come all at once the
-        same few tries, and would count those that always met a claim as dead."""
-        record = self.catalog.get(image_id(upload.bucket, upload.key))
+    def _acquire_lease(self, upload: Upload) -> Lease:
+        """Raises LeaseBusy while another worker has it."""
+        return self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease_duration)
+
+    def _finished_by_other(self, upload: Upload) -> Outcome | None:
+        """The outcome if another worker has the lease but no work is left; None if some is.
+
+        Without it, duplicates that arrive together would use up the queue's few tries on a busy
+        lease and end as dead letters.
+        """
+        record = self.record(upload.key)
         if record is None or upload.kind is UploadKind.REPROCESS:
             return None
-        sight = head_original(self.uploads, upload.key)
-        return record if self._settled(record, self._plan(upload), sight) else None
+        original = head_original(self.uploads, upload.key)
+        if not self._is_done(record, self.plan(upload.key), original):
+            return None
+        return Outcome(upload.key, OutcomeStatus.UNCHANGED, record)
 
-    def _under(
-        self, claim: Lease, upload: Upload, early: Callable[[], StoredObject | None], beside: Executor
-    ) -> Outcome:
-        plan = self._plan(upload)
-        sight, original = self._look(claim.record, early())
-        if sight is None or plan.skip is not None:
-            return self._clear(claim, plan, sight)
-        if upload.kind is not UploadKind.REPROCESS and self._settled(claim.record, plan, sight):
-            self.catalog.release(claim)
-            return Outcome(plan.key, OutcomeStatus.UNCHANGED, claim.record)
-        return self._make(claim, plan, sight, upload, beside, original)
+    # Under the lease.
 
-    def _look(
-        self, record: Record, early: StoredObject | None
-    ) -> tuple[OriginalState | None, StoredObject | None]:
-        """The original under the claim, with its bytes where they were read ``early`` and still count.
+    def _resolve_original(self, record: Record, early: StoredObject | None) -> OriginalState | None:
+        """The original as it is now that the lease is ours; None if it does not exist.
 
-        What was read before the claim may be older than what somebody has finished meanwhile: where
-        the record tells of another version, only a look can say which of the two is the newer.
+        What was read ``early`` may be older than what another worker has finished since. If the
+        record has another version, only a new request can say which of the two is newer.
         """
-        if early is not None and (
-            record.status is Status.PROCESSING or record.version == early.entry.version
-        ):
-            return OriginalState(early.entry.version), early
-        sight = head_original(self.uploads, record.key)
-        same = sight is not None and early is not None and sight.version == early.entry.version
-        return sight, early if same else None
+        if early is not None:
+            version = early.entry.version
+            if record.status is Status.PROCESSING or record.version == version:
+                return OriginalState(version)
+        return head_original(self.uploads, record.key)
 
-    def _plan(self, upload: Upload) -> Plan:
-        overlays = overlay_versions(self.uploads, self.recipe.transformations_for(upload.key))
-        return plan_upload(upload.key, self.recipe, self.icc, self.exif, overlays)
-
-    def _settled(self, record: Record, plan: Plan, sight: OriginalState | None) -> bool:
-        """Whether nothing is left to do. Looks at the renditions too, not only at the record: a
-        worker that lost its claim may have written after the record was made."""
+    def _is_done(self, record: Record, plan: Plan, original: OriginalState | None) -> bool:
+        """Whether no work is left. Lists the stored renditions, too: a worker that had lost its lease
+        may have written after the record was completed."""
         if record.status is Status.PROCESSING:
             return False
-        return (
-            detect_drift(plan, self.limits, sight, record, list_renditions(self.processed, plan.key)) is None
+        return self.find_drift(plan, original, record) is None
+
+    def _leave_unchanged(self, lease: Lease) -> Outcome:
+        self.catalog.release(lease)
+        return Outcome(lease.record.key, OutcomeStatus.UNCHANGED, lease.record)
+
+    def _target(self) -> UploadTarget:
+        return UploadTarget(
+            self.processed, self.catalog, self.recipe, self.cache_control, self.lease_duration, self.clock
         )
 
-    def _clear(self, claim: Lease, plan: Plan, sight: OriginalState | None) -> Outcome:
-        """The original is gone, or no rule wants it: then what somebody asked for stays while it is right."""
+    def _fetch(self, key: str, original: OriginalState, early: StoredObject | None) -> bytes:
+        """The bytes of the original in exactly this version. Raises Refused, PreconditionFailed."""
+        if original.refusal is not None:
+            raise original.refusal
+        if early is not None and early.entry.version == original.version:
+            return early.body
+        try:
+            return self.uploads.get(key, limit=self.limits.max_bytes, version=original.version).body
+        except NotFound as error:
+            raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
+
+    def _render(self, body: bytes, plan: Plan, writer: RenditionWriter) -> Rendered:
+        """Render all renditions of the plan; each goes to ``writer`` as soon as it is encoded."""
+        return self.render(
+            body,
+            plan.transformations,
+            self.limits,
+            icc=self.icc,
+            exif=self.exif,
+            overlay_sources=read_overlays(self.uploads, dict(plan.overlay_versions), self.limits.max_bytes),
+            on_rendition=writer.write,
+        )
+
+    # The ends of an attempt.
+
+    def _remove_renditions(self, lease: Lease, plan: Plan, original: OriginalState | None) -> Outcome:
+        """Remove renditions and record of a key without an original, or that the recipe skips.
+
+        A skipped original keeps its on-demand renditions as long as they are fresh.
+        """
+        version = original.version if original else None
         stored = list_renditions(self.processed, plan.key)
-        kept = filter_fresh(stored, sight.version, self.uploads, self.processed, self.icc) if sight else []
-        unwanted = [each for each in stored if each not in kept]
-        self._sweep(unwanted, keep=())
-        self._forget(claim, replace(claim.record, version=sight.version if sight else None), unwanted)
-        self.catalog.delete(claim)
-        if sight is None:
+        kept = filter_fresh(stored, version, self.uploads, self.processed, self.icc) if original else []
+        unwanted = [entry for entry in stored if entry not in kept]
+        self._delete_stale(unwanted, keep=())
+        self._invalidate_changed(lease, replace(lease.record, version=version, renditions=()), unwanted)
+        self.catalog.delete(lease)
+        if original is None:
             return Outcome(plan.key, OutcomeStatus.DELETED)
         return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip)
 
-    def _make(
-        self,
-        claim: Lease,
-        plan: Plan,
-        sight: OriginalState,
-        upload: Upload,
-        beside: Executor,
-        original: StoredObject | None = None,
-    ) -> Outcome:
-        """``original`` is what ``sight`` saw, if it has been read already."""
-        draft = replace(claim.record, version=sight.version, sequencer=_later(claim.record, upload))
-        putting = RenditionWriter(self._place(), claim, beside)
-        try:
-            rendered = self._render(plan, sight, original, putting)
-        except Refused as refusal:
-            return self._refuse(claim, plan, draft, refusal, putting.stored())
-        renditions = putting.renditions(plan.transformations)
-        before = putting.before()
-        self._sweep(before, keep=renditions)
-        self._forget(claim, draft, before, renditions)
-        record = replace(
-            draft,
-            status=Status.PROCESSED,
-            fingerprint=plan.fingerprint,
-            reason=None,
-            message=None,
-            original=rendered.original,
-            summary=rendered.summary,
-            exif=rendered.exif,
-            renditions=renditions,
-            updated_at=self.clock(),
-        )
-        return Outcome(plan.key, OutcomeStatus.PROCESSED, self.catalog.complete(claim, record))
-
     def _refuse(
-        self, claim: Lease, plan: Plan, draft: Record, refusal: Refused, before: Sequence[Entry]
+        self, lease: Lease, plan: Plan, record: Record, refusal: Refused, stored: Sequence[Entry]
     ) -> Outcome:
-        self._sweep(before, keep=())
-        self._forget(claim, draft, before)
-        record = replace(
-            draft,
+        """Record the refusal, and delete the renditions of the version before."""
+        refused = replace(
+            record,
             status=Status.REFUSED,
             fingerprint=refusal_fingerprint(plan, self.limits),
             reason=refusal.reason,
@@ -249,53 +256,59 @@ class Processor(Struct, frozen=True):
             summary=None,
             exif=(),
             renditions=(),
-            updated_at=self.clock(),
         )
-        return Outcome(plan.key, OutcomeStatus.REFUSED, self.catalog.complete(claim, record), refusal.message)
+        completed = self._complete(lease, refused, stored)
+        return Outcome(plan.key, OutcomeStatus.REFUSED, completed, refusal.message)
 
-    def _place(self) -> UploadTarget:
-        return UploadTarget(
-            self.processed, self.catalog, self.recipe, self.cache_control, self.lease, self.clock
-        )
+    def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Record:
+        """Delete what ``stored`` has beyond the record, invalidate the CDN, and only then complete."""
+        self._delete_stale(stored, keep=record.renditions)
+        self._invalidate_changed(lease, record, stored)
+        return self.catalog.complete(lease, replace(record, updated_at=self.clock()))
 
-    def _render(
-        self, plan: Plan, sight: OriginalState, original: StoredObject | None, putting: RenditionWriter
-    ) -> Rendered:
-        if sight.refusal is not None:
-            raise sight.refusal
-        if original is None:
-            original = self._read(plan, sight)
-        overlay_sources = read_overlays(self.uploads, dict(plan.overlay_versions), self.limits.max_bytes)
-        return self.render(
-            original.body,
-            plan.transformations,
-            self.limits,
-            icc=self.icc,
-            exif=self.exif,
-            overlay_sources=overlay_sources,
-            on_rendition=putting.put,
-        )
-
-    def _read(self, plan: Plan, sight: OriginalState) -> StoredObject:
-        try:
-            return self.uploads.get(plan.key, limit=self.limits.max_bytes, version=sight.version)
-        except NotFound as error:
-            raise PreconditionFailed(f"{plan.key!r} was deleted before it could be read") from error
-
-    def _sweep(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
-        """Delete the stored renditions that are not among ``keep``."""
+    def _delete_stale(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
         kept = {rendition.key for rendition in keep}
         for entry in stored:
             if entry.key not in kept:
                 self.processed.delete(entry.key)
 
-    def _forget(
-        self, claim: Lease, draft: Record, before: Sequence[Entry], left: Sequence[Rendition] = ()
-    ) -> None:
-        """Have the CDN forget the image, if anything of it was kept that is not so any more."""
-        if needs_invalidation(claim, self.lease, before, left):
-            self.purge(invalidation_prefix(draft.key), change_id(draft))
+    def _invalidate_changed(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> None:
+        """Invalidate the image in the CDN if ``record`` changes or drops any rendition it may hold."""
+        if needs_invalidation(lease, self.lease_duration, stored, record.renditions):
+            self.invalidate(invalidation_prefix(record.key), change_id(record))
+
+    # After the lease.
+
+    def _is_current(self, outcome: Outcome) -> bool:
+        """Whether the original still has the version that the outcome is about. An event of a change
+        during the attempt may have met our lease and been given up."""
+        if outcome.status is OutcomeStatus.SKIPPED:
+            return True
+        original = head_original(self.uploads, outcome.key)
+        processed_version = outcome.record.version if outcome.record else None
+        return (original.version if original else None) == processed_version
 
 
-def _later(record: Record, upload: Upload) -> str | None:
+def _next_record(record: Record, original: OriginalState, upload: Upload) -> Record:
+    """The leased record for the version that is about to be processed."""
+    return replace(record, version=original.version, sequencer=_max_sequencer(record, upload))
+
+
+def _max_sequencer(record: Record, upload: Upload) -> str | None:
     return max(filter(None, (record.sequencer, upload.sequencer)), default=None)
+
+
+def _processed_record(
+    record: Record, plan: Plan, rendered: Rendered, renditions: tuple[Rendition, ...]
+) -> Record:
+    return replace(
+        record,
+        status=Status.PROCESSED,
+        fingerprint=plan.fingerprint,
+        reason=None,
+        message=None,
+        original=rendered.original,
+        summary=rendered.summary,
+        exif=rendered.exif,
+        renditions=renditions,
+    )

@@ -1,6 +1,4 @@
-"""Puts the renditions of one claim into the processed store, each as soon as it is made: while it is
-on its way, the next one is encoded.
-"""
+"""Ingest, step 5: stores the renditions of one lease, each while the next one is encoded."""
 
 from __future__ import annotations
 
@@ -18,53 +16,56 @@ from image_processor.domain.ports import ABSENT, Absent, Attributes, Catalog, En
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.freshness import list_renditions
 
-_ROUNDS = 5
-"""How often a rendition may be written by others before the queue has to try again."""
+_MAX_ATTEMPTS = 5
+"""How often others may write one rendition before the upload is left to the queue's next try."""
 
 
 class UploadTarget(Struct, frozen=True):
-    """Where renditions are put, and how: each over exactly what was there under this claim.
+    """Writes single renditions into the processed store by conditional puts.
 
-    The condition is the fence: a worker that slept through the end of its claim finds other
-    versions there and stops, instead of writing old pixels over new ones.
+    The condition is the fence of docs/adr/0002: a worker whose lease has expired finds other
+    versions there and stops, instead of overwriting new pixels with old ones.
     """
 
     processed: ObjectStore
     catalog: Catalog
     recipe: Recipe
     cache_control: str
-    lease: timedelta
+    lease_duration: timedelta
     clock: Callable[[], datetime]
 
-    def put(self, claim: Lease, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
-        """``versions`` are those of the keys that were there. Raises LeaseLost, Unavailable."""
-        if self.clock() > claim.expires_at - self.lease / 2:
-            claim = self._renew(claim)
-        key = self._key_of(claim, image)
-        metadata = {"sha256": image.metadata.sha256, "image": claim.image_id}
-        cache_control = self.recipe.cache_control_for(claim.record.key) or self.cache_control
-        attributes = Attributes(image.metadata.media_type, cache_control, metadata)
+    def put(self, lease: Lease, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
+        """Store ``image`` over exactly the version that ``versions`` has for its key, or as a new
+        object if it has none. Raises LeaseLost, Unavailable."""
+        if self.clock() > lease.expires_at - self.lease_duration / 2:
+            lease = self._renew(lease)
+        key = self._rendition_key(lease.record.key, image)
+        attributes = self._attributes(lease, image)
         condition: str | Absent = versions.get(key, ABSENT)
-        for _ in range(_ROUNDS):
+        for _ in range(_MAX_ATTEMPTS):
             try:
                 entry = self.processed.put(key, image.body, attributes, condition=condition)
             except PreconditionFailed:
-                # Somebody wrote in between. With the claim still ours it was a worker that had
-                # lost its own, and ours is the newer truth; else renew raises LeaseLost.
-                claim = self._renew(claim)
-                condition = self._version_of(key)
+                # Another worker wrote it. If renew succeeds, the lease is still ours, so the other
+                # had lost its own and our rendition is the newer one. Else renew raises LeaseLost.
+                lease = self._renew(lease)
+                condition = self._current_version(key)
             else:
                 return Rendition(key, str(image.transformation), image.metadata, entry.version)
         raise Unavailable(f"{key!r} kept changing while it was written")
 
-    def _key_of(self, claim: Lease, image: RenderedImage) -> str:
-        original = claim.record.key
+    def _rendition_key(self, original: str, image: RenderedImage) -> str:
         return rendition_prefix(original) + self.recipe.stored_name(original, image.transformation)
 
-    def _renew(self, claim: Lease) -> Lease:
-        return self.catalog.renew(claim, now=self.clock(), duration=self.lease)
+    def _attributes(self, lease: Lease, image: RenderedImage) -> Attributes:
+        cache_control = self.recipe.cache_control_for(lease.record.key) or self.cache_control
+        metadata = {"sha256": image.metadata.sha256, "image": lease.image_id}
+        return Attributes(image.metadata.media_type, cache_control, metadata)
 
-    def _version_of(self, key: str) -> str | Absent:
+    def _renew(self, lease: Lease) -> Lease:
+        return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration)
+
+    def _current_version(self, key: str) -> str | Absent:
         try:
             return self.processed.head(key).entry.version
         except NotFound:
@@ -72,50 +73,50 @@ class UploadTarget(Struct, frozen=True):
 
 
 class RenditionWriter:
-    """What is on its way to ``place`` under ``claim``, on ``threads``, which wait for S3's answers.
+    """Stores the renditions of ``lease`` on the threads of ``executor``, which wait for the store.
 
-    Where renditions of an earlier version are finished, none is put before all are made: a failure amid
-    the work would leave some of each version there.
+    If the record has finished renditions of an earlier version, no put begins before all renditions
+    are made: a failure in between would leave a mixture of two versions.
     """
 
-    def __init__(self, place: UploadTarget, claim: Lease, threads: Executor) -> None:
-        self._place = place
-        self._claim = claim
-        self._threads = threads
-        self._listing = threads.submit(list_renditions, place.processed, claim.record.key)
+    def __init__(self, target: UploadTarget, lease: Lease, executor: Executor) -> None:
+        self._target = target
+        self._lease = lease
+        self._executor = executor
+        self._listing = executor.submit(list_renditions, target.processed, lease.record.key)
         self._puts: dict[Transformation, Future[Rendition]] = {}
-        self._at_once = claim.record.status is Status.PROCESSING
-        self._held: list[RenderedImage] = []
+        self._write_at_once = lease.record.status is Status.PROCESSING
+        self._held_back: list[RenderedImage] = []
 
-    def put(self, image: RenderedImage) -> None:
-        """Have the rendition put, and go on at once. From any thread."""
-        if self._at_once:
+    def write(self, image: RenderedImage) -> None:
+        """Begin to store ``image``, or hold it back until `finish`. Returns at once; thread-safe."""
+        if self._write_at_once:
             self._begin(image)
         else:
-            self._held.append(image)
+            self._held_back.append(image)
 
-    def _begin(self, image: RenderedImage) -> None:
-        self._puts[image.transformation] = self._threads.submit(self._put, image)
-
-    def before(self) -> list[Entry]:
-        """What was there when the claim was new."""
+    def listed(self) -> list[Entry]:
+        """The renditions that were stored when the lease began. Waits for the listing."""
         return self._listing.result()
 
-    def renditions(self, wanted: Iterable[Transformation]) -> tuple[Rendition, ...]:
-        """All of them, when all are made and there. Writes that have begun are finished, each behind its own
-        condition; the first error is raised."""
-        for image in self._held:
+    def finish(self, wanted: Iterable[Transformation]) -> tuple[Rendition, ...]:
+        """Store what was held back, wait for all puts, and return the renditions in the order of
+        ``wanted``. Raises the first error of a put; the caller's executor ends the other puts."""
+        for image in self._held_back:
             self._begin(image)
-        self._held.clear()
+        self._held_back.clear()
         return tuple([self._puts[transformation].result() for transformation in wanted])
 
-    def stored(self) -> Sequence[Entry]:
-        """What lies there when nothing is on its way any more."""
+    def abandon(self) -> Sequence[Entry]:
+        """Wait for the puts that have begun, and return everything that is stored then."""
         if not self._puts:
-            return self.before()
-        self.renditions(list(self._puts))
-        return list_renditions(self._place.processed, self._claim.record.key)
+            return self.listed()
+        self.finish(list(self._puts))
+        return list_renditions(self._target.processed, self._lease.record.key)
+
+    def _begin(self, image: RenderedImage) -> None:
+        self._puts[image.transformation] = self._executor.submit(self._put, image)
 
     def _put(self, image: RenderedImage) -> Rendition:
-        versions = {entry.key: entry.version for entry in self.before()}
-        return self._place.put(self._claim, image, versions)
+        versions = {entry.key: entry.version for entry in self.listed()}
+        return self._target.put(self._lease, image, versions)

@@ -16,7 +16,7 @@ from image_processor.domain.models import IccPolicy
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import ON_DEMAND, is_rendition_name, named
 
-from .originals import OverlayVersions, overlay_versions
+from .originals import OverlayVersions, head_overlays
 
 RENDERING_VERSION = 3
 """Increase it when the engine makes other pixels from the same transformation. All renditions made
@@ -73,7 +73,7 @@ def is_stale(
     transformation = named(stored_key.rpartition("/")[2])
     if transformation is None:
         return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {})
-    overlays = overlay_versions(uploads, [transformation])
+    overlays = head_overlays(uploads, [transformation])
     return metadata.get(SOURCE_FINGERPRINT) != source_fingerprint(version, icc, overlays)
 
 

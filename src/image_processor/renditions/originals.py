@@ -44,7 +44,7 @@ def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
                 yield overlay.image
 
 
-def overlay_versions(uploads: ObjectStore, transformations: Iterable[Transformation]) -> OverlayVersions:
+def head_overlays(uploads: ObjectStore, transformations: Iterable[Transformation]) -> OverlayVersions:
     """The current versions of all overlay images: one HEAD request for each distinct key."""
     states = {key: head_original(uploads, key) for key in sorted(set(overlay_keys(transformations)))}
     return {key: state.version if state else None for key, state in states.items()}
