@@ -16,7 +16,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.dialects.dit.dialect import CODES, Dit
+from image_processor.delivery.dialects.dit import Dit
+from image_processor.delivery.dialects.dit.dialect import ERROR_CODES
 from image_processor.delivery.request import RenditionRequest
 from image_processor.domain.errors import (
     BucketNotAllowed,
@@ -462,12 +463,12 @@ def test_every_mistake_is_told_at_once_and_names_its_edit() -> None:
         "expected a number from 1 to 16383 for resize.width, got '-3'",
         "expected cover | contain | fill | inside | outside for resize.fit, got 'squeeze'",
         "expected a number from 0 to 1000 for blur, got 'much'",
-        "expected nothing of the kind, as it is not made here for contentModeration, got 'contentModeration'",
+        "expected nothing, as this is not supported for contentModeration, got 'contentModeration'",
         "expected one of jpg, jpeg, png, webp, avif, gif, tiff for toFormat, got 'heic'",
-        "expected a key of an original, as nothing is fetched from elsewhere for key, got 'http://other/a.jpg'",
+        "expected the key of an original, as nothing is fetched from other servers for key, got 'http://other/a.jpg'",
     ]
     assert problems("filters:fill(nocolour):blur(x)/9x9/a.jpg") == [
-        "expected a colour as RRGGBB, RGB or a name of CSS for fill, got 'nocolour'",
+        "expected a colour as RRGGBB, RGB or a CSS name for fill, got 'nocolour'",
         "expected a number from 0 to 1000 for blur, got 'x'",
     ]
 
@@ -566,7 +567,7 @@ def test_clients_find_the_codes_that_they_match(error: ImageProcessorError, code
 
 def test_other_codes_stay_ours() -> None:
     assert json.loads((OPEN.error_body(503, "overloaded", "m") or ("", ""))[1])["code"] == "overloaded"
-    assert set(CODES) <= {kind.code for kind in _all(ImageProcessorError)}
+    assert set(ERROR_CODES) <= {kind.code for kind in _all(ImageProcessorError)}
 
 
 def _all(kind: type[ImageProcessorError]) -> list[type[ImageProcessorError]]:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
+from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.request import CropSpec, RenditionRequest, SizingRule
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.domain.errors import (

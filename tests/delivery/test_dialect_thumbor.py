@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from image_processor.delivery.dialects.filter_parser import Call, parse_filters
-from image_processor.delivery.dialects.thumbor.dialect import Thumbor
+from image_processor.delivery.dialects.filter_syntax import FilterCall, parse_filters
+from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.request import RenditionRequest, SizingRule
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.domain.errors import (
@@ -317,7 +317,7 @@ def test_watermarks(arguments: str, fields: dict[str, Any]) -> None:
 
 def test_parentheses_nest_and_commas_within_them_part_nothing() -> None:
     calls, rest = parse_filters("filters:watermark(logo(1,2).png,1,2,3):blur(3)/a(1).jpg")
-    assert calls == (Call("watermark", ("logo(1,2).png", "1", "2", "3")), Call("blur", ("3",)))
+    assert calls == (FilterCall("watermark", ("logo(1,2).png", "1", "2", "3")), FilterCall("blur", ("3",)))
     assert rest == "a(1).jpg"
     asked = ask("filters:watermark(a%28%2C.png,0,0,0)/a.jpg")
     assert asked.values["overlays"][0].image == "a(,.png"
@@ -332,7 +332,7 @@ def test_every_mistake_is_told_at_once_and_names_its_part() -> None:
         "expected one of jpg, jpeg, png, webp, avif, gif, tiff for format, got 'doc'",
         *found[4:5],
         "expected a colour, transparent or blur for fill, got 'auto'",
-        "expected a key of an original, as nothing is fetched from elsewhere for the key, got 'http://a/b.jpg'",
+        "expected the key of an original, as nothing is fetched from other servers for the key, got 'http://a/b.jpg'",
     ]
     assert found[4].startswith("expected one of autojpg, ")
     assert found[4].endswith("for red_eye, got 'red_eye()'")

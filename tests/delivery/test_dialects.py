@@ -16,15 +16,15 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import NAMES, enabled
+from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
-from image_processor.delivery.dialects.dit.dialect import CODES, Dit
-from image_processor.delivery.dialects.imgproxy import option_names as imgproxy_names
+from image_processor.delivery.dialects.dit.dialect import ERROR_CODES
+from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
-from image_processor.delivery.dialects.imgproxy.dialect import Imgproxy
+from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
-from image_processor.delivery.dialects.thumbor.dialect import Thumbor
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import HttpRequest
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
@@ -86,13 +86,13 @@ def test_the_paper_names_all_that_is_understood() -> None:
     dit, imgproxy = rest.split("## imgproxy")
     understood = (
         (thumbor, thumbor_filters.FILTERS),
-        (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.NAMES}),
-        (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_names.LONG.values()}),
+        (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.QUERY_PARAMETERS}),
+        (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_options.LONG_NAMES.values()}),
     )
     british = {"greyscale", "normalise", "quality"}
     for part, names in understood:
         assert [name for name in names if not re.search(rf"\b{name}\b", part) and name not in british] == []
-    for code in CODES.values():
+    for code in ERROR_CODES.values():
         assert f"`{code}`" in dit
 
 

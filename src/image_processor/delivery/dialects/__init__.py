@@ -30,15 +30,15 @@ def enabled(
     made: list[Dialect] = []
     for name in names:
         if name == "thumbor":
-            from .thumbor.dialect import Thumbor  # noqa: PLC0415 - as said
+            from .thumbor import Thumbor  # noqa: PLC0415 - as said
 
             made.append(Thumbor(secrets.get(name), unsafe, lenient, buckets))
         elif name == "dit":
-            from .dit.dialect import Dit  # noqa: PLC0415
+            from .dit import Dit  # noqa: PLC0415
 
             made.append(Dit(secrets.get(name), unsafe, lenient, buckets))
         elif name == "imgproxy":
-            from .imgproxy.dialect import Imgproxy  # noqa: PLC0415
+            from .imgproxy import Imgproxy  # noqa: PLC0415
 
             salt = secrets.get("imgproxy-salt", b"")
             made.append(Imgproxy(secrets.get(name), salt, signature_bytes, unsafe, lenient, buckets))

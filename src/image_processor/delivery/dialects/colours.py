@@ -1,4 +1,5 @@
-"""Dialects: colours as other products write them. The names are CSS's (CSS Color Module Level 4, 6.1)."""
+"""Delivery, step 1: colours as other products write them, with the names of CSS (CSS Color Module Level 4,
+section 6.1)."""
 
 from __future__ import annotations
 
@@ -37,9 +38,10 @@ violet=ee82ee wheat=f5deb3 white=ffffff whitesmoke=f5f5f5 yellow=ffff00 yellowgr
 """
 _NAMES = MappingProxyType(dict(re.findall(r"(\w+)=(\w+)", _TABLE)))
 
-EXPECTED = "a colour as RRGGBB, RGB or a name of CSS"
+EXPECTED = "a colour as RRGGBB, RGB or a CSS name"
+"""What `parse_colour` accepts, for error messages."""
 
 
-def read(text: str) -> Colour:
-    """The colour of a name of CSS, or of 3 or 6 hex digits with or without `#`. Raises ValueError."""
+def parse_colour(text: str) -> Colour:
+    """The colour of a CSS name, or of 3 or 6 hex digits with or without `#`. Raises ValueError."""
     return read_colour(_NAMES.get(text.lower(), text))

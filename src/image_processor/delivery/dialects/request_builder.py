@@ -1,6 +1,6 @@
-"""Dialects: what a URL asks for, put together piece by piece, with every mistake that is found.
+"""Delivery, step 1: builds the `RenditionRequest` of another product's URL and collects its errors.
 
-The one thing here that changes: a dialect fills a `RequestBuilder` and builds a `RenditionRequest`.
+A dialect fills a `RequestBuilder` field by field. The builder is mutable; what it builds is not.
 """
 
 from __future__ import annotations
@@ -9,11 +9,9 @@ import math
 import re
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote_to_bytes
 
 from image_processor.delivery.request import CropSpec, RenditionRequest, SizingRule
 from image_processor.delivery.url.parameter_names import AUTO
-from image_processor.delivery.url.parser import MAX_URL
 from image_processor.domain.errors import (
     BucketNotAllowed,
     InvalidKey,
@@ -33,26 +31,32 @@ _T = TypeVar("_T")
 
 _ROWS = {row.field: row for row in PARAMETERS}
 _NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,9}(\.[0-9]{0,20})?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 _BUCKET = re.compile(r"s3:(?://)?([^/]*)/(.*)", re.DOTALL)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
-_SHOWN = 100
-_FORMATS = {"jpg": "jpeg", "tif": "tiff"}
+_MAX_SHOWN = 100
+"""Characters of a value that an error message shows."""
+_FORMAT_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 
-YES: Final = frozenset({"1", "t", "true"})
-NO: Final = frozenset({"", "0", "f", "false"})
+TRUE: Final = frozenset({"1", "t", "true"})
+FALSE: Final = frozenset({"", "0", "f", "false"})
 
 
 class RequestBuilder:
-    """``values`` are fields of a transformation, each valid by itself. What the product can and this
-    program cannot is a mistake, or is left out where ``lenient``. ``buckets`` may be named."""
+    """Collects the fields of a request, and every problem.
+
+    ``lenient``: features that are not supported are ignored instead of being a problem.
+    ``buckets``: the bucket names that a URL may use; each stands for the store of originals.
+    """
 
     def __init__(self, *, lenient: bool, buckets: frozenset[str]) -> None:
-        self.values: dict[str, Any] = {}
-        self.problems: list[Problem] = []
-        self.aliases: dict[str, str] = {}
-        """What a name of ours is called in the URL."""
         self.lenient = lenient
         self.buckets = buckets
+        self.problems: list[Problem] = []
+        self.aliases: dict[str, str] = {}
+        """What the URL calls a name that appears in a problem."""
+        self.values: dict[str, Any] = {}
+        """Fields of the transformation, each valid by itself."""
         self.format: str | None = None
         self.qualities: dict[str, int] = {}
         self.preset: str | None = None
@@ -62,8 +66,8 @@ class RequestBuilder:
         self.filename: str | None = None
         self.attachment = False
 
-    def asked(self, key: str, *, signed: bool) -> RenditionRequest:
-        """What was asked for of the original ``key``. Raises InvalidRequest with every mistake."""
+    def build(self, key: str, *, signed: bool) -> RenditionRequest:
+        """The request for the original ``key``. Raises InvalidRequest with every problem."""
         if self.problems:
             raise InvalidRequest(self.problems)
         return RenditionRequest(
@@ -80,129 +84,123 @@ class RequestBuilder:
             attachment=self.attachment,
         )
 
-    def wrong(self, name: str, expected: str, got: object) -> None:
+    def add_error(self, name: str, expected: str, got: object) -> None:
+        """Add a problem with the parameter ``name``."""
         shown = repr(got)
-        shown = shown if len(shown) <= _SHOWN else shown[:_SHOWN] + "…"
+        shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
         self.problems.append(Problem(self.aliases.get(name, name), expected, shown))
 
-    def lacks(
-        self, name: str, instead: str = "nothing of the kind, as it is not made here", got: object = ""
+    def unsupported(
+        self, name: str, expected: str = "nothing, as this is not supported", got: object = ""
     ) -> None:
-        """``name`` asks for what is not made here; ``instead`` says what could be said in its place."""
+        """Add a problem with a feature of the product that is not supported, unless ``lenient``;
+        ``expected`` says what is supported in its place."""
         if not self.lenient:
-            self.wrong(name, instead, got or name)
+            self.add_error(name, expected, got or name)
 
-    def put(self, field: str, value: Any, name: str) -> None:
-        """Set a field of the transformation that ``name`` says."""
+    def set_field(self, field: str, value: Any, name: str) -> None:
+        """Set a field of the transformation; ``name`` is the parameter that it comes from."""
         row = _ROWS[field]
         if row.type.is_valid(value):
             self.values[field] = value
         else:
-            self.wrong(name, row.expected, value)
+            self.add_error(name, row.expected, value)
 
-    def drop(self, *fields: str) -> None:
+    def remove_fields(self, *fields: str) -> None:
         for field in fields:
             self.values.pop(field, None)
 
     def number(self, text: str, name: str, low: float, high: float) -> float | None:
-        """The number that ``text`` is, to so many decimals as a transformation has; None if it is
-        none from ``low`` to ``high``, which is then a mistake."""
+        """``text`` as a number with the decimals of a transformation. None, and a problem, unless it is a
+        number from ``low`` to ``high``."""
         text = text.strip()
-        value = plain(float(text)) if _NUMBER.fullmatch(text) else None
+        value = normalise(float(text)) if _NUMBER.fullmatch(text) else None
         if value is None or not low <= value <= high:
-            self.wrong(name, f"a number from {low} to {high}", text)
+            self.add_error(name, f"a number from {low} to {high}", text)
             return None
         return value
 
-    def whole(self, text: str, name: str, low: int, high: int) -> int | None:
+    def integer(self, text: str, name: str, low: int, high: int) -> int | None:
+        """``text`` as a whole number. None, and a problem, unless it is one from ``low`` to ``high``."""
         text = text.strip()
-        if re.fullmatch(r"[+-]?[0-9]{1,12}", text) and low <= int(text) <= high:
+        if _INTEGER.fullmatch(text) and low <= int(text) <= high:
             return int(text)
-        self.wrong(name, f"a whole number from {low} to {high}", text)
+        self.add_error(name, f"a whole number from {low} to {high}", text)
         return None
 
     def flag(self, text: str, name: str) -> bool | None:
-        if text.lower() in YES:
+        """``text`` as a boolean. None, and a problem, if it is none."""
+        if text.lower() in TRUE:
             return True
-        if text.lower() in NO:
+        if text.lower() in FALSE:
             return False
-        self.wrong(name, "1, 0, true or false", text)
+        self.add_error(name, "1, 0, true or false", text)
         return None
 
     def colour(self, text: str, name: str) -> Colour | None:
+        """``text`` as a colour. None, and a problem, if it is none."""
         try:
-            return colours.read(text)
+            return colours.parse_colour(text)
         except ValueError:
-            self.wrong(name, colours.EXPECTED, text)
+            self.add_error(name, colours.EXPECTED, text)
             return None
 
-    def written(self, text: str, name: str, *, automatic: Iterable[str] = ()) -> None:
-        """Take the format that ``text`` names; those of ``automatic`` leave it to the client."""
-        format_ = _FORMATS.get(text.lower(), text.lower())
+    def set_format(self, text: str, name: str, *, automatic: Iterable[str] = ()) -> None:
+        """Set the output format; the names of ``automatic`` leave it to content negotiation."""
+        format_ = _FORMAT_ALIASES.get(text.lower(), text.lower())
         if format_ in WRITABLE:
             self.format = format_
         elif format_ in automatic:
             self.format = AUTO
         else:
-            self.lacks(name, "one of " + ", ".join(("jpg", *WRITABLE, *automatic)), text)
+            self.unsupported(name, "one of " + ", ".join(("jpg", *WRITABLE, *automatic)), text)
 
-    def overlay(self, kind: type[_T], fields: dict[str, Any], name: str) -> None:
-        """Lay an overlay over what is there already."""
+    def add_overlay(self, kind: type[_T], fields: dict[str, Any], name: str) -> None:
+        """Add an overlay of the class ``kind`` on top of the others."""
         try:
-            combined = (*self.values.get("overlays", ()), kind(**fields))
+            overlays = (*self.values.get("overlays", ()), kind(**fields))
         except InvalidTransformation as error:
             self.problems += [
-                Problem(f"{name} ({one.name})", one.expected, one.got) for one in error.problems
+                Problem(f"{name} ({problem.name})", problem.expected, problem.got)
+                for problem in error.problems
             ]
             return
-        if len(combined) > MAX_OVERLAYS:
-            self.wrong(name, f"at most {MAX_OVERLAYS} of them", len(combined))
+        if len(overlays) > MAX_OVERLAYS:
+            self.add_error(name, f"at most {MAX_OVERLAYS} of them", len(overlays))
         else:
-            self.values["overlays"] = combined
+            self.values["overlays"] = overlays
 
-    def key(self, text: str, name: str) -> str | None:
-        """The key among the originals that ``text`` stands for, with or without one of the buckets.
-
-        Raises BucketNotAllowed.
-        """
+    def parse_key(self, text: str, name: str) -> str | None:
+        """The key of an original that ``text`` is, with or without a bucket before it. None, and a problem,
+        for a URL or an invalid key. Raises BucketNotAllowed."""
         match = _BUCKET.fullmatch(text)
         if match is not None:
-            allow(match[1], self.buckets)
+            check_bucket(match[1], self.buckets)
             text = match[2]
         elif _SCHEME.match(text):
-            self.wrong(name, "a key of an original, as nothing is fetched from elsewhere", text)
+            self.add_error(name, "the key of an original, as nothing is fetched from other servers", text)
             return None
         try:
             return check_key(text)
         except InvalidKey as error:
-            self.wrong(name, error.problems[0].expected, text)
+            self.add_error(name, error.problems[0].expected, text)
             return None
 
 
-def decoded(text: str) -> str:
-    """``text`` without percent-encoding. Raises UnicodeError where that is no UTF-8."""
-    return unquote_to_bytes(text).decode()
-
-
-def bounded(path: str, query: str) -> None:
-    """Return if a URL is no longer than ours may be. Raises InvalidRequest."""
-    if len(path) + len(query) > MAX_URL:
-        raise InvalidRequest.one("the URL", f"at most {MAX_URL} bytes", len(path) + len(query))
-
-
-def allow(bucket: str, buckets: frozenset[str]) -> None:
-    """Return if a URL may name ``bucket``; all of them mean the one store of originals."""
+def check_bucket(bucket: str, buckets: frozenset[str]) -> None:
+    """Raise BucketNotAllowed unless ``bucket`` is one of ``buckets``, the names that URLs may use."""
     if bucket not in buckets:
-        raise BucketNotAllowed(f"expected a bucket that URLs may name, got {bucket[:_SHOWN]!r}")
+        raise BucketNotAllowed(f"expected a bucket that URLs may name, got {bucket[:_MAX_SHOWN]!r}")
 
 
-def plain(value: float) -> float:
-    """``value`` with the decimals of a transformation, whole where it is."""
+def normalise(value: float) -> float:
+    """``value`` with the decimals of a transformation; a whole number is an int."""
     if not math.isfinite(value):
         return value
     rounded = round(value, PLACES)
     return int(rounded) if rounded == int(rounded) else rounded
 
 
-def clamped(value: float, low: float, high: float) -> float:
-    return plain(min(max(value, low), high))
+def clamp(value: float, low: float, high: float) -> float:
+    """``value`` limited to the range from ``low`` to ``high``, normalised."""
+    return normalise(min(max(value, low), high))

@@ -1,0 +1,3 @@
+from .dialect import Dit
+
+__all__ = ["Dit"]

@@ -1,7 +1,6 @@
-"""Dialects: DIT's paths of thumbor's form, and the parameters of its query, as edits.
+"""Delivery, step 1: parses DIT's paths of thumbor's form, and its query parameters, into edits.
 
-The segments that a path begins with are parts of a request while they look like ones, each kind once;
-all that stands behind them is the key.
+The leading segments are options as long as they have the form of one, each kind once; the rest is the key.
 """
 
 from __future__ import annotations
@@ -10,11 +9,16 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from image_processor.delivery.dialects.filter_parser import Call, parse_filters
-from image_processor.delivery.dialects.request_builder import RequestBuilder, decoded
+from msgspec import Struct
 
-NAMES = frozenset({"format", "fit", "width", "height", "rotate", "flip", "flop", "grayscale", "greyscale"})
-"""Parameters of the query that change the picture."""
+from image_processor.delivery.dialects.filter_syntax import FilterCall, parse_filters
+from image_processor.delivery.dialects.request_builder import RequestBuilder
+from image_processor.domain.keys import percent_decode
+
+QUERY_PARAMETERS = frozenset(
+    {"format", "fit", "width", "height", "rotate", "flip", "flop", "grayscale", "greyscale"}
+)
+"""Query parameters that change the rendition."""
 
 _IGNORED = frozenset({"v"})
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
@@ -27,16 +31,25 @@ _BEGIN = re.compile(
 Edits = dict[str, Any]
 
 
-def begins(path: str) -> bool:
-    """Whether a path begins as one of thumbor's form."""
+class FilterSpec(Struct, frozen=True):
+    """How many arguments a filter takes, the edit that errors of its value name, and what adds the edit."""
+
+    min_arguments: int
+    max_arguments: int
+    edit: str
+    read: Callable[[Sequence[str], Edits], None]
+
+
+def is_dit_path(path: str) -> bool:
+    """Whether a path begins like one of thumbor's form."""
     return _BEGIN.match(path) is not None
 
 
-def read_path(path: str, builder: RequestBuilder) -> dict[str, Any]:
-    """What a path asks for, as the JSON of the other form would say it."""
-    asked: dict[str, Any] = {}
+def parse_path(path: str, builder: RequestBuilder) -> dict[str, Any]:
+    """The request of a path, as the JSON of the other form has it."""
+    request: dict[str, Any] = {}
     edits: Edits = {}
-    calls: list[Call] = []
+    calls: list[FilterCall] = []
     rest, seen = path, set[str]()
     while True:
         more, after = parse_filters(rest)
@@ -44,19 +57,19 @@ def read_path(path: str, builder: RequestBuilder) -> dict[str, Any]:
             calls += more
             rest = after
             continue
-        segment, slash, behind = rest.partition("/")
-        kind = _kind(segment) if slash and behind else None
+        segment, slash, following = rest.partition("/")
+        kind = _kind(segment) if slash and following else None
         if kind is None or kind in seen:
             break
         seen.add(kind)
-        rest = behind
-        _part(kind, segment, asked, edits)
+        rest = following
+        _apply_segment(kind, segment, request, edits)
     for call in sorted(calls, key=lambda call: call.name):
         _filter(call, edits, builder)
     try:
-        return {**asked, "key": decoded(rest), "edits": edits}
+        return {**request, "key": percent_decode(rest), "edits": edits}
     except UnicodeError:
-        builder.wrong("key", "percent-encoded UTF-8", rest)
+        builder.add_error("key", "percent-encoded UTF-8", rest)
         return {"key": "", "edits": edits}
 
 
@@ -67,9 +80,9 @@ def _kind(segment: str) -> str | None:
     return next((kind for kind, form in forms.items() if form.fullmatch(segment)), None)
 
 
-def _part(kind: str, segment: str, asked: dict[str, Any], edits: Edits) -> None:
+def _apply_segment(kind: str, segment: str, request: dict[str, Any], edits: Edits) -> None:
     if kind == "bucket":
-        asked["bucket"] = segment.partition(":")[2]
+        request["bucket"] = segment.partition(":")[2]
     elif kind == "fit-in":
         _resize(edits, fit="inside")
     elif kind == "size":
@@ -79,18 +92,18 @@ def _part(kind: str, segment: str, asked: dict[str, Any], edits: Edits) -> None:
             _resize(edits, fit="inside")
     else:
         left, top, right, bottom = map(int, re.findall("[0-9]+", segment))
-        cut = {"left": left, "top": top, "width": right - left, "height": bottom - top}
-        # First, as it is cut out of the original and not of what is resized.
+        crop = {"left": left, "top": top, "width": right - left, "height": bottom - top}
+        # Before the resize, as it crops the original.
         later = {name: edits.pop(name) for name in list(edits)}
-        edits.update({"crop": cut, **later})
+        edits.update({"crop": crop, **later})
 
 
-def read_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestBuilder) -> None:
-    """Put what the query says over ``edits``."""
+def apply_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestBuilder) -> None:
+    """Apply the query parameters to ``edits``."""
     seen: set[str] = set()
     for name, value in pairs:
         if name in seen:
-            builder.wrong(name, "one value", "two")
+            builder.add_error(name, "one value", "two")
         seen.add(name)
         if name in {"fit", "width", "height"}:
             resize = edits.get("resize") or {}
@@ -99,61 +112,63 @@ def read_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestB
             edits["toFormat"] = value
         elif name == "rotate":
             edits["rotate"] = value or None
-        elif name in NAMES:
+        elif name in QUERY_PARAMETERS:
             edits["grayscale" if name == "greyscale" else name] = value
         elif name not in _IGNORED:
-            builder.lacks(name, "one of " + ", ".join(sorted(NAMES)), value)
+            builder.unsupported(name, "one of " + ", ".join(sorted(QUERY_PARAMETERS)), value)
 
 
-def _filter(call: Call, edits: Edits, builder: RequestBuilder) -> None:
-    row = FILTERS.get(call.name)
-    if row is None:
-        builder.lacks(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
+def _filter(call: FilterCall, edits: Edits, builder: RequestBuilder) -> None:
+    spec = FILTERS.get(call.name)
+    if spec is None:
+        builder.unsupported(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
         return
-    least, most, edit, read = row
-    given = () if call.arguments == ("",) else call.arguments
-    if not least <= len(given) <= most:
-        builder.wrong(call.name, f"{least} to {most} arguments", call.text)
+    arguments = () if call.arguments == ("",) else call.arguments
+    if not spec.min_arguments <= len(arguments) <= spec.max_arguments:
+        expected = f"{spec.min_arguments} to {spec.max_arguments} arguments"
+        builder.add_error(call.name, expected, call.text)
         return
-    builder.aliases[edit] = call.name
-    read(given, edits)
+    builder.aliases[spec.edit] = call.name
+    spec.read(arguments, edits)
 
 
 def _resize(edits: Edits, **values: Any) -> None:
     edits["resize"] = {**edits.get("resize", {}), **values}
 
 
-def _blur(given: Sequence[str], edits: Edits) -> None:
-    if len(given) > 1 and given[1]:
-        edits["blur"] = given[1]
+def _blur(arguments: Sequence[str], edits: Edits) -> None:
+    if len(arguments) > 1 and arguments[1]:
+        edits["blur"] = arguments[1]
     else:
-        edits["blur"] = _times(given[0], 0.5)
+        edits["blur"] = _times(arguments[0], 0.5)
 
 
-def _sharpen(given: Sequence[str], edits: Edits) -> None:
-    half = _times(given[1] if len(given) > 1 else "0", 0.5)
+def _sharpen(arguments: Sequence[str], edits: Edits) -> None:
+    half = _times(arguments[1] if len(arguments) > 1 else "0", 0.5)
     edits["sharpen"] = 1 + half if isinstance(half, float) else half
 
 
 def _times(text: str, factor: float) -> float | str:
-    """A number times ``factor``, or what is none as it is, to be told."""
+    """``text`` times ``factor``; ``text`` itself if it is not a number, which is an error later."""
     return float(text) * factor if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", text) else text
 
 
-def _rgb(given: Sequence[str], edits: Edits) -> None:
-    channels = [_times(text, 2.55) for text in given]
+def _rgb(arguments: Sequence[str], edits: Edits) -> None:
+    channels = [_times(text, 2.55) for text in arguments]
     edits["tint"] = dict(zip("rgb", channels, strict=True))
 
 
-def _convolution(given: Sequence[str], edits: Edits) -> None:
-    kernel = given[0].split(";")
-    height = len(kernel) / int(given[1]) if re.fullmatch(r"[1-9][0-9]{0,3}", given[1]) else given[1]
-    edits["convolve"] = {"width": given[1], "height": height, "kernel": kernel}
+def _convolution(arguments: Sequence[str], edits: Edits) -> None:
+    kernel = arguments[0].split(";")
+    height = (
+        len(kernel) / int(arguments[1]) if re.fullmatch(r"[1-9][0-9]{0,3}", arguments[1]) else arguments[1]
+    )
+    edits["convolve"] = {"width": arguments[1], "height": height, "kernel": kernel}
 
 
-def _watermark(given: Sequence[str], edits: Edits) -> None:
-    bucket, key, left, top, alpha = given[:5]
-    ratios = dict(zip(("wRatio", "hRatio"), given[5:], strict=False))
+def _watermark(arguments: Sequence[str], edits: Edits) -> None:
+    bucket, key, left, top, alpha = arguments[:5]
+    ratios = dict(zip(("wRatio", "hRatio"), arguments[5:], strict=False))
     edits["overlayWith"] = {
         "bucket": bucket,
         "key": key,
@@ -163,59 +178,60 @@ def _watermark(given: Sequence[str], edits: Edits) -> None:
     }
 
 
-def _stretch(given: Sequence[str], edits: Edits) -> None:
-    del given
+def _stretch(arguments: Sequence[str], edits: Edits) -> None:
+    del arguments
     if edits.get("resize", {}).get("fit") != "inside":
         _resize(edits, fit="fill")
 
 
-def _quality(given: Sequence[str], edits: Edits) -> None:
-    edits["quality"] = given[0]
+def _quality(arguments: Sequence[str], edits: Edits) -> None:
+    edits["quality"] = arguments[0]
 
 
-def _smart_crop(given: Sequence[str], edits: Edits) -> None:
+def _smart_crop(arguments: Sequence[str], edits: Edits) -> None:
     names = ("faceIndex", "padding")
-    edits["smartCrop"] = dict(zip(names, given, strict=False)) or True
+    edits["smartCrop"] = dict(zip(names, arguments, strict=False)) or True
 
 
 def _set(edit: str, *, value: Any) -> Callable[[Sequence[str], Edits], None]:
-    def read(given: Sequence[str], edits: Edits) -> None:
-        edits[edit] = given[0] if given else value
+    def read(arguments: Sequence[str], edits: Edits) -> None:
+        edits[edit] = arguments[0] if arguments else value
 
     return read
 
 
-# The least and the most arguments, the edit that its mistakes are found in, and what makes that edit.
-FILTERS: dict[str, tuple[int, int, str, Callable[[Sequence[str], Edits], None]]] = {
-    "animated": (0, 1, "animated", _set("animated", value=True)),
-    "autojpg": (0, 0, "toFormat", _set("toFormat", value="jpeg")),
-    "background_color": (
+FILTERS: dict[str, FilterSpec] = {
+    "animated": FilterSpec(0, 1, "animated", _set("animated", value=True)),
+    "autojpg": FilterSpec(0, 0, "toFormat", _set("toFormat", value="jpeg")),
+    "background_color": FilterSpec(
         1,
         1,
         "flatten.background",
-        lambda given, edits: edits.update({"flatten": {"background": given[0]}}),
+        lambda arguments, edits: edits.update({"flatten": {"background": arguments[0]}}),
     ),
-    "blur": (1, 2, "blur", _blur),
-    "convolution": (2, 3, "convolve", _convolution),
-    "equalize": (0, 0, "normalize", _set("normalize", value=True)),
-    "fill": (
+    "blur": FilterSpec(1, 2, "blur", _blur),
+    "convolution": FilterSpec(2, 3, "convolve", _convolution),
+    "equalize": FilterSpec(0, 0, "normalize", _set("normalize", value=True)),
+    "fill": FilterSpec(
         1,
         2,
         "resize.background",
-        lambda given, edits: _resize(edits, fit="contain", background=given[0]),
+        lambda arguments, edits: _resize(edits, fit="contain", background=arguments[0]),
     ),
-    "format": (1, 1, "toFormat", _set("toFormat", value=True)),
-    "grayscale": (0, 0, "grayscale", _set("grayscale", value=True)),
-    "no_upscale": (0, 0, "resize", lambda _, edits: _resize(edits, withoutEnlargement=True)),
-    "proportion": (1, 1, "resize.ratio", lambda given, edits: _resize(edits, ratio=given[0])),
-    "quality": (1, 1, "quality", _quality),
-    "rgb": (3, 3, "tint", _rgb),
-    "rotate": (1, 1, "rotate", _set("rotate", value=True)),
-    "sharpen": (1, 3, "sharpen", _sharpen),
-    "smart_crop": (0, 2, "smartCrop", _smart_crop),
-    "stretch": (0, 0, "resize", _stretch),
-    "strip_exif": (0, 0, "stripExif", _set("stripExif", value=True)),
-    "strip_icc": (0, 0, "stripIcc", _set("stripIcc", value=True)),
-    "upscale": (0, 0, "resize", lambda _, edits: _resize(edits, fit="inside")),
-    "watermark": (5, 7, "overlayWith", _watermark),
+    "format": FilterSpec(1, 1, "toFormat", _set("toFormat", value=True)),
+    "grayscale": FilterSpec(0, 0, "grayscale", _set("grayscale", value=True)),
+    "no_upscale": FilterSpec(0, 0, "resize", lambda _, edits: _resize(edits, withoutEnlargement=True)),
+    "proportion": FilterSpec(
+        1, 1, "resize.ratio", lambda arguments, edits: _resize(edits, ratio=arguments[0])
+    ),
+    "quality": FilterSpec(1, 1, "quality", _quality),
+    "rgb": FilterSpec(3, 3, "tint", _rgb),
+    "rotate": FilterSpec(1, 1, "rotate", _set("rotate", value=True)),
+    "sharpen": FilterSpec(1, 3, "sharpen", _sharpen),
+    "smart_crop": FilterSpec(0, 2, "smartCrop", _smart_crop),
+    "stretch": FilterSpec(0, 0, "resize", _stretch),
+    "strip_exif": FilterSpec(0, 0, "stripExif", _set("stripExif", value=True)),
+    "strip_icc": FilterSpec(0, 0, "stripIcc", _set("stripIcc", value=True)),
+    "upscale": FilterSpec(0, 0, "resize", lambda _, edits: _resize(edits, fit="inside")),
+    "watermark": FilterSpec(5, 7, "overlayWith", _watermark),
 }

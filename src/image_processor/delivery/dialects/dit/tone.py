@@ -1,4 +1,4 @@
-"""Dialects: those of DIT's edits that change each pixel, with sharp's names and values."""
+"""Delivery, step 1: converts DIT's edits of colour and sharpness, which have sharp's names and values."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from image_processor.delivery.dialects.request_builder import RequestBuilder, clamped, plain
+from image_processor.delivery.dialects.request_builder import RequestBuilder, clamp, normalise
 from image_processor.domain.transformation import BLACK
 
-from .values import amount, colour, flag, inner
+from .values import as_colour, as_flag, as_number, as_object
 
 _MILD_BLUR = 0.5
 _MILD_SHARPEN = (0.5, 1)
@@ -17,7 +17,7 @@ _MILD_SHARPEN = (0.5, 1)
 
 def _switch(name: str, field: str) -> Callable[[Any, RequestBuilder], None]:
     def read(value: Any, builder: RequestBuilder) -> None:
-        if flag(value, name, builder):
+        if as_flag(value, name, builder):
             builder.values[field] = True
 
     return read
@@ -27,92 +27,94 @@ def _blur(value: Any, builder: RequestBuilder) -> None:
     if value is True:
         builder.values["blur"] = _MILD_BLUR
         return
-    given = value.get("sigma") if isinstance(value, dict) else value
-    if given is False:
+    options = value.get("sigma") if isinstance(value, dict) else value
+    if options is False:
         return
-    sigma = amount(given, "blur", 0, 1000, builder)
+    sigma = as_number(options, "blur", 0, 1000, builder)
     if sigma is not None and sigma >= 0.3:
-        builder.put("blur", sigma, "blur")
+        builder.set_field("blur", sigma, "blur")
 
 
 def _sharpen(value: Any, builder: RequestBuilder) -> None:
     if value is True:
         builder.values["sharpen"] = _MILD_SHARPEN
         return
-    given = value.get("sigma") if isinstance(value, dict) else value
-    if given is False:
+    options = value.get("sigma") if isinstance(value, dict) else value
+    if options is False:
         return
-    sigma = amount(given, "sharpen", 0, 10, builder)
+    sigma = as_number(options, "sharpen", 0, 10, builder)
     if sigma:
-        builder.values["sharpen"] = (clamped(sigma, 0.1, 10), 1)
+        builder.values["sharpen"] = (clamp(sigma, 0.1, 10), 1)
 
 
 def _median(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    size = 3 if value is True else amount(value, "median", 1, 1000, builder)
+    size = 3 if value is True else as_number(value, "median", 1, 1000, builder)
     if size is not None and size != 1:
-        builder.put("median", size, "median")
+        builder.set_field("median", size, "median")
 
 
 def _gamma(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    exponent = 2.2 if value is True else amount(value, "gamma", 1, 3, builder)
+    exponent = 2.2 if value is True else as_number(value, "gamma", 1, 3, builder)
     builder.values.update({} if exponent is None else {"gamma": exponent})
 
 
 def _flatten(value: Any, builder: RequestBuilder) -> None:
     if value is False:
         return
-    given = inner(value, "flatten", builder)
-    if given.get("background") is None:
+    options = as_object(value, "flatten", builder)
+    if options.get("background") is None:
         builder.values["background"] = BLACK
         return
-    found = colour(given["background"], "flatten.background", builder)
+    found = as_colour(options["background"], "flatten.background", builder)
     builder.values.update({} if found is None else {"background": found})
 
 
 def _tint(value: Any, builder: RequestBuilder) -> None:
-    found = colour(value, "tint", builder)
+    found = as_colour(value, "tint", builder)
     builder.values.update({} if found is None else {"tint": found})
 
 
 def _modulate(value: Any, builder: RequestBuilder) -> None:
-    given = inner(value, "modulate", builder)
+    options = as_object(value, "modulate", builder)
     for name in ("brightness", "saturation"):
-        if name in given:
-            factor = amount(given[name], f"modulate.{name}", 0, 2, builder)
-            builder.values.update({} if factor is None else {name: plain(100 * factor - 100)})
-    if "hue" in given:
-        degrees = amount(given["hue"], "modulate.hue", -100_000, 100_000, builder)
-        builder.values.update({} if degrees is None else {"hue": plain(degrees % 360)})
-    for name in given.keys() - {"brightness", "saturation", "hue"}:
-        builder.lacks(f"modulate.{name}")
+        if name in options:
+            factor = as_number(options[name], f"modulate.{name}", 0, 2, builder)
+            builder.values.update({} if factor is None else {name: normalise(100 * factor - 100)})
+    if "hue" in options:
+        degrees = as_number(options["hue"], "modulate.hue", -100_000, 100_000, builder)
+        builder.values.update({} if degrees is None else {"hue": normalise(degrees % 360)})
+    for name in options.keys() - {"brightness", "saturation", "hue"}:
+        builder.unsupported(f"modulate.{name}")
 
 
 def _convolve(value: Any, builder: RequestBuilder) -> None:
-    given = inner(value, "convolve", builder)
-    kernel = given.get("kernel")
+    options = as_object(value, "convolve", builder)
+    kernel = options.get("kernel")
     if not isinstance(kernel, list):
-        builder.wrong("convolve", "a kernel, which is a list of numbers", value)
+        builder.add_error("convolve", "a kernel, which is a list of numbers", value)
         return
-    numbers = [amount(number, "convolve", -1000, 1000, builder) for number in kernel[:26]]
-    sides = [amount(given.get(side), f"convolve.{side}", 1, 1001, builder) for side in ("width", "height")]
+    numbers = [as_number(number, "convolve", -1000, 1000, builder) for number in kernel[:26]]
+    sides = [
+        as_number(options.get(side), f"convolve.{side}", 1, 1001, builder) for side in ("width", "height")
+    ]
     if None in numbers or None in sides:
         return
     if sides not in ([3, 3], [5, 5]) or len(numbers) != (sides[0] or 0) ** 2:
-        builder.lacks("convolve", "3 or 5 columns and as many rows", kernel)
-    elif not _is_divided(given, numbers) or given.get("offset", 0) != 0:
-        builder.lacks("convolve", "no scale and no offset, as it is divided by its sum here", value)
+        builder.unsupported("convolve", "3 or 5 columns and as many rows", kernel)
+    elif not _is_normalised(options, numbers) or options.get("offset", 0) != 0:
+        builder.unsupported("convolve", "no scale and no offset, as the kernel is divided by its sum", value)
     else:
-        builder.put("convolve", tuple(numbers), "convolve")
+        builder.set_field("convolve", tuple(numbers), "convolve")
 
 
-def _is_divided(given: Mapping[str, Any], numbers: list[float | None]) -> bool:
-    """sharp divides by ``scale``, which is the sum where it is left out, and 1 where that is 0."""
-    scale = given.get("scale")
-    return scale is None or scale == (plain(sum(number or 0 for number in numbers)) or 1)
+def _is_normalised(options: Mapping[str, Any], numbers: list[float | None]) -> bool:
+    """Whether sharp, too, would divide by the sum: ``scale`` defaults to it, or to 1 if it is 0."""
+    scale = options.get("scale")
+    return scale is None or scale == (normalise(sum(number or 0 for number in numbers)) or 1)
 
 
 EDITS: Mapping[str, Callable[[Any, RequestBuilder], None]] = MappingProxyType(

@@ -1,4 +1,4 @@
-"""Dialects: the values of DIT's edits: JSON's, and texts where a path or a query says them."""
+"""Delivery, step 1: parses the values of DIT's edits: JSON values, or texts from a path or a query."""
 
 from __future__ import annotations
 
@@ -31,71 +31,72 @@ POSITIONS: Mapping[str | int, str] = MappingProxyType(
 )
 
 
-def inner(value: Any, name: str, builder: RequestBuilder) -> Mapping[str, Any]:
+def as_object(value: Any, name: str, builder: RequestBuilder) -> Mapping[str, Any]:
+    """The JSON object ``value``; empty for true, and with a problem for other values."""
     if isinstance(value, dict):
         return value
     if value is not True:
-        builder.wrong(name, "an object", value)
+        builder.add_error(name, "an object", value)
     return {}
 
 
-def absent(value: Any) -> bool:
-    """Whether it is said to be nothing: null, or an empty text."""
+def is_absent(value: Any) -> bool:
+    """Whether a value is null or an empty text."""
     return value is None or value == ""
 
 
-def word(value: Any, otherwise: str = "") -> str:
-    """A text that is one of a list, if it is any."""
-    return otherwise if absent(value) else value if isinstance(value, str) else repr(value)
+def as_text(value: Any, default: str = "") -> str:
+    """The value as a text, to be looked up in a list; ``default`` if it is absent."""
+    return default if is_absent(value) else value if isinstance(value, str) else repr(value)
 
 
-def position(value: Any) -> str | None:
-    """The gravity that a position of sharp's is."""
+def as_gravity(value: Any) -> str | None:
+    """The gravity of a position of sharp, None for another value."""
     number = isinstance(value, int) and not isinstance(value, bool)
     return POSITIONS.get(value) if number or isinstance(value, str) else None
 
 
-def amount(value: Any, name: str, low: float, high: float, builder: RequestBuilder) -> float | None:
-    """A number, or a text that is one."""
+def as_number(value: Any, name: str, low: float, high: float, builder: RequestBuilder) -> float | None:
+    """A number, or a text that is one, from ``low`` to ``high``. None, and a problem, otherwise."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        builder.wrong(name, f"a number from {low} to {high}", value)
+        builder.add_error(name, f"a number from {low} to {high}", value)
         return None
     text = f"{value:.9f}" if isinstance(value, float) else str(value)
     return builder.number(text, name, low, high)
 
 
-def pixels(value: Any, field: str, name: str, builder: RequestBuilder) -> None:
-    """A side of the result, rounded as DIT rounds it."""
-    side = amount(value, name, 1, 16_383, builder)
+def set_side(value: Any, field: str, name: str, builder: RequestBuilder) -> None:
+    """Set ``field`` to a side of the output in pixels, rounded half up as in DIT."""
+    side = as_number(value, name, 1, 16_383, builder)
     if side is not None:
-        builder.put(field, int(side + 0.5), name)
+        builder.set_field(field, int(side + 0.5), name)
 
 
-def flag(value: Any, name: str, builder: RequestBuilder) -> bool:
-    """What is true: JSON's own, or a text. Nothing is false."""
+def as_flag(value: Any, name: str, builder: RequestBuilder) -> bool:
+    """A JSON boolean, or a text that is one. Null is false."""
     if value is None or isinstance(value, bool):
         return bool(value)
     if isinstance(value, str):
         return bool(builder.flag(value, name))
-    builder.wrong(name, "true or false", value)
+    builder.add_error(name, "true or false", value)
     return False
 
 
-def colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
-    """A colour as CSS or `{r, g, b, alpha}` says it; None where it is transparent, and where it is a
-    mistake."""
+def as_colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
+    """A colour in CSS or as `{r, g, b, alpha}`. None if it is transparent; None, and a problem, if it is not
+    a colour."""
     if isinstance(value, str):
         if value == "transparent":
             return None
         return builder.colour(value, name)
     if not isinstance(value, dict):
-        builder.wrong(name, "a colour such as #ff8800 or an object of r, g and b", value)
+        builder.add_error(name, "a colour such as #ff8800 or an object of r, g and b", value)
         return None
-    channels = [amount(value.get(one, 0), name, 0, 255, builder) for one in "rgb"]
+    channels = [as_number(value.get(channel, 0), name, 0, 255, builder) for channel in "rgb"]
     if value.get("alpha", 1) == 0:
         return None
     if value.get("alpha", 1) != 1:
-        builder.lacks(name, "an alpha of 0 or 1", value)
+        builder.unsupported(name, "an alpha of 0 or 1", value)
     if None in channels:
         return None
     return Colour(*(round(channel or 0) for channel in channels))

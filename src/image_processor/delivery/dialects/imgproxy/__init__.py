@@ -1,0 +1,3 @@
+from .dialect import Imgproxy
+
+__all__ = ["Imgproxy"]

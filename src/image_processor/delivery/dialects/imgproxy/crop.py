@@ -1,4 +1,4 @@
-"""Dialects: imgproxy's gravity, what it cuts out first, and how its box is met."""
+"""Delivery, step 1: imgproxy's options for gravity, crop, and how the target size is met."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ GRAVITIES: Mapping[str, Gravity] = MappingProxyType(
 )
 
 _EXPECTED = ", ".join((*GRAVITIES, "sm", "fp:X:Y", "obj:face"))
-_FARTHEST = 16_383
-_LARGEST = 1_000_000
+_MAX_OFFSET = 16_383
+_MAX_PIXELS = 1_000_000
 
 
-def gravity(given: Sequence[str], name: str, builder: RequestBuilder) -> dict[str, Any] | None:
-    """The fields of a transformation that a gravity is; None where it is none."""
-    kind, *rest = given
+def parse_gravity(arguments: Sequence[str], name: str, builder: RequestBuilder) -> dict[str, Any] | None:
+    """The fields of a transformation for a gravity. None, and a problem, if it is none."""
+    kind, *rest = arguments
     if kind == "fp" and len(rest) == 2:
         point = tuple(builder.number(text or "0", name, 0, 1) for text in rest)
         return None if None in point else {"focal_point": point}
@@ -39,23 +39,23 @@ def gravity(given: Sequence[str], name: str, builder: RequestBuilder) -> dict[st
         return {"gravity": Gravity.ATTENTION}
     if kind in {"obj", "objw"}:
         if rest[:1] != ["face"] or len(rest) > 2:
-            builder.lacks(name, "obj:face, as nothing else is found here", ":".join(given))
+            builder.unsupported(name, "obj:face, as only faces are detected", ":".join(arguments))
         return {"gravity": Gravity.FACES}
     if kind not in GRAVITIES or len(rest) > 2:
-        builder.wrong(name, f"one of {_EXPECTED}, the first with two offsets", ":".join(given))
+        builder.add_error(name, f"one of {_EXPECTED}, the first with two offsets", ":".join(arguments))
         return None
-    offsets = [offset(text, name, builder) for text in (*rest, "", "")[:2]]
+    offsets = [parse_offset(text, name, builder) for text in (*rest, "", "")[:2]]
     return {"gravity": GRAVITIES[kind], "gravity_x": offsets[0], "gravity_y": offsets[1]}
 
 
-def offset(text: str, name: str, builder: RequestBuilder) -> Length:
-    """Pixels, or below 1 a share of the side."""
-    value = builder.number(text or "0", name, -_FARTHEST, _FARTHEST) or 0
+def parse_offset(text: str, name: str, builder: RequestBuilder) -> Length:
+    """Pixels, or a fraction of the side if the value is below 1."""
+    value = builder.number(text or "0", name, -_MAX_OFFSET, _MAX_OFFSET) or 0
     return RelativeLength(float(value)) if value and abs(value) < 1 else round(value)
 
 
-def fit_with_extension(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
-    """How the box is met: `fit` unless another type was said, then widened to the box if so said."""
+def set_fit(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
+    """Set the fit: `fit` unless the resizing type says otherwise, padded to the size by `extend`."""
     values = builder.values
     sides = [side for side in ("width", "height") if side in values]
     if not sides:
@@ -64,53 +64,53 @@ def fit_with_extension(given: Mapping[str, Sequence[str]], builder: RequestBuild
         fit = values.setdefault("fit", Fit.INSIDE)
         if fit is Fit.FILL and len(sides) == 1:
             builder.sizing = SizingRule.ORIGINAL_HEIGHT if sides == ["width"] else SizingRule.ORIGINAL_WIDTH
-    extend = given.get("extend", ["0"])
+    extend = options.get("extend", ["0"])
     if not builder.flag(extend[0], "extend"):
         return
     if values.get("fit") is not Fit.INSIDE:
-        builder.lacks("extend", "the resizing type fit with it", ":".join(extend))
+        builder.unsupported("extend", "the resizing type fit with it", ":".join(extend))
         return
     values["fit"] = Fit.CONTAIN
-    builder.drop("gravity", "gravity_x", "gravity_y", "focal_point")
+    builder.remove_fields("gravity", "gravity_x", "gravity_y", "focal_point")
     if len(extend) > 1 and extend[1]:
-        found = gravity(extend[1:], "extend", builder)
-        if found and (found.get("gravity") in SMART or "focal_point" in found):
-            builder.wrong("extend", "a side, a corner or ce", ":".join(extend))
+        fields = parse_gravity(extend[1:], "extend", builder)
+        if fields and (fields.get("gravity") in SMART or "focal_point" in fields):
+            builder.add_error("extend", "a side, a corner or ce", ":".join(extend))
         else:
-            values.update(found or {})
+            values.update(fields or {})
 
 
-def crop(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
-    """What is cut out of the original first; it lies where its own gravity says, else as `gravity` does."""
-    if "crop" not in given:
+def set_crop(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
+    """Set the crop of the original, at its own gravity or else at that of the option `gravity`."""
+    if "crop" not in options:
         return
-    arguments = (*given["crop"], "")
+    arguments = (*options["crop"], "")
     width, height = (_side(text, builder) for text in arguments[:2])
-    rest = given["crop"][2:]
+    rest = options["crop"][2:]
     values = builder.values
-    if "gravity" in given and not rest:
-        rest = given["gravity"]
-    found = gravity(rest, "crop", builder) if rest and rest[0] else {}
-    if found is None or (width is None and height is None):
+    if "gravity" in options and not rest:
+        rest = options["gravity"]
+    fields = parse_gravity(rest, "crop", builder) if rest and rest[0] else {}
+    if fields is None or (width is None and height is None):
         return
-    if found.get("gravity") in SMART:
-        builder.lacks("crop", "a gravity that is a side, a corner, ce or fp", ":".join(given["crop"]))
+    if fields.get("gravity") in SMART:
+        builder.unsupported("crop", "a gravity that is a side, a corner, ce or fp", ":".join(options["crop"]))
         return
     if "trim" in values:
-        builder.lacks("crop", "no trim with it, as it is known only afterwards where it lies", "both")
+        builder.unsupported("crop", "no trim with it, as its position is known only after trimming", "both")
         return
     builder.crop = CropSpec(
         width,
         height,
-        found.get("gravity", Gravity.CENTRE),
-        found.get("gravity_x", 0),
-        found.get("gravity_y", 0),
-        found.get("focal_point"),
+        fields.get("gravity", Gravity.CENTRE),
+        fields.get("gravity_x", 0),
+        fields.get("gravity_y", 0),
+        fields.get("focal_point"),
     )
 
 
 def _side(text: str, builder: RequestBuilder) -> Length | None:
-    value = builder.number(text or "0", "crop", 0, _LARGEST)
+    value = builder.number(text or "0", "crop", 0, _MAX_PIXELS)
     if not value:
         return None
     return RelativeLength(float(value)) if value < 1 else round(value)

@@ -1,6 +1,7 @@
-"""Dialects: imgproxy's URLs, `SIGNATURE/rs:fill:300:200/q:80/plain/KEY@webp`, or with the key in base64.
+"""Delivery, step 1: parses imgproxy's URLs, `SIGNATURE/rs:fill:300:200/q:80/plain/KEY@webp`, or with the
+key in base64.
 
-Options may come in any order; of two that say the same the later one counts.
+Options may come in any order; a later one overrides an earlier one.
 """
 
 from __future__ import annotations
@@ -12,27 +13,28 @@ import re
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects.request_builder import RequestBuilder, bounded, decoded
+from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest
+from image_processor.delivery.url.parser import check_length
 from image_processor.domain.errors import SignatureExpired, SignatureMismatch, SignatureMissing
+from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
 
 from .options import BEST, apply
-from .watermark import from_base64, text_of
+from .watermark import decode_base64, parse_base64
 
 _UNSIGNED = frozenset({"insecure", "unsafe", "_", "-"})
-"""What imgproxy's papers write where a signature is not wanted."""
+"""What imgproxy's documentation uses in place of a signature."""
 
 _PLAIN = "plain"
-_SIGN = re.compile(r"[A-Za-z0-9_-]+")
+_SIGNATURE = re.compile(r"[A-Za-z0-9_-]+")
 _OPTION = re.compile(r"[a-z_-]+(?::|%3A)", re.IGNORECASE)
 _BASE64 = re.compile(r"([A-Za-z0-9_-]+)={0,2}(?:\.([A-Za-z0-9]+))?")
 
 
 class Imgproxy(Struct, frozen=True):
-    """``key`` and ``salt`` verify signatures of ``signature_bytes`` (8-32). ``unsafe`` lets a URL go
-    without one. ``lenient`` leaves out what is not made here instead of refusing it. ``buckets`` may be
-    named by keys."""
+    """The imgproxy dialect. ``key`` and ``salt`` verify signatures of ``signature_bytes`` (8-32) bytes;
+    ``unsafe`` accepts URLs without one. ``lenient`` and ``buckets`` as for `RequestBuilder`."""
 
     key: bytes | None = None
     salt: bytes = b""
@@ -49,40 +51,40 @@ class Imgproxy(Struct, frozen=True):
         return "imgproxy"
 
     def matches(self, path: str, query: str) -> bool:
-        """Whether it begins with what has the form of a signature and goes on as imgproxy's URLs do."""
+        """Whether the path begins like a signature, followed by an option or a source."""
         del query
         first, _, rest = path.partition("/")
         following = rest.partition("/")[0]
-        if not rest or not _SIGN.fullmatch(first):
+        if not rest or not _SIGNATURE.fullmatch(first):
             return False
-        if first not in _UNSIGNED and len(first) != self._length:
+        if first not in _UNSIGNED and len(first) != self._signature_length:
             return False
-        return following == _PLAIN or _OPTION.match(following) is not None or _is_text(rest)
+        return following == _PLAIN or _OPTION.match(following) is not None or _is_base64_text(rest)
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
-        """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
+        """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"/{rest}")
-        bounded(path, query)
+        check_length(path, query)
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
-        # imgproxy does not sign the query, and does not hear it.
-        options, source = _parted(rest, builder)
-        end = apply(options, builder)
-        if end is not None and end <= now:
-            raise SignatureExpired(f"expected a URL that has not ended, got one until {end}")
-        return builder.asked(_key(source, builder), signed=signed)
+        # imgproxy ignores the query, which is not signed.
+        options, source = _split(rest, builder)
+        expires = apply(options, builder)
+        if expires is not None and expires <= now:
+            raise SignatureExpired(f"expected a URL that has not expired, got one valid until {expires}")
+        return builder.build(_key(source, builder), signed=signed)
 
     def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
-        """None: imgproxy's own errors are words for people."""
+        """None: the error responses of imgproxy are plain text for people."""
         del status, code, message
         return None
 
     @property
-    def _length(self) -> int:
+    def _signature_length(self) -> int:
         return -(-8 * self.signature_bytes // 6)
 
     def _verify(self, signature: str, text: str) -> bool:
-        """Whether a right signature came. Without a key nothing is signed, as in imgproxy."""
+        """Whether the signature is valid. Without a key nothing is verified, as in imgproxy."""
         if self.key is None:
             return False
         if signature in _UNSIGNED:
@@ -97,57 +99,57 @@ class Imgproxy(Struct, frozen=True):
         return True
 
 
-def _is_text(rest: str) -> bool:
-    """Whether it is base64 of a text: a key without options has nothing else to tell it by."""
+def _is_base64_text(rest: str) -> bool:
+    """Whether ``rest`` is base64 of UTF-8: the only sign of a key without options."""
     match = _BASE64.fullmatch(rest.replace("/", ""))
-    return match is not None and text_of(match[1]) is not None
+    return match is not None and decode_base64(match[1]) is not None
 
 
-def _parted(rest: str, builder: RequestBuilder) -> tuple[list[list[str]], str]:
-    """The options, each a name and its arguments, and what the source is: percent-decoded, `@` or `.`
-    with a format taken off."""
+def _split(rest: str, builder: RequestBuilder) -> tuple[list[list[str]], str]:
+    """The options, each a name and its arguments, and the decoded source without its `@FORMAT` or
+    `.FORMAT`."""
     segments = rest.split("/")
-    count = next((at for at, one in enumerate(segments) if not _OPTION.match(one)), len(segments))
-    options = [_arguments(one, builder) for one in segments[:count]]
+    count = next((at for at, segment in enumerate(segments) if not _OPTION.match(segment)), len(segments))
+    options = [_parse_option(segment, builder) for segment in segments[:count]]
     if segments[count : count + 1] == [_PLAIN]:
-        return options, _plain("/".join(segments[count + 1 :]), builder)
+        return options, _plain_source("/".join(segments[count + 1 :]), builder)
     if segments[count : count + 1] == ["enc"]:
-        builder.wrong("the source", "plain/KEY or the key in base64", "an encrypted one")
+        builder.add_error("the source", "plain/KEY or the key in base64", "an encrypted source")
         return options, "-"
-    return options, _encoded("".join(segments[count:]), builder)
+    return options, _base64_source("".join(segments[count:]), builder)
 
 
-def _arguments(segment: str, builder: RequestBuilder) -> list[str]:
+def _parse_option(segment: str, builder: RequestBuilder) -> list[str]:
     try:
-        return decoded(segment).split(":")
+        return percent_decode(segment).split(":")
     except UnicodeError:
-        builder.wrong("options", "percent-encoded UTF-8", segment)
+        builder.add_error("options", "percent-encoded UTF-8", segment)
         return ["cb"]
 
 
-def _plain(text: str, builder: RequestBuilder) -> str:
-    # What is escaped is no separator.
+def _plain_source(text: str, builder: RequestBuilder) -> str:
+    # An escaped @ does not separate.
     source, sign, extension = text.rpartition("@")
     if sign:
-        _extension(extension, builder)
+        _set_extension(extension, builder)
     try:
-        return decoded(source if sign else text)
+        return percent_decode(source if sign else text)
     except UnicodeError:
-        builder.wrong("the source", "percent-encoded UTF-8", text)
+        builder.add_error("the source", "percent-encoded UTF-8", text)
         return "-"
 
 
-def _encoded(text: str, builder: RequestBuilder) -> str:
+def _base64_source(text: str, builder: RequestBuilder) -> str:
     match = _BASE64.fullmatch(text)
-    source = from_base64(match[1] if match else "?", "the source", builder)
-    _extension(match[2] if match else None, builder)
+    source = parse_base64(match[1] if match else "?", "the source", builder)
+    _set_extension(match[2] if match else None, builder)
     return source or "-"
 
 
-def _extension(text: str | None, builder: RequestBuilder) -> None:
+def _set_extension(text: str | None, builder: RequestBuilder) -> None:
     if text:
-        builder.written(text, "the extension", automatic=BEST)
+        builder.set_format(text, "the extension", automatic=BEST)
 
 
 def _key(source: str, builder: RequestBuilder) -> str:
-    return builder.key(source.removeprefix("local:///"), "the source") or ""
+    return builder.parse_key(source.removeprefix("local:///"), "the source") or ""

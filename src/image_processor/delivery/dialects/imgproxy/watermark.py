@@ -1,5 +1,5 @@
-"""Dialects: imgproxy's watermark, as an overlay of ours. Which picture or text it is the URL has to say:
-there is no watermark that is the same for all."""
+"""Delivery, step 1: converts imgproxy's watermark to an overlay. The URL has to name the image or text, as
+there is no global watermark."""
 
 from __future__ import annotations
 
@@ -10,45 +10,51 @@ from typing import Any
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.domain.transformation import BLACK, Gravity, ImageOverlay, RelativeLength, TextOverlay
 
-from .crop import GRAVITIES, offset
+from .crop import GRAVITIES, parse_offset
 
-MARK_OPTIONS = frozenset(
+WATERMARK_OPTIONS = frozenset(
     {"watermark", "watermark_url", "watermark_text", "watermark_size", "watermark_rotate"}
 )
 _SIZE = 16
-_LONGEST = 16_383
+_MAX_SIDE = 16_383
 
 
-def marked(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
-    """Lay the watermark over it that ``given`` asks for, if it does."""
-    if "watermark" not in given:
+def add_watermark(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
+    """Add the watermark that ``options`` ask for, if any."""
+    if "watermark" not in options:
         return
-    opacity = builder.number(given["watermark"][0] or "0", "watermark", 0, 1)
+    opacity = builder.number(options["watermark"][0] or "0", "watermark", 0, 1)
     if not opacity:
         return
-    where = _where(given["watermark"], builder)
-    if where is None:
+    placement = _placement(options["watermark"], builder)
+    if placement is None:
         return
-    where |= {"opacity": round(100 * opacity)}
-    if "watermark_rotate" in given:
-        where["rotate"] = (
-            builder.number(given["watermark_rotate"][0] or "0", "watermark_rotate", -360, 360) or 0
+    placement |= {"opacity": round(100 * opacity)}
+    if "watermark_rotate" in options:
+        placement["rotate"] = (
+            builder.number(options["watermark_rotate"][0] or "0", "watermark_rotate", -360, 360) or 0
         )
-    if "watermark_url" in given:
-        key = from_base64(given["watermark_url"][0], "watermark_url", builder)
-        name = builder.key(key, "watermark_url") if key is not None else None
+    if "watermark_url" in options:
+        key = parse_base64(options["watermark_url"][0], "watermark_url", builder)
+        name = builder.parse_key(key, "watermark_url") if key is not None else None
         if name is not None:
-            builder.overlay(ImageOverlay, {"image": name, **where, **_sides(given, builder)}, "watermark")
-    elif "watermark_text" in given:
-        text = from_base64(given["watermark_text"][0], "watermark_text", builder)
+            builder.add_overlay(
+                ImageOverlay, {"image": name, **placement, **_sides(options, builder)}, "watermark"
+            )
+    elif "watermark_text" in options:
+        text = parse_base64(options["watermark_text"][0], "watermark_text", builder)
         if text is not None:
-            builder.overlay(TextOverlay, {"text": text, "size": _SIZE, "colour": BLACK, **where}, "watermark")
+            builder.add_overlay(
+                TextOverlay, {"text": text, "size": _SIZE, "colour": BLACK, **placement}, "watermark"
+            )
     else:
-        builder.lacks("watermark", "watermark_url or watermark_text with it", ":".join(given["watermark"]))
+        builder.unsupported(
+            "watermark", "watermark_url or watermark_text with it", ":".join(options["watermark"])
+        )
 
 
-def text_of(encoded: str) -> str | None:
-    """The text that base64 of the URL-safe alphabet stands for, with or without padding."""
+def decode_base64(encoded: str) -> str | None:
+    """The text of URL-safe base64, with or without padding. None if it is not base64 of UTF-8."""
     bare = encoded.rstrip("=")
     try:
         return base64.b64decode(bare + "=" * (-len(bare) % 4), b"-_", validate=True).decode()
@@ -56,35 +62,36 @@ def text_of(encoded: str) -> str | None:
         return None
 
 
-def from_base64(text: str, name: str, builder: RequestBuilder) -> str | None:
-    found = text_of(text)
-    if found is None:
-        builder.wrong(name, "UTF-8 in the URL-safe alphabet of base64", text)
-    return found
+def parse_base64(text: str, name: str, builder: RequestBuilder) -> str | None:
+    decoded = decode_base64(text)
+    if decoded is None:
+        builder.add_error(name, "UTF-8 in URL-safe base64", text)
+    return decoded
 
 
-def _where(given: Sequence[str], builder: RequestBuilder) -> dict[str, Any] | None:
-    _, position, x, y, *_ = (*given, "", "", "", "")
-    across, down = offset(x, "watermark", builder), offset(y, "watermark", builder)
+def _placement(arguments: Sequence[str], builder: RequestBuilder) -> dict[str, Any] | None:
+    _, position, x, y, *_ = (*arguments, "", "", "", "")
+    x_offset, y_offset = parse_offset(x, "watermark", builder), parse_offset(y, "watermark", builder)
     if position == "re":
-        gap = across if not isinstance(across, int) or across > 0 else 0
+        gap = x_offset if not isinstance(x_offset, int) or x_offset > 0 else 0
         return {"tile": True, "gravity": Gravity.NORTHWEST, "gap": gap}
     if (position or "ce") not in GRAVITIES:
         if position == "ch":
-            builder.lacks("watermark", "re, as there is no chessboard of them here", position)
+            builder.unsupported("watermark", "re, as the chessboard pattern is not supported", position)
         else:
-            builder.wrong("watermark", f"one of {', '.join(GRAVITIES)} or re for its place", position)
+            builder.add_error("watermark", f"one of {', '.join(GRAVITIES)} or re for its position", position)
         return None
-    return {"gravity": GRAVITIES[position or "ce"], "x": across, "y": down}
+    return {"gravity": GRAVITIES[position or "ce"], "x": x_offset, "y": y_offset}
 
 
-def _sides(given: Mapping[str, Sequence[str]], builder: RequestBuilder) -> dict[str, Any]:
-    """How large it is at most: shares of the picture's sides, or pixels where there is no scale."""
-    _, _, _, _, scale, *_ = (*given["watermark"], "", "", "", "")
-    part = builder.number(scale or "0", "watermark", 0, 1)
-    if part:
-        return {"width": RelativeLength(float(part)), "height": RelativeLength(float(part))}
+def _sides(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> dict[str, Any]:
+    """The maximum size: relative to the image's sides, or in pixels without a scale."""
+    _, _, _, _, scale, *_ = (*options["watermark"], "", "", "", "")
+    fraction = builder.number(scale or "0", "watermark", 0, 1)
+    if fraction:
+        return {"width": RelativeLength(float(fraction)), "height": RelativeLength(float(fraction))}
     sizes = [
-        builder.whole(text or "0", "watermark_size", 0, _LONGEST) for text in given.get("watermark_size", ())
+        builder.integer(text or "0", "watermark_size", 0, _MAX_SIDE)
+        for text in options.get("watermark_size", ())
     ]
     return {side: size for side, size in zip(("width", "height"), sizes, strict=False) if size}

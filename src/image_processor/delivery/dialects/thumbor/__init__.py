@@ -1,0 +1,3 @@
+from .dialect import Thumbor
+
+__all__ = ["Thumbor"]

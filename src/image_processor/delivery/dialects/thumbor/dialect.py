@@ -1,6 +1,6 @@
-"""Dialects: thumbor's URLs, `SIGNATURE/300x200/smart/filters:blur(3)/KEY`.
+"""Delivery, step 1: parses thumbor's URLs, `SIGNATURE/300x200/smart/filters:blur(3)/KEY`.
 
-Each part may be left out, and comes in one order only: what is out of order belongs to the key.
+Each part is optional, and their order is fixed: a part out of order belongs to the key.
 """
 
 from __future__ import annotations
@@ -12,17 +12,19 @@ import re
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects.filter_parser import parse_filters
-from image_processor.delivery.dialects.request_builder import RequestBuilder, bounded, decoded
+from image_processor.delivery.dialects.filter_syntax import parse_filters
+from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest, SizingRule
+from image_processor.delivery.url.parser import check_length
 from image_processor.domain.errors import SignatureKeyUnknown, SignatureMismatch, SignatureMissing
+from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
 from image_processor.domain.transformation import Fit, Flip, Gravity
 
 from .filters import apply
 
 _UNSAFE = "unsafe"
-# An HMAC-SHA1 is 20 bytes: 27 signs of base64 and one of padding.
+# An HMAC-SHA1 is 20 bytes: 27 characters of base64 and one of padding.
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]{27}(?:=|%3[Dd])")
 _PARTS = re.compile(
     r"(?:(?P<debug>debug)/)?"
@@ -38,13 +40,13 @@ _PARTS = re.compile(
     re.DOTALL,
 )
 _SIDES = {"top": "north", "bottom": "south", "left": "west", "right": "east"}
-_MOST_TOLERANCE = 442
-_LARGEST = 10**6
+_MAX_TOLERANCE = 442
+_MAX_PIXELS = 10**6
 
 
 class Thumbor(Struct, frozen=True):
-    """``key`` verifies signatures. ``unsafe`` lets a URL say `unsafe` instead of one. ``lenient`` leaves
-    out what is not made here instead of refusing it. ``buckets`` may be named by keys."""
+    """The thumbor dialect. ``key`` verifies signatures; ``unsafe`` accepts URLs that begin with `unsafe`.
+    ``lenient`` and ``buckets`` as for `RequestBuilder`."""
 
     key: bytes | None = None
     unsafe: bool = False
@@ -59,24 +61,24 @@ class Thumbor(Struct, frozen=True):
         return "thumbor"
 
     def matches(self, path: str, query: str) -> bool:
-        """Whether it begins as every URL of thumbor does: with a signature, or `unsafe`."""
+        """Whether the path begins with a signature or `unsafe`."""
         del query
         first, slash, _ = path.partition("/")
         return bool(slash) and (first == _UNSAFE or _SIGNATURE.fullmatch(first) is not None)
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
-        """What the URL asks for. Raises Forbidden before anything else, and InvalidRequest."""
-        del now  # these URLs never end
+        """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""
+        del now  # thumbor URLs do not expire
         first, _, rest = path.partition("/")
         signed = self._verify(first, f"{rest}?{query}" if query else rest)
-        bounded(path, query)
+        check_length(path, query)
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         if query:
-            builder.wrong("the query", "none", query)
-        return builder.asked(_read(rest, builder), signed=signed)
+            builder.add_error("the query", "none", query)
+        return builder.build(_parse(rest, builder), signed=signed)
 
     def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
-        """None: thumbor's own errors have no body that a client could know."""
+        """None: the error responses of thumbor have no documented body."""
         del status, code, message
         return None
 
@@ -86,26 +88,28 @@ class Thumbor(Struct, frozen=True):
                 raise SignatureMissing("expected a signature, got unsafe")
             return False
         if self.key is None:
-            raise SignatureKeyUnknown("expected a URL of ours, as there is no key for thumbor's signatures")
+            raise SignatureKeyUnknown(
+                "expected no thumbor signature, as IMAGE_PROCESSOR_THUMBOR_KEY is not set"
+            )
         digest = hmac.new(self.key, text.encode(errors="surrogatepass"), hashlib.sha1).digest()
         right = base64.urlsafe_b64encode(digest)
-        given = signature.replace("%3D", "=").replace("%3d", "=").encode(errors="surrogatepass")
-        if not hmac.compare_digest(right, given):
+        arguments = signature.replace("%3D", "=").replace("%3d", "=").encode(errors="surrogatepass")
+        if not hmac.compare_digest(right, arguments):
             raise SignatureMismatch("expected a signature of this URL, got another one")
         return True
 
 
-def _read(text: str, builder: RequestBuilder) -> str:
-    """The key, with what stands before it put into ``builder``."""
+def _parse(text: str, builder: RequestBuilder) -> str:
+    """Parse ``text`` into ``builder``. Returns the key."""
     match = _PARTS.fullmatch(text)
     if match is None:
-        builder.wrong("the path", "the key of an original", text)
+        builder.add_error("the path", "the key of an original", text)
         return ""
     parts = match.groupdict()
     if parts["debug"]:
-        builder.lacks("debug")
+        builder.unsupported("debug")
     if parts["meta"]:
-        builder.wrong("meta", "a picture, as it is not told about here: ask the REST API", "meta")
+        builder.add_error("meta", "no meta, as metadata is served by the REST API only", "meta")
     _trim(parts["trim"], builder)
     _crop(parts["crop"], builder)
     _size(parts, builder)
@@ -117,37 +121,37 @@ def _read(text: str, builder: RequestBuilder) -> str:
 
 def _key(text: str, builder: RequestBuilder) -> str:
     try:
-        key = decoded(text)
+        key = percent_decode(text)
     except UnicodeError:
-        builder.wrong("the key", "percent-encoded UTF-8", text)
+        builder.add_error("the key", "percent-encoded UTF-8", text)
         return ""
-    return builder.key(key, "the key") or ""
+    return builder.parse_key(key, "the key") or ""
 
 
 def _trim(text: str | None, builder: RequestBuilder) -> None:
     if text is None:
         return
     if "bottom-right" in text:
-        builder.lacks("trim", "the colour of the top-left pixel", "bottom-right")
+        builder.unsupported("trim", "the colour of the top-left pixel", "bottom-right")
         return
     digits = text.rpartition(":")[2]
-    tolerance = builder.whole(digits, "trim", 0, _MOST_TOLERANCE) if digits.isdigit() else 0
+    tolerance = builder.integer(digits, "trim", 0, _MAX_TOLERANCE) if digits.isdigit() else 0
     if tolerance is not None:
-        # thumbor measures how far two colours are apart in space, we the largest of three differences.
-        builder.put("trim", round(tolerance / 3**0.5), "trim")
+        # thumbor measures the Euclidean distance of colours, trim the largest difference of a channel.
+        builder.set_field("trim", round(tolerance / 3**0.5), "trim")
 
 
 def _crop(text: str | None, builder: RequestBuilder) -> None:
     if text is None or text == "0x0:0x0":
         return
-    numbers = [builder.whole(digits, "crop", 0, _LARGEST) for digits in re.findall(r"[0-9]+", text)]
+    numbers = [builder.integer(digits, "crop", 0, _MAX_PIXELS) for digits in re.findall(r"[0-9]+", text)]
     if None in numbers:
         return
     left, top, right, bottom = (number or 0 for number in numbers)
     if right <= left or bottom <= top:
-        builder.wrong("crop", "LEFTxTOP:RIGHTxBOTTOM with its right and bottom beyond its left and top", text)
+        builder.add_error("crop", "LEFTxTOP:RIGHTxBOTTOM with right > left and bottom > top", text)
         return
-    builder.put("region", (left, top, right - left, bottom - top), "crop")
+    builder.set_field("region", (left, top, right - left, bottom - top), "crop")
 
 
 def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
@@ -155,23 +159,23 @@ def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
     if width or height:
         fit = parts["fit"] or ""
         builder.values["fit"] = Fit.OUTSIDE if "full-" in fit else Fit.INSIDE if fit else Fit.COVER
-        # Within a box nothing grows, to fill one it has to.
+        # thumbor enlarges to fill the size, but not to fit in it.
         builder.values["enlarge"] = not fit
         own = [name for name in ("width", "height") if parts[name] == "orig"]
         if own:
             builder.sizing = SizingRule.ORIGINAL_WIDTH if own == ["width"] else SizingRule.ORIGINAL_HEIGHT
         elif fit.startswith("adaptive-"):
             builder.sizing = SizingRule.ADAPTIVE
-    mirrored = ("h" if parts["flop"] else "") + ("v" if parts["flip"] else "")
-    if mirrored:
-        builder.values["flip"] = Flip(mirrored)
+    flipped = ("h" if parts["flop"] else "") + ("v" if parts["flip"] else "")
+    if flipped:
+        builder.values["flip"] = Flip(flipped)
 
 
 def _side(text: str | None, field_: str, builder: RequestBuilder) -> bool:
-    """Whether a side is given in pixels, which is then put into ``builder``."""
+    """Whether a side is given in pixels; it is then set in ``builder``."""
     if text in {None, "orig"} or not text or not text.strip("0"):
         return False
-    builder.put(field_, int(text[:9]) if len(text) <= 9 else _LARGEST, field_)
+    builder.set_field(field_, int(text[:9]) if len(text) <= 9 else _MAX_PIXELS, field_)
     return True
 
 
