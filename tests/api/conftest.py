@@ -15,7 +15,7 @@ from http_machine import Client, Machine, Uploads
 from image_processor.api.server import Server
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Limits
-from support.ingest import Room
+from support.ingest import IngestFixture
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
     uploads = Uploads(tmp_path / "uploads")
     limits = Limits(max_bytes=1_000_000)
     settings = Settings(data=tmp_path, port=0, limits=limits)
-    machine = Machine(Room(uploads=uploads, limits=limits), settings)
+    machine = Machine(IngestFixture(uploads=uploads, limits=limits), settings)
     machine.workers.start()
     yield machine
     machine.close()

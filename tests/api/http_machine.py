@@ -26,7 +26,7 @@ from image_processor.ingest.process import Processor
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
-from support.ingest import Room
+from support.ingest import IngestFixture
 
 
 class Uploads(DirectoryStore):
@@ -40,7 +40,7 @@ class Uploads(DirectoryStore):
 class Machine:
     """The parts behind an application, and what a test may turn."""
 
-    room: Room
+    room: IngestFixture
     settings: Settings
     progress: Progress = field(default_factory=Progress)
     gate: threading.Event = field(default_factory=threading.Event)

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi import checks
 from image_processor.config.settings import Settings
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Limits
-from support.ingest import BUCKET, Room
+from support.ingest import BUCKET, IngestFixture
 from support.url_strategies import PAIRS
 
 STRESS = bool(os.environ.get("STRESS"))
@@ -74,7 +74,9 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         allow_unsigned=True,
         overlays="logos/",
     )
-    machine = Machine(Room(uploads=Uploads(folder / "uploads"), limits=limits), replace(options, hints=True))
+    machine = Machine(
+        IngestFixture(uploads=Uploads(folder / "uploads"), limits=limits), replace(options, hints=True)
+    )
     machine.room.put("cat.jpg", b"cat")
     machine.room.put("bad.jpg", b"bad")
     machine.workers.start()

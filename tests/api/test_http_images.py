@@ -39,7 +39,7 @@ def test_processing_answers_with_the_renditions(machine: Machine, client: Client
     assert image["facts"]["bytes"] == len(b"a cat")
     assert (image["dominant_colour"], image["thumbhash"]) == ("#102030", "aGFzaA==")
     assert image["created_at"] == "2026-01-01T00:00:00Z"
-    wanted = machine.room.wanted()
+    wanted = machine.room.expected()
     assert {rendition["key"] for rendition in image["renditions"]} == set(wanted)
     for rendition in image["renditions"]:
         assert rendition["format"] == parse(rendition["transformation"]).format
@@ -309,7 +309,7 @@ def test_deleting_removes_original_renditions_and_record(machine: Machine, clien
     fill(machine, client, "photos/cat.jpg", "photos/cat.jpg.jpg")
     assert client.delete(f"/images/{ID}").status_code == 204
     assert set(machine.room.uploads.bodies()) == {"photos/cat.jpg.jpg"}
-    assert machine.room.processed.bodies() == machine.room.wanted()
+    assert machine.room.processed.bodies() == machine.room.expected()
     assert client.get(f"/images/{ID}").status_code == 404
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, Record, Rendered, VisualSummary
-from support.ingest import BUCKET, Room, fake_render, upload
+from support.ingest import BUCKET, IngestFixture, fake_render, upload
 
 HASHES = {"cat.jpg": 0, "copy.jpg": 3, "bent.jpg": 2**10 - 1, "other.jpg": 2**40 - 1}
 
@@ -26,7 +26,7 @@ def render_with_looks(data: bytes, *arguments: Any, **more: Any) -> Rendered:
     return replace(made, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
 
-def fill(room: Room) -> None:
+def fill(room: IngestFixture) -> None:
     room.render = render_with_looks
     for key in HASHES:
         room.put(key, key.encode())

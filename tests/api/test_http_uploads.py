@@ -40,7 +40,7 @@ def test_an_upload_is_stored_queued_and_told_where_to_look(machine: Machine, cli
     }
     assert answer.headers["location"] == f"/images/{id_}"
     machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.wanted()
+    assert machine.room.processed.bodies() == machine.room.expected()
 
 
 def test_an_upload_can_be_looked_at_before_anybody_has_begun(machine: Machine, client: Client) -> None:
@@ -60,7 +60,7 @@ def test_an_upload_replaces_the_one_before(machine: Machine, client: Client) -> 
     for body, status in ((b"one", 201), (b"two", 200)):
         assert client.put("/uploads/a.jpg", content=body).status_code == status
         machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.wanted()
+    assert machine.room.processed.bodies() == machine.room.expected()
 
 
 def test_an_upload_that_must_be_new_replaces_nothing(machine: Machine, client: Client) -> None:
@@ -342,7 +342,7 @@ def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client)
     assert body.startswith(b"\xff\xd8\xff")
     assert answer.json()["bytes"] == len(body)
     machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.wanted()
+    assert machine.room.processed.bodies() == machine.room.expected()
 
 
 def test_a_sample_that_the_recipe_does_not_want_is_not_stored(machine: Machine) -> None:

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from support.ingest import Room
+from support.ingest import IngestFixture
 
 
 @pytest.fixture
-def room() -> Room:
-    return Room()
+def room() -> IngestFixture:
+    return IngestFixture()
 
 
 @pytest.fixture

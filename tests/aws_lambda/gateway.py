@@ -14,7 +14,7 @@ import pytest
 from image_processor.aws_lambda.api_function import open_api
 from image_processor.bootstrap.aws import AwsContext, _post_signer
 from image_processor.config.settings import Settings
-from support.ingest import BUCKET, Room
+from support.ingest import BUCKET, IngestFixture
 
 STAGE = "v1"
 CALLER = "arn:aws:sts::123456789012:assumed-role/web/session"
@@ -103,7 +103,9 @@ class Answered:
 class Api:
     """The api function over a room of fakes."""
 
-    def __init__(self, room: Room, process: Callable[..., Any] | None = None, **settings: Any) -> None:
+    def __init__(
+        self, room: IngestFixture, process: Callable[..., Any] | None = None, **settings: Any
+    ) -> None:
         self.room = room
         self.settings = Settings(limits=room.limits, **settings)
         self.cloud = AwsContext(

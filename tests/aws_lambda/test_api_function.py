@@ -19,7 +19,7 @@ from image_processor.bootstrap.delivery import build_read_path
 from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import UploadKind
-from support.ingest import BUCKET, Room, fake_render, upload
+from support.ingest import BUCKET, IngestFixture, fake_render, upload
 
 KEY = "photos/cat é.jpg"
 ID = image_id(BUCKET, KEY)
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 @pytest.fixture
-def api(room: Room) -> Api:
+def api(room: IngestFixture) -> Api:
     return Api(room)
 
 
@@ -42,7 +42,7 @@ def test_an_original_is_processed_in_the_request(api: Api) -> None:
     assert image["status"] == "processed"
     assert {each["key"] for each in image["renditions"]} == set(api.room.processed.bodies())
     assert image["processed"] in {each["key"] for each in image["renditions"]}
-    assert api.room.processed.bodies() == api.room.wanted()
+    assert api.room.processed.bodies() == api.room.expected()
 
 
 @pytest.mark.parametrize("encoded", [False, True])
@@ -68,7 +68,7 @@ def test_similar_images_are_found_here_too(api: Api) -> None:
     assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
 
 
-def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: Room) -> None:
+def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
@@ -78,7 +78,7 @@ def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: Room) -> N
     assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
 
 
-def test_renditions_have_an_address_if_there_is_a_cdn(room: Room) -> None:
+def test_renditions_have_an_address_if_there_is_a_cdn(room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     bare = Api(room)("POST", "/images", {"key": KEY}).json
     assert {each["url"] for each in bare["renditions"]} == {None}
@@ -149,7 +149,7 @@ def test_only_json_is_read_as_json(api: Api) -> None:
         assert answer.status == 415
 
 
-def test_what_may_succeed_later_is_503(room: Room) -> None:
+def test_what_may_succeed_later_is_503(room: IngestFixture) -> None:
     def busy(_: object) -> None:
         raise Unavailable("dynamodb cannot answer: throttled")
 
@@ -160,7 +160,7 @@ def test_what_may_succeed_later_is_503(room: Room) -> None:
 
 
 def test_an_unexpected_error_tells_nothing_of_the_inside(
-    room: Room, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    room: IngestFixture, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError("secret")
@@ -288,7 +288,7 @@ def test_an_event_that_is_no_request_is_told_so(
 class Turns:
     """Work that somebody else is at for the first ``busy`` attempts, and a clock that pauses move."""
 
-    def __init__(self, room: Room, busy: float) -> None:
+    def __init__(self, room: IngestFixture, busy: float) -> None:
         self.room, self.busy, self.now = room, busy, 0.0
 
     def process(self, wanted: Any) -> Any:
@@ -311,7 +311,7 @@ class Turns:
     [(0, 0, True), (1, 0, False), (3, 60, True), (3, 2, False), (MAX_LEASE_WAIT_SECONDS + 1, 60, False)],
 )
 def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
-    room: Room,
+    room: IngestFixture,
     busy: float,
     patience: float,
     done: bool,  # noqa: FBT001 - a case
@@ -324,7 +324,7 @@ def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
     assert turns.now <= min(patience, MAX_LEASE_WAIT_SECONDS)
 
 
-def test_what_somebody_else_is_still_at_is_202_with_what_is_known(room: Room) -> None:
+def test_what_somebody_else_is_still_at_is_202_with_what_is_known(room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     room.catalog.acquire(upload(KEY), owner="other", now=room.now, duration=timedelta(seconds=60))
     api = Api(room)

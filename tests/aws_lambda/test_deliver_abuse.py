@@ -13,7 +13,7 @@ from image_processor.bootstrap.aws import AwsContext
 from image_processor.config.settings import Settings
 from image_processor.domain.keys import rendition_prefix
 from support.altered_urls import RING, altered, get_of, signed_urls
-from support.ingest import BUCKET, RECIPE, Room, fake_render
+from support.ingest import BUCKET, RECIPE, IngestFixture, fake_render
 
 KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
 SEED = 41
@@ -22,7 +22,7 @@ SEED = 41
 @pytest.fixture
 def room(monkeypatch):
     monkeypatch.setattr(reads, "render_in_process", fake_render)
-    room = Room()
+    room = IngestFixture()
     room.put("cat.jpg", b"cat")
     return room
 

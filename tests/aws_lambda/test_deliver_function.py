@@ -19,7 +19,7 @@ from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
-from support.ingest import BUCKET, RECIPE, Room, fake_render
+from support.ingest import BUCKET, RECIPE, IngestFixture, fake_render
 
 KEY = "cat 1.jpg/w=10,fm=jpeg.jpg"
 PATH = "/cat%201.jpg/w=10,fm=jpeg.jpg"
@@ -29,7 +29,7 @@ SETTINGS = Settings(signing_keys=(("new", "a secret of the new"), ("old", "a sec
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = IngestFixture()
     room.put("cat 1.jpg", b"cat")
     return room
 

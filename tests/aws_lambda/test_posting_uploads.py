@@ -25,7 +25,7 @@ from image_processor.domain.models import Limits
 from image_processor.storage.s3 import S3Store
 from support.aws import REGION, make_bucket
 from support.aws_emulation.server import EmulatedAws
-from support.ingest import BUCKET, Room
+from support.ingest import BUCKET, IngestFixture
 
 NOW = datetime(2026, 1, 31, 23, 59, 30, 500_000, tzinfo=UTC)
 MAX_BYTES = 2_000_000
@@ -44,7 +44,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def api() -> Api:
-    return Api(Room(limits=Limits(max_bytes=MAX_BYTES)), upload_prefix="in/")
+    return Api(IngestFixture(limits=Limits(max_bytes=MAX_BYTES)), upload_prefix="in/")
 
 
 def build_policy(fields: Any) -> Any:

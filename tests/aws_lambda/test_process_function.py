@@ -9,7 +9,7 @@ import pytest
 from image_processor.aws_lambda.process_function import IsolatedProcessing, RetryLater, handle
 from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import rendition_prefix
-from support.ingest import Room
+from support.ingest import IngestFixture
 
 PLENTY = 60_000
 
@@ -32,7 +32,7 @@ def sqs(*contents):
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = IngestFixture()
     for key, body in {"a.jpg": b"a", "b.jpg": b"b", "bad.jpg": b"bad"}.items():
         room.put(key, body)
     return room
@@ -62,7 +62,7 @@ def failing(room, *keys, error=Unavailable):
 
 def test_a_notification_makes_renditions(room):
     assert run(room, s3("a.jpg", "b.jpg")) == {"results": ["processed", "processed"]}
-    assert set(room.processed.bodies()) == {key for key in room.wanted() if not key.startswith("bad")}
+    assert set(room.processed.bodies()) == {key for key in room.expected() if not key.startswith("bad")}
 
 
 def test_one_bad_message_never_fails_its_batch(room):

@@ -18,7 +18,7 @@ from image_processor.domain.models import Status
 from image_processor.domain.ports import Attributes, Query
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import list_renditions
-from support.ingest import Room, upload
+from support.ingest import IngestFixture, upload
 from support.memory import MemoryStore
 
 
@@ -140,7 +140,7 @@ def test_objects_are_told_to_be_cached_by_nobody() -> None:
 
 def test_records_beside_renditions_are_never_taken_for_them() -> None:
     """Also not with an original that is named as the folder of records is."""
-    room = Room()
+    room = IngestFixture()
     room.catalog = ObjectCatalog(room.processed)
     keys = ["photos/cat.jpg", PREFIX.rstrip("/"), ".image-processor"]
     for key in keys:

@@ -13,7 +13,7 @@ from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
 from image_processor.domain.models import IccPolicy, Limits, UploadKind
 from image_processor.domain.transformation import parse
 from image_processor.renditions.freshness import SOURCE_FINGERPRINT
-from support.ingest import BUCKET, RECIPE, Room, fake_render, rendition_bytes, upload
+from support.ingest import BUCKET, RECIPE, IngestFixture, fake_render, rendition_bytes, upload
 
 KEY, MARK = "cat.jpg", "logos/a.png"
 PLAIN = parse("w=11,fm=webp")
@@ -70,7 +70,7 @@ def room():
 
 
 def room_of():
-    room = Room(render=marked_render)
+    room = IngestFixture(render=marked_render)
     room.put(KEY, b"cat")
     room.put(MARK, b"logo")
     return room

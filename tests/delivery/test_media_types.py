@@ -18,12 +18,12 @@ from image_processor.domain.formats import FORMATS, WRITABLE, sniff
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.engine.render import render
 from image_processor.storage.directory import DirectoryStore
-from support.ingest import BUCKET, RECIPE, Room
+from support.ingest import BUCKET, RECIPE, IngestFixture
 
 
 @pytest.fixture
 def room(tmp_path):
-    room = Room(processed=DirectoryStore(tmp_path))
+    room = IngestFixture(processed=DirectoryStore(tmp_path))
     file = io.BytesIO()
     Image.new("RGBA", (40, 30), "teal").save(file, "PNG")
     room.put("cat.jpg", file.getvalue())  # whatever it is called

@@ -19,7 +19,7 @@ from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import ImageOverlay
 from image_processor.engine.render import render
-from support.ingest import BUCKET, RECIPE, Room
+from support.ingest import BUCKET, RECIPE, IngestFixture
 
 HOSTS = (
     *("169.254.169.254", "127.0.0.1", "localhost", "0.0.0.0", "10.0.0.1", "100.64.0.1", "192.168.1.1"),
@@ -58,7 +58,7 @@ def photo():
 
 @pytest.fixture
 def room():
-    return Room()
+    return IngestFixture()
 
 
 def fetch(room, key, query, **policy):

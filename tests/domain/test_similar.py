@@ -13,10 +13,10 @@ from image_processor.domain.errors import Invalid, NotFound, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Record, Status, VisualSummary
 from image_processor.domain.similarity import find_record, similar_to
-from support.ingest import BUCKET, Room
+from support.ingest import BUCKET, IngestFixture
 
 HASHES = st.integers(0, 2**64 - 1)
-NOW = Room().now
+NOW = IngestFixture().now
 
 
 class Records:

@@ -26,7 +26,7 @@ from image_processor.bootstrap.aws import AwsContext
 from image_processor.bootstrap.delivery import build_read_path
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from support.ingest import BUCKET, RECIPE, Room, fake_render
+from support.ingest import BUCKET, RECIPE, IngestFixture, fake_render
 
 Json = dict[str, Any]
 Mutation = Callable[[Json], None]
@@ -52,7 +52,7 @@ class Edge:
         self.resources = deepcopy(resolve(translated(), **parameters))
         if mutate:
             mutate(self.resources)
-        self.room = Room(recipe=recipe)
+        self.room = IngestFixture(recipe=recipe)
         self.store = dict(store or {})
         self._settings = settings or Settings()
         config = distribution(self.resources)

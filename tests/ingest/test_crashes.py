@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from image_processor.domain.errors import LeaseBusy, Unavailable
 from image_processor.domain.models import UploadKind
-from support.ingest import Room, upload
+from support.ingest import IngestFixture, upload
 
 
 class Killed(BaseException):
@@ -59,7 +59,7 @@ class Counter:
 
 def faulty(room, counter):
     """The room as one worker sees it; a dead worker cannot give its claim back."""
-    view = Room(room.uploads, room.processed, room.catalog, room.recipe, now=room.now)
+    view = IngestFixture(room.uploads, room.processed, room.catalog, room.recipe, now=room.now)
     for part in ("uploads", "processed", "catalog"):
         setattr(view, part, Faulty(getattr(room, part), counter))
     return view
@@ -67,7 +67,7 @@ def faulty(room, counter):
 
 def prepare(story):
     """A room and the event that comes to the worker which will die."""
-    room = Room()
+    room = IngestFixture()
     if story == "created":
         room.put("cat.jpg", b"cat")
         return room, upload("cat.jpg")
@@ -102,7 +102,7 @@ def test_a_kill_at_any_point_converges_by_the_next_event_or_by_reconcile(story):
             room, event = prepare(story)
             with pytest.raises(Killed):
                 faulty(room, Counter(point)).processor().process(event)
-            room.later()
+            room.advance()
             if mended_by == "event":
                 room.processor().process(event)
             else:
@@ -117,7 +117,7 @@ def test_a_failed_call_at_any_point_converges_by_retrying(story):
         room, event = prepare(story)
         with pytest.raises(Unavailable):
             faulty(room, Counter(point, Unavailable)).processor().process(event)
-        room.later()
+        room.advance()
         room.processor().process(event)
         room.assert_converged()
 
@@ -136,7 +136,7 @@ EVENTS = st.lists(
 @given(EVENTS, st.randoms(use_true_random=False))
 def test_shuffled_duplicated_lost_events_and_crashes_converge(history, random):
     """The originals change; their events come in any order, twice or never; workers die."""
-    room = Room()
+    room = IngestFixture()
     events = []
     points = count()
     for key, body, kill in history:
@@ -155,8 +155,8 @@ def test_shuffled_duplicated_lost_events_and_crashes_converge(history, random):
         try:
             faulty(room, Counter(kill or None)).processor().process(event)
         except (Killed, LeaseBusy):
-            room.later(random.choice([1, 61]))
-    room.later()
+            room.advance(random.choice([1, 61]))
+    room.advance()
     for finding in list(room.reconciler().findings()):
         room.processor().process(finding.upload)
     room.assert_converged()

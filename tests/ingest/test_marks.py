@@ -11,7 +11,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import InvalidRecipe, Reason, Refused
 from image_processor.domain.models import Limits, OutcomeStatus
 from image_processor.ingest.drift import Drift
-from support.ingest import RECIPE, Room, fake_render, upload
+from support.ingest import RECIPE, IngestFixture, fake_render, upload
 
 MARKED = parse_recipe("""
 [presets.marked]
@@ -45,7 +45,7 @@ def seen():
 
 @pytest.fixture
 def room(seen):
-    room = Room(recipe=MARKED, render=partial(render_with, seen))
+    room = IngestFixture(recipe=MARKED, render=partial(render_with, seen))
     room.put("cat.jpg", b"cat")
     return room
 
@@ -85,7 +85,7 @@ def test_a_mark_over_the_limit_is_named(room):
 
 
 def test_without_overlays_no_mark_is_looked_at(seen):
-    room = Room(render=partial(render_with, seen), recipe=RECIPE)
+    room = IngestFixture(render=partial(render_with, seen), recipe=RECIPE)
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     assert seen == [{}]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.ingest.drift import Drift
-from support.ingest import Room, rendition_bytes, upload
+from support.ingest import IngestFixture, rendition_bytes, upload
 
 PRIVATE = """
 [presets.clean]
@@ -29,7 +29,7 @@ RECIPE = parse_recipe(PRIVATE)
 
 
 def test_what_a_public_preset_declares_too_is_public() -> None:
-    room = Room(recipe=RECIPE)
+    room = IngestFixture(recipe=RECIPE)
     room.put("shop/1.jpg", b"1")
     room.put("2.jpg", b"2")
     for key in ("shop/1.jpg", "2.jpg"):
@@ -45,7 +45,7 @@ def test_what_a_public_preset_declares_too_is_public() -> None:
 
 
 def test_a_preset_that_becomes_public_is_found_and_made_so() -> None:
-    room = Room(recipe=RECIPE)
+    room = IngestFixture(recipe=RECIPE)
     room.put("2.jpg", b"2")
     room.processor().process(upload("2.jpg"))
     room.recipe = parse_recipe(PRIVATE.replace("public = false", ""))
@@ -57,7 +57,7 @@ def test_a_preset_that_becomes_public_is_found_and_made_so() -> None:
 def test_a_recipe_without_private_presets_has_the_fingerprints_it_always_had() -> None:
     public = parse_recipe(PRIVATE.replace("public = false", "public = true"))
     same = parse_recipe(PRIVATE.replace("public = false", ""))
-    room, other = Room(recipe=public), Room(recipe=same)
+    room, other = IngestFixture(recipe=public), IngestFixture(recipe=same)
     for each in (room, other):
         each.put("2.jpg", b"2")
         each.processor().process(upload("2.jpg"))
@@ -68,7 +68,7 @@ def test_a_recipe_without_private_presets_has_the_fingerprints_it_always_had() -
 
 
 def test_a_rule_says_how_long_its_renditions_are_kept() -> None:
-    room = Room(recipe=RECIPE)
+    room = IngestFixture(recipe=RECIPE)
     for key in ("shop/1.jpg", "2.jpg"):
         room.put(key, b"x")
         room.processor().process(upload(key))
@@ -93,7 +93,7 @@ def test_no_private_rendition_ever_lies_under_a_plain_name(
         for name, (public, widths) in zip(names, presets, strict=True)
     )
     rules = f"[[rules]]\nmatch = 'a*'\npresets = {used}\n[[rules]]\nmatch = '**'\npresets = {names}\n"
-    room = Room(recipe=parse_recipe(tables + rules))
+    room = IngestFixture(recipe=parse_recipe(tables + rules))
     room.put("a.jpg", b"a")
     room.processor().process(upload("a.jpg"))
     public = set().union(*(presets[names.index(name)][1] for name in used if presets[names.index(name)][0]))

@@ -15,12 +15,12 @@ from image_processor.domain.models import ExifField, IccPolicy, Limits, OutcomeS
 from image_processor.domain.ports import Attributes
 from image_processor.ingest import plan
 from image_processor.renditions.freshness import fingerprint_metadata
-from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
+from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, fake_render, upload
 
 
 @pytest.fixture
 def room():
-    return Room()
+    return IngestFixture()
 
 
 def test_an_upload_becomes_renditions_and_a_record(room):
@@ -289,7 +289,7 @@ def test_a_key_in_other_hands_is_busy_until_the_claim_ends(room):
     )
     with pytest.raises(LeaseBusy):
         room.processor().process(upload("cat.jpg"))
-    room.later()
+    room.advance()
     assert room.processor().process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED
 
 
@@ -323,7 +323,7 @@ def test_what_no_rule_wants_is_skipped_without_a_claim_where_nothing_was_made_of
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert (len(claims), room.processed.bodies()) == (1, {})
     real_claim(upload("ignored/cat.jpg"), owner="dead", now=room.now, duration=lease)
-    room.later(lease.total_seconds() + 1)
+    room.advance(lease.total_seconds() + 1)
     assert room.processor().process(upload("ignored/cat.jpg")).status is OutcomeStatus.SKIPPED
     assert room.record("ignored/cat.jpg") is None
 
@@ -385,9 +385,11 @@ def test_a_worker_that_slept_past_its_claim_cannot_overwrite_newer_renditions(ro
 
     def sleepy(data, *args, **kwargs):
         rendered = fake_render(data, *args, **kwargs)
-        room.later()
+        room.advance()
         room.put("cat.jpg", b"second")
-        Room.processor(dataclasses.replace(room, render=fake_render), "other").process(upload("cat.jpg"))
+        IngestFixture.processor(dataclasses.replace(room, render=fake_render), "other").process(
+            upload("cat.jpg")
+        )
         return rendered
 
     room.render = sleepy
@@ -409,7 +411,7 @@ def test_a_worker_that_slept_between_two_puts_cannot_leave_a_mixture(room, puts_
             calls.append(key)
             if len(calls) == puts_before_sleep + 1:
                 room.processed.put = real_put
-                room.later()
+                room.advance()
                 room.put("cat.jpg", b"second")
                 room.processor("other").process(upload("cat.jpg"))
                 room.processed.put = put

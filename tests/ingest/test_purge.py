@@ -14,7 +14,7 @@ from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.invalidation import invalidation_prefix
 from image_processor.renditions.freshness import fingerprint_metadata
-from support.ingest import OTHER_RECIPE, Room, upload
+from support.ingest import OTHER_RECIPE, IngestFixture, upload
 
 MORE = """
 [presets.other]
@@ -30,7 +30,7 @@ presets = ["other"]
 class Cdn:
     """Keeps what it was once asked for, until it is told to forget it. ``changes`` are those it knew."""
 
-    room: Room
+    room: IngestFixture
     kept: dict[str, bytes] = field(default_factory=dict)
     changes: list[str] = field(default_factory=list)
 
@@ -38,7 +38,7 @@ class Cdn:
         """Somebody looks at everything there is."""
         self.kept = {**self.room.processed.bodies(), **self.kept}
 
-    def purge(self, beginning: str, change: str) -> None:
+    def invalidate(self, beginning: str, change: str) -> None:
         if change in self.changes:
             return
         self.changes.append(change)
@@ -48,9 +48,9 @@ class Cdn:
         assert self.kept.items() <= self.room.processed.bodies().items()
 
 
-def opened(room: Room) -> Cdn:
+def opened(room: IngestFixture) -> Cdn:
     cdn = Cdn(room)
-    room.purge = cdn.purge
+    room.invalidate = cdn.invalidate
     cdn.visit()
     return cdn
 
@@ -69,7 +69,7 @@ def test_what_changed_or_went_is_forgotten_once(story: str) -> None:
 
 
 def test_what_is_new_or_the_same_is_no_news() -> None:
-    room = Room()
+    room = IngestFixture()
     cdn = opened(room)
     room.put("cat.jpg", b"cat")
     room.put("bad.jpg", b"bad")
@@ -83,7 +83,7 @@ def test_what_is_new_or_the_same_is_no_news() -> None:
 
 
 def test_a_recipe_that_only_adds_forgets_nothing_and_one_that_takes_away_does() -> None:
-    room = Room(recipe=OTHER_RECIPE)
+    room = IngestFixture(recipe=OTHER_RECIPE)
     cdn = opened(room)
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
@@ -98,7 +98,7 @@ def test_a_recipe_that_only_adds_forgets_nothing_and_one_that_takes_away_does() 
 
 
 def test_what_was_asked_for_goes_with_the_version_it_was_made_of() -> None:
-    room = Room()
+    room = IngestFixture()
     room.put("ignored/a.jpg", b"old")
     version = room.uploads.head("ignored/a.jpg").entry.version
     stamped = Attributes(metadata=fingerprint_metadata(version, room.icc, {}))
@@ -112,7 +112,7 @@ def test_what_was_asked_for_goes_with_the_version_it_was_made_of() -> None:
 
 
 def test_what_somebody_else_wrote_there_is_forgotten() -> None:
-    room = Room()
+    room = IngestFixture()
     room.put("cat.jpg", b"cat")
     room.processor().process(upload("cat.jpg"))
     room.processed.put("cat.jpg/w=10,fm=webp.webp", b"foreign", Attributes())
@@ -122,14 +122,14 @@ def test_what_somebody_else_wrote_there_is_forgotten() -> None:
 
 
 def test_each_change_is_another_one() -> None:
-    room = Room()
+    room = IngestFixture()
     cdn = opened(room)
     for body in (b"one", b"two", b"one", None, b"one", None):
         if body is None:
             room.uploads.delete("cat.jpg")
         else:
             room.put("cat.jpg", body)
-        room.later()
+        room.advance()
         room.processor().process(upload("cat.jpg"))
         cdn.assert_right()
         cdn.visit()
@@ -145,13 +145,13 @@ def test_a_purge_that_failed_comes_again_as_the_same_change() -> None:
         told.append((beginning, change))
         raise Unavailable("CloudFront cannot answer")
 
-    room.purge = down
+    room.invalidate = down
     with pytest.raises(Unavailable):
         room.processor().process(event)
     record = room.record("cat.jpg")
     assert record is not None
     assert record.revision == 1
-    room.purge = cdn.purge
+    room.invalidate = cdn.invalidate
     room.processor().process(event)
     cdn.assert_right()
     assert told == [("cat.jpg", change) for change in cdn.changes]
@@ -165,12 +165,12 @@ def test_nothing_stale_is_kept_whenever_work_was_cut_short(story: str, error: ty
         cdn = opened(room)
         counter = Counter(point, error)
         view = faulty(room, counter)
-        view.purge = Faulty(cdn, counter).purge
+        view.invalidate = Faulty(cdn, counter).invalidate
         try:
             view.processor().process(event)
         except error:
             cdn.visit()  # while all is half done
-            room.later()
+            room.advance()
             for finding in [*room.reconciler().findings()] if point % 2 else []:
                 assert finding.upload is not None
                 room.processor().process(finding.upload)
@@ -183,18 +183,18 @@ def test_nothing_stale_is_kept_whenever_work_was_cut_short(story: str, error: ty
 def test_without_a_record_it_is_forgotten_too_whenever_work_was_cut_short() -> None:
     """Of an original no rule wants, nothing but what was asked for is there."""
     for point in range(1, 40):
-        room = Room()
+        room = IngestFixture()
         room.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"old", Attributes())
         cdn = opened(room)
         counter = Counter(point)
         view = faulty(room, counter)
-        view.purge = Faulty(cdn, counter).purge
+        view.invalidate = Faulty(cdn, counter).invalidate
         event = upload("ignored/a.jpg", kind=UploadKind.DELETED)
         try:
             view.processor().process(event)
         except Killed:
             cdn.visit()
-            room.later()
+            room.advance()
             room.processor().process(event)
         assert room.processed.bodies() == {}
         assert cdn.kept == {}

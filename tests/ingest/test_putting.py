@@ -10,7 +10,7 @@ import pytest
 from image_processor.domain.errors import Reason, Refused, Unavailable
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import OutcomeStatus, RenderedImage, Status, UploadKind
-from support.ingest import Room, fake_render, upload
+from support.ingest import IngestFixture, fake_render, upload
 
 SOON = 10.0
 """Seconds in which another thread has surely done what it is there for."""
@@ -18,7 +18,7 @@ SOON = 10.0
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = IngestFixture()
     room.put("cat.jpg", b"cat")
     return room
 

@@ -13,12 +13,12 @@ from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
 from image_processor.ingest.drift import Drift
-from support.ingest import BUCKET, OTHER_RECIPE, Room, fake_render, upload
+from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, fake_render, upload
 
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = IngestFixture()
     for number in range(3):
         room.put(f"{number}.jpg", b"%d" % number)
         room.processor().process(upload(f"{number}.jpg"))
@@ -54,7 +54,7 @@ def test_a_claimed_and_abandoned_original_is_unfinished(room):
         upload("new.jpg"), owner="dead", now=room.now, duration=room.processor().lease_duration
     )
     assert found(room) == [("new.jpg", Drift.UNFINISHED)]
-    room.later()
+    room.advance()
     mend(room)
 
 

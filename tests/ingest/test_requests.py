@@ -11,7 +11,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import OutcomeStatus, UploadKind
 from image_processor.ingest import process as process_module
-from support.ingest import Room, fake_render, upload
+from support.ingest import IngestFixture, fake_render, upload
 
 MANY = f"""
 [presets.many]
@@ -40,7 +40,7 @@ class Listening:
 
 @pytest.fixture
 def room():
-    room = Room()
+    room = IngestFixture()
     room.put("cat.jpg", b"cat")
     return room
 

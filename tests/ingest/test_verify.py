@@ -16,7 +16,7 @@ from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.verify import Verifier
 from image_processor.storage.directory import DirectoryStore
-from support.ingest import BUCKET, Room, upload
+from support.ingest import BUCKET, IngestFixture, upload
 
 DECLARED = "1.jpg/w=10,fm=jpeg.jpg"
 ON_DEMAND = "1.jpg/~w=33,fm=webp.webp"
@@ -32,7 +32,7 @@ presets = ["secret"]
 
 
 def filled(**parts):
-    room = Room(**parts)
+    room = IngestFixture(**parts)
     for number in range(3):
         room.put(f"{number}.jpg", b"%d" % number)
         room.processor().process(upload(f"{number}.jpg"))
@@ -176,7 +176,7 @@ def test_bytes_are_streamed(tmp_path):
     """64 MB of renditions on demand are read through 256 KiB."""
     body = bytes(64 * 2**20)
     digest = hashlib.sha256(body).hexdigest()
-    room = Room(processed=DirectoryStore(tmp_path))
+    room = IngestFixture(processed=DirectoryStore(tmp_path))
     room.processed.put(ON_DEMAND, body, Attributes("image/webp", None, {"sha256": digest, "image": ""}))
     del body
     tracemalloc.start()

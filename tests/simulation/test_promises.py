@@ -16,7 +16,7 @@ from simulation.history import KEYS, RECIPES, Act, History, draw
 from simulation.mailbox import RECEIVES
 from simulation.weather import Weather
 from simulation.world import World
-from support.ingest import BUCKET, RECIPE, Room
+from support.ingest import BUCKET, RECIPE, IngestFixture
 from support.memory_catalog import MemoryCatalog
 
 simulated = pytest.mark.usefixtures("simulated")
@@ -69,7 +69,7 @@ def test_a_kill_at_any_point_is_mended_by_the_queue_within_three_receives(story,
 def test_one_bad_item_of_ten_is_the_one_that_fails():
     """Promise 9, for every place in the batch; and nine are done."""
     for bad in range(10):
-        room = Room()
+        room = IngestFixture()
         for number in range(10):
             room.put(f"{number}.jpg", b"%d" % number)
         process = room.processor().process
@@ -175,7 +175,7 @@ def test_any_key_comes_through_every_wrapping(key):
 
 def test_ten_thousand_mutated_events_crash_nothing():
     """Promise 20. What a mutation may do is name another key; then that key is looked at."""
-    room = Room(catalog=MemoryCatalog())
+    room = IngestFixture(catalog=MemoryCatalog())
     room.put("cat.jpg", b"cat")
     process = room.processor().process
     random = Random(20)

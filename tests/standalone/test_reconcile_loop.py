@@ -13,7 +13,7 @@ from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
 from image_processor.standalone.reconcile_loop import ReconcileLoop, apply
-from support.ingest import BUCKET, Room
+from support.ingest import BUCKET, IngestFixture
 from support.memory import MemoryStore
 
 WAIT = 30
@@ -59,7 +59,7 @@ def start_loop():
 
 
 def test_the_first_run_submits_what_a_real_reconciler_finds(start_loop):
-    room = Room()
+    room = IngestFixture()
     room.put("lost.jpg", b"x")
     _, submitted = start_loop(room.reconciler(), NEVER)
     assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", UploadKind.RECONCILE)

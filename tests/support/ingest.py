@@ -1,4 +1,4 @@
-"""An ingest room over fakes: stores in memory, a renderer that needs no pixels, a set clock."""
+"""Ingest over fakes: stores in memory, a renderer without pixels, a clock that tests set."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ presets = ["other"]
 
 
 def rendition_bytes(original: bytes, transformation: Transformation) -> bytes:
-    """What the fake renderer makes: other bytes for every original and transformation."""
+    """The output of the fake renderer: different bytes for every original and transformation."""
     return b"%s of %s" % (str(transformation).encode(), original)
 
 
@@ -71,31 +71,31 @@ def fake_render(
     overlay_sources: Mapping[str, bytes] | None = None,  # noqa: ARG001 - as the engine's own
     on_rendition: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
-    """Refuses bytes that start with `bad`, or that are over the pixel limit as a number `big N`; what
-    starts with `half` ends early."""
+    """A Renderer. Refuses originals that start with `bad`, and `big N` if N is over the pixel limit; those
+    that start with `half` are truncated."""
     if data.startswith(b"bad"):
         raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
     if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:
         raise Refused(Reason.TOO_MANY_PIXELS, f"expected at most {limits.max_pixels} pixels, got more")
-    bodies = [(each, rendition_bytes(data, each)) for each in transformations]
-    images = tuple(RenderedImage(each, body, _facts(body, each.format)) for each, body in bodies)
+    bodies = [(item, rendition_bytes(data, item)) for item in transformations]
+    images = tuple(RenderedImage(item, body, _metadata(body, item.format)) for item, body in bodies)
     for image in images:
         on_rendition(image)
     return Rendered(
-        replace(_facts(data, "jpeg"), truncated=data.startswith(b"half ")),
+        replace(_metadata(data, "jpeg"), truncated=data.startswith(b"half ")),
         VisualSummary("#102030", "aGFzaA==", "0123456789abcdef"),
         images,
         tuple((field.value, f"{field} of {len(data)} bytes") for field in exif),
     )
 
 
-def _facts(body: bytes, format_: str) -> ImageMetadata:
+def _metadata(body: bytes, format_: str) -> ImageMetadata:
     return ImageMetadata(8, 6, format_, 1, False, len(body), hashlib.sha256(body).hexdigest())
 
 
 @dataclass
-class Room:
-    """Stores, catalog and clock with a processor over them; parts may be wrapped with faults."""
+class IngestFixture:
+    """Stores, catalog and clock, and processors over them. Tests wrap or replace single parts."""
 
     uploads: Any = field(default_factory=MemoryStore)
     processed: Any = field(default_factory=MemoryStore)
@@ -105,7 +105,7 @@ class Room:
     icc: IccPolicy = IccPolicy.STRIP
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
-    purge: Any = no_invalidation
+    invalidate: Any = no_invalidation
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def processor(self, owner: str = "worker") -> Processor:
@@ -123,7 +123,7 @@ class Room:
             owner=owner,
             lease_duration=timedelta(seconds=60),
             clock=lambda: self.now,
-            invalidate=self.purge,
+            invalidate=self.invalidate,
         )
 
     def reconciler(self) -> Reconciler:
@@ -132,8 +132,8 @@ class Room:
             *(self.limits, self.icc, self.exif),
         )
 
-    def later(self, seconds: float = 61) -> None:
-        """Let the clock run, by default past the end of every claim."""
+    def advance(self, seconds: float = 61) -> None:
+        """Advance the clock, by default past the end of every lease."""
         self.now += timedelta(seconds=seconds)
 
     def put(self, key: str, body: bytes) -> None:
@@ -143,18 +143,18 @@ class Room:
         record: Record | None = self.catalog.get(image_id(BUCKET, key))
         return record
 
-    def wanted(self) -> dict[str, bytes]:
-        """The oracle: every rendition that the originals and the recipe call for."""
+    def expected(self) -> dict[str, bytes]:
+        """All renditions, by key, that the originals and the recipe call for."""
         return {
-            rendition_prefix(key) + each.name: rendition_bytes(body, each)
+            rendition_prefix(key) + item.name: rendition_bytes(body, item)
             for key, body in self.uploads.bodies().items()
             if not body.startswith(b"bad")
-            for each in self.recipe.transformations_for(key)
+            for item in self.recipe.transformations_for(key)
         }
 
     def assert_converged(self) -> None:
-        """Stores, records and recipe agree, and a search finds nothing to do."""
-        assert self.processed.bodies() == self.wanted()
+        """Stores, records and recipe agree, and reconcile finds no work."""
+        assert self.processed.bodies() == self.expected()
         assert list(self.reconciler().findings()) == []
 
 
