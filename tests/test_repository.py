@@ -66,7 +66,7 @@ def test_no_tracked_file_is_binary_or_tied_to_a_place() -> None:
         ("path = '/ho|me/someone'", "names a path of one machine"),
     ],
 )
-def test_a_planted_mistake_is_seen(tmp_path: Path, content: str, expected: str) -> None:
+def test_a_violation_is_reported(tmp_path: Path, content: str, expected: str) -> None:
     file = tmp_path / "planted.txt"
     file.write_text(content.replace("|", ""))
     (found,) = mistakes(file)

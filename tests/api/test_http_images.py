@@ -150,7 +150,7 @@ def test_a_wrong_request_is_told_what_was_expected(
     assert answer.headers["cache-control"] == "no-store"
 
 
-def test_every_mistake_is_told_at_once(client: Client) -> None:
+def test_every_error_is_reported_at_once(client: Client) -> None:
     for body, names in (
         ({"bucket": 1, "size": 1}, {"bucket", "key", "size"}),
         ({"bucket": "mine", "key": "../up"}, {"bucket", "key"}),

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from errands import URL_KEY
+from scenarios import URL_KEY
 
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
 from support.aws_emulation.server import ACCOUNT, REGION, ROOT, VENV, EmulatedAws
@@ -24,13 +24,13 @@ def edge_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cli(aws: EmulatedAws, edge_store: Path) -> Cli:
     """Runs a script of deployment/ as the account's owner would, and returns what it said."""
-    stand_in = edge_store.parent / "bin" / "aws"
-    stand_in.parent.mkdir()
+    aws_stub = edge_store.parent / "bin" / "aws"
+    aws_stub.parent.mkdir()
     program = [sys.executable, Path(__file__).with_name("edge_store.py"), VENV / "bin" / "aws", edge_store]
-    stand_in.write_text(f'#!/bin/sh\nexec {" ".join(map(str, program))} "$@"\n')
-    stand_in.chmod(0o755)
+    aws_stub.write_text(f'#!/bin/sh\nexec {" ".join(map(str, program))} "$@"\n')
+    aws_stub.chmod(0o755)
     # aws comes with LocalStack.
-    tools = [stand_in.parent, VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
+    tools = [aws_stub.parent, VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
     environment = {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),

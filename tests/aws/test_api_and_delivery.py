@@ -12,7 +12,7 @@ from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 
 
-def test_post_image_answers_with_the_original_and_what_it_became(system: Deployed) -> None:
+def test_post_image_returns_the_original_and_its_renditions(system: Deployed) -> None:
     key = system.upload(picture())
     answer = system.api("POST", "/images", json={"bucket": system.uploads, "key": key})
     assert answer.status_code == 200, answer.text
@@ -23,7 +23,7 @@ def test_post_image_answers_with_the_original_and_what_it_became(system: Deploye
     assert {each["key"] for each in image["renditions"]} == set(system.renditions(key))
 
 
-def test_post_image_tells_what_is_wrong(system: Deployed) -> None:
+def test_post_image_reports_errors(system: Deployed) -> None:
     key = system.upload(picture())
     wrong = {"bucket": "another-one", "key": key}
     assert system.api("POST", "/images", json=wrong).status_code == 400
@@ -54,7 +54,7 @@ def test_reprocess_makes_every_rendition_again(system: Deployed) -> None:
     assert {each["key"] for each in answer.json()["renditions"]} == set(system.renditions(key)) != set()
 
 
-def test_a_delete_removes_the_original_and_everything_made_of_it(system: Deployed) -> None:
+def test_a_delete_removes_the_original_and_its_renditions(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     assert system.api("DELETE", f"/images/{image_id(system.uploads, key)}").status_code == 204
@@ -79,12 +79,12 @@ def post(form: dict[str, object], body: bytes, changed: dict[str, str] | None = 
     return httpx.post(str(form["url"]), data=fields, files={"file": body}).status_code
 
 
-def test_the_recipe_and_health_are_told(system: Deployed) -> None:
+def test_the_recipe_and_health_are_served(system: Deployed) -> None:
     assert system.api("GET", "/recipe").json()["rules"]
     assert system.api("GET", "/health").json()["status"] == "ok"
 
 
-def test_a_stored_rendition_is_delivered_as_it_is(system: Deployed) -> None:
+def test_a_stored_rendition_is_delivered_unchanged(system: Deployed) -> None:
     key = system.upload(picture(), "delivered/a b+c.png")
     system.wait_until_processed(key)
     for each in system.renditions(key):
@@ -94,7 +94,7 @@ def test_a_stored_rendition_is_delivered_as_it_is(system: Deployed) -> None:
         assert answer.headers["content-type"] == stored["ContentType"]
 
 
-def test_a_declared_rendition_that_is_missing_is_made_and_stored(system: Deployed) -> None:
+def test_a_missing_declared_rendition_is_rendered_and_stored(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     missing = rendition_prefix(key) + "w=320,fm=jpeg.jpg"
@@ -104,7 +104,7 @@ def test_a_declared_rendition_that_is_missing_is_made_and_stored(system: Deploye
     assert system.rendition(missing)["Body"] == answer.content
 
 
-def test_what_no_recipe_declares_is_not_made_without_a_signature(system: Deployed) -> None:
+def test_an_undeclared_rendition_needs_a_signature(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     before = system.everything_processed()
@@ -115,7 +115,7 @@ def test_what_no_recipe_declares_is_not_made_without_a_signature(system: Deploye
     assert system.everything_processed() == before
 
 
-def test_a_rendition_too_large_for_an_answer_is_where_the_cdn_looks_first(system: Deployed) -> None:
+def test_a_rendition_too_large_for_a_response_is_stored(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     large = rendition_prefix(key) + "w=640,fm=jpeg.jpg"

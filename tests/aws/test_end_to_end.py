@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from errands import URL_KEY
 from pictures import picture
 from PIL import Image
+from scenarios import URL_KEY
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.domain.keys import image_id, rendition_prefix
@@ -43,13 +43,13 @@ def declared(key: str) -> set[str]:
     return {rendition_prefix(key) + each.name for each in made}
 
 
-def test_deploy_prints_where_everything_is(deployment: str, system: Deployed) -> None:
+def test_deploy_prints_the_addresses(deployment: str, system: Deployed) -> None:
     assert system.uploads in deployment
     assert system.processed in deployment
     assert f"aws s3 cp photo.jpg s3://{system.uploads}/photo.jpg" in deployment
 
 
-def test_deploy_tells_the_edge_what_everybody_may_see(deployment: str, edge_store: Path) -> None:
+def test_deploy_publishes_public_names_to_the_cdn(deployment: str, edge_store: Path) -> None:
     kid, secret = URL_KEY
     assert "1 signing keys, 20 names, 2 presets" in deployment
     assert secret not in deployment
@@ -92,7 +92,7 @@ def test_a_delete_purges_renditions_and_record(system: Deployed) -> None:
     assert set(system.renditions(other)) == declared(other)
 
 
-def test_what_is_no_picture_is_refused_once_with_a_reason(system: Deployed) -> None:
+def test_a_file_that_is_no_image_is_refused_once_with_a_reason(system: Deployed) -> None:
     key = system.upload(b"<html>no picture</html>")
     wait_for(lambda: system.has_status(key, "refused"), "the refusal")
     assert system.record(key)["reason"] == "not-an-image"
@@ -101,7 +101,7 @@ def test_what_is_no_picture_is_refused_once_with_a_reason(system: Deployed) -> N
     assert system.dead_letters(seconds=1) == []
 
 
-def test_poison_is_a_dead_letter_after_three_receives_and_a_redrive_heals_it(
+def test_poison_is_a_dead_letter_after_three_receives_and_a_redrive_processes_it(
     system: Deployed, grant: Grant
 ) -> None:
     with system.stack.without(grant):
@@ -121,7 +121,7 @@ def test_poison_is_a_dead_letter_after_three_receives_and_a_redrive_heals_it(
     assert set(system.renditions(key)) == declared(key)
 
 
-def test_messages_that_are_no_events_are_ignored_and_told(system: Deployed) -> None:
+def test_messages_that_are_no_events_are_ignored_and_logged(system: Deployed) -> None:
     strange = [{"no": "event"}, {"Records": [{"eventSource": "aws:strange"}]}, {"Records": 1}, []]
     for message in strange:
         system.send(message)
@@ -149,7 +149,7 @@ def test_a_foreign_buckets_event_is_ignored(system: Deployed) -> None:
     assert "somebody-elses" in line["reason"]
 
 
-def test_logs_hold_what_the_functions_say_and_nothing_else(system: Deployed) -> None:
+def test_logs_hold_only_the_functions_own_lines(system: Deployed) -> None:
     key = system.upload(picture())
     system.wait_until_processed(key)
     system.api("POST", f"/images/{image_id(system.uploads, key)}/reprocess")

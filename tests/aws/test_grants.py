@@ -1,19 +1,19 @@
 """Least privilege, both ways: every grant of every role is needed, and no call lacks one.
 
-For each role there are errands that together need all its grants. The journal of decisions tells
-which errand uses which grant; then each grant is taken away alone, and an errand that uses it
+For each role there are scenarios that together need all its grants. The journal of decisions tells
+which scenario uses which grant; then each grant is taken away alone, and an scenario that uses it
 must fail.
 """
 
 from __future__ import annotations
 
 import pytest
-from errands import ERRANDS
 from privilege import unneeded_grants
+from scenarios import SCENARIOS
 
 from support.aws_emulation.deployed import Deployed
 
 
-@pytest.mark.parametrize("role", ERRANDS)
+@pytest.mark.parametrize("role", SCENARIOS)
 def test_each_grant_is_needed(system: Deployed, role: str) -> None:
-    assert unneeded_grants(system, role, ERRANDS[role]) == set()
+    assert unneeded_grants(system, role, SCENARIOS[role]) == set()

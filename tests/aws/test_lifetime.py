@@ -25,7 +25,7 @@ with EmulatedAws(Path(sys.argv[1])) as aws:
 
 @pytest.mark.skipif(not PYTHON.exists() and os.environ.get("CI") != "true", reason="no .venv-aws")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGKILL])
-def test_a_holder_that_is_ended_takes_the_whole_group_with_it(tmp_path: Path, end: signal.Signals) -> None:
+def test_ending_the_holder_ends_the_whole_process_group(tmp_path: Path, end: signal.Signals) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLDER, tmp_path],

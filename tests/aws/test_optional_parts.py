@@ -6,9 +6,9 @@ import json
 
 import pytest
 from botocore.exceptions import ClientError
-from errands import ERRANDS, Errand, check, make
 from pictures import picture
 from privilege import fails, unneeded_grants
+from scenarios import SCENARIOS, Scenario, check, make
 
 from image_processor.domain.keys import rendition_prefix
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
@@ -91,21 +91,19 @@ def deliver_none(system: Deployed) -> None:
 
 
 @pytest.mark.parametrize(
-    ("role", "errand"), [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none)]
+    ("role", "scenario"), [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none)]
 )
-def test_a_recipe_in_a_bucket_is_read_by_a_grant_of_its_own(
-    elsewhere: Deployed, role: str, errand: Errand
-) -> None:
+def test_a_recipe_in_a_bucket_needs_its_own_grant(elsewhere: Deployed, role: str, scenario: Scenario) -> None:
     grants = elsewhere.stack.grants(elsewhere.role(role))
     (grant,) = (each for each in grants if each.resource.endswith(":::more-recipes/recipe.toml"))
     assert grant.action == "s3:GetObject"
     with elsewhere.without_notifications():
         with elsewhere.stack.without(grant):
-            assert fails(elsewhere, errand)
-        assert not fails(elsewhere, errand)
+            assert fails(elsewhere, scenario)
+        assert not fails(elsewhere, scenario)
 
 
-def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deployed) -> None:
+def test_without_optional_parts_uploads_are_processed_and_deleted(bare: Deployed) -> None:
     assert {"Api", "ApiFunction", "DeliverFunction", "CatalogTable"}.isdisjoint(bare.stack.resources)
     key = bare.upload(picture())
     wait_for(lambda: bare.renditions(key), "the renditions")
@@ -116,16 +114,16 @@ def test_without_any_optional_part_uploads_are_processed_and_purged(bare: Deploy
     assert bare.dead_letters(seconds=1) == []
 
 
-def test_without_a_table_records_lie_beside_the_renditions_and_need_no_more_grants(bare: Deployed) -> None:
+def test_without_a_table_records_are_objects_and_need_no_more_grants(bare: Deployed) -> None:
     key = bare.upload(picture())
     wait_for(lambda: bare.renditions(key), "the renditions")
     bare.wait_until_idle()
     assert [each for each in bare.everything_processed() if each.startswith(".image-processor/")]
-    assert unneeded_grants(bare, "Process", ERRANDS["Process"]) == set()
+    assert unneeded_grants(bare, "Process", SCENARIOS["Process"]) == set()
 
 
 @pytest.mark.parametrize("key", ["plain.png", "with space/a+b 100%.png"])
-def test_a_bucket_that_was_there_is_joined_by_eventbridge(joined: Deployed, key: str) -> None:
+def test_an_existing_bucket_is_connected_by_eventbridge(joined: Deployed, key: str) -> None:
     joined.upload(picture(), key)
     joined.wait_until_processed(key)
     assert joined.renditions(key) == [rendition_prefix(key) + "w=48,fm=webp.webp"]
@@ -134,7 +132,7 @@ def test_a_bucket_that_was_there_is_joined_by_eventbridge(joined: Deployed, key:
     assert joined.renditions(key) == []
 
 
-def test_with_a_key_the_api_answers_its_holders_only(joined: Deployed) -> None:
+def test_with_api_key_only_its_holders_may_call(joined: Deployed) -> None:
     assert joined.api("GET", "/health").status_code == 403
     key = joined.stack.aws.client("apigateway").get_api_key(
         apiKey=joined.outputs["ApiKeyId"], includeValue=True
@@ -149,7 +147,7 @@ def test_published_versions_deliver_too(joined: Deployed) -> None:
     assert joined.deliver("/" + only).content == joined.rendition(only)["Body"]
 
 
-def test_teardown_takes_everything_but_originals(aws: EmulatedAws, template: str, cli: Cli) -> None:
+def test_teardown_deletes_everything_but_originals(aws: EmulatedAws, template: str, cli: Cli) -> None:
     off = dict.fromkeys(("EnableApi", "EnableCdn", "EnableDashboard"), "false")
     short = Deployed(deploy(aws, "short-lived", template, {"Architecture": ARCHITECTURE, **off}))
     key = short.upload(picture())

@@ -107,7 +107,7 @@ def test_a_boolean_condition_reads_what_yaml_made_of_it(value: object) -> None:
         allow("s3:ListBucket", "arn:aws:s3:::${aws:username}"),
     ],
 )
-def test_what_cannot_be_judged_is_not_guessed(statement: Statement) -> None:
+def test_an_unknown_condition_raises(statement: Statement) -> None:
     with pytest.raises(NotImplementedError):
         allows([policy(statement)], LIST)
 
@@ -213,7 +213,7 @@ def table(name: str) -> str:
         ("kms", "Decrypt", {}, [("kms:Decrypt", "*")]),
     ],
 )
-def test_what_a_request_needs(
+def test_the_actions_that_a_request_needs(
     service: str, operation: str, parameters: dict[str, Any], expected: list[tuple[str, str]]
 ) -> None:
     calls = needed(service, operation, parameters, PLACE)

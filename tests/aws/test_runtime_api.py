@@ -83,7 +83,7 @@ def test_a_handlers_exception_is_the_answer_and_the_sandbox_stays(runner: Runner
     assert runner.invoke({}).value["count"] == 3
 
 
-def test_a_process_that_ends_is_told_and_replaced(runner: Runner) -> None:
+def test_a_process_that_ends_is_reported_and_replaced(runner: Runner) -> None:
     answer = runner.invoke({"exit": 3})
     assert answer.failed
     assert answer.value["errorType"] == "Runtime.ExitError"
@@ -101,7 +101,7 @@ def test_a_timeout_kills_the_process(tmp_path: Path) -> None:
         assert sandbox.process.poll() == -9
 
 
-def test_the_longest_answer_passes_and_one_byte_more_fails(runner: Runner) -> None:
+def test_a_response_of_6_mb_passes_and_one_byte_more_fails(runner: Runner) -> None:
     assert len(runner.invoke({"answer": LONGEST_ANSWER}).body) == LONGEST_ANSWER
     answer = runner.invoke({"answer": LONGEST_ANSWER + 1})
     assert answer.failed
@@ -117,7 +117,7 @@ def test_the_longest_answer_passes_and_one_byte_more_fails(runner: Runner) -> No
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
-def test_a_module_that_cannot_be_loaded_is_told_each_time(tmp_path: Path, code: str, kind: str) -> None:
+def test_a_module_that_cannot_be_loaded_fails_each_invocation(tmp_path: Path, code: str, kind: str) -> None:
     with Runner(function(tmp_path, code)) as runner:
         for _ in range(2):
             answer = runner.invoke({})
@@ -125,9 +125,7 @@ def test_a_module_that_cannot_be_loaded_is_told_each_time(tmp_path: Path, code: 
             assert answer.value["errorType"] == kind
 
 
-def test_the_process_sees_lambdas_environment_and_nothing_of_ours(
-    runner: Runner, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_process_sees_only_lambdas_environment(runner: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SECRET_OF_THE_TESTS", "1")
     variables = runner.invoke({}).value["variables"]
     assert {"OURS", "AWS_LAMBDA_FUNCTION_NAME", "LAMBDA_TASK_ROOT", "_HANDLER"} <= set(variables)
@@ -148,7 +146,7 @@ def test_an_isolated_function_sees_its_package_the_runtime_and_the_standard_libr
     assert not [entry for entry in path if "site-packages" in entry]
 
 
-def test_moments_are_in_order(runner: Runner) -> None:
+def test_timestamps_are_in_order(runner: Runner) -> None:
     sandbox = runner.start()
     answer = runner.invoke({})
     assert answer.moments is sandbox.moments

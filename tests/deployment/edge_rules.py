@@ -28,7 +28,7 @@ def the_cdn_may_call_the_function_url(resources: Json) -> Iterator[str]:
     yield from (f"{name}: {url['AuthType']}" for name, url in urls.items() if url["AuthType"] != "AWS_IAM")
 
 
-def lists_say_how_long_they_are(resources: Json) -> Iterator[str]:
+def lists_declare_their_quantity(resources: Json) -> Iterator[str]:
     def wrong(node: Any) -> Iterator[str]:
         if isinstance(node, dict):
             if "Quantity" in node and node["Quantity"] != len(node.get("Items", [])):
@@ -42,7 +42,7 @@ def lists_say_how_long_they_are(resources: Json) -> Iterator[str]:
     yield from wrong(resources)
 
 
-def the_cdn_falls_over_to_the_function(resources: Json) -> Iterator[str]:
+def the_cdn_fails_over_to_the_function(resources: Json) -> Iterator[str]:
     for row in of_type(resources, "AWS::CloudFront::Distribution").values():
         config = row["DistributionConfig"]
         origins = {origin["Id"]: origin for origin in config["Origins"]}
@@ -75,14 +75,14 @@ def cache_times_are_in_order(resources: Json) -> Iterator[str]:
             yield name
 
 
-def the_edge_knows_what_urls_may_ask_for(resources: Json) -> Iterator[str]:
+def the_cloudfront_function_has_its_key_value_store(resources: Json) -> Iterator[str]:
     for name, function in of_type(resources, "AWS::CloudFront::Function").items():
         stores = function["FunctionConfig"].get("KeyValueStoreAssociations", [])
         if [set(references(store)) for store in stores] != [{"EdgeStore"}]:
             yield f"{name}: {stores}"
 
 
-def seals_reach_the_function_and_tell_no_objects_apart(resources: Json) -> Iterator[str]:
+def signatures_reach_the_function_and_not_the_cache_key(resources: Json) -> Iterator[str]:
     for name, row in of_type(resources, "AWS::CloudFront::CachePolicy").items():
         key = row["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]["QueryStringsConfig"]
         if key != {"QueryStringBehavior": "allExcept", "QueryStrings": list(SEAL_PARAMETERS)}:
@@ -93,7 +93,7 @@ def seals_reach_the_function_and_tell_no_objects_apart(resources: Json) -> Itera
             yield f"{name}: {sent}"
 
 
-def signing_keys_lie_in_the_secret_alone(resources: Json) -> Iterator[str]:
+def signing_keys_are_only_in_the_secret(resources: Json) -> Iterator[str]:
     given = {
         name: function["Environment"]["Variables"].get("IMAGE_PROCESSOR_SIGNING_KEYS")
         for name, function in of_type(resources, "AWS::Lambda::Function").items()
@@ -107,7 +107,7 @@ def signing_keys_lie_in_the_secret_alone(resources: Json) -> Iterator[str]:
         yield f"different keys: {given}"
 
 
-def every_operation_of_the_api_is_guarded(resources: Json) -> Iterator[str]:
+def every_api_operation_is_authorised(resources: Json) -> Iterator[str]:
     for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
         body = api["Body"]
         validator = body["x-amazon-apigateway-request-validators"][
@@ -127,7 +127,7 @@ def every_operation_of_the_api_is_guarded(resources: Json) -> Iterator[str]:
             yield f"{name}: not throttled"
 
 
-def duration_alarms_ring_before_the_timeout(resources: Json) -> Iterator[str]:
+def duration_alarms_fire_before_the_timeout(resources: Json) -> Iterator[str]:
     functions = of_type(resources, "AWS::Lambda::Function")
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         if alarm.get("MetricName") == "Duration":
@@ -136,7 +136,7 @@ def duration_alarms_ring_before_the_timeout(resources: Json) -> Iterator[str]:
                 yield name
 
 
-def every_alarm_is_mailed_if_anybody_wants_mail(resources: Json) -> Iterator[str]:
+def every_alarm_is_mailed_if_an_address_is_set(resources: Json) -> Iterator[str]:
     if of_type(resources, "AWS::SNS::Topic"):
         alarms = of_type(resources, "AWS::CloudWatch::Alarm")
         yield from (name for name, alarm in alarms.items() if alarm.get("AlarmActions") != ["<AlarmTopic>"])

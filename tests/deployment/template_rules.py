@@ -30,12 +30,12 @@ PRINCIPALS = {
 }
 
 
-def nothing_refers_to_what_is_not_there(resources: Json) -> Iterator[str]:
+def no_reference_is_dangling(resources: Json) -> Iterator[str]:
     for name, row in resources.items():
         yield from (f"{name} -> {other}" for other in references(row) if other not in resources)
 
 
-def the_bucket_tells_of_uploads_and_deletions_once(resources: Json) -> Iterator[str]:
+def the_bucket_notifies_once_of_uploads_and_deletions(resources: Json) -> Iterator[str]:
     for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
         rows = bucket.get("NotificationConfiguration", {}).get("QueueConfigurations", [])
         yield from (f"{name}: {row['Event']}" for row in rows if row["Event"] not in S3_EVENTS)
@@ -66,7 +66,7 @@ def only_known_services_are_trusted(resources: Json) -> Iterator[str]:
             yield f"{name}: {permission['Principal']}"
 
 
-def a_trusted_service_acts_for_one_resource_of_ours(resources: Json) -> Iterator[str]:
+def a_trusted_service_acts_for_one_resource(resources: Json) -> Iterator[str]:
     for name, statement in statements(resources):
         if resources[name]["Type"] == "AWS::IAM::Role" or statement["Effect"] == "Deny":
             continue
@@ -108,7 +108,7 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
             yield f"{name}: keeps aborted uploads"
 
 
-def the_table_is_the_one_that_the_catalog_wants(resources: Json) -> Iterator[str]:
+def the_table_matches_the_catalog(resources: Json) -> Iterator[str]:
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
         yield from (f"{name}: {key}" for key, value in TABLE.items() if table.get(key) != value)
 
@@ -149,7 +149,7 @@ def the_cdn_never_sees_records(resources: Json) -> Iterator[str]:
         yield "no edge function"
 
 
-def a_message_waits_long_enough_and_then_dies_visibly(resources: Json) -> Iterator[str]:
+def messages_wait_long_enough_and_end_in_the_dead_letter_queue(resources: Json) -> Iterator[str]:
     functions = of_type(resources, "AWS::Lambda::Function")
     queues = of_type(resources, "AWS::SQS::Queue")
     for name, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").items():
@@ -193,14 +193,14 @@ def every_function_has_its_own_role_and_log(resources: Json) -> Iterator[str]:
             yield f"{name}: may write to {written}"
 
 
-def every_variable_of_ours_is_a_setting(resources: Json) -> Iterator[str]:
+def every_variable_is_a_setting(resources: Json) -> Iterator[str]:
     settings = {PREFIX + row.name for row in ALL_SETTINGS}
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         given = {key for key in function["Environment"]["Variables"] if key.startswith(PREFIX)}
         yield from (f"{name}: {key}" for key in given - settings)
 
 
-def callers_reach_the_version_that_snapstart_works_on(resources: Json) -> Iterator[str]:
+def callers_reach_the_snapstart_version(resources: Json) -> Iterator[str]:
     functions = of_type(resources, "AWS::Lambda::Function")
     callers = of_type(resources, "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission")
     for name, function in functions.items():
@@ -218,7 +218,7 @@ def callers_reach_the_version_that_snapstart_works_on(resources: Json) -> Iterat
                 yield f"the API -> {wrong}"
 
 
-def what_cannot_be_made_again_is_kept(resources: Json) -> Iterator[str]:
+def irreplaceable_data_is_retained(resources: Json) -> Iterator[str]:
     for name in RETAINED & resources.keys():
         policies = {resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")}
         if policies != {"Retain"}:
@@ -226,30 +226,30 @@ def what_cannot_be_made_again_is_kept(resources: Json) -> Iterator[str]:
 
 
 RULES: tuple[Rule, ...] = (
-    nothing_refers_to_what_is_not_there,
-    the_bucket_tells_of_uploads_and_deletions_once,
+    no_reference_is_dangling,
+    the_bucket_notifies_once_of_uploads_and_deletions,
     only_known_services_are_trusted,
-    a_trusted_service_acts_for_one_resource_of_ours,
+    a_trusted_service_acts_for_one_resource,
     nothing_is_allowed_by_a_wildcard,
     every_bucket_is_private_and_encrypted,
-    the_table_is_the_one_that_the_catalog_wants,
+    the_table_matches_the_catalog,
     buckets_and_queues_refuse_plain_http,
     the_cdn_never_sees_records,
-    a_message_waits_long_enough_and_then_dies_visibly,
+    messages_wait_long_enough_and_end_in_the_dead_letter_queue,
     every_function_has_its_own_role_and_log,
-    every_variable_of_ours_is_a_setting,
-    callers_reach_the_version_that_snapstart_works_on,
+    every_variable_is_a_setting,
+    callers_reach_the_snapstart_version,
     edge.the_cdn_may_call_the_function_url,
-    edge.lists_say_how_long_they_are,
-    edge.the_cdn_falls_over_to_the_function,
+    edge.lists_declare_their_quantity,
+    edge.the_cdn_fails_over_to_the_function,
     edge.cache_times_are_in_order,
-    edge.the_edge_knows_what_urls_may_ask_for,
-    edge.seals_reach_the_function_and_tell_no_objects_apart,
-    edge.signing_keys_lie_in_the_secret_alone,
-    edge.every_operation_of_the_api_is_guarded,
-    what_cannot_be_made_again_is_kept,
-    edge.duration_alarms_ring_before_the_timeout,
-    edge.every_alarm_is_mailed_if_anybody_wants_mail,
+    edge.the_cloudfront_function_has_its_key_value_store,
+    edge.signatures_reach_the_function_and_not_the_cache_key,
+    edge.signing_keys_are_only_in_the_secret,
+    edge.every_api_operation_is_authorised,
+    irreplaceable_data_is_retained,
+    edge.duration_alarms_fire_before_the_timeout,
+    edge.every_alarm_is_mailed_if_an_address_is_set,
 )
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import canvas
 import draw_aws_diagram as diagram
 import pytest
-from judges import Json
+from linters import Json
 from PIL import Image
 from template_graph import Edge, Graph, load
 
 
-def test_the_committed_pictures_are_what_the_script_draws() -> None:
+def test_the_committed_diagrams_are_current() -> None:
     drawing = diagram.draw(load())
     assert diagram.SVG.read_text(encoding="utf-8") == drawing.svg(), "run `make docs` and commit"
     with Image.open(diagram.PNG) as image:
@@ -22,7 +22,7 @@ def test_the_committed_pictures_are_what_the_script_draws() -> None:
         assert image.size == (drawing.width * canvas.SCALE, drawing.height * canvas.SCALE)
 
 
-def test_the_pixels_are_those_of_the_drawing(tmp_path: Path) -> None:
+def test_the_png_matches_the_svg(tmp_path: Path) -> None:
     square = canvas.Block(10, 10, 20, 20, "#ff0000", "#ff0000", radius=0)
     line = canvas.Line(((0, 40), (39, 40)), "#0000ff", head=False)
     canvas.Drawing(40, 50, "a square", (square, line)).png(tmp_path / "square.png")
@@ -97,7 +97,7 @@ def straight(points: tuple[canvas.Point, ...]) -> bool:
     return all((x == to_x) != (y == to_y) for (x, y), (to_x, to_y) in itertools.pairwise(points))
 
 
-def test_lines_run_level_or_upright_and_none_lies_on_another() -> None:
+def test_lines_are_horizontal_or_vertical_and_do_not_overlap() -> None:
     drawn = [edge for edge in edges(load()) if edge.kind not in {"watches", "mail"}]
     ends = [diagram.way(edge)[-1] for edge in drawn]
     assert all(straight(diagram.way(edge)) for edge in drawn)

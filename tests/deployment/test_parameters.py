@@ -6,7 +6,7 @@ import re
 
 import parameters
 import pytest
-from judges import translated
+from linters import translated
 
 KNOWN = parameters.read(parameters.TEMPLATE.read_text(encoding="utf-8"))
 
@@ -15,7 +15,7 @@ def told(*given: str, stack: str = "images", region: str = "eu-central-1") -> li
     return list(parameters.problems(stack, region, list(given), KNOWN))
 
 
-def test_the_plain_reader_reads_what_yaml_does() -> None:
+def test_the_plain_reader_agrees_with_yaml() -> None:
     rows = translated()["Parameters"]
     assert list(KNOWN) == list(rows)
     for name, row in rows.items():
@@ -32,13 +32,13 @@ def test_every_parameter_is_bounded_and_its_default_is_allowed() -> None:
         assert parameter.allows(parameter.default), parameter.name
 
 
-def test_no_text_that_sam_would_have_to_unquote_gets_through() -> None:
+def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
     for parameter in KNOWN.values():
         for text in ('"', "a'b", "a\\b", "https://a\\b", "line\nbreak"):
             assert not parameter.allows(text), parameter.name
 
 
-def test_what_one_parameter_needs_is_what_the_templates_rules_say() -> None:
+def test_dependent_parameters_follow_the_templates_rules() -> None:
     rules = translated()["Rules"].values()
     found = {
         (
@@ -64,7 +64,7 @@ def test_what_one_parameter_needs_is_what_the_templates_rules_say() -> None:
         ("HostedZoneId=Z1", "expected a domain for DomainName because HostedZoneId is given, got nothing"),
     ],
 )
-def test_a_wrong_parameter_is_told(given: str, problem: str) -> None:
+def test_an_invalid_parameter_is_an_error(given: str, problem: str) -> None:
     (found,) = told(given)
     assert problem in found
 
@@ -81,11 +81,11 @@ def test_a_wrong_parameter_is_told(given: str, problem: str) -> None:
         "WebAclArn=arn:aws:wafv2:us-east-1:111122223333:global/webacl/all/1-a",
     ],
 )
-def test_a_right_parameter_is_let_through(given: str) -> None:
+def test_a_valid_parameter_is_accepted(given: str) -> None:
     assert told(given) == []
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_error_is_reported_at_once() -> None:
     found = told("BatchSize=0", "BatchSize=1", "X=1", stack="My_Stack", region="here")
     assert [re.sub(r".* for ", "", text) for text in found] == [
         "--stack, got 'My_Stack'",
@@ -96,7 +96,7 @@ def test_every_mistake_is_told_at_once() -> None:
     ]
 
 
-def test_the_longest_stack_has_buckets_that_s3_allows() -> None:
+def test_the_longest_stack_name_gives_valid_bucket_names() -> None:
     longest = "s" * 40
     assert told(stack=longest) == []
     assert told(stack=longest + "s") != []

@@ -6,7 +6,7 @@ import importlib
 from typing import Any
 
 import pytest
-from judges import Json, translated
+from linters import Json, translated
 from policies import of_type
 from resolve import resolve
 
@@ -20,7 +20,7 @@ def body(**parameters: str) -> Json:
     return found
 
 
-def test_the_routes_are_those_of_the_application() -> None:
+def test_the_routes_match_the_application() -> None:
     offered = {
         (method, path)
         for path, methods in body(EnableDelete="true")["paths"].items()
@@ -57,7 +57,7 @@ def test_every_handler_is_a_function_of_the_package() -> None:
     assert all(callable(getattr(module, handler.rpartition(".")[2])) for handler in handlers)
 
 
-def test_the_api_tells_addresses_on_the_cdn_if_there_is_one() -> None:
+def test_the_api_returns_cdn_addresses_if_there_is_a_cdn() -> None:
     def told(**parameters: str) -> str | None:
         variables: Json = resolve(translated(), **parameters)["ApiFunction"]["Properties"]["Environment"][
             "Variables"

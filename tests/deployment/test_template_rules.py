@@ -8,7 +8,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from judges import Json, translate, translated
+from linters import Json, translate, translated
 from resolve import resolve
 from template_rules import RULES, broken
 
@@ -49,7 +49,7 @@ PARTS: tuple[dict[str, str], ...] = (
 PAIRS = [{}, *PARTS, *({**one, **other} for one, other in itertools.combinations(PARTS, 2))]
 
 
-def test_every_rule_holds_with_every_two_parts_turned() -> None:
+def test_every_rule_holds_for_every_pair_of_options() -> None:
     found = {
         str(parameters): wrong
         for parameters in PAIRS
@@ -59,11 +59,11 @@ def test_every_rule_holds_with_every_two_parts_turned() -> None:
 
 
 @pytest.mark.parametrize("parameters", PARTS, ids=str)
-def test_every_part_changes_what_is_deployed(parameters: dict[str, str]) -> None:
+def test_every_option_changes_the_stack(parameters: dict[str, str]) -> None:
     assert resolve(translated(), **parameters) != resolve(translated())
 
 
-def test_without_its_optional_parts_the_system_is_small() -> None:
+def test_without_optional_parts_the_stack_is_minimal() -> None:
     resources = resolve(
         translated(), EnableTable="false", EnableApi="false", EnableCdn="false", EnableDashboard="false",
         ExistingUploadBucket="holiday-photos",
@@ -86,7 +86,7 @@ def test_without_its_optional_parts_the_system_is_small() -> None:
     assert {name for name in resources if name.endswith("Function")} == {"ProcessFunction"}
 
 
-def test_deletion_is_granted_and_offered_only_if_wanted() -> None:
+def test_deletion_is_granted_only_if_enabled() -> None:
     for wanted in ("false", "true"):
         resources = resolve(translated(), EnableDelete=wanted)
         granted = [row["Sid"] for row in role_statements(resources, "ApiRole")]
@@ -94,7 +94,7 @@ def test_deletion_is_granted_and_offered_only_if_wanted() -> None:
         assert ("DeleteOriginals" in granted) == ("delete" in offered) == (wanted == "true")
 
 
-def test_the_cdn_is_told_what_to_forget_only_if_wanted() -> None:
+def test_invalidation_is_granted_only_if_enabled() -> None:
     for wanted in ("false", "true"):
         resources = resolve(translated(), EnablePurge=wanted)
         for name in ("Process", "Api", "Deliver"):
@@ -103,7 +103,7 @@ def test_the_cdn_is_told_what_to_forget_only_if_wanted() -> None:
             assert ("PurgeCdn" in granted) == told == (wanted == "true" and name != "Deliver")
 
 
-def test_keys_are_read_in_the_version_that_is_named() -> None:
+def test_signing_keys_are_read_in_the_named_version() -> None:
     for version, expected in (
         ("", A_SECRET),
         ("1f-2", "{{resolve:secretsmanager:url-keys:SecretString:::1f-2}}"),
@@ -113,7 +113,7 @@ def test_keys_are_read_in_the_version_that_is_named() -> None:
             assert variables(resources, name)["IMAGE_PROCESSOR_SIGNING_KEYS"] == expected
 
 
-def test_a_dialect_is_spoken_where_its_secret_is_named_by_deliver_alone() -> None:
+def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
     silent = variables(resolve(translated()), "DeliverFunction")
     assert not {name for name in silent if "DIALECT" in name or "THUMBOR" in name}
     resources = resolve(translated(), ThumborSecret="old", ImgproxySecret="keys", DialectBuckets="b-1,b-2")
@@ -128,7 +128,7 @@ def test_a_dialect_is_spoken_where_its_secret_is_named_by_deliver_alone() -> Non
         assert not {each for each in variables(resources, name) if "THUMBOR" in each or "IMGPROXY" in each}
 
 
-def test_a_release_publishes_a_version_and_no_release_leaves_it_to_the_package() -> None:
+def test_a_release_publishes_a_version() -> None:
     first, again, other = (
         {name for name, row in template["Resources"].items() if row["Type"] == "AWS::Lambda::Version"}
         for template in translate("", "", "r2")
@@ -190,8 +190,8 @@ def variables(resources: Json, function: str) -> Json:
 A_SECRET = "{{resolve:secretsmanager:url-keys}}"
 
 MISTAKES: dict[str, list[Break]] = {
-    "nothing_refers_to_what_is_not_there": [lambda all_: all_.pop("CatalogTable")],
-    "the_bucket_tells_of_uploads_and_deletions_once": [
+    "no_reference_is_dangling": [lambda all_: all_.pop("CatalogTable")],
+    "the_bucket_notifies_once_of_uploads_and_deletions": [
         lambda all_: notifications(all_)[0].update(Event="s3:ObjectCreate:*"),
         lambda all_: notifications(all_).pop(),
         lambda all_: notifications(all_).append(deepcopy(notifications(all_)[0])),
@@ -202,7 +202,7 @@ MISTAKES: dict[str, list[Break]] = {
             Principal={"Service": "s3.amazon.com"}
         ),
     ],
-    "a_trusted_service_acts_for_one_resource_of_ours": [
+    "a_trusted_service_acts_for_one_resource": [
         lambda all_: statement(all_, "IngestQueuePolicy", "LetUploadBucketSend")["Condition"].pop(
             "ArnEquals"
         ),
@@ -221,7 +221,7 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "ProcessedBucket").pop("OwnershipControls"),
         lambda all_: of(all_, "UploadBucket")["LifecycleConfiguration"]["Rules"].pop(),
     ],
-    "the_table_is_the_one_that_the_catalog_wants": [
+    "the_table_matches_the_catalog": [
         lambda all_: of(all_, "CatalogTable")["GlobalSecondaryIndexes"].pop(),
     ],
     "buckets_and_queues_refuse_plain_http": [
@@ -237,7 +237,7 @@ MISTAKES: dict[str, list[Break]] = {
         ),
         lambda all_: distribution(all_)["DefaultCacheBehavior"].pop("FunctionAssociations"),
     ],
-    "a_message_waits_long_enough_and_then_dies_visibly": [
+    "messages_wait_long_enough_and_end_in_the_dead_letter_queue": [
         lambda all_: of(all_, "IngestQueue").update(VisibilityTimeout=719),
         lambda all_: (
             of(all_, "IngestQueue").update(VisibilityTimeout=300),
@@ -254,10 +254,10 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "DeliverLogs").pop("RetentionInDays"),
         lambda all_: statement(all_, "ApiRole", "WriteLogs").update(Resource="<ProcessLogs.Arn>"),
     ],
-    "every_variable_of_ours_is_a_setting": [
+    "every_variable_is_a_setting": [
         lambda all_: of(all_, "ApiFunction")["Environment"]["Variables"].update(IMAGE_PROCESSOR_MAX_BYTE=1),
     ],
-    "callers_reach_the_version_that_snapstart_works_on": [
+    "callers_reach_the_snapstart_version": [
         lambda all_: of(all_, "ProcessMapping").update(FunctionName="<ProcessFunctionAliaslive>"),
         lambda all_: of(all_, "DeliverUrl").update(Qualifier="live"),
         lambda all_: of(all_, "ApiFunction")["SnapStart"].update(ApplyOn="PublishedVersions"),
@@ -267,8 +267,8 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "DeliverInvokePermission").pop("InvokedViaFunctionUrl"),
         lambda all_: of(all_, "DeliverUrl").update(AuthType="NONE"),
     ],
-    "lists_say_how_long_they_are": [lambda all_: failover(all_).update(Quantity=4)],
-    "the_cdn_falls_over_to_the_function": [
+    "lists_declare_their_quantity": [lambda all_: failover(all_).update(Quantity=4)],
+    "the_cdn_fails_over_to_the_function": [
         lambda all_: failover(all_).update(Items=[403, 404, 500, 502, 504]),
         lambda all_: distribution(all_)["OriginGroups"]["Items"][0]["Members"]["Items"].reverse(),
         lambda all_: distribution(all_)["DefaultCacheBehavior"].update(TargetOriginId="processed"),
@@ -278,44 +278,44 @@ MISTAKES: dict[str, list[Break]] = {
     "cache_times_are_in_order": [
         lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"].update(MinTTL=86401),
     ],
-    "the_edge_knows_what_urls_may_ask_for": [
+    "the_cloudfront_function_has_its_key_value_store": [
         lambda all_: of(all_, "EdgeFunction")["FunctionConfig"].pop("KeyValueStoreAssociations"),
     ],
-    "seals_reach_the_function_and_tell_no_objects_apart": [
+    "signatures_reach_the_function_and_not_the_cache_key": [
         lambda all_: query_strings(all_, "Cache")["QueryStrings"].append("w"),
         lambda all_: query_strings(all_, "Cache").update(QueryStringBehavior="all"),
         lambda all_: query_strings(all_, "OriginRequest")["QueryStrings"].pop(),
         lambda all_: query_strings(all_, "OriginRequest").update(QueryStringBehavior="all"),
     ],
-    "signing_keys_lie_in_the_secret_alone": [
+    "signing_keys_are_only_in_the_secret": [
         lambda all_: variables(all_, "DeliverFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS="a:secret"),
         lambda all_: variables(all_, "ProcessFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS=A_SECRET),
         lambda all_: variables(all_, "DeliverFunction").update(IMAGE_PROCESSOR_SIGNING_KEYS=A_SECRET),
     ],
-    "every_operation_of_the_api_is_guarded": [
+    "every_api_operation_is_authorised": [
         lambda all_: of(all_, "Api")["Body"]["paths"]["/health"]["get"].pop("security"),
         lambda all_: of(all_, "Api")["Body"]["x-amazon-apigateway-request-validators"]["strict"].update(
             validateRequestBody=False
         ),
         lambda all_: of(all_, "Apiv1Stage").pop("MethodSettings"),
     ],
-    "what_cannot_be_made_again_is_kept": [
+    "irreplaceable_data_is_retained": [
         lambda all_: all_["UploadBucket"].pop("DeletionPolicy"),
         lambda all_: all_["CatalogTable"].update(UpdateReplacePolicy="Delete"),
     ],
-    "duration_alarms_ring_before_the_timeout": [lambda all_: of(all_, "ProcessFunction").update(Timeout=60)],
-    "every_alarm_is_mailed_if_anybody_wants_mail": [lambda all_: of(all_, "ErrorAlarm").pop("AlarmActions")],
+    "duration_alarms_fire_before_the_timeout": [lambda all_: of(all_, "ProcessFunction").update(Timeout=60)],
+    "every_alarm_is_mailed_if_an_address_is_set": [lambda all_: of(all_, "ErrorAlarm").pop("AlarmActions")],
 }
 
 
-def test_every_rule_has_its_mistakes() -> None:
+def test_every_rule_has_a_violation() -> None:
     assert [rule.__name__ for rule in RULES] == list(MISTAKES)
 
 
 @pytest.mark.parametrize(
     ("rule", "number"), [(rule, number) for rule, rows in MISTAKES.items() for number in range(len(rows))]
 )
-def test_a_planted_mistake_is_seen(rule: str, number: int) -> None:
+def test_a_violation_is_reported(rule: str, number: int) -> None:
     resources = deepcopy(resolve(translated(), AlarmEmail="me@example.org"))
     assert broken(resources) == {}
     MISTAKES[rule][number](resources)

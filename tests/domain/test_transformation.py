@@ -194,7 +194,7 @@ def test_the_canonical_text_is_pinned() -> None:
     assert Transformation().name == "fm=jpeg.jpg"
 
 
-def test_every_mistake_is_told_at_once() -> None:
+def test_every_error_is_reported_at_once() -> None:
     assert problems_of("w=0,q=250,fit=crop,bg=orange,enlarge=yes,zzz=1,fm=bmp") == [
         "expected a whole number of pixels from 1 to 16383 for w, got 0",
         "expected 1-100, or auto for q, got 250",

@@ -16,7 +16,7 @@ from edge_distribution import Distribution
 from edge_function import Attached, Host, Store
 from edge_messages import Answer, NotSimulated, Request
 from edge_origins import Bucket, FunctionUrl
-from judges import translated
+from linters import translated
 from msgspec.structs import replace
 from policies import of_type
 from resolve import PSEUDO, references, resolve

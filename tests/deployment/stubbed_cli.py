@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import interpreter
-from judges import DEPLOYMENT
+from linters import DEPLOYMENT
 
 # What the scripts need of a real machine.
 REAL = (
@@ -33,7 +33,7 @@ REAL = (
 )
 
 
-class Stage:
+class StubbedCli:
     """``answers`` maps a piece of a call to the shell code that answers it; the first that fits."""
 
     def __init__(self, folder: Path) -> None:

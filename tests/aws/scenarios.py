@@ -1,6 +1,6 @@
 """Errands: short pieces of use of a deployed system, each of which fails where it lacks a grant.
 
-Together the errands of a function need every grant of its role.
+Together the scenarios of a function need every grant of its role.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from image_processor.domain.keys import image_id, rendition_prefix
 from support.aws_emulation.deployed import Deployed
 from support.waiting import wait_for
 
-Errand = Callable[[Deployed], None]
+Scenario = Callable[[Deployed], None]
 
 URL_KEY = ("a", "correct-horse-battery-staple")
 """The id and the secret of what signs URLs of the deployed system."""
 
 
 class Failed(Exception):
-    """An errand did not get what it came for."""
+    """An scenario did not get what it came for."""
 
 
 def check(what: object) -> None:
@@ -177,12 +177,12 @@ def deliver_nothing(system: Deployed) -> None:
 
 
 # ---------------------------------------------------------------------- all
-def logs(function: str, errand: Errand) -> Errand:
-    """The errand's own lines arrive in the function's log."""
+def logs(function: str, scenario: Scenario) -> Scenario:
+    """The scenario's own lines arrive in the function's log."""
 
     def run(system: Deployed) -> None:
         known, lines = sum(1 for _ in system.stack.aws.decisions()), len(system.log_lines(function))
-        errand(system)
+        scenario(system)
 
         def told() -> bool:
             new = [each for each in list(system.stack.aws.decisions())[known:] if "logs:" in each.action]
@@ -194,7 +194,7 @@ def logs(function: str, errand: Errand) -> Errand:
     return run
 
 
-ERRANDS: dict[str, list[Errand]] = {
+SCENARIOS: dict[str, list[Scenario]] = {
     "Process": [make, make_again, purge, poll, listen, logs("process", make)],
     "Api": [
         *(post_image, post_missing_image, look_up, look_through, look_alike, delete_image, sign_form),

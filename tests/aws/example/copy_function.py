@@ -1,4 +1,4 @@
-"""The function of the stand-in: copies an upload to the processed bucket and notes it in the table.
+"""The function of the example: copies an upload to the processed bucket and notes it in the table.
 
 Only the standard library, as nothing else is in its package. Its requests carry credentials but no
 true signature: LocalStack reads who signs a request and does not check the signature.

@@ -1,4 +1,4 @@
-"""The emulated AWS behaves as AWS where the project relies on it, shown by a stand-in system.
+"""The emulated AWS behaves as AWS where the project relies on it, shown by a example system.
 
 When a test of the real system fails and these do not, it is the system's fault.
 """
@@ -19,11 +19,11 @@ from support.aws_emulation.server import ACCOUNT, EmulatedAws
 from support.aws_emulation.stacks import CODE_BUCKET, Stack, deploy, upload_code
 from support.waiting import wait_for
 
-HERE = Path(__file__).parent / "stand_in"
+HERE = Path(__file__).parent / "example"
 
 
 class System:
-    """The deployed stand-in, asked as its owner would."""
+    """The deployed example, asked as its owner would."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -69,11 +69,11 @@ class System:
 
 
 @pytest.fixture(scope="session")
-def stand_in(aws: EmulatedAws) -> System:
-    upload_code(aws, HERE, "stand-in.zip")
+def example(aws: EmulatedAws) -> System:
+    upload_code(aws, HERE, "example.zip")
     template = (HERE / "template.yaml").read_text()
-    parameters = {"CodeBucket": CODE_BUCKET, "CodeKey": "stand-in.zip"}
-    return System(deploy(aws, "stand-in", template, parameters))
+    parameters = {"CodeBucket": CODE_BUCKET, "CodeKey": "example.zip"}
+    return System(deploy(aws, "example", template, parameters))
 
 
 def record(system: System, key: str) -> dict[str, Any]:
@@ -87,115 +87,115 @@ FAILED = {"batchItemFailures": [{"itemIdentifier": "m1"}]}
 DONE: dict[str, Any] = {"batchItemFailures": []}
 
 
-def test_an_upload_comes_out_by_the_queue_and_the_real_runtime(stand_in: System) -> None:
-    key = stand_in.upload(b"a picture")
-    assert stand_in.wait_for_item(key)["event"] == "ObjectCreated:Put"
-    assert stand_in.copied(key) == b"a picture"
+def test_an_upload_passes_the_queue_and_the_real_runtime(example: System) -> None:
+    key = example.upload(b"a picture")
+    assert example.wait_for_item(key)["event"] == "ObjectCreated:Put"
+    assert example.copied(key) == b"a picture"
 
 
 @pytest.mark.parametrize("key", ["with space", "plus+and%25percent", "ünïcode/日本.jpg", "a=b&c,d~e'(f)"])
-def test_keys_arrive_as_forms_encode_them(stand_in: System, key: str) -> None:
-    stand_in.upload(key=key)
-    stand_in.wait_for_item(key)
+def test_keys_arrive_as_forms_encode_them(example: System, key: str) -> None:
+    example.upload(key=key)
+    example.wait_for_item(key)
 
 
-def test_each_change_of_a_key_has_a_greater_sequencer(stand_in: System) -> None:
+def test_each_change_of_a_key_has_a_greater_sequencer(example: System) -> None:
     seen: list[str] = []
     for _ in range(3):
-        stand_in.upload(key="changing")
-        wait_for(lambda: stand_in.sequencer("changing") not in {"", *seen}, "the next change")
-        seen.append(stand_in.sequencer("changing"))
+        example.upload(key="changing")
+        wait_for(lambda: example.sequencer("changing") not in {"", *seen}, "the next change")
+        seen.append(example.sequencer("changing"))
     numbers = [int(each, 16) for each in seen]
     assert numbers == sorted(set(numbers))
 
 
-def test_a_delete_is_told_too(stand_in: System) -> None:
-    key = stand_in.upload()
-    stand_in.wait_for_item(key)
-    stand_in.s3.delete_object(Bucket=stand_in.names["Uploads"], Key=key)
-    wait_for(lambda: (stand_in.item(key) or {})["event"] == "ObjectRemoved:Delete", "the delete's event")
+def test_a_deletion_is_notified_too(example: System) -> None:
+    key = example.upload()
+    example.wait_for_item(key)
+    example.s3.delete_object(Bucket=example.names["Uploads"], Key=key)
+    wait_for(lambda: (example.item(key) or {})["event"] == "ObjectRemoved:Delete", "the delete's event")
 
 
-def test_poison_is_received_twice_and_then_a_dead_letter_while_others_pass(stand_in: System) -> None:
-    poison = stand_in.upload(b"poison")
-    others = [stand_in.upload() for _ in range(3)]
+def test_poison_is_received_twice_and_then_a_dead_letter_while_others_pass(example: System) -> None:
+    poison = example.upload(b"poison")
+    others = [example.upload() for _ in range(3)]
     for key in others:
-        assert stand_in.wait_for_item(key)["receives"] == "1"
-    (letter,) = stand_in.dead_letters()
+        assert example.wait_for_item(key)["receives"] == "1"
+    (letter,) = example.dead_letters()
     assert letter["Records"][0]["s3"]["object"]["key"] == poison
-    assert stand_in.item(poison) is None
+    assert example.item(poison) is None
 
 
-def test_what_the_function_prints_is_in_the_log_group_of_its_own(stand_in: System) -> None:
-    key = stand_in.upload()
-    logs = stand_in.stack.aws.client("logs")
+def test_what_the_function_prints_is_in_the_log_group_of_its_own(example: System) -> None:
+    key = example.upload()
+    logs = example.stack.aws.client("logs")
 
     def printed() -> bool:
-        events = logs.filter_log_events(logGroupName=stand_in.names["Logs"])["events"]
+        events = logs.filter_log_events(logGroupName=example.names["Logs"])["events"]
         return any(f"copied {key}" in event["message"] for event in events)
 
     wait_for(printed, "the function's line in the log")
 
 
-def test_a_function_without_a_grant_fails_and_with_it_works(stand_in: System) -> None:
-    key = stand_in.upload()
-    stand_in.wait_for_item(key)
-    assert stand_in.invoke(record(stand_in, key)) == DONE
+def test_a_function_without_a_grant_fails_and_with_it_works(example: System) -> None:
+    key = example.upload()
+    example.wait_for_item(key)
+    assert example.invoke(record(example, key)) == DONE
     needed = {"s3:GetObject", "s3:PutObject", "dynamodb:PutItem"}
-    for grant in stand_in.stack.grants(stand_in.names["Role"]):
+    for grant in example.stack.grants(example.names["Role"]):
         if grant.action in needed:
-            with stand_in.stack.without(grant):
-                assert stand_in.invoke(record(stand_in, key)) == FAILED, grant
-    assert stand_in.invoke(record(stand_in, key)) == DONE
-    refused = {decision.action for decision in stand_in.stack.aws.decisions() if not decision.allowed}
+            with example.stack.without(grant):
+                assert example.invoke(record(example, key)) == FAILED, grant
+    assert example.invoke(record(example, key)) == DONE
+    refused = {decision.action for decision in example.stack.aws.decisions() if not decision.allowed}
     assert needed <= refused
 
 
-def test_a_missing_key_is_403_to_a_role_that_may_not_list(stand_in: System) -> None:
-    (listing,) = (g for g in stand_in.stack.grants(stand_in.names["Role"]) if g.action == "s3:ListBucket")
-    assert stand_in.invoke(record(stand_in, "never-there")) == DONE, "404 is what the stand-in expects"
-    with stand_in.stack.without(listing):
-        assert stand_in.invoke(record(stand_in, "never-there")) == FAILED
+def test_a_missing_key_is_403_to_a_role_that_may_not_list(example: System) -> None:
+    (listing,) = (g for g in example.stack.grants(example.names["Role"]) if g.action == "s3:ListBucket")
+    assert example.invoke(record(example, "never-there")) == DONE, "404 is what the example expects"
+    with example.stack.without(listing):
+        assert example.invoke(record(example, "never-there")) == FAILED
 
 
-def test_the_queue_is_read_with_the_functions_own_grants(stand_in: System) -> None:
+def test_the_queue_is_read_with_the_functions_own_grants(example: System) -> None:
     (receiving,) = (
-        g for g in stand_in.stack.grants(stand_in.names["Role"]) if g.action == "sqs:ReceiveMessage"
+        g for g in example.stack.grants(example.names["Role"]) if g.action == "sqs:ReceiveMessage"
     )
-    with stand_in.stack.without(receiving):
-        known = sum(1 for _ in stand_in.stack.aws.decisions())
-        key = stand_in.upload()
+    with example.stack.without(receiving):
+        known = sum(1 for _ in example.stack.aws.decisions())
+        key = example.upload()
         wait_for(
             lambda: any(
                 not each.allowed and each.action == "sqs:ReceiveMessage"
-                for each in list(stand_in.stack.aws.decisions())[known:]
+                for each in list(example.stack.aws.decisions())[known:]
             ),
             "a refused poll",
         )
-        assert stand_in.item(key) is None
-    stand_in.wait_for_item(key)
+        assert example.item(key) is None
+    example.wait_for_item(key)
 
 
-def test_a_bucket_may_only_notify_a_queue_that_lets_it(stand_in: System) -> None:
+def test_a_bucket_may_only_notify_a_queue_that_allows_it(example: System) -> None:
     stranger = f"stranger-{uuid.uuid4()}"
-    stand_in.s3.create_bucket(Bucket=stranger)
-    attributes = stand_in.sqs.get_queue_attributes(
-        QueueUrl=stand_in.names["Queue"], AttributeNames=["QueueArn"]
+    example.s3.create_bucket(Bucket=stranger)
+    attributes = example.sqs.get_queue_attributes(
+        QueueUrl=example.names["Queue"], AttributeNames=["QueueArn"]
     )["Attributes"]
     wanted = {"QueueArn": attributes["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
     with pytest.raises(botocore.exceptions.ClientError, match="destination configurations"):
-        stand_in.s3.put_bucket_notification_configuration(
+        example.s3.put_bucket_notification_configuration(
             Bucket=stranger, NotificationConfiguration={"QueueConfigurations": [wanted]}
         )
 
 
-def test_a_managed_policy_counts(stand_in: System) -> None:
-    iam = stand_in.stack.aws.client("iam")
+def test_a_managed_policy_counts(example: System) -> None:
+    iam = example.stack.aws.client("iam")
     trust = {"Statement": {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}}
     iam.create_role(RoleName="reader", AssumeRolePolicyDocument=json.dumps(trust))
-    key = stand_in.upload()
-    read = {"Bucket": stand_in.names["Uploads"], "Key": key}
-    client = stand_in.stack.aws.client("s3", session(stand_in, "reader"))
+    key = example.upload()
+    read = {"Bucket": example.names["Uploads"], "Key": key}
+    client = example.stack.aws.client("s3", session(example, "reader"))
     with pytest.raises(botocore.exceptions.ClientError, match="AccessDenied"):
         client.get_object(**read)
     iam.attach_role_policy(RoleName="reader", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
@@ -209,10 +209,10 @@ def session(system: System, role: str) -> dict[str, str]:
     return credentials
 
 
-def test_a_presigned_upload_is_held_to_its_signers_grants(stand_in: System) -> None:
+def test_a_presigned_upload_is_held_to_its_signers_grants(example: System) -> None:
     """The role may put into the processed bucket only, whoever uses the form it signs."""
-    signer = stand_in.stack.aws.client("s3", session(stand_in, stand_in.names["Role"]))
-    for bucket, status in ((stand_in.names["Processed"], 204), (stand_in.names["Uploads"], 403)):
+    signer = example.stack.aws.client("s3", session(example, example.names["Role"]))
+    for bucket, status in ((example.names["Processed"], 204), (example.names["Uploads"], 403)):
         form = signer.generate_presigned_post(bucket, "a-form")
         assert post(form, b"body") == status, bucket
 
@@ -221,11 +221,11 @@ def post(form: dict[str, Any], body: bytes) -> int:
     return httpx.post(form["url"], data=form["fields"], files={"file": body}).status_code
 
 
-def test_of_racing_conditional_writes_none_is_lost(stand_in: System) -> None:
+def test_no_racing_conditional_write_is_lost(example: System) -> None:
     key = {"id": {"S": "counter"}}
-    table = {"TableName": stand_in.names["Table"], "Key": key}
-    clients = [stand_in.stack.aws.client("dynamodb") for _ in range(8)]
-    stand_in.dynamodb.update_item(
+    table = {"TableName": example.names["Table"], "Key": key}
+    clients = [example.stack.aws.client("dynamodb") for _ in range(8)]
+    example.dynamodb.update_item(
         **table, UpdateExpression="SET n = :zero", ExpressionAttributeValues={":zero": {"N": "0"}}
     )
 
@@ -245,4 +245,4 @@ def test_of_racing_conditional_writes_none_is_lost(stand_in: System) -> None:
 
     with ThreadPoolExecutor(len(clients)) as threads:
         list(threads.map(raise_by_one, clients * 8))
-    assert stand_in.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"
+    assert example.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from copy import deepcopy
 
 import pytest
-from judges import TEMPLATE, Json, checkov, lint, parliament, translated, written
+from linters import TEMPLATE, Json, checkov, lint, parliament, translated, written
 from policies import of_type
 from resolve import resolve
 
@@ -74,7 +74,7 @@ def test_checkov() -> None:
     assert excused(found, CHECKOV_EXCUSES) == CHECKOV_EXCUSES.keys()
 
 
-def test_cfn_lint_sees_a_queue_that_is_too_impatient() -> None:
+def test_cfn_lint_reports_a_short_visibility_timeout() -> None:
     template = deepcopy(translated())
     template["Resources"]["IngestQueue"]["Properties"]["VisibilityTimeout"] = 1
     with written(template) as file:
@@ -98,7 +98,7 @@ def test_parliament(parameters: dict[str, str]) -> None:
     assert parliament(as_arns({"Version": "2012-10-17", "Statement": granted})) == set()
 
 
-def test_parliament_sees_an_action_that_does_not_exist() -> None:
+def test_parliament_reports_an_unknown_action() -> None:
     statement = {"Effect": "Allow", "Action": "s3:GetObjects", "Resource": "arn:aws:s3:::photos/*"}
     assert parliament({"Version": "2012-10-17", "Statement": [statement]}) == {"UNKNOWN_ACTION"}
 
