@@ -198,7 +198,7 @@ def newer(file: Path) -> None:
         (scribble, ""),
         (empty_an_index, "row 1 missing from index records_by_time"),
         (no_database, "file is not a database"),
-        (another_database, "no records in it"),
+        (another_database, "no table of records"),
         (newer, f"expected schema version 1-{len(MIGRATIONS)}, got {len(MIGRATIONS) + 1}"),
     ],
 )

@@ -13,7 +13,7 @@ from PIL import Image
 
 from image_processor.bootstrap import aws
 from image_processor.domain.ports import Attributes
-from support.memory import MemoryStore
+from support.memory_store import MemoryStore
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ import contract_aws
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.storage.directory import DirectoryStore
-from support.memory import MemoryStore
 from support.memory_catalog import MemoryCatalog
+from support.memory_store import MemoryStore
 
 ConnectStore = Callable[[], ObjectStore]
 ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
@@ -49,8 +49,8 @@ def _directory() -> Iterator[ConnectStore]:
 
 
 @contextmanager
-def _memory(*, tags: bool = False) -> Iterator[ConnectStore]:
-    store = MemoryStore(tags=tags)
+def _memory(*, etags: bool = False) -> Iterator[ConnectStore]:
+    store = MemoryStore(etags=etags)
     yield lambda: store
 
 
@@ -85,7 +85,7 @@ STORES = (
     StoreAdapter("directory", _directory),
     # The fakes of tests/ingest and tests/simulation: they must be as honest as what they stand for.
     StoreAdapter("memory", _memory, across_processes=False),
-    StoreAdapter("memory-tags", partial(_memory, tags=True), across_processes=False),
+    StoreAdapter("memory-etags", partial(_memory, etags=True), across_processes=False),
     StoreAdapter("s3", contract_aws.s3),
 )
 CATALOGS = (

@@ -17,7 +17,7 @@ from image_processor.domain.ports import Catalog
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.s3 import S3Store
 from support import aws
-from support.memory import MemoryStore
+from support.memory_store import MemoryStore
 
 ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
 

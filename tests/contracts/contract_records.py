@@ -29,7 +29,7 @@ INSTANT = timedelta(microseconds=1)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 MOMENTS = st.timedeltas(-500_000 * DAY, 500_000 * DAY).map(lambda gap: NOW + gap)
 NUMBERS = st.integers(0, 2**53)
-FACTS = st.builds(
+METADATA = st.builds(
     ImageMetadata,
     width=NUMBERS,
     height=NUMBERS,
@@ -40,7 +40,7 @@ FACTS = st.builds(
     sha256=TEXTS,
 )
 PARTS = st.floats(0, 1).map(lambda part: round(part, 3))
-LOOKS = st.builds(
+SUMMARIES = st.builds(
     VisualSummary,
     TEXTS,
     TEXTS,
@@ -62,16 +62,16 @@ RECORDS = st.builds(
     fingerprint=st.none() | TEXTS,
     reason=st.none() | st.sampled_from(Reason),
     message=st.none() | TEXTS,
-    original=st.none() | FACTS,
-    summary=st.none() | LOOKS,
-    renditions=st.lists(st.builds(Rendition, TEXTS, TEXTS, FACTS, TEXTS), max_size=3).map(tuple),
+    original=st.none() | METADATA,
+    summary=st.none() | SUMMARIES,
+    renditions=st.lists(st.builds(Rendition, TEXTS, TEXTS, METADATA, TEXTS), max_size=3).map(tuple),
     revision=NUMBERS,
     exif=st.dictionaries(st.sampled_from(list(map(str, ExifField))), TEXTS, max_size=3).map(
         lambda kept: tuple(kept.items())
     ),
 )
 
-OLD_LOOK = '{"dominant_colour":"#102030","thumbhash":"aGFzaA==","perceptual_hash":"0123456789abcdef"}'
+OLD_SUMMARY = '{"dominant_colour":"#102030","thumbhash":"aGFzaA==","perceptual_hash":"0123456789abcdef"}'
 """A look as rows of the first version hold it."""
 OLD_RECORD = Record(
     id=image_id("uploads", "old.jpg"),

@@ -18,7 +18,7 @@ from image_processor.domain.transformation import ON_DEMAND, Transformation
 from image_processor.ingest.plan import plan_upload
 from image_processor.renditions.freshness import is_on_demand
 from support.ingest import BUCKET, rendition_bytes
-from support.memory import MemoryStore
+from support.memory_store import MemoryStore
 
 RECORDS = ".image-processor/"
 

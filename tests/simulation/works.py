@@ -28,8 +28,8 @@ from image_processor.ingest import process as process_module
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from support.ingest import BUCKET, fake_render, rendition_bytes
-from support.memory import MemoryStore
 from support.memory_catalog import MemoryCatalog
+from support.memory_store import MemoryStore
 
 from .loop import Loop, Pool, Process
 from .oracle import RECORDS, ObservedStore, Oracle, on_demand
@@ -73,7 +73,7 @@ class Works:
         self.oracle.at_breach = self._breach
         self.evidence: list[str] = []
         tags = self.oracle.tags = self.random.random() < 0.5
-        self.uploads: MemoryStore = MemoryStore(tags=tags)
+        self.uploads: MemoryStore = MemoryStore(etags=tags)
         self.processed = ObservedStore(self.oracle, tags=tags)
         self.catalog = MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25
@@ -146,7 +146,7 @@ class Works:
             outcome = processor.process(upload)
         except ImageProcessorError:
             self.counts["errors"] += 1
-            if not process.unsure and upload.key in self.catalog.claims_of(process.name):
+            if not process.unsure and upload.key in self.catalog.keys_leased_by(process.name):
                 self.oracle.breach(f"{process.name} failed and kept its claim on {upload.key!r}")
             raise
         self.note(f"{process.name} {upload.key!r}: {outcome.status}")

@@ -14,7 +14,7 @@ from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
 from image_processor.standalone.reconcile_loop import ReconcileLoop, apply
 from support.ingest import BUCKET, IngestFixture
-from support.memory import MemoryStore
+from support.memory_store import MemoryStore
 
 WAIT = 30
 NEVER = 10_000.0

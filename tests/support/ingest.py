@@ -31,7 +31,7 @@ from image_processor.ingest.invalidation import no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 
-from .memory import MemoryStore
+from .memory_store import MemoryStore
 
 BUCKET = "uploads"
 RECIPE = parse_recipe("""

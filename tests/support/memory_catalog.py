@@ -1,4 +1,4 @@
-"""A Catalog in a dictionary: the contract's plainest reading, quick enough for a hundred thousand events."""
+"""A Catalog in a dictionary, for simulations of a hundred thousand events."""
 
 from __future__ import annotations
 
@@ -10,29 +10,27 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalog.rows import to_ticks
-from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost
-from image_processor.domain.keys import image_id
+from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
+from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
 from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 
 @dataclass
 class Row:
-    """A record and the claim on it; without a token there is none."""
+    """A record and the lease on it. Without a token there is no lease."""
 
     record: Record
     token: str | None = None
     owner: str = ""
     expires_at: datetime | None = None
 
-    def is_held(self, now: datetime) -> bool:
+    def is_leased(self, now: datetime) -> bool:
         return self.token is not None and self.expires_at is not None and self.expires_at > now
 
 
 class MemoryCatalog:
-    """Records in a dictionary by id; each method is one step for all threads."""
+    """Records in a dictionary by id. Every method is atomic for all threads."""
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
@@ -44,43 +42,30 @@ class MemoryCatalog:
         return row.record if row else None
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
-        id_ = image_id(upload.bucket, upload.key)
-        new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
+        new = new_record(upload, now)
         with self._lock:
-            row = self._rows.setdefault(id_, Row(new))
-            if row.is_held(now):
-                raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
+            row = self._rows.setdefault(new.id, Row(new))
+            if row.is_leased(now):
+                raise lease_busy(upload)
             row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + duration
-            return Lease(id_, row.token, owner, row.expires_at, row.record)
+            return Lease(new.id, row.token, owner, row.expires_at, row.record)
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         with self._lock:
-            self._ours(lease).expires_at = now + duration
+            self._leased_row(lease).expires_at = now + duration
         return replace(lease, expires_at=now + duration)
 
     def complete(self, lease: Lease, record: Record) -> Record:
-        if record.id != lease.image_id:
-            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
+        check_is_leased(lease, record)
         with self._lock:
-            row = self._ours(lease)
-            stored = row.record
-            seen, sequencer = stored.sequencer, record.sequencer
-            if seen is not None and sequencer is not None and seen > sequencer:
-                raise LeaseLost(f"{lease.owner} worked on an older event of {stored.key!r} than the record's")
-            row.record = replace(
-                record,
-                bucket=stored.bucket,
-                key=stored.key,
-                created_at=stored.created_at,
-                sequencer=seen if sequencer is None else sequencer,
-                revision=stored.revision + 1,
-            )
+            row = self._leased_row(lease)
+            row.record = completed(lease, row.record, record)
             row.token = None
             return row.record
 
     def delete(self, lease: Lease) -> None:
         with self._lock:
-            self._ours(lease)
+            self._leased_row(lease)
             del self._rows[lease.image_id]
 
     def release(self, lease: Lease) -> None:
@@ -92,36 +77,22 @@ class MemoryCatalog:
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
-        wanted = [row.record for row in self._rows.values() if _is_wanted(row.record, query, after)]
-        wanted.sort(key=_position, reverse=True)
-        more = len(wanted) > limit
-        return Page(tuple(wanted[:limit]), write_cursor(wanted[limit - 1]) if more else None)
+        records = [row.record for row in self._rows.values() if matches(row.record, query, after)]
+        records.sort(key=position_of, reverse=True)
+        has_more = len(records) > limit
+        return Page(tuple(records[:limit]), write_cursor(records[limit - 1]) if has_more else None)
 
     def scan(self) -> Iterator[Record]:
         for id_ in list(self._rows):
             if row := self._rows.get(id_):
                 yield row.record
 
-    def claims_of(self, owner: str) -> set[str]:
-        """The keys that ``owner`` has a claim on, live or expired."""
+    def keys_leased_by(self, owner: str) -> set[str]:
+        """The keys on which ``owner`` has a lease, live or expired."""
         return {row.record.key for row in self._rows.values() if row.token and row.owner == owner}
 
-    def _ours(self, lease: Lease) -> Row:
+    def _leased_row(self, lease: Lease) -> Row:
         row = self._rows.get(lease.image_id)
         if row is None or row.token != lease.token:
-            raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
+            raise lease_lost(lease)
         return row
-
-
-def _position(record: Record) -> tuple[int, str]:
-    return to_ticks(record.created_at), record.id
-
-
-def _is_wanted(record: Record, query: Query, after: tuple[int, str] | None) -> bool:
-    return (
-        record.key.startswith(query.prefix)
-        and query.status in {None, record.status}
-        and (query.since is None or record.created_at >= query.since)
-        and (query.until is None or record.created_at < query.until)
-        and (after is None or _position(record) < after)
-    )

@@ -1,236 +1,204 @@
-"""Adapter: the catalog as small JSON objects in the processed store, where there is no table.
+"""Catalog adapter: records as small JSON objects in the processed store, for use without a table.
 
-One object per original holds its record and the claim on it; each change is one conditional
-write of that object. docs/adr/0008 says what this costs and what must be kept from the public.
+One object per original holds its record and the lease on it; every change is one conditional write of
+that object. docs/adr/0008 describes the costs, and what must not be public.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
-from typing import Any
 
+import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.domain.errors import (
-    Invalid,
-    LeaseBusy,
-    LeaseLost,
-    NotFound,
-    PreconditionFailed,
-    Unavailable,
-)
-from image_processor.domain.keys import image_id
+from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
 
-from .rows import new_token, to_moment, to_record, to_row, to_ticks
+from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
+from .paging import check_limit, matches, position_of, read_cursor, write_cursor
+from .rows import Row, from_micros, to_micros, to_record, to_row
 
 PREFIX = ".image-processor/records/"
-"""Where records lie in the processed store.
+"""The prefix of records in the processed store.
 
-A record is named ID.json, which is no rendition's name: no rendition has its key, and no sweep
-takes it. Whoever serves the processed store to the public must leave this prefix out, since
-records name upload buckets and keys.
+A record's key is PREFIX + id + `.json`. No rendition has such a key, so reconciliation does not
+delete it. Records name upload buckets and keys: do not publish this prefix.
 """
 
 _ATTRIBUTES = Attributes("application/json", "no-store")
-_ROUNDS = 20
-_READERS = 16
+_MAX_ATTEMPTS = 20
+_READER_THREADS = 16
 
 
-class _Held(Struct, frozen=True):
-    """A claim as it lies beside its record."""
+class _StoredLease(Struct, frozen=True):
+    """A lease as stored. ``expires_at`` is in microseconds since 1970."""
 
     token: str
     owner: str
-    expires_at: datetime
+    expires_at: int
+
+    def is_live(self, now: datetime) -> bool:
+        return from_micros(self.expires_at) > now
+
+
+class _Document(Struct, frozen=True, omit_defaults=True):
+    """The JSON of an object."""
+
+    record: Row | None = None
+    claim: _StoredLease | None = None
 
 
 class _State(Struct, frozen=True):
-    """What an object says, or that there is none. ``record`` is None after it was forgotten."""
+    """The content of an object. Without an object, or after `delete`, both fields are None."""
 
     record: Record | None = None
-    held: _Held | None = None
+    lease: _StoredLease | None = None
 
 
-_Seen = tuple[_State, str | Absent]
-"""A state, and the condition on which it may be replaced."""
+_Versioned = tuple[_State, str | Absent]
+"""A state, and the write condition under which it may be replaced."""
 
-_NOTHING: _Seen = (_State(), ABSENT)
+_NO_OBJECT: _Versioned = (_State(), ABSENT)
 
 _Change = Callable[[_State], _State]
-"""The state to write in place of the one found; raises what the port's method raises."""
+"""Returns the state to write for the current one, or raises what the port's method raises."""
 
 
 class ObjectCatalog:
-    """Catalog over any ObjectStore. Safe for threads and processes as far as the store is.
+    """Catalog over any ObjectStore. As safe for threads and processes as the store is.
 
-    A claim on a new key and what is done under a claim are one write; every other call but `list`
-    and `scan` is one read and at most one write, or two. Those two read every
-    record there is, 16 at a time: with S3 about a second per thousand, at its price for GETs.
-    A library of more than a few thousand wants a table. A forgotten record leaves an object of
-    two bytes, because the port has no conditional delete.
+    Acquiring a lease on a new key, and every change under a lease of this process, is one write. Other
+    changes are a read and a write. `list` and `scan` read every record, 16 at a time: in S3 about a
+    second per thousand records, at S3's price per GET, so use a table for more than a few thousand
+    originals. A deleted record leaves an object of two bytes, because ObjectStore has no
+    conditional delete.
     """
 
     def __init__(self, store: ObjectStore) -> None:
         self._store = store
-        # What the claims of this process have written, by their tokens.
-        self._held: dict[str, _Seen] = {}
+        # What this process has written under its leases, by token.
+        self._written: dict[str, _Versioned] = {}
 
     def get(self, image_id: str) -> Record | None:
-        return self._look(image_id)[0].record
+        state, _ = self._read(image_id)
+        return state.record
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
-        id_ = image_id(upload.bucket, upload.key)
-        new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
-        mine = _Held(new_token(), owner, now + duration)
+        new = new_record(upload, now)
+        token, expires_at = new_token(), now + duration
+        own_lease = _StoredLease(token, owner, to_micros(expires_at))
 
         def take(state: _State) -> _State:
-            # A claim whose answer was lost, and that is sent again, meets its own token.
-            if state.held is not None and state.held.expires_at > now and state.held.token != mine.token:
-                raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
-            return _State(state.record or new, mine)
+            current = state.lease
+            # A request that is repeated because its response was lost finds its own token.
+            if current is not None and current.is_live(now) and current.token != token:
+                raise lease_busy(upload)
+            return _State(state.record or new, own_lease)
 
-        # Most uploads are of keys that nobody has seen: guess that, and look only where it fails.
-        state, version = self._change(id_, take, seen=_NOTHING)
-        record, self._held[mine.token] = state.record or new, (state, version)
-        return Lease(id_, mine.token, owner, mine.expires_at, record)
+        # Most uploads have new keys: assume that, and read only if it turns out to be wrong.
+        state, version = self._change(new.id, take, assumed=_NO_OBJECT)
+        self._written[token] = (state, version)
+        return Lease(new.id, token, owner, expires_at, state.record or new)
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        later = replace(lease, expires_at=now + duration)
-        held = _Held(lease.token, lease.owner, later.expires_at)
-        self._change_ours(lease, lambda record: _State(record, held))
-        return later
+        renewed = replace(lease, expires_at=now + duration)
+        stored = _StoredLease(lease.token, lease.owner, to_micros(renewed.expires_at))
+        self._change_leased(lease, lambda record: _State(record, stored))
+        return renewed
 
     def complete(self, lease: Lease, record: Record) -> Record:
-        if record.id != lease.image_id:
-            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
-        completed = self._change_ours(lease, lambda stored: _State(_completed(lease, stored, record)))
-        return completed.record or record
+        check_is_leased(lease, record)
+        state = self._change_leased(lease, lambda stored: _State(completed(lease, stored, record)))
+        return state.record or record
 
     def delete(self, lease: Lease) -> None:
-        self._change_ours(lease, lambda _: _State())
+        self._change_leased(lease, lambda _: _State())
 
     def release(self, lease: Lease) -> None:
         try:
-            self._change_ours(lease, _State)
+            self._change_leased(lease, _State)
         except LeaseLost:
             return
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
-        from .paging import check_limit, read_cursor, write_cursor  # noqa: PLC0415 - no upload lists
-
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
-        wanted = (record for record in self.scan() if _is_wanted(record, query, after))
-        # One more than asked for tells whether there is a next page.
-        records = nlargest(limit + 1, wanted, key=_position)
-        return Page(
-            tuple(records[:limit]), write_cursor(records[limit - 1]) if len(records) > limit else None
-        )
+        matching = (record for record in self.scan() if matches(record, query, after))
+        # One record more than requested shows whether there is a next page.
+        records = nlargest(limit + 1, matching, key=position_of)
+        page = tuple(records[:limit])
+        return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self) -> Iterator[Record]:
-        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - no upload needs it, and it costs 5 ms
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
         ids = (
             entry.key[len(PREFIX) :].removesuffix(".json") for entry in self._store.list(PREFIX, direct=True)
         )
-        with ThreadPoolExecutor(_READERS) as readers:
-            # In batches, because map would take the whole listing at once.
-            while batch := list(islice(ids, 8 * _READERS)):
+        with ThreadPoolExecutor(_READER_THREADS) as readers:
+            # In batches, because `map` would consume the whole listing first.
+            while batch := list(islice(ids, 8 * _READER_THREADS)):
                 yield from filter(None, readers.map(self.get, batch))
 
-    def _look(self, id_: str) -> _Seen:
+    def _read(self, id_: str) -> _Versioned:
         try:
-            found = self._store.get(_key(id_))
+            stored = self._store.get(_key(id_))
         except NotFound:
-            return _NOTHING
-        return _parse(found.body), found.entry.version
+            return _NO_OBJECT
+        return _decode(stored.body), stored.entry.version
 
-    def _change(self, id_: str, change: _Change, seen: _Seen | None = None) -> tuple[_State, str]:
-        """Write what ``change`` makes of the state, on the condition that it is still the same.
-        Returns the new state and its version. With ``seen``, what the state is believed to be, the
-        first try needs no look.
+    def _change(self, id_: str, change: _Change, assumed: _Versioned | None = None) -> tuple[_State, str]:
+        """Replace the state by what ``change`` returns for it, if it is still the same when written.
+        Returns the new state and its version. ``assumed`` saves the read of the first attempt.
 
-        The condition compares versions, so it holds again when a state comes back byte by byte;
-        then ``change``, which sees nothing but the state, would decide the same again, too.
+        The condition compares versions, so it also holds if the same bytes come back meanwhile. Then
+        ``change``, which sees only the state, would return the same again.
         """
-        for _ in range(_ROUNDS):
-            state, condition = seen or self._look(id_)
+        for _ in range(_MAX_ATTEMPTS):
+            state, condition = assumed or self._read(id_)
             changed = change(state)
             try:
-                entry = self._store.put(_key(id_), _written(changed), _ATTRIBUTES, condition=condition)
+                entry = self._store.put(_key(id_), _encode(changed), _ATTRIBUTES, condition=condition)
             except PreconditionFailed:
-                seen = None
+                assumed = None
                 continue
             return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
 
-    def _change_ours(self, lease: Lease, change: Callable[[Record], _State]) -> _State:
-        def checked(state: _State) -> _State:
-            if state.record is None or state.held is None or state.held.token != lease.token:
-                raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
+    def _change_leased(self, lease: Lease, change: Callable[[Record], _State]) -> _State:
+        """As `_change`, under a lease. Raises LeaseLost if it is not current any more."""
+
+        def change_if_leased(state: _State) -> _State:
+            if state.record is None or state.lease is None or state.lease.token != lease.token:
+                raise lease_lost(lease)
             return change(state.record)
 
-        state, version = self._change(lease.image_id, checked, seen=self._held.pop(lease.token, None))
-        if state.held is not None:
-            self._held[lease.token] = (state, version)
+        assumed = self._written.pop(lease.token, None)
+        state, version = self._change(lease.image_id, change_if_leased, assumed)
+        if state.lease is not None:
+            self._written[lease.token] = (state, version)
         return state
 
 
-def _completed(lease: Lease, stored: Record, record: Record) -> Record:
-    if stored.sequencer is not None and record.sequencer is not None and stored.sequencer > record.sequencer:
-        raise LeaseLost(f"{lease.owner} worked on an older event of {lease.record.key!r} than the record's")
-    return replace(
-        record,
-        bucket=stored.bucket,
-        key=stored.key,
-        created_at=stored.created_at,
-        sequencer=stored.sequencer if record.sequencer is None else record.sequencer,
-        revision=stored.revision + 1,
-    )
-
-
-def _is_wanted(record: Record, query: Query, after: tuple[int, str] | None) -> bool:
-    return (
-        record.key.startswith(query.prefix)
-        and query.status in {None, record.status}
-        and (query.since is None or record.created_at >= query.since)
-        and (query.until is None or record.created_at < query.until)
-        and (after is None or _position(record) < after)
-    )
-
-
-def _position(record: Record) -> tuple[int, str]:
-    return to_ticks(record.created_at), record.id
+def open_catalog(location: str, processed: ObjectStore) -> ObjectCatalog:  # noqa: ARG001 - always beside the renditions
+    """The catalog in the ``processed`` store."""
+    return ObjectCatalog(processed)
 
 
 def _key(id_: str) -> str:
     return f"{PREFIX}{id_}.json"
 
 
-def _written(state: _State) -> bytes:
-    fields: dict[str, Any] = {}
-    if state.record is not None:
-        fields["record"] = to_row(state.record)
-    if state.held is not None:
-        fields["claim"] = {
-            "token": state.held.token,
-            "owner": state.held.owner,
-            "expires_at": to_ticks(state.held.expires_at),
-        }
-    return json.dumps(fields, separators=(",", ":")).encode()
+def _encode(state: _State) -> bytes:
+    row = None if state.record is None else to_row(state.record)
+    return msgspec.json.encode(_Document(row, state.lease))
 
 
-def _parse(body: bytes) -> _State:
-    fields = json.loads(body)
-    record, lease = fields.get("record"), fields.get("claim")
-    return _State(
-        to_record(record) if record else None,
-        _Held(lease["token"], lease["owner"], to_moment(lease["expires_at"])) if lease else None,
-    )
+def _decode(body: bytes) -> _State:
+    document = msgspec.json.decode(body, type=_Document)
+    return _State(to_record(document.record) if document.record else None, document.claim)

@@ -1,7 +1,7 @@
-"""Adapter: the catalog in one DynamoDB table, without an SDK (docs/adr/0007).
+"""Catalog adapter: records in one DynamoDB table, without an SDK (docs/adr/0007).
 
-Every change is one conditional write, so no two callers can both find its condition true. A
-claim is three attributes of the record's item.
+Every change is one conditional write, so no two callers can both find its condition true. A lease is
+three attributes of the record's item: `claim_token`, `claim_owner` and `claim_expires_at`.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from image_processor.aws.client import Client
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import check_region, endpoint_of, override_of, region_from
 from image_processor.aws.signature import Scope
+from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalog.rows import new_token, to_ticks
-from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, PreconditionFailed
-from image_processor.domain.keys import image_id
+from image_processor.catalog.rows import to_micros
+from image_processor.domain.errors import LeaseLost, PreconditionFailed
 from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
-from .requests import Calls, Update, conditional, listing
-from .schema import NEWEST, TABLE, Item, from_item, position, to_item, to_value
+from .requests import DynamoClient, Update, query_arguments, write_arguments
+from .schema import NEWEST_INDEX, TABLE, Item, from_item, position, to_item, to_value
 
-_CLAIM = ("claim_token", "claim_owner", "claim_expires_at")
-_IS_OURS = "#claim_token = :claim_token"
-# A claim whose answer was lost, and that is sent again, meets its own token.
-_IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR {_IS_OURS}"
-_IS_NO_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
-# Set by the claim that makes the record, and never again.
-_LASTING = frozenset({"id", "bucket", "original_file", "created_at", "shelf", "position"})
+_LEASE_ATTRIBUTES = ("claim_token", "claim_owner", "claim_expires_at")
+_IS_OWN_LEASE = "#claim_token = :claim_token"
+# The third case: a request that is repeated because its response was lost finds its own token.
+_IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR {_IS_OWN_LEASE}"
+_IS_NOT_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
+# Written when the record is created, and never changed.
+_IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "shelf", "position"})
 _OPTIONAL = frozenset(
     {"version", "fingerprint", "reason", "message", "original", "look", "exif", "processed_file"}
 )
-_BATCH = 100
-"""The most items that one BatchGetItem gives."""
+_MAX_BATCH = 100
+"""The maximum number of items in one BatchGetItem."""
 
 
 class DynamoCatalog:
-    """Catalog in a table as dynamodb_table.TABLE defines it. Safe for threads and processes.
+    """Catalog in a table as schema.TABLE defines it. Safe for threads and processes.
 
-    ``endpoint`` stands for AWS's own, by default as AWS_ENDPOINT_URL_DYNAMODB says. Region and
-    credentials come from the environment where they are not given. Raises InvalidSettings.
+    ``endpoint`` replaces AWS's own and defaults to AWS_ENDPOINT_URL_DYNAMODB. Region and credentials
+    default to those in the environment. Raises InvalidSettings.
 
-    `list` reads the index of listings from its newest record on, 250 bytes a record, and the
-    records of the page itself. It is the index that filters by status and prefix, so a query
-    that matches little reads far: half a read unit for every 16 records that it passes over.
-    The index follows a write within a second or so; a record newer than that may be missing.
+    `list` reads the index of listings from its newest record on, 250 bytes a record, and then the
+    records of the page. Status and prefix are filtered in the index, so a query with few matches
+    reads much: half a read unit for every 16 records that it skips. The index follows a write within
+    about a second; a newer record may be missing.
     """
 
     def __init__(
@@ -65,132 +65,127 @@ class DynamoCatalog:
         self._table = table
         region = check_region(region) if region else region_from()
         address = endpoint_of("dynamodb", region, endpoint or override_of("dynamodb"))
-        self._client = Client(address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ))
-        self._calls = Calls(self._client)
+        self._http = Client(address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ))
+        self._client = DynamoClient(self._http)
 
     def close(self) -> None:
         """Close the kept connections."""
-        self._client.close()
+        self._http.close()
 
     def create_table(self) -> None:
-        """Make the table. For tests: in production the deployment's template makes it."""
-        self._calls("CreateTable", TableName=self._table, **TABLE)
+        """Create the table. For tests: in production the deployment's template creates it."""
+        self._client.call("CreateTable", TableName=self._table, **TABLE)
 
     def get(self, image_id: str) -> Record | None:
-        found = self._calls("GetItem", **self._at(image_id), ConsistentRead=True)
-        return from_item(found["Item"]) if "Item" in found else None
+        response = self._client.call("GetItem", **self._key(image_id), ConsistentRead=True)
+        return from_item(response["Item"]) if "Item" in response else None
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
-        id_ = image_id(upload.bucket, upload.key)
-        new = Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
+        record = new_record(upload, now)
         token, expires_at = new_token(), now + duration
-        held = {
+        lease = {
             "claim_token": to_value(token),
             "claim_owner": to_value(owner),
-            "claim_expires_at": to_value(to_ticks(expires_at)),
+            "claim_expires_at": to_value(to_micros(expires_at)),
         }
-        made = {name: value for name, value in to_item(new).items() if name != "id"}
+        created = {name: value for name, value in to_item(record).items() if name != "id"}
+        values = {"now": to_value(to_micros(now))}
         try:
-            found = self._update(id_, _IS_FREE, {"now": to_value(to_ticks(now))}, Update(held, made))
+            item = self._update(record.id, _IS_FREE, values, Update(lease, created))
         except PreconditionFailed:
-            raise LeaseBusy(f"another worker holds the lease on {upload.key!r}") from None
-        return Lease(id_, token, owner, expires_at, from_item(found))
+            raise lease_busy(upload) from None
+        return Lease(record.id, token, owner, expires_at, from_item(item))
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         expires_at = now + duration
-        self._update_ours(lease, Update({"claim_expires_at": to_value(to_ticks(expires_at))}))
+        self._update_leased(lease, Update({"claim_expires_at": to_value(to_micros(expires_at))}))
         return replace(lease, expires_at=expires_at)
 
     def complete(self, lease: Lease, record: Record) -> Record:
-        if record.id != lease.image_id:
-            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
+        check_is_leased(lease, record)
         item = to_item(record)
-        written = {name: value for name, value in item.items() if name not in _LASTING | {"revision"}}
-        update = Update(written, remove=(*_CLAIM, *sorted(_OPTIONAL - set(item))), count="revision")
-        condition = f"{_IS_OURS} AND {_IS_NO_OLDER}" if "sequencer" in item else _IS_OURS
-        return from_item(self._update_ours(lease, update, condition))
+        changed = {name: value for name, value in item.items() if name not in _IMMUTABLE | {"revision"}}
+        missing = sorted(_OPTIONAL - set(item))
+        update = Update(changed, remove=(*_LEASE_ATTRIBUTES, *missing), increment="revision")
+        condition = f"{_IS_OWN_LEASE} AND {_IS_NOT_OLDER}" if "sequencer" in item else _IS_OWN_LEASE
+        return from_item(self._update_leased(lease, update, condition))
 
     def delete(self, lease: Lease) -> None:
+        arguments = write_arguments(_IS_OWN_LEASE, _token_value(lease))
         try:
-            self._calls("DeleteItem", **self._at(lease.image_id), **conditional(_IS_OURS, _token(lease)))
+            self._client.call("DeleteItem", **self._key(lease.image_id), **arguments)
         except PreconditionFailed:
-            raise _lost(lease) from None
+            raise lease_lost(lease) from None
 
     def release(self, lease: Lease) -> None:
         try:
-            self._update_ours(lease, Update(remove=_CLAIM))
+            self._update_leased(lease, Update(remove=_LEASE_ATTRIBUTES))
         except LeaseLost:
             return
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
-        ids = self._ids(query, None if cursor is None else position(*read_cursor(cursor)))
+        ids = self._query_ids(query, None if cursor is None else position(*read_cursor(cursor)))
         records: list[Record] = []
-        # One more than asked for tells whether there is a next page.
-        while len(records) <= limit and (batch := list(islice(ids, min(limit + 1, _BATCH)))):
-            found = self._records(batch)
-            # A record may be gone, or have another status, since the index was written.
-            known = (found[id_] for id_ in batch if id_ in found)
-            records += [record for record in known if query.status in {None, record.status}]
-        return Page(
-            tuple(records[:limit]), write_cursor(records[limit - 1]) if len(records) > limit else None
-        )
+        # One record more than requested shows whether there is a next page.
+        while len(records) <= limit and (batch := list(islice(ids, min(limit + 1, _MAX_BATCH)))):
+            found = self._get_records(batch)
+            # The index may be behind: a record may be deleted or have another status by now.
+            existing = (found[id_] for id_ in batch if id_ in found)
+            records += [record for record in existing if query.status in {None, record.status}]
+        page = tuple(records[:limit])
+        return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self) -> Iterator[Record]:
         yield from map(from_item, self._pages("Scan", ConsistentRead=True))
 
-    def _ids(self, query: Query, after: str | None) -> Iterator[str]:
-        """The ids of a query behind a position, newest first, as the index knows them."""
-        expressions = listing(query, after)
-        if expressions is None:
+    def _query_ids(self, query: Query, after: str | None) -> Iterator[str]:
+        """The ids in the index that match a query after a position, newest first."""
+        arguments = query_arguments(query, after)
+        if arguments is None:
             return
-        for item in self._pages("Query", IndexName=NEWEST, ScanIndexForward=False, **expressions):
+        for item in self._pages("Query", IndexName=NEWEST_INDEX, ScanIndexForward=False, **arguments):
             if item["position"]["S"] != after:
                 yield item["id"]["S"]
 
-    def _records(self, ids: Iterable[str]) -> dict[str, Record]:
-        """The records of at most 100 ids, as far as they exist."""
-        wanted: dict[str, Any] = {
+    def _get_records(self, ids: Iterable[str]) -> dict[str, Record]:
+        """The existing records of at most 100 ids, by id."""
+        requested: dict[str, Any] = {
             self._table: {"Keys": [{"id": to_value(id_)} for id_ in ids], "ConsistentRead": True}
         }
         records: dict[str, Record] = {}
-        while wanted:
-            # An answer ends at 16 MB; what is left over is asked for again.
-            found = self._calls("BatchGetItem", RequestItems=wanted)
-            records |= {item["id"]["S"]: from_item(item) for item in found["Responses"][self._table]}
-            wanted = found.get("UnprocessedKeys", {})
+        while requested:
+            # A response is cut at 16 MB; the rest is requested again.
+            response = self._client.call("BatchGetItem", RequestItems=requested)
+            records |= {item["id"]["S"]: from_item(item) for item in response["Responses"][self._table]}
+            requested = response.get("UnprocessedKeys", {})
         return records
 
     def _pages(self, operation: str, **arguments: Any) -> Iterator[Item]:
         """The items of all pages of a Query or Scan."""
         while True:
-            found = self._calls(operation, TableName=self._table, **arguments)
-            yield from found["Items"]
-            if "LastEvaluatedKey" not in found:
+            response = self._client.call(operation, TableName=self._table, **arguments)
+            yield from response["Items"]
+            if "LastEvaluatedKey" not in response:
                 return
-            arguments["ExclusiveStartKey"] = found["LastEvaluatedKey"]
+            arguments["ExclusiveStartKey"] = response["LastEvaluatedKey"]
 
-    def _update_ours(self, lease: Lease, update: Update, condition: str = _IS_OURS) -> Item:
-        """Change the claim's item; LeaseLost if it is not the claim's any more."""
+    def _update_leased(self, lease: Lease, update: Update, condition: str = _IS_OWN_LEASE) -> Item:
+        """Update the item of a lease and return it. Raises LeaseLost if the condition does not hold."""
         try:
-            return self._update(lease.image_id, condition, _token(lease), update)
+            return self._update(lease.image_id, condition, _token_value(lease), update)
         except PreconditionFailed:
-            raise _lost(lease) from None
+            raise lease_lost(lease) from None
 
     def _update(self, id_: str, condition: str, values: Item, update: Update) -> Item:
-        expressions = conditional(condition, values, update)
-        found: Item = self._calls("UpdateItem", **self._at(id_), **expressions, ReturnValues="ALL_NEW")[
-            "Attributes"
-        ]
-        return found
+        arguments = write_arguments(condition, values, update)
+        response = self._client.call("UpdateItem", **self._key(id_), **arguments, ReturnValues="ALL_NEW")
+        item: Item = response["Attributes"]
+        return item
 
-    def _at(self, id_: str) -> dict[str, Any]:
+    def _key(self, id_: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
 
 
-def _token(lease: Lease) -> Item:
+def _token_value(lease: Lease) -> Item:
     return {"claim_token": to_value(lease.token)}
-
-
-def _lost(lease: Lease) -> LeaseLost:
-    return LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")

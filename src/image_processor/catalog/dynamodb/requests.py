@@ -1,7 +1,7 @@
-"""DynamoDB catalog: the arguments of its conditional writes and of its queries.
+"""DynamoDB catalog: requests of DynamoDB's JSON protocol, their expressions and their errors.
 
-Every name stands behind a `#`, because `status` and a few hundred others are reserved words, and
-every value behind a `:`, so that no text from outside is part of an expression.
+In expressions every attribute name is a `#` placeholder, because `status` and a few hundred others
+are reserved words, and every value a `:` placeholder, so no outside text becomes part of one.
 """
 
 from __future__ import annotations
@@ -14,58 +14,100 @@ from msgspec import Struct, field
 
 from image_processor.aws.client import Answer, Client
 from image_processor.aws.json_protocol import call_of, error_name, parsed
-from image_processor.catalog.rows import to_ticks
+from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Query
 
 from .schema import PARTITION, Value, position, to_value
 
-_NAMES = re.compile(r"#(\w+)")
+_API_VERSION = "DynamoDB_20120810"
+# Responses with status 400 that are worth a retry ("Error handling with DynamoDB").
+_THROTTLING_ERRORS = frozenset(
+    {
+        "ProvisionedThroughputExceededException",
+        "ThrottlingException",
+        "RequestLimitExceeded",
+        "TransactionInProgressException",
+    }
+)
+_VALIDATION_ERRORS = frozenset({"ValidationException", "SerializationException"})
 
-# Outside of every moment that Python knows.
-_EARLIEST, _LATEST = -(10**18) + 1, 10**18
+_PLACEHOLDER = re.compile(r"#(\w+)")
+
+# Before and after every moment in datetime's range.
+_MIN_MICROS, _MAX_MICROS = -(10**18) + 1, 10**18
+
+
+class DynamoClient:
+    """Sends operations, one request at a time. Throttled requests are retried."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        """The response to an operation. Raises PreconditionFailed if its condition does not hold,
+        Invalid if DynamoDB rejects the arguments, and Unavailable for every other error."""
+        response = self._client.send(
+            call_of(f"{_API_VERSION}.{operation}", arguments), throttled=_is_throttled
+        )
+        body = parsed(response)
+        if response.status == 200:
+            return body
+        name = error_name(body)
+        if name == "ConditionalCheckFailedException":
+            raise PreconditionFailed(f"{operation}: the condition does not hold")
+        if name in _VALIDATION_ERRORS:
+            message = body.get("message") or body.get("Message")
+            raise Invalid.one(operation, "arguments that DynamoDB accepts", message)
+        raise Unavailable(f"DynamoDB request {operation} failed: {name or response.status}")
+
+
+def _is_throttled(response: Answer) -> bool:
+    return response.status == 400 and error_name(parsed(response)) in _THROTTLING_ERRORS
 
 
 class Update(Struct, frozen=True):
-    """What a write does to an item: values set, set only where there is none, and removed
-    attributes; ``count`` names a number that grows by one."""
+    """The changes that an UpdateItem makes: attributes to set, attributes to set only if missing,
+    attributes to remove, and the name of a number to increment."""
 
     set: Mapping[str, Value] = field(default_factory=dict)
-    set_new: Mapping[str, Value] = field(default_factory=dict)
+    set_if_missing: Mapping[str, Value] = field(default_factory=dict)
     remove: Iterable[str] = ()
-    count: str | None = None
+    increment: str | None = None
 
 
 _NO_UPDATE = Update()
 
 
-def conditional(condition: str, values: Mapping[str, Value], update: Update = _NO_UPDATE) -> dict[str, Any]:
-    """The expressions of an UpdateItem, or without an ``update`` of a DeleteItem. ``values`` are
-    those that only the condition names."""
+def write_arguments(
+    condition: str, values: Mapping[str, Value], update: Update = _NO_UPDATE
+) -> dict[str, Any]:
+    """The arguments of a conditional UpdateItem, or without an ``update`` of a DeleteItem. ``values``
+    are those that only the condition uses."""
     assignments = [f"#{name} = :{name}" for name in update.set]
-    assignments += [f"#{name} = if_not_exists(#{name}, :{name})" for name in update.set_new]
+    assignments += [f"#{name} = if_not_exists(#{name}, :{name})" for name in update.set_if_missing]
     clauses = {
         "SET": ", ".join(assignments),
         "REMOVE": ", ".join(f"#{name}" for name in update.remove),
-        "ADD": f"#{update.count} :one" if update.count else "",
+        "ADD": f"#{update.increment} :one" if update.increment else "",
     }
     expression = " ".join(f"{verb} {clause}" for verb, clause in clauses.items() if clause)
-    given = {**values, **update.set, **update.set_new}
-    if update.count:
-        given["one"] = to_value(1)
+    all_values = {**values, **update.set, **update.set_if_missing}
+    if update.increment:
+        all_values["one"] = to_value(1)
     return {
         "ConditionExpression": condition,
         **({"UpdateExpression": expression} if expression else {}),
-        **_bound(f"{condition} {expression}", given),
+        **_placeholders(f"{condition} {expression}", all_values),
     }
 
 
-def listing(query: Query, after: str | None) -> dict[str, Any] | None:
-    """The expressions of a Query for the positions of ``query`` before ``after``, itself
-    included; None where there can be none."""
-    low = position(_EARLIEST if query.since is None else to_ticks(query.since))
-    # No record has a position without an id, so ``until`` itself is not among them.
-    high = position(_LATEST if query.until is None else to_ticks(query.until))
+def query_arguments(query: Query, after: str | None) -> dict[str, Any] | None:
+    """The arguments of a Query of the index for the positions up to and including ``after``. None if
+    the time range is empty."""
+    low = position(_MIN_MICROS if query.since is None else to_micros(query.since))
+    # A position without an id sorts before the records of that time, so ``until`` is exclusive.
+    high = position(_MAX_MICROS if query.until is None else to_micros(query.until))
     high = high if after is None else min(high, after)
     if low > high:
         return None
@@ -81,50 +123,13 @@ def listing(query: Query, after: str | None) -> dict[str, Any] | None:
     return {
         "KeyConditionExpression": condition,
         **({"FilterExpression": filter_} if filter_ else {}),
-        **_bound(f"{condition} {filter_}", values),
+        **_placeholders(f"{condition} {filter_}", values),
     }
 
 
-def _bound(expressions: str, values: Mapping[str, Value]) -> dict[str, Any]:
-    names = {f"#{name}": name for name in _NAMES.findall(expressions)}
+def _placeholders(expressions: str, values: Mapping[str, Value]) -> dict[str, Any]:
+    names = {f"#{name}": name for name in _PLACEHOLDER.findall(expressions)}
     return {
         "ExpressionAttributeNames": names,
         "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
     }
-
-
-_VERSION = "DynamoDB_20120810"
-# Answers with status 400 that time heals ("Error handling with DynamoDB").
-_THROTTLES = frozenset(
-    {
-        "ProvisionedThroughputExceededException",
-        "ThrottlingException",
-        "RequestLimitExceeded",
-        "TransactionInProgressException",
-    }
-)
-_MISTAKES = frozenset({"ValidationException", "SerializationException"})
-
-
-class Calls:
-    """One operation at a time. Raises PreconditionFailed where a condition did not hold, Invalid
-    for what DynamoDB can never take, Unavailable for everything else that is no answer."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-
-    def __call__(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        answer = self._client.send(call_of(f"{_VERSION}.{operation}", arguments), throttled=_is_throttled)
-        found = parsed(answer)
-        if answer.status == 200:
-            return found
-        name = error_name(found)
-        if name == "ConditionalCheckFailedException":
-            raise PreconditionFailed(f"{operation}: the condition does not hold")
-        if name in _MISTAKES:
-            raise Invalid.one(operation, "what DynamoDB takes", found.get("message") or found.get("Message"))
-        raise Unavailable(f"DynamoDB cannot answer {operation}: {name or answer.status}")
-
-
-def _is_throttled(answer: Answer) -> bool:
-    return answer.status == 400 and error_name(parsed(answer)) in _THROTTLES

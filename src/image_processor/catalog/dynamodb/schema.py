@@ -1,8 +1,8 @@
-"""DynamoDB catalog: the table, and a Record as an item of it.
+"""DynamoDB catalog: the table, and a Record as an item in it.
 
-An item's attributes are the columns of catalog.rows, except that the key is called `original_file`.
-`processed_file` is the key of the rendition to show first. `shelf` (the partition of the index of
-listings) and `position` order the listings. Attributes with the value None are left out.
+An item's attributes are the columns of catalog.rows, except that `key` is called `original_file`.
+`processed_file` is the key of the rendition to show first. `shelf` (the partition key of the
+`newest` index) and `position` order the listings. Attributes whose value is None are left out.
 """
 
 from __future__ import annotations
@@ -10,53 +10,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from image_processor.catalog.rows import COLUMNS, to_record, to_row, to_ticks
+from image_processor.catalog.rows import COLUMNS, to_micros, to_record, to_row
 from image_processor.domain.models import Record
 
 Value = dict[str, str]
 Item = dict[str, Value]
 """Attributes in DynamoDB's JSON: {"id": {"S": "..."}, "revision": {"N": "1"}}."""
 
-PARTITION = "records"
+NEWEST_INDEX = "newest"
+"""The index for listings: one partition with all records, ordered by position.
 
-# Makes the ticks of every moment that Python knows a positive number of 19 digits.
-_OFFSET = 10**18
-
-
-def to_value(value: str | int) -> Value:
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
-
-
-def position(ticks: int, id_: str = "") -> str:
-    """A text that sorts as (ticks, id) does. Without an id it comes before every record of then."""
-    return f"{ticks + _OFFSET:019d}#{id_}" if id_ else f"{ticks + _OFFSET:019d}"
-
-
-def to_item(record: Record) -> Item:
-    row = to_row(record)
-    row["original_file"] = row.pop("key")
-    row["processed_file"] = record.processed.key if record.processed else None
-    row["shelf"] = PARTITION
-    row["position"] = position(to_ticks(record.created_at), record.id)
-    return {name: to_value(value) for name, value in row.items() if value is not None}
-
-
-def from_item(item: Mapping[str, Value]) -> Record:
-    """The record of an item; attributes that are no part of a record are left alone."""
-    row: dict[str, str | int | None] = dict.fromkeys(COLUMNS)
-    for name, value in item.items():
-        row[name] = int(value["N"]) if "N" in value else value["S"]
-    row["key"] = row["original_file"]
-    return to_record(row)
-
-
-NEWEST = "newest"
-"""The index of listings: one shelf of all records, in the order of their positions.
-
-What it projects never changes with a claim, so a claim is no write to it, and a record is two.
-One shelf takes 1,000 writes a second: 500 new originals. Then DynamoDB throttles, and the queue
-waits; several shelves would push that further, at several reads for every page.
+What it projects does not change with a lease, so a lease costs it no write and a completed record
+costs two. One partition takes 1,000 writes a second, so 500 new originals; beyond that DynamoDB
+throttles and the queue waits. Several partitions would take more, at several reads for every page.
 """
+
+PARTITION = "records"
+"""The value of `shelf` in every item."""
 
 TABLE: dict[str, Any] = {
     "AttributeDefinitions": [
@@ -68,7 +38,7 @@ TABLE: dict[str, Any] = {
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
     "GlobalSecondaryIndexes": [
         {
-            # For people and other programs that know a key and ask what became of it.
+            # For people and other programs that look up the state of a key.
             "IndexName": "original_file",
             "KeySchema": [{"AttributeName": "original_file", "KeyType": "HASH"}],
             "Projection": {
@@ -77,7 +47,7 @@ TABLE: dict[str, Any] = {
             },
         },
         {
-            "IndexName": NEWEST,
+            "IndexName": NEWEST_INDEX,
             "KeySchema": [
                 {"AttributeName": "shelf", "KeyType": "HASH"},
                 {"AttributeName": "position", "KeyType": "RANGE"},
@@ -87,3 +57,36 @@ TABLE: dict[str, Any] = {
     ],
     "BillingMode": "PAY_PER_REQUEST",
 }
+"""The arguments of CreateTable. deployment/template.yaml declares the same; a test compares them."""
+
+# Makes the microseconds of every moment in datetime's range a positive number of 19 digits.
+_OFFSET = 10**18
+
+
+def to_value(value: str | int) -> Value:
+    """A string or an integer in DynamoDB's JSON."""
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def position(micros: int, id_: str = "") -> str:
+    """A text that sorts like (micros, id). Without an id it sorts before all records of that time."""
+    return f"{micros + _OFFSET:019d}#{id_}" if id_ else f"{micros + _OFFSET:019d}"
+
+
+def to_item(record: Record) -> Item:
+    """The item of a record."""
+    row = to_row(record)
+    row["original_file"] = row.pop("key")
+    row["processed_file"] = record.processed.key if record.processed else None
+    row["shelf"] = PARTITION
+    row["position"] = position(to_micros(record.created_at), record.id)
+    return {name: to_value(value) for name, value in row.items() if value is not None}
+
+
+def from_item(item: Mapping[str, Value]) -> Record:
+    """The record of an item. Ignores attributes that are not part of a record."""
+    row: dict[str, str | int | None] = dict.fromkeys(COLUMNS)
+    for name, value in item.items():
+        row[name] = int(value["N"]) if "N" in value else value["S"]
+    row["key"] = row["original_file"]
+    return to_record(row)

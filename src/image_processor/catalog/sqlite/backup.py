@@ -1,7 +1,7 @@
-"""SQLite catalog: a copy of it in one file, and the way back.
+"""SQLite catalog: backup into one file, and restore.
 
-Both are made beside their target and renamed when they are whole and judged, so that a kill
-leaves the old file or the new one.
+Both write a temporary file next to the target, check it, and rename it, so a kill leaves the old
+file or the new one.
 """
 
 from __future__ import annotations
@@ -14,40 +14,43 @@ from pathlib import Path
 
 from image_processor.domain.errors import Invalid, Unavailable
 
-from .queries import NO_CLAIM
+from .queries import CLEAR_LEASE
 from .schema import MIGRATIONS, migrate
 
 _BUSY_SECONDS = 10
-_BESIDE = ("-wal", "-shm")
-"""What SQLite keeps beside a file. A log of another file must never meet it: SQLite would play it."""
+_SIDE_FILES = ("-wal", "-shm")
+"""Suffixes of the files that SQLite keeps next to a database. SQLite would replay a log left from
+another database, so they are removed on restore."""
 
 
 def back_up(catalog: Path, copy: Path) -> int:
-    """Copy ``catalog`` as it is at one moment, while others go on writing; returns how many records.
+    """Copy a snapshot of ``catalog`` to ``copy`` (replaced if it exists) while others keep writing.
+    Returns the number of records.
 
-    Replaces ``copy``. Raises Unavailable if either cannot be read or written, or is damaged.
+    Raises Unavailable if either file cannot be read or written, or is damaged.
     """
     try:
-        with _beside(copy) as draft:
+        with _temporary_copy(copy) as draft:
             _copy(catalog, draft)
-            return _judged(draft)
+            return _check(draft)
     except sqlite3.DatabaseError as error:
         raise Unavailable(f"the catalog cannot be copied: {error}") from error
 
 
 def restore(copy: Path, catalog: Path) -> int:
-    """Put ``copy`` in the place of ``catalog``; returns how many records. Nobody may have it open.
+    """Replace ``catalog``, which no process may have open, by ``copy``. Returns the number of records.
 
-    Claims are given up, since nobody works under them any more. Raises Invalid, and changes nothing,
-    if ``copy`` is no whole catalog of this version or an earlier one.
+    Releases all leases, because their owners no longer run. Raises Invalid and changes nothing if
+    ``copy`` is not an intact catalog of this schema version or an earlier one, Unavailable if a file
+    cannot be read or written.
     """
     try:
-        with _beside(catalog, before=lambda: _clear(catalog)) as draft:
+        with _temporary_copy(catalog, before_replace=lambda: _remove_side_files(catalog)) as draft:
             _copy(copy, draft)
-            count = _judged(draft)
+            count = _check(draft)
             with closing(sqlite3.connect(draft, isolation_level=None)) as connection:
                 migrate(connection)
-                connection.execute(f"UPDATE records SET {NO_CLAIM}")  # noqa: S608 - a constant
+                connection.execute(f"UPDATE records SET {CLEAR_LEASE}")  # noqa: S608 - a constant
             return count
     except sqlite3.OperationalError as error:
         raise Unavailable(f"the catalog cannot be restored: {error}") from error
@@ -56,41 +59,41 @@ def restore(copy: Path, catalog: Path) -> int:
 
 
 def _copy(source: Path, target: Path) -> None:
-    # Read-only, so that a name with nothing behind it does not become an empty catalog.
-    address = f"{source.absolute().as_uri()}?mode=ro"
+    # Read-only, so that a missing file does not become an empty catalog.
+    uri = f"{source.absolute().as_uri()}?mode=ro"
     with (
-        closing(sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS)) as one,
-        closing(sqlite3.connect(target)) as other,
+        closing(sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS)) as source_connection,
+        closing(sqlite3.connect(target)) as target_connection,
     ):
-        one.backup(other)  # all pages in one step: no write comes between two of them
-        other.execute("PRAGMA journal_mode = DELETE")  # one file, with nothing beside it
+        source_connection.backup(target_connection)  # all pages in one step, so the copy is a snapshot
+        target_connection.execute("PRAGMA journal_mode = DELETE")  # no side files
 
 
-def _judged(file: Path) -> int:
-    """How many records a whole catalog has; sqlite3.DatabaseError tells what is wrong with another."""
+def _check(file: Path) -> int:
+    """The number of records in an intact catalog. Raises sqlite3.DatabaseError for any other file."""
     with closing(sqlite3.connect(file)) as connection:
-        (verdict,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
+        (result,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+        if result != "ok":
+            raise sqlite3.DatabaseError(result)
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if not 1 <= version <= len(MIGRATIONS):
             raise sqlite3.DatabaseError(f"expected schema version 1-{len(MIGRATIONS)}, got {version}")
         if not connection.execute("PRAGMA table_info(records)").fetchall():
-            raise sqlite3.DatabaseError("no records in it")
+            raise sqlite3.DatabaseError("it has no table of records")
         (count,) = connection.execute("SELECT count(*) FROM records").fetchone()
         return int(count)
 
 
 @contextmanager
-def _beside(target: Path, before: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """A draft that replaces ``target`` at the end, after ``before``; after an error it is gone."""
+def _temporary_copy(target: Path, before_replace: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """The path of a temporary file that replaces ``target`` at the end. Deleted after an error."""
     draft = target.with_name(f".{target.name}.{os.getpid()}")
     try:
         try:
             yield draft
             with draft.open("rb") as file:
                 os.fsync(file.fileno())
-            before()
+            before_replace()
             draft.replace(target)
         finally:
             draft.unlink(missing_ok=True)
@@ -98,10 +101,10 @@ def _beside(target: Path, before: Callable[[], None] = lambda: None) -> Iterator
         raise Unavailable(f"cannot write {target}: {error.strerror}") from error
 
 
-def _clear(catalog: Path) -> None:
-    """Take away what lies beside the old catalog, its last writes first brought into it."""
+def _remove_side_files(catalog: Path) -> None:
+    """Write the log into the old catalog, then delete its side files."""
     if catalog.is_file():
         with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(catalog)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for ending in _BESIDE:
-        Path(f"{catalog}{ending}").unlink(missing_ok=True)
+    for suffix in _SIDE_FILES:
+        Path(f"{catalog}{suffix}").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""Adapter: the catalog in one SQLite file, for the threads and processes of one machine.
+"""Catalog adapter: records in one SQLite file, for the threads and processes of one machine.
 
-Every change is one statement that checks its condition itself, so no two callers can both
-find it true. A claim is three columns of the record's row.
+Every change is one statement that checks its own condition, so no two callers can both find it true.
+A lease is three columns of the record's row: `claim_token`, `claim_owner` and `claim_expires_at`.
 """
 
 from __future__ import annotations
@@ -17,24 +17,23 @@ from typing import Any, Literal
 
 from msgspec.structs import replace
 
+from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalog.rows import new_token, to_record, to_row, to_ticks
-from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, Unavailable
-from image_processor.domain.keys import image_id
+from image_processor.catalog.rows import to_micros, to_record, to_row
+from image_processor.domain.errors import Invalid, Unavailable
 from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 from .queries import (
-    CLAIM,
+    ACQUIRE,
     COMPLETE,
-    FORGET,
+    DELETE,
     GET,
     RELEASE,
     RELEASE_OWNER,
     RENEW,
     SCAN,
     Values,
-    select_count,
     select_page,
 )
 from .schema import migrate
@@ -42,127 +41,115 @@ from .schema import migrate
 Row = dict[str, Any]
 
 _BUSY_SECONDS = 10
-_BUSY_STEP = 0.01
+_BUSY_RETRY_SECONDS = 0.01
 _SCAN_PAGE = 500
 
 
 class SqliteCatalog:
-    """Catalog in an SQLite file, or in memory for as long as the object lives.
+    """Catalog in an SQLite file, or in memory for as long as the object exists.
 
-    All threads share one connection, one statement at a time: statements take microseconds,
-    and ":memory:" has no second connection. Raises Invalid for a file of a newer schema.
+    All threads share one connection, one statement at a time: a statement takes microseconds, and a
+    database in memory has only one connection. Raises Invalid for a file with a newer schema.
     """
 
     def __init__(self, path: Path | Literal[":memory:"]) -> None:
         self._lock = Lock()
-        with _answering():
+        with _translate_errors():
             self._connection = _connect(path)
 
     def close(self) -> None:
-        """Close the file. No other method may be called after it."""
+        """Close the file. No other method may be called afterwards."""
         with self._lock:
             self._connection.close()
 
     def get(self, image_id: str) -> Record | None:
-        rows = self._all(GET, {"id": image_id})
+        rows = self._execute(GET, {"id": image_id})
         return to_record(rows[0]) if rows else None
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
-        new = Record(
-            id=image_id(upload.bucket, upload.key),
-            bucket=upload.bucket,
-            key=upload.key,
-            created_at=now,
-            updated_at=now,
-        )
+        record = new_record(upload, now)
         token, expires_at = new_token(), now + duration
         lease = {
             "claim_token": token,
             "claim_owner": owner,
-            "claim_expires_at": to_ticks(expires_at),
-            "now": to_ticks(now),
+            "claim_expires_at": to_micros(expires_at),
+            "now": to_micros(now),
         }
-        rows = self._all(CLAIM, to_row(new) | lease)
+        rows = self._execute(ACQUIRE, to_row(record) | lease)
         if not rows:
-            raise LeaseBusy(f"another worker holds the lease on {upload.key!r}")
-        return Lease(new.id, token, owner, expires_at, to_record(rows[0]))
+            raise lease_busy(upload)
+        return Lease(record.id, token, owner, expires_at, to_record(rows[0]))
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         expires_at = now + duration
-        self._change_ours(RENEW, lease, {"claim_expires_at": to_ticks(expires_at)})
+        self._change_leased(RENEW, lease, {"claim_expires_at": to_micros(expires_at)})
         return replace(lease, expires_at=expires_at)
 
     def complete(self, lease: Lease, record: Record) -> Record:
-        if record.id != lease.image_id:
-            raise Invalid.one("record", f"the record {lease.image_id} of the lease", record.id)
-        return to_record(self._change_ours(COMPLETE, lease, to_row(record)))
+        check_is_leased(lease, record)
+        return to_record(self._change_leased(COMPLETE, lease, to_row(record)))
 
     def delete(self, lease: Lease) -> None:
-        self._change_ours(FORGET, lease)
+        self._change_leased(DELETE, lease)
 
     def release(self, lease: Lease) -> None:
-        self._all(RELEASE, _ours(lease))
+        self._execute(RELEASE, _lease_values(lease))
 
     def release_owner(self, owner_prefix: str) -> int:
-        """Give back every claim whose owner starts with ``owner_prefix``; returns how many.
+        """Release every lease whose owner starts with ``owner_prefix``. Returns how many.
 
-        For a server that has made sure, by a lock of its own, that those owners are dead.
+        For a server that has made sure, by a lock of its own, that no such owner is running.
         """
-        return len(self._all(RELEASE_OWNER, {"owner": owner_prefix, "length": len(owner_prefix)}))
+        return len(self._execute(RELEASE_OWNER, {"owner": owner_prefix, "length": len(owner_prefix)}))
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
-        # One more than asked for tells whether there is a next page.
-        rows = self._all(*select_page(query, after, limit + 1))
+        # One row more than requested shows whether there is a next page.
+        rows = self._execute(*select_page(query, after, limit + 1))
         records = tuple(to_record(row) for row in rows[:limit])
         return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
 
-    def count(self, query: Query) -> int:
-        """How many records a listing of ``query`` has in all."""
-        (row,) = self._all(*select_count(query))
-        return int(row["records"])
-
     def scan(self) -> Iterator[Record]:
-        # Page by page, for a reader left open would keep the write-ahead log growing.
+        # Page by page, because a read transaction left open keeps the write-ahead log growing.
         after = ""
-        while rows := self._all(SCAN, {"after": after, "limit": _SCAN_PAGE}):
+        while rows := self._execute(SCAN, {"after": after, "limit": _SCAN_PAGE}):
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
-    def _change_ours(self, statement: str, lease: Lease, values: Values | None = None) -> Row:
-        """Run a statement that changes the claim's row; LeaseLost if it found none to change."""
-        rows = self._all(statement, (values or {}) | _ours(lease))
+    def _change_leased(self, statement: str, lease: Lease, values: Values | None = None) -> Row:
+        """Run a statement that changes the row of a lease. Raises LeaseLost if it changed none."""
+        rows = self._execute(statement, (values or {}) | _lease_values(lease))
         if not rows:
-            raise LeaseLost(f"{lease.owner} no longer holds the lease on {lease.record.key!r}")
+            raise lease_lost(lease)
         return rows[0]
 
-    def _all(self, statement: str, values: Values) -> tuple[Row, ...]:
-        with self._lock, _answering():
+    def _execute(self, statement: str, values: Values) -> tuple[Row, ...]:
+        with self._lock, _translate_errors():
             return tuple(self._connection.execute(statement, values).fetchall())
 
 
 def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
     if isinstance(path, Path):
         path.parent.mkdir(parents=True, exist_ok=True)
-    # Autocommit: each statement is its own transaction.
+    # Autocommit: every statement is a transaction.
     connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        _use_wal(connection)
-        # NORMAL, not FULL: in WAL a killed process loses nothing; a power cut may take back the
-        # last commits, and the next sweep does that work again from the stores.
+        _enable_wal(connection)
+        # NORMAL, not FULL: with WAL a killed process loses nothing. A power cut may lose the last
+        # commits, and the next reconciliation repeats that work.
         connection.execute("PRAGMA synchronous = NORMAL")
         migrate(connection)
     except BaseException:
         connection.close()
         raise
-    connection.row_factory = _by_name
+    connection.row_factory = _row_as_dict
     return connection
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
-    """Turn the write-ahead log on. Where two connections do it at once SQLite says BUSY without
-    waiting, for each would wait for the other; so the wait is ours."""
+def _enable_wal(connection: sqlite3.Connection) -> None:
+    """Enable the write-ahead log. When two connections do so at once, SQLite returns BUSY without
+    waiting, to avoid a deadlock; so this waits and tries again."""
     deadline = time.monotonic() + _BUSY_SECONDS
     while True:
         try:
@@ -170,23 +157,23 @@ def _use_wal(connection: sqlite3.Connection) -> None:
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() >= deadline:
                 raise
-            time.sleep(_BUSY_STEP)
+            time.sleep(_BUSY_RETRY_SECONDS)
         else:
             return
 
 
-def _by_name(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
+def _row_as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
 
 
-def _ours(lease: Lease) -> Values:
+def _lease_values(lease: Lease) -> Values:
     return {"id": lease.image_id, "claim_token": lease.token}
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
-    """What SQLite reports of the file (locked, full, damaged) as the port's error; mistakes in
-    our own statements stay what they are."""
+def _translate_errors() -> Iterator[None]:
+    """Raise Unavailable for errors of the file (locked, full, damaged) and Invalid for text that is not
+    Unicode. Errors in our own statements are raised unchanged."""
     try:
         yield
     except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.NotSupportedError):
@@ -194,6 +181,6 @@ def _answering() -> Iterator[None]:
     except UnicodeEncodeError as error:
         raise Invalid.one("text", "valid Unicode", error.object) from None
     except sqlite3.DatabaseError as error:
-        raise Unavailable(f"the catalog cannot answer: {error}") from error
+        raise Unavailable(f"the catalog is not available: {error}") from error
     except OSError as error:
-        raise Unavailable(f"the catalog cannot answer: {error.strerror}") from error
+        raise Unavailable(f"the catalog is not available: {error.strerror}") from error

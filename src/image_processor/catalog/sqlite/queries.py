@@ -1,81 +1,78 @@
-"""SQLite catalog: its statements. Each checks its own condition and returns the rows it changed.
+"""SQLite catalog: its SQL statements. Each write checks its own condition and returns the rows that it
+changed.
 
-They are put together from the constants here; every value that comes from outside is bound.
+Statements are built from constants of this module only. Every outside value is a bound parameter.
 """
-# ruff: noqa: S608 - see above: no statement holds a text from outside
+# ruff: noqa: S608 - see above: no statement contains outside text
 
 from __future__ import annotations
 
 from typing import Any
 
-from image_processor.catalog.rows import COLUMNS, to_ticks
+from image_processor.catalog.rows import COLUMNS, to_micros
 from image_processor.domain.ports import Query
 
 Values = dict[str, Any]
 
-_NAMES = ", ".join(COLUMNS)
-NO_CLAIM = "claim_token = NULL, claim_owner = NULL, claim_expires_at = NULL"
-_IS_OURS = "id = :id AND claim_token = :claim_token"
+_COLUMN_LIST = ", ".join(COLUMNS)
+CLEAR_LEASE = "claim_token = NULL, claim_owner = NULL, claim_expires_at = NULL"
+_IS_OWN_LEASE = "id = :id AND claim_token = :claim_token"
 
-CLAIM = f"""
-INSERT INTO records ({_NAMES}, claim_token, claim_owner, claim_expires_at)
+ACQUIRE = f"""
+INSERT INTO records ({_COLUMN_LIST}, claim_token, claim_owner, claim_expires_at)
 VALUES ({", ".join(":" + name for name in COLUMNS)}, :claim_token, :claim_owner, :claim_expires_at)
 ON CONFLICT (id) DO UPDATE SET
     claim_token = excluded.claim_token,
     claim_owner = excluded.claim_owner,
     claim_expires_at = excluded.claim_expires_at
 WHERE claim_token IS NULL OR claim_expires_at <= :now
-RETURNING {_NAMES}
+RETURNING {_COLUMN_LIST}
 """
 
-RENEW = f"UPDATE records SET claim_expires_at = :claim_expires_at WHERE {_IS_OURS} RETURNING id"
+RENEW = f"UPDATE records SET claim_expires_at = :claim_expires_at WHERE {_IS_OWN_LEASE} RETURNING id"
 
-_WRITTEN = tuple(
+_COMPLETED_COLUMNS = tuple(
     name for name in COLUMNS if name not in {"id", "bucket", "key", "created_at", "sequencer", "revision"}
 )
 COMPLETE = f"""
 UPDATE records SET
-    {", ".join(f"{name} = :{name}" for name in _WRITTEN)},
+    {", ".join(f"{name} = :{name}" for name in _COMPLETED_COLUMNS)},
     sequencer = coalesce(:sequencer, sequencer),
     revision = revision + 1,
-    {NO_CLAIM}
-WHERE {_IS_OURS} AND (sequencer IS NULL OR :sequencer IS NULL OR sequencer <= :sequencer)
-RETURNING {_NAMES}
+    {CLEAR_LEASE}
+WHERE {_IS_OWN_LEASE} AND (sequencer IS NULL OR :sequencer IS NULL OR sequencer <= :sequencer)
+RETURNING {_COLUMN_LIST}
 """
 
-FORGET = f"DELETE FROM records WHERE {_IS_OURS} RETURNING id"
-RELEASE = f"UPDATE records SET {NO_CLAIM} WHERE {_IS_OURS} RETURNING id"
+DELETE = f"DELETE FROM records WHERE {_IS_OWN_LEASE} RETURNING id"
+RELEASE = f"UPDATE records SET {CLEAR_LEASE} WHERE {_IS_OWN_LEASE} RETURNING id"
 RELEASE_OWNER = f"""
-UPDATE records SET {NO_CLAIM}
+UPDATE records SET {CLEAR_LEASE}
 WHERE claim_token IS NOT NULL AND substr(claim_owner, 1, :length) = :owner RETURNING id
 """
 
-SCAN = f"SELECT {_NAMES} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
+SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
 
-GET = f"SELECT {_NAMES} FROM records WHERE id = :id"
+GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"
 
 
 def select_page(query: Query, after: tuple[int, str] | None, limit: int) -> tuple[str, Values]:
-    """The records of a query behind a position (ticks and id), newest first."""
+    """The statement for the records of a query after a position (microseconds and id), newest first."""
     where, values = _where(query)
     if after is not None:
-        where += " AND (created_at, id) < (:after_ticks, :after_id)"
-        values |= {"after_ticks": after[0], "after_id": after[1]}
-    statement = f"SELECT {_NAMES} FROM records WHERE {where} ORDER BY created_at DESC, id DESC LIMIT :limit"
+        where += " AND (created_at, id) < (:after_micros, :after_id)"
+        values |= {"after_micros": after[0], "after_id": after[1]}
+    statement = (
+        f"SELECT {_COLUMN_LIST} FROM records WHERE {where} ORDER BY created_at DESC, id DESC LIMIT :limit"
+    )
     return statement, values | {"limit": limit}
 
 
-def select_count(query: Query) -> tuple[str, Values]:
-    where, values = _where(query)
-    return f"SELECT count(*) AS records FROM records WHERE {where}", values
-
-
 def _where(query: Query) -> tuple[str, Values]:
-    """The condition of a query and its values."""
     conditions: list[str] = []
     values: Values = {}
     if query.prefix:
-        # LIKE would read % and _ in the prefix, and ignore case.
+        # LIKE would interpret % and _ in the prefix, and ignore case.
         conditions.append("substr(key, 1, :length) = :prefix")
         values |= {"length": len(query.prefix), "prefix": query.prefix}
     if query.status is not None:
@@ -83,8 +80,8 @@ def _where(query: Query) -> tuple[str, Values]:
         values["status"] = query.status.value
     if query.since is not None:
         conditions.append("created_at >= :since")
-        values["since"] = to_ticks(query.since)
+        values["since"] = to_micros(query.since)
     if query.until is not None:
         conditions.append("created_at < :until")
-        values["until"] = to_ticks(query.until)
+        values["until"] = to_micros(query.until)
     return " AND ".join(conditions) or "TRUE", values

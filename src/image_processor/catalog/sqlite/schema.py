@@ -1,7 +1,7 @@
-"""SQLite catalog: the schema, and how an older file is brought up to it.
+"""SQLite catalog: the schema and its migrations.
 
-Each migration leads from the version that is its index to the next one; `user_version` says
-how many a file has seen. Migrations are only ever appended.
+The migration at index N leads from version N to N+1. `PRAGMA user_version` stores the version of a
+file. Migrations are only appended, never changed.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from contextlib import contextmanager
 
 from image_processor.domain.errors import Invalid
 
-# STRICT tables; RETURNING is older.
-_LEAST = (3, 37, 0)
+# The first version with STRICT tables.
+_MIN_SQLITE = (3, 37, 0)
 
 _RECORDS = """
 CREATE TABLE records (
@@ -43,7 +43,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         _RECORDS,
         "CREATE INDEX records_by_time ON records (created_at, id)",
         "CREATE INDEX records_by_status ON records (status, created_at, id)",
-        # Few rows have a claim, so this one is small.
+        # Partial: few rows have a lease.
         "CREATE INDEX records_claimed ON records (claim_owner) WHERE claim_token IS NOT NULL",
     ),
     ("ALTER TABLE records ADD COLUMN exif TEXT",),
@@ -51,13 +51,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 
 def migrate(connection: sqlite3.Connection) -> None:
-    """Bring the schema up to date, whole or not at all. Raises Invalid for a newer one, and for
-    an SQLite library that is too old.
+    """Bring the schema up to date in one transaction.
 
-    Of several processes that start at once the first migrates and the others find it done.
+    Of several processes that start at once the first migrates and the others find nothing to do.
+    Raises Invalid for a newer schema, and for an SQLite library before 3.37.
     """
-    if sqlite3.sqlite_version_info < _LEAST:
-        raise Invalid.one("SQLite", f"version {'.'.join(map(str, _LEAST))} or newer", sqlite3.sqlite_version)
+    if sqlite3.sqlite_version_info < _MIN_SQLITE:
+        raise Invalid.one(
+            "SQLite", f"version {'.'.join(map(str, _MIN_SQLITE))} or newer", sqlite3.sqlite_version
+        )
     with _transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
@@ -65,7 +67,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         for statements in MIGRATIONS[version:]:
             for statement in statements:
                 connection.execute(statement)
-        # A pragma takes no parameters.
+        # PRAGMA accepts no bound parameters.
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_LOOK, OLD_RECORD, RECORDS, TEXTS, take
+from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, TEXTS, take
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from image_processor.aws import client as client_module
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.dynamodb.schema import TABLE, from_item, position, to_item
-from image_processor.catalog.rows import to_ticks
+from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, InvalidSettings, LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition, Status
@@ -25,7 +25,7 @@ from support import aws
 from support.scripted_http import HANG_UP, Reply, Seen, scripted
 
 PLACES = st.tuples(MOMENTS, TEXTS.filter(bool))
-FACTS = ImageMetadata(8, 6, "jpeg", 1, False, 100, "ab")
+METADATA = ImageMetadata(8, 6, "jpeg", 1, False, 100, "ab")
 PREFIX = "com.amazonaws.dynamodb.v20120810#"
 
 
@@ -45,7 +45,7 @@ def sent(seen: Seen) -> dict[str, Any]:
 def relayed(catalog: DynamoCatalog, seen: Seen) -> Reply:
     """What the emulation answers to a request that the scripted server has seen."""
     try:
-        return answer(catalog._calls(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
+        return answer(catalog._client.call(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
     except PreconditionFailed:
         return error("ConditionalCheckFailedException")
 
@@ -75,11 +75,11 @@ class TestItems:
 
     @given(one=PLACES, other=PLACES)
     def test_sort_by_time_and_id(self, one: tuple[datetime, str], other: tuple[datetime, str]) -> None:
-        places = [position(to_ticks(moment), id_) for moment, id_ in (one, other)]
+        places = [position(to_micros(moment), id_) for moment, id_ in (one, other)]
         assert (places[0] < places[1]) == (one < other)
 
     def test_name_the_original_and_what_became_of_it(self) -> None:
-        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", FACTS, "v")
+        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", METADATA, "v")
         record = Record("id", "uploads", "cat.jpg", NOW, NOW, renditions=(small,))
         item = to_item(record)
         assert item["original_file"] == {"S": "cat.jpg"}
@@ -87,7 +87,7 @@ class TestItems:
         assert "processed_file" not in to_item(replace(record, renditions=()))
 
     def test_a_rendition_that_is_gone_is_named_no_more(self, catalog: DynamoCatalog, table: str) -> None:
-        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", FACTS, "v")
+        small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", METADATA, "v")
         lease = take(catalog)
         catalog.complete(lease, replace(lease.record, renditions=(small,), message="m"))
         assert "processed_file" in found_by_key(catalog, table, lease.record.key)
@@ -98,7 +98,7 @@ class TestItems:
 
 def found_by_key(catalog: DynamoCatalog, table: str, key: str) -> dict[str, object]:
     """The one item that the index on original_file gives."""
-    (item,) = catalog._calls(
+    (item,) = catalog._client.call(
         "Query",
         TableName=table,
         IndexName="original_file",
@@ -213,7 +213,7 @@ class TestAnswers:
 
     def test_a_record_that_no_item_can_hold_is_invalid(self, catalog: DynamoCatalog) -> None:
         lease = take(catalog)
-        with pytest.raises(Invalid, match="what DynamoDB takes"):
+        with pytest.raises(Invalid, match="arguments that DynamoDB accepts"):
             catalog.complete(lease, replace(lease.record, message="m" * 500_000))
         assert catalog.get(lease.image_id) == lease.record
 
@@ -225,7 +225,7 @@ class TestAnswers:
 
 def test_items_of_the_first_version_are_read() -> None:
     item = {name: value for name, value in to_item(OLD_RECORD).items() if name != "exif"}
-    assert from_item({**item, "look": {"S": OLD_LOOK}}) == OLD_RECORD
+    assert from_item({**item, "look": {"S": OLD_SUMMARY}}) == OLD_RECORD
 
 
 def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None:

@@ -1,4 +1,4 @@
-"""An ObjectStore in a dictionary: the contract's plainest reading, for tests of what uses it."""
+"""An ObjectStore in a dictionary, for tests of the code that uses a store."""
 
 from __future__ import annotations
 
@@ -13,28 +13,26 @@ from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, 
 from image_processor.domain.keys import check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
+_CHUNK = 256 * 1024
+
 
 class MemoryStore:
-    """Objects in a dictionary; every put makes a version that never was before, or with ``tags`` one
-    that the same bytes have again, as S3's."""
+    """Objects in a dictionary. Every put makes a new version, or with ``etags`` one that depends only on
+    the bytes, as in S3."""
 
-    def __init__(self, *, tags: bool = False) -> None:
-        self._tags = tags
+    def __init__(self, *, etags: bool = False) -> None:
+        self._etags = etags
         self._objects: dict[str, StoredObject] = {}
-        self._order: list[bytes] = []
+        self._sorted_keys: list[bytes] = []
         self._lock = threading.Lock()
         self._versions = count(1)
 
     def head(self, key: str) -> StoredObject:
-        stored = self._objects.get(check_key(key))
-        if stored is None:
-            raise NotFound(key)
+        stored = self._find(key)
         return StoredObject(stored.entry, stored.attributes)
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
-        stored = self._objects.get(check_key(key))
-        if stored is None:
-            raise NotFound(key)
+        stored = self._find(key)
         if version is not None and stored.entry.version != version:
             raise PreconditionFailed(key)
         if limit is not None and stored.entry.size > limit:
@@ -43,7 +41,7 @@ class MemoryStore:
 
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
         body = self.get(key, version=version).body[start:stop]
-        return iter([body[at : at + 262_144] for at in range(0, len(body), 262_144)])
+        return iter([body[offset : offset + _CHUNK] for offset in range(0, len(body), _CHUNK)])
 
     def put(
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
@@ -51,15 +49,12 @@ class MemoryStore:
         check_key(key)
         with self._lock:
             current = self._objects.get(key)
-            held = (current is None) if isinstance(condition, Absent) else True
-            if isinstance(condition, str):
-                held = current is not None and current.entry.version == condition
-            if not held:
+            if not _holds(condition, current):
                 raise PreconditionFailed(key)
-            version = hashlib.md5(body).hexdigest() if self._tags else f"v{next(self._versions)}"
+            version = hashlib.md5(body).hexdigest() if self._etags else f"v{next(self._versions)}"
             entry = Entry(key, len(body), version, datetime.now(UTC))
             if current is None:
-                insort(self._order, key.encode())
+                insort(self._sorted_keys, key.encode())
             self._objects[key] = StoredObject(entry, attributes, body)
         return entry
 
@@ -82,23 +77,37 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         with self._lock:
             if self._objects.pop(check_key(key), None) is not None:
-                del self._order[bisect_left(self._order, key.encode())]
+                del self._sorted_keys[bisect_left(self._sorted_keys, key.encode())]
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        start = prefix.encode(errors="surrogatepass")  # which no key has
-        least = max(
-            start, start_after.encode(errors="surrogatepass") + b"\0"
-        )  # no key has a NUL, so this is the next one
-        while True:  # a listing goes on while others write
+        # A lone surrogate is in no key, but must still be comparable.
+        raw_prefix = prefix.encode(errors="surrogatepass")
+        # No key contains a NUL, so this is the smallest key after `start_after`.
+        next_key = max(raw_prefix, start_after.encode(errors="surrogatepass") + b"\0")
+        while True:  # one key at a time, because others may write during a listing
             with self._lock:
-                at = bisect_left(self._order, least)
-                if at == len(self._order) or not self._order[at].startswith(start):
+                index = bisect_left(self._sorted_keys, next_key)
+                if index == len(self._sorted_keys) or not self._sorted_keys[index].startswith(raw_prefix):
                     return
-                least = self._order[at] + b"\0"
-                entry = self._objects[self._order[at].decode()].entry
+                next_key = self._sorted_keys[index] + b"\0"
+                entry = self._objects[self._sorted_keys[index].decode()].entry
             if not (direct and "/" in entry.key[len(prefix) :]):
                 yield entry
 
     def bodies(self) -> dict[str, bytes]:
-        """All objects' bytes by key, for comparison with an oracle."""
+        """The bytes of all objects by key, to compare with the expected ones."""
         return {key: stored.body for key, stored in self._objects.items()}
+
+    def _find(self, key: str) -> StoredObject:
+        stored = self._objects.get(check_key(key))
+        if stored is None:
+            raise NotFound(key)
+        return stored
+
+
+def _holds(condition: str | Absent | None, current: StoredObject | None) -> bool:
+    if condition is None:
+        return True
+    if isinstance(condition, Absent):
+        return current is None
+    return current is not None and current.entry.version == condition

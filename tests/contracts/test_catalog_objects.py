@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_records import LEASE, NOW, OLD_LOOK, OLD_RECORD, take
+from contract_records import LEASE, NOW, OLD_RECORD, OLD_SUMMARY, take
 from msgspec.structs import replace
 
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
@@ -19,7 +19,7 @@ from image_processor.domain.ports import Attributes, Query
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import list_renditions
 from support.ingest import IngestFixture, upload
-from support.memory import MemoryStore
+from support.memory_store import MemoryStore
 
 
 class Counting(MemoryStore):
@@ -124,7 +124,9 @@ def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
 
 def test_objects_of_the_first_version_are_read() -> None:
     store = MemoryStore()
-    row = {name: value for name, value in to_row(OLD_RECORD).items() if name != "exif"} | {"look": OLD_LOOK}
+    row = {name: value for name, value in to_row(OLD_RECORD).items() if name != "exif"} | {
+        "look": OLD_SUMMARY
+    }
     body = json.dumps({"record": row}).encode()
     store.put(f"{PREFIX}{OLD_RECORD.id}.json", body, Attributes("application/json"))
     assert list(ObjectCatalog(store).scan()) == [OLD_RECORD]
