@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from image_processor.api.error_status import delivery_status
-from image_processor.config.settings import PREFIX, URL_SETTINGS
+from image_processor.config.settings import PREFIX, URL_SETTINGS, dialect_settings
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import ALIASES
 from image_processor.delivery.url.parser import parse_url
@@ -67,7 +67,7 @@ def test_every_code_of_a_signature_is_told_with_its_status() -> None:
 
 
 def test_every_setting_of_urls_is_told() -> None:
-    missing = [row.name for row in URL_SETTINGS if PREFIX + row.name not in TEXT]
+    missing = [row.name for row in (*URL_SETTINGS, *dialect_settings()) if PREFIX + row.name not in TEXT]
     assert missing == []
 
 

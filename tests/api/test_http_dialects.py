@@ -22,7 +22,9 @@ def signed(path: str) -> str:
 
 @pytest.fixture
 def thumbor(machine: Machine):
-    machine.settings = replace(machine.settings, dialects=("thumbor",), thumbor_key=SECRET)
+    machine.settings = replace(
+        machine.settings, dialects=("thumbor",), dialect_settings={"thumbor_key": SECRET}
+    )
     machine.room.put(KEY, b"cat")
     with asyncio.Runner() as runner:
         yield Client(machine.app(), runner)

@@ -30,8 +30,8 @@ def opened(path_and_query: str, now: float) -> str:
     path, _, query = path_and_query.partition("?")
     address = parse_url(path, query)
     Keyring({kid: secret.replace(b" ", b"_") for kid, secret in SECRETS.items()}).verify(address, now)
-    assert address.seal
-    return str(address.seal.kid)
+    assert address.signature
+    return str(address.signature.kid)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from image_processor.config.settings import (
     PREFIX,
     URL_SETTINGS,
     Settings,
+    dialect_settings,
     effective,
     from_environment,
 )
@@ -78,7 +79,7 @@ def test_every_setting_can_be_set():
 
 def test_every_row_names_a_field():
     fields = {row.field for row in (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS)}
-    assert fields == set(Settings.__struct_fields__) - {"limits"}
+    assert fields == set(Settings.__struct_fields__) - {"limits", "dialect_settings"}
     assert {row.name.lower() for row in LIMIT_SETTINGS} == set(Settings().limits.__struct_fields__)
 
 
@@ -135,10 +136,16 @@ def test_no_secret_is_shown():
         "SIGNING_KEYS": "a:hush-hush-hush-hush",
     }
     settings = read(**secrets)
-    assert (settings.thumbor_key, settings.dit_secret) == ("hush-hush", "hush-hush")
-    assert (settings.imgproxy_key, settings.imgproxy_salt) == (b"hous", b"hous")
-    shown = {row.name: value for row, value in effective(settings, URL_SETTINGS)}
-    secret = {row.name for row in URL_SETTINGS if row.secret}
+    assert settings.dialect_settings == {
+        "thumbor_key": "hush-hush",
+        "dit_secret": "hush-hush",
+        "imgproxy_key": b"hous",
+        "imgproxy_salt": b"hous",
+    }
+    specs = (*URL_SETTINGS, *dialect_settings())
+    shown = {row.name: value for row, value in effective(settings, specs)}
+    assert shown["IMGPROXY_SIGNATURE_BYTES"] == "32"
+    secret = {row.name for row in specs if row.secret}
     assert secret == set(secrets)
     assert {shown[name] for name in secrets} == {"(set)"}
     for word in ("hush", "hous", "686f"):

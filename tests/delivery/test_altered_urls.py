@@ -7,7 +7,8 @@ from random import Random
 
 import pytest
 
-from image_processor.delivery.dialects import NAMES, enabled
+from image_processor.config.setting_specs import DIALECTS
+from image_processor.delivery.dialects import DialectOptions, load_dialects
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.errors import Forbidden, InvalidKey, InvalidRequest, NotFound, Refused
@@ -19,7 +20,15 @@ URLS = 1000
 VALUES = 255 if os.environ.get("STRESS") else 1
 """Of the 255 that each byte could be instead: all of them in `make stress`."""
 
-SECRETS = dict.fromkeys((*NAMES, "imgproxy-salt"), b"a secret of another product")
+NAMES = tuple(DIALECTS)
+SECRET = "a secret of another product"
+SETTINGS = {
+    "thumbor_key": SECRET,
+    "dit_secret": SECRET,
+    "imgproxy_key": SECRET.encode(),
+    "imgproxy_salt": SECRET.encode(),
+    "imgproxy_signature_bytes": 32,
+}
 
 
 def reader(dialects):
@@ -31,7 +40,8 @@ def reader(dialects):
 
 @pytest.mark.parametrize(("names", "urls"), [((), URLS), (NAMES, 200)], ids=["ours", "with dialects"])
 def test_every_byte_of_a_signed_url_counts(names, urls):
-    random, reads, tried = Random(SEED), reader(enabled(names, secrets=SECRETS)), 0
+    dialects = load_dialects(names, SETTINGS, DialectOptions())
+    random, reads, tried = Random(SEED), reader(dialects), 0
     for url in signed_urls(urls, SEED):
         for changed in altered(url, random, VALUES):
             tried += 1

@@ -15,7 +15,7 @@ from image_processor.bootstrap.delivery import build_dialects
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.config.settings import Settings
-from image_processor.delivery.dialects import NAMES, enabled
+from image_processor.delivery.dialects import DialectOptions, load_dialects
 from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
@@ -41,16 +41,14 @@ formats = ["webp"]
 match = "**"
 presets = ["card"]
 """)
+NAMES = tuple(DIALECTS)
 ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 
-def read(path: str, query: str = "", names: Sequence[str] = NAMES, **more: Any) -> RenditionRef:
-    policy = Policy(
-        dialects=enabled(names, secrets={}, unsafe=True, **more), allow_unsigned=more.get("open", False)
-    )
-    return RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).resolve(
-        HttpRequest("GET", path, query)
-    )
+def read(path: str, query: str = "", names: Sequence[str] = NAMES, **policy: Any) -> RenditionRef:
+    dialects = load_dialects(names, {}, DialectOptions(unsafe=True))
+    resolver = RequestResolver(RECIPE, Policy(dialects=dialects, **policy), lambda _: ORIGINAL, lambda: 0.0)
+    return resolver.resolve(HttpRequest("GET", path, query))
 
 
 def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
@@ -72,7 +70,10 @@ def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
 )
 def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, name: str | None) -> None:
     reader = RequestResolver(
-        RECIPE, Policy(dialects=enabled(NAMES, secrets={}, unsafe=True)), lambda _: ORIGINAL, lambda: 0.0
+        RECIPE,
+        Policy(dialects=load_dialects(NAMES, {}, DialectOptions(unsafe=True))),
+        lambda _: ORIGINAL,
+        lambda: 0.0,
     )
     get = HttpRequest("GET", path, query)
     dialect = reader.dialect_of(get)
@@ -102,7 +103,7 @@ def test_without_a_signature_nothing_else_is_opened() -> None:
 
 
 def test_what_depends_on_the_original_is_settled() -> None:
-    policy = Policy(dialects=enabled(NAMES, secrets={}, unsafe=True), allow_unsigned=True)
+    policy = Policy(dialects=load_dialects(NAMES, {}, DialectOptions(unsafe=True)), allow_unsigned=True)
     reader = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0)
     for text, name in (
         ("300xorig", "~w=300,h=600,enlarge=1,fm=jpeg.jpg"),
@@ -119,15 +120,16 @@ def test_our_own_urls_stay_ours() -> None:
 
 
 def test_settings_enable_them() -> None:
-    assert DIALECTS == NAMES
     assert build_dialects(Settings()) == ()
     settings = Settings(
         dialects=NAMES,
-        thumbor_key="t",
-        dit_secret="d",
-        imgproxy_key=b"k",
-        imgproxy_salt=b"s",
-        imgproxy_signature_bytes=8,
+        dialect_settings={
+            "thumbor_key": "t",
+            "dit_secret": "d",
+            "imgproxy_key": b"k",
+            "imgproxy_salt": b"s",
+            "imgproxy_signature_bytes": 8,
+        },
         buckets=("b",),
         dialect_lenient=True,
     )
@@ -141,13 +143,14 @@ def test_settings_enable_them() -> None:
 
 
 def test_an_unknown_one_is_a_mistake() -> None:
-    with pytest.raises(ValueError, match="imgix"):
-        enabled(["imgix"], secrets={})
+    with pytest.raises(KeyError, match="imgix"):
+        load_dialects(["imgix"], {}, DialectOptions())
 
 
 def test_only_what_is_enabled_is_loaded() -> None:
     script = (
-        "import sys; from image_processor.delivery.dialects import enabled; enabled([], secrets={});"
+        "import sys; from image_processor.delivery.dialects import DialectOptions, load_dialects;"
+        "load_dialects([], {}, DialectOptions());"
         "import image_processor.delivery.resolver;"
         "print([name for name in sys.modules if '.dialects.' in name])"
     )

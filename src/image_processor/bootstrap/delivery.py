@@ -11,9 +11,9 @@ from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
-from image_processor.delivery.dialects import enabled
+from image_processor.delivery.dialects import Dialect, DialectOptions, load_dialects
 from image_processor.delivery.on_demand import OnDemandRenderer
-from image_processor.delivery.policy import Dialect, Policy
+from image_processor.delivery.policy import Policy
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache, RenderResult, RenditionRepository
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
@@ -46,21 +46,13 @@ def build_policy(settings: Settings) -> Policy:
 
 
 def build_dialects(settings: Settings) -> tuple[Dialect, ...]:
-    """The dialects in force, in their order."""
-    secrets = {
-        "thumbor": (settings.thumbor_key or "").encode(),
-        "dit": (settings.dit_secret or "").encode(),
-        "imgproxy": settings.imgproxy_key,
-        "imgproxy-salt": settings.imgproxy_salt,
-    }
-    return enabled(
-        settings.dialects,
-        secrets={name: secret for name, secret in secrets.items() if secret},
-        signature_bytes=settings.imgproxy_signature_bytes,
+    """The enabled dialects, in the order in which they are tried."""
+    options = DialectOptions(
         unsafe=settings.allow_unsigned,
         lenient=settings.dialect_lenient,
         buckets=frozenset(settings.buckets),
     )
+    return load_dialects(settings.dialects, settings.dialect_settings, options)
 
 
 def build_rendition_repository(

@@ -17,6 +17,7 @@ from image_processor.config.settings import (
     LIMIT_SETTINGS,
     PREFIX,
     URL_SETTINGS,
+    dialect_settings,
     effective,
 )
 from image_processor.domain.errors import UnsafeRuntime
@@ -79,7 +80,7 @@ def _settings(console: Console, data: Path | None, recipe: Path | None) -> None:
 
 _TABLES = (
     ("Settings", GENERAL_SETTINGS),
-    ("Renditions by URL", URL_SETTINGS),
+    ("Renditions by URL", (*URL_SETTINGS, *dialect_settings())),
     ("Limits", LIMIT_SETTINGS),
     ("Settings on AWS", AWS_SETTINGS),
 )

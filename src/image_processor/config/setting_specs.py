@@ -17,16 +17,14 @@ from image_processor.domain.models import ExifField, IccPolicy, TruncatedPolicy
 
 _MEBIBYTE = 1024 * 1024
 
-DIALECTS = ("thumbor", "dit", "imgproxy")
-"""The URL grammars of other products that the program can read."""
-
 
 class SettingSpec(Struct, frozen=True):
     """One setting.
 
     ``name`` is the variable without its prefix; in lower case it is the field of `Settings`. ``read``
     makes the value from the variable's text and raises ValueError if it cannot. One unit of the
-    variable is ``unit`` units of the field. A ``secret`` is never printed.
+    variable is ``unit`` units of the field. A ``secret`` is never printed. ``default`` is for the
+    settings of a dialect, which have no field of their own.
     """
 
     name: str
@@ -35,6 +33,7 @@ class SettingSpec(Struct, frozen=True):
     read: Callable[[str], Any]
     unit: int = 1
     secret: bool = False
+    default: Any = None
 
     @property
     def field(self) -> str:
@@ -129,6 +128,60 @@ def hexadecimal(text: str) -> bytes:
     return bytes.fromhex(text)
 
 
+# Dialects ------------------------------------------------------------------------------------------
+
+
+class DialectSpec(Struct, frozen=True):
+    """A URL grammar of another product.
+
+    ``target`` is the class that parses it, as `package.module:Class`, which is imported only if the
+    dialect is enabled. ``settings`` are its own; `from_settings` of the class receives their values.
+    """
+
+    target: str
+    settings: tuple[SettingSpec, ...] = ()
+
+
+DIALECTS: dict[str, DialectSpec] = {
+    "thumbor": DialectSpec(
+        "image_processor.delivery.dialects.thumbor:Thumbor",
+        (SettingSpec("THUMBOR_KEY", "thumbor's SECURITY_KEY", "a line of ASCII", ascii_line, secret=True),),
+    ),
+    "dit": DialectSpec(
+        "image_processor.delivery.dialects.dit:Dit",
+        (
+            SettingSpec(
+                "DIT_SECRET", "secret of DIT's signatures", "a line of ASCII", ascii_line, secret=True
+            ),
+        ),
+    ),
+    "imgproxy": DialectSpec(
+        "image_processor.delivery.dialects.imgproxy:Imgproxy",
+        (
+            SettingSpec(
+                "IMGPROXY_KEY", "imgproxy's IMGPROXY_KEY", "pairs of hex digits", hexadecimal, secret=True
+            ),
+            SettingSpec(
+                "IMGPROXY_SALT", "imgproxy's IMGPROXY_SALT", "pairs of hex digits", hexadecimal, secret=True
+            ),
+            SettingSpec(
+                "IMGPROXY_SIGNATURE_BYTES",
+                "imgproxy's IMGPROXY_SIGNATURE_SIZE",
+                "8-32",
+                integer(8, 32),
+                default=32,
+            ),
+        ),
+    ),
+}
+"""The dialects by their name in IMAGE_PROCESSOR_DIALECTS. A new one is one row here and its package."""
+
+
+def dialect_settings() -> tuple[SettingSpec, ...]:
+    """The settings of all dialects."""
+    return tuple(spec for dialect in DIALECTS.values() for spec in dialect.settings)
+
+
 # Tables --------------------------------------------------------------------------------------------
 
 GENERAL_SETTINGS = (
@@ -210,11 +263,6 @@ URL_SETTINGS = (
         "names, comma-separated",
         names,
     ),
-    SettingSpec("THUMBOR_KEY", "thumbor's SECURITY_KEY", "a line of ASCII", ascii_line, secret=True),
-    SettingSpec("DIT_SECRET", "secret of DIT's signatures", "a line of ASCII", ascii_line, secret=True),
-    SettingSpec("IMGPROXY_KEY", "imgproxy's IMGPROXY_KEY", "pairs of hex digits", hexadecimal, secret=True),
-    SettingSpec("IMGPROXY_SALT", "imgproxy's IMGPROXY_SALT", "pairs of hex digits", hexadecimal, secret=True),
-    SettingSpec("IMGPROXY_SIGNATURE_BYTES", "imgproxy's IMGPROXY_SIGNATURE_SIZE", "8-32", integer(8, 32)),
 )
 
 AWS_SETTINGS = (
@@ -266,4 +314,4 @@ LIMIT_SETTINGS = (
     ),
 )
 
-ALL_SETTINGS = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS)
+ALL_SETTINGS = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS, *dialect_settings())

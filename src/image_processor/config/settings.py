@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
@@ -23,6 +24,7 @@ from .setting_specs import (
     LIMIT_SETTINGS,
     URL_SETTINGS,
     SettingSpec,
+    dialect_settings,
 )
 
 __all__ = [
@@ -34,6 +36,7 @@ __all__ = [
     "URL_SETTINGS",
     "SettingSpec",
     "Settings",
+    "dialect_settings",
     "effective",
     "from_environment",
 ]
@@ -41,7 +44,7 @@ __all__ = [
 PREFIX = "IMAGE_PROCESSOR_"
 """The prefix of the environment variables."""
 
-_SECRET_FIELDS = frozenset(spec.field for spec in ALL_SETTINGS if spec.secret)
+_SECRET_FIELDS = frozenset({"signing_keys", "dialect_settings"})
 
 
 class Settings(Struct, frozen=True):
@@ -84,11 +87,8 @@ class Settings(Struct, frozen=True):
     dialects: tuple[str, ...] = ()
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
-    thumbor_key: str | None = None
-    dit_secret: str | None = None
-    imgproxy_key: bytes | None = None
-    imgproxy_salt: bytes | None = None
-    imgproxy_signature_bytes: int = 32
+    dialect_settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    """The settings of the dialects themselves, by field name. Left out: those that are not set."""
 
     def __repr__(self) -> str:
         return redacted_repr(self, _SECRET_FIELDS)
@@ -118,20 +118,27 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     problems = _unknown_variables(environment)
     values = _read((*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS), environment, problems)
     limits = _read(LIMIT_SETTINGS, environment, problems)
+    of_dialects = _read(dialect_settings(), environment, problems)
     if problems:
         raise InvalidSettings(problems)
-    return Settings(**values, limits=Limits(**limits))
+    return Settings(**values, limits=Limits(**limits), dialect_settings=MappingProxyType(of_dialects))
 
 
 def effective(settings: Settings, specs: Sequence[SettingSpec]) -> Iterator[tuple[SettingSpec, str]]:
     """Each of ``specs`` with its current value, written as in the environment. Secrets are masked."""
-    values = settings.limits if specs is LIMIT_SETTINGS else settings
     for spec in specs:
-        value = getattr(values, spec.field)
+        value = _value(settings, spec)
         if spec.secret:
             yield spec, "(set)" if value else ""
         else:
             yield spec, _format(value // spec.unit if spec.unit != 1 else value)
+
+
+def _value(settings: Settings, spec: SettingSpec) -> Any:
+    for owner in (settings, settings.limits):
+        if spec.field in owner.__struct_fields__:
+            return getattr(owner, spec.field)
+    return settings.dialect_settings.get(spec.field, spec.default)
 
 
 def _read(
@@ -153,7 +160,7 @@ def _read(
 
 
 def _unknown_variables(environment: Mapping[str, str]) -> list[Problem]:
-    known = {PREFIX + spec.name for spec in ALL_SETTINGS}
+    known = {PREFIX + spec.name for spec in (*ALL_SETTINGS, *dialect_settings())}
     return [
         Problem(name, "a setting that exists", "an unknown one")
         for name in sorted(environment)

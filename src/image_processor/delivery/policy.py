@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from msgspec import Struct, field
 
 from image_processor.domain.errors import InvalidRequest, SignatureMissing, SizeNotAllowed
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.originals import overlay_keys
 
-from .request import RenditionRequest
+from .dialects import Dialect
 from .url.signing import Keyring
-
-
-class Dialect(Protocol):
-    """A parser for the URLs of another product. ``path`` is as it arrived, without its leading slash."""
-
-    @property
-    def name(self) -> str: ...
-
-    def matches(self, path: str, query: str) -> bool:
-        """Whether a URL has this grammar."""
-        ...
-
-    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
-        """Verify and parse a URL; ``now`` is the Unix time. Raises Forbidden, InvalidRequest."""
-        ...
-
-    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
-        """Media type and body of an error as the product's clients expect them; None for a problem
-        document."""
-        ...
 
 
 class Policy(Struct, frozen=True):

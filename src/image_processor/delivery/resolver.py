@@ -27,7 +27,8 @@ from image_processor.domain.keys import check_key, original_of, percent_decode, 
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
-from .policy import Dialect, Policy
+from .dialects import Dialect
+from .policy import Policy
 from .request import Clock, HttpRequest, RenditionRequest, parse_request
 from .resolve import needs_metadata, resolve
 from .url.parameter_names import AUTO, IGNORED

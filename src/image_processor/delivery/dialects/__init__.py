@@ -1,47 +1,67 @@
-"""Dialects: URL grammars of other products, each a frozen value that only parses. A URL becomes an
-`RenditionRequest` there, as one of our own does; docs/dialects.md tells what of each is understood.
+"""Delivery, step 1: dialects parse the URLs of other products.
+
+A dialect is a frozen value that turns a URL into a `RenditionRequest`, as `parse_request` does for the
+project's own. `config.setting_specs.DIALECTS` lists them; docs/dialects.md documents what each supports.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from importlib import import_module
+from typing import Any, Protocol
 
-if TYPE_CHECKING:
-    from image_processor.delivery.policy import Dialect
+from msgspec import Struct
 
-NAMES = ("thumbor", "dit", "imgproxy")
+from image_processor.config.setting_specs import DIALECTS
+from image_processor.delivery.request import RenditionRequest
 
 
-def enabled(
-    names: Sequence[str],
-    *,
-    secrets: Mapping[str, bytes],
-    signature_bytes: int = 32,
-    unsafe: bool = False,
-    lenient: bool = False,
-    buckets: frozenset[str] = frozenset(),
-) -> tuple[Dialect, ...]:
-    """The dialects of ``names``, in their order: the first that a URL is meant for reads it.
+class Dialect(Protocol):
+    """A parser for the URLs of another product. ``path`` is as it arrived, without its leading slash.
 
-    ``secrets`` may hold `thumbor`, `dit`, `imgproxy` and `imgproxy-salt`. ``unsafe`` says that
-    everybody may ask for everything. Only what is enabled is loaded.
+    Its class has a `from_settings(settings, options)`, which `load_dialects` calls.
     """
-    made: list[Dialect] = []
+
+    @property
+    def name(self) -> str: ...
+
+    def matches(self, path: str, query: str) -> bool:
+        """Whether a URL has this grammar."""
+        ...
+
+    def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
+        """Verify and parse a URL; ``now`` is the Unix time. Raises Forbidden, InvalidRequest."""
+        ...
+
+    def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
+        """Media type and body of an error as the product's clients expect them; None for a problem
+        document."""
+        ...
+
+
+class DialectOptions(Struct, frozen=True):
+    """The settings that all dialects share.
+
+    ``unsafe``: unsigned URLs may ask for every rendition. ``lenient``: operations that are not supported
+    are ignored. ``buckets``: the bucket names that URLs may use.
+    """
+
+    unsafe: bool = False
+    lenient: bool = False
+    buckets: frozenset[str] = frozenset()
+
+
+def load_dialects(
+    names: Sequence[str], settings: Mapping[str, Any], options: DialectOptions
+) -> tuple[Dialect, ...]:
+    """The dialects with these names, in order. ``settings`` are the values of their settings by field name.
+
+    Imports only the packages of these dialects. Raises KeyError for an unknown name.
+    """
+    dialects: list[Dialect] = []
     for name in names:
-        if name == "thumbor":
-            from .thumbor import Thumbor  # noqa: PLC0415 - as said
-
-            made.append(Thumbor(secrets.get(name), unsafe, lenient, buckets))
-        elif name == "dit":
-            from .dit import Dit  # noqa: PLC0415
-
-            made.append(Dit(secrets.get(name), unsafe, lenient, buckets))
-        elif name == "imgproxy":
-            from .imgproxy import Imgproxy  # noqa: PLC0415
-
-            salt = secrets.get("imgproxy-salt", b"")
-            made.append(Imgproxy(secrets.get(name), salt, signature_bytes, unsafe, lenient, buckets))
-        else:
-            raise ValueError(name)
-    return tuple(made)
+        spec = DIALECTS[name]
+        module, _, class_name = spec.target.partition(":")
+        own = {setting.field: settings.get(setting.field, setting.default) for setting in spec.settings}
+        dialects.append(getattr(import_module(module), class_name).from_settings(own, options))
+    return tuple(dialects)

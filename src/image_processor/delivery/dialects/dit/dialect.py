@@ -11,12 +11,14 @@ import hashlib
 import hmac
 import json
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
 
+from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder, check_bucket
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parser import check_length
@@ -65,6 +67,12 @@ class Dit(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return redacted_repr(self, ("secret",))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], options: DialectOptions) -> Self:
+        """The dialect as the settings configure it."""
+        secret = settings["dit_secret"]
+        return cls(secret.encode() if secret else None, options.unsafe, options.lenient, options.buckets)
 
     @property
     def name(self) -> str:

@@ -10,9 +10,12 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
+from typing import Any, Self
 
 from msgspec import Struct
 
+from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parser import check_length
@@ -45,6 +48,18 @@ class Imgproxy(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return redacted_repr(self, ("key", "salt"))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], options: DialectOptions) -> Self:
+        """The dialect as the settings configure it."""
+        return cls(
+            settings["imgproxy_key"] or None,
+            settings["imgproxy_salt"] or b"",
+            settings["imgproxy_signature_bytes"],
+            options.unsafe,
+            options.lenient,
+            options.buckets,
+        )
 
     @property
     def name(self) -> str:

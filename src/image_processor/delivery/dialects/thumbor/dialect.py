@@ -9,9 +9,12 @@ import base64
 import hashlib
 import hmac
 import re
+from collections.abc import Mapping
+from typing import Any, Self
 
 from msgspec import Struct
 
+from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.dialects.filter_syntax import parse_filters
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest, SizingRule
@@ -55,6 +58,12 @@ class Thumbor(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return redacted_repr(self, ("key",))
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any], options: DialectOptions) -> Self:
+        """The dialect as the settings configure it."""
+        key = settings["thumbor_key"]
+        return cls(key.encode() if key else None, options.unsafe, options.lenient, options.buckets)
 
     @property
     def name(self) -> str:
