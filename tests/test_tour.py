@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import re
@@ -15,8 +16,17 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from image_processor.aws_lambda import process_function
-from image_processor.config.recipe import parse_recipe
+from image_processor.aws_lambda import deliver_function, process_function
+from image_processor.bootstrap.delivery import (
+    build_delivery,
+    build_on_demand_renderer,
+    build_rendition_repository,
+)
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.repository import MetadataCache
+from image_processor.delivery.url.parser import parse_url
+from image_processor.delivery.url.signing import signature_query
 from image_processor.engine.render import render
 from image_processor.ingest import process
 from support.ingest import BUCKET, IngestFixture
@@ -64,6 +74,36 @@ def one_upload(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
         answer = process_function.handle({"Records": [message]}, processor.process, BUCKET, lambda: 60_000)
         assert answer == {"batchItemFailures": []}
         assert list(ingest.processed.bodies()) == ["cat.jpg/w=32,fm=webp.webp"]
+
+    return run
+
+
+@walk("One URL")
+def one_url(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    monkeypatch.setattr(deliver_function.log, "metrics", lambda *_args: None)
+    settings = Settings(signing_keys=(("1", "a secret of 16 bytes"),))
+    recipe = parse_recipe(DEFAULT_RECIPE)
+    ingest = IngestFixture(recipe=recipe, render=render)
+    ingest.put("cat.jpg", jpeg())
+    repository = build_rendition_repository(
+        settings, BUCKET, ingest.uploads, ingest.processed, ingest.catalog
+    )
+    renderer = build_on_demand_renderer(settings, recipe, repository, render)
+    metadata_of = MetadataCache(repository, renderer.read_metadata)
+    delivery = build_delivery(settings, recipe, repository, metadata_of, None)
+    signature = delivery.policy.keyring.sign(parse_url("cat.jpg", "w=32&fm=auto"))
+    event = {
+        "requestContext": {"http": {"method": "GET"}},
+        "rawPath": "/cat.jpg",
+        "rawQueryString": f"w=32&fm=auto&{signature_query(signature)}",
+        "headers": {"accept": "image/webp,*/*;q=0.8"},
+    }
+
+    def run() -> None:
+        response = deliver_function.handle(event, delivery, renderer.render)
+        assert (response["statusCode"], response["headers"]["content-type"]) == (200, "image/webp")
+        assert list(ingest.processed.bodies()) == ["cat.jpg/~w=32,fm=webp.webp"]
+        assert base64.b64decode(response["body"]) in ingest.processed.bodies().values()
 
     return run
 
