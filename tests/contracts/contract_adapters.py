@@ -1,4 +1,4 @@
-"""The adapters that must pass the contract suites. A new one joins by one line in its table."""
+"""The adapters that run the contract suites. Every scheme of the registries must be here."""
 
 from __future__ import annotations
 
@@ -23,21 +23,24 @@ ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
 
 @dataclass(frozen=True)
 class StoreAdapter:
-    """``fresh`` gives an empty backend for a while, as a function that connects to it.
+    """An adapter under test. ``scheme`` is its row in storage.ADAPTERS.
 
-    Where ``across_processes`` holds, that function can be pickled and called elsewhere.
+    ``fresh`` creates an empty backend and yields a function that connects to it. With
+    ``across_processes`` that function can be pickled and called in another process.
     """
 
     name: str
+    scheme: str
     fresh: Callable[[], AbstractContextManager[ConnectStore]]
     across_processes: bool = True
 
 
 @dataclass(frozen=True)
 class CatalogAdapter:
-    """As StoreAdapter; a connection is closed by leaving its context."""
+    """As StoreAdapter. ``scheme`` is the row in catalog.ADAPTERS; a connection is a context manager."""
 
     name: str
+    scheme: str
     fresh: Callable[[], AbstractContextManager[ConnectCatalog]]
     across_processes: bool = True
 
@@ -82,18 +85,18 @@ def _catalog_in_memory() -> Iterator[ConnectCatalog]:
 
 
 STORES = (
-    StoreAdapter("directory", _directory),
-    # The fakes of tests/ingest and tests/simulation: they must be as honest as what they stand for.
-    StoreAdapter("memory", _memory, across_processes=False),
-    StoreAdapter("memory-etags", partial(_memory, etags=True), across_processes=False),
-    StoreAdapter("s3", contract_aws.s3),
+    StoreAdapter("directory", "file", _directory),
+    # The fakes that other tests use must behave like the real stores.
+    StoreAdapter("memory", "memory", _memory, across_processes=False),
+    StoreAdapter("memory-etags", "memory", partial(_memory, etags=True), across_processes=False),
+    StoreAdapter("s3", "s3", contract_aws.s3),
 )
 CATALOGS = (
-    CatalogAdapter("sqlite", _sqlite_file),
-    CatalogAdapter("sqlite-in-memory", _sqlite_memory, across_processes=False),
-    CatalogAdapter("memory", _catalog_in_memory, across_processes=False),
-    CatalogAdapter("dynamodb", contract_aws.dynamodb),
-    CatalogAdapter("objects-in-memory", contract_aws.objects_in_memory, across_processes=False),
-    CatalogAdapter("objects-in-directory", contract_aws.objects_in_directory),
-    CatalogAdapter("objects-in-s3", contract_aws.objects_in_s3),
+    CatalogAdapter("sqlite", "sqlite", _sqlite_file),
+    CatalogAdapter("sqlite-in-memory", "sqlite", _sqlite_memory, across_processes=False),
+    CatalogAdapter("memory", "memory", _catalog_in_memory, across_processes=False),
+    CatalogAdapter("dynamodb", "dynamodb", contract_aws.dynamodb),
+    CatalogAdapter("objects-in-memory", "objects", contract_aws.objects_in_memory, across_processes=False),
+    CatalogAdapter("objects-in-directory", "objects", contract_aws.objects_in_directory),
+    CatalogAdapter("objects-in-s3", "objects", contract_aws.objects_in_s3),
 )

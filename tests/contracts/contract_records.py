@@ -89,5 +89,5 @@ def upload(key: str = "photos/cat.jpg", sequencer: str | None = None) -> Upload:
     return Upload("uploads", key, sequencer=sequencer)
 
 
-def take(catalog: Catalog, key: str = "photos/cat.jpg", *, owner: str = "a", now: datetime = NOW) -> Lease:
+def acquire(catalog: Catalog, key: str = "photos/cat.jpg", *, owner: str = "a", now: datetime = NOW) -> Lease:
     return catalog.acquire(upload(key), owner=owner, now=now, duration=LEASE)

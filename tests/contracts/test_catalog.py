@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from contract_adapters import CatalogAdapter
-from contract_records import INSTANT, LEASE, NOW, RECORDS, take, upload
+from contract_records import INSTANT, LEASE, NOW, RECORDS, acquire, upload
 from hypothesis import given, settings
 from msgspec.structs import replace
 
@@ -25,14 +25,14 @@ def finish(catalog: Catalog, lease: Lease, **changes: object) -> Record:
 def is_free(catalog: Catalog, key: str = KEY) -> bool:
     """Whether the key can be claimed; leaves it as it was."""
     try:
-        lease = take(catalog, key, owner="looker")
+        lease = acquire(catalog, key, owner="looker")
     except LeaseBusy:
         return False
     catalog.release(lease)
     return True
 
 
-class TestClaim:
+class TestAcquire:
     def test_of_a_new_key_makes_a_processing_record(self, catalog: Catalog) -> None:
         lease = catalog.acquire(upload(KEY, "AB"), owner="worker-1", now=NOW, duration=LEASE)
         id_ = image_id("uploads", KEY)
@@ -41,42 +41,42 @@ class TestClaim:
         assert catalog.get(id_) == lease.record
 
     def test_is_busy_until_it_expires(self, catalog: Catalog) -> None:
-        first = take(catalog)
+        first = acquire(catalog)
         for now in (NOW, NOW + LEASE - INSTANT):
             with pytest.raises(LeaseBusy):
-                take(catalog, owner="b", now=now)
-        second = take(catalog, owner="b", now=NOW + LEASE)
+                acquire(catalog, owner="b", now=now)
+        second = acquire(catalog, owner="b", now=NOW + LEASE)
         assert second.token != first.token
         assert second.record == first.record
 
     def test_is_busy_for_its_own_owner_too(self, catalog: Catalog) -> None:
-        take(catalog)
+        acquire(catalog)
         with pytest.raises(LeaseBusy):
-            take(catalog)
+            acquire(catalog)
 
     def test_is_of_one_bucket_and_key(self, catalog: Catalog) -> None:
-        claims = {take(catalog, key).image_id for key in ("a", "A", "a/", "a%", "é", "e\u0301")}
+        claims = {acquire(catalog, key).image_id for key in ("a", "A", "a/", "a%", "é", "e\u0301")}
         assert len(claims) == 6
 
     def test_shows_the_record_as_it_stands(self, catalog: Catalog) -> None:
-        done = finish(catalog, take(catalog), status=Status.REFUSED, reason=Reason.CORRUPT, message="cut")
-        assert take(catalog, now=NOW + LEASE).record == done
+        done = finish(catalog, acquire(catalog), status=Status.REFUSED, reason=Reason.CORRUPT, message="cut")
+        assert acquire(catalog, now=NOW + LEASE).record == done
 
 
 class TestRenew:
     def test_moves_the_end(self, catalog: Catalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         renewed = catalog.renew(lease, now=NOW + LEASE - INSTANT, duration=LEASE)
         assert renewed == replace(lease, expires_at=NOW + 2 * LEASE - INSTANT)
         with pytest.raises(LeaseBusy):
-            take(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
-        take(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
+            acquire(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
+        acquire(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
 
     def test_revives_a_claim_that_expired_unnoticed(self, catalog: Catalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         catalog.renew(lease, now=NOW + 9 * LEASE, duration=LEASE)
         with pytest.raises(LeaseBusy):
-            take(catalog, owner="b", now=NOW + 9 * LEASE)
+            acquire(catalog, owner="b", now=NOW + 9 * LEASE)
 
 
 class TestComplete:
@@ -84,7 +84,7 @@ class TestComplete:
     @settings(max_examples=50)
     def test_keeps_every_field(self, catalog_adapter: CatalogAdapter, record: Record) -> None:
         with catalog_adapter.fresh() as connect, connect() as catalog:
-            lease = take(catalog)
+            lease = acquire(catalog)
             mine = replace(record, id=lease.image_id, bucket="uploads", key=KEY, created_at=NOW)
             stored = catalog.complete(lease, mine)
             assert stored == replace(mine, revision=1)
@@ -92,91 +92,91 @@ class TestComplete:
 
     def test_gives_the_claim_up_and_counts_revisions(self, catalog: Catalog) -> None:
         for revision in (1, 2, 3):
-            assert finish(catalog, take(catalog), status=Status.PROCESSED).revision == revision
+            assert finish(catalog, acquire(catalog), status=Status.PROCESSED).revision == revision
 
     def test_never_changes_when_the_record_was_created(self, catalog: Catalog) -> None:
         later = NOW + 3 * LEASE
-        done = finish(catalog, take(catalog), created_at=later, updated_at=later)
+        done = finish(catalog, acquire(catalog), created_at=later, updated_at=later)
         assert (done.created_at, done.updated_at) == (NOW, later)
 
     def test_works_after_expiry_if_nobody_took_over(self, catalog: Catalog) -> None:
-        assert finish(catalog, take(catalog, now=NOW - 9 * LEASE)).revision == 1
+        assert finish(catalog, acquire(catalog, now=NOW - 9 * LEASE)).revision == 1
 
     @pytest.mark.parametrize("sequencer", ["5", "6", None])
     def test_takes_the_same_or_a_later_sequencer_or_none(
         self, catalog: Catalog, sequencer: str | None
     ) -> None:
-        finish(catalog, take(catalog), sequencer="5")
-        done = finish(catalog, take(catalog), sequencer=sequencer)
+        finish(catalog, acquire(catalog), sequencer="5")
+        done = finish(catalog, acquire(catalog), sequencer=sequencer)
         assert done.sequencer == (sequencer or "5")
         assert catalog.get(done.id) == done
 
     def test_is_lost_if_a_later_sequencer_was_seen(self, catalog: Catalog) -> None:
-        done = finish(catalog, take(catalog), sequencer="6", status=Status.PROCESSED)
-        lease = take(catalog)
+        done = finish(catalog, acquire(catalog), sequencer="6", status=Status.PROCESSED)
+        lease = acquire(catalog)
         with pytest.raises(LeaseLost):
             finish(catalog, lease, sequencer="5", status=Status.REFUSED)
         assert catalog.get(lease.image_id) == done
 
     def test_wants_the_record_of_its_claim(self, catalog: Catalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         with pytest.raises(Invalid):
             finish(catalog, lease, id=image_id("uploads", "other"))
         assert catalog.get(lease.image_id) == lease.record
 
 
-class TestForget:
+class TestDelete:
     def test_removes_record_and_claim(self, catalog: Catalog) -> None:
-        finish(catalog, take(catalog), sequencer="9")
-        lease = take(catalog)
+        finish(catalog, acquire(catalog), sequencer="9")
+        lease = acquire(catalog)
         catalog.delete(lease)
         assert catalog.get(lease.image_id) is None
-        again = take(catalog, now=NOW + LEASE).record
+        again = acquire(catalog, now=NOW + LEASE).record
         assert (again.revision, again.sequencer, again.created_at) == (0, None, NOW + LEASE)
 
 
 class TestRelease:
     def test_leaves_the_record_as_it_was(self, catalog: Catalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         catalog.release(lease)
         assert catalog.get(lease.image_id) == lease.record
-        done = finish(catalog, take(catalog), status=Status.PROCESSED)
-        catalog.release(take(catalog))
+        done = finish(catalog, acquire(catalog), status=Status.PROCESSED)
+        catalog.release(acquire(catalog))
         assert catalog.get(lease.image_id) == done
         assert is_free(catalog)
 
     def test_twice_is_no_error(self, catalog: Catalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         catalog.release(lease)
         catalog.release(lease)
         assert is_free(catalog)
 
 
 def expire(catalog: Catalog, lease: Lease) -> Lease:
-    return take(catalog, now=lease.expires_at)
+    return acquire(catalog, now=lease.expires_at)
 
 
 def release_and_take(catalog: Catalog, lease: Lease) -> Lease:
     catalog.release(lease)
-    return take(catalog)
+    return acquire(catalog)
 
 
 def complete_and_take(catalog: Catalog, lease: Lease) -> Lease:
     catalog.complete(lease, lease.record)
-    return take(catalog)
+    return acquire(catalog)
 
 
 def delete_and_take(catalog: Catalog, lease: Lease) -> Lease:
     catalog.delete(lease)
-    return take(catalog)
+    return acquire(catalog)
 
 
 @pytest.mark.parametrize("lose", [expire, release_and_take, complete_and_take, delete_and_take])
-class TestLostClaim:
+class TestLostLease:
     """However a claim was lost, it counts no more, even where the new one has the same owner."""
 
     def test_changes_nothing(self, catalog: Catalog, lose: Callable[[Catalog, Lease], Lease]) -> None:
-        old = take(catalog)
+        old = acquire(catalog)
         new = lose(catalog, old)
         before = catalog.get(old.image_id)
         with pytest.raises(LeaseLost):
@@ -193,7 +193,7 @@ class TestLostClaim:
 
 @pytest.mark.parametrize("give_up", ["complete", "delete", "release"])
 def test_a_claim_given_up_is_lost(catalog: Catalog, give_up: str) -> None:
-    lease = take(catalog)
+    lease = acquire(catalog)
     calls: dict[str, Callable[[], object]] = {
         "complete": lambda: catalog.complete(lease, lease.record),
         "delete": lambda: catalog.delete(lease),

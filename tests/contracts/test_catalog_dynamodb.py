@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, TEXTS, take
+from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, TEXTS, acquire
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -88,10 +88,10 @@ class TestItems:
 
     def test_a_rendition_that_is_gone_is_named_no_more(self, catalog: DynamoCatalog, table: str) -> None:
         small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", METADATA, "v")
-        lease = take(catalog)
+        lease = acquire(catalog)
         catalog.complete(lease, replace(lease.record, renditions=(small,), message="m"))
         assert "processed_file" in found_by_key(catalog, table, lease.record.key)
-        lease = take(catalog)
+        lease = acquire(catalog)
         catalog.complete(lease, replace(lease.record, renditions=(), message=None))
         assert "processed_file" not in found_by_key(catalog, table, lease.record.key)
 
@@ -113,7 +113,7 @@ class TestRequests:
         record = to_item(Record("id", "uploads", "key", NOW, NOW))
         with scripted(answer({"Attributes": record})) as script:
             catalog = aws.open_catalog(script.address, "table")
-            lease = replace(take(catalog, "key"), image_id="id")
+            lease = replace(acquire(catalog, "key"), image_id="id")
             catalog.renew(lease, now=NOW, duration=LEASE)
             catalog.complete(lease, replace(lease.record, sequencer="5"))
             catalog.release(lease)
@@ -127,7 +127,7 @@ class TestRequests:
         with scripted(error("ConditionalCheckFailedException")) as script:
             catalog = aws.open_catalog(script.address, "table")
             with pytest.raises(LeaseBusy):
-                take(catalog, evil, owner=evil)
+                acquire(catalog, evil, owner=evil)
         fields = sent(script.seen[0])
         assert "OR attribute_exists" not in str(fields["ConditionExpression"]) + str(
             fields["UpdateExpression"]
@@ -143,7 +143,7 @@ class TestRequests:
                 script.replies[:] = [HANG_UP if len(script.seen) == 1 else reply]
 
             script.meanwhile = relay
-            lease = take(lossy)
+            lease = acquire(lossy)
         assert len(script.seen) == 2
         assert catalog.complete(lease, lease.record).revision == 1
 
@@ -212,7 +212,7 @@ class TestAnswers:
         assert "business" not in str(caught.value)
 
     def test_a_record_that_no_item_can_hold_is_invalid(self, catalog: DynamoCatalog) -> None:
-        lease = take(catalog)
+        lease = acquire(catalog)
         with pytest.raises(Invalid, match="arguments that DynamoDB accepts"):
             catalog.complete(lease, replace(lease.record, message="m" * 500_000))
         assert catalog.get(lease.image_id) == lease.record
@@ -229,10 +229,10 @@ def test_items_of_the_first_version_are_read() -> None:
 
 
 def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None:
-    lease = take(catalog)
+    lease = acquire(catalog)
     said = catalog.complete(lease, replace(lease.record, exif=(("make", "Canon"),)))
     assert catalog.get(lease.image_id) == said
-    lease = take(catalog)
+    lease = acquire(catalog)
     catalog.complete(lease, replace(said, exif=()))
     assert catalog.get(lease.image_id).exif == ()
 
@@ -240,7 +240,7 @@ def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None
 class TestListing:
     def test_reads_whole_records_of_its_page_only(self, catalog: DynamoCatalog, table: str) -> None:
         for number in range(5):
-            lease = take(catalog, f"{number}", now=NOW + number * DAY)
+            lease = acquire(catalog, f"{number}", now=NOW + number * DAY)
             catalog.complete(lease, lease.record)
         with scripted(Reply(500)) as script:
             script.meanwhile = lambda: script.replies.__setitem__(0, relayed(catalog, script.seen[-1]))
@@ -251,7 +251,7 @@ class TestListing:
 
     def test_more_than_one_batch_makes_a_page(self, catalog: DynamoCatalog) -> None:
         for number in range(130):
-            take(catalog, f"{number}", now=NOW + number * DAY)
+            acquire(catalog, f"{number}", now=NOW + number * DAY)
         page = catalog.list(Query(), limit=120)
         assert [record.key for record in page.records] == [f"{number}" for number in range(129, 9, -1)]
         last = catalog.list(Query(), limit=120, cursor=page.cursor)
@@ -270,7 +270,7 @@ def test_settings_come_from_the_environment(table: str, monkeypatch: pytest.Monk
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     catalog = DynamoCatalog(table)
-    catalog.release(take(catalog, now=datetime(2026, 1, 1, tzinfo=UTC)))
+    catalog.release(acquire(catalog, now=datetime(2026, 1, 1, tzinfo=UTC)))
     assert catalog.get(image_id("uploads", "photos/cat.jpg")) is not None
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     with pytest.raises(InvalidSettings, match="AWS_ACCESS_KEY_ID"):

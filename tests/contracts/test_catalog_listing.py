@@ -6,7 +6,7 @@ from datetime import datetime
 
 import pytest
 from contract_adapters import CatalogAdapter
-from contract_records import DAY, INSTANT, NOW, take
+from contract_records import DAY, INSTANT, NOW, acquire
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from image_processor.domain.ports import Catalog, Query
 
 
 def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status = Status.PROCESSED) -> Record:
-    lease = take(catalog, key, now=created_at)
+    lease = acquire(catalog, key, now=created_at)
     if status is Status.PROCESSING:
         catalog.release(lease)
         return lease.record
@@ -132,7 +132,7 @@ class TestPages:
             add(catalog, f"new-{turn}", NOW + (turn % 5) * DAY)
             add(catalog, f"stay-{turn % 16}", NOW + 30 * DAY, Status.REFUSED)
             if turn < 4:
-                catalog.delete(take(catalog, f"go-{turn}"))
+                catalog.delete(acquire(catalog, f"go-{turn}"))
             if page.cursor is None:
                 break
             page = catalog.list(Query(), limit=3, cursor=page.cursor)
@@ -144,7 +144,7 @@ class TestPages:
         for index in range(4):
             add(catalog, f"{index}", NOW - index * DAY)
         page = catalog.list(Query(), limit=2)
-        catalog.delete(take(catalog, "1"))
+        catalog.delete(acquire(catalog, "1"))
         assert keys(list(catalog.list(Query(), limit=2, cursor=page.cursor).records)) == ["2", "3"]
 
     @pytest.mark.parametrize("limit", [0, -1, 1001])
@@ -180,7 +180,7 @@ class TestScan:
             seen.append(record.key)
             add(catalog, f"stay-{index % 20}", status=Status.REFUSED)
             if index == 3:
-                catalog.delete(take(catalog, "go"))
+                catalog.delete(acquire(catalog, "go"))
             if index < 5:
                 add(catalog, f"new-{index}")
         assert len(seen) == len(set(seen))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from contract_records import LEASE, NOW, OLD_RECORD, OLD_SUMMARY, take
+from contract_records import LEASE, NOW, OLD_RECORD, OLD_SUMMARY, acquire
 from msgspec.structs import replace
 
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
@@ -45,20 +45,20 @@ class Counting(MemoryStore):
 def test_a_claim_on_a_new_key_and_what_is_done_under_a_claim_are_one_write() -> None:
     store = Counting()
     catalog = ObjectCatalog(store)
-    lease = take(catalog)
+    lease = acquire(catalog)
     catalog.renew(lease, now=NOW, duration=LEASE)
     catalog.complete(lease, lease.record)
     assert store.calls == ["put"] * 3
     store.calls.clear()
-    catalog.release(take(catalog))
-    catalog.delete(take(catalog))
+    catalog.release(acquire(catalog))
+    catalog.delete(acquire(catalog))
     known = ["put", "get", "put"]  # the guess that the key is new was wrong
     assert store.calls == [*known, "put", *known, "put"]
 
 
 def test_another_process_that_changed_the_record_under_our_claim_is_seen() -> None:
     store = Counting()
-    lease = take(ObjectCatalog(store))
+    lease = acquire(ObjectCatalog(store))
     other = ObjectCatalog(store)
     other.renew(lease, now=NOW, duration=LEASE)
     assert store.calls[-2:] == ["get", "put"]
@@ -76,7 +76,7 @@ def test_a_claim_whose_answer_was_lost_is_ours() -> None:
         raise PreconditionFailed(key)
 
     store.put = lose  # type: ignore[method-assign] # as above
-    lease = take(catalog)
+    lease = acquire(catalog)
     assert catalog.complete(lease, lease.record).revision == 1
 
 
@@ -86,16 +86,16 @@ def test_a_claim_that_comes_between_read_and_write_is_seen(meanwhile: str) -> No
     catalog = ObjectCatalog(store)
 
     def other() -> None:
-        lease = take(catalog, owner="other")
+        lease = acquire(catalog, owner="other")
         if meanwhile == "claims and gives up":
             catalog.release(lease)
 
     store.before_put = other
     if meanwhile == "claims":
         with pytest.raises(LeaseBusy):
-            take(catalog)
+            acquire(catalog)
     else:
-        assert take(catalog).owner == "a"
+        assert acquire(catalog).owner == "a"
 
 
 def test_a_record_that_never_stands_still_is_unavailable() -> None:
@@ -110,13 +110,13 @@ def test_a_record_that_never_stands_still_is_unavailable() -> None:
 
     store.before_put = forget_again
     with pytest.raises(Unavailable, match="kept changing"):
-        take(catalog)
+        acquire(catalog)
 
 
 def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
     store = MemoryStore()
     catalog = ObjectCatalog(store)
-    catalog.delete(take(catalog))
+    catalog.delete(acquire(catalog))
     assert list(store.bodies().values()) == [b"{}"]
     assert list(catalog.scan()) == []
     assert catalog.list(Query(), limit=1).records == ()
@@ -134,7 +134,7 @@ def test_objects_of_the_first_version_are_read() -> None:
 
 def test_objects_are_told_to_be_cached_by_nobody() -> None:
     store = MemoryStore()
-    take(ObjectCatalog(store))
+    acquire(ObjectCatalog(store))
     (entry,) = store.list(PREFIX)
     attributes = store.head(entry.key).attributes
     assert (attributes.media_type, attributes.cache_control) == ("application/json", "no-store")
@@ -165,7 +165,7 @@ def test_a_listing_is_one_get_for_each_record() -> None:
     store = Counting()
     catalog = ObjectCatalog(store)
     for number in range(300):
-        lease = take(catalog, f"{number:03}")
+        lease = acquire(catalog, f"{number:03}")
         catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
     store.calls.clear()
     assert len(catalog.list(Query(prefix="01"), limit=20).records) == 10

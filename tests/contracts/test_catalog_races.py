@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from contract_adapters import ConnectCatalog
-from contract_records import NOW, take
+from contract_records import NOW, acquire
 from msgspec.structs import replace
 from together import in_processes, in_threads
 
@@ -17,7 +17,7 @@ from image_processor.domain.ports import Query
 
 def claim_once(connect: ConnectCatalog, owner: str) -> Lease:
     with connect() as catalog:
-        return take(catalog, "key", owner=owner)
+        return acquire(catalog, "key", owner=owner)
 
 
 def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
@@ -27,7 +27,7 @@ def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
         for _ in range(times):
             while True:
                 try:
-                    lease = take(catalog, "key", owner=owner)
+                    lease = acquire(catalog, "key", owner=owner)
                 except LeaseBusy:
                     busy += 1
                     continue
@@ -40,7 +40,7 @@ def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
 def add_some(connect: ConnectCatalog, name: str, count: int) -> None:
     with connect() as catalog:
         for index in range(count):
-            catalog.release(take(catalog, f"{name}-{index}"))
+            catalog.release(acquire(catalog, f"{name}-{index}"))
 
 
 def complete_once(connect: ConnectCatalog, lease: Lease) -> Record:
@@ -76,7 +76,7 @@ def test_one_of_many_processes_claims(connect_shared_catalog: ConnectCatalog) ->
 
 def test_one_of_many_takes_an_expired_claim_over(connect_catalog: ConnectCatalog) -> None:
     with connect_catalog() as catalog:
-        old = take(catalog, "key", owner="dead", now=NOW - 2 * (NOW - NOW.replace(hour=0)))
+        old = acquire(catalog, "key", owner="dead", now=NOW - 2 * (NOW - NOW.replace(hour=0)))
     calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
     expect_one_winner(connect_catalog, in_threads(claim_once, calls))
     outcomes = in_threads(complete_once, [(connect_catalog, old)] * 2)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from contract_adapters import open_sqlite
-from contract_records import MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, take
+from contract_records import MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, acquire
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -58,14 +58,14 @@ class TestRows:
 class TestSchema:
     def test_a_file_is_the_same_when_opened_again(self, path: Path) -> None:
         with open_sqlite(path) as catalog:
-            lease = take(catalog)
+            lease = acquire(catalog)
             done = catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
         with open_sqlite(path) as catalog:
             assert catalog.get(lease.image_id) == done
 
     def test_a_missing_folder_is_made(self, tmp_path: Path) -> None:
         with open_sqlite(tmp_path / "new" / "folder" / "catalog.sqlite") as catalog:
-            take(catalog)
+            acquire(catalog)
 
     def test_a_newer_schema_is_refused_and_left_alone(self, path: Path) -> None:
         open_and_close(path)
@@ -79,7 +79,7 @@ class TestSchema:
 
     def test_an_older_schema_is_brought_forward(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with open_sqlite(path) as catalog:
-            record = take(catalog).record
+            record = acquire(catalog).record
         step = ("ALTER TABLE records ADD COLUMN later TEXT", "CREATE INDEX records_later ON records (later)")
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", (*sqlite_schema.MIGRATIONS, step))
         for _ in range(2):
@@ -104,7 +104,7 @@ class TestSchema:
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
         with open_sqlite(path) as catalog:
             assert list(catalog.scan()) == [OLD_RECORD]
-            lease = take(catalog, OLD_RECORD.key)
+            lease = acquire(catalog, OLD_RECORD.key)
             done = replace(OLD_RECORD, exif=(("make", "Canon"),))
             assert catalog.complete(lease, done).exif == (("make", "Canon"),)
 
@@ -119,7 +119,7 @@ class TestSchema:
             SqliteCatalog(path)
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", before)
         with open_sqlite(path) as catalog:
-            take(catalog)
+            acquire(catalog)
         with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
             connection.execute("SELECT later FROM records")
 
@@ -142,7 +142,7 @@ class TestFailures:
     def test_a_locked_file_is_unavailable(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(adapter, "_BUSY_SECONDS", 0)
         with open_sqlite(path) as catalog, closing(sqlite3.connect(path)) as other:
-            lease = take(catalog)
+            lease = acquire(catalog)
             other.execute("BEGIN IMMEDIATE")
             with pytest.raises(Unavailable, match="locked"):
                 catalog.complete(lease, lease.record)
@@ -162,7 +162,7 @@ class TestFailures:
 
     def test_a_full_disk_is_unavailable_and_writes_nothing(self, path: Path) -> None:
         with open_sqlite(path) as catalog:
-            lease = take(catalog)
+            lease = acquire(catalog)
             (pages,) = catalog._connection.execute("PRAGMA page_count").fetchone().values()
             catalog._connection.execute(f"PRAGMA max_page_count = {pages}")
             with pytest.raises(Unavailable, match="full"):
@@ -185,7 +185,7 @@ class TestFailures:
         with closing(SqliteCatalog(":memory:")) as catalog:
             for call in (
                 lambda: catalog.get("\ud800"),
-                lambda: take(catalog, owner="\ud800"),
+                lambda: acquire(catalog, owner="\ud800"),
                 lambda: catalog.list(Query(prefix="\ud800"), limit=1),
             ):
                 with pytest.raises(Invalid, match="valid Unicode"):
@@ -194,7 +194,7 @@ class TestFailures:
 
 def claim_and_die(path: Path, key: str) -> None:
     catalog = SqliteCatalog(path)
-    take(catalog, key, owner="server:1:worker")
+    acquire(catalog, key, owner="server:1:worker")
     catalog._connection.execute("BEGIN IMMEDIATE")
     catalog._connection.execute("UPDATE records SET message = 'half done'")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -210,16 +210,16 @@ class TestOwners:
                 ("d", "SRV%:1"),
                 ("e", "a srv%"),
             ):
-                take(catalog, key, owner=owner)
-            given_up = take(catalog, "f", owner="srv%:3")
+                acquire(catalog, key, owner=owner)
+            given_up = acquire(catalog, "f", owner="srv%:3")
             catalog.release(given_up)
             assert catalog.release_owner("srv%:") == 2
             assert catalog.release_owner("srv%:") == 0
             for key in ("a", "b"):
-                take(catalog, key)
+                acquire(catalog, key)
             for key in ("c", "d", "e"):
                 with pytest.raises(LeaseBusy):
-                    take(catalog, key)
+                    acquire(catalog, key)
 
     def test_a_killed_process_leaves_its_claim_and_nothing_half_done(self, path: Path) -> None:
         process = multiprocessing.get_context("spawn").Process(target=claim_and_die, args=(path, "key"))
@@ -228,9 +228,9 @@ class TestOwners:
         assert process.exitcode == -signal.SIGKILL
         with open_sqlite(path) as catalog:
             with pytest.raises(LeaseBusy):
-                take(catalog, "key")
+                acquire(catalog, "key")
             assert catalog.release_owner("server:1:") == 1
-            assert take(catalog, "key").record.message is None
+            assert acquire(catalog, "key").record.message is None
 
 
 class TestScan:
@@ -239,17 +239,17 @@ class TestScan:
         with closing(SqliteCatalog(":memory:")) as catalog:
             keys = {f"{number}" for number in range(10)}
             for key in keys:
-                catalog.release(take(catalog, key))
+                catalog.release(acquire(catalog, key))
             seen = []
             for record in catalog.scan():
                 seen.append(record.key)
-                catalog.delete(take(catalog, record.key))
+                catalog.delete(acquire(catalog, record.key))
             assert sorted(seen) == sorted(keys)
             assert list(catalog.scan()) == []
 
 
 def test_memory_is_shared_by_threads_and_private_to_its_catalog() -> None:
     with closing(SqliteCatalog(":memory:")) as catalog, closing(SqliteCatalog(":memory:")) as other:
-        in_threads(take, [(catalog, f"{number}") for number in range(6)])
+        in_threads(acquire, [(catalog, f"{number}") for number in range(6)])
         assert len(list(catalog.scan())) == 6
         assert list(other.scan()) == []

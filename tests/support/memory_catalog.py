@@ -13,7 +13,9 @@ from msgspec.structs import replace
 from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
 from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
 from image_processor.domain.models import Lease, Record, Upload
-from image_processor.domain.ports import Page, Query
+from image_processor.domain.ports import ObjectStore, Page, Query
+
+_catalogs: dict[str, MemoryCatalog] = {}
 
 
 @dataclass
@@ -96,3 +98,8 @@ class MemoryCatalog:
         if row is None or row.token != lease.token:
             raise lease_lost(lease)
         return row
+
+
+def open_catalog(location: str, _processed: ObjectStore) -> MemoryCatalog:
+    """The catalog of that name in this process. A row of image_processor.catalog.ADAPTERS can name it."""
+    return _catalogs.setdefault(location, MemoryCatalog())

@@ -13,6 +13,8 @@ from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, 
 from image_processor.domain.keys import check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
+_stores: dict[str, MemoryStore] = {}
+
 _CHUNK = 256 * 1024
 
 
@@ -111,3 +113,8 @@ def _holds(condition: str | Absent | None, current: StoredObject | None) -> bool
     if isinstance(condition, Absent):
         return current is None
     return current is not None and current.entry.version == condition
+
+
+def open_store(location: str) -> MemoryStore:
+    """The store of that name in this process. A row of image_processor.storage.ADAPTERS can name it."""
+    return _stores.setdefault(location, MemoryStore())

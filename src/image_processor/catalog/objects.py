@@ -185,8 +185,8 @@ class ObjectCatalog:
         return state
 
 
-def open_catalog(location: str, processed: ObjectStore) -> ObjectCatalog:  # noqa: ARG001 - always beside the renditions
-    """The catalog in the ``processed`` store."""
+def open_catalog(_location: str, processed: ObjectStore) -> ObjectCatalog:
+    """The catalog in the ``processed`` store. The location is not used."""
     return ObjectCatalog(processed)
 
 

@@ -1,13 +1,13 @@
 """Object store adapters (domain.ports.ObjectStore), opened by URL.
 
-To add one, write a module with a function `open_store(location)` and add a row to ADAPTERS.
+To add one, write a module with a function `open_store(location, **options)` and add a row to ADAPTERS.
 tests/contracts runs its suite for every row.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from image_processor.domain.errors import Invalid
 
@@ -15,21 +15,24 @@ if TYPE_CHECKING:
     from image_processor.domain.ports import ObjectStore
 
 ADAPTERS = {
-    "file": "image_processor.storage.directory",
-    "s3": "image_processor.storage.s3",
+    "file": "image_processor.storage.directory:open_store",
+    "s3": "image_processor.storage.s3:open_store",
 }
-"""The module of each URL scheme. Imported when first used, so a cold start loads only what it needs."""
+"""URL scheme -> `module:function` that opens the store. A module is imported when first used, so a cold
+start loads only the adapters that it needs."""
 
 
-def store_from_url(url: str) -> ObjectStore:
+def store_from_url(url: str, **options: Any) -> ObjectStore:
     """The store at `file://PATH` (a directory, created if missing) or `s3://BUCKET`.
 
-    The part after `://` is used as it is, without percent-decoding. Raises Invalid for an unknown
-    scheme, and InvalidSettings as the adapter does.
+    The part after `://` is used as it is, without percent-decoding. ``options`` are the adapter's own:
+    ``endpoint``, ``region`` and ``credentials`` for S3. Raises Invalid for an unknown scheme, and
+    InvalidSettings as the adapter does.
     """
     scheme, separator, location = url.partition("://")
     if not separator or scheme not in ADAPTERS:
         schemes = ", ".join(f"{name}://" for name in ADAPTERS)
         raise Invalid.one("store", f"a URL that starts with one of {schemes}", url)
-    store: ObjectStore = import_module(ADAPTERS[scheme]).open_store(location)
+    module, _, function = ADAPTERS[scheme].partition(":")
+    store: ObjectStore = getattr(import_module(module), function)(location, **options)
     return store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .catalog import DynamoCatalog
 
@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 __all__ = ["DynamoCatalog", "open_catalog"]
 
 
-def open_catalog(location: str, processed: ObjectStore) -> DynamoCatalog:  # noqa: ARG001 - every adapter gets it
-    """The catalog in the table named ``location``; region, endpoint and credentials from the environment."""
-    return DynamoCatalog(location)
+def open_catalog(location: str, _processed: ObjectStore, **options: Any) -> DynamoCatalog:
+    """The catalog in the table named ``location``. ``options`` are those of DynamoCatalog."""
+    return DynamoCatalog(location, **options)

@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["SqliteCatalog", "open_catalog"]
 
 
-def open_catalog(location: str, processed: ObjectStore) -> SqliteCatalog:  # noqa: ARG001 - every adapter gets it
+def open_catalog(location: str, _processed: ObjectStore) -> SqliteCatalog:
     """The catalog in the file ``location``, or in memory for `:memory:`."""
     return SqliteCatalog(":memory:" if location == ":memory:" else Path(location))

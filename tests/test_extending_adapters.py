@@ -1,0 +1,76 @@
+"""docs/extending.md, kept true for adapters: a file of its own and one row in a registry.
+
+tests/support/memory_store.py and memory_catalog.py are the smallest adapters. With a row each, URLs
+open them and they pass the contract suites.
+"""
+
+from __future__ import annotations
+
+from uuid import uuid4
+
+import pytest
+import test_catalog
+import test_catalog_listing
+import test_store
+from contract_adapters import ConnectStore
+
+from image_processor import catalog as catalogs
+from image_processor import storage
+from image_processor.catalog import catalog_from_url
+from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.storage import store_from_url
+
+
+@pytest.fixture(autouse=True)
+def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(storage.ADAPTERS, "memory", "support.memory_store:open_store")
+    monkeypatch.setitem(catalogs.ADAPTERS, "memory", "support.memory_catalog:open_catalog")
+
+
+class StoreFromUrl:
+    @pytest.fixture
+    def connect_store(self) -> ConnectStore:
+        url = f"memory://{uuid4().hex}"
+        return lambda: store_from_url(url)
+
+    @pytest.fixture
+    def store(self, connect_store: ConnectStore) -> ObjectStore:
+        return connect_store()
+
+
+class TestObjects(StoreFromUrl, test_store.TestObjects):
+    pass
+
+
+class TestReading(StoreFromUrl, test_store.TestReading):
+    pass
+
+
+class TestConditions(StoreFromUrl, test_store.TestConditions):
+    pass
+
+
+class TestStreams(StoreFromUrl, test_store.TestStreams):
+    pass
+
+
+class CatalogFromUrl:
+    @pytest.fixture
+    def catalog(self) -> Catalog:
+        return catalog_from_url(f"memory://{uuid4().hex}", store_from_url("memory://processed"))
+
+
+class TestAcquire(CatalogFromUrl, test_catalog.TestAcquire):
+    pass
+
+
+class TestRelease(CatalogFromUrl, test_catalog.TestRelease):
+    pass
+
+
+class TestLostLease(CatalogFromUrl, test_catalog.TestLostLease):
+    pass
+
+
+class TestScan(CatalogFromUrl, test_catalog_listing.TestScan):
+    pass
