@@ -51,7 +51,7 @@ def shown(photograph: bytes) -> list[Shown]:
     originals = Originals(photograph)
     made: list[Shown] = []
     for name, example in examples():
-        text = example.said or example.text
+        text = example.written or example.text
         try:
             body = originals.rendition(example)
         except Refused as refusal:

@@ -1,27 +1,25 @@
 """Writes docs/transformations.md and the pictures of its examples, docs/transformations/*.webp.
 
-Ranges, defaults and fields come from the code, words and examples from transformation_examples.py;
-a row of the code without an example is an error. A test compares the file with `document()`.
+Everything about a parameter comes from its declaration; one without a meaning or an example is an
+error. A test compares the file with `document()`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from msgspec import structs
-from transformation_examples import (
-    FITS,
-    IMAGE_EXAMPLES,
-    PARAMETER_EXAMPLES,
-    TEXT_EXAMPLES,
-    Example,
-)
+from msgspec import NODEFAULT
+from transformation_examples import FITS
 
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.transformation import PARAMETERS, Parameter, Transformation
-from image_processor.domain.transformation.overlay_rows import IMAGE_ROWS, TEXT_ROWS
+from image_processor.domain.transformation import (
+    IMAGE_PARAMETERS,
+    PARAMETERS,
+    TEXT_PARAMETERS,
+    Example,
+    Parameter,
+)
 from image_processor.engine.operations import compose
 
 OUTPUT = Path(__file__).with_name("transformations.md")
@@ -66,14 +64,30 @@ presets = ["card", "list"]
 """
 
 
+# An overlay's example is the part after `over=` in `w=160,over=...,fm=webp`; that of a parameter that both
+# kinds of overlay share goes on from one of these.
+_LAYERS = {"image": "image:mark.png;w:0.3", "text": "text:Lake;size:0.2"}
+_TABLES = {"": PARAMETERS, "image": IMAGE_PARAMETERS, "text": TEXT_PARAMETERS}
+
+
 def examples() -> Iterator[tuple[str, Example]]:
     """Every example with the name of its picture; an overlay's text within that of a rendition."""
-    yield from PARAMETER_EXAMPLES.items()
-    for fit, example in FITS.items():
+    yield from ((row.name, _example(row, "")) for row in PARAMETERS)
+    for fit, (_, example) in FITS.items():
         yield f"fit-{fit}", example
-    for layer, table in (("image", IMAGE_EXAMPLES), ("text", TEXT_EXAMPLES)):
-        for name, example in table.items():
-            yield f"{layer}-{name}", replace(example, text=f"w=160,over={example.text},fm=webp")
+    for layer in _LAYERS:
+        for row in _TABLES[layer]:
+            example = _example(row, layer)
+            yield f"{layer}-{row.name}", Example(f"w=160,over={example.text},fm=webp", example.original)
+
+
+def _example(row: Parameter, layer: str) -> Example:
+    if not row.example or not row.meaning:
+        raise ValueError(f"expected a meaning and an example for {row.name}, got none")
+    if isinstance(row.example, Example):
+        return row.example
+    shared = layer and not row.example.startswith(f"{layer}:")
+    return Example(f"{_LAYERS[layer]};{row.example}" if shared else row.example)
 
 
 def document() -> str:
@@ -89,7 +103,7 @@ that have their default or no effect. The examples are canonical and made from a
 pixels. A length without a decimal point is in pixels; with one it is a fraction of the side: `1` is
 a pixel, `1.0` the whole side.
 
-{_table(PARAMETERS, PARAMETER_EXAMPLES, "")}
+{_table("")}
 
 The default of `q` is {_qualities()}; {_lossless()} are lossless.
 Renditions are at most as large as the original unless `enlarge=1`.
@@ -100,7 +114,7 @@ Renditions are at most as large as the original unless `enlarge=1`.
 
 | Fit | Meaning | Example |
 | --- | --- | --- |
-{_rows(f"| `{fit}` | {example.means} | {_shown(example, f'fit-{fit}')} |" for fit, example in FITS.items())}
+{_fits()}
 
 ## Order of operations
 
@@ -116,13 +130,13 @@ rendition: `x` and `w` to its width, `y`, `h` and `size` to its height.
 
 ### Image overlays
 
-{_table(IMAGE_ROWS, IMAGE_EXAMPLES, "image-")}
+{_table("image")}
 
 An image overlay is never larger than the rendition; without `w` and `h` it keeps its own size if that fits.
 
 ### Text overlays
 
-{_table(TEXT_ROWS, TEXT_EXAMPLES, "text-")}
+{_table("text")}
 
 A text that does not fit is scaled down until it does. Fonts come from the system, or from
 the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda has none.
@@ -137,32 +151,37 @@ A preset uses the field names of the second column; TOML's `true` and `false` re
 """
 
 
-def _table(rows: Iterable[Parameter], means: Mapping[str, Example], prefix: str) -> str:
-    return f"{_HEAD}\n" + _rows(_row(row, means[row.name], f"{prefix}{row.name}", prefix) for row in rows)
+def _table(layer: str) -> str:
+    """The table of a rendition's parameters, or those of the overlays of ``layer``."""
+    return f"{_HEAD}\n" + _rows(_row(row, layer) for row in _TABLES[layer])
 
 
-def _row(row: Parameter, example: Example, picture: str, layer: str) -> str:
-    """One line of a table; ``layer`` is empty for a rendition's own parameters."""
+def _row(row: Parameter, layer: str) -> str:
+    example = _example(row, layer)
+    picture = f"{layer}-{row.name}" if layer else row.name
     field = f"`{row.field}`" if layer else _LISTS.get(row.field, f"`{row.field}`")
-    takers = [] if layer else [entry.title for entry in FORMATS.values() if row.field in entry.takes]
-    means = example.means + (f" ({', '.join(takers)})" if takers else "")
-    cells = (f"`{row.name}`", field, means, row.expected, _default(row, layer), _shown(example, picture))
+    formats = [one.title for one in FORMATS.values() if not layer and row.field in one.encoder_options]
+    meaning = row.meaning + (f" ({', '.join(formats)})" if formats else "")
+    cells = (f"`{row.name}`", field, meaning, row.expected, _default(row), _shown(example, picture))
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-def _default(row: Parameter, layer: str) -> str:
-    if row.name in {"image", "text"}:
+def _default(row: Parameter) -> str:
+    if row.default is NODEFAULT:
         return NEEDED
-    value = row.default if layer else _DEFAULTS[row.field]
-    return NO_DEFAULT if value is None or value == () else f"`{row.type.show(value)}`"
-
-
-_DEFAULTS = {field.name: field.default for field in structs.fields(Transformation)}
+    return NO_DEFAULT if row.default is None or row.default == () else f"`{row.type.show(row.default)}`"
 
 
 def _shown(example: Example, picture: str) -> str:
-    said = f"`{example.said}` is " if example.said else ""
-    return f"{said}`{example.text}`<br>![{picture}](transformations/{picture}.webp)"
+    written = f"`{example.written}` is " if example.written else ""
+    return f"{written}`{example.text}`<br>![{picture}](transformations/{picture}.webp)"
+
+
+def _fits() -> str:
+    return _rows(
+        f"| `{fit}` | {meaning} | {_shown(example, f'fit-{fit}')} |"
+        for fit, (meaning, example) in FITS.items()
+    )
 
 
 def _rows(lines: Iterable[str]) -> str:

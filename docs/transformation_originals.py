@@ -9,10 +9,9 @@ import io
 from collections.abc import Callable
 
 from PIL import Image, ImageDraw, ImageFilter
-from transformation_examples import Example
 
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation import parse
+from image_processor.domain.transformation import Example, parse
 from image_processor.engine.render import render
 
 SIZE = (480, 320)

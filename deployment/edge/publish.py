@@ -25,8 +25,7 @@ from image_processor.config.settings import Settings, from_environment
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT
 from image_processor.domain.errors import Invalid
-from image_processor.domain.transformation import Transformation
-from image_processor.domain.transformation.values import quote
+from image_processor.domain.transformation import Transformation, quote
 
 # "Quotas on key value stores", and UpdateKeys of the API reference.
 MOST_CHANGES = 50

@@ -12,27 +12,23 @@ import pytest
 from domain_strategies import COLOURS, is_legal
 from hypothesis import given
 from hypothesis import strategies as st
-from msgspec import structs
 
 from image_processor.domain.errors import InvalidTransformation
 from image_processor.domain.transformation.overlay import (
+    MAX_TEXT_LENGTH,
+    MAX_TEXT_SIZE,
     OVERLAY,
+    TEXT_PARAMETERS,
+    Align,
+    Blend,
     ImageOverlay,
     Overlay,
     TextOverlay,
     overlay_from,
     parse,
-    rows_of,
+    table_of,
 )
-from image_processor.domain.transformation.overlay_rows import (
-    IMAGE_ROWS,
-    LARGEST_TEXT,
-    LONGEST_TEXT,
-    TEXT_ROWS,
-    Align,
-    Blend,
-)
-from image_processor.domain.transformation.parameters import Parameter, read_pairs
+from image_processor.domain.transformation.parameter_table import Parameter, parameter_table, read_pairs
 from image_processor.domain.transformation.values import (
     MAX_SIDE,
     SMART,
@@ -67,7 +63,7 @@ IMAGE_FIELDS = {
 }
 TEXT_FIELDS = {
     "text": st.lists(WORDS, min_size=1, max_size=3).map("\n".join).filter(str.strip),
-    "size": st.integers(1, LARGEST_TEXT) | SHARES,
+    "size": st.integers(1, MAX_TEXT_SIZE) | SHARES,
     "font": st.sampled_from(
         ["sans", "DejaVu Sans Bold", "serif italic", "press start 2p", "noto sans-serif"]
     ),
@@ -198,7 +194,7 @@ def test_every_mistake_of_a_text_is_told_at_once() -> None:
     told = problems_of(lambda: parse(EVERY_MISTAKE))
     assert len(told) == EVERY_MISTAKE.count(";")
     named = {line.split(" for ")[-1].split(",")[0] for line in told}
-    assert named == {row.name for row in TEXT_ROWS if row.name != "text"} | {"parameter"}
+    assert named == {row.name for row in TEXT_PARAMETERS if row.name != "text"} | {"parameter"}
     assert "expected left | centre | right for align, got 'middle'" in told
     assert "expected 0-3 sizes for spacing, got 4" in told
 
@@ -218,10 +214,10 @@ def test_an_overlay_is_not_of_both() -> None:
 
 def test_the_mistakes_of_an_overlay_reach_those_of_its_transformation() -> None:
     """None of them is lost where `over` is one parameter of several."""
-    rows = [Parameter("over", "overlays", OVERLAY, (), many=True)]
-    _, problems = read_pairs("over=text:a;size:0;o:101,over=image:", rows, between=",", equals="=")
+    rows = [Parameter("over", OVERLAY, field="overlays", default=(), repeatable=True)]
+    _, problems = read_pairs("over=text:a;size:0;o:101,over=image:", rows, separator=",", equals="=")
     assert [problem.name for problem in problems] == ["size", "o", "image"]
-    values, problems = read_pairs("over=text:a,over=image:b", rows, between=",", equals="=")
+    values, problems = read_pairs("over=text:a,over=image:b", rows, separator=",", equals="=")
     assert values == {"overlays": (TextOverlay(text="a"), ImageOverlay(image="b"))}
     assert not problems
 
@@ -231,13 +227,13 @@ def test_an_image_has_a_legal_key(key: str) -> None:
     assert problems_of(lambda: ImageOverlay(image=key))
 
 
-@pytest.mark.parametrize("text", ["", " \n ", "\t", "a\x07b", "x" * (LONGEST_TEXT + 1), "\ud800", 5, None])
+@pytest.mark.parametrize("text", ["", " \n ", "\t", "a\x07b", "x" * (MAX_TEXT_LENGTH + 1), "\ud800", 5, None])
 def test_a_text_has_something_to_show(text: Any) -> None:
     assert problems_of(lambda: TextOverlay(text=text))
 
 
 def test_a_text_is_as_long_as_is_allowed() -> None:
-    assert len(TextOverlay(text="é" * LONGEST_TEXT).text) == LONGEST_TEXT
+    assert len(TextOverlay(text="é" * MAX_TEXT_LENGTH).text) == MAX_TEXT_LENGTH
 
 
 @pytest.mark.parametrize(
@@ -332,7 +328,7 @@ def test_every_overlay_has_a_table(overlay: Overlay) -> None:
             else value
         )
 
-    fields = {row.field: plain(getattr(overlay, row.field)) for row in rows_of(overlay)}
+    fields = {row.field: plain(getattr(overlay, row.field)) for row in table_of(overlay)}
     assert overlay_from({field: value for field, value in fields.items() if value is not None}) == overlay
 
 
@@ -362,14 +358,11 @@ def test_a_table_is_of_an_image_or_of_a_text(table: dict[str, Any]) -> None:
     assert told.startswith("expected an image or a text for overlay, got ")
 
 
-@pytest.mark.parametrize(("class_", "rows"), [(ImageOverlay, IMAGE_ROWS), (TextOverlay, TEXT_ROWS)])
-def test_every_field_has_its_row_with_the_same_default(
-    class_: type[ImageOverlay] | type[TextOverlay], rows: tuple[Parameter, ...]
-) -> None:
-    defaults = {field.name: field.default for field in structs.fields(class_)}
-    assert set(defaults) == {row.field for row in rows}
-    for row in rows:
-        assert row.field in {"image", "text"} or defaults[row.field] == row.default
+@pytest.mark.parametrize("class_", [ImageOverlay, TextOverlay])
+def test_every_field_declares_its_parameter(class_: type[ImageOverlay] | type[TextOverlay]) -> None:
+    table = parameter_table(class_)
+    assert {row.field for row in table} == set(class_.__struct_fields__)
+    assert len({row.name for row in table}) == len(table)
 
 
 @pytest.mark.parametrize(("share", "pixels"), [(0.1, 10), (-0.1, -10), (0.5, 50), (-0.5, -49), (0.0, 0)])

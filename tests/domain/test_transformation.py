@@ -91,7 +91,7 @@ def test_a_field_that_cannot_change_the_picture_cannot_change_the_value(
         idle += ["round"]
     idle += {"progressive", "subsampling", "optimise", "effort", "lossless", "colours"} - FORMATS[
         format_
-    ].takes
+    ].encoder_options
     changes = {name: data.draw(FIELDS[name], label=name) for name in idle}
     assert structs.replace(transformation, **changes) == transformation
 

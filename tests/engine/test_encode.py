@@ -69,7 +69,7 @@ def within(format_name: str, max_bytes: int, encoding: Encoding | None = None) -
 def test_an_option_changes_the_bytes_where_the_table_says_so(format_name: str, option: str) -> None:
     without = encoded_as(format_name, Encoding()).body
     asked = encoded_as(format_name, Encoding(**{option: OPTIONS[option]})).body
-    assert (asked != without) == (option in FORMATS[format_name].takes)
+    assert (asked != without) == (option in FORMATS[format_name].encoder_options)
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)

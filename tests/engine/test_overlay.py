@@ -18,8 +18,7 @@ from PIL import Image
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation.overlay import parse
-from image_processor.domain.transformation.overlay_rows import Blend
+from image_processor.domain.transformation.overlay import Blend, parse
 from image_processor.engine.operations import overlay as overlay_module
 from image_processor.engine.operations.overlay import composite, decode_overlay_images, prepare
 

@@ -16,8 +16,7 @@ from scipy.ndimage import gaussian_filter
 
 from image_processor.domain.errors import InvalidSettings, Reason, Refused
 from image_processor.domain.geometry import Size
-from image_processor.domain.transformation.overlay import TextOverlay
-from image_processor.domain.transformation.overlay_rows import Align
+from image_processor.domain.transformation.overlay import Align, TextOverlay
 from image_processor.domain.transformation.values import Colour, Gravity, RelativeLength
 from image_processor.engine.operations import text as text_module
 from image_processor.engine.operations.fonts import SUFFIXES, use_fonts

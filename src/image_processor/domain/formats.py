@@ -1,7 +1,6 @@
-"""Ground floor: the one table of image formats, and the sniffing of bytes.
+"""The one table of image formats, and the detection of a format from the first bytes of a file.
 
-What is known of a format (names, alpha, default quality, libvips' loader and saver) stands here;
-elsewhere is only what is done differently for one, such as the options of its encoder.
+To add a format, add its row here and its codec in engine/codecs (docs/extending.md).
 """
 
 from __future__ import annotations
@@ -11,78 +10,154 @@ from types import MappingProxyType
 from msgspec import Struct
 
 
-class Format(Struct, frozen=True):
+class Format(Struct, frozen=True, kw_only=True):
     """One image format.
 
-    ``loader`` and ``saver`` are the libvips operations for it, without what they read from or write
-    to (`_source`, `_buffer`); no other loader is opened for untrusted bytes, and without a saver
-    the format is only read. Without a loader an optional package reads it, which the extra of the
-    name ``extra`` installs. One that is ``opt_in`` is only read where Limits allow it.
-    ``compatibility`` ranks formats by how widely they are read: 3 is everywhere, 0 is new or rare.
-    ``quality`` is the default of 1-100, None where the encoder is lossless. The defaults give
-    about equal visual quality (SSIMULACRA2 near 76 on our test photographs).
-    ``takes`` names what else can be asked of the encoder, fields of engine.encode.Encoding.
+    ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. ``loader`` and
+    ``saver`` are the libvips operations, without their suffix (`_source`, `_buffer`); without a saver
+    the format is read only. A format without a loader is read by an optional package, which the extra
+    ``extra`` installs. An ``opt_in`` format is read only if the limits allow it.
+
+    ``compatibility`` ranks formats by how widely they are supported: 3 everywhere, 0 new or rare.
+    ``quality`` is the encoder's default (1-100), None for lossless encoders. The defaults give about
+    equal visual quality (SSIMULACRA2 near 76 on our test photos). ``encoder_options`` names the other
+    fields of a transformation that the encoder supports. A file that starts with one of the
+    ``signatures`` has this format; `sniff` lists the formats that need a closer look.
     """
 
     name: str
     title: str
     extension: str
     media_type: str
-    loader: str | None
-    saver: str | None
-    compatibility: int
-    alpha: bool
-    animation: bool
-    quality: int | None
-    takes: frozenset[str] = frozenset()
+    aliases: tuple[str, ...] = ()
+    loader: str | None = None
+    saver: str | None = None
+    compatibility: int = 0
+    alpha: bool = True
+    animation: bool = False
+    quality: int | None = None
+    encoder_options: frozenset[str] = frozenset()
     extra: str | None = None
     opt_in: bool = False
+    signatures: tuple[bytes, ...] = ()
 
     @property
     def always_read(self) -> bool:
-        """Whether it is read wherever the program runs, however it is set up."""
+        """Whether it is read on every installation, whatever the settings."""
         return self.extra is None and not self.opt_in
 
 
-def _takes(names: str) -> frozenset[str]:
+def _options(names: str) -> frozenset[str]:
     return frozenset(names.split())
 
 
 _TABLE = (
-    Format("jpeg", "JPEG", "jpg", "image/jpeg", "jpegload", "jpegsave", 3, False, False, 75,
-           _takes("progressive subsampling optimise")),
-    Format("png", "PNG", "png", "image/png", "pngload", "pngsave", 2, True, False, None,
-           _takes("progressive effort colours")),
-    Format("webp", "WebP", "webp", "image/webp", "webpload", "webpsave", 1, True, True, 80,
-           _takes("effort lossless")),
-    Format("avif", "AVIF", "avif", "image/avif", "heifload", "heifsave", 0, True, False, 63,
-           _takes("subsampling effort lossless")),
-    Format("gif", "GIF", "gif", "image/gif", "gifload", "gifsave", 2, True, True, None,
-           _takes("progressive effort colours")),
-    Format("tiff", "TIFF", "tif", "image/tiff", "tiffload", "tiffsave", 0, True, False, None),
-    Format("heic", "HEIC", "heic", "image/heic", None, None, 0, True, False, None, extra="heic"),
-    Format("jxl", "JPEG XL", "jxl", "image/jxl", None, None, 0, True, False, None, extra="jxl"),
-    Format("svg", "SVG", "svg", "image/svg+xml", "svgload", None, 0, True, False, None, opt_in=True),
-)  # fmt: skip
-
-FORMATS = MappingProxyType({entry.name: entry for entry in _TABLE})
-WRITABLE = tuple(entry.name for entry in _TABLE if entry.saver)
-READABLE_TITLES = " or ".join(", ".join(entry.title for entry in _TABLE if entry.always_read).rsplit(", ", 1))
-
-_SIGNATURES = (
-    (b"\xff\xd8\xff", "jpeg"),
-    (b"\x89PNG\r\n\x1a\n", "png"),
-    (b"GIF87a", "gif"),
-    (b"GIF89a", "gif"),
-    (b"II*\0", "tiff"),
-    (b"MM\0*", "tiff"),
-    (b"II+\0", "tiff"),
-    (b"MM\0+", "tiff"),
-    (b"\xff\x0a", "jxl"),
-    (b"\0\0\0\x0cJXL ", "jxl"),
+    Format(
+        name="jpeg",
+        title="JPEG",
+        extension="jpg",
+        media_type="image/jpeg",
+        aliases=("jpg",),
+        loader="jpegload",
+        saver="jpegsave",
+        compatibility=3,
+        alpha=False,
+        quality=75,
+        encoder_options=_options("progressive subsampling optimise"),
+        signatures=(b"\xff\xd8\xff",),
+    ),
+    Format(
+        name="png",
+        title="PNG",
+        extension="png",
+        media_type="image/png",
+        loader="pngload",
+        saver="pngsave",
+        compatibility=2,
+        encoder_options=_options("progressive effort colours"),
+        signatures=(b"\x89PNG\r\n\x1a\n",),
+    ),
+    Format(
+        name="webp",
+        title="WebP",
+        extension="webp",
+        media_type="image/webp",
+        loader="webpload",
+        saver="webpsave",
+        compatibility=1,
+        animation=True,
+        quality=80,
+        encoder_options=_options("effort lossless"),
+    ),
+    Format(
+        name="avif",
+        title="AVIF",
+        extension="avif",
+        media_type="image/avif",
+        loader="heifload",
+        saver="heifsave",
+        quality=63,
+        encoder_options=_options("subsampling effort lossless"),
+    ),
+    Format(
+        name="gif",
+        title="GIF",
+        extension="gif",
+        media_type="image/gif",
+        loader="gifload",
+        saver="gifsave",
+        compatibility=2,
+        animation=True,
+        encoder_options=_options("progressive effort colours"),
+        signatures=(b"GIF87a", b"GIF89a"),
+    ),
+    Format(
+        name="tiff",
+        title="TIFF",
+        extension="tif",
+        media_type="image/tiff",
+        aliases=("tif",),
+        loader="tiffload",
+        saver="tiffsave",
+        signatures=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    ),
+    Format(name="heic", title="HEIC", extension="heic", media_type="image/heic", extra="heic"),
+    Format(
+        name="jxl",
+        title="JPEG XL",
+        extension="jxl",
+        media_type="image/jxl",
+        extra="jxl",
+        signatures=(b"\xff\x0a", b"\0\0\0\x0cJXL "),
+    ),
+    Format(
+        name="svg",
+        title="SVG",
+        extension="svg",
+        media_type="image/svg+xml",
+        loader="svgload",
+        opt_in=True,
+    ),
 )
 
-# Known by sight so that a refusal can name them; never opened.
+FORMATS = MappingProxyType({format_.name: format_ for format_ in _TABLE})
+
+WRITABLE = tuple(format_.name for format_ in _TABLE if format_.saver)
+"""The names of the output formats."""
+
+READABLE_TITLES = " or ".join(
+    ", ".join(format_.title for format_ in _TABLE if format_.always_read).rsplit(", ", 1)
+)
+"""The formats that are always read, for error messages: `JPEG, PNG or WebP`."""
+
+FORMAT_ALIASES = MappingProxyType({alias: format_.name for format_ in _TABLE for alias in format_.aliases})
+
+ENCODER_OPTIONS = frozenset[str]().union(*(format_.encoder_options for format_ in _TABLE))
+"""Every field of a transformation that only some encoders support."""
+
+_SIGNATURES = tuple((signature, format_) for format_ in _TABLE for signature in format_.signatures)
+
+# Recognised so that an error message can name them; never opened.
 _FOREIGN_SIGNATURES = (
     (b"BM", "BMP"),
     (b"%PDF", "PDF"),
@@ -102,10 +177,10 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", 
 
 
 def sniff(head: bytes) -> Format | None:
-    """The format that the first bytes announce, or None. 256 bytes are enough, but for an SVG whose
-    editor put its name and licence first: 1,024 are for that.
+    """The format of a file that starts with ``head``; None if it is unknown.
 
-    Only content decides: neither a name nor a client's media type is asked.
+    256 bytes are enough, except for an SVG with comments before its root element: 1,024 are for that.
+    Only the content counts, not a file name or a media type.
     """
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return FORMATS["webp"]
@@ -116,18 +191,18 @@ def sniff(head: bytes) -> Format | None:
         return FORMATS["heic"]
     if _is_svg(head):
         return FORMATS["svg"]
-    return next((FORMATS[name] for sign, name in _SIGNATURES if head.startswith(sign)), None)
+    return next((format_ for signature, format_ in _SIGNATURES if head.startswith(signature)), None)
 
 
 def describe_foreign(head: bytes) -> str | None:
-    """The name of a well-known format that is not supported, or None if the bytes tell nothing."""
+    """The name of a well-known format that is not supported; None if it is unknown."""
     if _brands(head):
         return "MP4"
-    return next((name for sign, name in _FOREIGN_SIGNATURES if head.startswith(sign)), None)
+    return next((name for signature, name in _FOREIGN_SIGNATURES if head.startswith(signature)), None)
 
 
 def _is_svg(head: bytes) -> bool:
-    """An element of that name first, or behind what XML lets stand before it."""
+    """Whether the first element is `svg`, also after an XML declaration, comments and a doctype."""
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     return start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!")) and b"<svg" in start)
 

@@ -19,11 +19,10 @@ from image_processor.domain.errors import (
     InvalidTransformation,
     Problem,
 )
-from image_processor.domain.formats import WRITABLE
+from image_processor.domain.formats import FORMAT_ALIASES, WRITABLE
 from image_processor.domain.keys import check_key
-from image_processor.domain.transformation import PARAMETERS, Colour
-from image_processor.domain.transformation.values import PLACES
-from image_processor.domain.transformation.vocabulary import MAX_OVERLAYS
+from image_processor.domain.rounding import round_number
+from image_processor.domain.transformation import MAX_OVERLAYS, PARAMETERS, Colour
 
 from . import colours
 
@@ -36,7 +35,6 @@ _BUCKET = re.compile(r"s3:(?://)?([^/]*)/(.*)", re.DOTALL)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
 _MAX_SHOWN = 100
 """Characters of a value that an error message shows."""
-_FORMAT_ALIASES = {"jpg": "jpeg", "tif": "tiff"}
 
 TRUE: Final = frozenset({"1", "t", "true"})
 FALSE: Final = frozenset({"", "0", "f", "false"})
@@ -147,7 +145,7 @@ class RequestBuilder:
 
     def set_format(self, text: str, name: str, *, automatic: Iterable[str] = ()) -> None:
         """Set the output format; the names of ``automatic`` leave it to content negotiation."""
-        format_ = _FORMAT_ALIASES.get(text.lower(), text.lower())
+        format_ = FORMAT_ALIASES.get(text.lower(), text.lower())
         if format_ in WRITABLE:
             self.format = format_
         elif format_ in automatic:
@@ -197,8 +195,7 @@ def normalise(value: float) -> float:
     """``value`` with the decimals of a transformation; a whole number is an int."""
     if not math.isfinite(value):
         return value
-    rounded = round(value, PLACES)
-    return int(rounded) if rounded == int(rounded) else rounded
+    return round_number(value)
 
 
 def clamp(value: float, low: float, high: float) -> float:

@@ -18,8 +18,7 @@ from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import ImageMetadata, Record
-from image_processor.domain.transformation import MAX_SIDE, Transformation
-from image_processor.domain.transformation.values import quote
+from image_processor.domain.transformation import MAX_SIDE, Transformation, quote
 
 MOST_WIDTHS = 32
 _SHOWN = frozenset({"avif", "webp", "gif", "png", "jpeg"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from image_processor.domain.formats import FORMAT_ALIASES
 from image_processor.domain.transformation import PARAMETERS
 
 PRESET = "preset"
@@ -17,7 +18,7 @@ AUTO = "auto"
 PARAMETER_ORDER = (PRESET, *(row.name for row in PARAMETERS))
 """Every parameter, in canonical order."""
 
-REPEATABLE = frozenset(row.name for row in PARAMETERS if row.many)
+REPEATABLE = frozenset(row.name for row in PARAMETERS if row.repeatable)
 """Parameters that may be given several times; their order matters."""
 
 CASE_SENSITIVE = frozenset({PRESET, *REPEATABLE})
@@ -29,36 +30,13 @@ SIGNATURE_PARAMETERS = ("expires", "kid", "s")
 IGNORED = ("v",)
 """Parameters without meaning: a changed value makes a new URL, which caches fetch again."""
 
-# imgix' names first, then long names.
-ALIASES = MappingProxyType(
-    {
-        "crop": "g",
-        "gravity": "g",
-        "invert": "neg",
-        "width": "w",
-        "height": "h",
-        "format": "fm",
-        "quality": "q",
-        "background": "bg",
-        "rotate": "rot",
-        "brightness": "bri",
-        "contrast": "con",
-        "saturation": "sat",
-        "gamma": "gam",
-        "pixelate": "px",
-        "sharpen": "sharp",
-        "padding": "pad",
-        "gray": "grey",
-        "grayscale": "grey",
-        "greyscale": "grey",
-        "colors": "colours",
-    }
-)
+ALIASES = MappingProxyType({alias: row.name for row in PARAMETERS for alias in row.aliases})
+"""Parameters by the names of imgix, and by long names."""
 
 # Looked up after lower-casing and after replacing `,` by `:`.
 VALUE_ALIASES = MappingProxyType(
     {
-        "fm": MappingProxyType({"jpg": "jpeg", "tif": "tiff"}),
+        FORMAT: FORMAT_ALIASES,
         "fit": MappingProxyType(
             {"crop": "cover", "clip": "inside", "max": "inside", "scale": "fill", "pad": "contain"}
         ),

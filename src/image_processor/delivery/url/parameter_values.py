@@ -8,9 +8,7 @@ from typing import Any
 from msgspec import Struct
 
 from image_processor.domain.errors import Problem
-from image_processor.domain.transformation import PARAMETERS
-from image_processor.domain.transformation.parameters import read_pairs
-from image_processor.domain.transformation.values import unquote
+from image_processor.domain.transformation import PARAMETERS, read_pairs, unquote
 
 from .parameter_names import AUTO, FORMAT, PRESET
 
@@ -42,7 +40,7 @@ def parse_values(pairs: Iterable[tuple[str, str]]) -> tuple[ParsedValues, list[P
     text = ",".join(f"{name}={value}" for name, value in pairs if _is_field(name, value))
     fields: dict[str, Any] = {}
     if text:
-        fields, of_fields = read_pairs(text, _ROWS, between=",", equals="=")
+        fields, of_fields = read_pairs(text, _ROWS, separator=",", equals="=")
         problems += of_fields
     return ParsedValues(fields, format_, preset, hinted), problems
 

@@ -206,6 +206,6 @@ def _without_extension(name: str) -> str:
 
 
 def _known_names(name: str) -> str:
-    from image_processor.domain.transformation.parameters import suggest  # noqa: PLC0415 - for errors only
+    from image_processor.domain.transformation import suggest  # noqa: PLC0415 - for errors only
 
     return suggest((*PARAMETER_ORDER, *ALIASES, "auto", *SIGNATURE_PARAMETERS), name)

@@ -1,5 +1,7 @@
-"""Ground floor: how one rendition is made. `Transformation` is the frozen value, `parse` reads its
-text; vocabulary lists the parameters, canonical says which of them mean the same.
+"""How one rendition is made: `Transformation` is the frozen value, `parse` reads its text form.
+
+`transformation` declares the parameters, `overlay` those of overlays, `canonical` the rules by which
+different texts mean the same image.
 """
 
 from __future__ import annotations
@@ -8,9 +10,20 @@ import re
 
 from image_processor.domain.errors import InvalidTransformation
 
-from .overlay import ImageOverlay, Overlay, TextOverlay, overlay_from
-from .parameters import Parameter, read_colour, read_pairs, suggest
-from .value import Transformation
+from .overlay import (
+    IMAGE_PARAMETERS,
+    MAX_SHADOW,
+    TEXT_PARAMETERS,
+    Align,
+    Blend,
+    ImageOverlay,
+    Overlay,
+    TextOverlay,
+    overlay_from,
+)
+from .parameter_table import Example, Parameter, read_pairs, suggest
+from .parameter_types import read_colour
+from .transformation import MAX_OVERLAYS, PARAMETERS, Transformation
 from .values import (
     AUTO,
     BLACK,
@@ -26,19 +39,27 @@ from .values import (
     RelativeLength,
     Subsampling,
     in_pixels,
+    quote,
+    unquote,
 )
-from .vocabulary import PARAMETERS
 
 __all__ = [
     "AUTO",
     "BLACK",
+    "IMAGE_PARAMETERS",
+    "MAX_OVERLAYS",
+    "MAX_SHADOW",
     "MAX_SIDE",
     "ON_DEMAND",
     "PARAMETERS",
     "SMART",
+    "TEXT_PARAMETERS",
     "WHITE",
+    "Align",
+    "Blend",
     "Colour",
     "Edge",
+    "Example",
     "Fit",
     "Flip",
     "Gravity",
@@ -55,31 +76,33 @@ __all__ = [
     "named",
     "overlay_from",
     "parse",
+    "quote",
     "read_colour",
+    "read_pairs",
     "suggest",
+    "unquote",
 ]
+
+ON_DEMAND = "~"
+"""The first character of the name of a rendition that no public preset declares; its URL is signed."""
+
+_RENDITION_NAME = re.compile(rf"{ON_DEMAND}?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
 
 
 def parse(text: str) -> Transformation:
-    """The transformation that a text such as `w=640,fm=webp` stands for.
+    """The transformation in a text such as `w=640,fm=webp`, its parameters in any order.
 
-    Any order is read; raises InvalidTransformation with every mistake at once.
+    Raises InvalidTransformation with every problem.
     """
-    values, problems = read_pairs(text, PARAMETERS, between=",", equals="=")
+    values, problems = read_pairs(text, PARAMETERS, separator=",", equals="=")
     if problems:
         raise InvalidTransformation(problems)
     return Transformation(**values)
 
 
-ON_DEMAND = "~"
-"""What the name of a rendition begins with that no recipe declares: only a signature opens it."""
-
-_RENDITION_NAME = re.compile(rf"{ON_DEMAND}?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0-9]+")
-
-
 def named(name: str) -> Transformation | None:
-    """The transformation that a rendition's name tells; None where it is a digest, or of an older
-    vocabulary."""
+    """The transformation in a rendition's name; None if the name is a digest, or of an older version
+    with other parameters."""
     try:
         return parse(name.removeprefix(ON_DEMAND).rpartition(".")[0])
     except InvalidTransformation:
@@ -87,7 +110,8 @@ def named(name: str) -> Transformation | None:
 
 
 def is_rendition_name(name: str) -> bool:
-    """Whether a key's last segment was made by this program, of whatever version, so that the
-    renditions of an older vocabulary can still be swept; an object that somebody else put beside
-    them does not fit."""
+    """Whether the last segment of a key names a rendition of any version of this program.
+
+    Renditions of older versions can be deleted that way, and other objects beside them are not.
+    """
     return _RENDITION_NAME.fullmatch(name) is not None

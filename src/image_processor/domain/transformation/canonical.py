@@ -1,29 +1,53 @@
-"""Ground floor: what makes a transformation canonical, as a literal ordered list of rules.
+"""The rules that make a transformation canonical, in the order in which they are applied.
 
-Each rule looks at a transformation whose fields are valid one by one and gives the fields that
-must change. Applied to a canonical value, none changes anything.
+Each rule looks at a transformation whose fields are valid one by one and returns the fields to
+change. Applied to a canonical value, no rule changes anything. A rule about one field alone is that
+parameter's `normalise` or `scale`; the others are here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from image_processor.domain.errors import InvalidTransformation, Problem
-from image_processor.domain.formats import FORMATS
+from image_processor.domain.formats import ENCODER_OPTIONS, FORMATS
+from image_processor.domain.rounding import round_half_up, round_number
 
-from .values import MAX_SIDE, SMART, WHITE, Edge, Fit, Flip, Gravity, Length, RelativeLength
+from .parameter_table import Parameter
+from .values import MAX_SIDE, SMART, WHITE, Edge, Fit, Flip, Gravity
+
+if TYPE_CHECKING:
+    from .transformation import Transformation
 
 Changes = Mapping[str, Any]
+Rule = Callable[["Transformation"], Changes]
+
 _NONE: Changes = {}
-
 _CROPPING = frozenset({Fit.COVER, Fit.FILL_DOWN})
-_WHOLE = (0, 0, RelativeLength(1.0), RelativeLength(1.0))
 
 
-def _frames(t: Any) -> Changes:
-    """A still format has but the first frame; a chosen frame is one."""
+def rules_for(table: Sequence[Parameter]) -> tuple[Rule, ...]:
+    """The rules in their order, with those that follow from the rows of ``table``."""
+    return (
+        _frames,
+        _trim,
+        _turn,
+        partial(_scale_by_dpr, [row for row in table if row.scale]),
+        partial(_normalise_values, [row for row in table if row.normalise]),
+        _zoom,
+        _ratio,
+        _enlarge,
+        _fit,
+        _around,
+        partial(_encoding, [row for row in table if row.field in ENCODER_OPTIONS]),
+    )
+
+
+def _frames(t: Transformation) -> Changes:
+    """A format without animation has one frame; so has a selected frame."""
     if not FORMATS[t.format].animation:
         return {"frames": None, "frame": None if t.frame == 1 else t.frame}
     if t.frame is not None:
@@ -31,122 +55,100 @@ def _frames(t: Any) -> Changes:
     return {"frames": None, "frame": 1} if t.frames == 1 else _NONE
 
 
-def _cut(t: Any) -> Changes:
-    region = None if t.region is None or _is_whole(t.region) else t.region
-    return {"trim_colour": None if t.trim is None else t.trim_colour, "region": region}
+def _trim(t: Transformation) -> Changes:
+    return {"trim_colour": None if t.trim is None else t.trim_colour}
 
 
-def _is_whole(region: tuple[Length, ...]) -> bool:
-    left, top, width, height = region
-    return {left, top} <= {0, RelativeLength(0.0)} and width == height == RelativeLength(1.0)
-
-
-def _turn(t: Any) -> Changes:
-    """Turned by less than half a turn, and mirrored at most once: to mirror both ways is half a turn."""
+def _turn(t: Transformation) -> Changes:
+    """Rotation below 180 degrees and at most one flip: flipping both ways is half a turn."""
     degrees, flip = t.rotate % 360, t.flip
     if flip is Flip.BOTH:
         degrees, flip = (degrees + 180) % 360, None
     if flip is not None and degrees >= 180:
         degrees -= 180
         flip = Flip.VERTICAL if flip is Flip.HORIZONTAL else Flip.HORIZONTAL
-    return {"rotate": _number(degrees), "flip": flip}
+    return {"rotate": round_number(degrees), "flip": flip}
 
 
-def _pixel_ratio(t: Any) -> Changes:
-    """dpr multiplies every measure in pixels of the result."""
+def _scale_by_dpr(scaled: Sequence[Parameter], t: Transformation) -> Changes:
+    """dpr multiplies every length in pixels of the rendition."""
     if t.dpr == 1:
         return _NONE
-    ratio = Fraction(str(t.dpr))
-    sides = {field: _side(getattr(t, field), ratio, "dpr") for field in _SIDES}
-    offsets = {field: _scaled(getattr(t, field), ratio) for field in ("gravity_x", "gravity_y")}
-    around = {
-        field: None if getattr(t, field) is None else tuple(_scaled(one, ratio) for one in getattr(t, field))
-        for field in ("round", "padding")
-    }
-    filters = {
-        "blur": None if t.blur is None else min(250, max(0.3, _number(float(t.blur * ratio)))),
-        "pixelate": None if t.pixelate is None else min(1000, max(2, _half_up(t.pixelate * ratio))),
-        "overlays": tuple(overlay.scaled(float(ratio)) for overlay in t.overlays),
-    }
-    return {"dpr": 1, **sides, **offsets, **around, **filters}
+    factor = Fraction(str(t.dpr))
+    changes = {row.field: row.scale(getattr(t, row.field), factor) for row in scaled if row.scale}
+    return {"dpr": 1, **changes}
 
 
-_SIDES = ("width", "height", "min_width", "min_height")
+def _normalise_values(normalised: Sequence[Parameter], t: Transformation) -> Changes:
+    return {row.field: row.normalise(getattr(t, row.field)) for row in normalised if row.normalise}
 
 
-def _zoom(t: Any) -> Changes:
-    """Where a side is given, zoom is another side."""
+def _zoom(t: Transformation) -> Changes:
+    """If a side is given, zoom is applied to it."""
     if t.zoom == 1 or (t.width is None and t.height is None):
         return _NONE
-    ratio = Fraction(str(t.zoom))
-    return {"zoom": 1, **{field: _side(getattr(t, field), ratio, "zoom") for field in ("width", "height")}}
+    factor = Fraction(str(t.zoom))
+    return {
+        "zoom": 1,
+        "width": scaled_side(t.width, factor, "zoom"),
+        "height": scaled_side(t.height, factor, "zoom"),
+    }
 
 
-def _ratio(t: Any) -> Changes:
-    """One side and a ratio are two sides; of two sides the ratio follows."""
+def _ratio(t: Transformation) -> Changes:
+    """One side and a ratio give the other side; with both sides the ratio has no effect."""
     if t.ratio is None:
         return _NONE
     if t.width is None and t.height is None:
         return {"ratio": None} if t.fit in {Fit.INSIDE, Fit.OUTSIDE} else _NONE
     if t.width is None:
-        return {"ratio": None, "width": _side(t.height, t.ratio, "ratio")}
+        return {"ratio": None, "width": scaled_side(t.height, t.ratio, "ratio")}
     if t.height is None:
-        return {"ratio": None, "height": _side(t.width, 1 / t.ratio, "ratio")}
+        return {"ratio": None, "height": scaled_side(t.width, 1 / t.ratio, "ratio")}
     return {"ratio": None}
 
 
-def _enlarge(t: Any) -> Changes:
-    """Nothing can grow where nothing asks for a size, or where only zoom does, to less."""
+def _enlarge(t: Transformation) -> Changes:
+    """Without a size above the natural one nothing is enlarged."""
     if t.width is not None or t.height is not None or t.ratio is not None:
         return {"fit": Fit.COVER} if t.enlarge and t.fit is Fit.FILL_DOWN else _NONE
     if not t.enlarge:
-        # A scale of at least so much is 1 already, and none above 1 is allowed.
+        # The scale is at most 1, so no minimum has an effect once zoom is 1 or more.
         return {"zoom": min(t.zoom, 1), **({"min_width": None, "min_height": None} if t.zoom >= 1 else {})}
-    grows = t.zoom > 1 or t.min_width is not None or t.min_height is not None
-    return {"enlarge": grows}
+    return {"enlarge": t.zoom > 1 or t.min_width is not None or t.min_height is not None}
 
 
-def _fit(t: Any) -> Changes:
-    """A fit means something where there is a box, a gravity where something is cropped or placed."""
+def _fit(t: Transformation) -> Changes:
+    """A fit needs a box; a gravity needs a crop or bars."""
     fit = t.fit if t.boxed else Fit.COVER
-    crops, places = t.boxed and fit in _CROPPING, t.boxed and fit is Fit.CONTAIN
-    gravity, focal = t.gravity, t.focal_point if crops else None
-    if focal is not None:
-        gravity, focal = Gravity.CENTRE, None if focal == (0.5, 0.5) else focal
-    if not (crops or places) or (places and gravity in SMART):
+    crops, pads = t.boxed and fit in _CROPPING, t.boxed and fit is Fit.CONTAIN
+    gravity, focal_point = t.gravity, t.focal_point if crops else None
+    if focal_point is not None:
+        gravity, focal_point = Gravity.CENTRE, None if focal_point == (0.5, 0.5) else focal_point
+    if not (crops or pads) or (pads and gravity in SMART):
         gravity = Gravity.CENTRE
-    fixed = (crops or places) and gravity not in SMART and t.focal_point is None
+    has_offset = (crops or pads) and gravity not in SMART and t.focal_point is None
     return {
         "fit": fit,
         "gravity": gravity,
-        "focal_point": focal,
-        "gravity_x": _no_zero(t.gravity_x) if fixed else 0,
-        "gravity_y": _no_zero(t.gravity_y) if fixed else 0,
+        "focal_point": focal_point,
+        "gravity_x": t.gravity_x if has_offset else 0,
+        "gravity_y": t.gravity_y if has_offset else 0,
     }
 
 
-def _around(t: Any) -> Changes:
-    padding, radii = t.padding, t.round
-    if padding is not None:
-        padding = tuple(map(_no_zero, padding))
-        padding = padding if any(padding) else None
-    if radii is not None:
-        radii = tuple(map(_no_zero, radii))
-        radii = radii if any(radii) and not t.ellipse else None
-    bars = t.fit is Fit.CONTAIN or padding is not None
-    return {"padding": padding, "round": radii, "edge": t.edge if bars else Edge.BACKGROUND}
+def _around(t: Transformation) -> Changes:
+    """An ellipse cuts the corners away; without bars and padding there is no edge to fill."""
+    has_edge = t.fit is Fit.CONTAIN or t.padding is not None
+    return {"round": None if t.ellipse else t.round, "edge": t.edge if has_edge else Edge.BACKGROUND}
 
 
-def _hue(t: Any) -> Changes:
-    return {"hue": _number(t.hue % 360)}
-
-
-def _encoding(t: Any) -> Changes:
-    """What the format's encoder has no use for."""
+def _encoding(options: Sequence[Parameter], t: Transformation) -> Changes:
+    """Drop what the format's encoder does not support."""
     format_ = FORMATS[t.format]
-    unused = {field: value for field, value in _OPTIONS.items() if field not in format_.takes}
-    lossless = t.lossless and "lossless" in format_.takes
-    no_quality = lossless or format_.quality is None or t.quality == format_.quality
+    unused = {row.field: row.default for row in options if row.field not in format_.encoder_options}
+    is_lossless = t.lossless and "lossless" in format_.encoder_options
+    no_quality = is_lossless or format_.quality is None or t.quality == format_.quality
     return {
         **unused,
         "quality": None if no_quality else t.quality,
@@ -154,57 +156,13 @@ def _encoding(t: Any) -> Changes:
     }
 
 
-# What can be asked of an encoder, and what it is where nobody does.
-_OPTIONS = {
-    "progressive": False,
-    "subsampling": None,
-    "optimise": False,
-    "effort": None,
-    "lossless": False,
-    "colours": None,
-}
-
-RULES: tuple[Callable[[Any], Changes], ...] = (
-    _frames,
-    _cut,
-    _turn,
-    _pixel_ratio,
-    _zoom,
-    _ratio,
-    _enlarge,
-    _fit,
-    _around,
-    _hue,
-    _encoding,
-)
-
-
-def _side(side: int | None, ratio: Fraction, name: str) -> int | None:
-    """``side`` times ``ratio``; InvalidTransformation where that is no side any more."""
+def scaled_side(side: int | None, factor: Fraction, name: str) -> int | None:
+    """``side`` pixels times ``factor``, at least 1. Raises InvalidTransformation above MAX_SIDE, with
+    ``name`` as the parameter to blame."""
     if side is None:
         return None
-    scaled = max(1, _half_up(side * ratio))
+    scaled = max(1, round_half_up(side * factor))
     if scaled > MAX_SIDE:
         expected = f"one that makes no side longer than {MAX_SIDE} pixels"
         raise InvalidTransformation([Problem(name, expected, f"{scaled} pixels")])
     return scaled
-
-
-def _scaled(length: Length, ratio: Fraction) -> Length:
-    if isinstance(length, RelativeLength):
-        return length
-    scaled = _half_up(abs(length) * ratio)
-    return min(MAX_SIDE, scaled) * (1 if length >= 0 else -1)
-
-
-def _half_up(value: Fraction) -> int:
-    return int(value + Fraction(1, 2))
-
-
-def _no_zero(length: Length) -> Length:
-    return 0 if length == RelativeLength(0.0) else length
-
-
-def _number(value: float) -> float:
-    rounded = round(value, 3)
-    return int(rounded) if rounded == int(rounded) else rounded

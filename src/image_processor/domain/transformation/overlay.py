@@ -1,206 +1,428 @@
-"""Ground floor: what is laid over a rendition, as frozen values with one canonical text form.
+"""Images and texts drawn over a rendition, as frozen values with one canonical text form.
 
 `image:logos~2fmark.png;w:0.2;g:southeast` and `text:Hello;size:48` are values of the repeatable
-parameter `over`. `parse` and `str` are inverse, and what cannot change the result is dropped.
+parameter `over`. `parse` and `str` are inverse. What has no effect is dropped on construction.
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations`: parameter_table reads the annotations at run time.
 
-import math
+import re
+import unicodedata
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, Self
+from enum import StrEnum
+from typing import Annotated, Any, Self
 
 from msgspec import Struct
 from msgspec.structs import force_setattr, replace
 
-from image_processor.domain.errors import InvalidTransformation, Problem
+from image_processor.domain.errors import InvalidKey, InvalidTransformation, Problem
+from image_processor.domain.keys import MAX_KEY_BYTES, check_key
+from image_processor.domain.rounding import round_number
 
-from .overlay_rows import (
-    FONT,
-    FREE_TEXT,
-    IMAGE_ROWS,
-    MOST_PIXELS,
-    NO_LENGTH,
-    SHADOW_BLUR,
-    SHADOW_OFFSET,
-    TEXT_ROWS,
-    TEXT_SIZE,
-    WHOLE_SIDE,
-    Align,
-    Blend,
+from .parameter_table import Parameter, parameter_table, read_pairs, scale_length, show_pairs
+from .parameter_types import COLOUR, FLAG, ValueType, choice, integer, length, number
+from .values import MAX_SIDE, SMART, WHITE, Colour, Gravity, Length, RelativeLength, quote, unquote
+
+MAX_TEXT_LENGTH = 500
+"""The most characters of a text overlay."""
+
+MAX_TEXT_SIZE = 2000
+"""The largest font size in pixels."""
+
+MAX_SHADOW = 100
+"""The largest offset and blur radius of a shadow in pixels."""
+
+_NO_LENGTH = RelativeLength(0.0)
+"""The same as 0 pixels, which is the canonical form."""
+
+
+class Blend(StrEnum):
+    """How an overlay is blended: W3C Compositing and Blending Level 1, chapter 9."""
+
+    OVER = "over"
+    MULTIPLY = "multiply"
+    SCREEN = "screen"
+    OVERLAY = "overlay"
+    DARKEN = "darken"
+    LIGHTEN = "lighten"
+    COLOUR_DODGE = "colour-dodge"
+    COLOUR_BURN = "colour-burn"
+    HARD_LIGHT = "hard-light"
+    SOFT_LIGHT = "soft-light"
+    DIFFERENCE = "difference"
+    EXCLUSION = "exclusion"
+
+
+class Align(StrEnum):
+    """The alignment of the lines of a text. For right-to-left scripts LEFT and RIGHT are swapped:
+    LEFT is the side where a line begins."""
+
+    LEFT = "left"
+    CENTRE = "centre"
+    RIGHT = "right"
+
+
+def _is_key(value: Any) -> bool:
+    try:
+        return isinstance(value, str) and check_key(value) == value
+    except InvalidKey:
+        return False
+
+
+def _is_text(value: Any) -> bool:
+    """Whether a font can draw ``value``: not only spaces, and no control characters but line feeds."""
+    if not isinstance(value, str) or not 1 <= len(value) <= MAX_TEXT_LENGTH or not value.strip():
+        return False
+    return all(
+        char == "\n" or unicodedata.category(char) not in {"Cc", "Cs"} for char in value.replace("\r\n", "\n")
+    )
+
+
+# A Pango font description may also hold a size, `@` variations, `#` features and a list of families.
+_FONT_WORDS = re.compile(r"[A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*(?: [A-Za-z0-9-]*[A-Za-z][A-Za-z0-9-]*)*")
+_FONT_SIZE = re.compile(r"(?:.* )?[0-9]+(?:px|pt)?", re.IGNORECASE)
+
+
+def _is_font(value: Any) -> bool:
+    return (
+        isinstance(value, str)
+        and len(value) <= 80
+        and _FONT_WORDS.fullmatch(value) is not None
+        and _FONT_SIZE.fullmatch(value) is None
+    )
+
+
+def _above_zero(type_: ValueType) -> ValueType:
+    return replace(type_, is_valid=lambda value: type_.is_valid(value) and value != _NO_LENGTH)
+
+
+_KEY = ValueType(f"a key of 1-{MAX_KEY_BYTES} bytes", unquote, _is_key, quote)
+_TEXT = ValueType(
+    f"a text of 1-{MAX_TEXT_LENGTH} characters, without control characters", unquote, _is_text, quote
 )
-from .parameters import Parameter, ValueType, read_pairs, show_pairs
-from .values import PLACES, WHITE, Colour, Gravity, Length
+_FONT = ValueType("a font's family and style without a size, such as 'sans bold'", unquote, _is_font, quote)
+_FREE_TEXT = (_KEY, _TEXT, _FONT)
+"""Types whose value is the text itself; only the text form escapes it."""
+
+_FIXED_GRAVITIES = [gravity for gravity in Gravity if gravity not in SMART]
+_FIXED_GRAVITY = ValueType(
+    " | ".join(_FIXED_GRAVITIES), Gravity, lambda value: isinstance(value, Gravity) and value not in SMART
+)
+_SIDE = _above_zero(length(1, MAX_SIDE))
+_OFFSET = length(-MAX_SIDE, MAX_SIDE)
+_SHADOW_OFFSET = length(-MAX_SHADOW, MAX_SHADOW)
+
+# A positive length stays at least a pixel when `dpr` scales it.
+_scale_side = scale_length(MAX_SIDE, 1)
+_scale_shadow = scale_length(MAX_SHADOW, 1)
 
 
-class _Laid(Struct, frozen=True):
-    """What an image and a text have in common: where they lie and how they meet the picture.
+class _Overlay(Struct, frozen=True):
+    """What image and text overlays have in common.
 
-    ``gravity`` is the side or corner of the rendition, ``x`` and ``y`` lead inwards from it, or to
-    the right and down from a centre. ``rotate`` is in degrees clockwise, ``opacity`` 0-100. With ``tile``
-    it is repeated over all of the rendition, ``gap`` apart, with one of them where it would lie alone.
+    ``gravity`` is the side or corner of the rendition; ``x`` and ``y`` lead inwards from it, or to the
+    right and down from a centre. ``rotate`` is in degrees clockwise, ``opacity`` 0-100. ``tile`` repeats
+    the overlay over the whole rendition with ``gap`` between the tiles; one of them lies where the
+    overlay would lie alone.
     """
 
-    gravity: Gravity = Gravity.CENTRE
-    x: Length = 0
-    y: Length = 0
-    rotate: float = 0
-    opacity: int = 100
-    blend: Blend = Blend.OVER
-    tile: bool = False
-    gap: Length = 0
+    gravity: Annotated[
+        Gravity,
+        Parameter("g", _FIXED_GRAVITY, "the side or corner where it is placed", "g:southeast"),
+    ] = Gravity.CENTRE
+    x: Annotated[
+        Length,
+        Parameter(
+            "x",
+            _OFFSET,
+            "offset from that side inwards; from a centre to the right",
+            "g:west;x:12",
+            scale=_scale_side,
+        ),
+    ] = 0
+    y: Annotated[
+        Length,
+        Parameter(
+            "y",
+            _OFFSET,
+            "offset from that side inwards; from a centre down",
+            "g:north;y:12",
+            scale=_scale_side,
+        ),
+    ] = 0
+    rotate: Annotated[
+        float, Parameter("rotate", number(-360, 360, "degrees"), "rotate clockwise", "rotate:20")
+    ] = 0
+    opacity: Annotated[int, Parameter("o", integer(0, 100), "opacity in percent", "o:40")] = 100
+    blend: Annotated[Blend, Parameter("blend", choice(Blend), "blend mode, as in CSS", "blend:overlay")] = (
+        Blend.OVER
+    )
+    tile: Annotated[bool, Parameter("tile", FLAG, "repeat over the whole rendition", "o:60;tile:1")] = False
+    gap: Annotated[
+        Length,
+        Parameter("gap", length(0, MAX_SIDE), "space between tiles", "o:60;tile:1;gap:16", scale=_scale_side),
+    ] = 0
 
     def __post_init__(self) -> None:
-        problems = [wrong for row in rows_of(self) if (wrong := row.check(getattr(self, row.field)))]
+        problems = [problem for row in table_of(self) if (problem := row.check(getattr(self, row.field)))]
         if problems:
             raise InvalidTransformation(problems)
         for field in ("x", "y"):
-            if getattr(self, field) == NO_LENGTH:
+            if getattr(self, field) == _NO_LENGTH:
                 force_setattr(self, field, 0)
-        turn = round(self.rotate % 360, PLACES) % 360
-        if not self.tile or self.gap == NO_LENGTH:
+        if not self.tile or self.gap == _NO_LENGTH:
             force_setattr(self, "gap", 0)
-        force_setattr(self, "rotate", int(turn) if turn == int(turn) else turn)
+        # Rounding may give 360 again.
+        force_setattr(self, "rotate", round_number(round_number(self.rotate % 360) % 360))
 
     def __str__(self) -> str:
-        return show_pairs(self, rows_of(self), between=";", equals=":")
+        return show_pairs(self, table_of(self), separator=";", equals=":")
 
-    def scaled(self, ratio: float) -> Self:
-        """Every measure in pixels times ``ratio``, rounded half up. What was there stays at least
-        a pixel, and nothing leaves its range; shares stay as they are."""
-        grown: dict[str, Any] = {
-            field: _grown(value, ratio, most)
-            for field, most in MOST_PIXELS.items()
-            if type(value := getattr(self, field, None)) is int
+    def scaled(self, factor: float) -> Self:
+        """This overlay with every length in pixels times ``factor``, rounded half up. A length stays at
+        least one pixel and within its range; fractions stay as they are."""
+        changes = {
+            row.field: row.scale(getattr(self, row.field), factor) for row in table_of(self) if row.scale
         }
-        return replace(self, **grown)
+        return replace(self, **changes)
 
 
-class ImageOverlay(_Laid, frozen=True, kw_only=True):
-    """Another image, by its key among the originals.
+class ImageOverlay(_Overlay, frozen=True, kw_only=True):
+    """Another image, by its key in the upload store.
 
-    It is scaled to fit ``width`` and ``height`` (pixels, or shares of the rendition's sides), never
-    distorted and never larger than the rendition; with neither it has its own size if that fits.
+    It is scaled to fit ``width`` and ``height`` (pixels, or fractions of the rendition's sides), keeps
+    its ratio and is never larger than the rendition. With neither it has its own size if that fits.
     """
 
-    image: str
-    width: Length | None = None
-    height: Length | None = None
+    image: Annotated[
+        str,
+        Parameter(
+            "image",
+            _KEY,
+            "the key of an original; `/` is written `~2f` in a text",
+            "image:mark.png",
+            leading=True,
+        ),
+    ]
+    width: Annotated[
+        Length | None,
+        Parameter(
+            "w",
+            _SIDE,
+            "maximum width; keeps the aspect ratio",
+            "image:mark.png;w:0.5",
+            leading=True,
+            scale=_scale_side,
+        ),
+    ] = None
+    height: Annotated[
+        Length | None,
+        Parameter(
+            "h",
+            _SIDE,
+            "maximum height; keeps the aspect ratio",
+            "image:mark.png;h:0.6",
+            leading=True,
+            scale=_scale_side,
+        ),
+    ] = None
 
 
-class TextOverlay(_Laid, frozen=True, kw_only=True):
+class TextOverlay(_Overlay, frozen=True, kw_only=True):
     """Lines of text.
 
-    ``size`` is the height of the font in pixels or as a share of the rendition's height, ``width`` what
-    lines are wrapped at; a text that does not fit the rendition is made smaller until it does. ``font`` is
-    a family with words of style, such as `sans bold`. ``spacing`` comes between two lines, in sizes.
-    ``shadow`` is the colour of one, at ``shadow_x`` and ``shadow_y`` and as soft as ``shadow_blur``
-    says (CSS's radius): pixels, or shares of the size.
+    ``size`` is the height of the font in pixels or as a fraction of the rendition's height, ``width``
+    the width at which lines wrap. A text that does not fit the rendition is made smaller until it does.
+    ``font`` is a family with style words, such as `sans bold`. ``spacing`` is extra space between lines,
+    in font sizes. ``shadow`` is the colour of a shadow with offsets ``shadow_x`` and ``shadow_y`` and
+    CSS's blur radius ``shadow_blur``, in pixels or as fractions of the font size.
     """
 
-    text: str
-    size: Length = TEXT_SIZE
-    font: str = FONT
-    colour: Colour = WHITE
-    width: Length = WHOLE_SIDE
-    align: Align = Align.LEFT
-    spacing: float = 0
-    shadow: Colour | None = None
-    shadow_x: Length = SHADOW_OFFSET
-    shadow_y: Length = SHADOW_OFFSET
-    shadow_blur: Length = SHADOW_BLUR
+    text: Annotated[
+        str,
+        Parameter(
+            "text",
+            _TEXT,
+            "the text; all but letters, digits, `_`, `.` and `-` is written as `~` and two hex digits per "
+            "byte",
+            "text:A~20lake~0aat~20dusk;size:0.2",
+            leading=True,
+        ),
+    ]
+    size: Annotated[
+        Length,
+        Parameter(
+            "size",
+            _above_zero(length(1, MAX_TEXT_SIZE)),
+            "font size; a fraction is of the rendition's height",
+            "text:Lake;size:0.4",
+            leading=True,
+            scale=scale_length(MAX_TEXT_SIZE, 1),
+        ),
+    ] = RelativeLength(0.05)
+    font: Annotated[
+        str,
+        Parameter(
+            "font", _FONT, "font family and style", "text:Lake;size:0.2;font:serif~20italic", leading=True
+        ),
+    ] = "sans"
+    colour: Annotated[
+        Colour,
+        Parameter("colour", COLOUR, "text colour", "text:Lake;size:0.2;colour:ffdd44", leading=True),
+    ] = WHITE
+    width: Annotated[
+        Length,
+        Parameter(
+            "w",
+            _SIDE,
+            "width at which lines wrap",
+            "text:A~20lake~20at~20dusk;size:0.15;w:0.5",
+            leading=True,
+            scale=_scale_side,
+        ),
+    ] = RelativeLength(1.0)
+    align: Annotated[
+        Align,
+        Parameter(
+            "align",
+            choice(Align),
+            "alignment of the lines",
+            "text:A~20lake~0aat~0adusk;size:0.15;align:right",
+            leading=True,
+        ),
+    ] = Align.LEFT
+    spacing: Annotated[
+        float,
+        Parameter(
+            "spacing",
+            number(0, 3, "sizes"),
+            "additional line spacing, in font sizes",
+            "text:A~20lake~0aat~20dusk;size:0.15;spacing:1",
+            leading=True,
+        ),
+    ] = 0
+    shadow: Annotated[
+        Colour | None,
+        Parameter("shadow", COLOUR, "shadow colour; enables a shadow", "text:Lake;size:0.4;shadow:000000"),
+    ] = None
+    shadow_x: Annotated[
+        Length,
+        Parameter(
+            "shadow-x",
+            _SHADOW_OFFSET,
+            "shadow offset to the right; a fraction is of the font size",
+            "text:Lake;size:0.4;shadow:000000;shadow-x:8",
+            scale=_scale_shadow,
+        ),
+    ] = RelativeLength(0.06)
+    shadow_y: Annotated[
+        Length,
+        Parameter(
+            "shadow-y",
+            _SHADOW_OFFSET,
+            "shadow offset down",
+            "text:Lake;size:0.4;shadow:000000;shadow-y:8",
+            scale=_scale_shadow,
+        ),
+    ] = RelativeLength(0.06)
+    shadow_blur: Annotated[
+        Length,
+        Parameter(
+            "shadow-blur",
+            length(0, MAX_SHADOW),
+            "shadow blur radius as in CSS; 0 is sharp",
+            "text:Lake;size:0.4;shadow:000000;shadow-blur:0",
+            scale=_scale_shadow,
+        ),
+    ] = RelativeLength(0.1)
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        # Neither Pango nor fontconfig tells capitals from small letters.
+        # Pango and fontconfig ignore the case of font names.
         force_setattr(self, "font", self.font.lower())
         force_setattr(self, "text", self.text.replace("\r\n", "\n"))
-        for field, default in _SHADOW_DEFAULTS.items():
+        for row in TEXT_PARAMETERS:
+            if not row.field.startswith("shadow_"):
+                continue
             if self.shadow is None:
-                force_setattr(self, field, default)
-            elif getattr(self, field) == NO_LENGTH:
-                force_setattr(self, field, 0)
+                force_setattr(self, row.field, row.default)
+            elif getattr(self, row.field) == _NO_LENGTH:
+                force_setattr(self, row.field, 0)
 
-
-_SHADOW_DEFAULTS = {"shadow_x": SHADOW_OFFSET, "shadow_y": SHADOW_OFFSET, "shadow_blur": SHADOW_BLUR}
 
 Overlay = ImageOverlay | TextOverlay
 
+IMAGE_PARAMETERS = parameter_table(ImageOverlay)
+TEXT_PARAMETERS = parameter_table(TextOverlay)
+
+
+def table_of(overlay: _Overlay) -> Sequence[Parameter]:
+    """The parameters of ``overlay``, in canonical order."""
+    return IMAGE_PARAMETERS if isinstance(overlay, ImageOverlay) else TEXT_PARAMETERS
+
 
 def parse(text: str) -> Overlay:
-    """The overlay that a text such as `image:mark.png;w:0.2` stands for, its pairs in any order.
+    """The overlay in a text such as `image:mark.png;w:0.2`, its pairs in any order.
 
-    Raises InvalidTransformation with every mistake at once.
+    Raises InvalidTransformation with every problem.
     """
     names = {pair.partition(":")[0] for pair in text.split(";")}
-    class_, rows = _class_of(names, repr(text))
-    values, problems = read_pairs(text, rows, between=";", equals=":")
+    class_, table = _class_of(names, repr(text))
+    values, problems = read_pairs(text, table, separator=";", equals=":")
     if problems:
         raise InvalidTransformation(problems)
     return class_(**values)
 
 
-def overlay_from(table: Mapping[str, Any]) -> Overlay:
+def overlay_from(fields: Mapping[str, Any]) -> Overlay:
     """The overlay that a table of TOML or JSON describes by the names of the fields.
 
-    A share is written with a decimal point, as in the text form. Raises InvalidTransformation with
-    every mistake at once.
+    A fraction is written with a decimal point, as in the text form. Raises InvalidTransformation with
+    every problem.
     """
-    class_, rows = _class_of(table, ", ".join(table) or "nothing")
-    by_field = {row.field: row for row in rows}
+    class_, table = _class_of(fields, ", ".join(fields) or "nothing")
+    by_field = {row.field: row for row in table}
     values: dict[str, Any] = {}
     problems: list[Problem] = []
-    for field, given in table.items():
+    for field, raw in fields.items():
         row = by_field.get(field)
         if row is None:
             problems.append(Problem("field", "one of " + ", ".join(by_field), repr(field)))
             continue
         try:
-            values[field] = _plain(row.type, given)
+            values[field] = _read_typed(row.type, raw)
         except (ValueError, KeyError):
-            problems.append(Problem(field, row.expected, repr(given)))
+            problems.append(Problem(field, row.expected, repr(raw)))
     if problems:
         raise InvalidTransformation(problems)
     return class_(**values)
 
 
-def rows_of(overlay: _Laid) -> Sequence[Parameter]:
-    """The vocabulary of ``overlay``, in canonical order."""
-    return IMAGE_ROWS if isinstance(overlay, ImageOverlay) else TEXT_ROWS
-
-
 def _class_of(
     names: Collection[str], got: str
 ) -> tuple[type[ImageOverlay] | type[TextOverlay], Sequence[Parameter]]:
-    """What is described by fields or parameters of such ``names``."""
+    """The class and parameters of an overlay with fields or parameters of these ``names``."""
     if ("image" in names) == ("text" in names):
         both = "both" if "image" in names else got
         raise InvalidTransformation([Problem("overlay", "an image or a text", both)])
-    return (ImageOverlay, IMAGE_ROWS) if "image" in names else (TextOverlay, TEXT_ROWS)
+    return (ImageOverlay, IMAGE_PARAMETERS) if "image" in names else (TextOverlay, TEXT_PARAMETERS)
 
 
-def _plain(item: ValueType, given: Any) -> Any:
-    """A value of ``item`` from what TOML and JSON have. Raises ValueError or KeyError.
+def _read_typed(type_: ValueType, raw: Any) -> Any:
+    """A value of ``type_`` from a value of TOML or JSON. Raises ValueError or KeyError.
 
-    A number must be given as a number and a truth as a truth, never as a text.
+    Numbers and booleans must not be given as texts.
     """
-    if isinstance(given, bool) or item in FREE_TEXT:
-        value = given
-    elif isinstance(given, str):
-        value = item.read(given)
+    if isinstance(raw, bool) or type_ in _FREE_TEXT:
+        value = raw
+    elif isinstance(raw, str):
+        value = type_.read(raw)
     else:
-        value = item.read(repr(given))
-    of_text = isinstance(value, str | Colour)
-    if not item.is_valid(value) or of_text != isinstance(given, str):
-        raise ValueError(given)
+        value = type_.read(repr(raw))
+    is_textual = isinstance(value, str | Colour)
+    if not type_.is_valid(value) or is_textual != isinstance(raw, str):
+        raise ValueError(raw)
     return value
-
-
-def _grown(value: int, ratio: float, most: int) -> int:
-    if value == 0:
-        return 0
-    grown = min(max(1, math.floor(abs(value) * ratio + 0.5)), most)
-    return grown if value > 0 else -grown
 
 
 OVERLAY = ValueType(

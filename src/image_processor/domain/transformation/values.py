@@ -1,27 +1,24 @@
-"""Ground floor: the small values that a transformation is made of, each with one text form."""
+"""The small values that a transformation consists of, each with one text form."""
 
 from __future__ import annotations
 
-import math
 import re
 from enum import StrEnum
 from typing import Final
 
 from msgspec import Struct
 
+from image_processor.domain.rounding import DECIMALS, round_half_up
+
 MAX_SIDE = 16383
 """The longest side of a rendition in pixels: WebP's limit, the smallest of our encoders."""
 
-PLACES = 3
-"""How many decimals a number of a transformation has at most."""
-
-
 AUTO: Final = "auto"
-"""A quality that looks the same whatever the picture."""
+"""As a quality: chosen for each image, so that all look equally good."""
 
 
 class Fit(StrEnum):
-    """How the picture meets a box; the names CSS and sharp use, and one of imgproxy's."""
+    """How an image is fitted to a box. The names are those of CSS and sharp; `fill-down` is imgproxy's."""
 
     COVER = "cover"
     CONTAIN = "contain"
@@ -32,9 +29,9 @@ class Fit(StrEnum):
 
 
 class Gravity(StrEnum):
-    """What stays when a picture is cropped, and where it stands when it is padded.
+    """The part of an image that a crop keeps, or the side where it is placed when it is padded.
 
-    The last three need pixels: what catches the eye, the most detail, and faces.
+    The last three depend on the pixels: the most striking part, the most detailed one, and faces.
     """
 
     CENTRE = "centre"
@@ -52,10 +49,11 @@ class Gravity(StrEnum):
 
 
 SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
+"""The gravities that depend on the pixels."""
 
 
 class Flip(StrEnum):
-    """Mirrored from left to right, or from top to bottom."""
+    """Mirroring from left to right, from top to bottom, or both."""
 
     HORIZONTAL = "h"
     VERTICAL = "v"
@@ -63,8 +61,8 @@ class Flip(StrEnum):
 
 
 class Edge(StrEnum):
-    """What the bars of `contain` and the padding are filled with: the background, or the picture
-    itself, its border drawn out, repeated, mirrored, or enlarged and blurred."""
+    """What fills the bars of `contain` and the padding: the background, or the image itself with its
+    border copied, repeated, mirrored, or enlarged and blurred."""
 
     BACKGROUND = "background"
     COPY = "copy"
@@ -74,14 +72,14 @@ class Edge(StrEnum):
 
 
 class Subsampling(StrEnum):
-    """Whether colour is stored at half the resolution."""
+    """Chroma subsampling: half the resolution, or all of it."""
 
     HALF = "420"
     FULL = "444"
 
 
 class Colour(Struct, frozen=True, order=True):
-    """An opaque sRGB colour, 0-255 a channel; its text is six lower-case hex digits."""
+    """An opaque sRGB colour, 0-255 per channel; its text is six lower-case hex digits."""
 
     red: int
     green: int
@@ -96,28 +94,31 @@ BLACK = Colour(0, 0, 0)
 
 
 class RelativeLength(Struct, frozen=True, order=True):
-    """A part of a side, 1.0 for the whole of it. Its text always has a decimal point, which tells
-    it from pixels: `0.25` is a quarter, `1.0` everything, `1` one pixel."""
+    """A fraction of a side; 1.0 is all of it.
+
+    The text always has a decimal point, which pixels never have: `0.25` is a quarter, `1.0` the
+    whole side, `1` one pixel.
+    """
 
     of_side: float
 
     def __str__(self) -> str:
-        text = show_number(self.of_side)
+        text = format_number(self.of_side)
         return text if "." in text else f"{text}.0"
 
 
 Length = int | RelativeLength
-"""A distance: whole pixels, or a share of the side it lies along."""
+"""A distance: whole pixels, or a fraction of the side that it is measured along."""
 
 
 def in_pixels(length: Length, side: int) -> int:
     """``length`` along a side of ``side`` pixels, rounded half up."""
-    return math.floor(length.of_side * side + 0.5) if isinstance(length, RelativeLength) else length
+    return round_half_up(length.of_side * side) if isinstance(length, RelativeLength) else length
 
 
-def show_number(value: float) -> str:
-    """The shortest text of a number with at most PLACES decimals, never with an exponent."""
-    text = f"{value:.{PLACES}f}".rstrip("0").rstrip(".")
+def format_number(value: float) -> str:
+    """The shortest text of a number with at most DECIMALS decimals; never with an exponent."""
+    text = f"{value:.{DECIMALS}f}".rstrip("0").rstrip(".")
     return "0" if text == "-0" else text
 
 
@@ -126,13 +127,16 @@ _QUOTED = re.compile(r"(?:[A-Za-z0-9_.-]|~[0-9a-fA-F]{2})*")
 
 
 def quote(text: str) -> str:
-    """``text`` as part of a transformation's text: letters, digits, `_`, `.` and `-` stay, any
-    other byte of its UTF-8 becomes `~` and two hex digits. `~` needs no escaping in a URL."""
+    """``text`` escaped for the text form of a transformation.
+
+    Letters, digits, `_`, `.` and `-` stay; any other byte of the UTF-8 becomes `~` and two hex digits.
+    `~` needs no escaping in a URL.
+    """
     return "".join(chr(byte) if _PLAIN.match(bytes([byte])) else f"~{byte:02x}" for byte in text.encode())
 
 
 def unquote(text: str) -> str:
-    """The inverse of `quote`. Raises ValueError for what it would not have written (but for case)."""
+    """The inverse of `quote`. Raises ValueError for a text that `quote` cannot return, except for case."""
     if not _QUOTED.fullmatch(text):
         raise ValueError(text)
     return re.sub(rb"~(..)", lambda match: bytes.fromhex(match[1].decode()), text.encode()).decode()

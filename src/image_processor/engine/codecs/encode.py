@@ -149,7 +149,7 @@ def _stacked(frames: Sequence[pyvips.Image], timing: Timing) -> pyvips.Image:
 
 def _encode_once(picture: pyvips.Image, format_name: str, encoding: Encoding) -> Encoded:
     format_ = FORMATS[format_name]
-    lossless = format_.quality is None or ("lossless" in format_.takes and encoding.lossless)
+    lossless = format_.quality is None or ("lossless" in format_.encoder_options and encoding.lossless)
     quality = None if lossless else encoding.quality or format_.quality
     keep = "icc" if picture.get_typeof("icc-profile-data") else "none"
     options = _OPTIONS[format_name](encoding, quality)

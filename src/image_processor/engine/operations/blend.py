@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import pyvips
 
-from image_processor.domain.transformation.overlay_rows import Blend
+from image_processor.domain.transformation import Blend
 
 _WHITE = 255
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pyvips
 
 from image_processor.domain.geometry import Anchor, Box, Placement, Size, offset
-from image_processor.domain.transformation import SMART, Colour, Edge, Length, in_pixels
-from image_processor.domain.transformation.overlay_rows import Blend
+from image_processor.domain.transformation import SMART, Blend, Colour, Edge, Length, in_pixels
 
 from .blend import blend
 from .filters import blur

@@ -14,9 +14,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size, shrink_on_load
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation.overlay import ImageOverlay, Overlay
-from image_processor.domain.transformation.overlay_rows import Blend
-from image_processor.domain.transformation.values import Gravity, Length, in_pixels
+from image_processor.domain.transformation import Blend, Gravity, ImageOverlay, Length, Overlay, in_pixels
 from image_processor.engine.codecs.decode import open_original, refusing, without_bands
 from image_processor.engine.codecs.probe import probe
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pyvips
 
 from image_processor.domain.geometry import Box, Size
-from image_processor.domain.transformation.values import SMART, Colour, Gravity
+from image_processor.domain.transformation import SMART, Colour, Gravity
 
 from .pixels import flatten, resize
 

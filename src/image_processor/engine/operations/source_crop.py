@@ -11,8 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.domain.geometry import Box, Placement, Size, place, shrink_on_load
-from image_processor.domain.transformation import Fit, Gravity, Transformation
-from image_processor.domain.transformation.values import SMART
+from image_processor.domain.transformation import SMART, Fit, Gravity, Transformation
 
 from .decode_plan import DecodePlan
 

@@ -13,9 +13,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.geometry import Size
-from image_processor.domain.transformation.overlay import TextOverlay
-from image_processor.domain.transformation.overlay_rows import FARTHEST_SHADOW, Align
-from image_processor.domain.transformation.values import Colour, Length, in_pixels
+from image_processor.domain.transformation import MAX_SHADOW, Align, Colour, Length, TextOverlay, in_pixels
 
 _ALIGN = {Align.LEFT: "low", Align.CENTRE: "centre", Align.RIGHT: "high"}
 
@@ -126,7 +124,7 @@ def _shadowed(drawn: pyvips.Image, overlay: TextOverlay, colour: Colour, pixels:
 
 
 def _distance(length: Length, pixels: int) -> int:
-    return max(-FARTHEST_SHADOW, min(FARTHEST_SHADOW, in_pixels(length, pixels)))
+    return max(-MAX_SHADOW, min(MAX_SHADOW, in_pixels(length, pixels)))
 
 
 def _require_font() -> None:

@@ -13,8 +13,7 @@ from itertools import accumulate
 
 import pyvips
 
-from image_processor.domain.transformation import WHITE, Colour
-from image_processor.domain.transformation.values import BLACK
+from image_processor.domain.transformation import BLACK, WHITE, Colour
 
 Rows = tuple[tuple[float, ...], ...]
 
