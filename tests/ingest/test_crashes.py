@@ -94,7 +94,7 @@ STORIES = ["created", "overwritten", "refused", "deleted"]
 
 
 @pytest.mark.parametrize("story", STORIES)
-def test_a_kill_at_any_point_converges_by_the_next_event_or_by_reconcile(story):
+def test_a_kill_at_any_point_converges_with_the_next_event_or_reconcile(story):
     total = points_of(story)
     assert total > 10
     for point in range(1, total + 1):

@@ -1,1 +1,1 @@
-"""A seeded simulator round the real ingest code: one seed is one history, whatever goes wrong in it."""
+"""A simulator of the system around the real ingest code. One seed is one history with all its faults."""

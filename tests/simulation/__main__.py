@@ -1,4 +1,4 @@
-"""A program: replays one seed, or goes through many. `python -m simulation SEED [WEATHER] [COUNT]`."""
+"""Replays one seed, or runs many: `python -m simulation SEED [FAULT_PROFILE] [COUNT]`."""
 # ruff: noqa: T201 - a program that prints
 
 from __future__ import annotations
@@ -6,20 +6,22 @@ from __future__ import annotations
 import sys
 import time
 
-from .campaign import campaign, named, run
+from .campaign import campaign, profile_named, run
 
 
 def main(arguments: list[str]) -> None:
     seed = int(arguments[0])
-    weather = named(arguments[1]) if len(arguments) > 1 and arguments[1] != "-" else None
+    profile = profile_named(arguments[1]) if len(arguments) > 1 and arguments[1] != "-" else None
     if len(arguments) > 2:
         began = time.process_time()
-        figures = campaign(range(seed, seed + int(arguments[2])), weather)
-        print(figures.histories, dict(figures.counts), f"{time.process_time() - began:.1f} s")
+        totals = campaign(range(seed, seed + int(arguments[2])), profile)
+        print(totals.histories, dict(totals.counts), f"{time.process_time() - began:.1f} s")
         return
-    world = run(seed, weather)
-    print("\n".join(world.trace))
-    print(f"seed {seed} in weather {world.weather.name!r} kept every promise; digest {world.digest:08x}")
+    sim = run(seed, profile)
+    print("\n".join(sim.trace))
+    print(
+        f"seed {seed} with the fault profile {sim.profile.name!r} kept every promise; digest {sim.digest:08x}"
+    )
 
 
 if __name__ == "__main__":

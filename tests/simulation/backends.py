@@ -1,4 +1,4 @@
-"""Real stores and a real catalog for the simulator's histories: a folder with SQLite, or emulated AWS."""
+"""Real stores and catalogs for the histories: directories with SQLite, or emulated AWS."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from support import aws
 from support.ingest import BUCKET, fake_render
 
 from .history import RECIPES
-from .works import LEASE
+from .system import LEASE
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
 class Backend:
-    """Where everything lies; what it opens is a process's own. Travels to other processes as JSON."""
+    """Locations of stores and catalog, which travel as JSON; each process opens its own."""
 
     kind: str
     uploads: str
@@ -32,7 +32,7 @@ class Backend:
     endpoint: str = ""
 
     def open(self) -> tuple[Any, Any, Any]:
-        """Upload store, processed store and catalog."""
+        """Open the upload store, the processed store and the catalog."""
         if self.kind == "directory":
             stores = DirectoryStore(Path(self.uploads)), DirectoryStore(Path(self.processed))
             return *stores, SqliteCatalog(Path(self.catalog))
@@ -41,19 +41,19 @@ class Backend:
 
 
 def directory(folder: Path) -> Backend:
-    """Folders below ``folder``; nothing is there yet."""
+    """New directories below ``folder``."""
     return Backend("directory", *(str(folder / name) for name in ("uploads", "processed", "catalog.sqlite")))
 
 
 def emulated() -> Backend:
-    """New buckets and a new table at this test process's emulation."""
+    """New buckets and a new table in the AWS emulation of this test process."""
     endpoint = aws.address()
     buckets = aws.make_bucket(endpoint), aws.make_bucket(endpoint)
     return Backend("aws", *buckets, aws.make_table(endpoint), endpoint)
 
 
 def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) -> Processor:
-    """A processor at ``now`` seconds of the history, with one of its recipes."""
+    """A processor whose clock stands at ``now`` seconds of the history, with one of the recipes."""
     clock = _START + timedelta(seconds=now)
     return Processor(
         BUCKET,

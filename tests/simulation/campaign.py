@@ -1,4 +1,4 @@
-"""One seed, one history, one verdict: the whole of it, from the first upload to a redrive weeks later."""
+"""Runs one history per seed, from the first upload to a redrive weeks later, and checks every promise."""
 
 from __future__ import annotations
 
@@ -8,102 +8,105 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from .history import draw
-from .weather import BY_NAME, WEATHERS, Weather
-from .works import installed
-from .world import World
+from .faults import FAULT_PROFILES, PROFILES_BY_NAME, FaultProfile
+from .history import draw_history
+from .simulator import Simulator
+from .system import simulated_threads
 
-Adapt = Callable[[World], None]
+Adapt = Callable[[Simulator], None]
 
 
-class Broken(AssertionError):
-    """A promise was broken; the message says how to see it again."""
+class PromiseBroken(AssertionError):
+    """A promise was broken. The message says how to replay the history."""
 
 
 @dataclass
-class Figures:
-    """What a campaign went through."""
+class Totals:
+    """What happened in the histories of a campaign."""
 
     histories: int = 0
     counts: Counter[str] = field(default_factory=Counter)
 
-    def add(self, world: World) -> None:
+    def add(self, sim: Simulator) -> None:
         self.histories += 1
-        self.counts.update(world.counts)
-        self.counts["events"] += world.mailbox.sent
-        self.counts["calls"] += world.line.calls
-        self.counts["failures"] += world.line.failures
-        self.counts["kills"] += world.line.kills
-        self.counts["stalls"] += world.line.stalls
-        self.counts["dead"] += len(world.mailbox.dead)
-        self.counts["strays mended"] += sum(world.oracle.strays.values())
+        self.counts.update(sim.counts)
+        self.counts["events"] += sim.queue.sent
+        self.counts["calls"] += sim.faults.calls
+        self.counts["failures"] += sim.faults.failures
+        self.counts["kills"] += sim.faults.kills
+        self.counts["stalls"] += sim.faults.stalls
+        self.counts["dead"] += len(sim.queue.dead)
+        self.counts["late writes"] += sum(sim.oracle.late_writes.values())
 
 
-def weather_of(seed: int) -> Weather:
-    return WEATHERS[seed % len(WEATHERS)]
+def profile_of(seed: int) -> FaultProfile:
+    return FAULT_PROFILES[seed % len(FAULT_PROFILES)]
 
 
-def run(seed: int, weather: Weather | None = None, adapt: Adapt | None = None) -> World:
-    """Live through the history of ``seed``. Raises Broken with the seed if a promise is."""
-    weather = weather or weather_of(seed)
-    with installed():
-        world = World(seed, weather, draw(Random(f"history {seed}")))
+def run(seed: int, profile: FaultProfile | None = None, adapt: Adapt | None = None) -> Simulator:
+    """Run the history of ``seed``. Raises PromiseBroken.
+
+    ``adapt`` may change the simulator first, for example to remove a safeguard.
+    """
+    profile = profile or profile_of(seed)
+    with simulated_threads():
+        sim = Simulator(seed, profile, draw_history(Random(f"history {seed}")))
         if adapt is not None:
-            adapt(world)
-        wrong = _live(world)
+            adapt(sim)
+        wrong = _problems(sim)
     if wrong:
-        raise Broken(_report(seed, world, wrong))
-    return world
+        raise PromiseBroken(_report(seed, sim, wrong))
+    return sim
 
 
-def campaign(seeds: Iterable[int], weather: Weather | None = None, adapt: Adapt | None = None) -> Figures:
-    """Many histories; the first broken one ends it."""
-    figures = Figures()
+def campaign(seeds: Iterable[int], profile: FaultProfile | None = None, adapt: Adapt | None = None) -> Totals:
+    """Run a history for each seed, up to the first broken promise."""
+    totals = Totals()
     for seed in seeds:
-        figures.add(run(seed, weather, adapt))
-    return figures
+        totals.add(run(seed, profile, adapt))
+    return totals
 
 
 def seeds(count: int, first: int = 0) -> Iterable[int]:
-    """The seeds of a campaign; SIMULATION_SEED replays one alone."""
+    """The seeds of a campaign, or only the one in SIMULATION_SEED."""
     only = os.environ.get("SIMULATION_SEED")
     return [int(only)] if only else range(first, first + count)
 
 
-def _live(world: World) -> list[str]:
-    """Everything wrong, in the order in which it would be noticed."""
-    world.begin()
-    world.loop.run()
-    if world.needs_no_reconcile() and (wrong := world.differences()):
-        return [f"without a reconcile: {each}" for each in wrong]
-    world.line.calm()
-    world.rest()
-    world.sweep()
-    world.loop.run()
-    world.oracle.reconciled = True
-    wrong = world.oracle.broken + world.differences()
-    if wrong or world.findings():
-        return wrong or [f"one reconcile was not enough: {each}" for each in world.findings()]
-    renders = world.counts["renders"]
-    world.redrive()
-    wrong = [f"after a redrive: {each}" for each in world.oracle.broken + world.differences()]
-    if world.counts["renders"] != renders:
-        wrong.append("a redrive rendered again what was there")
-    if len(world.mailbox):
-        wrong.append("a letter was neither settled nor dead")
+def _problems(sim: Simulator) -> list[str]:
+    """Run the whole history, and return all problems in the order in which they would be noticed."""
+    sim.begin()
+    sim.loop.run()
+    if sim.needs_no_reconcile() and (wrong := sim.differences()):
+        return [f"without a reconcile: {problem}" for problem in wrong]
+    sim.faults.stop()
+    sim.expire_leases()
+    sim.reconcile()
+    sim.loop.run()
+    sim.oracle.reconciled = True
+    wrong = sim.oracle.violations + sim.differences()
+    if wrong or sim.findings():
+        return wrong or [f"one reconcile was not enough: {problem}" for problem in sim.findings()]
+    renders = sim.counts["renders"]
+    sim.redrive()
+    wrong = [f"after a redrive: {problem}" for problem in sim.oracle.violations + sim.differences()]
+    if sim.counts["renders"] != renders:
+        wrong.append("a redrive rendered something again")
+    if len(sim.queue):
+        wrong.append("a message was neither deleted nor moved to the dead letters")
     return wrong
 
 
-def _report(seed: int, world: World, wrong: list[str]) -> str:
-    weather = world.weather.name
+def _report(seed: int, sim: Simulator, wrong: list[str]) -> str:
+    profile = sim.profile.name
     shown = "\n  ".join(wrong[:8])
-    trace = "\n  ".join((world.evidence or list(world.trace))[-80:])
+    trace = "\n  ".join((sim.evidence or list(sim.trace))[-80:])
     return (
-        f"seed {seed} in weather {weather!r} broke a promise:\n  {shown}\n"
-        f"replay: SIMULATION_SEED={seed} make test PYTEST_ARGS='tests/simulation -k {weather}'\n"
-        f"    or: cd tests && python -m simulation {seed} {weather}\n  {trace}"
+        f"seed {seed} with the fault profile {profile!r} broke a promise:\n  {shown}\n"
+        f"replay: SIMULATION_SEED={seed} make test PYTEST_ARGS='tests/simulation -k {profile}'\n"
+        f"    or: cd tests && python -m simulation {seed} {profile}\n  {trace}"
     )
 
 
-def named(name: str) -> Weather:
-    return BY_NAME[name]
+def profile_named(name: str) -> FaultProfile:
+    return PROFILES_BY_NAME[name]

@@ -1,13 +1,13 @@
-"""Simulated threads for the package's own, in every test here that builds a world itself."""
+"""The fixture for tests that build a Simulator themselves."""
 
 from __future__ import annotations
 
 import pytest
 
-from simulation.works import installed
+from simulation.system import simulated_threads
 
 
 @pytest.fixture
 def simulated():
-    with installed():
+    with simulated_threads():
         yield

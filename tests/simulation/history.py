@@ -1,4 +1,4 @@
-"""What users do in one history, drawn from its seed: which keys, which bytes, when."""
+"""The actions of the users in one history, drawn from its seed: keys, bytes, times."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from image_processor.config.recipe import Recipe, parse_recipe
 from image_processor.domain.transformation import Transformation, parse
 from support.ingest import OTHER_RECIPE, RECIPE
 
-# Shares renditions with RECIPE: a change of the recipe keeps some, drops some, adds one.
+# A change from RECIPE keeps some renditions, drops some, and adds one.
 LESS = parse_recipe("""
 [presets.small]
 widths = [10, 15]
@@ -18,7 +18,7 @@ formats = ["webp"]
 match = "**"
 presets = ["small"]
 """)
-# Its renditions lie beside those that are made on demand.
+# Its private renditions have names like on-demand ones.
 PRIVATE = parse_recipe("""
 [presets.small]
 widths = [10, 33]
@@ -60,18 +60,18 @@ KEYS = (
     "long/" + "x" * 1019,
     "folder/",
     "ignored/cat.jpg",
-    "a/._litter",
+    "a/._metadata",
     "w=10,fm=webp.webp",
 )
 
 
-ASKED = tuple(map(parse, ("w=33,fm=webp", "w=34,fm=webp", "w=35,fm=jpeg", "w=36,fm=png")))
-"""What visitors ask for: one more than an original may have at a time."""
+REQUESTED = tuple(map(parse, ("w=33,fm=webp", "w=34,fm=webp", "w=35,fm=jpeg", "w=36,fm=png")))
+"""The transformations that clients request: one more than an original may have at a time."""
 
 
 @dataclass(frozen=True)
-class Act:
-    """At ``at`` seconds a user puts ``body`` under ``key``; None deletes it."""
+class UserAction:
+    """At ``at`` seconds a user uploads ``body`` under ``key``; None deletes it."""
 
     at: float
     key: str
@@ -79,8 +79,8 @@ class Act:
 
 
 @dataclass(frozen=True)
-class Visit:
-    """At ``at`` seconds somebody asks for a rendition that no recipe declares."""
+class OnDemandRequest:
+    """At ``at`` seconds a client requests a rendition that no recipe declares."""
 
     at: float
     key: str
@@ -89,40 +89,40 @@ class Visit:
 
 @dataclass(frozen=True)
 class History:
-    acts: tuple[Act, ...]
+    actions: tuple[UserAction, ...]
     keys: tuple[str, ...]
     recipe: Recipe
     recipe_change: tuple[float, Recipe] | None
-    sweeps: tuple[float, ...]
+    reconciles: tuple[float, ...]
     noise: tuple[float, ...]
-    visits: tuple[Visit, ...] = ()
+    requests: tuple[OnDemandRequest, ...] = ()
 
 
-def draw(random: Random, *, acts: int = 0, keys: int = 0) -> History:
-    """A history of about ten acts on a few keys, or of as many as are asked for."""
-    some = _keys(random, keys)
+def draw_history(random: Random, *, actions: int = 0, keys: int = 0) -> History:
+    """A history of about ten actions on a few keys, or of as many as given."""
+    chosen_keys = _keys(random, keys)
     length = random.choice([20.0, 200.0, 3000.0])
     drawn = []
     bodies: dict[str, bytes | None] = {}
-    for at in sorted(random.uniform(0, length) for _ in range(acts or random.randint(2, 12))):
-        key = random.choice(some)
+    for at in sorted(random.uniform(0, length) for _ in range(actions or random.randint(2, 12))):
+        key = random.choice(chosen_keys)
         body = _body(random, key, bodies.get(key), len(drawn))
         bodies[key] = body
-        drawn.append(Act(at, key, body))
+        drawn.append(UserAction(at, key, body))
     change = (random.uniform(0, length), random.choice(RECIPES)) if random.random() < 0.3 else None
     return History(
         tuple(drawn),
-        tuple(some),
+        tuple(chosen_keys),
         random.choice(RECIPES),
         change,
         tuple(random.uniform(0, 2 * length) for _ in range(random.choice([0, 0, 1, 2]))),
         tuple(random.uniform(0, length) for _ in range(random.choice([0, 1, 3]))),
-        tuple(_visit(random, some, length) for _ in range(random.choice([0, 0, 3, 10]))),
+        tuple(_visit(random, chosen_keys, length) for _ in range(random.choice([0, 0, 3, 10]))),
     )
 
 
-def _visit(random: Random, keys: list[str], length: float) -> Visit:
-    return Visit(random.uniform(0, 1.5 * length), random.choice(keys), random.choice(ASKED))
+def _visit(random: Random, keys: list[str], length: float) -> OnDemandRequest:
+    return OnDemandRequest(random.uniform(0, 1.5 * length), random.choice(keys), random.choice(REQUESTED))
 
 
 def _keys(random: Random, wanted: int) -> list[str]:
@@ -132,7 +132,7 @@ def _keys(random: Random, wanted: int) -> list[str]:
 
 
 def _body(random: Random, key: str, before: bytes | None, number: int) -> bytes | None:
-    """New bytes, the same again, an earlier picture's, a poison, or a deletion."""
+    """New bytes, the same again, those of an earlier upload, bytes that are refused, or a deletion."""
     chance = random.random()
     if chance < 0.25:
         return None

@@ -1,7 +1,7 @@
-"""Simulated time, and threads that take turns: only at a call may another one go on.
+"""Simulated time and threads that take turns: threads switch only at calls.
 
-Each thread is a greenlet. It runs until it sleeps or waits; then the one whose time is next goes
-on. As all sleeps are drawn from the seed, one seed is one order of everything.
+Each thread is a greenlet. It runs until it sleeps or waits; then the thread that is due next runs.
+All sleeps are drawn from the seed, so one seed has one order of all calls.
 """
 
 from __future__ import annotations
@@ -15,43 +15,43 @@ from typing import Any
 
 from greenlet import getcurrent, greenlet
 
-_HAPPENS = -1
+_CALLBACK = -1
 
 
 class Killed(BaseException):
-    """The process is dead. Not an Exception: nothing may catch it and go on."""
+    """The process was killed. A BaseException, so that no handler of the code catches it."""
 
 
 class Process:
-    """Threads that live and die together, as the operating system has it."""
+    """An operating system process: its threads are killed together."""
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.alive = True
         self.threads: list[Thread] = []
         self.wrote_at = 0.0
-        """When it last changed a record, and when it last got a claim."""
-        self.claimed_at = -1.0
+        """When it last wrote a record, and when it last acquired a lease."""
+        self.acquired_at = -1.0
         self.unsure = False
-        """Whether it cannot know if a claim is its own: the call that took or gave it up failed."""
+        """Whether it cannot know if it has a lease: a call to acquire or release one has failed."""
 
     def check(self) -> None:
-        """Raise Killed if the process is dead: whatever still runs of it can do nothing more."""
+        """Raise Killed if the process is dead, so that no thread of it does anything more."""
         if not self.alive:
             raise Killed
 
 
 class Thread(greenlet):
-    """One thread of a process. What it raises reaches the loop, unless it is dead by then."""
+    """One thread of a process. Its errors propagate to the loop unless the process is dead."""
 
     process: Process
     ended: Promise
     turn = 0
-    """Grows whenever the thread goes on; a time set for an earlier turn has passed."""
+    """The number of times it has run. A wake-up for an earlier turn is void."""
 
 
 class Promise:
-    """A value that a thread will set; others wait for it."""
+    """A value that one thread sets and others wait for."""
 
     def __init__(self) -> None:
         self.done = False
@@ -62,7 +62,7 @@ class Promise:
 
 
 class Loop:
-    """The clock, in seconds, and who goes on when."""
+    """The clock, in seconds, and the scheduler of threads and callbacks."""
 
     running: Loop
 
@@ -70,13 +70,13 @@ class Loop:
         self.now = 0.0
         self._due: list[tuple[float, int, Any, int]] = []
         self._pushed = 0
-        self.coming = 0
-        """Things that `at` was told of and that have not happened yet."""
+        self.scheduled = 0
+        """The number of callbacks of `at` that have not run yet."""
         self._main = getcurrent()
         Loop.running = self
 
     def start(self, process: Process, work: Callable[[], object], after: float = 0.0) -> Thread:
-        """Begin a thread of ``process`` that does ``work``, in so many seconds."""
+        """Start a thread of ``process`` that runs ``work``, after so many seconds."""
 
         def run() -> None:
             try:
@@ -84,7 +84,7 @@ class Loop:
             except Killed:
                 process.alive = False
             finally:
-                self.keep(thread.ended)
+                self.resolve(thread.ended)
 
         thread = Thread(run, self._main)
         thread.process, thread.ended = process, Promise()
@@ -93,24 +93,24 @@ class Loop:
         return thread
 
     def at(self, at: float, happen: Callable[[], object]) -> None:
-        """Let something happen at a time, in no thread: it cannot sleep."""
-        self.coming += 1
+        """Call ``happen`` at a time, outside any thread: it cannot sleep."""
+        self.scheduled += 1
         self._pushed += 1
-        heappush(self._due, (max(self.now, at), self._pushed, happen, _HAPPENS))
+        heappush(self._due, (max(self.now, at), self._pushed, happen, _CALLBACK))
 
     def sleep(self, seconds: float) -> None:
-        """Let the calling thread rest, and others go on."""
+        """Suspend the calling thread; others run meanwhile."""
         thread = self.thread()
         self._push(self.now + seconds, thread)
         self._main.switch()
         thread.process.check()
 
     def wake(self, thread: Thread) -> None:
-        """Let a sleeping thread go on now."""
+        """Resume a sleeping thread now."""
         self._push(self.now, thread)
 
     def wait(self, promise: Promise) -> Any:
-        """What ``promise`` is kept with, or the error it ended by."""
+        """Suspend the calling thread until ``promise`` is set; returns its value or raises its error."""
         thread = self.thread()
         while not promise.done:
             promise.waiting.append(thread)
@@ -120,7 +120,7 @@ class Loop:
             raise promise.error
         return promise.value
 
-    def keep(self, promise: Promise, value: object = None, error: BaseException | None = None) -> None:
+    def resolve(self, promise: Promise, value: object = None, error: BaseException | None = None) -> None:
         promise.done, promise.value, promise.error = True, value, error
         for thread in promise.waiting:
             self._push(self.now, thread)
@@ -132,11 +132,11 @@ class Loop:
         return current
 
     def run(self) -> None:
-        """Go on until no thread is left that will ever go on."""
+        """Run until no thread and no callback is due any more."""
         while self._due:
             at, _, thread, turn = heappop(self._due)
-            if turn == _HAPPENS:
-                self.now, self.coming = max(self.now, at), self.coming - 1
+            if turn == _CALLBACK:
+                self.now, self.scheduled = max(self.now, at), self.scheduled - 1
                 thread()
                 continue
             if thread.dead or thread.turn != turn:
@@ -145,14 +145,14 @@ class Loop:
             thread.turn += 1
             thread.switch()
             if not thread.process.alive:
-                self.bury(thread.process)
+                self.kill(thread.process)
 
-    def bury(self, process: Process) -> None:
-        """End a process as kill -9 does: no line of it runs that could touch anything."""
+    def kill(self, process: Process) -> None:
+        """Kill a process as kill -9 does: none of its code has any further effect."""
         process.alive = False
         for thread in process.threads:
             if not thread.dead:
-                with suppress(Killed):  # of a thread that has not begun, it ends up here
+                with suppress(Killed):  # raised here by a thread that has not begun
                     thread.throw(Killed)
         process.threads.clear()
 
@@ -161,8 +161,8 @@ class Loop:
         heappush(self._due, (at, self._pushed, thread, thread.turn))
 
 
-class Later:
-    """What concurrent.futures.Future is to an Executor's map."""
+class SimulatedFuture:
+    """A concurrent.futures.Future, as far as the package uses it."""
 
     def __init__(self, promise: Promise) -> None:
         self._promise = promise
@@ -175,8 +175,8 @@ class Later:
         return not self._promise.done
 
 
-class Pool(Executor):
-    """ThreadPoolExecutor, with threads of the loop."""
+class SimulatedExecutor(Executor):
+    """A ThreadPoolExecutor whose threads are threads of the loop."""
 
     def __init__(self, max_workers: int = 8) -> None:
         self._loop = Loop.running
@@ -193,7 +193,7 @@ class Pool(Executor):
             ended = Promise()
             self._working.append(ended)
             self._loop.start(self._process, lambda: self._work(ended))
-        return Later(promise)
+        return SimulatedFuture(promise)
 
     def _work(self, ended: Promise) -> None:
         while self._jobs:
@@ -201,13 +201,13 @@ class Pool(Executor):
             if promise.cancelled:
                 continue
             try:
-                self._loop.keep(promise, job())
+                self._loop.resolve(promise, job())
             except Killed:
                 raise
-            except BaseException as error:  # noqa: BLE001 - as a Future, which hands on whatever it was
-                self._loop.keep(promise, error=error)
+            except BaseException as error:  # noqa: BLE001 - as a Future, which keeps any error
+                self._loop.resolve(promise, error=error)
         self._idle += 1
-        self._loop.keep(ended)
+        self._loop.resolve(ended)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002
         if self._process.alive:

@@ -1,4 +1,4 @@
-"""Each takes one safeguard away from the real code. A simulator that does not notice is worth nothing."""
+"""Mutations that each remove one safeguard from the real code. A campaign must notice every one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from image_processor.renditions.freshness import list_renditions
 from image_processor.renditions.originals import OriginalState
 from support.memory_catalog import MemoryCatalog, Row
 
-from .world import World
+from .simulator import Simulator
 
 
 class Unconditional:
-    """A store that writes whatever the condition says."""
+    """A store that ignores the conditions of puts."""
 
     def __init__(self, store: Any) -> None:
         self._store = store
@@ -34,11 +34,13 @@ class Unconditional:
         return self._store.put(key, body, attributes)
 
 
-def ignore_conditions(world: World) -> None:
-    world.port = lambda side, port: Unconditional(port) if side == "processed" else port
+def ignore_conditions(sim: Simulator) -> None:
+    sim.port = lambda side, port: Unconditional(port) if side == "processed" else port
 
 
-class NoLook(Processor):
+class WithoutFinalCheck(Processor):
+    """Does not look at the original again after completing."""
+
     def process(self, upload: Any) -> Outcome:
         try:
             return self._attempt(upload)
@@ -46,12 +48,16 @@ class NoLook(Processor):
             raise Unavailable(str(error)) from error
 
 
-class NoSweep(Processor):
+class WithoutDeletion(Processor):
+    """Leaves stale renditions in the store."""
+
     def _delete_stale(self, stored: Any, *, keep: Any) -> None:
         pass
 
 
-class Believer(Processor):
+class TrustsDeleteEvents(Processor):
+    """Deletes on a delete event without a look at the original."""
+
     def process(self, upload: Any) -> Outcome:
         if upload.kind is not UploadKind.DELETED:
             return super().process(upload)
@@ -61,23 +67,25 @@ class Believer(Processor):
         return Outcome(upload.key, OutcomeStatus.DELETED)
 
 
-class Credulous(Processor):
-    """Believes what was read before the claim, whatever the record says."""
+class TrustsEarlyRead(Processor):
+    """Uses what was read before the lease, whatever version the record has."""
 
     def _resolve_original(self, record: Any, early: Any) -> Any:
         return OriginalState(early.entry.version) if early else super()._resolve_original(record, early)
 
 
-class Keeper(Processor):
+class KeepsLeaseOnError(Processor):
+    """Does not release its lease after an error."""
+
     def _attempt(self, upload: Any) -> Outcome:
-        return replace(self, catalog=Unreleased(self.catalog))._plain_attempt(upload)
+        return replace(self, catalog=NeverReleases(self.catalog))._plain_attempt(upload)
 
     def _plain_attempt(self, upload: Any) -> Outcome:
         return super()._attempt(upload)
 
 
-class Unreleased:
-    """A catalog that takes no claim back."""
+class NeverReleases:
+    """A catalog that ignores releases."""
 
     def __init__(self, catalog: Any) -> None:
         self._catalog = catalog
@@ -89,15 +97,17 @@ class Unreleased:
         pass
 
 
-class Deaf(Processor):
-    """Writes on when its claim is lost."""
+class IgnoresLostLease(Processor):
+    """Writes on after its lease is lost."""
 
     def _target(self) -> UploadTarget:
         target = super()._target()
-        return Stubborn(**{name: getattr(target, name) for name in target.__struct_fields__})
+        return TargetThatIgnoresLostLease(
+            **{name: getattr(target, name) for name in target.__struct_fields__}
+        )
 
 
-class Stubborn(UploadTarget):
+class TargetThatIgnoresLostLease(UploadTarget):
     def _renew(self, lease: Any) -> Any:
         try:
             return super()._renew(lease)
@@ -105,8 +115,8 @@ class Stubborn(UploadTarget):
             return lease
 
 
-class Trusting(Processor):
-    """Believes the record, and does not look at the renditions."""
+class TrustsRecord(Processor):
+    """Compares the plan with the record only, not with the stored renditions."""
 
     def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
         return record.status is not Status.PROCESSING and not detect_drift(
@@ -114,15 +124,15 @@ class Trusting(Processor):
         )
 
 
-class Versionless(Processor):
-    """Never sees that an original is another one now."""
+class IgnoresVersion(Processor):
+    """Does not notice that the original has another version."""
 
     def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
         return super()._is_done(record, plan, replace(original, version=record.version))
 
 
-class Nearsighted(Reconciler):
-    """Looks for lost uploads, but not for what is left over."""
+class SearchesOriginalsOnly(Reconciler):
+    """Finds lost uploads, but no orphans."""
 
     def _from_records(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
         return iter(())
@@ -131,50 +141,50 @@ class Nearsighted(Reconciler):
         return iter(())
 
 
-class Tokenless(MemoryCatalog):
+class CatalogWithoutTokens(MemoryCatalog):
     def _ours(self, lease: Any) -> Row:
         return self._rows.setdefault(lease.image_id, Row(lease.record))
 
 
-class Stampless(RenditionRepository):
-    """Shows what was made on demand, of whatever it was made."""
+class ServesStale(RenditionRepository):
+    """Serves on-demand renditions of any version of the original."""
 
     def find(self, ref: Any) -> Any:
         self.original_version(ref.key)
         return self._head(ref.stored_key)
 
 
-def show_anything(world: World) -> None:
-    world.kept_class = Stampless
+def serve_stale(sim: Simulator) -> None:
+    sim.repository_class = ServesStale
 
 
-def use_processor(class_: type[Processor]) -> Callable[[World], None]:
-    return lambda world: setattr(world, "processor_class", class_)
+def use_processor(class_: type[Processor]) -> Callable[[Simulator], None]:
+    return lambda sim: setattr(sim, "processor_class", class_)
 
 
-def use_catalog(class_: type[MemoryCatalog]) -> Callable[[World], None]:
-    def change(world: World) -> None:
-        world.catalog, world.records_as_objects = class_(), False
+def use_catalog(class_: type[MemoryCatalog]) -> Callable[[Simulator], None]:
+    def change(sim: Simulator) -> None:
+        sim.catalog, sim.records_as_objects = class_(), False
 
     return change
 
 
-def use_reconciler(class_: type[Reconciler]) -> Callable[[World], None]:
-    return lambda world: setattr(world, "reconciler_class", class_)
+def use_reconciler(class_: type[Reconciler]) -> Callable[[Simulator], None]:
+    return lambda sim: setattr(sim, "reconciler_class", class_)
 
 
-# With the weather that shows it soonest.
-MUTATIONS: dict[str, tuple[Callable[[World], None], str]] = {
+# Each with the fault profile that reveals it soonest.
+MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "the conditions of puts are ignored": (ignore_conditions, "stalling"),
-    "no look after completing": (use_processor(NoLook), "duplicates"),
-    "renditions are not swept": (use_processor(NoSweep), "calm"),
-    "a delete event is believed": (use_processor(Believer), "duplicates"),
-    "what was read early is believed": (use_processor(Credulous), "stalling"),
-    "an error keeps the claim": (use_processor(Keeper), "failing"),
-    "a lost claim is not heeded": (use_processor(Deaf), "stalling"),
-    "the record is believed unseen": (use_processor(Trusting), "storm"),
-    "another version is not noticed": (use_processor(Versionless), "duplicates"),
-    "leftovers are not looked for": (use_reconciler(Nearsighted), "lossy"),
-    "what was made on demand is shown for ever": (show_anything, "lossy"),
-    "tokens are not compared": (use_catalog(Tokenless), "stalling"),
+    "the original is not checked after completing": (use_processor(WithoutFinalCheck), "duplicates"),
+    "stale renditions are not deleted": (use_processor(WithoutDeletion), "calm"),
+    "a delete event is trusted": (use_processor(TrustsDeleteEvents), "duplicates"),
+    "an early read is trusted": (use_processor(TrustsEarlyRead), "stalling"),
+    "an error keeps the lease": (use_processor(KeepsLeaseOnError), "failing"),
+    "a lost lease is ignored": (use_processor(IgnoresLostLease), "stalling"),
+    "the record is trusted without a listing": (use_processor(TrustsRecord), "storm"),
+    "the version is ignored": (use_processor(IgnoresVersion), "duplicates"),
+    "orphans are not searched": (use_reconciler(SearchesOriginalsOnly), "lossy"),
+    "stale on-demand renditions are served": (serve_stale, "lossy"),
+    "lease tokens are not compared": (use_catalog(CatalogWithoutTokens), "stalling"),
 }

@@ -1,6 +1,6 @@
-"""What must be true: the plain dictionary that the stores must equal, and what may never happen.
+"""The oracle: the contents that the stores must end with, and changes that must never happen.
 
-The oracle knows what users did and the recipe, nothing of events, claims or workers.
+It knows the actions of the users and the recipe, and nothing about events, leases or workers.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ RECORDS = ".image-processor/"
 
 
 def on_demand(key: str, transformation: Transformation) -> str:
-    """Where a rendition of ``key`` lies that no recipe declares."""
+    """The stored key of an on-demand rendition of ``key``."""
     return rendition_prefix(key) + ON_DEMAND + transformation.name
 
 
 class ObservedStore(MemoryStore):
-    """A store that tells the oracle of every change, at the instant of the change."""
+    """A store that reports every change to the oracle at once."""
 
     def __init__(self, oracle: Oracle, *, tags: bool) -> None:
         super().__init__(tags=tags)
@@ -48,38 +48,41 @@ class ObservedStore(MemoryStore):
 
 
 class Oracle:
-    """``live`` is the dictionary: every original by its key. ``broken`` are the promises broken so
-    far; ``strays`` counts writes and deletions by a worker that had lost its claim, which must be
-    mended and are no breach."""
+    """Checks every change of the processed store, and its contents at the end.
+
+    ``live`` holds the current originals by key, ``violations`` the broken promises. ``late_writes``
+    counts writes and deletions by workers that had lost their lease; they are no violations, but
+    must be repaired.
+    """
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self.live: dict[str, bytes] = {}
         self.ever: dict[str, set[bytes]] = defaultdict(set)
-        self.broken: list[str] = []
-        self.at_breach: Callable[[str], None] = lambda _: None
-        self.strays: Counter[str] = Counter()
+        self.violations: list[str] = []
+        self.on_violation: Callable[[str], None] = lambda _: None
+        self.late_writes: Counter[str] = Counter()
         self.reconciled = False
         self.tags = False
         self._returned: set[str] = set()
-        self._settled: dict[str, bytes | None] = {}
+        self._finished: dict[str, bytes | None] = {}
         self._names: dict[str, tuple[str, Transformation]] = {}
-        self._wanted: dict[tuple[int, str], tuple[Transformation, ...]] = {}
+        self._transformations: dict[tuple[int, str], tuple[Transformation, ...]] = {}
 
-    def breach(self, text: str) -> None:
-        self.broken.append(text)
-        self.at_breach(text)
+    def violate(self, text: str) -> None:
+        self.violations.append(text)
+        self.on_violation(text)
 
-    def learn(self, key: str, recipes: Sequence[Recipe], asked: Sequence[Transformation] = ()) -> None:
-        """Note which renditions ``key`` may ever have, by a recipe or because they are ``asked`` for."""
-        self._names |= {on_demand(key, each): (key, each) for each in asked}
+    def register(self, key: str, recipes: Sequence[Recipe], requested: Sequence[Transformation] = ()) -> None:
+        """Register all renditions that ``key`` may ever have: by a recipe, or because they are requested."""
+        self._names |= {on_demand(key, item): (key, item) for item in requested}
         for recipe in recipes:
-            for each in recipe.transformations_for(key):
-                self._names[rendition_prefix(key) + recipe.stored_name(key, each)] = (key, each)
+            for item in recipe.transformations_for(key):
+                self._names[rendition_prefix(key) + recipe.stored_name(key, item)] = (key, item)
 
-    def acted(self, key: str, body: bytes | None) -> None:
+    def user_acted(self, key: str, body: bytes | None) -> None:
         """A user put ``body`` under ``key``, or deleted it."""
-        self._settled.pop(key, None)
+        self._finished.pop(key, None)
         self._returned.discard(key)
         if body is None:
             self.live.pop(key, None)
@@ -89,74 +92,74 @@ class Oracle:
             self.live[key] = body
             self.ever[key].add(body)
 
-    def changed_recipe(self, recipe: Recipe) -> None:
+    def recipe_changed(self, recipe: Recipe) -> None:
         self.recipe = recipe
-        self._settled.clear()
+        self._finished.clear()
 
-    def resolve(self, key: str) -> None:
-        """The key is done: nothing may change it any more until a user does."""
-        self._settled[key] = self.live.get(key)
+    def mark_finished(self, key: str) -> None:
+        """No worker may change renditions of ``key`` until the next action of a user."""
+        self._finished[key] = self.live.get(key)
 
-    def wants(self, key: str, body: bytes | None) -> dict[str, bytes]:
-        """The renditions, by key, that ``key`` has if its original is ``body``."""
+    def expected(self, key: str, body: bytes | None) -> dict[str, bytes]:
+        """All renditions, by stored key, of an original ``body`` under ``key``."""
         if body is None or body.startswith(b"bad") or plan_upload(key, self.recipe, IccPolicy.STRIP).skip:
             return {}
         prefix = rendition_prefix(key)
-        names = {each: self.recipe.stored_name(key, each) for each in self.transformations(key)}
-        return {prefix + name: rendition_bytes(body, each) for each, name in names.items()}
+        names = {item: self.recipe.stored_name(key, item) for item in self.transformations(key)}
+        return {prefix + name: rendition_bytes(body, item) for item, name in names.items()}
 
     def transformations(self, key: str) -> tuple[Transformation, ...]:
-        place = (id(self.recipe), key)
-        if place not in self._wanted:
-            self._wanted[place] = self.recipe.transformations_for(key)
-        return self._wanted[place]
+        cache_key = (id(self.recipe), key)
+        if cache_key not in self._transformations:
+            self._transformations[cache_key] = self.recipe.transformations_for(key)
+        return self._transformations[cache_key]
 
     def changed(self, key: str, before: bytes | None, after: bytes | None) -> None:
-        """An object of the processed store changed. Judges it at once."""
+        """Check a change of an object in the processed store."""
         if before == after or key.startswith(RECORDS):
             return
         if key not in self._names:
-            self.breach(f"{key!r} is no rendition that was ever wanted")
+            self.violate(f"{key!r} is no rendition of any recipe or request")
             return
         original, transformation = self._names[key]
         if after is not None and after not in {
             rendition_bytes(b, transformation) for b in self.ever[original]
         }:
-            self.breach(f"{key!r} holds no whole rendition of its original: {after[:80]!r}")
-        if original in self._settled and (
-            key in self.wants(original, self._settled[original]) or not is_on_demand(key)
+            self.violate(f"{key!r} is no complete rendition of any version of its original: {after[:80]!r}")
+        if original in self._finished and (
+            key in self.expected(original, self._finished[original]) or not is_on_demand(key)
         ):
-            self._judge_settled(
-                key, original, self.wants(original, self._settled[original]).get(key), before, after
+            self._check_finished(
+                key, original, self.expected(original, self._finished[original]).get(key), before, after
             )
 
-    def _judge_settled(
+    def _check_finished(
         self, key: str, original: str, right: bytes | None, before: bytes | None, after: bytes | None
     ) -> None:
         if after == right or before != right:
             return
         if after is None:
-            self.strays["deleted"] += 1
+            self.late_writes["deleted"] += 1
         elif before is None:
-            self.strays["put"] += 1
+            self.late_writes["put"] += 1
         elif self.tags and original in self._returned:
-            # S3 compares tags, and the same bytes have the same: a write that is on its way for longer
-            # than a claim lasts cannot tell that all was different in between. Its worker mends it.
-            self.strays["overwritten"] += 1
+            # S3 compares ETags, and equal bytes have equal ETags: a put that takes longer than a lease
+            # cannot notice that the object was another one in between. Its worker repairs it.
+            self.late_writes["overwritten"] += 1
         else:
-            self.breach(f"{key!r} went back: an old event overwrote newer output")
+            self.violate(f"{key!r} is older again: an old event overwrote newer output")
 
     def compare(self, stored: dict[str, bytes], entries: dict[str, str], records: list[Record]) -> list[str]:
-        """How stores and records differ from the dictionary; nothing once all has come to rest.
+        """How stores and records differ from the expected ones; empty once all work is done.
 
         ``entries`` are versions by key of the processed store and of the originals.
         """
         found = {key: body for key, body in stored.items() if not key.startswith(RECORDS)}
         wanted: dict[str, bytes] = {}
         for key, body in self.live.items():
-            wanted |= self.wants(key, body)
+            wanted |= self.expected(key, body)
         found = {
-            key: body for key, body in found.items() if key in wanted or not self._is_asked_for(key, body)
+            key: body for key, body in found.items() if key in wanted or not self._may_be_on_demand(key, body)
         }
         wrong = [f"missing {key!r}" for key in wanted.keys() - found.keys()]
         wrong += [f"orphan {key!r}" for key in found.keys() - wanted.keys()]
@@ -173,18 +176,18 @@ class Oracle:
             for problem in self._record(known[key], entries)
         ]
 
-    def _is_asked_for(self, key: str, found: bytes) -> bool:
-        """Whether ``found`` was made on demand and may lie under ``key``: its original lives and is not
-        refused. It may be of the past, and is then not shown, until a reconcile has run."""
+    def _may_be_on_demand(self, key: str, found: bytes) -> bool:
+        """Whether ``found`` may be stored under ``key`` as an on-demand rendition: its original exists
+        and is not refused. Until a reconcile has run it may be stale; delivery does not serve it then."""
         if key not in self._names or not is_on_demand(key):
             return False
         original, transformation = self._names[key]
         body = self.live.get(original)
-        if body is None or not self._is_picture(original, body):
+        if body is None or not self._is_accepted(original, body):
             return False
         return not self.reconciled or found == rendition_bytes(body, transformation)
 
-    def _is_picture(self, key: str, body: bytes) -> bool:
+    def _is_accepted(self, key: str, body: bytes) -> bool:
         return not body.startswith(b"bad") or plan_upload(key, self.recipe, IccPolicy.STRIP).skip is not None
 
     def _record(self, record: Record, entries: dict[str, str]) -> list[str]:
@@ -200,7 +203,7 @@ class Oracle:
         elif record.status is not Status.PROCESSED:
             wrong.append(f"{record.status}, expected processed")
         recorded = {rendition.key: rendition.version for rendition in record.renditions}
-        stored = {key: entries.get(key) for key in self.wants(record.key, body)}
+        stored = {key: entries.get(key) for key in self.expected(record.key, body)}
         if recorded != stored:
-            wrong.append("record and objects do not agree")
+            wrong.append("record and objects differ")
         return wrong

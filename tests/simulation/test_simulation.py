@@ -1,4 +1,4 @@
-"""Histories by the thousand round the real code. A failure names its seed and how to replay it."""
+"""Many seeded histories around the real code. A failure names its seed and how to replay it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 
 from image_processor.config.settings import Settings
-from simulation.campaign import Broken, campaign, named, run, seeds
-from simulation.mailbox import RECEIVES, VISIBILITY
+from simulation.campaign import PromiseBroken, campaign, profile_named, run, seeds
+from simulation.faults import FAULT_PROFILES
+from simulation.message_queue import RECEIVES, VISIBILITY
 from simulation.mutations import MUTATIONS
-from simulation.weather import WEATHERS
-from simulation.works import LEASE
+from simulation.system import LEASE
 
 HISTORIES = 250
 ROOT = Path(__file__).parents[2]
-# What a campaign in each weather must have met, or it has shown nothing.
-MET = {
+# What must have happened in a campaign with each profile, or it shows nothing.
+REQUIRED_COUNTS = {
     "calm": "unchanged",
     "duplicates": "unchanged",
     "lossy": "dropped",
@@ -32,29 +32,29 @@ MET = {
 }
 
 
-@pytest.mark.parametrize("weather", [weather.name for weather in WEATHERS])
-def test_every_history_ends_as_the_dictionary_says(weather):
-    figures = campaign(seeds(HISTORIES), named(weather))
+@pytest.mark.parametrize("profile", [profile.name for profile in FAULT_PROFILES])
+def test_every_history_ends_in_the_expected_state(profile):
+    totals = campaign(seeds(HISTORIES), profile_named(profile))
     if "SIMULATION_SEED" not in os.environ:
-        assert figures.histories == HISTORIES
-        assert figures.counts[MET[weather]] >= HISTORIES // 2
-        assert figures.counts["events"] >= HISTORIES
+        assert totals.histories == HISTORIES
+        assert totals.counts[REQUIRED_COUNTS[profile]] >= HISTORIES // 2
+        assert totals.counts["events"] >= HISTORIES
 
 
 @pytest.mark.parametrize(
-    ("mutation", "weather"), [(name, weather) for name, (_, weather) in MUTATIONS.items()]
+    ("mutation", "profile"), [(name, profile) for name, (_, profile) in MUTATIONS.items()]
 )
-def test_a_safeguard_taken_away_is_noticed(mutation, weather):
+def test_a_missing_safeguard_is_noticed(mutation, profile):
     adapt, _ = MUTATIONS[mutation]
-    with pytest.raises(Broken, match=r"seed \d+ in weather"):
-        campaign(range(2 * HISTORIES), named(weather), adapt)
+    with pytest.raises(PromiseBroken, match=r"seed \d+ with the fault profile"):
+        campaign(range(2 * HISTORIES), profile_named(profile), adapt)
 
 
-@pytest.mark.parametrize("weather", ["duplicates", "storm"])
-def test_one_seed_is_one_history(weather):
-    first, second = run(7, named(weather)), run(7, named(weather))
+@pytest.mark.parametrize("profile", ["duplicates", "storm"])
+def test_one_seed_is_one_history(profile):
+    first, second = run(7, profile_named(profile)), run(7, profile_named(profile))
     assert (first.digest, list(first.trace)) == (second.digest, list(second.trace))
-    assert run(8, named(weather)).digest != first.digest
+    assert run(8, profile_named(profile)).digest != first.digest
 
 
 def test_a_seed_is_the_same_history_in_another_process():
@@ -73,17 +73,17 @@ def _replay(seed, hash_seed):
     return re.search(r"digest ([0-9a-f]{8})", done.stdout)[1]
 
 
-def test_a_failure_says_how_to_see_it_again():
-    adapt, _ = MUTATIONS["renditions are not swept"]
-    with pytest.raises(Broken) as caught:
-        campaign(range(HISTORIES), named("calm"), adapt)
+def test_a_failure_says_how_to_replay_it():
+    adapt, _ = MUTATIONS["stale renditions are not deleted"]
+    with pytest.raises(PromiseBroken) as caught:
+        campaign(range(HISTORIES), profile_named("calm"), adapt)
     seed = int(re.search(r"SIMULATION_SEED=(\d+) make test", str(caught.value))[1])
-    with pytest.raises(Broken) as again:
-        run(seed, named("calm"), adapt)
+    with pytest.raises(PromiseBroken) as again:
+        run(seed, profile_named("calm"), adapt)
     assert str(again.value) == str(caught.value)
 
 
-def test_the_queue_and_the_claims_are_those_of_the_template():
+def test_queue_and_leases_are_configured_as_in_the_template():
     template = (ROOT / "deployment" / "template.yaml").read_text()
     assert f"VisibilityTimeout: {VISIBILITY:.0f}\n" in template
     assert f"maxReceiveCount: {RECEIVES}\n" in template

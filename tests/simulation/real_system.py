@@ -1,7 +1,8 @@
-"""The simulator's histories on real ground: processes that are killed, files or emulated AWS.
+"""The histories in real worker processes that are killed, on files or on emulated AWS.
 
-Time is told to the processes, so no claim has to be waited for. What is real is not repeatable:
-a seed fixes what users do, what is sent and which call dies, but not what runs beside what.
+The processes get their time from the history, so no lease has to be waited for. A seed determines the
+actions of users, the messages and the calls at which processes die, but not the order of
+concurrent calls.
 """
 
 from __future__ import annotations
@@ -19,23 +20,23 @@ from typing import Any
 from image_processor.domain.ports import Attributes
 from support.ingest import BUCKET
 
-from . import letters
+from . import messages
 from .backends import Backend, processor, reconciler
-from .forks import KILLED
-from .history import RECIPES, Act, History, draw
+from .history import RECIPES, History, UserAction, draw_history
 from .oracle import Oracle
-from .works import LEASE
+from .system import LEASE
+from .worker_processes import KILLED
 
 _ROUNDS = 400
 _TESTS = Path(__file__).parents[1]
 
 
-class Real:
-    """One history on one backend. ``counts`` says what it went through."""
+class RealSystem:
+    """Runs one history on one backend. ``counts`` has the numbers of what happened."""
 
     def __init__(self, seed: int, backend: Backend) -> None:
         self.random = Random(f"real {seed}")
-        self.history: History = draw(Random(f"history {seed}"))
+        self.history: History = draw_history(Random(f"history {seed}"))
         self.backend = backend
         self.recipe = RECIPES.index(self.history.recipe)
         self.oracle = Oracle(self.history.recipe)
@@ -43,9 +44,9 @@ class Real:
         self.now = 0.0
         self._pool: dict[str, str] = {}
         self._ports = backend.open()
-        command = [sys.executable, "-m", "simulation.forks", json.dumps(asdict(backend))]
+        command = [sys.executable, "-m", "simulation.worker_processes", json.dumps(asdict(backend))]
         path = os.pathsep.join([str(_TESTS), str(_TESTS.parent / "src")])
-        self._forks = subprocess.Popen(
+        self._workers = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -53,33 +54,33 @@ class Real:
             env={**os.environ, "PYTHONPATH": path},
         )
 
-    def live(self) -> list[str]:
-        """Everything that happens, then one reconcile; returns what is wrong in the end."""
+    def run(self) -> list[str]:
+        """Run the whole history, then one reconcile; returns the problems that are left."""
         try:
-            for act in self.history.acts:
-                self._round(act)
+            for action in self.history.actions:
+                self._round(action)
             for _ in range(_ROUNDS):
                 if not self._pool:
                     break
                 self._round(None)
-            assert not self._pool, "messages were tried for ever"
+            assert not self._pool, "messages were retried for ever"
             return self._reconcile()
         finally:
-            self._forks.communicate()
+            self._workers.communicate()
             close = getattr(self._ports[2], "close", lambda: None)
             close()
 
-    def _round(self, act: Act | None) -> None:
-        """Up to three processes at once, and a user acts while they work."""
+    def _round(self, action: UserAction | None) -> None:
+        """Run up to three processes at once; a user acts meanwhile."""
         self.now += 1.0
-        jobs = [self._job(act is not None) for _ in range(self.random.randint(1, 3)) if self._pool]
-        assert self._forks.stdin is not None
-        assert self._forks.stdout is not None
-        self._forks.stdin.write(json.dumps(jobs) + "\n")
-        self._forks.stdin.flush()
-        if act is not None:
-            self._act(act)
-        for job, answer in zip(jobs, json.loads(self._forks.stdout.readline()), strict=True):
+        jobs = [self._job(action is not None) for _ in range(self.random.randint(1, 3)) if self._pool]
+        assert self._workers.stdin is not None
+        assert self._workers.stdout is not None
+        self._workers.stdin.write(json.dumps(jobs) + "\n")
+        self._workers.stdin.flush()
+        if action is not None:
+            self._act(action)
+        for job, answer in zip(jobs, json.loads(self._workers.stdout.readline()), strict=True):
             self._settle(job, answer)
 
     def _job(self, dangerous: bool) -> dict[str, Any]:  # noqa: FBT001
@@ -104,19 +105,21 @@ class Real:
             self.counts["retries"] += len(failed)
             self.now += LEASE / 3
 
-    def _act(self, act: Act) -> None:
-        self.oracle.acted(act.key, act.body)
-        if act.body is None:
-            self._ports[0].delete(act.key)
+    def _act(self, action: UserAction) -> None:
+        self.oracle.user_acted(action.key, action.body)
+        if action.body is None:
+            self._ports[0].delete(action.key)
         else:
-            self._ports[0].put(act.key, act.body, Attributes())
+            self._ports[0].put(action.key, action.body, Attributes())
         self.counts["acts"] += 1
         if self.random.random() < 0.1:
             self.counts["dropped"] += 1
             return
         for copy in range(self.random.randint(1, 3)):
             number = self.counts["acts"]
-            body = letters.notification(self.random, act.key, deleted=act.body is None, sequencer=number)
+            body = messages.notification(
+                self.random, action.key, deleted=action.body is None, sequencer=number
+            )
             self._pool[f"m{number}-{copy}"] = body
 
     def _reconcile(self) -> list[str]:
@@ -132,4 +135,4 @@ class Real:
         entries |= {f"original {entry.key}": entry.version for entry in uploads.list()}
         wrong = self.oracle.compare(stored, entries, list(catalog.scan()))
         left = reconciler(self._ports, self.recipe).findings()
-        return wrong + [f"still to do in {BUCKET}: {finding.drift} {finding.key!r}" for finding in left]
+        return wrong + [f"work left in {BUCKET}: {finding.drift} {finding.key!r}" for finding in left]

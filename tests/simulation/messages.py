@@ -1,4 +1,4 @@
-"""What arrives in the queue: notifications in every wrapping that AWS uses, and noise among them."""
+"""Message bodies: notifications in all envelopes that AWS uses, and malformed messages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DELETED = ("ObjectRemoved:Delete", "ObjectRemoved:DeleteMarkerCreated", "Lifecyc
 def notification(
     random: Random, key: str, *, deleted: bool, sequencer: int | None = None, bucket: str = BUCKET
 ) -> str:
-    """The body of one message that tells of ``key``, wrapped in one of four ways."""
+    """The body of a message about ``key``, in one of four envelopes."""
     number = None if sequencer is None else f"{sequencer:016X}"
     if random.random() < 0.2:
         return json.dumps(
@@ -24,11 +24,11 @@ def notification(
                 "detail": {"bucket": {"name": bucket}, "object": {"key": key, "sequencer": number}},
             }
         )
-    found = {"key": quote_plus(key), "sequencer": number}
+    object_ = {"key": quote_plus(key), "sequencer": number}
     record = {
         "eventSource": "aws:s3",
         "eventName": random.choice(DELETED if deleted else CREATED),
-        "s3": {"bucket": {"name": bucket}, "object": found},
+        "s3": {"bucket": {"name": bucket}, "object": object_},
     }
     body = json.dumps({"Records": [record]})
     if random.random() < 0.2:
@@ -54,25 +54,25 @@ NOISE = (
 BATCH = "aws:sqs"
 
 
-def batch(letters: list[tuple[str, str]]) -> dict[str, object]:
+def batch(messages: list[tuple[str, str]]) -> dict[str, object]:
     """The Lambda event of a batch of messages, each an id and a body."""
-    return {"Records": [{"eventSource": BATCH, "messageId": id_, "body": body} for id_, body in letters]}
+    return {"Records": [{"eventSource": BATCH, "messageId": id_, "body": body} for id_, body in messages]}
 
 
 def mutated(random: Random, text: str) -> str:
-    """``text`` with a few characters changed, lost, doubled or its end cut off."""
-    letters = list(text)
+    """``text`` with some characters changed, removed or repeated, or with its end cut off."""
+    chars = list(text)
     for _ in range(random.randint(1, 4)):
-        at = random.randrange(len(letters)) if letters else 0
+        at = random.randrange(len(chars)) if chars else 0
         change = random.randrange(4)
         if change == 0:
-            letters[at : at + 1] = [
+            chars[at : at + 1] = [
                 chr(random.choice([0, 34, 92, 123, 125, 0x1F600, random.randrange(32, 127)]))
             ]
         elif change == 1:
-            del letters[at : at + random.randint(1, 20)]
+            del chars[at : at + random.randint(1, 20)]
         elif change == 2:
-            letters[at:at] = letters[at : at + random.randint(1, 20)]
+            chars[at:at] = chars[at : at + random.randint(1, 20)]
         else:
-            del letters[max(at, 1) :]
-    return "".join(letters)
+            del chars[max(at, 1) :]
+    return "".join(chars)

@@ -1,7 +1,7 @@
-"""A program: for each line of JSON it forks a process per job, and answers how each one ended.
+"""A program that forks a worker process for each job, and reports how each one ended, as lines of JSON.
 
-A job is a batch of messages for the real function. It may be told at which of its calls to kill
-itself as kill -9 does, or after how many seconds: then it dies wherever it happens to be.
+A job is a batch of messages for the real process function. A worker may have to kill itself as
+kill -9 does, at one of its calls or after a number of seconds.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from typing import Any
 from image_processor.aws_lambda import process_function as app_ingest
 from support.ingest import BUCKET
 
-from . import letters
+from . import messages
 from .backends import Backend, processor
 
 KILLED = "killed"
 
 
-class Counted:
-    """A port that kills its process at the call whose turn it is, before the call or after it."""
+class KillingPort:
+    """A port that kills its process before or after one of its calls."""
 
     def __init__(self, port: Any, count: list[int]) -> None:
         self._port, self._count = port, count
@@ -46,21 +46,21 @@ class Counted:
 
 
 def work(job: dict[str, Any], backend: Backend) -> list[str]:
-    """Handle the job's batch; returns the ids of what failed."""
+    """Handle the batch of the job; returns the ids of the messages that failed."""
     if job["kill_after"] is not None:
         timer = threading.Timer(job["kill_after"], os.kill, (os.getpid(), signal.SIGKILL))
         timer.daemon = True
         timer.start()
     count = [job["kill_at"] or 0]
-    uploads, processed, catalog = (Counted(port, count) for port in backend.open())
+    uploads, processed, catalog = (KillingPort(port, count) for port in backend.open())
     process = processor((uploads, processed, catalog), job["recipe"], job["now"], f"p{os.getpid()}").process
     app_ingest.log.line = app_ingest.log.metrics = lambda *_args, **_more: None  # type: ignore[assignment]
-    answer = app_ingest.handle(letters.batch(job["batch"]), process, BUCKET, lambda: 60_000)
+    answer = app_ingest.handle(messages.batch(job["batch"]), process, BUCKET, lambda: 60_000)
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 
 def begin(job: dict[str, Any], backend: Backend) -> tuple[int, int]:
-    """Fork a process that does ``job``; its id, and where its answer can be read."""
+    """Fork a process that does ``job``; returns its id and a pipe with its answer."""
     reading, writing = os.pipe()
     child = os.fork()
     if child:
@@ -73,7 +73,7 @@ def begin(job: dict[str, Any], backend: Backend) -> tuple[int, int]:
 
 
 def end(child: int, reading: int) -> Any:
-    """What the process answered: failed ids, or KILLED."""
+    """Wait for the process; returns the failed ids, or KILLED."""
     with os.fdopen(reading, "rb") as answer:
         text = answer.read()
     os.waitpid(child, 0)
@@ -84,7 +84,7 @@ def main() -> None:
     backend = Backend(**json.loads(sys.argv[1]))
     for line in sys.stdin:
         begun = [begin(job, backend) for job in json.loads(line)]
-        print(json.dumps([end(*each) for each in begun]), flush=True)  # noqa: T201 - the answer
+        print(json.dumps([end(*started) for started in begun]), flush=True)  # noqa: T201 - the answer
 
 
 if __name__ == "__main__":
