@@ -7,8 +7,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from image_processor.__main__ import main
 from image_processor.api import standalone_app as machine
-from image_processor.cli import main
 
 if __name__ == "__main__":
     machine.WEB = Path(sys.argv.pop(1))

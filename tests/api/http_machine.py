@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
-from image_processor.bootstrap.standalone import Parts, Stores, reads
+from image_processor.bootstrap.standalone import StandaloneContext, open_read_path
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
+from image_processor.domain.ports import Stores
 from image_processor.ingest.process import Processor
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.workers import Workers
@@ -64,10 +65,10 @@ class Machine:
     def app(self) -> FastAPI:
         settings = replace(self.settings, workers=1)
         stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
-        reading = reads(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
+        reading = open_read_path(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
         delivery, coordinator = self._open.enter_context(reading)
         return standalone_app(
-            Parts(
+            StandaloneContext(
                 self.settings,
                 self.room.recipe,
                 self.room.uploads,

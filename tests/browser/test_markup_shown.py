@@ -13,8 +13,8 @@ import skimage
 from playwright.sync_api import Browser, Page
 from serving import Site, serving
 
-from image_processor.bootstrap.standalone import BUCKET
 from image_processor.domain.keys import image_id
+from image_processor.standalone import BUCKET
 
 COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 """600 x 400 pixels."""

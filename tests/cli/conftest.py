@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from image_processor.cli import main
+from image_processor.__main__ import main
 
 
 @pytest.fixture

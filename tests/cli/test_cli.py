@@ -11,9 +11,8 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 
 from image_processor import __version__
-from image_processor.cli import main
-from image_processor.cli.exit_codes import status_of
-from image_processor.cli.formatting import in_units, printable
+from image_processor.__main__ import main
+from image_processor.cli.output import exit_status, format_bytes, printable
 from image_processor.config.recipe import DEFAULT_RECIPE
 from image_processor.domain.errors import LeaseBusy, MissingExtra, UnsafeRuntime
 from image_processor.engine import runtime
@@ -98,7 +97,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(run, monkeypatch):
     monkeypatch.setattr(runtime, "loaders", lambda: {"jpeg": True, "avif": False})
     status, out, _ = run("doctor")
     assert status == 0
-    assert "missing: avif; the wheel pyvips-binary brings all of them" in out
+    assert "missing: avif; the wheel pyvips-binary has all of them" in out
 
 
 def test_doctor_ends_with_4_where_the_runtime_is_not_safe(run, monkeypatch):
@@ -122,7 +121,7 @@ def test_nothing_starts_on_an_unsafe_runtime(run, monkeypatch, command):
 
 
 def test_a_missing_extra_ends_like_a_missing_library():
-    assert status_of(MissingExtra("expected a package, got none")) == 4
+    assert exit_status(MissingExtra("expected a package, got none")) == 4
 
 
 def test_a_missing_library_is_told_with_its_cure(monkeypatch, capfd):
@@ -154,8 +153,8 @@ def test_the_version_is_printed(run):
         (2_400_000, "2.4 MB"),
     ],
 )
-def test_bytes_are_shown_in_units(count, text):
-    assert in_units(count) == text
+def test_bytes_are_shown_format_bytes(count, text):
+    assert format_bytes(count) == text
 
 
 def busy(*_):

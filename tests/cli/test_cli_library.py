@@ -57,15 +57,32 @@ def test_reconcile_makes_what_a_changed_recipe_wants(library):
     assert names == {"w=8,fm=webp.webp", "w=12,fm=webp.webp"}
 
 
+@pytest.fixture
+def aws_environment(run, monkeypatch):  # noqa: ARG001 - it empties the environment first
+    """Credentials and a region in the environment, and no config files."""
+    for name in ("AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"):
+        monkeypatch.setenv(name, "none")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "any")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "any")
+
+
+def use_buckets(monkeypatch, uploads, processed):
+    """Replace S3 by two stores in memory, and name their buckets in the settings."""
+    buckets = {"my-uploads": uploads, "my-renditions": processed}
+    monkeypatch.setattr(aws, "S3Store", lambda bucket, **_: buckets[bucket])
+    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
+    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+
+
+@pytest.mark.usefixtures("aws_environment")
 def test_reconcile_works_on_buckets_too(run, monkeypatch):
     body = draw("cat.jpg")
     uploads, processed = MemoryStore(), MemoryStore()
     uploads.put("photos/cat.jpg", body, Attributes())
     uploads.put("bad.jpg", b"hello", Attributes())
-    buckets = {"my-uploads": uploads, "my-renditions": processed}
-    monkeypatch.setattr(aws, "S3Store", buckets.__getitem__)
-    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
-    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    use_buckets(monkeypatch, uploads, processed)
     Path("r.toml").write_text(RECIPE)
     status, out, err = run("reconcile", "--aws", "--recipe", "r.toml", "--dry-run")
     assert (status, err) == (0, "")
@@ -83,6 +100,7 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
     assert run("reconcile", "--aws", "--recipe", "r.toml") == (0, "0 found\n", "")
 
 
+@pytest.mark.usefixtures("aws_environment")
 def test_reconcile_on_aws_needs_both_buckets(run):
     status, _, err = run("reconcile", "--aws")
     assert status == 2
@@ -194,12 +212,11 @@ def test_verify_leaves_renditions_of_a_damaged_original_to_people(library):
     assert err == f"not done: photos/cat.jpg: {line['detail']}\n"
 
 
+@pytest.mark.usefixtures("aws_environment")
 def test_verify_works_on_buckets_too(run, monkeypatch):
     uploads, processed = MemoryStore(), MemoryStore()
     uploads.put("cat.jpg", draw("cat.jpg"), Attributes())
-    monkeypatch.setattr(aws, "S3Store", {"my-uploads": uploads, "my-renditions": processed}.__getitem__)
-    monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
-    monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    use_buckets(monkeypatch, uploads, processed)
     Path("r.toml").write_text(RECIPE)
     assert run("reconcile", "--aws", "--recipe", "r.toml")[0] == 0
     key = "cat.jpg/w=8,fm=webp.webp"

@@ -14,7 +14,7 @@ import pytest
 from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
-from image_processor.cli.formatting import in_units
+from image_processor.cli.output import format_bytes
 
 
 def test_process_makes_the_renditions_of_files_and_directories(run):
@@ -90,7 +90,7 @@ def test_process_again_gives_the_same_files(run):
         ),
         (["a", "--out", "a/cat.jpg/x"], "expected a directory outside a for --out"),
         (["empty", "--out", "r.toml/x"], "expected at least one file for FILE|DIR, got none"),
-        (["a/in/cat.jpg", "--out", "a/cat.jpg/x"], "expected a directory that can be made for --out"),
+        (["a/in/cat.jpg", "--out", "a/cat.jpg/x"], "expected a directory that can be created for --out"),
         (["empty", "--out", "out"], "expected at least one file for FILE|DIR, got none"),
         (["a", "--out", "a/out"], "expected a directory outside a for --out, got 'a/out'"),
         (["a/in", "--out", "a"], "expected a directory outside a/in for --out, got 'a'"),
@@ -118,7 +118,7 @@ def test_process_sums_up_what_was_saved(run):
     after = Path("out/cat.jpg/w=16,fm=webp.webp").stat().st_size
     row = next(line.split() for line in out.splitlines() if line.strip().startswith("cat.jpg"))
     assert row[-2:] == [f"{100 - 100 * after / before:.0f}", "%"]
-    assert row[1:3] == in_units(before).split()
+    assert row[1:3] == format_bytes(before).split()
 
 
 def test_a_progress_bar_is_shown_to_who_can_see_it(monkeypatch, tmp_path):

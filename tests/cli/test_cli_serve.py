@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import socket
 
-from image_processor.cli.serve import _socket
+from image_processor.cli.serve import listen
 
 
 def test_answers_do_not_wait_for_acknowledgements_of_those_before() -> None:
-    with _socket("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
+    with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

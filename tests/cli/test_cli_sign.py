@@ -7,6 +7,7 @@ import time
 import pytest
 from typer.testing import CliRunner, Result
 
+from image_processor.bootstrap.commands import Commands
 from image_processor.cli.commands import app
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring
@@ -22,7 +23,7 @@ def _keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["sign", *arguments])
+    return CliRunner().invoke(app, ["sign", *arguments], obj=Commands())
 
 
 def opened(path_and_query: str, now: float) -> str:

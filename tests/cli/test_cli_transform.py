@@ -60,11 +60,11 @@ def test_what_is_wrong_is_told_and_nothing_is_written(run, arguments, status, to
     assert not Path("made.png").exists()
 
 
-def test_a_file_that_ends_early_is_told_where_it_may_pass(run, monkeypatch):
+def test_a_truncated_file_is_reported_where_it_is_allowed(run, monkeypatch):
     whole = draw("cat.jpg", size=(200, 150))
     Path("cut.jpg").write_bytes(whole[: len(whole) // 2])
     assert run("transform", "cut.jpg", "w=9", "--out", "made.jpg")[0] == 1
     monkeypatch.setenv("IMAGE_PROCESSOR_TRUNCATED", "lenient")
     status, _, err = run("transform", "cut.jpg", "w=9", "--out", "made.jpg")
     assert status == 0
-    assert "cut.jpg ends early; what was there was taken" in err
+    assert "cut.jpg is truncated; the missing part was filled" in err

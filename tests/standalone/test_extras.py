@@ -8,7 +8,7 @@ import pytest
 
 from image_processor.bootstrap.aws import open_aws_context
 from image_processor.bootstrap.recipe import check_extras
-from image_processor.bootstrap.standalone import workers
+from image_processor.bootstrap.standalone import open_workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidRecipe
@@ -68,7 +68,7 @@ def test_with_the_package_gravity_faces_is_accepted(monkeypatch: pytest.MonkeyPa
 def test_a_machine_does_not_start() -> None:
     with (
         pytest.raises(InvalidRecipe, match=r"presets\.people\.gravity"),
-        workers(Settings(workers=1), parse_recipe(RECIPE), {}, "test:", Progress()),
+        open_workers(Settings(workers=1), parse_recipe(RECIPE), {}, "test:", Progress()),
     ):
         pass
 

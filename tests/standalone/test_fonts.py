@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from image_processor.bootstrap.aws import open_aws_context
-from image_processor.bootstrap.standalone import workers
+from image_processor.bootstrap.standalone import open_workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidSettings
@@ -33,7 +33,7 @@ def cloud(fonts: Path) -> dict[str, str]:
 
 def test_workers_pass_the_fonts_to_their_child_processes(fonts: Path) -> None:
     recipe = parse_recipe(DEFAULT_RECIPE)
-    with workers(Settings(fonts=fonts, workers=1), recipe, {}, "test:", Progress()):
+    with open_workers(Settings(fonts=fonts, workers=1), recipe, {}, "test:", Progress()):
         assert str(fonts) in Path(os.environ["FONTCONFIG_FILE"]).read_text()
 
 
@@ -41,7 +41,7 @@ def test_a_machine_with_an_empty_directory_does_not_start(tmp_path: Path) -> Non
     settings, recipe = Settings(fonts=tmp_path, workers=1), parse_recipe(DEFAULT_RECIPE)
     with (
         pytest.raises(InvalidSettings, match=MESSAGE),
-        workers(settings, recipe, {}, "test:", Progress()),
+        open_workers(settings, recipe, {}, "test:", Progress()),
     ):
         pass
 

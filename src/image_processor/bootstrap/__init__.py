@@ -1,4 +1,5 @@
-"""Wiring: Settings -> the running parts. The only room that knows both ports and adapters.
+"""The composition root: settings become running parts. The only package that imports adapters.
 
-`machine` wires one machine, `cloud` wires a Lambda function; neither loads what the other needs.
+`aws` composes what Lambda functions and the operator's commands need on AWS, `standalone` what one
+machine needs, `server` its HTTP server, `commands` what the command line needs.
 """

@@ -1,6 +1,7 @@
-"""Wiring of a Lambda function: environment -> the parts that live as long as its process.
+"""Composes what a Lambda function works with: environment variables become an `AwsContext`.
 
-Everything here is on the path of a cold start, so the catalog that is not chosen is not loaded.
+All of it is on the path of a cold start: the catalog adapter that is not chosen is not loaded. The operator's
+commands open the same buckets and table with credentials of their own.
 """
 
 from __future__ import annotations
@@ -15,31 +16,40 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.config.recipe import Recipe, parse_recipe
+from image_processor.aws.credentials import GetCredentials
+from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
 from image_processor.domain.models import Limits, Outcome, Rendered, Upload
-from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.domain.ports import Catalog, ObjectStore, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker import deadline
 from image_processor.ingest.invalidation import Invalidate, no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.storage.s3 import S3Store
 
-from .recipe import check_extras, check_overlays, load_recipe
+from .recipe import check_recipe
 
 if TYPE_CHECKING:
     from image_processor.aws.post_policy import PostForm
 
-_S3 = "s3://"
+_S3_URL = "s3://"
+
+
+class AwsAccess(Struct, frozen=True):
+    """How AWS is called. None means: from the environment, as in Lambda."""
+
+    region: str | None = None
+    credentials: GetCredentials | None = None
 
 
 class AwsContext(Struct, frozen=True):
-    """What a function works with. ``bucket`` is the upload bucket's name; ``sign_post`` gives
-    leave to upload one original, by its key and media type.
+    """What a Lambda function works with.
 
-    ``process`` renders in the function's own process, which a decoder may take down. ``process_isolated``
-    survives that, and refuses what has not been rendered within so many seconds; it is slower to begin.
+    ``bucket`` is the name of the upload bucket. ``sign_post`` signs a form that uploads one original, by its
+    key and media type. ``process`` renders in the function's own process, which a decoder's crash ends.
+    ``process_isolated`` renders in a child process and survives that; it starts more slowly, and refuses
+    an original that is not rendered within the given seconds.
     """
 
     settings: Settings
@@ -53,92 +63,82 @@ class AwsContext(Struct, frozen=True):
     process_isolated: Callable[[Upload, float], Outcome]
 
     @property
+    def stores(self) -> Stores:
+        return Stores(self.uploads, self.processed, self.catalog)
+
+    @property
     def renditions_url(self) -> str | None:
-        """What a rendition's key is put behind to open it, None without a CDN."""
+        """The base URL of renditions; None without a CDN."""
         return self.settings.public_url
 
 
 def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext:
-    """The parts that ``environment`` (the process's own without it) describes.
+    """The context that ``environment`` describes, by default the process's own.
 
     Raises InvalidSettings, InvalidRecipe.
     """
     settings = from_environment(os.environ if environment is None else environment)
-    upload_bucket, processed_bucket = _buckets(settings)
-    recipe = _recipe(settings)
-    check_overlays(recipe, settings.overlays)
-    check_extras(recipe)
+    bucket, _ = bucket_names(settings)
+    recipe = load_aws_recipe(settings)
+    check_recipe(recipe, settings)
     if settings.fonts:
-        from image_processor.engine.operations.fonts import use_fonts  # noqa: PLC0415 - with tempfile, 6 ms of a start
+        from image_processor.engine.operations.fonts import use_fonts  # noqa: PLC0415 - with tempfile, 6 ms of a cold start
 
         use_fonts(settings.fonts)
-    uploads, processed = S3Store(upload_bucket), S3Store(processed_bucket)
-    catalog = _catalog(settings, processed)
+    stores = open_aws_stores(settings)
     processor = Processor(
-        bucket=upload_bucket,
-        uploads=uploads,
-        processed=processed,
-        catalog=catalog,
+        bucket=bucket,
+        uploads=stores.uploads,
+        processed=stores.processed,
+        catalog=stores.catalog,
         recipe=recipe,
         render=_render_within_deadline,
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,
-        owner=f"lambda:{os.urandom(8).hex()}",  # as secrets.token_hex, which takes 2 ms to load
+        owner=f"lambda:{os.urandom(8).hex()}",  # as secrets.token_hex, which takes 2 ms to import
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
-        invalidate=_invalidate(settings),
+        invalidate=_invalidation(settings),
     )
-    sign_post = _post_signer(upload_bucket, settings.limits.max_bytes)
     return AwsContext(
         settings,
-        upload_bucket,
+        bucket,
         recipe,
-        uploads,
-        processed,
-        catalog,
+        stores.uploads,
+        stores.processed,
+        stores.catalog,
         processor.process,
-        sign_post,
+        _post_signer(bucket, settings.limits.max_bytes),
         partial(_process_isolated, processor),
     )
 
 
-def load_engine() -> None:
-    """Load libvips and make it safe, which takes a fifth of a cold start: not at once, because a
-    delivery that finds its rendition has no need of it, and an upload could be read meanwhile."""
-    from image_processor.engine import render, runtime  # noqa: F401, PLC0415 - loads them
+def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stores:  # noqa: B008 - frozen
+    """The two buckets, and the catalog: a DynamoDB table, or objects in the processed bucket without one.
 
-    runtime.start()
+    Raises InvalidSettings.
+    """
+    uploads, processed = (
+        S3Store(bucket, region=access.region, credentials=access.credentials)
+        for bucket in bucket_names(settings)
+    )
+    if settings.table is None:
+        from image_processor.catalog.objects import ObjectCatalog  # noqa: PLC0415 - one catalog of two
 
+        return Stores(uploads, processed, ObjectCatalog(processed))
+    from image_processor.catalog.dynamodb import DynamoCatalog  # noqa: PLC0415 - one catalog of two
 
-def render_in_process(
-    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
-) -> Rendered:
-    """engine.render.render, loaded when it is first asked."""
-    from image_processor.engine.render import render  # noqa: PLC0415 - see load_engine
-
-    return render(data, transformations, limits, **options)
-
-
-def _render_within_deadline(
-    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
-) -> Rendered:
-    """render, which the kernel stops, with the whole function, when its time is over: that is before
-    the function's, and costs less."""
-    with deadline.allowed(limits.cpu_seconds):
-        return render_in_process(data, transformations, limits, **options)
+    catalog = DynamoCatalog(settings.table, region=access.region, credentials=access.credentials)
+    return Stores(uploads, processed, catalog)
 
 
-def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> Outcome:
-    from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - for what came again
+def bucket_names(settings: Settings) -> tuple[str, str]:
+    """The names of the upload and the processed bucket, which differ: our output is no upload.
 
-    with IsolatedRenderer(until=time.monotonic() + seconds) as renderer:
-        return replace(processor, render=renderer.render).process(upload)
-
-
-def _buckets(settings: Settings) -> tuple[str, str]:
-    """Both buckets' names. One bucket on both sides would make our own output an upload."""
+    Raises InvalidSettings.
+    """
     upload, processed = settings.upload_bucket, settings.processed_bucket
     if upload and processed and upload != processed:
         return upload, processed
@@ -152,48 +152,82 @@ def _buckets(settings: Settings) -> tuple[str, str]:
     raise InvalidSettings(problems)
 
 
-def _recipe(settings: Settings) -> Recipe:
-    """The recipe in the package, or of a bucket (s3://BUCKET/KEY)."""
-    place = settings.recipe
-    if place is None or not place.startswith(_S3):
-        return load_recipe(place)
-    bucket, slash, key = place.removeprefix(_S3).partition("/")
+def load_aws_recipe(settings: Settings, access: AwsAccess = AwsAccess()) -> Recipe:  # noqa: B008 - frozen
+    """The recipe from a file, from a bucket (`s3://BUCKET/KEY`), or the built-in one.
+
+    Raises InvalidSettings, InvalidRecipe.
+    """
+    location = settings.recipe
+    if location is None or not location.startswith(_S3_URL):
+        return load_recipe(location)
+    bucket, slash, key = location.removeprefix(_S3_URL).partition("/")
     if not bucket or not slash or not key:
-        raise InvalidSettings([Problem(PREFIX + "RECIPE", "a path, or s3://BUCKET/KEY", repr(place))])
+        raise InvalidSettings([Problem(PREFIX + "RECIPE", "a path, or s3://BUCKET/KEY", repr(location))])
+    store = S3Store(bucket, region=access.region, credentials=access.credentials)
     try:
-        text = S3Store(bucket).get(key).body.decode()
+        text = store.get(key).body.decode()
     except (NotFound, UnicodeDecodeError) as error:
-        raise InvalidRecipe([Problem(place, "a readable recipe", str(error))]) from error
+        raise InvalidRecipe([Problem(location, "a readable recipe", str(error))]) from error
     return parse_recipe(text)
 
 
-def _catalog(settings: Settings, processed: ObjectStore) -> Catalog:
-    if settings.table is None:
-        from image_processor.catalog.objects import ObjectCatalog  # noqa: PLC0415 - see the module
+def load_engine() -> None:
+    """Import libvips and block its unsafe loaders: a fifth of a cold start.
 
-        return ObjectCatalog(processed)
-    from image_processor.catalog.dynamodb import DynamoCatalog  # noqa: PLC0415 - see the module
+    Not done at import, because `deliver` needs none of it for a stored rendition, and `process` downloads
+    the original meanwhile.
+    """
+    from image_processor.engine import render, runtime  # noqa: F401, PLC0415 - the purpose of this function
 
-    return DynamoCatalog(settings.table)
+    runtime.start()
 
 
-def _invalidate(settings: Settings) -> Invalidate:
+def render_in_process(
+    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+) -> Rendered:
+    """`engine.render.render`, imported at the first call."""
+    from image_processor.engine.render import render  # noqa: PLC0415 - see load_engine
+
+    return render(data, transformations, limits, **options)
+
+
+def _render_within_deadline(
+    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+) -> Rendered:
+    """`render_in_process` under a CPU deadline, at which the kernel ends the whole function.
+
+    That is earlier than the function's own timeout, so it costs less.
+    """
+    with deadline.allowed(limits.cpu_seconds):
+        return render_in_process(data, transformations, limits, **options)
+
+
+def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> Outcome:
+    from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - for repeated messages only
+
+    with IsolatedRenderer(until=time.monotonic() + seconds) as renderer:
+        return replace(processor, render=renderer.render).process(upload)
+
+
+def _invalidation(settings: Settings) -> Invalidate:
     if settings.distribution is None:
         return no_invalidation
-    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - for who has a CDN
+    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - with a CDN only
 
     return Invalidations(settings.distribution).forget
 
 
 def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
+    """Signs upload forms. Its imports are for the function `api` only."""
+
     def sign(key: str, media_type: str) -> PostForm:
-        from image_processor.aws import post_policy as policy  # noqa: PLC0415 - for the api function alone
-        from image_processor.aws.credentials import credentials_from  # noqa: PLC0415 - as above
-        from image_processor.aws.endpoints import bucket_endpoint, override_of, region_from  # noqa: PLC0415 - as above
+        from image_processor.aws import post_policy  # noqa: PLC0415 - `api` only
+        from image_processor.aws.credentials import credentials_from  # noqa: PLC0415 - `api` only
+        from image_processor.aws.endpoints import bucket_endpoint, override_of, region_from  # noqa: PLC0415 - `api` only
 
         region = region_from()
-        return policy.post_form(
-            policy.Target(bucket, key, media_type, max_bytes),
+        return post_policy.post_form(
+            post_policy.Target(bucket, key, media_type, max_bytes),
             bucket_endpoint(bucket, region, override_of("s3")),
             region,
             credentials_from()(),

@@ -1,4 +1,4 @@
-"""Wiring of the read path: settings become a policy, and a policy with stores a `Delivery`."""
+"""Composes the read path: settings become a `Policy`, and a policy with stores becomes a `Delivery`."""
 
 from __future__ import annotations
 
@@ -19,19 +19,20 @@ from image_processor.delivery.repository import MetadataCache, RenderResult, Ren
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
-from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.domain.ports import Stores
 from image_processor.renditions.renderer import Renderer
 
 if TYPE_CHECKING:
-    from .aws import AwsContext  # with what talks to S3, which one machine does without
+    from .aws import AwsContext  # loads the S3 adapter, which one machine does not need
 
 
 def build_keyring(settings: Settings) -> Keyring:
-    """The signing keys in force, in their order."""
+    """The signing keys, in the order of the setting: the first one signs, all of them verify."""
     return Keyring(MappingProxyType({kid: secret.encode() for kid, secret in settings.signing_keys}))
 
 
 def build_policy(settings: Settings) -> Policy:
+    """Which URLs are served, and how."""
     return Policy(
         keyring=build_keyring(settings),
         allow_unsigned=settings.allow_unsigned,
@@ -55,17 +56,17 @@ def build_dialects(settings: Settings) -> tuple[Dialect, ...]:
     return load_dialects(settings.dialects, settings.dialect_settings, options)
 
 
-def build_rendition_repository(
-    settings: Settings, bucket: str, uploads: ObjectStore, processed: ObjectStore, catalog: Catalog
-) -> RenditionRepository:
-    return RenditionRepository(bucket, uploads, processed, catalog, settings.icc)
+def build_rendition_repository(settings: Settings, bucket: str, stores: Stores) -> RenditionRepository:
+    """Stored renditions. ``bucket`` is the name of the upload side."""
+    return RenditionRepository(bucket, stores.uploads, stores.processed, stores.catalog, settings.icc)
 
 
 def build_on_demand_renderer(
-    settings: Settings, recipe: Recipe, kept: RenditionRepository, render: Renderer
+    settings: Settings, recipe: Recipe, repository: RenditionRepository, render: Renderer
 ) -> OnDemandRenderer:
+    """Renders with ``render`` what is not stored, and stores it."""
     return OnDemandRenderer(
-        kept,
+        repository,
         render,
         settings.limits,
         lambda key: recipe.cache_control_for(key) or settings.cache_control,
@@ -76,38 +77,41 @@ def build_on_demand_renderer(
 def build_delivery(
     settings: Settings,
     recipe: Recipe,
-    kept: RenditionRepository,
+    repository: RenditionRepository,
     metadata_of: Callable[[str], ImageMetadata],
-    base: str | None,
+    base_url: str | None,
 ) -> Delivery:
-    """``metadata_of`` gives an original's facts, from wherever they are had; ``base`` is what keys are put
-    behind to open them."""
+    """Finds stored renditions for URLs.
+
+    ``metadata_of`` returns the metadata of the original with a key. ``base_url`` precedes the keys of
+    renditions, without a slash at its end; None if nothing serves renditions.
+    """
     policy = build_policy(settings)
-    reader = RequestResolver(recipe, policy, metadata_of, time.time)
-    return Delivery(reader, kept, policy, settings.cache_control, base)
+    resolver = RequestResolver(recipe, policy, metadata_of, time.time)
+    return Delivery(resolver, repository, policy, settings.cache_control, base_url)
 
 
 class ReadPath(Struct, frozen=True):
-    """The read path of a function, which makes at once what is not there."""
+    """The read path of a Lambda function: ``delivery`` finds renditions, ``make`` renders one at once."""
 
     delivery: Delivery
     make: Callable[[RenditionRef], RenderResult]
 
 
-def build_read_path(cloud: AwsContext, render: Renderer) -> ReadPath:
-    """The read path over what a function works with."""
-    settings = cloud.settings
-    kept = build_rendition_repository(settings, cloud.bucket, cloud.uploads, cloud.processed, cloud.catalog)
-    maker = build_on_demand_renderer(settings, cloud.recipe, kept, render)
-    metadata_of = MetadataCache(kept, maker.read_metadata)
+def build_read_path(context: AwsContext, render: Renderer) -> ReadPath:
+    """The read path of a Lambda function, with ``render`` for renditions that no recipe declares."""
+    settings = context.settings
+    repository = build_rendition_repository(settings, context.bucket, context.stores)
+    renderer = build_on_demand_renderer(settings, context.recipe, repository, render)
+    metadata_of = MetadataCache(repository, renderer.read_metadata)
 
-    def make(wanted: RenditionRef) -> RenderResult:
-        if not wanted.declared:
-            return maker.render(wanted)
-        # Asking for a picture that never was must cost a look and nothing else.
-        kept.original_version(wanted.key)
-        return kept.after_ingest(
-            wanted, cloud.process(Upload(cloud.bucket, wanted.key, UploadKind.RECONCILE))
-        )
+    def make(rendition: RenditionRef) -> RenderResult:
+        if not rendition.declared:
+            return renderer.render(rendition)
+        # A request for an original that does not exist costs this one HEAD request and no lease.
+        repository.original_version(rendition.key)
+        outcome = context.process(Upload(context.bucket, rendition.key, UploadKind.RECONCILE))
+        return repository.after_ingest(rendition, outcome)
 
-    return ReadPath(build_delivery(settings, cloud.recipe, kept, metadata_of, cloud.renditions_url), make)
+    delivery = build_delivery(settings, context.recipe, repository, metadata_of, context.renditions_url)
+    return ReadPath(delivery, make)

@@ -1,7 +1,6 @@
-"""Wiring of one machine: Settings -> the running parts.
+"""Composes one machine: settings become running parts, started in order and stopped in reverse.
 
-`open_stores` is enough to look at a library; `running` is the whole machine: stores, workers,
-watcher and reconcile loop, started in order and stopped in the opposite one.
+`open_stores` is enough for commands that read a library; `open_server_context` is the whole machine.
 """
 
 from __future__ import annotations
@@ -19,20 +18,21 @@ from typing import Any
 from msgspec import Struct
 
 from image_processor.catalog.sqlite import SqliteCatalog
-from image_processor.config.recipe import Recipe
+from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Outcome, Upload
-from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.domain.ports import Catalog, Entry, ObjectStore, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.renderer import Renderer
+from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop
 from image_processor.standalone.render_coordinator import RenderCoordinator
@@ -43,31 +43,20 @@ from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
-from .recipe import check_extras, check_overlays, load_recipe
+from .recipe import check_recipe
 
-BUCKET = "uploads"
-"""The name of the one upload side of this machine, where AWS would have a bucket's name."""
-
-RENDITIONS = "/renditions"
-"""Where the server shows renditions."""
-
-SERVER = "serve:"
-"""Claims of the server begin so. Whoever holds the data directory's lock may take them over:
-their owner can only be a server that is dead."""
+SERVER_OWNER = "serve:"
+"""Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
+start: their owner can only be a server that has died."""
 
 
-class Stores(Struct, frozen=True):
-    """Where originals, renditions and records lie."""
+class StandaloneContext(Struct, frozen=True):
+    """What the API of one machine works with.
 
-    uploads: ObjectStore
-    processed: ObjectStore
-    catalog: Catalog
-
-
-class Parts(Struct, frozen=True):
-    """What the HTTP edge works with. ``submit`` queues work on a key; ``backlog`` counts keys
-    that wait or are in work. ``delivery`` finds renditions for URLs, ``render_coordinator`` renders them.
-    ``renditions_url`` is what a rendition's key is put behind to open it."""
+    ``submit`` queues an upload for the workers; ``backlog`` counts keys that wait or are being processed.
+    ``delivery`` finds stored renditions for URLs, ``render_coordinator`` has missing ones rendered.
+    ``renditions_url`` is the base URL of renditions.
+    """
 
     settings: Settings
     recipe: Recipe
@@ -80,28 +69,29 @@ class Parts(Struct, frozen=True):
     delivery: Delivery
     render_coordinator: RenderCoordinator
     bucket: str = BUCKET
-    renditions_url: str = RENDITIONS
+    renditions_url: str = RENDITIONS_PATH
 
 
 def catalog_file(settings: Settings) -> Path:
-    """Where the catalog lies."""
+    """The path of the catalog."""
     return settings.data / "catalog.sqlite"
 
 
 @contextmanager
 def open_stores(settings: Settings) -> Iterator[Stores]:
-    """The directories and the catalog under ``settings.data``, made if they are not there."""
+    """The directories and the catalog under ``settings.data``, created if missing. Raises Unavailable."""
     uploads, processed = settings.data / "uploads", settings.data / "processed"
     try:
         uploads.mkdir(parents=True, exist_ok=True)
         processed.mkdir(exist_ok=True)
     except OSError as error:
-        raise Unavailable(f"cannot make the data directory {settings.data}: {error.strerror}") from error
+        raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
     with closing(SqliteCatalog(catalog_file(settings))) as catalog:
         yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
 
 
-def reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
+def build_reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
+    """Compares the stores with the recipe; see `Reconciler`."""
     return Reconciler(
         bucket,
         stores.uploads,
@@ -115,42 +105,42 @@ def reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str =
 
 
 @contextmanager
-def workers(
-    settings: Settings, recipe: Recipe, buckets: Mapping[str, Stores], role: str, progress: Progress
+def open_workers(
+    settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, progress: Progress
 ) -> Iterator[Workers]:
-    """Started workers, each with a renderer of its own; what is in work is finished at the end.
-    Raises UnsafeRuntime before any work where libvips cannot be made safe, InvalidSettings where the
-    directory of fonts has none, and InvalidRecipe where the recipe wants what this machine lacks.
+    """Started workers, each with an isolated renderer of its own. They finish their uploads at the end.
 
-    ``buckets`` are the stores to work on, by the bucket that an upload names. ``role`` begins
-    the name under which they claim.
+    ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
+    the workers own leases.
+
+    Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
+    fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
     """
+    check_recipe(recipe, settings)
+    if settings.fonts:
+        use_fonts(settings.fonts)
+    with IsolatedRenderer() as trial:
+        trial.warm()
     owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with IsolatedRenderer() as renderer:
             processors = {
-                bucket: _processor(settings, recipe, bucket, stores, renderer, owner)
-                for bucket, stores in buckets.items()
+                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, owner)
+                for bucket in stores
             }
             yield lambda upload: processors[upload.bucket].process(upload)
 
-    check_overlays(recipe, settings.overlays)
-    check_extras(recipe)
-    if settings.fonts:
-        use_fonts(settings.fonts)
-    with IsolatedRenderer() as trial:
-        trial.warm()
-    pool = Workers(worker_context, settings.worker_count, progress)
-    pool.start()
+    workers = Workers(worker_context, settings.worker_count, progress)
+    workers.start()
     try:
-        yield pool
+        yield workers
     finally:
-        pool.stop()
+        workers.stop()
 
 
-def _processor(
+def _build_processor(
     settings: Settings, recipe: Recipe, bucket: str, stores: Stores, renderer: IsolatedRenderer, owner: str
 ) -> Processor:
     return Processor(
@@ -171,41 +161,42 @@ def _processor(
 
 
 @contextmanager
-def running(settings: Settings) -> Iterator[Parts]:
-    """The whole machine. Raises Unavailable if another server works on the same data."""
+def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
+    """The whole machine. Raises Unavailable if another server uses the same data directory."""
     recipe = load_recipe(settings.recipe)
     progress = Progress()
     with ExitStack() as stack:
-        # The lock first: `restore` puts another catalog in place under it.
+        # The lock comes first: `restore` replaces the catalog while it holds the lock.
         stack.enter_context(data_dir_lock(settings.data))
         stores = stack.enter_context(open_stores(settings))
         assert isinstance(stores.catalog, SqliteCatalog)
-        stores.catalog.release_owner(SERVER)
-        pool = stack.enter_context(workers(settings, recipe, {BUCKET: stores}, SERVER, progress))
-        reconcile_loop = ReconcileLoop(
-            reconciler(settings, recipe, stores), pool.submit, settings.sweep_seconds
+        stores.catalog.release_owner(SERVER_OWNER)
+        workers = stack.enter_context(
+            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress)
         )
+        reconciler = build_reconciler(settings, recipe, stores)
+        reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
         watcher = Watcher(
             settings.data / "uploads",
             PRIVATE_FOLDER,
             BUCKET,
             stores.uploads,
             stores.catalog,
-            pool.submit,
+            workers.submit,
             reconcile_loop.trigger,
         )
         for thread in (watcher, reconcile_loop):
             thread.start()
             stack.callback(thread.stop)
-        delivery, coordinator = stack.enter_context(reads(settings, recipe, stores, pool.submit))
-        yield Parts(
+        delivery, coordinator = stack.enter_context(open_read_path(settings, recipe, stores, workers.submit))
+        yield StandaloneContext(
             settings,
             recipe,
             stores.uploads,
             stores.processed,
             stores.catalog,
-            pool.submit,
-            pool.backlog,
+            workers.submit,
+            workers.backlog,
             progress,
             delivery,
             coordinator,
@@ -213,39 +204,40 @@ def running(settings: Settings) -> Iterator[Parts]:
 
 
 @contextmanager
-def renderer() -> Iterator[Renderer]:
-    """A render in a process of its own."""
-    with IsolatedRenderer() as isolated:
-        yield isolated.render
+def isolated_renderer() -> Iterator[Renderer]:
+    """Renders in a child process."""
+    with IsolatedRenderer() as renderer:
+        yield renderer.render
 
 
 @contextmanager
-def reads(
+def open_read_path(
     settings: Settings,
     recipe: Recipe,
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
-    renderers: Callable[[], AbstractContextManager[Renderer]] = renderer,
+    open_renderer: Callable[[], AbstractContextManager[Renderer]] = isolated_renderer,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
-    """The read path: what finds renditions, and what has them made. Each thread that makes some has one
-    of ``renderers``."""
-    kept = build_rendition_repository(settings, BUCKET, stores.uploads, stores.processed, stores.catalog)
+    """What finds stored renditions, and what has missing ones rendered.
+
+    Each thread of the render pool keeps one renderer of ``open_renderer``.
+    """
+    repository = build_rendition_repository(settings, BUCKET, stores)
 
     @contextmanager
     def worker_context() -> Iterator[OnDemandRenderer]:
-        with renderers() as render:
-            yield build_on_demand_renderer(settings, recipe, kept, render)
+        with open_renderer() as render:
+            yield build_on_demand_renderer(settings, recipe, repository, render)
 
-    def on_demand() -> Iterator[Entry]:
+    def list_on_demand() -> Iterator[Entry]:
         listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
         return (entry for entry in listed if not delivery.resolver.is_declared(entry.key))
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
-    cache = RenditionCache(settings.cache_bytes, on_demand, stores.processed.delete)
-    coordinator = RenderCoordinator(kept, pool, cache, submit)
-    delivery = build_delivery(
-        settings, recipe, kept, MetadataCache(kept, coordinator.metadata_of), RENDITIONS
-    )
+    cache = RenditionCache(settings.cache_bytes, list_on_demand, stores.processed.delete)
+    coordinator = RenderCoordinator(repository, pool, cache, submit)
+    metadata_of = MetadataCache(repository, coordinator.metadata_of)
+    delivery = build_delivery(settings, recipe, repository, metadata_of, RENDITIONS_PATH)
     try:
         yield delivery, coordinator
     finally:
@@ -254,13 +246,15 @@ def reads(
 
 @contextmanager
 def data_dir_lock(data: Path) -> Iterator[None]:
-    """Hold the data directory's lock, the directory made if it is not there; the kernel lets it go even
-    if this process is killed. Raises Unavailable if somebody else holds it."""
+    """Hold the lock of the data directory, which is created if missing.
+
+    The kernel releases the lock if this process is killed. Raises Unavailable if another process holds it.
+    """
     try:
         data.mkdir(parents=True, exist_ok=True)
         file = (data / "server.lock").open("a")
     except OSError as error:
-        raise Unavailable(f"cannot make the data directory {data}: {error.strerror}") from error
+        raise Unavailable(f"cannot create the data directory {data}: {error.strerror}") from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

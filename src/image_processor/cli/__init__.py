@@ -1,23 +1,27 @@
-"""Entry point: the command line. Each command is a thin layer over wiring, in a file of its own.
+"""The command line: one module per command or group of commands, each a thin layer over `context`.
 
-Errors become one line each on standard error and an exit status of exits.py.
+An error becomes one line on standard error and an exit status of `output`.
 """
 
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from image_processor.domain.errors import ImageProcessorError, Invalid
 
-from .exit_codes import UNAVAILABLE, UNSAFE, status_of
+from .output import UNAVAILABLE, UNSAFE, exit_status
+
+if TYPE_CHECKING:
+    from .context import CommandContext
 
 
-def main() -> None:
-    """Run the command that the arguments name, and exit with its status."""
+def main(context: CommandContext) -> None:
+    """Run the command that the program's arguments name, and exit with its status."""
     try:
-        from .commands import app  # noqa: PLC0415 - a library that is missing is told like any error
+        from .commands import app  # noqa: PLC0415 - a missing library is reported like any error
 
-        app()
+        app(obj=context)
     except ImportError as error:
         sys.stderr.write(f"error: expected {error.name or 'all libraries'} to be installed, got: {error}\n")
         sys.stderr.write("fix: pip install 'image-processor[server,aws]'\n")
@@ -25,8 +29,8 @@ def main() -> None:
     except ImageProcessorError as error:
         for line in error.problems if isinstance(error, Invalid) else (error,):
             sys.stderr.write(f"error: {line}\n")
-        sys.exit(status_of(error))
+        sys.exit(exit_status(error))
     except OSError as error:
-        # The disk of --out, or whoever reads our output, is full or gone.
+        # Standard output is closed, or the disk of --out is full.
         sys.stderr.write(f"error: {error}\n")
         sys.exit(UNAVAILABLE)

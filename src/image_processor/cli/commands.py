@@ -18,7 +18,6 @@ from . import (
     reconcile,
     serve,
     sign,
-    similar,
     srcset,
     transform,
 )
@@ -32,8 +31,8 @@ app = typer.Typer(
 )
 
 
-def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
-    if wanted:
+def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer's signature
+    if requested:
         typer.echo(__version__)
         raise typer.Exit
 
@@ -41,10 +40,10 @@ def _version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
 @app.callback()
 def root(
     _: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Make the renditions that a recipe declares, of every image that is uploaded.
+    """Process uploaded images into the renditions that a recipe declares.
 
     Settings are environment variables; `image-processor doctor` lists them.
     """
@@ -57,7 +56,7 @@ app.command("srcset")(srcset.command)
 app.command("serve")(serve.command)
 app.command("list")(library.list_command)
 app.command("show")(library.show_command)
-app.command("similar")(similar.command)
+app.command("similar")(library.similar_command)
 app.command("reconcile")(reconcile.command)
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)

@@ -1,10 +1,10 @@
-"""`dead-letters list`, `show` and `redrive`: what AWS gave up, why, and back into the queue."""
+"""`dead-letters list`, `show` and `redrive`: messages that failed too often on AWS."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -22,271 +22,304 @@ from image_processor.ingest.dead_letters import (
     main_diagnosis,
     parse_message,
 )
-from image_processor.ingest.drift import Inspector
 
-from .exit_codes import UNAVAILABLE, USAGE
-from .formatting import printable
-from .options import Json, settings_with
+from .aws_session import open_session
+from .context import CommandContext, command_context
+from .options import Json, Profile, Region, settings_with
+from .output import UNAVAILABLE, USAGE, printable
+from .sqs import Queue, QueueMessage
 
 if TYPE_CHECKING:
-    from image_processor.aws.queue import Letter, Queue
+    import boto3
 
-app = typer.Typer(no_args_is_help=True, help="Look at messages that AWS gave up, and send them again.")
+app = typer.Typer(no_args_is_help=True, help="Inspect messages that failed too often, and send them again.")
 
 _From = Annotated[
     str | None, typer.Option("--from", help="URL of the dead-letter queue.", show_default="DEAD_LETTERS")
 ]
 _To = Annotated[str | None, typer.Option("--to", help="URL of the ingest queue.", show_default="QUEUE")]
 
-_LOOK_SECONDS = 60
+_INSPECT_SECONDS = 60
+"""How long messages are hidden from other receivers while they are listed."""
 _MOVE_SECONDS = 300
-_SHORT = 8
-"""Signs of an id that are shown: enough to tell messages apart, and to name one."""
+"""The same while they are moved."""
+_SHORT_ID = 8
+"""Characters of an id that are printed: enough to tell messages apart, and to name one."""
 _ONE_MACHINE = (
-    "dead letters are AWS's: set it to the stack's output DeadLetterQueueUrl. On one machine "
-    "`image-processor list --status processing` shows what was not finished, and "
-    "`image-processor reconcile` finishes it."
+    "only AWS has dead letters: set it to the stack's output DeadLetterQueueUrl. On one machine "
+    "`image-processor list --status processing` lists unfinished uploads, and "
+    "`image-processor reconcile` finishes them."
 )
 
 
 class _Case(Struct, frozen=True):
-    """A letter and what was found out about it."""
+    """A dead letter, with a diagnosis for each upload in it."""
 
-    letter: Letter
-    verdicts: tuple[Diagnosis, ...]
+    message: QueueMessage
+    diagnoses: tuple[Diagnosis, ...]
     ignored: tuple[str, ...]
 
 
 @app.command("list")
-def list_command(origin: _From = None, as_json: Json = False) -> None:
-    """List the dead letters, oldest first, each with the reason why it may be one.
+def list_command(
+    ctx: typer.Context,
+    source: _From = None,
+    profile: Profile = None,
+    region: Region = None,
+    as_json: Json = False,
+) -> None:
+    """List the dead letters, oldest first, each with the likely reason.
 
-    The reason is derived from what buckets and catalog hold now: *unfinished* is worth a redrive;
-    *unknown* means that nobody could look; *refused*, *settled* and *gone* will not change;
-    *foreign-bucket* and *malformed* are none of ours.
+    The reason is derived from what the buckets and the catalog hold now. A redrive helps for *unfinished*.
+    *unknown* means that the buckets could not be read. A redrive changes nothing for *refused*, *settled*
+    and *gone*, nor for *foreign-bucket* and *malformed*, which the processor ignores.
     """
-    settings = _settings(dead_letters=origin)
-    with _queue(settings, "DEAD_LETTERS") as queue:
-        cases = _cases(_looked_at(queue), settings)
+    settings = _settings(dead_letters=source)
+    url = _queue_url(settings, "DEAD_LETTERS")
+    session = open_session(profile, region)
+    cases = _diagnose(command_context(ctx), settings, session, _peek(Queue(session, url)))
+    if as_json:
+        for case in cases:
+            typer.echo(json.dumps(_json_fields(case)))
+        return
     table = Table("Id", "Reason", "First sent", "Receives", "Key", "Version", box=None)
     for case in cases:
-        if as_json:
-            typer.echo(json.dumps(_as_object(case)))
-        else:
-            table.add_row(*_row(case))
-    if not as_json:
-        Console(markup=False, highlight=False).print(table if cases else "No dead letters.")
+        table.add_row(*_row(case))
+    Console(markup=False, highlight=False).print(table if cases else "No dead letters.")
 
 
 @app.command("show")
 def show_command(
-    id_: Annotated[str, typer.Argument(help="A message's id, or its beginning.", metavar="ID")],
-    origin: _From = None,
+    ctx: typer.Context,
+    id_: Annotated[str, typer.Argument(help="The id of a message, or a prefix of it.", metavar="ID")],
+    source: _From = None,
+    profile: Profile = None,
+    region: Region = None,
     as_json: Json = False,
 ) -> None:
-    """Show one dead letter whole: its reasons, attributes and body."""
-    settings = _settings(dead_letters=origin)
-    with _queue(settings, "DEAD_LETTERS") as queue:
-        (letter,) = _named(_looked_at(queue), [id_])
-        (case,) = _cases([letter], settings)
-    whole = {"attributes": letter.attributes, "message_attributes": letter.extras, "body": letter.body}
+    """Show one dead letter in full: its reasons, attributes and body."""
+    settings = _settings(dead_letters=source)
+    url = _queue_url(settings, "DEAD_LETTERS")
+    session = open_session(profile, region)
+    (message,) = _select(_peek(Queue(session, url)), [id_])
+    (case,) = _diagnose(command_context(ctx), settings, session, [message])
     if as_json:
-        typer.echo(json.dumps({**_as_object(case), **whole}))
+        content = {
+            "attributes": message.attributes,
+            "message_attributes": message.message_attributes,
+            "body": message.body,
+        }
+        typer.echo(json.dumps({**_json_fields(case), **content}))
         return
-    typer.echo(f"id {letter.id}")
-    for verdict in case.verdicts:
-        about = f": {printable(verdict.upload.key)}" if verdict.upload else ""
-        typer.echo(f"{verdict.reason}{about}{_detail(verdict)}")
-    for reason in case.ignored:
-        typer.echo(f"left out: {printable(reason)}")
-    for name, value in {**letter.attributes, **letter.extras}.items():
-        typer.echo(f"{printable(name)}: {printable(value if isinstance(value, str) else json.dumps(value))}")
-    for line in _pretty(letter.body).split("\n"):
-        typer.echo(printable(line))
+    for line in _description(case):
+        typer.echo(line)
 
 
 @app.command("redrive")
 def redrive_command(
     ids: Annotated[
-        list[str] | None, typer.Argument(help="Ids, or their beginnings.", metavar="[ID]...")
+        list[str] | None, typer.Argument(help="Ids of messages, or prefixes of them.", metavar="[ID]...")
     ] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every dead letter.")] = False,
-    origin: _From = None,
+    redrive_all: Annotated[bool, typer.Option("--all", help="Redrive every dead letter.")] = False,
+    source: _From = None,
     destination: _To = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be sent.")] = False,
+    profile: Profile = None,
+    region: Region = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be moved.")] = False,
 ) -> None:
-    """Send dead letters to the ingest queue again, and only then delete them.
+    """Move dead letters back to the ingest queue.
 
-    What is interrupted is in both queues, which is harmless. Exits with 3 if something was not moved.
+    With --all SQS moves them itself. Single messages are sent, and then deleted: after an interruption one
+    may be in both queues, which is harmless. Exits with 3 if a message was not moved.
     """
-    if bool(ids) == every:
-        raise Invalid.one("redrive", "either IDs or --all", "both" if every else "neither")
-    settings = _settings(dead_letters=origin, queue=destination)
-    with _queue(settings, "DEAD_LETTERS") as dead, _queue(settings, "QUEUE") as live:
-        if settings.queue == settings.dead_letters:
-            raise Invalid.one("--to", "another queue than the dead letters'", settings.queue)
-        found = dead.collect(_LOOK_SECONDS if dry_run else _MOVE_SECONDS)
-        rest = {letter.id: letter for letter in found}
-        try:
-            chosen = found if every else _named(found, ids or [])
-            for letter in chosen if not dry_run else ():
-                if _is_moved(letter, dead, live):
-                    del rest[letter.id]
-        finally:
-            _give_back(dead, list(rest.values()))
-    moved, failed = len(found) - len(rest), 0 if dry_run else len(chosen) - (len(found) - len(rest))
+    if bool(ids) == redrive_all:
+        raise Invalid.one("redrive", "either IDs or --all", "both" if redrive_all else "neither")
+    settings = _settings(dead_letters=source, queue=destination)
+    source_url, destination_url = _queue_url(settings, "DEAD_LETTERS"), _queue_url(settings, "QUEUE")
+    if source_url == destination_url:
+        raise Invalid.one("--to", "another queue than the dead letters'", destination_url)
+    session = open_session(profile, region)
+    dead, live = Queue(session, source_url), Queue(session, destination_url)
     if dry_run:
-        for letter in chosen:
-            typer.echo(f"{letter.id[:_SHORT]}: {', '.join(_keys(letter)) or 'no upload in it'}")
-        typer.echo(f"{len(chosen)} to redrive, nothing done (--dry-run)")
-        return
-    typer.echo(f"{moved} redriven, {failed} not, {len(rest) - failed} left alone")
+        _print_plan(_peek(dead), ids)
+    elif ids:
+        _move_selected(dead, live, ids)
+    else:
+        _move_all(dead, live)
+
+
+def _print_plan(messages: Sequence[QueueMessage], ids: Sequence[str] | None) -> None:
+    selected = _select(messages, ids) if ids else messages
+    for message in selected:
+        typer.echo(f"{message.id[:_SHORT_ID]}: {', '.join(_keys(message)) or 'no upload in it'}")
+    typer.echo(f"{len(selected)} to redrive, nothing done (--dry-run)")
+
+
+def _move_all(dead: Queue, live: Queue) -> None:
+    result = dead.move_all(live)
+    if result.failure is not None:
+        typer.echo(f"not done: {result.failure}", err=True)
+    _print_counts(result.moved, result.remaining, 0)
+    if result.failure is not None or result.remaining:
+        raise typer.Exit(UNAVAILABLE)
+
+
+def _move_selected(dead: Queue, live: Queue, ids: Sequence[str]) -> None:
+    """Send each selected message, then delete it, so that it is always in one queue at least."""
+    messages = dead.receive_all(_MOVE_SECONDS)
+    remaining = {message.id: message for message in messages}
+    failed = 0
+    try:
+        for message in _select(messages, ids):
+            try:
+                live.send(message)
+                dead.delete(message)
+            except ImageProcessorError as error:
+                typer.echo(f"not done: {message.id[:_SHORT_ID]}: {error}", err=True)
+                failed += 1
+            else:
+                del remaining[message.id]
+    finally:
+        _release(dead, list(remaining.values()))
+    _print_counts(len(messages) - len(remaining), failed, len(remaining) - failed)
     if failed:
         raise typer.Exit(UNAVAILABLE)
 
 
-def _is_moved(letter: Letter, dead: Queue, live: Queue) -> bool:
-    from image_processor.aws.queue import move  # noqa: PLC0415 - only who moves letters needs it
+def _print_counts(moved: int, failed: int, untouched: int) -> None:
+    typer.echo(f"{moved} redriven, {failed} not, {untouched} left alone")
 
+
+def _settings(**options: str | None) -> Settings:
+    """As settings_with, with problems under the names that the options have here."""
+    names = {"--dead_letters": "--from", "--queue": "--to"}
     try:
-        move(letter, dead, live)
-    except ImageProcessorError as error:
-        typer.echo(f"not done: {letter.id[:_SHORT]}: {error}", err=True)
-        return False
-    return True
-
-
-def _settings(**chosen: str | None) -> Settings:
-    """As settings_with, with mistakes under the names that the options have here."""
-    options = {"--dead_letters": "--from", "--queue": "--to"}
-    try:
-        return settings_with(**chosen)
+        return settings_with(**options)
     except InvalidSettings as error:
         problems = [
-            replace(problem, name=options.get(problem.name, problem.name)) for problem in error.problems
+            replace(problem, name=names.get(problem.name, problem.name)) for problem in error.problems
         ]
         raise InvalidSettings(problems) from None
 
 
-@contextmanager
-def _queue(settings: Settings, name: str) -> Iterator[Queue]:
-    from image_processor.aws.queue import Queue  # noqa: PLC0415 - one machine has no use for SQS
-
-    url = getattr(settings, name.lower())
-    if url is None:
-        typer.echo(f"error: expected a queue URL for {PREFIX}{name}, got nothing", err=True)
-        hint = _ONE_MACHINE if name == "DEAD_LETTERS" else "set it to the stack's output QueueUrl."
-        typer.echo(f"fix: {hint}", err=True)
-        raise typer.Exit(USAGE)
-    with closing(Queue(url)) as queue:
-        yield queue
+def _queue_url(settings: Settings, name: str) -> str:
+    """The URL of a queue's setting. Ends the command with a hint if it is not set."""
+    url: str | None = getattr(settings, name.lower())
+    if url is not None:
+        return url
+    typer.echo(f"error: expected a queue's URL for {PREFIX}{name}, got nothing", err=True)
+    hint = _ONE_MACHINE if name == "DEAD_LETTERS" else "set it to the stack's output QueueUrl."
+    typer.echo(f"fix: {hint}", err=True)
+    raise typer.Exit(USAGE)
 
 
-def _looked_at(queue: Queue) -> list[Letter]:
-    letters = queue.collect(_LOOK_SECONDS)
-    _give_back(queue, letters)
-    return letters
+def _peek(queue: Queue) -> list[QueueMessage]:
+    """All messages, which are visible to others again at once."""
+    messages = queue.receive_all(_INSPECT_SECONDS)
+    _release(queue, messages)
+    return messages
 
 
-def _give_back(queue: Queue, letters: Sequence[Letter]) -> None:
-    # Without it they come back by themselves, later.
+def _release(queue: Queue, messages: Sequence[QueueMessage]) -> None:
+    # If it fails the messages become visible later, by themselves.
     with suppress(ImageProcessorError):
-        queue.give_back(letters)
+        queue.release(messages)
 
 
-def _named(letters: Sequence[Letter], ids: Sequence[str]) -> list[Letter]:
-    """The letters that ``ids`` name, in their order, each once. Raises Invalid with every mistake."""
+def _select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueMessage]:
+    """The messages with these ids or prefixes, each once. Raises Invalid with every problem."""
     problems: list[Problem] = []
-    chosen: dict[str, Letter] = {}
+    selected: dict[str, QueueMessage] = {}
     for id_ in ids:
-        fitting = [letter for letter in letters if id_ and letter.id.startswith(id_)]
-        if len(fitting) == 1:
-            chosen[fitting[0].id] = fitting[0]
+        matches = [message for message in messages if id_ and message.id.startswith(id_)]
+        if len(matches) == 1:
+            selected[matches[0].id] = matches[0]
         else:
-            expected = "more of the id, since several begin so," if fitting else "the id of a dead letter"
+            expected = "a longer prefix of one id (several match)" if matches else "the id of a dead letter"
             problems += Invalid.one("ID", expected, id_).problems
     if problems:
         raise Invalid(problems)
-    return list(chosen.values())
+    return list(selected.values())
 
 
-def _cases(letters: Sequence[Letter], settings: Settings) -> list[_Case]:
-    inspector = _inspector(settings) if letters else None
+def _diagnose(
+    context: CommandContext, settings: Settings, session: boto3.Session, messages: Sequence[QueueMessage]
+) -> list[_Case]:
+    """Why each message failed. Without buckets in the settings no state can be inspected."""
+    bucket, inspect = None, None
+    if messages and (settings.upload_bucket or settings.processed_bucket):
+        inspector = context.build_reconciler(settings, context.open_aws_library(settings, session))
+        bucket, inspect = inspector.bucket, inspector.inspect
     cases = []
-    for letter in letters:
-        message = parse_message(letter.id, letter.body)
-        bucket, inspect = (inspector.bucket, inspector.inspect) if inspector else (None, None)
-        verdicts = diagnose_message(message, bucket, inspect)
-        cases.append(_Case(letter, verdicts, message.ignored if message.uploads else ()))
+    for message in messages:
+        parsed = parse_message(message.id, message.body)
+        diagnoses = diagnose_message(parsed, bucket, inspect)
+        cases.append(_Case(message, diagnoses, parsed.ignored if parsed.uploads else ()))
     return cases
 
 
-def _inspector(settings: Settings) -> Inspector | None:
-    """None where no bucket is set, so that nobody can look."""
-    if settings.upload_bucket is None and settings.processed_bucket is None:
-        return None
-    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - with the engine, half a second
-
-    cloud = open_aws_context()
-    return Inspector(
-        cloud.bucket,
-        cloud.uploads,
-        cloud.processed,
-        cloud.catalog,
-        cloud.recipe,
-        settings.limits,
-        settings.icc,
-        settings.exif,
-    )
-
-
-def _keys(letter: Letter) -> list[str]:
-    return [printable(upload.key) for upload in parse_message(letter.id, letter.body).uploads]
+def _keys(message: QueueMessage) -> list[str]:
+    return [printable(upload.key) for upload in parse_message(message.id, message.body).uploads]
 
 
 def _row(case: _Case) -> tuple[str, ...]:
-    first = main_diagnosis(case.verdicts)
-    uploads = [verdict.upload for verdict in case.verdicts if verdict.upload]
-    sent = datetime.fromtimestamp(case.letter.sent_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    diagnosis = main_diagnosis(case.diagnoses)
+    uploads = [item.upload for item in case.diagnoses if item.upload]
+    sent = datetime.fromtimestamp(case.message.sent_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
     return (
-        case.letter.id[:_SHORT],
-        f"{first.reason}{_detail(first)}",
-        sent if case.letter.sent_ms else "",
-        str(case.letter.receives),
+        case.message.id[:_SHORT_ID],
+        f"{diagnosis.reason}{_detail(diagnosis)}",
+        sent if case.message.sent_ms else "",
+        str(case.message.receives),
         "\n".join(printable(upload.key) for upload in uploads),
         "\n".join(printable(upload.version or "") for upload in uploads),
     )
 
 
-def _detail(verdict: Diagnosis) -> str:
-    return f" ({printable(verdict.detail)})" if verdict.detail else ""
+def _description(case: _Case) -> Iterator[str]:
+    message = case.message
+    yield f"id {message.id}"
+    for diagnosis in case.diagnoses:
+        key = f": {printable(diagnosis.upload.key)}" if diagnosis.upload else ""
+        yield f"{diagnosis.reason}{key}{_detail(diagnosis)}"
+    for reason in case.ignored:
+        yield f"ignored: {printable(reason)}"
+    for name, value in {**message.attributes, **message.message_attributes}.items():
+        text = value if isinstance(value, str) else json.dumps(value, default=repr)
+        yield f"{printable(name)}: {printable(text)}"
+    for line in _indented(message.body).split("\n"):
+        yield printable(line)
 
 
-def _as_object(case: _Case) -> dict[str, Any]:
-    first = main_diagnosis(case.verdicts)
+def _detail(diagnosis: Diagnosis) -> str:
+    return f" ({printable(diagnosis.detail)})" if diagnosis.detail else ""
+
+
+def _json_fields(case: _Case) -> dict[str, Any]:
+    diagnosis = main_diagnosis(case.diagnoses)
     return {
-        "id": case.letter.id,
-        "reason": first.reason,
-        "detail": first.detail,
-        "sent_at": datetime.fromtimestamp(case.letter.sent_ms / 1000, UTC).isoformat(),
-        "receives": case.letter.receives,
+        "id": case.message.id,
+        "reason": diagnosis.reason,
+        "detail": diagnosis.detail,
+        "sent_at": datetime.fromtimestamp(case.message.sent_ms / 1000, UTC).isoformat(),
+        "receives": case.message.receives,
         "uploads": [
             {
-                "bucket": verdict.upload.bucket,
-                "key": verdict.upload.key,
-                "version": verdict.upload.version,
-                "kind": verdict.upload.kind,
-                "reason": verdict.reason,
-                "detail": verdict.detail,
+                "bucket": item.upload.bucket,
+                "key": item.upload.key,
+                "version": item.upload.version,
+                "kind": item.upload.kind,
+                "reason": item.reason,
+                "detail": item.detail,
             }
-            for verdict in case.verdicts
-            if verdict.upload
+            for item in case.diagnoses
+            if item.upload
         ],
         "ignored": list(case.ignored),
     }
 
 
-def _pretty(body: str) -> str:
+def _indented(body: str) -> str:
     try:
         return json.dumps(json.loads(body), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):

@@ -1,4 +1,4 @@
-"""The options that several commands share, and how they change the settings."""
+"""The options that several commands share, and how they override the settings."""
 
 from __future__ import annotations
 
@@ -21,26 +21,32 @@ RecipeFile = Annotated[
     Path | None,
     typer.Option("--recipe", help="Recipe file.", show_default="the built-in recipe", dir_okay=False),
 ]
-Count = Annotated[
+WorkerCount = Annotated[
     int | None,
     typer.Option("--workers", help="Images processed at the same time.", show_default="one per core"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object a line.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Profile of the AWS config file.", show_default="AWS_PROFILE, or default"),
+]
+Region = Annotated[str | None, typer.Option(help="AWS region.", show_default="AWS_REGION, or the profile's")]
 
 
-def settings_with(**chosen: Any) -> Settings:
-    """The environment's settings, with those options on top that were given (are not None).
+def settings_with(**options: Any) -> Settings:
+    """The environment's settings, overridden by the options that were given (are not None).
 
-    An option is judged as its variable would be; a mistake in it names the option.
+    An option is validated like its variable. Raises InvalidSettings, in which an invalid option is named
+    as the option.
     """
-    options = {PREFIX + name.upper(): str(value) for name, value in chosen.items() if value is not None}
+    variables = {PREFIX + name.upper(): str(value) for name, value in options.items() if value is not None}
     try:
-        return from_environment({**os.environ, **options})
+        return from_environment({**os.environ, **variables})
     except InvalidSettings as error:
-        raise InvalidSettings([_as_option(problem, options) for problem in error.problems]) from None
+        raise InvalidSettings([_as_option(problem, variables) for problem in error.problems]) from None
 
 
-def _as_option(problem: Problem, options: Collection[str]) -> Problem:
-    if problem.name not in options:
+def _as_option(problem: Problem, variables: Collection[str]) -> Problem:
+    if problem.name not in variables:
         return problem
     return replace(problem, name="--" + problem.name.removeprefix(PREFIX).lower())

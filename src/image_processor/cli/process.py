@@ -1,14 +1,14 @@
-"""`process`: files and directories in, renditions out, with no server and no catalog left behind.
+"""`process`: renders files and directories, without a server and without a catalog on disk.
 
-It runs the same ingest as the server does, over directories as stores and a catalog in memory.
+It runs the same ingest as the server, over directories and a catalog in memory.
 """
 
 from __future__ import annotations
 
 import json
-import os
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -18,23 +18,20 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from image_processor.bootstrap.recipe import load_recipe
-from image_processor.bootstrap.standalone import Stores, workers
-from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.config.recipe import load_recipe
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
-from image_processor.domain.models import Outcome, OutcomeStatus, Rendition, Upload
-from image_processor.standalone import progress as events
-from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+from image_processor.domain.models import Outcome, OutcomeStatus, Record, Rendition, Upload
 
-from .exit_codes import SOME_REFUSED, status_of
-from .formatting import in_units, printable
-from .options import Count, Json, RecipeFile, settings_with
+from .context import CommandContext, command_context
+from .options import Json, RecipeFile, WorkerCount, settings_with
+from .output import SOME_REFUSED, exit_status, format_bytes, printable
 
-_ROWS_SHOWN = 40
+_ROLE = "process:"
+_MAX_ROWS = 40
 
 
 class FileResult(Struct, frozen=True):
-    """How work on one input ended: an outcome, or the error that a retry might mend."""
+    """How processing one file ended: with an outcome, or with an error that a retry may overcome."""
 
     key: str
     outcome: Outcome | None
@@ -46,8 +43,7 @@ class FileResult(Struct, frozen=True):
 
     @property
     def reason(self) -> str | None:
-        record = self.outcome.record if self.outcome else None
-        return record.reason if record else None
+        return self._record.reason if self._record else None
 
     @property
     def message(self) -> str | None:
@@ -55,65 +51,61 @@ class FileResult(Struct, frozen=True):
 
     @property
     def size(self) -> int | None:
-        """Bytes of the original; None where it was not read to its end."""
-        record = self.outcome.record if self.outcome else None
-        return record.original.bytes if record and record.original else None
+        """Bytes of the original; None if it was not read to its end."""
+        return self._record.original.bytes if self._record and self._record.original else None
 
     @property
     def renditions(self) -> tuple[Rendition, ...]:
-        record = self.outcome.record if self.outcome else None
-        return record.renditions if record else ()
+        return self._record.renditions if self._record else ()
+
+    @property
+    def _record(self) -> Record | None:
+        return self.outcome.record if self.outcome else None
 
 
 def command(
+    ctx: typer.Context,
     paths: Annotated[
-        list[Path], typer.Argument(help="Images, or directories of them.", metavar="FILE|DIR...")
+        list[Path], typer.Argument(help="Images, or directories of images.", metavar="FILE|DIR...")
     ],
-    out: Annotated[Path, typer.Option(help="Directory that the renditions go to.", file_okay=False)],
+    out: Annotated[Path, typer.Option(help="Directory to write the renditions to.", file_okay=False)],
     recipe: RecipeFile = None,
-    workers_: Count = None,
+    worker_count: WorkerCount = None,
     as_json: Json = False,
 ) -> None:
-    """Make the renditions of files and directories, without any server.
+    """Render files and directories as a recipe declares, without a server.
 
-    The renditions of cat.jpg go to OUT/cat.jpg/, one file each; OUT/.image-processor/ keeps their
-    media types and cache headers. Exits with 1 if an image was refused, with 3 if some work could
-    not be done now; the rest is done all the same.
+    The renditions of cat.jpg go to OUT/cat.jpg/, one file each; OUT/.image-processor/ keeps their media
+    types and cache headers. Reports every refused or failed file and continues. Exits with 1 if an image
+    was refused, with 3 if some work could not be done now.
     """
-    settings = settings_with(recipe=recipe, workers=workers_)
+    context = command_context(ctx)
+    settings = settings_with(recipe=recipe, workers=worker_count)
     rules = load_recipe(settings.recipe)
-    uploads = _gather(paths, out)
+    uploads = _find_uploads(context, paths, out)
     try:
         out.mkdir(parents=True, exist_ok=True)
-    except OSError as failed:
-        raise Invalid.one("--out", "a directory that can be made", f"{out}: {failed.strerror}") from failed
-    with closing(SqliteCatalog(":memory:")) as catalog:
-        processed = DirectoryStore(out)
-        stores = {
-            root: Stores(DirectoryStore(Path(root)), processed, catalog)
-            for root in {u.bucket for u in uploads}
-        }
-        with (
-            workers(settings, rules, stores, "process:", events.Progress()) as pool,
-            _bar(len(uploads)) as advance,
-        ):
-            waits = [pool.submit(upload) for upload in uploads]
-            for wait in waits:
-                wait.add_done_callback(advance)
-            endings = []
-            for upload, wait in zip(uploads, waits, strict=True):
-                error = wait.exception()
-                if error is not None and not isinstance(error, ImageProcessorError):
-                    raise error
-                endings.append(FileResult(upload.key, None if error else wait.result(), error))
-                _tell(endings[-1], as_json=as_json)
+    except OSError as error:
+        raise Invalid.one("--out", "a directory that can be created", f"{out}: {error.strerror}") from error
+    results = []
+    with (
+        context.open_directories({upload.bucket for upload in uploads}, out) as stores,
+        context.open_workers(settings, rules, stores, _ROLE) as workers,
+        _progress_bar(len(uploads)) as advance,
+    ):
+        pending = [workers.submit(upload) for upload in uploads]
+        for future in pending:
+            future.add_done_callback(advance)
+        for upload, future in zip(uploads, pending, strict=True):
+            results.append(_wait_for(upload, future))
+            _report(results[-1], as_json=as_json)
     if not as_json:
-        _summarise(endings, out)
-    _exit(endings)
+        _print_summary(results, out)
+    _exit(results)
 
 
-def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
-    """An upload per file, with its directory as the bucket. Raises Invalid with every mistake."""
+def _find_uploads(context: CommandContext, paths: Sequence[Path], out: Path) -> list[Upload]:
+    """One upload per file, with its directory as the bucket. Raises Invalid with every problem."""
     problems: list[Problem] = []
     found: dict[str, Upload] = {}
     target = out.resolve()
@@ -121,12 +113,12 @@ def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
         if not (path.is_file() or path.is_dir()):
             problems.append(Problem("FILE|DIR", "a file or directory that exists", repr(str(path))))
             continue
-        # A link to a file keeps its own name, and is judged like one found in a directory.
+        # A link to a file keeps its own name, like a link that is found in a directory.
         resolved = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
         if resolved.is_dir() and (target.is_relative_to(resolved) or resolved.is_relative_to(target)):
             problems.append(Problem("--out", f"a directory outside {path}", repr(str(out))))
             continue
-        for upload in _uploads_in(resolved):
+        for upload in _uploads_in(context, resolved):
             other = found.setdefault(upload.key, upload)
             if other != upload:
                 both = f"{upload.key!r} from {other.bucket} and from {upload.bucket}"
@@ -138,27 +130,26 @@ def _gather(paths: Sequence[Path], out: Path) -> list[Upload]:
     return list(found.values())
 
 
-def _uploads_in(path: Path) -> Iterator[Upload]:
-    if path.is_dir():
-        keys = [entry.key for entry in DirectoryStore(path).list()]
-        _tell_left_out(path, set(keys))
-        yield from (Upload(str(path), key) for key in keys)
-    else:
+def _uploads_in(context: CommandContext, path: Path) -> Iterator[Upload]:
+    if not path.is_dir():
         yield Upload(str(path.parent), path.name)
+        return
+    listing = context.list_files(path)
+    for name in listing.skipped:
+        typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
+    yield from (Upload(str(path), key) for key in listing.keys)
 
 
-def _tell_left_out(root: Path, keys: Collection[str]) -> None:
-    """Name the files that are no objects of a store: pipes, dangling links, names that are no text."""
-    for folder, _, names in os.walk(root):
-        for name in names:
-            key = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - bytes that are no text
-            if key not in keys and not key.startswith(f"{PRIVATE_FOLDER}{os.sep}"):
-                typer.echo(f"left out: {printable(key)}: not a file, or its name is not UTF-8", err=True)
+def _wait_for(upload: Upload, future: Future[Outcome]) -> FileResult:
+    try:
+        return FileResult(upload.key, future.result())
+    except ImageProcessorError as error:
+        return FileResult(upload.key, None, error)
 
 
 @contextmanager
-def _bar(total: int) -> Iterator[Callable[[object], None]]:
-    """A progress bar on standard error, where somebody sees it."""
+def _progress_bar(total: int) -> Iterator[Callable[[object], None]]:
+    """A progress bar on standard error, if that is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True, markup=False)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -166,70 +157,78 @@ def _bar(total: int) -> Iterator[Callable[[object], None]]:
         yield lambda _: bar.advance(task)
 
 
-def _tell(ending: FileResult, *, as_json: bool) -> None:
+def _report(result: FileResult, *, as_json: bool) -> None:
     if as_json:
-        renditions = [
-            {
-                "key": rendition.key,
-                "transformation": rendition.transformation,
-                **to_builtins(rendition.metadata),
-            }
-            for rendition in ending.renditions
-        ]
-        line = {
-            "original": ending.key,
-            "status": ending.status,
-            "reason": ending.reason,
-            "message": ending.message,
-            "bytes": ending.size,
-            "renditions": renditions,
+        typer.echo(json.dumps(_json_fields(result), ensure_ascii=False))
+    elif result.error or result.status == OutcomeStatus.REFUSED:
+        reason = f" ({result.reason})" if result.reason else ""
+        typer.echo(f"{result.status}: {printable(result.key)}{reason}: {result.message}", err=True)
+
+
+def _json_fields(result: FileResult) -> dict[str, object]:
+    renditions = [
+        {
+            "key": rendition.key,
+            "transformation": rendition.transformation,
+            **to_builtins(rendition.metadata),
         }
-        typer.echo(json.dumps(line, ensure_ascii=False))
-    elif ending.error or ending.status == OutcomeStatus.REFUSED:
-        reason = f" ({ending.reason})" if ending.reason else ""
-        typer.echo(f"{ending.status}: {printable(ending.key)}{reason}: {ending.message}", err=True)
+        for rendition in result.renditions
+    ]
+    return {
+        "original": result.key,
+        "status": result.status,
+        "reason": result.reason,
+        "message": result.message,
+        "bytes": result.size,
+        "renditions": renditions,
+    }
 
 
-def _summarise(endings: Sequence[FileResult], out: Path) -> None:
-    """A row per image: what a page would have sent, and what it sends now at full size."""
-    done = [ending for ending in endings if ending.renditions]
-    table = Table("Original", "Bytes", "Renditions", "Largest", "Its bytes", "Saved", box=None)
-    for ending in done[:_ROWS_SHOWN]:
-        largest = _largest(ending)
-        table.add_row(
-            printable(ending.key),
-            in_units(ending.size or 0),
-            str(len(ending.renditions)),
-            f"{largest.metadata.width} x {largest.metadata.height} {largest.metadata.format}",
-            in_units(largest.metadata.bytes),
-            _saved(ending.size or 0, largest.metadata.bytes),
-        )
-    before, after = sum(e.size or 0 for e in done), sum(_largest(e).metadata.bytes for e in done)
-    if len(done) > _ROWS_SHOWN:
-        table.add_row(f"... and {len(done) - _ROWS_SHOWN} more", "", "", "", "", "")
-    if len(done) > 1:
-        made = str(sum(len(ending.renditions) for ending in done))
-        table.add_row("all", in_units(before), made, "", in_units(after), _saved(before, after), style="bold")
+def _print_summary(results: Sequence[FileResult], out: Path) -> None:
+    """One row per image: the bytes of the original, and of its largest rendition."""
+    done = [result for result in results if result.renditions]
     console = Console(markup=False)
     if done:
-        console.print(table)
-    counts = ", ".join(
-        f"{sum(e.status == s for e in endings)} {s}" for s in dict.fromkeys(e.status for e in endings)
-    )
+        console.print(_summary_table(done))
+    statuses = [result.status for result in results]
+    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
     console.print(f"{counts}; renditions are in {out}", highlight=False, soft_wrap=True)
 
 
-def _largest(ending: FileResult) -> Rendition:
-    """The largest rendition, in the format that needs fewest bytes for it."""
-    return max(ending.renditions, key=lambda r: (r.metadata.width * r.metadata.height, -r.metadata.bytes))
+def _summary_table(done: Sequence[FileResult]) -> Table:
+    table = Table("Original", "Bytes", "Renditions", "Largest", "Its bytes", "Saved", box=None)
+    for result in done[:_MAX_ROWS]:
+        largest = _largest(result)
+        table.add_row(
+            printable(result.key),
+            format_bytes(result.size or 0),
+            str(len(result.renditions)),
+            f"{largest.metadata.width} x {largest.metadata.height} {largest.metadata.format}",
+            format_bytes(largest.metadata.bytes),
+            _saved(result.size or 0, largest.metadata.bytes),
+        )
+    if len(done) > _MAX_ROWS:
+        table.add_row(f"... and {len(done) - _MAX_ROWS} more", "", "", "", "", "")
+    if len(done) > 1:
+        before = sum(result.size or 0 for result in done)
+        after = sum(_largest(result).metadata.bytes for result in done)
+        count = str(sum(len(result.renditions) for result in done))
+        row = ("all", format_bytes(before), count, "", format_bytes(after), _saved(before, after))
+        table.add_row(*row, style="bold")
+    return table
+
+
+def _largest(result: FileResult) -> Rendition:
+    """The rendition with the most pixels; of several, the one with the fewest bytes."""
+    return max(result.renditions, key=lambda r: (r.metadata.width * r.metadata.height, -r.metadata.bytes))
 
 
 def _saved(before: int, after: int) -> str:
     return f"{100 - 100 * after / before:.0f} %" if before else ""
 
 
-def _exit(endings: Sequence[FileResult]) -> None:
-    if errors := [ending.error for ending in endings if ending.error]:
-        raise typer.Exit(max(map(status_of, errors)))
-    if any(ending.status == OutcomeStatus.REFUSED for ending in endings):
+def _exit(results: Sequence[FileResult]) -> None:
+    if errors := [result.error for result in results if result.error]:
+        raise typer.Exit(max(map(exit_status, errors)))
+    if any(result.status == OutcomeStatus.REFUSED for result in results):
         raise typer.Exit(SOME_REFUSED)

@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
-from image_processor.bootstrap.recipe import load_recipe
-from image_processor.config.recipe import DEFAULT_RECIPE
+from image_processor.config.recipe import DEFAULT_RECIPE, load_recipe
 from image_processor.domain.errors import InvalidRecipe
 
-from .exit_codes import USAGE
+from .output import USAGE
 
 app = typer.Typer(no_args_is_help=True, help="Check a recipe, or show the built-in one.")
 
 
 @app.command("check")
 def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", metavar="FILE")]) -> None:
-    """Explain every mistake of a recipe with its line; exit with 2 if there is one."""
+    """List a recipe's presets and rules, or every error with its line.
+
+    Exits with 2 if there is an error.
+    """
     try:
         recipe = load_recipe(str(file))
     except InvalidRecipe as error:
@@ -36,5 +38,5 @@ def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", 
 
 @app.command("show")
 def show() -> None:
-    """Print the built-in recipe: a good start for one's own."""
+    """Print the built-in recipe, as a template for your own."""
     typer.echo(DEFAULT_RECIPE, nl=False)

@@ -1,114 +1,104 @@
-"""`reconcile`: finds what the library lacks, and does it."""
+"""`reconcile`: finds what a library lacks, and processes it."""
 
 from __future__ import annotations
 
 import json
-import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
-from functools import partial
 from typing import Annotated
 
 import typer
 
-from image_processor.bootstrap.recipe import load_recipe
-from image_processor.bootstrap.standalone import BUCKET, Stores, reconciler, workers
-from image_processor.config.recipe import Recipe
-from image_processor.config.settings import PREFIX, Settings
+from image_processor.config.recipe import load_recipe
+from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.verify import Verifier
-from image_processor.standalone.progress import Progress
+from image_processor.standalone import BUCKET
 from image_processor.standalone.reconcile_loop import apply
-from image_processor.standalone.workers import Workers
 
-from .exit_codes import SOME_REFUSED, UNAVAILABLE, status_of
-from .formatting import printable
+from .aws_session import open_session
+from .context import CommandContext, Library, command_context
 from .library import open_library
-from .options import Data, Json, RecipeFile, settings_with
+from .options import Data, Json, Profile, RecipeFile, Region, settings_with
+from .output import SOME_REFUSED, UNAVAILABLE, exit_status, printable
+
+Submit = Callable[[Upload], Future[Outcome]]
 
 _ROLE = "reconcile:"
 
-_AT_ONCE = 1000
-"""How many findings may wait for their end: so much is held in memory, however many there are."""
+_MAX_PENDING = 1000
+"""The most findings that are processed or wait at the same time, which bounds memory."""
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one per option
+    ctx: typer.Context,
     data: Data = None,
     recipe: RecipeFile = None,
     on_aws: Annotated[
-        bool, typer.Option("--aws", help="The buckets that the settings name, instead of --data.")
+        bool, typer.Option("--aws", help="Reconcile the buckets that the settings name, not --data.")
     ] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what needs work.")] = False,
+    profile: Profile = None,
+    region: Region = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what needs work.")] = False,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Also read every rendition and compare it with its SHA-256 on record."),
+        typer.Option("--verify", help="Also read every rendition and compare it with its recorded SHA-256."),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Find missing, stale and orphaned work, and do it.
+    """Find originals with missing or stale renditions, and orphaned renditions, and process them.
 
     Exits with 1 if an original was refused, with 3 if some work could not be done now.
     """
+    context = command_context(ctx)
     settings = settings_with(data=data, recipe=recipe)
-    with (
-        _on_aws(settings) if on_aws else _on_this_machine(settings) as (bucket, stores, rules),
-        ExitStack() as late,
-    ):
-        pool, ends, count = None, _Ends(), 0
-        for finding in _findings(settings, rules, stores, bucket, verify=verify):
+    with ExitStack() as stack:
+        if on_aws:
+            library = context.open_aws_library(settings, open_session(profile, region))
+        else:
+            library = stack.enter_context(_open_local_library(context, settings))
+        summary, submit, count = Summary(), None, 0
+        for finding in _findings(context, settings, library, verify=verify):
             count += 1
-            typer.echo(_as_line(finding) if as_json else _as_text(finding))
+            typer.echo(_as_json(finding) if as_json else _as_text(finding))
             if dry_run:
                 continue
             if finding.upload is None and finding.orphan is None:
-                ends.failed(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
+                summary.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
                 continue
-            if pool is None:
-                pool = late.enter_context(workers(settings, rules, {bucket: stores}, _ROLE, Progress()))
-            apply(finding, stores.processed, partial(_submit, pool, ends))
+            if submit is None:
+                workers = context.open_workers(
+                    settings, library.recipe, {library.bucket: library.stores}, _ROLE
+                )
+                submit = stack.enter_context(workers).submit
+            apply(finding, library.stores.processed, summary.watching(submit))
         if not as_json:
             typer.echo(f"{count} found" + (", nothing done (--dry-run)" if dry_run else ""))
-        ends.finish()
-
-
-def _submit(pool: Workers, ends: _Ends, upload: Upload) -> None:
-    ends.add(pool.submit(upload))
-
-
-Place = tuple[str, Stores, Recipe]
-"""What is reconciled: the upload bucket's name, the stores, and the recipe."""
+        summary.finish()
 
 
 @contextmanager
-def _on_this_machine(settings: Settings) -> Iterator[Place]:
-    with open_library(settings) as stores:
-        yield BUCKET, stores, load_recipe(settings.recipe)
-
-
-@contextmanager
-def _on_aws(settings: Settings) -> Iterator[Place]:
-    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - one machine has no use for S3
-
-    chosen = {} if settings.recipe is None else {f"{PREFIX}RECIPE": settings.recipe}
-    cloud = open_aws_context({**os.environ, **chosen})
-    yield cloud.bucket, Stores(cloud.uploads, cloud.processed, cloud.catalog), cloud.recipe
+def _open_local_library(context: CommandContext, settings: Settings) -> Iterator[Library]:
+    with open_library(context, settings) as stores:
+        yield Library(BUCKET, stores, load_recipe(settings.recipe))
 
 
 def _findings(
-    settings: Settings, rules: Recipe, stores: Stores, bucket: str, *, verify: bool
+    context: CommandContext, settings: Settings, library: Library, *, verify: bool
 ) -> Iterator[Finding]:
     found: set[str] = set()
-    for finding in reconciler(settings, rules, stores, bucket).findings():
+    for finding in context.build_reconciler(settings, library).findings():
         found.add(finding.key)
         yield finding
     if verify:
-        yield from Verifier(bucket, stores.uploads, stores.processed, stores.catalog).findings(found)
+        stores = library.stores
+        yield from Verifier(library.bucket, stores.uploads, stores.processed, stores.catalog).findings(found)
 
 
-def _as_line(finding: Finding) -> str:
+def _as_json(finding: Finding) -> str:
     detail = {"detail": finding.detail} if finding.detail else {}
     return json.dumps({"key": finding.key, "why": finding.drift, **detail})
 
@@ -118,34 +108,40 @@ def _as_text(finding: Finding) -> str:
     return f"{finding.drift}: {printable(finding.key)}{detail}"
 
 
-class _Ends:
-    """How the work on findings ended: told as it becomes known, and as the exit status at the end."""
+class Summary:
+    """Collects the outcomes of submitted uploads: reports each failure, and keeps the exit status."""
 
     def __init__(self) -> None:
-        self._waits: deque[Future[Outcome]] = deque()
-        self._status = 0
+        self._pending: deque[Future[Outcome]] = deque()
+        self._exit_status = 0
 
-    def add(self, wait: Future[Outcome]) -> None:
-        self._waits.append(wait)
-        if len(self._waits) > _AT_ONCE:
-            self._settle(self._waits.popleft())
+    def watching(self, submit: Submit) -> Callable[[Upload], None]:
+        """``submit`` with its outcome collected. Waits for the oldest one if too many are pending."""
 
-    def failed(self, why: str, status: int) -> None:
-        typer.echo(f"not done: {why}", err=True)
-        self._status = max(self._status, status)
+        def submit_and_watch(upload: Upload) -> None:
+            self._pending.append(submit(upload))
+            if len(self._pending) > _MAX_PENDING:
+                self._collect(self._pending.popleft())
+
+        return submit_and_watch
+
+    def add_failure(self, message: str, status: int) -> None:
+        typer.echo(f"not done: {message}", err=True)
+        self._exit_status = max(self._exit_status, status)
 
     def finish(self) -> None:
-        while self._waits:
-            self._settle(self._waits.popleft())
-        if self._status:
-            raise typer.Exit(self._status)
+        """Wait for everything that is pending. Ends the command unless all of it succeeded."""
+        while self._pending:
+            self._collect(self._pending.popleft())
+        if self._exit_status:
+            raise typer.Exit(self._exit_status)
 
-    def _settle(self, wait: Future[Outcome]) -> None:
-        if (error := wait.exception()) is not None:
-            self.failed(str(error), status_of(error))
+    def _collect(self, pending: Future[Outcome]) -> None:
+        if (error := pending.exception()) is not None:
+            self.add_failure(str(error), exit_status(error))
             return
-        end = wait.result()
-        if end.status is OutcomeStatus.REFUSED:
-            reason = end.record.reason if end.record else None
-            typer.echo(f"refused: {printable(end.key)} ({reason}): {end.detail}", err=True)
-            self._status = max(self._status, SOME_REFUSED)
+        outcome = pending.result()
+        if outcome.status is OutcomeStatus.REFUSED:
+            reason = outcome.record.reason if outcome.record else None
+            typer.echo(f"refused: {printable(outcome.key)} ({reason}): {outcome.detail}", err=True)
+            self._exit_status = max(self._exit_status, SOME_REFUSED)

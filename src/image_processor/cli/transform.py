@@ -1,4 +1,4 @@
-"""`transform`: one file, one transformation, one rendition; with no recipe and no library."""
+"""`transform`: one rendition of one file, without a recipe or a library."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from image_processor.domain.errors import Invalid, NotFound
-from image_processor.domain.models import ImageMetadata
-from image_processor.domain.transformation import Transformation, parse
-from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.domain.models import RenderedImage
+from image_processor.domain.transformation import parse
+from image_processor.python_api import Engine
 from image_processor.renditions.originals import overlay_keys
 
-from .formatting import in_units, printable
 from .options import settings_with
+from .output import format_bytes, printable
 
 _STANDARD_OUTPUT = "-"
 
@@ -25,32 +25,31 @@ def command(
     text: Annotated[
         str,
         typer.Argument(
-            help="How it is made, such as `w=640,fm=webp`: docs/transformations.md lists all of it.",
+            help="The transformation, such as `w=640,fm=webp`; docs/transformations.md lists all parameters.",
             metavar="TRANSFORMATION",
         ),
     ],
-    out: Annotated[str, typer.Option(help="File that the rendition goes to; `-` for standard output.")],
+    out: Annotated[str, typer.Option(help="File to write the rendition to; `-` for standard output.")],
     overlays: Annotated[
-        Path, typer.Option(help="Directory in which the pictures of overlays lie.", file_okay=False)
+        Path, typer.Option(help="Directory of the overlay images.", file_okay=False)
     ] = Path(),
 ) -> None:
-    """Make one rendition of one file.
+    """Render one file with one transformation.
 
-    Exits with 1 if the original is refused, with 2 for a mistake in the call.
+    Exits with 1 if the original is refused, with 2 if the command is wrong.
     """
     transformation = parse(text)
     settings = settings_with()
-    body = _read(file, "FILE")
-    marks = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in overlay_keys([transformation])}
-    with IsolatedRenderer() as renderer:
-        rendered = renderer.render(
-            body, [transformation], settings.limits, icc=settings.icc, summary=False, overlay_sources=marks
-        )
-    (rendition,) = rendered.renditions
-    if rendered.original.truncated:
-        typer.echo(f"{printable(str(file))} ends early; what was there was taken", err=True)
+    data = _read(file, "FILE")
+    keys = overlay_keys([transformation])
+    overlay_sources = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in keys}
+    with Engine(limits=settings.limits, icc=settings.icc) as engine:
+        rendition = engine.transform(data, transformation, overlays=overlay_sources)
+        truncated = engine.probe(data).truncated
+    if truncated:
+        typer.echo(f"{printable(str(file))} is truncated; the missing part was filled", err=True)
     _write(out, rendition.body)
-    typer.echo(_told(transformation, rendition.metadata), err=True)
+    typer.echo(_description(rendition), err=True)
 
 
 def _read(path: Path, name: str) -> bytes:
@@ -67,9 +66,11 @@ def _write(out: str, body: bytes) -> None:
     try:
         Path(out).write_bytes(body)
     except OSError as error:
-        raise Invalid.one("--out", "a file that can be written", f"{out}: {error.strerror}") from error
+        raise Invalid.one("--out", "a writable file", f"{out}: {error.strerror}") from error
 
 
-def _told(transformation: Transformation, facts: ImageMetadata) -> str:
-    moving = f", {facts.frames} frames" if facts.frames > 1 else ""
-    return f"{transformation}: {facts.width} x {facts.height}{moving}, {in_units(facts.bytes)}"
+def _description(rendition: RenderedImage) -> str:
+    metadata = rendition.metadata
+    frames = f", {metadata.frames} frames" if metadata.frames > 1 else ""
+    size = f"{metadata.width} x {metadata.height}{frames}, {format_bytes(metadata.bytes)}"
+    return f"{rendition.transformation}: {size}"

@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
@@ -99,6 +100,20 @@ class Recipe(Struct, frozen=True):
 
     def _rule_for(self, key: str) -> Rule | None:
         return next((rule for rule in self.rules if matches(rule.match, key)), None)
+
+
+def load_recipe(path: str | None) -> Recipe:
+    """The recipe in the file at ``path``; the built-in recipe if ``path`` is None.
+
+    Raises InvalidRecipe, also if the file cannot be read.
+    """
+    if path is None:
+        return parse_recipe(DEFAULT_RECIPE)
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRecipe([Problem(path, "a readable recipe file", str(error))]) from error
+    return parse_recipe(text)
 
 
 def parse_recipe(text: str) -> Recipe:

@@ -180,3 +180,11 @@ class Catalog(Protocol):
         """Every record, in no stated order; records changed during the scan come once, in either
         state."""
         ...
+
+
+class Stores(Struct, frozen=True):
+    """The three backends of one library: the objects of both sides, and the catalog."""
+
+    uploads: ObjectStore
+    processed: ObjectStore
+    catalog: Catalog

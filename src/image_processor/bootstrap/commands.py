@@ -1,0 +1,112 @@
+"""Composes what the command line needs. Each method imports its parts when it is called: most commands need
+few of them, and `--version` none."""
+
+# Imports inside functions are the point of this module.
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from image_processor.cli.context import FileListing, Library
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.domain.models import Record
+from image_processor.domain.ports import Stores
+
+if TYPE_CHECKING:
+    from image_processor.delivery.policy import Policy
+    from image_processor.ingest.reconcile import Reconciler
+    from image_processor.standalone.workers import Workers
+
+
+class Commands:
+    """The `CommandContext` of the installed program."""
+
+    def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
+        from .standalone import open_stores
+
+        return open_stores(settings)
+
+    @contextmanager
+    def open_directories(self, roots: Collection[str], out: Path) -> Iterator[Mapping[str, Stores]]:
+        from image_processor.catalog.sqlite import SqliteCatalog
+        from image_processor.storage.directory import DirectoryStore
+
+        processed = DirectoryStore(out)
+        with closing(SqliteCatalog(":memory:")) as catalog:
+            yield {root: Stores(DirectoryStore(Path(root)), processed, catalog) for root in roots}
+
+    def list_files(self, root: Path) -> FileListing:
+        from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+
+        keys = tuple(entry.key for entry in DirectoryStore(root).list())
+        known, skipped = frozenset(keys), []
+        for folder, _, names in os.walk(root):
+            for name in names:
+                key = os.path.relpath(os.path.join(folder, name), root)  # noqa: PTH118 - may not be UTF-8
+                if key not in known and not key.startswith(f"{PRIVATE_FOLDER}{os.sep}"):
+                    skipped.append(key)
+        return FileListing(keys, tuple(skipped))
+
+    def open_aws_library(self, settings: Settings, session: Any) -> Library:
+        from .aws import bucket_names, load_aws_recipe, open_aws_stores
+        from .operator_access import access_from
+
+        bucket, _ = bucket_names(settings)
+        access = access_from(session)
+        return Library(bucket, open_aws_stores(settings, access), load_aws_recipe(settings, access))
+
+    def open_workers(
+        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str
+    ) -> AbstractContextManager[Workers]:
+        from image_processor.standalone.progress import Progress
+
+        from .standalone import open_workers
+
+        return open_workers(settings, recipe, stores, role, Progress())
+
+    def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
+        from .standalone import build_reconciler
+
+        return build_reconciler(settings, library.recipe, library.stores, library.bucket)
+
+    def build_policy(self, settings: Settings) -> Policy:
+        from .delivery import build_policy
+
+        return build_policy(settings)
+
+    def image_json(self, record: Record) -> str:
+        from image_processor.api.schemas import ImageModel
+
+        return ImageModel.of(record, None).model_dump_json(exclude_none=True)
+
+    def catalog_file(self, settings: Settings) -> Path:
+        from .standalone import catalog_file
+
+        return catalog_file(settings)
+
+    def back_up(self, catalog: Path, file: Path) -> int:
+        from image_processor.catalog.sqlite.backup import back_up
+
+        return back_up(catalog, file)
+
+    def restore(self, file: Path, catalog: Path) -> int:
+        from image_processor.catalog.sqlite.backup import restore
+
+        return restore(file, catalog)
+
+    def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:
+        from .standalone import data_dir_lock
+
+        return data_dir_lock(data)
+
+    def open_server(self, settings: Settings) -> AbstractContextManager[Callable[[socket.socket], None]]:
+        from .server import open_server
+
+        return open_server(settings)

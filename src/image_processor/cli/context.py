@@ -1,0 +1,114 @@
+"""What the commands need from the rest of the system, as a protocol that `bootstrap` fills.
+
+typer hands it to every command as `ctx.obj`. Its methods import what they need when they are called, so
+that `--help` and `--version` stay fast.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import typer
+from msgspec import Struct
+
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.policy import Policy
+from image_processor.domain.models import Record
+from image_processor.domain.ports import Stores
+
+if TYPE_CHECKING:
+    from image_processor.ingest.reconcile import Reconciler
+    from image_processor.standalone.workers import Workers
+
+
+class Library(Struct, frozen=True):
+    """One library with its recipe. ``bucket`` is the name of the upload side."""
+
+    bucket: str
+    stores: Stores
+    recipe: Recipe
+
+
+class FileListing(Struct, frozen=True):
+    """The files below a directory: ``keys`` can be uploads; ``skipped`` are no regular files, or have names
+    that are not UTF-8."""
+
+    keys: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+class CommandContext(Protocol):
+    """Opens the parts of the system that a command works with."""
+
+    def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
+        """The directories and the catalog of this machine, created if missing. Raises Unavailable."""
+        ...
+
+    def open_directories(
+        self, roots: Collection[str], out: Path
+    ) -> AbstractContextManager[Mapping[str, Stores]]:
+        """Stores for each of the ``roots``, with renditions in ``out`` and a catalog in memory."""
+        ...
+
+    def list_files(self, root: Path) -> FileListing:
+        """The files below the directory ``root``."""
+        ...
+
+    def open_aws_library(self, settings: Settings, session: Any) -> Library:
+        """The buckets and the table that the settings name, opened with a boto3 session.
+
+        Raises InvalidSettings, InvalidRecipe.
+        """
+        ...
+
+    def open_workers(
+        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str
+    ) -> AbstractContextManager[Workers]:
+        """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner.
+
+        Raises UnsafeRuntime, InvalidSettings, InvalidRecipe.
+        """
+        ...
+
+    def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
+        """Compares a library, or one key of it, with its recipe."""
+        ...
+
+    def build_policy(self, settings: Settings) -> Policy:
+        """Which URLs are served, and with which signing keys."""
+        ...
+
+    def image_json(self, record: Record) -> str:
+        """A record as one line of JSON, with the fields of the API's image."""
+        ...
+
+    def catalog_file(self, settings: Settings) -> Path:
+        """The path of this machine's catalog."""
+        ...
+
+    def back_up(self, catalog: Path, file: Path) -> int:
+        """Copy the catalog into ``file``; returns the number of records."""
+        ...
+
+    def restore(self, file: Path, catalog: Path) -> int:
+        """Replace the catalog by the backup in ``file``; returns the number of records."""
+        ...
+
+    def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:
+        """Keeps servers away from the data directory. Raises Unavailable while one runs."""
+        ...
+
+    def open_server(self, settings: Settings) -> AbstractContextManager[Callable[[socket.socket], None]]:
+        """The running system, and a function that answers requests on a listener until a signal."""
+        ...
+
+
+def command_context(ctx: typer.Context) -> CommandContext:
+    """The context that the program was started with."""
+    context: CommandContext = ctx.obj
+    return context
