@@ -31,8 +31,8 @@ def on_demand(key: str, transformation: Transformation) -> str:
 class ObservedStore(MemoryStore):
     """A store that reports every change to the oracle at once."""
 
-    def __init__(self, oracle: Oracle, *, tags: bool) -> None:
-        super().__init__(tags=tags)
+    def __init__(self, oracle: Oracle, *, etags: bool) -> None:
+        super().__init__(etags=etags)
         self._oracle = oracle
 
     def put(self, key: str, body: bytes, attributes: Attributes, *, condition: Any = None) -> Entry:
@@ -63,7 +63,7 @@ class Oracle:
         self.on_violation: Callable[[str], None] = lambda _: None
         self.late_writes: Counter[str] = Counter()
         self.reconciled = False
-        self.tags = False
+        self.etags = False
         self._returned: set[str] = set()
         self._finished: dict[str, bytes | None] = {}
         self._names: dict[str, tuple[str, Transformation]] = {}
@@ -142,7 +142,7 @@ class Oracle:
             self.late_writes["deleted"] += 1
         elif before is None:
             self.late_writes["put"] += 1
-        elif self.tags and original in self._returned:
+        elif self.etags and original in self._returned:
             # S3 compares ETags, and equal bytes have equal ETags: a put that takes longer than a lease
             # cannot notice that the object was another one in between. Its worker repairs it.
             self.late_writes["overwritten"] += 1

@@ -74,9 +74,9 @@ class SimulatedSystem:
         self.oracle = Oracle(recipe)
         self.oracle.on_violation = self._record_violation
         self.evidence: list[str] = []
-        tags = self.oracle.tags = self.random.random() < 0.5
-        self.uploads: MemoryStore = MemoryStore(etags=tags)
-        self.processed = ObservedStore(self.oracle, tags=tags)
+        etags = self.oracle.etags = self.random.random() < 0.5
+        self.uploads: MemoryStore = MemoryStore(etags=etags)
+        self.processed = ObservedStore(self.oracle, etags=etags)
         self.catalog = MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25
         self.counts: Counter[str] = Counter()
