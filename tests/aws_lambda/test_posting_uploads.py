@@ -17,7 +17,7 @@ from gateway import Api
 
 from image_processor.aws.credentials import Credentials
 from image_processor.aws.endpoints import Endpoint
-from image_processor.aws.post_policy import PostForm, Target, post_form
+from image_processor.aws.post_policy import PostForm, PostTarget, post_form
 from image_processor.bootstrap.aws import _post_signer
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
@@ -53,7 +53,7 @@ def build_policy(fields: Any) -> Any:
 
 def form_of(credentials: Credentials) -> PostForm:
     endpoint = Endpoint("https", f"{BUCKET}.s3.eu-west-1.amazonaws.com")
-    target = Target(BUCKET, "in/cat é.jpg", "image/jpeg", MAX_BYTES)
+    target = PostTarget(BUCKET, "in/cat é.jpg", "image/jpeg", MAX_BYTES)
     return post_form(target, endpoint, "eu-west-1", credentials, NOW)
 
 

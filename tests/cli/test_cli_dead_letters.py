@@ -14,7 +14,7 @@ from image_processor.aws import client as client_module
 from image_processor.aws import queue as queue_module
 from image_processor.aws.client import Client
 from image_processor.aws.endpoints import parse_endpoint
-from image_processor.aws.json_protocol import call_of, parsed
+from image_processor.aws.json_protocol import json_request, parse_response
 from image_processor.aws.queue import Queue
 from image_processor.aws.signature import Scope
 from image_processor.bootstrap.aws import open_aws_context
@@ -45,9 +45,9 @@ class Post:
         self.dead, self.live = self.new(), self.new()
 
     def ask(self, operation, **arguments):
-        answer = self._client.send(call_of(f"AmazonSQS.{operation}", arguments))
+        answer = self._client.send(json_request(f"AmazonSQS.{operation}", arguments))
         assert answer.status == 200, answer.body
-        return parsed(answer)
+        return parse_response(answer)
 
     def new(self):
         return self.ask("CreateQueue", QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]

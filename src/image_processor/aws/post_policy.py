@@ -1,7 +1,8 @@
-"""AWS room: a form that lets whoever has it post one object to S3, as a pure function.
+"""Presigned POST: a form that uploads one object to S3 directly, as a pure function.
 
-Amazon's steps are in "Authenticating Requests: Browser-Based Uploads Using POST (AWS Signature
-Version 4)". What the policy does not name, S3 refuses in the form.
+AWS describes the signature in "Authenticating Requests: Browser-Based Uploads Using POST (AWS
+Signature Version 4)". S3 rejects form fields that the policy does not name. boto3 has the same
+function, but takes 170 ms of the api function's cold start.
 """
 
 from __future__ import annotations
@@ -15,21 +16,21 @@ from msgspec import Struct
 
 from .credentials import Credentials
 from .endpoints import Endpoint
-from .signature import ALGORITHM, Scope, sign, terms_of
+from .signature import ALGORITHM, Scope, credential_scope, sign
 
-LIFE = timedelta(minutes=15)
+VALIDITY = timedelta(minutes=15)
 
 
 class PostForm(Struct, frozen=True):
-    """``fields`` go into a multipart/form-data body before the file, which is sent to ``url``."""
+    """``fields`` precede the file in a multipart/form-data body, which is sent to ``url``."""
 
     url: str
     fields: Mapping[str, str]
     expires_at: datetime
 
 
-class Target(Struct, frozen=True):
-    """What may be posted: an object of 1 to ``max_bytes`` bytes under exactly this key."""
+class PostTarget(Struct, frozen=True):
+    """The only object that a form can upload: its exact key, of 1 to ``max_bytes`` bytes."""
 
     bucket: str
     key: str
@@ -38,14 +39,14 @@ class Target(Struct, frozen=True):
 
 
 def post_form(
-    target: Target, endpoint: Endpoint, region: str, credentials: Credentials, now: datetime
+    target: PostTarget, endpoint: Endpoint, region: str, credentials: Credentials, now: datetime
 ) -> PostForm:
-    """The form for one upload, good for 15 minutes, or as long as the credentials if that is less.
+    """The form for one upload, valid for 15 minutes, or until the credentials expire if that is sooner.
 
     ``endpoint`` is the bucket's; ``now`` is UTC.
     """
     time = now.strftime("%Y%m%dT%H%M%SZ")
-    terms = terms_of(Scope(region, "s3"), time)
+    terms = credential_scope(Scope(region, "s3"), time)
     fields = {
         "key": target.key,
         "Content-Type": target.media_type,
@@ -55,7 +56,7 @@ def post_form(
     }
     if credentials.token is not None:
         fields["x-amz-security-token"] = credentials.token
-    expires_at = min(now + LIFE, credentials.expires_at or now + LIFE).replace(microsecond=0)
+    expires_at = min(now + VALIDITY, credentials.expires_at or now + VALIDITY).replace(microsecond=0)
     policy = {
         "expiration": expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "conditions": [

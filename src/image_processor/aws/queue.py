@@ -15,10 +15,10 @@ from msgspec import Struct, field
 
 from image_processor.domain.errors import NotFound, Unavailable
 
-from .client import Answer, Client
+from .client import Client, HttpResponse
 from .credentials import GetCredentials, credentials_from
-from .endpoints import endpoint_of, override_of, region_from
-from .json_protocol import call_of, error_name, parsed
+from .endpoints import endpoint_override, region_from, regional_endpoint
+from .json_protocol import error_code, json_request, parse_response
 from .signature import Scope
 
 _MOST = 10
@@ -66,7 +66,7 @@ class Queue:
     def __init__(self, url: str, *, credentials: GetCredentials | None = None) -> None:
         named = _REGION.match(url)
         region = named[1] if named else region_from()
-        address = endpoint_of("sqs", region, override_of("sqs"))
+        address = regional_endpoint("sqs", region, endpoint_override("sqs"))
         self._url = url
         self._client = Client(address, Scope(region, "sqs"), credentials or credentials_from(os.environ))
 
@@ -117,12 +117,12 @@ class Queue:
             self._call("ChangeMessageVisibilityBatch", Entries=entries)
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        request = call_of(f"AmazonSQS.{operation}", {"QueueUrl": self._url, **arguments})
-        answer = self._client.send(request, throttled=_is_throttled)
-        found = parsed(answer)
+        request = json_request(f"AmazonSQS.{operation}", {"QueueUrl": self._url, **arguments})
+        answer = self._client.send(request, is_throttled=_is_throttled)
+        found = parse_response(answer)
         if answer.status == 200:
             return found
-        name = error_name(found)
+        name = error_code(found)
         if name in _NO_QUEUE:
             raise NotFound(f"there is no queue {self._url}, or these credentials may not know of it")
         raise Unavailable(f"SQS cannot answer {operation}: {name or answer.status}")
@@ -134,8 +134,8 @@ def move(letter: Letter, origin: Queue, destination: Queue) -> None:
     origin.delete(letter)
 
 
-def _is_throttled(answer: Answer) -> bool:
-    return answer.status == 400 and error_name(parsed(answer)) in _THROTTLES
+def _is_throttled(answer: HttpResponse) -> bool:
+    return answer.status == 400 and error_code(parse_response(answer)) in _THROTTLES
 
 
 def _letter(message: dict[str, Any]) -> Letter:

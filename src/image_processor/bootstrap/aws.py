@@ -214,7 +214,7 @@ def _invalidation(settings: Settings) -> Invalidate:
         return no_invalidation
     from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - with a CDN only
 
-    return Invalidations(settings.distribution).forget
+    return Invalidations(settings.distribution).invalidate
 
 
 def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
@@ -223,12 +223,12 @@ def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:
     def sign(key: str, media_type: str) -> PostForm:
         from image_processor.aws import post_policy  # noqa: PLC0415 - `api` only
         from image_processor.aws.credentials import credentials_from  # noqa: PLC0415 - `api` only
-        from image_processor.aws.endpoints import bucket_endpoint, override_of, region_from  # noqa: PLC0415 - `api` only
+        from image_processor.aws.endpoints import bucket_endpoint, endpoint_override, region_from  # noqa: PLC0415 - `api` only
 
         region = region_from()
         return post_policy.post_form(
-            post_policy.Target(bucket, key, media_type, max_bytes),
-            bucket_endpoint(bucket, region, override_of("s3")),
+            post_policy.PostTarget(bucket, key, media_type, max_bytes),
+            bucket_endpoint(bucket, region, endpoint_override("s3")),
             region,
             credentials_from()(),
             datetime.now(UTC),

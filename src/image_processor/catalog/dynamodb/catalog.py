@@ -16,7 +16,7 @@ from msgspec.structs import replace
 
 from image_processor.aws.client import Client
 from image_processor.aws.credentials import GetCredentials, credentials_from
-from image_processor.aws.endpoints import check_region, endpoint_of, override_of, region_from
+from image_processor.aws.endpoints import check_region, endpoint_override, region_from, regional_endpoint
 from image_processor.aws.signature import Scope
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
@@ -64,7 +64,7 @@ class DynamoCatalog:
     ) -> None:
         self._table = table
         region = check_region(region) if region else region_from()
-        address = endpoint_of("dynamodb", region, endpoint or override_of("dynamodb"))
+        address = regional_endpoint("dynamodb", region, endpoint or endpoint_override("dynamodb"))
         self._http = Client(address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ))
         self._client = DynamoClient(self._http)
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from image_processor.aws.client import Answer, Client
-from image_processor.aws.json_protocol import call_of, error_name, parsed
+from image_processor.aws.client import Client, HttpResponse
+from image_processor.aws.json_protocol import error_code, json_request, parse_response
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Query
@@ -48,12 +48,12 @@ class DynamoClient:
         """The response to an operation. Raises PreconditionFailed if its condition does not hold,
         Invalid if DynamoDB rejects the arguments, and Unavailable for every other error."""
         response = self._client.send(
-            call_of(f"{_API_VERSION}.{operation}", arguments), throttled=_is_throttled
+            json_request(f"{_API_VERSION}.{operation}", arguments), is_throttled=_is_throttled
         )
-        body = parsed(response)
+        body = parse_response(response)
         if response.status == 200:
             return body
-        name = error_name(body)
+        name = error_code(body)
         if name == "ConditionalCheckFailedException":
             raise PreconditionFailed(f"{operation}: the condition does not hold")
         if name in _VALIDATION_ERRORS:
@@ -62,8 +62,8 @@ class DynamoClient:
         raise Unavailable(f"DynamoDB request {operation} failed: {name or response.status}")
 
 
-def _is_throttled(response: Answer) -> bool:
-    return response.status == 400 and error_name(parsed(response)) in _THROTTLING_ERRORS
+def _is_throttled(response: HttpResponse) -> bool:
+    return response.status == 400 and error_code(parse_response(response)) in _THROTTLING_ERRORS
 
 
 class Update(Struct, frozen=True):

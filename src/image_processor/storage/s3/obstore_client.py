@@ -16,7 +16,7 @@ from msgspec import Struct
 from obstore.exceptions import BaseError
 from obstore.store import S3Store as ObstoreBucket
 
-from image_processor.aws.credentials import Fixed, GetCredentials
+from image_processor.aws.credentials import GetCredentials, StaticCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
@@ -144,11 +144,11 @@ class _OpenObject(Struct, frozen=True):
 def _credential_options(credentials: GetCredentials) -> dict[str, Any]:
     """The options that give obstore its credentials.
 
-    Fixed ones with a session token (Lambda) are passed as values, because for a function obstore
+    Static ones with a session token (Lambda) are passed as values, because for a function obstore
     imports `inspect`, 10 ms of a cold start. Keys without a token are passed by a function, because
     otherwise obstore would add AWS_SESSION_TOKEN of the environment, even an empty one.
     """
-    if not isinstance(credentials, Fixed) or credentials().token is None:
+    if not isinstance(credentials, StaticCredentials) or credentials().token is None:
         return {"credential_provider": lambda: _current_credentials(credentials)}
     fixed = credentials()
     return {

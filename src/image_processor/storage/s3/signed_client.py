@@ -14,10 +14,10 @@ from xml.etree import ElementTree as ET
 from msgspec import Struct
 
 from image_processor.aws.client import Body, Client, Request
+from image_processor.aws.connection import ResponseStream
 from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.signature import Scope
-from image_processor.aws.wire import Response
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
@@ -60,7 +60,7 @@ class SignedClient:
             headers["range"] = f"bytes={span[0]}-{span[1] - 1}"
         if version is not None:
             headers["if-match"] = etag_from_version(version) or ""
-        with self._client.open(Request("GET", f"/{key}", headers=headers)) as response:
+        with self._client.stream(Request("GET", f"/{key}", headers=headers)) as response:
             if response.status not in {200, 206}:
                 raise error_from_response(
                     key, response.status, error_code(response.read(_CHUNK).decode(errors="replace"))
@@ -68,7 +68,7 @@ class SignedClient:
             yield _OpenObject(_entry(key, response.headers), _attributes(response.headers), response)
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
-        return self.put_body(key, Body.of(body), attributes, condition)
+        return self.put_body(key, Body.from_bytes(body), attributes, condition)
 
     def put_body(self, key: str, body: Body, attributes: Attributes, condition: str | Absent | None) -> str:
         """As `put`, with a body that may be a file."""
@@ -118,15 +118,15 @@ class SignedClient:
 class _OpenObject(Struct, frozen=True):
     entry: Entry
     attributes: Attributes
-    response: Response
+    response: ResponseStream
 
     def read(self) -> bytes:
         return b"".join(self.chunks())
 
     def chunks(self) -> Iterator[bytes]:
         try:
-            while self.response.left:
-                yield self.response.read(_CHUNK)
+            while chunk := self.response.read(_CHUNK):
+                yield chunk
         except OSError:
             raise Unavailable(f"S3 closed the connection while {self.entry.key!r} was read") from None
 

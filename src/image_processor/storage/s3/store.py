@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from image_processor.aws.credentials import GetCredentials, credentials_from
-from image_processor.aws.endpoints import bucket_endpoint, check_region, override_of, region_from
+from image_processor.aws.endpoints import bucket_endpoint, check_region, endpoint_override, region_from
 from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
@@ -51,7 +51,7 @@ class S3Store:
         credentials: GetCredentials | None = None,
     ) -> None:
         self._region = check_region(region) if region else region_from()
-        self._endpoint = bucket_endpoint(bucket, self._region, endpoint or override_of("s3"))
+        self._endpoint = bucket_endpoint(bucket, self._region, endpoint or endpoint_override("s3"))
         self._credentials = credentials or credentials_from(os.environ)
         self._obstore = ObstoreClient(bucket, self._endpoint, self._region, self._credentials)
 
