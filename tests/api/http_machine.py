@@ -46,6 +46,7 @@ class Machine:
     progress: Progress = field(default_factory=Progress)
     gate: threading.Event = field(default_factory=threading.Event)
     server: Server = field(init=False)
+    application: FastAPI = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
@@ -67,7 +68,7 @@ class Machine:
         stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
         reading = open_read_path(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
         delivery, coordinator = self._open.enter_context(reading)
-        return standalone_app(
+        self.application = standalone_app(
             StandaloneContext(
                 self.settings,
                 self.room.recipe,
@@ -81,6 +82,7 @@ class Machine:
                 coordinator,
             )
         )
+        return self.application
 
     @contextmanager
     def _renderer(self) -> Iterator[Any]:

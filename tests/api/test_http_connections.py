@@ -14,7 +14,7 @@ import httpx
 import pytest
 from http_machine import Machine
 
-from image_processor.api import connections, middleware, queued_work, uploads
+from image_processor.api import middleware, queued_work, server, uploads
 from image_processor.api.queued_work import MAX_UPLOADS
 from image_processor.api.uploads import MAX_LAG_SECONDS, MIN_RATE, UploadBody
 
@@ -98,7 +98,7 @@ def test_a_small_body_that_comes_byte_by_byte_is_given_up(
 
 
 def test_a_head_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
     connection = connect(b"GET /")
     drip_until_answered(connection)
     assert is_closed(connection)
@@ -107,7 +107,7 @@ def test_a_head_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: p
 def test_between_two_requests_a_head_is_waited_for_no_longer(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
     connection = connect(b"HEAD /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(15) == b"HTTP/1.1 200 OK"
     connection.recv(65_536)
@@ -118,7 +118,7 @@ def test_between_two_requests_a_head_is_waited_for_no_longer(
 def test_the_rest_of_a_refused_body_may_come_before_its_answer_is_read(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
     connection = connect(head("PUT /uploads/..", 11))
     for _ in range(10):
         select.select([], [], [], 0.02)
@@ -187,7 +187,7 @@ def test_uploads_that_hold_every_place_hold_up_nobody_for_long(
 def test_of_too_many_connections_the_idle_ones_make_room(
     connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
     busy = upload_half("a")
     idle = [connect() for _ in range(8)]
     assert all(map(is_closed, idle[:5]))
@@ -200,7 +200,7 @@ def test_of_too_many_connections_the_idle_ones_make_room(
 def test_where_all_are_at_work_a_newcomer_is_turned_away(
     connect: Any, upload_half: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
     at_work = [upload_half(name) for name in "ab"]
     assert is_closed(connect())
     for each in at_work:

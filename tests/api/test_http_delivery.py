@@ -100,7 +100,7 @@ def test_when_the_queue_is_full_the_rest_is_sent_away_and_all_else_goes_on(
     machine.gate.clear()
     queries = ("w=11&fm=auto", "w=11&fm=webp", "preset=small")
     waiting = [sent(live, signed(f"{number}.jpg", query)) for number in range(30) for query in queries]
-    coordinator: Any = machine.server.config.app.state.context.render_coordinator
+    coordinator: Any = machine.application.state.context.render_coordinator
     wait_for(lambda: coordinator._pool.backlog() == 9, "a full queue")
     refused = live.get(signed("29.jpg", "w=12&fm=webp"))
     assert (refused.status_code, refused.json()["code"]) == (503, "overloaded")
