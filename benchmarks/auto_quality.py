@@ -19,7 +19,9 @@ import pyvips
 from image_processor.domain.formats import FORMATS, sniff
 from image_processor.engine import runtime
 from image_processor.engine.auto_quality import auto_quality
-from image_processor.engine.codecs.encode import Encoding, Timing, encode
+from image_processor.engine.codecs.codec import EncodeOptions
+from image_processor.engine.codecs.encode import AnimationTiming, encode
+from image_processor.engine.codecs.registry import CODECS
 
 FORMAT_NAMES = ("jpeg", "webp", "avif")
 SIDE = 640
@@ -48,7 +50,7 @@ def _print_scores(
         started = time.process_time()
         quality = choose(image, name)
         cpu += time.process_time() - started
-        body = encode([image], name, Encoding(quality), profile=None, timing=Timing()).body
+        body = encode([image], name, EncodeOptions(quality), profile=None, timing=AnimationTiming()).body
         size += len(body)
         scores.append(_score(image, body, name))
     print(
@@ -63,7 +65,7 @@ def _load(path: Path) -> pyvips.Image:
     format_ = sniff(data[:1024])
     assert format_ is not None, f"{path} is not a photograph"
     source = pyvips.Source.new_from_memory(data)
-    image = pyvips.Operation.call(f"{format_.loader}_source", source).colourspace("srgb")[:3]
+    image = pyvips.Operation.call(f"{CODECS[format_.name].loader}_source", source).colourspace("srgb")[:3]
     return image.thumbnail_image(SIDE, height=SIDE, size="down").copy_memory()
 
 
@@ -71,7 +73,7 @@ def _score(image: pyvips.Image, body: bytes, name: str) -> float:
     from ssimulacra2 import compute_ssimulacra2  # noqa: PLC0415 - only this program needs it
 
     source = pyvips.Source.new_from_memory(body)
-    decoded = pyvips.Operation.call(f"{FORMATS[name].loader}_source", source)
+    decoded = pyvips.Operation.call(f"{CODECS[name].loader}_source", source)
     with tempfile.TemporaryDirectory() as folder:
         for file, written in (("before.png", image), ("after.png", decoded)):
             Path(folder, file).write_bytes(written.pngsave_buffer(compression=1))

@@ -189,17 +189,17 @@ def _rows(lines: Iterable[str]) -> str:
 
 
 def _qualities() -> str:
-    lossy = [entry for entry in FORMATS.values() if entry.saver and entry.quality]
+    lossy = [entry for entry in FORMATS.values() if entry.writable and entry.quality]
     return ", ".join(f"{entry.quality} for {entry.title}" for entry in lossy)
 
 
 def _lossless() -> str:
-    return ", ".join(entry.title for entry in FORMATS.values() if entry.saver and entry.quality is None)
+    return ", ".join(entry.title for entry in FORMATS.values() if entry.writable and entry.quality is None)
 
 
 def _order() -> str:
     names = {row.field: f"`{row.name}`" for row in PARAMETERS}
-    pixels = ", ".join(names[field] for field, _ in compose._PIXEL_STEPS)  # noqa: SLF001 - it is the order
+    pixels = ", ".join(names[field] for field, _ in compose.PIXEL_OPERATIONS)
     stages = (
         "input: `frame` or `frames`, `orient`, `trim` and `trim-bg`, `rect`, `rot`, `flip`",
         "resize: `w`, `h`, `ar`, `min-w`, `min-h`, `zoom`, `dpr`, `fit`, `enlarge`, `linear`",

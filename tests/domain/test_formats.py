@@ -129,9 +129,6 @@ def test_every_row_is_unambiguous() -> None:
     rows = tuple(FORMATS.values())
     for column in ("name", "title", "extension", "media_type"):
         assert len({getattr(row, column) for row in rows}) == len(rows)
-    loaders = [row.loader for row in rows if row.loader]
-    assert len(set(loaders)) == len(loaders)
-    assert all((row.loader is None) == (row.extra is not None) for row in rows)
     assert all(row.quality is None or 1 <= row.quality <= 100 for row in rows)
 
 

@@ -12,6 +12,7 @@ from test_encode import level_of
 from image_processor.domain.formats import FORMATS
 from image_processor.engine import auto_quality as module
 from image_processor.engine.auto_quality import HIGHEST, LOWEST, Sample, auto_quality, differences
+from image_processor.engine.codecs.registry import CODECS
 
 LOSSY = ["jpeg", "webp", "avif"]
 CAT = photograph("chelsea.png").resize((300, 200))
@@ -34,7 +35,7 @@ def test_each_picture_gets_what_brings_it_near_the_target(format_name: str) -> N
 
     def missed(picture: pyvips.Image, quality: int) -> float:
         found = differences(Sample.of(picture), format_name, quality)
-        return abs(module._score(module._FITS[format_name], found) - module.TARGET)
+        return abs(module._score(CODECS[format_name].quality_fit, found) - module.TARGET)
 
     chosen = [auto_quality(picture, format_name) for picture in pictures]
     assert len(set(chosen)) > 2
@@ -74,12 +75,12 @@ def test_similarity_is_that_of_an_independent_implementation() -> None:
 
 def test_the_cost_is_bounded() -> None:
     large = level_of(CAT.resize((2400, 1800)))
-    sample = Sample.of(large).picture
+    sample = Sample.of(large).image
     assert (sample.width, sample.height) == (768, 768)
     assert sample.crop(0, 0, 256, 256).numpy().tolist() == large.crop(0, 0, 256, 256).numpy().tolist()
     corner = large.crop(2400 - 256, 1800 - 256, 256, 256)
     assert sample.crop(512, 512, 256, 256).numpy().tolist() == corner.numpy().tolist()
-    narrow = Sample.of(level_of(Image.new("RGB", (9000, 20)))).picture
+    narrow = Sample.of(level_of(Image.new("RGB", (9000, 20)))).image
     assert narrow.width * narrow.height <= 768 * 768
 
 

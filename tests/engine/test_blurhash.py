@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from image_processor.domain.models import Limits
 from image_processor.engine.render import render
-from image_processor.engine.summary.blurhash import ACROSS, DOWN, blurhash
+from image_processor.engine.summary.placeholders import COMPONENTS_ACROSS, COMPONENTS_DOWN, blurhash
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 
@@ -19,15 +19,16 @@ SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_photographs_blurhash_is_the_other_implementations(scene: str) -> None:
     picture = photograph(scene).resize((32, 21))
-    expected = reference.encode(np.asarray(picture), ACROSS, DOWN)
+    expected = reference.encode(np.asarray(picture), COMPONENTS_ACROSS, COMPONENTS_DOWN)
     assert blurhash(32, 21, picture.tobytes()) == expected
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32))
 def test_any_pictures_blurhash_is_the_other_implementations(width: int, height: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
-    got, expected = blurhash(width, height, pixels.tobytes()), reference.encode(pixels, ACROSS, DOWN)
-    assert reference.components(got) == (ACROSS, DOWN)
+    expected = reference.encode(pixels, COMPONENTS_ACROSS, COMPONENTS_DOWN)
+    got = blurhash(width, height, pixels.tobytes())
+    assert reference.components(got) == (COMPONENTS_ACROSS, COMPONENTS_DOWN)
     # A value at the border of two steps may fall on either side.
     shown, wanted = (np.array(reference.decode(code, 8, 8)) for code in (got, expected))
     assert np.abs(shown - wanted).max() <= 24

@@ -14,7 +14,7 @@ from planes import vips_of
 
 from image_processor.domain.geometry import Anchor, Box, Placement, Size
 from image_processor.domain.transformation import Gravity, RelativeLength
-from image_processor.engine.operations.canvas import crop_box, padded
+from image_processor.engine.operations.canvas import crop_box, padded_canvas
 
 WIDTH, HEIGHT = 60, 40
 PLACES = {
@@ -106,8 +106,10 @@ def test_padding_of_each_side_in_pixels_and_shares() -> None:
 def test_padding_adds_up(width: int, height: int, padding: tuple[int, int, int, int]) -> None:
     top, right, bottom, left = padding
     wanted = Box(left, top, width + left + right, height + top + bottom)
-    assert padded(Size(width, height), padding) == wanted
-    assert padded(Size(100, 200), tuple(RelativeLength(0.25) for _ in padding)) == Box(25, 50, 150, 300)
+    assert padded_canvas(Size(width, height), padding) == wanted
+    assert padded_canvas(Size(100, 200), tuple(RelativeLength(0.25) for _ in padding)) == Box(
+        25, 50, 150, 300
+    )
 
 
 @pytest.mark.parametrize("text", ["pad=16", "w=124,h=40,fit=contain"])

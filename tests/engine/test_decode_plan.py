@@ -29,7 +29,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.geometry import Box, Size, tilted
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine import pyramid as levels
+from image_processor.engine import pyramid
 from image_processor.engine.codecs.probe import probe
 from image_processor.engine.operations.decode_plan import SourceSelection, plan_decode, source_selection
 from image_processor.engine.render import render
@@ -407,13 +407,13 @@ def test_an_animation_through_every_step_at_once(format_name: str) -> None:
 
 def test_one_view_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
     opened_with: list[Any] = []
-    original = levels.open_original
+    original = pyramid.open_original
 
     def counted(*given: Any, **named: Any) -> Any:
         opened_with.append(named)
         return original(*given, **named)
 
-    monkeypatch.setattr(levels, "open_original", counted)
+    monkeypatch.setattr(pyramid, "open_original", counted)
     data = encoded(photograph())
     sizes = ("w=50,fm=png", "w=30,grey=1,fm=jpeg", "h=20,fm=webp")
     texts = [f"rect=0:0:200:100,{size}" for size in sizes]

@@ -17,16 +17,17 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS, WRITABLE
 from image_processor.engine import runtime
 from image_processor.engine.codecs import encode as encode_module
-from image_processor.engine.codecs.container import count_scans
+from image_processor.engine.codecs import gif
+from image_processor.engine.codecs.codec import EncodeOptions
 from image_processor.engine.codecs.encode import (
     LOWEST_QUALITY,
-    Encoded,
-    Encoding,
-    Timing,
+    AnimationTiming,
+    EncodedImage,
     encode,
     encode_within,
     srgb_profile,
 )
+from image_processor.engine.codecs.jpeg import count_scans
 
 LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 OPTIONS = {
@@ -53,49 +54,54 @@ FADING.putalpha(Image.linear_gradient("L").resize(PHOTOGRAPH.size))
 
 
 def encoded_as(
-    format_name: str, encoding: Encoding, picture: Image.Image = PHOTOGRAPH, profile: bytes | None = None
-) -> Encoded:
-    return encode([level_of(picture)], format_name, encoding, profile=profile, timing=Timing())
+    format_name: str, encoding: EncodeOptions, picture: Image.Image = PHOTOGRAPH, profile: bytes | None = None
+) -> EncodedImage:
+    return encode([level_of(picture)], format_name, encoding, profile=profile, timing=AnimationTiming())
 
 
-def within(format_name: str, max_bytes: int, encoding: Encoding | None = None) -> Encoded:
+def within(format_name: str, max_bytes: int, encoding: EncodeOptions | None = None) -> EncodedImage:
     return encode_within(
-        [level_of(PHOTOGRAPH)], format_name, encoding or Encoding(), max_bytes, profile=None, timing=Timing()
+        [level_of(PHOTOGRAPH)],
+        format_name,
+        encoding or EncodeOptions(),
+        max_bytes,
+        profile=None,
+        timing=AnimationTiming(),
     )
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)
 @pytest.mark.parametrize("option", OPTIONS)
 def test_an_option_changes_the_bytes_where_the_table_says_so(format_name: str, option: str) -> None:
-    without = encoded_as(format_name, Encoding()).body
-    asked = encoded_as(format_name, Encoding(**{option: OPTIONS[option]})).body
+    without = encoded_as(format_name, EncodeOptions()).body
+    asked = encoded_as(format_name, EncodeOptions(**{option: OPTIONS[option]})).body
     assert (asked != without) == (option in FORMATS[format_name].encoder_options)
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)
 def test_the_quality_that_was_used_is_told(format_name: str) -> None:
     default = FORMATS[format_name].quality
-    assert encoded_as(format_name, Encoding()).quality == default
-    assert encoded_as(format_name, Encoding(quality=33)).quality == (33 if default else None)
-    assert encoded_as(format_name, Encoding(quality=33)).body != encoded_as(format_name, Encoding()).body or (
-        default is None
-    )
+    assert encoded_as(format_name, EncodeOptions()).quality == default
+    assert encoded_as(format_name, EncodeOptions(quality=33)).quality == (33 if default else None)
+    assert encoded_as(format_name, EncodeOptions(quality=33)).body != encoded_as(
+        format_name, EncodeOptions()
+    ).body or (default is None)
 
 
 def test_a_progressive_jpeg_has_several_scans() -> None:
-    assert count_scans(encoded_as("jpeg", Encoding()).body) == 1
-    body = encoded_as("jpeg", Encoding(progressive=True)).body
+    assert count_scans(encoded_as("jpeg", EncodeOptions()).body) == 1
+    body = encoded_as("jpeg", EncodeOptions(progressive=True)).body
     assert count_scans(body) > 2
     assert opened(body).info["progressive"]
 
 
 @pytest.mark.parametrize("format_name", ["png", "gif"])
 def test_an_interlaced_picture_is_the_same_picture(format_name: str) -> None:
-    body = encoded_as(format_name, Encoding(progressive=True)).body
+    body = encoded_as(format_name, EncodeOptions(progressive=True)).body
     closed = Image.open(io.BytesIO(body))
     # What Pillow hands to its decoder of a GIF: bits and interlace.
     assert (closed.tile[0][3][1] if format_name == "gif" else closed.info["interlace"]) == 1
-    straight = opened(encoded_as(format_name, Encoding()).body)
+    straight = opened(encoded_as(format_name, EncodeOptions()).body)
     assert mean_difference(opened(body).convert("RGB"), straight.convert("RGB")) == 0
 
 
@@ -104,17 +110,17 @@ def test_an_interlaced_picture_is_the_same_picture(format_name: str) -> None:
     [("auto", 75, 2), ("auto", 95, 0), ("420", 95, 2), ("444", 75, 0)],  # 2 is 4:2:0 and 0 is 4:4:4
 )
 def test_the_colours_of_a_jpeg_are_sampled_as_asked(subsampling: str, quality: int, sampled: int) -> None:
-    body = encoded_as("jpeg", Encoding(quality, subsampling=subsampling)).body
+    body = encoded_as("jpeg", EncodeOptions(quality, subsampling=subsampling)).body
     assert JpegImagePlugin.get_sampling(Image.open(io.BytesIO(body))) == sampled
 
 
 def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
     """The proof that the wheel's libjpeg is mozjpeg: another one passes over these options."""
-    plain, optimised = (encoded_as("jpeg", Encoding(80, optimise=each)).body for each in (False, True))
+    plain, optimised = (encoded_as("jpeg", EncodeOptions(80, optimise=each)).body for each in (False, True))
     assert len(optimised) < 0.93 * len(plain)
     assert mean_difference(opened(optimised), PHOTOGRAPH) < 1.3 * mean_difference(opened(plain), PHOTOGRAPH)
     scans = [
-        count_scans(encoded_as("jpeg", Encoding(80, optimise=each, progressive=True)).body)
+        count_scans(encoded_as("jpeg", EncodeOptions(80, optimise=each, progressive=True)).body)
         for each in (False, True)
     ]
     assert scans[0] != scans[1]
@@ -123,7 +129,7 @@ def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
 @pytest.mark.parametrize("format_name", ["webp", "avif", "png", "tiff"])
 @pytest.mark.parametrize("picture", [PHOTOGRAPH, FADING], ids=["opaque", "fading"])
 def test_without_loss_every_pixel_stays(format_name: str, picture: Image.Image) -> None:
-    made = encoded_as(format_name, Encoding(quality=20, lossless=True), picture)
+    made = encoded_as(format_name, EncodeOptions(quality=20, lossless=True), picture)
     back = opened(made.body).convert(picture.mode)
     seen = np.asarray(picture)[..., -1] > 0 if picture.mode == "RGBA" else np.full(picture.size[::-1], True)
     assert (np.asarray(back)[seen] == np.asarray(picture)[seen]).all()
@@ -132,7 +138,7 @@ def test_without_loss_every_pixel_stays(format_name: str, picture: Image.Image) 
 
 @pytest.mark.parametrize("format_name", ["webp", "avif"])
 def test_effort_saves_bytes(format_name: str) -> None:
-    sizes = [len(encoded_as(format_name, Encoding(effort=effort)).body) for effort in (0, 9)]
+    sizes = [len(encoded_as(format_name, EncodeOptions(effort=effort)).body) for effort in (0, 9)]
     assert sizes[1] < sizes[0]
 
 
@@ -140,14 +146,14 @@ def test_effort_saves_bytes(format_name: str) -> None:
 @pytest.mark.parametrize("effort", range(10))
 def test_every_effort_is_an_encoder_s(format_name: str, effort: int) -> None:
     small = PHOTOGRAPH.resize((24, 16))
-    assert opened(encoded_as(format_name, Encoding(effort=effort), small).body).size == small.size
+    assert opened(encoded_as(format_name, EncodeOptions(effort=effort), small).body).size == small.size
 
 
 @given(st.sampled_from(["png", "gif"]), st.integers(2, 256), st.sampled_from([PHOTOGRAPH, FADING]))
 def test_a_palette_has_at_most_the_colours_asked_for(
     format_name: str, colours: int, picture: Image.Image
 ) -> None:
-    back = opened(encoded_as(format_name, Encoding(colours=colours), picture.resize((48, 32))).body)
+    back = opened(encoded_as(format_name, EncodeOptions(colours=colours), picture.resize((48, 32))).body)
     assert back.mode == "P" or format_name == "gif"
     pixels = np.asarray(back.convert("RGBA")).reshape(-1, 4)
     assert 1 < len(np.unique(pixels, axis=0)) <= colours
@@ -155,21 +161,21 @@ def test_a_palette_has_at_most_the_colours_asked_for(
 
 @pytest.mark.parametrize(("colours", "used"), [(4, 4), (64, 64), (100, 64), (256, 256)])
 def test_a_palette_uses_the_colours_that_it_may(colours: int, used: int) -> None:
-    back = opened(encoded_as("png", Encoding(colours=colours)).body).convert("RGB")
+    back = opened(encoded_as("png", EncodeOptions(colours=colours)).body).convert("RGB")
     assert len(np.unique(as_floats(back).reshape(-1, 3), axis=0)) == used
     assert mean_difference(back, PHOTOGRAPH) < 60 / np.log2(used) ** 1.5
 
 
 def test_a_palette_keeps_half_transparent_pixels_and_the_profile() -> None:
-    back = opened(encoded_as("png", Encoding(colours=256), FADING).body).convert("RGBA")
+    back = opened(encoded_as("png", EncodeOptions(colours=256), FADING).body).convert("RGBA")
     assert mean_difference(back.getchannel("A"), FADING.getchannel("A")) < 4
     for colours in (64, 256):
-        body = encoded_as("png", Encoding(colours=colours), profile=srgb_profile()).body
+        body = encoded_as("png", EncodeOptions(colours=colours), profile=srgb_profile()).body
         assert opened(body).info["icc_profile"] == srgb_profile()
 
 
 def test_a_tiff_is_what_old_programs_read() -> None:
-    back = opened(encoded_as("tiff", Encoding(), profile=srgb_profile()).body)
+    back = opened(encoded_as("tiff", EncodeOptions(), profile=srgb_profile()).body)
     assert back.info["compression"] == "tiff_lzw"
     tags = back.tag_v2  # type: ignore[attr-defined]
     assert tags[317] == 2  # Predictor: the difference to the left neighbour
@@ -179,7 +185,7 @@ def test_a_tiff_is_what_old_programs_read() -> None:
 
 
 def test_a_tiff_s_alpha_is_said_to_be_straight() -> None:
-    back = opened(encoded_as("tiff", Encoding(), FADING).body)
+    back = opened(encoded_as("tiff", EncodeOptions(), FADING).body)
     assert back.mode == "RGBA"
     assert back.tag_v2[338] == (2,)  # type: ignore[attr-defined]  # ExtraSamples: unassociated
 
@@ -187,8 +193,8 @@ def test_a_tiff_s_alpha_is_said_to_be_straight() -> None:
 @pytest.mark.parametrize("format_name", ["webp", "gif"])
 def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
     frames = [level_of(PHOTOGRAPH.rotate(20 * turn)) for turn in range(3)]
-    timing = Timing((40, 80, 120), 2)
-    made = encode(frames, format_name, Encoding(colours=16, lossless=True), profile=None, timing=timing)
+    timing = AnimationTiming((40, 80, 120), 2)
+    made = encode(frames, format_name, EncodeOptions(colours=16, lossless=True), profile=None, timing=timing)
     film = Image.open(io.BytesIO(made.body))
     assert film.n_frames == 3  # type: ignore[attr-defined]
     delays = []
@@ -202,23 +208,23 @@ def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
 class TestWithin:
     @pytest.mark.parametrize("format_name", LOSSY)
     def test_what_fits_stays_as_it_was(self, format_name: str) -> None:
-        asked = encoded_as(format_name, Encoding())
+        asked = encoded_as(format_name, EncodeOptions())
         assert within(format_name, len(asked.body)) == asked
 
     @pytest.mark.parametrize("format_name", LOSSY)
     @pytest.mark.parametrize("part", [0.95, 0.7, 0.5])
     def test_the_highest_quality_that_fits_is_found(self, format_name: str, part: float) -> None:
-        most = int(part * len(encoded_as(format_name, Encoding()).body))
+        most = int(part * len(encoded_as(format_name, EncodeOptions()).body))
         made = within(format_name, most)
         assert made.quality is not None
         assert len(made.body) <= most
-        assert made.body == encoded_as(format_name, Encoding(made.quality)).body
-        better = encoded_as(format_name, Encoding(made.quality + 1)).body
+        assert made.body == encoded_as(format_name, EncodeOptions(made.quality)).body
+        better = encoded_as(format_name, EncodeOptions(made.quality + 1)).body
         assert len(better) > most or len(made.body) >= 0.97 * most
 
     @pytest.mark.parametrize("format_name", LOSSY)
     def test_less_than_the_lowest_quality_takes_is_refused(self, format_name: str) -> None:
-        least = len(encoded_as(format_name, Encoding(LOWEST_QUALITY)).body)
+        least = len(encoded_as(format_name, EncodeOptions(LOWEST_QUALITY)).body)
         assert len(within(format_name, least).body) == least
         with pytest.raises(
             Refused, match=f"at most {least - 1} bytes, got {least} at quality {LOWEST_QUALITY}"
@@ -227,23 +233,23 @@ class TestWithin:
         assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
 
     def test_a_quality_below_the_lowest_is_not_raised(self) -> None:
-        least = len(encoded_as("jpeg", Encoding(4)).body)
-        assert within("jpeg", least, Encoding(4)).quality == 4
+        least = len(encoded_as("jpeg", EncodeOptions(4)).body)
+        assert within("jpeg", least, EncodeOptions(4)).quality == 4
         with pytest.raises(Refused, match="at quality 4"):
-            within("jpeg", least - 1, Encoding(4))
+            within("jpeg", least - 1, EncodeOptions(4))
 
     @pytest.mark.parametrize(
         ("format_name", "encoding"),
         [
-            ("png", Encoding()),
-            ("png", Encoding(colours=16)),
-            ("gif", Encoding()),
-            ("tiff", Encoding()),
-            ("webp", Encoding(lossless=True)),
-            ("avif", Encoding(lossless=True)),
+            ("png", EncodeOptions()),
+            ("png", EncodeOptions(colours=16)),
+            ("gif", EncodeOptions()),
+            ("tiff", EncodeOptions()),
+            ("webp", EncodeOptions(lossless=True)),
+            ("avif", EncodeOptions(lossless=True)),
         ],
     )
-    def test_nothing_is_given_up_unasked(self, format_name: str, encoding: Encoding) -> None:
+    def test_nothing_is_given_up_unasked(self, format_name: str, encoding: EncodeOptions) -> None:
         size = len(encoded_as(format_name, encoding).body)
         assert len(within(format_name, size, encoding).body) == size
         with pytest.raises(Refused, match=f"got {size}, and no quality to lower") as refusal:
@@ -255,20 +261,20 @@ class TestWithin:
         tried: list[int | None] = []
         once = encode_module._encode_once
 
-        def counted(picture: pyvips.Image, name: str, encoding: Encoding) -> Encoded:
+        def counted(picture: pyvips.Image, name: str, encoding: EncodeOptions) -> EncodedImage:
             tried.append(encoding.quality)
             return once(picture, name, encoding)
 
         monkeypatch.setattr(encode_module, "_encode_once", counted)
-        full = len(encoded_as(format_name, Encoding(100)).body)
+        full = len(encoded_as(format_name, EncodeOptions(100)).body)
         for part in (0.9, 0.5, 0.2):
             tried.clear()
-            within(format_name, int(part * full), Encoding(100))
+            within(format_name, int(part * full), EncodeOptions(100))
             assert len(tried) <= 8
             assert len(set(tried)) == len(tried)
 
     def test_the_other_options_stay(self) -> None:
-        asked = Encoding(progressive=True, subsampling="444")
+        asked = EncodeOptions(progressive=True, subsampling="444")
         made = within("jpeg", len(encoded_as("jpeg", asked).body) - 1, asked)
         back = Image.open(io.BytesIO(made.body))
         assert back.info["progressive"]
@@ -277,7 +283,7 @@ class TestWithin:
 
 def test_frames_that_are_computed_late_are_encoded_too() -> None:
     late: Sequence[pyvips.Image] = [level_of(PHOTOGRAPH).invert()]
-    made = encode_within(late, "jpeg", Encoding(), 1500, profile=None, timing=Timing())
+    made = encode_within(late, "jpeg", EncodeOptions(), 1500, profile=None, timing=AnimationTiming())
     corner = opened(made.body).resize((1, 1)).getpixel((0, 0))
     wanted = Image.eval(PHOTOGRAPH, lambda value: 255 - value).resize((1, 1)).getpixel((0, 0))
     assert isinstance(corner, tuple)
@@ -302,11 +308,11 @@ def test_colours_are_reduced_one_picture_at_a_time(
     call = pyvips.Operation.call
 
     def watched(name: str, *arguments: object, **options: object) -> object:
-        if "save" in name and encode_module._dithering.locked():
+        if "save" in name and gif.palette_lock.locked():
             seen.append(name.removesuffix("_buffer"))
         return call(name, *arguments, **options)
 
     monkeypatch.setattr(pyvips.Operation, "call", watched)
-    encoded_as(format_name, Encoding(colours=colours))
+    encoded_as(format_name, EncodeOptions(colours=colours))
     assert seen == alone
-    assert not encode_module._dithering.locked()
+    assert not gif.palette_lock.locked()

@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import IFDRational as Rational
 
 from image_processor.domain.models import ExifField, Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine.codecs.exif import LONGEST, exif_of
+from image_processor.engine.codecs.exif import MAX_CHARACTERS, read_exif
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
@@ -103,7 +103,7 @@ def block(*entries: Any, photo: Any = (), gps: Any = (), order: str = "<") -> by
 
 
 def read(*entries: Any, **more: Any) -> dict[str, str]:
-    return dict(exif_of(block(*entries, **more), "tiff", ALL))
+    return dict(read_exif(block(*entries, **more), "tiff", ALL))
 
 
 def text_of(text: bytes, tag: int = 0x010E) -> str | None:
@@ -188,9 +188,9 @@ def test_both_byte_orders_are_read(order: str) -> None:
         (b"<script>\0", "<script>"),  # text stays text: whoever shows it escapes it
         (b"\0\0\0\0\0", None),
         (b" \x01\x02 \0", None),
-        (b"x" * 3_000_000, "x" * LONGEST),
-        ("é".encode() * 1_000_000, "é" * LONGEST),
-        (b"a" + "🐈".encode() * 1000, "a" + "🐈" * (LONGEST - 1)),
+        (b"x" * 3_000_000, "x" * MAX_CHARACTERS),
+        ("é".encode() * 1_000_000, "é" * MAX_CHARACTERS),
+        (b"a" + "🐈".encode() * 1000, "a" + "🐈" * (MAX_CHARACTERS - 1)),
     ],
 )
 def test_texts_are_one_printable_line(text: bytes, expected: str | None) -> None:
@@ -282,7 +282,7 @@ def test_of_a_huge_directory_only_the_beginning_is_read() -> None:
 
 @given(st.binary(max_size=200) | st.binary(max_size=200).map(lambda tail: b"II*\0\x08\0\0\0" + tail))
 def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
-    exif_of(data, "tiff", ALL)
+    read_exif(data, "tiff", ALL)
 
 
 @given(st.data())
@@ -291,7 +291,7 @@ def test_a_damaged_block_says_only_what_a_record_can_keep(data: st.DataObject) -
     for _ in range(data.draw(st.integers(1, 6))):
         whole[data.draw(st.integers(8, len(whole) - 1))] = data.draw(st.integers(0, 255))
     end = data.draw(st.integers(8, len(whole)))
-    for name, value in exif_of(bytes(whole[:end]), "tiff", ALL):
+    for name, value in read_exif(bytes(whole[:end]), "tiff", ALL):
         assert name in set(ExifField)
-        assert 0 < len(value) <= LONGEST
+        assert 0 < len(value) <= MAX_CHARACTERS
         assert value.isprintable()

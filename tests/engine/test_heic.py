@@ -23,6 +23,7 @@ from drawing import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from test_colour import DISPLAY_P3
 
@@ -30,8 +31,8 @@ from image_processor.domain.errors import FIXES, Reason, Refused
 from image_processor.domain.formats import FORMATS, sniff
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine.codecs import optional_decoders as outside
 from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.registry import CODECS
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
@@ -173,7 +174,7 @@ def test_limits_are_judged_by_the_header(monkeypatch: pytest.MonkeyPatch) -> Non
     def never(*_: object) -> None:
         pytest.fail("it was decoded")
 
-    monkeypatch.setattr(outside, "decode", never)
+    monkeypatch.setitem(CODECS, "heic", replace(CODECS["heic"], open=never))
     assert refusal_of(heic(), Limits(max_pixels=59_999)).reason is Reason.TOO_MANY_PIXELS
     assert refusal_of(claiming(20_000, 20_000)).reason is Reason.TOO_MANY_PIXELS
     assert "MiB of memory" in refusal_of(claiming(9_900, 9_900)).message

@@ -206,7 +206,7 @@ def test_an_encoder_without_memory_is_no_fault_of_the_program() -> None:
 
 def test_a_child_that_hangs_is_given_up() -> None:
     with rigged("signal.pause()") as renderer:
-        with pytest.raises(Refused, match=r"expected an answer within 0\.5 s") as refusal:
+        with pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal:
             renderer.render(GOOD, WANTED, SLOW_LIMITS)
         assert refusal.value.reason is Reason.TOO_SLOW
 
@@ -214,19 +214,19 @@ def test_a_child_that_hangs_is_given_up() -> None:
 def test_nobody_is_waited_for_longer_than_the_end() -> None:
     """A minute for each second would be its patience; what it may use by the clock is less."""
     with IsolatedRenderer(until=time.monotonic() - 1, timeout_factor=60) as renderer:
-        with pytest.raises(Refused, match="expected an answer within 0 s") as refusal:
+        with pytest.raises(Refused, match="expected a reply within 0 s") as refusal:
             renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
         assert refusal.value.reason is Reason.TOO_SLOW
 
 
 BURNING = """
 import resource, sys
-from image_processor.engine.worker.deadline import allowed
+from image_processor.engine.worker.resource_limits import cpu_limit
 before = resource.getrlimit(resource.RLIMIT_CPU)
-with allowed(1):
+with cpu_limit(1):
     assert resource.getrlimit(resource.RLIMIT_CPU) != before
 assert resource.getrlimit(resource.RLIMIT_CPU) == before
-with allowed(1):
+with cpu_limit(1):
     while True:
         pass
 """
@@ -263,7 +263,7 @@ def test_no_room_for_a_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_nonsense_from_a_child_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile image may have taken the child over: it is ended, and its words count for nothing."""
-    monkeypatch.setattr(isolation, "_ENDING_SECONDS", 0.1)
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
     with rigged("os.write(int(sys.argv[1]), b'\\0\\0\\0\\4nope'); signal.pause()") as renderer:
         with pytest.raises(Refused, match="SIGKILL") as refusal:
             renderer.render(GOOD, WANTED, Limits())

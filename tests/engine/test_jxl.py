@@ -13,6 +13,7 @@ import pytest
 from drawing import corners, encoded, flat, mean_difference, near, opened, photograph, picture_of, pixel_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 from test_colour import DISPLAY_P3
 
@@ -21,9 +22,8 @@ from image_processor.domain.formats import FORMATS, sniff
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs import jxl as jxl_module
-from image_processor.engine.codecs import optional_decoders as outside
-from image_processor.engine.codecs.container import ends_early
 from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.registry import CODECS
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
@@ -83,8 +83,11 @@ def test_every_way_of_writing_a_size_is_read(size: tuple[int, int]) -> None:
 
 
 def test_sizes_of_many_bits_are_read() -> None:
-    assert jxl_module.see(bits((0, 1), (3, 2), (69_999, 30), (0, 3), (2, 2), (39_999, 18))).width == 40_000
-    assert jxl_module.see(bits((1, 1), (31, 5), (7, 3))).width == 512, "twice the height of 256"
+    assert (
+        jxl_module.read_layout(bits((0, 1), (3, 2), (69_999, 30), (0, 3), (2, 2), (39_999, 18))).width
+        == 40_000
+    )
+    assert jxl_module.read_layout(bits((1, 1), (31, 5), (7, 3))).width == 512, "twice the height of 256"
 
 
 def test_grey_and_alpha_are_kept() -> None:
@@ -129,7 +132,7 @@ def test_a_packed_jpeg_s_profile_is_followed(tmp_path: Path) -> None:
 
 def test_a_packed_jpeg_of_too_many_scans_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = packed(tmp_path, PICTURE)
-    monkeypatch.setattr(jxl_module, "_MOST_SCANS", 0)
+    monkeypatch.setattr(jxl_module, "_MAX_SCANS", 0)
     assert refusal_of(data).reason is Reason.TOO_MANY_SCANS
 
 
@@ -154,7 +157,7 @@ def test_limits_are_judged_by_the_header(monkeypatch: pytest.MonkeyPatch) -> Non
     def never(*_: object) -> None:
         pytest.fail("it was decoded")
 
-    monkeypatch.setattr(outside, "decode", never)
+    monkeypatch.setitem(CODECS, "jxl", replace(CODECS["jxl"], open=never))
     assert refusal_of(jxl(), Limits(max_pixels=59_999)).reason is Reason.TOO_MANY_PIXELS
     huge = bits((0, 1), (3, 2), (999_999, 30), (1, 3), (1, 1))
     assert refusal_of(huge).reason is Reason.TOO_MANY_PIXELS
@@ -172,7 +175,7 @@ def test_an_animation_is_refused_by_name() -> None:
 def test_an_early_end_is_refused() -> None:
     whole = jxl(use_container=True)
     for end in range(16, len(whole), len(whole) // 30):
-        assert ends_early(whole[:end], "jxl")
+        assert jxl_module.is_truncated(whole[:end])
         assert refusal_of(whole[:end]).reason is Reason.TRUNCATED
     bare = jxl()
     assert refusal_of(bare[:3]).reason is Reason.TRUNCATED

@@ -12,7 +12,7 @@ from planes import planes_of, vips_of
 
 from image_processor.domain.geometry import Box, Size
 from image_processor.domain.transformation import Flip
-from image_processor.engine.operations import pixels as steps
+from image_processor.engine.operations import pixels
 from image_processor.engine.operations.orientation import Orientation
 
 EXIF_ORIENTATION = 0x0112
@@ -54,7 +54,7 @@ def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, f
     turn = Orientation.from_exif(orientation).rotated(quarters).flipped(flip)
     wanted = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
     assert np.array_equal(turned(planes, turn), np.asarray(wanted))
-    assert np.array_equal(planes_of(steps.turn(vips_of(planes), turn)), np.asarray(wanted))
+    assert np.array_equal(planes_of(pixels.orient(vips_of(planes), turn)), np.asarray(wanted))
     assert turn.apply(Size(5, 3)) == Size(*wanted.size)
 
 

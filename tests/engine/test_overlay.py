@@ -203,7 +203,7 @@ def test_what_cannot_be_seen_is_no_layer(text: str) -> None:
 def test_a_mark_keeps_its_proportions_in_its_box(text: str, size: tuple[int, int]) -> None:
     marks = {"mark": noise(3, 20, 10), "wide": noise(3, 240, 2), "high": noise(3, 2, 400)}
     (layer,) = prepare([parse(text)], SIZE, {key: vips(mark) for key, mark in marks.items()})
-    assert (layer.picture.width, layer.picture.height) == size
+    assert (layer.image.width, layer.image.height) == size
 
 
 def test_a_scaled_mark_agrees_with_an_independent_lanczos() -> None:
@@ -314,23 +314,23 @@ def test_a_layer_lies_inside_wherever_it_is_put(x: int, y: int, gravity: str, tu
     ):
         assert layer.left >= 0
         assert layer.top >= 0
-        assert layer.left + layer.picture.width <= SIZE.width
-        assert layer.top + layer.picture.height <= SIZE.height
+        assert layer.left + layer.image.width <= SIZE.width
+        assert layer.top + layer.image.height <= SIZE.height
 
 
 def test_a_mark_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is prepared is memory: no frame scales, turns or repeats it anew."""
     scaled: list[Size] = []
-    resize = overlay_module.steps.resize
+    resize = overlay_module.pixels.resize
 
     def counted(picture: pyvips.Image, size: Size) -> pyvips.Image:
         scaled.append(size)
         return resize(picture, size)
 
-    monkeypatch.setattr(overlay_module.steps, "resize", counted)
+    monkeypatch.setattr(overlay_module.pixels, "resize", counted)
     prepared = prepare([parse("image:mark;w:0.5;o:50")], SIZE, {"mark": vips(MARK)})
     frames = [noise(3, 60, 40, seed) for seed in range(3)]
-    source = prepared[0].picture.numpy()
+    source = prepared[0].image.numpy()
     for frame in frames:
         got = composite(vips(frame), prepared).numpy().astype(np.float64)
         assert difference(got, over(frame, source, prepared[0].left, prepared[0].top)) <= 1

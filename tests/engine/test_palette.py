@@ -13,7 +13,7 @@ from skimage.color import rgb2lab
 
 from image_processor.domain.models import Limits
 from image_processor.engine.render import render
-from image_processor.engine.summary.palette import DISTINCT, MOST, _to_lab, palette
+from image_processor.engine.summary.palette import MAX_COLOURS, MIN_DISTANCE, _to_lab, palette
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 BYTES = st.integers(0, 255)
@@ -38,8 +38,8 @@ def test_distances_are_those_of_cielab(colour: tuple[int, int, int]) -> None:
 def test_any_two_colours_can_be_told_apart(pixels: list[tuple[int, int, int, int]]) -> None:
     rgba = bytes(value for pixel in pixels for value in pixel)
     found = palette(rgba)
-    assert len(found) <= MOST
-    assert all(away > DISTINCT - 0.1 for away in colours(rgba))
+    assert len(found) <= MAX_COLOURS
+    assert all(away > MIN_DISTANCE - 0.1 for away in colours(rgba))
     assert bool(found) == any(alpha for *_, alpha in pixels)
 
 
@@ -50,11 +50,11 @@ def test_a_palette_stands_for_its_photograph(scene: str) -> None:
     picture.thumbnail((32, 32))
     seen = render(encoded(photograph(scene)), [], Limits()).summary
     assert seen is not None
-    assert 2 <= len(seen.palette) <= MOST
+    assert 2 <= len(seen.palette) <= MAX_COLOURS
     pixels = rgb2lab(np.asarray(picture)).reshape(-1, 3)
     away = np.stack([np.linalg.norm(pixels - lab(colour), axis=1) for colour in seen.palette])
-    assert (away.min(axis=1) < DISTINCT).all()
-    assert (away.min(axis=0) < DISTINCT).mean() > 0.75
+    assert (away.min(axis=1) < MIN_DISTANCE).all()
+    assert (away.min(axis=0) < MIN_DISTANCE).mean() > 0.75
 
 
 def test_the_most_frequent_colour_comes_first() -> None:

@@ -13,8 +13,7 @@ from planes import planes_of, vips_of
 
 from image_processor.domain.geometry import Size
 from image_processor.domain.transformation import Colour
-from image_processor.engine.operations import filters, masks, tone
-from image_processor.engine.operations import pixels as steps
+from image_processor.engine.operations import filters, masks, pixels, tone
 
 Step = Callable[[pyvips.Image], pyvips.Image]
 
@@ -40,8 +39,8 @@ MIXING: dict[str, Step] = {
     "a large blur": lambda p: filters.blur(p, 30),
     "pixelate": lambda p: filters.pixelate(p, 4),
     "median": lambda p: filters.median(p, 3),
-    "resize to its size": lambda p: steps.resize(p, Size(p.width, p.height)),
-    "resize_linear to its size": lambda p: steps.resize_linear(p, Size(p.width, p.height)),
+    "resize to its size": lambda p: pixels.resize(p, Size(p.width, p.height)),
+    "resize_linear to its size": lambda p: pixels.resize_linear(p, Size(p.width, p.height)),
 }
 # Neighbours mix, but alpha stays.
 DETAIL: dict[str, Step] = {

@@ -15,9 +15,11 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine import pyramid as levels_module
-from image_processor.engine.codecs.container import count_scans, ends_early, held_coefficients
+from image_processor.engine import pyramid
+from image_processor.engine.codecs.avif import boxes_are_truncated
+from image_processor.engine.codecs.jpeg import buffered_coefficients, count_scans
 from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.registry import CODECS
 from image_processor.engine.render import render
 
 WANTED = [parse("w=20,fm=png")]
@@ -38,7 +40,7 @@ def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         pytest.fail("a frame was decoded")
 
-    monkeypatch.setattr(levels_module, "frames_of", never)
+    monkeypatch.setattr(pyramid, "frames_of", never)
 
 
 @pytest.mark.usefixtures("undecoded")
@@ -100,19 +102,19 @@ class TestBeforeDecoding:
 def test_the_coefficients_that_libjpeg_holds_are_counted(
     marker: int, sampling: tuple[int, ...], held: int
 ) -> None:
-    assert held_coefficients(jpeg_header(marker, 100, sampling)) == held
+    assert buffered_coefficients(jpeg_header(marker, 100, sampling)) == held
 
 
 def test_a_sequential_jpeg_in_several_scans_is_held_too() -> None:
     data = jpeg_header(0xC0, 100, (0x11, 0x11))
     before, _, _ = data.partition(b"\xff\xda")
     scans = b"".join(b"\xff\xda\0\x08\1" + bytes([index]) + b"\0\0\x3f\0" for index in range(2))
-    assert held_coefficients(before + scans + b"\xff\xd9") == 20_000
+    assert buffered_coefficients(before + scans + b"\xff\xd9") == 20_000
 
 
 @given(st.binary(max_size=60))
 def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
-    assert held_coefficients(b"\xff\xd8\xff\xc2\0\x11" + noise) >= 0
+    assert buffered_coefficients(b"\xff\xd8\xff\xc2\0\x11" + noise) >= 0
 
 
 @pytest.mark.usefixtures("undecoded")
@@ -214,7 +216,7 @@ def test_trailing_bytes_are_no_fault(format_name: str) -> None:
     data = encoded(photograph().resize((24, 16)), format_name)
     trailer = b"\0\0\0\x10free12345678" if format_name in {"avif", "heic", "jxl"} else b"trailing bytes"
     assert probe(data + trailer, Limits()).width == 24
-    assert not ends_early(data, format_name)
+    assert not CODECS[format_name].is_truncated(data, 0)
 
 
 def test_boxes_of_every_kind_of_length_are_followed() -> None:
@@ -223,9 +225,9 @@ def test_boxes_of_every_kind_of_length_are_followed() -> None:
     large = struct.pack(">I4sQ", 1, b"mdat", 24) + bytes(8)
     open_ended = struct.pack(">I4s", 0, b"mdat") + bytes(8)
     for whole in (small, large, small + large, large + small):
-        assert not ends_early(whole, "avif")
-        assert ends_early(whole[:-1], "avif")
-        assert not ends_early(whole + open_ended[:9], "avif")
+        assert not boxes_are_truncated(whole)
+        assert boxes_are_truncated(whole[:-1])
+        assert not boxes_are_truncated(whole + open_ended[:9])
 
 
 def test_scans_are_counted_as_libjpeg_counts_them() -> None:

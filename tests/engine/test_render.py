@@ -30,12 +30,12 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS, WRITABLE, Format
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
-from image_processor.engine import pyramid as levels_module
+from image_processor.engine import pyramid
 from image_processor.engine import render as render_module
 from image_processor.engine.codecs.decode import open_original
-from image_processor.engine.job import Job, finish
+from image_processor.engine.job import RenditionJob, run_job
 from image_processor.engine.render import render
-from image_processor.engine.summary import visual as look_module
+from image_processor.engine.summary import visual
 
 RED, LIME, BLUE, YELLOW = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)
 PIXEL_TOLERANCE = 3
@@ -216,13 +216,13 @@ def test_renditions_come_in_the_order_asked_for() -> None:
 
 
 def test_equal_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    encoders: list[Job] = []
+    encoders: list[RenditionJob] = []
 
-    def counting(job: Job, *others: Any) -> object:
+    def counting(job: RenditionJob, *others: Any) -> object:
         encoders.append(job)
-        return finish(job, *others)
+        return run_job(job, *others)
 
-    monkeypatch.setattr(render_module, "finish", counting)
+    monkeypatch.setattr(render_module, "run_job", counting)
     data = encoded(photograph().resize((60, 40)))
     texts = (
         "w=640,fm=jpeg",
@@ -247,7 +247,7 @@ def test_the_original_is_decoded_once_and_as_small_as_may_be(
         shrinks.append(shrink)
         return open_original(data, format_, shrink=shrink, **others)
 
-    monkeypatch.setattr(levels_module, "open_original", counting)
+    monkeypatch.setattr(pyramid, "open_original", counting)
     tag = Image.Exif()
     tag[0x0112] = orientation
     data = encoded(photograph().resize((800, 200)), "jpeg", exif=tag)
@@ -274,7 +274,7 @@ def test_renditions_are_handed_out_before_the_look_is_made(
     texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[object] = []
-    summarise = look_module.summarise
+    summarise = visual.summarise
 
     def looking(level: object) -> object:
         if len(texts) > 1:  # by threads, which may still be at it
@@ -282,7 +282,7 @@ def test_renditions_are_handed_out_before_the_look_is_made(
         told.append("look")
         return summarise(level)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(look_module, "summarise", looking)
+    monkeypatch.setattr(visual, "summarise", looking)
     wanted = [parse(text) for text in texts]
     rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=told.append)
     assert told[-1] == "look"
@@ -320,7 +320,7 @@ def test_quality_is_heeded() -> None:
 
 
 def test_an_output_too_large_is_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels_module, "frames_of", _never)
+    monkeypatch.setattr(pyramid, "frames_of", _never)
     data = encoded(flat("red", size=(10, 10)))
     limits = Limits(max_output_pixels=10_000)
     for text in ("w=101,enlarge=1,fm=png", "w=101,h=100,fit=contain,fm=png", "w=2000,h=5,enlarge=1,fm=png"):
@@ -336,7 +336,7 @@ def test_a_crop_from_a_large_original_is_no_large_output() -> None:
 
 
 def test_without_transformations_and_look_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(levels_module, "frames_of", _never)
+    monkeypatch.setattr(pyramid, "frames_of", _never)
     rendered = render(encoded(corners()), [], Limits(), summary=False)
     assert (rendered.summary, rendered.renditions, rendered.original.width) == (None, (), 48)
 

@@ -169,9 +169,9 @@ def test_what_libvips_says_of_a_picture_is_not_logged(caplog: pytest.LogCaptureF
         render(bytes(data), [parse("w=20,fm=png")], Limits())
     assert caplog.text == ""
     said = pyvips.ffi.new("char[]", b"broken \xff\n")
-    runtime._hear(pyvips.ffi.NULL, 16, said, pyvips.ffi.NULL)
+    runtime._log_message(pyvips.ffi.NULL, 16, said, pyvips.ffi.NULL)
     assert caplog.text == ""
-    runtime._hear(pyvips.ffi.NULL, 8, said, pyvips.ffi.NULL)
+    runtime._log_message(pyvips.ffi.NULL, 8, said, pyvips.ffi.NULL)
     assert caplog.messages == ["libvips: b'broken \\xff\\n'"]
 
 

@@ -17,7 +17,7 @@ from image_processor.domain.geometry import Anchor, Box, Size, offset, place
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Gravity, Transformation, parse
 from image_processor.domain.transformation.values import SMART
-from image_processor.engine.codecs.probe import Header
+from image_processor.engine.codecs.probe import ImageHeader
 from image_processor.engine.operations.decode_plan import DecodePlan
 from image_processor.engine.operations.orientation import Orientation
 from image_processor.engine.operations.source_crop import crop_source
@@ -27,10 +27,10 @@ PLAIN = sorted(set(Gravity) - SMART)
 SIDES = st.integers(1, 5000)
 
 
-def scene_for(
+def source_for(
     width: int, height: int, orientation: int = 1, *, format_: str = "jpeg", frames: int = 1
 ) -> DecodePlan:
-    header = Header(width, height, format_, frames, alpha=False, orientation=orientation)
+    header = ImageHeader(width, height, format_, frames, alpha=False, orientation=orientation)
     stored = header.stored
     turn = Orientation.from_exif(orientation)
     return DecodePlan(
@@ -42,16 +42,16 @@ def scene_for(
 def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
     width: int, height: int, orientation: int, across: int, down: int, gravity: Gravity
 ) -> None:
-    scene, wanted = (
-        scene_for(width, height, orientation),
+    source, wanted = (
+        source_for(width, height, orientation),
         Transformation(width=across, height=down, gravity=gravity),
     )
-    part = crop_source(scene, wanted)
-    assume(part != scene)
-    before, after = place(scene.natural, wanted), place(part.natural, wanted)
+    part = crop_source(source, wanted)
+    assume(part != source)
+    before, after = place(source.size, wanted), place(part.size, wanted)
     assert after.output == before.output
-    assert part.natural == scene.turn.apply(part.box.size)
-    shown = scene.turn.inverse.stored_box(part.box, scene.natural)
+    assert part.size == source.orientation.apply(part.box.size)
+    shown = source.orientation.inverse.stored_box(part.box, source.size)
     inside = shown.left + shown.width <= width and shown.top + shown.height <= height
     assert inside
     assert min(shown.left, shown.top) >= 0
@@ -64,29 +64,29 @@ def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
 
 
 @pytest.mark.parametrize(
-    ("text", "scene"),
+    ("text", "source"),
     [
-        ("w=100,h=100,g=attention,fm=jpeg", scene_for(1000, 500)),
-        ("w=100,h=100,g=west,gx=5,fm=jpeg", scene_for(1000, 500)),
-        ("w=100,h=50,fm=jpeg", scene_for(1000, 500)),
-        ("w=100,fm=jpeg", scene_for(1000, 500)),
-        ("w=300,h=300,fm=jpeg", scene_for(1000, 500)),
-        ("w=100,h=100,fit=contain,fm=jpeg", scene_for(1000, 500)),
-        ("w=100,h=100,fm=webp", scene_for(1000, 500, format_="gif", frames=2)),
+        ("w=100,h=100,g=attention,fm=jpeg", source_for(1000, 500)),
+        ("w=100,h=100,g=west,gx=5,fm=jpeg", source_for(1000, 500)),
+        ("w=100,h=50,fm=jpeg", source_for(1000, 500)),
+        ("w=100,fm=jpeg", source_for(1000, 500)),
+        ("w=300,h=300,fm=jpeg", source_for(1000, 500)),
+        ("w=100,h=100,fit=contain,fm=jpeg", source_for(1000, 500)),
+        ("w=100,h=100,fm=webp", source_for(1000, 500, format_="gif", frames=2)),
     ],
 )
-def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, scene: DecodePlan) -> None:
-    assert crop_source(scene, parse(text)) is scene
+def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, source: DecodePlan) -> None:
+    assert crop_source(source, parse(text)) is source
 
 
 def test_a_focal_point_is_in_the_middle() -> None:
-    part = crop_source(scene_for(4000, 1000), parse("w=100,h=100,fp=0.25:0.5,fm=jpeg"))
+    part = crop_source(source_for(4000, 1000), parse("w=100,h=100,fp=0.25:0.5,fm=jpeg"))
     assert part.box == Box(500, 0, 1000, 1000)
 
 
 @pytest.mark.parametrize(("width", "height"), [(4032, 2721), (2721, 4032), (2725, 2225), (3001, 2001)])
 def test_nothing_is_stretched_where_no_shrinking_divides_the_sides(width: int, height: int) -> None:
-    part = crop_source(scene_for(width, height), parse("w=300,h=300,fm=jpeg"))
+    part = crop_source(source_for(width, height), parse("w=300,h=300,fm=jpeg"))
     assert part.box.width == part.box.height
 
 

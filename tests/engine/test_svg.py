@@ -16,6 +16,7 @@ import pytest
 from drawing import encoded, flat, near, opened, pixel_at
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from PIL import Image
 
 from image_processor.domain.errors import FIXES, Reason, Refused
@@ -24,6 +25,7 @@ from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs import svg as svg_module
 from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.registry import CODECS
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
@@ -116,7 +118,7 @@ def test_one_drawing_serves_large_and_small() -> None:
 
 
 def test_no_more_is_drawn_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(svg_module, "_MOST_DRAWN", 3200)
+    monkeypatch.setattr(svg_module, "_MAX_DRAWN_PIXELS", 3200)
     assert drawn(svg(), "w=400,enlarge=1,fm=png").size == (400, 200)
 
 
@@ -237,7 +239,8 @@ def test_elements_that_multiply_end() -> None:
 def test_elements_and_text_are_counted_before_it_is_opened(
     content: str, mebibytes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(svg_module, "open_svg", lambda *_: pytest.fail("it was opened"))
+    never = replace(CODECS["svg"], open=lambda *_: pytest.fail("it was opened"))
+    monkeypatch.setitem(CODECS, "svg", never)
     refused = refusal_of(svg(content))
     assert refused.reason is Reason.TOO_MANY_PIXELS
     assert f"got a svg that takes {mebibytes} MiB" in refused.message

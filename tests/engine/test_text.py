@@ -198,7 +198,7 @@ def test_a_shadow_is_as_long_as_the_text_is_large_unless_said() -> None:
     def spread(size: int) -> int:
         drawn = render_text(text("H", size, shadow=BLACK), Size(2000, 2000))
         assert drawn is not None
-        return int(drawn.picture.width - drawn.ink.width)
+        return int(drawn.image.width - drawn.ink.width)
 
     assert spread(200) > 3 * spread(40)
 
@@ -293,7 +293,7 @@ if sys.argv[1:]:
     fonts.use_fonts(Path(sys.argv[1]))
 try:
     drawn = render_text(TextOverlay(text="Hill", size=40), Size(300, 200))
-    print(drawn.ink.width, drawn.ink.height, drawn.picture.avg())
+    print(drawn.ink.width, drawn.ink.height, drawn.image.avg())
 except Refused as refused:
     print(refused.reason)
 """

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from image_processor.delivery.markup.thumbhash_pixels import pixels_of
-from image_processor.engine.summary.thumbhash import thumbhash
+from image_processor.engine.summary.placeholders import thumbhash
 
 Drawing = np.ndarray
 

@@ -16,7 +16,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs.probe import probe
-from image_processor.engine.codecs.tiff import Directory, Tag, ends_early, read_directory
+from image_processor.engine.codecs.tiff import Directory, Tag, is_truncated, read_directory
 from image_processor.engine.render import render
 
 Pixels = NDArray[np.generic]
@@ -114,7 +114,7 @@ class TestEveryLayout:
         self, *, order: str, big: bool, tiled: bool, dtype: str
     ) -> None:
         data = tiff(flat(ORANGE, dtype), order=order, big=big, tiled=tiled)
-        assert not ends_early(data)
+        assert not is_truncated(data)
         for end in [*range(16, len(data), 97), len(data) - 1]:
             assert refusal_of(data[:end]).reason is Reason.TRUNCATED
 
@@ -206,8 +206,8 @@ def test_a_hostile_count_is_only_a_number(count: int) -> None:
 
 
 def test_a_hostile_number_of_fields_is_only_a_number() -> None:
-    assert ends_early(b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**64 - 1) + bytes(500))
-    assert ends_early(b"MM\0*" + struct.pack(">IH", 8, 65535) + bytes(500))
+    assert is_truncated(b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**64 - 1) + bytes(500))
+    assert is_truncated(b"MM\0*" + struct.pack(">IH", 8, 65535) + bytes(500))
 
 
 def test_a_directory_behind_the_end_is_an_early_end() -> None:
@@ -242,4 +242,4 @@ def test_a_row_of_tiles_is_what_memory_is_counted_by() -> None:
 
 @given(st.binary(max_size=400), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]))
 def test_any_bytes_are_judged_without_a_crash(noise: bytes, mark: bytes) -> None:
-    assert ends_early(mark + noise) in {True, False}
+    assert is_truncated(mark + noise) in {True, False}

@@ -26,9 +26,9 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
-from image_processor.engine.codecs.container import is_cut_off
-from image_processor.engine.codecs.decode import open_original, refusing
-from image_processor.engine.codecs.probe import Header, probe
+from image_processor.engine.codecs.decode import open_original, translate_errors
+from image_processor.engine.codecs.jpeg import lacks_end
+from image_processor.engine.codecs.probe import ImageHeader, probe
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
@@ -145,9 +145,9 @@ def test_the_end_of_a_jpeg_is_not_taken_for_another_s() -> None:
     """The thumbnail in EXIF has an end of its own, and some telephones append a film."""
     thumbnail = encoded(PICTURE.resize((60, 40)), "jpeg")
     data = encoded(PICTURE, "jpeg", exif=b"Exif\0\0" + thumbnail)
-    assert not is_cut_off(data + b"film", "jpeg")
-    assert is_cut_off(data[:-2], "jpeg")
-    assert is_cut_off(data[: len(data) // 2], "jpeg")
+    assert not lacks_end(data + b"film")
+    assert lacks_end(data[:-2])
+    assert lacks_end(data[: len(data) // 2])
 
 
 def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
@@ -208,7 +208,7 @@ def test_a_page_of_a_tiff_is_judged_and_opened_by_itself() -> None:
 def test_the_samples_of_a_later_page_are_judged_too() -> None:
     strange = Image.fromarray(np.zeros((4, 4), np.float32))
     data = encoded(flat("red"), "tiff", save_all=True, append_images=[strange])
-    assert isinstance(probe(data, Limits()), Header)
+    assert isinstance(probe(data, Limits()), ImageHeader)
     with pytest.raises(Refused) as refusal:
         probe(data, Limits(), page=1)
     assert refusal.value.reason is Reason.UNSUPPORTED_FORMAT
@@ -222,6 +222,6 @@ def test_a_page_means_nothing_to_other_formats() -> None:
 @pytest.mark.parametrize("lenient", [False, True])
 def test_a_message_that_quotes_the_file_is_a_refusal(*, lenient: bool) -> None:
     """pyvips takes what libvips says for UTF-8, and raises another error where it is none."""
-    with pytest.raises(Refused) as refusal, refusing(FORMATS["png"], truncated=lenient):
+    with pytest.raises(Refused) as refusal, translate_errors(FORMATS["png"], truncated=lenient):
         b"\xff".decode()
     assert refusal.value.reason is (Reason.TRUNCATED if lenient else Reason.CORRUPT)

@@ -16,7 +16,7 @@ from image_processor.domain.models import Limits, VisualSummary
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.summary.palette import dominant_colour
-from image_processor.engine.summary.thumbhash import thumbhash
+from image_processor.engine.summary.placeholders import thumbhash
 from image_processor.engine.summary.visual import perceptual_hash
 
 SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")

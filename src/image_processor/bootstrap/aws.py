@@ -23,7 +23,7 @@ from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFou
 from image_processor.domain.models import Limits, Outcome, Rendered, Upload
 from image_processor.domain.ports import Catalog, ObjectStore, Stores
 from image_processor.domain.transformation import Transformation
-from image_processor.engine.worker import deadline
+from image_processor.engine.worker.resource_limits import cpu_limit
 from image_processor.ingest.invalidation import Invalidate, no_invalidation
 from image_processor.ingest.process import Processor
 from image_processor.storage.s3 import S3Store
@@ -198,7 +198,7 @@ def _render_within_deadline(
 
     That is earlier than the function's own timeout, so it costs less.
     """
-    with deadline.allowed(limits.cpu_seconds):
+    with cpu_limit(limits.cpu_seconds):
         return render_in_process(data, transformations, limits, **options)
 
 

@@ -13,10 +13,10 @@ from msgspec import Struct
 class Format(Struct, frozen=True, kw_only=True):
     """One image format.
 
-    ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. ``loader`` and
-    ``saver`` are the libvips operations, without their suffix (`_source`, `_buffer`); without a saver
-    the format is read only. A format without a loader is read by an optional package, which the extra
-    ``extra`` installs. An ``opt_in`` format is read only if the limits allow it.
+    ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. A ``writable``
+    format can be a rendition, the others are read only; how the engine reads and writes it is its codec.
+    A format with an ``extra`` is read by an optional package, which that extra of this package
+    installs. An ``opt_in`` format is read only if the limits allow it.
 
     ``compatibility`` ranks formats by how widely they are supported: 3 everywhere, 0 new or rare.
     ``quality`` is the encoder's default (1-100), None for lossless encoders. The defaults give about
@@ -30,8 +30,7 @@ class Format(Struct, frozen=True, kw_only=True):
     extension: str
     media_type: str
     aliases: tuple[str, ...] = ()
-    loader: str | None = None
-    saver: str | None = None
+    writable: bool = False
     compatibility: int = 0
     alpha: bool = True
     animation: bool = False
@@ -58,8 +57,7 @@ _TABLE = (
         extension="jpg",
         media_type="image/jpeg",
         aliases=("jpg",),
-        loader="jpegload",
-        saver="jpegsave",
+        writable=True,
         compatibility=3,
         alpha=False,
         quality=75,
@@ -71,8 +69,7 @@ _TABLE = (
         title="PNG",
         extension="png",
         media_type="image/png",
-        loader="pngload",
-        saver="pngsave",
+        writable=True,
         compatibility=2,
         encoder_options=_options("progressive effort colours"),
         signatures=(b"\x89PNG\r\n\x1a\n",),
@@ -82,8 +79,7 @@ _TABLE = (
         title="WebP",
         extension="webp",
         media_type="image/webp",
-        loader="webpload",
-        saver="webpsave",
+        writable=True,
         compatibility=1,
         animation=True,
         quality=80,
@@ -94,8 +90,7 @@ _TABLE = (
         title="AVIF",
         extension="avif",
         media_type="image/avif",
-        loader="heifload",
-        saver="heifsave",
+        writable=True,
         quality=63,
         encoder_options=_options("subsampling effort lossless"),
     ),
@@ -104,8 +99,7 @@ _TABLE = (
         title="GIF",
         extension="gif",
         media_type="image/gif",
-        loader="gifload",
-        saver="gifsave",
+        writable=True,
         compatibility=2,
         animation=True,
         encoder_options=_options("progressive effort colours"),
@@ -117,8 +111,7 @@ _TABLE = (
         extension="tif",
         media_type="image/tiff",
         aliases=("tif",),
-        loader="tiffload",
-        saver="tiffsave",
+        writable=True,
         signatures=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),
     Format(name="heic", title="HEIC", extension="heic", media_type="image/heic", extra="heic"),
@@ -135,14 +128,13 @@ _TABLE = (
         title="SVG",
         extension="svg",
         media_type="image/svg+xml",
-        loader="svgload",
         opt_in=True,
     ),
 )
 
 FORMATS = MappingProxyType({format_.name: format_ for format_ in _TABLE})
 
-WRITABLE = tuple(format_.name for format_ in _TABLE if format_.saver)
+WRITABLE = tuple(format_.name for format_ in _TABLE if format_.writable)
 """The names of the output formats."""
 
 READABLE_TITLES = " or ".join(

@@ -1,5 +1,5 @@
-"""One rendition as a job: decided from the header alone, before decoding; then composed from the
-frames of its level and encoded.
+"""Render, steps 1 and 3: one rendition as a job, planned from the header alone, before decoding; then
+composed from the frames of its level and encoded.
 """
 
 from __future__ import annotations
@@ -15,109 +15,117 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Anchor, Placement, place
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import ImageMetadata, Limits
-from image_processor.domain.transformation import AUTO, Edge, Transformation
+from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transformation
 
-from .codecs.encode import Encoded, Encoding, Timing, encode, encode_within
-from .operations.canvas import padded
+from .codecs.codec import EncodeOptions
+from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within
+from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
-from .operations.decode_plan import DecodePlan
+from .operations.decode_plan import DecodePlan, SourceSelection
 from .operations.overlay import OverlayImages
 
 
-class Job(Struct, frozen=True):
-    """One picture to encode. Transformations that come to the same picture are equal jobs.
+class RenditionJob(Struct, frozen=True):
+    """One image to compose and encode. Transformations with the same result are equal jobs.
 
-    ``rest`` is the transformation without what the scene and the placement have settled.
+    ``source`` and ``placement`` resolve the parameters of selection and size, ``anchor`` and ``edge`` those
+    of position; ``remaining`` is the transformation without all of these.
     """
 
-    scene: DecodePlan
+    source: DecodePlan
     placement: Placement
     animated: bool
     anchor: Anchor
     edge: Edge
-    rest: Transformation
+    remaining: Transformation
 
 
-def plan_job(scene: DecodePlan, transformation: Transformation, limits: Limits) -> Job:
-    """What ``transformation`` comes to in this scene. Raises Refused(OUTPUT_TOO_LARGE)."""
-    placement = place(scene.natural, transformation)
-    whole = placement.level == placement.output
-    job = Job(
-        scene=scene,
+class FinishedRendition(Struct, frozen=True):
+    """An encoded rendition, and the seconds that its operations and its encoder took."""
+
+    body: bytes
+    metadata: ImageMetadata
+    render_seconds: float
+    encode_seconds: float
+
+
+def plan_job(source: DecodePlan, transformation: Transformation, limits: Limits) -> RenditionJob:
+    """Resolve ``transformation`` for this source. Raises Refused(OUTPUT_TOO_LARGE)."""
+    placement = place(source.size, transformation)
+    fits_exactly = placement.level == placement.output
+    job = RenditionJob(
+        source=source,
         placement=placement,
-        animated=scene.frames > 1 and FORMATS[transformation.format].animation,
-        anchor=Anchor() if whole else _anchor(transformation),
+        animated=source.frames > 1 and FORMATS[transformation.format].animation,
+        anchor=Anchor() if fits_exactly else _anchor(transformation),
         edge=transformation.edge,
-        rest=_rest(scene, placement, transformation),
+        remaining=_remaining(source, placement, transformation),
     )
     _check_output(job, limits)
     return job
 
 
-class Finished(Struct, frozen=True):
-    """An encoded rendition, and the seconds that its steps and its encoder took."""
-
-    body: bytes
-    metadata: ImageMetadata
-    render: float
-    encode: float
-
-
-def finish(job: Job, level: Sequence[pyvips.Image], images: OverlayImages, profile: bytes | None) -> Finished:
+def run_job(
+    job: RenditionJob, level: Sequence[pyvips.Image], images: OverlayImages, profile: bytes | None
+) -> FinishedRendition:
     """Compose one rendition from the frames of its level and encode it."""
     started = time.perf_counter()
-    context = CompositionContext(job.placement, job.anchor, job.edge, job.rest, images)
-    frames = _drawn(compose(level if job.animated else level[:1], context), level)
+    context = CompositionContext(job.placement, job.anchor, job.edge, job.remaining, images)
+    frames = _computed(compose(level if job.animated else level[:1], context), level)
     rendered = time.perf_counter()
-    timing = Timing(job.scene.delays, job.scene.header.loop) if job.animated else Timing()
-    body = _encoded(frames, job.rest, profile, timing).body
-    facts = ImageMetadata(
+    timing = AnimationTiming(job.source.delays, job.source.header.loop) if job.animated else AnimationTiming()
+    body = _encoded(frames, job.remaining, profile, timing).body
+    metadata = ImageMetadata(
         width=frames[0].width,
         height=frames[0].height,
-        format=job.rest.format,
+        format=job.remaining.format,
         frames=len(frames),
         alpha=bool(frames[0].hasalpha()),
         bytes=len(body),
         sha256=sha256_hex(body),
     )
-    return Finished(body, facts, rendered - started, time.perf_counter() - rendered)
+    return FinishedRendition(body, metadata, rendered - started, time.perf_counter() - rendered)
 
 
-_DRAWN_PIXELS = 2_000_000
-"""Up to so many, finished frames are held in memory; it takes a millisecond or two."""
+_MAX_COMPUTED_PIXELS = 2_000_000
+"""Finished frames of up to this many pixels are computed into memory; it takes a millisecond or two."""
 
 
-def _drawn(frames: Sequence[pyvips.Image], level: Sequence[pyvips.Image]) -> Sequence[pyvips.Image]:
-    """The frames with their pixels: libvips works lazily, and the steps would be part of encoding."""
-    if frames[0] is level[0] or frames[0].width * frames[0].height * len(frames) > _DRAWN_PIXELS:
+def _computed(frames: Sequence[pyvips.Image], level: Sequence[pyvips.Image]) -> Sequence[pyvips.Image]:
+    """The frames with their pixels computed: libvips is lazy, and would count operations as encoding."""
+    if frames[0] is level[0] or frames[0].width * frames[0].height * len(frames) > _MAX_COMPUTED_PIXELS:
         return frames
     return [frame.copy_memory() for frame in frames]
 
 
 def _encoded(
-    frames: Sequence[pyvips.Image], rest: Transformation, profile: bytes | None, timing: Timing
-) -> Encoded:
-    encoding = Encoding(
-        quality=_quality(frames[0], rest),
-        progressive=rest.progressive,
-        subsampling=rest.subsampling or "auto",
-        optimise=rest.optimise,
-        effort=rest.effort,
-        lossless=rest.lossless,
-        colours=rest.colours,
+    frames: Sequence[pyvips.Image],
+    remaining: Transformation,
+    profile: bytes | None,
+    timing: AnimationTiming,
+) -> EncodedImage:
+    options = EncodeOptions(
+        quality=_quality(frames[0], remaining),
+        progressive=remaining.progressive,
+        subsampling=remaining.subsampling or "auto",
+        optimise=remaining.optimise,
+        effort=remaining.effort,
+        lossless=remaining.lossless,
+        colours=remaining.colours,
     )
-    if rest.max_bytes is None:
-        return encode(frames, rest.format, encoding, profile=profile, timing=timing)
-    return encode_within(frames, rest.format, encoding, rest.max_bytes, profile=profile, timing=timing)
+    name, max_bytes = remaining.format, remaining.max_bytes
+    if max_bytes is None:
+        return encode(frames, name, options, profile=profile, timing=timing)
+    return encode_within(frames, name, options, max_bytes, profile=profile, timing=timing)
 
 
-def _quality(frame: pyvips.Image, rest: Transformation) -> int | None:
-    """Of an animation the first frame stands for all."""
-    if rest.quality != AUTO:
-        return rest.quality
-    from .auto_quality import auto_quality  # noqa: PLC0415 - only those who ask for it pay for it
+def _quality(frame: pyvips.Image, remaining: Transformation) -> int | None:
+    """The requested quality; for `auto`, one chosen from the (first) ``frame``."""
+    if remaining.quality != AUTO:
+        return remaining.quality
+    from .auto_quality import auto_quality  # noqa: PLC0415 - few transformations request it
 
-    return auto_quality(frame.copy_memory(), rest.format)
+    return auto_quality(frame.copy_memory(), remaining.format)
 
 
 def _anchor(transformation: Transformation) -> Anchor:
@@ -129,62 +137,36 @@ def _anchor(transformation: Transformation) -> Anchor:
     )
 
 
-def _rest(scene: DecodePlan, placement: Placement, transformation: Transformation) -> Transformation:
-    """Without a background that nobody would see."""
-    kept = {field: getattr(transformation, field) for field in _REST}
-    bars = not placement.level.covers(placement.output)
-    seen_through = scene.header.alpha or scene.fine_rotation or kept["opacity"] < _OPAQUE
-    shaped = kept["round"] or kept["ellipse"] or kept["padding"]
-    if not (bars or seen_through or shaped):
-        kept["background"] = None
-    return Transformation(**kept)
+_RESOLVED = frozenset({
+    *SourceSelection.__struct_fields__,
+    "width", "height", "fit", "min_width", "min_height", "zoom", "ratio", "enlarge", "dpr",
+    "gravity", "gravity_x", "gravity_y", "focal_point", "edge",
+})  # fmt: skip
+"""Parameters that the source, the placement, the anchor and the edge have resolved."""
+
+_REMAINING = tuple(row.field for row in PARAMETERS if row.field not in _RESOLVED)
+_OPAQUE_PERCENT = 100
 
 
-_OPAQUE = 100
-_REST = (
-    "background",
-    "normalise",
-    "equalise",
-    "gamma",
-    "brightness",
-    "contrast",
-    "saturation",
-    "hue",
-    "grey",
-    "sepia",
-    "tint",
-    "duotone",
-    "negate",
-    "median",
-    "blur",
-    "sharpen",
-    "convolve",
-    "pixelate",
-    "overlays",
-    "round",
-    "ellipse",
-    "opacity",
-    "padding",
-    "quality",
-    "max_bytes",
-    "progressive",
-    "subsampling",
-    "optimise",
-    "effort",
-    "lossless",
-    "colours",
-    "format",
-)
+def _remaining(source: DecodePlan, placement: Placement, transformation: Transformation) -> Transformation:
+    """The parameters that are not resolved yet, without a background that would be invisible."""
+    fields = {field: getattr(transformation, field) for field in _REMAINING}
+    has_bars = not placement.level.covers(placement.output)
+    is_transparent = source.header.alpha or source.fine_rotation or transformation.opacity < _OPAQUE_PERCENT
+    is_shaped = transformation.round or transformation.ellipse or transformation.padding
+    if not (has_bars or is_transparent or is_shaped):
+        fields["background"] = None
+    return Transformation(**fields)
 
 
-def _check_output(job: Job, limits: Limits) -> None:
-    # An enlarged level counts too, even if little is cut from it; one that is no larger than the
-    # scene has been accepted with it.
+def _check_output(job: RenditionJob, limits: Limits) -> None:
+    # An enlarged level counts too, even if little is cropped from it; one no larger than the source has
+    # been accepted with the source.
     level, output = job.placement.level, job.placement.output
-    if job.rest.padding is not None:
-        output = padded(output, job.rest.padding).size
-    enlarged = not job.scene.natural.covers(level)
-    frames = job.scene.frames if job.animated else 1
+    if job.remaining.padding is not None:
+        output = padded_canvas(output, job.remaining.padding).size
+    enlarged = not job.source.size.covers(level)
+    frames = job.source.frames if job.animated else 1
     pixels = max(output.area, level.area if enlarged else 0) * frames
     if pixels > limits.max_output_pixels:
         raise Refused(

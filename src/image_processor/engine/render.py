@@ -1,16 +1,16 @@
-"""One original to all its renditions: the engine's whole flow in one function.
+"""Render: one original to all its renditions; `render` is the engine's whole flow.
 
-Judge the header, plan the jobs, decode each scene once (nearly always there is one) into a cascade
-of levels, and hand each job to an encoder thread as soon as its level is there; equal jobs are
-done once.
+Probe the header, plan the jobs, decode each source once (there is nearly always one) into a pyramid of
+levels, and submit each job to an encoder thread as soon as its level is there. Equal jobs run once.
 """
 
 from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import ParamSpec, TypeVar
 
 import pyvips
@@ -33,14 +33,14 @@ from image_processor.domain.models import (
 from image_processor.domain.transformation import Fit, Transformation
 
 from .codecs.decode import is_out_of_memory
-from .codecs.probe import Header, probe
-from .job import Finished, Job, finish, plan_job
+from .codecs.probe import ImageHeader, probe
+from .job import FinishedRendition, RenditionJob, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
 from .operations.overlay import OverlayImages, decode_overlay_images
-from .pyramid import Wanted, levels, open_for
+from .pyramid import PyramidPlan, build_pyramid, open_source
 
 
-def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of them would hide it
+def render(  # noqa: PLR0913 - each is a separate decision of the caller
     data: bytes,
     transformations: Sequence[Transformation],
     limits: Limits,
@@ -52,172 +52,184 @@ def render(  # noqa: PLR0913 - each is one thing to know of the work; a bag of t
     overlay_sources: Mapping[str, bytes] | None = None,
     on_rendition: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
-    """Make every transformation of ``data``, in the order given; none at all is legal.
+    """Make every transformation of ``data``, in the order given; an empty sequence is allowed.
 
-    ``threads`` encoders run at a time. Without ``summary``, which is for the record, the original's digest
-    is left empty too: it takes as long as many a rendition. Without transformations and ``summary``
-    nothing is decoded.
-    ``exif`` names what is kept of the original's EXIF; ``overlay_sources`` holds the overlay images
-    by their key. ``on_rendition`` is given each rendition as soon as it is made, by the thread that made it;
-    what is raised later takes none of them back.
+    ``threads`` encoders run at a time. ``summary`` computes the visual summary and the original's digest,
+    which take as long as many a rendition; without it the digest is empty. Without ``transformations`` and
+    ``summary`` nothing is decoded. ``exif`` names the EXIF fields to keep. ``overlay_sources`` holds the
+    encoded overlay images by key. ``on_rendition`` is called with each rendition as soon as it is made, in
+    the thread that made it; an error raised later does not revoke it.
+
     Raises Refused as `probe` does, OUTPUT_TOO_LARGE or REGION_OUTSIDE before decoding, TRUNCATED or
-    CORRUPT, and what overlays refuse. Raises MemoryError where an encoder gets no memory.
-    ``limits.cpu_seconds`` cannot be kept here: engine.isolation does.
+    CORRUPT while decoding, and what overlays are refused for; MemoryError where an encoder gets no memory.
+    ``limits.cpu_seconds`` is not enforced here but by engine.worker.
     """
     started = time.perf_counter()
     header = probe(data, limits)
-    try:
-        jobs = _plan(data, header, transformations, limits, alone=not summary and len(transformations) == 1)
-        work = _Work(
-            data,
-            jobs,
-            _look_scene(data, header, limits) if summary else None,
-            icc,
-            decode_overlay_images(overlay_sources or {}, limits),
-            _Counter(transformations, jobs, on_rendition),
-        )
+    with _translate_encoder_errors():
+        jobs = _plan_jobs(data, header, transformations, limits, summary=summary)
+        summary_source = plan_decode(data, header, WHOLE_IMAGE, limits) if summary else None
+        images = decode_overlay_images(overlay_sources or {}, limits)
+        emitter = _RenditionEmitter(transformations, jobs, on_rendition)
         with _executor(len(set(jobs)), threads) as executor:
             planned = time.perf_counter() - started
-            made, seen, decoded = work.start(executor)
+            decoding = _Decoding(data, jobs, summary_source, icc, images, emitter, executor)
+            decoded = decoding.run()
             digest = sha256_hex(data) if summary else ""
-            finished = {job: future.result() for job, future in made.items()}
-    except pyvips.Error as error:
-        if is_out_of_memory(error):
-            raise MemoryError(error.detail) from error
-        # Reading has its own translation; a failure after it is ours, not the upload's.
-        raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
+            finished = {job: future.result() for job, future in decoded.futures.items()}
     return Rendered(
-        original=_original(header, len(data), digest),
-        summary=seen,
+        original=_original_metadata(header, len(data), digest),
+        summary=decoded.summary,
         renditions=tuple(
-            _image(wanted, finished[job]) for wanted, job in zip(transformations, jobs, strict=True)
+            _rendered_image(transformation, finished[job])
+            for transformation, job in zip(transformations, jobs, strict=True)
         ),
-        exif=_exif(data, header, exif) if exif else (),
+        exif=_read_exif(data, header, exif) if exif else (),
         timings=Timings(
-            planned + decoded,
-            sum(one.render for one in finished.values()),
-            sum(one.encode for one in finished.values()),
+            planned + decoded.seconds,
+            sum(rendition.render_seconds for rendition in finished.values()),
+            sum(rendition.encode_seconds for rendition in finished.values()),
         ),
     )
 
 
-def _plan(
-    data: bytes, header: Header, transformations: Sequence[Transformation], limits: Limits, *, alone: bool
-) -> list[Job]:
-    """A job for each transformation; each view is resolved once. One that is ``alone`` shares its decode
-    with nobody, which can then be of no more than it shows."""
-    views = [source_selection(transformation) for transformation in transformations]
-    scenes = {view: plan_decode(data, header, view, limits) for view in dict.fromkeys(views)}
-    pairs = [(scenes[view], wanted) for view, wanted in zip(views, transformations, strict=True)]
-    if alone:
-        from .operations.source_crop import crop_source  # noqa: PLC0415 - no upload comes here
-
-        pairs = [(crop_source(*pair), pair[1]) for pair in pairs]
-    return [plan_job(scene, wanted, limits) for scene, wanted in pairs]
+SUMMARY_SIDE = 64
+"""The longest side, in pixels, of the level that the visual summary is computed from."""
 
 
-LOOK_SIDE = 64
-"""The longest side, in pixels, of the level that a look is taken from."""
+def _plan_jobs(
+    data: bytes,
+    header: ImageHeader,
+    transformations: Sequence[Transformation],
+    limits: Limits,
+    *,
+    summary: bool,
+) -> list[RenditionJob]:
+    """A job for each transformation. Each distinct selection of the source is resolved once."""
+    selections = [source_selection(transformation) for transformation in transformations]
+    plans = {
+        selection: plan_decode(data, header, selection, limits) for selection in dict.fromkeys(selections)
+    }
+    sources = [plans[selection] for selection in selections]
+    if len(transformations) == 1 and not summary:
+        # A single rendition shares its decode with nothing, so only the part that it shows is decoded.
+        from .operations.source_crop import crop_source  # noqa: PLC0415 - fractions; not used for uploads
 
-Made = dict[Job, Future[Finished]]
+        sources = [crop_source(sources[0], transformations[0])]
+    return [
+        plan_job(source, transformation, limits)
+        for source, transformation in zip(sources, transformations, strict=True)
+    ]
 
 
-class _Counter(Struct, frozen=True):
-    """Where renditions are handed out. One job may be several of them."""
+class _RenditionEmitter(Struct, frozen=True):
+    """Calls ``on_rendition`` for every transformation that one job makes."""
 
     transformations: Sequence[Transformation]
-    jobs: Sequence[Job]
+    jobs: Sequence[RenditionJob]
     on_rendition: Callable[[RenderedImage], None]
 
-    def pass_over(self, job: Job, finished: Finished) -> None:
-        for wanted, its in zip(self.transformations, self.jobs, strict=True):
-            if its == job:
-                self.on_rendition(_image(wanted, finished))
+    def emit(self, finished_job: RenditionJob, finished: FinishedRendition) -> None:
+        for transformation, job in zip(self.transformations, self.jobs, strict=True):
+            if job == finished_job:
+                self.on_rendition(_rendered_image(transformation, finished))
 
 
-def _image(wanted: Transformation, finished: Finished) -> RenderedImage:
-    return RenderedImage(wanted, finished.body, finished.metadata)
+def _rendered_image(transformation: Transformation, finished: FinishedRendition) -> RenderedImage:
+    return RenderedImage(transformation, finished.body, finished.metadata)
 
 
-class _Work(Struct, frozen=True):
-    """What is made of one original. ``look_scene`` is None where no look is asked for."""
+class _Decoded(Struct):
+    """What decoding has started and found so far; ``seconds`` is the time it took."""
+
+    futures: dict[RenditionJob, Future[FinishedRendition]]
+    summary: VisualSummary | None = None
+    seconds: float = 0.0
+
+
+class _Decoding(Struct, frozen=True):
+    """Decodes the sources of one original. ``summary_source`` is None where no summary is requested."""
 
     data: bytes
-    jobs: Sequence[Job]
-    look_scene: DecodePlan | None
+    jobs: Sequence[RenditionJob]
+    summary_source: DecodePlan | None
     icc: IccPolicy
     images: OverlayImages
-    counter: _Counter
+    emitter: _RenditionEmitter
+    executor: Executor
 
-    def start(self, executor: Executor) -> tuple[Made, VisualSummary | None, float]:
-        """Decode each scene, and start an encoder for each job as soon as its level is there. The last
-        is how many seconds decoding took."""
-        scenes = dict.fromkeys(job.scene for job in self.jobs)
-        if self.look_scene is not None:
-            scenes[self.look_scene] = None
-        made: Made = {}
-        seen: VisualSummary | None = None
-        decoded = 0.0
-        for scene in scenes:
-            look, seconds = self._scene(scene, executor, made)
-            seen, decoded = look or seen, decoded + seconds
-        return made, seen, decoded
+    def run(self) -> _Decoded:
+        """Decode each source, and submit each job as soon as its level is there."""
+        sources = dict.fromkeys(job.source for job in self.jobs)
+        if self.summary_source is not None:
+            sources[self.summary_source] = None
+        decoded = _Decoded({})
+        for source in sources:
+            self._decode(source, decoded)
+        return decoded
 
-    def _scene(self, scene: DecodePlan, executor: Executor, made: Made) -> tuple[VisualSummary | None, float]:
-        waiting: defaultdict[Size, list[Job]] = defaultdict(list)
-        for job in dict.fromkeys(job for job in self.jobs if job.scene == scene):
-            waiting[job.placement.level].append(job)
-        look_size = _look_size(scene) if scene == self.look_scene else None
-        sizes = {*waiting, *([look_size] if look_size else [])}
-        moving = {size for size, jobs in waiting.items() if any(job.animated for job in jobs)}
+    def _decode(self, source: DecodePlan, decoded: _Decoded) -> None:
+        by_level: defaultdict[Size, list[RenditionJob]] = defaultdict(list)
+        for job in dict.fromkeys(job for job in self.jobs if job.source == source):
+            by_level[job.placement.level].append(job)
+        summary_size = _summary_size(source) if source == self.summary_source else None
+        sizes = {*by_level, *([summary_size] if summary_size else [])}
+        animated = {size for size, jobs in by_level.items() if any(job.animated for job in jobs)}
         since = time.perf_counter()
-        opened = open_for(self.data, scene, Wanted(sizes, moving), self.icc)
-        seen: VisualSummary | None = None
-        decoded = 0.0
-        for size, frames in levels(opened):
-            decoded += time.perf_counter() - since
-            for job in waiting[size]:
-                made[job] = executor.submit(self._finish, job, frames, opened.profile)
-            if size == look_size:
-                from .summary.visual import summarise  # noqa: PLC0415 - of a single rendition, that is made by now
+        opened = open_source(self.data, source, PyramidPlan(sizes, animated), self.icc)
+        for size, frames in build_pyramid(opened):
+            decoded.seconds += time.perf_counter() - since
+            for job in by_level[size]:
+                decoded.futures[job] = self.executor.submit(self._finish, job, frames, opened.profile)
+            if size == summary_size:
+                from .summary.visual import summarise  # noqa: PLC0415 - base64; not used on demand
 
-                seen = summarise(frames[0])
+                decoded.summary = summarise(frames[0])
             since = time.perf_counter()
-        return seen, decoded
 
-    def _finish(self, job: Job, frames: Sequence[pyvips.Image], profile: bytes | None) -> Finished:
-        finished = finish(job, frames, self.images, profile)
-        self.counter.pass_over(job, finished)
+    def _finish(
+        self, job: RenditionJob, frames: Sequence[pyvips.Image], profile: bytes | None
+    ) -> FinishedRendition:
+        finished = run_job(job, frames, self.images, profile)
+        self.emitter.emit(job, finished)
         return finished
+
+
+def _summary_size(source: DecodePlan) -> Size:
+    return place(source.size, Transformation(width=SUMMARY_SIDE, height=SUMMARY_SIDE, fit=Fit.INSIDE)).level
+
+
+@contextmanager
+def _translate_encoder_errors() -> Iterator[None]:
+    """Errors of the decoder have been translated before; what libvips raises after it is a fault of this
+    program or of the machine, not of the upload."""
+    try:
+        yield
+    except pyvips.Error as error:
+        if is_out_of_memory(error):
+            raise MemoryError(error.detail) from error
+        raise ImageProcessorError(f"libvips failed while rendering: {error.message}") from error
 
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 
-class _Here(Executor):
-    """Runs what it is given at once, in the calling thread."""
+class _InlineExecutor(Executor):
+    """Runs each call at once, in the calling thread."""
 
     def submit(self, call: Callable[_P, _T], /, *args: _P.args, **kwargs: _P.kwargs) -> Future[_T]:
-        done: Future[_T] = Future()
-        done.set_result(call(*args, **kwargs))
-        return done
+        future: Future[_T] = Future()
+        future.set_result(call(*args, **kwargs))
+        return future
 
 
 def _executor(jobs: int, threads: int) -> Executor:
-    # A thread for a single job has nothing to overlap with, and costs about a millisecond.
-    return ThreadPoolExecutor(threads) if jobs > 1 else _Here()
+    # A thread for a single job overlaps with nothing, and costs about a millisecond.
+    return ThreadPoolExecutor(threads) if jobs > 1 else _InlineExecutor()
 
 
-def _look_scene(data: bytes, header: Header, limits: Limits) -> DecodePlan:
-    return plan_decode(data, header, WHOLE_IMAGE, limits)
-
-
-def _look_size(scene: DecodePlan) -> Size:
-    return place(scene.natural, Transformation(width=LOOK_SIDE, height=LOOK_SIDE, fit=Fit.INSIDE)).level
-
-
-def _original(header: Header, length: int, sha256: str) -> ImageMetadata:
+def _original_metadata(header: ImageHeader, length: int, sha256: str) -> ImageMetadata:
     return ImageMetadata(
         width=header.width,
         height=header.height,
@@ -230,7 +242,7 @@ def _original(header: Header, length: int, sha256: str) -> ImageMetadata:
     )
 
 
-def _exif(data: bytes, header: Header, wanted: Collection[ExifField]) -> Exif:
-    from .codecs.exif import exif_of  # noqa: PLC0415 - few ask for it, and a cold start would pay for it
+def _read_exif(data: bytes, header: ImageHeader, fields: Collection[ExifField]) -> Exif:
+    from .codecs.exif import read_exif  # noqa: PLC0415 - datetime and fractions; few requests need it
 
-    return exif_of(data, header.format, wanted)
+    return read_exif(data, header.format, fields)

@@ -1,7 +1,7 @@
-"""Makes libvips safe for untrusted bytes, or refuses to go on.
+"""Configures libvips for untrusted bytes, and verifies that it worked.
 
-Every other module of the engine trusts that `start` has run: probe, with which each render begins,
-calls it, and so do the isolated child and the sample before their first picture.
+Every other module of the engine relies on `start`: probe, with which each render begins, calls it, and so
+do the isolated child and the sample before their first image.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 import pyvips
 
 from image_processor.domain.errors import UnsafeRuntime
-from image_processor.domain.formats import FORMATS, WRITABLE, Format
+from image_processor.domain.formats import FORMATS, WRITABLE
 
-from .codecs import optional_decoders as outside
+from .codecs.codec import Codec
+from .codecs.registry import CODECS, is_installed
 
-# Plain text that libvips takes for pictures, and the smallest picture that it must open.
+# Plain text that libvips would read as images, and the smallest image that it must open.
 _MATRIX = b"2 1\n3 4\n"
 _CSV = b"3,4\n5,6\n"
 _GIF = bytes.fromhex("47494638396101000100800000ffffff0000002c00000000010001000002024401003b")
@@ -28,31 +29,31 @@ _GIF = bytes.fromhex("47494638396101000100800000ffffff0000002c000000000100010000
 _M_ARENA_MAX = -8  # mallopt(3)
 _ARENAS = 2
 
-_G_LOG_SERIOUS = 4 | 8  # glib's GLogLevelFlags: errors and criticals
+_GLIB_SERIOUS = 4 | 8  # GLogLevelFlags: errors and criticals
 
 _log = logging.getLogger(__name__)
 _lock = threading.Lock()
 _started = False
-_draws_svg = False
+_svg_allowed = False
 
 
 def start(*, svg: bool = False) -> None:
-    """Block every loader of libvips but the allow-list of formats.py, and prove it. What is opt-in
-    there is let in too with ``svg``, until the next call without it.
+    """Block every loader of libvips except those in the codec registry, and verify it. Opt-in formats
+    are allowed only with ``svg``, until the next call without it.
 
     Idempotent and thread-safe. Raises UnsafeRuntime where this libvips cannot be made safe.
     """
-    global _started, _draws_svg  # noqa: PLW0603 - as libvips' switches, global to the process
+    global _started, _svg_allowed  # noqa: PLW0603 - libvips' switches are global to the process as well
     with _lock:
         if not _started:
             _require_api_mode()
-            _block_all_but_ours()
+            _block_other_loaders()
             _verify()
             _tune()
             _started = True
-        if svg is not _draws_svg:
-            _set_blocked([entry for entry in FORMATS.values() if entry.opt_in], blocked=not svg)
-            _draws_svg = svg
+        if svg is not _svg_allowed:
+            _set_blocked(_codecs(opt_in=True), blocked=not svg)
+            _svg_allowed = svg
 
 
 def versions() -> dict[str, str]:
@@ -66,44 +67,49 @@ def versions() -> dict[str, str]:
 
 
 def loaders() -> dict[str, bool]:
-    """For each format of formats.py, whether it can be read: by this libvips or by its package."""
+    """For each format of domain/formats.py, whether it can be read: by this libvips or by its package."""
     return {
-        name: bool(_class_of(f"{entry.loader}_source")) if entry.loader else outside.is_there(entry)
-        for name, entry in FORMATS.items()
+        name: bool(_class_name(f"{codec.loader}_source")) if codec.loader else is_installed(codec)
+        for name, codec in CODECS.items()
     }
 
 
 def savers() -> dict[str, bool]:
-    """For each format that can be put out, whether this libvips has an encoder for it."""
-    return {name: bool(_class_of(f"{FORMATS[name].saver}_buffer")) for name in WRITABLE}
+    """For each writable format, whether this libvips has an encoder for it."""
+    savers = {name: CODECS[name].saver for name in WRITABLE}
+    return {name: saver is None or bool(_class_name(f"{saver}_buffer")) for name, saver in savers.items()}
 
 
 def _require_api_mode() -> None:
-    # In ABI mode (no compiled binding) calls are slow, and some other libvips of the machine
-    # may have been found, with loaders that nobody chose.
+    # In ABI mode (no compiled binding) calls are slow, and another libvips of the machine may be used,
+    # with unknown loaders.
     if not pyvips.API_mode:
         raise UnsafeRuntime("expected pyvips in API mode (pyvips-binary), got ABI mode")
 
 
-def _block_all_but_ours() -> None:
+def _block_other_loaders() -> None:
     if not pyvips.at_least_libvips(8, 13):
         raise UnsafeRuntime("expected libvips 8.13 or newer, which can block loaders, got an older one")
-    # libvips' own "untrusted" set would leave loaders open that are well tested but of no use here.
+    # libvips' own "untrusted" set would leave loaders open that are well tested but not needed here.
     pyvips.operation_block_set("VipsForeignLoad", True)
     pyvips.operation_block_set("VipsSystem", True)  # it runs a shell command
-    _set_blocked([entry for entry in FORMATS.values() if not entry.opt_in], blocked=False)
+    _set_blocked(_codecs(opt_in=False), blocked=False)
 
 
-def _set_blocked(formats: Iterable[Format], *, blocked: bool) -> None:
-    for entry in formats:
+def _codecs(*, opt_in: bool) -> list[Codec]:
+    return [codec for name, codec in CODECS.items() if FORMATS[name].opt_in is opt_in]
+
+
+def _set_blocked(codecs: Iterable[Codec], *, blocked: bool) -> None:
+    for codec in codecs:
         # Of each loader only the class that decode uses: no file name ever reaches one.
-        loader = _class_of(f"{entry.loader}_source") if entry.loader else ""
+        loader = _class_name(f"{codec.loader}_source") if codec.loader else ""
         if loader:
             pyvips.operation_block_set(loader, blocked)
 
 
 def _verify() -> None:
-    """Try it: the switches do nothing, silently, if a class was renamed."""
+    """Try it: the switches silently do nothing if a class was renamed."""
     for loader, text in (("matrixload_source", _MATRIX), ("csvload_source", _CSV)):
         if _opens(loader, text):
             raise UnsafeRuntime(f"expected {loader} to be blocked, got an image from plain text")
@@ -119,35 +125,35 @@ def _opens(loader: str, content: bytes) -> bool:
     return True
 
 
-def _class_of(operation: str) -> str:
-    """The class behind an operation's name, which blocking goes by; empty if there is none."""
-    found = pyvips.type_find("VipsOperation", operation)
-    name: str = pyvips.type_name(found) if found else ""
+def _class_name(operation: str) -> str:
+    """The class of an operation, by which libvips blocks it; empty if this libvips has none."""
+    type_id = pyvips.type_find("VipsOperation", operation)
+    name: str = pyvips.type_name(type_id) if type_id else ""
     return name
 
 
 def _tune() -> None:
-    # A cached operation would keep an upload's bytes alive, and no operation comes twice.
+    # A cached operation would keep an upload's bytes alive, and no operation is repeated.
     pyvips.cache_set_max(0)
-    # Parallelism comes from our own encoder threads; libvips' would multiply with them.
+    # The encoder threads are the parallelism; libvips' own threads would multiply with them.
     pyvips.concurrency_set(1)
     logging.getLogger("pyvips").setLevel(logging.WARNING)
-    pyvips.ffi.def_extern(name="_log_handler_callback")(_hear)
+    pyvips.ffi.def_extern(name="_log_handler_callback")(_log_message)
     _limit_arenas()
 
 
-def _hear(_domain: object, level: int, message: Any, _: object) -> None:
-    """Log what libvips says of itself. What it says of pictures, mostly warnings, is not: it quotes
-    them, in lines of any number and in bytes that pyvips' own listener breaks at."""
-    if level & _G_LOG_SERIOUS:
+def _log_message(_domain: object, level: int, message: Any, _: object) -> None:
+    """Log libvips' errors about itself. Its warnings about images are dropped: they quote the file, in any
+    number of lines and in bytes that pyvips' own handler cannot decode."""
+    if level & _GLIB_SERIOUS:
         _log.error("libvips: %s", ascii(pyvips.ffi.string(message)))
 
 
 def _limit_arenas() -> None:
-    """What MALLOC_ARENA_MAX=2 does, for a process that has started without it.
+    """Do what MALLOC_ARENA_MAX=2 does, for a process that was started without it.
 
-    glibc gives each thread an arena of its own and rarely returns them, so that resident
-    memory grows with the number of threads. Elsewhere than on glibc there is nothing to do.
+    glibc gives each thread an arena of its own and rarely returns them, so resident memory grows with
+    the number of threads. Other C libraries need nothing.
     """
     if "MALLOC_ARENA_MAX" in os.environ:
         return

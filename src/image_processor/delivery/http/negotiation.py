@@ -49,7 +49,7 @@ def preferred_formats(
 def source_format(original: ImageMetadata, values: Mapping[str, Any]) -> str:
     """The original's format if it can be written, else one that every client shows."""
     format_ = FORMATS[original.format]
-    fits = format_.saver is not None and (format_.alpha or not has_transparency(original, values))
+    fits = format_.writable and (format_.alpha or not has_transparency(original, values))
     return format_.name if fits else preferred_formats(None, original, values)[-1]
 
 

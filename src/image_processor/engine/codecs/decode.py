@@ -1,14 +1,13 @@
-"""Opens originals and hands out their frames, shrunk while decoding where the format can.
+"""Opens originals and yields their frames, shrunk while decoding where the format can.
 
-Also the one place where an error of libvips while reading becomes a reason for refusal; its
-text stays here, since it may quote the file.
+Also the one place where an error of libvips while reading becomes a reason for refusal. Its text is not
+passed on, since it may quote the file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pyvips
 
@@ -16,12 +15,12 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import Format
 from image_processor.domain.geometry import Size
 
-from . import optional_decoders as outside
-from . import svg
+from .codec import Codec, DecodeOptions
+from .registry import CODECS
 
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
-# structure.py has already found the early ends that can be seen without decoding.
-_SIGNS = (
+# Truncation that shows in the file's structure has been found by the codec before.
+_ERROR_PATTERNS = (
     ("premature end", Reason.TRUNCATED),  # libjpeg
     ("unexpected end", Reason.TRUNCATED),  # libnsgif, libheif
     ("bad seek", Reason.TRUNCATED),  # libtiff, at an offset behind the end
@@ -30,10 +29,10 @@ _SIGNS = (
     ("io error during reading", Reason.TRUNCATED),  # libtiff, in the directory
     ("security limit", Reason.TOO_MANY_PIXELS),  # libheif's own limits on memory
 )
-_PAGED = frozenset({"gif", "webp", "tiff"})
 
-# What libvips and its libraries say where an allocation failed.
-_EXHAUSTED = ("memory", "failed to allocate")
+# What libvips and its libraries report where an allocation failed.
+_OUT_OF_MEMORY = ("memory", "failed to allocate")
+
 _MESSAGES = {
     Reason.TRUNCATED: "expected a complete {0}, got one that ends early",
     Reason.TOO_MANY_PIXELS: "expected a {0} within the decoder's limits, got a larger one",
@@ -51,44 +50,43 @@ def open_original(
     lenient: bool = False,
     target: Size | None = None,
 ) -> pyvips.Image:
-    """Open ``data`` for one pass from top to bottom; reads the header only.
+    """Open ``data`` for one sequential pass; libvips reads the header only.
 
-    ``shrink`` (1, 2, 4, 8) divides both sides while decoding, as far as libvips can: JPEG and
-    still WebP. Others come at their full size, but a drawing is made to cover ``target``.
-    ``count`` frames of an animation, from the 0-based ``first`` on, are stacked from top to bottom;
-    -1 for all that follow. A TIFF has one page at a time, and other formats have but one picture.
-    ``lenient`` takes what is there of a file that is known to end early.
-    The caller keeps ``data`` until the picture has been read: libvips reads it where it lies.
-    What an optional package decodes is decoded here and now. Raises Refused as `refusing` does.
+    ``shrink`` (1, 2, 4, 8) divides both sides while decoding, where the decoder can: JPEG and still
+    WebP. Others open at full size, except a vector drawing, which is made to cover ``target``.
+    ``count`` frames of an animation, from the 0-based ``first``, are stacked from top to bottom; -1
+    means all that follow. A TIFF opens one page at a time; other formats have one image.
+    ``lenient`` accepts the pixels that are there of a truncated file.
+    The caller keeps ``data`` until the image has been read, since libvips reads it in place. Optional
+    packages decode here and now. Raises Refused as `translate_errors` does.
     """
-    if format_.loader is None:
-        return outside.decode(data, format_)
-    if format_.name == "svg":
-        with refusing(format_):
-            return svg.open_svg(data, target)
-    # "error" is strict where the default is not: a truncated file must not become half a grey
-    # picture. "warning" would be too strict, and refuse what every browser shows.
-    options: dict[str, Any] = {"access": "sequential", "fail_on": "none" if lenient else "error"}
-    if format_.name in _PAGED:
-        options |= {"page": first, "n": count}
-    if shrink > 1 and format_.name == "jpeg":
-        options["shrink"] = shrink
-    if shrink > 1 and format_.name == "webp":
-        options["scale"] = 1 / shrink
-    # A source, since pyvips would copy a buffer.
-    source = pyvips.Source.new_from_memory(data)
-    with refusing(format_, truncated=lenient):
-        return pyvips.Operation.call(f"{format_.loader}_source", source, **options)
+    options = DecodeOptions(shrink=shrink, first=first, count=count, lenient=lenient, target=target)
+    with translate_errors(format_, truncated=lenient):
+        return _open(CODECS[format_.name], data, options)
+
+
+def _open(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Image:
+    if codec.open is not None:
+        return codec.open(data, options)
+    # The default would accept a truncated file as a half grey image; "warning" would refuse what every
+    # browser shows. A source, since pyvips would copy a buffer.
+    return pyvips.Operation.call(
+        f"{codec.loader}_source",
+        pyvips.Source.new_from_memory(data),
+        access="sequential",
+        fail_on="none" if options.lenient else "error",
+        **codec.load_options(options),
+    )
 
 
 def without_bands(opened: pyvips.Image, count: int) -> pyvips.Image:
-    """Without the last ``count`` bands."""
+    """``opened`` without its last ``count`` bands."""
     return opened[: opened.bands - count] if count else opened
 
 
 def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
-    """The ``count`` frames stacked in ``opened``, in order. Use each before asking for the next:
-    the file is read once, from top to bottom."""
+    """The ``count`` frames stacked in ``opened``, in order. Use each before requesting the next: the
+    file is read once, from top to bottom."""
     if count == 1:
         yield opened
         return
@@ -98,10 +96,10 @@ def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
 
 
 @contextmanager
-def refusing(format_: Format, *, truncated: bool = False) -> Iterator[None]:
+def translate_errors(format_: Format, *, truncated: bool = False) -> Iterator[None]:
     """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT.
-    Of what is known to be ``truncated``, the early end is the reason."""
-    # libvips adds up what it says, warnings of other pictures too, until somebody asks.
+    For a file known to be ``truncated`` that is the reason."""
+    # libvips accumulates messages, also those of other images, until somebody reads them.
     pyvips.vips_lib.vips_error_clear()
     try:
         yield
@@ -110,15 +108,15 @@ def refusing(format_: Format, *, truncated: bool = False) -> Iterator[None]:
         reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else reason
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
     except UnicodeDecodeError:
-        # What libvips says quotes the file, which pyvips takes for UTF-8.
+        # libvips' message quotes the file, and pyvips decodes it as UTF-8.
         reason = Reason.TRUNCATED if truncated else Reason.CORRUPT
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
 
 
 def is_out_of_memory(error: pyvips.Error) -> bool:
-    """Whether it says that an allocation failed, in whatever library."""
-    return any(sign in error.detail.lower() for sign in _EXHAUSTED)
+    """Whether an allocation failed, in libvips or a library below it."""
+    return any(part in error.detail.lower() for part in _OUT_OF_MEMORY)
 
 
 def _reason(text: str) -> Reason:
-    return next((reason for sign, reason in _SIGNS if sign in text), Reason.CORRUPT)
+    return next((reason for part, reason in _ERROR_PATTERNS if part in text), Reason.CORRUPT)

@@ -1,6 +1,6 @@
-"""JPEG XL, by way of pillow-jxl-plugin (libjxl).
+"""JPEG XL, decoded by pillow-jxl-plugin (libjxl).
 
-That package decodes as soon as it opens, so the header is read here, to be judged before
+That package decodes as soon as it opens a file, so the header is read here, to check limits before
 (ISO/IEC 18181-1, 9 and annex D; 18181-2 for the boxes around it).
 """
 
@@ -11,20 +11,21 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 
-from .container import boxes, count_scans
-from .image_header import PixelLayout, image_from_pixels
+from .avif import boxes, boxes_are_truncated
+from .codec import Codec, DecodeOptions, PixelLayout, image_from_pixels
+from .jpeg import count_scans
 
 _CODESTREAM = b"\xff\x0a"
 _CORRUPT = "expected a valid jxl, got one that the decoder rejects or that ends early"
 
-_MOST_SCANS = 100
-"""Of a JPEG that was packed into JPEG XL as it was; as many as of another JPEG by default."""
+_MAX_SCANS = 100
+"""For a JPEG that was packed into JPEG XL losslessly; the default of Limits for any JPEG."""
 
 _HEADER_BYTES = 64
 
-_HELD = 37
-"""Bytes a pixel while decoding, the largest that was measured (libjxl 0.11; with alpha, 16 bits, or
-coded without blocks; 7 for a usual photograph, which the header does not tell from the others)."""
+_DECODE_BYTES_PER_PIXEL = 37
+"""The largest measured (libjxl 0.11; with alpha, 16 bits, or coded in modular mode). It is 7 for a usual
+photograph, which the header cannot tell from the others."""
 
 _MODES = {
     "L": (1, "uchar"),
@@ -37,7 +38,7 @@ _MODES = {
 # Width over height by the three bits after a height (18181-1, D.2).
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
-# How a number is coded: by two bits, either (constant,) or (what is added, bits that follow).
+# How a number is coded: two bits choose either (constant,) or (offset, number of bits that follow).
 _SIDE = ((1, 9), (1, 13), (1, 18), (1, 30))
 _SAMPLE_BITS = ((8,), (10,), (12,), (1, 6))
 _FLOAT_BITS = ((32,), (16,), (24,), (1, 6))
@@ -46,7 +47,7 @@ _CHANNEL_KINDS = ((0,), (1,), (2, 4), (18, 6))
 
 
 class _Bits:
-    """Reads numbers from bytes, the lowest bit first; behind the end everything is refused."""
+    """Reads numbers from bytes, lowest bit first. Raises Refused(TRUNCATED) at the end."""
 
     def __init__(self, data: bytes) -> None:
         self._number = int.from_bytes(data, "little")
@@ -60,73 +61,73 @@ class _Bits:
         self._left -= count
         return value
 
-    def choose(self, ways: tuple[tuple[int, ...], ...]) -> int:
-        base, *bits = ways[self.take(2)]
+    def choose(self, codings: tuple[tuple[int, ...], ...]) -> int:
+        base, *bits = codings[self.take(2)]
         return base + (self.take(bits[0]) if bits else 0)
 
 
-def see(data: bytes) -> PixelLayout:
-    """As outside.see, but what the header takes for colour may come as one band of grey."""
+def read_layout(data: bytes) -> PixelLayout:
+    """Read the header; what it declares as colour may decode to one band of grey. Raises Refused."""
     bits = _Bits(_codestream(data)[:_HEADER_BYTES])
     height, width = _size(bits)
-    if bits.take(1):  # everything else is as usual
-        return PixelLayout(width, height, 3, "uchar", _HELD)
+    if bits.take(1):  # all further fields have their defaults
+        return PixelLayout(width, height, 3, "uchar", _DECODE_BYTES_PER_PIXEL)
     if bits.take(1):
-        if bits.take(3) >= 4:  # EXIF's orientation less one; libjxl applies it
+        if bits.take(3) >= 4:  # EXIF's orientation minus one; libjxl applies it
             width, height = height, width
         if bits.take(1):
-            _size(bits)  # the size at which it should be shown
+            _size(bits)  # the intended display size
         if bits.take(2):
-            raise Refused(Reason.UNSUPPORTED_FORMAT, "expected one picture in a jxl, got an animation")
-    return PixelLayout(width, height, 4 if _has_alpha(bits) else 3, "uchar", _HELD)
+            raise Refused(Reason.UNSUPPORTED_FORMAT, "expected one image in a jxl, got an animation")
+    return PixelLayout(width, height, 4 if _has_alpha(bits) else 3, "uchar", _DECODE_BYTES_PER_PIXEL)
 
 
-def decode(data: bytes) -> pyvips.Image:
-    """As outside.decode."""
-    seen = see(data)
-    from pillow_jxl import Decoder  # noqa: PLC0415 - an optional package, with Pillow 70 ms of a cold start
+def decode(data: bytes, _options: DecodeOptions) -> pyvips.Image:
+    """The pixels in memory, with their ICC profile attached. Raises Refused."""
+    layout = read_layout(data)
+    from pillow_jxl import Decoder  # noqa: PLC0415 - optional; with Pillow 70 ms of a cold start
 
     try:
-        is_jpeg, found, pixels, profile, _ = Decoder(num_threads=0)(data)
+        is_jpeg, decoded, pixels, profile, _ = Decoder(num_threads=0)(data)
     except RuntimeError:
         raise Refused(Reason.CORRUPT, _CORRUPT) from None
     if is_jpeg:
         return _unpacked(pixels, data)
-    if found.mode not in _MODES:
+    if decoded.mode not in _MODES:
         raise Refused(Reason.UNSUPPORTED_FORMAT, "expected whole numbers as samples of a jxl, got others")
-    if (found.width, found.height) != (seen.width, seen.height):
-        # The limits have judged the other size.
+    if (decoded.width, decoded.height) != (layout.width, layout.height):
+        # The limits were checked against the other size.
         raise Refused(Reason.CORRUPT, _CORRUPT)
-    bands, samples = _MODES[found.mode]
+    bands, samples = _MODES[decoded.mode]
     return image_from_pixels(
-        pixels, replace(seen, bands=bands, format=samples), bytes(profile) if profile else None
+        pixels, replace(layout, bands=bands, format=samples), bytes(profile) if profile else None
     )
 
 
 def _unpacked(jpeg: bytes, data: bytes) -> pyvips.Image:
-    """The pixels of a JPEG that lies within ``data`` unchanged, which libjxl hands out as a JPEG."""
-    if count_scans(jpeg) > _MOST_SCANS:
+    """The pixels of a JPEG that was packed losslessly: libjxl returns the JPEG itself."""
+    if count_scans(jpeg) > _MAX_SCANS:
         raise Refused(
-            Reason.TOO_MANY_SCANS, f"expected at most {_MOST_SCANS} scans of the JPEG in a jxl, got more"
+            Reason.TOO_MANY_SCANS, f"expected at most {_MAX_SCANS} scans of the JPEG in a jxl, got more"
         )
     try:
         source = pyvips.Source.new_from_memory(jpeg)
         opened = pyvips.Operation.call("jpegload_source", source, autorotate=True, fail_on="error")
-        picture = opened.copy_memory()
+        image = opened.copy_memory()
     except pyvips.Error:
         raise Refused(Reason.CORRUPT, _CORRUPT) from None
-    seen = see(data)
-    if (picture.width, picture.height) != (seen.width, seen.height):
+    layout = read_layout(data)
+    if (image.width, image.height) != (layout.width, layout.height):
         raise Refused(Reason.CORRUPT, _CORRUPT)
-    return picture
+    return image
 
 
 def _codestream(data: bytes) -> bytes:
-    """Where the codestream begins: at once, or in the first box that carries some of it."""
+    """The codestream behind its signature: the whole file, or the first box that carries part of it."""
     if data.startswith(_CODESTREAM):
         return data[2:]
     for kind, start, end in boxes(data):
-        skip = {b"jxlc": 0, b"jxlp": 4}.get(kind)  # jxlp begins with its number
+        skip = {b"jxlc": 0, b"jxlp": 4}.get(kind)  # jxlp begins with its part number
         if skip is not None and data[start + skip : start + skip + 2] == _CODESTREAM:
             return data[start + skip + 2 : end]
     raise Refused(Reason.CORRUPT, _CORRUPT)
@@ -154,7 +155,22 @@ def _has_alpha(bits: _Bits) -> bool:
         bits.take(4)
     else:
         bits.choose(_SAMPLE_BITS)
-    bits.take(1)  # whether 16 bits are enough for the decoder
+    bits.take(1)  # whether 16-bit buffers are enough
     if bits.choose(_EXTRA_CHANNELS) == 0:
         return False
     return bool(bits.take(1)) or bits.choose(_CHANNEL_KINDS) == 0
+
+
+def is_truncated(data: bytes) -> bool:
+    """Whether the boxes end early; a bare codestream does not say how long it is."""
+    return not data.startswith(_CODESTREAM) and boxes_are_truncated(data)
+
+
+CODEC = Codec(
+    package="pillow_jxl",
+    open=decode,
+    read_layout=read_layout,
+    is_truncated=lambda data, _page: is_truncated(data),
+    decode_memory=lambda _data, layout, pixels, _page: int(layout.bytes_per_pixel * pixels),
+    exif_block=lambda _data: b"",
+)

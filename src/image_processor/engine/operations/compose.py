@@ -1,7 +1,7 @@
-"""The steps of one rendition between its level and its encoder, as a literal ordered list.
+"""Render, step 3: the operations of one rendition between its level and its encoder, in order.
 
-Each step has the field of the transformation that asks for it; where that says nothing, the step
-costs nothing.
+`PIXEL_OPERATIONS` is the registry: one row for each parameter that changes pixels. An operation whose
+parameter has its default value does not run.
 """
 
 from __future__ import annotations
@@ -24,36 +24,38 @@ Frames = list[pyvips.Image]
 
 
 class CompositionContext(Struct, frozen=True):
-    """What a step may need to know beside its own field."""
+    """What an operation may need besides its own parameter.
+
+    ``remaining`` is the transformation without what the decode plan and ``placement`` have resolved;
+    ``images`` are the decoded overlay images.
+    """
 
     placement: Placement
     anchor: Anchor
     edge: Edge
-    rest: Transformation
+    remaining: Transformation
     images: OverlayImages
 
     @property
     def background(self) -> Colour | None:
-        """What lies behind the picture; None where that stays transparent."""
-        return self.rest.background or (None if FORMATS[self.rest.format].alpha else WHITE)
+        """The colour behind the image; None where it stays transparent."""
+        return self.remaining.background or (None if FORMATS[self.remaining.format].alpha else WHITE)
 
 
 def compose(frames: Sequence[pyvips.Image], context: CompositionContext) -> Frames:
-    """The finished frames, of one size, 3 or 4 bands; with alpha only where the format has it."""
-    composed = list(frames)
-    for step in _BEFORE:
-        composed = step(composed, context)
-    for field, run in _PIXEL_STEPS:
-        value = getattr(context.rest, field)
+    """The finished frames, all of one size, with 3 bands, or 4 where the format has alpha."""
+    composed = _crop(list(frames), context)
+    for field, operation in PIXEL_OPERATIONS:
+        value = getattr(context.remaining, field)
         if value != _DEFAULTS[field]:
-            composed = run(composed, value)
-    for step in _AFTER:
-        composed = step(composed, context)
+            composed = operation(composed, value)
+    for layout_operation in _LAYOUT_OPERATIONS:
+        composed = layout_operation(composed, context)
     return composed
 
 
 def _crop(frames: Frames, context: CompositionContext) -> Frames:
-    """Cut out what the box leaves: one window for all frames, or the picture would jump."""
+    """Crop to the output size: one window for all frames, or an animation would jump."""
     placement = context.placement
     if placement.level == placement.output or not placement.level.covers(placement.output):
         return frames
@@ -61,43 +63,44 @@ def _crop(frames: Frames, context: CompositionContext) -> Frames:
     return [frame.crop(box.left, box.top, box.width, box.height) for frame in frames]
 
 
-def _bars(frames: Frames, context: CompositionContext) -> Frames:
-    """Stand in the box where it is larger."""
+def _add_bars(frames: Frames, context: CompositionContext) -> Frames:
+    """Pad to the output size where that is larger (fit=contain)."""
     output, background = context.placement.output, context.background
     if context.placement.level.covers(output):
         return frames
     return [canvas.pad_to(frame, output, context.anchor, context.edge, background) for frame in frames]
 
 
-def _overlays(frames: Frames, context: CompositionContext) -> Frames:
-    if not context.rest.overlays:
+def _add_overlays(frames: Frames, context: CompositionContext) -> Frames:
+    if not context.remaining.overlays:
         return frames
     size = Size(frames[0].width, frames[0].height)
-    prepared = prepare(context.rest.overlays, size, context.images)
-    return [composite(frame, prepared) for frame in frames]
+    layers = prepare(context.remaining.overlays, size, context.images)
+    return [composite(frame, layers) for frame in frames]
 
 
-def _corners(frames: Frames, context: CompositionContext) -> Frames:
-    if context.rest.ellipse:
+def _cut_outline(frames: Frames, context: CompositionContext) -> Frames:
+    """Keep an ellipse, or round the corners."""
+    if context.remaining.ellipse:
         return [masks.ellipse(frame) for frame in frames]
-    if context.rest.round is None:
+    if context.remaining.round is None:
         return frames
-    shorter = min(frames[0].width, frames[0].height)
-    first, second, third, fourth = (in_pixels(radius, shorter) for radius in context.rest.round)
+    shorter_side = min(frames[0].width, frames[0].height)
+    first, second, third, fourth = (in_pixels(radius, shorter_side) for radius in context.remaining.round)
     return [masks.round_corners(frame, (first, second, third, fourth)) for frame in frames]
 
 
-def _opacity(frames: Frames, context: CompositionContext) -> Frames:
-    percent = context.rest.opacity
+def _apply_opacity(frames: Frames, context: CompositionContext) -> Frames:
+    percent = context.remaining.opacity
     return frames if percent == _DEFAULTS["opacity"] else [tone.opacity(frame, percent) for frame in frames]
 
 
-def _padding(frames: Frames, context: CompositionContext) -> Frames:
-    if context.rest.padding is None:
+def _add_padding(frames: Frames, context: CompositionContext) -> Frames:
+    if context.remaining.padding is None:
         return frames
     size = Size(frames[0].width, frames[0].height)
-    around = canvas.padded(size, context.rest.padding)
-    return [canvas.extend(frame, around, context.edge, context.background) for frame in frames]
+    box = canvas.padded_canvas(size, context.remaining.padding)
+    return [canvas.extend(frame, box, context.edge, context.background) for frame in frames]
 
 
 def _flatten(frames: Frames, context: CompositionContext) -> Frames:
@@ -106,46 +109,46 @@ def _flatten(frames: Frames, context: CompositionContext) -> Frames:
     return [flatten(frame, context.background) for frame in frames]
 
 
-PixelStep = Callable[[Frames, Any], Frames]
+PixelOperation = Callable[[Frames, Any], Frames]
+"""Takes all frames and the parameter's value; returns frames of the same size."""
 
 
-def _each(step: Callable[[pyvips.Image, Any], pyvips.Image]) -> PixelStep:
-    return lambda frames, value: [step(frame, value) for frame in frames]
+def _per_frame(operation: Callable[[pyvips.Image, Any], pyvips.Image]) -> PixelOperation:
+    return lambda frames, value: [operation(frame, value) for frame in frames]
 
 
-def _plain(step: Callable[[pyvips.Image], pyvips.Image]) -> PixelStep:
-    """A step that is on or off."""
-    return lambda frames, _: [step(frame) for frame in frames]
+def _switch(operation: Callable[[pyvips.Image], pyvips.Image]) -> PixelOperation:
+    """For a parameter that is on or off."""
+    return lambda frames, _: [operation(frame) for frame in frames]
 
 
-_BEFORE = (_crop,)
-
-_PIXEL_STEPS: tuple[tuple[str, PixelStep], ...] = (
+# In the order in which they are applied.
+PIXEL_OPERATIONS: list[tuple[str, PixelOperation]] = [
     ("normalise", lambda frames, _: tone.normalise(frames)),
     ("equalise", lambda frames, _: tone.equalise(frames)),
-    ("gamma", _each(tone.gamma)),
-    ("brightness", _each(tone.brightness)),
-    ("contrast", _each(tone.contrast)),
-    ("saturation", _each(tone.saturation)),
-    ("hue", _each(tone.hue)),
-    ("grey", _plain(tone.grey)),
-    ("sepia", _each(tone.sepia)),
-    ("tint", _each(tone.tint)),
-    ("duotone", _each(lambda frame, colours: tone.duotone(frame, *colours))),
-    ("negate", _plain(tone.negate)),
-    ("median", _each(filters.median)),
-    ("blur", _each(filters.blur)),
-    ("sharpen", _each(lambda frame, strength: filters.sharpen(frame, *strength))),
-    ("convolve", _each(filters.convolve)),
-    ("pixelate", _each(filters.pixelate)),
-)
+    ("gamma", _per_frame(tone.gamma)),
+    ("brightness", _per_frame(tone.brightness)),
+    ("contrast", _per_frame(tone.contrast)),
+    ("saturation", _per_frame(tone.saturation)),
+    ("hue", _per_frame(tone.hue)),
+    ("grey", _switch(tone.grey)),
+    ("sepia", _per_frame(tone.sepia)),
+    ("tint", _per_frame(tone.tint)),
+    ("duotone", _per_frame(lambda frame, colours: tone.duotone(frame, *colours))),
+    ("negate", _switch(tone.negate)),
+    ("median", _per_frame(filters.median)),
+    ("blur", _per_frame(filters.blur)),
+    ("sharpen", _per_frame(lambda frame, strength: filters.sharpen(frame, *strength))),
+    ("convolve", _per_frame(filters.convolve)),
+    ("pixelate", _per_frame(filters.pixelate)),
+]
 
-_AFTER = (
-    _bars,
-    _overlays,
-    _corners,
-    _opacity,
-    _padding,
+_LAYOUT_OPERATIONS = (
+    _add_bars,
+    _add_overlays,
+    _cut_outline,
+    _apply_opacity,
+    _add_padding,
     _flatten,
 )
 

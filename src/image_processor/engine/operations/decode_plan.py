@@ -1,11 +1,12 @@
-"""What a transformation looks at: which frames of the original, which part of them, and how that is
-turned. Renditions with the same view share one decode; a scene is a view of one original.
+"""Render, step 1: which frames of the original a transformation uses, which part of them, and how that is
+oriented. Renditions with equal decode plans share one decode.
 """
 
 from __future__ import annotations
 
 from math import ceil
 
+import pyvips
 from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
@@ -13,15 +14,17 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Box, Size, region_box, tilted
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Colour, Flip, Length, Transformation
-from image_processor.engine.codecs.decode import frames_of, open_original, refusing, without_bands
-from image_processor.engine.codecs.probe import Header, probe
+from image_processor.engine.codecs.decode import frames_of, open_original, translate_errors, without_bands
+from image_processor.engine.codecs.probe import ImageHeader, probe
 
 from .orientation import Orientation
-from .trim import trim_box
+from .pixels import to_srgb
+
+_TRANSPARENT = 0
 
 
 class SourceSelection(Struct, frozen=True):
-    """The part of a transformation that comes before any size, and how sizes are made from it."""
+    """The parameters of a transformation that are applied before any resizing, and how it is resized."""
 
     frame: int | None = None
     frames: int | None = None
@@ -35,88 +38,127 @@ class SourceSelection(Struct, frozen=True):
 
 
 WHOLE_IMAGE = SourceSelection()
-"""The whole picture, upright, with all its frames."""
+"""The whole image, upright, with all its frames."""
 
 
 def source_selection(transformation: Transformation) -> SourceSelection:
-    return SourceSelection(
-        **{field: getattr(transformation, field) for field in SourceSelection.__match_args__}
-    )
+    fields = SourceSelection.__struct_fields__
+    return SourceSelection(**{field: getattr(transformation, field) for field in fields})
 
 
 class DecodePlan(Struct, frozen=True):
-    """``box`` of each stored frame is taken, turned by ``turn`` and then by ``fine_rotation`` degrees (0 to
-    90, clockwise); ``natural`` is the size of what comes out. Frames are ``first`` and those after
-    it, ``frames`` in all; ``delays`` are theirs."""
+    """What to decode of one original: ``box`` of each stored frame is cropped, brought to ``orientation`` and
+    rotated clockwise by ``fine_rotation`` (0 to 90 degrees); ``size`` is the result's. ``frames`` frames are
+    used, from the 0-based ``first``. ``linear`` resizes in linear light."""
 
-    header: Header
+    header: ImageHeader
     box: Box
-    turn: Orientation
+    orientation: Orientation
     fine_rotation: float
-    natural: Size
+    size: Size
     first: int
     frames: int
     linear: bool
 
     @property
     def delays(self) -> tuple[int, ...]:
+        """The milliseconds of the frames that are used."""
         return self.header.delays[self.first : self.first + self.frames]
 
     @property
-    def whole(self) -> bool:
-        """Whether nothing of the stored frame is cut off."""
+    def is_whole(self) -> bool:
+        """Whether nothing of the stored frame is cropped."""
         return self.box.size == self.header.stored
 
 
-def plan_decode(data: bytes, header: Header, view: SourceSelection, limits: Limits) -> DecodePlan:
-    """``view`` of this original. Only to trim takes a look at the pixels, of the first frame. A frame
-    past the last is the last; those of a TIFF are its pages, each with a header of its own.
+def plan_decode(data: bytes, header: ImageHeader, selection: SourceSelection, limits: Limits) -> DecodePlan:
+    """Resolve ``selection`` for this original. Only `trim` reads pixels, those of the first frame. A frame
+    number past the last means the last; a TIFF's frames are its pages, each with a header of its own.
 
-    Raises Refused(REGION_OUTSIDE), for a page as `probe`, and while it trims TRUNCATED or CORRUPT.
+    Raises Refused(REGION_OUTSIDE), for a page as `probe` does, and for `trim` TRUNCATED or CORRUPT.
     """
-    if header.pages > 1 and view.frame is not None:
-        header = probe(data, limits, page=min(view.frame, header.pages) - 1)
-    upright = Orientation.from_exif(header.orientation if view.orient else 1)
-    first = header.page or min(view.frame or 1, header.frames) - 1
-    frames = 1 if view.frame else min(view.frames or header.frames, header.frames)
-    seen = _seen(data, header, view, upright, first)
-    # To flip what was turned is to turn the other way what was flipped.
-    degrees = (-view.rotate if view.flip else view.rotate) % 360
+    if header.pages > 1 and selection.frame is not None:
+        header = probe(data, limits, page=min(selection.frame, header.pages) - 1)
+    upright = Orientation.from_exif(header.orientation if selection.orient else 1)
+    first = header.page or min(selection.frame or 1, header.frames) - 1
+    frames = 1 if selection.frame else min(selection.frames or header.frames, header.frames)
+    selected = _selected_box(data, header, selection, upright, first)
+    # Flipping after a rotation equals rotating the other way after the flip.
+    degrees = (-selection.rotate if selection.flip else selection.rotate) % 360
     quarters, fine_rotation = divmod(degrees, 90)
-    turn = upright.flipped(view.flip).rotated(int(quarters))
-    box = upright.stored_box(seen, header.stored)
-    turned = turn.apply(box.size)
-    natural = tilted(turned, fine_rotation) if fine_rotation else turned
-    return DecodePlan(header, box, turn, fine_rotation, natural, first, frames, view.linear)
+    orientation = upright.flipped(selection.flip).rotated(int(quarters))
+    box = upright.stored_box(selected, header.stored)
+    oriented = orientation.apply(box.size)
+    size = tilted(oriented, fine_rotation) if fine_rotation else oriented
+    return DecodePlan(header, box, orientation, fine_rotation, size, first, frames, selection.linear)
 
 
-def _seen(data: bytes, header: Header, view: SourceSelection, upright: Orientation, first: int) -> Box:
-    """The part of the upright frame that the view shows."""
+def size_before_fine_rotation(source: DecodePlan, level: Size) -> Size:
+    """The size at which the oriented image is rotated, so that ``level`` comes out of it."""
+    oriented = source.orientation.apply(source.box.size)
+    scale = max(level.width / source.size.width, level.height / source.size.height)
+    return Size(ceil(oriented.width * scale), ceil(oriented.height * scale)).within(oriented)
+
+
+def _selected_box(
+    data: bytes, header: ImageHeader, selection: SourceSelection, upright: Orientation, first: int
+) -> Box:
+    """The part of the upright frame that is left after trimming and cropping to a region."""
     size = upright.apply(header.stored)
     around = Box(0, 0, size.width, size.height)
-    if view.trim is not None:
-        trimmed = _trimmed(data, header, view.trim, view.trim_colour, first)
+    if selection.trim is not None:
+        trimmed = _trimmed(data, header, selection.trim, selection.trim_colour, first)
         around = upright.inverse.stored_box(trimmed, size)
-    box = region_box(view.region, around.size)
+    box = region_box(selection.region, around.size)
     if box is None:
-        shown = ":".join(map(str, view.region or ()))
-        message = f"expected a region within {around.width} x {around.height} pixels, got {shown}"
+        region = ":".join(map(str, selection.region or ()))
+        message = f"expected a region within {around.width} x {around.height} pixels, got {region}"
         raise Refused(Reason.REGION_OUTSIDE, message)
     return Box(around.left + box.left, around.top + box.top, box.width, box.height)
 
 
-def _trimmed(data: bytes, header: Header, tolerance: int, colour: Colour | None, first: int) -> Box:
-    """What differs from the border of a frame, as it is stored."""
+def _trimmed(data: bytes, header: ImageHeader, tolerance: int, colour: Colour | None, first: int) -> Box:
+    """The stored frame without its border."""
     format_ = FORMATS[header.format]
     opened = open_original(data, format_, first=first, lenient=header.truncated)
-    with refusing(format_, truncated=header.truncated):
+    with translate_errors(format_, truncated=header.truncated):
         frame = next(frames_of(without_bands(opened, header.idle_bands), 1))
         return trim_box(frame, tolerance, colour)
 
 
-def before_fine_rotation(scene: DecodePlan, level: Size) -> Size:
-    """The size at which the turned picture is tilted, so that ``level`` comes out of it."""
-    turned = scene.turn.apply(scene.box.size)
-    scale = max(level.width / scene.natural.width, level.height / scene.natural.height)
-    wanted = Size(ceil(turned.width * scale), ceil(turned.height * scale))
-    return wanted.within(turned)
+def trim_box(image: pyvips.Image, tolerance: int, colour: Colour | None) -> Box:
+    """The smallest box with every pixel that has a channel further than ``tolerance`` (0-255) from the
+    border's colour: ``colour``, or that of the top left pixel. The whole image where there is no such pixel.
+
+    Transparent pixels are border; where the top left pixel is transparent, no others are. One pass over the
+    stored image.
+    """
+    # libvips' own find_trim applies a median filter and flattens alpha over black first.
+    whole = to_srgb(image)
+    content = _content_mask(whole, tolerance, colour)
+    columns, rows = (_counts(projection) for projection in content.project())
+    if not any(columns):
+        return Box(0, 0, whole.width, whole.height)
+    (left, right), (top, bottom) = _bounds(columns), _bounds(rows)
+    return Box(left, top, right - left, bottom - top)
+
+
+def _content_mask(image: pyvips.Image, tolerance: int, colour: Colour | None) -> pyvips.Image:
+    """One band: 255 where a pixel is not border."""
+    corner = image(0, 0)
+    colours, alpha = (image[:3], image[3]) if image.hasalpha() else (image, None)
+    if alpha is not None and colour is None and corner[3] == _TRANSPARENT:
+        return alpha > _TRANSPARENT
+    border = [colour.red, colour.green, colour.blue] if colour else corner[:3]
+    differs = ((colours - border).abs() > tolerance).bandor()
+    return differs if alpha is None else differs & (alpha > _TRANSPARENT)
+
+
+def _counts(projection: pyvips.Image) -> list[int]:
+    return list(memoryview(projection.write_to_memory()).cast("I"))
+
+
+def _bounds(counts: list[int]) -> tuple[int, int]:
+    """The index of the first count that is not 0, and the one after the last."""
+    indexes = [index for index, count in enumerate(counts) if count]
+    return indexes[0], indexes[-1] + 1

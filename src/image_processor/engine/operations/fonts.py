@@ -1,7 +1,8 @@
-"""Where texts get their fonts: from a directory that a setting names, else from the machine.
+"""The fonts of text overlays: from the directory of a setting, else from the system (on Lambda there are
+none).
 
-Lambda's machines have none. fontconfig, in libvips' wheel, is told by a file that it reads once.
-Not a word of libvips here: who only starts other processes need not load it.
+fontconfig, in libvips' wheel, reads one configuration file, once. This module does not import libvips, so a
+process that only starts renderers need not load it.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from image_processor.domain.errors import InvalidSettings
 
 SUFFIXES = frozenset({".ttf", ".otf", ".ttc", ".otc"})
 
-# The rule is for emoji in colour: they are bitmaps of one size, which fontconfig scales only if told.
+# The rule scales colour emoji: they are bitmaps of one size, which fontconfig does not scale by default.
 _CONFIGURATION = """\
 <?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "urn:fontconfig:fonts.dtd">
@@ -39,19 +40,19 @@ _CONFIGURATION = """\
 def use_fonts(directory: Path) -> None:
     """Let texts use the fonts in ``directory`` and below it, and no others.
 
-    Once in a process, before its first text; children started later do the same. Raises
+    Call it once in a process, before its first text; child processes started later inherit it. Raises
     InvalidSettings where there is no font.
     """
-    import atexit  # noqa: PLC0415 - these four are only for who has set a directory
+    import atexit  # noqa: PLC0415 - these four, 6 ms, are only needed where a directory is set
     import shutil  # noqa: PLC0415
     import tempfile  # noqa: PLC0415
     from html import escape  # noqa: PLC0415
 
     if not any(path.suffix.lower() in SUFFIXES for path in directory.rglob("*")):
         raise InvalidSettings.one("IMAGE_PROCESSOR_FONTS", "a directory with font files", str(directory))
-    place = Path(tempfile.mkdtemp(prefix="image-processor-fonts-"))
-    atexit.register(shutil.rmtree, place, ignore_errors=True)
-    fonts, cache = escape(str(directory.resolve())), escape(str(place / "cache"))
-    file = place / "fonts.conf"
+    folder = Path(tempfile.mkdtemp(prefix="image-processor-fonts-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    fonts, cache = escape(str(directory.resolve())), escape(str(folder / "cache"))
+    file = folder / "fonts.conf"
     file.write_text(_CONFIGURATION.format(fonts=fonts, cache=cache), encoding="utf-8")
     os.environ["FONTCONFIG_FILE"] = str(file)

@@ -1,4 +1,4 @@
-"""The steps that cut a picture's outline, by multiplying its alpha with an antialiased mask."""
+"""Pixel operations that cut the outline of an image: alpha is multiplied by an antialiased mask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pyvips
 
 _OPAQUE = 255
 
-# From the top left corner, clockwise: how a top left corner becomes each one.
+# From the top left corner, clockwise: what turns a top left corner into each one.
 _CORNERS: tuple[Callable[[pyvips.Image], pyvips.Image], ...] = (
     lambda corner: corner,
     lambda corner: corner.fliphor(),
@@ -18,77 +18,77 @@ _CORNERS: tuple[Callable[[pyvips.Image], pyvips.Image], ...] = (
 )
 
 
-def round_corners(picture: pyvips.Image, radii: tuple[float, float, float, float]) -> pyvips.Image:
+def round_corners(image: pyvips.Image, radii: tuple[float, float, float, float]) -> pyvips.Image:
     """Round the corners by ``radii`` in pixels: top left, top right, bottom right, bottom left.
 
-    Where two do not fit on their side all four are made smaller by one factor (CSS Backgrounds and
-    Borders Level 3, 5.5). All 0 changes nothing.
+    Where two do not fit on their side, all four are scaled down by one factor (CSS Backgrounds and Borders
+    Level 3, 5.5). All 0 changes nothing.
     """
     if not any(radii):
-        return picture
-    factor = _fitting(picture, radii)
-    return _cut(picture, [(radius * factor, radius * factor) for radius in radii])
+        return image
+    factor = _fitting_factor(image, radii)
+    return _cut(image, [(radius * factor, radius * factor) for radius in radii])
 
 
-def ellipse(picture: pyvips.Image) -> pyvips.Image:
+def ellipse(image: pyvips.Image) -> pyvips.Image:
     """Keep the ellipse that touches all four sides: a circle in a square."""
-    return _cut(picture, [(picture.width / 2, picture.height / 2)] * 4)
+    return _cut(image, [(image.width / 2, image.height / 2)] * 4)
 
 
-def _fitting(picture: pyvips.Image, radii: Sequence[float]) -> float:
+def _fitting_factor(image: pyvips.Image, radii: Sequence[float]) -> float:
     top_left, top_right, bottom_right, bottom_left = radii
     sides = (
-        (picture.width, top_left + top_right),
-        (picture.width, bottom_left + bottom_right),
-        (picture.height, top_left + bottom_left),
-        (picture.height, top_right + bottom_right),
+        (image.width, top_left + top_right),
+        (image.width, bottom_left + bottom_right),
+        (image.height, top_left + bottom_left),
+        (image.height, top_right + bottom_right),
     )
-    factor: float = min(1.0, *(side / taken for side, taken in sides if taken))
+    factor: float = min(1.0, *(side / used for side, used in sides if used))
     return factor
 
 
-def _cut(picture: pyvips.Image, radii: Sequence[tuple[float, float]]) -> pyvips.Image:
-    mask = (pyvips.Image.black(picture.width, picture.height) + _OPAQUE).cast("uchar")
-    # Equal corners are drawn once, and into memory: libvips would draw them for each use.
+def _cut(image: pyvips.Image, radii: Sequence[tuple[float, float]]) -> pyvips.Image:
+    mask = (pyvips.Image.black(image.width, image.height) + _OPAQUE).cast("uchar")
+    # Equal corners are drawn once, into memory: libvips would draw them for each use.
     drawn = {pair: _corner(*pair).copy_memory() for pair in set(radii) if all(pair)}
-    for pair, turned in zip(radii, _CORNERS, strict=True):
+    for pair, oriented in zip(radii, _CORNERS, strict=True):
         if pair in drawn:
-            mask = _with_corner(mask, drawn[pair], turned)
-    if not picture.hasalpha():
-        return picture.bandjoin(mask)
-    alpha = (picture[3] * mask / _OPAQUE).rint().cast("uchar")
-    return picture[:3].bandjoin(alpha)
+            mask = _with_corner(mask, drawn[pair], oriented)
+    if not image.hasalpha():
+        return image.bandjoin(mask)
+    alpha = (image[3] * mask / _OPAQUE).rint().cast("uchar")
+    return image[:3].bandjoin(alpha)
 
 
 def _with_corner(
-    mask: pyvips.Image, corner: pyvips.Image, turned: Callable[[pyvips.Image], pyvips.Image]
+    mask: pyvips.Image, corner: pyvips.Image, oriented: Callable[[pyvips.Image], pyvips.Image]
 ) -> pyvips.Image:
-    """``mask`` with less in one corner. Corners can overlap (two large ones that face each other),
-    so the lesser value counts; and the whole is turned, which spares reckoning with places."""
-    upright = turned(mask)
+    """``mask`` with one corner cut. Large corners can overlap, so the smaller value counts; the whole mask is
+    turned to avoid computing positions."""
+    upright = oriented(mask)
     piece = upright.crop(0, 0, corner.width, corner.height).minpair(corner)
-    return turned(upright.insert(piece, 0, 0))
+    return oriented(upright.insert(piece, 0, 0))
 
 
 def _corner(across: float, down: float) -> pyvips.Image:
-    """The mask of a top left corner that is a quarter of an ellipse with these half axes.
+    """The mask of a top left corner that is a quarter of an ellipse with these semi-axes.
 
-    How much of a pixel is inside follows from the distance of its middle to the ellipse, for which
-    the value of the ellipse's equation over the length of its gradient is a close approximation.
+    The coverage of a pixel follows from the distance of its centre to the ellipse, closely approximated by
+    the value of the ellipse's equation over the length of its gradient.
     """
-    x, y = _places(across), _places(down)
-    squares = _crossed(x**2, y**2)
-    slopes = _crossed((2 * x / across) ** 2, (2 * y / down) ** 2) ** 0.5
-    outside = (squares - 1) / slopes.maxpair(1e-6)  # flat at the centre itself
+    x, y = _offsets(across), _offsets(down)
+    squares = _outer_sum(x**2, y**2)
+    gradients = _outer_sum((2 * x / across) ** 2, (2 * y / down) ** 2) ** 0.5
+    outside = (squares - 1) / gradients.maxpair(1e-6)  # the gradient is 0 at the centre
     return ((0.5 - outside) * _OPAQUE).rint().cast("uchar")
 
 
-def _places(half_axis: float) -> pyvips.Image:
-    """A row: how far the middle of each pixel is from the centre, in half axes. Beyond the centre
-    it is 0: there the outline is straight."""
-    return ((half_axis - 0.5 - pyvips.Image.xyz(math.ceil(half_axis), 1)[0]) / half_axis).maxpair(0)
+def _offsets(semi_axis: float) -> pyvips.Image:
+    """A row: the distance of each pixel's centre from the ellipse's centre, in semi-axes; 0 beyond the
+    centre, where the outline is straight."""
+    return ((semi_axis - 0.5 - pyvips.Image.xyz(math.ceil(semi_axis), 1)[0]) / semi_axis).maxpair(0)
 
 
-def _crossed(row: pyvips.Image, column: pyvips.Image) -> pyvips.Image:
-    """Every number of ``row`` plus every one of ``column``, which is a row as well."""
+def _outer_sum(row: pyvips.Image, column: pyvips.Image) -> pyvips.Image:
+    """The sum of every number of ``row`` and every one of ``column``, both given as rows."""
     return row.replicate(1, column.width) + column.rot90().replicate(row.width, 1)

@@ -1,5 +1,5 @@
-"""How a picture is turned: EXIF's orientation, quarter turns and mirroring are one value, so that
-stored pixels are turned once. Pure arithmetic on boxes and sizes.
+"""Orientation as one value: EXIF's orientation, quarter turns and mirroring are combined, so that stored
+pixels are reoriented once. Pure arithmetic on boxes and sizes.
 """
 
 from __future__ import annotations
@@ -16,51 +16,53 @@ _EXIF = {1: (0, 0), 2: (0, 1), 3: (2, 0), 4: (2, 1), 5: (1, 1), 6: (1, 0), 7: (3
 
 
 class Orientation(Struct, frozen=True):
-    """``quarters`` (0-3) clockwise, then mirrored from left to right if ``mirrored``: each of the
-    eight ways in which a rectangle can lie on itself, and each in one way only."""
+    """``quarters`` (0-3) clockwise, then mirrored horizontally if ``mirrored``: each of the eight symmetries
+    of a rectangle has exactly one value."""
 
     quarters: int = 0
     mirrored: bool = False
 
     @classmethod
     def from_exif(cls, orientation: int) -> Self:
-        """For EXIF's 1-8, how the stored picture becomes upright."""
+        """For EXIF's 1-8, what makes the stored image upright."""
         quarters, mirrored = _EXIF[orientation]
         return cls(quarters, bool(mirrored))
 
     def rotated(self, quarters: int) -> Orientation:
-        """This turn, and then so many quarters clockwise: counter-clockwise before a mirror."""
-        sign = -1 if self.mirrored else 1
-        return Orientation((self.quarters + sign * quarters) % 4, self.mirrored)
+        """This orientation followed by clockwise quarter turns, which are counter-clockwise before a
+        mirror."""
+        direction = -1 if self.mirrored else 1
+        return Orientation((self.quarters + direction * quarters) % 4, self.mirrored)
 
     def flipped(self, flip: Flip | None) -> Orientation:
+        """This orientation followed by ``flip``."""
         if flip is None:
             return self
-        # To swap top and bottom is half a turn and to swap left and right.
-        half = self.rotated(2) if flip is Flip.VERTICAL else self
-        return Orientation(half.quarters, not half.mirrored)
+        # A vertical flip is half a turn followed by a horizontal flip.
+        rotated = self.rotated(2) if flip is Flip.VERTICAL else self
+        return Orientation(rotated.quarters, not rotated.mirrored)
 
     @property
-    def sideways(self) -> bool:
-        """Whether width and height change places."""
+    def swaps_sides(self) -> bool:
+        """Whether width and height are exchanged."""
         return self.quarters % 2 == 1
 
     def apply(self, size: Size) -> Size:
-        return size.turned() if self.sideways else size
+        return size.turned() if self.swaps_sides else size
 
     def stored_box(self, box: Box, stored: Size) -> Box:
-        """The box of the stored picture, of size ``stored``, that comes to lie at ``box``."""
-        turned = self.apply(stored)
+        """The box of the stored image, of size ``stored``, that becomes ``box`` in this orientation."""
+        oriented = self.apply(stored)
         left, top, width, height = box.left, box.top, box.width, box.height
         if self.mirrored:
-            left = turned.width - left - width
+            left = oriented.width - left - width
         for _ in range(self.quarters):
-            # One quarter clockwise had put the point (x, y) of a picture h high at (h - y, x).
-            left, top, width, height = top, turned.width - left - width, height, width
-            turned = turned.turned()
+            # A clockwise quarter turn moves the point (x, y) of an image of height h to (h - y, x).
+            left, top, width, height = top, oriented.width - left - width, height, width
+            oriented = oriented.turned()
         return Box(left, top, width, height)
 
     @property
     def inverse(self) -> Orientation:
-        """What undoes this turn; a mirrored one undoes itself."""
+        """What undoes this orientation; a mirrored one undoes itself."""
         return self if self.mirrored else Orientation(-self.quarters % 4)

@@ -1,5 +1,6 @@
-"""What a lone cropped rendition does not show is cut off before anything is resized: its place is then
-right to half a pixel of the original, not of the rendition, and less is resized.
+"""Render, step 1, for a single cropped rendition: crops the source before it is resized.
+
+The crop is then exact to half a pixel of the original, not of the rendition, and fewer pixels are resized.
 """
 
 from __future__ import annotations
@@ -12,61 +13,68 @@ from msgspec.structs import replace
 
 from image_processor.domain.geometry import Box, Placement, Size, place, shrink_on_load
 from image_processor.domain.transformation import SMART, Fit, Gravity, Transformation
+from image_processor.engine.codecs.codec import ShrinkOnLoad
+from image_processor.engine.codecs.registry import CODECS
 
 from .decode_plan import DecodePlan
 
-_MOST = Fraction(1, 2)
-"""The scale up to which it is worth it: then half a pixel of the original is a quarter of the rendition's."""
+_MAX_SCALE = Fraction(1, 2)
+"""At a larger scale it is not worth it: here half a pixel of the original is a quarter of the rendition's."""
 
 
-def crop_source(scene: DecodePlan, transformation: Transformation) -> DecodePlan:
-    """The part of ``scene`` that ``transformation`` shows, the whole scene where it shows all of it or
-    pixels have to be looked at first."""
-    placement = place(scene.natural, transformation)
-    scale = _scale(scene.natural, placement)
-    if not _is_known(scene, transformation) or scale is None or scale > _MOST:
-        return scene
-    shown = _window(scene.natural, placement.output, scale, transformation)
-    inner = scene.turn.stored_box(shown, scene.box.size)
-    box = Box(scene.box.left + inner.left, scene.box.top + inner.top, inner.width, inner.height)
-    box = _aligned(box, scene.box, _step(scene, box.size, scene.turn.apply(placement.output)))
-    found = replace(scene, box=box, natural=scene.turn.apply(box.size))
-    # A ratio, a zoom or least sides may make something else of the smaller picture.
-    return found if place(found.natural, transformation).output == placement.output else scene
+def crop_source(source: DecodePlan, transformation: Transformation) -> DecodePlan:
+    """The part of ``source`` that ``transformation`` shows; ``source`` itself where all of it is shown or
+    where the crop depends on pixels."""
+    placement = place(source.size, transformation)
+    scale = _scale(source.size, placement)
+    if not _is_croppable(source, transformation) or scale is None or scale > _MAX_SCALE:
+        return source
+    window = _window(source.size, placement.output, scale, transformation)
+    inner = source.orientation.stored_box(window, source.box.size)
+    box = Box(source.box.left + inner.left, source.box.top + inner.top, inner.width, inner.height)
+    step = _alignment(source, box.size, source.orientation.apply(placement.output))
+    box = _aligned(box, source.box, step)
+    cropped = replace(source, box=box, size=source.orientation.apply(box.size))
+    # A ratio, a zoom or minimum sides may give the smaller source another output size.
+    return cropped if place(cropped.size, transformation).output == placement.output else source
 
 
-def _step(scene: DecodePlan, shown: Size, need: Size) -> int:
-    """What the decoder may shrink by at most: it leaves twice the rendition's pixels, so that the edges
-    that it can begin and end at are near enough to the right ones."""
-    if scene.linear or scene.header.format not in {"jpeg", "webp"}:
+def _alignment(source: DecodePlan, shown: Size, needed: Size) -> int:
+    """The largest shrink factor of the decoder: edges of the crop must be multiples of it. The decoder keeps
+    twice the rendition's pixels, so that the possible edges are close enough to the exact ones."""
+    if source.linear or CODECS[source.header.format].shrink_on_load is ShrinkOnLoad.NONE:
         return 1
-    return shrink_on_load(shown, Size(2 * need.width, 2 * need.height))
+    return shrink_on_load(shown, Size(2 * needed.width, 2 * needed.height))
 
 
-def _is_known(scene: DecodePlan, transformation: Transformation) -> bool:
-    plain = transformation.gravity not in SMART and not (transformation.gravity_x or transformation.gravity_y)
-    cut = transformation.fit in {Fit.COVER, Fit.FILL_DOWN}
-    return cut and plain and not scene.fine_rotation and scene.frames == 1 and scene.header.format != "svg"
+def _is_croppable(source: DecodePlan, transformation: Transformation) -> bool:
+    is_simple = transformation.gravity not in SMART and not (
+        transformation.gravity_x or transformation.gravity_y
+    )
+    is_cropped = transformation.fit in {Fit.COVER, Fit.FILL_DOWN}
+    is_still = source.frames == 1 and not CODECS[source.header.format].vector
+    return is_cropped and is_simple and is_still and not source.fine_rotation
 
 
-def _scale(natural: Size, placement: Placement) -> Fraction | None:
-    """How much smaller the picture gets, where one side is cut and the other is not."""
+def _scale(size: Size, placement: Placement) -> Fraction | None:
+    """Output over source, where exactly one side is cropped."""
     level, output = placement.level, placement.output
     if (level.width == output.width) == (level.height == output.height):
         return None
     if level.width == output.width:
-        return Fraction(level.width, natural.width)
-    return Fraction(level.height, natural.height)
+        return Fraction(level.width, size.width)
+    return Fraction(level.height, size.height)
 
 
-def _window(natural: Size, output: Size, scale: Fraction, transformation: Transformation) -> Box:
-    """What of the upright picture comes to be ``output``."""
-    width, height = (min(_round(side / scale), most) for side, most in _sides(output, natural))
-    free = (natural.width - width, natural.height - height)
-    gravity, point = transformation.gravity, transformation.focal_point
-    if point is not None:
-        wanted = (Fraction(str(point[0])) * natural.width, Fraction(str(point[1])) * natural.height)
-        left, top = _round(wanted[0] - Fraction(width, 2)), _round(wanted[1] - Fraction(height, 2))
+def _window(size: Size, output: Size, scale: Fraction, transformation: Transformation) -> Box:
+    """The part of the upright source that becomes ``output``."""
+    width = min(_round(output.width / scale), size.width)
+    height = min(_round(output.height / scale), size.height)
+    free = (size.width - width, size.height - height)
+    gravity, focal_point = transformation.gravity, transformation.focal_point
+    if focal_point is not None:
+        x, y = Fraction(str(focal_point[0])) * size.width, Fraction(str(focal_point[1])) * size.height
+        left, top = _round(x - Fraction(width, 2)), _round(y - Fraction(height, 2))
     else:
         left = _along(free[0], gravity, "west", "east")
         top = _along(free[1], gravity, "north", "south")
@@ -80,14 +88,14 @@ def _along(free: int, gravity: Gravity, start: str, end: str) -> int:
 
 
 def _aligned(box: Box, around: Box, step: int) -> Box:
-    """``box`` with its edges at multiples of ``step``, within ``around``. Both sides lose or gain the
-    same share, so that nothing is stretched, and the middle moves least."""
-    across = _Reach(around.left, around.left + around.width, step)
-    down = _Reach(around.top, around.top + around.height, step)
-    wide = box.width * around.height > box.height * around.width
-    first = across.length(Fraction(box.width)) if wide else down.length(Fraction(box.height))
-    share = Fraction(first, box.width if wide else box.height)
-    width, height = across.length(box.width * share), down.length(box.height * share)
+    """``box`` with its edges at multiples of ``step``, within ``around``. Both sides are scaled by the same
+    factor, so that nothing is stretched, and the centre moves as little as possible."""
+    across = _Axis(around.left, around.left + around.width, step)
+    down = _Axis(around.top, around.top + around.height, step)
+    is_wide = box.width * around.height > box.height * around.width
+    longer = across.length(Fraction(box.width)) if is_wide else down.length(Fraction(box.height))
+    factor = Fraction(longer, box.width if is_wide else box.height)
+    width, height = across.length(box.width * factor), down.length(box.height * factor)
     return Box(
         across.start(2 * box.left + box.width, width),
         down.start(2 * box.top + box.height, height),
@@ -96,30 +104,25 @@ def _aligned(box: Box, around: Box, step: int) -> Box:
     )
 
 
-class _Reach(Struct, frozen=True):
-    """One direction of what there is, from ``least`` to ``most``, of which only multiples of ``step``
-    are had."""
+class _Axis(Struct, frozen=True):
+    """The positions from ``min`` to ``max`` that are multiples of ``step``."""
 
-    least: int
-    most: int
+    min: int
+    max: int
     step: int
 
     @property
     def _ends(self) -> tuple[int, int]:
-        return -(-self.least // self.step) * self.step, self.most // self.step * self.step
+        return -(-self.min // self.step) * self.step, self.max // self.step * self.step
 
-    def length(self, wanted: Fraction) -> int:
+    def length(self, exact: Fraction) -> int:
         first, last = self._ends
-        return min(max(self.step, _round(wanted / self.step) * self.step), last - first)
+        return min(max(self.step, _round(exact / self.step) * self.step), last - first)
 
-    def start(self, twice_middle: int, length: int) -> int:
+    def start(self, twice_centre: int, length: int) -> int:
         first, last = self._ends
-        wanted = _round(Fraction(twice_middle - length, 2 * self.step)) * self.step
-        return min(max(wanted, first), last - length)
-
-
-def _sides(output: Size, natural: Size) -> tuple[tuple[int, int], tuple[int, int]]:
-    return (output.width, natural.width), (output.height, natural.height)
+        start = _round(Fraction(twice_centre - length, 2 * self.step)) * self.step
+        return min(max(start, first), last - length)
 
 
 def _round(value: Fraction) -> int:

@@ -1,11 +1,12 @@
-"""Draws text with Pango, through libvips: wrapped, aligned, in colour, with its shadow.
+"""Draws the text of an overlay with Pango, through libvips: wrapped, aligned, coloured, with a shadow.
 
-Position, turning and opacity are the overlay's; here a text becomes RGBA, as large as its ink.
+The result is RGBA, as large as the text's ink; overlay.py positions, rotates and fades it.
 """
 
 from __future__ import annotations
 
 import functools
+import html
 import math
 
 import pyvips
@@ -17,38 +18,38 @@ from image_processor.domain.transformation import MAX_SHADOW, Align, Colour, Len
 
 _ALIGN = {Align.LEFT: "low", Align.CENTRE: "centre", Align.RIGHT: "high"}
 
-_SMALL = 16
-"""The size in pixels at which a text is measured: libvips cannot measure without drawing."""
+_MEASURE_PIXELS = 16
+"""The font size at which a text is measured: libvips cannot measure without drawing."""
 
-_SLACK = 1.1
-"""By how much a text that was measured small may be over the rendition and yet be drawn to see: glyphs
-are fitted to whole pixels, so that a measure is a few percent off, and a line may break elsewhere."""
+_TOLERANCE = 1.1
+"""How far the measured size may exceed the rendition for the text still to be drawn at full size: glyphs are
+hinted to whole pixels, so a measurement is a few percent off, and a line may break elsewhere."""
 
-_STEP = 0.97
-"""By how much a text that was drawn and does not fit becomes smaller at a time."""
+_SHRINK_STEP = 0.97
+"""The factor by which a text that does not fit is made smaller, repeatedly."""
 
 
 class RasterText(Struct, frozen=True):
-    """Something to lay, as RGBA with straight alpha. ``ink`` is the size of what has a place, in the
-    middle of the picture; around it there is only a shadow."""
+    """What an overlay draws, as RGBA with straight alpha. ``ink`` is the size of the part that is positioned,
+    in the centre of the image; around it there is only a shadow."""
 
-    picture: pyvips.Image
+    image: pyvips.Image
     ink: Size
 
 
 def render_text(overlay: TextOverlay, size: Size) -> RasterText | None:
     """The text for a rendition of ``size``; None where it has no ink.
 
-    A text that does not fit is made smaller until it does, but for its shadow: no text takes more
+    A text that does not fit is made smaller until it does, not counting its shadow: no text takes more
     memory than its rendition. Raises Refused(NO_FONT).
     """
     _require_font()
     box = Size(max(1, min(size.width, in_pixels(overlay.width, size.width))), size.height)
-    wanted = max(1, in_pixels(overlay.size, size.height))
-    pixels = _about(overlay, wanted, box)
+    requested = max(1, in_pixels(overlay.size, size.height))
+    pixels = _estimate_pixels(overlay, requested, box)
     drawn = _draw(overlay, pixels, box.width)
     while drawn is not None and pixels > 1 and not _fits(drawn, box):
-        pixels = max(1, min(pixels - 1, int(pixels * _STEP)))
+        pixels = max(1, min(pixels - 1, int(pixels * _SHRINK_STEP)))
         drawn = _draw(overlay, pixels, box.width)
     if drawn is None:
         return None
@@ -56,28 +57,28 @@ def render_text(overlay: TextOverlay, size: Size) -> RasterText | None:
     return RasterText(shadowed, Size(drawn.width, drawn.height))
 
 
-def _about(overlay: TextOverlay, wanted: int, box: Size) -> int:
-    """The largest size up to ``wanted`` at which the text fits ``box``, give or take _SLACK."""
-    if _fits_about(overlay, wanted, box):
-        return wanted
-    fitting, too_large = 1, wanted
+def _estimate_pixels(overlay: TextOverlay, requested: int, box: Size) -> int:
+    """The largest font size up to ``requested`` at which the text fits ``box``, within _TOLERANCE."""
+    if _seems_to_fit(overlay, requested, box):
+        return requested
+    fitting, too_large = 1, requested
     while too_large - fitting > 1:
         middle = (fitting + too_large) // 2
-        if _fits_about(overlay, middle, box):
+        if _seems_to_fit(overlay, middle, box):
             fitting = middle
         else:
             too_large = middle
     return fitting
 
 
-def _fits_about(overlay: TextOverlay, pixels: int, box: Size) -> bool:
-    small = min(pixels, _SMALL)
+def _seems_to_fit(overlay: TextOverlay, pixels: int, box: Size) -> bool:
+    small = min(pixels, _MEASURE_PIXELS)
     ratio = pixels / small
-    drawn = _draw(overlay, small, math.ceil(box.width / ratio * _SLACK))
+    drawn = _draw(overlay, small, math.ceil(box.width / ratio * _TOLERANCE))
     if drawn is None:
         return True
     over = max(drawn.width * ratio / box.width, drawn.height * ratio / box.height)
-    return bool(over <= _SLACK)
+    return bool(over <= _TOLERANCE)
 
 
 def _fits(drawn: pyvips.Image, box: Size) -> bool:
@@ -85,15 +86,13 @@ def _fits(drawn: pyvips.Image, box: Size) -> bool:
 
 
 def _draw(overlay: TextOverlay, pixels: int, width: int) -> pyvips.Image | None:
-    """The text at a size, wrapped at ``width``, as large as its ink."""
-    import html  # noqa: PLC0415 - a millisecond of a cold start, which seldom draws a text
-
-    # libvips reads every text as Pango's markup; colour has no other way in.
+    """The text at a font size, wrapped at ``width``, as large as its ink; None where it has none."""
+    # libvips parses every text as Pango markup, which is also the only way to set a colour.
     markup = f'<span foreground="#{overlay.colour}">{html.escape(overlay.text, quote=False)}</span>'
     try:
         return pyvips.Image.text(
             markup,
-            font=f"{overlay.font} {pixels}",  # points, of which 72 dpi make pixels
+            font=f"{overlay.font} {pixels}",  # points, which are pixels at 72 dpi
             dpi=72,
             width=width,
             wrap="word-char",
@@ -103,12 +102,12 @@ def _draw(overlay: TextOverlay, pixels: int, width: int) -> pyvips.Image | None:
         )
     except pyvips.Error as error:
         if "no text to render" in error.detail:
-            return None  # such as a text of invisible characters alone
+            return None  # such as a text of invisible characters only
         raise
 
 
 def _shadowed(drawn: pyvips.Image, overlay: TextOverlay, colour: Colour, pixels: int) -> pyvips.Image:
-    """The text over its shadow, in a box for both that has the text in its middle."""
+    """The text over its shadow, in a box for both with the text in its centre."""
     x, y = _distance(overlay.shadow_x, pixels), _distance(overlay.shadow_y, pixels)
     blur = _distance(overlay.shadow_blur, pixels)
     reach = math.ceil(1.5 * blur)  # three standard deviations
@@ -118,9 +117,9 @@ def _shadowed(drawn: pyvips.Image, overlay: TextOverlay, colour: Colour, pixels:
     # CSS Backgrounds and Borders 3, 6.1.1: the standard deviation is half the radius.
     soft = alpha.gaussblur(blur / 2, min_ampl=0.02) if blur else alpha
     shadow = soft.new_from_image([colour.red, colour.green, colour.blue]).bandjoin(soft)
-    ground = shadow.cast("float").copy(interpretation="srgb")
-    laid = ground.composite2(drawn.cast("float"), "over", x=left, y=top, compositing_space="srgb")
-    return laid.rint().cast("uchar")
+    backdrop = shadow.cast("float").copy(interpretation="srgb")
+    result = backdrop.composite2(drawn.cast("float"), "over", x=left, y=top, compositing_space="srgb")
+    return result.rint().cast("uchar")
 
 
 def _distance(length: Length, pixels: int) -> int:
@@ -128,7 +127,7 @@ def _distance(length: Length, pixels: int) -> int:
 
 
 def _require_font() -> None:
-    """Raise Refused(NO_FONT) where fontconfig has found no font at all."""
+    """Raise Refused(NO_FONT) where fontconfig finds no font at all."""
     if not _has_font():
         raise Refused(
             Reason.NO_FONT,
@@ -138,7 +137,7 @@ def _require_font() -> None:
 
 @functools.cache
 def _has_font() -> bool:
-    """Without a font Pango draws one and the same empty box for every character, and tells nobody."""
-    one, other = (pyvips.Image.text(letter, font="sans 32") for letter in "Wi")
-    size = one.width, one.height
-    return size != (other.width, other.height) or bool((one != other).max())
+    """Without a font Pango draws the same empty box for every character, and reports no error."""
+    narrow, wide = (pyvips.Image.text(letter, font="sans 32") for letter in "iW")
+    size = narrow.width, narrow.height
+    return size != (wide.width, wide.height) or bool((narrow != wide).max())

@@ -1,7 +1,7 @@
-"""The steps that change each pixel's colour by itself, between resizing and encoding.
+"""Pixel operations on the colour of each pixel by itself.
 
-Where a channel depends on itself alone it is a table of 256 entries, which is quickest; where the
-channels mix it is a 3x3 matrix. Alpha passes untouched, except through `opacity`.
+An operation on one channel is a lookup table of 256 entries, which is fastest; one that mixes channels is a
+3x3 matrix. Alpha is kept, except by `opacity`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from image_processor.domain.transformation import BLACK, WHITE, Colour
 
 Rows = tuple[tuple[float, ...], ...]
 
-# ITU-R BT.709-6, 3.2: how much red, green and blue make up luma.
+# ITU-R BT.709-6, 3.2: the weights of red, green and blue in luma.
 LUMA = (0.2126, 0.7152, 0.0722)
 
 _IDENTITY: Rows = ((1, 0, 0), (0, 1, 0), (0, 0, 1))
@@ -26,122 +26,120 @@ _GREY: Rows = (LUMA, LUMA, LUMA)
 _SEPIA: Rows = ((0.393, 0.769, 0.189), (0.349, 0.686, 0.168), (0.272, 0.534, 0.131))
 
 
-def brightness(picture: pyvips.Image, amount: float) -> pyvips.Image:
+def brightness(image: pyvips.Image, amount: float) -> pyvips.Image:
     """Mix with black (``amount`` -100..0) or with white (0..100); 0 changes nothing.
 
-    An offset would cut off one end of the scale. Mixing keeps every two values apart as long as
-    8 bits can, comes to exactly black and white at the ends, and treats both ends alike:
-    brightening is darkening the negative.
+    An offset would clip one end of the scale. Mixing keeps values distinct as far as 8 bits allow, reaches
+    exactly black and white, and is symmetric: brightening equals darkening the negative.
     """
     keep = 1 - abs(amount) / 100
     white = max(amount, 0) / 100
-    return _mapped(picture, lambda value: keep * value + white)
+    return _apply_curve(image, lambda value: keep * value + white)
 
 
-def contrast(picture: pyvips.Image, amount: float) -> pyvips.Image:
+def contrast(image: pyvips.Image, amount: float) -> pyvips.Image:
     """Stretch around mid grey (127.5) by 1 + ``amount`` / 100: -100 is flat grey (128), 0 changes
     nothing, 100 doubles every distance."""
     slope = 1 + amount / 100
-    return _mapped(picture, lambda value: slope * (value - 0.5) + 0.5)
+    return _apply_curve(image, lambda value: slope * (value - 0.5) + 0.5)
 
 
-def gamma(picture: pyvips.Image, exponent: float) -> pyvips.Image:
+def gamma(image: pyvips.Image, exponent: float) -> pyvips.Image:
     """``out = in ** (1 / exponent)`` on a scale of 0-1, with ``exponent`` 0.1-10: above 1 lightens
-    the middle, 1 changes nothing; black and white stay."""
-    return _mapped(picture, lambda value: value ** (1 / exponent))
+    the mid-tones, 1 changes nothing; black and white stay."""
+    return _apply_curve(image, lambda value: value ** (1 / exponent))
 
 
-def negate(picture: pyvips.Image) -> pyvips.Image:
-    """The negative: each channel counted from its other end. Twice is none."""
-    return _mapped(picture, lambda value: 1 - value)
+def negate(image: pyvips.Image) -> pyvips.Image:
+    """The negative of each channel; applied twice it changes nothing."""
+    return _apply_curve(image, lambda value: 1 - value)
 
 
-def saturation(picture: pyvips.Image, amount: float) -> pyvips.Image:
+def saturation(image: pyvips.Image, amount: float) -> pyvips.Image:
     """Scale each channel's distance from luma (Rec. 709) by 1 + ``amount`` / 100: -100 is grey,
     0 changes nothing, 100 doubles it. Luma stays where nothing clips."""
-    return _mixed(picture, _between(_GREY, _IDENTITY, 1 + amount / 100))
+    return _apply_matrix(image, _interpolated(_GREY, _IDENTITY, 1 + amount / 100))
 
 
-def hue(picture: pyvips.Image, degrees: float) -> pyvips.Image:
-    """Turn the hue by ``degrees`` (0-360; red goes to green at about 120), keeping luma (Rec. 709).
+def hue(image: pyvips.Image, degrees: float) -> pyvips.Image:
+    """Rotate the hue by ``degrees`` (0-360; red goes to green at about 120), keeping luma (Rec. 709).
 
     The matrix of W3C Filter Effects Level 1, `hue-rotate`, on sRGB's coded values, with weights of
-    four digits instead of three; turns add up. Nothing but clipping at 0 and 255 changes luma. A
-    turn in LCh keeps lightness a little better and takes more than five times as long.
+    four digits instead of three; rotations add up. Luma changes only by clipping at 0 and 255. A
+    rotation in LCh keeps lightness slightly better and takes more than five times as long.
     """
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     rows = tuple(
         tuple(
-            grey + cosine * (one - grey) + sine * turn
-            for grey, one, turn in zip(greys, ones, turns, strict=True)
+            grey + cosine * (unit - grey) + sine * quarter
+            for grey, unit, quarter in zip(greys, units, quarters, strict=True)
         )
-        for greys, ones, turns in zip(_GREY, _IDENTITY, _quarter_turn(), strict=True)
+        for greys, units, quarters in zip(_GREY, _IDENTITY, _quarter_turn(), strict=True)
     )
-    return _mixed(picture, rows)
+    return _apply_matrix(image, rows)
 
 
-def grey(picture: pyvips.Image) -> pyvips.Image:
+def grey(image: pyvips.Image) -> pyvips.Image:
     """Luma (Rec. 709 weights on the coded values) in all three colour bands, as CSS grayscale()."""
-    return duotone(picture, BLACK, WHITE)
+    return duotone(image, BLACK, WHITE)
 
 
-def sepia(picture: pyvips.Image, strength: float) -> pyvips.Image:
-    """Brown as an old print, ``strength`` 0-100 percent: W3C Filter Effects Level 1, `sepia`."""
-    return _mixed(picture, _between(_IDENTITY, _SEPIA, strength / 100))
+def sepia(image: pyvips.Image, strength: float) -> pyvips.Image:
+    """A sepia tone, ``strength`` 0-100 percent: W3C Filter Effects Level 1, `sepia`."""
+    return _apply_matrix(image, _interpolated(_IDENTITY, _SEPIA, strength / 100))
 
 
-def duotone(picture: pyvips.Image, dark: Colour, light: Colour) -> pyvips.Image:
-    """Luma as a place on the straight way from ``dark`` (black) to ``light`` (white)."""
+def duotone(image: pyvips.Image, dark: Colour, light: Colour) -> pyvips.Image:
+    """Map luma linearly to colours from ``dark`` (black) to ``light`` (white)."""
     ends = list(zip(_bands(dark), _bands(light), strict=True))
     table = bytes(
         _byte((low + (high - low) * value / 255) / 255) for value in range(256) for low, high in ends
     )
-    return _with_alpha(_rounded(luma(picture)).maplut(_lut(table, 3)), picture)
+    return _with_alpha(_rounded(luma(image)).maplut(_lut(table, 3)), image)
 
 
-def tint(picture: pyvips.Image, colour: Colour) -> pyvips.Image:
+def tint(image: pyvips.Image, colour: Colour) -> pyvips.Image:
     """Keep lightness (CIELAB L*) and take chroma (a*, b*) from ``colour``, as sharp's tint does.
 
-    The chroma is whole at L* = 50 and fades as a parabola to none at black and white, which have
-    no room for any. Where sRGB has no such colour the nearest one changes lightness too.
+    The chroma is full at L* = 50 and fades as a parabola to none at black and white, where sRGB has none.
+    Where sRGB has no such colour the nearest one changes lightness too.
     """
     lightness = pyvips.Image.identity().copy(interpretation="b-w").colourspace("lab")[0]
-    room = 1 - (lightness / 50 - 1) ** 2
+    fade = 1 - (lightness / 50 - 1) ** 2
     _, a, b = _lab(colour)
-    lab = lightness.bandjoin([room * a, room * b]).copy(interpretation="lab")
-    greys = picture[:3].colourspace("b-w")
-    return _with_alpha(greys.maplut(lab.colourspace("srgb")), picture)
+    lab = lightness.bandjoin([fade * a, fade * b]).copy(interpretation="lab")
+    greys = image[:3].colourspace("b-w")
+    return _with_alpha(greys.maplut(lab.colourspace("srgb")), image)
 
 
-def opacity(picture: pyvips.Image, percent: float) -> pyvips.Image:
-    """Multiply alpha by ``percent`` / 100 (0-100); what has no alpha gets it, unless 100 asks for
-    nothing."""
+def opacity(image: pyvips.Image, percent: float) -> pyvips.Image:
+    """Multiply alpha by ``percent`` / 100 (0-100); an image without alpha gets it, except for 100."""
     share = percent / 100
-    if picture.hasalpha():
+    if image.hasalpha():
         table = bytes(x for value in range(256) for x in (value, value, value, _byte(share * value / 255)))
-        return picture.maplut(_lut(table, 4))
-    return picture if share == 1 else picture.bandjoin(_byte(share))
+        return image.maplut(_lut(table, 4))
+    return image if share == 1 else image.bandjoin(_byte(share))
 
 
 def normalise(frames: Sequence[pyvips.Image]) -> list[pyvips.Image]:
-    """Stretch the 1st to the 99th percentile of luma to black and white, in all ``frames`` alike so
-    that an animation does not flicker.
+    """Stretch luma linearly so that its 1st and 99th percentiles become black and white, in all ``frames``
+    alike so that an animation does not flicker.
 
-    All channels go through the one straight line, so hues stay and chroma grows with contrast.
-    Pixels count by their alpha. Where both percentiles are one value nothing changes.
+    All channels use the same line, so hues stay and chroma grows with contrast. Pixels count by their
+    alpha. Where both percentiles are equal nothing changes.
     """
     counts = _luma_counts(frames)
     low, high = _percentile(counts, 0.01), _percentile(counts, 0.99)
     if high <= low:
         return list(frames)
-    return [_mapped(frame, lambda value: (value * 255 - low) / (high - low)) for frame in frames]
+    return [_apply_curve(frame, lambda value: (value * 255 - low) / (high - low)) for frame in frames]
 
 
 def equalise(frames: Sequence[pyvips.Image]) -> list[pyvips.Image]:
-    """Spread luma evenly over the scale (histogram equalisation), one table for all ``frames``.
+    """Spread luma evenly over the scale (histogram equalisation), with one table for all ``frames``.
 
-    Each channel moves by as much as luma does, so chroma (R-Y, B-Y) stays where nothing clips.
-    Pixels count by their alpha. A single value of luma is left as it is.
+    Each channel moves by as much as luma does, so chroma (R-Y, B-Y) stays where nothing clips. Pixels
+    count by their alpha. A single value of luma does not change.
     """
     counts = _luma_counts(frames)
     darkest = next((count for count in counts if count), 0)
@@ -149,35 +147,35 @@ def equalise(frames: Sequence[pyvips.Image]) -> list[pyvips.Image]:
     if not rest:
         return list(frames)
     spread = [_byte(max(below - darkest, 0) / rest) for below in accumulate(counts)]
-    moves = array("h", [wanted - value for value, wanted in enumerate(spread)])
+    moves = array("h", [target - value for value, target in enumerate(spread)])
     table = pyvips.Image.new_from_memory(moves.tobytes(), 256, 1, 1, "short")
     return [_moved(frame, table) for frame in frames]
 
 
-def luma(picture: pyvips.Image) -> pyvips.Image:
-    """Rec. 709 luma of the coded values: one band of floats, 0-255."""
-    return picture.recomb(pyvips.Image.new_from_array([[*LUMA, *[0] * (picture.bands - 3)]]))
+def luma(image: pyvips.Image) -> pyvips.Image:
+    """Rec. 709 luma of the coded values, as one band of floats, 0-255."""
+    return image.recomb(pyvips.Image.new_from_array([[*LUMA, *[0] * (image.bands - 3)]]))
 
 
-def _mapped(picture: pyvips.Image, curve: Callable[[float], float]) -> pyvips.Image:
-    """Every colour channel through ``curve``, which is on a scale of 0-1."""
+def _apply_curve(image: pyvips.Image, curve: Callable[[float], float]) -> pyvips.Image:
+    """Apply ``curve``, on a scale of 0-1, to every colour channel."""
     table = [_byte(curve(value / 255)) for value in range(256)]
-    if not picture.hasalpha():
-        return picture.maplut(_lut(bytes(table), 1))
-    # One table for all four bands, the last one idle: parting and joining bands takes longer.
-    return picture.maplut(_lut(bytes(x for value, y in enumerate(table) for x in (y, y, y, value)), 4))
+    if not image.hasalpha():
+        return image.maplut(_lut(bytes(table), 1))
+    # One table for all four bands, the identity for alpha: splitting and joining bands takes longer.
+    return image.maplut(_lut(bytes(x for value, y in enumerate(table) for x in (y, y, y, value)), 4))
 
 
-def _mixed(picture: pyvips.Image, rows: Rows) -> pyvips.Image:
-    """Every colour times the matrix ``rows``, alpha times one."""
+def _apply_matrix(image: pyvips.Image, rows: Rows) -> pyvips.Image:
+    """Multiply every colour by the matrix ``rows``; alpha is kept."""
     matrix: list[list[float]] = [list(row) for row in rows]
-    if picture.hasalpha():
+    if image.hasalpha():
         matrix = [*([*row, 0] for row in matrix), [0, 0, 0, 1]]
-    return _rounded(picture.recomb(pyvips.Image.new_from_array(matrix)))
+    return _rounded(image.recomb(pyvips.Image.new_from_array(matrix)))
 
 
-def _between(one: Rows, other: Rows, share: float) -> Rows:
-    """``one`` at 0, ``other`` at 1; beyond that, further along."""
+def _interpolated(one: Rows, other: Rows, share: float) -> Rows:
+    """``one`` at ``share`` 0, ``other`` at 1, extrapolated beyond that."""
     return tuple(
         tuple(a + (b - a) * share for a, b in zip(first, second, strict=True))
         for first, second in zip(one, other, strict=True)
@@ -185,39 +183,39 @@ def _between(one: Rows, other: Rows, share: float) -> Rows:
 
 
 def _quarter_turn() -> Rows:
-    """What a turn by 90 degrees makes of a colour's distance from grey.
+    """The matrix that a rotation by 90 degrees applies to a colour's distance from grey.
 
-    The first and last row are the specification's. The middle one follows from them: the luma of
-    what is turned is zero.
+    The first and last row are the specification's. The middle one follows from them: the luma of the
+    result is zero.
     """
     red, green, blue = LUMA
     first, last = (-red, -green, 1 - blue), (red - 1, green, blue)
     return first, tuple(-(red * a + blue * b) / green for a, b in zip(first, last, strict=True)), last
 
 
-def _moved(picture: pyvips.Image, table: pyvips.Image) -> pyvips.Image:
-    """Each colour channel plus what ``table`` says for the pixel's luma."""
-    moved = picture[:3] + _rounded(luma(picture)).maplut(table)
-    return _with_alpha(moved.cast("uchar"), picture)
+def _moved(image: pyvips.Image, table: pyvips.Image) -> pyvips.Image:
+    """Each colour channel plus the value of ``table`` for the pixel's luma."""
+    moved = image[:3] + _rounded(luma(image)).maplut(table)
+    return _with_alpha(moved.cast("uchar"), image)
 
 
 def _luma_counts(frames: Sequence[pyvips.Image]) -> list[float]:
-    """How much there is of each luma, 0-255, in all frames together; an opaque pixel is 255."""
-    whole = [0.0] * 256
+    """A histogram of luma, 0-255, over all frames, weighted by alpha: an opaque pixel counts 255."""
+    histogram = [0.0] * 256
     for frame in frames:
         levels = _rounded(luma(frame))
         opaque = not frame.hasalpha()
         counts = (levels.hist_find() * 255 if opaque else frame[3].hist_find_indexed(levels)).tolist()[0]
-        # The histogram ends with the largest value that there is.
+        # libvips' histogram ends with the largest value that occurs.
         for value, count in enumerate(counts):
-            whole[value] += count
-    return whole
+            histogram[value] += count
+    return histogram
 
 
 def _percentile(counts: Sequence[float], share: float) -> int:
-    """The smallest value which, with all below it, makes up ``share`` of the whole."""
-    wanted = share * sum(counts)
-    return next(value for value, below in enumerate(accumulate(counts)) if below >= wanted)
+    """The smallest value which, with all below it, is ``share`` of the total."""
+    threshold = share * sum(counts)
+    return next(value for value, below in enumerate(accumulate(counts)) if below >= threshold)
 
 
 def _lab(colour: Colour) -> list[float]:
@@ -226,15 +224,15 @@ def _lab(colour: Colour) -> list[float]:
     return point
 
 
-def _with_alpha(colours: pyvips.Image, picture: pyvips.Image) -> pyvips.Image:
-    """``colours`` with the alpha that ``picture`` has, marked as what they are."""
-    joined = colours.bandjoin(picture[3]) if picture.hasalpha() else colours
+def _with_alpha(colours: pyvips.Image, image: pyvips.Image) -> pyvips.Image:
+    """``colours`` with the alpha of ``image``, marked as sRGB."""
+    joined = colours.bandjoin(image[3]) if image.hasalpha() else colours
     return joined.copy(interpretation="srgb")
 
 
-def _rounded(picture: pyvips.Image) -> pyvips.Image:
-    """Floats to 8 bits: cast alone cuts the fraction off. It clips, and never wraps."""
-    return picture.rint().cast("uchar")
+def _rounded(image: pyvips.Image) -> pyvips.Image:
+    """Floats to 8 bits, rounded: cast alone truncates. Clips, never wraps."""
+    return image.rint().cast("uchar")
 
 
 def _byte(value: float) -> int:

@@ -1,6 +1,6 @@
-"""What a picture looks like, in a few bytes: placeholders, colours, a hash and a point to focus on.
+"""The visual summary of an image in a few bytes: placeholders, colours, a perceptual hash, a focal point.
 
-All are computed from one small level, in pure Python within a few milliseconds.
+All are computed from one small level, in pure Python, within a few milliseconds.
 """
 
 from __future__ import annotations
@@ -14,10 +14,8 @@ from image_processor.domain.geometry import Size
 from image_processor.domain.models import VisualSummary
 from image_processor.engine.operations.pixels import flatten, resize
 
-from .blurhash import blurhash
 from .palette import dominant_colour, palette
-from .planes import lowest_frequencies, rows_of
-from .thumbhash import thumbhash
+from .placeholders import blurhash, lowest_frequencies, rows_of, thumbhash
 
 _HASH_SIDE = 32
 
@@ -25,7 +23,7 @@ _CENTRE = (0.5, 0.5)
 
 
 def summarise(level: pyvips.Image) -> VisualSummary:
-    """The look of a level of 3 or 4 bands, at most 64 pixels a side."""
+    """The summary of ``level``: 3 or 4 bands, at most 64 pixels a side."""
     longest = max(level.width, level.height)
     width, height = (max(1, side * _HASH_SIDE // longest) for side in (level.width, level.height))
     small = resize(level, Size(width, height))
@@ -42,25 +40,25 @@ def summarise(level: pyvips.Image) -> VisualSummary:
 
 
 def perceptual_hash(grey: bytes) -> str:
-    """16 hex digits: which of the 8 x 8 lowest DCT coefficients of 32 x 32 greys exceed their
-    median, row by row, the mean first."""
-    # Rounded, so that the noise of floats in a flat picture does not become bits.
-    waves = lowest_frequencies(rows_of(grey, _HASH_SIDE), 8, 8)
-    lowest = [round(value, 3) for value in chain.from_iterable(waves)]
-    middle = sum(sorted(lowest)[31:33]) / 2  # the median of 64 values
-    bits = "".join("1" if value > middle else "0" for value in lowest)
+    """16 hex digits: which of the 8 x 8 lowest DCT coefficients of 32 x 32 grey values exceed their median,
+    row by row, the mean first."""
+    frequencies = lowest_frequencies(rows_of(grey, _HASH_SIDE), 8, 8)
+    # Rounded, so that floating-point noise in a flat image does not become bits.
+    lowest = [round(value, 3) for value in chain.from_iterable(frequencies)]
+    median = sum(sorted(lowest)[31:33]) / 2  # of 64 values
+    bits = "".join("1" if value > median else "0" for value in lowest)
     return f"{int(bits, 2):016x}"
 
 
 def focus(level: pyvips.Image) -> tuple[float, float]:
-    """Where the eye goes first: x and y as parts (0-1, three decimals) of width and height.
+    """The focal point: x and y as parts (0-1, three decimals) of width and height.
 
-    It is where libvips' smartcrop looks for the largest square of the picture. Of a picture in
-    which nothing stands out it is the centre; libvips would say the left upper corner.
+    It is the centre of attention of libvips' smartcrop for the largest square of the image. For an image in
+    which nothing stands out it is the centre; libvips would return the top left corner.
     """
     side = min(level.width, level.height)
-    _, found = level.smartcrop(side, side, interesting="attention", attention_x=True, attention_y=True)
-    x, y = found["attention_x"], found["attention_y"]
+    _, attention = level.smartcrop(side, side, interesting="attention", attention_x=True, attention_y=True)
+    x, y = attention["attention_x"], attention["attention_y"]
     if (x, y) == (0, 0) and _is_flat(level):
         return _CENTRE
     return round((x + 0.5) / level.width, 3), round((y + 0.5) / level.height, 3)
@@ -70,5 +68,5 @@ def _is_flat(level: pyvips.Image) -> bool:
     return all(band.min() == band.max() for band in level.bandsplit())
 
 
-def _bytes_of(picture: pyvips.Image) -> bytes:
-    return bytes(picture.write_to_memory())
+def _bytes_of(image: pyvips.Image) -> bytes:
+    return bytes(image.write_to_memory())

@@ -1,7 +1,6 @@
-"""The program that isolation runs: renders what it is sent until its parent goes away.
+"""The program of the isolated child: renders requests from its socket until the parent is gone.
 
-It gives itself a deadline of CPU time for each job and a bound on memory, both enforced by the
-kernel: SIGXCPU ends the process even while it is deep inside a decoder.
+It sets limits of CPU time for each request and of memory, both enforced by the kernel.
 """
 
 from __future__ import annotations
@@ -24,28 +23,28 @@ from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered
 from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
-from image_processor.engine.memory import PEAK_BYTES
+from image_processor.engine.codecs.memory import PEAK_BYTES
 from image_processor.engine.render import render
 
-from . import deadline
+from .resource_limits import limit_cpu, limit_memory
 
 MEMORY_BYTES = 3 * PEAK_BYTES
-"""The end for a decoder that takes more than its file's header lets expect. The most that is asked
-for on purpose is 1,150 MiB: a rendition of 50 megapixels, encoded as AVIF. It is no substitute for the
-judgement of the header: where libvips gets no memory for a block of a TIFF, it leaves it black."""
+"""The limit for a decoder that takes more than its file's header announces. The largest legitimate need is
+1,150 MiB: a rendition of 50 megapixels, encoded as AVIF. It does not replace the check of the header: where
+libvips gets no memory for a block of a TIFF, it leaves the block black."""
 
 
 def main() -> None:
-    """Serve the socket whose descriptor is the first argument. Returns when the parent is gone."""
+    """Serve the socket whose file descriptor is the first argument. Returns when the parent is gone."""
     descriptor = int(sys.argv[1])
-    _settle(descriptor)
+    _apply_limits(descriptor)
     with Connection(descriptor) as connection:
         try:
             runtime.start()
         except UnsafeRuntime as error:
-            _say(connection, {"unsafe": str(error)})
+            _send(connection, {"unsafe": str(error)})
             return
-        _say(connection, {"ready": True})
+        _send(connection, {"ready": True})
         while True:
             try:
                 request = json.loads(connection.recv_bytes())
@@ -53,28 +52,25 @@ def main() -> None:
                 overlay_sources = {key: connection.recv_bytes() for key in request["overlay_sources"]}
             except EOFError:
                 return
-            _answer(connection, request, data, overlay_sources)
+            _handle(connection, request, data, overlay_sources)
 
 
-def _settle(descriptor: int) -> None:
-    # Ctrl-C is the parent's to handle, and it may want this job finished first.
+def _apply_limits(descriptor: int) -> None:
+    # Ctrl-C is handled by the parent, which may want this request finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An ignored signal is inherited through exec; this one must kill.
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    # A core dump would put an upload on the disk.
+    # A core dump would write an upload to the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    # Of the memory that can be written, not of addresses (RLIMIT_AS): each thread and each arena
-    # of malloc reserves far more of those than it ever uses.
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    resource.setrlimit(resource.RLIMIT_DATA, (deadline.at_most(MEMORY_BYTES, hard), hard))
-    threading.Thread(target=_die_with_parent, args=[descriptor], daemon=True).start()
+    limit_memory(MEMORY_BYTES)
+    threading.Thread(target=_exit_with_parent, args=[descriptor], daemon=True).start()
 
 
-def _die_with_parent(descriptor: int) -> None:
-    """End the process, even amid a job, once the parent's end of the socket is closed.
+def _exit_with_parent(descriptor: int) -> None:
+    """End the process, even while it renders, once the parent's end of the socket is closed.
 
-    The kernel closes it however the parent dies. PR_SET_PDEATHSIG would not do: it fires when
-    the thread that started the child ends (prctl(2)), which in a pool is too early.
+    The kernel closes it however the parent dies. PR_SET_PDEATHSIG would not do: it fires when the thread
+    that started the child ends (prctl(2)), which in a pool is too early.
     """
     hangup = select.poll()
     hangup.register(descriptor, 0)  # POLLHUP and POLLERR are always reported
@@ -82,12 +78,12 @@ def _die_with_parent(descriptor: int) -> None:
     os._exit(0)
 
 
-def _answer(
+def _handle(
     connection: Connection, request: dict[str, Any], data: bytes, overlay_sources: Mapping[str, bytes]
 ) -> None:
     try:
         limits = Limits(**request["limits"])
-        deadline.allow(limits.cpu_seconds)
+        limit_cpu(limits.cpu_seconds)
         rendered = render(
             data,
             [parse(text) for text in request["transformations"]],
@@ -99,20 +95,20 @@ def _answer(
             overlay_sources=overlay_sources,
         )
     except Refused as refused:
-        _say(connection, {"refused": refused.reason, "message": refused.message})
+        _send(connection, {"refused": refused.reason, "message": refused.message})
     except MissingExtra as missing:
-        _say(connection, {"missing": str(missing)})
+        _send(connection, {"missing": str(missing)})
     except MemoryError:
-        _say(connection, {"exhausted": True})
-    except Exception:  # noqa: BLE001 - whatever it is, the parent waits for an answer
-        _say(connection, {"failed": traceback.format_exc()})
+        _send(connection, {"exhausted": True})
+    except Exception:  # noqa: BLE001 - the parent waits for a reply, whatever happened
+        _send(connection, {"failed": traceback.format_exc()})
     else:
-        _say(connection, _facts(rendered))
+        _send(connection, _reply(rendered))
         for rendition in rendered.renditions:
             connection.send_bytes(rendition.body)
 
 
-def _facts(rendered: Rendered) -> dict[str, Any]:
+def _reply(rendered: Rendered) -> dict[str, Any]:
     return {
         "original": to_builtins(rendered.original),
         "summary": to_builtins(rendered.summary) if rendered.summary else None,
@@ -122,5 +118,5 @@ def _facts(rendered: Rendered) -> dict[str, Any]:
     }
 
 
-def _say(connection: Connection, reply: dict[str, Any]) -> None:
+def _send(connection: Connection, reply: dict[str, Any]) -> None:
     connection.send_bytes(json.dumps(reply).encode())

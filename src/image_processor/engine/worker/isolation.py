@@ -1,7 +1,6 @@
-"""Runs render in a child process: a decoder that loops, crashes or eats all memory takes only
-the child with it. The child is a new program, since a process that has used libvips hangs after
-fork(). What it says is JSON and plain bytes, never pickle: an image that takes the child over
-must not be able to make the parent run anything.
+"""Runs `render` in a child process, so that a decoder that loops, crashes or exhausts memory ends only the
+child. The child is started anew, since a process that has used libvips hangs after fork(). It replies in
+JSON and raw bytes, never pickle: an image that takes over the child must not make the parent run code.
 """
 
 from __future__ import annotations
@@ -38,25 +37,25 @@ from image_processor.domain.transformation import Transformation
 _log = logging.getLogger(__name__)
 
 _START_SECONDS = 60
-"""How long a child may take to import libvips and say that it is ready, on a very busy machine."""
+"""How long a child may take to import libvips and report that it is ready, on a very busy machine."""
 
-_ENDING_SECONDS = 10
-"""How long a child that has closed its end of the socket may take to be gone."""
+_EXIT_SECONDS = 10
+"""How long a child that has closed its end of the socket may take to exit."""
 
 
-class _Died(Exception):
-    """The child ended without an answer; ``code`` is Popen's, negative for a signal."""
+class _ChildDied(Exception):
+    """The child exited without a reply; ``code`` is its return code, negative for a signal."""
 
     def __init__(self, code: int) -> None:
         self.code = code
 
 
 class IsolatedRenderer:
-    """A render that survives its decoder. Not thread-safe: give each thread its own.
+    """Renders in a child process that may die. Not thread-safe: each thread needs its own.
 
-    ``timeout_factor`` is the wall-clock backstop: seconds of waiting for each second of
-    ``limits.cpu_seconds``. It only matters where a child hangs without using CPU. ``until`` is when
-    every answer must be there, in seconds of time.monotonic(), for who will be stopped then.
+    ``timeout_factor`` bounds wall-clock time: seconds of waiting for each second of ``limits.cpu_seconds``.
+    It only matters where a child hangs without using CPU. ``until``, in seconds of time.monotonic(), is a
+    deadline for every reply, for a caller that will be stopped then.
     """
 
     _program = "from image_processor.engine.worker.child import main; main()"
@@ -75,7 +74,7 @@ class IsolatedRenderer:
         self.close()
 
     def warm(self) -> None:
-        """Start the child now rather than with the first render.
+        """Start the child now instead of with the first render.
 
         Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts.
         """
@@ -88,7 +87,7 @@ class IsolatedRenderer:
             self._child.kill()
             self._child = None
 
-    def render(  # noqa: PLR0913 - as the engine's own
+    def render(  # noqa: PLR0913 - the parameters of engine.render.render
         self,
         data: bytes,
         transformations: Sequence[Transformation],
@@ -101,9 +100,10 @@ class IsolatedRenderer:
         overlay_sources: Mapping[str, bytes] | None = None,
         on_rendition: Callable[[RenderedImage], None] = lambda _: None,
     ) -> Rendered:
-        """As `engine.render.render`, and keeps ``limits.cpu_seconds``; hands out when all is made.
+        """As `engine.render.render`, and enforces ``limits.cpu_seconds``. ``on_rendition`` is called once all
+        renditions are made.
 
-        Raises also Refused(TOO_SLOW), and Refused(DECODER_CRASHED) if two children died of it.
+        Also raises Refused(TOO_SLOW), and Refused(DECODER_CRASHED) if two children died of it.
         """
         request = {
             "transformations": [str(transformation) for transformation in transformations],
@@ -117,12 +117,12 @@ class IsolatedRenderer:
         bodies = [data, *(overlay_sources or {}).values()]
         try:
             reply = self._ask(request, bodies, self._wall_seconds(limits))
-        except _Died:
-            # It may have been killed for somebody else's sake (out of memory): once more, alone.
+        except _ChildDied:
+            # The kernel may have killed it because of another process (out of memory): try once more.
             try:
                 reply = self._ask(request, bodies, self._wall_seconds(limits))
-            except _Died as second:
-                raise Refused(Reason.DECODER_CRASHED, _describe(second.code)) from None
+            except _ChildDied as second:
+                raise Refused(Reason.DECODER_CRASHED, _describe_exit(second.code)) from None
         rendered = _rendered(reply, transformations)
         for rendition in rendered.renditions:
             on_rendition(rendition)
@@ -137,15 +137,15 @@ class IsolatedRenderer:
         try:
             return self._child.ask(request, bodies, wall_seconds)
         except BaseException:
-            # Whatever went wrong, an answer may still be on its way: never use this child again.
+            # A reply may still arrive later, so this child is never used again.
             self.close()
             raise
 
 
 class _Reply(Struct, frozen=True):
-    """What the child answered: the facts, and the renditions' bytes in the order asked for."""
+    """The child's reply, and the renditions' bytes in the requested order."""
 
-    facts: dict[str, Any]
+    message: dict[str, Any]
     bodies: list[bytes]
 
 
@@ -157,13 +157,13 @@ class _Child:
         self._connection = Connection(ours.detach())
         with theirs:
             try:
-                self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own program
+                self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
                     [sys.executable, "-P", "-c", program, str(theirs.fileno())],
                     pass_fds=[theirs.fileno()],
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.DEVNULL,
                     env=_environment(),
-                    process_group=0,  # Ctrl-C in a terminal is for the parent, which then decides
+                    process_group=0,  # Ctrl-C in a terminal reaches only the parent, which then decides
                 )
             except OSError as error:
                 self._connection.close()
@@ -175,17 +175,17 @@ class _Child:
         return self._process.pid
 
     def ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
-        """One render of the first of ``bodies``; the others are the overlay_sources that ``request`` names.
+        """Render the first of ``bodies``; the others are the overlay sources that ``request`` names.
 
-        Raises _Died, or Refused(TOO_SLOW); the child is of no use after either."""
+        Raises _ChildDied or Refused(TOO_SLOW); the child cannot be used after either."""
         try:
             self._connection.send_bytes(json.dumps(request).encode())
             for body in bodies:
                 self._connection.send_bytes(body)
             if not self._connection.poll(wall_seconds):
-                raise Refused(Reason.TOO_SLOW, f"expected an answer within {wall_seconds:.3g} s, got none")
-            facts = self._receive()
-            return _Reply(facts, [self._connection.recv_bytes() for _ in facts.get("renditions", ())])
+                raise Refused(Reason.TOO_SLOW, f"expected a reply within {wall_seconds:.3g} s, got none")
+            message = self._receive()
+            return _Reply(message, [self._connection.recv_bytes() for _ in message.get("renditions", ())])
         except (EOFError, OSError, ValueError):
             code = self._exit_code()
             if code == -signal.SIGXCPU:
@@ -193,33 +193,33 @@ class _Child:
                 raise Refused(
                     Reason.TOO_SLOW, f"expected at most {seconds} s of CPU time, got more"
                 ) from None
-            raise _Died(code) from None
+            raise _ChildDied(code) from None
 
     def _exit_code(self) -> int:
         try:
-            return self._process.wait(_ENDING_SECONDS)
+            return self._process.wait(_EXIT_SECONDS)
         except subprocess.TimeoutExpired:
-            # It lives, and talked nonsense.
+            # It is alive, but its reply was invalid.
             self._process.kill()
             return self._process.wait()
 
     def kill(self) -> None:
-        """End the process and forget it; harmless if it is gone."""
+        """End the process; harmless if it has exited."""
         self._process.kill()
         self._process.wait()
         self._connection.close()
 
     def _expect_ready(self) -> None:
         try:
-            greeting = self._receive() if self._connection.poll(_START_SECONDS) else {}
+            message = self._receive() if self._connection.poll(_START_SECONDS) else {}
         except (EOFError, OSError):
-            greeting = {}
-        if "ready" in greeting:
+            message = {}
+        if "ready" in message:
             return
         self.kill()
-        if "unsafe" in greeting:
-            raise UnsafeRuntime(greeting["unsafe"])
-        raise Unavailable(f"expected a renderer to start, got {_describe(self._process.returncode)}")
+        if "unsafe" in message:
+            raise UnsafeRuntime(message["unsafe"])
+        raise Unavailable(f"expected a renderer to start, got {_describe_exit(self._process.returncode)}")
 
     def _receive(self) -> dict[str, Any]:
         reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
@@ -227,47 +227,50 @@ class _Child:
 
 
 def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rendered:
-    """What the reply stands for: a value, or an error of the child's render."""
-    facts = reply.facts
-    if "refused" in facts:
-        raise Refused(Reason(facts["refused"]), facts["message"])
-    if "missing" in facts:
-        raise MissingExtra(facts["missing"])
-    if "exhausted" in facts:
-        message = "expected a picture that is rendered within the memory allowed, got a larger one"
-        raise Refused(Reason.TOO_MANY_PIXELS, message)
-    if "failed" in facts:
-        # A bug of ours on this input: trying again would end the same way, so it is a refusal,
-        # and RENDERING_VERSION in the plan's fingerprint lets a mended version try again.
-        _log.error("rendering failed: %s", facts["failed"])
+    """The value of a reply; raises the error of the child's render."""
+    message = reply.message
+    if "refused" in message:
+        raise Refused(Reason(message["refused"]), message["message"])
+    if "missing" in message:
+        raise MissingExtra(message["missing"])
+    if "exhausted" in message:
+        raise Refused(
+            Reason.TOO_MANY_PIXELS,
+            "expected an image that is rendered within the memory allowed, got a larger one",
+        )
+    if "failed" in message:
+        # A bug of this program: a retry would fail again, so it is a refusal. A fixed version tries again,
+        # because RENDERING_VERSION is part of the plan's fingerprint.
+        _log.error("rendering failed: %s", message["failed"])
         raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
-    renditions = zip(transformations, reply.bodies, facts["renditions"], strict=True)
+    renditions = zip(transformations, reply.bodies, message["renditions"], strict=True)
     return Rendered(
-        original=ImageMetadata(**facts["original"]),
-        summary=VisualSummary(**facts["summary"]) if facts["summary"] else None,
+        original=ImageMetadata(**message["original"]),
+        summary=VisualSummary(**message["summary"]) if message["summary"] else None,
         renditions=tuple(
-            RenderedImage(wanted, body, ImageMetadata(**row)) for wanted, body, row in renditions
+            RenderedImage(transformation, body, ImageMetadata(**metadata))
+            for transformation, body, metadata in renditions
         ),
-        exif=tuple((name, value) for name, value in facts["exif"]),
-        timings=Timings(**facts["timings"]),
+        exif=tuple((name, value) for name, value in message["exif"]),
+        timings=Timings(**message["timings"]),
     )
 
 
-_SECRETIVE = ("IMAGE_PROCESSOR_", "AWS_")
+_SECRET_PREFIXES = ("IMAGE_PROCESSOR_", "AWS_")
 
 
 def _environment() -> dict[str, str]:
-    """Ours without what may be secret, with what libraries read once, when they are loaded."""
+    """This process's environment without secrets, and with what libraries read once, when they load."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
-    # NumPy and OpenCV bring an OpenBLAS each, which reserves up to 140 MiB for every core of the
-    # machine; the child's bound on memory counts that.
+    # NumPy and OpenCV each contain an OpenBLAS, which reserves up to 140 MiB for every core of the
+    # machine; that counts towards the child's memory limit.
     one_thread = {"VIPS_CONCURRENCY": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # A decoder that an upload has taken over finds no signing keys and no credentials here.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRETIVE)}
+    # A decoder that an upload has taken over must not find signing keys or credentials.
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET_PREFIXES)}
     return kept | one_thread | {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
 
 
-def _describe(code: int) -> str:
+def _describe_exit(code: int) -> str:
     if code >= 0:
         return f"a decoder that ended with exit code {code}"
     return f"a decoder that died of {signal.Signals(-code).name}"

@@ -1,0 +1,186 @@
+"""BlurHash and ThumbHash: blurred placeholders in a few bytes, computed in pure Python from a small image.
+
+Also the discrete cosine transform that they and the perceptual hash are made of.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from functools import cache
+from itertools import chain
+from operator import mul
+
+Plane = Sequence[Sequence[float]]
+"""One channel as rows of numbers."""
+
+COMPONENTS_ACROSS, COMPONENTS_DOWN = 4, 3
+"""The frequencies of a BlurHash in each direction."""
+
+_BASE_83 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz#$%*+,-.:;=?@[]^_{|}~"
+_AMPLITUDE_STEPS = 166
+"""The largest amplitude of a BlurHash is a multiple of 1/166."""
+
+
+def pixels_of(rgba: bytes) -> Iterable[tuple[int, int, int, int]]:
+    return zip(rgba[::4], rgba[1::4], rgba[2::4], rgba[3::4], strict=True)
+
+
+def rows_of(values: Sequence[float], width: int) -> Plane:
+    return [values[at : at + width] for at in range(0, len(values), width)]
+
+
+def lowest_frequencies(plane: Plane, across: int, down: int, *, phase: float = 0.5) -> list[list[float]]:
+    """The lowest ``across`` x ``down`` coefficients of a cosine transform of ``plane``, each divided by the
+    number of pixels: the first is the mean.
+
+    With ``phase`` 0.5 pixels are sampled at their centres, which makes it the DCT-II; with 0 at their top
+    left corners. Rows first, then columns, for speed.
+    """
+    height, width = len(plane), len(plane[0])
+    by_row = [[sum(map(mul, row, wave)) for wave in _cosines(across, width, phase)] for row in plane]
+    columns = list(zip(*by_row, strict=True))
+    area = width * height
+    return [
+        [sum(map(mul, column, wave)) / area for column in columns] for wave in _cosines(down, height, phase)
+    ]
+
+
+@cache
+def _cosines(count: int, length: int, phase: float) -> tuple[tuple[float, ...], ...]:
+    return tuple(
+        tuple(math.cos(math.pi / length * frequency * (at + phase)) for at in range(length))
+        for frequency in range(count)
+    )
+
+
+def blurhash(width: int, height: int, rgb: bytes) -> str:
+    """The BlurHash, of 4 x 3 components (28 characters), of an image without alpha.
+
+    The format is Wolt's (github.com/woltapp/blurhash, Algorithm.md): the lowest frequencies of linear
+    light, in base 83: the number of components, the largest amplitude, the mean colour as sRGB, and the
+    other components in 19 steps a channel.
+    """
+    linear = _linear_light()
+    channels = [rows_of([linear[value] for value in rgb[band::3]], width) for band in range(3)]
+    assert len(channels[0]) == height
+    components = [
+        chain.from_iterable(lowest_frequencies(channel, COMPONENTS_ACROSS, COMPONENTS_DOWN, phase=0))
+        for channel in channels
+    ]
+    mean, *rest = zip(*components, strict=True)
+    # Each component but the mean counts twice, so that their sum reproduces the image.
+    amplitudes = [tuple(2 * value for value in colour) for colour in rest]
+    largest = max(map(abs, chain.from_iterable(amplitudes)))
+    steps = max(0, min(82, math.floor(largest * _AMPLITUDE_STEPS - 0.5)))
+    scale = (steps + 1) / _AMPLITUDE_STEPS
+    return (
+        _in_base_83(COMPONENTS_ACROSS - 1 + (COMPONENTS_DOWN - 1) * 9, 1)
+        + _in_base_83(steps, 1)
+        + _in_base_83(int.from_bytes(map(_to_srgb, mean)), 4)
+        + "".join(_in_base_83(_packed_amplitudes(colour, scale), 2) for colour in amplitudes)
+    )
+
+
+def _packed_amplitudes(colour: Sequence[float], scale: float) -> int:
+    """The three amplitudes of a component as one number. Square roots, because small ones are most
+    visible."""
+    number = 0
+    for value in colour:
+        root = math.copysign(math.sqrt(abs(value) / scale), value)
+        number = number * 19 + max(0, min(18, math.floor(root * 9 + 9.5)))
+    return number
+
+
+def _in_base_83(value: int, length: int) -> str:
+    return "".join(_BASE_83[value // 83**place % 83] for place in reversed(range(length)))
+
+
+@cache
+def _linear_light() -> tuple[float, ...]:
+    """Linear light of each of the 256 values of sRGB (IEC 61966-2-1)."""
+    values = (value / 255 for value in range(256))
+    return tuple(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
+
+
+def _to_srgb(light: float) -> int:
+    light = max(0.0, min(1.0, light))
+    value = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
+    return math.floor(value * 255 + 0.5)
+
+
+def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
+    """The ThumbHash (at most 25 bytes) of an image of at most 100 x 100 pixels with straight alpha.
+
+    The format is Evan Wallace's (github.com/evanw/thumbhash): luminance, two colour differences and alpha,
+    each as its lowest DCT coefficients in 4 bits; the aspect ratio follows from their number.
+    """
+    pixels = _over_average(rgba)
+    has_alpha = any(alpha < 1 for *_, alpha in pixels)
+    limit = 5 if has_alpha else 7
+    across, down = (max(1, _half_up(limit * side / max(width, height))) for side in (width, height))
+    planes = [rows_of(channel, width) for channel in zip(*map(_opponents, pixels), strict=True)]
+    luma = _encode_channel(planes[0], max(3, across), max(3, down))
+    warm, green = (_encode_channel(plane, 3, 3) for plane in planes[1:3])
+    landscape = width > height
+
+    head = _half_up(63 * luma.mean) | _half_up(31.5 + 31.5 * warm.mean) << 6
+    head |= _half_up(31.5 + 31.5 * green.mean) << 12 | _half_up(31 * luma.scale) << 18 | has_alpha << 23
+    tail = (down if landscape else across) | _half_up(63 * warm.scale) << 3
+    tail |= _half_up(63 * green.scale) << 9 | landscape << 15
+    packed = head.to_bytes(3, "little") + tail.to_bytes(2, "little")
+
+    coefficients = [*luma.rest, *warm.rest, *green.rest]
+    if has_alpha:
+        alpha = _encode_channel(planes[3], 5, 5)
+        packed += bytes([_half_up(15 * alpha.mean) | _half_up(15 * alpha.scale) << 4])
+        coefficients += alpha.rest
+    return packed + _nibbles(coefficients)
+
+
+class _Channel:
+    """A channel as its mean, the largest coefficient, and the other coefficients scaled to 0-1 around 0.5."""
+
+    def __init__(self, mean: float, rest: Sequence[float]) -> None:
+        self.mean = mean
+        self.scale = max(map(abs, rest))
+        self.rest = [0.5 + 0.5 / self.scale * value for value in rest] if self.scale else list(rest)
+
+
+def _encode_channel(plane: Plane, across: int, down: int) -> _Channel:
+    matrix = lowest_frequencies(plane, across, down)
+    mean, *rest = (matrix[y][x] for y in range(down) for x in range(across) if x * down < across * (down - y))
+    return _Channel(mean, rest)
+
+
+def _over_average(rgba: bytes) -> list[tuple[float, float, float, float]]:
+    """Channels from 0 to 1, over the image's average colour: transparency then needs no bits."""
+    pixels = [
+        (red / 255, green / 255, blue / 255, alpha / 255) for red, green, blue, alpha in pixels_of(rgba)
+    ]
+    weight = sum(pixel[3] for pixel in pixels)
+    sums = [sum(pixel[band] * pixel[3] for pixel in pixels) for band in range(3)]
+    average = [total / weight if weight else 0.0 for total in sums]
+
+    def over(pixel: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        alpha = pixel[3]
+        red, green, blue = (average[band] * (1 - alpha) + pixel[band] * alpha for band in range(3))
+        return red, green, blue, alpha
+
+    return [over(pixel) for pixel in pixels]
+
+
+def _opponents(pixel: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    red, green, blue, alpha = pixel
+    return (red + green + blue) / 3, (red + green) / 2 - blue, red - green, alpha
+
+
+def _nibbles(values: Sequence[float]) -> bytes:
+    """Values from 0 to 1 in 4 bits each, the low half of a byte first."""
+    fours = [_half_up(15 * value) for value in values]
+    fours += [0] * (len(fours) % 2)
+    return bytes(low | high << 4 for low, high in zip(fours[::2], fours[1::2], strict=True))
+
+
+def _half_up(value: float) -> int:
+    return math.floor(value + 0.5)
