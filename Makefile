@@ -70,8 +70,11 @@ docs: $(DEV) ## draw the pictures of docs/ again
 gallery: $(DEV) ## every operation on one photograph, into build/gallery.html and .png; ARGS=photo.jpg
 	$(BIN)/python docs/draw_gallery.py $(ARGS)
 
-edge: $(RUN) ## write the CloudFront function into deployment/template.yaml again
-	$(BIN)/python deployment/edge/write.py
+edge: $(RUN) deployment/edge/node_modules/.package-lock.json ## generate the CloudFront function in deployment/template.yaml
+	$(BIN)/python deployment/edge/generate.py
+
+deployment/edge/node_modules/.package-lock.json: deployment/edge/package-lock.json
+	npm ci --prefix deployment/edge --no-audit --no-fund
 
 FUNCTION ?= process
 ARCH     ?= arm64

@@ -26,6 +26,7 @@ class World:
             (folder / tool).symlink_to(shutil.which(tool) or tool)
         self.stub("id", "echo 0")
         self.stub("node", "")
+        self.stub("npm", "")
         self.stub("njs", "")
         self.stub("exiftool", "")
         self.stub("make", 'echo "make $*"')
@@ -166,3 +167,14 @@ class TestWithoutLambdasPython:
 
 def test_it_can_be_run_as_it_is() -> None:
     assert os.access(SCRIPT, os.X_OK)
+
+
+def test_the_minifier_is_installed_and_in_ci_its_lack_is_a_failure(world: World) -> None:
+    world.stub("chromium", "")
+    world.stub("npm", 'echo "npm $*"')
+    assert "npm ci --prefix deployment/edge" in world.run(CI="true").stdout
+    world.stub("npm", "exit 1")
+    done = world.run(CI="true")
+    assert done.returncode == 1
+    assert "expected npm ci to install deployment/edge" in done.stderr
+    assert "terser is missing" in world.run().stderr

@@ -136,7 +136,7 @@ def _with_store(code: str, store: Store | None) -> str:
         "const cf = {kvs: () => ({get: key => store[key] === undefined"
         " ? Promise.reject(new Error('KeyNotFound')) : Promise.resolve(store[key])})};"
     )
-    return re.sub(r"^import cf from ?'cloudfront';$", lambda _: fallback_for, code, flags=re.MULTILINE)
+    return re.sub(r"^import cf from ?'cloudfront';?$", lambda _: fallback_for, code, flags=re.MULTILINE)
 
 
 HOSTS = {"node": Node, "njs": Njs}

@@ -38,7 +38,7 @@ const MODULES = {
     };
   }}),
 };
-const IMPORT = /^import (\w+) from ?'(\w+)';$/gm;
+const IMPORT = /^import (\w+) from ?'(\w+)';?$/gm;
 
 function worldOf({code, store, now}) {
   const quiet = {log() {}};

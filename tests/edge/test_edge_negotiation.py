@@ -9,7 +9,7 @@ import pytest
 from edge_function import Host
 from edge_signed import asked, opened, signed
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
-from write import OF_S3
+from generate import S3_PARAMETERS
 
 from image_processor.delivery.url import parameter_names as names
 from image_processor.domain.ports import Attributes
@@ -161,7 +161,7 @@ def test_s3_is_asked_for_pictures_alone(edge: Edge) -> None:
 
 
 def test_no_word_of_ours_means_anything_to_s3() -> None:
-    assert {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS} & set(OF_S3) == set()
+    assert {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS} & set(S3_PARAMETERS) == set()
 
 
 def test_an_end_that_is_put_off_finds_nothing_kept(edge: Edge) -> None:

@@ -1,17 +1,16 @@
-"""Deployment: writes the CloudFront function. The words of our URLs come from the Python package into
-viewer_request.js, and that file, made small, goes into template.yaml.
+"""Generates the CloudFront function: writes the parameter tables of the Python package into
+viewer_request.js, minifies that file with terser, and writes the result into template.yaml.
 
-`make edge` runs it; tests fail when either file is not what it would write.
+`make edge` runs it; a test fails if either file is not what it would write.
 """
 
 from __future__ import annotations
 
 import re
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-
-from small import small
 
 from image_processor.delivery.url import parameter_names as names
 from image_processor.domain import errors
@@ -21,15 +20,15 @@ HERE = Path(__file__).parent
 SOURCE = HERE / "viewer_request.js"
 TEMPLATE = HERE.parent / "template.yaml"
 
-MOST = 10_240
-"""Bytes of a CloudFront function ("Quotas on CloudFront Functions")."""
+TERSER = HERE / "node_modules" / ".bin" / "terser"
+"""Installed by `npm ci` in this directory. terser.json reserves the names that CloudFront or tests call."""
 
-KEPT = ("handler", "cf", "crypto", "read", "outcome")
-"""Names that CloudFront or the tests call."""
+MAX_BYTES = 10_240
+"""The size limit of a CloudFront function ("Quotas on CloudFront Functions")."""
 
-# Query parameters that mean something to S3 ("Amazon S3 API Reference": the operations on objects and
+# Query parameters with a meaning for S3 ("Amazon S3 API Reference": the operations on objects and
 # buckets, and "Authenticating requests: using query parameters").
-OF_S3 = (
+S3_PARAMETERS = (
     *("accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "inventory"),
     *(
         "legal-hold",
@@ -52,33 +51,33 @@ _IN_TEMPLATE = re.compile(rf"(?<={re.escape(_BEFORE)})(?:        .*\n|\n)*", re.
 
 
 def tables() -> str:
-    """The words as JavaScript, a table a line."""
+    """The parameter tables as JavaScript, one on each line."""
     refusals = {
-        kind.code.removeprefix("signature-"): [detail, kind.fix]
-        for kind, detail in (
+        error.code.removeprefix("signature-"): [detail, error.fix]
+        for error, detail in (
             (errors.SignatureMissing, "expected a signature, got none"),
             (errors.SignatureKeyUnknown, "expected the id of a key in use for kid, got another"),
             (errors.SignatureMismatch, "expected a signature of this URL, got another one"),
-            (errors.SignatureExpired, "expected a URL that has not ended, got one that has"),
+            (errors.SignatureExpired, "expected a URL that has not expired, got one that has"),
         )
     }
     lines = [
-        f"const ORDER = {_text(' '.join(names.PARAMETER_ORDER))}.split(' ');",
-        f"const MANY = {_literal(sorted(names.REPEATABLE))};",
-        f"const CASED = {_literal(sorted(names.CASE_SENSITIVE))};",
-        f"const POINT = {_literal(names.FOCAL_POINT)};",
+        f"const PARAMETER_ORDER = {_text(' '.join(names.PARAMETER_ORDER))}.split(' ');",
+        f"const REPEATABLE = {_literal(sorted(names.REPEATABLE))};",
+        f"const CASE_SENSITIVE = {_literal(sorted(names.CASE_SENSITIVE))};",
+        f"const FOCAL_POINT = {_literal(names.FOCAL_POINT)};",
         f"const ALIASES = {_literal(names.ALIASES)};",
         f"const AUTO_WORDS = {_literal(names.AUTO_WORDS)};",
         f"const VALUE_ALIASES = {_literal(names.VALUE_ALIASES)};",
-        f"const EXTENSIONS = {_literal({one.name: one.extension for one in FORMATS.values()})};",
+        f"const EXTENSIONS = {_literal({format_.name: format_.extension for format_ in FORMATS.values()})};",
         f"const REFUSALS = {_literal(refusals)};",
-        f"const OF_S3 = /^([xX]-|response-|({'|'.join(OF_S3)})(?![\\s\\S]))/;",
+        f"const S3_PARAMETERS = /^([xX]-|response-|({'|'.join(S3_PARAMETERS)})(?![\\s\\S]))/;",
     ]
     return "".join(f"{line}\n" for line in lines)
 
 
 def _literal(value: object) -> str:
-    """``value`` as JavaScript writes it, with the names of fields bare where they may be."""
+    """``value`` as a JavaScript literal. Field names are quoted only if they must be."""
     if isinstance(value, str):
         return _text(value)
     if isinstance(value, Mapping):
@@ -97,23 +96,33 @@ def _text(value: str) -> str:
 
 
 def with_tables(source: str) -> str:
+    """``source`` with the current tables."""
     return _TABLES.sub(lambda _: tables(), source)
 
 
+def minify(source: str) -> str:
+    """``source`` minified by terser. Raises FileNotFoundError if terser is not installed, and
+    CalledProcessError if it cannot parse the source."""
+    command = [str(TERSER), "--config-file", str(HERE / "terser.json")]
+    return subprocess.run(command, input=source, capture_output=True, text=True, check=True).stdout
+
+
 def with_function(template: str, code: str) -> str:
+    """``template`` with ``code`` as the code of the CloudFront function."""
     block = "".join(f"        {line}\n" for line in code.splitlines())
     return _IN_TEMPLATE.sub(lambda _: f"{block}\n", template)
 
 
 def main() -> int:
     source = with_tables(SOURCE.read_text(encoding="utf-8"))
-    code = small(source, KEPT)
-    if len(code.encode()) > MOST:
-        print(f"expected at most {MOST} bytes of function, got {len(code.encode())}", file=sys.stderr)
+    code = minify(source)
+    size = len(code.encode())
+    if size > MAX_BYTES:
+        print(f"expected at most {MAX_BYTES} bytes of function, got {size}", file=sys.stderr)
         return 1
     SOURCE.write_text(source, encoding="utf-8")
     TEMPLATE.write_text(with_function(TEMPLATE.read_text(encoding="utf-8"), code), encoding="utf-8")
-    print(f"{len(code.encode())} bytes of {MOST}")
+    print(f"{size} of at most {MAX_BYTES} bytes")
     return 0
 
 
