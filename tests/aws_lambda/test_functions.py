@@ -18,7 +18,6 @@ from PIL import Image
 
 import image_processor
 from hostile.bombs import jpeg_of
-from house_rules import HEAVY
 from image_processor import aws_lambda as app
 from image_processor.bootstrap.aws import open_aws_context
 from image_processor.catalog.dynamodb import DynamoCatalog
@@ -30,6 +29,7 @@ from image_processor.domain.ports import Attributes
 from image_processor.storage.s3 import S3Store
 from support import aws
 from support.scripted_http import Reply, scripted
+from test_imports import HEAVY
 
 RECIPE = """
 [presets.small]

@@ -1,0 +1,45 @@
+"""What import-linter cannot say: which libraries a cold start must not load.
+
+The directions of imports are contracts in pyproject.toml, which `lint-imports` checks.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = frozenset(
+    {
+        "anyio",
+        "boto3",
+        "botocore",
+        "cv2",
+        "fastapi",
+        "mangum",
+        "numpy",
+        "pydantic",
+        "rich",
+        "starlette",
+        "typer",
+        "uvicorn",
+        "watchfiles",
+    }
+)
+"""Top-level modules that take longer to import than an upload or a URL may wait for."""
+
+CORE = (
+    "image_processor.bootstrap.delivery",
+    "image_processor.delivery.resolver",
+    "image_processor.engine.render",
+    "image_processor.ingest.process",
+)
+
+
+@pytest.mark.parametrize("module", CORE)
+def test_the_core_loads_no_heavy_library(module: str) -> None:
+    code = f"import json, sys, {module}; print(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not HEAVY & set(json.loads(done.stdout))
