@@ -13,7 +13,7 @@ from image_processor.delivery.markup.srcset import MOST_WIDTHS, WidthSpec
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Query
-from image_processor.domain.similarity import MANY, MAX_DISTANCE, MAX_LIMIT, NEAR
+from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 
 from .schemas import Model
 
@@ -94,7 +94,7 @@ class SimilarRequest(Model):
     """How similar images must be, and how many to return."""
 
     distance: Annotated[int, Field(ge=0, le=MAX_DISTANCE)] = _parameter("distance", default=NEAR)
-    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _parameter("limit", default=MANY)
+    limit: Annotated[int, Field(ge=1, le=MAX_LIMIT)] = _parameter("limit", default=DEFAULT_LIMIT)
 
 
 class MarkupRequest(Model):

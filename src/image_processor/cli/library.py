@@ -15,7 +15,7 @@ from image_processor.config.settings import Settings
 from image_processor.domain.errors import FIXES, Invalid
 from image_processor.domain.models import ImageMetadata, Record, Status, VisualSummary
 from image_processor.domain.ports import Query, Stores
-from image_processor.domain.similarity import MANY, NEAR, Similar, find_record, similar_to
+from image_processor.domain.similarity import DEFAULT_LIMIT, NEAR, Similar, find_record, similar_to
 from image_processor.standalone import BUCKET
 
 from .context import CommandContext, command_context
@@ -72,7 +72,7 @@ def similar_command(
     ctx: typer.Context,
     key: _Key,
     distance: Annotated[int, typer.Option(help="The most bits in which the hashes differ, 0-64.")] = NEAR,
-    limit: Annotated[int, typer.Option(help="The most originals to list, 1-1000.")] = MANY,
+    limit: Annotated[int, typer.Option(help="The most originals to list, 1-1000.")] = DEFAULT_LIMIT,
     data: Data = None,
     as_json: Json = False,
 ) -> None:

@@ -1,5 +1,7 @@
-"""Ground floor: the one tree of errors. It knows nothing of HTTP or exit codes;
-one table at each edge maps a class to a status. Each class says whether a retry can help.
+"""The tree of errors.
+
+Each class says whether a retry can help. The API maps classes to HTTP statuses, the CLI to exit codes;
+nothing here knows of either.
 """
 
 from __future__ import annotations
@@ -11,9 +13,11 @@ from typing import ClassVar, Self
 
 from msgspec import Struct
 
+from .formats import READABLE_TITLES
+
 
 class Reason(StrEnum):
-    """Why an upload was refused: a closed list, stored in records and told to clients."""
+    """Why an upload was refused. The values are stored in records and sent to clients."""
 
     EMPTY = "empty"
     NOT_AN_IMAGE = "not-an-image"
@@ -38,33 +42,33 @@ class Reason(StrEnum):
 FIXES: Mapping[Reason, str] = MappingProxyType(
     {
         Reason.EMPTY: "Send the file's bytes; this upload had none.",
-        Reason.NOT_AN_IMAGE: "Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file; only the content counts.",
-        Reason.UNSUPPORTED_FORMAT: "Convert it to JPEG, PNG, WebP, AVIF, GIF or TIFF first, "
-        "or make it readable: HEIC and JPEG XL need a package, SVG needs IMAGE_PROCESSOR_SVG=1.",
+        Reason.NOT_AN_IMAGE: f"Send a {READABLE_TITLES} file; only the content counts.",
+        Reason.UNSUPPORTED_FORMAT: f"Convert it to {READABLE_TITLES} first, "
+        "or enable its format: HEIC and JPEG XL need a package, SVG needs IMAGE_PROCESSOR_SVG=1.",
         Reason.TRUNCATED: "Send the file again: its end is missing.",
         Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
         Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
-        Reason.TOO_MANY_PIXELS: "Send a smaller picture, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
+        Reason.TOO_MANY_PIXELS: "Send a smaller image, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
         Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
         Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
-        Reason.OUTPUT_TOO_LARGE: "Ask for smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
-        Reason.REGION_OUTSIDE: "Send a larger picture, or ask for a region in shares of its sides.",
-        Reason.TOO_SLOW: "Send a simpler picture, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
+        Reason.OUTPUT_TOO_LARGE: "Request smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
+        Reason.REGION_OUTSIDE: "Send a larger image, or give the region in fractions of its sides.",
+        Reason.TOO_SLOW: "Send a simpler image, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
         Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
-        Reason.ENGINE_FAILED: "Report it with the server's log; the next version tries it again.",
+        Reason.ENGINE_FAILED: "Report it with the server's log; the next version will try again.",
         Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
         Reason.OVERLAY_MISSING: "Upload the image that the message names, or correct its key in the recipe.",
         Reason.OVERLAY_REFUSED: "Upload another image under the key that the message names.",
         Reason.NO_FONT: "Set IMAGE_PROCESSOR_FONTS to a directory of font files.",
     }
 )
-"""What can be done about each refusal."""
+"""What the user can do about each refusal."""
 
 
 class Problem(Struct, frozen=True):
-    """One mistake in what somebody wrote: where, what was expected, what came.
+    """One problem in an input: what was expected for ``name``, and what was there.
 
-    ``line`` is the 1-based line of a file, or None where there is no file.
+    ``line`` is the line of the file, from 1; None if the input is not a file.
     """
 
     name: str
@@ -78,14 +82,14 @@ class Problem(Struct, frozen=True):
 
 
 class ImageProcessorError(Exception):
-    """Root of the tree. ``code`` is stable and machine-readable; ``retryable`` decides the queue."""
+    """The root of the tree. ``code`` is stable, for machines; a ``retryable`` error may not occur again."""
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False
 
 
 class Invalid(ImageProcessorError):
-    """Something a caller wrote is wrong; ``problems`` holds every mistake found, not only the first."""
+    """An input is invalid. ``problems`` holds every problem found, not only the first."""
 
     code: ClassVar[str] = "invalid"
 
@@ -94,12 +98,12 @@ class Invalid(ImageProcessorError):
         super().__init__("; ".join(map(str, self.problems)))
 
     def __reduce__(self) -> tuple[type[Invalid], tuple[tuple[Problem, ...]]]:
-        # By default an exception is pickled by its message, which is not what __init__ takes.
+        # Pickle passes the message to __init__ by default.
         return (type(self), (self.problems,))
 
     @classmethod
     def one(cls, name: str, expected: str, got: object) -> Self:
-        """The error for a single mistake; ``got`` is shown as Python would show it."""
+        """The error for a single problem; the message shows the `repr` of ``got``."""
         return cls([Problem(name, expected, repr(got))])
 
 
@@ -112,7 +116,7 @@ class InvalidTransformation(Invalid):
 
 
 class InvalidRequest(Invalid):
-    """A URL that asks for a rendition says something that cannot be."""
+    """The URL of a rendition is invalid."""
 
     code: ClassVar[str] = "invalid-request"
 
@@ -126,7 +130,7 @@ class InvalidSettings(Invalid):
 
 
 class Refused(ImageProcessorError):
-    """These bytes will never become renditions; recorded with its reason and not retried."""
+    """An upload that can never become renditions. It is recorded with the reason and not retried."""
 
     code: ClassVar[str] = "refused"
 
@@ -136,15 +140,14 @@ class Refused(ImageProcessorError):
         super().__init__(f"{reason}: {message}")
 
     def __reduce__(self) -> tuple[type[Refused], tuple[Reason, str]]:
-        # As for Invalid: what __init__ takes is not the message.
         return (Refused, (self.reason, self.message))
 
 
 class Forbidden(ImageProcessorError):
-    """A URL asks for what only a signature opens, and brings none that does."""
+    """The URL needs a valid signature and has none."""
 
     code: ClassVar[str] = "forbidden"
-    fix: ClassVar[str] = "Ask for a rendition that the recipe declares, or sign the URL."
+    fix: ClassVar[str] = "Request a rendition that the recipe declares, or sign the URL."
 
 
 class SignatureMissing(Forbidden):
@@ -158,7 +161,7 @@ class SignatureMismatch(Forbidden):
 
 class SignatureExpired(Forbidden):
     code: ClassVar[str] = "signature-expired"
-    fix: ClassVar[str] = "Sign the URL again, with a later end."
+    fix: ClassVar[str] = "Sign the URL again, with a later expiry."
 
 
 class SignatureKeyUnknown(Forbidden):
@@ -168,69 +171,69 @@ class SignatureKeyUnknown(Forbidden):
 
 class SizeNotAllowed(Forbidden):
     code: ClassVar[str] = "size-not-allowed"
-    fix: ClassVar[str] = "Ask for a size that is allowed."
+    fix: ClassVar[str] = "Request an allowed size."
 
 
 class BucketNotAllowed(Forbidden):
-    """A URL of a dialect names a bucket that is not ours to show."""
+    """A URL of another product's grammar names a bucket that is not configured."""
 
     code: ClassVar[str] = "bucket-not-allowed"
     fix: ClassVar[str] = "Leave the bucket out, or name it in IMAGE_PROCESSOR_BUCKETS."
 
 
 class NotFound(ImageProcessorError):
-    """No object under that key, or no record under that id."""
+    """There is no object with the key, or no record with the id."""
 
     code: ClassVar[str] = "not-found"
 
 
 class PreconditionFailed(ImageProcessorError):
-    """A conditional write found another version than the one it named; nothing was written."""
+    """A conditional write expected another version of the object; nothing was written."""
 
     code: ClassVar[str] = "precondition-failed"
     retryable: ClassVar[bool] = True
 
 
 class LeaseBusy(ImageProcessorError):
-    """Another worker holds a live claim on the key."""
+    """Another worker holds an unexpired lease on the key."""
 
     code: ClassVar[str] = "claim-busy"
     retryable: ClassVar[bool] = True
 
 
 class LeaseLost(ImageProcessorError):
-    """The claim expired and somebody else took the key over; this worker's result must not count."""
+    """The lease expired and another worker acquired the key; this worker must not write its result."""
 
     code: ClassVar[str] = "claim-lost"
     retryable: ClassVar[bool] = True
 
 
 class Unavailable(ImageProcessorError):
-    """A store, catalog or worker could not answer now; the same call may succeed later."""
+    """A store, catalog or worker failed; the same call may succeed later."""
 
     code: ClassVar[str] = "unavailable"
     retryable: ClassVar[bool] = True
 
 
 class Overloaded(Unavailable):
-    """Too much is waiting already; nothing was begun."""
+    """The queue is full; the work was not started."""
 
     code: ClassVar[str] = "overloaded"
 
 
 class UnsafeRuntime(ImageProcessorError):
-    """This libvips cannot be made safe for untrusted input; the program must not start."""
+    """This libvips cannot be made safe for untrusted input, so the program must not start."""
 
     code: ClassVar[str] = "unsafe-runtime"
 
 
 class MissingExtra(ImageProcessorError):
-    """What was asked for needs an optional package that is not installed; the message tells the cure."""
+    """The request needs an optional package that is not installed; the message says how to install it."""
 
     code: ClassVar[str] = "missing-extra"
 
     @classmethod
     def of(cls, package: str, purpose: str, extra: str) -> Self:
-        """``extra`` is the group of pyproject.toml that brings ``package``, for ``purpose``."""
-        cure = f"pip install 'image-processor[{extra}]'"
-        return cls(f"expected {package} to be installed for {purpose}, got none: {cure}")
+        """The error for ``package``, which ``purpose`` needs and the extra ``extra`` installs."""
+        command = f"pip install 'image-processor[{extra}]'"
+        return cls(f"expected {package} to be installed for {purpose}, got none: {command}")

@@ -1,7 +1,8 @@
-"""Where a picture goes: from its natural size and a transformation to whole pixels.
+"""Sizes and positions in whole pixels, from the natural size of an image and a transformation.
 
-Pure integer and rational arithmetic. Sides are rounded half up and are never less than 1. One
-side of the scaled picture is always exactly the box's, the other follows from the ratio.
+Pure integer and rational arithmetic, shared by the engine and delivery. Sides are rounded half up and
+are at least 1. One side of the scaled image is exactly that of the box, the other follows from the
+ratio.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from fractions import Fraction
 
 from msgspec import Struct
 
+from .rounding import round_half_up
 from .transformation import MAX_SIDE, Fit, Gravity, Length, Transformation, in_pixels
 
 
@@ -32,12 +34,12 @@ class Size(Struct, frozen=True, order=True):
         return self.width >= other.width and self.height >= other.height
 
     def within(self, other: Size) -> Size:
-        """Each side cut down to the other's."""
+        """This size, each side limited to that of ``other``."""
         return Size(min(self.width, other.width), min(self.height, other.height))
 
 
 class Box(Struct, frozen=True):
-    """A rectangle of whole pixels within a picture, both sides at least 1."""
+    """A rectangle of whole pixels within an image, both sides at least 1."""
 
     left: int
     top: int
@@ -50,8 +52,10 @@ class Box(Struct, frozen=True):
 
 
 class Anchor(Struct, frozen=True):
-    """What stays of a picture that is cropped, and where one stands that is padded: a gravity with
-    offsets from its sides inwards, or a focal point in shares of the picture's sides."""
+    """The part that a crop keeps, or the position of an image that is padded.
+
+    A gravity with offsets inwards from its sides, or a focal point in fractions of the sides.
+    """
 
     gravity: Gravity = Gravity.CENTRE
     x: Length = 0
@@ -60,9 +64,9 @@ class Anchor(Struct, frozen=True):
 
 
 class Placement(Struct, frozen=True):
-    """The whole picture is scaled to ``level``; ``output`` is cut out of it, or it stands in it.
+    """The image is scaled to ``level`` and then cropped or padded to ``output``.
 
-    Either ``level`` covers ``output`` (a crop) or ``output`` covers ``level`` (padding).
+    ``level`` covers ``output`` for a crop, ``output`` covers ``level`` for padding.
     """
 
     level: Size
@@ -70,30 +74,30 @@ class Placement(Struct, frozen=True):
 
 
 class Stage(Struct, frozen=True):
-    """One resize of the cascade: ``size`` is made from the level of size ``made_from``."""
+    """One resize of the pyramid: the level ``size`` is made from the level ``made_from``."""
 
     size: Size
     made_from: Size
 
 
 def place(natural: Size, transformation: Transformation) -> Placement:
-    """The placement of an upright picture of size ``natural``.
+    """The placement of an upright image of size ``natural``.
 
-    cover      scaled by the larger ratio; what is over the box is cut off. Without enlargement the
-               scale is at most 1 and the output the box or the picture, whichever is less, by side.
-    fill-down  as cover, but an output that cannot fill the box keeps the box's ratio.
-    contain    scaled by the smaller ratio; the output is the box exactly, enlarged or not.
-    fill       each side is the box's; without enlargement at most the picture's.
-    inside     scaled by the smaller ratio; the output is the scaled picture.
-    outside    scaled by the larger ratio; the output is the scaled picture.
+    cover      scaled by the larger ratio and cropped to the box. Without ``enlarge`` the scale is at
+               most 1, and each side of the output at most that of the image.
+    fill-down  like cover, but an output that cannot fill the box keeps the box's ratio.
+    contain    scaled by the smaller ratio; the output is always the box.
+    fill       stretched to the box; without ``enlarge`` each side is at most that of the image.
+    inside     scaled by the smaller ratio; the output is the scaled image.
+    outside    scaled by the larger ratio; the output is the scaled image.
 
-    With one side or none the ratio is kept and nothing is cut. A least width or height raises the
-    scale, even over the box. Where nothing cuts it, no side exceeds MAX_SIDE: the scale gives way.
-    These are CSS's object-fit, sharp's fit and imgproxy's resizing types.
+    With one side or none the ratio is kept and nothing is cropped. A minimum width or height raises
+    the scale, even above the box. An output that is not cropped has no side above MAX_SIDE. These
+    are CSS's object-fit, sharp's fit and imgproxy's resizing types.
     """
     box = _box(natural, transformation)
     if transformation.fit is Fit.FILL:
-        filled = _at_least(box, transformation)
+        filled = _with_minimum(box, transformation)
         filled = filled if transformation.enlarge else filled.within(natural)
         return Placement(filled, filled)
     scale = _scale(natural, box, transformation)
@@ -110,8 +114,11 @@ def place(natural: Size, transformation: Transformation) -> Placement:
 
 
 def offset(outer: Size, inner: Size, anchor: Anchor) -> tuple[int, int]:
-    """Left and top of ``inner`` within ``outer``. Odd remainders of a centred side go right
-    and down. Gravities that need pixels count as the centre here."""
+    """Left and top of ``inner`` within ``outer``.
+
+    An odd pixel of a centred side goes to the right or the bottom. Gravities that depend on the pixels
+    count as the centre.
+    """
     free = (outer.width - inner.width, outer.height - inner.height)
     if anchor.focal_point is not None:
         across, down = anchor.focal_point
@@ -126,7 +133,7 @@ def offset(outer: Size, inner: Size, anchor: Anchor) -> tuple[int, int]:
 
 
 def region_box(region: tuple[Length, Length, Length, Length] | None, size: Size) -> Box | None:
-    """The part of a picture of ``size`` that ``region`` names, cut down to it; None if they do not meet."""
+    """``region`` of an image of ``size``, clipped to the image; None if it lies outside."""
     if region is None:
         return Box(0, 0, size.width, size.height)
     left, width = (in_pixels(length, size.width) for length in region[::2])
@@ -136,23 +143,23 @@ def region_box(region: tuple[Length, Length, Length, Length] | None, size: Size)
 
 
 def tilted(size: Size, degrees: float) -> Size:
-    """The least whole box around a picture of ``size`` that was turned by ``degrees``."""
+    """The smallest whole box around an image of ``size`` rotated by ``degrees``."""
     sine, cosine = abs(math.sin(math.radians(degrees))), abs(math.cos(math.radians(degrees)))
     width, height = size.width * cosine + size.height * sine, size.width * sine + size.height * cosine
-    # Rounded first, so that the noise of floats does not add a pixel.
+    # Rounded first, so that floating-point noise does not add a pixel.
     return Size(math.ceil(round(width, 6)), math.ceil(round(height, 6)))
 
 
 def cascade(natural: Size, sizes: Iterable[Size]) -> tuple[Size, tuple[Stage, ...]]:
-    """The size to decode to, and how each of ``sizes`` is made, largest first.
+    """The size to decode to (the base), and the resizes that make ``sizes``, largest first.
 
-    The base is the least size that no wanted size exceeds, but never more than natural: an
-    enlarged level is made from the base, not from another enlarged one. Every other level comes
-    from the smallest one that covers it. The base itself is no stage.
+    The base is the smallest size that covers all of ``sizes``, but at most ``natural``. An enlarged level
+    is made from the base; any other level from the smallest level that covers it. The base itself is
+    not a stage.
     """
     wanted = sorted(set(sizes), key=lambda size: (-size.area, size))
-    needs = [size.within(natural) for size in wanted]
-    base = Size(max(need.width for need in needs), max(need.height for need in needs))
+    needed = [size.within(natural) for size in wanted]
+    base = Size(max(size.width for size in needed), max(size.height for size in needed))
     stages: list[Stage] = []
     made = [base]
     for size in wanted:
@@ -167,7 +174,7 @@ def cascade(natural: Size, sizes: Iterable[Size]) -> tuple[Size, tuple[Stage, ..
 
 
 def needed_for(stages: Sequence[Stage], sizes: Iterable[Size]) -> tuple[Stage, ...]:
-    """Those of ``stages``, in order, that lead to one of ``sizes``."""
+    """The ``stages``, in order, that are needed to make ``sizes``."""
     needed = set(sizes)
     kept: list[Stage] = []
     for stage in reversed(stages):
@@ -178,10 +185,10 @@ def needed_for(stages: Sequence[Stage], sizes: Iterable[Size]) -> tuple[Stage, .
 
 
 def shrink_on_load(stored: Size, need: Size) -> int:
-    """By how much a decoder may shrink, 1, 2, 4 or 8, so that no side falls below ``need``.
+    """The factor by which a decoder may shrink, 1, 2, 4 or 8, so that no side falls below ``need``.
 
-    The decoder then drops the odd columns and rows that make no whole pixel, at most ``shrink`` - 1
-    at the right and bottom: less than one pixel of the rendition.
+    The decoder drops the columns and rows at the right and bottom that make no whole pixel, at most
+    the factor minus 1: less than one pixel of the rendition.
     """
     return max(shrink for shrink in (1, 2, 4, 8) if shrink == 1 or _shrinkable(stored, need, shrink))
 
@@ -191,15 +198,18 @@ def _shrinkable(stored: Size, need: Size, shrink: int) -> bool:
 
 
 def _box(natural: Size, transformation: Transformation) -> Size:
-    """The wanted size; a free side is the picture's, and then has no say in the scale. With a ratio
-    alone it is the largest such box within the picture, for `contain` the least one around it."""
+    """The requested size; a free side is that of the image.
+
+    With a ratio alone it is the largest such box within the image, for `contain` the smallest one
+    around it.
+    """
     if transformation.ratio is None:
         return Size(transformation.width or natural.width, transformation.height or natural.height)
     ratio, zoom = transformation.ratio, Fraction(str(transformation.zoom))
     wider = ratio > Fraction(natural.width, natural.height)
     by_width = wider != (transformation.fit is Fit.CONTAIN)
     width = natural.width if by_width else natural.height * ratio
-    return Size(*(min(MAX_SIDE, _rounded(side * zoom)) for side in (Fraction(width), width / ratio)))
+    return Size(*(min(MAX_SIDE, _round_side(side * zoom)) for side in (Fraction(width), width / ratio)))
 
 
 def _scale(natural: Size, box: Size, transformation: Transformation) -> Fraction:
@@ -211,39 +221,39 @@ def _scale(natural: Size, box: Size, transformation: Transformation) -> Fraction
     if not ratios:
         ratios.append(Fraction(str(transformation.zoom)))
     scale = max(ratios) if transformation.fit in _LARGER else min(ratios)
-    least = (
+    minimum = (
         Fraction(transformation.min_width or 0, natural.width),
         Fraction(transformation.min_height or 0, natural.height),
     )
-    scale = max(scale, *least)
+    scale = max(scale, *minimum)
     return scale if transformation.enlarge else min(scale, Fraction(1))
 
 
 _LARGER = frozenset({Fit.COVER, Fit.FILL_DOWN, Fit.OUTSIDE})
 
 
-def _at_least(box: Size, transformation: Transformation) -> Size:
+def _with_minimum(box: Size, transformation: Transformation) -> Size:
     return Size(
         max(box.width, transformation.min_width or 0), max(box.height, transformation.min_height or 0)
     )
 
 
 def _shrunk_into(box: Size, level: Size) -> Size:
-    """The largest size of the box's ratio within ``level``, at most the box itself."""
+    """The largest size with the box's ratio within ``level``, at most the box itself."""
     scale = min(Fraction(1), Fraction(level.width, box.width), Fraction(level.height, box.height))
     return _scaled(box, scale).within(level)
 
 
 def _scaled(natural: Size, scale: Fraction) -> Size:
-    return Size(_rounded(natural.width * scale), _rounded(natural.height * scale))
+    return Size(_round_side(natural.width * scale), _round_side(natural.height * scale))
 
 
-def _rounded(side: Fraction) -> int:
-    return max(1, int(side + Fraction(1, 2)))
+def _round_side(side: Fraction) -> int:
+    return max(1, round_half_up(side))
 
 
 def _centred(outer: int, inner: int, share: float) -> int:
-    """Where ``inner`` begins if its middle lies at ``share`` of ``outer``."""
+    """The start of ``inner`` if its middle is at the fraction ``share`` of ``outer``."""
     return math.floor((2 * Fraction(str(share)) * outer - inner) / 2)
 
 

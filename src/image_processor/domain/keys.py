@@ -1,7 +1,7 @@
-"""Ground floor: what a legal key is, and where an original's renditions lie.
+"""Valid keys, and the keys of an original's renditions.
 
-Every rendition lies directly under its original's prefix, so one listing of that prefix
-(direct children only) finds all renditions of one original and of no other.
+All renditions of an original are direct children of one prefix, so listing that prefix finds all of
+them and none of another original.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from .hashing import sha256_hex
 MAX_KEY_BYTES = 1024
 """S3's limit for a key, in bytes of UTF-8."""
 
-# An original's key of up to this many bytes is its renditions' prefix as it is. The rest of
-# the 1,024 bytes is room for the rendition's name.
+# A key of up to this many bytes is the prefix of its renditions; the rest of the 1,024 bytes is for
+# the rendition's name.
 _PLAIN_PREFIX_BYTES = 700
 _HASHED_PREFIX = re.compile(r"~[0-9a-f]{64}/\Z")
 
 
 def check_key(key: str) -> str:
-    """Return ``key`` if S3 would accept it, else raise InvalidKey.
+    """``key``, if S3 accepts it. Raises InvalidKey.
 
-    Legal are 1 to 1,024 bytes of UTF-8. `..` is legal only as far as it never climbs above
-    the bucket's root, which is S3's own rule ("Naming Amazon S3 objects").
+    A key has 1 to 1,024 bytes of UTF-8. `..` must not lead above the bucket's root, which is S3's own
+    rule ("Naming Amazon S3 objects").
     """
     try:
         length = len(key.encode())
@@ -42,9 +42,9 @@ def check_key(key: str) -> str:
 
 
 def climbs_above_root(key: str) -> bool:
-    """Whether reading ``key`` left to right ever has more `..` than named segments.
+    """Whether ``key``, read from left to right, has more `..` than named segments at any point.
 
-    `.` and empty segments lead nowhere in a file system, so they make no room for a `..`.
+    `.` and empty segments do not count, as in a file system.
     """
     depth = 0
     for segment in key.split("/"):
@@ -55,10 +55,10 @@ def climbs_above_root(key: str) -> bool:
 
 
 def rendition_prefix(key: str) -> str:
-    """The prefix, ending in `/`, under which the renditions of the original ``key`` lie.
+    """The prefix of the keys of all renditions of the original ``key``; it ends in `/`.
 
-    A key too long to leave room for a name is cut and told apart by its SHA-256. Such a prefix
-    is longer than any prefix that is a plain key, so the two kinds never meet.
+    A long key is cut and its SHA-256 appended, so that a rendition's name always fits. Such a prefix is
+    longer than any uncut one, so the two kinds never collide.
     """
     raw = key.encode()
     if len(raw) <= _PLAIN_PREFIX_BYTES:
@@ -68,16 +68,16 @@ def rendition_prefix(key: str) -> str:
 
 
 def original_of(prefix: str) -> str | None:
-    """The original's key that a rendition prefix belongs to, None where only a hash is left."""
+    """The key of the original whose rendition prefix is ``prefix``; None if the key was cut."""
     if len(prefix.encode()) > _PLAIN_PREFIX_BYTES + 1 and _HASHED_PREFIX.search(prefix):
         return None
     return prefix[:-1] or None
 
 
 def image_id(bucket: str, key: str) -> str:
-    """The stable id of an original: 26 characters of a-z and 2-7, a hash of bucket and key.
+    """The id of an original: 26 characters of a-z and 2-7, a hash of bucket and key.
 
-    The same key always has the same id, so duplicate events meet on one record.
+    The same key always has the same id, so duplicate events update one record.
     """
     digest = hashlib.sha256(f"{bucket}\0{key}".encode()).digest()
     return base64.b32encode(digest[:16]).decode().rstrip("=").lower()

@@ -1,7 +1,7 @@
-"""Ground floor: the frozen values that flow through the picture, from upload to record.
+"""The frozen values that pass through ingest and delivery, from upload to record.
 
-An `Upload` says that a key may have changed; a `Plan` says what should exist; a `Record` says
-what does. Nothing here does I/O.
+An `Upload` says that a key may have changed, a `Plan` what should exist for it, a `Record` what
+exists. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -18,8 +18,11 @@ from .transformation import Transformation
 
 
 class UploadKind(StrEnum):
-    """Why somebody thinks a key needs a look. Told to people, not obeyed: the store's state
-    decides. Only REPROCESS asks for something else: every rendition anew, whatever is there."""
+    """Why a key is processed.
+
+    Events are hints: the state of the upload store decides what happens. Only REPROCESS changes that: it
+    renders every rendition again.
+    """
 
     CREATED = "created"
     DELETED = "deleted"
@@ -28,10 +31,10 @@ class UploadKind(StrEnum):
 
 
 class Upload(Struct, frozen=True):
-    """The normalised event: something may have happened to ``key``.
+    """The normalised event: the object ``key`` may have changed.
 
-    ``sequencer`` orders events of one key (S3's, hexadecimal); None where the source has none.
-    ``version`` is what the source claims to be the object's version; None where it does not say.
+    ``sequencer`` orders the events of one key (hexadecimal, from S3). ``version`` is the object's
+    version according to the source. Both are None if the source does not give them.
     """
 
     bucket: str
@@ -41,26 +44,26 @@ class Upload(Struct, frozen=True):
     sequencer: str | None = None
 
     def __post_init__(self) -> None:
-        # S3 compares sequencers right-aligned ("Event message structure"); padded, plain string
-        # comparison does the same in Python, SQL and DynamoDB.
+        # S3 compares sequencers right-aligned ("Event message structure"). Padded to one length, they
+        # compare the same as strings in Python, SQL and DynamoDB.
         if self.sequencer is not None:
             force_setattr(self, "sequencer", self.sequencer.lower().rjust(32, "0"))
 
 
 class TruncatedPolicy(StrEnum):
-    """What becomes of a file that ends early."""
+    """What to do with a file that ends early."""
 
     STRICT = "strict"
-    """Refuse it: half a picture is worse than none."""
+    """Refuse it."""
     LENIENT = "lenient"
-    """Take what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
+    """Decode what is there of a JPEG, GIF or TIFF, and of a PNG that is not interlaced."""
 
 
 class Limits(Struct, frozen=True):
-    """What the engine accepts before it spends memory or time on an input.
+    """What the engine accepts; it checks an input before it spends memory or time on it.
 
-    Pixels are width x height x frames, read from the header. ``cpu_seconds`` is CPU time of one
-    render over all its threads. ``svg`` lets SVG be drawn at all.
+    Pixels are width x height x frames, read from the header. ``cpu_seconds`` is the CPU time of one
+    render in all its threads. Without ``svg``, SVG is refused.
     """
 
     max_bytes: int = 64 * 1024 * 1024
@@ -73,26 +76,26 @@ class Limits(Struct, frozen=True):
     truncated: TruncatedPolicy = TruncatedPolicy.STRICT
 
     def __post_init__(self) -> None:
-        # The isolated child reads it from JSON, as text.
+        # The isolated child reads it from JSON, as a string.
         force_setattr(self, "truncated", TruncatedPolicy(self.truncated))
 
 
 class IccPolicy(StrEnum):
-    """What becomes of the input's colour profile."""
+    """What to do with the colour profile of an original."""
 
     STRIP = "strip"
-    """Convert to sRGB, embed no profile: smallest, and right wherever untagged means sRGB."""
+    """Convert to sRGB and embed no profile: the smallest files; viewers assume sRGB."""
     EMBED = "embed"
     """Convert to sRGB and embed an sRGB profile."""
     PRESERVE = "preserve"
-    """Keep RGB pixels in the input's own space and embed its profile; other spaces as EMBED."""
+    """Keep RGB pixels in their own colour space and embed its profile; other spaces as EMBED."""
 
 
 class ExifField(StrEnum):
-    """What may be kept of an original's EXIF, each only on request. The order is that of records.
+    """The EXIF fields that a record may keep, each only if the settings ask for it.
 
-    Values are text: `exposure_time` in seconds (`1/250`), `focal_length` in millimetres, `taken_at`
-    in ISO 8601, `gps` as latitude and longitude in degrees.
+    The order is that of records. Values are text: `exposure_time` in seconds (`1/250`), `focal_length`
+    in millimetres, `taken_at` in ISO 8601, `gps` as latitude and longitude in degrees.
     """
 
     MAKE = "make"
@@ -112,12 +115,14 @@ class ExifField(StrEnum):
 
 
 Exif = tuple[tuple[str, str], ...]
-"""What was kept of an original's EXIF: names of ExifField with their values."""
+"""EXIF fields of an original: names of ExifField with their values."""
 
 
 class ImageMetadata(Struct, frozen=True):
-    """What is true of encoded image bytes. Sizes are pixels of one upright frame. ``truncated`` says
-    that they end early and that what was there was taken all the same."""
+    """The properties of an encoded image. ``width`` and ``height`` are pixels of one upright frame.
+
+    ``truncated`` means that the file ends early and was accepted nevertheless.
+    """
 
     width: int
     height: int
@@ -134,13 +139,13 @@ class ImageMetadata(Struct, frozen=True):
 
 
 class VisualSummary(Struct, frozen=True):
-    """Cheap facts about what an original looks like.
+    """Compact descriptions of what an original looks like.
 
-    ``dominant_colour`` is `#rrggbb`; ``thumbhash`` is base64 of the ThumbHash bytes;
-    ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash (near pictures differ in few bits);
-    ``palette`` holds up to six colours `#rrggbb`, the most frequent first; ``focus`` is where the
-    eye goes, x and y as parts (0-1) of width and height. Records of earlier versions lack the
-    fields that have defaults, until the original is processed again.
+    ``dominant_colour`` is `#rrggbb`. ``thumbhash`` is base64 of the ThumbHash bytes, ``blurhash`` a
+    BlurHash. ``perceptual_hash`` is 16 hex digits of a 64-bit DCT hash; similar images differ in few
+    bits. ``palette`` holds up to six colours `#rrggbb`, the most frequent first. ``focus`` is the most
+    striking point, x and y as fractions (0-1) of width and height. Records of earlier versions lack the
+    fields with defaults until the original is processed again.
     """
 
     dominant_colour: str
@@ -151,7 +156,7 @@ class VisualSummary(Struct, frozen=True):
     focus: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
-        # JSON, in which looks travel and are kept, has lists where we have tuples.
+        # Read from JSON, tuples are lists.
         force_setattr(self, "palette", tuple(self.palette))
         if self.focus is not None:
             x, y = self.focus
@@ -159,7 +164,7 @@ class VisualSummary(Struct, frozen=True):
 
 
 class RenderedImage(Struct, frozen=True):
-    """One rendition before it is stored: what was asked for, the encoded bytes, the facts."""
+    """One rendition before it is stored: its transformation, the encoded bytes, their properties."""
 
     transformation: Transformation
     body: bytes
@@ -167,11 +172,11 @@ class RenderedImage(Struct, frozen=True):
 
 
 class Timings(Struct, frozen=True):
-    """Wall-clock seconds that the parts of a render took, each added up over all renditions.
+    """Wall-clock seconds of the parts of a render, each summed over all renditions.
 
-    ``decode`` is from the header to the pixels of every level, ``render`` all steps on them, ``encode``
-    the encoders. A rendition of more than 2 megapixels is rendered while it is encoded: its steps
-    count as encoding.
+    ``decode`` is the time from the header to the pixels of every level, ``render`` the operations on
+    them, ``encode`` the encoders. A rendition of more than 2 megapixels is rendered while it is
+    encoded, which counts as ``encode``.
     """
 
     decode: float = 0.0
@@ -180,8 +185,7 @@ class Timings(Struct, frozen=True):
 
 
 class Rendered(Struct, frozen=True):
-    """What the engine made of one original. ``summary`` is None and ``exif`` empty where they were
-    not asked for."""
+    """The engine's result for one original. ``summary`` is None and ``exif`` empty unless requested."""
 
     original: ImageMetadata
     summary: VisualSummary | None
@@ -191,7 +195,7 @@ class Rendered(Struct, frozen=True):
 
 
 class Rendition(Struct, frozen=True):
-    """One stored output. ``version`` is the processed store's version of the object."""
+    """One stored rendition. ``version`` is the version of the object in the processed store."""
 
     key: str
     transformation: str
@@ -201,16 +205,16 @@ class Rendition(Struct, frozen=True):
 
 class Status(StrEnum):
     PROCESSING = "processing"
-    """Claimed for the first time and not finished yet."""
+    """In work for the first time, not finished yet."""
     PROCESSED = "processed"
     REFUSED = "refused"
 
 
 class Record(Struct, frozen=True):
-    """The catalog's row of one original.
+    """The catalog's record of one original.
 
-    ``fingerprint`` names the plan it was made by; another fingerprint means stale work.
-    ``revision`` counts completions: 1 after the first. Times are UTC.
+    ``fingerprint`` identifies the plan that made the renditions; with another fingerprint they are
+    stale. ``revision`` counts completions: 1 after the first. Times are UTC.
     """
 
     id: str
@@ -232,19 +236,19 @@ class Record(Struct, frozen=True):
 
     @property
     def processed(self) -> Rendition | None:
-        """The rendition to show first: the largest one in the format most widely read."""
+        """The rendition to show first: the largest one, in the most widely supported format."""
 
         def weight(rendition: Rendition) -> tuple[int, int]:
-            facts = rendition.metadata
-            return facts.width * facts.height, FORMATS[facts.format].compatibility
+            metadata = rendition.metadata
+            return metadata.width * metadata.height, FORMATS[metadata.format].compatibility
 
         return max(self.renditions, key=weight, default=None)
 
 
 class Lease(Struct, frozen=True):
-    """The right to work on one key until ``expires_at``; ``token`` is unique to this claim.
+    """The right to work on one key until ``expires_at``. ``token`` is unique to this lease.
 
-    ``record`` is the row as it stood when the claim was taken: PROCESSING for a new key.
+    ``record`` is the record as it was when the lease was acquired; PROCESSING for a new key.
     """
 
     image_id: str
@@ -255,9 +259,11 @@ class Lease(Struct, frozen=True):
 
 
 class Plan(Struct, frozen=True):
-    """What should exist for one key: renditions by transformation, or why nothing should.
+    """What should exist for one key: the transformations of its renditions.
 
-    ``overlay_versions`` holds the version of each overlay image by its key; None if it does not exist."""
+    ``skip`` is the reason why there should be none. ``overlay_versions`` holds the version of each
+    overlay image by its key; None for an image that does not exist.
+    """
 
     key: str
     transformations: tuple[Transformation, ...] = ()
@@ -277,7 +283,7 @@ class OutcomeStatus(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """What became of one upload. ``record`` is None after DELETED and SKIPPED."""
+    """The result of work on one upload. ``record`` is None after DELETED and SKIPPED."""
 
     key: str
     status: OutcomeStatus

@@ -1,7 +1,7 @@
-"""The two ports: where objects lie and what is known of them. Adapters live in stores/ and
-catalogs/; tests/contracts holds the suite that every adapter must pass.
+"""The ports: protocols of the object store and the catalog.
 
-Any method may raise Unavailable (retryable) when the adapter's backend cannot answer.
+The adapters are in storage/ and catalog/; each passes the suite in tests/contracts. Any method may raise
+Unavailable (retryable) if the backend fails.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ class Absent:
 
 
 ABSENT: Final = Absent()
-"""A write condition: only if the key holds no object."""
+"""A write condition: there is no object with this key."""
 
 
 class Attributes(Struct, frozen=True):
-    """What is stored beside an object's bytes.
+    """What is stored with an object's bytes.
 
-    ``media_type`` and ``cache_control`` are the HTTP headers of those names. ``metadata`` holds
-    small lower-case names with ASCII values (S3's user metadata).
+    ``media_type`` and ``cache_control`` are HTTP's Content-Type and Cache-Control. ``metadata`` holds
+    short lower-case names with ASCII values (S3's user-defined metadata).
     """
 
     media_type: str = "application/octet-stream"
@@ -36,9 +36,11 @@ class Attributes(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """One object in a listing. ``version`` changes whenever the object is written anew with
-    other bytes; it is opaque and comparable only for equality. ``modified`` is no part of that
-    comparison: S3 does not tell a writer what it noted."""
+    """One object in a listing.
+
+    ``version`` is opaque; it changes when the object is written with other bytes. Equality ignores
+    ``modified``, because S3 does not return it to a writer.
+    """
 
     key: str
     size: int
@@ -56,7 +58,7 @@ class Entry(Struct, frozen=True):
 
 
 class StoredObject(Struct, frozen=True):
-    """An object's entry with its attributes and, where asked for, its bytes."""
+    """An object's entry and attributes, and its bytes if they were requested."""
 
     entry: Entry
     attributes: Attributes
@@ -64,11 +66,11 @@ class StoredObject(Struct, frozen=True):
 
 
 class ObjectStore(Protocol):
-    """Objects by key. Writes are atomic: a reader sees the old object or the new, never a part.
+    """Objects by key. Writes are atomic: a reader sees the old object or the new one, never a part.
 
-    Keys are checked with keys.check_key: InvalidKey is raised before anything is touched. Where
-    a key leads out of the store (a symbolic link in a directory) every method but `list` raises
-    Refused(OUTSIDE_ROOT); only `delete` removes such a link, if it is the key's last segment.
+    Every method checks keys with `keys.check_key` and raises InvalidKey before it does anything. For a
+    key that leads out of the store (through a symbolic link in a directory) every method but `list`
+    raises Refused(OUTSIDE_ROOT); `delete` removes such a link if it is the key's last segment.
     """
 
     def head(self, key: str) -> StoredObject:
@@ -76,22 +78,29 @@ class ObjectStore(Protocol):
         ...
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
-        """The whole object. Raises NotFound; Refused(TOO_MANY_BYTES) when larger than ``limit``
-        (nothing is read then); PreconditionFailed when ``version`` is given and is not current."""
+        """The whole object.
+
+        Raises NotFound; Refused(TOO_MANY_BYTES), without reading, if it has more than ``limit`` bytes;
+        PreconditionFailed if ``version`` is given and not current.
+        """
         ...
 
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
-        """The bytes ``start`` up to, not including, ``stop`` (or the end, if that comes first) in
-        chunks of at most 256 KiB. Raises as `get`, before the first chunk is asked for; an object
-        that is overwritten meanwhile gives its old bytes or a retryable error."""
+        """The bytes from ``start`` to before ``stop`` or the end, in chunks of at most 256 KiB.
+
+        Raises as `get`, before the first chunk. If the object is overwritten meanwhile, the rest is the
+        old bytes or a retryable error.
+        """
         ...
 
     def put(
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
     ) -> Entry:
-        """Write the object whole. ``condition`` is a version that must be current, or ABSENT.
-        Raises PreconditionFailed and writes nothing if it does not hold; of several writers
-        with the same condition exactly one succeeds."""
+        """Write the whole object. ``condition`` is the version that must be current, or ABSENT.
+
+        Raises PreconditionFailed, and writes nothing, if the condition is not met. Of several writers
+        with the same condition exactly one succeeds.
+        """
         ...
 
     def put_stream(
@@ -103,26 +112,32 @@ class ObjectStore(Protocol):
         limit: int,
         condition: str | Absent | None = None,
     ) -> Entry:
-        """Write from chunks without holding them all. Raises Refused(TOO_MANY_BYTES) past ``limit``
-        bytes; PreconditionFailed as `put`, judged when all chunks are there. If ``chunks`` raises,
-        or the limit is passed, nothing is left behind."""
+        """Write an object from ``chunks`` without holding all of them in memory.
+
+        Raises Refused(TOO_MANY_BYTES) after ``limit`` bytes, and PreconditionFailed as `put`, checked
+        after the last chunk. On any error, also one raised by ``chunks``, nothing is written.
+        """
         ...
 
     def delete(self, key: str) -> None:
-        """Remove the object; no error if there is none."""
+        """Delete the object; no error if there is none."""
         ...
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        """Entries whose key starts with ``prefix``, ordered by UTF-8 bytes, keys greater than
-        ``start_after`` only. ``direct`` leaves out keys with a further `/` after the prefix. An
-        object that comes or goes meanwhile is there or not; that is no error. A link that leads
-        out of the store is listed, so that its refusal can be recorded."""
+        """The entries whose keys start with ``prefix`` and are greater than ``start_after``, ordered by
+        their UTF-8 bytes. ``direct`` leaves out keys with another `/` after the prefix.
+
+        An object that is created or deleted meanwhile may be listed or not. A link that leads out of
+        the store is listed, so that its refusal can be recorded.
+        """
         ...
 
 
 class Query(Struct, frozen=True):
-    """Which records a listing wants; None and "" mean any. Times compare with created_at,
-    ``since`` inclusive, ``until`` exclusive."""
+    """Selects the records of a listing; None and "" select all.
+
+    ``since`` (inclusive) and ``until`` (exclusive) are compared with created_at.
+    """
 
     prefix: str = ""
     status: Status | None = None
@@ -131,54 +146,64 @@ class Query(Struct, frozen=True):
 
 
 class Page(Struct, frozen=True):
-    """Some records, newest created first, and the cursor of the next page (None at the end)."""
+    """Some records, the newest created_at first, and the cursor of the next page; None at the end."""
 
     records: tuple[Record, ...]
     cursor: str | None
 
 
 class Catalog(Protocol):
-    """One record and at most one live claim per original. All times are the caller's clock."""
+    """One record and at most one unexpired lease per original. All times are the caller's clock."""
 
     def get(self, image_id: str) -> Record | None:
-        """The record, None if there is none."""
+        """The record; None if there is none."""
         ...
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
-        """Take the right to work on the upload's key; makes a PROCESSING record for a new key.
-        Raises LeaseBusy while another claim has not expired, which it has once ``now`` reaches its
-        end. Of several callers one succeeds."""
+        """Lease the upload's key until ``now`` + ``duration``; a new key gets a PROCESSING record.
+
+        Raises LeaseBusy if there is another lease that expires after ``now``. Of several callers exactly
+        one succeeds.
+        """
         ...
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        """The same claim with a later end. Raises LeaseLost if it is no longer this one's, but
-        not for having expired unnoticed: nobody else took it."""
+        """The same lease, extended until ``now`` + ``duration``.
+
+        Raises LeaseLost if another worker acquired the key meanwhile. A lease that expired without that
+        is renewed.
+        """
         ...
 
     def complete(self, lease: Lease, record: Record) -> Record:
-        """Write the record and give the claim up, in one step; returns it with the next revision,
-        with the stored created_at, and with the stored sequencer where ``record`` has none.
-        Raises LeaseLost if the claim is not this one's any more, or if the stored record has
-        seen a later sequencer than ``record.sequencer``: nothing is written then."""
+        """Write the record and release the lease in one step.
+
+        Returns the stored record: with the next revision, the stored created_at, and the stored
+        sequencer if ``record`` has none. Raises LeaseLost, and writes nothing, if the lease is lost or
+        the stored record has a later sequencer than ``record``.
+        """
         ...
 
     def delete(self, lease: Lease) -> None:
-        """Remove the record and the claim in one step. Raises LeaseLost as `complete`."""
+        """Delete the record and the lease in one step. Raises LeaseLost if the lease is lost."""
         ...
 
     def release(self, lease: Lease) -> None:
-        """Give the claim up and leave the record as it was before it (a PROCESSING record that
-        the claim itself made stays). No error if the claim is already lost."""
+        """Release the lease and leave the record as it is. No error if the lease is lost.
+
+        A PROCESSING record that `acquire` made stays.
+        """
         ...
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
-        """A page of at most ``limit`` (1-1000) records. Pages are stable: a record created or
-        changed meanwhile neither repeats nor hides another. Raises Invalid for a bad cursor."""
+        """A page of at most ``limit`` (1-1000) records. Raises Invalid for a bad cursor.
+
+        Pages are stable: records created or changed meanwhile neither repeat nor hide others.
+        """
         ...
 
     def scan(self) -> Iterator[Record]:
-        """Every record, in no stated order; records changed during the scan come once, in either
-        state."""
+        """Every record once, in any order. A record changed during the scan comes in either state."""
         ...
 
 

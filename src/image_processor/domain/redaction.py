@@ -1,4 +1,4 @@
-"""Domain: how a frozen value that holds secrets prints itself, so that no log or traceback shows them."""
+"""Keeps secrets out of the `repr` of frozen values, and so out of logs and tracebacks."""
 
 from __future__ import annotations
 

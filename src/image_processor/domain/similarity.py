@@ -1,6 +1,6 @@
-"""Near-duplicates: the records whose pictures look like a given one, by their perceptual hashes.
+"""Finds near-duplicates of an original by the perceptual hashes of all records.
 
-A search through the whole catalog, on one machine and on AWS; it writes nothing.
+The search reads the whole catalog and writes nothing.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from .models import Record
 from .ports import Catalog
 
 MAX_DISTANCE = 64
-"""The bits of a perceptual hash: two of them cannot differ in more."""
+"""The number of bits of a perceptual hash."""
 
 NEAR = 10
-"""The distance within which a photograph is found again that was made smaller, recompressed, or cropped
-by 2 % at each edge (tests/engine/test_near_duplicates.py). Unrelated ones differ in 22 bits or more."""
+"""The default maximum distance. Photos that were scaled down, recompressed or cropped by 2 % at each edge
+are within it (tests/engine/test_near_duplicates.py); unrelated photos differ in 22 bits or more."""
 
 MAX_LIMIT = 1000
-MANY = 20
-"""How many are told unless somebody asks for more."""
+DEFAULT_LIMIT = 20
+"""How many records are returned by default."""
 
 
 class Similar(Struct, frozen=True):
-    """A record, and in how many bits (0-64) its hash differs from the one looked for."""
+    """A record and the number of bits (0-64) in which its hash differs from the given one."""
 
     record: Record
     distance: int
 
 
 def find_record(catalog: Catalog, bucket: str, name: str) -> Record:
-    """The record of ``name``, an original's key or id. Raises NotFound."""
+    """The record of the original with the key or id ``name``. Raises NotFound."""
     record = catalog.get(image_id(bucket, name)) or catalog.get(name)
     if record is None:
         raise NotFound(f"expected the key or id of an original for KEY, got {name!r}")
@@ -43,31 +43,32 @@ def find_record(catalog: Catalog, bucket: str, name: str) -> Record:
 
 
 def similar_to(
-    catalog: Catalog, record: Record, *, distance: int = NEAR, limit: int = MANY
+    catalog: Catalog, record: Record, *, distance: int = NEAR, limit: int = DEFAULT_LIMIT
 ) -> tuple[Similar, ...]:
-    """The records at most ``distance`` (0-64) from ``record``, nearest first and at most ``limit``
-    (1-1000); itself is not among them.
+    """The records at most ``distance`` bits (0-64) from ``record``, without itself, nearest first.
 
-    Reads every record once, as `Catalog.scan` does, and keeps no more than ``limit`` of them. With
-    12 renditions each, one core compares 20,000 records a second of SQLite's. DynamoDB bills
-    1.2 read units a record and gives 1 MB a request; records as objects cost a GET each.
-    Pictures without structure, such as plain ones, are all alike. Raises Invalid with every
-    mistake, also for a record without a look: one that was refused or is not processed yet.
+    Returns at most ``limit`` (1-1000) records. Raises Invalid with every problem, also for a record
+    without a visual summary: one that was refused or is not processed yet. Images without structure,
+    such as plain colours, are all similar.
+
+    Reads every record once with `Catalog.scan`. With 12 renditions per record, one core compares 20,000
+    SQLite records a second. DynamoDB bills 1.2 read units per record and returns 1 MB per request;
+    records that are objects cost one GET each.
     """
-    wanted = _checked(record, distance, limit)
+    wanted = _hash_of(record, distance, limit)
 
-    def found() -> Iterator[Similar]:
+    def matches() -> Iterator[Similar]:
         for other in catalog.scan():
             if other.summary is not None and other.id != record.id:
-                away = (wanted ^ int(other.summary.perceptual_hash, 16)).bit_count()
-                if away <= distance:
-                    yield Similar(other, away)
+                bits = (wanted ^ int(other.summary.perceptual_hash, 16)).bit_count()
+                if bits <= distance:
+                    yield Similar(other, bits)
 
-    return tuple(nsmallest(limit, found(), key=lambda each: (each.distance, each.record.key)))
+    return tuple(nsmallest(limit, matches(), key=lambda match: (match.distance, match.record.key)))
 
 
-def _checked(record: Record, distance: int, limit: int) -> int:
-    """The hash to look for, as a number, once all of it makes sense."""
+def _hash_of(record: Record, distance: int, limit: int) -> int:
+    """The perceptual hash of ``record`` as a number. Raises Invalid with every problem."""
     problems = []
     if not 0 <= distance <= MAX_DISTANCE:
         problems.append(Problem("distance", f"0-{MAX_DISTANCE}", str(distance)))
