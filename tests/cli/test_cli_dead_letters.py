@@ -1,4 +1,8 @@
-"""`dead-letters` as an operator meets it, against emulated SQS and S3."""
+"""`dead-letters` as an operator uses it, against emulated SQS and S3.
+
+The emulation cannot move all messages at once: tests/aws/test_redrive.py tests that, and Client stands in for
+it here.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,14 @@ import json
 import uuid
 from urllib.parse import quote_plus
 
+import boto3
 import pytest
 from pictures_for_cli import RECIPE
 from PIL import Image
 
-from image_processor.aws import client as client_module
-from image_processor.aws import queue as queue_module
-from image_processor.aws.client import Client
-from image_processor.aws.endpoints import parse_endpoint
-from image_processor.aws.json_protocol import json_request, parse_response
-from image_processor.aws.queue import Queue
-from image_processor.aws.signature import Scope
 from image_processor.bootstrap.aws import open_aws_context
+from image_processor.cli import sqs
+from image_processor.cli.sqs import MoveResult, Queue
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import Attributes
@@ -37,47 +37,49 @@ def notification(*keys, bucket="ours", version=None):
     return json.dumps({"Records": records})
 
 
-class Post:
-    """Two fresh queues, and what lies in them."""
+class Queues:
+    """Two fresh queues, and the messages in them."""
 
     def __init__(self):
-        self._client = Client(parse_endpoint(aws.address()), Scope(aws.REGION, "sqs"), aws.credentials)
-        self.dead, self.live = self.new(), self.new()
+        self._client = boto3.client("sqs")
+        self.dead, self.live = self.create(), self.create()
 
-    def ask(self, operation, **arguments):
-        answer = self._client.send(json_request(f"AmazonSQS.{operation}", arguments))
-        assert answer.status == 200, answer.body
-        return parse_response(answer)
+    def create(self):
+        return self._client.create_queue(QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
 
-    def new(self):
-        return self.ask("CreateQueue", QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
-
-    def write(self, *bodies, **more):
+    def send(self, *bodies, **more):
+        """Put messages into the dead-letter queue; gives their ids."""
         return [
-            self.ask("SendMessage", QueueUrl=self.dead, MessageBody=one, **more)["MessageId"]
-            for one in bodies
+            self._client.send_message(QueueUrl=self.dead, MessageBody=body, **more)["MessageId"]
+            for body in bodies
         ]
 
-    def lying(self, url):
-        """The bodies of all messages that anybody could receive now."""
-        queue = Queue(url, credentials=aws.credentials)
-        letters = queue.collect(60)
-        queue.give_back(letters)
-        return sorted(letter.body for letter in letters)
+    def receive(self, url):
+        return self.queue(url).receive_all(60)
+
+    def bodies(self, url):
+        """The bodies of all visible messages, which stay visible."""
+        messages = self.receive(url)
+        self.queue(url).release(messages)
+        return sorted(message.body for message in messages)
+
+    def queue(self, url):
+        return Queue(boto3.Session(), url)
 
 
 @pytest.fixture
-def post(run, monkeypatch):  # noqa: ARG001 - it empties the environment first
+def queues(run, monkeypatch, tmp_path):  # noqa: ARG001 - it empties the environment first
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
     monkeypatch.setenv("AWS_ENDPOINT_URL", aws.address())
     monkeypatch.setenv("AWS_REGION", aws.REGION)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", aws.REGION)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setattr(queue_module, "_WAIT_SECONDS", 0)
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0)
-    post = Post()
-    monkeypatch.setenv("IMAGE_PROCESSOR_DEAD_LETTERS", post.dead)
-    monkeypatch.setenv("IMAGE_PROCESSOR_QUEUE", post.live)
-    return post
+    monkeypatch.setattr(sqs, "_WAIT_SECONDS", 0)
+    queues = Queues()
+    monkeypatch.setenv("IMAGE_PROCESSOR_DEAD_LETTERS", queues.dead)
+    monkeypatch.setenv("IMAGE_PROCESSOR_QUEUE", queues.live)
+    return queues
 
 
 def listed(run, *arguments):
@@ -86,22 +88,22 @@ def listed(run, *arguments):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_each_letter_is_listed_once_and_may_be_looked_at_again_at_once(run, post):
-    ids = post.write(*(notification(f"{number}.jpg", version=f"v{number}") for number in range(25)))
+def test_each_message_is_listed_once_and_is_visible_again_at_once(run, queues):
+    ids = queues.send(*(notification(f"{number}.jpg", version=f"v{number}") for number in range(25)))
     for _ in range(2):
         found = listed(run)
-        assert {one["id"] for one in found} == set(ids)
+        assert {item["id"] for item in found} == set(ids)
         assert len(found) == 25
     assert [
-        (one["key"], one["version"]) for case in found for one in case["uploads"] if one["key"] == "7.jpg"
+        (item["key"], item["version"]) for case in found for item in case["uploads"] if item["key"] == "7.jpg"
     ] == [("7.jpg", "v7")]
     assert {case["receives"] for case in found} == {2}
     assert {case["reason"] for case in found} == {"unknown"}
     assert all(case["sent_at"].startswith("20") for case in found)
 
 
-def test_malformed_letters_are_told_with_the_parsers_reason_and_steer_no_terminal(run, post):
-    post.write("no json \x1bc\u202e", "[]", "{}", json.dumps({"Event": "s3:TestEvent"}), "[" * 100_000)
+def test_malformed_messages_have_the_parsers_reason_and_cannot_control_the_terminal(run, queues):
+    queues.send("no json \x1bc\u202e", "[]", "{}", json.dumps({"Event": "s3:TestEvent"}), "[" * 100_000)
     cases = listed(run)
     assert [case["reason"] for case in cases] == ["malformed"] * 5
     assert "s3:TestEvent" in {case["detail"] for case in cases}
@@ -116,11 +118,11 @@ def test_malformed_letters_are_told_with_the_parsers_reason_and_steer_no_termina
     assert "no json \\x1bc\\u202e" in shown
 
 
-def test_ten_records_in_one_letter_and_unicode_keys(run, post):
+def test_ten_records_in_one_message_and_unicode_keys(run, queues):
     keys = [f"häuser/猫 +%{number}🐈‍.jpg" for number in range(9)] + ["up\x1b[2J\n\u202e.jpg"]
-    (id_,) = post.write(notification(*keys))
+    (id_,) = queues.send(notification(*keys))
     (case,) = listed(run)
-    assert [one["key"] for one in case["uploads"]] == keys
+    assert [item["key"] for item in case["uploads"]] == keys
     status, out, _ = run("dead-letters", "list")
     assert status == 0
     assert id_[:8] in out
@@ -129,11 +131,11 @@ def test_ten_records_in_one_letter_and_unicode_keys(run, post):
     whole = json.loads(run("dead-letters", "show", id_[:8], "--json")[1])
     assert whole["body"] == notification(*keys)
     assert run("dead-letters", "redrive", id_)[:2] == (0, "1 redriven, 0 not, 0 left alone\n")
-    assert post.lying(post.live) == [notification(*keys)]
+    assert queues.bodies(queues.live) == [notification(*keys)]
 
 
 @pytest.fixture
-def library(post, monkeypatch, tmp_path):  # noqa: ARG001 - its environment says where S3 answers
+def library(queues, monkeypatch, tmp_path):  # noqa: ARG001 - its environment says where S3 answers
     uploads, processed = aws.make_bucket(aws.address()), aws.make_bucket(aws.address())
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", uploads)
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", processed)
@@ -149,15 +151,15 @@ def library(post, monkeypatch, tmp_path):  # noqa: ARG001 - its environment says
     return cloud
 
 
-def test_the_reason_is_what_another_try_would_meet(run, post, library):
+def test_the_reason_is_derived_from_the_current_state(run, queues, library):
     bucket = library.bucket
-    post.write(
+    queues.send(
         *(notification(key, bucket=bucket) for key in ("done.png", "new.png", "bad.png", "gone.png")),
         notification("done.png", bucket="another"),
         notification("done.png", "new.png", "gone.png", bucket=bucket),
     )
     found = {
-        (*(one["key"] for one in case["uploads"]), case["uploads"][0]["bucket"] == bucket): case
+        (*(item["key"] for item in case["uploads"]), case["uploads"][0]["bucket"] == bucket): case
         for case in listed(run)
     }
     told = {place: (case["reason"], case["detail"]) for place, case in found.items()}
@@ -172,70 +174,68 @@ def test_the_reason_is_what_another_try_would_meet(run, post, library):
     assert told[("bad.png", True)][1].startswith("not-an-image: ")
 
 
-def test_a_redriven_letter_is_work_as_ever_and_a_second_redrive_harmless(run, post, library):
+def test_a_redriven_message_is_processed_and_a_second_redrive_is_harmless(run, queues, library):
     first = notification("done.png", "new.png", bucket=library.bucket)
-    for results in (["unchanged", "processed"], ["unchanged", "unchanged"]):
-        post.write(first)
-        assert run("dead-letters", "redrive", "--all")[0] == 0
-        queue = Queue(post.live)
-        (letter,) = queue.collect(60)
-        (message,) = read_messages(json.loads(letter.body))
-        assert [library.process(upload).status for upload in message.uploads] == results
-        queue.delete(letter)
+    for statuses in (["unchanged", "processed"], ["unchanged", "unchanged"]):
+        assert run("dead-letters", "redrive", *queues.send(first))[0] == 0
+        (received,) = queues.receive(queues.live)
+        (message,) = read_messages(json.loads(received.body))
+        assert [library.process(upload).status for upload in message.uploads] == statuses
+        queues.queue(queues.live).delete(received)
     assert run("dead-letters", "list") == (0, "No dead letters.\n", "")
 
 
-def test_only_the_named_letters_are_moved_with_their_attributes(run, post):
+def test_only_the_named_messages_are_moved_with_their_attributes(run, queues):
     extras = {"from": {"DataType": "String", "StringValue": "me"}}
-    ids = post.write(notification("a.jpg"), notification("b.jpg"), MessageAttributes=extras)
+    ids = queues.send(notification("a.jpg"), notification("b.jpg"), MessageAttributes=extras)
     assert run("dead-letters", "redrive", ids[0], ids[0][:8]) == (0, "1 redriven, 0 not, 1 left alone\n", "")
-    assert post.lying(post.dead) == [notification("b.jpg")]
-    (letter,) = Queue(post.live).collect(60)
-    assert letter.body == notification("a.jpg")
-    assert letter.extras["from"]["StringValue"] == "me"
+    assert queues.bodies(queues.dead) == [notification("b.jpg")]
+    (message,) = queues.receive(queues.live)
+    assert message.body == notification("a.jpg")
+    assert message.message_attributes["from"]["StringValue"] == "me"
 
 
-def test_a_dry_run_moves_nothing(run, post):
-    post.write(notification("a.jpg"), "junk")
+def test_a_dry_run_moves_nothing(run, queues):
+    queues.send(notification("a.jpg"), "junk")
     status, out, _ = run("dead-letters", "redrive", "--all", "--dry-run")
     assert (status, out.splitlines()[-1]) == (0, "2 to redrive, nothing done (--dry-run)")
     assert "a.jpg" in out
-    assert len(post.lying(post.dead)) == 2
-    assert post.lying(post.live) == []
+    assert len(queues.bodies(queues.dead)) == 2
+    assert queues.bodies(queues.live) == []
 
 
-def test_an_interruption_between_send_and_delete_loses_nothing(run, post, monkeypatch):
+def test_an_interruption_between_send_and_delete_loses_nothing(run, queues, monkeypatch):
     bodies = sorted(notification(f"{number}.jpg") for number in range(3))
-    post.write(*bodies)
+    ids = queues.send(*bodies)
 
     def interrupted(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
         patch.setattr(Queue, "delete", interrupted)
-        assert run("dead-letters", "redrive", "--all")[0] == 130
-    assert post.lying(post.dead) == bodies
-    assert len(post.lying(post.live)) == 1
-    assert run("dead-letters", "redrive", "--all")[0] == 0
-    assert post.lying(post.dead) == []
-    assert set(post.lying(post.live)) == set(bodies)
+        assert run("dead-letters", "redrive", *ids)[0] == 130
+    assert queues.bodies(queues.dead) == bodies
+    assert len(queues.bodies(queues.live)) == 1
+    assert run("dead-letters", "redrive", *ids)[0] == 0
+    assert queues.bodies(queues.dead) == []
+    assert set(queues.bodies(queues.live)) == set(bodies)
 
 
 @pytest.mark.parametrize("failing", ["send", "delete"])
-def test_what_cannot_be_moved_is_told_and_stays(run, post, monkeypatch, failing):
-    post.write(notification("a.jpg"), notification("b.jpg"))
+def test_a_message_that_cannot_be_moved_is_reported_and_stays(run, queues, monkeypatch, failing):
+    ids = queues.send(notification("a.jpg"), notification("b.jpg"))
     real = getattr(Queue, failing)
 
-    def sometimes(self, letter):
-        if "a.jpg" in letter.body:
+    def sometimes(self, message):
+        if "a.jpg" in message.body:
             raise Unavailable("SQS cannot answer")
-        real(self, letter)
+        real(self, message)
 
     monkeypatch.setattr(Queue, failing, sometimes)
-    status, out, err = run("dead-letters", "redrive", "--all")
+    status, out, err = run("dead-letters", "redrive", *ids)
     assert (status, out) == (3, "1 redriven, 1 not, 0 left alone\n")
     assert "SQS cannot answer" in err
-    assert post.lying(post.dead) == [notification("a.jpg")]
+    assert queues.bodies(queues.dead) == [notification("a.jpg")]
 
 
 @pytest.mark.parametrize(
@@ -249,29 +249,117 @@ def test_what_cannot_be_moved_is_told_and_stays(run, post, monkeypatch, failing)
         (["redrive", "--all", "--to", "x y"], "expected a queue URL for --to, got 'x y'"),
     ],
 )
-@pytest.mark.usefixtures("post")
-def test_mistakes(run, arguments, told):
+@pytest.mark.usefixtures("queues")
+def test_invalid_commands(run, arguments, told):
     assert run("dead-letters", *arguments) == (2, "", f"error: {told}\n")
 
 
-def test_an_unknown_id_moves_none_of_the_others(run, post):
-    (id_,) = post.write(notification("a.jpg"))
+def test_an_unknown_id_moves_none_of_the_others(run, queues):
+    (id_,) = queues.send(notification("a.jpg"))
     assert run("dead-letters", "redrive", id_, "nobody")[0] == 2
-    assert post.lying(post.dead) == [notification("a.jpg")]
-    assert post.lying(post.live) == []
+    assert queues.bodies(queues.dead) == [notification("a.jpg")]
+    assert queues.bodies(queues.live) == []
 
 
-def test_a_queue_into_itself_and_one_that_is_not_there(run, post):
-    status, _, err = run("dead-letters", "redrive", "--all", "--to", post.dead)
+def test_equal_queues_and_a_missing_queue_are_errors(run, queues):
+    status, _, err = run("dead-letters", "redrive", "--all", "--to", queues.dead)
     assert (status, "another queue than the dead letters'" in err) == (2, True)
-    status, _, err = run("dead-letters", "list", "--from", post.dead + "x")
+    status, _, err = run("dead-letters", "list", "--from", queues.dead + "x")
     assert (status, err.startswith("error: there is no queue")) == (2, True)
 
 
-def test_on_one_machine_it_says_where_to_look(run):
+def test_on_one_machine_the_error_names_the_alternatives(run):
     status, out, err = run("dead-letters", "list")
     assert (status, out) == (2, "")
     assert "IMAGE_PROCESSOR_DEAD_LETTERS" in err
     assert "DeadLetterQueueUrl" in err
     assert "image-processor reconcile" in err
     assert "image-processor list --status processing" in err
+
+
+class Client:
+    """A boto3 client whose move of all messages passes through ``states``."""
+
+    def __init__(self, *states):
+        self._states = list(states)
+        self.cancelled = []
+
+    def get_queue_attributes(self, QueueUrl, **_):  # noqa: N803 - boto3's name
+        return {"Attributes": {"QueueArn": f"arn:{QueueUrl}"}}
+
+    def start_message_move_task(self, SourceArn, DestinationArn):  # noqa: N803 - boto3's names
+        assert (SourceArn, DestinationArn) == ("arn:dead", "arn:live")
+        return {"TaskHandle": "task"}
+
+    def list_message_move_tasks(self, **_):
+        return {"Results": [self._states.pop(0)]}
+
+    def cancel_message_move_task(self, TaskHandle):  # noqa: N803 - boto3's name
+        self.cancelled.append(TaskHandle)
+        return {}
+
+    class exceptions:  # noqa: N801 - boto3's name
+        class QueueDoesNotExist(Exception):
+            pass
+
+
+def queue(url, client):
+    made = object.__new__(Queue)
+    made._url, made._client = url, client
+    return made
+
+
+@pytest.mark.parametrize(
+    ("states", "result"),
+    [
+        (
+            [
+                {"Status": "RUNNING", "ApproximateNumberOfMessagesMoved": 1},
+                {"Status": "COMPLETED", "ApproximateNumberOfMessagesMoved": 3},
+            ],
+            MoveResult(3, 0),
+        ),
+        (
+            [
+                {
+                    "Status": "FAILED",
+                    "FailureReason": "CouldNotDetermineMessageSource",
+                    "ApproximateNumberOfMessagesMoved": 1,
+                    "ApproximateNumberOfMessagesToMove": 4,
+                }
+            ],
+            MoveResult(1, 3, "CouldNotDetermineMessageSource"),
+        ),
+        ([{"Status": "CANCELLED"}], MoveResult(0, 0, "CANCELLED")),
+    ],
+)
+def test_a_move_of_all_messages_is_waited_for(states, result):
+    client = Client(*states)
+    assert queue("dead", client).move_all(queue("live", client), pause=lambda _: None) == result
+    assert client.cancelled == []
+
+
+def test_an_interrupted_move_of_all_messages_is_cancelled():
+    client = Client({"Status": "RUNNING"})
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        queue("dead", client).move_all(queue("live", client), pause=interrupt)
+    assert client.cancelled == ["task"]
+
+
+@pytest.mark.usefixtures("queues")
+@pytest.mark.parametrize(
+    ("result", "status", "said"),
+    [
+        (MoveResult(3, 0), 0, "3 redriven, 0 not, 0 left alone\n"),
+        (MoveResult(1, 2, "it failed"), 3, "1 redriven, 2 not, 0 left alone\n"),
+    ],
+)
+def test_redrive_all_reports_how_the_move_ended(run, monkeypatch, result, status, said):
+    monkeypatch.setattr(Queue, "move_all", lambda *_: result)
+    ended, out, err = run("dead-letters", "redrive", "--all")
+    assert (ended, out) == (status, said)
+    assert err == (f"not done: {result.failure}\n" if result.failure else "")
