@@ -1,4 +1,4 @@
-"""A worker that dies at any one of its I/O calls leaves old or new, and what follows converges."""
+"""A worker killed at any of its I/O calls leaves old or new renditions, and later work converges."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from support.ingest import IngestFixture, upload
 
 
 class Killed(BaseException):
-    """Not an Exception: nothing may catch it and go on."""
+    """A BaseException, so that no handler of the code catches it."""
 
 
-class Faulty:
-    """Every method call goes through a shared counter, which may kill before or after the call."""
+class FaultyPort:
+    """A port whose calls go through a shared counter, which may raise before or after a call."""
 
     def __init__(self, inner, counter):
         self._inner = inner
@@ -35,7 +35,7 @@ class Faulty:
 
 
 class Counter:
-    """Kills at the given point: two points per call, one before it happens and one after."""
+    """Raises ``error`` at the given point; each call has two points, before and after it."""
 
     def __init__(self, point, error=Killed):
         self.points = 0
@@ -57,69 +57,69 @@ class Counter:
             raise self._error
 
 
-def faulty(room, counter):
-    """The room as one worker sees it; a dead worker cannot give its claim back."""
-    view = IngestFixture(room.uploads, room.processed, room.catalog, room.recipe, now=room.now)
+def faulty_worker(ingest, counter):
+    """The fixture with faulty ports, as one worker sees it. A killed worker cannot release its lease."""
+    view = IngestFixture(ingest.uploads, ingest.processed, ingest.catalog, ingest.recipe, now=ingest.now)
     for part in ("uploads", "processed", "catalog"):
-        setattr(view, part, Faulty(getattr(room, part), counter))
+        setattr(view, part, FaultyPort(getattr(ingest, part), counter))
     return view
 
 
-def prepare(story):
-    """A room and the event that comes to the worker which will die."""
-    room = IngestFixture()
-    if story == "created":
-        room.put("cat.jpg", b"cat")
-        return room, upload("cat.jpg")
-    room.put("cat.jpg", b"cat")
-    room.processor().process(upload("cat.jpg"))
-    if story == "overwritten":
-        room.put("cat.jpg", b"dog")
-        return room, upload("cat.jpg")
-    if story == "refused":
-        room.put("cat.jpg", b"bad")
-        return room, upload("cat.jpg")
-    room.uploads.delete("cat.jpg")
-    return room, upload("cat.jpg", kind=UploadKind.DELETED)
+def prepare(scenario):
+    """A fixture, and the event that the killed worker gets."""
+    ingest = IngestFixture()
+    if scenario == "created":
+        ingest.put("cat.jpg", b"cat")
+        return ingest, upload("cat.jpg")
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    if scenario == "overwritten":
+        ingest.put("cat.jpg", b"dog")
+        return ingest, upload("cat.jpg")
+    if scenario == "refused":
+        ingest.put("cat.jpg", b"bad")
+        return ingest, upload("cat.jpg")
+    ingest.uploads.delete("cat.jpg")
+    return ingest, upload("cat.jpg", kind=UploadKind.DELETED)
 
 
-def points_of(story):
-    room, event = prepare(story)
+def points_of(scenario):
+    ingest, event = prepare(scenario)
     counter = Counter(point=None)
-    faulty(room, counter).processor().process(event)
+    faulty_worker(ingest, counter).processor().process(event)
     return counter.points
 
 
-STORIES = ["created", "overwritten", "refused", "deleted"]
+SCENARIOS = ["created", "overwritten", "refused", "deleted"]
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_a_kill_at_any_point_converges_with_the_next_event_or_reconcile(story):
-    total = points_of(story)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_kill_at_any_point_converges_with_the_next_event_or_reconcile(scenario):
+    total = points_of(scenario)
     assert total > 10
     for point in range(1, total + 1):
-        for mended_by in ("event", "reconcile"):
-            room, event = prepare(story)
+        for repaired_by in ("event", "reconcile"):
+            ingest, event = prepare(scenario)
             with pytest.raises(Killed):
-                faulty(room, Counter(point)).processor().process(event)
-            room.advance()
-            if mended_by == "event":
-                room.processor().process(event)
+                faulty_worker(ingest, Counter(point)).processor().process(event)
+            ingest.advance()
+            if repaired_by == "event":
+                ingest.processor().process(event)
             else:
-                for finding in list(room.reconciler().findings()):
-                    room.processor().process(finding.upload)
-            room.assert_converged()
+                for finding in list(ingest.reconciler().findings()):
+                    ingest.processor().process(finding.upload)
+            ingest.assert_converged()
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_a_failed_call_at_any_point_converges_by_retrying(story):
-    for point in range(1, points_of(story) + 1):
-        room, event = prepare(story)
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_failed_call_at_any_point_converges_by_retrying(scenario):
+    for point in range(1, points_of(scenario) + 1):
+        ingest, event = prepare(scenario)
         with pytest.raises(Unavailable):
-            faulty(room, Counter(point, Unavailable)).processor().process(event)
-        room.advance()
-        room.processor().process(event)
-        room.assert_converged()
+            faulty_worker(ingest, Counter(point, Unavailable)).processor().process(event)
+        ingest.advance()
+        ingest.processor().process(event)
+        ingest.assert_converged()
 
 
 EVENTS = st.lists(
@@ -135,15 +135,15 @@ EVENTS = st.lists(
 
 @given(EVENTS, st.randoms(use_true_random=False))
 def test_shuffled_duplicated_lost_events_and_crashes_converge(history, random):
-    """The originals change; their events come in any order, twice or never; workers die."""
-    room = IngestFixture()
+    """Originals change; events come in any order, twice or never; workers are killed."""
+    ingest = IngestFixture()
     events = []
     points = count()
     for key, body, kill in history:
         if body is None:
-            room.uploads.delete(key)
+            ingest.uploads.delete(key)
         else:
-            room.put(key, body)
+            ingest.put(key, body)
         event = upload(
             key,
             kind=UploadKind.DELETED if body is None else UploadKind.CREATED,
@@ -153,11 +153,11 @@ def test_shuffled_duplicated_lost_events_and_crashes_converge(history, random):
     random.shuffle(events)
     for event, kill in events[: len(events) * 3 // 4]:
         try:
-            faulty(room, Counter(kill or None)).processor().process(event)
+            faulty_worker(ingest, Counter(kill or None)).processor().process(event)
         except (Killed, LeaseBusy):
-            room.advance(random.choice([1, 61]))
-    room.advance()
-    for finding in list(room.reconciler().findings()):
-        room.processor().process(finding.upload)
-    room.assert_converged()
-    assert {record.key for record in room.catalog.scan()} == set(room.uploads.bodies())
+            ingest.advance(random.choice([1, 61]))
+    ingest.advance()
+    for finding in list(ingest.reconciler().findings()):
+        ingest.processor().process(finding.upload)
+    ingest.assert_converged()
+    assert {record.key for record in ingest.catalog.scan()} == set(ingest.uploads.bodies())

@@ -1,4 +1,4 @@
-"""Events of every source become uploads; everything else becomes a reason, never an exception."""
+"""Events of all sources become uploads; other content becomes a reason, never an exception."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ def test_every_source_gives_the_same_upload(event, id_):
         ("LifecycleExpiration:Delete", UploadKind.DELETED),
     ],
 )
-def test_the_name_of_an_event_says_what_happened(name, kind):
+def test_the_event_name_determines_the_kind(name, kind):
     (message,) = read_messages({"Records": [notification(name=name)]})
     assert message.uploads[0].kind is kind
 
 
-def test_a_deletion_told_by_event_bridge():
+def test_event_bridge_reports_a_deletion():
     (message,) = read_messages(event_bridge(kind="Object Deleted"))
     assert message.uploads[0].kind is UploadKind.DELETED
 
@@ -102,7 +102,7 @@ KEYS = [
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_keys_are_decoded_exactly_where_they_are_encoded(key):
+def test_keys_are_decoded_only_if_the_source_encodes_them(key):
     assert read_messages({"Records": [notification(key)]})[0].uploads[0].key == key
     assert read_messages(event_bridge(key))[0].uploads[0].key == key
     task = {"taskId": "t", "s3Key": quote_plus(key), "s3BucketArn": "arn:aws:s3:::in"}
@@ -116,7 +116,7 @@ def test_any_key_survives_its_encoding(key):
     assert uploads or ".." in key
 
 
-def test_a_batch_keeps_its_messages_apart():
+def test_each_message_of_a_batch_is_read_on_its_own():
     event = sqs(S3, "no json", {"Records": [notification("a"), notification("b", bucket="other")]})
     first, broken, third = read_messages(event)
     assert (first.id, first.uploads) == ("m0", (CAT,))
@@ -125,7 +125,7 @@ def test_a_batch_keeps_its_messages_apart():
     assert [(upload.bucket, upload.key) for upload in third.uploads] == [("in", "a"), ("other", "b")]
 
 
-def test_batch_operations_tasks_are_checked_again_even_if_their_record_looks_complete():
+def test_a_batch_operations_task_becomes_a_reconcile_upload():
     event = {
         "invocationId": "i",
         "job": {"id": "j"},
@@ -167,12 +167,12 @@ def test_a_direct_call_names_bucket_and_key():
         ([], "expected a notification, got list"),
     ],
 )
-def test_what_is_no_upload_has_a_reason(content, reason):
+def test_content_without_an_upload_has_a_reason(content, reason):
     for event, id_ in ((content, None), (sqs(content), "m0")):
         assert read_messages(event) == (Message(id_, (), (reason,)),)
 
 
-def test_messages_nested_for_ever_are_given_up():
+def test_deeply_nested_messages_are_ignored():
     content = S3
     for _ in range(10):
         content = sns(content)
@@ -182,7 +182,7 @@ def test_messages_nested_for_ever_are_given_up():
 
 
 @pytest.mark.parametrize("sequencer", ["xyz", "1" * 33, 5, None, ""])
-def test_a_sequencer_that_is_none_is_left_out(sequencer):
+def test_an_invalid_sequencer_is_dropped(sequencer):
     assert read_messages({"Records": [notification(sequencer=sequencer)]})[0].uploads[0].sequencer is None
 
 
@@ -223,14 +223,14 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_no_event_is_an_exception(event):
+def test_no_event_raises(event):
     for message in read_messages(event):
         assert all(isinstance(upload, Upload) for upload in message.uploads)
         assert all(isinstance(reason, str) for reason in message.ignored)
 
 
 @given(st.data())
-def test_no_mutated_event_is_an_exception(data):
+def test_no_mutated_event_raises(data):
     event = json.dumps(data.draw(st.sampled_from([S3, sns(S3), event_bridge(), sqs(S3, S3)])))
     start = data.draw(st.integers(0, len(event)))
     mutated = event[:start] + data.draw(st.text(max_size=5)) + event[start + data.draw(st.integers(0, 9)) :]
@@ -254,7 +254,7 @@ def test_no_mutated_event_is_an_exception(data):
         (None, 1),
     ],
 )
-def test_how_often_a_message_came_is_told(attributes, receives):
+def test_the_receive_count_is_read(attributes, receives):
     event = sqs({"Records": [notification()]})
     event["Records"][0]["attributes"] = attributes
     (message,) = read_messages(event)

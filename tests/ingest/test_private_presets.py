@@ -1,4 +1,4 @@
-"""Presets that are not public: what only they declare never lies under a name that opens unsigned."""
+"""Private presets: renditions that only they declare have names that need a signed URL."""
 
 from __future__ import annotations
 
@@ -28,52 +28,52 @@ presets = ["clean"]
 RECIPE = parse_recipe(PRIVATE)
 
 
-def test_what_a_public_preset_declares_too_is_public() -> None:
-    room = IngestFixture(recipe=RECIPE)
-    room.put("shop/1.jpg", b"1")
-    room.put("2.jpg", b"2")
+def test_a_rendition_of_a_public_and_a_private_preset_is_public() -> None:
+    ingest = IngestFixture(recipe=RECIPE)
+    ingest.put("shop/1.jpg", b"1")
+    ingest.put("2.jpg", b"2")
     for key in ("shop/1.jpg", "2.jpg"):
-        room.processor().process(upload(key))
-    assert sorted(room.processed.bodies()) == [
+        ingest.processor().process(upload(key))
+    assert sorted(ingest.processed.bodies()) == [
         "2.jpg/~w=10,fm=webp.webp",
         "2.jpg/~w=20,fm=webp.webp",
         "shop/1.jpg/w=10,fm=jpeg.jpg",
         "shop/1.jpg/w=10,fm=webp.webp",
         "shop/1.jpg/~w=20,fm=webp.webp",
     ]
-    assert list(room.reconciler().findings()) == []
+    assert list(ingest.reconciler().findings()) == []
 
 
-def test_a_preset_that_becomes_public_is_found_and_made_so() -> None:
-    room = IngestFixture(recipe=RECIPE)
-    room.put("2.jpg", b"2")
-    room.processor().process(upload("2.jpg"))
-    room.recipe = parse_recipe(PRIVATE.replace("public = false", ""))
-    assert [finding.drift for finding in room.reconciler().findings()] == [Drift.STALE]
-    room.processor().process(upload("2.jpg"))
-    room.assert_converged()
+def test_a_preset_that_becomes_public_makes_its_renditions_stale() -> None:
+    ingest = IngestFixture(recipe=RECIPE)
+    ingest.put("2.jpg", b"2")
+    ingest.processor().process(upload("2.jpg"))
+    ingest.recipe = parse_recipe(PRIVATE.replace("public = false", ""))
+    assert [finding.drift for finding in ingest.reconciler().findings()] == [Drift.STALE]
+    ingest.processor().process(upload("2.jpg"))
+    ingest.assert_converged()
 
 
-def test_a_recipe_without_private_presets_has_the_fingerprints_it_always_had() -> None:
+def test_fingerprints_do_not_depend_on_an_explicit_public() -> None:
     public = parse_recipe(PRIVATE.replace("public = false", "public = true"))
     same = parse_recipe(PRIVATE.replace("public = false", ""))
-    room, other = IngestFixture(recipe=public), IngestFixture(recipe=same)
-    for each in (room, other):
-        each.put("2.jpg", b"2")
-        each.processor().process(upload("2.jpg"))
-    record, twin = room.record("2.jpg"), other.record("2.jpg")
+    ingest, other = IngestFixture(recipe=public), IngestFixture(recipe=same)
+    for item in (ingest, other):
+        item.put("2.jpg", b"2")
+        item.processor().process(upload("2.jpg"))
+    record, other_record = ingest.record("2.jpg"), other.record("2.jpg")
     assert record is not None
-    assert twin is not None
-    assert record.fingerprint == twin.fingerprint
+    assert other_record is not None
+    assert record.fingerprint == other_record.fingerprint
 
 
-def test_a_rule_says_how_long_its_renditions_are_kept() -> None:
-    room = IngestFixture(recipe=RECIPE)
+def test_the_cache_control_of_a_rule_overrides_the_default() -> None:
+    ingest = IngestFixture(recipe=RECIPE)
     for key in ("shop/1.jpg", "2.jpg"):
-        room.put(key, b"x")
-        room.processor().process(upload(key))
-    ruled = room.processed.head("shop/1.jpg/w=10,fm=webp.webp").attributes.cache_control
-    other = room.processed.head("2.jpg/~w=10,fm=webp.webp").attributes.cache_control
+        ingest.put(key, b"x")
+        ingest.processor().process(upload(key))
+    ruled = ingest.processed.head("shop/1.jpg/w=10,fm=webp.webp").attributes.cache_control
+    other = ingest.processed.head("2.jpg/~w=10,fm=webp.webp").attributes.cache_control
     assert (ruled, other) == ("public, max-age=7", "public, max-age=60")
 
 
@@ -83,7 +83,7 @@ def test_a_rule_says_how_long_its_renditions_are_kept() -> None:
     ),
     chosen=st.sets(st.integers(0, 3)),
 )
-def test_no_private_rendition_ever_lies_under_a_plain_name(
+def test_a_private_rendition_never_has_a_public_name(
     presets: list[tuple[bool, set[int]]], chosen: set[int]
 ) -> None:
     names = [f"p{number}" for number in range(len(presets))]
@@ -93,14 +93,14 @@ def test_no_private_rendition_ever_lies_under_a_plain_name(
         for name, (public, widths) in zip(names, presets, strict=True)
     )
     rules = f"[[rules]]\nmatch = 'a*'\npresets = {used}\n[[rules]]\nmatch = '**'\npresets = {names}\n"
-    room = IngestFixture(recipe=parse_recipe(tables + rules))
-    room.put("a.jpg", b"a")
-    room.processor().process(upload("a.jpg"))
+    ingest = IngestFixture(recipe=parse_recipe(tables + rules))
+    ingest.put("a.jpg", b"a")
+    ingest.processor().process(upload("a.jpg"))
     public = set().union(*(presets[names.index(name)][1] for name in used if presets[names.index(name)][0]))
     every = set().union(*(presets[names.index(name)][1] for name in used))
-    assert room.processed.bodies() == {
-        f"a.jpg/{'' if width in public else '~'}{each.name}": rendition_bytes(b"a", each)
-        for each in room.recipe.transformations_for("a.jpg")
-        if (width := each.width) in every
+    assert ingest.processed.bodies() == {
+        f"a.jpg/{'' if width in public else '~'}{item.name}": rendition_bytes(b"a", item)
+        for item in ingest.recipe.transformations_for("a.jpg")
+        if (width := item.width) in every
     }
-    assert list(room.reconciler().findings()) == []
+    assert list(ingest.reconciler().findings()) == []

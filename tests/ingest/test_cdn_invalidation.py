@@ -1,0 +1,209 @@
+"""An image is invalidated in the CDN when renditions change or go, before its record is completed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, points_of, prepare
+
+from image_processor.config.recipe import parse_recipe
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import UploadKind
+from image_processor.domain.ports import Attributes
+from image_processor.ingest.invalidation import invalidation_prefix
+from image_processor.renditions.freshness import fingerprint_metadata
+from support.ingest import OTHER_RECIPE, IngestFixture, upload
+
+MORE = """
+[presets.other]
+widths = [30, 40]
+formats = ["png"]
+[[rules]]
+match = "**"
+presets = ["other"]
+"""
+
+
+@dataclass
+class FakeCdn:
+    """A CDN that keeps every response until it is invalidated. ``changes`` are the ids it has seen."""
+
+    ingest: IngestFixture
+    kept: dict[str, bytes] = field(default_factory=dict)
+    changes: list[str] = field(default_factory=list)
+
+    def request_all(self) -> None:
+        """Clients request everything that is stored."""
+        self.kept = {**self.ingest.processed.bodies(), **self.kept}
+
+    def invalidate(self, prefix: str, change: str) -> None:
+        if change in self.changes:
+            return
+        self.changes.append(change)
+        self.kept = {key: body for key, body in self.kept.items() if not key.startswith(prefix)}
+
+    def assert_right(self) -> None:
+        assert self.kept.items() <= self.ingest.processed.bodies().items()
+
+
+def with_cdn(ingest: IngestFixture) -> FakeCdn:
+    cdn = FakeCdn(ingest)
+    ingest.invalidate = cdn.invalidate
+    cdn.request_all()
+    return cdn
+
+
+@pytest.mark.parametrize("scenario", [scenario for scenario in SCENARIOS if scenario != "created"])
+def test_a_change_invalidates_once(scenario: str) -> None:
+    ingest, event = prepare(scenario)
+    cdn = with_cdn(ingest)
+    assert cdn.kept
+    ingest.processor().process(event)
+    cdn.assert_right()
+    assert cdn.kept == {}
+    assert len(cdn.changes) == 1
+    ingest.processor().process(event)
+    assert len(cdn.changes) == 1
+
+
+def test_new_and_unchanged_renditions_invalidate_nothing() -> None:
+    ingest = IngestFixture()
+    cdn = with_cdn(ingest)
+    ingest.put("cat.jpg", b"cat")
+    ingest.put("bad.jpg", b"bad")
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.processor().process(upload("bad.jpg"))
+    ingest.processor().process(upload("none.jpg", kind=UploadKind.DELETED))
+    cdn.request_all()
+    ingest.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
+    assert cdn.changes == []
+    assert cdn.kept == ingest.processed.bodies()
+
+
+def test_removed_renditions_invalidate_and_added_ones_do_not() -> None:
+    ingest = IngestFixture(recipe=OTHER_RECIPE)
+    cdn = with_cdn(ingest)
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    cdn.request_all()
+    ingest.recipe = parse_recipe(MORE)
+    ingest.processor().process(upload("cat.jpg"))
+    assert len(cdn.kept) == 1
+    cdn.request_all()
+    ingest.recipe = OTHER_RECIPE
+    ingest.processor().process(upload("cat.jpg"))
+    assert (len(cdn.changes), cdn.kept) == (1, {})
+
+
+def test_a_new_version_invalidates_on_demand_renditions_of_a_skipped_original() -> None:
+    ingest = IngestFixture()
+    ingest.put("ignored/a.jpg", b"old")
+    version = ingest.uploads.head("ignored/a.jpg").entry.version
+    stamped = Attributes(metadata=fingerprint_metadata(version, ingest.icc, {}))
+    ingest.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"of old", stamped)
+    cdn = with_cdn(ingest)
+    ingest.processor().process(upload("ignored/a.jpg"))
+    assert (len(cdn.kept), cdn.changes) == (1, [])
+    ingest.put("ignored/a.jpg", b"new")
+    ingest.processor().process(upload("ignored/a.jpg"))
+    assert (ingest.processed.bodies(), cdn.kept, len(cdn.changes)) == ({}, {}, 1)
+
+
+def test_a_foreign_write_over_a_rendition_is_invalidated() -> None:
+    ingest = IngestFixture()
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    ingest.processed.put("cat.jpg/w=10,fm=webp.webp", b"foreign", Attributes())
+    cdn = with_cdn(ingest)
+    ingest.processor().process(upload("cat.jpg"))
+    cdn.assert_right()
+
+
+def test_every_change_has_its_own_id() -> None:
+    ingest = IngestFixture()
+    cdn = with_cdn(ingest)
+    for body in (b"one", b"two", b"one", None, b"one", None):
+        if body is None:
+            ingest.uploads.delete("cat.jpg")
+        else:
+            ingest.put("cat.jpg", body)
+        ingest.advance()
+        ingest.processor().process(upload("cat.jpg"))
+        cdn.assert_right()
+        cdn.request_all()
+    assert len(set(cdn.changes)) == 4
+
+
+def test_a_failed_invalidation_is_retried_with_the_same_id() -> None:
+    ingest, event = prepare("overwritten")
+    cdn = with_cdn(ingest)
+    reported: list[tuple[str, str]] = []
+
+    def down(prefix: str, change: str) -> None:
+        reported.append((prefix, change))
+        raise Unavailable("CloudFront cannot answer")
+
+    ingest.invalidate = down
+    with pytest.raises(Unavailable):
+        ingest.processor().process(event)
+    record = ingest.record("cat.jpg")
+    assert record is not None
+    assert record.revision == 1
+    ingest.invalidate = cdn.invalidate
+    ingest.processor().process(event)
+    cdn.assert_right()
+    assert reported == [("cat.jpg", change) for change in cdn.changes]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+@pytest.mark.parametrize("error", [Killed, Unavailable])
+def test_the_cdn_is_right_after_an_interruption_at_any_point(
+    scenario: str, error: type[BaseException]
+) -> None:
+    for point in range(1, points_of(scenario) + 3):
+        ingest, event = prepare(scenario)
+        cdn = with_cdn(ingest)
+        counter = Counter(point, error)
+        view = faulty_worker(ingest, counter)
+        view.invalidate = FaultyPort(cdn, counter).invalidate
+        try:
+            view.processor().process(event)
+        except error:
+            cdn.request_all()  # clients request what is half done
+            ingest.advance()
+            for finding in [*ingest.reconciler().findings()] if point % 2 else []:
+                assert finding.upload is not None
+                ingest.processor().process(finding.upload)
+            ingest.processor().process(event)
+        cdn.assert_right()
+        cdn.request_all()
+        assert cdn.kept == ingest.processed.bodies()
+
+
+def test_the_cdn_is_right_without_a_record_after_an_interruption_at_any_point() -> None:
+    """A skipped original has on-demand renditions only."""
+    for point in range(1, 40):
+        ingest = IngestFixture()
+        ingest.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"old", Attributes())
+        cdn = with_cdn(ingest)
+        counter = Counter(point)
+        view = faulty_worker(ingest, counter)
+        view.invalidate = FaultyPort(cdn, counter).invalidate
+        event = upload("ignored/a.jpg", kind=UploadKind.DELETED)
+        try:
+            view.processor().process(event)
+        except Killed:
+            cdn.request_all()
+            ingest.advance()
+            ingest.processor().process(event)
+        assert ingest.processed.bodies() == {}
+        assert cdn.kept == {}
+
+
+def test_the_invalidation_prefix_of_a_long_key_covers_its_renditions() -> None:
+    key = "ä" * 500
+    assert invalidation_prefix(key) == "ä" * 350
+    assert rendition_prefix(key).startswith(invalidation_prefix(key))
+    assert invalidation_prefix("a/b.jpg") == "a/b.jpg"
