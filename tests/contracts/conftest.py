@@ -1,4 +1,4 @@
-"""One backend of each adapter for each contract test."""
+"""Fixtures that give each contract test a fresh backend of each adapter."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def store(connect_store: ConnectStore) -> ObjectStore:
 
 @pytest.fixture(params=SHARED_STORES, ids=lambda adapter: adapter.name)
 def connect_shared_store(request: pytest.FixtureRequest) -> Iterator[ConnectStore]:
-    """As connect_store, for the adapters that several processes can use."""
+    """As connect_store, for adapters that several processes can share."""
     with request.param.fresh() as connect:
         yield connect
 
@@ -64,6 +64,6 @@ def catalog(connect_catalog: ConnectCatalog) -> Iterator[Catalog]:
 
 @pytest.fixture(params=SHARED_CATALOGS, ids=lambda adapter: adapter.name)
 def connect_shared_catalog(request: pytest.FixtureRequest) -> Iterator[ConnectCatalog]:
-    """As connect_catalog, for the adapters that several processes can use."""
+    """As connect_catalog, for adapters that several processes can share."""
     with request.param.fresh() as connect:
         yield connect

@@ -1,5 +1,5 @@
-"""Backends of AWS for the contract suites, emulated by moto, or for S3 by whatever answers at
-CONTRACT_S3_ENDPOINT: LocalStack checks signatures, digests and more.
+"""AWS backends for the contract suites, emulated by moto. CONTRACT_S3_ENDPOINT selects another S3, such
+as LocalStack, which checks signatures and digests.
 """
 
 from __future__ import annotations

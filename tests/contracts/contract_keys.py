@@ -1,4 +1,4 @@
-"""Keys, attributes and small reading aids that the suites of object stores share."""
+"""Keys, attributes and helpers for the contract suites of object stores."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from image_processor.domain.ports import Attributes, Entry
 PLAIN = Attributes()
 FULL = Attributes("image/webp", "public, max-age=31536000, immutable", {"fingerprint": "ab12", "empty": ""})
 
-# Keys that file systems dislike, and keys that are in each other's way.
-NASTY = (
+# Keys that file systems reject, and keys of which one is a folder of another.
+DIFFICULT_KEYS = (
     "a",
     "a/b",
     "a/b/c",
@@ -39,7 +39,7 @@ NASTY = (
     "n" * 1024,
     "n" * 1023 + "/",
     "d/" * 512,
-    # The directory store cuts odd keys into pieces of 40 bytes.
+    # The directory store splits encoded keys into pieces of 40 bytes.
     "//" + "m" * 38,
     "//" + "m" * 38 + "!",
     "é" * 128,
@@ -57,7 +57,7 @@ NASTY = (
     "\ufffd",
     "🐈/🐈",
 )
-ILLEGAL = ("", "n" * 1025, "é" * 513, "..", "../a", "a/../../b", "a\0b", "\ud800")
+ILLEGAL_KEYS = ("", "n" * 1025, "é" * 513, "..", "../a", "a/../../b", "a\0b", "\ud800")
 
 
 def keys_of(entries: Iterable[Entry]) -> list[str]:

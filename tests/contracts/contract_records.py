@@ -1,4 +1,4 @@
-"""Records, times and claims that the suites of catalogs share."""
+"""Records, times and leases for the contract suites of catalogs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LEASE = timedelta(minutes=5)
 DAY = timedelta(days=1)
 INSTANT = timedelta(microseconds=1)
 
-# A lone surrogate is no text that a database takes; NUL is in no key.
+# Databases reject lone surrogates, and no key contains NUL.
 TEXTS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
 MOMENTS = st.timedeltas(-500_000 * DAY, 500_000 * DAY).map(lambda gap: NOW + gap)
 NUMBERS = st.integers(0, 2**53)
@@ -39,7 +39,7 @@ METADATA = st.builds(
     bytes=NUMBERS,
     sha256=TEXTS,
 )
-PARTS = st.floats(0, 1).map(lambda part: round(part, 3))
+FRACTIONS = st.floats(0, 1).map(lambda fraction: round(fraction, 3))
 SUMMARIES = st.builds(
     VisualSummary,
     TEXTS,
@@ -47,7 +47,7 @@ SUMMARIES = st.builds(
     TEXTS,
     blurhash=st.none() | TEXTS,
     palette=st.lists(TEXTS, max_size=6).map(tuple),
-    focus=st.none() | st.tuples(PARTS, PARTS),
+    focus=st.none() | st.tuples(FRACTIONS, FRACTIONS),
 )
 RECORDS = st.builds(
     Record,
@@ -72,7 +72,7 @@ RECORDS = st.builds(
 )
 
 OLD_SUMMARY = '{"dominant_colour":"#102030","thumbhash":"aGFzaA==","perceptual_hash":"0123456789abcdef"}'
-"""A look as rows of the first version hold it."""
+"""A visual summary as the first rows stored it, without the later fields."""
 OLD_RECORD = Record(
     id=image_id("uploads", "old.jpg"),
     bucket="uploads",

@@ -1,4 +1,4 @@
-"""Both ways to write an object under a condition; what one promises, the other does, too."""
+"""The two ways to write an object under a condition. Both must behave the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of ports.Catalog, for every adapter: claims and what they allow."""
+"""The contract of ports.Catalog, for every adapter: leases and the changes that they allow."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from image_processor.domain.ports import Catalog
 KEY = "photos/cat.jpg"
 
 
-def finish(catalog: Catalog, lease: Lease, **changes: object) -> Record:
+def complete(catalog: Catalog, lease: Lease, **changes: object) -> Record:
     return catalog.complete(lease, replace(lease.record, **changes))  # type: ignore[arg-type] # fields of Record
 
 
-def is_free(catalog: Catalog, key: str = KEY) -> bool:
-    """Whether the key can be claimed; leaves it as it was."""
+def is_available(catalog: Catalog, key: str = KEY) -> bool:
+    """Whether the key has no live lease. Leaves the record unchanged."""
     try:
-        lease = acquire(catalog, key, owner="looker")
+        lease = acquire(catalog, key, owner="probe")
     except LeaseBusy:
         return False
     catalog.release(lease)
@@ -33,7 +33,7 @@ def is_free(catalog: Catalog, key: str = KEY) -> bool:
 
 
 class TestAcquire:
-    def test_of_a_new_key_makes_a_processing_record(self, catalog: Catalog) -> None:
+    def test_on_a_new_key_creates_a_processing_record(self, catalog: Catalog) -> None:
         lease = catalog.acquire(upload(KEY, "AB"), owner="worker-1", now=NOW, duration=LEASE)
         id_ = image_id("uploads", KEY)
         assert lease.record == Record(id_, "uploads", KEY, created_at=NOW, updated_at=NOW)
@@ -49,22 +49,24 @@ class TestAcquire:
         assert second.token != first.token
         assert second.record == first.record
 
-    def test_is_busy_for_its_own_owner_too(self, catalog: Catalog) -> None:
+    def test_is_busy_for_the_same_owner_too(self, catalog: Catalog) -> None:
         acquire(catalog)
         with pytest.raises(LeaseBusy):
             acquire(catalog)
 
-    def test_is_of_one_bucket_and_key(self, catalog: Catalog) -> None:
-        claims = {acquire(catalog, key).image_id for key in ("a", "A", "a/", "a%", "é", "e\u0301")}
-        assert len(claims) == 6
+    def test_covers_exactly_one_key(self, catalog: Catalog) -> None:
+        leases = {acquire(catalog, key).image_id for key in ("a", "A", "a/", "a%", "é", "e\u0301")}
+        assert len(leases) == 6
 
-    def test_shows_the_record_as_it_stands(self, catalog: Catalog) -> None:
-        done = finish(catalog, acquire(catalog), status=Status.REFUSED, reason=Reason.CORRUPT, message="cut")
+    def test_returns_the_stored_record(self, catalog: Catalog) -> None:
+        done = complete(
+            catalog, acquire(catalog), status=Status.REFUSED, reason=Reason.CORRUPT, message="cut"
+        )
         assert acquire(catalog, now=NOW + LEASE).record == done
 
 
 class TestRenew:
-    def test_moves_the_end(self, catalog: Catalog) -> None:
+    def test_extends_the_expiry(self, catalog: Catalog) -> None:
         lease = acquire(catalog)
         renewed = catalog.renew(lease, now=NOW + LEASE - INSTANT, duration=LEASE)
         assert renewed == replace(lease, expires_at=NOW + 2 * LEASE - INSTANT)
@@ -72,7 +74,7 @@ class TestRenew:
             acquire(catalog, owner="b", now=NOW + 2 * LEASE - 2 * INSTANT)
         acquire(catalog, owner="b", now=NOW + 2 * LEASE - INSTANT)
 
-    def test_revives_a_claim_that_expired_unnoticed(self, catalog: Catalog) -> None:
+    def test_renews_an_expired_lease_that_nobody_took(self, catalog: Catalog) -> None:
         lease = acquire(catalog)
         catalog.renew(lease, now=NOW + 9 * LEASE, duration=LEASE)
         with pytest.raises(LeaseBusy):
@@ -82,7 +84,7 @@ class TestRenew:
 class TestComplete:
     @given(record=RECORDS)
     @settings(max_examples=50)
-    def test_keeps_every_field(self, catalog_adapter: CatalogAdapter, record: Record) -> None:
+    def test_stores_every_field(self, catalog_adapter: CatalogAdapter, record: Record) -> None:
         with catalog_adapter.fresh() as connect, connect() as catalog:
             lease = acquire(catalog)
             mine = replace(record, id=lease.image_id, bucket="uploads", key=KEY, created_at=NOW)
@@ -90,44 +92,44 @@ class TestComplete:
             assert stored == replace(mine, revision=1)
             assert catalog.get(lease.image_id) == stored
 
-    def test_gives_the_claim_up_and_counts_revisions(self, catalog: Catalog) -> None:
+    def test_releases_the_lease_and_increments_the_revision(self, catalog: Catalog) -> None:
         for revision in (1, 2, 3):
-            assert finish(catalog, acquire(catalog), status=Status.PROCESSED).revision == revision
+            assert complete(catalog, acquire(catalog), status=Status.PROCESSED).revision == revision
 
-    def test_never_changes_when_the_record_was_created(self, catalog: Catalog) -> None:
+    def test_never_changes_created_at(self, catalog: Catalog) -> None:
         later = NOW + 3 * LEASE
-        done = finish(catalog, acquire(catalog), created_at=later, updated_at=later)
+        done = complete(catalog, acquire(catalog), created_at=later, updated_at=later)
         assert (done.created_at, done.updated_at) == (NOW, later)
 
-    def test_works_after_expiry_if_nobody_took_over(self, catalog: Catalog) -> None:
-        assert finish(catalog, acquire(catalog, now=NOW - 9 * LEASE)).revision == 1
+    def test_works_after_expiry_if_nobody_took_the_lease(self, catalog: Catalog) -> None:
+        assert complete(catalog, acquire(catalog, now=NOW - 9 * LEASE)).revision == 1
 
     @pytest.mark.parametrize("sequencer", ["5", "6", None])
-    def test_takes_the_same_or_a_later_sequencer_or_none(
+    def test_accepts_an_equal_or_later_sequencer_or_none(
         self, catalog: Catalog, sequencer: str | None
     ) -> None:
-        finish(catalog, acquire(catalog), sequencer="5")
-        done = finish(catalog, acquire(catalog), sequencer=sequencer)
+        complete(catalog, acquire(catalog), sequencer="5")
+        done = complete(catalog, acquire(catalog), sequencer=sequencer)
         assert done.sequencer == (sequencer or "5")
         assert catalog.get(done.id) == done
 
-    def test_is_lost_if_a_later_sequencer_was_seen(self, catalog: Catalog) -> None:
-        done = finish(catalog, acquire(catalog), sequencer="6", status=Status.PROCESSED)
+    def test_is_lost_if_a_later_sequencer_was_stored(self, catalog: Catalog) -> None:
+        done = complete(catalog, acquire(catalog), sequencer="6", status=Status.PROCESSED)
         lease = acquire(catalog)
         with pytest.raises(LeaseLost):
-            finish(catalog, lease, sequencer="5", status=Status.REFUSED)
+            complete(catalog, lease, sequencer="5", status=Status.REFUSED)
         assert catalog.get(lease.image_id) == done
 
-    def test_wants_the_record_of_its_claim(self, catalog: Catalog) -> None:
+    def test_requires_the_record_of_its_lease(self, catalog: Catalog) -> None:
         lease = acquire(catalog)
         with pytest.raises(Invalid):
-            finish(catalog, lease, id=image_id("uploads", "other"))
+            complete(catalog, lease, id=image_id("uploads", "other"))
         assert catalog.get(lease.image_id) == lease.record
 
 
 class TestDelete:
-    def test_removes_record_and_claim(self, catalog: Catalog) -> None:
-        finish(catalog, acquire(catalog), sequencer="9")
+    def test_removes_record_and_lease(self, catalog: Catalog) -> None:
+        complete(catalog, acquire(catalog), sequencer="9")
         lease = acquire(catalog)
         catalog.delete(lease)
         assert catalog.get(lease.image_id) is None
@@ -136,20 +138,20 @@ class TestDelete:
 
 
 class TestRelease:
-    def test_leaves_the_record_as_it_was(self, catalog: Catalog) -> None:
+    def test_leaves_the_record_unchanged(self, catalog: Catalog) -> None:
         lease = acquire(catalog)
         catalog.release(lease)
         assert catalog.get(lease.image_id) == lease.record
-        done = finish(catalog, acquire(catalog), status=Status.PROCESSED)
+        done = complete(catalog, acquire(catalog), status=Status.PROCESSED)
         catalog.release(acquire(catalog))
         assert catalog.get(lease.image_id) == done
-        assert is_free(catalog)
+        assert is_available(catalog)
 
-    def test_twice_is_no_error(self, catalog: Catalog) -> None:
+    def test_may_be_repeated(self, catalog: Catalog) -> None:
         lease = acquire(catalog)
         catalog.release(lease)
         catalog.release(lease)
-        assert is_free(catalog)
+        assert is_available(catalog)
 
 
 def expire(catalog: Catalog, lease: Lease) -> Lease:
@@ -173,33 +175,33 @@ def delete_and_take(catalog: Catalog, lease: Lease) -> Lease:
 
 @pytest.mark.parametrize("lose", [expire, release_and_take, complete_and_take, delete_and_take])
 class TestLostLease:
-    """However a claim was lost, it counts no more, even where the new one has the same owner."""
+    """A lost lease changes nothing, even if the new lease has the same owner."""
 
     def test_changes_nothing(self, catalog: Catalog, lose: Callable[[Catalog, Lease], Lease]) -> None:
         old = acquire(catalog)
         new = lose(catalog, old)
         before = catalog.get(old.image_id)
         with pytest.raises(LeaseLost):
-            finish(catalog, old, status=Status.REFUSED)
+            complete(catalog, old, status=Status.REFUSED)
         with pytest.raises(LeaseLost):
             catalog.delete(old)
         with pytest.raises(LeaseLost):
             catalog.renew(old, now=NOW, duration=LEASE)
         catalog.release(old)
         assert catalog.get(old.image_id) == before
-        assert not is_free(catalog)
-        assert finish(catalog, new, status=Status.PROCESSED).status is Status.PROCESSED
+        assert not is_available(catalog)
+        assert complete(catalog, new, status=Status.PROCESSED).status is Status.PROCESSED
 
 
-@pytest.mark.parametrize("give_up", ["complete", "delete", "release"])
-def test_a_claim_given_up_is_lost(catalog: Catalog, give_up: str) -> None:
+@pytest.mark.parametrize("end_lease", ["complete", "delete", "release"])
+def test_a_lease_that_was_given_up_is_lost(catalog: Catalog, end_lease: str) -> None:
     lease = acquire(catalog)
     calls: dict[str, Callable[[], object]] = {
         "complete": lambda: catalog.complete(lease, lease.record),
         "delete": lambda: catalog.delete(lease),
         "release": lambda: catalog.release(lease),
     }
-    calls[give_up]()
+    calls[end_lease]()
     before = catalog.get(lease.image_id)
     for call in (calls["complete"], calls["delete"], lambda: catalog.renew(lease, now=NOW, duration=LEASE)):
         with pytest.raises(LeaseLost):

@@ -1,4 +1,4 @@
-"""What only the DynamoDB catalog promises: its table, its requests, its answers."""
+"""The DynamoDB catalog: its table, its requests and its responses."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from image_processor.domain.ports import Query
 from support import aws
 from support.scripted_http import HANG_UP, Reply, Seen, scripted
 
-PLACES = st.tuples(MOMENTS, TEXTS.filter(bool))
+POSITIONS = st.tuples(MOMENTS, TEXTS.filter(bool))
 METADATA = ImageMetadata(8, 6, "jpeg", 1, False, 100, "ab")
 PREFIX = "com.amazonaws.dynamodb.v20120810#"
 
 
-def error(name: str, message: str = "the account's business", status: int = 400) -> Reply:
+def error(name: str, message: str = "confidential", status: int = 400) -> Reply:
     return Reply(status, json.dumps({"__type": PREFIX + name, "message": message}).encode())
 
 
@@ -43,7 +43,7 @@ def sent(seen: Seen) -> dict[str, Any]:
 
 
 def relayed(catalog: DynamoCatalog, seen: Seen) -> Reply:
-    """What the emulation answers to a request that the scripted server has seen."""
+    """The emulation's response to a request that the scripted server received."""
     try:
         return answer(catalog._client.call(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
     except PreconditionFailed:
@@ -64,21 +64,23 @@ def catalog(table: str) -> Iterator[DynamoCatalog]:
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tries without pauses between them."""
+    """No pauses between attempts."""
     monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0)
 
 
 class TestItems:
     @given(record=RECORDS)
-    def test_hold_a_record_exactly(self, record: Record) -> None:
+    def test_round_trip_a_record(self, record: Record) -> None:
         assert from_item(to_item(record)) == record
 
-    @given(one=PLACES, other=PLACES)
-    def test_sort_by_time_and_id(self, one: tuple[datetime, str], other: tuple[datetime, str]) -> None:
-        places = [position(to_micros(moment), id_) for moment, id_ in (one, other)]
-        assert (places[0] < places[1]) == (one < other)
+    @given(one=POSITIONS, other=POSITIONS)
+    def test_positions_sort_by_time_and_id(
+        self, one: tuple[datetime, str], other: tuple[datetime, str]
+    ) -> None:
+        positions = [position(to_micros(moment), id_) for moment, id_ in (one, other)]
+        assert (positions[0] < positions[1]) == (one < other)
 
-    def test_name_the_original_and_what_became_of_it(self) -> None:
+    def test_name_the_original_and_the_processed_file(self) -> None:
         small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", METADATA, "v")
         record = Record("id", "uploads", "cat.jpg", NOW, NOW, renditions=(small,))
         item = to_item(record)
@@ -86,7 +88,7 @@ class TestItems:
         assert item["processed_file"] == {"S": "cat.jpg/w=8,fm=jpeg.jpg"}
         assert "processed_file" not in to_item(replace(record, renditions=()))
 
-    def test_a_rendition_that_is_gone_is_named_no_more(self, catalog: DynamoCatalog, table: str) -> None:
+    def test_processed_file_is_removed_with_the_rendition(self, catalog: DynamoCatalog, table: str) -> None:
         small = Rendition("cat.jpg/w=8,fm=jpeg.jpg", "w=8,fm=jpeg", METADATA, "v")
         lease = acquire(catalog)
         catalog.complete(lease, replace(lease.record, renditions=(small,), message="m"))
@@ -97,7 +99,7 @@ class TestItems:
 
 
 def found_by_key(catalog: DynamoCatalog, table: str, key: str) -> dict[str, object]:
-    """The one item that the index on original_file gives."""
+    """The item that the index on original_file returns."""
     (item,) = catalog._client.call(
         "Query",
         TableName=table,
@@ -133,8 +135,8 @@ class TestRequests:
             fields["UpdateExpression"]
         )
 
-    def test_a_claim_whose_answer_was_lost_is_ours(self, catalog: DynamoCatalog, table: str) -> None:
-        """The write arrives, its answer does not, and the client sends it again."""
+    def test_a_lease_whose_response_was_lost_is_kept(self, catalog: DynamoCatalog, table: str) -> None:
+        """The write succeeds, its response is lost, and the client sends it again."""
         with scripted(HANG_UP, HANG_UP) as script:
             lossy = aws.open_catalog(script.address, table)
 
@@ -147,7 +149,7 @@ class TestRequests:
         assert len(script.seen) == 2
         assert catalog.complete(lease, lease.record).revision == 1
 
-    def test_what_an_answer_left_over_is_asked_for_again(self) -> None:
+    def test_unprocessed_keys_are_requested_again(self) -> None:
         items = [to_item(Record(f"{number}", "uploads", "key", NOW, NOW)) for number in range(2)]
         rest = {"table": {"Keys": [{"id": {"S": "1"}}]}}
         replies = (
@@ -163,8 +165,8 @@ class TestRequests:
         assert sent(script.seen[1])["ExclusiveStartKey"] == {"id": {"S": "0"}}
         assert sent(script.seen[3])["RequestItems"] == rest
 
-    def test_a_record_that_has_left_the_index_s_status_is_left_out(self) -> None:
-        """The index is a moment behind the table."""
+    def test_a_record_whose_status_changed_after_the_index_is_left_out(self) -> None:
+        """The index is behind the table."""
         now = to_item(Record("0", "uploads", "key", NOW, NOW, status=Status.PROCESSED))
         was = {**now, "status": {"S": "processing"}}
         replies = (answer({"Items": [was]}), answer({"Responses": {"table": [now]}}))
@@ -172,14 +174,14 @@ class TestRequests:
             page = aws.open_catalog(script.address, "table").list(Query(status=Status.PROCESSING), limit=5)
         assert page.records == ()
 
-    def test_a_query_that_nothing_can_match_asks_nothing(self) -> None:
+    def test_an_empty_time_range_sends_no_request(self) -> None:
         with scripted(Reply(500)) as script:
             query = Query(since=NOW, until=NOW - DAY)
             assert aws.open_catalog(script.address, "table").list(query, limit=5).records == ()
         assert script.seen == []
 
 
-class TestAnswers:
+class TestResponses:
     @pytest.mark.parametrize(
         "busy",
         [
@@ -191,7 +193,7 @@ class TestAnswers:
             HANG_UP,
         ],
     )
-    def test_that_time_heals_are_asked_for_again(self, busy: Reply) -> None:
+    def test_transient_errors_are_retried(self, busy: Reply) -> None:
         with scripted(busy, busy, answer({})) as script:
             assert aws.open_catalog(script.address, "table").get("id") is None
         assert len(script.seen) == 3
@@ -203,32 +205,32 @@ class TestAnswers:
             error("ResourceNotFoundException"),
             error("AccessDeniedException"),
             error("ExpiredTokenException"),
-            Reply(400, b"no JSON"),
+            Reply(400, b"not JSON"),
         ],
     )
-    def test_that_do_not_heal_are_unavailable_and_say_no_more_than_their_name(self, bad: Reply) -> None:
+    def test_other_errors_are_unavailable_and_show_only_their_name(self, bad: Reply) -> None:
         with scripted(bad) as script, pytest.raises(Unavailable) as caught:
             aws.open_catalog(script.address, "table").get("id")
-        assert "business" not in str(caught.value)
+        assert "confidential" not in str(caught.value)
 
-    def test_a_record_that_no_item_can_hold_is_invalid(self, catalog: DynamoCatalog) -> None:
+    def test_a_record_that_is_too_large_for_an_item_is_invalid(self, catalog: DynamoCatalog) -> None:
         lease = acquire(catalog)
         with pytest.raises(Invalid, match="arguments that DynamoDB accepts"):
             catalog.complete(lease, replace(lease.record, message="m" * 500_000))
         assert catalog.get(lease.image_id) == lease.record
 
-    def test_text_that_is_no_unicode_is_invalid(self) -> None:
+    def test_text_that_is_not_unicode_is_invalid(self) -> None:
         with scripted(error("SerializationException")) as script, pytest.raises(Invalid):
             aws.open_catalog(script.address, "table").get("\ud800")
         assert len(script.seen) == 1
 
 
-def test_items_of_the_first_version_are_read() -> None:
+def test_items_without_later_attributes_are_read() -> None:
     item = {name: value for name, value in to_item(OLD_RECORD).items() if name != "exif"}
     assert from_item({**item, "look": {"S": OLD_SUMMARY}}) == OLD_RECORD
 
 
-def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None:
+def test_attributes_that_a_record_no_longer_has_are_removed(catalog: DynamoCatalog) -> None:
     lease = acquire(catalog)
     said = catalog.complete(lease, replace(lease.record, exif=(("make", "Canon"),)))
     assert catalog.get(lease.image_id) == said
@@ -238,7 +240,7 @@ def test_what_a_record_no_longer_says_is_removed(catalog: DynamoCatalog) -> None
 
 
 class TestListing:
-    def test_reads_whole_records_of_its_page_only(self, catalog: DynamoCatalog, table: str) -> None:
+    def test_reads_only_the_records_of_its_page(self, catalog: DynamoCatalog, table: str) -> None:
         for number in range(5):
             lease = acquire(catalog, f"{number}", now=NOW + number * DAY)
             catalog.complete(lease, lease.record)
@@ -249,7 +251,7 @@ class TestListing:
         (asked,) = [sent(seen) for seen in script.seen if "BatchGetItem" in seen.headers["x-amz-target"]]
         assert len(asked["RequestItems"][table]["Keys"]) == 3
 
-    def test_more_than_one_batch_makes_a_page(self, catalog: DynamoCatalog) -> None:
+    def test_a_page_may_need_several_batches(self, catalog: DynamoCatalog) -> None:
         for number in range(130):
             acquire(catalog, f"{number}", now=NOW + number * DAY)
         page = catalog.list(Query(), limit=120)
@@ -258,7 +260,7 @@ class TestListing:
         assert (len(last.records), last.cursor) == (10, None)
 
 
-def test_the_table_asks_for_no_attribute_twice_and_knows_every_key() -> None:
+def test_the_table_defines_every_key_attribute_once() -> None:
     declared = [row["AttributeName"] for row in TABLE["AttributeDefinitions"]]
     schemas = [TABLE["KeySchema"], *(index["KeySchema"] for index in TABLE["GlobalSecondaryIndexes"])]
     assert sorted(declared) == sorted({row["AttributeName"] for schema in schemas for row in schema})

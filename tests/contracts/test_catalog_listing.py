@@ -25,7 +25,7 @@ def add(catalog: Catalog, key: str, created_at: datetime = NOW, status: Status =
 
 
 def pages(catalog: Catalog, query: Query, limit: int) -> list[Record]:
-    """All records of a query; every page but the last is full."""
+    """All records of a query. Checks that every page but the last is full."""
     page = catalog.list(query, limit=limit)
     seen = list(page.records)
     while page.cursor is not None:
@@ -49,13 +49,13 @@ class TestQuery:
         page = catalog.list(Query(), limit=10)
         assert (page.records, page.cursor) == ((), None)
 
-    def test_newest_come_first(self, catalog: Catalog) -> None:
+    def test_newest_records_come_first(self, catalog: Catalog) -> None:
         for day in (2, 0, 3, 1):
             add(catalog, f"{day}", NOW + day * DAY)
         assert keys(pages(catalog, Query(), 3)) == ["3", "2", "1", "0"]
 
     @pytest.mark.parametrize("prefix", ["a%", "a_", "A", "a", "é", "e\u0301", "a%b", "\U0010ffff", "\\", "'"])
-    def test_a_prefix_means_itself(self, catalog: Catalog, prefix: str) -> None:
+    def test_a_prefix_is_literal(self, catalog: Catalog, prefix: str) -> None:
         stored = ["a%b", "a_b", "axb", "A", "Ab", "é", "e\u0301x", "\U0010ffff\U0010ffffx", "\\%", "'--"]
         for key in stored:
             add(catalog, key)
@@ -63,13 +63,13 @@ class TestQuery:
         assert sorted(found) == sorted(key for key in stored if key.startswith(prefix))
         assert found
 
-    def test_a_time_has_its_first_instant_and_not_its_last(self, catalog: Catalog) -> None:
+    def test_since_is_inclusive_and_until_exclusive(self, catalog: Catalog) -> None:
         for index in range(4):
             add(catalog, f"{index}", NOW + index * INSTANT)
         query = Query(since=NOW + INSTANT, until=NOW + 3 * INSTANT)
         assert keys(pages(catalog, query, 10)) == ["2", "1"]
 
-    def test_a_status_is_the_one_now(self, catalog: Catalog) -> None:
+    def test_a_status_is_the_current_one(self, catalog: Catalog) -> None:
         add(catalog, "key", status=Status.PROCESSING)
         add(catalog, "key", status=Status.REFUSED)
         assert pages(catalog, Query(status=Status.PROCESSING), 10) == []
@@ -88,7 +88,7 @@ class TestQuery:
         limit=st.integers(1, 13),
     )
     @settings(max_examples=60)
-    def test_any_query_is_that_of_a_filtered_list(
+    def test_any_query_equals_a_filtered_list(
         self,
         catalog_adapter: CatalogAdapter,
         rows: dict[str, tuple[int, Status]],
@@ -121,8 +121,8 @@ class TestQuery:
 
 
 class TestPages:
-    def test_are_stable_while_records_come_change_and_go(self, catalog: Catalog) -> None:
-        # Half of them share a time with others, so that time alone does not tell them apart.
+    def test_are_stable_while_records_are_added_changed_and_deleted(self, catalog: Catalog) -> None:
+        # Several records have the same time, so time alone does not order them.
         stay = {add(catalog, f"stay-{index}", NOW + index // 4 * DAY).key for index in range(16)}
         for index in range(4):
             add(catalog, f"go-{index}", NOW + index * DAY)
@@ -140,7 +140,7 @@ class TestPages:
         assert len(seen) == len(set(seen))
         assert stay <= set(seen)
 
-    def test_do_not_count_on_the_record_that_ended_the_last_one(self, catalog: Catalog) -> None:
+    def test_do_not_need_the_last_record_of_the_previous_page(self, catalog: Catalog) -> None:
         for index in range(4):
             add(catalog, f"{index}", NOW - index * DAY)
         page = catalog.list(Query(), limit=2)
@@ -156,7 +156,7 @@ class TestPages:
 
     @given(cursor=st.text(max_size=40) | st.text("abcdefgMTIz-_=", max_size=40))
     @settings(max_examples=100)
-    def test_refuse_a_cursor_that_no_page_gave(self, catalog_adapter: CatalogAdapter, cursor: str) -> None:
+    def test_reject_an_invalid_cursor(self, catalog_adapter: CatalogAdapter, cursor: str) -> None:
         with (
             catalog_adapter.fresh() as connect,
             connect() as catalog,
@@ -166,13 +166,13 @@ class TestPages:
 
 
 class TestScan:
-    def test_gives_every_record_once(self, catalog: Catalog) -> None:
+    def test_yields_every_record_once(self, catalog: Catalog) -> None:
         added = [add(catalog, f"{index}", status=list(Status)[index % 3]) for index in range(30)]
         found = list(catalog.scan())
         assert len(found) == 30
         assert {record.id: record for record in found} == {record.id: record for record in added}
 
-    def test_goes_on_while_records_come_change_and_go(self, catalog: Catalog) -> None:
+    def test_continues_while_records_are_added_changed_and_deleted(self, catalog: Catalog) -> None:
         stay = {add(catalog, f"stay-{index}").key for index in range(20)}
         add(catalog, "go")
         seen = []

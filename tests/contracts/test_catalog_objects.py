@@ -1,4 +1,4 @@
-"""What only the catalog of objects promises: where its objects lie and what they cost."""
+"""The object catalog: where its documents are stored and what requests they cost."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from support.ingest import IngestFixture, upload
 from support.memory_store import MemoryStore
 
 
-class Counting(MemoryStore):
-    """A store that tells which calls were made, and runs ``before_put`` once before a put."""
+class CountingStore(MemoryStore):
+    """A store that records its calls, and runs ``before_put`` once before a put."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -42,8 +42,8 @@ class Counting(MemoryStore):
         return super().put(*arguments, **more)
 
 
-def test_a_claim_on_a_new_key_and_what_is_done_under_a_claim_are_one_write() -> None:
-    store = Counting()
+def test_a_lease_on_a_new_key_and_each_change_under_it_are_one_write() -> None:
+    store = CountingStore()
     catalog = ObjectCatalog(store)
     lease = acquire(catalog)
     catalog.renew(lease, now=NOW, duration=LEASE)
@@ -52,12 +52,12 @@ def test_a_claim_on_a_new_key_and_what_is_done_under_a_claim_are_one_write() -> 
     store.calls.clear()
     catalog.release(acquire(catalog))
     catalog.delete(acquire(catalog))
-    known = ["put", "get", "put"]  # the guess that the key is new was wrong
+    known = ["put", "get", "put"]  # the assumption that the key is new was wrong
     assert store.calls == [*known, "put", *known, "put"]
 
 
-def test_another_process_that_changed_the_record_under_our_claim_is_seen() -> None:
-    store = Counting()
+def test_a_change_by_another_process_under_the_lease_is_noticed() -> None:
+    store = CountingStore()
     lease = acquire(ObjectCatalog(store))
     other = ObjectCatalog(store)
     other.renew(lease, now=NOW, duration=LEASE)
@@ -65,13 +65,13 @@ def test_another_process_that_changed_the_record_under_our_claim_is_seen() -> No
     assert other.complete(lease, lease.record).revision == 1
 
 
-def test_a_claim_whose_answer_was_lost_is_ours() -> None:
-    """The write arrives, its answer does not; sent again, its condition holds no more."""
-    store = Counting()
+def test_a_lease_whose_response_was_lost_is_kept() -> None:
+    """The write succeeds and its response is lost. Sent again, its condition does not hold."""
+    store = CountingStore()
     catalog = ObjectCatalog(store)
 
     def lose(key: str, body: bytes, attributes: Attributes, **more: Any) -> Any:
-        del store.put  # type: ignore[method-assign] # only the first answer is lost
+        del store.put  # type: ignore[method-assign] # only the first response is lost
         MemoryStore.put(store, key, body, attributes, **more)
         raise PreconditionFailed(key)
 
@@ -80,40 +80,40 @@ def test_a_claim_whose_answer_was_lost_is_ours() -> None:
     assert catalog.complete(lease, lease.record).revision == 1
 
 
-@pytest.mark.parametrize("meanwhile", ["claims", "claims and gives up"])
-def test_a_claim_that_comes_between_read_and_write_is_seen(meanwhile: str) -> None:
-    store = Counting()
+@pytest.mark.parametrize("meanwhile", ["acquires", "acquires and releases"])
+def test_a_lease_acquired_between_read_and_write_is_noticed(meanwhile: str) -> None:
+    store = CountingStore()
     catalog = ObjectCatalog(store)
 
     def other() -> None:
         lease = acquire(catalog, owner="other")
-        if meanwhile == "claims and gives up":
+        if meanwhile == "acquires and releases":
             catalog.release(lease)
 
     store.before_put = other
-    if meanwhile == "claims":
+    if meanwhile == "acquires":
         with pytest.raises(LeaseBusy):
             acquire(catalog)
     else:
         assert acquire(catalog).owner == "a"
 
 
-def test_a_record_that_never_stands_still_is_unavailable() -> None:
-    """Another writer is always faster, and always leaves it free."""
-    store, key = Counting(), f"{PREFIX}{image_id('uploads', 'photos/cat.jpg')}.json"
+def test_a_record_that_keeps_changing_is_unavailable() -> None:
+    """Another writer always changes it first, and leaves no lease."""
+    store, key = CountingStore(), f"{PREFIX}{image_id('uploads', 'photos/cat.jpg')}.json"
     catalog = ObjectCatalog(store)
 
-    def forget_again() -> None:
+    def delete_again() -> None:
         store.before_put = None
         MemoryStore.put(store, key, b"{}", Attributes())
-        store.before_put = forget_again
+        store.before_put = delete_again
 
-    store.before_put = forget_again
+    store.before_put = delete_again
     with pytest.raises(Unavailable, match="kept changing"):
         acquire(catalog)
 
 
-def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
+def test_delete_leaves_an_empty_document_that_is_not_listed() -> None:
     store = MemoryStore()
     catalog = ObjectCatalog(store)
     catalog.delete(acquire(catalog))
@@ -122,7 +122,7 @@ def test_forgetting_leaves_two_bytes_that_count_as_nothing() -> None:
     assert catalog.list(Query(), limit=1).records == ()
 
 
-def test_objects_of_the_first_version_are_read() -> None:
+def test_documents_without_later_columns_are_read() -> None:
     store = MemoryStore()
     row = {name: value for name, value in to_row(OLD_RECORD).items() if name != "exif"} | {
         "look": OLD_SUMMARY
@@ -132,7 +132,7 @@ def test_objects_of_the_first_version_are_read() -> None:
     assert list(ObjectCatalog(store).scan()) == [OLD_RECORD]
 
 
-def test_objects_are_told_to_be_cached_by_nobody() -> None:
+def test_documents_must_not_be_cached() -> None:
     store = MemoryStore()
     acquire(ObjectCatalog(store))
     (entry,) = store.list(PREFIX)
@@ -140,8 +140,8 @@ def test_objects_are_told_to_be_cached_by_nobody() -> None:
     assert (attributes.media_type, attributes.cache_control) == ("application/json", "no-store")
 
 
-def test_records_beside_renditions_are_never_taken_for_them() -> None:
-    """Also not with an original that is named as the folder of records is."""
+def test_records_are_never_mistaken_for_renditions() -> None:
+    """Even if an original has the name of the folder of records."""
     room = IngestFixture()
     room.catalog = ObjectCatalog(room.processed)
     keys = ["photos/cat.jpg", PREFIX.rstrip("/"), ".image-processor"]
@@ -161,8 +161,8 @@ def test_records_beside_renditions_are_never_taken_for_them() -> None:
     assert set(room.processed.bodies().values()) == {b"{}"}
 
 
-def test_a_listing_is_one_get_for_each_record() -> None:
-    store = Counting()
+def test_a_listing_costs_one_get_per_record() -> None:
+    store = CountingStore()
     catalog = ObjectCatalog(store)
     for number in range(300):
         lease = acquire(catalog, f"{number:03}")

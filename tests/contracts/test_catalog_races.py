@@ -1,4 +1,4 @@
-"""The contract of ports.Catalog, for every adapter: threads and processes at once."""
+"""The contract of ports.Catalog, for every adapter: concurrent threads and processes."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from image_processor.domain.models import Lease, Record, Status
 from image_processor.domain.ports import Query
 
 
-def claim_once(connect: ConnectCatalog, owner: str) -> Lease:
+def acquire_once(connect: ConnectCatalog, owner: str) -> Lease:
     with connect() as catalog:
         return acquire(catalog, "key", owner=owner)
 
 
-def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
-    """Claim and complete one key ``times`` times; returns how often the key was busy."""
+def acquire_and_complete(connect: ConnectCatalog, owner: str, times: int) -> int:
+    """Acquire and complete one key ``times`` times. Returns how often the key was busy."""
     busy = 0
     with connect() as catalog:
         for _ in range(times):
@@ -37,7 +37,7 @@ def work_often(connect: ConnectCatalog, owner: str, times: int) -> int:
     return busy
 
 
-def add_some(connect: ConnectCatalog, name: str, count: int) -> None:
+def add_records(connect: ConnectCatalog, name: str, count: int) -> None:
     with connect() as catalog:
         for index in range(count):
             catalog.release(acquire(catalog, f"{name}-{index}"))
@@ -63,48 +63,50 @@ def revision_of_key(connect: ConnectCatalog) -> int:
         return record.revision
 
 
-def test_one_of_many_threads_claims(connect_catalog: ConnectCatalog) -> None:
+def test_one_of_many_threads_acquires(connect_catalog: ConnectCatalog) -> None:
     calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
-    expect_one_winner(connect_catalog, in_threads(claim_once, calls))
+    expect_one_winner(connect_catalog, in_threads(acquire_once, calls))
 
 
-def test_one_of_many_processes_claims(connect_shared_catalog: ConnectCatalog) -> None:
-    # The catalog is as new as the key: its file is made by all at once, too.
+def test_one_of_many_processes_acquires(connect_shared_catalog: ConnectCatalog) -> None:
+    # The catalog is new too, so all processes create its file at once.
     calls = [(connect_shared_catalog, f"worker-{number}") for number in range(4)]
-    expect_one_winner(connect_shared_catalog, in_processes(claim_once, calls))
+    expect_one_winner(connect_shared_catalog, in_processes(acquire_once, calls))
 
 
-def test_one_of_many_takes_an_expired_claim_over(connect_catalog: ConnectCatalog) -> None:
+def test_one_of_many_takes_over_an_expired_lease(connect_catalog: ConnectCatalog) -> None:
     with connect_catalog() as catalog:
         old = acquire(catalog, "key", owner="dead", now=NOW - 2 * (NOW - NOW.replace(hour=0)))
     calls = [(connect_catalog, f"worker-{number}") for number in range(8)]
-    expect_one_winner(connect_catalog, in_threads(claim_once, calls))
+    expect_one_winner(connect_catalog, in_threads(acquire_once, calls))
     outcomes = in_threads(complete_once, [(connect_catalog, old)] * 2)
     assert all(isinstance(outcome, LeaseLost) for outcome in outcomes)
 
 
-def test_a_claim_is_completed_once(connect_catalog: ConnectCatalog) -> None:
-    lease = claim_once(connect_catalog, "worker")
+def test_a_lease_is_completed_once(connect_catalog: ConnectCatalog) -> None:
+    lease = acquire_once(connect_catalog, "worker")
     outcomes = in_threads(complete_once, [(connect_catalog, lease)] * 8)
     assert sum(isinstance(outcome, Record) for outcome in outcomes) == 1
     assert sum(isinstance(outcome, LeaseLost) for outcome in outcomes) == 7
 
 
-def test_no_completion_of_a_thread_is_lost(connect_catalog: ConnectCatalog) -> None:
-    outcomes = in_threads(work_often, [(connect_catalog, f"worker-{number}", 25) for number in range(4)])
+def test_no_completion_by_threads_is_lost(connect_catalog: ConnectCatalog) -> None:
+    outcomes = in_threads(
+        acquire_and_complete, [(connect_catalog, f"worker-{number}", 25) for number in range(4)]
+    )
     assert all(isinstance(outcome, int) for outcome in outcomes)
     assert revision_of_key(connect_catalog) == 100
 
 
-def test_no_completion_of_a_process_is_lost(connect_shared_catalog: ConnectCatalog) -> None:
+def test_no_completion_by_processes_is_lost(connect_shared_catalog: ConnectCatalog) -> None:
     calls = [(connect_shared_catalog, f"worker-{number}", 40) for number in range(3)]
-    outcomes = in_processes(work_often, calls)
+    outcomes = in_processes(acquire_and_complete, calls)
     assert all(isinstance(outcome, int) for outcome in outcomes)
     assert revision_of_key(connect_shared_catalog) == 120
 
 
-def test_threads_do_not_disturb_each_other(connect_catalog: ConnectCatalog) -> None:
-    assert in_threads(add_some, [(connect_catalog, f"{number}", 50) for number in range(4)]) == [None] * 4
+def test_threads_do_not_interfere(connect_catalog: ConnectCatalog) -> None:
+    assert in_threads(add_records, [(connect_catalog, f"{number}", 50) for number in range(4)]) == [None] * 4
     with connect_catalog() as catalog:
         assert len(list(catalog.scan())) == 200
         assert len(catalog.list(Query(), limit=1000).records) == 200

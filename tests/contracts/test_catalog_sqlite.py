@@ -1,4 +1,4 @@
-"""What only the SQLite catalog has: its file, its schema, and its answers when the file fails."""
+"""The SQLite catalog: rows, schema and migrations, and errors of its file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import Record, Status
 from image_processor.domain.ports import Query
 
-# Fixed offsets: in an hour that a clock change repeats, Python calls no two zones' times equal.
+# Fixed offsets, because in the repeated hour of a clock change Python compares no times of
+# different zones as equal.
 OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 ANYWHERE = st.builds(lambda moment, zone: moment.astimezone(zone), MOMENTS, OFFSETS)
 
@@ -38,7 +39,7 @@ def path(tmp_path: Path) -> Path:
 
 class TestRows:
     @given(record=RECORDS)
-    def test_a_row_becomes_the_same_record(self, record: Record) -> None:
+    def test_round_trip_a_record(self, record: Record) -> None:
         row = to_row(record)
         assert tuple(row) == COLUMNS
         assert all(value is None or isinstance(value, str | int) for value in row.values())
@@ -46,28 +47,28 @@ class TestRows:
         assert to_record(row | {"claim_token": "ignored"}) == record
 
     @given(moment=ANYWHERE, other=ANYWHERE)
-    def test_ticks_are_exact_and_ordered(self, moment: datetime, other: datetime) -> None:
+    def test_microseconds_are_exact_and_ordered(self, moment: datetime, other: datetime) -> None:
         assert from_micros(to_micros(moment)) == moment
         assert (to_micros(moment) < to_micros(other)) == (moment < other)
 
-    def test_a_time_without_a_zone_is_a_mistake(self) -> None:
+    def test_a_time_without_a_time_zone_is_an_error(self) -> None:
         with pytest.raises(TypeError):
             to_micros(NOW.replace(tzinfo=None))
 
 
 class TestSchema:
-    def test_a_file_is_the_same_when_opened_again(self, path: Path) -> None:
+    def test_a_file_keeps_its_records(self, path: Path) -> None:
         with open_sqlite(path) as catalog:
             lease = acquire(catalog)
             done = catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
         with open_sqlite(path) as catalog:
             assert catalog.get(lease.image_id) == done
 
-    def test_a_missing_folder_is_made(self, tmp_path: Path) -> None:
+    def test_a_missing_folder_is_created(self, tmp_path: Path) -> None:
         with open_sqlite(tmp_path / "new" / "folder" / "catalog.sqlite") as catalog:
             acquire(catalog)
 
-    def test_a_newer_schema_is_refused_and_left_alone(self, path: Path) -> None:
+    def test_a_newer_schema_is_rejected_and_left_unchanged(self, path: Path) -> None:
         open_and_close(path)
         newer = len(sqlite_schema.MIGRATIONS) + 1
         with closing(sqlite3.connect(path)) as connection:
@@ -77,7 +78,7 @@ class TestSchema:
         with closing(sqlite3.connect(path)) as connection:
             assert connection.execute("PRAGMA user_version").fetchone() == (newer,)
 
-    def test_an_older_schema_is_brought_forward(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_older_schema_is_migrated(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         with open_sqlite(path) as catalog:
             record = acquire(catalog).record
         step = ("ALTER TABLE records ADD COLUMN later TEXT", "CREATE INDEX records_later ON records (later)")
@@ -108,7 +109,7 @@ class TestSchema:
             done = replace(OLD_RECORD, exif=(("make", "Canon"),))
             assert catalog.complete(lease, done).exif == (("make", "Canon"),)
 
-    def test_a_step_that_fails_leaves_the_old_schema(
+    def test_a_failed_migration_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         open_and_close(path)
@@ -123,12 +124,12 @@ class TestSchema:
         with closing(sqlite3.connect(path)) as connection, pytest.raises(sqlite3.OperationalError):
             connection.execute("SELECT later FROM records")
 
-    def test_an_old_library_is_refused(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_an_old_sqlite_library_is_rejected(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
         with pytest.raises(Invalid, match=r"expected version 3\.37\.0 or newer for SQLite"):
             SqliteCatalog(":memory:")
 
-    def test_many_may_open_a_new_file_at_once(self, tmp_path: Path) -> None:
+    def test_many_threads_may_open_a_new_file_at_once(self, tmp_path: Path) -> None:
         for number in range(10):
             path = tmp_path / f"{number}.sqlite"
             assert in_threads(open_and_close, [(path,)] * 6) == [None] * 6
@@ -150,9 +151,7 @@ class TestFailures:
             other.execute("ROLLBACK")
             catalog.complete(lease, lease.record)
 
-    def test_a_file_that_cannot_be_converted_is_waited_for_no_longer_than_said(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_waiting_for_wal_mode_has_a_timeout(self, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(adapter, "_BUSY_SECONDS", 0)
         with closing(sqlite3.connect(path)) as other:
             other.execute("CREATE TABLE t (x)")
@@ -171,7 +170,7 @@ class TestFailures:
             assert catalog.complete(lease, lease.record).revision == 1
 
     def test_a_damaged_file_is_unavailable(self, path: Path) -> None:
-        path.write_bytes(b"no database at all, " * 100)
+        path.write_bytes(b"not a database, " * 100)
         with pytest.raises(Unavailable, match="not a database"):
             SqliteCatalog(path)
 
@@ -181,7 +180,7 @@ class TestFailures:
             SqliteCatalog(tmp_path / "file" / "catalog.sqlite")
         assert str(tmp_path) not in str(caught.value)
 
-    def test_text_that_is_no_unicode_is_invalid(self) -> None:
+    def test_text_that_is_not_unicode_is_invalid(self) -> None:
         with closing(SqliteCatalog(":memory:")) as catalog:
             for call in (
                 lambda: catalog.get("\ud800"),
@@ -192,16 +191,16 @@ class TestFailures:
                     call()
 
 
-def claim_and_die(path: Path, key: str) -> None:
+def acquire_and_die(path: Path, key: str) -> None:
     catalog = SqliteCatalog(path)
     acquire(catalog, key, owner="server:1:worker")
     catalog._connection.execute("BEGIN IMMEDIATE")
-    catalog._connection.execute("UPDATE records SET message = 'half done'")
+    catalog._connection.execute("UPDATE records SET message = 'partial'")
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-class TestOwners:
-    def test_claims_of_a_dead_owner_are_given_back_at_once(self) -> None:
+class TestReleaseOwner:
+    def test_releases_all_leases_of_a_dead_owner(self) -> None:
         with closing(SqliteCatalog(":memory:")) as catalog:
             for key, owner in (
                 ("a", "srv%:1"),
@@ -221,8 +220,8 @@ class TestOwners:
                 with pytest.raises(LeaseBusy):
                     acquire(catalog, key)
 
-    def test_a_killed_process_leaves_its_claim_and_nothing_half_done(self, path: Path) -> None:
-        process = multiprocessing.get_context("spawn").Process(target=claim_and_die, args=(path, "key"))
+    def test_a_killed_process_leaves_its_lease_and_no_partial_change(self, path: Path) -> None:
+        process = multiprocessing.get_context("spawn").Process(target=acquire_and_die, args=(path, "key"))
         process.start()
         process.join(timeout=60)
         assert process.exitcode == -signal.SIGKILL
@@ -234,7 +233,7 @@ class TestOwners:
 
 
 class TestScan:
-    def test_goes_page_by_page_past_what_comes_and_goes(self, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_continues_page_by_page_while_records_are_deleted(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(adapter, "_SCAN_PAGE", 3)
         with closing(SqliteCatalog(":memory:")) as catalog:
             keys = {f"{number}" for number in range(10)}
@@ -248,7 +247,7 @@ class TestScan:
             assert list(catalog.scan()) == []
 
 
-def test_memory_is_shared_by_threads_and_private_to_its_catalog() -> None:
+def test_a_database_in_memory_is_shared_by_threads_only() -> None:
     with closing(SqliteCatalog(":memory:")) as catalog, closing(SqliteCatalog(":memory:")) as other:
         in_threads(acquire, [(catalog, f"{number}") for number in range(6)])
         assert len(list(catalog.scan())) == 6

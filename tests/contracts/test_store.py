@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from contract_adapters import ConnectStore
-from contract_keys import FULL, ILLEGAL, NASTY, PLAIN, in_order, keys_of
+from contract_keys import DIFFICULT_KEYS, FULL, ILLEGAL_KEYS, PLAIN, in_order, keys_of
 from contract_writes import WRITES, Write
 
 from image_processor.domain.errors import (
@@ -25,8 +25,8 @@ CHUNK = 256 * 1024
 
 
 class TestObjects:
-    @pytest.mark.parametrize("key", NASTY, ids=lambda key: ascii(key)[1:25])
-    def test_what_was_put_is_there(self, connect_store: ConnectStore, key: str) -> None:
+    @pytest.mark.parametrize("key", DIFFICULT_KEYS, ids=lambda key: ascii(key)[1:25])
+    def test_put_then_get_head_list_and_delete(self, connect_store: ConnectStore, key: str) -> None:
         before = datetime.now(UTC) - timedelta(seconds=5)
         entry = connect_store().put(key, b"bytes", FULL)
         store = connect_store()
@@ -42,21 +42,21 @@ class TestObjects:
         with pytest.raises(NotFound):
             store.head(key)
 
-    def test_all_nasty_keys_live_together_in_any_order(self, store: ObjectStore) -> None:
-        for key in NASTY:
+    def test_all_difficult_keys_coexist(self, store: ObjectStore) -> None:
+        for key in DIFFICULT_KEYS:
             store.put(key, key.encode(), PLAIN)
-        assert keys_of(store.list()) == in_order(NASTY)
-        for index, key in enumerate(reversed(NASTY)):
+        assert keys_of(store.list()) == in_order(DIFFICULT_KEYS)
+        for index, key in enumerate(reversed(DIFFICULT_KEYS)):
             assert store.get(key).body == key.encode()
             store.delete(key)
-            assert keys_of(store.list()) == in_order(NASTY[: len(NASTY) - 1 - index])
+            assert keys_of(store.list()) == in_order(DIFFICULT_KEYS[: len(DIFFICULT_KEYS) - 1 - index])
 
-    def test_an_absent_object_is_not_found_and_can_be_deleted(self, store: ObjectStore) -> None:
+    def test_a_missing_object_is_not_found_and_may_be_deleted(self, store: ObjectStore) -> None:
         store.put("here/too", b"", PLAIN)
         for key in ("absent", "here", "here/too/deep", "a//b"):
-            for look in (store.head, store.get, lambda key: store.read(key, 0, 1)):
+            for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
                 with pytest.raises(NotFound):
-                    look(key)
+                    read(key)
             store.delete(key)
         assert keys_of(store.list()) == ["here/too"]
 
@@ -67,7 +67,7 @@ class TestObjects:
         stored = store.get("key")
         assert (stored.body, stored.attributes, stored.entry) == (b"other", PLAIN, second)
 
-    def test_quick_writes_get_versions_of_their_own(self, store: ObjectStore) -> None:
+    def test_quick_writes_have_different_versions(self, store: ObjectStore) -> None:
         versions = set()
         for number in range(40):
             versions.add(store.put("key", b"%02d" % number, PLAIN).version)
@@ -75,14 +75,14 @@ class TestObjects:
                 store.delete("key")
         assert len(versions) == 40
 
-    def test_an_empty_object_is_an_object(self, store: ObjectStore) -> None:
+    def test_an_empty_object_exists(self, store: ObjectStore) -> None:
         entry = store.put("empty", b"", FULL)
         assert entry.size == 0
         assert store.get("empty", limit=0).body == b""
         assert list(store.read("empty", 0, 10)) == []
 
-    @pytest.mark.parametrize("key", ILLEGAL, ids=lambda key: ascii(key)[1:12])
-    def test_an_illegal_key_is_refused_by_every_method(self, store: ObjectStore, key: str) -> None:
+    @pytest.mark.parametrize("key", ILLEGAL_KEYS, ids=lambda key: ascii(key)[1:12])
+    def test_every_method_rejects_an_illegal_key(self, store: ObjectStore, key: str) -> None:
         calls = (
             lambda: store.head(key),
             lambda: store.get(key),
@@ -110,15 +110,15 @@ class TestReading:
         new = store.put("key", b"new", PLAIN).version
         assert store.get("key", version=new).body == b"new"
         assert b"".join(store.read("key", 0, 3, version=new)) == b"new"
-        for look in (
+        for read in (
             lambda: store.get("key", version=old),
             lambda: store.read("key", 0, 1, version=old),
             lambda: store.get("key", version="no version at all"),
         ):
             with pytest.raises(PreconditionFailed):
-                look()
+                read()
 
-    def test_read_gives_any_range_in_chunks(self, store: ObjectStore) -> None:
+    def test_read_yields_any_range_in_chunks(self, store: ObjectStore) -> None:
         body = bytes(range(251)) * 2400
         store.put("key", body, PLAIN)
         edges = (0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK, len(body) - 1, len(body), len(body) + 9)
@@ -127,7 +127,7 @@ class TestReading:
             assert b"".join(chunks) == body[start:stop]
             assert all(0 < len(chunk) <= CHUNK for chunk in chunks)
 
-    def test_a_reader_that_has_started_never_mixes_versions(self, store: ObjectStore) -> None:
+    def test_a_started_read_never_mixes_versions(self, store: ObjectStore) -> None:
         old, new = b"o" * 3 * CHUNK, b"n" * 3 * CHUNK
         store.put("key", old, PLAIN)
         chunks = store.read("key", 0, len(old))
@@ -136,7 +136,7 @@ class TestReading:
         try:
             seen += b"".join(chunks)
         except ImageProcessorError as error:
-            assert error.retryable  # noqa: PT017 - either end is right: all old bytes, or this error
+            assert error.retryable  # noqa: PT017 - both are correct: all old bytes, or this error
         else:
             assert seen == old
 
@@ -170,7 +170,7 @@ class TestConditions:
 
 
 class TestStreams:
-    def test_a_condition_counts_when_the_last_chunk_is_there(self, store: ObjectStore) -> None:
+    def test_the_condition_is_checked_after_the_last_chunk(self, store: ObjectStore) -> None:
         def chunks() -> Iterator[bytes]:
             yield b"late"
             store.put("key", b"early", PLAIN)
@@ -186,7 +186,7 @@ class TestStreams:
         assert stored.body == b"".join(bytes([number]) * number for number in range(200))
         assert (stored.attributes, stored.entry) == (FULL, entry)
 
-    def test_the_limit_is_the_last_size_that_passes(self, store: ObjectStore) -> None:
+    def test_the_limit_is_inclusive(self, store: ObjectStore) -> None:
         store.put_stream("key", [b"123", b"45"], FULL, limit=5)
         with pytest.raises(Refused) as caught:
             store.put_stream("key", [b"abc", b"de", b"f"], PLAIN, limit=5)
@@ -194,7 +194,7 @@ class TestStreams:
         stored = store.get("key")
         assert (stored.body, stored.attributes) == (b"12345", FULL)
 
-    def test_the_limit_stops_the_source(self, store: ObjectStore) -> None:
+    def test_the_source_is_not_read_past_the_limit(self, store: ObjectStore) -> None:
         taken = itertools.count()
         with pytest.raises(Refused):
             store.put_stream("key", (b"x" * 10 for _ in taken), PLAIN, limit=95)
@@ -204,7 +204,7 @@ class TestStreams:
     @pytest.mark.parametrize(
         "error", [OSError(28, "the client's disk"), KeyError("gone"), KeyboardInterrupt()]
     )
-    def test_an_error_of_the_source_passes_and_leaves_nothing(
+    def test_an_error_of_the_source_is_raised_and_leaves_nothing(
         self, store: ObjectStore, error: BaseException
     ) -> None:
         def chunks() -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""What only the directory store has: a folder that users also use, and a private one in it."""
+"""The directory store: files created by users, read-only folders, and the private folder."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from contract_keys import FULL, PLAIN, keys_of
-from directory_folders import PNG, drop, tree
+from directory_folders import PNG, create_file, tree
 
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Attributes
@@ -28,9 +28,9 @@ def store(root: Path) -> DirectoryStore:
     return DirectoryStore(root)
 
 
-class TestDroppedFiles:
-    def test_are_objects_as_they_are(self, store: DirectoryStore, root: Path) -> None:
-        drop(root / "holiday" / "cat.png")
+class TestUserFiles:
+    def test_are_objects(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "holiday" / "cat.png")
         (entry,) = store.list()
         assert (entry.key, entry.size) == ("holiday/cat.png", len(PNG))
         stored = store.get("holiday/cat.png")
@@ -39,30 +39,30 @@ class TestDroppedFiles:
     @pytest.mark.parametrize(
         ("body", "media_type"), [(PNG, "image/png"), (b"text", "application/octet-stream")]
     )
-    def test_have_a_media_type_by_content(
+    def test_have_the_media_type_of_their_content(
         self, store: DirectoryStore, root: Path, body: bytes, media_type: str
     ) -> None:
-        drop(root / "name.gif", body)
+        create_file(root / "name.gif", body)
         assert store.head("name.gif").attributes == Attributes(media_type)
 
-    def test_hide_the_attributes_of_what_they_replace(self, store: DirectoryStore, root: Path) -> None:
+    def test_do_not_get_the_attributes_of_what_they_replace(self, store: DirectoryStore, root: Path) -> None:
         old = store.put("key", b"old", FULL)
-        drop(root / "key")
+        create_file(root / "key")
         stored = store.get("key")
         assert (stored.body, stored.attributes) == (PNG, Attributes("image/png"))
         with pytest.raises(PreconditionFailed):
             store.put("key", b"new", FULL, condition=old.version)
         assert store.put("key", b"new", FULL, condition=stored.entry.version).size == 3
 
-    def test_are_not_listed_where_no_key_can_name_them(self, store: DirectoryStore, root: Path) -> None:
-        drop(root / "good")
-        drop(Path(os.fsdecode(os.fsencode(root) + b"/latin\xe9.jpg")))
-        drop(Path(os.fsdecode(os.fsencode(root) + b"/folder\xff/a.jpg")))
-        drop(root.joinpath(*["deep" * 50] * 6, "a.jpg"))
-        drop(root.joinpath(*["deep" * 50] * 5, "n" * 100 + ".jpg"))
+    def test_are_not_listed_if_no_key_can_name_them(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "good")
+        create_file(Path(os.fsdecode(os.fsencode(root) + b"/latin\xe9.jpg")))
+        create_file(Path(os.fsdecode(os.fsencode(root) + b"/folder\xff/a.jpg")))
+        create_file(root.joinpath(*["deep" * 50] * 6, "a.jpg"))
+        create_file(root.joinpath(*["deep" * 50] * 5, "n" * 100 + ".jpg"))
         assert keys_of(store.list()) == ["good"]
 
-    def test_keep_version_and_attributes_when_copied_with_their_times(
+    def test_keep_version_and_attributes_when_copied_with_times(
         self, store: DirectoryStore, root: Path, tmp_path: Path
     ) -> None:
         entries = [store.put(key, key.encode(), FULL) for key in ("a", "a/b", "c/d")]
@@ -71,15 +71,15 @@ class TestDroppedFiles:
         assert list(copy.list()) == entries
         assert copy.get("a/b").attributes == FULL
 
-    def test_and_ours_have_the_same_permissions(self, store: DirectoryStore, root: Path) -> None:
-        theirs = drop(root / "theirs").stat().st_mode
+    def test_have_the_same_permissions_as_stored_ones(self, store: DirectoryStore, root: Path) -> None:
+        theirs = create_file(root / "theirs").stat().st_mode
         store.put("ours", b"", PLAIN)
         assert (root / "ours").stat().st_mode == theirs
 
 
-class TestReadingOnly:
-    def test_changes_nothing_in_the_folder(self, store: DirectoryStore, root: Path) -> None:
-        drop(root / "a" / "b.png")
+class TestReadOnly:
+    def test_reading_changes_nothing_in_the_folder(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "a" / "b.png")
         before = tree(root)
         assert keys_of(store.list()) == ["a/b.png"]
         store.head("a/b.png")
@@ -90,11 +90,11 @@ class TestReadingOnly:
             store.get("a")
         assert tree(root) == before
 
-    def test_works_where_nothing_can_be_written(self, unprivileged_folder: Path) -> None:
-        drop(unprivileged_folder / "a.png")
+    def test_reading_works_in_a_read_only_folder(self, unprivileged_folder: Path) -> None:
+        create_file(unprivileged_folder / "a.png")
         unprivileged_folder.chmod(0o555)
         store = DirectoryStore(unprivileged_folder)
-        with acting_as_nobody():
+        with as_nobody():
             assert store.get("a.png").body == PNG
             for write in (
                 lambda: store.put("b", b"", PLAIN),
@@ -105,12 +105,12 @@ class TestReadingOnly:
                     write()
                 assert str(unprivileged_folder) not in str(caught.value)
 
-    def test_passes_by_a_folder_that_may_not_be_opened(self, unprivileged_folder: Path) -> None:
+    def test_a_listing_skips_folders_without_permission(self, unprivileged_folder: Path) -> None:
         for name in ("a", "lost+found/b", "z"):
-            drop(unprivileged_folder / name)
+            create_file(unprivileged_folder / name)
         (unprivileged_folder / "lost+found").chmod(0)
         store = DirectoryStore(unprivileged_folder)
-        with acting_as_nobody():
+        with as_nobody():
             assert keys_of(store.list()) == ["a", "z"]
             with pytest.raises(Unavailable):
                 store.get("lost+found/b")
@@ -118,7 +118,7 @@ class TestReadingOnly:
 
 @pytest.fixture
 def unprivileged_folder() -> Iterator[Path]:
-    """A folder that any user reaches; pytest's own are for their owner only."""
+    """A folder that any user can open; pytest's own are for their owner only."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
         path.chmod(0o755)
@@ -128,8 +128,8 @@ def unprivileged_folder() -> Iterator[Path]:
 
 
 @contextmanager
-def acting_as_nobody() -> Iterator[None]:
-    """Permissions do not bind root, who runs the tests in a container."""
+def as_nobody() -> Iterator[None]:
+    """Permissions do not apply to root, who runs the tests in a container."""
     if os.geteuid() != 0:
         yield
         return
@@ -141,7 +141,7 @@ def acting_as_nobody() -> Iterator[None]:
 
 
 class TestPrivateFolder:
-    def test_is_reached_by_no_key_and_shown_in_no_listing(self, store: DirectoryStore, root: Path) -> None:
+    def test_has_no_keys_and_is_not_listed(self, store: DirectoryStore, root: Path) -> None:
         store.put("a", b"", PLAIN)
         inside = [
             str(path.relative_to(root)) for path in (root / PRIVATE_FOLDER).rglob("*") if path.is_file()
@@ -153,20 +153,20 @@ class TestPrivateFolder:
         assert keys_of(store.list()) == ["a"]
         assert keys_of(store.list(PRIVATE_FOLDER)) == []
 
-    def test_made_by_hand_elsewhere_is_an_ordinary_folder(self, store: DirectoryStore, root: Path) -> None:
-        drop(root / "x" / PRIVATE_FOLDER / "y")
+    def test_elsewhere_is_an_ordinary_folder(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "x" / PRIVATE_FOLDER / "y")
         assert keys_of(store.list()) == [f"x/{PRIVATE_FOLDER}/y"]
 
-    def test_with_strange_files_in_it_does_no_harm(self, store: DirectoryStore, root: Path) -> None:
+    def test_may_contain_unknown_files(self, store: DirectoryStore, root: Path) -> None:
         store.put("a//b", b"", PLAIN)
-        drop(root / PRIVATE_FOLDER / "odd" / "stranger")
-        drop(root / PRIVATE_FOLDER / "odd" / "folder" / "a=")
+        create_file(root / PRIVATE_FOLDER / "odd" / "unknown")
+        create_file(root / PRIVATE_FOLDER / "odd" / "folder" / "a=")
         assert keys_of(store.list()) == ["a//b"]
 
     @pytest.mark.parametrize(
         "text", [b"", b"{", b"[]", b'{"versions": []}', b'{"versions": {"V": {"x": 1}}}']
     )
-    def test_with_broken_attributes_lets_content_speak(
+    def test_broken_attributes_are_guessed_from_the_content(
         self, store: DirectoryStore, root: Path, text: bytes
     ) -> None:
         version = store.put("key", PNG, FULL).version
@@ -176,7 +176,7 @@ class TestPrivateFolder:
         store.put("key", PNG, FULL)
         assert store.get("key").attributes == FULL
 
-    def test_holds_nothing_of_deleted_objects(self, store: DirectoryStore, root: Path) -> None:
+    def test_keeps_nothing_of_deleted_objects(self, store: DirectoryStore, root: Path) -> None:
         for key in ("a", "a/b", "x" * 300):
             store.put(key, b"1", FULL)
             store.put(key, b"2", FULL)

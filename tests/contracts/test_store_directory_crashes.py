@@ -1,4 +1,4 @@
-"""Directory store: whatever is killed, fails or interferes, an object is old or new and whole."""
+"""The directory store: after a kill, an error or a concurrent write an object is the old or the new one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore, pr
 OLD, NEW = (b"old bytes", PLAIN), (b"new and longer bytes", FULL)
 State = tuple[bytes, Attributes] | None
 
-# Whatever changes something, and what stands between two changes.
+# Calls that change something, and those between two changes.
 SYSTEM_CALLS = ("open", "mkdir", "rmdir", "rename", "unlink", "utime", "write", "fsync", "close", "fstat")
 
 Change = Callable[[ObjectStore, str], object]
@@ -45,7 +45,7 @@ def delete(store: ObjectStore, key: str) -> None:
 
 
 def before_call(number: int, act: Callable[[], None]) -> None:
-    """Run ``act`` before the system call of that number, from 1."""
+    """Run ``act`` before the ``number``-th system call (from 1)."""
     count = 0
 
     def counted(call: Callable[..., object]) -> Callable[..., object]:
@@ -63,8 +63,8 @@ def before_call(number: int, act: Callable[[], None]) -> None:
 
 
 def kill_before(number: int, change: Change, root: Path, key: str) -> bool:
-    """Make the change in a process that is killed before its ``number``-th system call; whether
-    it came that far."""
+    """Make the change in a process that is killed before its ``number``-th system call. Returns whether
+    it made that many calls."""
     child = os.fork()
     if child == 0:
         try:
@@ -91,10 +91,10 @@ def state_of(root: Path, key: str) -> State:
     return stored.body, stored.attributes
 
 
-def kill_everywhere(folder: Path, change: Change, key: str, before: State) -> list[State]:
-    """The states after a kill before the 1st, 2nd, ... system call, and after none.
+def kill_at_each_system_call(folder: Path, change: Change, key: str, before: State) -> list[State]:
+    """The states after a kill before the 1st, 2nd, ... system call, and without a kill.
 
-    Forks, so it runs in a process of its own that has no threads.
+    Forks, so it must run in a process without threads.
     """
     seen = []
     for number in range(1, 500):
@@ -109,7 +109,7 @@ def kill_everywhere(folder: Path, change: Change, key: str, before: State) -> li
         assert list((root / PRIVATE_FOLDER / "tmp").iterdir()) == []
         if not killed:
             return seen
-    raise AssertionError("the change never came to its end")
+    raise AssertionError("the change did not finish")
 
 
 @pytest.mark.parametrize("key", ["a/key", "a//key", "a"])
@@ -118,10 +118,10 @@ def kill_everywhere(folder: Path, change: Change, key: str, before: State) -> li
     [(put, None, NEW), (put, OLD, NEW), (put_stream, OLD, NEW), (delete, OLD, None)],
     ids=["create", "overwrite", "stream", "delete"],
 )
-def test_killed_anywhere_leaves_old_or_new(
+def test_a_kill_at_any_system_call_leaves_the_old_or_the_new_object(
     tmp_path: Path, change: Change, before: State, after: State, key: str
 ) -> None:
-    (seen,) = in_processes(kill_everywhere, [(tmp_path, change, key, before)])
+    (seen,) = in_processes(kill_at_each_system_call, [(tmp_path, change, key, before)])
     turn = seen.index(after)
     assert seen[:turn] == [before] * turn
     assert seen[turn:] == [after] * (len(seen) - turn)
@@ -129,17 +129,17 @@ def test_killed_anywhere_leaves_old_or_new(
 
 
 class TestTemporaryFiles:
-    def test_of_the_living_are_left_alone(self, tmp_path: Path) -> None:
+    def test_of_running_processes_are_kept(self, tmp_path: Path) -> None:
         def chunks() -> Iterator[bytes]:
             yield b"first, "
-            # Another process starts, and its first write cleans up.
+            # The first write of another process cleans up.
             in_processes(put_into, [(tmp_path, "other")])
             yield b"then second"
 
         DirectoryStore(tmp_path).put_stream("key", chunks(), PLAIN, limit=99)
         assert DirectoryStore(tmp_path).get("key").body == b"first, then second"
 
-    def test_are_made_anew_if_a_cleaner_was_quicker(
+    def test_are_created_again_if_a_cleanup_deleted_them(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         DirectoryStore(tmp_path).put("key", b"", PLAIN)
@@ -159,8 +159,8 @@ class TestTemporaryFiles:
         store = DirectoryStore(tmp_path)
         store.put("key", b"before", PLAIN)
         monkeypatch.setattr(fcntl, "flock", interfere)
-        store.put("key", b"after all", PLAIN)
-        assert store.get("key").body == b"after all"
+        store.put("key", b"after", PLAIN)
+        assert store.get("key").body == b"after"
         assert next(answers, None) is None
 
 
@@ -191,7 +191,7 @@ class TestFailingDisk:
         assert list((tmp_path / PRIVATE_FOLDER / "tmp").iterdir()) == []
         assert len(list((tmp_path / PRIVATE_FOLDER / "attributes").rglob("*.json"))) == 1
 
-    def test_that_fails_at_the_last_step_keeps_the_old(
+    def test_a_failure_at_the_last_step_keeps_the_old_object(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store = DirectoryStore(tmp_path)
@@ -215,7 +215,7 @@ class TestFailingDisk:
 
 
 class TestChangedInPlace:
-    """A user's program does not write by rename."""
+    """Another program may write into a file instead of renaming a new one."""
 
     @pytest.mark.parametrize(
         "change",
@@ -232,12 +232,12 @@ class TestChangedInPlace:
         path = tmp_path / "key"
         path.write_bytes(b"o" * 300_000)
         store = DirectoryStore(tmp_path)
-        pread, pieces = os.pread, 0
+        pread, chunk_count = os.pread, 0
 
         def change_after_one(file: int, size: int, offset: int) -> bytes:
-            nonlocal pieces
-            pieces += 1
-            if pieces == 2:
+            nonlocal chunk_count
+            chunk_count += 1
+            if chunk_count == 2:
                 change(path)
             return pread(file, size, offset)
 
@@ -249,7 +249,7 @@ class TestChangedInPlace:
         with pytest.raises(Unavailable, match="changed in place"):
             list(chunks)
 
-    def test_gives_no_piece_short(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_never_yields_a_short_chunk(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "key").write_bytes(b"whole")
         store, pread = DirectoryStore(tmp_path), os.pread
         monkeypatch.setattr(os, "pread", lambda file, size, offset: pread(file, size - 1, offset))
@@ -257,8 +257,8 @@ class TestChangedInPlace:
             store.get("key")
 
 
-class TestOvertaken:
-    def test_a_reader_looks_again_for_the_attributes(
+class TestConcurrentWrites:
+    def test_get_retries_when_the_attributes_changed(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store, writer = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
@@ -275,7 +275,7 @@ class TestOvertaken:
         stored = store.get("key")
         assert (stored.body, stored.attributes) == (b"1", FULL)
 
-    def test_always_is_unavailable(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_get_gives_up_after_some_retries(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store, writer = DirectoryStore(tmp_path), DirectoryStore(tmp_path)
         store.put("key", b"0", PLAIN)
         pread = os.pread

@@ -1,4 +1,4 @@
-"""Directory store: nothing outside the root is ever read, written or waited for."""
+"""The directory store: symbolic links and special files. Nothing outside the root is read or written."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ def store(root: Path) -> DirectoryStore:
 
 @pytest.fixture
 def outside(tmp_path: Path) -> Path:
-    # Its name starts as the root's does.
+    # Its name starts with the name of the root.
     outside = tmp_path / "root-of-others"
     outside.mkdir()
     (outside / "file").write_bytes(SECRET)
     return outside
 
 
-def writes_and_reads(store: DirectoryStore, key: str) -> tuple[Callable[[], object], ...]:
+def all_calls(store: DirectoryStore, key: str) -> tuple[Callable[[], object], ...]:
     return (
         lambda: store.head(key),
         lambda: store.get(key),
@@ -51,7 +51,7 @@ def writes_and_reads(store: DirectoryStore, key: str) -> tuple[Callable[[], obje
     )
 
 
-def expect_outside(call: Callable[[], object]) -> None:
+def expect_refused(call: Callable[[], object]) -> None:
     with pytest.raises(Refused) as caught:
         call()
     assert caught.value.reason is Reason.OUTSIDE_ROOT
@@ -73,7 +73,7 @@ class TestLinksOutside:
             PRIVATE_FOLDER,
         ],
     )
-    def test_are_listed_as_themselves_and_refused(
+    def test_are_listed_and_refused(
         self, store: DirectoryStore, root: Path, outside: Path, target: str
     ) -> None:
         store.put("zebra", b"", PLAIN)
@@ -83,11 +83,11 @@ class TestLinksOutside:
         listed = {entry.key: entry for entry in store.list()}
         assert listed.keys() == {"chain", "folder/file", "link", "zebra"}
         assert listed["link"].size == link.lstat().st_size
-        for call in writes_and_reads(store, "link"):
-            expect_outside(call)
+        for call in all_calls(store, "link"):
+            expect_refused(call)
         assert (outside / "file").read_bytes() == SECRET
 
-    def test_can_be_deleted_without_what_they_lead_to(
+    def test_are_deleted_without_their_targets(
         self, store: DirectoryStore, root: Path, outside: Path
     ) -> None:
         for name, target in (("file-link", outside / "file"), ("folder-link", outside)):
@@ -97,16 +97,18 @@ class TestLinksOutside:
         assert (outside / "file").read_bytes() == SECRET
 
     @pytest.mark.parametrize("key", ["link/file", "link/new", "link/a/b", "folder/deep/file"])
-    def test_let_no_key_through(self, store: DirectoryStore, root: Path, outside: Path, key: str) -> None:
+    def test_no_key_passes_through(self, store: DirectoryStore, root: Path, outside: Path, key: str) -> None:
         (root / "link").symlink_to(outside)
         (root / "folder" / "deep").symlink_to("../../root-of-others")
-        for call in (*writes_and_reads(store, key), lambda: store.delete(key)):
-            expect_outside(call)
+        for call in (*all_calls(store, key), lambda: store.delete(key)):
+            expect_refused(call)
         assert list(store.list("link/")) == []
         assert keys_of(store.list()) == ["folder/deep", "folder/file", "link"]
         assert [path.name for path in outside.iterdir()] == ["file"]
 
-    def test_do_not_move_our_private_folder(self, store: DirectoryStore, root: Path, outside: Path) -> None:
+    def test_cannot_redirect_the_private_folder(
+        self, store: DirectoryStore, root: Path, outside: Path
+    ) -> None:
         (root / PRIVATE_FOLDER).symlink_to(outside)
         with pytest.raises(ImageProcessorError):
             store.put("key", b"", PLAIN)
@@ -120,7 +122,9 @@ class TestLinksInside:
         assert [(entry.key, entry.size) for entry in store.list()] == [("folder/file", 6), ("link", 6)]
         assert [store.head(entry.key).entry for entry in store.list()] == list(store.list())
 
-    def test_to_a_file_are_replaced_and_deleted_themselves(self, store: DirectoryStore, root: Path) -> None:
+    def test_to_a_file_are_replaced_and_deleted_instead_of_the_file(
+        self, store: DirectoryStore, root: Path
+    ) -> None:
         for name in ("one", "two"):
             (root / name).symlink_to("folder/file")
         store.put("one", b"new", FULL, condition=store.head("one").entry.version)
@@ -129,7 +133,7 @@ class TestLinksInside:
         assert store.get("one").body == b"new"
         assert store.get("folder/file").body == b"inside"
 
-    def test_to_a_folder_are_second_names_of_it(self, store: DirectoryStore, root: Path) -> None:
+    def test_to_a_folder_are_a_second_name_of_it(self, store: DirectoryStore, root: Path) -> None:
         (root / "link").symlink_to(root / "folder")
         store.put("link/new", b"1", FULL)
         assert keys_of(store.list()) == ["folder/file", "folder/new", "link/file", "link/new"]
@@ -140,7 +144,7 @@ class TestLinksInside:
         store.delete("link/new")
         assert (root / "link").is_symlink()
 
-    def test_in_a_circle_end(self, store: DirectoryStore, root: Path) -> None:
+    def test_that_form_a_cycle_end(self, store: DirectoryStore, root: Path) -> None:
         (root / "here").symlink_to(".")
         (root / "folder" / "up").symlink_to("..")
         (root / "folder" / "other").symlink_to("../second")
@@ -150,7 +154,7 @@ class TestLinksInside:
         assert store.get("here/folder/up/here/folder/file").body == b"inside"
 
     @pytest.mark.parametrize("target", ["absent", "link"])
-    def test_that_lead_nowhere_are_nothing(self, store: DirectoryStore, root: Path, target: str) -> None:
+    def test_without_a_target_are_no_objects(self, store: DirectoryStore, root: Path, target: str) -> None:
         (root / "link").symlink_to(target)
         with pytest.raises(NotFound):
             store.get("link")
@@ -161,7 +165,7 @@ class TestLinksInside:
         store.delete("link")
         assert keys_of(store.list()) == ["folder/file"]
 
-    def test_to_the_root_itself_are_the_root(self, root: Path, tmp_path: Path) -> None:
+    def test_to_the_root_are_the_root(self, root: Path, tmp_path: Path) -> None:
         (tmp_path / "alias").symlink_to(root)
         store = DirectoryStore(tmp_path / "alias")
         store.put("key", b"", PLAIN)
@@ -175,7 +179,7 @@ class TestSpecialFiles:
         if request.param == "fifo":
             os.mkfifo(path)
         else:
-            # The name of a socket is at most 108 bytes long, so it is given from inside.
+            # The path of a socket is limited to 108 bytes, so it must be relative.
             monkeypatch.chdir(root)
             with socket.socket(socket.AF_UNIX) as listener:
                 listener.bind("special")
@@ -184,9 +188,9 @@ class TestSpecialFiles:
     def test_are_no_objects(self, store: DirectoryStore, root: Path, special: Path) -> None:
         (root / "link").symlink_to("special")
         for key in ("special", "link"):
-            for look in (store.head, store.get, lambda key: store.read(key, 0, 1)):
+            for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
                 with pytest.raises(NotFound):
-                    look(key)
+                    read(key)
             store.delete(key)
         assert keys_of(store.list()) == ["folder/file"]
         assert special.exists()
@@ -200,17 +204,17 @@ class TestSpecialFiles:
         assert stat.S_IFMT(special.lstat().st_mode) == kind
 
 
-def plant_link(path: Path, outside: Path) -> None:
+def swap_for_link(path: Path, outside: Path) -> None:
     path.unlink()
     path.symlink_to(outside / "file")
 
 
-def plant_fifo(path: Path, _outside: Path) -> None:
+def swap_for_fifo(path: Path, _outside: Path) -> None:
     path.unlink()
     os.mkfifo(path)
 
 
-def plant_folder_link(path: Path, outside: Path) -> None:
+def swap_folder_for_link(path: Path, outside: Path) -> None:
     path.unlink()
     path.parent.rmdir()
     path.parent.symlink_to(outside)
@@ -224,41 +228,41 @@ def get_whole(store: DirectoryStore, key: str) -> bytes:
     return store.get(key).body
 
 
-@pytest.mark.parametrize("plant", [plant_link, plant_fifo, plant_folder_link])
-class TestSwappedWhileLookedAt:
-    """An attacker who can write to the folder swaps a file between our check and our open."""
+@pytest.mark.parametrize("swap", [swap_for_link, swap_for_fifo, swap_folder_for_link])
+class TestSwappedBetweenCheckAndOpen:
+    """An attacker who can write to the folder replaces a file between check and open."""
 
-    @pytest.mark.parametrize("look", [read_whole, get_whole])
+    @pytest.mark.parametrize("read", [read_whole, get_whole])
     @pytest.mark.parametrize("at", range(1, 4))
-    def test_never_leads_out_or_hangs(
+    def test_is_never_followed_and_never_blocks(
         self,
         store: DirectoryStore,
         root: Path,
         outside: Path,
         monkeypatch: pytest.MonkeyPatch,
-        plant: Callable[[Path, Path], None],
+        swap: Callable[[Path, Path], None],
         at: int,
-        look: Callable[[DirectoryStore, str], bytes],
+        read: Callable[[DirectoryStore, str], bytes],
     ) -> None:
         calls = 0
 
-        def and_plant(call: Callable[..., Any]) -> Callable[..., Any]:
+        def then_swap(call: Callable[..., Any]) -> Callable[..., Any]:
             def called(*given: Any, dir_fd: int | None = None, **named: Any) -> Any:
                 nonlocal calls
                 got = call(*given, dir_fd=dir_fd, **named)
                 calls += dir_fd is not None
                 if calls == at:
                     calls += 1
-                    plant(root / "folder" / "file", outside)
+                    swap(root / "folder" / "file", outside)
                 return got
 
             return called
 
-        # On the way down from the root: the folder is opened, the file looked at, the file opened.
+        # In order: the folder is opened, the file is checked, the file is opened.
         for name in ("stat", "open"):
-            monkeypatch.setattr(os, name, and_plant(getattr(os, name)))
+            monkeypatch.setattr(os, name, then_swap(getattr(os, name)))
         try:
-            body = look(store, "folder/file")
+            body = read(store, "folder/file")
         except (NotFound, Refused):
             body = b""
         assert body in {b"", b"inside"}

@@ -1,4 +1,4 @@
-"""Directory store: which folders a listing opens, and a root folder that is lost."""
+"""The directory store: which folders a listing opens, and a missing root folder."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from contract_keys import FULL, PLAIN, in_order, keys_of
-from directory_folders import drop
+from directory_folders import create_file
 
 from image_processor.domain.errors import Unavailable
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
@@ -29,7 +29,7 @@ def store(root: Path) -> DirectoryStore:
 class TestListing:
     @pytest.fixture
     def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-        """The folders that were opened, without our own."""
+        """The folders that were opened, without the private folder."""
         opened: list[str] = []
         folder = RootFolder.folder
 
@@ -53,41 +53,41 @@ class TestListing:
             ({"direct": True}, []),
         ],
     )
-    def test_opens_only_folders_that_matter(
+    def test_opens_only_the_folders_it_needs(
         self, root: Path, opened: list[str], call: dict[str, Any], folders: list[str]
     ) -> None:
         for key in ("a/1", "b/1", "b/x/2", "b/x/3", "b/y/4", "c/5"):
-            drop(root / key)
+            create_file(root / key)
         list(DirectoryStore(root).list(**call))
         assert opened == folders
 
-    def test_goes_only_as_far_as_it_is_asked(self, root: Path, opened: list[str]) -> None:
+    def test_is_lazy(self, root: Path, opened: list[str]) -> None:
         for key in ("a/1", "b/2", "c/3"):
-            drop(root / key)
+            create_file(root / key)
         assert next(DirectoryStore(root).list()).key == "a/1"
         assert opened == ["a"]
 
-    def test_takes_deep_folders_but_makes_none(self, store: DirectoryStore, root: Path) -> None:
+    def test_lists_deep_folders_but_creates_none(self, store: DirectoryStore, root: Path) -> None:
         theirs, ours = "d/" * 100 + "theirs", "d/" * 100 + "ours"
-        drop(root / theirs)
+        create_file(root / theirs)
         store.put(ours, b"", PLAIN)
         assert not (root / ours).exists()
         assert keys_of(store.list()) == [ours, theirs]
         store.put(theirs, b"new", FULL)
         assert (root / theirs).read_bytes() == b"new"
 
-    def test_orders_files_and_folders_as_whole_keys(self, store: DirectoryStore, root: Path) -> None:
+    def test_orders_files_and_folders_by_whole_keys(self, store: DirectoryStore, root: Path) -> None:
         keys = ["a/b", "a.b/c", "a.b-", "a0/x", "a-", "A", "é/x"]
         for key in keys:
-            drop(root / key)
+            create_file(root / key)
         assert keys_of(store.list()) == in_order(keys)
 
 
 class TestLostRoot:
-    """A lost disk must not look like a folder whose originals were deleted."""
+    """An unmounted disk must not look like a folder whose originals were deleted."""
 
     @pytest.mark.parametrize("lose", [shutil.rmtree, lambda root: root.rename(root.parent / "elsewhere")])
-    def test_is_unavailable_and_not_made_again(
+    def test_is_unavailable_and_not_created_again(
         self, store: DirectoryStore, root: Path, lose: Callable[[Path], object]
     ) -> None:
         store.put("key", b"", PLAIN)
@@ -112,8 +112,8 @@ class TestLostRoot:
         with pytest.raises(Unavailable):
             list(listing)
 
-    def test_that_cannot_be_made_is_unavailable(self, tmp_path: Path) -> None:
-        drop(tmp_path / "file")
+    def test_that_cannot_be_created_is_unavailable(self, tmp_path: Path) -> None:
+        create_file(tmp_path / "file")
         with pytest.raises(Unavailable) as caught:
             DirectoryStore(tmp_path / "file" / "root")
         assert str(tmp_path) not in str(caught.value)

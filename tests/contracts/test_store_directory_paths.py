@@ -1,4 +1,4 @@
-"""Directory store: where an object lies, and which version it has."""
+"""The directory store: the paths of objects, and their versions."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from contract_keys import FULL, PLAIN, SHORT_KEYS
-from directory_folders import PNG, drop, tree
+from directory_folders import PNG, create_file, tree
 from domain_strategies import KEYS
 from hypothesis import given
 
@@ -30,8 +30,8 @@ def store(root: Path) -> DirectoryStore:
     return DirectoryStore(root)
 
 
-class TestPlaces:
-    def test_emptied_folders_go_with_their_last_object(self, store: DirectoryStore, root: Path) -> None:
+class TestPaths:
+    def test_folders_are_removed_with_their_last_object(self, store: DirectoryStore, root: Path) -> None:
         for key in ("a/b/c/1", "a/b/2"):
             store.put(key, b"", PLAIN)
         store.delete("a/b/c/1")
@@ -40,9 +40,7 @@ class TestPlaces:
         store.delete("a/b/2")
         assert [path.name for path in root.iterdir()] == [PRIVATE_FOLDER]
 
-    def test_an_object_stays_found_when_what_was_in_its_way_goes(
-        self, store: DirectoryStore, root: Path
-    ) -> None:
+    def test_an_object_stays_at_its_encoded_path(self, store: DirectoryStore, root: Path) -> None:
         store.put("a/b", b"in the way", PLAIN)
         store.put("a", b"1", FULL)
         store.delete("a/b")
@@ -51,23 +49,23 @@ class TestPlaces:
         assert list(store.list()) == [second]
         assert not (root / "a").exists()
 
-    def test_a_file_dropped_over_an_odd_object_is_the_object(self, store: DirectoryStore, root: Path) -> None:
+    def test_a_user_file_hides_an_encoded_object(self, store: DirectoryStore, root: Path) -> None:
         store.put("a/b", b"in the way", PLAIN)
-        store.put("a", b"odd", FULL)
+        store.put("a", b"encoded", FULL)
         store.delete("a/b")
-        drop(root / "a")
+        create_file(root / "a")
         assert store.get("a").body == PNG
         assert [entry.size for entry in store.list()] == [len(PNG)]
         store.delete("a")
         assert list(store.list()) == []
 
-    def test_a_delete_of_both_never_shows_the_hidden_one(
+    def test_deleting_both_never_shows_the_hidden_one(
         self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         store.put("a/b", b"in the way", PLAIN)
-        store.put("a", b"odd", FULL)
+        store.put("a", b"encoded", FULL)
         store.delete("a/b")
-        drop(root / "a")
+        create_file(root / "a")
         unlink = os.unlink
         seen: list[int] = []
 
@@ -81,7 +79,7 @@ class TestPlaces:
         assert set(seen) == {len(PNG)}
 
     @pytest.mark.parametrize("code", [errno.EILSEQ, errno.EINVAL, errno.ENAMETOOLONG, errno.EISDIR])
-    def test_a_name_that_the_file_system_refuses_is_kept_elsewhere(
+    def test_a_name_that_the_file_system_rejects_is_encoded(
         self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch, code: int
     ) -> None:
         rename = os.rename
@@ -98,20 +96,20 @@ class TestPlaces:
         assert store.get("new/a/b?").attributes == FULL
 
     @given(key=SHORT_KEYS | KEYS)
-    def test_the_encoding_of_an_odd_key_can_be_read_back(self, key: str) -> None:
+    def test_an_encoded_key_can_be_decoded(self, key: str) -> None:
         names = paths.encoded_path(key)[len(paths.ENCODED_FOLDER) :]
         pieces = [piece for name in names if (piece := paths.decode_piece(name)) is not None]
         assert b"".join(raw for raw, _ in pieces) == key.encode()
         assert [last for _, last in pieces] == [False] * (len(names) - 1) + [True]
-        # eCryptfs leaves 143 bytes for a name.
+        # eCryptfs limits names to 143 bytes.
         assert all(len(name) <= 143 and b"/" not in name for name in names)
         assert not {b"", b".", b".."} & set(names)
 
 
 class TestVersions:
-    def test_never_come_again(self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_never_repeat(self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
         now = time.time_ns()
-        clock = iter(range(now, now - 10**12, -(10**9)))  # set back a second at each look
+        clock = iter(range(now, now - 10**12, -(10**9)))  # set back by a second at each call
         monkeypatch.setattr(time, "time_ns", lambda: next(clock))
         versions = [store.put("key", b"same", PLAIN).version]
         store.delete("key")
@@ -122,7 +120,7 @@ class TestVersions:
                 store.put("key", b"new!", PLAIN, condition=version)
 
     @pytest.mark.parametrize("grain", [100, 10**3, 10**9, 2 * 10**9])
-    def test_differ_on_a_coarse_file_system(
+    def test_differ_on_a_file_system_with_coarse_times(
         self, store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, grain: int
     ) -> None:
         utime = os.utime
@@ -130,16 +128,16 @@ class TestVersions:
         versions = [store.put("key", b"%d" % number, PLAIN).version for number in range(5)]
         assert len(set(versions)) == 5
 
-    def test_differ_from_that_of_a_dropped_file(
+    def test_differ_from_that_of_a_user_file(
         self, store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         now = time.time_ns() + 10**9
         monkeypatch.setattr(time, "time_ns", lambda: now)
-        os.utime(drop(root / "key", b"same size"), ns=(now, now))
+        os.utime(create_file(root / "key", b"same size"), ns=(now, now))
         theirs = store.head("key").entry.version
         assert store.put("key", b"SAME SIZE", PLAIN).version != theirs
 
-    def test_hold_for_times_that_no_calendar_has(self) -> None:
+    def test_exist_for_times_outside_the_calendar(self) -> None:
         for nanoseconds, year in ((10**21, MAXYEAR), (-(10**21), MINYEAR)):
             file = os.stat_result((0,) * 10, {"st_mtime_ns": nanoseconds})
             entry = entry_from_stat("key", file)

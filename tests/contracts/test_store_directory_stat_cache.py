@@ -1,4 +1,4 @@
-"""A directory store remembers what it has seen, and forgets as soon as the file is another."""
+"""The directory store: cached metadata is used only while the file is unchanged."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from contract_keys import FULL
-from directory_folders import PNG, drop
+from directory_folders import PNG, create_file
 
 from image_processor.domain.errors import NotFound, Refused, Unavailable
 from image_processor.domain.ports import Attributes
@@ -32,7 +32,7 @@ def store(root: Path) -> DirectoryStore:
     return store
 
 
-def test_a_second_look_opens_nothing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_repeated_head_opens_nothing(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     known = store.head(KEY)
     monkeypatch.setattr(RootFolder, "folder", None)
     assert store.head(KEY) == known
@@ -40,7 +40,7 @@ def test_a_second_look_opens_nothing(store: DirectoryStore, monkeypatch: pytest.
     assert known.body == b""
 
 
-def test_bytes_that_were_read_are_not_kept(store: DirectoryStore) -> None:
+def test_bodies_are_not_cached(store: DirectoryStore) -> None:
     assert store.get(KEY).body == b"body"
     assert store.head(KEY).body == b""
 
@@ -56,12 +56,12 @@ def _same_size_and_time(root: Path) -> None:
 
 
 def _another_file(root: Path) -> None:
-    drop(root / "new")
+    create_file(root / "new")
     (root / "new").rename(root / KEY)
 
 
 @pytest.mark.parametrize("change", [_overwritten, _another_file])
-def test_a_change_by_somebody_else_shows(
+def test_a_change_by_another_process_is_noticed(
     store: DirectoryStore, root: Path, change: Callable[[Path], None]
 ) -> None:
     before = store.head(KEY)
@@ -72,30 +72,32 @@ def test_a_change_by_somebody_else_shows(
     assert after == DirectoryStore(root).head(KEY)
 
 
-def test_a_file_that_was_changed_and_given_its_old_time_is_looked_at_again(
+def test_a_changed_file_with_its_old_mtime_is_read_again(
     store: DirectoryStore, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _same_size_and_time(root)
-    looked = []
-    monkeypatch.setattr(RootFolder, "open", lambda _, path: looked.append(path))
+    opened_paths = []
+    monkeypatch.setattr(RootFolder, "open", lambda _, path: opened_paths.append(path))
     with pytest.raises(NotFound):
         store.head(KEY)
-    assert looked
+    assert opened_paths
 
 
-def test_what_is_gone_is_gone(store: DirectoryStore, root: Path) -> None:
+def test_a_deleted_file_is_not_found(store: DirectoryStore, root: Path) -> None:
     (root / KEY).unlink()
     with pytest.raises(NotFound):
         store.head(KEY)
 
 
-def test_a_root_that_is_gone_is_not_empty(store: DirectoryStore, root: Path) -> None:
+def test_a_missing_root_is_unavailable(store: DirectoryStore, root: Path) -> None:
     shutil.rmtree(root)
     with pytest.raises(Unavailable):
         store.head(KEY)
 
 
-def test_a_link_that_leads_out_later_is_refused(store: DirectoryStore, root: Path, tmp_path: Path) -> None:
+def test_a_folder_replaced_by_a_link_out_is_refused(
+    store: DirectoryStore, root: Path, tmp_path: Path
+) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "key").write_bytes(PNG)
@@ -105,14 +107,16 @@ def test_a_link_that_leads_out_later_is_refused(store: DirectoryStore, root: Pat
         store.head(KEY)
 
 
-def test_the_oldest_memory_goes(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_oldest_object_is_evicted(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stat_cache, "_MAX_OBJECTS", 2)
     for key in ("b", "c"):
         store.put(key, b"", FULL)
         store.head(key)
-    looked = []
+    opened_paths = []
     opened = RootFolder.open
-    monkeypatch.setattr(RootFolder, "open", lambda self, path: looked.append(path) or opened(self, path))
+    monkeypatch.setattr(
+        RootFolder, "open", lambda self, path: opened_paths.append(path) or opened(self, path)
+    )
     for key in ("b", "c", KEY):
         store.head(key)
-    assert looked == [(b"folder", b"key")]
+    assert opened_paths == [(b"folder", b"key")]

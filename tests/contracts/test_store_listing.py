@@ -1,4 +1,4 @@
-"""The contract of ports.ObjectStore, for every adapter: listings, and whole sequences of calls."""
+"""The contract of ports.ObjectStore, for every adapter: listings, and random sequences of calls."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ UNWRITABLE = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
 
 class TestListing:
-    def test_the_order_is_that_of_utf8_bytes(self, store: ObjectStore) -> None:
-        # UTF-16 would sort the last two the other way round, a walk of directories the first ones.
+    def test_keys_are_ordered_by_utf8_bytes(self, store: ObjectStore) -> None:
+        # Sorting by UTF-16 would swap the last two, a directory walk the first ones.
         keys = ["a b", "a!", "a/b", "a.b", "a/b/c", "a-b", "a0", "aé", "a\uffff", "a\U00010000"]
         for key in keys:
             store.put(key, b"", PLAIN)
         assert keys_of(store.list()) == in_order(keys)
 
-    def test_direct_leaves_out_what_lies_deeper(self, store: ObjectStore) -> None:
+    def test_direct_leaves_out_deeper_keys(self, store: ObjectStore) -> None:
         for key in ("cat.jpg", "cat.jpg/w=1.webp", "cat.jpg/w=2.webp", "cat.jpg/x/w=1.webp", "cat.jpg0"):
             store.put(key, b"", PLAIN)
         assert keys_of(store.list("cat.jpg/", direct=True)) == ["cat.jpg/w=1.webp", "cat.jpg/w=2.webp"]
@@ -36,10 +36,10 @@ class TestListing:
 
     @given(data=st.data(), keys=st.sets(SHORT_KEYS | KEYS, max_size=12))
     @settings(max_examples=60)
-    def test_any_listing_is_that_of_a_sorted_dictionary(
+    def test_any_listing_equals_a_sorted_dictionary(
         self, store_adapter: StoreAdapter, data: st.DataObject, keys: set[str]
     ) -> None:
-        # The emulated S3 answers in XML 1.0, which has no way to write these, and lists them as "?".
+        # The emulated S3 responds in XML 1.0, which cannot express these and lists them as "?".
         assume(store_adapter.name != "s3" or not any(UNWRITABLE.search(key) for key in keys))
         with store_adapter.fresh() as connect:
             store = connect()
@@ -63,7 +63,7 @@ class TestListing:
                 assert [entry.key for entry in entries] == expected
                 assert entries == [store.head(key).entry for key in expected]
 
-    def test_a_listing_goes_on_from_any_key(self, store: ObjectStore) -> None:
+    def test_a_listing_continues_after_any_key(self, store: ObjectStore) -> None:
         keys = in_order(f"{folder}/{number}" for folder in "abc" for number in range(5))
         for key in keys:
             store.put(key, b"", PLAIN)
@@ -73,11 +73,11 @@ class TestListing:
         assert seen == keys
 
     @pytest.mark.parametrize("text", ["\ud800", "a\0b", "../", "/", "x" * 2000, ".image-processor/"])
-    def test_a_prefix_that_no_key_can_have_lists_nothing(self, store: ObjectStore, text: str) -> None:
+    def test_an_impossible_prefix_lists_nothing(self, store: ObjectStore, text: str) -> None:
         store.put("a", b"", PLAIN)
         assert list(store.list(text)) == []
 
-    def test_objects_may_come_and_go_while_they_are_listed(self, store: ObjectStore) -> None:
+    def test_objects_may_be_added_and_deleted_during_a_listing(self, store: ObjectStore) -> None:
         keys = in_order(f"{folder}/{number}" for folder in "abcde" for number in range(3))
         for key in keys:
             store.put(key, b"", PLAIN)

@@ -1,4 +1,4 @@
-"""The contract of ports.ObjectStore, for every adapter: threads and processes at once."""
+"""The contract of ports.ObjectStore, for every adapter: concurrent threads and processes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def put_once(connect: ConnectStore, write: Write, body: bytes, condition: str | 
     return write(connect(), "key", body, Attributes(metadata={"body": body.decode()}), condition)
 
 
-def add_often(connect: ConnectStore, times: int) -> None:
-    """Add 1 to the number in an object, ``times`` times, each by compare-and-swap."""
+def increment(connect: ConnectStore, times: int) -> None:
+    """Increment the number in an object ``times`` times by compare-and-swap."""
     store = connect()
     for _ in range(times):
         while True:
@@ -67,22 +67,22 @@ class TestConcurrency:
         calls = [(connect_shared_store, write, b"%d" % number, ABSENT) for number in range(4)]
         expect_one_winner(connect_shared_store, in_processes(put_once, calls))
 
-    def test_no_addition_of_a_thread_is_lost(self, connect_store: ConnectStore) -> None:
+    def test_no_update_by_threads_is_lost(self, connect_store: ConnectStore) -> None:
         connect_store().put("number", b"0", PLAIN)
-        assert in_threads(add_often, [(connect_store, 10)] * 4) == [None] * 4
+        assert in_threads(increment, [(connect_store, 10)] * 4) == [None] * 4
         assert connect_store().get("number").body == b"40"
 
-    def test_no_addition_of_a_process_is_lost(self, connect_shared_store: ConnectStore) -> None:
+    def test_no_update_by_processes_is_lost(self, connect_shared_store: ConnectStore) -> None:
         connect_shared_store().put("number", b"0", PLAIN)
-        assert in_processes(add_often, [(connect_shared_store, 25)] * 3) == [None] * 3
+        assert in_processes(increment, [(connect_shared_store, 25)] * 3) == [None] * 3
         assert connect_shared_store().get("number").body == b"75"
 
-    def test_deletes_do_not_disturb_neighbours(self, connect_store: ConnectStore) -> None:
+    def test_deletes_do_not_affect_other_keys(self, connect_store: ConnectStore) -> None:
         calls = [(connect_store, key, 40) for key in ("a/b/c", "a/b/d", "a/b", "a", "a//b")]
         assert in_threads(put_and_delete, calls) == [None] * len(calls)
         assert list(connect_store().list()) == []
 
-    def test_a_reader_sees_one_version_whole(self, connect_store: ConnectStore) -> None:
+    def test_a_reader_sees_one_whole_version(self, connect_store: ConnectStore) -> None:
         bodies = [bytes([65 + number]) * (number + 1) * 40_000 for number in range(3)]
         connect_store().put("key", bodies[0], Attributes(metadata={"size": str(len(bodies[0]))}))
         done = threading.Event()
@@ -96,8 +96,8 @@ class TestConcurrency:
             finally:
                 done.set()
 
-        def look() -> int:
-            store, looks = connect_store(), 0
+        def read() -> int:
+            store, reads = connect_store(), 0
             while not done.is_set():
                 stored = store.get("key")
                 assert stored.body in bodies
@@ -105,8 +105,8 @@ class TestConcurrency:
                 assert stored.attributes.metadata == {"size": str(len(stored.body))}
                 (entry,) = store.list()
                 assert entry.size in map(len, bodies)
-                looks += 1
-            return looks
+                reads += 1
+            return reads
 
-        _, looks = in_threads(lambda function: function(), [(write,), (look,)])
-        assert looks > 0
+        _, reads = in_threads(lambda function: function(), [(write,), (read,)])
+        assert reads > 0

@@ -1,4 +1,4 @@
-"""Calls that start at the same moment, in threads or in processes of their own."""
+"""Run calls at the same moment, in threads or in processes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def in_threads(function: Callable[..., object], calls: Sequence[tuple[Any, ...]]
 
 
 def in_processes(function: Callable[..., object], calls: Sequence[tuple[Any, ...]]) -> Outcomes:
-    """``function`` is found by name in the other process, so it is one of a module."""
+    """``function`` must be a module's, because the other process imports it by name."""
     context = multiprocessing.get_context("spawn")
     barrier = context.Barrier(len(calls))
     with context.Pool(len(calls), _meet_at, (barrier,)) as pool:
@@ -39,7 +39,7 @@ def in_processes(function: Callable[..., object], calls: Sequence[tuple[Any, ...
 
 
 def _meet_at(barrier: Any) -> None:
-    global _barrier  # noqa: PLW0603 - a barrier reaches a process of a pool only at its start
+    global _barrier  # noqa: PLW0603 - a barrier can be passed only when a process starts
     _barrier = barrier
 
 
