@@ -1,5 +1,6 @@
-"""The engine room: bytes and transformations in, bytes and facts out; the only importer of pyvips.
+"""The engine: bytes and transformations in, bytes and metadata out. The only importer of pyvips.
 
-In order of the flow: runtime, structure (by tiff), memory, probe, geometry, job, decode, levels (by
-steps), look, encode; render says it all in one function, isolation runs that in a child that may die.
+In the order of the flow: codecs.probe reads the header, operations.decode_plan and job plan, codecs.decode
+and pyramid decode, operations.compose and codecs.encode finish; render is all of it in one function, and
+worker.isolation runs that in a child process.
 """

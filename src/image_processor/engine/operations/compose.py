@@ -113,12 +113,13 @@ PixelOperation = Callable[[Frames, Any], Frames]
 """Takes all frames and the parameter's value; returns frames of the same size."""
 
 
-def _per_frame(operation: Callable[[pyvips.Image, Any], pyvips.Image]) -> PixelOperation:
+def per_frame(operation: Callable[[pyvips.Image, Any], pyvips.Image]) -> PixelOperation:
+    """For an operation on one frame and the parameter's value."""
     return lambda frames, value: [operation(frame, value) for frame in frames]
 
 
-def _switch(operation: Callable[[pyvips.Image], pyvips.Image]) -> PixelOperation:
-    """For a parameter that is on or off."""
+def on_or_off(operation: Callable[[pyvips.Image], pyvips.Image]) -> PixelOperation:
+    """For an operation without a value: its parameter is on or off."""
     return lambda frames, _: [operation(frame) for frame in frames]
 
 
@@ -126,21 +127,21 @@ def _switch(operation: Callable[[pyvips.Image], pyvips.Image]) -> PixelOperation
 PIXEL_OPERATIONS: list[tuple[str, PixelOperation]] = [
     ("normalise", lambda frames, _: tone.normalise(frames)),
     ("equalise", lambda frames, _: tone.equalise(frames)),
-    ("gamma", _per_frame(tone.gamma)),
-    ("brightness", _per_frame(tone.brightness)),
-    ("contrast", _per_frame(tone.contrast)),
-    ("saturation", _per_frame(tone.saturation)),
-    ("hue", _per_frame(tone.hue)),
-    ("grey", _switch(tone.grey)),
-    ("sepia", _per_frame(tone.sepia)),
-    ("tint", _per_frame(tone.tint)),
-    ("duotone", _per_frame(lambda frame, colours: tone.duotone(frame, *colours))),
-    ("negate", _switch(tone.negate)),
-    ("median", _per_frame(filters.median)),
-    ("blur", _per_frame(filters.blur)),
-    ("sharpen", _per_frame(lambda frame, strength: filters.sharpen(frame, *strength))),
-    ("convolve", _per_frame(filters.convolve)),
-    ("pixelate", _per_frame(filters.pixelate)),
+    ("gamma", per_frame(tone.gamma)),
+    ("brightness", per_frame(tone.brightness)),
+    ("contrast", per_frame(tone.contrast)),
+    ("saturation", per_frame(tone.saturation)),
+    ("hue", per_frame(tone.hue)),
+    ("grey", on_or_off(tone.grey)),
+    ("sepia", per_frame(tone.sepia)),
+    ("tint", per_frame(tone.tint)),
+    ("duotone", per_frame(lambda frame, colours: tone.duotone(frame, *colours))),
+    ("negate", on_or_off(tone.negate)),
+    ("median", per_frame(filters.median)),
+    ("blur", per_frame(filters.blur)),
+    ("sharpen", per_frame(lambda frame, strength: filters.sharpen(frame, *strength))),
+    ("convolve", per_frame(filters.convolve)),
+    ("pixelate", per_frame(filters.pixelate)),
 ]
 
 _LAYOUT_OPERATIONS = (
