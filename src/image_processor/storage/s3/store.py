@@ -50,10 +50,10 @@ class S3Store:
         region: str | None = None,
         credentials: GetCredentials | None = None,
     ) -> None:
+        self._bucket = bucket
         self._region = check_region(region) if region else region_from()
         self._endpoint = bucket_endpoint(bucket, self._region, endpoint or endpoint_override("s3"))
         self._credentials = credentials or credentials_from(os.environ)
-        self._obstore = ObstoreClient(bucket, self._endpoint, self._region, self._credentials)
 
     def head(self, key: str) -> StoredObject:
         client = self._client_for(key)
@@ -136,6 +136,12 @@ class S3Store:
 
     def _client_for(self, key: str) -> ObjectClient:
         return self._obstore if is_expressible(check_key(key)) else self._signed
+
+    @cached_property
+    def _obstore(self) -> ObstoreClient:
+        # Not in __init__: it reads the system's root certificates, 12 ms of a cold start, and a delivery
+        # that finds its rendition needs only one of its two buckets.
+        return ObstoreClient(self._bucket, self._endpoint, self._region, self._credentials)
 
     @cached_property
     def _signed(self) -> SignedClient:
