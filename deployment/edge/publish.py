@@ -1,8 +1,8 @@
-"""Deployment: tells the function at the CDN's edge what URLs may ask for: keys that sign, and the names
-that everybody may see. deploy.sh calls it with the settings of the functions in the environment.
+"""Publishes signing keys and public names to the key value store of the CloudFront function. deploy.sh
+calls it with the settings of the functions in the environment.
 
-It writes what differs and removes what is no more, so that it can be run at any time. Secrets go to
-the AWS CLI in a file of this user's alone and are never shown.
+It writes and deletes only the differences, and can be run at any time. Secrets are passed to the AWS CLI in
+a file that only this user can read, and are never printed.
 """
 
 from __future__ import annotations
@@ -28,50 +28,54 @@ from image_processor.domain.errors import Invalid
 from image_processor.domain.transformation import Transformation, quote
 
 # "Quotas on key value stores", and UpdateKeys of the API reference.
-MOST_CHANGES = 50
-MOST_KEY, MOST_VALUE, MOST_IN_ALL = 512, 1024, 5 * 1024 * 1024
+MAX_CHANGES = 50
+MAX_KEY, MAX_VALUE, MAX_TOTAL = 512, 1024, 5 * 1024 * 1024
 
-# A longer text is no name, neither here nor there.
-LONGEST_TEXT = 200
+# A longer transformation is no stored name, neither in delivery nor in the CloudFront function.
+MAX_NAME = 200
 
-EVERYWHERE = "all"
-SOMEWHERE = "some"
+FOR_ALL = "all"
+FOR_SOME = "some"
+"""Whether a name is public for every original or only for some."""
 _COMPLETE = "names"
 
 Store = Mapping[str, str]
 Call = Callable[[str, Mapping[str, Any]], dict[str, Any]]
-"""One call of the service: an operation and its input; the output."""
+"""Calls an operation of the service with its parameters. Returns the output."""
 
 
 def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
-    """What the store should hold, as viewer_request.js reads it. Raises ValueError for what does not fit."""
+    """The entries of the store, as viewer_request.js reads them. Raises ValueError if they exceed a quota."""
     found = {f"k/{kid}": secret for kid, secret in settings.signing_keys}
     if settings.hints:
         found |= {"hints": "1", "ladder": ",".join(map(str, Policy().hint_widths))}
     if settings.dialects:
         found["dialects"] = "1"
-    # Where everybody may ask for everything, no list is complete.
+    # If unsigned requests are allowed, every name is public and no list is complete.
     if not settings.allow_unsigned:
         found |= {f"n/{name}": where for name, where in _names(recipe).items()}
-        found |= {f"p/{quote(name)}": SOMEWHERE for name in recipe.presets.keys() - recipe.private}
+        found |= {f"p/{quote(name)}": FOR_SOME for name in recipe.presets.keys() - recipe.private}
         found[_COMPLETE] = "1"
     _check(found)
     return found
 
 
 def _names(recipe: Recipe) -> dict[str, str]:
-    """The names that everybody may see, and whether that is so of every original; with them what is
-    settled for an original into one of them: the same without a format, and with `fm=auto`."""
-    by_rule = [{one.name: one for one in _public(recipe, rule)} for rule in recipe.rules]
+    """The public names, and whether each is public for every original. Included are requests that resolve to
+    one of them: the same without a format, and with `fm=auto`."""
+    by_rule = [
+        {transformation.name: transformation for transformation in _public(recipe, rule)}
+        for rule in recipe.rules
+    ]
     complete = any(rule.match == "**" for rule in recipe.rules)
     found: dict[str, str] = {}
     for declared in by_rule:
         for name, transformation in declared.items():
             text = str(transformation).rpartition(f"{FORMAT}=")[0]
-            if len(text) <= LONGEST_TEXT:
-                found |= {text.rstrip(","): SOMEWHERE, f"{text}{FORMAT}={AUTO}": SOMEWHERE}
-            everywhere = complete and all(name in other for other in by_rule)
-            found[name] = EVERYWHERE if everywhere else SOMEWHERE
+            if len(text) <= MAX_NAME:
+                found |= {text.rstrip(","): FOR_SOME, f"{text}{FORMAT}={AUTO}": FOR_SOME}
+            for_all = complete and all(name in other for other in by_rule)
+            found[name] = FOR_ALL if for_all else FOR_SOME
     return found
 
 
@@ -83,19 +87,17 @@ def _public(recipe: Recipe, rule: Rule) -> Iterator[Transformation]:
 
 def _check(found: Store) -> None:
     for key, value in found.items():
-        if len(key.encode()) > MOST_KEY or len(value.encode()) > MOST_VALUE:
+        if len(key.encode()) > MAX_KEY or len(value.encode()) > MAX_VALUE:
             shown = key if not key.startswith("k/") else "a signing key"
-            raise ValueError(
-                f"expected at most {MOST_KEY} bytes of key and {MOST_VALUE} of value, got {shown}"
-            )
+            raise ValueError(f"expected at most {MAX_KEY} bytes of key and {MAX_VALUE} of value, got {shown}")
     size = sum(len(key.encode()) + len(value.encode()) for key, value in found.items())
-    if size > MOST_IN_ALL:
-        raise ValueError(f"expected at most {MOST_IN_ALL} bytes in the store, got {size}")
+    if size > MAX_TOTAL:
+        raise ValueError(f"expected at most {MAX_TOTAL} bytes in the store, got {size}")
 
 
 def changes(wanted: Store, stored: Store) -> Iterator[tuple[str, str | None]]:
-    """What to put (key and value) and to delete (key and None), in an order in which the store is right
-    at any time: the lists are complete before they are said to be, and not said to be before they shrink."""
+    """The entries to put (key and value) and to delete (key and None), in an order that keeps the store
+    consistent: lists are marked complete after they have grown, and unmarked before they shrink."""
     if _COMPLETE in stored and _COMPLETE not in wanted:
         yield _COMPLETE, None
     puts = [(key, value) for key, value in wanted.items() if stored.get(key) != value]
@@ -104,25 +106,25 @@ def changes(wanted: Store, stored: Store) -> Iterator[tuple[str, str | None]]:
 
 
 def publish(wanted: Store, store: str, call: Call) -> int:
-    """Make the store with the ARN ``store`` hold what is ``wanted``; how many entries had to change."""
+    """Make the store with the ARN ``store`` hold ``wanted``. Returns the number of changed entries."""
     etag = call("describe-key-value-store", {"KvsARN": store})["ETag"]
     listed = call("list-keys", {"KvsARN": store}).get("Items", [])
-    todo = changes(wanted, {item["Key"]: item["Value"] for item in listed})
+    pending = changes(wanted, {item["Key"]: item["Value"] for item in listed})
     count = 0
-    while batch := list(islice(todo, MOST_CHANGES)):
+    while batch := list(islice(pending, MAX_CHANGES)):
         puts = [{"Key": key, "Value": value} for key, value in batch if value is not None]
         deletes = [{"Key": key} for key, value in batch if value is None]
-        given = {"KvsARN": store, "IfMatch": etag, "Puts": puts, "Deletes": deletes}
-        etag = call("update-keys", given)["ETag"]
+        parameters = {"KvsARN": store, "IfMatch": etag, "Puts": puts, "Deletes": deletes}
+        etag = call("update-keys", parameters)["ETag"]
         count += len(batch)
     return count
 
 
-def aws(operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The AWS CLI. What it reads and prints may be secret: only its complaints are shown."""
-    # The CLI reads its input twice, so that a pipe will not do. Nobody else may read this file.
+def aws(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Call the AWS CLI. Its input and output may be secret: only its error messages are shown."""
+    # The CLI reads its input twice, which rules out a pipe. Only this user can read the file.
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-        json.dump(given, file)
+        json.dump(parameters, file)
         file.flush()
         command = (
             f"aws cloudfront-keyvaluestore {operation} --cli-input-json file://{file.name} --output json"
@@ -137,16 +139,20 @@ def aws(operation: str, given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def main(arguments: list[str] | None = None, call: Call = aws) -> int:
-    parser = argparse.ArgumentParser(description="Publish what URLs may ask for to the CDN's edge.")
-    parser.add_argument("--store", help="ARN of the key value store; without it, only judge")
+    parser = argparse.ArgumentParser(
+        description="Publish signing keys and public names to the CloudFront function."
+    )
+    parser.add_argument("--store", help="ARN of the key value store; without it, only validate")
     parser.add_argument("--recipe", type=Path, help="the recipe; without it, the built-in one")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        recipe = parse_recipe(given.recipe.read_text(encoding="utf-8") if given.recipe else DEFAULT_RECIPE)
+        recipe = parse_recipe(
+            options.recipe.read_text(encoding="utf-8") if options.recipe else DEFAULT_RECIPE
+        )
         wanted = entries(recipe, from_environment(os.environ))
-        if given.store is None:
+        if options.store is None:
             return 0
-        count = publish(wanted, given.store, call)
+        count = publish(wanted, options.store, call)
     except (Invalid, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2

@@ -93,11 +93,11 @@ def test_settings_decide_what_else_there_is() -> None:
 
 
 def test_what_does_not_fit_into_the_store_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publish, "MOST_VALUE", 20)
+    monkeypatch.setattr(publish, "MAX_VALUE", 20)
     with pytest.raises(ValueError, match="got a signing key"):
         entries(RECIPE, KEYS)
     monkeypatch.undo()
-    monkeypatch.setattr(publish, "MOST_IN_ALL", 100)
+    monkeypatch.setattr(publish, "MAX_TOTAL", 100)
     with pytest.raises(ValueError, match="expected at most 100 bytes in the store, got"):
         entries(RECIPE, KEYS)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from image_processor.delivery.markup.thumbhash_pixels import pixels_of
+from image_processor.delivery.markup.thumbhash_pixels import thumbhash_to_rgba
 from image_processor.engine.summary.placeholders import thumbhash
 
 Drawing = np.ndarray
@@ -20,7 +20,11 @@ Drawing = np.ndarray
 
 def there_and_back(picture: Image.Image, width: int, height: int) -> Drawing:
     hashed = thumbhash(picture.width, picture.height, picture.convert("RGBA").tobytes())
-    return np.frombuffer(pixels_of(hashed, width, height), np.uint8).reshape(height, width, 4).astype(float)
+    return (
+        np.frombuffer(thumbhash_to_rgba(hashed, width, height), np.uint8)
+        .reshape(height, width, 4)
+        .astype(float)
+    )
 
 
 def waves(width: int, height: int, across: int, down: int) -> Image.Image:
@@ -61,4 +65,4 @@ def test_colours_and_transparency_come_back() -> None:
 @given(st.binary(max_size=40), st.integers(1, 12), st.integers(1, 12))
 def test_any_bytes_are_pixels_or_an_error(packed: bytes, width: int, height: int) -> None:
     with suppress(ValueError):
-        assert len(pixels_of(packed, width, height)) == 4 * width * height
+        assert len(thumbhash_to_rgba(packed, width, height)) == 4 * width * height

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, AwareDatetime, Field
 
 from image_processor.delivery.markup.html import ALT, MarkupOptions
-from image_processor.delivery.markup.srcset import MOST_WIDTHS, WidthSpec
+from image_processor.delivery.markup.srcset import MAX_WIDTHS, WidthSpec
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Status
 from image_processor.domain.ports import Query
@@ -36,7 +36,7 @@ EXPECTED = MappingProxyType(
         "transformation": "a transformation such as w=640,fm=webp",
         "expires_in": "60-31536000 seconds",
         "preset": "a preset of the image's rule",
-        "widths": f"at most {MOST_WIDTHS} whole numbers, comma-separated",
+        "widths": f"at most {MAX_WIDTHS} whole numbers, comma-separated",
         "sizes": "the displayed width, as HTML's `sizes` attribute",
         "alt": "the alternative text of the image",
         "base": "the base of URLs: an address, or a path",

@@ -1,7 +1,7 @@
-"""Delivery: what the author of a page writes to show one image: HTML, a loader for Next.js, CSS.
+"""Delivery: the markup that shows one image in a page: HTML, a loader for Next.js, and CSS.
 
-Pure. Everything comes from one ladder of widths, so that a browser finds the same files whichever way
-it was told of them. Nothing of a key or an address means anything to HTML, CSS or JavaScript.
+Pure. All of it uses the same candidates, so that browsers request and cache the same files. Keys and URLs
+are escaped for HTML, CSS and JavaScript.
 """
 
 from __future__ import annotations
@@ -19,17 +19,18 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Record
 
 from .placeholder import placeholder
-from .srcset import Candidate, SrcSet, WidthSpec, build_srcset, largest
+from .srcset import Candidate, SrcSet, WidthSpec, build_srcset
 
 ALT = "TODO: say what this picture shows"
 _LINE = re.compile(r"[^\x00-\x1f\x7f]{0,500}")
 
 
 class MarkupOptions(Struct, frozen=True):
-    """What the author says: ``sizes`` is how wide the picture is shown (HTML's `sizes`), ``alt`` its text
-    for those who do not see it; both are one line of at most 500 characters."""
+    """The author's choices. ``widths``: which widths to offer. ``sizes``: how wide the image is shown, as in
+    HTML. ``alt``: the alternative text. Both texts are one line of at most 500 characters, else Invalid is
+    raised."""
 
-    rungs: WidthSpec = WidthSpec()
+    widths: WidthSpec = WidthSpec()
     sizes: str = "100vw"
     alt: str = ALT
 
@@ -41,9 +42,13 @@ class MarkupOptions(Struct, frozen=True):
 
 
 class Markup(Struct, frozen=True):
-    """The same image in every way that pages show images. ``width`` and ``height`` are the pixels of its
-    widest picture; ``loader`` is None where no URL can leave the format open; ``placeholder`` is a data
-    URI, None where the image has no look. ``left_out`` says which widths are missing, and why."""
+    """The markup of one image.
+
+    ``loader``: JavaScript for next/image; None if no URL leaves the format to the client.
+    ``placeholder``: a data URI; None if the image has no visual summary.
+    ``width``, ``height``: of the widest candidate, in pixels.
+    ``left_out``: which widths are missing, and why.
+    """
 
     img: str
     picture: str
@@ -55,72 +60,72 @@ class Markup(Struct, frozen=True):
     left_out: tuple[str, ...]
 
 
-def render_markup(record: Record, wish: MarkupOptions, urls: UrlBuilder) -> Markup:
+def render_markup(record: Record, options: MarkupOptions, urls: UrlBuilder) -> Markup:
     """The markup of a processed image.
 
-    Raises Refused for a refused one, Invalid for one that is not processed yet, and as `build_srcset`.
+    Raises Refused for a refused image, Invalid for one that is not processed yet, and as `build_srcset`.
     """
     if record.reason is not None:
         raise Refused(record.reason, record.message or "")
     if record.original is None:
         raise Invalid.one("the image", "one that is processed", record.status.value)
-    ladder = build_srcset(record, record.original, wish.rungs, urls)
-    shown = largest(ladder)
+    srcset = build_srcset(record, record.original, options.widths, urls)
+    largest = srcset.largest
     blurred = placeholder(record.summary, record.original) if record.summary else None
-    # What shines through would still be seen when the picture is there.
-    behind = None if record.original.alpha else blurred
-    img = _img(ladder, shown, wish, behind)
+    # Behind a transparent image, the placeholder would remain visible.
+    background = None if record.original.alpha else blurred
+    img = _img(srcset, largest, options, background)
     return Markup(
         img=img,
-        picture=_picture(ladder, wish, img),
-        loader=_loader(ladder, urls.base_url),
-        css=_css(ladder, shown, record, behind),
+        picture=_picture(srcset, options, img),
+        loader=_loader(srcset, urls.base_url),
+        css=_css(srcset, largest, record, background),
         placeholder=blurred,
-        width=shown.width,
-        height=shown.height,
-        left_out=ladder.left_out,
+        width=largest.width,
+        height=largest.height,
+        left_out=srcset.left_out,
     )
 
 
-def _img(ladder: SrcSet, shown: Candidate, wish: MarkupOptions, behind: str | None) -> str:
+def _img(srcset: SrcSet, largest: Candidate, options: MarkupOptions, background: str | None) -> str:
     style = "max-width: 100%; height: auto"
-    if behind is not None:
-        style += f"; background: url({behind}) center / cover no-repeat"
+    if background is not None:
+        style += f"; background: url({background}) center / cover no-repeat"
     return _tag(
         "img",
         {
-            "src": shown.url,
-            "srcset": _srcset(ladder.formats[-1][1]),
-            "sizes": wish.sizes,
-            "width": str(shown.width),
-            "height": str(shown.height),
-            "alt": wish.alt,
+            "src": largest.url,
+            "srcset": _srcset(srcset.formats[-1][1]),
+            "sizes": options.sizes,
+            "width": str(largest.width),
+            "height": str(largest.height),
+            "alt": options.alt,
             "style": style,
         },
     )
 
 
-def _picture(ladder: SrcSet, wish: MarkupOptions, img: str) -> str:
+def _picture(srcset: SrcSet, options: MarkupOptions, img: str) -> str:
     sources = [
         _tag(
             "source",
-            {"type": FORMATS[name].media_type, "srcset": _srcset(row), "sizes": wish.sizes},
+            {"type": FORMATS[name].media_type, "srcset": _srcset(candidates), "sizes": options.sizes},
         )
-        for name, row in ladder.formats[:-1]
+        for name, candidates in srcset.formats[:-1]
     ]
     return "\n".join(["<picture>", *(f"  {line}" for line in (*sources, img)), "</picture>"])
 
 
-def _srcset(row: tuple[Candidate, ...]) -> str:
-    return ", ".join(f"{one.url} {one.width}w" for one in row)
+def _srcset(candidates: tuple[Candidate, ...]) -> str:
+    return ", ".join(f"{candidate.url} {candidate.width}w" for candidate in candidates)
 
 
 def _tag(name: str, attributes: Mapping[str, str]) -> str:
     return f"<{name} " + " ".join(f'{key}="{escape(value)}"' for key, value in attributes.items()) + ">"
 
 
-_OF_ANY = """\
-// For next/image: `src` is the key of any image that the same rule of the recipe is for.
+_LOADER_FOR_ALL = """\
+// For next/image: `src` is the key of any image that matches the same rule of the recipe.
 const base = {base};
 const steps = {steps};
 
@@ -131,8 +136,8 @@ export default function imageLoader({{ src, width }}) {{
   return `${{base}}/${{parts.map(encodeURIComponent).join(slash)}}?${{query}}`;
 }}
 """
-_OF_ONE = """\
-// For next/image, of this image alone: its URLs are signed, and only who has the key can sign.
+_LOADER_FOR_ONE = """\
+// For next/image, for this image only: its URLs are signed.
 const steps = {steps};
 
 export default function imageLoader({{ width }}) {{
@@ -141,33 +146,35 @@ export default function imageLoader({{ width }}) {{
 """
 
 
-def _loader(ladder: SrcSet, base: str) -> str | None:
-    if not ladder.negotiated:
+def _loader(srcset: SrcSet, base_url: str) -> str | None:
+    if not srcset.negotiated:
         return None
-    open_to_all = [[one.width, one.query] for one in ladder.negotiated if one.query is not None]
-    if len(open_to_all) == len(ladder.negotiated):
-        return _OF_ANY.format(base=_script(base), steps=_script(open_to_all))
-    return _OF_ONE.format(steps=_script([[one.width, one.url] for one in ladder.negotiated]))
+    public = [[item.width, item.query] for item in srcset.negotiated if item.query is not None]
+    if len(public) == len(srcset.negotiated):
+        return _LOADER_FOR_ALL.format(base=_script(base_url), steps=_script(public))
+    return _LOADER_FOR_ONE.format(steps=_script([[item.width, item.url] for item in srcset.negotiated]))
 
 
 def _script(value: object) -> str:
-    """A literal of JavaScript that may also stand within a page."""
+    """A JavaScript literal that is also safe in a page."""
     return json.dumps(value).replace("<", "\\u003c")
 
 
-def _css(ladder: SrcSet, shown: Candidate, record: Record, behind: str | None) -> str:
-    """A background half as wide as the widest picture. A browser takes the least that is sharp."""
-    options = [
-        f"    {_url(one.url)} type({_string(FORMATS[name].media_type)}) {2 * one.width / row[-1].width:.4g}x"
-        for name, row in ladder.formats
-        for one in row
-        if 2 * one.width >= row[-1].width
+def _css(srcset: SrcSet, largest: Candidate, record: Record, background: str | None) -> str:
+    """A background half as wide as the widest candidate; a browser chooses by its pixel ratio."""
+    image_set = [
+        f"    {_url(candidate.url)} type({_string(FORMATS[name].media_type)}) {ratio:.4g}x"
+        for name, candidates in srcset.formats
+        for candidate in candidates
+        if (ratio := 2 * candidate.width / candidates[-1].width) >= 1
     ]
-    colour = f"  background-color: {record.summary.dominant_colour};\n" if record.summary and behind else ""
+    colour = (
+        f"  background-color: {record.summary.dominant_colour};\n" if record.summary and background else ""
+    )
     return (
-        f".picture {{\n  aspect-ratio: {shown.width} / {shown.height};\n{colour}"
-        f"  background-image: {_url(shown.url)};\n"
-        "  background-image: image-set(\n" + ",\n".join(options) + "\n  );\n"
+        f".picture {{\n  aspect-ratio: {largest.width} / {largest.height};\n{colour}"
+        f"  background-image: {_url(largest.url)};\n"
+        "  background-image: image-set(\n" + ",\n".join(image_set) + "\n  );\n"
         "  background-size: cover;\n}\n"
     )
 
@@ -177,5 +184,5 @@ def _url(url: str) -> str:
 
 
 def _string(text: str) -> str:
-    """A string of CSS ("CSS Syntax Module", serialising a string) that may also stand within a page."""
-    return '"' + re.sub(r'[^ -~]|["\\<]', lambda sign: f"\\{ord(sign[0]):x} ", text) + '"'
+    """A CSS string (CSSOM, "serialize a string") that is also safe in a page."""
+    return '"' + re.sub(r'[^ -~]|["\\<]', lambda char: f"\\{ord(char[0]):x} ", text) + '"'

@@ -1,7 +1,7 @@
-"""Delivery: the widths in which a page may show one image, and a URL for each of them.
+"""Delivery: the widths in which a page shows one image, with a URL for each: the content of `srcset`.
 
-Pure: record, recipe and policy in. A preset's widths are those that are stored; widths that somebody
-chose are made when a browser first asks for them.
+Pure: record, recipe and policy in. The renditions of a preset are stored already; for widths that a page's
+author chooses, they are rendered when a browser first requests them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import ImageMetadata, Record
-from image_processor.domain.transformation import MAX_SIDE, Transformation, quote
+from image_processor.domain.transformation import MAX_SIDE, Transformation
+from image_processor.domain.transformation.values import quote
 
-MOST_WIDTHS = 32
-_SHOWN = frozenset({"avif", "webp", "gif", "png", "jpeg"})
-_EVERY = ", ".join(FORMATS[name].media_type for name in MODERN)
-"""What a client takes that takes everything."""
+MAX_WIDTHS = 32
+_BROWSER_FORMATS = frozenset({"avif", "webp", "gif", "png", "jpeg"})
+_ACCEPT_ALL = ", ".join(FORMATS[name].media_type for name in MODERN)
+"""The Accept header of a client that supports every format."""
 
 
 class Candidate(Struct, frozen=True):
-    """One picture that a browser may choose: its sides in pixels, and where it is."""
+    """An image candidate of a `srcset`: width and height in pixels, and the URL."""
 
     width: int
     height: int
@@ -35,8 +36,8 @@ class Candidate(Struct, frozen=True):
 
 
 class NegotiatedWidth(Struct, frozen=True):
-    """A width for which the client's Accept decides the format. ``query`` opens it of any original that
-    the same rule is for; None where its URL is of this one alone."""
+    """A width whose format the Accept header decides. ``query`` opens it for every original with the same
+    rule; None if ``url`` works for this original only."""
 
     width: int
     url: str
@@ -44,16 +45,28 @@ class NegotiatedWidth(Struct, frozen=True):
 
 
 class SrcSet(Struct, frozen=True):
-    """``formats`` are the same pictures in each format, narrow ones first; the last format is the one that
-    is shown most widely. ``left_out`` says which pictures have no URL, and why."""
+    """The same image in several formats and widths.
+
+    ``formats``: the candidates of each format, narrow ones first; the last format is the most compatible.
+    ``negotiated``: the widths whose format the client decides.
+    ``left_out``: which renditions have no URL, and why.
+    """
 
     formats: Sequence[tuple[str, tuple[Candidate, ...]]]
     negotiated: tuple[NegotiatedWidth, ...]
     left_out: tuple[str, ...] = ()
 
+    @property
+    def largest(self) -> Candidate:
+        """The widest candidate in the most compatible format."""
+        return self.formats[-1][1][-1]
+
 
 class WidthSpec(Struct, frozen=True):
-    """What the steps of a ladder are taken from: a preset's name or widths, one of them or neither."""
+    """Which widths to use: those of a preset, or a list of pixels; by default the best preset's.
+
+    Raises Invalid for both, for more than MAX_WIDTHS widths, and for a width outside 1-MAX_SIDE.
+    """
 
     preset: str | None = None
     widths: tuple[int, ...] = ()
@@ -61,128 +74,121 @@ class WidthSpec(Struct, frozen=True):
     def __post_init__(self) -> None:
         if self.preset is not None and self.widths:
             raise Invalid.one("widths", "either a preset or widths", "both")
-        if len(self.widths) > MOST_WIDTHS or not all(1 <= width <= MAX_SIDE for width in self.widths):
-            raise Invalid.one("widths", f"at most {MOST_WIDTHS} of 1-{MAX_SIDE}", self.widths)
+        if len(self.widths) > MAX_WIDTHS or not all(1 <= width <= MAX_SIDE for width in self.widths):
+            raise Invalid.one("widths", f"at most {MAX_WIDTHS} of 1-{MAX_SIDE}", self.widths)
 
 
-def build_srcset(record: Record, original: ImageMetadata, rungs: WidthSpec, urls: UrlBuilder) -> SrcSet:
-    """The ladder of a processed image; that of its rule's preset with the most widths, or the policy's,
-    where ``rungs`` say nothing. Raises Invalid for a preset that is not for it, or where nothing is left."""
-    recipe, policy = urls.recipe, urls.policy
-    preset = _chosen(recipe, record.key, rungs)
-    climb = _SrcSetBuilder(urls)
+def build_srcset(record: Record, original: ImageMetadata, spec: WidthSpec, urls: UrlBuilder) -> SrcSet:
+    """The candidates of a processed image.
+
+    Without a preset or widths in ``spec``, uses the preset of its rule with the most widths, or the
+    policy's widths if no rule matches. Raises Invalid for a preset that does not apply to the image, or
+    if no candidate has a URL.
+    """
+    preset = _preset_name(urls.recipe, record.key, spec)
+    builder = _SrcSetBuilder(record, urls)
     if preset is not None:
-        _of_preset(climb, record, recipe, preset)
+        builder.add_preset(preset)
     else:
-        _of_widths(climb, record, original, rungs.widths or policy.hint_widths)
-    if not climb.found:
-        raise Invalid([Problem("widths", "one that can be opened", "; ".join(climb.left_out) or "none")])
-    formats = sorted(climb.found.items(), key=lambda row: (FORMATS[row[0]].compatibility, row[0]))
-    made = [(name, tuple(sorted(row.values(), key=lambda one: one.width))) for name, row in formats]
-    return SrcSet(made, tuple(climb.negotiated), climb.left_out)
+        builder.add_widths(original, spec.widths or urls.policy.hint_widths)
+    return builder.build()
 
 
-def _chosen(recipe: Recipe, key: str, rungs: WidthSpec) -> str | None:
+def _preset_name(recipe: Recipe, key: str, spec: WidthSpec) -> str | None:
     names = recipe.presets_for(key)
-    if rungs.preset is not None:
-        if rungs.preset not in names:
-            expected = "one of " + ", ".join(names) if names else "none, as no rule wants this image"
-            raise Invalid.one("preset", expected, rungs.preset)
-        return rungs.preset
-    if rungs.widths or not names:
+    if spec.preset is not None:
+        if spec.preset not in names:
+            expected = "one of " + ", ".join(names) if names else "none, as no rule matches this image"
+            raise Invalid.one("preset", expected, spec.preset)
+        return spec.preset
+    if spec.widths or not names:
         return None
     return max(names, key=lambda name: (name not in recipe.private, len(_widths(recipe.presets[name]))))
 
 
 class _SrcSetBuilder:
-    """What has been found so far. Of two pictures of one width the first is kept."""
+    """Collects candidates. Of two with the same format and width, the first one is kept."""
 
-    def __init__(self, urls: UrlBuilder) -> None:
-        self.urls = urls
-        self.found: dict[str, dict[int, Candidate]] = {}
-        self.negotiated: list[NegotiatedWidth] = []
-        self._without: defaultdict[str, list[str]] = defaultdict(list)
+    def __init__(self, record: Record, urls: UrlBuilder) -> None:
+        self._urls = urls
+        self._stored = {rendition.transformation: rendition.metadata for rendition in record.renditions}
+        self._candidates: dict[str, dict[int, Candidate]] = {}
+        self._negotiated: list[NegotiatedWidth] = []
+        self._left_out: defaultdict[str, list[str]] = defaultdict(list)
 
-    @property
-    def left_out(self) -> tuple[str, ...]:
-        return tuple(f"{', '.join(texts)}: {why}" for why, texts in self._without.items())
+    def build(self) -> SrcSet:
+        """The result. Raises Invalid if there is no candidate."""
+        left_out = tuple(f"{', '.join(texts)}: {reason}" for reason, texts in self._left_out.items())
+        if not self._candidates:
+            raise Invalid([Problem("widths", "one that can be opened", "; ".join(left_out) or "none")])
+        formats = sorted(self._candidates.items(), key=lambda item: (FORMATS[item[0]].compatibility, item[0]))
+        by_width = [(name, tuple(by[width] for width in sorted(by))) for name, by in formats]
+        return SrcSet(by_width, tuple(self._negotiated), left_out)
 
-    def leave_out(self, transformation: Transformation, why: str) -> None:
-        self._without[why].append(str(transformation))
+    def add_preset(self, name: str) -> None:
+        """Add the stored renditions of a preset."""
+        recipe = self._urls.recipe
+        members = recipe.presets[name]
+        complete = True
+        for member in members:
+            metadata = self._stored.get(str(member))
+            if metadata is None:
+                self._leave_out(member, "not made yet")
+            else:
+                complete &= self._add(member, metadata.width, metadata.height)
+        if complete:
+            pairs = [f"{PRESET}={quote(name)}"]
+            self._add_negotiated(pairs, _widths(members), is_public=name not in recipe.private)
 
-    def add(self, transformation: Transformation, width: int, height: int) -> bool:
-        """Whether a page can show it."""
-        if transformation.format not in _SHOWN:
-            self.leave_out(transformation, "browsers do not show this format")
+    def add_widths(self, original: ImageMetadata, widths: Sequence[int]) -> None:
+        """Add renditions with these widths, in each format for ``original``."""
+        for width, height, requested in _output_sizes(original, widths):
+            transformations = [
+                Transformation(width=requested, format=format_)
+                for format_ in preferred_formats(_ACCEPT_ALL, original, {})
+            ]
+            complete = True
+            for transformation in transformations:
+                metadata = self._stored.get(str(transformation))
+                size = (metadata.width, metadata.height) if metadata else (width, height)
+                complete &= self._add(transformation, *size)
+            if complete:
+                is_public = all(map(self._urls.is_public, transformations))
+                self._add_negotiated([], [requested], is_public=is_public)
+
+    def _add(self, transformation: Transformation, width: int, height: int) -> bool:
+        """Add a candidate. Returns whether it has a URL; if not, it is left out."""
+        if transformation.format not in _BROWSER_FORMATS:
+            self._leave_out(transformation, "browsers do not show this format")
             return False
         try:
-            url = self.urls.rendition_url(transformation)
+            url = self._urls.rendition_url(transformation)
         except (Forbidden, InvalidRequest) as error:
-            self.leave_out(transformation, str(error))
+            self._leave_out(transformation, str(error))
             return False
-        row = self.found.setdefault(transformation.format, {})
-        row.setdefault(width, Candidate(width, height, url))
+        by_width = self._candidates.setdefault(transformation.format, {})
+        by_width.setdefault(width, Candidate(width, height, url))
         return True
 
+    def _add_negotiated(self, pairs: list[str], widths: Sequence[int], *, is_public: bool) -> None:
+        for width in widths or [0]:
+            query = [*pairs, *([f"w={width}"] if width else []), f"{FORMAT}={AUTO}"]
+            url = self._urls.query_url(query, signed=not is_public)
+            self._negotiated.append(NegotiatedWidth(width, url, "&".join(query) if is_public else None))
 
-def _of_preset(climb: _SrcSetBuilder, record: Record, recipe: Recipe, name: str) -> None:
-    members = recipe.presets[name]
-    facts = {rendition.transformation: rendition.metadata for rendition in record.renditions}
-    added = True
-    for member in members:
-        stored = facts.get(str(member))
-        if stored is None:
-            climb.leave_out(member, "not made yet")
-        else:
-            added &= climb.add(member, stored.width, stored.height)
-    if added:
-        is_public = name not in recipe.private
-        climb.negotiated += _negotiated(climb.urls, [f"{PRESET}={quote(name)}"], _widths(members), is_public)
-
-
-def _of_widths(climb: _SrcSetBuilder, record: Record, original: ImageMetadata, widths: Sequence[int]) -> None:
-    facts = {rendition.transformation: rendition.metadata for rendition in record.renditions}
-    for width, height, wanted in _sides(original, widths):
-        made = [
-            Transformation(width=wanted, format=format_)
-            for format_ in preferred_formats(_EVERY, original, {})
-        ]
-        added = True
-        for one in made:
-            stored: ImageMetadata | None = facts.get(str(one))
-            sides = (stored.width, stored.height) if stored else (width, height)
-            added &= climb.add(one, *sides)
-        if added:
-            is_public = all(map(climb.urls.is_public, made))
-            climb.negotiated += _negotiated(climb.urls, [], [wanted], is_public)
-
-
-def _negotiated(
-    urls: UrlBuilder,
-    pairs: list[str],
-    widths: Sequence[int],
-    is_public: bool,  # noqa: FBT001 - of one caller each
-) -> Iterator[NegotiatedWidth]:
-    for width in widths or [0]:
-        asked = [*pairs, *([f"w={width}"] if width else []), f"{FORMAT}={AUTO}"]
-        url = urls.query_url(asked, signed=not is_public)
-        yield NegotiatedWidth(width, url, "&".join(asked) if is_public else None)
+    def _leave_out(self, transformation: Transformation, reason: str) -> None:
+        self._left_out[reason].append(str(transformation))
 
 
 def _widths(members: Sequence[Transformation]) -> list[int]:
     return sorted({member.width for member in members if member.width is not None})
 
 
-def _sides(original: ImageMetadata, widths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-    """Width and height of each picture, and the width to ask for: nothing is enlarged, but a drawing."""
+def _output_sizes(original: ImageMetadata, widths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Width and height of each rendition, and the width to request. Only SVG is enlarged."""
     seen: set[int] = set()
-    for wanted in sorted(widths):
-        width = wanted if original.format == "svg" else min(wanted, original.width)
+    for requested in sorted(widths):
+        width = requested if original.format == "svg" else min(requested, original.width)
         if width not in seen:
             seen.add(width)
-            yield width, max(1, round(width * original.height / original.width)), wanted
-
-
-def largest(ladder: SrcSet) -> Candidate:
-    """The widest picture in the format that is shown most widely."""
-    return ladder.formats[-1][1][-1]
+            yield width, max(1, round(width * original.height / original.width)), requested
