@@ -42,6 +42,7 @@ lint: $(DEV) ## style, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)

@@ -1,4 +1,4 @@
-"""The functions as Lambda loads them: what a cold start pays for, and all three over emulated S3."""
+"""The functions as Lambda loads them: what a cold start imports, and all three over emulated S3."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ RENDITION = "a cat.png/w=8,fm=png.png"
 
 @pytest.fixture
 def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
-    """What the template and Lambda tell a function. This process is told what Lambda tells."""
+    """The variables of the template and of Lambda. Lambda's own are set in this process too."""
     endpoint = aws.address()
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    told = {
+    variables = {
         "AWS_REGION": aws.REGION,
         "AWS_ACCESS_KEY_ID": "emulated",
         "AWS_SECRET_ACCESS_KEY": "not-a-secret",
@@ -59,10 +59,10 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, st
     }
     for name in [name for name in os.environ if name.startswith(("AWS_", "IMAGE_PROCESSOR_"))]:
         monkeypatch.delenv(name)
-    for name, value in told.items():
+    for name, value in variables.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    return told
+    return variables
 
 
 @pytest.fixture
@@ -70,18 +70,18 @@ def functions(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> I
     """The module of the functions, as a new execution environment has it."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    _forget()
+    _clear_caches()
     yield app
-    _forget()
+    _clear_caches()
 
 
-def _forget() -> None:
-    for made in (app._cloud, *app._OPENERS.values()):
-        made.cache_clear()
+def _clear_caches() -> None:
+    for cached in (app._context, *app._OPENERS.values()):
+        cached.cache_clear()
 
 
 class Context:
-    """What a function asks of Lambda's context."""
+    """The part of Lambda's context that functions use."""
 
     def get_remaining_time_in_millis(self) -> int:
         return 60_000
@@ -95,6 +95,18 @@ def put_picture(environment: dict[str, str], folder: Path, key: str) -> None:
 
 def requested(path: str) -> dict[str, Any]:
     return {"rawPath": path, "headers": {}, "requestContext": {"http": {"method": "GET"}}}
+
+
+@pytest.mark.parametrize("name", ["process", "deliver", "api"])
+def test_the_handlers_of_version_0_1_still_work(environment: dict[str, str], name: str) -> None:
+    """Deprecated: a stack may still name `image_processor.app.process` in 0.2."""
+    handler = f"image_processor.app.{name}"
+    init = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "_HANDLER": handler}
+    program = (
+        f"from {handler.rpartition('.')[0]} import {name} as old\n{_INIT}print(old is getattr(app, {name!r}))"
+    )
+    done = _run("-c", program, **environment | init)
+    assert done.stdout.split() == [name, "True"], done.stderr
 
 
 @pytest.mark.usefixtures("event_loop")
@@ -118,7 +130,7 @@ def test_the_three_functions_work_on_the_same_image(
     assert json.loads(listed["body"])["images"] == [image]
 
 
-def test_a_rendition_nobody_made_is_made_for_its_first_request(
+def test_a_missing_rendition_is_rendered_at_its_first_request(
     functions: Any, environment: dict[str, str], tmp_path: Path
 ) -> None:
     put_picture(environment, tmp_path, "a cat.png")
@@ -136,10 +148,10 @@ print(json.dumps(app.process(json.loads(sys.argv[1]), Context())))
 """
 
 
-def test_a_slow_original_takes_the_function_down_once_and_is_then_refused(
+def test_a_slow_original_ends_the_function_once_and_is_then_refused(
     environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The kernel ends the first try long before the function's timeout; the second is made apart."""
+    """The kernel ends the first try long before the function's timeout; the second has a child process."""
     monkeypatch.setenv("IMAGE_PROCESSOR_CPU_SECONDS", "1")
     monkeypatch.setenv("IMAGE_PROCESSOR_MAX_SCANS", "10000")
     for name, value in environment.items():
@@ -158,7 +170,7 @@ def test_a_slow_original_takes_the_function_down_once_and_is_then_refused(
     processed = S3Store(environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"])
     id_ = image_id(bucket, "slow.jpg")
     assert received(1).returncode == -signal.SIGXCPU
-    processed.delete(f"{PREFIX}{id_}.json")  # as if the dead one's claim had come to its end
+    processed.delete(f"{PREFIX}{id_}.json")  # as if the dead function's lease had expired
     done = received(2)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1]) == {"batchItemFailures": []}
@@ -167,7 +179,7 @@ def test_a_slow_original_takes_the_function_down_once_and_is_then_refused(
     assert (record.status, record.reason) == (Status.REFUSED, Reason.TOO_SLOW)
 
 
-# Runs one function of a fresh interpreter and tells what it has loaded by then.
+# Runs one function in a fresh interpreter and prints which modules it has imported.
 _LOADED = """
 import json, sys
 from image_processor import aws_lambda as app
@@ -191,20 +203,20 @@ print(json.dumps([answer, sorted(set(heavy) & set(sys.modules))]))
         ),
     ],
 )
-def test_each_function_loads_only_what_it_needs(
+def test_each_function_imports_only_what_it_needs(
     environment: dict[str, str], tmp_path: Path, function: str, event: Any, loaded: set[str]
 ) -> None:
     put_picture(environment, tmp_path, "a cat.png")
-    told = json.dumps(event).replace("BUCKET", environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
+    variables = json.dumps(event).replace("BUCKET", environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
     unwanted = json.dumps([*sorted(HEAVY), "image_processor.aws.invalidation"])
-    done = _run("-c", _LOADED, function, told, unwanted, **environment)
+    done = _run("-c", _LOADED, function, variables, unwanted, **environment)
     assert done.returncode == 0, done.stderr
     answer, found = json.loads(done.stdout.splitlines()[-1])
     assert answer == {"results": ["processed"]} or answer["statusCode"] == 200
     assert set(found) == loaded
 
 
-# Imports what Lambda would and tells what exists then.
+# Imports what Lambda would, and prints which functions are open then.
 _INIT = """
 from image_processor import aws_lambda as app
 print(*(name for name, opener in app._OPENERS.items() if opener.cache_info().currsize))
@@ -222,17 +234,17 @@ print(*(name for name, opener in app._OPENERS.items() if opener.cache_info().cur
         ("process", "snap-start", "s3://recipes/recipe.toml", ""),
     ],
 )
-def test_what_an_invocation_would_wait_for_is_made_in_the_init_phase(
+def test_the_init_phase_opens_the_function(
     environment: dict[str, str], handler: str, kind: str, recipe: str | None, made: str
 ) -> None:
-    told = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.aws_lambda.{handler}"}
+    variables = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.aws_lambda.{handler}"}
     if recipe:
-        told["IMAGE_PROCESSOR_RECIPE"] = recipe
-    assert _run("-c", _INIT, **environment | told).stdout.strip() == made
+        variables["IMAGE_PROCESSOR_RECIPE"] = recipe
+    assert _run("-c", _INIT, **environment | variables).stdout.strip() == made
 
 
-# Imports what Lambda would, and tells whether libvips was loaded by then, and whether it is after what
-# was left to another thread, which is held back so long.
+# Imports what Lambda would. Prints whether libvips was loaded by then and how many threads were started,
+# which are held back; then lets them run, and prints again.
 _ENGINE = """
 import sys, threading
 begin, threads = threading.Thread.start, []
@@ -252,27 +264,27 @@ print("image_processor.engine.render" in sys.modules)
         ("process", "on-demand", ["False 1", "True"]),  # beside the first event
         ("process", "provisioned-concurrency", ["True 0", "True"]),
         ("process", "snap-start", ["True 0", "True"]),
-        ("deliver", "on-demand", ["False 0", "False"]),  # what is stored needs none
+        ("deliver", "on-demand", ["False 0", "False"]),  # a stored rendition does not need it
         ("deliver", "snap-start", ["True 0", "True"]),
     ],
 )
-def test_libvips_is_loaded_before_it_is_needed_but_waits_for_nobody(
+def test_libvips_is_loaded_ahead_without_delaying_the_event(
     environment: dict[str, str], handler: str, kind: str, loaded: list[str]
 ) -> None:
-    told = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.aws_lambda.{handler}"}
-    assert _run("-c", _ENGINE, **environment | told).stdout.splitlines() == loaded
+    variables = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": f"image_processor.aws_lambda.{handler}"}
+    assert _run("-c", _ENGINE, **environment | variables).stdout.splitlines() == loaded
 
 
 def test_a_stored_rendition_is_delivered_without_libvips(environment: dict[str, str], tmp_path: Path) -> None:
     put_picture(environment, tmp_path, "a cat.png")
     there = requested("/a%20cat.png/w=8,fm=png.png")
-    for loaded in (["pyvips"], []):  # the first request has it made
+    for loaded in (["pyvips"], []):  # the first request renders it
         done = _run("-c", _LOADED, "deliver", json.dumps(there), '["pyvips"]', **environment)
         answer, found = json.loads(done.stdout.splitlines()[-1])
         assert (answer["statusCode"], found) == (200, loaded)
 
 
-def test_a_wrong_setting_ends_the_start_and_is_named(environment: dict[str, str]) -> None:
+def test_an_invalid_setting_fails_the_init_phase_and_is_named(environment: dict[str, str]) -> None:
     init = {"AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand", "_HANDLER": "image_processor.aws_lambda.process"}
     done = _run("-c", _INIT, **environment, **init, IMAGE_PROCESSOR_MAX_BYTES="many")
     assert (done.returncode, done.stdout) == (1, "")
@@ -302,16 +314,16 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
         ({"RECIPE": "s3:///key"}, "expected a path, or s3://BUCKET/KEY for IMAGE_PROCESSOR_RECIPE"),
     ],
 )
-def test_settings_that_do_not_fit_together_are_named(
+def test_conflicting_settings_are_named(
     environment: dict[str, str], changed: dict[str, str | None], message: str
 ) -> None:
-    told = environment | {f"IMAGE_PROCESSOR_{name}": value for name, value in changed.items()}
+    variables = environment | {f"IMAGE_PROCESSOR_{name}": value for name, value in changed.items()}
     with pytest.raises(InvalidSettings) as caught:
-        open_aws_context({name: value for name, value in told.items() if value is not None})
+        open_aws_context({name: value for name, value in variables.items() if value is not None})
     assert message in str(caught.value)
 
 
-def test_the_recipe_may_lie_in_a_bucket(environment: dict[str, str]) -> None:
+def test_the_recipe_can_be_in_a_bucket(environment: dict[str, str]) -> None:
     bucket = environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]
     S3Store(bucket).put("conf/recipe.toml", RECIPE.encode(), Attributes())
     environment["IMAGE_PROCESSOR_RECIPE"] = f"s3://{bucket}/conf/recipe.toml"
@@ -322,9 +334,7 @@ def test_the_recipe_may_lie_in_a_bucket(environment: dict[str, str]) -> None:
     ("body", "message"),
     [(None, "got none"), (b"\xff", "utf-8"), (b"[presets", "line 1")],
 )
-def test_a_recipe_that_cannot_be_used_is_named(
-    environment: dict[str, str], body: bytes | None, message: str
-) -> None:
+def test_an_unusable_recipe_is_named(environment: dict[str, str], body: bytes | None, message: str) -> None:
     bucket = environment["IMAGE_PROCESSOR_PROCESSED_BUCKET"]
     if body is not None:
         S3Store(bucket).put("recipe.toml", body, Attributes())
@@ -333,7 +343,7 @@ def test_a_recipe_that_cannot_be_used_is_named(
         open_aws_context(environment)
 
 
-def test_a_cdn_forgets_what_changed(
+def test_a_change_is_invalidated_in_the_cdn(
     environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with scripted(Reply(201)) as script:
@@ -345,6 +355,6 @@ def test_a_cdn_forgets_what_changed(
     assert [seen.body.count(b"<Path>/a%20cat.png*</Path>") for seen in script.seen] == [1]
 
 
-def test_records_are_kept_where_the_settings_say(environment: dict[str, str]) -> None:
+def test_the_settings_choose_the_catalog(environment: dict[str, str]) -> None:
     assert isinstance(open_aws_context(environment).catalog, ObjectCatalog)
     assert isinstance(open_aws_context(environment | {"IMAGE_PROCESSOR_TABLE": "t"}).catalog, DynamoCatalog)

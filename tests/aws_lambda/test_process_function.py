@@ -1,4 +1,4 @@
-"""The process function over fakes: answers to each source, partial batches, logs and metrics."""
+"""The function `process` over fakes: responses to each source, partial batches, logs and metrics."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def logged(capsys):
 
 
 def failing(room, *keys, error=Unavailable):
-    """Process as usual, but fail for these keys; counts its calls."""
+    """A process that fails for these keys, and records its calls."""
     calls = []
 
     def process(upload):
@@ -60,24 +60,24 @@ def failing(room, *keys, error=Unavailable):
     return process
 
 
-def test_a_notification_makes_renditions(room):
+def test_a_notification_is_processed(room):
     assert run(room, s3("a.jpg", "b.jpg")) == {"results": ["processed", "processed"]}
     assert set(room.processed.bodies()) == {key for key in room.expected() if not key.startswith("bad")}
 
 
 def test_one_bad_message_never_fails_its_batch(room):
     process = failing(room, "a.jpg")
-    answer = run(room, sqs(s3("a.jpg"), s3("b.jpg"), s3("bad.jpg"), s3("gone.jpg")), process)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    response = run(room, sqs(s3("a.jpg"), s3("b.jpg"), s3("bad.jpg"), s3("gone.jpg")), process)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert process.calls == ["a.jpg", "b.jpg", "bad.jpg", "gone.jpg"]
     assert room.record("b.jpg").status == "processed"
     assert room.record("bad.jpg").status == "refused"
 
 
-def test_a_message_of_several_records_comes_again_if_one_of_them_must(room):
+def test_a_message_is_received_again_if_one_of_its_records_must_be(room):
     process = failing(room, "a.jpg")
-    answer = run(room, sqs(s3("a.jpg", "b.jpg")), process)
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
+    response = run(room, sqs(s3("a.jpg", "b.jpg")), process)
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert process.calls == ["a.jpg", "b.jpg"]
 
 
@@ -86,13 +86,13 @@ def test_permanent_errors_are_not_retried(room):
     assert run(room, sqs(s3("a.jpg")), process) == {"batchItemFailures": []}
 
 
-def test_a_bug_is_retried_and_so_ends_in_the_dead_letter_queue(room, capsys):
+def test_an_unexpected_error_is_retried_and_so_becomes_a_dead_letter(room, capsys):
     process = failing(room, "a.jpg", error=ZeroDivisionError)
     assert run(room, sqs(s3("a.jpg")), process) == {"batchItemFailures": [{"itemIdentifier": "m0"}]}
     assert [line["message"] for line in logged(capsys) if "message" in line] == ["bug"]
 
 
-def test_a_source_without_partial_answers_gets_the_error(room):
+def test_a_source_without_partial_results_gets_the_error(room):
     with pytest.raises(RetryLater, match="not now"):
         run(room, s3("a.jpg"), failing(room, "a.jpg"))
 
@@ -106,14 +106,14 @@ def test_a_source_without_partial_answers_gets_the_error(room):
         (s3("../a.jpg"), "expected a key inside the bucket's root for key, got '../a.jpg'"),
     ],
 )
-def test_what_is_not_for_us_is_logged_with_its_reason_and_settled(room, capsys, content, reason):
+def test_foreign_messages_are_logged_with_a_reason_and_done(room, capsys, content, reason):
     assert run(room, sqs(content)) == {"batchItemFailures": []}
     assert run(room, content) == {"results": []}
     assert {line["reason"] for line in logged(capsys) if line.get("message") == "ignored"} == {reason}
     assert room.processed.bodies() == {}
 
 
-def test_a_key_that_vanished_is_settled(room):
+def test_a_deleted_original_is_done(room):
     assert run(room, sqs(s3("gone.jpg"))) == {"batchItemFailures": []}
     assert room.record("gone.jpg") is None
 
@@ -125,21 +125,21 @@ def test_our_own_output_as_an_event_is_ignored(room):
     assert room.processed.bodies() == before
 
 
-def test_what_there_is_no_time_for_goes_back_to_the_queue(room):
+def test_an_upload_without_enough_time_returns_to_the_queue(room):
     left = iter([PLENTY, 100])
-    answer = run(room, sqs(s3("a.jpg"), s3("b.jpg")), remaining=lambda: next(left))
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
+    response = run(room, sqs(s3("a.jpg"), s3("b.jpg")), remaining=lambda: next(left))
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert room.record("b.jpg") is None
 
 
-def test_batch_operations_get_a_result_per_task(room):
+def test_batch_operations_get_one_result_per_task(room):
     keys = ["a.jpg", "b.jpg", "gone.jpg", "../x"]
     tasks = [{"taskId": key, "s3Key": key, "s3BucketArn": "arn:aws:s3:::uploads"} for key in keys]
     tasks.append({"taskId": "foreign", "s3Key": "a.jpg", "s3BucketArn": "arn:aws:s3:::other"})
     event = {"invocationSchemaVersion": "1.0", "invocationId": "i", "job": {"id": "j"}, "tasks": tasks}
-    answer = run(room, event, failing(room, "b.jpg"))
-    assert (answer["invocationId"], answer["invocationSchemaVersion"]) == ("i", "1.0")
-    assert {result["taskId"]: result["resultCode"] for result in answer["results"]} == {
+    response = run(room, event, failing(room, "b.jpg"))
+    assert (response["invocationId"], response["invocationSchemaVersion"]) == ("i", "1.0")
+    assert {result["taskId"]: result["resultCode"] for result in response["results"]} == {
         "a.jpg": "Succeeded",
         "b.jpg": "TemporaryFailure",
         "gone.jpg": "Succeeded",
@@ -182,15 +182,15 @@ def test_a_line_break_in_a_key_is_no_second_log_line(room, capsys):
     )
 
 
-def again(event, *receives):
-    """The SQS event as its messages come for the so manieth time."""
+def received(event, *receives):
+    """The SQS event with these receive counts."""
     for record, count in zip(event["Records"], receives, strict=True):
         record["attributes"] = {"ApproximateReceiveCount": str(count)}
     return event
 
 
-class ProcessedApart:
-    """Remembers what was processed apart, and within how many seconds."""
+class IsolatedProcess:
+    """Records what was processed in isolation, and within how many seconds."""
 
     def __init__(self, room):
         self.room, self.seen = room, []
@@ -200,24 +200,24 @@ class ProcessedApart:
         return self.room.processor().process(upload)
 
 
-def test_what_comes_again_is_processed_apart_and_in_time(room):
-    apart = ProcessedApart(room)
-    event = again(sqs(s3("a.jpg"), s3("b.jpg")), 1, 2)
-    usual = failing(room)
-    assert handle(event, usual, "uploads", lambda: PLENTY, IsolatedProcessing(apart, 30_000)) == {
+def test_a_repeated_message_is_processed_in_isolation_and_in_time(room):
+    isolated = IsolatedProcess(room)
+    event = received(sqs(s3("a.jpg"), s3("b.jpg")), 1, 2)
+    process = failing(room)
+    assert handle(event, process, "uploads", lambda: PLENTY, IsolatedProcessing(isolated, 30_000)) == {
         "batchItemFailures": []
     }
-    assert usual.calls == ["a.jpg"]
-    assert apart.seen == [("b.jpg", 55.0)]
+    assert process.calls == ["a.jpg"]
+    assert isolated.seen == [("b.jpg", 55.0)]
     assert room.record("b.jpg").status == "processed"
 
 
 @pytest.mark.parametrize(("at_first", "left", "begun"), [(60, 60, True), (100, 51, True), (100, 49, False)])
-def test_what_comes_again_needs_its_time_or_half_of_all(room, at_first, left, begun):
-    apart, times = ProcessedApart(room), iter([at_first, left, left])
-    event = again(sqs(s3("a.jpg")), 2)
-    answer = handle(
-        event, failing(room), "uploads", lambda: 1000 * next(times), IsolatedProcessing(apart, 65_000)
+def test_a_repeated_message_needs_its_time_or_half_of_all_time(room, at_first, left, begun):
+    isolated, times = IsolatedProcess(room), iter([at_first, left, left])
+    event = received(sqs(s3("a.jpg")), 2)
+    response = handle(
+        event, failing(room), "uploads", lambda: 1000 * next(times), IsolatedProcessing(isolated, 65_000)
     )
-    assert [key for key, _ in apart.seen] == ["a.jpg"] * begun
-    assert answer == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}
+    assert [key for key, _ in isolated.seen] == ["a.jpg"] * begun
+    assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}

@@ -1,7 +1,7 @@
-"""Entry points on AWS: one function per Lambda function, each thin.
+"""The handlers of the Lambda functions `process`, `deliver` and `api`.
 
-Each loads its own room when it is opened, and nothing of the others'. What an execution
-environment keeps (clients, the recipe, the web application) is made once.
+A handler imports its own modules when its function starts, and none of the others'. What an execution
+environment keeps (clients, the recipe, the web application) is created once.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from image_processor.bootstrap.aws import AwsContext
 
-Answer = Callable[[Any, Any], dict[str, Any]]
-"""A function of Lambda: event and context in, what JSON can say out."""
+Handler = Callable[[Any, Any], dict[str, Any]]
+"""Takes Lambda's event and context, returns what JSON can express."""
 
 
 def process(event: Any, context: Any) -> dict[str, Any]:
-    """Make the renditions of the uploads that ``event`` tells of."""
+    """Process the uploads that ``event`` reports."""
     return _process()(event, context)
 
 
 def deliver(event: Any, context: Any) -> dict[str, Any]:
-    """Serve a rendition through the function URL."""
+    """Answer a request of the function URL with a rendition."""
     return _deliver()(event, context)
 
 
@@ -37,59 +37,59 @@ def api(event: Any, context: Any) -> dict[str, Any]:
 
 
 @cache
-def _cloud() -> AwsContext:
-    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - see _prepare, which loads it
+def _context() -> AwsContext:
+    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - inside _gc_paused
 
     return open_aws_context()
 
 
 @cache
-def _process() -> Answer:
-    from .process_function import open_process  # noqa: PLC0415 - see the module
+def _process() -> Handler:
+    from .process_function import open_process  # noqa: PLC0415 - one function of three
 
-    return open_process(_cloud())
-
-
-@cache
-def _deliver() -> Answer:
-    from .deliver_function import open_deliver  # noqa: PLC0415 - see the module
-
-    return open_deliver(_cloud())
+    return open_process(_context())
 
 
 @cache
-def _api() -> Answer:
-    from .api_function import open_api  # noqa: PLC0415 - see the module; this one loads the web framework
+def _deliver() -> Handler:
+    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of three
 
-    return open_api(_cloud())
+    return open_deliver(_context())
+
+
+@cache
+def _api() -> Handler:
+    from .api_function import open_api  # noqa: PLC0415 - one function of three, with the web framework
+
+    return open_api(_context())
 
 
 _OPENERS = {"process": _process, "deliver": _deliver, "api": _api}
 
 
-def _prepare(environment: Mapping[str, str]) -> None:
-    """Do in Lambda's init phase, which has a whole processor whatever the memory, what the first
-    invocation would wait for.
+def _initialize(environment: Mapping[str, str]) -> None:
+    """Do in Lambda's init phase, which has a full vCPU at any memory size, what the first invocation would
+    wait for.
 
-    Not under SnapStart with a recipe in a bucket: the snapshot would keep the recipe for good.
-    ("Lambda environment variables" names both variables.) A wrapper's handler is not ours to open.
+    Skipped for a handler that is not ours, and under SnapStart with a recipe in a bucket: the snapshot
+    would keep that recipe forever.
     """
     opener = _OPENERS.get(environment.get("_HANDLER", "").rpartition(".")[2])
-    kind = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE")
+    init_type = environment.get("AWS_LAMBDA_INITIALIZATION_TYPE")
     recipe = environment.get("IMAGE_PROCESSOR_RECIPE", "")
-    if opener is None or kind is None or (kind == "snap-start" and recipe.startswith("s3://")):
+    if opener is None or init_type is None or (init_type == "snap-start" and recipe.startswith("s3://")):
         return
     with _gc_paused():
         opener()
-    if kind != "on-demand" and opener is not _api:
+    if init_type != "on-demand" and opener is not _api:
         _load_engine()
     elif opener is _process:
-        # An event is waiting: its original comes, and is claimed, while libvips is loaded.
+        # An event is waiting. Its original is leased and downloaded while libvips loads.
         Thread(target=_load_engine).start()
 
 
 def _load_engine() -> None:
-    from image_processor.bootstrap.aws import load_engine  # noqa: PLC0415 - see _cloud
+    from image_processor.bootstrap.aws import load_engine  # noqa: PLC0415 - see _context
 
     with _gc_paused():
         load_engine()
@@ -97,8 +97,8 @@ def _load_engine() -> None:
 
 @contextmanager
 def _gc_paused() -> Iterator[None]:
-    """Load and make what stays: to look for garbage in it, now and with every later collection, is in
-    vain."""
+    """Create objects that live as long as the process: they are exempt from garbage collection, now and
+    later."""
     gc.disable()
     try:
         yield
@@ -107,4 +107,4 @@ def _gc_paused() -> Iterator[None]:
         gc.enable()
 
 
-_prepare(os.environ)
+_initialize(os.environ)

@@ -1,4 +1,4 @@
-"""AWS entry point *api*: a request of API Gateway's REST API in, the answer of the HTTP edge out."""
+"""The Lambda function `api`: a request of API Gateway's REST API in, the response of the API out."""
 
 from __future__ import annotations
 
@@ -19,57 +19,56 @@ from image_processor.engine.render import render
 
 from . import log
 
-# Everything else would go out as base64, which API Gateway hands on undecoded unless told.
-_TEXT = ["application/json", MEDIA_TYPE]
-_WANTED = "expected a request of API Gateway's REST API"
+# Responses of other media types are base64, which API Gateway passes on undecoded unless configured.
+_TEXT_MEDIA_TYPES = ["application/json", MEDIA_TYPE]
+_EXPECTED = "expected a request of API Gateway's REST API"
 
 
-def open_api(cloud: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
-    """The function, over what it works with: it answers proxy events of a REST API (format 1.0)."""
-    logging.getLogger("mangum").setLevel(logging.WARNING)  # a line per request is written here
-    reads = build_read_path(cloud, render)
-    work = InlineWork(cloud.bucket, cloud.process, reads.delivery, reads.make)
-    mangum = Mangum(aws_app(cloud, work), lifespan="off", text_mime_types=_TEXT)
+def open_api(context: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
+    """The handler, over what the function works with. It answers proxy events of a REST API (format 1.0)."""
+    logging.getLogger("mangum").setLevel(logging.WARNING)  # this module logs each request itself
+    read_path = build_read_path(context, render)
+    work = InlineWork(context.bucket, context.process, read_path.delivery, read_path.make)
+    mangum = Mangum(aws_app(context, work), lifespan="off", text_mime_types=_TEXT_MEDIA_TYPES)
 
-    def answer(event: Any, context: Any) -> dict[str, Any]:
+    def handle(event: Any, invocation: Any) -> dict[str, Any]:
         started = time.monotonic()
         if not _is_request(event):
-            log.line("ERROR", "ignored", reason=_WANTED)
-            return _not_a_request()
-        reply: dict[str, Any] = mangum({**event, "path": own_path(event)}, context)
-        _tell(event, reply["statusCode"], round(1000 * (time.monotonic() - started), 1))
-        return reply
+            log.line("ERROR", "ignored", reason=_EXPECTED)
+            return _bad_request()
+        response: dict[str, Any] = mangum({**event, "path": route_path(event)}, invocation)
+        _log_request(event, response["statusCode"], round(1000 * (time.monotonic() - started), 1))
+        return response
 
-    return answer
+    return handle
 
 
-def own_path(event: dict[str, Any]) -> str:
-    """The path as the routes know it.
+def route_path(event: dict[str, Any]) -> str:
+    """The path of the request as the routes declare it, without the base path of a custom domain.
 
-    A custom domain's base path stays in the event's path. The resource (`/images/{id}`) has none,
-    and a segment for each one of the path, as no route of ours has a greedy parameter.
+    The event's path has that base path, its resource (`/images/{id}`) has not. Both have the same segments
+    otherwise, because no route has a parameter that spans several.
     """
-    wanted = event["resource"].count("/")
-    return "/" + "/".join(event["path"].rstrip("/").split("/")[-wanted:])
+    count = event["resource"].count("/")
+    return "/" + "/".join(event["path"].rstrip("/").split("/")[-count:])
 
 
 def _is_request(event: object) -> bool:
     return isinstance(event, dict) and {"httpMethod", "path", "resource", "requestContext"} <= event.keys()
 
 
-def _not_a_request() -> dict[str, Any]:
-    body = json.dumps(problem_document(400, _WANTED))
+def _bad_request() -> dict[str, Any]:
     return {
         "statusCode": 400,
         "headers": {"content-type": MEDIA_TYPE},
-        "body": body,
+        "body": json.dumps(problem_document(400, _EXPECTED)),
         "isBase64Encoded": False,
     }
 
 
-def _tell(event: dict[str, Any], status: int, milliseconds: float) -> None:
-    about = event["requestContext"]
-    identity = about.get("identity") or {}
+def _log_request(event: dict[str, Any], status: int, milliseconds: float) -> None:
+    context = event["requestContext"]
+    identity = context.get("identity") or {}
     log.line(
         "ERROR" if status >= 500 else "INFO",
         "request",
@@ -77,7 +76,7 @@ def _tell(event: dict[str, Any], status: int, milliseconds: float) -> None:
         path=event["path"],
         status=status,
         caller=identity.get("userArn") or identity.get("apiKeyId"),
-        request=about.get("requestId"),
+        request=context.get("requestId"),
         ms=milliseconds,
     )
     values = {

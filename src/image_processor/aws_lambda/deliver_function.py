@@ -1,7 +1,7 @@
-"""AWS entry point *deliver*: a function URL's request in, a rendition or a redirect out.
+"""The Lambda function `deliver`: a request of its function URL in, a rendition or a redirect out.
 
-It stands behind CloudFront as the failover of the processed bucket, and makes what is not there:
-what the recipe declares, and what a signed URL asks for.
+It is CloudFront's failover origin behind the processed bucket. It renders what is not stored: what the
+recipe declares, and what a signed URL asks for.
 """
 
 from __future__ import annotations
@@ -33,78 +33,76 @@ from image_processor.domain.errors import (
 from . import log
 
 MAX_BODY = 4_400_000
-"""Bytes of a rendition that fit into an answer: Lambda's limit is 6 MB, base64 takes a third more
-("Lambda quotas", invocation payload), and headers want room."""
+"""The most bytes of a rendition in a response. Lambda's limit is 6 MB with base64, which adds a third, and
+headers ("Lambda quotas", invocation payload)."""
 
 _METHODS = "GET, HEAD, OPTIONS"
 
-
-def open_deliver(cloud: AwsContext) -> Callable[[dict[str, Any], Any], dict[str, Any]]:
-    """The function, over what it works with."""
-    reads = build_read_path(cloud, render_in_process)
-    return lambda event, _: handle(event, reads.delivery, reads.make)
+Response = dict[str, Any]
 
 
-def handle(event: dict[str, Any], delivery: Delivery, render: Render) -> dict[str, Any]:
+def open_deliver(context: AwsContext) -> Callable[[dict[str, Any], Any], Response]:
+    """The handler, over what the function works with."""
+    read_path = build_read_path(context, render_in_process)
+    return lambda event, _: handle(event, read_path.delivery, read_path.make)
+
+
+def handle(event: dict[str, Any], delivery: Delivery, render: Render) -> Response:
     """Answer one request of payload format 2.0. ``render`` renders what is not stored."""
     started = time.monotonic()
-    reply = _reply(event, delivery, render)
-    _measure(reply, started)
-    return reply
+    response = _respond(event, delivery, render)
+    _log_metrics(response["statusCode"], started)
+    return response
 
 
-def _reply(event: dict[str, Any], delivery: Delivery, render: Render) -> dict[str, Any]:
+def _respond(event: dict[str, Any], delivery: Delivery, render: Render) -> Response:
     method = event["requestContext"]["http"]["method"]
     if method == "OPTIONS":
-        # Whose pages may ask, the CDN's response headers say, unless a setting does.
-        return {
-            "statusCode": 204,
-            "headers": {"allow": _METHODS, **(preflight_headers(delivery.policy.cors_origin) or {})},
-        }
+        # Without the setting CORS_ORIGIN the CDN's own response headers apply.
+        cors = preflight_headers(delivery.policy.cors_origin) or {}
+        return {"statusCode": 204, "headers": {"allow": _METHODS, **cors}}
     if method not in {"GET", "HEAD"}:
-        return _error(405, {"allow": _METHODS}, f"expected GET or HEAD, got {method}")
+        return _error_response(405, {"allow": _METHODS}, f"expected GET or HEAD, got {method}")
     path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
-    get = HttpRequest(method, path[1:], query, event.get("headers", {}))
+    request = HttpRequest(method, path[1:], query, event.get("headers", {}))
     try:
-        return _answer(get, delivery.serve(get, render), delivery)
+        return _rendition_response(request, delivery.serve(request, render), delivery)
     except ImageProcessorError as error:
-        return _failed(get, error, delivery)
+        return _failure_response(request, error, delivery)
 
 
-def _answer(get: HttpRequest, found: Lookup, delivery: Delivery) -> dict[str, Any]:
-    stored = found.stored
+def _rendition_response(request: HttpRequest, lookup: Lookup, delivery: Delivery) -> Response:
+    stored = lookup.stored
     assert stored is not None
-    decided = delivery.http_response(get, found)
-    if decided.status >= 400:
-        return _error(decided.status, dict(decided.headers))
-    status = delivery_status(found.error) if found.error is not None else decided.status
-    reply = {"statusCode": status, "headers": dict(decided.headers)}
-    if decided.byte_range is None:
-        return reply
-    start, stop = decided.byte_range.start, decided.byte_range.stop
+    head = delivery.http_response(request, lookup)
+    if head.status >= 400:
+        return _error_response(head.status, dict(head.headers))
+    status = delivery_status(lookup.error) if lookup.error is not None else head.status
+    response = {"statusCode": status, "headers": dict(head.headers)}
+    if head.byte_range is None:
+        return response
+    start, stop = head.byte_range.start, head.byte_range.stop
     if stop - start > MAX_BODY:
-        return _redirect(found.ref, delivery)
-    body = stored.body[start:stop] or _read(found, start, stop, delivery)
-    return reply | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
+        return _redirect(lookup.ref, delivery)
+    body = stored.body[start:stop] or _read(lookup, start, stop, delivery)
+    return response | {"body": base64.b64encode(body).decode(), "isBase64Encoded": True}
 
 
-def _read(found: Lookup, start: int, stop: int, delivery: Delivery) -> bytes:
-    assert found.stored is not None
-    entry = found.stored.entry
+def _read(lookup: Lookup, start: int, stop: int, delivery: Delivery) -> bytes:
+    """Bytes of a stored rendition. Raises Unavailable if it was replaced meanwhile."""
+    assert lookup.stored is not None
+    entry = lookup.stored.entry
     try:
         return b"".join(delivery.repository.processed.read(entry.key, start, stop, version=entry.version))
-    except (
-        NotFound,
-        PreconditionFailed,
-    ):  # another by now: to be asked again
-        raise Unavailable("it was written anew") from None
+    except (NotFound, PreconditionFailed):
+        raise Unavailable("the rendition was replaced during the request") from None
 
 
-def _redirect(wanted: RenditionRef, delivery: Delivery) -> dict[str, Any]:
-    """It is stored: asked for by its own name, the CDN finds it in the bucket, where there is no limit."""
-    path = quote(wanted.stored_key, safe="/=,~:@!$&'()*+;")
+def _redirect(rendition: RenditionRef, delivery: Delivery) -> Response:
+    """Redirect to the stored rendition's own URL, which the CDN serves from the bucket, at any size."""
+    path = quote(rendition.stored_key, safe="/=,~:@!$&'()*+;")
     try:
-        query = delivery.stored_query(wanted)
+        query = delivery.stored_query(rendition)
     except InvalidRequest:
         message = f"expected at most {MAX_BODY} bytes for a rendition with so long a transformation, got more"
         raise Refused(Reason.OUTPUT_TOO_LARGE, message) from None
@@ -112,34 +110,32 @@ def _redirect(wanted: RenditionRef, delivery: Delivery) -> dict[str, Any]:
     return {"statusCode": 307, "headers": {"location": location, "cache-control": "no-store"}}
 
 
-def _failed(get: HttpRequest, error: ImageProcessorError, delivery: Delivery) -> dict[str, Any]:
-    """The error as our problem document, or as the dialect tells it that was spoken."""
+def _failure_response(request: HttpRequest, error: ImageProcessorError, delivery: Delivery) -> Response:
+    """The error as a problem document, or as the URL's dialect writes errors."""
     status, body, headers = error_response(error)
     if status >= 500:
-        log.line("WARNING" if error.retryable else "ERROR", error.code, path=get.path, error=str(error))
+        log.line("WARNING" if error.retryable else "ERROR", error.code, path=request.path, error=str(error))
         body["detail"] = "try again in a moment"
-    dialect = delivery.resolver.dialect_of(get)
-    spoken = dialect.error_body(status, error.code, body["detail"]) if dialect else None
-    media_type, text = spoken or (MEDIA_TYPE, json.dumps(body))
+    dialect = delivery.resolver.dialect_of(request)
+    written = dialect.error_body(status, error.code, body["detail"]) if dialect else None
+    media_type, text = written or (MEDIA_TYPE, json.dumps(body))
     headers |= cors_headers(delivery.policy.cors_origin)
-    return {"statusCode": status, "headers": {**_about(media_type), **headers}, "body": text}
+    return {"statusCode": status, "headers": {**_content_headers(media_type), **headers}, "body": text}
 
 
-def _error(status: int, headers: dict[str, str], detail: str = "") -> dict[str, Any]:
-    body = json.dumps(problem_document(status, detail))
+def _error_response(status: int, headers: dict[str, str], detail: str = "") -> Response:
     return {
         "statusCode": status,
-        "headers": {**_about(MEDIA_TYPE), "cache-control": "no-store", **headers},
-        "body": body,
+        "headers": {**_content_headers(MEDIA_TYPE), "cache-control": "no-store", **headers},
+        "body": json.dumps(problem_document(status, detail)),
     }
 
 
-def _about(media_type: str) -> dict[str, str]:
+def _content_headers(media_type: str) -> dict[str, str]:
     return {"content-type": media_type, "x-content-type-options": "nosniff"}
 
 
-def _measure(reply: dict[str, Any], started: float) -> None:
-    status = reply["statusCode"]
+def _log_metrics(status: int, started: float) -> None:
     values = {
         "Requests": 1,
         "NotFound": int(status == 404),

@@ -1,4 +1,5 @@
-"""AWS entry point *process*: events in, outcomes and an answer in the source's own form out."""
+"""The Lambda function `process`: an event in, the outcomes of its uploads out, in the form that its source
+expects."""
 
 from __future__ import annotations
 
@@ -16,15 +17,21 @@ from image_processor.ingest.events import Message, read_messages
 from . import log
 
 _RESERVE_MS = 5_000
-"""An upload is not begun with less time than this left: it goes back to the queue instead."""
+"""An upload is not started with less time left than this: it returns to the queue instead."""
 
 Process = Callable[[Upload], Outcome]
+RemainingMs = Callable[[], int]
+
+
+class RetryLater(Exception):
+    """Makes Lambda deliver an event again whose source takes no partial results."""
 
 
 class IsolatedProcessing(Struct, frozen=True):
-    """How the uploads of a message are processed that comes again, since it may have taken the function
-    down: in a process of their own, within so many seconds. They are begun with no less than
-    ``needs_ms`` left, or half of what there was at the beginning.
+    """How to process messages that are received again: their upload may have crashed the function before.
+
+    ``process`` renders in a child process, within the given seconds. An upload is started only with
+    ``needs_ms`` left, or half of the time that there was at first.
     """
 
     process: Callable[[Upload, float], Outcome]
@@ -32,18 +39,26 @@ class IsolatedProcessing(Struct, frozen=True):
 
 
 class MessageResult(Struct, frozen=True):
-    """How one message ended. ``retry`` tells why it should come again; None if it is settled."""
+    """How one message ended. ``retry`` is the reason to receive it again; None if it is done."""
 
     message: Message
-    results: tuple[OutcomeStatus, ...] = ()
+    statuses: tuple[OutcomeStatus, ...] = ()
     retry: str | None = None
 
 
-def open_process(cloud: AwsContext) -> Callable[[object, Any], dict[str, Any]]:
-    """The function, over what it works with."""
-    apart = IsolatedProcessing(cloud.process_isolated, 1000 * cloud.settings.limits.cpu_seconds + _RESERVE_MS)
-    return lambda event, context: handle(
-        event, cloud.process, cloud.bucket, context.get_remaining_time_in_millis, apart
+class _Strategy(Struct, frozen=True):
+    """How uploads are processed, and the milliseconds that must be left to start one."""
+
+    process: Process
+    needs_ms: int
+
+
+def open_process(context: AwsContext) -> Callable[[object, Any], dict[str, Any]]:
+    """The handler, over what the function works with."""
+    needs_ms = 1000 * context.settings.limits.cpu_seconds + _RESERVE_MS
+    isolated = IsolatedProcessing(context.process_isolated, needs_ms)
+    return lambda event, invocation: handle(
+        event, context.process, context.bucket, invocation.get_remaining_time_in_millis, isolated
     )
 
 
@@ -51,93 +66,78 @@ def handle(
     event: object,
     process: Process,
     bucket: str,
-    remaining_ms: Callable[[], int],
-    apart: IsolatedProcessing | None = None,
+    remaining_ms: RemainingMs,
+    isolated: IsolatedProcessing | None = None,
 ) -> dict[str, Any]:
-    """Process every upload of ``event``; uploads of other buckets than ``bucket`` are left out.
+    """Process every upload of ``event``, except those of other buckets than ``bucket``.
 
-    Answers partial batches for SQS and results for S3 Batch Operations. For sources that can only
-    be answered as a whole it raises the transient error, so that the whole event comes again.
+    Returns partial batch failures for SQS, and one result per task for S3 Batch Operations. For other
+    sources it raises RetryLater if any upload must be tried again.
     """
     started = time.monotonic()
     messages = read_messages(event)
-    usual = _Strategy(process, _RESERVE_MS)
-    careful = _isolated_strategy(apart, remaining_ms) if apart else usual
-    endings = [
-        _message(message, careful if message.receives > 1 else usual, bucket, remaining_ms)
+    first_try = _Strategy(process, _RESERVE_MS)
+    repeated = _isolated_strategy(isolated, remaining_ms) if isolated else first_try
+    results = [
+        _process_message(message, repeated if message.receives > 1 else first_try, bucket, remaining_ms)
         for message in messages
     ]
-    _measure(endings, started)
+    _log_metrics(results, started)
     if isinstance(event, dict) and "tasks" in event:
-        return _batch_operations(event, endings)
+        return _batch_operations_response(event, results)
     if any(message.id for message in messages):
-        failed = [ending.message.id for ending in endings if ending.retry]
-        return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
-    for ending in endings:
-        if ending.retry:
-            raise RetryLater(ending.retry)
-    return {"results": [result for ending in endings for result in ending.results]}
+        return _sqs_response(results)
+    return _whole_response(results)
 
 
-class RetryLater(Exception):
-    """Tells Lambda to deliver an event again that cannot be answered in parts."""
-
-
-class _Strategy(Struct, frozen=True):
-    """How uploads are processed, and how much time must be left for one to be begun."""
-
-    process: Process
-    needs_ms: int
-
-
-def _isolated_strategy(apart: IsolatedProcessing, remaining_ms: Callable[[], int]) -> _Strategy:
+def _isolated_strategy(isolated: IsolatedProcessing, remaining_ms: RemainingMs) -> _Strategy:
     def process(upload: Upload) -> Outcome:
-        # The rest is for what comes after rendering: to record the refusal.
-        return apart.process(upload, (remaining_ms() - _RESERVE_MS) / 1000)
+        # The reserve is for what follows rendering: recording a refusal.
+        return isolated.process(upload, (remaining_ms() - _RESERVE_MS) / 1000)
 
-    return _Strategy(process, min(apart.needs_ms, remaining_ms() // 2))
+    return _Strategy(process, min(isolated.needs_ms, remaining_ms() // 2))
 
 
-def _message(message: Message, way: _Strategy, bucket: str, remaining_ms: Callable[[], int]) -> MessageResult:
+def _process_message(
+    message: Message, strategy: _Strategy, bucket: str, remaining_ms: RemainingMs
+) -> MessageResult:
     for reason in message.ignored:
-        log.line("WARNING" if reason != "s3:TestEvent" else "INFO", "ignored", reason=reason, id=message.id)
-    results = []
+        level = "INFO" if reason == "s3:TestEvent" else "WARNING"
+        log.line(level, "ignored", reason=reason, id=message.id)
+    statuses: list[OutcomeStatus] = []
     retry: str | None = None
     for upload in message.uploads:
         if upload.bucket != bucket:
-            log.line(
-                "WARNING", "ignored", reason=f"expected bucket {bucket}, got {upload.bucket}", key=upload.key
-            )
-        elif remaining_ms() < way.needs_ms:
-            retry = "no time was left for it"
+            reason = f"expected bucket {bucket}, got {upload.bucket}"
+            log.line("WARNING", "ignored", reason=reason, key=upload.key)
+        elif remaining_ms() < strategy.needs_ms:
+            retry = "not enough time left to start it"
         else:
-            result, error = _upload(upload, way.process)
-            results += [result] if result else []
+            status, error = _process_upload(upload, strategy.process)
+            statuses += [status] if status else []
             retry = error or retry
-    return MessageResult(message, tuple(results), retry)
+    return MessageResult(message, tuple(statuses), retry)
 
 
-def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str | None]:
-    """The result, or why to try again. A permanent error is logged and settled: the next attempt
-    would end the same way."""
+def _process_upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str | None]:
+    """The status, or the reason to retry. A permanent error is logged and done: a retry would end the same
+    way."""
     started = time.monotonic()
+    fields = {"key": upload.key, "bucket": upload.bucket}
     try:
         outcome = process(upload)
     except ImageProcessorError as error:
         level = "WARNING" if error.retryable else "ERROR"
-        log.line(
-            level, error.code, key=upload.key, bucket=upload.bucket, error=str(error), retry=error.retryable
-        )
+        log.line(level, error.code, **fields, error=str(error), retry=error.retryable)
         return None, str(error) if error.retryable else None
-    except Exception as error:  # noqa: BLE001 - a bug is one upload's: it must not take the batch with it
-        log.line("ERROR", "bug", key=upload.key, bucket=upload.bucket, error=repr(error), retry=True)
+    except Exception as error:  # noqa: BLE001 - an unexpected error of one upload must not fail its batch
+        log.line("ERROR", "bug", **fields, error=repr(error), retry=True)
         return None, repr(error)
     record = outcome.record
     log.line(
         "INFO",
         outcome.status,
-        key=upload.key,
-        bucket=upload.bucket,
+        **fields,
         version=record.version if record else None,
         reason=record.reason if record else None,
         detail=outcome.detail,
@@ -147,34 +147,45 @@ def _upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str
     return outcome.status, None
 
 
-def _batch_operations(event: dict[str, Any], endings: Sequence[MessageResult]) -> dict[str, Any]:
-    """The answer of "Invoking an AWS Lambda function from Amazon S3 Batch Operations"."""
-    results = []
-    for ending in endings:
-        if ending.retry:
-            code, text = "TemporaryFailure", ending.retry
-        elif ending.results:
-            code, text = "Succeeded", ending.results[0]
-        else:
-            code, text = (
-                "PermanentFailure",
-                "; ".join(ending.message.ignored) or "not an upload of this bucket",
-            )
-        results.append({"taskId": ending.message.id or "", "resultCode": code, "resultString": text[:1024]})
+def _sqs_response(results: Sequence[MessageResult]) -> dict[str, Any]:
+    """Partial batch failures: SQS deletes the other messages."""
+    failed = [result.message.id for result in results if result.retry]
+    return {"batchItemFailures": [{"itemIdentifier": id_} for id_ in failed]}
+
+
+def _whole_response(results: Sequence[MessageResult]) -> dict[str, Any]:
+    for result in results:
+        if result.retry:
+            raise RetryLater(result.retry)
+    return {"results": [status for result in results for status in result.statuses]}
+
+
+def _batch_operations_response(event: dict[str, Any], results: Sequence[MessageResult]) -> dict[str, Any]:
+    """The response that "Invoking an AWS Lambda function from Amazon S3 Batch Operations" describes."""
     return {
         "invocationSchemaVersion": event.get("invocationSchemaVersion", "1.0"),
         "treatMissingKeysAs": "PermanentFailure",
         "invocationId": event.get("invocationId", ""),
-        "results": results,
+        "results": [_task_result(result) for result in results],
     }
 
 
-def _measure(endings: Sequence[MessageResult], started: float) -> None:
-    results = [result for ending in endings for result in ending.results]
+def _task_result(result: MessageResult) -> dict[str, str]:
+    if result.retry:
+        code, text = "TemporaryFailure", result.retry
+    elif result.statuses:
+        code, text = "Succeeded", str(result.statuses[0])
+    else:
+        code, text = "PermanentFailure", "; ".join(result.message.ignored) or "no upload of this bucket"
+    return {"taskId": result.message.id or "", "resultCode": code, "resultString": text[:1024]}
+
+
+def _log_metrics(results: Sequence[MessageResult], started: float) -> None:
+    statuses = [status for result in results for status in result.statuses]
     values: dict[str, float] = {
-        "Processed": results.count(OutcomeStatus.PROCESSED),
-        "Refused": results.count(OutcomeStatus.REFUSED),
-        "Retried": sum(ending.retry is not None for ending in endings),
+        "Processed": statuses.count(OutcomeStatus.PROCESSED),
+        "Refused": statuses.count(OutcomeStatus.REFUSED),
+        "Retried": sum(result.retry is not None for result in results),
         "DurationMs": round(1000 * (time.monotonic() - started), 1),
     }
     log.metrics("process", values)
