@@ -187,11 +187,11 @@ def test_what_is_not_installed_is_not_implemented_here() -> None:
     assert b"pip install 'image-processor[extra]'" in answer.body
 
 
-def test_every_reason_has_a_fix_and_plain_words_on_the_page() -> None:
-    words = (WEB / "words.js").read_text(encoding="utf-8")
+def test_every_reason_has_a_fix_and_a_label_on_the_page() -> None:
+    labels = (WEB / "labels.js").read_text(encoding="utf-8")
     assert set(FIXES) == set(Reason)
     for reason in Reason:
-        assert f'"{reason}":' in words or f"{reason}:" in words
+        assert f'"{reason}":' in labels or f"{reason}:" in labels
 
 
 def test_the_page_follows_every_type_of_event() -> None:

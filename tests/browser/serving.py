@@ -27,7 +27,7 @@ class Site:
         return str(self.api.base_url)
 
     def put(self, key: str, body: bytes) -> str:
-        """Store an original and wait for what becomes of it; its id."""
+        """Store an original, wait until it is processed, and return its id."""
         id_: str = self.api.put(f"/uploads/{key}", content=body).raise_for_status().json()["id"]
         self.api.post("/images", json={"key": key})
         return id_
@@ -35,7 +35,7 @@ class Site:
 
 @contextmanager
 def serving(data: Path, port: int = 0, **settings: str) -> Iterator[Site]:
-    """A server in a process of its own; ``settings`` are variables of its environment, without prefix."""
+    """A server in its own process; ``settings`` are environment variables without their prefix."""
     command = [sys.executable, "-m", "image_processor", "serve", "--data", str(data), "--port", str(port)]
     environment = os.environ | {f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:

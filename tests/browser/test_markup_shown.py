@@ -1,4 +1,4 @@
-"""The markup of an image in a page: the browser picks what it should, and nothing jumps."""
+"""Generated markup in a real page: the browser loads the right rendition, and the layout is stable."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ COFFEE = Path(skimage.__file__).parent / "data" / "coffee.png"
 """600 x 400 pixels."""
 KEY = 'it\'s a ("cup") <b> é.png'
 RECIPE = """
-[presets.ladder]
+[presets.responsive]
 widths = [100, 200, 400]
 formats = ["avif", "webp", "jpeg"]
 [[rules]]
 match = "**"
-presets = ["ladder"]
+presets = ["responsive"]
 """
 
 
@@ -45,7 +45,7 @@ def markup(site: Site, **params: str) -> Any:
 
 
 def opened(browser: Browser, site: Site, body: str, density: float) -> Page:
-    """A page of 800 pixels' width at so many device pixels for each."""
+    """A page 800 CSS pixels wide, with ``density`` device pixels each."""
     context = browser.new_context(
         base_url=site.url, device_scale_factor=density, viewport={"width": 800, "height": 600}
     )
@@ -57,36 +57,36 @@ def opened(browser: Browser, site: Site, body: str, density: float) -> Page:
 
 
 @pytest.mark.parametrize("params", [{}, {"widths": "100,200,400"}, {"widths": "101,199,402"}])
-@pytest.mark.parametrize(("density", "rung"), [(1, 0), (2, 1), (4, 2)])
+@pytest.mark.parametrize(("density", "index"), [(1, 0), (2, 1), (4, 2)])
 @pytest.mark.parametrize(("part", "format_"), [("img", "jpeg"), ("picture", "avif")])
-def test_the_least_picture_that_is_sharp_is_taken(
+def test_the_browser_loads_the_smallest_sharp_rendition(
     browser: Browser,
     site: Site,
     params: dict[str, str],
     density: int,
-    rung: int,
+    index: int,
     part: str,
     format_: str,
 ) -> None:
-    told = markup(site, sizes="95px", **params)
-    page = opened(browser, site, told[part], density)
+    html = markup(site, sizes="95px", **params)
+    page = opened(browser, site, html[part], density)
     chosen, complete = page.evaluate(
         "[document.images[0].currentSrc, document.images[0].complete && document.images[0].naturalWidth > 0]"
     )
-    width = params.get("widths", "100,200,400").split(",")[rung]
+    width = params.get("widths", "100,200,400").split(",")[index]
     assert complete
     assert f"w={width}" in chosen
     assert f"fm={format_}" in chosen
     page.context.close()
 
 
-def test_its_place_is_kept_before_it_is_there_and_a_blur_is_in_it(browser: Browser, site: Site) -> None:
-    told = markup(site, sizes="400px")
+def test_space_is_reserved_and_the_placeholder_shows_while_it_loads(browser: Browser, site: Site) -> None:
+    html = markup(site, sizes="400px")
     context = browser.new_context(base_url=site.url, viewport={"width": 800, "height": 600})
     page = context.new_page()
-    text = f"<!doctype html><title>A page</title>{told['picture']}<p>Below</p>"
+    text = f"<!doctype html><title>A page</title>{html['picture']}<p>Below</p>"
     page.route("**/a-page", lambda route: route.fulfill(body=text, content_type="text/html"))
-    page.route("**/renditions/**", lambda _: None)  # never answered
+    page.route("**/renditions/**", lambda _: None)  # never responds
     page.goto("/a-page", wait_until="commit")
     page.wait_for_selector("p")
     box = page.evaluate("document.images[0].getBoundingClientRect().toJSON()")
@@ -100,49 +100,49 @@ def test_its_place_is_kept_before_it_is_there_and_a_blur_is_in_it(browser: Brows
             return [blurred.src, blurred.naturalWidth, blurred.naturalHeight];
         }"""
     )
-    assert behind == [told["placeholder"], 10, 7]
+    assert behind == [html["placeholder"], 10, 7]
     context.close()
 
 
 @pytest.mark.parametrize("density", [1, 2])
-def test_a_background_takes_what_is_sharp_in_the_best_format(
+def test_a_background_loads_a_sharp_rendition_in_the_best_format(
     browser: Browser, site: Site, density: int
 ) -> None:
-    told = markup(site)
-    asked: list[str] = []
-    body = f"<style>{told['css']}</style><div class=picture style='width: 200px'></div>"
+    html = markup(site)
+    requested: list[str] = []
+    body = f"<style>{html['css']}</style><div class=picture style='width: 200px'></div>"
     context = browser.new_context(base_url=site.url, device_scale_factor=density)
     page = context.new_page()
-    page.on("request", lambda request: asked.append(request.url))
+    page.on("request", lambda request: requested.append(request.url))
     text = f"<!doctype html><meta charset=utf-8>{body}"
     page.route("**/a-page", lambda route: route.fulfill(body=text, content_type="text/html"))
     page.goto("/a-page", wait_until="networkidle")
-    (picture,) = [url for url in asked if "/renditions/" in url]
-    assert f"w={200 * density},fm=avif.avif" in picture
+    (url,) = [item for item in requested if "/renditions/" in item]
+    assert f"w={200 * density},fm=avif.avif" in url
     height = page.evaluate("document.querySelector('.picture').getBoundingClientRect().height")
     assert abs(height - 200 * 267 / 400) < 0.1
     context.close()
 
 
 @pytest.mark.parametrize("params", [{}, {"widths": "101,199,402"}])
-def test_the_loader_gives_urls_that_open(browser: Browser, site: Site, params: dict[str, str]) -> None:
-    told = markup(site, **params)
+def test_the_loader_returns_urls_that_open(browser: Browser, site: Site, params: dict[str, str]) -> None:
+    html = markup(site, **params)
     page = opened(browser, site, "", 1)
     urls = page.evaluate(
         """async ([text, src]) => {
-            const made = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-            const { default: loader } = await import(made);
+            const module = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
+            const { default: loader } = await import(module);
             return [1, 150, 9999].map((width) => loader({ src, width }));
         }""",
-        [told["loader"], KEY],
+        [html["loader"], KEY],
     )
     widths = [int(width) for width in params.get("widths", "100,200,400").split(",")]
     for url, width in zip(urls, widths, strict=True):
         found = page.evaluate(
             """async (url) => {
-                const answer = await fetch(url, { headers: { accept: "image/avif,*/*" } });
-                const picture = await createImageBitmap(await answer.blob());
-                return [answer.status, answer.headers.get("content-type"), picture.width];
+                const response = await fetch(url, { headers: { accept: "image/avif,*/*" } });
+                const image = await createImageBitmap(await response.blob());
+                return [response.status, response.headers.get("content-type"), image.width];
             }""",
             url,
         )

@@ -1,4 +1,4 @@
-"""The page in a real browser, before the real server: what a person does, and what they then see."""
+"""The web page in a real browser with the real server."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from PIL import Image
 from playwright.sync_api import Browser, JSHandle, Page, Route, expect
 from serving import Site, serving
 
-PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
-COFFEE = PHOTOGRAPHS / "coffee.png"
+PHOTOS = Path(skimage.__file__).parent / "data"
+COFFEE = PHOTOS / "coffee.png"
 TIMES = "\u00a0\u00d7\u00a0"
-PATIENCE = 30_000
-"""Milliseconds that an expectation may take to come true on a busy machine."""
+TIMEOUT = 30_000
+"""Milliseconds until an expectation fails, enough for a busy machine."""
 
-expect.set_options(timeout=PATIENCE)
+expect.set_options(timeout=TIMEOUT)
 
 
 @pytest.fixture
@@ -35,8 +35,8 @@ Open = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser, site: Site) -> Iterator[Open]:
-    """Opens the page. At the end no page may have complained, or have asked anybody else."""
-    complaints: list[str] = []
+    """Opens the page. At the end, no page may have logged errors or sent requests to another host."""
+    errors: list[str] = []
     contexts = []
 
     def opened(path: str = "/", *, width: int = 1280, scheme: str = "light") -> Page:
@@ -47,21 +47,21 @@ def open_page(browser: Browser, site: Site) -> Iterator[Open]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda told: complaints.append(told.text) if told.type == "error" else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("request", lambda asked: None if is_ours(asked.url) else complaints.append(asked.url))
+        page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda request: None if is_own(request.url) else errors.append(request.url))
         page.goto(path)
         return page
 
-    def is_ours(url: str) -> bool:
+    def is_own(url: str) -> bool:
         return url.startswith(site.url)
 
     yield opened
     for context in contexts:
         context.close()
-    # Of answers that a test wants, Chromium complains too: refused, its name is taken, not now.
-    wanted = re.compile("responded with a status of (412|422|503)")
-    assert [each for each in complaints if not wanted.search(each)] == []
+    # Chromium also logs responses that a test expects.
+    expected = re.compile("responded with a status of (412|422|503)")
+    assert [error for error in errors if not expected.search(error)] == []
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def transfer_of(page: Page, *files: tuple[str, bytes]) -> JSHandle:
 
 
 def drop(page: Page, *files: tuple[str, bytes]) -> None:
-    """Let files go over the page, as a hand with a mouse does."""
+    """Drag files over the page and drop them."""
     transfer = transfer_of(page, *files)
     page.dispatch_event("main", "dragenter", {"dataTransfer": transfer})
     expect(page.locator("#dropping")).to_be_visible()
@@ -99,7 +99,7 @@ def paste(page: Page, *files: tuple[str, bytes]) -> None:
     )
 
 
-def test_a_dropped_photograph_becomes_renditions_that_open(page: Page, site: Site) -> None:
+def test_a_dropped_image_gets_renditions_that_open(page: Page, site: Site) -> None:
     expect(page.locator("#empty")).to_be_visible()
     drop(page, ("coffee.png", COFFEE.read_bytes()))
     shown = page.locator('.card[data-key="coffee.png"]')
@@ -123,42 +123,42 @@ def test_a_dropped_photograph_becomes_renditions_that_open(page: Page, site: Sit
 
 
 def test_several_chosen_files_each_get_a_card(page: Page) -> None:
-    chosen = [COFFEE, PHOTOGRAPHS / "rocket.jpg", PHOTOGRAPHS / "chelsea.png"]
+    chosen = [COFFEE, PHOTOS / "rocket.jpg", PHOTOS / "chelsea.png"]
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose pictures").click()
+        page.get_by_role("button", name="Choose images").click()
     chooser.value.set_files(chosen)
     for file in chosen:
         expect(page.locator(f'.card[data-key="{file.name}"]')).to_have_attribute("data-status", "processed")
     expect(page.locator("#state-text")).to_have_text("Up to date")
 
 
-def test_an_empty_library_offers_a_sample_and_says_where_files_may_go(page: Page, site: Site) -> None:
+def test_an_empty_library_offers_a_sample_and_shows_the_upload_directory(page: Page, site: Site) -> None:
     expect(page.locator("#directory")).to_have_text(str(site.data / "uploads"))
-    page.get_by_role("button", name="Try it with a sample picture").click()
+    page.get_by_role("button", name="Try a sample image").click()
     shown = page.locator('.card[data-key="sample.jpg"]')
     expect(shown).to_have_attribute("data-status", "processed")
     expect(shown.locator(".picture.loaded img")).to_be_visible()
     expect(page.locator("#empty")).to_be_hidden()
 
 
-def test_a_file_put_into_the_directory_appears_by_itself(page: Page, site: Site) -> None:
+def test_a_file_copied_to_the_directory_appears(page: Page, site: Site) -> None:
     expect(page.locator("#empty")).to_be_visible()
     (site.data / "uploads" / "album").mkdir()
-    shutil.copy(PHOTOGRAPHS / "rocket.jpg", site.data / "uploads" / "album" / "rocket.jpg")
+    shutil.copy(PHOTOS / "rocket.jpg", site.data / "uploads" / "album" / "rocket.jpg")
     expect(page.locator('.card[data-key="album/rocket.jpg"]')).to_have_attribute("data-status", "processed")
 
 
-def test_a_refused_file_says_why_and_what_helps(page: Page) -> None:
+def test_a_refused_file_shows_the_reason_and_the_fix(page: Page) -> None:
     drop(page, ("notes.txt", b"just words"), ("empty.png", b""))
     shown = page.locator('.card[data-key="notes.txt"]')
     expect(shown).to_have_attribute("data-status", "refused")
-    expect(shown).to_contain_text("This is not a picture.")
+    expect(shown).to_contain_text("This is not an image.")
     expect(page.locator('.card[data-key="empty.png"]')).to_contain_text("The file is empty.")
     shown.locator("a").click()
     expect(page.locator("#details .stage")).to_contain_text("Send a JPEG, PNG, WebP, AVIF, GIF or TIFF file")
 
 
-def test_a_name_is_text_whatever_it_says(page: Page) -> None:
+def test_a_name_is_never_markup(page: Page) -> None:
     name = '<img src=x onerror="document.title=1">.png'
     drop(page, (name, COFFEE.read_bytes()))
     shown = page.locator(".card")
@@ -169,11 +169,11 @@ def test_a_name_is_text_whatever_it_says(page: Page) -> None:
     expect(page).to_have_title("Image processor")
 
 
-def test_files_of_one_name_are_all_kept(page: Page, site: Site) -> None:
-    """Two dropped together, a third one later, and a fourth when the page knows of none of them."""
+def test_files_with_the_same_name_are_all_kept(page: Page, site: Site) -> None:
+    """Two dropped together, a third one later, and a fourth while the page shows none of them."""
     bodies = {
         "album.new/a.png": COFFEE.read_bytes(),
-        "album.new/a-2.png": (PHOTOGRAPHS / "chelsea.png").read_bytes(),
+        "album.new/a-2.png": (PHOTOS / "chelsea.png").read_bytes(),
         "album.new/a-3.png": b"words",
         "album.new/a-4.png": b"other words",
     }
@@ -185,7 +185,7 @@ def test_files_of_one_name_are_all_kept(page: Page, site: Site) -> None:
         expect(page.locator(f'.card[data-key="{key}"]')).to_have_attribute("data-status", "processed")
     drop(page, (name, third))
     expect(page.locator('.card[data-key="album.new/a-3.png"]')).to_have_attribute("data-status", "refused")
-    page.get_by_placeholder("Name begins with").fill("nothing")
+    page.get_by_placeholder("Name starts with").fill("nothing")
     expect(page.locator("#nothing")).to_be_visible()
     drop(page, (name, fourth))
     expect(page.locator("#toast")).to_contain_text("a-4.png was refused")
@@ -195,10 +195,10 @@ def test_files_of_one_name_are_all_kept(page: Page, site: Site) -> None:
     expect(page.locator(".card")).to_have_count(4)
 
 
-def test_pasted_pictures_are_named_by_their_time(page: Page) -> None:
-    """A browser calls each of them image.png; a copied file has a name of its own."""
+def test_pasted_images_are_named_by_their_time(page: Page) -> None:
+    """A browser names each of them image.png; a copied file has its own name."""
     expect(page.locator("#empty")).to_be_visible()
-    for body in (COFFEE, PHOTOGRAPHS / "chelsea.png"):
+    for body in (COFFEE, PHOTOS / "chelsea.png"):
         paste(page, ("image.png", body.read_bytes()))
     paste(page, ("rocket.png", b"words"))
     ready = page.locator('.card[data-status="processed"]')
@@ -208,18 +208,16 @@ def test_pasted_pictures_are_named_by_their_time(page: Page) -> None:
     expect(page.locator('.card[data-key="rocket.png"]')).to_have_attribute("data-status", "refused")
 
 
-def test_a_file_that_the_recipe_does_not_want_is_told_so(page: Page) -> None:
+def test_a_file_without_renditions_in_the_recipe_says_so(page: Page) -> None:
     drop(page, ("Thumbs.db", b"words"))
     expect(page.locator('.card[data-key="Thumbs.db"]')).to_contain_text(
-        "The recipe makes nothing of this file."
+        "The recipe makes no renditions of this file."
     )
 
 
 @pytest.mark.parametrize("width", [320, 1280])
-def test_renditions_of_the_same_bytes_are_told_to_be_the_same_picture(
-    open_page: Open, site: Site, width: int
-) -> None:
-    """The photograph is 600 wide: asked for 640, 1280 and 1920 it stays as it is, in both formats."""
+def test_renditions_with_the_same_bytes_say_so(open_page: Open, site: Site, width: int) -> None:
+    """The photo is 600 pixels wide: the widths 640, 1280 and 1920 all give 600, in both formats."""
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page = open_page(f"/#{id_}", width=width)
     made = page.locator(".renditions .made")
@@ -227,11 +225,11 @@ def test_renditions_of_the_same_bytes_are_told_to_be_the_same_picture(
     for at in range(10):
         expect(made.nth(at)).to_be_visible()
     texts = made.all_inner_texts()
-    same = [text for text in texts if "same picture: the original is no larger" in text]
+    same = [text for text in texts if "same image: the original is no larger" in text]
     assert [text.split()[0] for text in same] == ["1280", "1920"] * 2
 
 
-def test_work_that_was_given_up_for_now_is_told_so(page: Page) -> None:
+def test_a_failed_upload_says_that_it_is_tried_again(page: Page) -> None:
     event = {
         "type": "failed",
         "id": "a" * 26,
@@ -239,15 +237,15 @@ def test_work_that_was_given_up_for_now_is_told_so(page: Page) -> None:
         "sequence": 1,
         "detail": {"error": "disk full"},
     }
-    told = f"event: ready\ndata: {{}}\n\nevent: failed\ndata: {json.dumps(event)}\n\n"
-    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=told))
+    stream = f"event: ready\ndata: {{}}\n\nevent: failed\ndata: {json.dumps(event)}\n\n"
+    page.route("**/events", lambda route: route.fulfill(content_type="text/event-stream", body=stream))
     page.reload()
     shown = page.locator('.card[data-key="a.png"]')
-    expect(shown).to_contain_text("it is tried again at the next sweep")
+    expect(shown).to_contain_text("the next reconciliation tries again")
     expect(shown.locator(".work")).to_have_count(0)
 
 
-def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site) -> None:
+def test_delete_asks_first_and_removes_everything(page: Page, site: Site) -> None:
     id_ = site.put("a/coffee.png", COFFEE.read_bytes())
     page.locator(".card a").click()
     page.get_by_role("button", name="Delete").click()
@@ -264,7 +262,7 @@ def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site)
 
 
 @pytest.mark.parametrize(
-    ("transformation", "words"),
+    ("transformation", "label"),
     [
         ("w=200,h=100,g=attention,fm=avif", "200 \u00d7 100, smart crop"),
         ("w=640,q=auto,fm=webp", "640 wide, quality auto"),
@@ -275,15 +273,15 @@ def test_deleting_asks_first_and_then_everything_is_gone(page: Page, site: Site)
         ("fm=png", "original size"),
     ],
 )
-def test_the_page_says_all_of_a_transformation(page: Page, transformation: str, words: str) -> None:
+def test_the_page_describes_a_whole_transformation(page: Page, transformation: str, label: str) -> None:
     page.goto("/")
-    said = page.evaluate(
-        "text => import('/static/words.js').then(words => words.recipeWords(text))", transformation
+    shown = page.evaluate(
+        "text => import('/static/labels.js').then(labels => labels.transformationLabel(text))", transformation
     )
-    assert said == words
+    assert shown == label
 
 
-def test_the_details_tell_palette_and_focus(page: Page, site: Site) -> None:
+def test_the_details_show_palette_and_focus(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page.goto(f"/#{id_}")
     image = site.api.get(f"/images/{id_}").json()
@@ -295,20 +293,20 @@ def test_the_details_tell_palette_and_focus(page: Page, site: Site) -> None:
     expect(facts.locator(".palette .swatch").first).to_have_attribute("title", image["palette"][0])
 
 
-def test_making_again_shows_the_new_renditions(page: Page, site: Site) -> None:
+def test_reprocessing_shows_the_new_renditions(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page.goto(f"/#{id_}")
     expect(page.locator("#details-name")).to_have_text("coffee.png")
     before = site.api.get(f"/images/{id_}").json()["updated_at"]
-    page.get_by_role("button", name="Make again").click()
+    page.get_by_role("button", name="Render again").click()
     expect(page.locator("#toast")).to_contain_text("coffee.png is ready")
     assert site.api.get(f"/images/{id_}").json()["updated_at"] > before
 
 
-def test_a_new_version_of_a_file_shows_the_new_picture(page: Page, site: Site) -> None:
+def test_a_new_version_of_a_file_shows_the_new_image(page: Page, site: Site) -> None:
     site.put("a.png", COFFEE.read_bytes())
     expect(page.locator(".card")).to_contain_text(TIMES.join(("600", "400")))
-    site.put("a.png", (PHOTOGRAPHS / "astronaut.png").read_bytes())
+    site.put("a.png", (PHOTOS / "astronaut.png").read_bytes())
     expect(page.locator(".card")).to_contain_text(TIMES.join(("512", "512")))
     width = page.locator(".card img").evaluate(
         "(img) => img.decode().then(() => img.naturalWidth / img.naturalHeight)"
@@ -316,7 +314,7 @@ def test_a_new_version_of_a_file_shows_the_new_picture(page: Page, site: Site) -
     assert width == pytest.approx(1, abs=0.01)
 
 
-def test_pictures_are_found_by_name_and_state_and_page_by_page(page: Page, site: Site) -> None:
+def test_images_are_filtered_by_name_and_state_and_paged(page: Page, site: Site) -> None:
     for at in range(50):
         site.put(f"notes/{at:02}.txt", b"words %d" % at)
     site.put("coffee.png", COFFEE.read_bytes())
@@ -333,9 +331,9 @@ def test_pictures_are_found_by_name_and_state_and_page_by_page(page: Page, site:
     page.get_by_text("Ready", exact=True).click()
     expect(page.locator(".card")).to_have_count(1)
     page.get_by_text("Refused", exact=True).click()
-    page.get_by_placeholder("Name begins with").fill("notes/1")
+    page.get_by_placeholder("Name starts with").fill("notes/1")
     expect(page.locator(".card")).to_have_count(10)
-    page.get_by_placeholder("Name begins with").fill("nothing")
+    page.get_by_placeholder("Name starts with").fill("nothing")
     expect(page.locator("#nothing")).to_be_visible()
     page.get_by_role("button", name="Show all").click()
     expect(page.locator(".card")).to_have_count(48)
@@ -345,13 +343,13 @@ def cannot_now(route: Route) -> None:
     route.fulfill(status=503, content_type="application/problem+json", body='{"detail": "not now"}')
 
 
-def test_the_page_finds_its_server_again_after_a_restart(browser: Browser, tmp_path: Path) -> None:
+def test_the_page_reconnects_after_a_restart_of_the_server(browser: Browser, tmp_path: Path) -> None:
     with serving(tmp_path / "data") as site:
         port = site.api.base_url.port
         page = browser.new_page()
         page.goto(site.url)
         expect(page.locator("#state-text")).to_have_text("Up to date")
-    expect(page.locator("#state-text")).to_have_text("Connection lost, trying again")
+    expect(page.locator("#state-text")).to_have_text("Connection lost, reconnecting")
     (tmp_path / "data" / "uploads" / "coffee.png").write_bytes(COFFEE.read_bytes())
     assert port is not None
     with serving(tmp_path / "data", port):
@@ -360,7 +358,7 @@ def test_the_page_finds_its_server_again_after_a_restart(browser: Browser, tmp_p
         page.close()
 
 
-def test_everything_can_be_done_by_keyboard(page: Page, site: Site) -> None:
+def test_the_page_can_be_used_by_keyboard(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     link = page.locator(".card a")
     expect(link).to_be_visible()
@@ -383,30 +381,32 @@ def test_everything_can_be_done_by_keyboard(page: Page, site: Site) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [320, 1280])
-def test_it_fits_its_window_and_can_be_read(open_page: Open, site: Site, width: int, scheme: str) -> None:
-    """Nothing sticks out sideways; text has the contrast of WCAG 2.2 AA (1.4.3): 4.5 to 1."""
+def test_the_page_fits_its_window_and_has_enough_contrast(
+    open_page: Open, site: Site, width: int, scheme: str
+) -> None:
+    """Nothing overflows to the side; text has the contrast of WCAG 2.2 AA (1.4.3): 4.5 to 1."""
     site.put("a-name-that-is-long-and-has-no-gaps-" * 3 + ".png", COFFEE.read_bytes())
     site.put("notes.txt", b"words")
     page = open_page(width=width, scheme=scheme)
     expect(page.locator(".card")).to_have_count(2)
-    assert sideways(page) == []
-    assert pale(page) == []
+    assert overflowing(page) == []
+    assert low_contrast(page) == []
     for key in ("notes.txt", "a-name"):
         page.locator(f'.card[data-key^="{key}"] a').click()
         expect(page.locator("#details")).to_be_visible()
-        assert sideways(page) == []
-        assert pale(page) == []
+        assert overflowing(page) == []
+        assert low_contrast(page) == []
         page.keyboard.press("Escape")
 
 
-def sideways(page: Page) -> list[str]:
+def overflowing(page: Page) -> list[str]:
     found: list[str] = page.evaluate("""() => [document.documentElement, document.querySelector('#details')]
-        .filter((each) => each.scrollWidth > each.clientWidth).map((each) => each.tagName)""")
+        .filter((item) => item.scrollWidth > item.clientWidth).map((item) => item.tagName)""")
     return found
 
 
-def pale(page: Page) -> list[str]:
-    """Texts whose colour is too near to what is behind them."""
+def low_contrast(page: Page) -> list[str]:
+    """Texts whose colour is too close to their background."""
     found: list[str] = page.evaluate("""() => {
         const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
         const rgba = (colour) => {
@@ -420,8 +420,8 @@ def pale(page: Page) -> list[str]:
             .map((value) => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4)
             .reduce((sum, value, at) => sum + value * [0.2126, 0.7152, 0.0722][at], 0);
         const behind = (element) => {
-            for (let each = element; each; each = each.parentElement) {
-                const colour = getComputedStyle(each).backgroundColor;
+            for (let item = element; item; item = item.parentElement) {
+                const colour = getComputedStyle(item).backgroundColor;
                 if (rgba(colour)[3] === 255) return colour;
             }
             return "white";
@@ -430,16 +430,16 @@ def pale(page: Page) -> list[str]:
             && [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
         const root = document.querySelector("dialog[open]") ?? document.body;
         return [...root.querySelectorAll("*")].filter(isText).flatMap((element) => {
-            const [one, other] = [getComputedStyle(element).color, behind(element)].map(luminance);
-            const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05);
+            const [first, second] = [getComputedStyle(element).color, behind(element)].map(luminance);
+            const ratio = (Math.max(first, second) + 0.05) / (Math.min(first, second) + 0.05);
             return ratio < 4.5 ? [`${element.tagName}.${element.className} ${ratio.toFixed(2)}`] : [];
         });
     }""")
     return found
 
 
-def test_a_placeholder_looks_like_its_picture(page: Page, site: Site, tmp_path: Path) -> None:
-    """The ThumbHash of the engine, decoded by the page: shape and colours of a drawn picture."""
+def test_a_placeholder_looks_like_its_image(page: Page, site: Site, tmp_path: Path) -> None:
+    """The ThumbHash of the engine, decoded by the page, has the shape and colours of the image."""
     drawn = Image.new("RGB", (300, 200))
     for x in range(300):
         for y in range(200):
@@ -459,6 +459,6 @@ def test_a_placeholder_looks_like_its_picture(page: Page, site: Site, tmp_path: 
     assert width == 32
     assert width / height == pytest.approx(1.5, abs=0.3)
     small = drawn.resize((width, height), Image.Resampling.BOX).convert("RGBA").tobytes()
-    errors = [abs(one - other) for one, other in zip(small, decoded["pixels"], strict=True)]
+    errors = [abs(expected - got) for expected, got in zip(small, decoded["pixels"], strict=True)]
     assert sum(errors) / len(errors) < 8
     assert max(errors) < 40

@@ -1,4 +1,4 @@
-"""Renditions by URL in a page that is nobody's but ours to write: the browser asks, and shows what comes."""
+"""Rendition URLs in a page: what a browser requests and shows."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ def shown(browser: Browser, site: Site) -> Iterator[Page]:
 
 
 def show(page: Page, source: str) -> tuple[Response, list[int]]:
-    """What comes for an image of a page, and how large the browser finds it."""
+    """The response for an image in a page, and its size in the browser."""
     html = f"""<!doctype html><title>A page</title><img src="{source}">"""
     page.route("**/a-page", lambda route: route.fulfill(body=html, content_type="text/html"))
-    with page.expect_response(lambda response: "/renditions/" in response.url) as told:
+    with page.expect_response(lambda response: "/renditions/" in response.url) as received:
         page.goto("/a-page")
     size = page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]")
     page.unroute("**/a-page")
-    return told.value, size
+    return received.value, size
 
 
 def signed(query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).sign(parse_url("coffee.png", query))
-    return f"/renditions/coffee.png?{query}&{signature_query(seal)}"
+    signature = Keyring({"a": SECRET.encode()}).sign(parse_url("coffee.png", query))
+    return f"/renditions/coffee.png?{query}&{signature_query(signature)}"
 
 
-def test_a_declared_rendition_is_an_avif_to_a_browser_that_takes_it(shown: Page) -> None:
+def test_a_declared_rendition_is_avif_for_a_browser_that_accepts_it(shown: Page) -> None:
     response, size = show(shown, "/renditions/coffee.png?w=320&fm=auto")
     assert (response.status, response.headers["content-type"]) == (200, "image/avif")
     assert response.headers["vary"] == "Accept"
     assert size == [320, 213]
 
 
-def test_one_that_only_a_signature_opens_is_made_and_shown(shown: Page) -> None:
+def test_a_signed_url_is_rendered_and_shown(shown: Page) -> None:
     response, size = show(shown, signed("w=123&h=123&fm=auto"))
     assert (response.status, response.headers["content-type"]) == (200, "image/avif")
     assert "render;dur=" in response.headers["server-timing"]
@@ -63,15 +63,15 @@ def test_one_that_only_a_signature_opens_is_made_and_shown(shown: Page) -> None:
     assert "server-timing" not in again.headers
 
 
-def test_without_its_signature_nothing_is_shown(shown: Page) -> None:
+def test_without_a_signature_nothing_is_shown(shown: Page) -> None:
     response, size = show(shown, "/renditions/coffee.png?w=123&h=123&fm=auto")
     assert (response.status, size) == (403, [0, 0])
     assert response.json()["code"] == "signature-missing"
 
 
-def test_the_same_url_opened_alone_runs_nothing(shown: Page) -> None:
+def test_a_rendition_opened_as_a_document_is_sandboxed(shown: Page) -> None:
     response = shown.goto(signed("w=50&fm=auto"))
     assert response is not None
     assert response.headers["content-security-policy"].endswith("sandbox")
     assert shown.evaluate("document.images[0].naturalWidth") == 50
-    assert shown.evaluate("self.origin") == "null"  # sandboxed: no origin of ours
+    assert shown.evaluate("self.origin") == "null"  # sandboxed: an opaque origin

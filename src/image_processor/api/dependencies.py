@@ -102,7 +102,7 @@ class Work(Protocol):
         """
         ...
 
-    async def made(self, wanted: RenditionRef) -> RenderResult:
+    async def rendition(self, ref: RenditionRef) -> RenderResult:
         """Return the rendition, rendered first if it is not stored.
 
         Raises what `Maker.make` raises, Overloaded, and Unavailable if it takes too long.

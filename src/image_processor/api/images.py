@@ -145,7 +145,7 @@ async def post_rendition(
     transformation = parse(body.transformation)
     key = await run_in_threadpool(_key, id, context.catalog)
     rendition = work.delivery.resolver.reference(key, transformation)
-    result = await work.made(rendition)
+    result = await work.rendition(rendition)
     return OnDemandRenditionModel.of(
         rendition.stored_key,
         str(transformation),

@@ -52,9 +52,9 @@ class InlineWork:
     async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
         return await run_in_threadpool(self._outcome, Upload(self._bucket, key, kind), wait)
 
-    async def made(self, wanted: RenditionRef) -> RenderResult:
-        stored = await run_in_threadpool(self._delivery.repository.find, wanted)
-        return RenderResult(stored, {}) if stored else await run_in_threadpool(self._make, wanted)
+    async def rendition(self, ref: RenditionRef) -> RenderResult:
+        stored = await run_in_threadpool(self._delivery.repository.find, ref)
+        return RenderResult(stored, {}) if stored else await run_in_threadpool(self._make, ref)
 
     def pending_key(self, _id: str) -> None:
         """None: uploads wait in SQS, which cannot be searched."""

@@ -79,15 +79,15 @@ class QueuedWork:
             stopping.cancel()
         return done.result() if done.done() else None
 
-    async def made(self, wanted: RenditionRef) -> RenderResult:
+    async def rendition(self, ref: RenditionRef) -> RenderResult:
         """The rendition, rendered first if it is not stored. It is rendered and stored even if the
         client disconnects."""
         coordinator = self._context.render_coordinator
-        stored = await to_thread.run_sync(self.delivery.repository.find, wanted)
+        stored = await to_thread.run_sync(self.delivery.repository.find, ref)
         if stored is not None:
             return RenderResult(stored, {})
-        result = await self.done(await to_thread.run_sync(coordinator.request, wanted))
-        return await to_thread.run_sync(coordinator.resolve, wanted, result)
+        result = await self.done(await to_thread.run_sync(coordinator.request, ref))
+        return await to_thread.run_sync(coordinator.resolve, ref, result)
 
     async def done(self, future: Future[Any]) -> Any:
         """The result of the render pool or the workers. Raises its error, and Unavailable after

@@ -120,15 +120,15 @@ async def _attempt(
     metadata_error: NotFound | Refused | None,
 ) -> Response:
     """The loop of `Delivery.serve`, with I/O in threads and rendering awaited from the render pool."""
-    found = await to_thread.run_sync(_find, http_request, context, metadata_error)
-    while not isinstance(found, Response):
+    lookup = await to_thread.run_sync(_find, http_request, context, metadata_error)
+    while not isinstance(lookup, Response):
         try:
-            found = found.rendered(await work.made(found.ref))
+            lookup = lookup.rendered(await work.rendition(lookup.ref))
         except ImageProcessorError as error:
-            found = await to_thread.run_sync(context.delivery.recover, found, error)
-        if found.stored is not None:
-            return await to_thread.run_sync(_response, http_request, found, context)
-    return found
+            lookup = await to_thread.run_sync(context.delivery.recover, lookup, error)
+        if lookup.stored is not None:
+            return await to_thread.run_sync(_response, http_request, lookup, context)
+    return lookup
 
 
 async def _metadata_error(pending: MetadataPending, work: QueuedWork) -> NotFound | Refused | None:
@@ -153,30 +153,30 @@ def _find(
     return _response(http_request, lookup, context)
 
 
-def _response(http_request: HttpRequest, found: Lookup, context: StandaloneContext) -> Response:
+def _response(http_request: HttpRequest, lookup: Lookup, context: StandaloneContext) -> Response:
     """The response with the rendition's bytes. Raises PreconditionFailed if they have changed."""
-    stored = found.stored
+    stored = lookup.stored
     assert stored is not None
-    decided = context.delivery.http_response(http_request, found)
-    if decided.status >= 400:
-        return of_status(decided.status, headers=decided.headers)
-    status = error_response(found.error)[0] if found.error is not None else decided.status
-    headers = dict(decided.headers)
-    if decided.byte_range is None:
+    head = context.delivery.http_response(http_request, lookup)
+    if head.status >= 400:
+        return of_status(head.status, headers=head.headers)
+    status = error_response(lookup.error)[0] if lookup.error is not None else head.status
+    headers = dict(head.headers)
+    if head.byte_range is None:
         return Response(status_code=status, headers=headers)
-    start, stop = decided.byte_range.start, decided.byte_range.stop
+    start, stop = head.byte_range.start, head.byte_range.stop
     if stored.body:
         return Response(stored.body[start:stop], status, headers)
-    chunks = _chunks(found, decided, context)
+    chunks = _chunks(lookup, head, context)
     if stop - start <= _MAX_BUFFERED:
         return Response(b"".join(chunks), status, headers)
     return StreamingResponse(chunks, status, headers)
 
 
-def _chunks(found: Lookup, decided: ResponseHead, context: StandaloneContext) -> Iterator[bytes]:
-    assert found.stored is not None
-    assert decided.byte_range is not None
-    entry, body = found.stored.entry, decided.byte_range
+def _chunks(lookup: Lookup, head: ResponseHead, context: StandaloneContext) -> Iterator[bytes]:
+    assert lookup.stored is not None
+    assert head.byte_range is not None
+    entry, body = lookup.stored.entry, head.byte_range
     try:
         return context.processed.read(entry.key, body.start, body.stop, version=entry.version)
     except NotFound as error:  # evicted between the lookup and the read

@@ -50,24 +50,24 @@ class RenderCoordinator:
         self._lock = Lock()
         self._metadata: OrderedDict[tuple[str, str], ImageMetadata] = OrderedDict()
 
-    def request(self, wanted: RenditionRef) -> Future[Any]:
-        """Start rendering ``wanted``; `resolve` turns the future's result into the rendition.
+    def request(self, ref: RenditionRef) -> Future[Any]:
+        """Start rendering ``ref``; `resolve` turns the future's result into the rendition.
 
         Raises Overloaded, and NotFound without an original.
         """
-        if wanted.declared:
-            self._repository.original_version(wanted.key)
-            return self._submit(Upload(self._repository.bucket, wanted.key, UploadKind.RECONCILE))
-        return self._pool.submit(wanted.stored_key, lambda renderer: self._render(renderer, wanted))
+        if ref.declared:
+            self._repository.original_version(ref.key)
+            return self._submit(Upload(self._repository.bucket, ref.key, UploadKind.RECONCILE))
+        return self._pool.submit(ref.stored_key, lambda renderer: self._render(renderer, ref))
 
-    def resolve(self, wanted: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
+    def resolve(self, ref: RenditionRef, result: Outcome | RenderResult) -> RenderResult:
         """The rendition that the result of a `request` stands for. Raises Refused, NotFound."""
-        return result if isinstance(result, RenderResult) else self._repository.after_ingest(wanted, result)
+        return result if isinstance(result, RenderResult) else self._repository.after_ingest(ref, result)
 
-    def touch(self, wanted: RenditionRef) -> None:
+    def touch(self, ref: RenditionRef) -> None:
         """Mark a stored rendition as used, so that it is evicted later."""
-        if not wanted.declared:
-            self._cache.touch(wanted.stored_key)
+        if not ref.declared:
+            self._cache.touch(ref.stored_key)
 
     def metadata_of(self, key: str, version: str) -> ImageMetadata:
         """The metadata of an original, from its header.
@@ -94,11 +94,11 @@ class RenderCoordinator:
 
         return read
 
-    def _render(self, renderer: OnDemandRenderer, wanted: RenditionRef) -> RenderResult:
+    def _render(self, renderer: OnDemandRenderer, ref: RenditionRef) -> RenderResult:
         """Render unless an earlier task has stored the rendition meanwhile."""
-        stored = self._repository.find(wanted)
+        stored = self._repository.find(ref)
         if stored is not None:
             return RenderResult(stored, {})
-        result = renderer.render(wanted)
+        result = renderer.render(ref)
         self._cache.put(result.stored.entry)
         return result

@@ -1,6 +1,6 @@
-// The REST API of this server, and nothing else: every request of the page is made here.
+// The REST API of the server: every request of the page is made here.
 
-// A refusal or failure that the server explained; `problem` is its document (RFC 9457).
+// A failed request; `problem` is the server's problem document (RFC 9457).
 export class Problem extends Error {
   constructor(problem) {
     super(problem.detail);
@@ -13,56 +13,56 @@ export class Problem extends Error {
   }
 }
 
-async function ask(method, path) {
-  let answer;
+async function request(method, path) {
+  let response;
   try {
-    answer = await fetch(path, { method });
+    response = await fetch(path, { method });
   } catch {
-    throw new Problem({ code: "offline", detail: "The server does not answer." });
+    throw new Problem({ code: "offline", detail: "The server does not respond." });
   }
-  if (answer.status === 204) return null;
-  const body = await answer.json().catch(() => ({ detail: `The server answered ${answer.status}.` }));
-  if (!answer.ok) throw new Problem(body);
+  if (response.status === 204) return null;
+  const body = await response.json().catch(() => ({ detail: `The server answered ${response.status}.` }));
+  if (!response.ok) throw new Problem(body);
   return body;
 }
 
-export const health = () => ask("GET", "/health");
-export const image = (id) => ask("GET", `/images/${id}`);
-export const remove = (id) => ask("DELETE", `/images/${id}`);
-export const reprocess = (id) => ask("POST", `/images/${id}/reprocess`);
-export const sample = () => ask("POST", "/samples");
+export const health = () => request("GET", "/health");
+export const image = (id) => request("GET", `/images/${id}`);
+export const remove = (id) => request("DELETE", `/images/${id}`);
+export const reprocess = (id) => request("POST", `/images/${id}/reprocess`);
+export const sample = () => request("POST", "/samples");
 
 export function images({ prefix, status, cursor, limit }) {
   const query = new URLSearchParams();
   for (const [name, value] of Object.entries({ prefix, status, cursor, limit })) {
     if (value) query.set(name, value);
   }
-  return ask("GET", `/images?${query}`);
+  return request("GET", `/images?${query}`);
 }
 
-// Stores a file under a key that must be free.
-// fetch cannot tell how much of a body has been sent; XMLHttpRequest can.
+// Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
+// does not.
 export function upload(key, file, onProgress) {
   return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    request.open("PUT", "/uploads/" + key.split("/").map(encodeURIComponent).join("/"));
-    request.setRequestHeader("If-None-Match", "*");
-    request.responseType = "json";
-    request.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
-    request.onerror = () => reject(new Problem({ code: "offline", detail: "The connection broke." }));
-    request.onload = () => {
-      if (request.status === 201) resolve(request.response);
-      else reject(new Problem(request.response ?? { detail: `The server answered ${request.status}.` }));
+    const xhr = new XMLHttpRequest();
+    xhr.open("PUT", "/uploads/" + key.split("/").map(encodeURIComponent).join("/"));
+    xhr.setRequestHeader("If-None-Match", "*");
+    xhr.responseType = "json";
+    xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    xhr.onerror = () => reject(new Problem({ code: "offline", detail: "The connection was lost." }));
+    xhr.onload = () => {
+      if (xhr.status === 201) resolve(xhr.response);
+      else reject(new Problem(xhr.response ?? { detail: `The server answered ${xhr.status}.` }));
     };
-    request.send(file);
+    xhr.send(file);
   });
 }
 
 const EVENT_TYPES = ["queued", "started", "processed", "refused", "deleted", "skipped", "unchanged", "retrying", "failed"];
 const RECONNECT_MILLISECONDS = 2000;
 
-// Follows the server's events for as long as the page lives. `onReady(missed)` comes with every
-// connection; the browser reconnects by itself after a break, but not after an answer like 503.
+// Follows the server's events while the page is open. Every connection calls `onReady(missed)`. The
+// browser reconnects after a lost connection, but not after a response like 503.
 export function follow({ onReady, onEvent, onLost }) {
   const source = new EventSource("/events");
   source.addEventListener("ready", (message) => onReady(JSON.parse(message.data).missed));

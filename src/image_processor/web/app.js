@@ -1,11 +1,11 @@
-// The page: connects the library with the server's events, and the controls with both.
+// The page: connects the library, the server's events and the controls.
 
 import * as api from "./api.js";
 import { Details } from "./details.js";
 import { byId, say } from "./elements.js";
 import { Library } from "./library.js";
 import { Uploads } from "./uploads.js";
-import { counted, fileName, refusal } from "./words.js";
+import { counted, fileName, refusal } from "./labels.js";
 
 const TYPING_MILLISECONDS = 200;
 let connected = false;
@@ -21,53 +21,53 @@ function showState() {
   const state = byId("state");
   state.dataset.state = !connected ? "lost" : library.busy ? "busy" : "ready";
   byId("state-text").textContent = !connected
-    ? "Connection lost, trying again"
+    ? "Connection lost, reconnecting"
     : library.busy
-      ? `${library.busy} in work`
+      ? `${library.busy} in progress`
       : "Up to date";
 }
 
-// Records are asked for one after the other: a burst of events is no burst of requests, and a
-// key that comes up again while it waits is asked for once.
-const wanted = new Map();
-let asking = false;
+// Records are requested one after the other, so that a burst of events is no burst of requests. An id
+// that comes up again while it waits is requested once.
+const pending = new Map();
+let requesting = false;
 
-async function look(id, then) {
-  wanted.set(id, then);
-  if (asking) return;
-  asking = true;
-  for (const [next, told] of wanted) {
-    wanted.delete(next);
+async function refresh(id, onImage) {
+  pending.set(id, onImage);
+  if (requesting) return;
+  requesting = true;
+  for (const [next, onNext] of pending) {
+    pending.delete(next);
     const image = await api.image(next).catch(() => null);
     if (image) {
       library.put(image);
-      told(image);
+      onNext(image);
     }
   }
-  asking = false;
+  requesting = false;
 }
 
-const tellProcessed = ({ original, renditions }) =>
+const sayProcessed = ({ original, renditions }) =>
   say(`${fileName(original)} is ready: ${counted(renditions.length, "rendition", "renditions")}.`);
 
-const tellRefused = ({ original, reason }) => say(`${fileName(original)} was refused. ${refusal(reason)}`);
+const sayRefused = ({ original, reason }) => say(`${fileName(original)} was refused. ${refusal(reason)}`);
 
 const onEvent = {
   queued: ({ id, key }) => library.mark(key, { id, status: "queued", note: null }),
   started: ({ id, key }) => library.mark(key, { id, status: "processing", note: null }),
-  retrying: ({ id, key }) => library.mark(key, { id, status: "queued", note: "Waiting to be tried again" }),
+  retrying: ({ id, key }) => library.mark(key, { id, status: "queued", note: "Waiting for another try" }),
   failed: ({ id, key }) => {
-    library.mark(key, { id, status: "delayed", note: "Could not be done now; it is tried again at the next sweep." });
+    library.mark(key, { id, status: "delayed", note: "Failed for now; the next reconciliation tries again." });
   },
-  processed: ({ id }) => look(id, tellProcessed),
-  refused: ({ id }) => look(id, tellRefused),
-  unchanged: ({ id }) => look(id, () => {}),
+  processed: ({ id }) => refresh(id, sayProcessed),
+  refused: ({ id }) => refresh(id, sayRefused),
+  unchanged: ({ id }) => refresh(id, () => {}),
   deleted: ({ id, key }) => {
     details.close(id);
-    library.forget(key);
+    library.remove(key);
   },
   skipped: ({ id, key }) => {
-    library.mark(key, { id: null, status: "skipped", message: "Stored; the recipe makes nothing of it." });
+    library.mark(key, { id: null, status: "skipped", message: "Stored; the recipe makes no renditions of it." });
   },
 };
 
@@ -100,7 +100,7 @@ function setUpSample() {
   byId("sample").addEventListener("click", async (event) => {
     const button = event.currentTarget;
     button.disabled = true;
-    say("Drawing a picture…");
+    say("Drawing an image…");
     await api.sample().catch((error) => say(error.message));
     button.disabled = false;
   });

@@ -1,12 +1,12 @@
-// One card of the grid: a picture, its name, and how far it has come.
+// One card of the grid: an image, its name and its state.
 
 import { picture } from "./picture.js";
 import { element } from "./elements.js";
-import { STATES, bytes, counted, fileName, percent, pixels, refusal, saving } from "./words.js";
+import { STATES, bytes, counted, fileName, percent, pixels, refusal, saving } from "./labels.js";
 
 const CARD_PIXELS = 280 * Math.min(window.devicePixelRatio || 1, 2);
 
-// The card's list item, made once and then shown anew with `show` whenever its image changes.
+// The list item of a card. `show` fills it, again whenever its image changes.
 export function newCard() {
   return element("li", { class: "card" });
 }
@@ -23,13 +23,13 @@ export function show(card, image) {
   showProgress(card, image);
 }
 
-// The link that is there already stays: it may have the focus, or get it back from a dialog.
+// An existing link is kept: it may have the focus, or get it back from a dialog.
 function link(image, before) {
   const href = `#${image.id}`;
-  const made = before?.getAttribute("href") === href ? before : element("a", { class: "open", href });
-  made.setAttribute("aria-label", `${image.original}, ${STATES[image.status]}`);
-  made.replaceChildren(...inside(image));
-  return made;
+  const anchor = before?.getAttribute("href") === href ? before : element("a", { class: "open", href });
+  anchor.setAttribute("aria-label", `${image.original}, ${STATES[image.status]}`);
+  anchor.replaceChildren(...inside(image));
+  return anchor;
 }
 
 function inside(image) {
@@ -70,12 +70,12 @@ function about(image) {
   }
 }
 
-// How much smaller than the original the smallest of its largest renditions is.
+// How much smaller than the original its largest rendition is, in the smallest format.
 function best({ facts, renditions }) {
   const size = Math.max(...renditions.map(area));
   const least = Math.min(...renditions.filter((each) => area(each) === size).map(({ bytes: count }) => count));
   if (!renditions.length || least >= facts.bytes) return null;
-  const title = `The largest rendition takes ${bytes(least)}, the original ${bytes(facts.bytes)}`;
+  const title = `The largest rendition has ${bytes(least)}, the original ${bytes(facts.bytes)}`;
   return element("span", { class: "best", title }, percent(saving({ bytes: least }, facts)));
 }
 

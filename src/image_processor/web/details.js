@@ -1,9 +1,9 @@
-// One picture in full: what the original is, every rendition, and what can be done.
+// The details of one image: the original, every rendition, and the actions.
 
 import * as api from "./api.js";
 import { picture } from "./picture.js";
 import { byId, element, say } from "./elements.js";
-import { EXIF, FORMATS, STATES, bytes, counted, fileName, moment, part, percent, pixels, recipeWords, refusal, saving } from "./words.js";
+import { EXIF, FORMATS, STATES, bytes, counted, fileName, moment, part, percent, pixels, transformationLabel, refusal, saving } from "./labels.js";
 
 const PREVIEW_PIXELS = 640 * Math.min(window.devicePixelRatio || 1, 2);
 
@@ -14,7 +14,7 @@ export class Details {
   constructor(library) {
     this.library = library;
     addEventListener("hashchange", () => this.follow());
-    // A card that is opened again before its closing has cleared the address changes no address.
+    // Opening a card again before the dialog has cleared the address does not change the address.
     byId("grid").addEventListener("click", (event) => event.target.closest("a") && setTimeout(() => this.follow()));
     this.#dialog.addEventListener("close", () => {
       if (this.#dialog.open) return;
@@ -24,7 +24,7 @@ export class Details {
     this.#dialog.addEventListener("click", (event) => event.target === this.#dialog && this.#dialog.close());
   }
 
-  // Opens what the address names, closes otherwise.
+  // Opens the image that the address names, or closes the dialog.
   async follow() {
     const id = location.hash.slice(1);
     if (!id) return this.#dialog.close();
@@ -36,7 +36,7 @@ export class Details {
     }
   }
 
-  // Shows what has changed about the picture that is open.
+  // Shows changes of the open image.
   refresh() {
     const image = this.#id && this.library.find(this.#id);
     if (image) this.#show(image);
@@ -76,14 +76,14 @@ export class Details {
       element(
         "p",
         { class: "actions" },
-        element("button", { class: "button", type: "button", id: "again", onclick: () => this.#again(image) }, "Make again"),
+        element("button", { class: "button", type: "button", id: "reprocess", onclick: () => this.#reprocess(image) }, "Render again"),
         element("button", { class: "button danger", type: "button", id: "delete", onclick: () => this.#delete(image) }, "Delete"),
       ),
     );
   }
 
-  async #again(image) {
-    say(`${fileName(image.original)} is made again.`);
+  async #reprocess(image) {
+    say(`${fileName(image.original)} is rendered again.`);
     try {
       await api.reprocess(image.id);
     } catch (error) {
@@ -99,7 +99,7 @@ export class Details {
     try {
       await api.remove(image.id);
       this.#dialog.close();
-      this.library.forget(image.original);
+      this.library.remove(image.original);
       say(`${fileName(image.original)} is deleted.`);
     } catch (error) {
       say(error.message);
@@ -163,7 +163,7 @@ function facts(image) {
   );
 }
 
-// Swatches alone: in letters they would be six lines. Each tells its colour as a title.
+// Swatches only: as text they would take six lines. The title of each is its colour.
 function palette(colours) {
   const swatches = colours.map((colour) => {
     const swatch = element("span", { class: "swatch", title: colour, role: "img", "aria-label": colour });
@@ -174,7 +174,7 @@ function palette(colours) {
 }
 
 function renditions(image) {
-  const heads = ["Size", "Format", "Bytes", "Against the original", "Made as"];
+  const heads = ["Size", "Format", "Bytes", "Compared to the original", "Transformation"];
   return element(
     "section",
     { class: "renditions" },
@@ -188,7 +188,7 @@ function renditions(image) {
   );
 }
 
-// From small to large. Renditions of the same bytes stand together, told to be the same picture.
+// From small to large. Renditions with the same bytes share a row group.
 function renditionRows({ renditions, facts: original }) {
   const ordered = [...renditions].sort(
     (a, b) => a.width * a.height - b.width * b.height || compare(a.format, b.format) || compare(a.sha256, b.sha256),
@@ -203,8 +203,8 @@ const compare = (one, other) => (one < other ? -1 : Number(one > other));
 
 const sameness = (rendition, original) =>
   rendition.width === original.width || rendition.height === original.height
-    ? "same picture: the original is no larger"
-    : "same picture";
+    ? "same image: the original is no larger"
+    : "same image";
 
 function row(rendition, original, same) {
   const share = saving(rendition, original);
@@ -217,6 +217,6 @@ function row(rendition, original, same) {
     element("td", {}, FORMATS[rendition.format]),
     element("td", { class: "number" }, bytes(rendition.bytes)),
     element("td", { class: "saved" }, bar, percent(share)),
-    element("td", { class: "made" }, recipeWords(rendition.transformation), same && element("em", {}, same)),
+    element("td", { class: "made" }, transformationLabel(rendition.transformation), same && element("em", {}, same)),
   );
 }

@@ -1,4 +1,4 @@
-// Makes elements. Text always goes in as text, so no key of a file can become markup.
+// Creates elements. Text is always inserted as text, so no key of a file can become markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -16,7 +16,7 @@ export function element(name, attributes = {}, ...children) {
 
 let toastTimer;
 
-// Says something once, for eyes and for screen readers.
+// Shows a message, also to screen readers.
 export function say(text) {
   const toast = byId("toast");
   toast.textContent = text;

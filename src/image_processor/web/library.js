@@ -1,5 +1,5 @@
-// The grid of pictures. The server's records are the truth; what the page knows beyond them
-// (a file on its way, a key in work) is kept beside until a record takes over.
+// The grid of images. The server's records are the source of truth; states that only the page knows (a
+// file that is being uploaded, a queued key) are kept until a record replaces them.
 
 import * as api from "./api.js";
 import { newCard, show } from "./card.js";
@@ -9,7 +9,7 @@ const PAGE = 48;
 const LOCAL = ["uploading", "queued", "failed", "delayed", "skipped"];
 
 export class Library {
-  #images = new Map(); // by key: what is shown
+  #images = new Map(); // by key
   #cards = new Map(); // by key
   #cursor = null;
   #loading = 0;
@@ -34,12 +34,12 @@ export class Library {
     return this.reload();
   }
 
-  // Asks for the first page anew, as long as what is shown; keeps what only this page knows.
+  // Reloads as many records as are shown; keeps the states that only this page knows.
   async reload() {
-    const asked = ++this.#loading;
+    const request = ++this.#loading;
     const limit = Math.min(Math.max(PAGE, this.#filter.prefix ? 0 : this.#recorded()), 1000);
     const page = await api.images({ ...this.#filter, limit });
-    if (asked !== this.#loading) return; // a later question has overtaken this one
+    if (request !== this.#loading) return; // a later request has replaced this one
     const local = [...this.#images.values()].filter(({ status }) => LOCAL.includes(status));
     const recorded = new Set(page.images.map(({ original }) => original));
     this.#images = new Map(page.images.map((image) => [image.original, image]));
@@ -49,20 +49,20 @@ export class Library {
     this.#draw();
   }
 
-  // Takes over a record of the server.
+  // Shows a record of the server.
   put(image) {
     this.#images.set(image.original, image);
     this.#draw();
   }
 
-  // What is known of a key before, or beside, its record.
-  mark(key, known) {
+  // Shows a state that the record of a key does not have yet.
+  mark(key, state) {
     const before = this.#images.get(key) ?? { original: key, renditions: [], since: Date.now() };
-    this.#images.set(key, { ...before, ...known });
+    this.#images.set(key, { ...before, ...state });
     this.#draw();
   }
 
-  forget(key) {
+  remove(key) {
     if (this.#images.delete(key)) this.#draw();
   }
 
@@ -77,14 +77,14 @@ export class Library {
     if (first) this.#cards.get(first.original)?.querySelector("a")?.focus();
   }
 
-  #fits({ original, status }) {
-    const wanted = this.#filter.status;
-    return original.startsWith(this.#filter.prefix) && (!wanted || wanted === status || LOCAL.includes(status));
+  #matches({ original, status }) {
+    const filter = this.#filter.status;
+    return original.startsWith(this.#filter.prefix) && (!filter || filter === status || LOCAL.includes(status));
   }
 
   #draw() {
     if (!this.#loaded) return;
-    const shown = [...this.#images.values()].filter((image) => this.#fits(image)).sort(newestFirst);
+    const shown = [...this.#images.values()].filter((image) => this.#matches(image)).sort(newestFirst);
     const keys = new Set(shown.map(({ original }) => original));
     for (const [key, card] of this.#cards) {
       if (keys.has(key)) continue;
@@ -109,4 +109,4 @@ export class Library {
 
 const time = (image) => (image.created_at ? Date.parse(image.created_at) : image.since);
 
-const newestFirst = (one, other) => time(other) - time(one) || (one.original < other.original ? -1 : 1);
+const newestFirst = (image, other) => time(other) - time(image) || (image.original < other.original ? -1 : 1);

@@ -1,4 +1,4 @@
-// Under which names files are added, so that none takes the place of another.
+// Names for added files, so that none replaces another.
 
 // "album/cat.jpg" the first time, "album/cat-2.jpg" the second.
 export function numbered(key, count) {
@@ -8,7 +8,7 @@ export function numbered(key, count) {
   return `${key.slice(0, end)}-${count}${key.slice(end)}`;
 }
 
-// Browsers call every picture from the clipboard "image.png"; a file that was copied has its own name.
+// Browsers name every image from the clipboard "image.png"; a copied file has its own name.
 export function pastedName(name, now) {
   const [, extension] = /^image(\.\w+)$/.exec(name) ?? [];
   if (!extension) return name;

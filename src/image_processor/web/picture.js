@@ -1,11 +1,11 @@
-// One picture with its placeholder: the ThumbHash, else the dominant colour, shows until the
-// rendition is there, and stays if it cannot be loaded. No broken image is ever seen.
+// An image with its placeholder: the ThumbHash, else the dominant colour, shows until the rendition is
+// loaded, and stays if loading fails.
 
 import { draw } from "./thumbhash.js";
 import { element } from "./elements.js";
-import { fileName } from "./words.js";
+import { fileName } from "./labels.js";
 
-// The smallest rendition of at least `width` pixels in each format, else the largest there is.
+// The smallest rendition of at least `width` pixels in each format, else the largest one.
 function candidates(renditions, width, whole) {
   const best = new Map();
   for (const rendition of renditions) {
@@ -20,7 +20,7 @@ const rank = (rendition, width) => (rendition.width >= width ? 1e6 - rendition.w
 
 const isCropped = ({ transformation }) => /(^|,)w=\d+,h=\d+/.test(transformation);
 
-// A frame that fills its box. `width` is what it needs in pixels of the screen.
+// A frame that fills its container. `width` is in pixels of the screen.
 export function picture(image, width, { whole = false } = {}) {
   const frame = element("div", { class: "picture" });
   if (image.dominant_colour) frame.style.backgroundColor = image.dominant_colour;
@@ -35,7 +35,7 @@ export function picture(image, width, { whole = false } = {}) {
 }
 
 function sources(frame, renditions, alt) {
-  // The last resort of <picture> must be what every browser reads.
+  // The <img> of a <picture> must have a format that every browser reads.
   const plain = renditions.find(({ format }) => format !== "avif" && format !== "webp") ?? renditions.at(-1);
   const img = element("img", { alt, decoding: "async", src: plain.url, width: plain.width, height: plain.height });
   img.addEventListener("load", () => frame.classList.add("loaded"));

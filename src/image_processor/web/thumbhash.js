@@ -1,10 +1,10 @@
-// Draws a ThumbHash: the few bytes a record has of a picture before the picture itself is there.
+// Draws a ThumbHash, the placeholder that a record holds in a few bytes.
 // The format is that of https://evanw.github.io/thumbhash/: one constant and a few cosine terms
 // for each of lightness (L), yellow-blue (P), red-green (Q) and alpha (A).
 
 const LONG_SIDE = 32;
 
-// Draws `base64` into the canvas, which gets the picture's shape. False if it is no ThumbHash.
+// Draws `base64` into the canvas and sets its size. Returns false if it is not a ThumbHash.
 export function draw(canvas, base64) {
   const hash = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
   if (hash.length < 5) return false;

@@ -1,9 +1,9 @@
-// Files on their way in: chosen, dropped anywhere on the page, or pasted.
+// Uploads files that are chosen, dropped anywhere on the page, or pasted.
 
 import * as api from "./api.js";
 import { byId, say } from "./elements.js";
 import { numbered, pastedName } from "./names.js";
-import { bytes, counted, trouble } from "./words.js";
+import { bytes, counted, trouble } from "./labels.js";
 
 const AT_ONCE = 3;
 
@@ -44,7 +44,7 @@ export class Uploads {
     }
   }
 
-  // Shows a file under the first name, counted from `count`, that is free as far as the page knows.
+  // Shows a file under the first name, numbered from `count`, that the page knows no other file of.
   #announce({ wanted, file, count }) {
     while (!this.#isFree(numbered(wanted, count))) count++;
     const key = numbered(wanted, count);
@@ -71,18 +71,18 @@ export class Uploads {
     }
   }
 
-  // The server holds a file of this name that the page has not heard of.
+  // The server has a file of this name that the page does not know.
   #sendAsNext(upload) {
-    if (this.#isOnItsWay(upload.key)) this.library.forget(upload.key);
+    if (this.#isOnItsWay(upload.key)) this.library.remove(upload.key);
     return this.#send(this.#announce({ ...upload, count: upload.count + 1 }));
   }
 
-  // The events may have been quicker than the answer to an upload.
+  // Events may arrive before the response to the upload.
   #isOnItsWay = (key) => this.library.get(key)?.status === "uploading";
 
   #acceptDrops() {
     const veil = byId("dropping");
-    let depth = 0; // dragenter and dragleave come for every element on the way
+    let depth = 0; // dragenter and dragleave fire for every element under the pointer
     const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
     const track = (change) => (event) => {
       if (!hasFiles(event)) return;
@@ -102,9 +102,9 @@ export class Uploads {
   }
 }
 
-// The files of a drop; folders are walked, and what they hold keeps its path.
+// The files of a drop, those in folders with their paths.
 async function dropped(transfer) {
-  // Entries must be taken before the first await: the transfer is emptied after the event.
+  // Entries must be read before the first await: the transfer is emptied after the event.
   const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
   if (!entries.some((entry) => entry.isDirectory)) {
     return [...transfer.files].map((file) => ({ key: file.name, file }));
@@ -121,7 +121,7 @@ async function walk(entry) {
   const reader = entry.createReader();
   const found = [];
   for (;;) {
-    // One call gives a part of the folder only; none left means the end.
+    // One call returns only some entries of the folder; an empty list is the end.
     const part = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!part.length) return found;
     found.push(...(await Promise.all(part.map(walk))).flat());
