@@ -16,7 +16,9 @@ from contract_adapters import ConnectStore
 
 from image_processor import catalog as catalogs
 from image_processor import storage
+from image_processor.bootstrap.aws import bucket_names, open_aws_stores
 from image_processor.catalog import catalog_from_url
+from image_processor.config.settings import from_environment
 from image_processor.domain.ports import Catalog, ObjectStore
 from image_processor.storage import store_from_url
 
@@ -25,6 +27,21 @@ from image_processor.storage import store_from_url
 def _rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(storage.ADAPTERS, "memory", "support.memory_store:open_store")
     monkeypatch.setitem(catalogs.ADAPTERS, "memory", "support.memory_catalog:open_catalog")
+
+
+def test_settings_select_an_adapter_by_its_url() -> None:
+    settings = from_environment(
+        {
+            "IMAGE_PROCESSOR_UPLOAD_BUCKET": "memory://uploads",
+            "IMAGE_PROCESSOR_PROCESSED_BUCKET": "memory://processed",
+            "IMAGE_PROCESSOR_TABLE": "memory://records",
+        }
+    )
+    stores = open_aws_stores(settings)
+    assert stores.uploads is store_from_url("memory://uploads")
+    assert stores.processed is store_from_url("memory://processed")
+    assert stores.catalog is catalog_from_url("memory://records", stores.processed)
+    assert bucket_names(settings) == ("uploads", "processed")
 
 
 class StoreFromUrl:

@@ -70,8 +70,8 @@ def aws_environment(run, monkeypatch):  # noqa: ARG001 - it empties the environm
 
 def use_buckets(monkeypatch, uploads, processed):
     """Replace S3 by two stores in memory, and name their buckets in the settings."""
-    buckets = {"my-uploads": uploads, "my-renditions": processed}
-    monkeypatch.setattr(aws, "S3Store", lambda bucket, **_: buckets[bucket])
+    buckets = {"s3://my-uploads": uploads, "s3://my-renditions": processed}
+    monkeypatch.setattr(aws, "store_from_url", lambda url, **_: buckets[url])
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -100,6 +101,6 @@ class MemoryCatalog:
         return row
 
 
-def open_catalog(location: str, _processed: ObjectStore) -> MemoryCatalog:
+def open_catalog(location: str, _processed: ObjectStore, **_options: Any) -> MemoryCatalog:
     """The catalog of that name in this process. A row of image_processor.catalog.ADAPTERS can name it."""
     return _catalogs.setdefault(location, MemoryCatalog())

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
+from typing import Any
 
 from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.keys import check_key
@@ -115,6 +116,6 @@ def _holds(condition: str | Absent | None, current: StoredObject | None) -> bool
     return current is not None and current.entry.version == condition
 
 
-def open_store(location: str) -> MemoryStore:
+def open_store(location: str, **_options: Any) -> MemoryStore:
     """The store of that name in this process. A row of image_processor.storage.ADAPTERS can name it."""
     return _stores.setdefault(location, MemoryStore())

@@ -17,6 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.aws.credentials import GetCredentials
+from image_processor.catalog import catalog_from_url
 from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
@@ -26,7 +27,7 @@ from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
 from image_processor.ingest.invalidation import Invalidate, no_invalidation
 from image_processor.ingest.process import Processor
-from image_processor.storage.s3 import S3Store
+from image_processor.storage import store_from_url
 
 from .recipe import check_recipe
 
@@ -120,36 +121,41 @@ def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stor
 
     Raises InvalidSettings.
     """
-    uploads, processed = (
-        S3Store(bucket, region=access.region, credentials=access.credentials)
-        for bucket in bucket_names(settings)
-    )
-    if settings.table is None:
-        from image_processor.catalog.objects import ObjectCatalog  # noqa: PLC0415 - one catalog of two
-
-        return Stores(uploads, processed, ObjectCatalog(processed))
-    from image_processor.catalog.dynamodb import DynamoCatalog  # noqa: PLC0415 - one catalog of two
-
-    catalog = DynamoCatalog(settings.table, region=access.region, credentials=access.credentials)
-    return Stores(uploads, processed, catalog)
+    options = {"region": access.region, "credentials": access.credentials}
+    uploads, processed = (store_from_url(url, **options) for url in _store_urls(settings))
+    catalog_url = "objects://" if settings.table is None else _url(settings.table, "dynamodb")
+    return Stores(uploads, processed, catalog_from_url(catalog_url, processed, **options))
 
 
 def bucket_names(settings: Settings) -> tuple[str, str]:
-    """The names of the upload and the processed bucket, which differ: our output is no upload.
+    """The names of the upload and the processed bucket.
 
     Raises InvalidSettings.
     """
-    upload, processed = settings.upload_bucket, settings.processed_bucket
-    if upload and processed and upload != processed:
-        return upload, processed
-    rows = {"UPLOAD_BUCKET": upload, "PROCESSED_BUCKET": processed}
+    upload, processed = (url.partition("://")[2] for url in _store_urls(settings))
+    return upload, processed
+
+
+def _store_urls(settings: Settings) -> tuple[str, str]:
+    """The URLs of the upload and the processed store, which differ: our output is no upload."""
+    rows = {"UPLOAD_BUCKET": settings.upload_bucket, "PROCESSED_BUCKET": settings.processed_bucket}
     problems = [
         Problem(PREFIX + name, "a bucket name", "nothing") for name, value in rows.items() if not value
     ]
-    if not problems:
+    if problems:
+        raise InvalidSettings(problems)
+    upload, processed = (_url(value or "", "s3") for value in rows.values())
+    if upload == processed:
         expected = f"another bucket than {PREFIX}UPLOAD_BUCKET's"
-        problems = [Problem(PREFIX + "PROCESSED_BUCKET", expected, repr(processed))]
-    raise InvalidSettings(problems)
+        raise InvalidSettings(
+            [Problem(PREFIX + "PROCESSED_BUCKET", expected, repr(settings.processed_bucket))]
+        )
+    return upload, processed
+
+
+def _url(location: str, scheme: str) -> str:
+    """``location`` as a URL: a name without a scheme gets the given one."""
+    return location if "://" in location else f"{scheme}://{location}"
 
 
 def load_aws_recipe(settings: Settings, access: AwsAccess = AwsAccess()) -> Recipe:  # noqa: B008 - frozen
@@ -163,7 +169,7 @@ def load_aws_recipe(settings: Settings, access: AwsAccess = AwsAccess()) -> Reci
     bucket, slash, key = location.removeprefix(_S3_URL).partition("/")
     if not bucket or not slash or not key:
         raise InvalidSettings([Problem(PREFIX + "RECIPE", "a path, or s3://BUCKET/KEY", repr(location))])
-    store = S3Store(bucket, region=access.region, credentials=access.credentials)
+    store = store_from_url(f"s3://{bucket}", region=access.region, credentials=access.credentials)
     try:
         text = store.get(key).body.decode()
     except (NotFound, UnicodeDecodeError) as error:

@@ -40,7 +40,8 @@ from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.workers import Workers
-from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+from image_processor.storage import store_from_url
+from image_processor.storage.directory import PRIVATE_FOLDER
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
@@ -87,7 +88,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
     except OSError as error:
         raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
     with closing(SqliteCatalog(catalog_file(settings))) as catalog:
-        yield Stores(DirectoryStore(uploads), DirectoryStore(processed), catalog)
+        yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
 
 
 def build_reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -185,8 +186,8 @@ class ObjectCatalog:
         return state
 
 
-def open_catalog(_location: str, processed: ObjectStore) -> ObjectCatalog:
-    """The catalog in the ``processed`` store. The location is not used."""
+def open_catalog(_location: str, processed: ObjectStore, **_options: Any) -> ObjectCatalog:
+    """The catalog in the ``processed`` store. Location and options are not used."""
     return ObjectCatalog(processed)
 
 

@@ -73,8 +73,8 @@ def matching(pattern: str) -> Callable[[str], str]:
 
 
 ascii_line = matching(r"[ -~]+")
-# AWS, "General purpose bucket naming rules".
-bucket = matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
+# AWS, "General purpose bucket naming rules"; or a URL that image_processor.storage opens.
+bucket = matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|[a-z][a-z0-9+.-]*://[!-~]+")
 distribution = matching(r"[A-Z0-9]{1,64}")
 # AWS, "Queue and message identifiers": the endpoint, the account's number, the queue's name.
 queue = matching(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}")
@@ -266,12 +266,17 @@ URL_SETTINGS = (
 )
 
 AWS_SETTINGS = (
-    SettingSpec("UPLOAD_BUCKET", "S3 bucket of the originals", "a bucket name", bucket),
-    SettingSpec("PROCESSED_BUCKET", "S3 bucket of the renditions", "a bucket name", bucket),
+    SettingSpec("UPLOAD_BUCKET", "S3 bucket of the originals, or a store's URL", "a bucket name", bucket),
+    SettingSpec(
+        "PROCESSED_BUCKET",
+        "S3 bucket of the renditions, or a store's URL",
+        "a bucket name",
+        bucket,
+    ),
     SettingSpec("UPLOAD_PREFIX", "key prefix that clients may upload to", "a key prefix", ascii_line),
     SettingSpec(
         "TABLE",
-        "DynamoDB table of the records; by default they are objects in the bucket of the renditions",
+        "DynamoDB table of the records, or a catalog's URL; by default objects beside the renditions",
         "a table name",
         ascii_line,
     ),

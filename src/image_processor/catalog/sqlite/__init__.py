@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from .catalog import SqliteCatalog
 
@@ -13,6 +13,6 @@ if TYPE_CHECKING:
 __all__ = ["SqliteCatalog", "open_catalog"]
 
 
-def open_catalog(location: str, _processed: ObjectStore) -> SqliteCatalog:
-    """The catalog in the file ``location``, or in memory for `:memory:`."""
+def open_catalog(location: str, _processed: ObjectStore, **_options: Any) -> SqliteCatalog:
+    """The catalog in the file ``location``, or in memory for `:memory:`. Options are not used."""
     return SqliteCatalog(":memory:" if location == ":memory:" else Path(location))
