@@ -1,4 +1,4 @@
-"""The server is killed while it works through 200 photographs, and started again."""
+"""The server is killed while it processes 200 photos, and is started again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from image_processor.storage.directory import DirectoryStore
 from support.served import WAIT, Served
 
 PHOTOS = 200
-SPOILT = 10
+TRUNCATED = 10
 RECIPE = """
 [presets.two]
 widths = [64, 160]
@@ -37,7 +37,7 @@ def server(tmp_path):
 
 
 def photo(number):
-    """A small picture that no other number has."""
+    """A small image that is different for every number."""
     random = np.random.default_rng(number)
     pixels = np.kron(random.integers(0, 255, (12, 16, 3), dtype=np.uint8), np.ones((20, 20, 1), np.uint8))
     buffer = io.BytesIO()
@@ -46,15 +46,15 @@ def photo(number):
 
 
 def fill(folder):
-    """Photographs are moved in whole, some of them spoilt."""
-    aside = folder / "aside"
-    aside.mkdir()
+    """Move photos into the upload directory, each in one step; some of them are truncated."""
+    outside = folder / "outside"
+    outside.mkdir()
     for number in range(PHOTOS):
         body = photo(number)
-        (aside / f"{number}.jpg").write_bytes(body[: len(body) // 2] if number < SPOILT else body)
+        (outside / f"{number}.jpg").write_bytes(body[: len(body) // 2] if number < TRUNCATED else body)
     uploads = folder / "data" / "uploads"
     uploads.mkdir(parents=True, exist_ok=True)
-    for path in aside.iterdir():
+    for path in outside.iterdir():
         shutil.move(path, uploads / path.name)
 
 
@@ -70,13 +70,13 @@ def finished(folder):
     return {key: record for key, record in records(folder).items() if record.status is not Status.PROCESSING}
 
 
-def test_a_kill_while_200_photographs_are_processed_loses_and_doubles_nothing(server, tmp_path):
+def test_a_kill_while_200_photos_are_processed_loses_and_repeats_nothing(server, tmp_path):
     fill(tmp_path)
     server.start()
     server.wait_until(lambda: server.get("/health")["backlog"] and len(finished(tmp_path)) >= PHOTOS // 4)
     server.kill()
     before = finished(tmp_path)
-    assert PHOTOS // 4 <= len(before) < PHOTOS, "the kill came too early or too late to show anything"
+    assert PHOTOS // 4 <= len(before) < PHOTOS, "the kill came too early or too late"
 
     server.start()
     server.wait_until(lambda: len(finished(tmp_path)) == PHOTOS)
@@ -86,42 +86,42 @@ def test_a_kill_while_200_photographs_are_processed_loses_and_doubles_nothing(se
     after = records(tmp_path)
     assert set(after) == {f"{number}.jpg" for number in range(PHOTOS)}
     refused = {key for key, record in after.items() if record.status is Status.REFUSED}
-    assert refused == {f"{number}.jpg" for number in range(SPOILT)}
-    assert {record.revision for record in after.values()} == {1}, "some photograph was processed twice"
-    assert {key: after[key] for key in before} == before, "finished work was touched again"
-    assert_whole_files_only(tmp_path, after)
+    assert refused == {f"{number}.jpg" for number in range(TRUNCATED)}
+    assert {record.revision for record in after.values()} == {1}, "a photo was processed twice"
+    assert {key: after[key] for key in before} == before, "finished work was repeated"
+    assert_complete_files_only(tmp_path, after)
 
 
-def assert_whole_files_only(folder, after):
-    """Exactly the recorded renditions lie in the processed directory, and each can be read."""
+def assert_complete_files_only(folder, after):
+    """The processed directory holds exactly the recorded renditions, and each can be decoded."""
     processed = folder / "data" / "processed"
     recorded = {rendition.key: rendition for record in after.values() for rendition in record.renditions}
     entries = {entry.key: entry for entry in DirectoryStore(processed).list()}
     assert set(entries) == set(recorded)
-    assert len(recorded) == 4 * (PHOTOS - SPOILT)
+    assert len(recorded) == 4 * (PHOTOS - TRUNCATED)
     for key, rendition in recorded.items():
         assert key.startswith(rendition_prefix(key.split("/")[0]))
-        with Image.open(processed / key) as picture:
-            picture.load()
-            assert picture.size == (rendition.metadata.width, rendition.metadata.height)
-    left = [path for path in (processed / ".image-processor" / "tmp").rglob("*") if path.is_file()]
-    assert left == [], "a temporary file of the killed server is still there"
+        with Image.open(processed / key) as image:
+            image.load()
+            assert image.size == (rendition.metadata.width, rendition.metadata.height)
+    temporary = [path for path in (processed / ".image-processor" / "tmp").rglob("*") if path.is_file()]
+    assert temporary == [], "the killed server left a temporary file"
 
 
-def test_a_stop_by_signal_finishes_or_gives_back_what_is_in_work(server, tmp_path):
+def test_a_stop_by_signal_finishes_or_releases_the_work_in_progress(server, tmp_path):
     fill(tmp_path)
     server.start()
     server.wait_until(lambda: len(finished(tmp_path)) >= 5)
     assert server.stop() == 0
     catalog = SqliteCatalog(tmp_path / "data" / "catalog.sqlite")
     try:
-        assert catalog.release_owner("") == 0, "a claim outlived the server"
+        assert catalog.release_owner("") == 0, "the server left a lease"
         assert len(list(catalog.scan())) < PHOTOS
     finally:
         catalog.close()
 
 
-def test_a_second_server_on_the_same_data_is_turned_away(server, tmp_path):
+def test_a_second_server_on_the_same_data_exits_with_an_error(server, tmp_path):
     server.start()
     program = [sys.executable, "-m", "image_processor", "serve", "--data", "data", "--port", "0"]
     second = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, timeout=WAIT, check=False)

@@ -260,10 +260,10 @@ def test_a_key_that_no_rule_matches_any_more_loses_its_renditions(ingest):
 def test_a_skipped_original_keeps_its_fresh_on_demand_renditions(ingest):
     ingest.put("cat.jpg", b"cat")
     ingest.processor().process(upload("cat.jpg"))
-    stamped = Attributes(
+    attributes = Attributes(
         metadata=fingerprint_metadata(ingest.uploads.head("cat.jpg").entry.version, ingest.icc, {})
     )
-    ingest.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", stamped)
+    ingest.processed.put("cat.jpg/~w=33,fm=webp.webp", b"made", attributes)
     ingest.recipe = replace(ingest.recipe, rules=())
     for _ in range(2):
         assert ingest.processor().process(upload("cat.jpg")).status is OutcomeStatus.SKIPPED
@@ -300,7 +300,7 @@ def test_a_duplicate_of_a_leased_key_is_unchanged_if_no_work_is_left(ingest):
     ingest.put("cat.jpg", b"cat")
     ingest.processor().process(upload("cat.jpg"))
     ingest.catalog.acquire(
-        upload("cat.jpg"), owner="looks", now=ingest.now, duration=ingest.processor().lease_duration
+        upload("cat.jpg"), owner="other", now=ingest.now, duration=ingest.processor().lease_duration
     )
     outcome = ingest.processor().process(upload("cat.jpg"))
     assert (outcome.status, outcome.record.revision) == (OutcomeStatus.UNCHANGED, 1)
@@ -400,8 +400,8 @@ def test_a_worker_whose_lease_expired_cannot_overwrite_newer_renditions(ingest):
     ingest.assert_converged()
 
 
-@pytest.mark.parametrize("puts_before_sleep", [0, 1, 3])
-def test_a_worker_that_stalls_between_two_puts_cannot_leave_a_mixture(ingest, puts_before_sleep):
+@pytest.mark.parametrize("puts_before_stall", [0, 1, 3])
+def test_a_worker_that_stalls_between_two_puts_cannot_leave_a_mixture(ingest, puts_before_stall):
     ingest.put("cat.jpg", b"first")
     real_put = ingest.processed.put
     calls = []
@@ -411,7 +411,7 @@ def test_a_worker_that_stalls_between_two_puts_cannot_leave_a_mixture(ingest, pu
         together.wait(timeout=30)  # every put has checked by now that the lease has not expired
         with one_at_a_time:
             calls.append(key)
-            if len(calls) == puts_before_sleep + 1:
+            if len(calls) == puts_before_stall + 1:
                 ingest.processed.put = real_put
                 ingest.advance()
                 ingest.put("cat.jpg", b"second")

@@ -137,8 +137,8 @@ def test_an_on_demand_rendition_with_other_overlays_or_profile_is_deleted(ingest
     assert found(ingest) == []
     ingest.put("logo.png", b"another")
     ingest.processor().process(upload("logo.png"))
-    strays = {finding.orphan for finding in ingest.reconciler().findings()}
-    assert strays == {with_overlay}
+    orphans = {finding.orphan for finding in ingest.reconciler().findings()}
+    assert orphans == {with_overlay}
     ingest.icc = IccPolicy.EMBED
     for key in ("0.jpg", "1.jpg", "2.jpg", "logo.png"):
         ingest.processor().process(upload(key))

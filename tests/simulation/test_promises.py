@@ -33,7 +33,7 @@ def live(sim):
     return sim
 
 
-STORIES = {
+SCENARIOS = {
     "created": [UserAction(1, "cat.jpg", b"cat")],
     "overwritten": [UserAction(1, "cat.jpg", b"cat"), UserAction(900, "cat.jpg", b"dog")],
     "refused": [UserAction(1, "cat.jpg", b"cat"), UserAction(900, "cat.jpg", b"bad dog")],
@@ -48,13 +48,13 @@ STORIES = {
 
 @simulated
 @pytest.mark.parametrize("records", ["in a table", "as objects"])
-@pytest.mark.parametrize("story", STORIES)
-def test_a_kill_at_any_point_is_repaired_within_three_receives(story, records):
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_kill_at_any_point_is_repaired_within_three_receives(scenario, records):
     """Promises 6, 8 and 19: no reconcile runs here. Two points for each call, before and after it."""
     point = 0
     while True:
         point += 1
-        sim = Simulator(point, CALM, history(*STORIES[story]))
+        sim = Simulator(point, CALM, history(*SCENARIOS[scenario]))
         sim.records_as_objects = records == "as objects"
         sim.faults.kill_at = point
         live(sim)
@@ -63,7 +63,7 @@ def test_a_kill_at_any_point_is_repaired_within_three_receives(story, records):
         assert (len(sim.queue), sim.queue.dead) == (0, [])
         if not sim.faults.kills:
             break
-    assert point > 20, "the story has too few calls"
+    assert point > 20, "the scenario has too few calls"
 
 
 def test_only_the_bad_item_of_a_batch_fails():

@@ -58,8 +58,8 @@ def test_one_seed_is_one_history(profile):
 
 
 def test_a_seed_is_the_same_history_in_another_process():
-    told = [_replay(seed, hash_seed) for seed in (3, 7) for hash_seed in ("1", "2")]
-    assert told[0] == told[1] != told[2] == told[3]
+    digests = [_replay(seed, hash_seed) for seed in (3, 7) for hash_seed in ("1", "2")]
+    assert digests[0] == digests[1] != digests[2] == digests[3]
 
 
 def _replay(seed, hash_seed):

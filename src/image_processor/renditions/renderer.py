@@ -1,4 +1,4 @@
-"""The engine's one function as ingest and delivery call it, in this process or in an isolated one."""
+"""The engine's one function as ingest and delivery call it: in this process, or in an isolated one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from image_processor.domain.transformation import Transformation
 
 
 class Renderer(Protocol):
-    """engine.render.render, without what only programs choose."""
+    """Renders one original. `engine.render.render` has this signature, as have its isolated forms."""
 
     def __call__(  # noqa: PLR0913 - as the engine's own
         self,
@@ -23,4 +23,12 @@ class Renderer(Protocol):
         exif: Collection[ExifField] = (),
         overlay_sources: Mapping[str, bytes],
         on_rendition: Callable[[RenderedImage], None] = ...,
-    ) -> Rendered: ...
+    ) -> Rendered:
+        """Decode ``data`` once and render all ``transformations``, in their order.
+
+        ``overlay_sources`` are the bytes of the overlay images by key. ``on_rendition`` gets each rendition
+        as soon as it is encoded, in any order and on any thread. Without ``summary`` the visual
+        summary is not computed. Raises Refused for input that cannot or may not be decoded,
+        MissingExtra for an encoder that is not installed, and Unavailable.
+        """
+        ...
