@@ -13,8 +13,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from image_processor.aws_lambda.process_function import open_process
-from image_processor.bootstrap.aws import AwsContext, open_aws_context
-from image_processor.ingest.process import Processor
+from image_processor.bootstrap.aws import AwsContext, build_processor, open_aws_context
+from image_processor.domain.ports import Stores
 
 
 class Stopwatch:
@@ -70,16 +70,10 @@ def _transfer(call: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _timed(cloud: AwsContext) -> AwsContext:
-    processor = getattr(cloud.process, "__self__", None)
-    assert isinstance(processor, Processor)
-    timed: Any = replace(
-        processor,
-        uploads=TimedAdapter(processor.uploads),
-        processed=TimedAdapter(processor.processed),
-        catalog=TimedAdapter(processor.catalog),
-        render=_EITHER.wrap(_ENGINE.wrap(processor.render)),
-    )
-    return replace(cloud, process=timed.process)
+    timed: list[Any] = [TimedAdapter(adapter) for adapter in (cloud.uploads, cloud.processed, cloud.catalog)]
+    processor = build_processor(cloud.settings, cloud.recipe, Stores(*timed))
+    render = _EITHER.wrap(_ENGINE.wrap(processor.render))
+    return replace(cloud, process=replace(processor, render=render).process)
 
 
 _process = open_process(_timed(open_aws_context()))

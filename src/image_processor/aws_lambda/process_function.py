@@ -13,6 +13,7 @@ from image_processor.bootstrap.aws import AwsContext
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.ingest.events import Message, read_messages
+from image_processor.ingest.process import Processor  # noqa: F401 - loaded in the init phase, not by an event
 
 from . import log
 

@@ -10,7 +10,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -26,13 +26,13 @@ from image_processor.domain.ports import Catalog, ObjectStore, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
 from image_processor.ingest.invalidation import Invalidate, no_invalidation
-from image_processor.ingest.process import Processor
 from image_processor.storage import store_from_url
 
 from .recipe import check_recipe
 
 if TYPE_CHECKING:
     from image_processor.aws.post_policy import PostForm
+    from image_processor.ingest.process import Processor
 
 _S3_URL = "s3://"
 
@@ -87,8 +87,29 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
 
         use_fonts(settings.fonts)
     stores = open_aws_stores(settings)
-    processor = Processor(
-        bucket=bucket,
+    invalidate = _invalidation(settings)
+    processor = cache(lambda: build_processor(settings, recipe, stores, invalidate))
+    return AwsContext(
+        settings,
+        bucket,
+        recipe,
+        stores.uploads,
+        stores.processed,
+        stores.catalog,
+        lambda upload: processor().process(upload),
+        _post_signer(bucket, settings.limits.max_bytes),
+        lambda upload, seconds: _process_isolated(processor(), upload, seconds),
+    )
+
+
+def build_processor(
+    settings: Settings, recipe: Recipe, stores: Stores, invalidate: Invalidate = no_invalidation
+) -> Processor:
+    """A processor that renders in the function's own process, under a CPU limit. Raises InvalidSettings."""
+    from image_processor.ingest.process import Processor  # noqa: PLC0415 - 5 ms that deliver needs for a miss only
+
+    return Processor(
+        bucket=bucket_names(settings)[0],
         uploads=stores.uploads,
         processed=stores.processed,
         catalog=stores.catalog,
@@ -101,18 +122,7 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
-        invalidate=_invalidation(settings),
-    )
-    return AwsContext(
-        settings,
-        bucket,
-        recipe,
-        stores.uploads,
-        stores.processed,
-        stores.catalog,
-        processor.process,
-        _post_signer(bucket, settings.limits.max_bytes),
-        partial(_process_isolated, processor),
+        invalidate=invalidate,
     )
 
 
