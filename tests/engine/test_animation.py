@@ -90,7 +90,7 @@ def patched(disposal: int) -> bytes:
     ("disposal", "left"),
     [(0, GREEN), (1, GREEN), (2, (0, 0, 0, 0)), (3, RED)],
 )
-def test_a_frame_stays_or_goes_or_gives_back_what_was_there(disposal: int, left: tuple[int, ...]) -> None:
+def test_every_disposal_method(disposal: int, left: tuple[int, ...]) -> None:
     """GIF89a, 23.c.iv; where a frame may be transparent, nothing is left of it, as in browsers."""
     frames = frames_of(made(patched(disposal), "fm=gif").body)
     assert [frame.getpixel((0, 0)) for frame in frames] == [RED, RED, (0, 0, 255, 255)]
@@ -100,7 +100,7 @@ def test_a_frame_stays_or_goes_or_gives_back_what_was_there(disposal: int, left:
     assert [frame.getpixel((7, 7)) for frame in frames] == [RED] * 3
 
 
-def test_webp_frames_that_are_a_part_of_the_canvas_are_laid_upon_it() -> None:
+def test_partial_webp_frames_are_composited() -> None:
     frames = [flat((255, 0, 0, 255), "RGBA", (80, 60)) for _ in range(4)]
     for index, frame in enumerate(frames):
         frame.paste((0, 0, 255, 255), (10 * index, 10, 10 * index + 12, 30))
@@ -134,7 +134,7 @@ def test_a_still_format_shows_the_first_frame(format_name: str) -> None:
         assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 8)
 
 
-def test_stills_and_films_from_one_original() -> None:
+def test_stills_and_animations_from_one_original() -> None:
     texts = ("w=60,fm=jpeg", "w=40,fm=gif", "w=40,fm=png", "w=20,fm=webp", "w=80,fm=avif")
     renditions = render(film("gif"), [parse(text) for text in texts], Limits()).renditions
     assert [rendition.metadata.frames for rendition in renditions] == [1, 4, 1, 4, 1]
@@ -157,7 +157,7 @@ def test_a_smart_crop_keeps_one_window_for_all_frames() -> None:
     assert len(set(columns)) == 1
 
 
-def test_a_smart_crop_is_judged_by_the_first_frame() -> None:
+def test_a_smart_crop_uses_the_first_frame() -> None:
     frames = []
     for left in (220, 20, 20):
         frame = flat((90, 90, 90), size=(300, 100))

@@ -29,7 +29,7 @@ def test_the_quality_is_within_bounds_and_always_the_same(format_name: str) -> N
 
 
 @pytest.mark.parametrize("format_name", LOSSY)
-def test_each_picture_gets_what_brings_it_near_the_target(format_name: str) -> None:
+def test_every_image_comes_near_the_target(format_name: str) -> None:
     names = ("chelsea.png", "coffee.png", "astronaut.png", "brick.png", "gravel.png")
     pictures = [level_of(photograph(name).resize((256, 256))) for name in names]
 
@@ -53,7 +53,7 @@ def test_a_higher_quality_makes_every_difference_smaller(format_name: str) -> No
     assert all(better < worse for better, worse in zip(high, low, strict=True))
 
 
-def test_similarity_is_that_of_an_independent_implementation() -> None:
+def test_similarity_equals_an_independent_implementation() -> None:
     """Of whole blocks: NumPy says the same."""
     one, other = (np.asarray(each.convert("L"), dtype=float) for each in (CAT, CAT.rotate(2)))
 

@@ -17,14 +17,14 @@ SCENES = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_photographs_blurhash_is_the_other_implementations(scene: str) -> None:
+def test_blurhash_of_photos_equals_the_reference(scene: str) -> None:
     picture = photograph(scene).resize((32, 21))
     expected = reference.encode(np.asarray(picture), COMPONENTS_ACROSS, COMPONENTS_DOWN)
     assert blurhash(32, 21, picture.tobytes()) == expected
 
 
 @given(st.integers(1, 12), st.integers(1, 12), st.integers(0, 2**32))
-def test_any_pictures_blurhash_is_the_other_implementations(width: int, height: int, seed: int) -> None:
+def test_blurhash_of_any_image_equals_the_reference(width: int, height: int, seed: int) -> None:
     pixels = np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
     expected = reference.encode(pixels, COMPONENTS_ACROSS, COMPONENTS_DOWN)
     got = blurhash(width, height, pixels.tobytes())
@@ -36,7 +36,7 @@ def test_any_pictures_blurhash_is_the_other_implementations(width: int, height: 
 
 
 @pytest.mark.parametrize("colour", [(0, 0, 0), (255, 255, 255), (200, 30, 40)])
-def test_a_plain_blurhash_has_its_colour(colour: tuple[int, int, int]) -> None:
+def test_blurhash_of_one_colour(colour: tuple[int, int, int]) -> None:
     assert mean_of(blurhash(8, 6, bytes(colour) * 48)) == colour
 
 
@@ -45,7 +45,7 @@ def mean_of(code: str) -> tuple[int, ...]:
     return tuple(reference.decode("00" + code[2:6], 1, 1)[0][0])
 
 
-def test_the_look_of_an_original_shows_it() -> None:
+def test_blurhash_in_a_visual_summary() -> None:
     picture = photograph()
     seen = render(encoded(picture), [], Limits()).summary
     assert seen is not None
@@ -55,7 +55,7 @@ def test_the_look_of_an_original_shows_it() -> None:
     assert np.abs(shown - coarse).mean() < 20
 
 
-def test_what_is_invisible_is_white() -> None:
+def test_transparent_pixels_are_white() -> None:
     seen = render(encoded(flat((255, 0, 0, 0), "RGBA")), [], Limits()).summary
     assert seen is not None
     assert seen.blurhash is not None

@@ -49,13 +49,13 @@ def test_a_crop_by_gravity_and_offsets_inwards(gravity: str, offsets: str, acros
 
 
 @pytest.mark.parametrize(("share", "left"), [(0, 0), (0.1, 0), (0.4, 14), (0.5, 20), (0.9, 40), (1, 40)])
-def test_a_focal_point_is_the_middle_as_far_as_it_goes(share: float, left: int) -> None:
+def test_a_focal_point_is_centred_as_far_as_possible(share: float, left: int) -> None:
     got = picture_of(encoded(picture()), f"w=20,h=40,fp={share}:0.5,fm=png")
     assert np.array_equal(np.asarray(got), np.asarray(picture().crop((left, 0, left + 20, 40))))
 
 
 @pytest.mark.parametrize("gravity", PLACES)
-def test_where_a_picture_stands_in_its_bars(gravity: str) -> None:
+def test_position_between_bars(gravity: str) -> None:
     column, row = PLACES[gravity]
     for width, height in ((81, HEIGHT), (WIDTH, 57)):
         left, top = along(width - WIDTH, column, 3), along(height - HEIGHT, row, 1)
@@ -80,7 +80,7 @@ MODES = {"copy": "edge", "repeat": "wrap", "mirror": "symmetric"}
         ("pad=0.5:0.1", (20, 20, 6, 6)),
     ],
 )
-def test_an_edge_is_numpys_padding(text: str, around: tuple[int, int, int, int], edge: str) -> None:
+def test_edges_equal_numpy_padding(text: str, around: tuple[int, int, int, int], edge: str) -> None:
     top, bottom, left, right = around
     wanted = np.pad(np.asarray(picture()), ((top, bottom), (left, right), (0, 0)), mode=MODES[edge])
     assert np.array_equal(np.asarray(picture_of(encoded(picture()), f"{text},edge={edge},fm=png")), wanted)
@@ -94,7 +94,7 @@ def test_an_edge_keeps_alpha(edge: str) -> None:
     assert np.array_equal(np.asarray(picture_of(encoded(soft), f"pad=5,edge={edge},fm=png")), wanted)
 
 
-def test_padding_of_each_side_in_pixels_and_shares() -> None:
+def test_padding_in_pixels_and_relative_lengths() -> None:
     got = as_floats(picture_of(encoded(picture()), "pad=3:0.25:0.5:1,bg=ff0000,fm=png"))
     assert got.shape == (HEIGHT + 3 + 20, WIDTH + 15 + 1, 3)
     assert np.array_equal(got[3 : 3 + HEIGHT, 1 : 1 + WIDTH], as_floats(picture()))
@@ -143,7 +143,7 @@ def test_the_blurred_edge_of_a_flat_picture_is_flat(
 
 
 @pytest.mark.parametrize("text", ["w=160,h=40,fit=contain", "pad=40"])
-def test_the_blurred_edge_is_the_picture_itself_large_and_soft(text: str) -> None:
+def test_the_blurred_edge_is_the_enlarged_image(text: str) -> None:
     whole = picture_of(encoded(picture()), f"{text},edge=blur,fm=png")
     left, top = (whole.width - WIDTH) // 2, (whole.height - HEIGHT) // 2
     middle = whole.crop((left, top, left + WIDTH, top + HEIGHT))
@@ -159,7 +159,7 @@ def test_the_blurred_edge_is_the_picture_itself_large_and_soft(text: str) -> Non
     assert np.abs(np.diff(as_floats(whole.crop(bar)), axis=0)).max() <= 16
 
 
-def test_the_blurred_edge_of_what_is_transparent_is_opaque() -> None:
+def test_the_blurred_edge_of_a_transparent_image_is_opaque() -> None:
     soft = flat((255, 0, 0, 128), "RGBA", (20, 20))
     for background, mixed in (("", (255, 127, 127)), ("bg=0000ff,", (128, 0, 127))):
         got = picture_of(encoded(soft), f"pad=10,edge=blur,{background}fm=png")
@@ -191,7 +191,7 @@ def test_a_window_is_within_the_level(width: int, height: int, data: st.DataObje
 
 @pytest.mark.parametrize(("width", "height"), [(400, 100), (1600, 400), (100, 400)])
 @pytest.mark.parametrize("at", [0.1, 0.4, 0.75])
-def test_entropy_finds_where_the_detail_is(width: int, height: int, at: float) -> None:
+def test_entropy_finds_detail(width: int, height: int, at: float) -> None:
     """The largest of them is judged small, and the window is scaled back."""
     planes = np.full((height, width, 3), 128)
     side = min(width, height) // 2
@@ -207,7 +207,7 @@ def test_entropy_finds_where_the_detail_is(width: int, height: int, at: float) -
 
 
 @pytest.mark.parametrize("at", [10, 150, 290])
-def test_attention_finds_what_is_colourful(at: int) -> None:
+def test_attention_finds_saturated_colours(at: int) -> None:
     scene = flat((90, 90, 90), size=(400, 100))
     scene.paste(corners(60, 60), (at, 20))
     got = as_floats(picture_of(encoded(scene), "w=100,h=100,g=attention,fm=png"))

@@ -104,7 +104,7 @@ def _little_cms(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
 
 @pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES)
 @pytest.mark.parametrize("format_name", ["png", "tiff", "webp"])
-def test_a_profile_is_followed(profile: bytes, format_name: str) -> None:
+def test_an_embedded_profile_is_applied(profile: bytes, format_name: str) -> None:
     options = {"lossless": True} if format_name == "webp" else {}
     picture = photograph().resize((60, 40))
     rendition = picture_of(encoded(picture, format_name, icc_profile=profile, **options), "fm=png")
@@ -130,7 +130,7 @@ def test_cmyk_without_a_profile_is_print(inks: tuple[int, int, int, int]) -> Non
 
 @pytest.mark.parametrize("format_name", ["jpeg", "tiff"])
 @pytest.mark.parametrize("options", [{}, {"icc_profile": CMYK}], ids=["untagged", "tagged"])
-def test_cmyk_has_the_colours_that_were_meant(format_name: str, options: dict[str, bytes]) -> None:
+def test_cmyk_colours(format_name: str, options: dict[str, bytes]) -> None:
     # Adobe writes CMYK JPEGs inverted, and so does Pillow: the loader must know.
     data = encoded(flat((0, 255, 255, 0), "CMYK"), format_name, **options)
     red, green, blue = pixel_at(picture_of(data, "w=20,fm=png"), 0.5, 0.5)
@@ -169,7 +169,7 @@ def test_sixteen_bits_a_channel(saver: str, profile: bytes | None, alpha: tuple[
         assert near(pixel_at(rendition, 0.5, 0.5), (*expected, *alpha), TOLERANCE)
 
 
-def test_a_grey_profile_is_followed() -> None:
+def test_a_grey_profile_is_applied() -> None:
     # A linear grey of 55 is sRGB's 128: (0.2158 ** (1 / 2.4)) * 1.055 - 0.055.
     data = encoded(flat(55, "L"), icc_profile=grey_profile(1.0))
     assert near(pixel_at(picture_of(data, "fm=png"), 0.5, 0.5), (128, 128, 128), 2)
@@ -198,7 +198,7 @@ def test_edges_of_transparency_have_no_fringe() -> None:
     assert ((rendition[..., 3] > 0) & (rendition[..., 3] < 255)).any()
 
 
-def test_alpha_is_scaled_as_an_independent_engine_scales_it() -> None:
+def test_alpha_is_resized_as_by_an_independent_engine() -> None:
     picture = photograph().resize((200, 140)).convert("RGBA")
     picture.putalpha(Image.linear_gradient("L").resize((200, 140)))
     rendition = picture_of(encoded(picture), "w=50,fm=png")

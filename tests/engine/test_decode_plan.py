@@ -64,7 +64,7 @@ def upright(data: bytes) -> Image.Image:
         ("rect=7:7:0.001:1", lambda *_: (7, 7, 8, 8)),
     ],
 )
-def test_a_region_is_of_the_upright_picture(text: str, box: Any, orientation: int) -> None:
+def test_a_region_is_relative_to_the_upright_image(text: str, box: Any, orientation: int) -> None:
     data = oriented(photograph().crop((100, 40, 180, 88)), orientation)
     whole = upright(data)
     assert same(picture_of(data, f"{text},fm=png"), whole.crop(box(*whole.size)))
@@ -89,9 +89,7 @@ def test_a_region_of_a_jpeg_that_shrinks_while_it_is_decoded(width: int, orienta
         ("rect=0.5:0.5:0.5:0.5,w=28", (224, 150, 224, 150)),
     ],
 )
-def test_a_region_much_reduced_whether_the_decoder_shrinks_or_not(
-    format_name: str, text: str, box: tuple[int, int, int, int]
-) -> None:
+def test_a_region_at_a_small_size(format_name: str, text: str, box: tuple[int, int, int, int]) -> None:
     options = {} if format_name == "png" else {"quality": 95}
     data = encoded(photograph().crop((0, 0, 448, 300)), format_name, **options)
     left, top, width, height = box
@@ -161,7 +159,7 @@ def seen(picture: Image.Image) -> Pixels:
 
 
 @pytest.mark.parametrize("degrees", [0.5, 10, 30, 45, 77.7, 120, 200, 330])
-def test_a_tilted_picture_is_skimages(degrees: float) -> None:
+def test_fine_rotation_equals_skimage(degrees: float) -> None:
     picture = photograph().crop((100, 40, 220, 120))
     got = picture_of(encoded(picture), f"rot={degrees},fm=png")
     size = tilted(Size(*picture.size), degrees)
@@ -172,7 +170,7 @@ def test_a_tilted_picture_is_skimages(degrees: float) -> None:
     assert np.quantile(difference, 0.99) <= 8
 
 
-def test_tilted_soft_alpha_counts_once() -> None:
+def test_fine_rotation_applies_alpha_once() -> None:
     """Half transparent white stays white, and half transparent, up to its hard edge."""
     got = as_floats(picture_of(encoded(flat((255, 255, 255, 128), "RGBA", (60, 40))), "rot=30,fm=png"))
     assert got[got[..., 3] > 8][:, :3].min() >= 250
@@ -180,7 +178,7 @@ def test_tilted_soft_alpha_counts_once() -> None:
     assert got[0, 0, 3] == got[-1, -1, 3] == 0
 
 
-def test_a_tilted_edge_is_soft_and_keeps_its_area() -> None:
+def test_fine_rotation_antialiases_edges() -> None:
     got = as_floats(picture_of(encoded(flat("red", size=(60, 40))), "rot=20,fm=png"))
     assert abs(got[..., 3].sum() / 255 - 60 * 40) <= 12
     assert len(np.unique(got[..., 3])) > 20
@@ -190,7 +188,7 @@ def test_a_tilted_edge_is_soft_and_keeps_its_area() -> None:
 @pytest.mark.parametrize(
     ("text", "ground"), [("fm=jpeg", (255, 255, 255)), ("bg=0000ff,fm=png", (0, 0, 255))]
 )
-def test_tilted_corners_take_the_background(text: str, ground: tuple[int, int, int]) -> None:
+def test_corners_of_fine_rotation_take_the_background(text: str, ground: tuple[int, int, int]) -> None:
     got = picture_of(encoded(flat("red", size=(64, 64))), f"rot=45,{text}")
     assert got.mode == "RGB"
     assert np.abs(np.subtract(got.getpixel((1, 1)), ground)).max() <= 4
@@ -199,7 +197,7 @@ def test_tilted_corners_take_the_background(text: str, ground: tuple[int, int, i
 @pytest.mark.parametrize(
     "text", ["w=60", "h=31", "w=40,h=40,fit=fill", "w=200,h=30,fit=fill", "w=50,h=50", "w=300,enlarge=1"]
 )
-def test_a_tilted_picture_is_scaled_as_the_turned_one(text: str) -> None:
+def test_fine_rotation_then_resize(text: str) -> None:
     """Tilted at its level's size or scaled afterwards: the same picture, but for a part of a pixel by
     which a crop of what is tilted may be off."""
     picture = photograph().crop((100, 40, 220, 120))
@@ -221,7 +219,7 @@ def framed(inside: Image.Image, border: Any, sides: tuple[int, int, int, int]) -
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_trim_takes_the_border_away(orientation: int) -> None:
+def test_trim_removes_the_border(orientation: int) -> None:
     data = oriented(framed(corners(40, 24), "white", (3, 5, 7, 11)), orientation)
     got = picture_of(data, "trim=10,fm=png")
     assert same(got, upright(oriented(corners(40, 24), orientation)))
@@ -239,7 +237,7 @@ def test_trim_takes_the_border_away(orientation: int) -> None:
         ("trim=5,trim-bg=ff0000", (20, 20)),
     ],
 )
-def test_how_much_is_border(text: str, size: tuple[int, int]) -> None:
+def test_trim_tolerance(text: str, size: tuple[int, int]) -> None:
     """A red square in a border that is 5 apart from its corner; with nothing but border all stays."""
     picture = framed(flat("red", size=(10, 10)), (200, 200, 200), (5, 5, 5, 5))
     picture.putpixel((19, 0), (205, 200, 200))
@@ -247,7 +245,7 @@ def test_how_much_is_border(text: str, size: tuple[int, int]) -> None:
     assert picture_of(encoded(picture), f"{text},fm=png").size == size
 
 
-def test_what_is_transparent_is_border() -> None:
+def test_transparent_pixels_are_border() -> None:
     picture = framed(flat((9, 9, 9, 1), "RGBA", (12, 8)), (9, 9, 9, 0), (2, 3, 4, 5))
     assert picture_of(encoded(picture), "trim=255,fm=png").size == (12, 8)
 
@@ -257,7 +255,7 @@ sides = st.integers(1, 8)
 
 @given(st.integers(0, 2**32 - 1), sides, sides, st.integers(0, 3), st.sampled_from([3, 4]))
 @settings(max_examples=40, deadline=None)
-def test_trim_is_numpys(seed: int, width: int, height: int, tolerance: int, bands: int) -> None:
+def test_trim_equals_numpy(seed: int, width: int, height: int, tolerance: int, bands: int) -> None:
     random = np.random.default_rng(seed)
     planes = np.full((height, width, bands), 100)
     for _ in range(random.integers(0, 4)):
@@ -312,7 +310,7 @@ def test_the_first_frames_with_their_delays(source: str, text: str, count: int) 
 @pytest.mark.parametrize("source", ["gif", "webp"])
 @pytest.mark.parametrize(("frame", "index"), [(1, 0), (3, 2), (4, 3), (5, 3), (9999, 3)])
 @pytest.mark.parametrize("format_name", ["png", "gif"])
-def test_one_frame_and_past_the_end_the_last(source: str, frame: int, index: int, format_name: str) -> None:
+def test_one_frame_or_the_last(source: str, frame: int, index: int, format_name: str) -> None:
     rendition = made(moving(source), f"frame={frame},fm={format_name}")
     assert rendition.metadata.frames == 1
     assert near_colours([opened(rendition.body).convert("RGB").getpixel((5, 5))], [COLOURS[index]])
@@ -368,7 +366,7 @@ ANIMATED_STEPS = [
 
 
 @pytest.mark.parametrize("text", ANIMATED_STEPS)
-def test_each_step_on_all_frames_is_the_step_on_each(text: str) -> None:
+def test_operations_on_animations_equal_those_on_each_frame(text: str) -> None:
     """`norm` and `equal` share one table and are left as they are by flat frames of their own."""
     frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS[:3]]
     data = animated(frames, "webp", DELAYS[:3], lossless=True)
@@ -394,7 +392,7 @@ EVERYTHING = (
 
 
 @pytest.mark.parametrize("format_name", ["gif", "webp"])
-def test_an_animation_through_every_step_at_once(format_name: str) -> None:
+def test_an_animation_through_every_operation(format_name: str) -> None:
     frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS]
     rendition = made(animated(frames, "gif", DELAYS), f"{EVERYTHING}fm={format_name}")
     facts = rendition.metadata
@@ -405,7 +403,7 @@ def test_an_animation_through_every_step_at_once(format_name: str) -> None:
 # Sharing ------------------------------------------------------------------------------------------
 
 
-def test_one_view_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_selections_share_one_decode(monkeypatch: pytest.MonkeyPatch) -> None:
     opened_with: list[Any] = []
     original = pyramid.open_original
 
@@ -424,14 +422,14 @@ def test_one_view_is_decoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("text", ["rect=0:0:10:10", "rot=90", "rot=20", "flip=h", "orient=0", "trim=3"])
-def test_a_look_is_of_the_whole_whatever_is_wanted(text: str) -> None:
+def test_a_summary_describes_the_whole_image(text: str) -> None:
     data = oriented(framed(corners(90, 60), "white", (9, 9, 9, 9)), 6)
     alone = render(data, [], Limits()).summary
     assert alone is not None
     assert render(data, [parse(f"{text},fm=png")], Limits()).summary == alone
 
 
-def test_what_is_made_together_is_what_is_made_alone() -> None:
+def test_renditions_made_together_equal_those_made_alone() -> None:
     data = oriented(photograph(), 6, "jpeg", quality=90)
     texts = [
         "w=64,fm=png",
@@ -446,7 +444,7 @@ def test_what_is_made_together_is_what_is_made_alone() -> None:
         assert mean_difference(opened(rendition.body), picture_of(data, text)) <= SHRUNK
 
 
-def test_a_view_is_only_what_comes_before_any_size() -> None:
+def test_a_selection_excludes_sizes() -> None:
     one, other = parse("rect=0:0:9:9,rot=20,w=40,grey=1,fm=png"), parse("rect=0:0:9:9,rot=20,h=7,fm=jpeg")
     assert source_selection(one) == source_selection(other)
     assert source_selection(one) != source_selection(parse("rect=0:0:9:9,rot=21,fm=png"))

@@ -72,14 +72,14 @@ def within(format_name: str, max_bytes: int, encoding: EncodeOptions | None = No
 
 @pytest.mark.parametrize("format_name", WRITABLE)
 @pytest.mark.parametrize("option", OPTIONS)
-def test_an_option_changes_the_bytes_where_the_table_says_so(format_name: str, option: str) -> None:
+def test_encoder_options_take_effect_where_supported(format_name: str, option: str) -> None:
     without = encoded_as(format_name, EncodeOptions()).body
     asked = encoded_as(format_name, EncodeOptions(**{option: OPTIONS[option]})).body
     assert (asked != without) == (option in FORMATS[format_name].encoder_options)
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)
-def test_the_quality_that_was_used_is_told(format_name: str) -> None:
+def test_the_used_quality_is_returned(format_name: str) -> None:
     default = FORMATS[format_name].quality
     assert encoded_as(format_name, EncodeOptions()).quality == default
     assert encoded_as(format_name, EncodeOptions(quality=33)).quality == (33 if default else None)
@@ -128,7 +128,7 @@ def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
 
 @pytest.mark.parametrize("format_name", ["webp", "avif", "png", "tiff"])
 @pytest.mark.parametrize("picture", [PHOTOGRAPH, FADING], ids=["opaque", "fading"])
-def test_without_loss_every_pixel_stays(format_name: str, picture: Image.Image) -> None:
+def test_lossless_keeps_every_pixel(format_name: str, picture: Image.Image) -> None:
     made = encoded_as(format_name, EncodeOptions(quality=20, lossless=True), picture)
     back = opened(made.body).convert(picture.mode)
     seen = np.asarray(picture)[..., -1] > 0 if picture.mode == "RGBA" else np.full(picture.size[::-1], True)
@@ -144,7 +144,7 @@ def test_effort_saves_bytes(format_name: str) -> None:
 
 @pytest.mark.parametrize("format_name", WRITABLE)
 @pytest.mark.parametrize("effort", range(10))
-def test_every_effort_is_an_encoder_s(format_name: str, effort: int) -> None:
+def test_every_effort_is_accepted(format_name: str, effort: int) -> None:
     small = PHOTOGRAPH.resize((24, 16))
     assert opened(encoded_as(format_name, EncodeOptions(effort=effort), small).body).size == small.size
 
@@ -160,7 +160,7 @@ def test_a_palette_has_at_most_the_colours_asked_for(
 
 
 @pytest.mark.parametrize(("colours", "used"), [(4, 4), (64, 64), (100, 64), (256, 256)])
-def test_a_palette_uses_the_colours_that_it_may(colours: int, used: int) -> None:
+def test_a_palette_uses_the_allowed_colours(colours: int, used: int) -> None:
     back = opened(encoded_as("png", EncodeOptions(colours=colours)).body).convert("RGB")
     assert len(np.unique(as_floats(back).reshape(-1, 3), axis=0)) == used
     assert mean_difference(back, PHOTOGRAPH) < 60 / np.log2(used) ** 1.5
@@ -174,7 +174,7 @@ def test_a_palette_keeps_half_transparent_pixels_and_the_profile() -> None:
         assert opened(body).info["icc_profile"] == srgb_profile()
 
 
-def test_a_tiff_is_what_old_programs_read() -> None:
+def test_a_tiff_is_readable_by_old_software() -> None:
     back = opened(encoded_as("tiff", EncodeOptions(), profile=srgb_profile()).body)
     assert back.info["compression"] == "tiff_lzw"
     tags = back.tag_v2  # type: ignore[attr-defined]
@@ -184,7 +184,7 @@ def test_a_tiff_is_what_old_programs_read() -> None:
     assert back.info["icc_profile"] == srgb_profile()
 
 
-def test_a_tiff_s_alpha_is_said_to_be_straight() -> None:
+def test_tiff_alpha_is_declared_unassociated() -> None:
     back = opened(encoded_as("tiff", EncodeOptions(), FADING).body)
     assert back.mode == "RGBA"
     assert back.tag_v2[338] == (2,)  # type: ignore[attr-defined]  # ExtraSamples: unassociated
@@ -207,7 +207,7 @@ def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
 
 class TestWithin:
     @pytest.mark.parametrize("format_name", LOSSY)
-    def test_what_fits_stays_as_it_was(self, format_name: str) -> None:
+    def test_an_image_that_fits_is_unchanged(self, format_name: str) -> None:
         asked = encoded_as(format_name, EncodeOptions())
         assert within(format_name, len(asked.body)) == asked
 
@@ -223,7 +223,7 @@ class TestWithin:
         assert len(better) > most or len(made.body) >= 0.97 * most
 
     @pytest.mark.parametrize("format_name", LOSSY)
-    def test_less_than_the_lowest_quality_takes_is_refused(self, format_name: str) -> None:
+    def test_a_limit_below_the_lowest_quality_is_refused(self, format_name: str) -> None:
         least = len(encoded_as(format_name, EncodeOptions(LOWEST_QUALITY)).body)
         assert len(within(format_name, least).body) == least
         with pytest.raises(
@@ -249,7 +249,7 @@ class TestWithin:
             ("avif", EncodeOptions(lossless=True)),
         ],
     )
-    def test_nothing_is_given_up_unasked(self, format_name: str, encoding: EncodeOptions) -> None:
+    def test_colours_and_pixels_are_not_reduced(self, format_name: str, encoding: EncodeOptions) -> None:
         size = len(encoded_as(format_name, encoding).body)
         assert len(within(format_name, size, encoding).body) == size
         with pytest.raises(Refused, match=f"got {size}, and no quality to lower") as refusal:
@@ -281,7 +281,7 @@ class TestWithin:
         assert JpegImagePlugin.get_sampling(back) == 0
 
 
-def test_frames_that_are_computed_late_are_encoded_too() -> None:
+def test_lazy_frames_are_encoded() -> None:
     late: Sequence[pyvips.Image] = [level_of(PHOTOGRAPH).invert()]
     made = encode_within(late, "jpeg", EncodeOptions(), 1500, profile=None, timing=AnimationTiming())
     corner = opened(made.body).resize((1, 1)).getpixel((0, 0))

@@ -115,11 +115,11 @@ def fractions(*numbers: int, order: str = "<") -> bytes:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_everything_can_be_asked_for(format_name: str) -> None:
+def test_every_field_can_be_read(format_name: str) -> None:
     assert told(photo_with_exif(format_name)) == expected_of(format_name)
 
 
-def test_everything_of_a_tiff_can_be_asked_for() -> None:
+def test_every_field_of_a_tiff_can_be_read() -> None:
     short = [(256, 2), (257, 2), (258, 8), (259, 1), (262, 1)]
     grey = [entry(tag, 3, struct.pack("<H", value)) for tag, value in short]
     # The four pixels are the file's first bytes.
@@ -133,29 +133,29 @@ def test_everything_of_a_tiff_can_be_asked_for() -> None:
 
 
 @pytest.mark.parametrize("field", ALL)
-def test_only_what_was_asked_for_is_told(field: ExifField) -> None:
+def test_only_requested_fields_are_returned(field: ExifField) -> None:
     assert told(photo_with_exif(), field) == {field.value: TOLD[field]}
 
 
-def test_without_a_wish_nothing_is_told() -> None:
+def test_nothing_is_read_unless_requested() -> None:
     assert render(photo_with_exif(), [], Limits()).exif == ()
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_position_is_never_told_unless_it_is_listed(format_name: str) -> None:
+def test_the_position_is_only_read_if_requested(format_name: str) -> None:
     seen = told(photo_with_exif(format_name), *(field for field in ALL if field is not ExifField.GPS))
     assert seen == {name: value for name, value in expected_of(format_name).items() if name != "gps"}
     assert not any("48" in value or "2.29" in value for value in seen.values())
 
 
-def test_renditions_carry_none_of_it() -> None:
+def test_renditions_carry_no_exif() -> None:
     names = [parse(f"w=20,fm={name}") for name in ("jpeg", "png", "webp", "avif")]
     for rendition in render(photo_with_exif(), names, Limits(), exif=ALL).renditions:
         assert dict(opened(rendition.body).getexif()) == {}
         assert not any(sign in rendition.body for sign in (b"Exif", b"Canon", b"EOS"))
 
 
-def test_it_comes_through_the_child_process() -> None:
+def test_exif_through_the_isolated_renderer() -> None:
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(photo_with_exif(), [], Limits(), exif=(ExifField.ISO, ExifField.MAKE))
         assert rendered.exif == (("make", TOLD["make"]), ("iso", "400"))
@@ -163,7 +163,7 @@ def test_it_comes_through_the_child_process() -> None:
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
-def test_a_picture_without_exif_says_nothing(format_name: str) -> None:
+def test_an_image_without_exif(format_name: str) -> None:
     seen = told(encoded(photograph().resize((60, 40)), format_name))
     assert set(seen) <= {"orientation"}
 
@@ -197,7 +197,7 @@ def test_texts_are_one_printable_line(text: bytes, expected: str | None) -> None
     assert text_of(text) == expected
 
 
-def test_a_copyright_may_be_the_editors_alone() -> None:
+def test_copyright_of_the_editor_only() -> None:
     assert text_of(b"Zoe\0Max\0", 0x8298) == "Zoe"
     assert text_of(b" \0Max\0", 0x8298) == "Max"
 
@@ -214,7 +214,7 @@ def test_a_copyright_may_be_the_editors_alone() -> None:
         (b"yesterday\0", b"+01:00\0", None),
     ],
 )
-def test_a_moment_that_makes_no_sense_is_left_out(time: bytes, offset: bytes, expected: str | None) -> None:
+def test_invalid_times_are_left_out(time: bytes, offset: bytes, expected: str | None) -> None:
     assert read(photo=[entry(0x9003, 2, time), entry(0x9011, 2, offset)]).get("taken_at") == expected
 
 
@@ -267,15 +267,15 @@ def test_positions(latitude: tuple[int, ...], sign: bytes, expected: str | None)
         (0x8769, 2, 1, b"\x08"),
     ],
 )
-def test_what_makes_no_sense_is_left_out(wrong: Any) -> None:
+def test_invalid_values_are_left_out(wrong: Any) -> None:
     assert read(wrong, entry(0x0110, 2, b"EOS R5\0")) == {"model": "EOS R5"}
 
 
-def test_directories_in_a_circle_end() -> None:
+def test_circular_directories() -> None:
     assert read((0x8769, 4, 1, struct.pack("<I", 8)), entry(0x0110, 2, b"EOS R5\0")) == {"model": "EOS R5"}
 
 
-def test_of_a_huge_directory_only_the_beginning_is_read() -> None:
+def test_a_huge_directory_is_read_in_part() -> None:
     many = [entry(0x0110, 2, b"EOS\0"), *([entry(0xFFFF, 3, b"\0\0")] * 2000), entry(0x010F, 2, b"End\0")]
     assert read(*many) == {"model": "EOS"}
 
@@ -286,7 +286,7 @@ def test_any_bytes_are_read_without_an_error(data: bytes) -> None:
 
 
 @given(st.data())
-def test_a_damaged_block_says_only_what_a_record_can_keep(data: st.DataObject) -> None:
+def test_values_of_a_damaged_block_are_printable(data: st.DataObject) -> None:
     whole = bytearray(exif().tobytes()[6:])
     for _ in range(data.draw(st.integers(1, 6))):
         whole[data.draw(st.integers(8, len(whole) - 1))] = data.draw(st.integers(0, 255))

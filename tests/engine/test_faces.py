@@ -70,14 +70,14 @@ def scaled(factor: float) -> Box:
     ],
     ids=["plain", "mirrored", "small", "large", "grey", "dark", "with alpha", "odd sides", "in a corner"],
 )
-def test_the_face_is_found_where_it_is(change: Change, expected: Box) -> None:
+def test_a_face_is_found(change: Change, expected: Box) -> None:
     (found,) = find_faces(level(change(astronaut())))
     assert overlap(found, expected) > 0.75
 
 
 @needs_package
 @pytest.mark.parametrize("degrees", [-30, 20, 45, 90, 180])
-def test_a_head_that_is_tilted_is_found(degrees: int) -> None:
+def test_a_tilted_head_is_found(degrees: int) -> None:
     turned = astronaut().rotate(degrees, Image.Resampling.BICUBIC, center=(222, 119))
     (found,) = find_faces(level(turned))
     middle = found.left + found.width / 2, found.top + found.height / 2
@@ -99,12 +99,12 @@ def test_the_largest_of_several_comes_first() -> None:
 @pytest.mark.parametrize(
     "name", ["chelsea.png", "coffee.png", "rocket.jpg", "grass.png", "coins.png", "text.png", "moon.png"]
 )
-def test_nothing_else_is_taken_for_a_face(name: str) -> None:
+def test_no_false_positives(name: str) -> None:
     assert find_faces(level(photograph(name))) == ()
 
 
 @needs_package
-def test_a_face_that_is_invisible_is_none() -> None:
+def test_a_transparent_face_is_ignored() -> None:
     picture = astronaut()
     picture.putalpha(0)
     assert find_faces(level(picture)) == ()
@@ -112,7 +112,7 @@ def test_a_face_that_is_invisible_is_none() -> None:
 
 @needs_package
 @pytest.mark.parametrize("size", [(1, 1), (500, 1), (640, 32), (31, 33), (33, 640), (9000, 20)])
-def test_a_strip_holds_no_face(size: tuple[int, int]) -> None:
+def test_narrow_strips_contain_no_face(size: tuple[int, int]) -> None:
     """OpenCV itself finds some, but not each time: hence the look at what it is given."""
     strip = level(Image.new("RGB", size, (128, 128, 128)))
     canvas = faces._canvas(strip)
@@ -122,7 +122,7 @@ def test_a_strip_holds_no_face(size: tuple[int, int]) -> None:
 
 @needs_package
 @pytest.mark.parametrize("cut", [(200, 0, 512, 512), (0, 100, 512, 512)])
-def test_a_face_that_the_edge_cuts_has_a_box_within(cut: tuple[int, int, int, int]) -> None:
+def test_the_box_of_a_cut_face_is_within_the_image(cut: tuple[int, int, int, int]) -> None:
     picture = astronaut().crop(cut)
     for box in find_faces(level(picture)):
         assert box.left >= 0
@@ -139,7 +139,7 @@ def test_a_crop_by_faces_shows_the_face() -> None:
 
 
 @needs_package
-def test_the_isolated_child_has_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_face_detection_in_the_isolated_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
     """The child's limit on memory counts what OpenBLAS reserves for each core of the machine."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
     data = encoded(astronaut())
@@ -165,7 +165,7 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("without_package")
-def test_without_the_package_the_cure_is_told() -> None:
+def test_a_missing_package_is_named() -> None:
     assert not available()
     with pytest.raises(MissingExtra) as told:
         require()
@@ -184,14 +184,14 @@ def test_without_the_package_only_faces_fail() -> None:
 
 
 @needs_package
-def test_a_library_that_does_not_load_is_as_good_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_library_that_fails_to_load_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     monkeypatch.setattr(faces, "require", lambda: None)
     with pytest.raises(MissingExtra, match="got none"):
         find_faces(level(astronaut()))
 
 
-def test_the_child_tells_that_the_package_is_missing() -> None:
+def test_the_child_reports_a_missing_package() -> None:
     class Without(IsolatedRenderer):
         _program = (
             "from image_processor.engine.operations import faces\n"

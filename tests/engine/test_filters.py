@@ -108,7 +108,7 @@ def test_pixelate_weights_colours_by_alpha() -> None:
 
 
 @pytest.mark.parametrize("size", [3, 5, 9, 15])
-def test_median_is_pillows_and_scipys(size: int) -> None:
+def test_median_equals_pillow_and_scipy(size: int) -> None:
     got = planes_of(filters.median(vips_of(photo()), size))
     bands = [ndimage.median_filter(photo()[..., band], size, mode="nearest") for band in range(3)]
     assert np.array_equal(got, np.dstack(bands))
@@ -116,7 +116,7 @@ def test_median_is_pillows_and_scipys(size: int) -> None:
     assert np.array_equal(got[size:-size, size:-size], np.asarray(pillow)[size:-size, size:-size])
 
 
-def test_median_takes_no_colour_from_what_is_invisible() -> None:
+def test_median_ignores_transparent_colours() -> None:
     got = weighted(planes_of(filters.median(vips_of(photo_with_alpha()), 5)))
     premultiplied = np.round(weighted(photo_with_alpha()))
     bands = [ndimage.median_filter(premultiplied[..., band], 5, mode="nearest") for band in range(4)]
@@ -147,14 +147,14 @@ def scale_of(kernel: tuple[float, ...]) -> float:
 
 
 @pytest.mark.parametrize("name", KERNELS)
-def test_convolve_is_scipys_correlate(name: str) -> None:
+def test_convolve_equals_scipy(name: str) -> None:
     kernel = KERNELS[name]
     wanted = np.clip(correlated(photo(), kernel) / scale_of(kernel), 0, 255)
     got = planes_of(filters.convolve(vips_of(photo()), kernel))
     assert np.abs(got - wanted).max() <= 0.5 + 1e-3
 
 
-def test_convolve_is_pillows_kernel() -> None:
+def test_convolve_equals_pillow() -> None:
     kernel = KERNELS["emboss of 25"]
     mirrored = np.reshape(kernel, (5, 5))[::-1].ravel()  # Pillow takes its rows from the bottom up
     pillow = Image.fromarray(photo().astype("uint8")).filter(ImageFilter.Kernel((5, 5), mirrored, 1))
@@ -189,7 +189,7 @@ def pillow_scaled(plane: Planes, size: tuple[int, int]) -> Planes:
 
 
 @pytest.mark.parametrize("size", [(60, 41), (150, 102), (300, 200)])
-def test_linear_resizing_is_pillows_of_light(size: tuple[int, int]) -> None:
+def test_linear_resizing_equals_pillow_on_light(size: tuple[int, int]) -> None:
     light = to_light(photo())
     wanted = from_light(np.dstack([pillow_scaled(light[..., band], size) for band in range(3)]))
     got = planes_of(resize_linear(vips_of(photo()), Size(*size)))
@@ -206,7 +206,7 @@ def test_enlarging_moves_nothing(size: tuple[int, int]) -> None:
     assert np.abs(got - np.clip(wanted, 0, 255)).mean() <= 0.5
 
 
-def test_a_ramp_doubled_goes_by_the_middles_of_pixels() -> None:
+def test_enlarging_interpolates_between_pixel_centres() -> None:
     ramp = np.repeat(np.arange(0, 200, 40)[None, :, None], 3, axis=2)
     got = planes_of(resize(vips_of(ramp), Size(10, 1)))[0, :, 0]
     assert got[3:7].tolist() == [50, 70, 90, 110]
@@ -236,7 +236,7 @@ def test_fine_lines_keep_their_light_only_in_linear_resizing() -> None:
 
 
 @pytest.mark.parametrize("kind", PHOTOS)
-def test_linear_resizing_loses_no_value_on_its_way(kind: str) -> None:
+def test_linear_resizing_keeps_every_value(kind: str) -> None:
     """All values there and back, in flat pictures; and nothing at all happens at the same size."""
     for value in range(256):
         pixel = [value, 255 - value, 255, *([200] if kind == "alpha" else [])]

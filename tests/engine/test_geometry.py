@@ -103,7 +103,7 @@ def test_the_ratio_is_kept_to_within_half_a_pixel(natural: Size, transformation:
 
 
 @given(sizes, boxed)
-def test_what_each_fit_promises_of_its_box(natural: Size, transformation: Transformation) -> None:
+def test_properties_of_each_fit(natural: Size, transformation: Transformation) -> None:
     box = box_of(transformation)
     placement = place(natural, transformation)
     enlarged = transformation.enlarge
@@ -204,7 +204,7 @@ def test_only_the_stages_that_lead_to_a_size_are_needed() -> None:
 
 
 @given(sizes, sizes)
-def test_a_decoder_shrinks_as_far_as_it_may_and_no_further(stored: Size, wanted: Size) -> None:
+def test_shrink_on_load_factors(stored: Size, wanted: Size) -> None:
     need = wanted.within(stored)
     shrink = shrink_on_load(stored, need)
 

@@ -63,7 +63,7 @@ def path_of(text: str) -> Path:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_a_rendition_is_as_it_was(text: str) -> None:
+def test_renditions_equal_the_golden_files(text: str) -> None:
     got = picture_of(original(), text, overlay_sources={"mark": encoded(corners(24, 16))})
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
@@ -75,7 +75,7 @@ def test_a_rendition_is_as_it_was(text: str) -> None:
     assert difference.max() <= MOST
 
 
-def test_every_file_is_somebodys() -> None:
+def test_every_golden_file_is_used() -> None:
     assert {path.name for path in GOLDEN.iterdir()} == {path_of(text).name for text in TEXTS}
 
 

@@ -72,7 +72,7 @@ def refusal_of(data: bytes, limits: Limits | None = None) -> Refused:
     [(heic(), 3), (heic(chroma=420), 4), (heic(tile_size=64), 4), (deep(PICTURE), 3)],
     ids=["plain", "subsampled", "grid", "10 bits"],
 )
-def test_a_heic_is_the_picture_it_shows(data: bytes, tolerance: float) -> None:
+def test_a_heic_is_decoded(data: bytes, tolerance: float) -> None:
     assert sniff(data[:256]) is FORMATS["heic"]
     header = probe(data, Limits())
     assert (header.width, header.height, header.format) == (300, 200, "heic")
@@ -101,7 +101,7 @@ def test_alpha_is_kept(as_heic: Any) -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_what_the_container_says_of_turning_is_applied_once(orientation: int) -> None:
+def test_container_rotation_is_applied_once(orientation: int) -> None:
     """irot and imir turn; EXIF's orientation, which says the same, must not turn it again."""
     back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's names of what undoes each
     picture = corners()
@@ -112,7 +112,7 @@ def test_what_the_container_says_of_turning_is_applied_once(orientation: int) ->
         assert near(pixel_at(rendition, x, y), pixel_at(picture, x, y), 12)
 
 
-def test_a_display_p3_profile_is_followed_or_kept() -> None:
+def test_a_display_p3_profile_is_applied_or_kept() -> None:
     orange = (200, 100, 50)
     wide = heic(flat(orange), icc_profile=DISPLAY_P3)
     expected = pixel_at(picture_of(encoded(flat(orange), icc_profile=DISPLAY_P3), "fm=png"), 0.5, 0.5)
@@ -123,7 +123,7 @@ def test_a_display_p3_profile_is_followed_or_kept() -> None:
     assert near(pixel_at(kept, 0.5, 0.5), orange, 3)
 
 
-def test_colours_that_are_named_by_number_are_followed_too() -> None:
+def test_nclx_colours_are_applied() -> None:
     orange = (200, 100, 50)
     numbered = heic(flat(orange), color_primaries=12, transfer_characteristics=13)
     expected = pixel_at(picture_of(encoded(flat(orange), icc_profile=DISPLAY_P3), "fm=png"), 0.5, 0.5)
@@ -133,7 +133,7 @@ def test_colours_that_are_named_by_number_are_followed_too() -> None:
 
 
 @pytest.mark.parametrize("primary", [0, 1])
-def test_the_primary_picture_is_shown_and_no_other(primary: int) -> None:
+def test_only_the_primary_image_is_decoded(primary: int) -> None:
     file = pillow_heif.from_pillow(flat("red", size=(40, 40)))
     file.add_from_pillow(flat("blue", size=(64, 32)))
     body = io.BytesIO()
@@ -154,7 +154,7 @@ def test_no_metadata_comes_out() -> None:
 @pytest.mark.parametrize(
     "data", [heic(), heic(tile_size=64), deep(PICTURE)], ids=["plain", "grid", "10 bits"]
 )
-def test_an_early_end_is_refused_before_decoding(data: bytes) -> None:
+def test_a_truncated_file_is_refused_before_decoding(data: bytes) -> None:
     for end in range(16, len(data), len(data) // 50):
         with pytest.raises(Refused) as refusal:
             probe(data[:end], Limits())
@@ -170,7 +170,7 @@ def claiming(width: int, height: int) -> bytes:
     return whole[:at] + struct.pack(">II", width, height) + whole[at + 8 :]
 
 
-def test_limits_are_judged_by_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_against_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         pytest.fail("it was decoded")
 
@@ -190,7 +190,7 @@ def test_a_file_without_its_primary_picture_is_corrupt(box: bytes, other: bytes)
     assert refusal_of(SMALL.replace(box, other, 1)).reason is Reason.CORRUPT
 
 
-def test_a_header_that_lies_about_its_size_is_refused() -> None:
+def test_a_false_size_in_the_header_is_refused() -> None:
     assert refusal_of(claiming(90, 70)).reason in {Reason.CORRUPT, Reason.TRUNCATED}
 
 
@@ -200,7 +200,7 @@ def test_another_codec_in_the_same_container_is_named() -> None:
     assert refusal_of(data).reason is Reason.UNSUPPORTED_FORMAT
 
 
-def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     refused = refusal_of(heic())
     assert refused.reason is Reason.UNSUPPORTED_FORMAT

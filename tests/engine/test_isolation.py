@@ -139,7 +139,7 @@ def test_a_slow_decode_is_stopped_and_the_next_render_works(inherited: signal.Ha
         assert len(renderer.render(GOOD, WANTED, SLOW_LIMITS).renditions) == 2
 
 
-def test_the_deadline_is_for_each_render_anew() -> None:
+def test_the_cpu_limit_applies_to_each_render() -> None:
     """One child may use more CPU in all than it may for one job."""
     with IsolatedRenderer() as renderer:
         renderer.warm()
@@ -204,14 +204,14 @@ def test_an_encoder_without_memory_is_no_fault_of_the_program() -> None:
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
-def test_a_child_that_hangs_is_given_up() -> None:
+def test_a_hanging_child_is_abandoned() -> None:
     with rigged("signal.pause()") as renderer:
         with pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal:
             renderer.render(GOOD, WANTED, SLOW_LIMITS)
         assert refusal.value.reason is Reason.TOO_SLOW
 
 
-def test_nobody_is_waited_for_longer_than_the_end() -> None:
+def test_no_reply_is_awaited_after_the_deadline() -> None:
     """A minute for each second would be its patience; what it may use by the clock is less."""
     with IsolatedRenderer(until=time.monotonic() - 1, timeout_factor=60) as renderer:
         with pytest.raises(Refused, match="expected a reply within 0 s") as refusal:
@@ -232,19 +232,19 @@ with cpu_limit(1):
 """
 
 
-def test_the_kernel_keeps_the_deadline_of_a_process() -> None:
+def test_the_kernel_enforces_the_cpu_limit() -> None:
     done = subprocess.run([sys.executable, "-c", BURNING], check=False, capture_output=True)
     assert done.returncode == -signal.SIGXCPU, done.stderr
 
 
-def test_a_fault_of_ours_is_refused_as_such_and_told_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_engine_error_is_refused_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     with rigged("1 / 0") as renderer, pytest.raises(Refused) as failure:
         renderer.render(GOOD, WANTED, Limits())
     assert failure.value.reason is Reason.ENGINE_FAILED
     assert "ZeroDivisionError" in caplog.text
 
 
-def test_a_child_that_cannot_start_is_told() -> None:
+def test_a_child_that_cannot_start_is_reported() -> None:
     class Broken(IsolatedRenderer):
         _program = "raise SystemExit(3)"
 
@@ -252,7 +252,7 @@ def test_a_child_that_cannot_start_is_told() -> None:
         renderer.warm()
 
 
-def test_no_room_for_a_child_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 

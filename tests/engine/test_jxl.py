@@ -153,7 +153,7 @@ def test_the_decoder_s_profile_is_followed(monkeypatch: pytest.MonkeyPatch) -> N
     assert near(pixel_at(picture_of(jxl(), "fm=png"), 0.5, 0.5), expected, 1)
 
 
-def test_limits_are_judged_by_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_are_checked_against_the_header(monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         pytest.fail("it was decoded")
 
@@ -172,7 +172,7 @@ def test_an_animation_is_refused_by_name() -> None:
     assert "animation" in refused.message
 
 
-def test_an_early_end_is_refused() -> None:
+def test_a_truncated_file_is_refused() -> None:
     whole = jxl(use_container=True)
     for end in range(16, len(whole), len(whole) // 30):
         assert jxl_module.is_truncated(whole[:end])
@@ -189,7 +189,7 @@ def test_a_container_without_a_codestream_is_corrupt() -> None:
     assert refusal_of(whole.replace(b"jxlc", b"free").replace(b"jxlp", b"free")).reason is Reason.CORRUPT
 
 
-def test_without_the_package_it_is_told_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     refused = refusal_of(jxl())
     assert refused.reason is Reason.UNSUPPORTED_FORMAT

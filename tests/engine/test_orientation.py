@@ -49,7 +49,7 @@ def flipped(picture: Image.Image, flip: Flip | None) -> Image.Image:
 @pytest.mark.parametrize("flip", [None, Flip.HORIZONTAL, Flip.VERTICAL])
 @pytest.mark.parametrize("quarters", range(4))
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, flip: Flip | None) -> None:
+def test_orientation_equals_pillow(orientation: int, quarters: int, flip: Flip | None) -> None:
     planes = numbered(5, 3)
     turn = Orientation.from_exif(orientation).rotated(quarters).flipped(flip)
     wanted = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
@@ -59,7 +59,7 @@ def test_a_turn_is_made_up_as_pillow_makes_it(orientation: int, quarters: int, f
 
 
 @given(turns, st.integers(-9, 9), st.sampled_from([None, *list(Flip)[:2]]))
-def test_a_turn_after_a_turn_is_one(turn: Orientation, quarters: int, flip: Flip | None) -> None:
+def test_orientations_combine(turn: Orientation, quarters: int, flip: Flip | None) -> None:
     planes = numbered(4, 3)
     step_by_step = np.rot90(turned(planes, turn), -quarters)
     if flip is Flip.HORIZONTAL:
@@ -70,7 +70,7 @@ def test_a_turn_after_a_turn_is_one(turn: Orientation, quarters: int, flip: Flip
 
 
 @given(turns)
-def test_what_is_turned_and_turned_back_is_as_it_was(turn: Orientation) -> None:
+def test_the_inverse_undoes_an_orientation(turn: Orientation) -> None:
     planes = numbered(4, 3)
     assert np.array_equal(turned(turned(planes, turn), turn.inverse), planes)
 

@@ -215,7 +215,7 @@ def test_renditions_come_in_the_order_asked_for() -> None:
     assert [rendition.metadata.width for rendition in renditions] == [20, 80, 40, 80]
 
 
-def test_equal_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_jobs_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
     encoders: list[RenditionJob] = []
 
     def counting(job: RenditionJob, *others: Any) -> object:
@@ -238,7 +238,7 @@ def test_equal_pictures_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 @pytest.mark.parametrize(("orientation", "width", "expected"), [(1, 200, 4), (1, 201, 2), (6, 100, 2)])
-def test_the_original_is_decoded_once_and_as_small_as_may_be(
+def test_the_original_is_decoded_once_with_shrink_on_load(
     monkeypatch: pytest.MonkeyPatch, orientation: int, width: int, expected: int
 ) -> None:
     shrinks: list[int] = []
@@ -270,7 +270,7 @@ def test_the_same_input_gives_the_same_bytes(format_name: str) -> None:
 
 
 @pytest.mark.parametrize("texts", [["w=90,fm=png"], ["w=90,fm=png", "w=70,fm=jpeg", "w=90,fm=png,g=north"]])
-def test_renditions_are_handed_out_before_the_look_is_made(
+def test_renditions_are_emitted_before_the_summary_is_made(
     texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     told: list[object] = []
@@ -312,7 +312,7 @@ def test_jpegs_are_baseline_with_tables_of_their_own() -> None:
     assert usual not in body
 
 
-def test_quality_is_heeded() -> None:
+def test_quality_takes_effect() -> None:
     data = encoded(photograph())
     for format_name in ("jpeg", "webp", "avif"):
         coarse, usual, fine = (made(data, f"w=200{q},fm={format_name}") for q in (",q=20", "", ",q=95"))

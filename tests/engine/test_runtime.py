@@ -135,7 +135,7 @@ def test_an_unsafe_libvips_does_not_start(fault: str, expected: str) -> None:
     assert f"UnsafeRuntime: {expected}" in finished.stderr
 
 
-def test_nothing_is_said_on_the_way() -> None:
+def test_starting_prints_nothing() -> None:
     script = "from image_processor.engine import runtime; runtime.start(); runtime.start()"
     finished = run(script)
     assert (finished.returncode, finished.stdout, finished.stderr) == (0, "", "")
@@ -154,7 +154,7 @@ def test_the_first_use_makes_libvips_safe() -> None:
     assert "pyvips.error.Error" in run(script).stderr
 
 
-def test_what_the_doctor_asks() -> None:
+def test_versions_loaders_and_savers() -> None:
     assert runtime.loaders() == dict.fromkeys(FORMATS, True)
     assert runtime.savers() == dict.fromkeys(WRITABLE, True)
     versions = runtime.versions()
@@ -162,7 +162,7 @@ def test_what_the_doctor_asks() -> None:
     assert versions["libvips"].split(".")[:2] == [str(pyvips.version(0)), str(pyvips.version(1))]
 
 
-def test_what_libvips_says_of_a_picture_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_libvips_messages_about_images_are_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     data = bytearray(encoded(photograph()))
     data[data.index(b"IDAT") + 200] ^= 1
     with pytest.raises(Refused):
@@ -175,7 +175,7 @@ def test_what_libvips_says_of_a_picture_is_not_logged(caplog: pytest.LogCaptureF
     assert caplog.messages == ["libvips: b'broken \\xff\\n'"]
 
 
-def test_what_libvips_says_of_each_operation_is_no_news() -> None:
+def test_pyvips_does_not_log_operations() -> None:
     runtime.start()
     assert not logging.getLogger("pyvips").isEnabledFor(logging.INFO)
     assert logging.getLogger("pyvips").isEnabledFor(logging.WARNING)

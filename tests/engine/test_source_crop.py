@@ -39,7 +39,7 @@ def source_for(
 
 
 @given(SIDES, SIDES, st.integers(1, 8), st.integers(1, 800), st.integers(1, 800), st.sampled_from(PLAIN))
-def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
+def test_a_source_crop_equals_the_crop_after_resizing(
     width: int, height: int, orientation: int, across: int, down: int, gravity: Gravity
 ) -> None:
     source, wanted = (
@@ -75,7 +75,7 @@ def test_the_part_makes_the_same_size_and_lies_where_the_crop_would(
         ("w=100,h=100,fm=webp", source_for(1000, 500, format_="gif", frames=2)),
     ],
 )
-def test_what_is_not_cut_or_has_to_be_looked_at_is_left_whole(text: str, source: DecodePlan) -> None:
+def test_sources_that_are_not_cropped(text: str, source: DecodePlan) -> None:
     assert crop_source(source, parse(text)) is source
 
 
@@ -85,7 +85,7 @@ def test_a_focal_point_is_in_the_middle() -> None:
 
 
 @pytest.mark.parametrize(("width", "height"), [(4032, 2721), (2721, 4032), (2725, 2225), (3001, 2001)])
-def test_nothing_is_stretched_where_no_shrinking_divides_the_sides(width: int, height: int) -> None:
+def test_no_distortion_where_shrinking_does_not_divide(width: int, height: int) -> None:
     part = crop_source(source_for(width, height), parse("w=300,h=300,fm=jpeg"))
     assert part.box.width == part.box.height
 

@@ -185,7 +185,7 @@ def address(listener: socket.socket) -> str:
         ('<!DOCTYPE svg [<!ENTITY % e SYSTEM "{}/a"> %e;]>', "<text>a</text>"),
     ],
 )
-def test_nobody_is_dialled(before: str, content: str, listener: socket.socket) -> None:
+def test_no_network_connection_is_opened(before: str, content: str, listener: socket.socket) -> None:
     data = svg(content.replace("{}", address(listener)), before=before.replace("{}", address(listener)))
     with suppress(Refused):
         drawn(data)
@@ -195,7 +195,7 @@ def test_nobody_is_dialled(before: str, content: str, listener: socket.socket) -
 
 @pytest.mark.parametrize("scheme", ["", "file://"])
 @pytest.mark.parametrize("attribute", ["href", "xlink:href"])
-def test_no_file_is_drawn_in(scheme: str, attribute: str, tmp_path: Path) -> None:
+def test_no_local_file_is_embedded(scheme: str, attribute: str, tmp_path: Path) -> None:
     path = tmp_path / "red.png"
     path.write_bytes(encoded(flat("red")))
     there = svg(f'<image {attribute}="{scheme}{path}" width="40" height="20"/>')
@@ -219,7 +219,7 @@ def test_entities_that_multiply_are_refused() -> None:
     assert refusal_of(svg(f"<text>{'&a;' * 10_000}</text>", before=long)).reason is Reason.CORRUPT
 
 
-def test_elements_that_multiply_end() -> None:
+def test_multiplying_elements_terminate() -> None:
     ten = ("".join(10 * [f"<use xlink:href='#u{at}'/>"]) for at in range(9))
     uses = "".join(f'<g id="u{at}">{content}</g>' for at, content in enumerate(ten, 1))
     data = svg(f'<defs><g id="u0"><rect width="1" height="1"/></g>{uses}</defs><use xlink:href="#u9"/>')
@@ -246,7 +246,7 @@ def test_elements_and_text_are_counted_before_it_is_opened(
     assert f"got a svg that takes {mebibytes} MiB" in refused.message
 
 
-def test_a_picture_within_is_drawn_if_it_is_no_bomb() -> None:
+def test_an_embedded_image_is_drawn_within_limits() -> None:
     def holding(picture: Image.Image) -> bytes:
         body = base64.b64encode(encoded(picture)).decode()
         return svg(f'<image href="data:image/png;base64,{body}" width="40" height="20"/>')
@@ -255,13 +255,13 @@ def test_a_picture_within_is_drawn_if_it_is_no_bomb() -> None:
     assert np.asarray(drawn(holding(Image.new("1", (30_000, 30_000), 1)))).max() == 0
 
 
-def test_an_early_end_is_refused() -> None:
+def test_a_truncated_file_is_refused() -> None:
     whole = svg()
     for cut in (1, 6, 30):
         assert refusal_of(whole[:-cut]).reason is Reason.TRUNCATED
 
 
-def test_the_isolated_renderer_lets_it_in_too() -> None:
+def test_svg_in_the_isolated_renderer() -> None:
     with IsolatedRenderer() as renderer:
         assert renderer.render(svg(), [parse("w=20,fm=png")], ON).original.format == "svg"
         with pytest.raises(Refused, match="got SVG"):

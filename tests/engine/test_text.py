@@ -68,16 +68,14 @@ def lines(pixels: Pixels) -> list[tuple[int, int]]:
     ],
 )
 @pytest.mark.parametrize("shadow", [None, BLACK])
-def test_the_ink_is_where_it_was_asked_for(
-    gravity: Gravity, corner: tuple[int | None, ...], shadow: Colour | None
-) -> None:
+def test_text_position(gravity: Gravity, corner: tuple[int | None, ...], shadow: Colour | None) -> None:
     """To the pixel, whatever shadow is around it."""
     place = ink(laid(text("Hug", gravity=gravity, x=10, y=20, shadow=shadow)))
     for got, wanted in zip(place, corner, strict=True):
         assert wanted is None or abs(got - wanted) <= 1
 
 
-def test_a_centred_text_is_in_the_middle() -> None:
+def test_centred_text() -> None:
     left, top, right, bottom = ink(laid(text("HOH", shadow=BLACK, shadow_x=20, shadow_y=-9)))
     assert abs(left + right - 300) <= 2
     assert abs(top + bottom - 200) <= 2
@@ -92,7 +90,7 @@ def test_the_size_is_that_of_the_font() -> None:
 
 
 @pytest.mark.parametrize("words", ["<b>bold</b>", "a & b", "&amp;", "</span>", '"quoted"', "<span size='1'>"])
-def test_markup_is_written_as_it_is(words: str) -> None:
+def test_markup_is_escaped(words: str) -> None:
     """It is as wide as when every character of it is a number, which no markup can be made of."""
     left, _, right, _ = ink(laid(text(words, 16)))
     numbers = "".join(f"&#{ord(one)};" for one in words)
@@ -112,7 +110,7 @@ def test_a_text_is_wrapped_at_its_width() -> None:
     assert all(right - left <= 101 for left, right in narrow)
 
 
-def test_a_width_may_be_a_share_and_is_the_whole_picture_unless_said() -> None:
+def test_relative_and_default_width() -> None:
     assert (laid(text(SENTENCE, 20, width=RelativeLength(0.5))) == laid(text(SENTENCE, 20, width=150))).all()
     assert len(lines(laid(text(SENTENCE, 20)))) == 2
 
@@ -148,7 +146,7 @@ def test_spacing_is_in_sizes() -> None:
     assert height(0.5) - height(0) == 15
 
 
-def test_the_colour_is_exact_where_the_ink_is_full() -> None:
+def test_text_colour_is_exact() -> None:
     pixels = laid(text("H", 150, colour=Colour(255, 136, 0), font="sans bold"))
     full = pixels[(np.abs(pixels - (255, 136, 0)) < 0.5).all(axis=2)]
     assert len(full) > 1000
@@ -163,7 +161,7 @@ def test_a_font_has_its_style() -> None:
     assert bold.sum() > 1.15 * plain.sum()
 
 
-def test_opacity_and_turning_are_those_of_any_overlay() -> None:
+def test_opacity_and_rotation_of_text() -> None:
     half = laid(text("HHH", 40, opacity=50))
     assert abs(half.max() - 127.5) <= 1
     left, top, right, bottom = ink(laid(text("HHHHH", 40, rotate=90)))
@@ -176,7 +174,7 @@ def test_a_text_may_be_repeated() -> None:
     assert (many[one > 0] == one[one > 0]).all()
 
 
-def test_a_shadow_lies_under_the_text_at_its_offset() -> None:
+def test_shadow_offset() -> None:
     plain = laid(text("HO", 60), ground=0)
     both = laid(text("HO", 60, shadow=RED, shadow_x=7, shadow_y=-4, shadow_blur=0))
     alpha = plain[..., 0] / 255
@@ -194,7 +192,7 @@ def test_a_blurred_shadow_is_a_gaussian_of_half_the_radius() -> None:
     assert np.abs(both[..., 0] - wanted).mean() <= 0.5
 
 
-def test_a_shadow_is_as_long_as_the_text_is_large_unless_said() -> None:
+def test_the_default_shadow_scales_with_the_text() -> None:
     def spread(size: int) -> int:
         drawn = render_text(text("H", size, shadow=BLACK), Size(2000, 2000))
         assert drawn is not None
@@ -217,7 +215,7 @@ def test_right_to_left_is_drawn_from_the_right() -> None:
 
 
 @pytest.mark.parametrize("words", ["\u200b", "\u200d\u200d", "\u2060 \u200b"])
-def test_what_has_no_ink_shows_nothing(words: str) -> None:
+def test_text_without_ink_draws_nothing(words: str) -> None:
     assert laid(text(words, shadow=RED)).max() == 0
 
 
@@ -246,7 +244,7 @@ def test_a_text_that_does_not_fit_is_made_smaller(overlay: TextOverlay, size: Si
     assert drawn.ink.area < 100_000 + size.area
 
 
-def test_a_text_that_fits_is_left_alone() -> None:
+def test_a_text_that_fits_keeps_its_size() -> None:
     """Even if only just: measured small, it would seem a little larger."""
     drawn = render_text(text("Hxg", 100), Size(1000, 1000))
     assert drawn is not None
@@ -319,13 +317,13 @@ def some_font() -> Path:
     return font
 
 
-def test_a_machine_without_fonts_is_found_out(tmp_path: Path) -> None:
+def test_missing_fonts_are_detected(tmp_path: Path) -> None:
     bare = tmp_path / "fonts.conf"
     bare.write_text(f"<fontconfig><dir>{tmp_path}</dir><cachedir>{tmp_path}/cache</cachedir></fontconfig>")
     assert drawn_apart(FONTCONFIG_FILE=str(bare)) == ("no-font", "")
 
 
-def test_a_directory_of_fonts_is_used_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_configured_fonts_are_used(tmp_path: Path) -> None:
     """On a machine without a configuration of fontconfig too, and without a word of complaint."""
     directory = tmp_path / "fonts & more" / "below"
     directory.mkdir(parents=True)
@@ -337,7 +335,7 @@ def test_a_directory_of_fonts_is_used_and_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("present", [True, False])
-def test_a_directory_without_fonts_is_a_mistake(tmp_path: Path, present: bool) -> None:  # noqa: FBT001 - a case
+def test_a_directory_without_fonts_is_refused(tmp_path: Path, present: bool) -> None:  # noqa: FBT001 - a case
     directory = tmp_path / "fonts"
     if present:
         directory.mkdir()

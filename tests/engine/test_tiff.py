@@ -142,7 +142,7 @@ class TestEveryLayout:
         (flat([9]), {Tag.PHOTOMETRIC: [2]}, "3-5 samples a pixel in a tiff, got 1"),
     ],
 )
-def test_what_would_come_out_wrong_is_refused_by_name(
+def test_unsupported_pixels_are_refused_by_name(
     pixels: Pixels, fields: Mapping[Tag, Sequence[int]], got: str
 ) -> None:
     refusal = refusal_of(tiff(pixels, fields))
@@ -177,7 +177,7 @@ def test_black_and_white_compressions_are_read(compression: str) -> None:
         ((77, 3, 2, 1), [0, 0, 0], (77, 77, 77)),
     ],
 )
-def test_only_what_is_said_to_be_alpha_is_alpha(
+def test_only_declared_alpha_is_alpha(
     values: Sequence[int], extra: Sequence[int], expected: Sequence[int]
 ) -> None:
     fields = {Tag.EXTRA_SAMPLES: extra} if extra else {}
@@ -189,7 +189,7 @@ def test_only_what_is_said_to_be_alpha_is_alpha(
         assert near(pixel_at(picture_of(data, text), 0.5, 0.5), expected, 2)
 
 
-def test_black_ink_without_alpha_is_no_alpha() -> None:
+def test_cmyk_black_is_not_alpha() -> None:
     data = tiff(flat([0, 255, 255, 0, 128]), {Tag.PHOTOMETRIC: [5], Tag.EXTRA_SAMPLES: [0]})
     red, green, blue = pixel_at(picture_of(data, "fm=png"), 0.5, 0.5)
     assert red > 200
@@ -197,7 +197,7 @@ def test_black_ink_without_alpha_is_no_alpha() -> None:
 
 
 @pytest.mark.parametrize("count", [2**32 - 1, 2**31, 10**6])
-def test_a_hostile_count_is_only_a_number(count: int) -> None:
+def test_a_huge_count_allocates_nothing(count: int) -> None:
     data = bytearray(tiff(flat(ORANGE), {Tag.STRIP_OFFSETS: [0] * 5}))
     at = data.index(struct.pack("<HHI", Tag.STRIP_OFFSETS, 4, 5))
     data[at + 4 : at + 8] = struct.pack("<I", count)
@@ -205,16 +205,16 @@ def test_a_hostile_count_is_only_a_number(count: int) -> None:
     assert refusal_of(bytes(data)).reason is Reason.TRUNCATED
 
 
-def test_a_hostile_number_of_fields_is_only_a_number() -> None:
+def test_a_huge_number_of_fields_allocates_nothing() -> None:
     assert is_truncated(b"II+\0" + struct.pack("<HHQQ", 8, 0, 16, 2**64 - 1) + bytes(500))
     assert is_truncated(b"MM\0*" + struct.pack(">IH", 8, 65535) + bytes(500))
 
 
-def test_a_directory_behind_the_end_is_an_early_end() -> None:
+def test_a_directory_beyond_the_end_is_truncation() -> None:
     assert refusal_of(b"II*\0" + struct.pack("<I", 5000) + bytes(300)).reason is Reason.TRUNCATED
 
 
-def test_of_a_field_that_comes_twice_the_first_counts() -> None:
+def test_the_first_of_a_repeated_field_counts() -> None:
     """As for libtiff: else one number would be judged and another one used."""
     first, second = (struct.pack("<HHII", Tag.SAMPLES, 4, 1, count) for count in (500, 3))
     data = b"II*\0" + struct.pack("<IH", 8, 2) + first + second
@@ -223,7 +223,7 @@ def test_of_a_field_that_comes_twice_the_first_counts() -> None:
     assert directory.samples == 500
 
 
-def test_a_row_of_tiles_is_what_memory_is_counted_by() -> None:
+def test_memory_is_estimated_by_rows_of_tiles() -> None:
     size = {Tag.WIDTH: [10_000], Tag.HEIGHT: [9_000]}
     tile = {Tag.TILE_WIDTH: [4096], Tag.TILE_HEIGHT: [4096]}
     blocks = {Tag.TILE_OFFSETS: [500] * 9, Tag.TILE_BYTES: [9] * 9}
@@ -241,5 +241,5 @@ def test_a_row_of_tiles_is_what_memory_is_counted_by() -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"]))
-def test_any_bytes_are_judged_without_a_crash(noise: bytes, mark: bytes) -> None:
+def test_any_bytes_are_parsed_without_a_crash(noise: bytes, mark: bytes) -> None:
     assert is_truncated(mark + noise) in {True, False}

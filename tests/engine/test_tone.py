@@ -61,7 +61,7 @@ FORMULAS: dict[str, tuple[Callable[[pyvips.Image], pyvips.Image], Callable[[Plan
 
 @pytest.mark.parametrize("kind", PHOTOS)
 @pytest.mark.parametrize("name", FORMULAS)
-def test_a_step_is_its_formula_rounded(name: str, kind: str) -> None:
+def test_operations_equal_their_rounded_formula(name: str, kind: str) -> None:
     step, formula = FORMULAS[name]
     before = PHOTOS[kind]()
     after = planes_of(step(vips_of(before)))
@@ -77,7 +77,7 @@ def test_hue_is_the_published_matrix(degrees: float) -> None:
     assert np.abs(got - np.clip(photo() @ hue_matrix(degrees).T, 0, 255)).max() <= 0.8
 
 
-def test_hue_keeps_luma_and_turns_add_up() -> None:
+def test_hue_keeps_luma_and_rotations_add_up() -> None:
     muted = away_from_luma(photo() / 2 + 64, 0.5)
     once, first = tone.hue(vips_of(muted), 260), tone.hue(vips_of(muted), 100)
     assert np.abs(luma(planes_of(once)) - luma(np.floor(muted))).max() <= 1
@@ -104,7 +104,7 @@ UNCHANGED: dict[str, Callable[[pyvips.Image], pyvips.Image]] = {
 
 @pytest.mark.parametrize("kind", PHOTOS)
 @pytest.mark.parametrize("name", UNCHANGED)
-def test_a_step_that_asks_for_nothing_changes_nothing(name: str, kind: str) -> None:
+def test_neutral_values_change_nothing(name: str, kind: str) -> None:
     before = PHOTOS[kind]()
     assert np.array_equal(planes_of(UNCHANGED[name](vips_of(before))), before)
 
@@ -127,7 +127,7 @@ def test_brightening_is_darkening_the_negative() -> None:
     assert np.abs(planes_of(tone.brightness(before, 35)) - planes_of(mirrored)).max() <= 1
 
 
-def test_grey_is_no_saturation_at_all() -> None:
+def test_grey_equals_saturation_of_minus_100() -> None:
     before = vips_of(photo_with_alpha())
     assert np.array_equal(planes_of(tone.grey(before)), planes_of(tone.saturation(before, -100)))
 
@@ -183,7 +183,7 @@ def test_normalise_stretches_the_percentiles_of_luma() -> None:
     assert np.abs(planes_of(got) - wanted).max() <= ROUNDING
 
 
-def test_normalise_of_grey_is_pillows_autocontrast() -> None:
+def test_normalise_of_grey_equals_pillow_autocontrast() -> None:
     """One step of the input is 4 of 255 here: the two may disagree on where the percentile is."""
     before = np.repeat(np.round(luma(pale(photo())))[..., None], 3, axis=2)
     (got,) = tone.normalise([vips_of(before)])
@@ -191,7 +191,7 @@ def test_normalise_of_grey_is_pillows_autocontrast() -> None:
     assert np.abs(planes_of(got)[..., 0] - np.asarray(wanted, dtype=float)).max() <= 6
 
 
-def test_equalise_of_grey_is_pillows_equalize() -> None:
+def test_equalise_of_grey_equals_pillow_equalize() -> None:
     before = np.repeat(np.round(luma(photo()))[..., None], 3, axis=2)
     (got,) = tone.equalise([vips_of(before)])
     wanted = np.asarray(ImageOps.equalize(Image.fromarray(before[..., 0].astype("uint8"))), dtype=float)
@@ -240,7 +240,7 @@ def test_a_pixel_counts_by_its_alpha(stretch: Callable[..., list[pyvips.Image]])
 
 @STRETCHES
 @pytest.mark.parametrize("pixel", [(7, 7, 7), (200, 40, 90), (1, 2, 3, 0)])
-def test_where_there_is_nothing_to_stretch_nothing_changes(
+def test_normalise_of_one_value_changes_nothing(
     stretch: Callable[..., list[pyvips.Image]], pixel: tuple[int, ...]
 ) -> None:
     before = np.full((5, 4, len(pixel)), pixel)

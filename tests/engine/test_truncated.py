@@ -65,7 +65,7 @@ def rendered(data: bytes, text: str = "fm=png", limits: Limits = LENIENT) -> Ima
 
 
 @pytest.mark.parametrize("name", USABLE)
-def test_half_a_file_is_refused_unless_it_may_pass(name: str) -> None:
+def test_half_a_file_is_refused_unless_lenient(name: str) -> None:
     half = USABLE[name][: len(USABLE[name]) // 2]
     with pytest.raises(Refused) as refusal:
         render(half, [parse("fm=png")], Limits())
@@ -73,7 +73,7 @@ def test_half_a_file_is_refused_unless_it_may_pass(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", USABLE)
-def test_where_it_may_pass_what_is_there_is_shown(name: str) -> None:
+def test_lenient_renders_the_pixels_that_are_there(name: str) -> None:
     half = USABLE[name][: len(USABLE[name]) // 2]
     header = probe(half, LENIENT)
     assert header.truncated
@@ -95,7 +95,7 @@ def test_a_whole_file_is_not_called_truncated(name: str) -> None:
 
 @pytest.mark.parametrize("name", WHOLE_OR_NOTHING)
 @pytest.mark.parametrize("part", [0.2, 0.6, 0.95])
-def test_what_is_decoded_whole_or_not_at_all_is_refused_anyway(name: str, part: float) -> None:
+def test_formats_without_partial_decoding_are_refused(name: str, part: float) -> None:
     data = WHOLE_OR_NOTHING[name]
     with pytest.raises(Refused) as refusal:
         render(data[: int(part * len(data))], [parse("fm=png")], LENIENT)
@@ -104,7 +104,7 @@ def test_what_is_decoded_whole_or_not_at_all_is_refused_anyway(name: str, part: 
 
 @pytest.mark.parametrize("name", USABLE)
 @pytest.mark.parametrize("end", [*range(8, 40, 3), 100])
-def test_less_than_a_header_is_refused_anyway(name: str, end: int) -> None:
+def test_a_truncated_header_is_refused(name: str, end: int) -> None:
     try:
         picture = rendered(USABLE[name][:end])
     except Refused as refused:
@@ -115,7 +115,7 @@ def test_less_than_a_header_is_refused_anyway(name: str, end: int) -> None:
     assert reason in {Reason.TRUNCATED, Reason.CORRUPT}
 
 
-def test_wrong_bytes_are_refused_where_nothing_is_missing() -> None:
+def test_corrupt_files_are_refused() -> None:
     data = bytearray(USABLE["png"])
     data[len(data) // 2 : len(data) // 2 + 2000] = bytes(2000)
     with pytest.raises(Refused) as refusal:
@@ -134,14 +134,14 @@ def test_an_animation_shows_the_frames_that_are_there() -> None:
     assert film.n_frames == header.frames  # type: ignore[attr-defined]
 
 
-def test_limits_hold_for_what_is_cut_off_too() -> None:
+def test_limits_apply_to_truncated_files() -> None:
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
     with pytest.raises(Refused) as refusal:
         render(half, [], Limits(truncated=TruncatedPolicy.LENIENT, max_pixels=100))
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
-def test_the_end_of_a_jpeg_is_not_taken_for_another_s() -> None:
+def test_the_end_of_another_jpeg_is_not_counted() -> None:
     """The thumbnail in EXIF has an end of its own, and some telephones append a film."""
     thumbnail = encoded(PICTURE.resize((60, 40)), "jpeg")
     data = encoded(PICTURE, "jpeg", exif=b"Exif\0\0" + thumbnail)
@@ -150,7 +150,7 @@ def test_the_end_of_a_jpeg_is_not_taken_for_another_s() -> None:
     assert lacks_end(data[: len(data) // 2])
 
 
-def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
+def test_messages_of_one_image_do_not_affect_the_next() -> None:
     """libvips collects warnings; an early end that was let pass must not be another's reason."""
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
     open_original(half, FORMATS["jpeg"], lenient=True).copy_memory()
@@ -160,7 +160,7 @@ def test_what_was_said_of_one_picture_does_not_decide_about_the_next() -> None:
     assert refusal.value.reason is Reason.CORRUPT
 
 
-def test_the_isolated_renderer_knows_the_policy() -> None:
+def test_the_isolated_renderer_applies_the_policy() -> None:
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
     with IsolatedRenderer() as renderer:
         original = renderer.render(half, [parse("w=60,fm=png")], LENIENT).original
@@ -191,7 +191,7 @@ def test_frames_are_chosen_by_number(format_name: str, first: int, count: int, e
         assert near(middle, colour, 2)
 
 
-def test_a_page_of_a_tiff_is_judged_and_opened_by_itself() -> None:
+def test_a_tiff_page_is_checked_by_itself() -> None:
     pages = [flat("red", size=(40, 30)), flat("lime", size=(20, 50)), flat((1, 2, 3, 4), "RGBA")]
     data = encoded(pages[0], "tiff", save_all=True, append_images=pages[1:])
     headers = [probe(data, Limits(), page=page) for page in range(3)]
@@ -205,7 +205,7 @@ def test_a_page_of_a_tiff_is_judged_and_opened_by_itself() -> None:
     assert refusal.value.reason in {Reason.TRUNCATED, Reason.CORRUPT}
 
 
-def test_the_samples_of_a_later_page_are_judged_too() -> None:
+def test_samples_of_later_pages_are_checked() -> None:
     strange = Image.fromarray(np.zeros((4, 4), np.float32))
     data = encoded(flat("red"), "tiff", save_all=True, append_images=[strange])
     assert isinstance(probe(data, Limits()), ImageHeader)
@@ -214,13 +214,13 @@ def test_the_samples_of_a_later_page_are_judged_too() -> None:
     assert refusal.value.reason is Reason.UNSUPPORTED_FORMAT
 
 
-def test_a_page_means_nothing_to_other_formats() -> None:
+def test_other_formats_ignore_the_page() -> None:
     assert probe(encoded(flat("red")), Limits(), page=7).page == 0
     assert pixel_at(rendered(encoded(flat("red"))), 0.5, 0.5) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("lenient", [False, True])
-def test_a_message_that_quotes_the_file_is_a_refusal(*, lenient: bool) -> None:
+def test_a_message_that_quotes_the_file_is_translated(*, lenient: bool) -> None:
     """pyvips takes what libvips says for UTF-8, and raises another error where it is none."""
     with pytest.raises(Refused) as refusal, translate_errors(FORMATS["png"], truncated=lenient):
         b"\xff".decode()

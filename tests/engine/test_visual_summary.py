@@ -127,7 +127,7 @@ def test_transparency_is_in_the_thumbhash() -> None:
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_near_pictures_have_near_hashes(scene: str) -> None:
+def test_similar_images_have_close_hashes(scene: str) -> None:
     picture = photograph(scene)
     original = look(picture)
     for other in (
@@ -138,13 +138,13 @@ def test_near_pictures_have_near_hashes(scene: str) -> None:
     assert distance(original, look(picture, "jpeg")) <= 6
 
 
-def test_different_pictures_have_distant_hashes() -> None:
+def test_different_images_have_distant_hashes() -> None:
     looks = [look(photograph(scene)) for scene in SCENES]
     for index, one in enumerate(looks):
         assert all(distance(one, other) > 16 for other in looks[index + 1 :])
 
 
-def test_a_perceptual_hash_is_that_of_a_plain_dct() -> None:
+def test_perceptual_hash_equals_a_plain_dct() -> None:
     """The same by the definition of the DCT, with neither rows nor columns apart."""
     grey = photograph().convert("L").resize((32, 32))
     values = as_floats(grey)
@@ -171,7 +171,7 @@ def test_invisible_pixels_have_no_colour() -> None:
     assert dominant_colour(bytes(400)) == "#ffffff"
 
 
-def test_the_look_of_an_animation_is_that_of_its_first_frame() -> None:
+def test_the_summary_of_an_animation_is_that_of_its_first_frame() -> None:
     frames = [photograph().resize((120, 80)), flat("black", size=(120, 80))]
     data = animated(frames, "webp", [50, 50], lossless=True)
     seen = render(data, [parse("w=60,fm=webp")], Limits()).summary
@@ -180,13 +180,13 @@ def test_the_look_of_an_animation_is_that_of_its_first_frame() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (400, 1), (3, 2)])
-def test_tiny_and_thin_pictures_have_a_look(size: tuple[int, int]) -> None:
+def test_tiny_and_thin_images_have_a_summary(size: tuple[int, int]) -> None:
     seen = look(flat((10, 200, 30), size=size))
     assert seen.dominant_colour == "#0ac81e"
     assert np.abs(Decoded(base64.b64decode(seen.thumbhash)).mean - (10, 200, 30)).max() < 16
 
 
-def test_the_look_hardly_depends_on_the_renditions() -> None:
+def test_the_summary_hardly_depends_on_the_renditions() -> None:
     data = encoded(photograph())
     alone = render(data, [], Limits()).summary
     among = render(data, [parse(f"w={width},fm=jpeg") for width in (400, 200, 100)], Limits()).summary
@@ -197,14 +197,14 @@ def test_the_look_hardly_depends_on_the_renditions() -> None:
 
 @pytest.mark.parametrize("place", [(0.8, 0.75), (0.2, 0.3)])
 @pytest.mark.parametrize("mode", ["RGB", "RGBA"])
-def test_the_focus_is_where_something_stands_out(place: tuple[float, float], mode: str) -> None:
+def test_the_focal_point_is_the_centre_of_attention(place: tuple[float, float], mode: str) -> None:
     picture = flat((90, 90, 90), size=(320, 200)).convert(mode)
     x, y = (round(part * side) for part, side in zip(place, picture.size, strict=True))
     picture.paste((230, 20, 20), (x - 12, y - 12, x + 12, y + 12))
     assert look(picture).focus == pytest.approx(place, abs=0.07)
 
 
-def test_the_focus_of_an_upright_picture_is_that_of_what_is_seen() -> None:
+def test_the_focal_point_follows_the_orientation() -> None:
     picture = flat((90, 90, 90), size=(320, 200))
     picture.paste((230, 20, 20), (250, 140, 280, 170))
     exif = Image.Exif()
@@ -215,7 +215,7 @@ def test_the_focus_of_an_upright_picture_is_that_of_what_is_seen() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 400), (90, 60)])
-def test_where_nothing_stands_out_the_focus_is_the_centre(size: tuple[int, int]) -> None:
+def test_a_flat_image_has_a_central_focal_point(size: tuple[int, int]) -> None:
     assert look(flat((10, 200, 30), size=size)).focus == (0.5, 0.5)
 
 

@@ -1,4 +1,4 @@
-"""Small files that announce, or take, far more than they are."""
+"""Small files that announce, or cost, far more than their size."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gif_of(frames: int, width: int, height: int) -> bytes:
 
 
 def jpeg_of(scans: int, side: int) -> bytes:
-    """A progressive JPEG whose scans say nothing, in a few bytes each, and must all be decoded."""
+    """A progressive JPEG whose scans are empty, take a few bytes each, and must all be decoded."""
 
     def segment(marker: int, content: bytes) -> bytes:
         return bytes([0xFF, marker]) + struct.pack(">H", len(content) + 2) + content
@@ -78,7 +78,7 @@ def webp_header(width: int, height: int) -> bytes:
 
 
 def tiff_header(width: int, height: int, samples: int = 3) -> bytes:
-    """A TIFF of that size whose one strip is said to be there."""
+    """A TIFF of that size with one declared strip."""
     fields = (
         (256, width),
         (257, height),
@@ -107,7 +107,7 @@ def jxl_header(side: int) -> bytes:
 
 
 def animated_webp_header(side: int) -> bytes:
-    """A WebP whose canvas is so large, with one frame of one pixel (RFC 9649, 2.7.1)."""
+    """A WebP with a canvas of that size and one frame of one pixel (RFC 9649, 2.7.1)."""
     size = struct.pack("<I", side - 1)[:3]
     frame = encoded(flat("red", size=(1, 1)), "webp", lossless=True)[12:]
     anim = b"ANIM" + struct.pack("<IIH", 6, 0, 0)
@@ -138,4 +138,4 @@ DIMENSIONS: dict[str, Callable[[], bytes]] = {
     "jxl square": lambda: jxl_header(40_000),
     "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="1000000" height="1000000"><path/></svg>',
 }
-"""Refused by what they announce."""
+"""Refused because of the size they announce."""

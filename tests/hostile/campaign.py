@@ -1,4 +1,4 @@
-"""Runs hostile bytes through the real isolated renderer and tells what came of each, and what it cost."""
+"""Runs hostile inputs through the real isolated renderer, and reports outcomes and costs."""
 
 from __future__ import annotations
 
@@ -18,26 +18,26 @@ from image_processor.engine.worker.isolation import IsolatedRenderer
 WANTED = [parse(text) for text in ("w=20,fm=jpeg", "w=12,h=12,g=attention,fm=webp", "fm=png")]
 PEAK_MEBIBYTES = 512
 CPU_SECONDS = 10
-"""Of one render. The default is 60: what is slow is then found slower, and not otherwise."""
+"""The limit for one render; the default of Limits is 60, which would only make slow inputs slower to find."""
 
 CRASHES = frozenset({Reason.ENGINE_FAILED, Reason.DECODER_CRASHED})
-"""The first is a fault of ours on whatever input. The second is a decoder's, which the child is for; none
-is known, so that one that comes up is worth a look."""
+"""The first is a bug of this program. The second is a bug of a decoder, which the child contains; none is
+known, so each is reported."""
 
 
 @dataclass
-class Told:
-    """What came of many inputs: how often each reason (None where something was rendered), the worst
-    figures of a child, and the names of what must not be."""
+class CampaignReport:
+    """The outcomes of many inputs: how often each reason or `rendered`, the highest peak of a child, and the
+    failures by name."""
 
     reasons: Counter[str] = field(default_factory=Counter)
-    wrong: list[str] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
     peak_mebibytes: float = 0
     children: int = 0
 
-    def add(self, other: Told) -> None:
+    def add(self, other: CampaignReport) -> None:
         self.reasons += other.reasons
-        self.wrong += other.wrong
+        self.failures += other.failures
         self.peak_mebibytes = max(self.peak_mebibytes, other.peak_mebibytes)
         self.children += other.children
 
@@ -46,12 +46,12 @@ class Told:
         return f"{sum(self.reasons.values())} inputs, {cost}: {dict(self.reasons)}"
 
 
-class Victim:
-    """An isolated renderer whose child is watched. ``bodies`` are those of the last renditions."""
+class MeasuredRenderer:
+    """An isolated renderer whose child is measured. ``bodies`` are those of the last renditions."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits(svg=True, cpu_seconds=CPU_SECONDS)
-        self.told = Told()
+        self.report = CampaignReport()
         self.bodies: list[bytes] = []
         self._renderer = IsolatedRenderer()
 
@@ -65,9 +65,9 @@ class Victim:
     def _start(self) -> None:
         if self._renderer._child is None:
             self._renderer.warm()
-            self.told.children += 1
-            # The first picture loads what every later one uses.
-            self._renderer.render(_FIRST, WANTED, self.limits)
+            self.report.children += 1
+            # The first image loads libraries that all later ones use.
+            self._renderer.render(_WARM_UP, WANTED, self.limits)
 
     @property
     def pid(self) -> int:
@@ -75,8 +75,9 @@ class Victim:
         assert child is not None
         return child.pid
 
-    def try_one(self, name: str, data: bytes, *, icc: IccPolicy = IccPolicy.STRIP) -> str:
-        """The reason for its refusal, or `rendered`; what must not be is told as `wrong`."""
+    def try_input(self, name: str, data: bytes, *, icc: IccPolicy = IccPolicy.STRIP) -> str:
+        """The reason of the refusal, or `rendered`. Crashes, leaks and excessive memory are recorded as
+        failures."""
         self._start()
         before = self.pid
         try:
@@ -84,46 +85,48 @@ class Victim:
         except Refused as refused:
             outcome = str(Reason(refused.reason))
             if refused.reason in CRASHES or "vips" in refused.message.lower():
-                self.told.wrong.append(f"{name}: {refused}")
+                self.report.failures.append(f"{name}: {refused}")
         else:
             outcome = "rendered"
             self.bodies = [rendition.body for rendition in made.renditions]
-            if any(not _right(rendition.body, rendition.metadata.format) for rendition in made.renditions):
-                self.told.wrong.append(f"{name}: a rendition of another format")
-        self.told.reasons[outcome] += 1
+            if any(
+                not _has_signature(rendition.body, rendition.metadata.format) for rendition in made.renditions
+            ):
+                self.report.failures.append(f"{name}: a rendition of another format")
+        self.report.reasons[outcome] += 1
         if self._renderer._child is not None:
             peak = peak_mebibytes(before)
             if peak > PEAK_MEBIBYTES:
-                self.told.wrong.append(f"{name}: {peak:.0f} MiB")
+                self.report.failures.append(f"{name}: {peak:.0f} MiB")
                 self._renderer.close()
-            self.told.peak_mebibytes = max(self.told.peak_mebibytes, peak)
+            self.report.peak_mebibytes = max(self.report.peak_mebibytes, peak)
         return outcome
 
 
-def run(inputs: Iterable[tuple[str, Callable[[], bytes]]], limits: Limits | None = None) -> Told:
-    """Every input in turn, in one child as long as it lives; none may be what is `wrong`."""
-    with Victim(limits) as victim:
+def run(inputs: Iterable[tuple[str, Callable[[], bytes]]], limits: Limits | None = None) -> CampaignReport:
+    """Render every input, in one child as long as it lives."""
+    with MeasuredRenderer(limits) as renderer:
         for name, make in inputs:
-            victim.try_one(name, make())
-    return victim.told
+            renderer.try_input(name, make())
+    return renderer.report
 
 
 def limits_of(number: int) -> Limits:
-    """Strict and lenient in turn: what may end early is decoded further."""
+    """Strict and lenient in turn."""
     policy = TruncatedPolicy.LENIENT if number % 2 else TruncatedPolicy.STRICT
     return Limits(svg=True, cpu_seconds=CPU_SECONDS, truncated=policy)
 
 
 def peak_mebibytes(pid: int) -> float:
-    """The most memory that was resident, ever (proc(5), VmHWM) or since `forget_peak`."""
+    """The peak of resident memory (proc(5), VmHWM), of the process or since `reset_peak`."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise ProcessLookupError(pid)
 
 
-def forget_peak(pid: int) -> None:
-    """Count the peak from what is resident now (proc(5), clear_refs)."""
+def reset_peak(pid: int) -> None:
+    """Start a new peak from what is resident now (proc(5), clear_refs)."""
     Path(f"/proc/{pid}/clear_refs").write_text("5")
 
 
@@ -132,9 +135,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _right(body: bytes, format_name: str) -> bool:
-    signs = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG", "webp": b"RIFF"}
-    return body.startswith(signs[FORMATS[format_name].name])
+def _has_signature(body: bytes, format_name: str) -> bool:
+    signatures = {"jpeg": b"\xff\xd8\xff", "png": b"\x89PNG", "webp": b"RIFF"}
+    return body.startswith(signatures[FORMATS[format_name].name])
 
 
-_FIRST = bytes.fromhex("47494638396101000100800000ffffff0000002c00000000010001000002024401003b")
+_WARM_UP = bytes.fromhex("47494638396101000100800000ffffff0000002c00000000010001000002024401003b")

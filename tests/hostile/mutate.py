@@ -1,4 +1,4 @@
-"""Seeded mutations of valid files: each is made from its number alone, so that one number replays it."""
+"""Seeded mutations of valid files: each follows from its number, which replays it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _WORDS = (
 
 
 def mutation(number: int, *, only: str = "") -> tuple[str, bytes]:
-    """The name of an original and what the mutation of that number has made of it. ``only`` is what the
-    original's name begins with."""
+    """The name of an original, and the mutation of that number. ``only`` is a prefix of the names of
+    originals."""
     dice = random.Random(f"{only}:{number}")
     names = [name for name in originals() if name.startswith(only)]
     name = names[number % len(names)]
@@ -76,7 +76,7 @@ def _end(data: bytearray, dice: random.Random, name: str) -> None:
 
 
 def _move_part(data: bytearray, dice: random.Random, name: str) -> None:
-    """A chunk or segment to another place, or there as well."""
+    """Move or copy a chunk or segment."""
     places = [*chunk_ends(bytes(data), name), len(data)]
     index = dice.randrange(len(places))
     start, stop = places[index - 1] if index else 0, places[index]
@@ -88,14 +88,14 @@ def _move_part(data: bytearray, dice: random.Random, name: str) -> None:
 
 
 def _splice(data: bytearray, dice: random.Random, _: str) -> None:
-    """What another file has at this place, or its end."""
+    """Overwrite with the bytes of another file."""
     other = originals()[dice.choice(list(originals()))]
     at = dice.randrange(min(len(data), len(other)))
     data[at : at + dice.choice((8, 60, len(data)))] = other[at : at + dice.choice((8, 60, len(other)))]
 
 
 def _place(data: bytearray, dice: random.Random) -> int:
-    """Headers are where the decisions are."""
+    """A position, most often in the header."""
     return dice.randrange(min(len(data), dice.choice((40, 200, len(data)))))
 
 

@@ -1,4 +1,4 @@
-"""Small valid originals of every kind that the readers of a format take different ways for."""
+"""Small valid originals, one for each code path of the decoders."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ _MAKERS = {
 
 @cache
 def originals() -> dict[str, bytes]:
-    """By name: the format, and after a hyphen what is particular."""
+    """By name: the format, and the variant after a hyphen."""
     return {name: make() for name, make in _MAKERS.items()}
 
 
@@ -119,7 +119,7 @@ def format_of(name: str) -> str:
 
 
 def chunk_ends(data: bytes, name: str) -> list[int]:
-    """Where one part of a file ends and the next begins, as far as its format has such places."""
+    """The boundaries of chunks or segments, if the format has any."""
     walk = {"png": _png_chunks, "webp": _riff_chunks, "jpeg": _jpeg_segments}.get(format_of(name))
     if walk is None:
         return [*range(4, min(len(data), 200), 4)]

@@ -1,4 +1,4 @@
-"""Bombs through the real isolated renderer: what each costs, and with which reason it is refused."""
+"""Bombs through the real isolated renderer: the cost and the reason of each refusal."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from image_processor.domain.errors import Reason
 from image_processor.domain.models import Limits
 
 from .bombs import DIMENSIONS, jpeg_of
-from .campaign import Victim, cpu_seconds, forget_peak
-from .fat import BESIDE
+from .campaign import MeasuredRenderer, cpu_seconds, reset_peak
+from .oversized import METADATA_BOMBS
 
 _TOO_LARGE = {Reason.TOO_MANY_PIXELS, Reason.TOO_MANY_FRAMES, Reason.CORRUPT, Reason.TRUNCATED}
 _MAY_BE = {
@@ -23,23 +23,23 @@ _MAY_BE = {
 
 
 @pytest.mark.parametrize("name", list(DIMENSIONS))
-def test_what_announces_too_much_costs_next_to_nothing(name: str) -> None:
+def test_an_announced_bomb_is_refused_cheaply(name: str) -> None:
     data = DIMENSIONS[name]()
     assert len(data) < 10_000
-    with Victim() as victim:
-        child, before = victim.pid, cpu_seconds(victim.pid)
-        forget_peak(child)
-        assert victim.try_one(name, data) in _TOO_LARGE
-        assert victim.pid == child, "the child lives on"
+    with MeasuredRenderer() as renderer:
+        child, before = renderer.pid, cpu_seconds(renderer.pid)
+        reset_peak(child)
+        assert renderer.try_input(name, data) in _TOO_LARGE
+        assert renderer.pid == child, "the child survives"
         assert cpu_seconds(child) - before <= 0.5
-    assert victim.told.peak_mebibytes <= 100
-    assert victim.told.wrong == []
+    assert renderer.report.peak_mebibytes <= 100
+    assert renderer.report.failures == []
 
 
-def test_most_of_them_are_refused_for_their_size() -> None:
-    """The others contradict themselves, which their decoders notice first."""
-    with Victim() as victim:
-        found = {name: victim.try_one(name, make()) for name, make in DIMENSIONS.items()}
+def test_most_dimension_bombs_are_refused_for_their_size() -> None:
+    """The others are inconsistent, which their decoders notice first."""
+    with MeasuredRenderer() as renderer:
+        found = {name: renderer.try_input(name, make()) for name, make in DIMENSIONS.items()}
     others = {name: reason for name, reason in found.items() if reason != Reason.TOO_MANY_PIXELS}
     assert others == {
         "png 2^31": Reason.CORRUPT,
@@ -49,22 +49,22 @@ def test_most_of_them_are_refused_for_their_size() -> None:
     }
 
 
-@pytest.mark.parametrize("name", list(BESIDE))
-def test_what_stands_beside_the_pixels_stays_within_bounds(name: str) -> None:
-    with Victim() as victim:
-        outcome = victim.try_one(name, BESIDE[name]())
+@pytest.mark.parametrize("name", list(METADATA_BOMBS))
+def test_metadata_bombs_stay_within_limits(name: str) -> None:
+    with MeasuredRenderer() as renderer:
+        outcome = renderer.try_input(name, METADATA_BOMBS[name]())
         assert outcome in _MAY_BE | {"rendered"}
-        # The next one is served, whatever became of the child.
-        assert victim.try_one("next", jpeg_of(2, 16)) == "rendered"
-    assert victim.told.wrong == []
+        # The next input is rendered, whether or not the child survived.
+        assert renderer.try_input("next", jpeg_of(2, 16)) == "rendered"
+    assert renderer.report.failures == []
 
 
-def test_hundreds_of_scans_are_too_many_and_with_a_higher_limit_too_slow() -> None:
-    with Victim() as victim:
-        assert victim.try_one("scans", jpeg_of(694, 3_000)) == Reason.TOO_MANY_SCANS
-        assert victim.try_one("scans", jpeg_of(100, 500)) == "rendered"
-    with Victim(Limits(max_scans=10_000, cpu_seconds=1)) as victim:
-        assert victim.try_one("scans", jpeg_of(8_000, 3_000)) == Reason.TOO_SLOW
-        assert victim.try_one("next", jpeg_of(2, 16)) == "rendered"
-    assert victim.told.children == 2
-    assert victim.told.wrong == []
+def test_many_scans_are_refused_or_exceed_the_cpu_limit() -> None:
+    with MeasuredRenderer() as renderer:
+        assert renderer.try_input("scans", jpeg_of(694, 3_000)) == Reason.TOO_MANY_SCANS
+        assert renderer.try_input("scans", jpeg_of(100, 500)) == "rendered"
+    with MeasuredRenderer(Limits(max_scans=10_000, cpu_seconds=1)) as renderer:
+        assert renderer.try_input("scans", jpeg_of(8_000, 3_000)) == Reason.TOO_SLOW
+        assert renderer.try_input("next", jpeg_of(2, 16)) == "rendered"
+    assert renderer.report.children == 2
+    assert renderer.report.failures == []

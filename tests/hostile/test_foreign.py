@@ -1,6 +1,4 @@
-"""Only content decides: what is no picture of ours is refused by name whatever it is called, and what is
-two things at once becomes only the one.
-"""
+"""Only content decides: files of other formats are refused, and polyglots become only images."""
 
 from __future__ import annotations
 
@@ -18,8 +16,8 @@ from image_processor.domain.models import Limits, Rendered
 from image_processor.domain.transformation import parse
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
+from .metadata_canaries import CANARY, PAGE, archive, canaries_in
 from .originals import originals
-from .planted import CANARY, PAGE, archive, canaries_in
 
 PDF = b"%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\ntrailer<</Root 1 0 R>>\n%%EOF\n"
 PIXELS = encoded(photograph().resize((24, 16)))
@@ -70,7 +68,7 @@ def renderer() -> Iterator[IsolatedRenderer]:
 
 @pytest.mark.parametrize("svg", [False, True])
 @pytest.mark.parametrize("name", list(FOREIGN))
-def test_what_is_no_picture_of_ours_is_refused(renderer: IsolatedRenderer, name: str, *, svg: bool) -> None:
+def test_foreign_content_is_refused(renderer: IsolatedRenderer, name: str, *, svg: bool) -> None:
     with pytest.raises(Refused) as refusal:
         renderer.render(FOREIGN[name], [parse("w=20,fm=png")], Limits(svg=svg))
     assert refusal.value.reason in {Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT}
@@ -82,9 +80,7 @@ def rendered(renderer: IsolatedRenderer, data: bytes) -> Rendered:
 
 @pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "tiff"])
 @pytest.mark.parametrize("second", [archive(), PAGE, PDF + CANARY, b"\n*/=1;alert('" + CANARY + b"')//"])
-def test_what_is_two_things_at_once_becomes_a_picture_alone(
-    renderer: IsolatedRenderer, name: str, second: bytes
-) -> None:
+def test_a_polyglot_becomes_only_an_image(renderer: IsolatedRenderer, name: str, second: bytes) -> None:
     alone = rendered(renderer, originals()[name])
     both = rendered(renderer, originals()[name] + second)
     assert [each.body for each in both.renditions] == [each.body for each in alone.renditions]
@@ -93,7 +89,7 @@ def test_what_is_two_things_at_once_becomes_a_picture_alone(
         assert not zipfile.is_zipfile(BytesIO(each.body))
 
 
-def test_a_script_in_a_gif_s_header_is_gone(renderer: IsolatedRenderer) -> None:
+def test_a_script_in_a_gif_header_is_removed(renderer: IsolatedRenderer) -> None:
     """`GIF89a/*` is a comment in JavaScript, and a width of 10,799 pixels."""
     whole = originals()["gif"]
     data = b"GIF89a" + b"/*" + whole[8:] + b"*/=1;alert('" + CANARY + b"')"

@@ -1,5 +1,5 @@
-"""Nothing that an original says of anybody is in a rendition: not to a search for planted bytes, and not
-to exiftool, of every format into every format under every policy on colour profiles.
+"""No metadata of an original is in a rendition, neither for a search for canaries nor for exiftool: every
+input format, every output format, every policy on colour profiles.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from image_processor.domain.models import IccPolicy, Limits, RenderedImage
 from image_processor.domain.transformation import parse
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
-from .planted import CANARY, ICC_CANARY, PLANTED, canaries_in, secret
+from .metadata_canaries import CANARY, ICC_CANARY, WITH_CANARIES, canaries_in, secret
 
 WANTED = [parse(f"w=20,fm={name}") for name in WRITABLE] + [parse(f"fm={name}") for name in WRITABLE]
 WANTED += [parse("w=20,lossless=1,fm=webp"), parse("w=20,colours=16,fm=png"), parse("w=20,prog=1,fm=jpeg")]
 
-# What exiftool may see in a rendition: what its pixels are and how they are coded.
+# What exiftool may report of a rendition: its pixels and their encoding.
 _STRUCTURE = {
     "File": """MIMEType EncodingProcess ColorComponents ExifByteOrder ImageWidth ImageHeight FileType
         BitsPerSample FileTypeExtension YCbCrSubSampling""",
@@ -52,23 +52,23 @@ _ALLOWED = {f"{group}:{name}" for group, names in _STRUCTURE.items() for name in
 
 @pytest.fixture(scope="module")
 def renditions() -> dict[tuple[str, IccPolicy], tuple[RenderedImage, ...]]:
-    """Those of every planted original, by its format and the policy."""
+    """The renditions of every original with canaries, by its format and the policy."""
     with IsolatedRenderer() as renderer:
         return {
             (name, icc): renderer.render(make(), WANTED, Limits(svg=True), icc=icc).renditions
-            for name, make in PLANTED.items()
+            for name, make in WITH_CANARIES.items()
             for icc in IccPolicy
         }
 
 
-def test_every_format_is_planted() -> None:
-    assert set(PLANTED) == set(FORMATS)
-    for name, make in PLANTED.items():
+def test_every_format_has_canaries() -> None:
+    assert set(WITH_CANARIES) == set(FORMATS)
+    for name, make in WITH_CANARIES.items():
         assert make().count(CANARY) >= 10, name
 
 
-def test_the_search_finds_what_is_hidden() -> None:
-    with_deflated = PLANTED["png"]()
+def test_the_search_finds_hidden_canaries() -> None:
+    with_deflated = WITH_CANARIES["png"]()
     assert any("deflated" in found for found in canaries_in(with_deflated))
     assert canaries_in(CANARY.decode().encode("utf-16-le"))
     assert canaries_in(b"\0" + CANARY[:4][::-1])
@@ -76,8 +76,8 @@ def test_the_search_finds_what_is_hidden() -> None:
 
 
 @pytest.mark.parametrize("icc", list(IccPolicy))
-@pytest.mark.parametrize("name", list(PLANTED))
-def test_no_planted_byte_is_in_a_rendition(
+@pytest.mark.parametrize("name", list(WITH_CANARIES))
+def test_no_canary_is_in_a_rendition(
     renditions: dict[tuple[str, IccPolicy], tuple[RenderedImage, ...]], name: str, icc: IccPolicy
 ) -> None:
     for rendition in renditions[name, icc]:
@@ -86,10 +86,10 @@ def test_no_planted_byte_is_in_a_rendition(
         assert icc is IccPolicy.PRESERVE or wide not in rendition.body, rendition.transformation
 
 
-def test_a_kept_profile_is_all_that_is_kept(
+def test_a_preserved_profile_is_found(
     renditions: dict[tuple[str, IccPolicy], tuple[RenderedImage, ...]],
 ) -> None:
-    """And so the absence of the others says something: this one is found."""
+    """Shows that the search can find a profile."""
     kept = [
         each.metadata.format for each in renditions["jpeg", IccPolicy.PRESERVE] if _holds_profile(each.body)
     ]
@@ -105,18 +105,18 @@ def seen(
     renditions: dict[tuple[str, IccPolicy], tuple[RenderedImage, ...]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[dict[str, dict[str, Any]]]:
-    """What exiftool sees in originals and renditions, by the file's name."""
+    """The tags that exiftool reports for originals and renditions, by file name."""
     exiftool = shutil.which("exiftool")
     if exiftool is None:
         missing = "PRIVACY WAS NOT TESTED: expected exiftool on the PATH (libimage-exiftool-perl), got none"
         pytest.fail(missing) if os.environ.get("CI") == "true" else pytest.skip(missing)
     folder = tmp_path_factory.mktemp("privacy")
-    for name, make in PLANTED.items():
+    for name, make in WITH_CANARIES.items():
         (folder / f"original.{name}").write_bytes(make())
     for (name, icc), made in renditions.items():
         for number, rendition in enumerate(made):
             (folder / f"{name},{icc},{number}.{rendition.metadata.format}").write_bytes(rendition.body)
-    # Every tag, also unknown ones and those in binary, and of what is embedded.
+    # All tags, also unknown and binary ones, and those of embedded files.
     command = [exiftool, "-a", "-G1", "-s", "-u", "-U", "-ee", "-json", str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
@@ -124,10 +124,10 @@ def seen(
     shutil.rmtree(folder)
 
 
-def test_exiftool_sees_what_was_planted(seen: dict[str, dict[str, Any]]) -> None:
-    for name in set(PLANTED) - {"svg", "gif"}:
+def test_exiftool_finds_the_canaries_in_originals(seen: dict[str, dict[str, Any]]) -> None:
+    for name in set(WITH_CANARIES) - {"svg", "gif"}:
         tags = seen[f"original.{name}"]
-        # exiftool tells a tag that is there twice once in JSON.
+        # In JSON exiftool reports a repeated tag once.
         assert tags.get("ExifIFD:SerialNumber") == secret("serial").decode(), name
         assert tags.get("ExifIFD:OwnerName") == secret("owner").decode(), name
         assert "GPS:GPSLatitude" in tags, name
@@ -137,9 +137,9 @@ def test_exiftool_sees_what_was_planted(seen: dict[str, dict[str, Any]]) -> None
     assert secret("comment").decode() in seen["original.gif"].values()
 
 
-def test_exiftool_sees_nothing_but_structure_in_a_rendition(seen: dict[str, dict[str, Any]]) -> None:
+def test_exiftool_finds_only_structure_in_renditions(seen: dict[str, dict[str, Any]]) -> None:
     others = {name: tags for name, tags in seen.items() if not name.startswith("original.")}
-    assert len(others) == len(PLANTED) * len(IccPolicy) * len(WANTED)
+    assert len(others) == len(WITH_CANARIES) * len(IccPolicy) * len(WANTED)
     for name, tags in others.items():
         icc = IccPolicy(name.split(",")[1])
         shown = {tag for tag in tags if not tag.startswith(("SourceFile", "System:"))}

@@ -1,5 +1,5 @@
-"""The same input and recipe give the same bytes: by any number of threads, whatever lay in the memory
-that decoders and encoders get, and of files that are decodable in part.
+"""The same input and recipe give the same bytes, whatever the memory that decoders and encoders get contained
+before; also for files that are decodable in part.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ for data in inputs:
 """
 
 
-def told(poison: int) -> list[str]:
-    """What became of every input in a process whose memory is filled with ``poison`` before it is given
-    out and after it is given back (mallopt(3), M_PERTURB)."""
+def outcomes_with(poison: int) -> list[str]:
+    """The outcome of every input in a process whose memory is filled with ``poison`` when it is allocated and
+    freed (mallopt(3), M_PERTURB)."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "MALLOC_PERTURB_": str(poison)}
     done = subprocess.run(
         [sys.executable, "-c", _PROGRAM], env=environment, capture_output=True, text=True, check=False
@@ -52,11 +52,11 @@ def told(poison: int) -> list[str]:
 
 @pytest.fixture(scope="module")
 def clean() -> list[str]:
-    return told(0)
+    return outcomes_with(0)
 
 
-def test_parts_of_files_are_decoded(clean: list[str]) -> None:
-    """So that what is not there could show what lay in memory."""
+def test_truncated_inputs_are_decoded(clean: list[str]) -> None:
+    """Otherwise missing pixels could not reveal uninitialised memory."""
     assert len(clean) == 3 * len(originals()) + 300
     rendered = [line for line in clean if line.startswith("[")]
     assert len(rendered) > len(originals()) + 50
@@ -65,5 +65,5 @@ def test_parts_of_files_are_decoded(clean: list[str]) -> None:
 
 
 @pytest.mark.parametrize("poison", [0, 0x55, 0xFF])
-def test_what_lay_in_memory_is_never_seen(clean: list[str], poison: int) -> None:
-    assert told(poison) == clean
+def test_uninitialised_memory_is_never_visible(clean: list[str], poison: int) -> None:
+    assert outcomes_with(poison) == clean

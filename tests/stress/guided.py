@@ -1,4 +1,4 @@
-"""A program for atheris: feeds one parser of ours with inputs that its coverage leads to.
+"""A fuzz target for atheris: feeds one of our parsers with inputs chosen by coverage.
 
 TARGET [libFuzzer's options and corpora]: anything that a target raises, but for its own refusals, ends
 the program with the input in a file. `--corpus FOLDER` writes the valid inputs to begin with instead.
@@ -113,7 +113,7 @@ def _corpus(target: str) -> dict[str, bytes]:
             "a/~w=9.png",
         )
         return {str(at): each.encode() for at, each in enumerate(urls)}
-    from hostile.originals import originals  # noqa: PLC0415 - the others need no pictures
+    from hostile.originals import originals  # noqa: PLC0415 - the other targets need no images
 
     return {name: data for name, data in originals().items() if target == "header" or len(data) < 1000}
 

@@ -1,4 +1,4 @@
-"""Coverage leads the inputs: parsers of headers, events and URLs raise nothing but their own refusals."""
+"""Coverage-guided fuzzing: parsers of headers, events and URLs raise nothing but their own errors."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ SEED = int(os.environ.get("STRESS_SEED") or random.randrange(1, 2**31))
 
 
 def environment() -> dict[str, str]:
-    """The program's own Python has atheris; all else is what this one works with."""
+    """The fuzzer runs in a Python with atheris; everything else comes from this one."""
     paths = [ROOT / "src", ROOT / "tests", ROOT / "tests" / "engine", sysconfig.get_path("purelib")]
     return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, paths))}
 
 
 @pytest.mark.parametrize("target", list(RUNS))
-def test_nothing_but_refusals_is_raised(target: str, tmp_path: Path) -> None:
+def test_only_refusals_are_raised(target: str, tmp_path: Path) -> None:
     if not PYTHON.exists():
         missing = (
             f"NO PARSER WAS FUZZED: expected {PYTHON.relative_to(ROOT)}, which make stress sets up, got none"
@@ -44,7 +44,7 @@ def test_nothing_but_refusals_is_raised(target: str, tmp_path: Path) -> None:
     done = subprocess.run(
         [PYTHON, PROGRAM, target, *options, begin],
         env=environment(),
-        cwd=tmp_path,  # where an input that ends it is kept
+        cwd=tmp_path,  # where a crashing input is saved
         capture_output=True,
         text=True,
         errors="replace",

@@ -1,6 +1,6 @@
-"""The largest pictures that are let in, of each kind, take no more memory than one worker may have.
+"""Peak memory of the largest accepted images of every format, compared with the limit of one worker.
 
-What is judged by the header is an estimate: here it is held against what the child really took.
+The check of the header is an estimate; this test measures the child.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import pyvips
 from drawing import encoded
 from PIL import Image
 
-from hostile.campaign import PEAK_MEBIBYTES, forget_peak, peak_mebibytes
+from hostile.campaign import PEAK_MEBIBYTES, peak_mebibytes, reset_peak
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -28,7 +28,7 @@ WANTED = [
 
 
 def _picture(width: int, height: int, *, alpha: bool = False) -> pyvips.Image:
-    """Smooth waves: neither flat nor noise, and even uncompressed formats' files stay below the limit."""
+    """Smooth waves: neither flat nor noise; even uncompressed files stay below the byte limit."""
     place = pyvips.Image.xyz(width, height)
     ring = (place[0] / 16 + place[1] / 16) % 256
     ring = ring.cast("uchar")
@@ -76,13 +76,13 @@ def largest(request: pytest.FixtureRequest) -> tuple[str, bytes]:
 
 
 @pytest.mark.parametrize("icc", [IccPolicy.STRIP, IccPolicy.PRESERVE])
-def test_one_worker_s_memory_is_enough(largest: tuple[str, bytes], icc: IccPolicy) -> None:
+def test_peak_memory_of_the_largest_originals(largest: tuple[str, bytes], icc: IccPolicy) -> None:
     name, data = largest
     with IsolatedRenderer() as renderer:
         renderer.warm()
         assert renderer._child is not None
         pid = renderer._child.pid
-        forget_peak(pid)
+        reset_peak(pid)
         made = renderer.render(data, [parse(text) for text in WANTED], Limits(), icc=icc)
         peak = peak_mebibytes(pid)
     sys.stderr.write(f"\n{name}, {len(data) >> 20} MiB, {icc}: peak {peak:.0f} MiB\n")

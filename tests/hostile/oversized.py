@@ -1,5 +1,5 @@
-"""Bombs in what stands beside the pixels: chunks that expand, tags that lie, boxes and elements without
-end. Each takes little room and would take much time or memory of a reader that believes it.
+"""Metadata bombs: chunks that expand, tags with false lengths, endless boxes and elements. Each file is small
+and would cost a naive reader much time or memory.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def jpeg_with(*segments: bytes) -> bytes:
 
 
 def expanding(mebibytes: int) -> bytes:
-    """Zeros, compressed a thousandfold."""
-    squeeze = zlib.compressobj(9)
+    """Compressed zeros, at a ratio of a thousand."""
+    compressor = zlib.compressobj(9)
     zeros = bytes(MEBIBYTE)
-    return b"".join(squeeze.compress(zeros) for _ in range(mebibytes)) + squeeze.flush()
+    return b"".join(compressor.compress(zeros) for _ in range(mebibytes)) + compressor.flush()
 
 
 def ifd(entries: list[tuple[int, int, int, int]], following: int = 0) -> bytes:
@@ -54,14 +54,14 @@ _BASE = [(256, 4, 1, 24), (257, 4, 1, 16), (258, 3, 1, 8), (259, 3, 1, 1), (262,
 
 
 def tiff_with(*entries: tuple[int, int, int, int], following: int = 0) -> bytes:
-    """A grey TIFF of 24 x 16 pixels with further ``entries``, whose values nobody checks."""
+    """A grey TIFF of 24 x 16 pixels with further ``entries``, whose values may be invalid."""
     held = {entry[0]: entry for entry in (*_BASE, (278, 4, 1, 16), (279, 4, 1, 384), *entries)}
     held.setdefault(273, (273, 4, 1, 8 + 2 + 12 * (len(held) + 1) + 4))
     return b"II*\0" + struct.pack("<I", 8) + ifd(sorted(held.values()), following) + bytes(384)
 
 
 def tiff_chain(pages: int) -> bytes:
-    """A TIFF of so many pages, all with the same pixels."""
+    """A TIFF of ``pages`` pages that share their pixels."""
     size = 2 + 12 * 9 + 4
     at = [8 + 384 + size * page for page in range(pages)] + [0]
     entries = [*_BASE, (273, 4, 1, 8), (278, 4, 1, 16), (279, 4, 1, 384)]
@@ -81,7 +81,7 @@ def nested_boxes(depth: int) -> bytes:
 
 
 def avif_of_many_items(count: int) -> bytes:
-    """An AVIF whose item table has so many entries, each of which refers to all others."""
+    """An AVIF whose item table has ``count`` entries, each of which refers to all others."""
     items = b"".join(
         box(b"infe", struct.pack(">BBHHH4s", 2, 0, 0, item, 0, b"av01") + b"\0") for item in range(count)
     )
@@ -118,12 +118,12 @@ def _squares(depth: int) -> str:
     return f'<defs>{patterns}</defs><rect width="40" height="20" fill="url(#p0)"/>'
 
 
-def _long_film(format_name: str, frames: int) -> bytes:
+def _long_animation(format_name: str, frames: int) -> bytes:
     pictures = [Image.new("RGB", (1, 1), (number % 256, number // 256, 0)) for number in range(frames)]
     return animated(pictures, format_name, [10] * frames)
 
 
-BESIDE: dict[str, Callable[[], bytes]] = {
+METADATA_BOMBS: dict[str, Callable[[], bytes]] = {
     "png zTXt of 200 MiB": lambda: png_with(png_chunk(b"zTXt", b"a\0\0" + expanding(200))),
     "png iTXt of 200 MiB": lambda: png_with(png_chunk(b"iTXt", b"a\0\1\0\0\0" + expanding(200))),
     "png 20,000 texts": lambda: png_with(*[png_chunk(b"tEXt", b"a%d\0b" % at) for at in range(20_000)]),
@@ -145,10 +145,10 @@ BESIDE: dict[str, Callable[[], bytes]] = {
     "jpeg exif of 65,535 entries": lambda: jpeg_with(
         segment(0xE1, b"Exif\0\0II*\0\x08\0\0\0\xff\xff" + struct.pack("<HHII", 271, 2, 2**31, 8) * 5000)
     ),
-    "gif of 10,000 frames of 1 x 1": lambda: _long_film("gif", 10_000),
+    "gif of 10,000 frames of 1 x 1": lambda: _long_animation("gif", 10_000),
     "gif comment of 20 MiB": lambda: _gif_with(b"\x21\xfe" + (b"\xff" + bytes(255)) * 80_000 + b"\0"),
     "gif 100,000 extensions": lambda: _gif_with(b"\x21\xf9\4\0\0\0\0\0" * 100_000),
-    "webp of 3,000 frames": lambda: _long_film("webp", 3_000),
+    "webp of 3,000 frames": lambda: _long_animation("webp", 3_000),
     "webp exif of 20 MiB": lambda: _webp_with(b"EXIF", bytes(20 * MEBIBYTE)),
     "avif nested 10,000 deep": lambda: nested_boxes(10_000),
     "avif of 3,000 items": lambda: avif_of_many_items(3_000),
@@ -181,7 +181,7 @@ BESIDE: dict[str, Callable[[], bytes]] = {
     "svg stylesheet of 5 MiB": lambda: svg_of(
         f"<style>{'rect {fill: red} ' * 300_000}</style><rect width='9' height='9'/>"
     ),
-    "svg use in a circle": lambda: svg_of('<g id="a"><use xlink:href="#a"/><use href="#a"/></g>'),
+    "svg circular use": lambda: svg_of('<g id="a"><use xlink:href="#a"/><use href="#a"/></g>'),
 }
 
 

@@ -1,7 +1,7 @@
-"""Originals of every format with secrets in every place that the format has for anything but pixels.
+"""Originals of every format with canaries in every place that the format has besides pixels.
 
-Each secret is told by CANARY, as text, as numbers (a position's), or as a picture within. What follows
-the picture's end is also there: archives, scripts and pages that polyglots are made of.
+Each secret contains CANARY: as text, as numbers (of a position), or in an embedded image. Data after the
+end of the image is there too: archives, scripts and pages as in polyglots.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterator
 from drawing import animated, encoded, photograph
 from PIL import Image, ImageCms, PngImagePlugin
 
-from .fat import box, png_chunk, segment
 from .originals import SIZE
+from .oversized import box, png_chunk, segment
 
 CANARY = b"KANARI"
 ICC_CANARY = "TKANAR"
-"""In the colour profile, which one policy keeps on purpose. It must not hold CANARY itself."""
+"""In the colour profile, which one policy keeps on purpose, so it must not contain CANARY itself."""
 
 _NUMBER = CANARY[:4]  # as a number of 32 bits
 
@@ -42,8 +42,8 @@ def thumbnail() -> bytes:
     return small[:2] + segment(0xFE, secret("thumbnail")) + small[2:]
 
 
-def exif(*, mark: bytes = b"Exif\0\0") -> bytes:
-    """A block with owner, serial numbers, comment, maker's note, position and thumbnail."""
+def exif(*, identifier: bytes = b"Exif\0\0") -> bytes:
+    """An EXIF block with owner, serial numbers, comment, maker note, position and thumbnail."""
     picture = thumbnail()
     first = [
         (0x010E, 2, secret("description")),
@@ -68,12 +68,12 @@ def exif(*, mark: bytes = b"Exif\0\0") -> bytes:
     gps = [(1, 2, b"N"), (2, 5, degrees), (3, 2, b"E"), (4, 5, degrees), (27, 7, secret("gpsmethod"))]
     size = struct.pack("<I", len(picture))
     third = [(0x0103, 3, struct.pack("<H", 6)), (0x0201, 4, None), (0x0202, 4, size)]
-    return mark + _block([first, photo, gps, third], picture)
+    return identifier + _block([first, photo, gps, third], picture)
 
 
 def _block(directories: list[list[tuple[int, int, bytes | None]]], tail: bytes) -> bytes:
-    """Little-endian directories one behind the other: the first points to the second and third, is
-    followed by the fourth, and that points to ``tail``."""
+    """Consecutive little-endian directories: the first points to the second and third and is followed by the
+    fourth, which points to ``tail``."""
     sizes = [6 + sum(12 + len(value or b"") + 2 for _, _, value in rows) for rows in directories]
     starts = [8 + sum(sizes[:index]) for index in range(len(sizes) + 1)]
     pointed = iter([starts[1], starts[2], starts[4]])
@@ -87,12 +87,12 @@ def _block(directories: list[list[tuple[int, int, bytes | None]]], tail: bytes) 
 def _directory(
     rows: list[tuple[int, int, bytes | None]], start: int, following: int, pointed: Iterator[int]
 ) -> bytes:
-    each = {2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
+    sizes = {2: 1, 3: 2, 4: 4, 5: 8, 7: 1}
     head, outside = struct.pack("<H", len(rows)), b""
     free = start + 2 + 12 * len(rows) + 4
     for tag, kind, given in rows:
         value = struct.pack("<I", next(pointed)) if given is None else given + (b"\0" if kind == 2 else b"")
-        head += struct.pack("<HHI", tag, kind, len(value) // each[kind])
+        head += struct.pack("<HHI", tag, kind, len(value) // sizes[kind])
         if len(value) <= 4:
             head += value.ljust(4, b"\0")
         else:
@@ -103,13 +103,13 @@ def _directory(
 
 def xmp() -> bytes:
     names = ("dc:rights", "dc:source", "aux:OwnerName")
-    said = "".join(f"<{name}>{secret('xmp' + name[3:]).decode()}</{name}>" for name in names)
+    fields = "".join(f"<{name}>{secret('xmp' + name[3:]).decode()}</{name}>" for name in names)
     return (
         '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
         '<rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about="" '
         'xmlns:dc="http://purl.org/dc/elements/1.1/" xmlns:aux="http://ns.adobe.com/exif/1.0/aux/" '
         'xmlns:exif="http://ns.adobe.com/exif/1.0/" exif:GPSLatitude="48,51.5N" exif:GPSLongitude="2,17.7E">'
-        f"{said}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
+        f"{fields}</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end='w'?>"
     ).encode()
 
 
@@ -155,12 +155,12 @@ def jpeg() -> bytes:
 
 
 def png() -> bytes:
-    told = PngImagePlugin.PngInfo()
-    told.add_text("Author", secret("author").decode())
-    told.add_text("Comment", secret("ztxt").decode(), zip=True)
-    told.add_itxt("XML:com.adobe.xmp", xmp().decode())
-    whole = encoded(_pixels(), pnginfo=told, icc_profile=profile(), dpi=(1234, 1234))
-    chunks = [png_chunk(b"eXIf", exif(mark=b"")), png_chunk(b"prVt", secret("private"))]
+    metadata = PngImagePlugin.PngInfo()
+    metadata.add_text("Author", secret("author").decode())
+    metadata.add_text("Comment", secret("ztxt").decode(), zip=True)
+    metadata.add_itxt("XML:com.adobe.xmp", xmp().decode())
+    whole = encoded(_pixels(), pnginfo=metadata, icc_profile=profile(), dpi=(1234, 1234))
+    chunks = [png_chunk(b"eXIf", exif(identifier=b"")), png_chunk(b"prVt", secret("private"))]
     chunks += [png_chunk(b"tIME", b"\x07\xea\1\x1f\x0c\x22\x38"), png_chunk(b"caBX", secret("c2pa"))]
     return whole[:33] + b"".join(chunks) + whole[33:] + archive() + TRAILER
 
@@ -168,18 +168,18 @@ def png() -> bytes:
 def gif() -> bytes:
     whole = animated([_pixels(), _pixels().rotate(90)], "gif", [50, 50], comment=secret("comment"))
     at = 13 + (3 << ((whole[10] & 7) + 1))
-    said = secret("application")
+    application = secret("application")
     plain = secret("plaintext")
     extensions = b"\x21\xff\x0bXMP DataXMP" + xmp() + b"\1" + bytes(range(255, -1, -1)) + b"\0"
-    extensions += b"\x21\xff\x0bKANARIAPP10" + bytes([len(said)]) + said + b"\0"
+    extensions += b"\x21\xff\x0bKANARIAPP10" + bytes([len(application)]) + application + b"\0"
     extensions += b"\x21\x01\x0c" + bytes(12) + bytes([len(plain)]) + plain + b"\0"
     return whole[:at] + extensions + whole[at:] + b"/*" + PAGE + b"*/" + TRAILER
 
 
 def webp() -> bytes:
     whole = encoded(_pixels(), "webp", exif=exif(), xmp=xmp(), icc_profile=profile())
-    said = secret("unknown!")
-    body = whole[8:] + b"KNRI" + struct.pack("<I", len(said)) + said
+    unknown = secret("unknown!")
+    body = whole[8:] + b"KNRI" + struct.pack("<I", len(unknown)) + unknown
     return b"RIFF" + struct.pack("<I", len(body)) + body + archive() + TRAILER
 
 
@@ -197,7 +197,7 @@ def heic() -> bytes:
 
 def jxl() -> bytes:
     whole = encoded(_pixels(), "jxl", use_container=True, exif=exif(), icc_profile=profile())
-    return _boxed(whole) + box(b"Exif", bytes(4) + exif(mark=b"")) + box(b"xml ", xmp())
+    return _boxed(whole) + box(b"Exif", bytes(4) + exif(identifier=b"")) + box(b"xml ", xmp())
 
 
 def tiff() -> bytes:
@@ -212,13 +212,13 @@ def tiff() -> bytes:
         34377: iptc(),
         65000: secret("private").decode(),
     }
-    told = Image.Exif()
-    told.load(exif())
+    metadata = Image.Exif()
+    metadata.load(exif())
     for tag, value in tags.items():
-        told[tag] = value
+        metadata[tag] = value
     second = _pixels().rotate(180)
     whole = encoded(
-        _pixels(), "tiff", exif=told, icc_profile=profile(), save_all=True, append_images=[second]
+        _pixels(), "tiff", exif=metadata, icc_profile=profile(), save_all=True, append_images=[second]
     )
     return whole + thumbnail() + TRAILER
 
@@ -236,12 +236,12 @@ def svg() -> bytes:
     ).encode()
 
 
-PLANTED = {make.__name__: make for make in (jpeg, png, gif, webp, avif, tiff, heic, jxl, svg)}
+WITH_CANARIES = {make.__name__: make for make in (jpeg, png, gif, webp, avif, tiff, heic, jxl, svg)}
 
 
 def canaries_in(body: bytes) -> list[str]:
-    """Every place of CANARY in ``body``: as it is, in UTF-16, as a number of either byte order, and in
-    whatever zlib streams are in it."""
+    """Every occurrence of CANARY in ``body``: as bytes, in UTF-16, as a number of either byte order, and
+    inside zlib streams."""
     forms = [CANARY, CANARY.decode().encode("utf-16-be"), CANARY.decode().encode("utf-16-le"), _NUMBER[::-1]]
     found = [f"{form!r} at {body.index(form)}" for form in forms if form in body]
     for at in _zlib_starts(body):
