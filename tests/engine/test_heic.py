@@ -80,7 +80,7 @@ def test_a_heic_is_decoded(data: bytes, tolerance: float) -> None:
     assert mean_difference(picture_of(data, "fm=png"), PICTURE) < tolerance
 
 
-def test_a_grid_really_is_one() -> None:
+def test_the_grid_original_has_tiles() -> None:
     assert pillow_heif.open_heif(heic(tile_size=64)).info["tiling"]["num_columns"] == 5
 
 
@@ -186,7 +186,7 @@ def test_a_header_without_pixels_is_corrupt() -> None:
 
 
 @pytest.mark.parametrize(("box", "other"), [(b"pitm", b"free"), (b"hvcC", b"\0vcC")])
-def test_a_file_without_its_primary_picture_is_corrupt(box: bytes, other: bytes) -> None:
+def test_a_file_without_its_primary_image_is_corrupt(box: bytes, other: bytes) -> None:
     assert refusal_of(SMALL.replace(box, other, 1)).reason is Reason.CORRUPT
 
 
@@ -210,7 +210,7 @@ def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "HEIC" in FIXES[Reason.UNSUPPORTED_FORMAT]
 
 
-def test_the_isolated_renderer_reads_it_too() -> None:
+def test_the_isolated_renderer_reads_the_format() -> None:
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(heic(), [parse("w=60,fm=jpeg")], Limits())
     assert rendered.original.format == "heic"
@@ -223,7 +223,7 @@ SMALL = heic(PICTURE.resize((24, 16)))
 
 @settings(max_examples=50)
 @given(st.binary(max_size=60), st.integers(0, len(SMALL)))
-def test_no_bytes_raise_anything_but_a_refusal(noise: bytes, at: int) -> None:
+def test_any_bytes_are_rendered_or_refused(noise: bytes, at: int) -> None:
     data = bytearray(SMALL)
     data[at : at + len(noise)] = noise
     try:

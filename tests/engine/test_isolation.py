@@ -93,7 +93,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
 
 
 @pytest.mark.parametrize("options", [{}, {"summary": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
-def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
+def test_the_result_equals_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
     wanted: list[Transformation] = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
     isolated = shared.render(GOOD, wanted, Limits(), **options)
     assert isolated.timings.decode > 0
@@ -101,17 +101,17 @@ def test_the_result_is_that_of_render(shared: IsolatedRenderer, options: dict[st
     assert isolated == replace(here, timings=isolated.timings)
 
 
-def test_what_is_made_is_handed_out(shared: IsolatedRenderer) -> None:
+def test_renditions_are_emitted(shared: IsolatedRenderer) -> None:
     handed: list[object] = []
     rendered = shared.render(GOOD, WANTED, Limits(), on_rendition=handed.append)
     assert handed == list(rendered.renditions)
 
 
-def test_no_transformation_is_legal(shared: IsolatedRenderer) -> None:
+def test_an_empty_list_of_transformations(shared: IsolatedRenderer) -> None:
     assert shared.render(GOOD, [], Limits()).renditions == ()
 
 
-def test_a_refusal_crosses_whole_and_the_child_lives_on(shared: IsolatedRenderer) -> None:
+def test_a_refusal_is_passed_on_and_the_child_survives(shared: IsolatedRenderer) -> None:
     shared.warm()
     before = pid_of(shared)
     with pytest.raises(Refused, match="expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got PDF") as refusal:
@@ -161,7 +161,7 @@ def test_a_crash_is_refused_after_a_second_try(tmp_path: Path) -> None:
             renderer.render(GOOD, WANTED, Limits())
 
 
-def test_a_crash_that_does_not_repeat_is_no_refusal(tmp_path: Path) -> None:
+def test_a_single_crash_is_retried(tmp_path: Path) -> None:
     once = tmp_path / "once"
     path = repr(str(once))
     body = f"if not os.path.exists({path}): open({path}, 'w').close(); os.kill(os.getpid(), signal.SIGKILL)"
@@ -178,7 +178,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced() -> None:
         assert pid_of(renderer) != before
 
 
-def test_a_child_may_not_take_all_memory() -> None:
+def test_the_memory_limit_of_the_child() -> None:
     """The header has been believed, and the decoder wants more: refused at once, by the same child."""
     with rigged("bytearray(2 * child.MEMORY_BYTES)") as renderer:
         renderer.warm()
@@ -189,7 +189,7 @@ def test_a_child_may_not_take_all_memory() -> None:
         assert pid_of(renderer) == before
 
 
-def test_an_allocation_that_fails_in_a_library_is_no_corrupt_file() -> None:
+def test_a_failed_allocation_in_a_library_is_too_many_pixels() -> None:
     """A progressive JPEG of 60 megapixels, whose coefficients libjpeg asks for, and gets not."""
     room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (64 << 20, 64 << 20))"
     with rigged(room) as renderer, pytest.raises(Refused) as refusal:
@@ -197,7 +197,7 @@ def test_an_allocation_that_fails_in_a_library_is_no_corrupt_file() -> None:
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
-def test_an_encoder_without_memory_is_no_fault_of_the_program() -> None:
+def test_an_encoder_without_memory_is_too_many_pixels() -> None:
     room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (200 << 20, 200 << 20))"
     with rigged(room) as renderer, pytest.raises(Refused) as refusal:
         renderer.render(GOOD, [parse("w=6000,enlarge=1,fm=webp")], Limits(), summary=False)
@@ -261,7 +261,7 @@ def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
         renderer.render(GOOD, WANTED, Limits())
 
 
-def test_nonsense_from_a_child_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile image may have taken the child over: it is ended, and its words count for nothing."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
     with rigged("os.write(int(sys.argv[1]), b'\\0\\0\\0\\4nope'); signal.pause()") as renderer:
@@ -270,7 +270,7 @@ def test_nonsense_from_a_child_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> No
         assert refusal.value.reason is Reason.DECODER_CRASHED
 
 
-def test_an_unsafe_libvips_is_told() -> None:
+def test_an_unsafe_libvips_is_reported() -> None:
     class Unsafe(IsolatedRenderer):
         _program = (
             "import pyvips\npyvips.API_mode = False\n"
@@ -329,7 +329,7 @@ def test_the_child_has_no_secrets_in_its_environment(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
-def test_the_child_goes_when_its_parent_is_killed(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
+def test_the_child_exits_with_its_parent(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
     slow = tmp_path / "slow"
     slow.write_bytes(jpeg_of(50_000, 7000))  # many minutes: it cannot end by itself in time
     command = [sys.executable, "-c", PARENT, *([str(slow)] if busy else [])]
@@ -353,7 +353,7 @@ def _cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def test_marks_reach_the_child() -> None:
+def test_overlay_images_reach_the_child() -> None:
     marks = {"logos/mark.png": encoded(flat((0, 255, 0), size=(20, 20)))}
     wanted = [parse("over=image:logos~2fmark.png,fm=png")]
     with IsolatedRenderer() as renderer:

@@ -57,7 +57,7 @@ def alpha_of(width: int, height: int, radii: Radii) -> Planes:
         ((25, 13), (1, 2, 3, 4)),
     ],
 )
-def test_round_corners_covers_each_pixel_as_much_as_the_shape(size: tuple[int, int], radii: Radii) -> None:
+def test_round_corners_antialiases_by_coverage(size: tuple[int, int], radii: Radii) -> None:
     got, wanted = alpha_of(*size, radii), rounded(*size, radii)
     assert np.abs(got - wanted).max() <= 255 * 0.11
     assert np.abs(got - wanted).mean() <= 0.6
@@ -73,7 +73,7 @@ def test_round_corners_covers_each_pixel_as_much_as_the_shape(size: tuple[int, i
         ((9, 9), (10_000, 10_000, 10_000, 10_000), (4.5, 4.5, 4.5, 4.5)),
     ],
 )
-def test_radii_are_cut_down_as_css_does(size: tuple[int, int], radii: Radii, fitting: Radii) -> None:
+def test_radii_are_scaled_down_as_in_css(size: tuple[int, int], radii: Radii, fitting: Radii) -> None:
     assert np.array_equal(alpha_of(*size, radii), alpha_of(*size, fitting))
     assert np.abs(alpha_of(*size, radii) - rounded(*size, fitting)).max() <= 255 * 0.11
 
@@ -94,7 +94,7 @@ def test_without_radii_nothing_changes() -> None:
 
 
 @pytest.mark.parametrize("size", [(40, 40), (41, 41), (64, 20), (21, 90), (7, 6), (300, 11)])
-def test_an_ellipse_covers_each_pixel_as_much_as_the_shape(size: tuple[int, int]) -> None:
+def test_an_ellipse_antialiases_by_coverage(size: tuple[int, int]) -> None:
     width, height = size
     x, y = points(width, height)
     wanted = covered(((2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2) <= 1)
@@ -106,7 +106,7 @@ def test_an_ellipse_covers_each_pixel_as_much_as_the_shape(size: tuple[int, int]
 
 
 @pytest.mark.parametrize("size", [(50, 50), (51, 33), (8, 9), (1, 1), (2, 1), (1, 30)])
-def test_masks_are_alike_on_all_sides(size: tuple[int, int]) -> None:
+def test_masks_are_symmetric(size: tuple[int, int]) -> None:
     width, height = size
     picture = vips_of(np.zeros((height, width, 3)))
     for alpha in (planes_of(ellipse(picture))[..., 3], alpha_of(width, height, (5, 5, 5, 5))):
@@ -115,7 +115,7 @@ def test_masks_are_alike_on_all_sides(size: tuple[int, int]) -> None:
         assert alpha.max() > 127
 
 
-def test_a_circle_in_a_square_is_all_corners_round() -> None:
+def test_a_circle_equals_full_round_corners() -> None:
     circle = planes_of(ellipse(vips_of(photo()[:100, :100])))
     assert np.array_equal(circle[..., 3], alpha_of(100, 100, (50, 50, 50, 50)))
 

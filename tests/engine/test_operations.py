@@ -372,7 +372,7 @@ def seen(planes: Pixels) -> Pixels:
 
 
 @pytest.mark.parametrize("text", OPERATIONS)
-def test_an_operation_is_what_is_done_by_hand(text: str) -> None:
+def test_operations_equal_an_independent_implementation(text: str) -> None:
     formula, (mean, most) = OPERATIONS[text]
     mark = encoded(Image.new("RGB", (20, 12), "red"))
     got = planes_of_picture(picture_of(original(), f"{text},fm=png", overlay_sources={"mark": mark}))
@@ -385,7 +385,7 @@ def test_an_operation_is_what_is_done_by_hand(text: str) -> None:
     assert got.shape != plain.shape or np.abs(got - plain).mean() > 0.08, "nothing was done"
 
 
-def test_the_order_of_parameters_says_nothing_of_the_order_of_steps() -> None:
+def test_the_order_of_parameters_does_not_matter() -> None:
     pairs = ["w=90", "h=60", "blur=2", "grey=1", "round=9", "pad=4", "bg=336699", "tint=ff8800"]
     one, other = (",".join([*order, "fm=png"]) for order in (pairs, pairs[::-1]))
     assert made(original(), one).body == made(original(), other).body
@@ -394,7 +394,7 @@ def test_the_order_of_parameters_says_nothing_of_the_order_of_steps() -> None:
 # Encoders: each parameter is seen in the bytes ------------------------------------------------------
 
 
-def test_a_quality_is_the_encoders_own() -> None:
+def test_quality_equals_that_of_pillow() -> None:
     for low, high, name in ((20, 90, "jpeg"), (20, 90, "webp"), (20, 80, "avif")):
         small, large = (made(original(), f"w=112,q={quality},fm={name}").body for quality in (low, high))
         assert len(small) < len(large)
@@ -403,7 +403,7 @@ def test_a_quality_is_the_encoders_own() -> None:
         assert off[1] < off[0]
 
 
-def test_a_rendition_is_no_larger_than_it_may_be() -> None:
+def test_max_bytes_is_kept() -> None:
     assert made(original(), "w=112,max-bytes=3000,fm=jpeg").metadata.bytes <= 3000
 
 
@@ -411,7 +411,7 @@ def test_a_rendition_is_no_larger_than_it_may_be() -> None:
     ("text", "layers"),
     [("fm=jpeg,q=80", (2, 2)), ("chroma=444,fm=jpeg", (1, 1)), ("chroma=420,q=95,fm=jpeg", (2, 2))],
 )
-def test_chroma_is_stored_as_it_was_asked_for(text: str, layers: tuple[int, int]) -> None:
+def test_chroma_subsampling(text: str, layers: tuple[int, int]) -> None:
     picture = Image.open(io.BytesIO(made(original(), f"w=112,{text}").body))
     assert picture.layer[0][1:3] == layers  # type: ignore[attr-defined]
 
@@ -426,7 +426,7 @@ def test_progressive_lossless_and_few_colours() -> None:
     assert hard < easy
 
 
-def test_a_jpeg_that_takes_its_time_is_smaller_and_as_good() -> None:
+def test_an_optimised_jpeg_is_smaller_and_as_good() -> None:
     wanted = resized(112, 75)(np.asarray(whole(), dtype=float))
     usual, slow = (made(original(), f"w=112,{moz}fm=jpeg").body for moz in ("", "moz=1,"))
     assert len(slow) < len(usual)
@@ -442,13 +442,13 @@ ELSEWHERE = {
 }  # fmt: skip
 
 
-def test_no_parameter_is_left_out() -> None:
+def test_every_parameter_is_covered() -> None:
     here = {pair.partition("=")[0] for text in OPERATIONS for pair in text.split(",")}
     assert here | ELSEWHERE == {row.name for row in PARAMETERS}
     assert not here & ELSEWHERE
 
 
-def test_all_operations_at_once_are_each_by_itself() -> None:
+def test_all_operations_at_once() -> None:
     """Together they share one decode, and none leaves a trace in another."""
     texts = [
         f"{text},fm=png"

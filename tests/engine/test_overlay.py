@@ -121,7 +121,7 @@ def difference(got: Pixels, wanted: Pixels) -> float:
 @pytest.mark.parametrize("opacity", [100, 40])
 @pytest.mark.parametrize("bands", [3, 4])
 @pytest.mark.parametrize("mode", Blend)
-def test_every_blend_mode_is_the_w3cs(mode: Blend, bands: int, opacity: int) -> None:
+def test_every_blend_mode_follows_the_w3c_formula(mode: Blend, bands: int, opacity: int) -> None:
     frame, mark = noise(bands, 60, 40), noise(4, 60, 40, seed=2)
     got = laid(frame, f"image:mark;blend:{mode};o:{opacity}", mark=mark)
     assert difference(got, over(frame, mark, 0, 0, mode, opacity / 100)) <= 1
@@ -152,7 +152,7 @@ MARK = noise(4, 10, 6, seed=3)
 
 
 @pytest.mark.parametrize("gravity", PLACES)
-def test_gravity_says_where_a_mark_lies(gravity: str) -> None:
+def test_gravity_positions_an_overlay(gravity: str) -> None:
     frame = noise(3, 60, 40)
     assert (
         difference(laid(frame, f"image:mark;g:{gravity}", mark=MARK), over(frame, MARK, *PLACES[gravity]))
@@ -162,7 +162,7 @@ def test_gravity_says_where_a_mark_lies(gravity: str) -> None:
 
 @pytest.mark.parametrize("gravity", PLACES)
 @pytest.mark.parametrize(("x", "y"), [(3, 5), (-4, -2), (-60, 0), (30, -38)])
-def test_offsets_lead_inwards_and_may_leave_the_picture(gravity: str, x: int, y: int) -> None:
+def test_offsets_point_inwards_and_may_leave_the_image(gravity: str, x: int, y: int) -> None:
     frame = noise(4, 60, 40)
     left, top = PLACES[gravity]
     left += -x if "east" in gravity else x
@@ -171,14 +171,14 @@ def test_offsets_lead_inwards_and_may_leave_the_picture(gravity: str, x: int, y:
     assert difference(got, over(frame, MARK, left, top)) <= 1
 
 
-def test_an_offset_may_be_a_share_of_the_side() -> None:
+def test_relative_offsets() -> None:
     frame = noise(3, 60, 40)
     got = laid(frame, "image:mark;g:southeast;x:0.1;y:-0.05", mark=MARK)
     assert difference(got, over(frame, MARK, 60 - 10 - 6, 40 - 6 + 2)) <= 1
 
 
 @pytest.mark.parametrize("text", ["image:mark;x:200", "image:mark;g:north;y:-6", "image:mark;o:0"])
-def test_what_cannot_be_seen_is_no_layer(text: str) -> None:
+def test_invisible_overlays_have_no_layer(text: str) -> None:
     assert prepare([parse(text)], SIZE, {"mark": vips(MARK)}) == ()
 
 
@@ -200,13 +200,13 @@ def test_what_cannot_be_seen_is_no_layer(text: str) -> None:
         ("image:mark;rotate:270;w:0.5", (15, 30)),
     ],
 )
-def test_a_mark_keeps_its_proportions_in_its_box(text: str, size: tuple[int, int]) -> None:
+def test_an_overlay_image_keeps_its_proportions(text: str, size: tuple[int, int]) -> None:
     marks = {"mark": noise(3, 20, 10), "wide": noise(3, 240, 2), "high": noise(3, 2, 400)}
     (layer,) = prepare([parse(text)], SIZE, {key: vips(mark) for key, mark in marks.items()})
     assert (layer.image.width, layer.image.height) == size
 
 
-def test_a_scaled_mark_agrees_with_an_independent_lanczos() -> None:
+def test_a_scaled_overlay_image_equals_an_independent_lanczos() -> None:
     photo = photograph().crop((0, 0, 400, 300))
     got = laid(np.zeros((300, 400, 3)), "image:mark;w:0.5;g:northwest", mark=np.asarray(photo))
     wanted = np.asarray(photo.resize((200, 150), Image.Resampling.LANCZOS), np.float64)
@@ -214,7 +214,7 @@ def test_a_scaled_mark_agrees_with_an_independent_lanczos() -> None:
     assert got[150:].max() == got[:, 200:].max() == 0
 
 
-def test_what_is_invisible_in_a_mark_gives_no_edge_its_colour() -> None:
+def test_transparent_pixels_of_an_overlay_do_not_bleed() -> None:
     mark = np.zeros((40, 40, 4), np.uint8)
     mark[..., 0] = 255  # red, but clear
     mark[10:30, 10:30] = (0, 0, 255, 255)
@@ -230,7 +230,7 @@ def test_a_quarter_turn_is_exact_and_clockwise(quarters: int) -> None:
     assert difference(got, over(frame, turned, 0, 0)) <= 1
 
 
-def test_any_other_turn_agrees_with_pillow() -> None:
+def test_other_rotations_agree_with_pillow() -> None:
     photo = photograph().crop((0, 0, 120, 90)).convert("RGBA")
     got = laid(np.zeros((200, 200, 3)), "image:mark;rotate:30", mark=np.asarray(photo))
     turned = photo.rotate(-30, Image.Resampling.BICUBIC, expand=True)
@@ -243,7 +243,7 @@ def test_any_other_turn_agrees_with_pillow() -> None:
 
 
 @pytest.mark.parametrize("text", ["image:mark;rotate:30", "image:mark;w:25"])
-def test_colours_count_by_their_alpha_where_pixels_mix(text: str) -> None:
+def test_rotation_premultiplies_colours(text: str) -> None:
     """On black a translucent mark looks as if it had been laid on black before it was changed."""
     mark = noise(4, 40, 30).repeat(4, 0).repeat(4, 1)[:30, :40]
     before = np.rint(mark[..., :3].astype(float) * mark[..., 3:] / 255)
@@ -253,7 +253,7 @@ def test_colours_count_by_their_alpha_where_pixels_mix(text: str) -> None:
     assert np.abs(got - wanted).max() < 60  # where the curve overshoots and is cut off
 
 
-def test_a_turned_mark_touches_its_corner() -> None:
+def test_a_rotated_overlay_touches_its_corner() -> None:
     """Its box, not the size before, is what gravity speaks of."""
     got = laid(np.zeros((100, 100, 3)), "image:mark;g:southeast;rotate:45", mark=np.full((30, 40, 3), 255))
     rows, columns = np.nonzero(got[..., 0] > 128)
@@ -263,9 +263,7 @@ def test_a_turned_mark_touches_its_corner() -> None:
 
 @pytest.mark.parametrize("gravity", ["northwest", "centre", "southeast"])
 @pytest.mark.parametrize(("gap", "across", "down"), [("0", 0, 0), ("7", 7, 7), ("0.1", 6, 4)])
-def test_tiles_cover_the_picture_from_where_one_would_lie(
-    gravity: str, gap: str, across: int, down: int
-) -> None:
+def test_tiles_start_at_the_position_of_one(gravity: str, gap: str, across: int, down: int) -> None:
     frame = noise(4, 60, 40)
     wanted = frame.astype(np.float64)
     left, top = PLACES[gravity]
@@ -282,7 +280,7 @@ def test_a_tile_may_begin_outside() -> None:
     assert (one == other).all()
 
 
-def test_overlays_are_laid_in_their_order() -> None:
+def test_overlays_are_drawn_in_order() -> None:
     frame = noise(3, 60, 40)
     red, blue = np.full((6, 10, 3), (255, 0, 0)), np.full((6, 10, 3), (0, 0, 255))
     for first, second, top in (("red", "blue", blue), ("blue", "red", red)):
@@ -292,13 +290,13 @@ def test_overlays_are_laid_in_their_order() -> None:
 
 
 @pytest.mark.parametrize("bands", [3, 4])
-def test_without_overlays_a_frame_is_itself(bands: int) -> None:
+def test_without_overlays_a_frame_is_unchanged(bands: int) -> None:
     frame = vips(noise(bands, 60, 40))
     assert composite(frame, prepare([], SIZE, {})) is frame
 
 
 @pytest.mark.parametrize("bands", [3, 4])
-def test_around_a_mark_nothing_changes(bands: int) -> None:
+def test_pixels_around_an_overlay_do_not_change(bands: int) -> None:
     frame = noise(bands, 60, 40)
     got = laid(frame, "image:mark;blend:difference", mark=MARK)
     outside = np.ones((40, 60), bool)
@@ -308,7 +306,7 @@ def test_around_a_mark_nothing_changes(bands: int) -> None:
 
 
 @given(st.integers(-80, 80), st.integers(-80, 80), st.sampled_from(sorted(PLACES)), st.integers(0, 359))
-def test_a_layer_lies_inside_wherever_it_is_put(x: int, y: int, gravity: str, turn: int) -> None:
+def test_layers_are_inside_the_rendition(x: int, y: int, gravity: str, turn: int) -> None:
     for layer in prepare(
         [parse(f"image:mark;g:{gravity};x:{x};y:{y};rotate:{turn}")], SIZE, {"mark": vips(MARK)}
     ):
@@ -318,7 +316,7 @@ def test_a_layer_lies_inside_wherever_it_is_put(x: int, y: int, gravity: str, tu
         assert layer.top + layer.image.height <= SIZE.height
 
 
-def test_a_mark_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_overlay_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is prepared is memory: no frame scales, turns or repeats it anew."""
     scaled: list[Size] = []
     resize = overlay_module.pixels.resize
@@ -342,20 +340,20 @@ def opened(body: bytes) -> pyvips.Image:
 
 
 @pytest.mark.parametrize("format_name", ["png", "webp", "gif", "jpeg", "tiff", "avif"])
-def test_a_mark_may_have_any_readable_format(format_name: str) -> None:
+def test_overlay_images_of_every_format(format_name: str) -> None:
     mark = opened(encoded(corners(), format_name))
     assert (mark.width, mark.height, mark.bands, mark.format) == (48, 32, 3, "uchar")
     assert np.abs(mark.numpy().astype(float) - np.asarray(corners(), float)).mean() < 8
 
 
-def test_a_mark_keeps_its_transparency_unless_it_has_none() -> None:
+def test_opaque_alpha_of_an_overlay_image_is_dropped() -> None:
     pixels = noise(4, 20, 10)
     assert (opened(encoded(Image.fromarray(pixels))).numpy() == pixels).all()
     assert opened(encoded(flat((1, 2, 3, 255), "RGBA"))).bands == 3
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_a_mark_is_upright(orientation: int) -> None:
+def test_an_overlay_image_is_upright(orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
     body = encoded(corners(), "jpeg", quality=95, subsampling=0, exif=exif)
@@ -375,20 +373,20 @@ def test_a_mark_is_upright(orientation: int) -> None:
     assert np.abs(got.numpy().astype(float) - np.asarray(wanted, float)).mean() < 4
 
 
-def test_a_moving_mark_stands_still() -> None:
+def test_an_animated_overlay_image_shows_its_first_frame() -> None:
     frames = [flat(colour, size=(20, 10)) for colour in ("red", "blue")]
     mark = opened(animated(frames, "gif", [50, 50]))
     assert (mark.width, mark.height) == (20, 10)
     assert tuple(mark(5, 5))[:3] == (255, 0, 0)
 
 
-def test_a_grey_or_deep_mark_is_eight_bits_of_srgb() -> None:
+def test_a_grey_or_deep_overlay_image_becomes_srgb() -> None:
     assert opened(encoded(flat(200, "L"))).numpy()[0, 0].tolist() == [200, 200, 200]
     deep = Image.fromarray(np.full((9, 9), 200 * 257, np.uint16))
     assert opened(encoded(deep)).numpy()[0, 0].tolist() == [200, 200, 200]
 
 
-def test_a_huge_mark_is_held_smaller() -> None:
+def test_a_huge_overlay_image_is_scaled_down() -> None:
     mark = opened(encoded(flat((1, 2, 3), size=(9000, 3))))
     assert (mark.width, mark.height) == (4096, 1)
 
@@ -402,7 +400,7 @@ def test_a_huge_mark_is_held_smaller() -> None:
         (encoded(photograph()), "(too-many-pixels) in 'logos/mark.png'"),
     ],
 )
-def test_a_mark_that_is_refused_is_named(body: bytes, told: str) -> None:
+def test_a_refused_overlay_image_is_named(body: bytes, told: str) -> None:
     with pytest.raises(Refused) as caught:
         decode_overlay_images({"logos/mark.png": body}, Limits(max_pixels=2000))
     assert caught.value.reason is Reason.OVERLAY_REFUSED
@@ -410,7 +408,7 @@ def test_a_mark_that_is_refused_is_named(body: bytes, told: str) -> None:
     assert caught.value.message.endswith(told)
 
 
-def test_a_mark_that_is_not_there_is_named() -> None:
+def test_a_missing_overlay_image_is_named() -> None:
     with pytest.raises(Refused) as caught:
         prepare([parse("image:logos~2fmark.png")], SIZE, {})
     assert caught.value.reason is Reason.OVERLAY_MISSING

@@ -29,13 +29,13 @@ def colours(rgba: bytes) -> list[float]:
 
 
 @given(st.tuples(BYTES, BYTES, BYTES))
-def test_distances_are_those_of_cielab(colour: tuple[int, int, int]) -> None:
+def test_distances_equal_cielab(colour: tuple[int, int, int]) -> None:
     text = "#{:02x}{:02x}{:02x}".format(*colour)
     assert np.abs(np.array(_to_lab(colour)) - lab(text)).max() < 0.05
 
 
 @given(st.lists(st.tuples(BYTES, BYTES, BYTES, BYTES), min_size=1, max_size=60))
-def test_any_two_colours_can_be_told_apart(pixels: list[tuple[int, int, int, int]]) -> None:
+def test_colours_of_a_palette_are_distinct(pixels: list[tuple[int, int, int, int]]) -> None:
     rgba = bytes(value for pixel in pixels for value in pixel)
     found = palette(rgba)
     assert len(found) <= MAX_COLOURS
@@ -44,7 +44,7 @@ def test_any_two_colours_can_be_told_apart(pixels: list[tuple[int, int, int, int
 
 
 @pytest.mark.parametrize("scene", SCENES)
-def test_a_palette_stands_for_its_photograph(scene: str) -> None:
+def test_a_palette_represents_a_photo(scene: str) -> None:
     """Of the colours that it names, each has pixels near to it, and most pixels are near to one."""
     picture = photograph(scene)
     picture.thumbnail((32, 32))
@@ -75,7 +75,7 @@ def test_shades_of_one_colour_count_together() -> None:
     assert palette(dark * 20 + light * 19 + black * 30) == ("#14c83c", "#000000")
 
 
-def test_what_is_hardly_there_is_no_colour() -> None:
+def test_rare_colours_are_left_out() -> None:
     grey, red = bytes([128, 128, 128, 255]), bytes([255, 0, 0, 255])
     assert palette(grey * 995 + red * 5) == ("#808080",)
     assert palette(grey * 980 + red * 20) == ("#808080", "#ff0000")

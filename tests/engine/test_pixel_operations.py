@@ -72,7 +72,7 @@ def noise(seed: int, width: int, height: int, bands: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ALL)
 @given(seed=seeds, width=sides, height=sides, bands=st.sampled_from([3, 4]))
 @settings(max_examples=12, deadline=None)
-def test_every_step_gives_what_the_next_one_takes(
+def test_every_operation_returns_a_valid_image(
     name: str, seed: int, width: int, height: int, bands: int
 ) -> None:
     before = noise(seed, width, height, bands)
@@ -90,7 +90,7 @@ def test_every_step_gives_what_the_next_one_takes(
 @pytest.mark.parametrize("name", {**TONE, **DETAIL})
 @given(seed=seeds, width=sides, height=sides)
 @settings(max_examples=8, deadline=None)
-def test_steps_of_colour_keep_alpha(name: str, seed: int, width: int, height: int) -> None:
+def test_colour_operations_keep_alpha(name: str, seed: int, width: int, height: int) -> None:
     before = noise(seed, width, height, 4)
     assert np.array_equal(planes_of(ALL[name](vips_of(before)))[..., 3], before[..., 3])
 
@@ -98,7 +98,7 @@ def test_steps_of_colour_keep_alpha(name: str, seed: int, width: int, height: in
 @pytest.mark.parametrize("name", OUTLINE)
 @given(seed=seeds, width=sides, height=sides, bands=st.sampled_from([3, 4]))
 @settings(max_examples=8, deadline=None)
-def test_steps_of_outline_keep_colours_and_only_take_alpha(
+def test_masks_keep_colours_and_reduce_alpha(
     name: str, seed: int, width: int, height: int, bands: int
 ) -> None:
     before = noise(seed, width, height, bands)
@@ -110,7 +110,7 @@ def test_steps_of_outline_keep_colours_and_only_take_alpha(
 @pytest.mark.parametrize("name", ALL)
 @given(seed=seeds, width=sides, height=sides)
 @settings(max_examples=12, deadline=None)
-def test_the_colour_of_what_is_invisible_never_shows(name: str, seed: int, width: int, height: int) -> None:
+def test_colours_of_transparent_pixels_never_show(name: str, seed: int, width: int, height: int) -> None:
     """Whatever stands under alpha 0 may be exchanged, and nothing that can be seen changes."""
     one = noise(seed, width, height, 4)
     other = np.where(one[..., 3:] == 0, noise(seed + 1, width, height, 4), one)
@@ -124,7 +124,7 @@ def test_the_colour_of_what_is_invisible_never_shows(name: str, seed: int, width
 @pytest.mark.parametrize("name", {**TONE, **MIXING, **DETAIL})
 @given(seed=seeds, width=sides, height=sides)
 @settings(max_examples=8, deadline=None)
-def test_full_alpha_is_as_good_as_none(name: str, seed: int, width: int, height: int) -> None:
+def test_opaque_alpha_equals_no_alpha(name: str, seed: int, width: int, height: int) -> None:
     before = noise(seed, width, height, 3)
     opaque = np.dstack([before, np.full((height, width), 255)])
     with_alpha = planes_of(ALL[name](vips_of(opaque)))

@@ -66,7 +66,7 @@ class TestBeforeDecoding:
             (jpeg_of(2, 20_000), Reason.TOO_MANY_PIXELS),
         ],
     )
-    def test_a_reason_for_each(self, data: bytes, reason: Reason) -> None:
+    def test_every_reason_of_refusal(self, data: bytes, reason: Reason) -> None:
         assert reason_of(data) is reason
 
     def test_too_many_bytes(self) -> None:
@@ -82,7 +82,7 @@ class TestBeforeDecoding:
         assert reason_of(jpeg_of(9, 16), Limits(max_scans=8)) is Reason.TOO_MANY_SCANS
 
     @pytest.mark.parametrize("format_name", ["png", "webp", "avif", "gif"])
-    def test_an_early_end_is_seen_in_the_structure(self, format_name: str) -> None:
+    def test_truncation_is_found_in_the_structure(self, format_name: str) -> None:
         data = encoded(photograph().resize((60, 40)), format_name)
         for end in range(16, len(data), max(1, len(data) // 200)):
             assert reason_of(data[:end]) is Reason.TRUNCATED
@@ -99,13 +99,13 @@ class TestBeforeDecoding:
         (0xC0, (0x11, 0x11, 0x11), 0),
     ],
 )
-def test_the_coefficients_that_libjpeg_holds_are_counted(
+def test_buffered_coefficients_of_a_progressive_jpeg(
     marker: int, sampling: tuple[int, ...], held: int
 ) -> None:
     assert buffered_coefficients(jpeg_header(marker, 100, sampling)) == held
 
 
-def test_a_sequential_jpeg_in_several_scans_is_held_too() -> None:
+def test_buffered_coefficients_of_a_sequential_jpeg() -> None:
     data = jpeg_header(0xC0, 100, (0x11, 0x11))
     before, _, _ = data.partition(b"\xff\xda")
     scans = b"".join(b"\xff\xda\0\x08\1" + bytes([index]) + b"\0\0\x3f\0" for index in range(2))
@@ -113,7 +113,7 @@ def test_a_sequential_jpeg_in_several_scans_is_held_too() -> None:
 
 
 @given(st.binary(max_size=60))
-def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
+def test_any_jpeg_header_is_parsed(noise: bytes) -> None:
     assert buffered_coefficients(b"\xff\xd8\xff\xc2\0\x11" + noise) >= 0
 
 
@@ -131,7 +131,7 @@ def test_any_jpeg_is_judged_without_a_crash(noise: bytes) -> None:
     ],
     ids=["png", "jpeg", "gif", "webp", "avif", "wide", "wider"],
 )
-def test_what_must_be_held_whole_is_counted_before_decoding(data: bytes, mebibytes: int) -> None:
+def test_memory_is_estimated_before_decoding(data: bytes, mebibytes: int) -> None:
     said = f"expected at most 512 MiB of memory for decoding, got a [a-z]+ that takes {mebibytes} MiB"
     with pytest.raises(Refused, match=said) as refusal:
         render(data, WANTED, Limits())
@@ -150,11 +150,11 @@ def test_what_must_be_held_whole_is_counted_before_decoding(data: bytes, mebibyt
     ],
     ids=["interlaced", "png", "jpeg", "gif", "webp", "avif"],
 )
-def test_what_fits_into_memory_passes(data: bytes) -> None:
+def test_images_within_the_memory_limit_are_accepted(data: bytes) -> None:
     assert probe(data, Limits()).width >= 5_000
 
 
-def test_a_refusal_names_what_came() -> None:
+def test_a_refusal_names_the_format() -> None:
     with pytest.raises(Refused, match="expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got PDF"):
         probe(b"%PDF-1.7\n", Limits())
 
@@ -172,13 +172,13 @@ def test_a_truncated_file_is_refused_in_every_format(format_name: str, part: flo
 
 
 @pytest.mark.parametrize("format_name", READABLE)
-def test_the_smallest_cut_that_takes_pixels_is_noticed(format_name: str) -> None:
+def test_the_smallest_truncation_is_noticed(format_name: str) -> None:
     data = encoded(photograph().resize((60, 40)), format_name)
     assert reason_of(data[:-4]) in {Reason.TRUNCATED, Reason.CORRUPT}
 
 
 @pytest.mark.parametrize("format_name", ["gif", "webp"])
-def test_a_film_that_ends_early_is_refused(format_name: str) -> None:
+def test_a_truncated_animation_is_refused(format_name: str) -> None:
     frames = [photograph().resize((60, 40)).rotate(10 * turn) for turn in range(6)]
     data = animated(frames, format_name, [50] * 6)
     for part in (0.5, 0.8, 0.97):
@@ -193,13 +193,13 @@ def test_wrong_bytes_in_the_middle_are_corrupt(format_name: str) -> None:
     assert reason_of(bytes(data)) is Reason.CORRUPT
 
 
-def test_a_header_without_a_picture_is_corrupt() -> None:
+def test_a_header_without_an_image_is_corrupt() -> None:
     assert reason_of(b"\xff\xd8\xff\xe0" + bytes(40)) in {Reason.CORRUPT, Reason.TRUNCATED}
     assert reason_of(png_header(0, 0)) is Reason.CORRUPT
 
 
 @given(st.sampled_from(READABLE), st.binary(max_size=300), st.integers(0, 300))
-def test_no_bytes_raise_anything_but_a_refusal(format_name: str, noise: bytes, at: int) -> None:
+def test_any_bytes_are_rendered_or_refused(format_name: str, noise: bytes, at: int) -> None:
     data = bytearray(SMALL[format_name])
     data[at : at + len(noise)] = noise
     try:
@@ -212,14 +212,14 @@ SMALL = {name: encoded(photograph().resize((24, 16)), name) for name in READABLE
 
 
 @pytest.mark.parametrize("format_name", [name for name in FORMATS if name != "svg"])
-def test_trailing_bytes_are_no_fault(format_name: str) -> None:
+def test_trailing_bytes_are_accepted(format_name: str) -> None:
     data = encoded(photograph().resize((24, 16)), format_name)
     trailer = b"\0\0\0\x10free12345678" if format_name in {"avif", "heic", "jxl"} else b"trailing bytes"
     assert probe(data + trailer, Limits()).width == 24
     assert not CODECS[format_name].is_truncated(data, 0)
 
 
-def test_boxes_of_every_kind_of_length_are_followed() -> None:
+def test_boxes_with_every_coding_of_their_size() -> None:
     """ISO/IEC 14496-12, 4.2: 32 bits, 64 bits, or to the end of the file."""
     small = struct.pack(">I4s", 16, b"ftyp") + bytes(8)
     large = struct.pack(">I4sQ", 1, b"mdat", 24) + bytes(8)
@@ -237,7 +237,7 @@ def test_scans_are_counted_as_libjpeg_counts_them() -> None:
     assert count_scans(jpeg_of(77, 16)) == 77
 
 
-def test_what_only_looks_like_a_scan_is_not_counted() -> None:
+def test_marker_bytes_in_other_segments_are_not_counted() -> None:
     thumbnail = encoded(photograph().resize((60, 40)), "progressive")
     data = encoded(photograph(), "progressive", exif=b"Exif\0\0" + thumbnail[:60_000])
     assert data.count(b"\xff\xda") > 10

@@ -52,7 +52,7 @@ def test_every_readable_format_becomes_a_png_of_the_right_pixels(format_name: st
 
 
 @pytest.mark.parametrize("format_name", WRITABLE)
-def test_facts_say_what_the_bytes_are(format_name: str) -> None:
+def test_metadata_describes_the_bytes(format_name: str) -> None:
     rendition = made(encoded(photograph()), f"w=100,fm={format_name}")
     picture = opened(rendition.body)
     facts = rendition.metadata
@@ -65,7 +65,7 @@ def test_facts_say_what_the_bytes_are(format_name: str) -> None:
     assert facts.media_type == FORMATS[format_name].media_type
 
 
-def test_facts_of_the_original() -> None:
+def test_metadata_of_the_original() -> None:
     data = encoded(flat((1, 2, 3, 128), "RGBA", (30, 20)))
     original = render(data, [], Limits()).original
     assert (original.width, original.height, original.format) == (30, 20, "png")
@@ -110,13 +110,13 @@ def test_orientation_is_applied_before_any_fit(source: str, orientation: int, te
     assert mean_difference(opened(turned.body), opened(upright.body)) < 2
 
 
-def test_an_impossible_orientation_is_none() -> None:
+def test_an_invalid_orientation_is_ignored() -> None:
     tag = Image.Exif()
     tag[0x0112] = 9
     assert picture_of(encoded(corners(), exif=tag), "fm=png").size == (48, 32)
 
 
-def test_the_original_is_upright_in_its_facts() -> None:
+def test_metadata_of_the_original_is_upright() -> None:
     tag = Image.Exif()
     tag[0x0112] = 6
     original = render(encoded(corners(), exif=tag), [], Limits()).original
@@ -127,7 +127,7 @@ def test_the_original_is_upright_in_its_facts() -> None:
     ("gravity", "colour"),
     [("northwest", RED), ("northeast", LIME), ("southwest", BLUE), ("southeast", YELLOW)],
 )
-def test_gravity_says_what_a_crop_keeps(gravity: str, colour: tuple[int, int, int]) -> None:
+def test_gravity_of_a_crop(gravity: str, colour: tuple[int, int, int]) -> None:
     data = encoded(corners(200, 200))
     for text in (f"w=100,h=20,g={gravity},fm=png", f"w=20,h=100,g={gravity},fm=png"):
         rendition = picture_of(data, text)
@@ -144,7 +144,7 @@ def test_a_centred_crop_cuts_both_ends_alike() -> None:
 
 
 @pytest.mark.parametrize("left", [10, 200, 330])
-def test_attention_finds_what_stands_out(left: int) -> None:
+def test_attention_finds_the_salient_part(left: int) -> None:
     picture = flat((90, 90, 90), size=(400, 100))
     picture.paste(photograph().crop((150, 100, 210, 160)), (left, 20))
     rendition = picture_of(encoded(picture), "w=100,h=100,g=attention,fm=png")
@@ -167,14 +167,14 @@ def test_contain_fills_its_bars() -> None:
         assert near(pixel_at(rendition, 0.5, 0.5)[:3], RED, 4)
 
 
-def test_contain_stands_where_gravity_says() -> None:
+def test_gravity_of_contain() -> None:
     data = encoded(flat("red", size=(100, 50)))
     rendition = picture_of(data, "w=80,h=80,fit=contain,g=north,bg=0000ff,fm=png")
     assert near(pixel_at(rendition, 0.5, 0.05), RED, PIXEL_TOLERANCE)
     assert near(pixel_at(rendition, 0.5, 0.95), BLUE, PIXEL_TOLERANCE)
 
 
-def test_transparency_lies_over_the_background() -> None:
+def test_transparency_is_flattened_over_the_background() -> None:
     data = encoded(flat((255, 0, 0, 0), "RGBA"))
     assert pixel_at(picture_of(data, "fm=jpeg"), 0.5, 0.5) == (255, 255, 255)
     assert pixel_at(picture_of(data, "bg=0000ff,fm=png"), 0.5, 0.5) == BLUE
@@ -193,7 +193,7 @@ def test_transparency_is_kept_where_the_format_has_it(format_name: str) -> None:
     assert near(pixel_at(shown, 0.8, 0.5), (0, 0, 255, 255), 6)
 
 
-def test_alpha_that_hides_nothing_is_dropped() -> None:
+def test_opaque_alpha_is_dropped() -> None:
     rendition = made(encoded(flat((9, 8, 7, 255), "RGBA")), "w=20,fm=png")
     assert not rendition.metadata.alpha
     assert opened(rendition.body).mode == "RGB"
@@ -208,7 +208,7 @@ def test_nothing_is_enlarged_unless_asked() -> None:
     assert mean_difference(enlarged, expected) < 2.5
 
 
-def test_renditions_come_in_the_order_asked_for() -> None:
+def test_renditions_are_in_the_requested_order() -> None:
     wanted = [parse(text) for text in ("w=20,fm=png", "w=80,fm=webp", "w=40,fm=jpeg", "w=80,fm=gif")]
     renditions = render(encoded(photograph()), wanted, Limits()).renditions
     assert [rendition.transformation for rendition in renditions] == wanted
@@ -302,7 +302,7 @@ def test_one_rendition_starts_no_thread(monkeypatch: pytest.MonkeyPatch) -> None
     assert len(render(data, [parse("w=50,fm=png"), parse("w=50,fm=png")], Limits()).renditions) == 2
 
 
-def test_jpegs_are_baseline_with_tables_of_their_own() -> None:
+def test_jpegs_are_baseline_with_optimised_tables() -> None:
     body = made(encoded(photograph()), "w=200,fm=jpeg").body
     assert b"\xff\xc0" in body
     assert b"\xff\xc2" not in body
@@ -329,19 +329,19 @@ def test_an_output_too_large_is_refused_before_decoding(monkeypatch: pytest.Monk
         assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
 
 
-def test_a_crop_from_a_large_original_is_no_large_output() -> None:
+def test_a_crop_of_a_large_original_is_a_small_output() -> None:
     data = encoded(flat("red", size=(200, 200)))
     limits = Limits(max_output_pixels=10_000)
     assert render(data, [parse("w=200,h=10,fm=png")], limits).renditions[0].metadata.height == 10
 
 
-def test_without_transformations_and_look_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_transformations_and_summary_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pyramid, "frames_of", _never)
     rendered = render(encoded(corners()), [], Limits(), summary=False)
     assert (rendered.summary, rendered.renditions, rendered.original.width) == (None, (), 48)
 
 
-def test_the_original_is_digested_for_the_record_alone() -> None:
+def test_the_digest_is_computed_only_with_the_summary() -> None:
     data = encoded(corners())
     alone, recorded = (
         render(data, [], Limits(), summary=summary).original.sha256 for summary in (False, True)
@@ -368,7 +368,7 @@ def _stored_as(upright: Image.Image, orientation: int) -> Image.Image:
 
 
 @pytest.mark.parametrize("text", ["w=64,fm=webp", "w=64,h=40,blur=3,fm=png"])
-def test_what_the_parts_took_is_told_and_no_more_than_the_whole(text: str) -> None:
+def test_timings_add_up_to_the_whole_at_most(text: str) -> None:
     data = encoded(photograph(), "jpeg")
     began = time.perf_counter()
     timings = render(data, [parse(text)], Limits(), summary=False).timings

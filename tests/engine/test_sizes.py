@@ -91,7 +91,7 @@ ratios = st.none() | st.tuples(st.integers(1, 9), st.integers(1, 9))
     padding=st.none() | st.tuples(*[st.integers(0, 9)] * 4),
 )
 @settings(max_examples=150, deadline=None)
-def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each parameter of a size
+def test_a_rendition_has_the_requested_size(  # noqa: PLR0917 - each parameter of a size
     natural: tuple[int, int],
     box: tuple[int | None, int | None],
     fit: str,
@@ -134,7 +134,7 @@ def test_a_rendition_has_the_size_that_was_asked_for(  # noqa: PLR0917 - each pa
     assert (facts.width, facts.height) == (width + left + right, height + top + bottom)
 
 
-def test_what_fills_down_is_never_larger_than_its_box() -> None:
+def test_fill_down_is_never_larger_than_its_box() -> None:
     """Even where a least side makes the picture larger than the box is."""
     facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").metadata
     assert (facts.width, facts.height) == (20, 20)
@@ -142,7 +142,7 @@ def test_what_fills_down_is_never_larger_than_its_box() -> None:
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 89))
 @settings(max_examples=40, deadline=None)
-def test_a_tilted_picture_is_as_large_as_its_corners_are_apart(width: int, height: int, degrees: int) -> None:
+def test_the_size_of_a_fine_rotation(width: int, height: int, degrees: int) -> None:
     turn = math.radians(degrees)
     corners = [(x * width / 2, y * height / 2) for x in (-1, 1) for y in (-1, 1)]
     xs = [x * math.cos(turn) - y * math.sin(turn) for x, y in corners]

@@ -33,7 +33,7 @@ def found(monkeypatch: pytest.MonkeyPatch, *boxes: Box) -> None:
 
 
 @given(SIDES, SIDES, st.sampled_from(BY_PIXELS), st.sampled_from([3, 4]), st.data())
-def test_the_window_lies_in_the_picture(
+def test_the_window_is_within_the_image(
     width: int, height: int, gravity: Gravity, bands: int, data: st.DataObject
 ) -> None:
     size = Size(data.draw(st.integers(1, width)), data.draw(st.integers(1, height)))
@@ -47,7 +47,7 @@ def test_the_window_lies_in_the_picture(
 @pytest.mark.parametrize(("gravity", "slack"), [(Gravity.ENTROPY, 12), (Gravity.ATTENTION, 50)])
 @pytest.mark.parametrize("scale", [1, 9])
 @pytest.mark.parametrize("at", [0, 100, 200])
-def test_the_window_is_on_the_only_thing_there_is(gravity: Gravity, slack: int, scale: int, at: int) -> None:
+def test_the_window_contains_the_only_object(gravity: Gravity, slack: int, scale: int, at: int) -> None:
     """At scale 9 the picture is larger than what entropy judges."""
     pixels = np.full((60 * scale, 300 * scale, 3), 90, np.uint8)
     # Patches, since attention is judged so small that noise is grey.
@@ -70,7 +70,7 @@ def test_entropy_prefers_many_colours_to_a_strong_one() -> None:
 
 @pytest.mark.parametrize("gravity", BY_PIXELS)
 @pytest.mark.parametrize("ink", [0, 255])
-def test_what_is_invisible_has_no_say(gravity: Gravity, ink: int) -> None:
+def test_transparent_pixels_do_not_count(gravity: Gravity, ink: int) -> None:
     """Noise under full transparency, beside something plain, black or white, that can be seen."""
     pixels = np.zeros((100, 300, 4), np.uint8)
     pixels[:, :100, :3] = noise(100, 100)
@@ -79,14 +79,14 @@ def test_what_is_invisible_has_no_say(gravity: Gravity, ink: int) -> None:
 
 
 @pytest.mark.parametrize("gravity", sorted(SMART))
-def test_a_window_as_large_as_the_picture_needs_no_look(
+def test_a_window_of_the_whole_image_reads_no_pixels(
     gravity: Gravity, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(faces, "find_faces", lambda _: pytest.fail("looked for faces"))
     assert window(level(noise(20, 30)), Size(30, 20), gravity) == (0, 0)
 
 
-def test_a_gravity_that_needs_no_pixels_is_a_mistake_of_the_caller() -> None:
+def test_other_gravities_raise_value_error() -> None:
     with pytest.raises(ValueError, match="expected a gravity that needs pixels, got north"):
         window(level(noise(20, 30)), Size(20, 20), Gravity.NORTH)
 

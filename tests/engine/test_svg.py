@@ -49,14 +49,14 @@ def refusal_of(data: bytes, limits: Limits = ON) -> Refused:
     return refusal.value
 
 
-def test_it_is_refused_by_name_unless_it_is_let_in() -> None:
+def test_svg_is_refused_by_name_unless_allowed() -> None:
     refused = refusal_of(svg(), Limits())
     assert refused.reason is Reason.UNSUPPORTED_FORMAT
     assert refused.message == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got SVG"
     assert "IMAGE_PROCESSOR_SVG=1" in FIXES[refused.reason]
 
 
-def test_libvips_opens_it_only_after_it_was_let_in() -> None:
+def test_libvips_opens_svg_only_if_allowed() -> None:
     """In a process of its own, since what was opened stays open."""
     script = """
 import pyvips
@@ -87,7 +87,7 @@ print(opens())
     assert told.stdout.split("\n") == ["False", "True", "and nothing else", "False", ""]
 
 
-def test_it_is_drawn_with_its_transparency() -> None:
+def test_svg_transparency() -> None:
     data = svg('<circle cx="20" cy="10" r="8" fill="blue" fill-opacity="0.5"/>')
     assert sniff(data) is FORMATS["svg"]
     header = probe(data, ON)
@@ -101,7 +101,7 @@ def test_it_is_drawn_with_its_transparency() -> None:
 @pytest.mark.parametrize(
     "text", ["w=400,enlarge=1,fm=png", "w=10,fm=png", "w=400,h=400,fit=fill,enlarge=1,fm=png"]
 )
-def test_it_is_drawn_at_the_size_that_is_wanted(text: str) -> None:
+def test_svg_is_drawn_at_the_needed_size(text: str) -> None:
     """An edge at a third of the width is one pixel wide at any size; enlarged it would be many."""
     data = svg('<rect x="13.3333" width="40" height="20" fill="red"/>')
     alpha = np.asarray(drawn(data, text))[..., 3]
@@ -110,14 +110,14 @@ def test_it_is_drawn_at_the_size_that_is_wanted(text: str) -> None:
     assert between.sum(axis=1).max() <= (4 if "fill" in text else 2)
 
 
-def test_one_drawing_serves_large_and_small() -> None:
+def test_one_drawing_for_all_sizes() -> None:
     wanted = [parse("w=400,enlarge=1,fm=png"), parse("w=20,fm=png"), parse("fm=jpeg")]
     made = render(svg(), wanted, ON).renditions
     assert [(each.metadata.width, each.metadata.height) for each in made] == [(400, 200), (20, 10), (40, 20)]
     assert near(pixel_at(opened(made[2].body), 0.5, 0.5), (254, 0, 0), 3)
 
 
-def test_no_more_is_drawn_than_memory_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_drawn_pixels_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(svg_module, "_MAX_DRAWN_PIXELS", 3200)
     assert drawn(svg(), "w=400,enlarge=1,fm=png").size == (400, 200)
 
@@ -132,7 +132,7 @@ def test_no_more_is_drawn_than_memory_allows(monkeypatch: pytest.MonkeyPatch) ->
         ("", (40, 20)),
     ],
 )
-def test_the_natural_size_is_the_file_s(size: str, expected: tuple[int, int]) -> None:
+def test_natural_size_of_an_svg(size: str, expected: tuple[int, int]) -> None:
     header = probe(svg('<rect width="40" height="20"/>', size), ON)
     assert (header.width, header.height) == expected
 
@@ -148,7 +148,7 @@ def test_the_natural_size_is_the_file_s(size: str, expected: tuple[int, int]) ->
         ('width="0" height="0"', Reason.CORRUPT),
     ],
 )
-def test_a_strange_size_is_refused_before_drawing(size: str, reason: Reason) -> None:
+def test_an_invalid_size_is_refused_before_drawing(size: str, reason: Reason) -> None:
     with pytest.raises(Refused) as refusal:
         probe(svg(size=size), ON)
     assert refusal.value.reason is reason
@@ -273,7 +273,7 @@ SMALL = svg('<g opacity=".5"><path d="M0 0L9 9"/></g>', before="<?xml version='1
 
 @settings(max_examples=50)
 @given(st.binary(max_size=30), st.integers(0, len(SMALL)))
-def test_no_bytes_raise_anything_but_a_refusal(noise: bytes, at: int) -> None:
+def test_any_bytes_are_rendered_or_refused(noise: bytes, at: int) -> None:
     data = bytearray(SMALL)
     data[at : at + len(noise)] = noise
     try:
