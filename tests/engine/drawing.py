@@ -1,6 +1,4 @@
-"""Small pictures for the engine's tests, drawn with Pillow and NumPy: both are independent of
-libvips, so that a fault in the one cannot hide in the other.
-"""
+"""Small images for the engine's tests, drawn with Pillow and NumPy, which are independent of libvips."""
 
 from __future__ import annotations
 
@@ -23,21 +21,21 @@ from image_processor.engine.render import render
 Pixels = NDArray[np.float64]
 
 pillow_heif.register_heif_opener()
-assert pillow_jxl.Encoder  # to be imported is all that it takes
+assert pillow_jxl.Encoder  # importing it registers the format
 
 READABLE = ("jpeg", "progressive", "png", "webp", "avif", "gif", "tiff")
 """What `encoded` can write, one of every input format at least."""
 
 
 def photograph(name: str = "chelsea.png") -> Image.Image:
-    """A real photograph, small and colourful, without any metadata."""
+    """A real photo, small and colourful, without metadata."""
     picture = Image.open(Path(skimage.__file__).parent / "data" / name).convert("RGB")
     picture.info.clear()
     return picture
 
 
 def corners(width: int = 48, height: int = 32) -> Image.Image:
-    """Four quarters, each of another colour: where up is can be told from any one of them."""
+    """Four quarters of different colours, from which the orientation can be read."""
     picture = Image.new("RGB", (width, height), "red")
     picture.paste("lime", (width // 2, 0, width, height // 2))
     picture.paste("blue", (0, height // 2, width // 2, height))
@@ -50,7 +48,7 @@ def flat(colour: Any, mode: str = "RGB", size: tuple[int, int] = (40, 40)) -> Im
 
 
 def encoded(picture: Image.Image, format_name: str = "png", **options: Any) -> bytes:
-    """The picture's bytes; `progressive` is a JPEG of that kind."""
+    """The encoded image; `progressive` is a progressive JPEG."""
     if format_name == "progressive":
         return encoded(picture, "jpeg", progressive=True, **options)
     body = io.BytesIO()
@@ -79,7 +77,7 @@ def opened(body: bytes) -> Image.Image:
 
 
 def made(data: bytes, text: str, **options: Any) -> RenderedImage:
-    """The one rendition that the canonical text asks for."""
+    """The rendition of one canonical text."""
     return render(data, [parse(text)], Limits(), summary=False, **options).renditions[0]
 
 
@@ -88,7 +86,7 @@ def picture_of(data: bytes, text: str, **options: Any) -> Image.Image:
 
 
 def pixel_at(picture: Image.Image, x: float, y: float) -> tuple[int, ...]:
-    """The pixel at a place given as parts (0-1) of width and height."""
+    """The pixel at a position relative (0-1) to width and height."""
     value = picture.getpixel((int(x * picture.width), int(y * picture.height)))
     assert isinstance(value, tuple)
     return value
@@ -105,5 +103,5 @@ def as_floats(picture: Image.Image) -> Pixels:
 
 
 def mean_difference(one: Image.Image, other: Image.Image) -> float:
-    """The mean absolute difference of two pictures of one size and mode, on a scale of 0-255."""
+    """The mean absolute difference of two images of one size and mode, on a scale of 0-255."""
     return float(np.abs(as_floats(one) - as_floats(other)).mean())

@@ -1,4 +1,4 @@
-"""Pictures of the engine's steps as NumPy arrays, and back: (height, width, bands) of 8 bits."""
+"""Conversion between the engine's images and NumPy arrays: (height, width, bands) of 8 bits."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ LUMA = np.array([0.2126, 0.7152, 0.0722])
 
 
 def vips_of(planes: NDArray[Any]) -> pyvips.Image:
-    """A picture as the engine's levels are: plain memory, 8 bits, sRGB."""
+    """An image like those of a level: in memory, 8 bits, sRGB."""
     height, width, bands = planes.shape
     picture = pyvips.Image.new_from_memory(planes.astype("uint8").tobytes(), width, height, bands, "uchar")
     return picture.copy(interpretation="srgb")
 
 
 def planes_of(picture: pyvips.Image) -> NDArray[Any]:
-    """As floats, so that no difference of two wraps around."""
+    """As floats, so that differences do not wrap around."""
     assert picture.format == "uchar"
     pixels = np.frombuffer(picture.write_to_memory(), dtype="uint8")
     return pixels.reshape(picture.height, picture.width, picture.bands).astype(float)
@@ -30,13 +30,13 @@ def planes_of(picture: pyvips.Image) -> NDArray[Any]:
 
 @cache
 def photo(name: str = "chelsea.png") -> NDArray[Any]:
-    """A part of a photograph: colourful, dark and light, with sides that no block divides."""
+    """A part of a photo: colourful, dark and light, with sides that no block size divides."""
     return np.asarray(photograph(name).crop((100, 40, 281, 163)), dtype=float)
 
 
 @cache
 def photo_with_alpha() -> NDArray[Any]:
-    """The photograph in a soft round window: opaque within, nothing at all in the corners."""
+    """The photo with a soft round alpha: opaque inside, fully transparent in the corners."""
     height, width, _ = photo().shape
     y, x = np.mgrid[:height, :width]
     distance = np.hypot((x - width / 2) / width, (y - height / 2) / height)

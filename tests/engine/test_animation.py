@@ -1,4 +1,4 @@
-"""Animations keep their frames and their timing; what cannot be animated shows the first frame."""
+"""Animations keep their frames and timing; still formats show the first frame."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def delays_of(body: bytes) -> list[int]:
     delays = []
     for index in range(getattr(picture, "n_frames", 1)):
         picture.seek(index)
-        picture.load()  # WebP knows a frame's duration only then
+        picture.load()  # WebP stores a duration only for several frames
         delays.append(picture.info["duration"])
     return delays
 
@@ -73,7 +73,7 @@ def patched(disposal: int) -> bytes:
 
     def frame(x: int, side: int, colour: int, dispose: int, *, transparent: bool = False) -> bytes:
         control = b"\x21\xf9\x04" + bytes([dispose << 2 | transparent]) + b"\x0a\0\3\0"
-        # Codes of 3 bits; 4 clears the table, so that they stay as short, and 5 is the end.
+        # Codes of 3 bits; 4 clears the table, so that codes stay at 3 bits; 5 is the end.
         codes = [code for _ in range(side * side // 2) for code in (4, colour, colour)] + [5]
         bits = sum(code << 3 * index for index, code in enumerate(codes))
         coded = bits.to_bytes(-(-3 * len(codes) // 8), "little")
@@ -91,7 +91,7 @@ def patched(disposal: int) -> bytes:
     [(0, GREEN), (1, GREEN), (2, (0, 0, 0, 0)), (3, RED)],
 )
 def test_every_disposal_method(disposal: int, left: tuple[int, ...]) -> None:
-    """GIF89a, 23.c.iv; where a frame may be transparent, nothing is left of it, as in browsers."""
+    """GIF89a, 23.c.iv; where frames may be transparent, a disposed frame leaves nothing, as in browsers."""
     frames = frames_of(made(patched(disposal), "fm=gif").body)
     assert [frame.getpixel((0, 0)) for frame in frames] == [RED, RED, (0, 0, 255, 255)]
     *before, after = [frame.getpixel((4, 4)) for frame in frames]
@@ -119,7 +119,7 @@ def test_a_finite_loop_stays_finite(format_name: str) -> None:
 
 @pytest.mark.parametrize("text", ["w=31,fm=webp", "w=20,h=45,fm=webp", "w=70,h=30,fit=fill,fm=webp"])
 def test_no_frame_bleeds_into_another(text: str) -> None:
-    """Frames lie on top of each other in memory: a resize across them would blend their edges."""
+    """Frames are stacked in memory: resizing the stack would blend their edges."""
     data = film("webp", (81, 61), lossless=True)
     for frame, colour in zip(frames_of(made(data, text).body), COLOURS, strict=True):
         edges = as_floats(frame.convert("RGB"))[[0, -1]]
@@ -209,7 +209,7 @@ def test_frames_may_differ_in_whether_they_are_transparent() -> None:
 
 @pytest.mark.parametrize("format_name", MOVING)
 def test_frames_that_change_only_in_part_are_whole(format_name: str) -> None:
-    """Films store only what changes, at odd places too: every frame must come out complete."""
+    """Animations store only what changes, also at odd offsets: every frame must come out complete."""
     frames = []
     for left in (3, 41, 77, 111):
         frame = Image.linear_gradient("L").resize((161, 121)).convert("RGB")

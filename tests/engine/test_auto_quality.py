@@ -1,4 +1,4 @@
-"""The automatic quality: lower where the eye forgives, higher where it does not, always the same."""
+"""Quality `auto`: lower where artefacts are invisible, higher where they are visible, deterministic."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_higher_quality_makes_every_difference_smaller(format_name: str) -> No
 
 
 def test_similarity_equals_an_independent_implementation() -> None:
-    """Of whole blocks: NumPy says the same."""
+    """Compared with NumPy, for whole blocks."""
     one, other = (np.asarray(each.convert("L"), dtype=float) for each in (CAT, CAT.rotate(2)))
 
     def blocks(pixels: np.ndarray) -> np.ndarray:

@@ -41,7 +41,7 @@ def test_blurhash_of_one_colour(colour: tuple[int, int, int]) -> None:
 
 
 def mean_of(code: str) -> tuple[int, ...]:
-    """The mean colour: a BlurHash of it alone has no other waves."""
+    """The mean colour: a BlurHash of one colour has no other components."""
     return tuple(reference.decode("00" + code[2:6], 1, 1)[0][0])
 
 

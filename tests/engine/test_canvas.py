@@ -1,4 +1,4 @@
-"""What is cut out of a level, and what is round a picture: offsets, bars, padding and edges."""
+"""Crop windows of a level, and the area around an image: offsets, bars, padding and edges."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def along(free: int, place: int, inwards: int) -> int:
     [("", 0, 0), (",gx=3,gy=2", 3, 2), (",gx=-4,gy=100", -4, 100), (",gx=0.1,gy=0.05", 6, 2)],
 )
 def test_a_crop_by_gravity_and_offsets_inwards(gravity: str, offsets: str, across: int, down: int) -> None:
-    """The level is the whole picture, 60 x 40, once as wide and once as high as its box."""
+    """The level is the whole image, 60 x 40, once as wide and once as high as its box."""
     for width, height in ((25, 40), (60, 21)):
         got = picture_of(encoded(picture()), f"w={width},h={height},g={gravity}{offsets},fm=png")
         column, row = PLACES[gravity]
@@ -127,7 +127,7 @@ def test_bars_are_transparent_where_they_can_be(
 ) -> None:
     got = picture_of(encoded(picture()), f"{text},{rest}")
     assert got.mode == mode
-    assert np.abs(np.subtract(got.getpixel((0, 0)), corner)).max() <= 4  # JPEG's own
+    assert np.abs(np.subtract(got.getpixel((0, 0)), corner)).max() <= 4  # the default of JPEG
 
 
 # The blurred edge ----------------------------------------------------------------------------------
@@ -148,7 +148,7 @@ def test_the_blurred_edge_is_the_enlarged_image(text: str) -> None:
     left, top = (whole.width - WIDTH) // 2, (whole.height - HEIGHT) // 2
     middle = whole.crop((left, top, left + WIDTH, top + HEIGHT))
     assert np.array_equal(np.asarray(middle), np.asarray(picture()))
-    # Behind it: the picture as large as covers the canvas. Its tone is right, and nothing is sharp.
+    # Behind it: the image scaled to cover the canvas, with the right tone and no detail.
     scale = max(whole.width / WIDTH, whole.height / HEIGHT)
     large = picture().resize((round(WIDTH * scale), round(HEIGHT * scale)), Image.Resampling.BICUBIC)
     at = (large.width - whole.width) // 2, (large.height - whole.height) // 2
@@ -170,11 +170,11 @@ def test_the_blurred_edge_of_a_transparent_image_is_opaque() -> None:
 
 
 def test_padding_comes_after_opacity() -> None:
-    """The other way round, the blurred edge would be half transparent too."""
+    """In the other order the blurred edge would be half transparent too."""
     assert picture_of(encoded(flat("red", size=(20, 20))), "op=50,pad=10,edge=blur,fm=png").mode == "RGB"
 
 
-# The crops that look -------------------------------------------------------------------------------
+# Smart crops -------------------------------------------------------------------------------------
 
 sides = st.integers(1, 40)
 
@@ -192,7 +192,7 @@ def test_a_window_is_within_the_level(width: int, height: int, data: st.DataObje
 @pytest.mark.parametrize(("width", "height"), [(400, 100), (1600, 400), (100, 400)])
 @pytest.mark.parametrize("at", [0.1, 0.4, 0.75])
 def test_entropy_finds_detail(width: int, height: int, at: float) -> None:
-    """The largest of them is judged small, and the window is scaled back."""
+    """The largest image is measured on a small copy, and the window is scaled back."""
     planes = np.full((height, width, 3), 128)
     side = min(width, height) // 2
     left, top = (int(at * width), height // 4) if width > height else (width // 4, int(at * height))
@@ -215,7 +215,7 @@ def test_attention_finds_saturated_colours(at: int) -> None:
 
 
 def test_all_frames_of_an_animation_have_one_window() -> None:
-    """One that is judged by the first: the picture would jump otherwise."""
+    """The window of the first frame: otherwise the image would jump."""
     frames = [flat((90, 90, 90), size=(200, 50)) for _ in range(2)]
     frames[0].paste(corners(30, 30), (10, 10))
     frames[1].paste(corners(30, 30), (160, 10))

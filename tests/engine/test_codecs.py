@@ -1,4 +1,4 @@
-"""The registry of codecs says of each format what domain/formats.py promises."""
+"""The registry of codecs agrees with the table of formats."""
 
 from __future__ import annotations
 

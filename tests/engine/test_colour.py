@@ -1,4 +1,4 @@
-"""Colour: every input becomes 8-bit sRGB with the values that an independent engine gives."""
+"""Colour: every input becomes 8-bit sRGB with the values of an independent engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def builtin_profile(name: str) -> bytes:
 
 
 def canvas(side: int, values: list[int]) -> pyvips.Image:
-    """A square of pixels that Pillow cannot write: any number of bands, any depth."""
+    """A square of pixels, with any number of bands and any depth, which Pillow cannot write."""
     return pyvips.Image.black(side, side, bands=len(values)).linear(1, values)
 
 
@@ -84,7 +84,7 @@ PROFILES = {"Adobe RGB": ADOBE_RGB, "Display P3": DISPLAY_P3}
 
 
 def converted(picture: Image.Image, profile: bytes) -> Image.Image:
-    """What Little CMS makes of it through Pillow: relative colorimetric, black point compensated."""
+    """Converted by Little CMS through Pillow: relative colorimetric, with black point compensation."""
     result = ImageCms.applyTransform(picture, _little_cms(profile, picture.mode))
     assert result is not None
     return result
@@ -131,7 +131,7 @@ def test_cmyk_without_a_profile_is_print(inks: tuple[int, int, int, int]) -> Non
 @pytest.mark.parametrize("format_name", ["jpeg", "tiff"])
 @pytest.mark.parametrize("options", [{}, {"icc_profile": CMYK}], ids=["untagged", "tagged"])
 def test_cmyk_colours(format_name: str, options: dict[str, bytes]) -> None:
-    # Adobe writes CMYK JPEGs inverted, and so does Pillow: the loader must know.
+    # Adobe and Pillow write CMYK JPEGs inverted, which the loader must detect.
     data = encoded(flat((0, 255, 255, 0), "CMYK"), format_name, **options)
     red, green, blue = pixel_at(picture_of(data, "w=20,fm=png"), 0.5, 0.5)
     assert red > 200
@@ -188,7 +188,7 @@ def test_no_profile_makes_a_picture_fail(profile: bytes, mode: str, policy: IccP
 
 
 def test_edges_of_transparency_have_no_fringe() -> None:
-    """Red beside an invisible green: no pixel between them may turn green or dark."""
+    """Red beside transparent green: no pixel between them may become green or dark."""
     picture = flat((0, 255, 0, 0), "RGBA", (200, 200))
     picture.paste((255, 0, 0, 255), (0, 0, 101, 200))
     rendition = np.asarray(picture_of(encoded(picture), "w=40,fm=png"), dtype=int)

@@ -1,4 +1,4 @@
-"""What a transformation looks at: frames, trim, region and turns, end to end against Pillow and NumPy."""
+"""Decode plans: frames, trim, region, orientation and rotation, end to end against Pillow and NumPy."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_region_at_a_small_size(format_name: str, text: str, box: tuple[int, i
 @pytest.mark.parametrize("width", [3, 7, 15])
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "png"])
 def test_a_region_of_a_tiny_picture(format_name: str, width: int) -> None:
-    """A decoder that shrinks 3 pixels by 2 gives one or two: neither says by how much it shrank."""
+    """A decoder that shrinks 3 pixels by 2 returns one or two: neither shows the factor."""
     got = picture_of(encoded(flat("white", size=(width, width)), format_name), "rect=0:0:2:2,w=1,fm=png")
     assert (got.size, got.getpixel((0, 0))) == ((1, 1), (255, 255, 255))
 
@@ -139,7 +139,7 @@ def test_orientation_can_be_left_alone(orientation: int) -> None:
 
 
 def tilted_by_skimage(picture: Image.Image, degrees: float) -> Pixels:
-    """Around the middle, clockwise, in the canvas that `geometry.tilted` gives: premultiplied floats."""
+    """Around the centre, clockwise, in the canvas that `geometry.tilted` gives: premultiplied floats."""
     size = tilted(Size(*picture.size), degrees)
     to_middle = transform.AffineTransform(translation=(0.5 - size.width / 2, 0.5 - size.height / 2))
     back = transform.AffineTransform(rotation=-np.radians(degrees))
@@ -164,14 +164,14 @@ def test_fine_rotation_equals_skimage(degrees: float) -> None:
     got = picture_of(encoded(picture), f"rot={degrees},fm=png")
     size = tilted(Size(*picture.size), degrees)
     assert (got.size, got.mode) == ((size.width, size.height), "RGBA")
-    # libvips knows places to 1/64 of a pixel.
+    # libvips positions pixels to 1/64.
     difference = np.abs(seen(got) - tilted_by_skimage(picture, degrees))
     assert difference.mean() <= 1
     assert np.quantile(difference, 0.99) <= 8
 
 
 def test_fine_rotation_applies_alpha_once() -> None:
-    """Half transparent white stays white, and half transparent, up to its hard edge."""
+    """Half transparent white stays white and half transparent up to its edge."""
     got = as_floats(picture_of(encoded(flat((255, 255, 255, 128), "RGBA", (60, 40))), "rot=30,fm=png"))
     assert got[got[..., 3] > 8][:, :3].min() >= 250
     assert np.abs(got[25:40, 25:47, 3] - 128).max() <= 1
@@ -198,8 +198,8 @@ def test_corners_of_fine_rotation_take_the_background(text: str, ground: tuple[i
     "text", ["w=60", "h=31", "w=40,h=40,fit=fill", "w=200,h=30,fit=fill", "w=50,h=50", "w=300,enlarge=1"]
 )
 def test_fine_rotation_then_resize(text: str) -> None:
-    """Tilted at its level's size or scaled afterwards: the same picture, but for a part of a pixel by
-    which a crop of what is tilted may be off."""
+    """Rotated at its level's size or resized afterwards: the same image, except for a fraction of a pixel by
+    which a crop may be off."""
     picture = photograph().crop((100, 40, 220, 120))
     large = picture_of(encoded(picture), "rot=25,fm=png")
     wanted = picture_of(encoded(large), f"{text},fm=png")
@@ -238,7 +238,7 @@ def test_trim_removes_the_border(orientation: int) -> None:
     ],
 )
 def test_trim_tolerance(text: str, size: tuple[int, int]) -> None:
-    """A red square in a border that is 5 apart from its corner; with nothing but border all stays."""
+    """A red square in a border that differs by 5 from its corner; an image of only border is kept whole."""
     picture = framed(flat("red", size=(10, 10)), (200, 200, 200), (5, 5, 5, 5))
     picture.putpixel((19, 0), (205, 200, 200))
     picture.putpixel((0, 19), (200, 200, 195))
@@ -324,7 +324,7 @@ def test_pages_of_a_tiff_have_their_own_sizes(page: int, index: int) -> None:
     assert picture_of(data, f"frame={page},rect=0.5:0.0:0.5:1.0,fm=png").size == (10 + 5 * index, 16)
 
 
-# No opaque frame in a transparent border: libwebp stores the frame alone, and no word of alpha.
+# No opaque frame in a transparent border: libwebp would store it without alpha.
 ANIMATED_STEPS = [
     "trim=5",
     "rect=2:2:20:12",
@@ -367,7 +367,7 @@ ANIMATED_STEPS = [
 
 @pytest.mark.parametrize("text", ANIMATED_STEPS)
 def test_operations_on_animations_equal_those_on_each_frame(text: str) -> None:
-    """`norm` and `equal` share one table and are left as they are by flat frames of their own."""
+    """`norm` and `equal` share one table, and do not change flat frames."""
     frames = [ImageOps.expand(flat(colour, size=(20, 12)), 2, "white") for colour in COLOURS[:3]]
     data = animated(frames, "webp", DELAYS[:3], lossless=True)
     rendition = made(data, f"{text},lossless=1,fm=webp")
@@ -440,7 +440,7 @@ def test_renditions_made_together_equal_those_made_alone() -> None:
     ]
     together = render(data, [parse(text) for text in texts], Limits()).renditions
     for text, rendition in zip(texts, together, strict=True):
-        # The look is a level too, and may keep the decoder from shrinking as much.
+        # The summary needs a level too, which may limit shrink-on-load.
         assert mean_difference(opened(rendition.body), picture_of(data, text)) <= SHRUNK
 
 

@@ -1,4 +1,4 @@
-"""How pictures are encoded: what each option does to each format, and how bytes are bounded."""
+"""Encoders: the effect of each option on each format, and the search for a byte limit."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ OPTIONS = {
 
 
 def level_of(picture: Image.Image) -> pyvips.Image:
-    """The picture as a level of the engine."""
+    """The image as a level of the engine."""
     runtime.start()
     pixels = np.asarray(picture)
     plain = pyvips.Image.new_from_memory(pixels.tobytes(), *picture.size, pixels.shape[2], "uchar")
@@ -99,7 +99,7 @@ def test_a_progressive_jpeg_has_several_scans() -> None:
 def test_an_interlaced_picture_is_the_same_picture(format_name: str) -> None:
     body = encoded_as(format_name, EncodeOptions(progressive=True)).body
     closed = Image.open(io.BytesIO(body))
-    # What Pillow hands to its decoder of a GIF: bits and interlace.
+    # The arguments of Pillow's GIF decoder: bits and interlace.
     assert (closed.tile[0][3][1] if format_name == "gif" else closed.info["interlace"]) == 1
     straight = opened(encoded_as(format_name, EncodeOptions()).body)
     assert mean_difference(opened(body).convert("RGB"), straight.convert("RGB")) == 0
@@ -115,7 +115,7 @@ def test_the_colours_of_a_jpeg_are_sampled_as_asked(subsampling: str, quality: i
 
 
 def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
-    """The proof that the wheel's libjpeg is mozjpeg: another one passes over these options."""
+    """Proves that the wheel's libjpeg is mozjpeg: others ignore these options."""
     plain, optimised = (encoded_as("jpeg", EncodeOptions(80, optimise=each)).body for each in (False, True))
     assert len(optimised) < 0.93 * len(plain)
     assert mean_difference(opened(optimised), PHOTOGRAPH) < 1.3 * mean_difference(opened(plain), PHOTOGRAPH)
@@ -303,7 +303,7 @@ def test_lazy_frames_are_encoded() -> None:
 def test_colours_are_reduced_one_picture_at_a_time(
     format_name: str, colours: int | None, alone: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two at a time would share the state of rand(): one GIF in some 2,000 got other bytes."""
+    """Two at a time would share the state of rand(): about one GIF in 2,000 got other bytes."""
     seen: list[str] = []
     call = pyvips.Operation.call
 

@@ -1,4 +1,4 @@
-"""EXIF: what is asked for is told, nothing else is, and hostile blocks tell nothing odd."""
+"""EXIF: only requested fields are returned, and hostile blocks are read safely."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ TOLD = {
 
 
 def exif() -> Image.Exif:
-    """Pillow's writer, which has nothing to do with our reader."""
+    """Written by Pillow, independently of our reader."""
     made = Image.Exif()
     made[0x010E], made[0x010F], made[0x0110] = "A cat", "Canon (the camera)", "EOS R5"
     made[0x0112], made[0x0131] = 1, "Firmware 1.2"
@@ -63,20 +63,20 @@ def told(data: bytes, *wanted: ExifField) -> dict[str, str]:
 
 
 def expected_of(format_name: str) -> dict[str, str]:
-    """What Pillow writes: of AVIF it turns the pixels instead, of TIFF only the main directory."""
+    """The fields that Pillow writes: for AVIF without orientation, for TIFF only the main directory."""
     main = {"make", "model", "orientation", "software", "artist", "copyright", "description"}
     left_out = {"avif": {"orientation"}, "tiff": TOLD.keys() - main}.get(format_name, set())
     return {name: value for name, value in TOLD.items() if name not in left_out}
 
 
 def entry(tag: int, kind: int, values: bytes, length: int | None = None) -> tuple[int, int, int, bytes]:
-    """A field of an EXIF block; ``length`` may be a lie."""
+    """A field of an EXIF block; ``length`` may be false."""
     sizes = {2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 10: 8}
     return tag, kind, len(values) // sizes.get(kind, 1) if length is None else length, values
 
 
 def block(*entries: Any, photo: Any = (), gps: Any = (), order: str = "<") -> bytes:
-    """An EXIF block with directories of these fields, which a TIFF file begins with, too."""
+    """An EXIF block with directories of these fields, also a valid start of a TIFF file."""
     body = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 8)
     directories = [list(entries), list(photo), list(gps)]
     for tag, at in ((0x8769, 1), (0x8825, 2)):
@@ -185,7 +185,7 @@ def test_both_byte_orders_are_read(order: str) -> None:
         (b"  much \t\r\n space  \0", "much space"),
         (b"red \x1b[31m alert\x07\0", "red [31m alert"),
         ("left\u202eright\u2066\0".encode(), "left right"),
-        (b"<script>\0", "<script>"),  # text stays text: whoever shows it escapes it
+        (b"<script>\0", "<script>"),  # text is not escaped here
         (b"\0\0\0\0\0", None),
         (b" \x01\x02 \0", None),
         (b"x" * 3_000_000, "x" * MAX_CHARACTERS),
@@ -257,13 +257,13 @@ def test_positions(latitude: tuple[int, ...], sign: bytes, expected: str | None)
 @pytest.mark.parametrize(
     "wrong",
     [
-        entry(0x010F, 3, b"\1\0"),  # a number for a text
-        entry(0x010F, 99, b"text"),  # no known type
-        entry(0x010F, 2, b"too short", 2**31),  # more than there is
+        entry(0x010F, 3, b"\1\0"),  # a number instead of a text
+        entry(0x010F, 99, b"text"),  # an unknown type
+        entry(0x010F, 2, b"too short", 2**31),  # beyond the end
         entry(0x010F, 2, b"", 0),
-        entry(0x0112, 3, b"\x09\0"),  # no orientation
-        entry(0x0112, 2, b"6\0"),  # a text for a number
-        (0x8769, 4, 1, struct.pack("<I", 2**32 - 1)),  # a directory nowhere
+        entry(0x0112, 3, b"\x09\0"),  # an invalid orientation
+        entry(0x0112, 2, b"6\0"),  # a text instead of a number
+        (0x8769, 4, 1, struct.pack("<I", 2**32 - 1)),  # a directory beyond the end
         (0x8769, 2, 1, b"\x08"),
     ],
 )

@@ -1,6 +1,4 @@
-"""Faces in photographs: found where they are, and in nothing else; and a clear word where the
-optional packages are missing.
-"""
+"""Face detection: faces are found, nothing else is, and missing packages are reported."""
 
 from __future__ import annotations
 
@@ -23,7 +21,7 @@ from image_processor.engine.operations.faces import available, find_faces, requi
 from image_processor.engine.worker.child import MEMORY_BYTES
 from image_processor.engine.worker.isolation import IsolatedRenderer
 
-# Where the eye sees it: left, top, width and height in the photograph of 512 x 512 pixels.
+# The true box: left, top, width and height in the photo of 512 x 512 pixels.
 ASTRONAUT = Box(176, 62, 92, 114)
 INSTALL_HINT = "pip install 'image-processor[faces]'"
 
@@ -113,7 +111,7 @@ def test_a_transparent_face_is_ignored() -> None:
 @needs_package
 @pytest.mark.parametrize("size", [(1, 1), (500, 1), (640, 32), (31, 33), (33, 640), (9000, 20)])
 def test_narrow_strips_contain_no_face(size: tuple[int, int]) -> None:
-    """OpenCV itself finds some, but not each time: hence the look at what it is given."""
+    """OpenCV finds some, but not each time, so this checks its input."""
     strip = level(Image.new("RGB", size, (128, 128, 128)))
     canvas = faces._canvas(strip)
     assert min(canvas.width, canvas.height) >= 64
@@ -140,7 +138,7 @@ def test_a_crop_by_faces_shows_the_face() -> None:
 
 @needs_package
 def test_face_detection_in_the_isolated_renderer(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The child's limit on memory counts what OpenBLAS reserves for each core of the machine."""
+    """The child's memory limit includes what OpenBLAS reserves for each core of the machine."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
     data = encoded(astronaut())
     wanted = [parse("w=150,h=400,g=faces,fm=png"), parse("w=160,h=400,g=faces,fm=jpeg")]

@@ -1,4 +1,4 @@
-"""Each filter against SciPy, Pillow or NumPy, with and without alpha."""
+"""Every filter against SciPy, Pillow or NumPy, with and without alpha."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LARGE_SIGMAS = (20, 31.4, 80, 250)
 
 
 def gaussian(planes: Planes, sigma: float) -> Planes:
-    """Every band by itself, going on beyond the borders with the pixels of the edge."""
+    """Every band by itself; beyond the borders the pixels of the edge are repeated."""
     bands = [
         ndimage.gaussian_filter(planes[..., band], sigma, mode="nearest") for band in range(planes.shape[2])
     ]
@@ -43,7 +43,7 @@ def test_blur_is_the_gaussian(sigma: float) -> None:
 
 @pytest.mark.parametrize("sigma", [0.5, 3, 9.5, 40])
 def test_blur_weights_colours_by_alpha(sigma: float) -> None:
-    """Compared as they are seen on black and on white, where faint colours count for little."""
+    """Compared on black and on white, where faint colours count less."""
     wanted = gaussian(weighted(photo_with_alpha()), sigma)
     got = weighted(planes_of(filters.blur(vips_of(photo_with_alpha()), sigma)))
     for ground in (0, 255):
@@ -55,7 +55,7 @@ def test_blur_weights_colours_by_alpha(sigma: float) -> None:
 
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
 def test_blur_leaves_a_flat_area_as_it_is(value: int) -> None:
-    """libvips' own gaussblur makes 251 of 255 with some sigmas: so many of them are tried."""
+    """libvips' own gaussblur turns 255 into 251 with some sigmas, so many sigmas are tried."""
     flat = np.full((5, 7, 3), value)
     for sigma in [*np.geomspace(0.3, 20, 150), *LARGE_SIGMAS]:
         assert np.array_equal(planes_of(filters.blur(vips_of(flat), float(sigma))), flat), sigma
@@ -71,7 +71,7 @@ def test_sharpen_is_unsharp_masking_of_luma(sigma: float, amount: float, kind: s
     wanted = np.clip(before[..., :3] + amount * (bright - soft), 0, 255)
     after = planes_of(filters.sharpen(vips_of(before), sigma, amount))
     seen = alpha[..., 0] > 0
-    # SciPy's mask ends at 4 sigma, ours at 3; a large sigma is worked out on a smaller picture.
+    # SciPy's mask ends at 4 sigma, ours at 3; large sigmas are computed on a smaller image.
     assert np.abs(after[..., :3] - wanted)[seen].max() <= 0.6 + 0.6 * amount
     assert np.abs(after[..., :3] - wanted)[seen].mean() <= 0.25 + 0.1 * amount
     assert np.array_equal(after[..., 3:], before[..., 3:])
@@ -156,7 +156,7 @@ def test_convolve_equals_scipy(name: str) -> None:
 
 def test_convolve_equals_pillow() -> None:
     kernel = KERNELS["emboss of 25"]
-    mirrored = np.reshape(kernel, (5, 5))[::-1].ravel()  # Pillow takes its rows from the bottom up
+    mirrored = np.reshape(kernel, (5, 5))[::-1].ravel()  # Pillow reads rows from the bottom up
     pillow = Image.fromarray(photo().astype("uint8")).filter(ImageFilter.Kernel((5, 5), mirrored, 1))
     got = planes_of(filters.convolve(vips_of(photo()), kernel))
     assert np.abs(got - np.asarray(pillow, dtype=float))[2:-2, 2:-2].max() <= 1
@@ -164,7 +164,7 @@ def test_convolve_equals_pillow() -> None:
 
 @pytest.mark.parametrize("name", KERNELS)
 def test_convolve_sees_no_edge_of_visibility(name: str) -> None:
-    """Each neighbour counts as a mix of its colour and the pixel's own, by the neighbour's alpha."""
+    """A neighbour counts as a mix of its colour and the pixel's own, by its alpha."""
     kernel, before = KERNELS[name], photo_with_alpha()
     alpha = before[..., 3:] / 255
     neighbours = correlated(before[..., :3] * alpha, kernel)
@@ -193,7 +193,7 @@ def test_linear_resizing_equals_pillow_on_light(size: tuple[int, int]) -> None:
     light = to_light(photo())
     wanted = from_light(np.dstack([pillow_scaled(light[..., band], size) for band in range(3)]))
     got = planes_of(resize_linear(vips_of(photo()), Size(*size)))
-    inner = (slice(4, -4), slice(4, -4))  # the two go on differently beyond the borders
+    inner = (slice(4, -4), slice(4, -4))  # the two extend borders differently
     assert np.abs(got - wanted)[inner].mean() <= 0.5
     assert np.abs(got - wanted)[inner].max() <= 12
 
@@ -227,7 +227,7 @@ def test_linear_resizing_weights_light_by_alpha() -> None:
 
 
 def test_fine_lines_keep_their_light_only_in_linear_resizing() -> None:
-    """Half black, half white is half the light: 188 of 255 in sRGB's code, and 128 by plain mean."""
+    """Half black, half white is half the light: 188 of 255 in sRGB, but 128 as a plain mean."""
     lines = np.zeros((64, 64, 3))
     lines[:, ::2] = 255
     inner = (slice(4, -4), slice(4, -4))
@@ -237,7 +237,7 @@ def test_fine_lines_keep_their_light_only_in_linear_resizing() -> None:
 
 @pytest.mark.parametrize("kind", PHOTOS)
 def test_linear_resizing_keeps_every_value(kind: str) -> None:
-    """All values there and back, in flat pictures; and nothing at all happens at the same size."""
+    """All values in flat images; at the same size nothing changes."""
     for value in range(256):
         pixel = [value, 255 - value, 255, *([200] if kind == "alpha" else [])]
         flat = np.full((4, 4, len(pixel)), pixel)

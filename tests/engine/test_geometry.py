@@ -1,4 +1,4 @@
-"""Geometry's promises as properties, and the table of fits in examples."""
+"""Properties of domain.geometry, and the table of fits as examples."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_the_ratio_is_kept_to_within_half_a_pixel(natural: Size, transformation:
     level = place(natural, transformation).level
     if transformation.fit is Fit.FILL:
         return
-    # One side of the level is exact, or the scale was; the other lies within rounding of it.
+    # One side of the level, or the scale, is exact; the other is rounded.
     by_width = abs(Fraction(natural.height * level.width, natural.width) - level.height)
     by_height = abs(Fraction(natural.width * level.height, natural.height) - level.width)
     assert min(by_width, by_height) <= Fraction(1, 2) or 1 in {level.width, level.height}

@@ -1,7 +1,7 @@
-"""Renditions as they were when somebody last looked at them: a change of any pixel is seen in a review.
+"""Golden files: any change of a pixel shows up in a review.
 
-Each is a file of golden/, named by its canonical text with `_` for `:`. After a change that is meant,
-`GOLDEN=write pytest tests/engine/test_golden.py` writes them anew: look at what git shows as changed.
+Each rendition is a file in golden/, named by its canonical text with `_` for `:`. After an intended change
+run `GOLDEN=write pytest tests/engine/test_golden.py` and review the changed files.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ TEXTS = (
 
 @cache
 def original() -> bytes:
-    """Two gradients, some waves that get finer, and a hard square: 96 x 64."""
+    """Two gradients, waves of increasing frequency, and a hard square: 96 x 64."""
     y, x = np.mgrid[:64, :96]
     waves = 127.5 + 100 * np.sin(x**2 / 90)
     planes = np.dstack([x * 255 / 95, y * 255 / 63, waves])
@@ -80,6 +80,6 @@ def test_every_golden_file_is_used() -> None:
 
 
 def visible(picture: Image.Image) -> np.ndarray:
-    """Colours by alpha: what is invisible may be of any."""
+    """Colours premultiplied by alpha: transparent pixels may have any colour."""
     planes = np.asarray(picture.convert("RGBA"), dtype=float)
     return np.dstack([planes[..., :3] * planes[..., 3:] / 255, planes[..., 3]])

@@ -1,4 +1,4 @@
-"""HEIC: a telephone's photographs come out upright, in their colours, and bounded."""
+"""HEIC: photos from phones are decoded upright, in the right colours, within limits."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def heic(picture: Image.Image = PICTURE, **options: Any) -> bytes:
 
 
 def deep(picture: Image.Image) -> bytes:
-    """The picture with 10 bits a sample, as newer telephones take it."""
+    """The image with 10 bits a sample, as in newer phones."""
     samples = np.asarray(picture).astype(np.uint16) * 257
     mode = "RGBA;16" if picture.mode == "RGBA" else "RGB;16"
     body = io.BytesIO()
@@ -102,8 +102,8 @@ def test_alpha_is_kept(as_heic: Any) -> None:
 
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_container_rotation_is_applied_once(orientation: int) -> None:
-    """irot and imir turn; EXIF's orientation, which says the same, must not turn it again."""
-    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's names of what undoes each
+    """irot and imir apply; EXIF's orientation, which repeats them, must not be applied again."""
+    back = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # Pillow's names of the inverse operations
     picture = corners()
     stored = picture if orientation == 1 else picture.transpose(Image.Transpose(back[orientation]))
     rendition = picture_of(turned(stored, orientation), "fm=png")
@@ -178,7 +178,7 @@ def test_limits_are_checked_against_the_header(monkeypatch: pytest.MonkeyPatch) 
     assert refusal_of(heic(), Limits(max_pixels=59_999)).reason is Reason.TOO_MANY_PIXELS
     assert refusal_of(claiming(20_000, 20_000)).reason is Reason.TOO_MANY_PIXELS
     assert "MiB of memory" in refusal_of(claiming(9_900, 9_900)).message
-    assert probe(claiming(8_064, 6_048), Limits()).width == 8_064, "48 megapixels, as telephones take them"
+    assert probe(claiming(8_064, 6_048), Limits()).width == 8_064, "48 megapixels, as phones take them"
 
 
 def test_a_header_without_pixels_is_corrupt() -> None:

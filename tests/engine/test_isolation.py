@@ -1,4 +1,4 @@
-"""A decoder may loop, crash or hang: the upload is refused, and the next one is rendered."""
+"""A decoder may loop, crash or hang: the original is refused, and the next one is rendered."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def pid_of(renderer: IsolatedRenderer) -> int:
 
 
 def rigged(render_body: str) -> IsolatedRenderer:
-    """A renderer whose child's render is the given function body; ``real`` is the true one."""
+    """A renderer whose child runs the given function body as `render`; ``real`` is the real one."""
 
     class Rigged(IsolatedRenderer):
         _program = (
@@ -140,7 +140,7 @@ def test_a_slow_decode_is_stopped_and_the_next_render_works(inherited: signal.Ha
 
 
 def test_the_cpu_limit_applies_to_each_render() -> None:
-    """One child may use more CPU in all than it may for one job."""
+    """A child may use more CPU in total than for one render."""
     with IsolatedRenderer() as renderer:
         renderer.warm()
         before = pid_of(renderer)
@@ -179,7 +179,7 @@ def test_a_child_that_was_killed_while_idle_is_replaced() -> None:
 
 
 def test_the_memory_limit_of_the_child() -> None:
-    """The header has been believed, and the decoder wants more: refused at once, by the same child."""
+    """The decoder needs more memory than the header announces: refused at once, and the child survives."""
     with rigged("bytearray(2 * child.MEMORY_BYTES)") as renderer:
         renderer.warm()
         before = pid_of(renderer)
@@ -190,7 +190,7 @@ def test_the_memory_limit_of_the_child() -> None:
 
 
 def test_a_failed_allocation_in_a_library_is_too_many_pixels() -> None:
-    """A progressive JPEG of 60 megapixels, whose coefficients libjpeg asks for, and gets not."""
+    """A progressive JPEG of 60 megapixels, for whose coefficients libjpeg gets no memory."""
     room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (64 << 20, 64 << 20))"
     with rigged(room) as renderer, pytest.raises(Refused) as refusal:
         renderer.render(jpeg_of(2, 8000), WANTED, Limits())
@@ -212,7 +212,7 @@ def test_a_hanging_child_is_abandoned() -> None:
 
 
 def test_no_reply_is_awaited_after_the_deadline() -> None:
-    """A minute for each second would be its patience; what it may use by the clock is less."""
+    """The timeout factor would allow minutes; ``until`` allows less."""
     with IsolatedRenderer(until=time.monotonic() - 1, timeout_factor=60) as renderer:
         with pytest.raises(Refused, match="expected a reply within 0 s") as refusal:
             renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
@@ -262,7 +262,7 @@ def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hostile image may have taken the child over: it is ended, and its words count for nothing."""
+    """A hostile image may control the child: the child is ended and its reply is ignored."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
     with rigged("os.write(int(sys.argv[1]), b'\\0\\0\\0\\4nope'); signal.pause()") as renderer:
         with pytest.raises(Refused, match="SIGKILL") as refusal:
@@ -331,7 +331,7 @@ def test_the_child_has_no_secrets_in_its_environment(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_the_child_exits_with_its_parent(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
     slow = tmp_path / "slow"
-    slow.write_bytes(jpeg_of(50_000, 7000))  # many minutes: it cannot end by itself in time
+    slow.write_bytes(jpeg_of(50_000, 7000))  # would take many minutes
     command = [sys.executable, "-c", PARENT, *([str(slow)] if busy else [])]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(command, **pipes) as parent:

@@ -1,4 +1,4 @@
-"""JPEG XL: its header is judged before it is decoded, and its picture is the one it shows."""
+"""JPEG XL: the header is checked before decoding, and the image is decoded correctly."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def jxl(picture: Image.Image = PICTURE, **options: Any) -> bytes:
 
 
 def packed(tmp_path: Path, picture: Image.Image, **options: Any) -> bytes:
-    """A JPEG that lies in a JPEG XL unchanged."""
+    """A JPEG, packed losslessly into a JPEG XL."""
     path = tmp_path / "original.jpg"
     picture.save(path, quality=95, subsampling=0, **options)
     body = io.BytesIO()
@@ -48,7 +48,7 @@ def packed(tmp_path: Path, picture: Image.Image, **options: Any) -> bytes:
 
 
 def bits(*fields: tuple[int, int]) -> bytes:
-    """A codestream that begins with these numbers, each in so many bits, the lowest first."""
+    """A codestream that begins with these (number, bits) pairs, lowest bit first."""
     number, at = 0, 0
     for value, count in fields:
         number |= value << at
@@ -102,7 +102,7 @@ def test_grey_and_alpha_are_kept() -> None:
 def test_sixteen_bits_of_grey_become_eight() -> None:
     deep = Image.fromarray(np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8))
     data = jxl(deep)
-    profile = bytes(pillow_jxl.Decoder(num_threads=0)(data)[3])  # the encoder takes such to be linear
+    profile = bytes(pillow_jxl.Decoder(num_threads=0)(data)[3])  # the encoder assumes such samples are linear
     expected = picture_of(encoded(deep, "png", icc_profile=profile), "fm=png")
     assert mean_difference(picture_of(data, "fm=png"), expected) == 0
 
@@ -137,7 +137,7 @@ def test_a_packed_jpeg_of_too_many_scans_is_refused(tmp_path: Path, monkeypatch:
 
 
 def test_the_decoder_profile_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No encoder at hand writes another profile than sRGB into a codestream of its own."""
+    """No available encoder writes a profile other than sRGB into a native codestream."""
     orange = (200, 100, 50)
 
     class Wide:
@@ -179,7 +179,7 @@ def test_a_truncated_file_is_refused() -> None:
         assert refusal_of(whole[:end]).reason is Reason.TRUNCATED
     bare = jxl()
     assert refusal_of(bare[:3]).reason is Reason.TRUNCATED
-    # libjxl's package does not tell an early end from wrong bytes, but lets neither pass.
+    # libjxl's package does not distinguish truncation from corruption, but refuses both.
     for end in range(20, len(bare), len(bare) // 30):
         assert refusal_of(bare[:end]).reason in {Reason.CORRUPT, Reason.TRUNCATED}
 

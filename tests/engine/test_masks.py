@@ -1,4 +1,4 @@
-"""Masks against the shape itself, counted in 16 x 16 points of each pixel."""
+"""Masks against the exact shape, sampled at 16 x 16 points of each pixel."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Radii = tuple[float, float, float, float]
 
 
 def covered(inside: Planes) -> Planes:
-    """The share of each pixel's points that are inside, as alpha."""
+    """The part of each pixel's points that are inside, as alpha."""
     height, width = (side // POINTS for side in inside.shape)
     return 255 * inside.reshape(height, POINTS, width, POINTS).mean(axis=(1, 3))
 
@@ -30,7 +30,7 @@ def points(width: int, height: int) -> tuple[Planes, Planes]:
 
 
 def rounded(width: int, height: int, radii: Radii) -> Planes:
-    """Inside is what no corner's square cuts off; the radii must fit."""
+    """Inside all corners; the radii must fit."""
     x, y = points(width, height)
     inside = np.ones(x.shape, dtype=bool)
     columns, rows = (x, width - x, width - x, x), (y, y, height - y, height - y)
@@ -53,7 +53,7 @@ def alpha_of(width: int, height: int, radii: Radii) -> Planes:
         ((41, 31), (0, 20, 0, 11)),
         ((30, 30), (15, 15, 15, 15)),
         ((31, 31), (15.5, 15.5, 15.5, 15.5)),
-        ((40, 40), (40, 0, 40, 0)),  # a leaf: these two corners overlap, and neither is in the other's way
+        ((40, 40), (40, 0, 40, 0)),  # a leaf: two large opposite corners
         ((25, 13), (1, 2, 3, 4)),
     ],
 )
@@ -66,7 +66,7 @@ def test_round_corners_antialiases_by_coverage(size: tuple[int, int], radii: Rad
 @pytest.mark.parametrize(
     ("size", "radii", "fitting"),
     [
-        # Each is cut down by the side that is fullest: 30 of 40, 20 of 30, 30 of 40, 9 of 20,000.
+        # All are scaled by the most crowded side: 30 of 40, 20 of 30, 30 of 40, 9 of 20,000.
         ((30, 40), (20, 20, 20, 20), (15, 15, 15, 15)),
         ((40, 20), (30, 0, 0, 0), (20, 0, 0, 0)),
         ((40, 30), (10, 10, 30, 15), (7.5, 7.5, 22.5, 11.25)),
@@ -80,7 +80,7 @@ def test_radii_are_scaled_down_as_in_css(size: tuple[int, int], radii: Radii, fi
 
 @pytest.mark.parametrize("index", range(4))
 def test_only_the_corner_that_is_named_is_cut(index: int) -> None:
-    """Turned so that the corner is at the top left, each looks as the first."""
+    """Rotated to the top left, every corner equals the first."""
     nine = [9.0 if index == corner else 0.0 for corner in range(4)]
     alpha = np.rot90(alpha_of(20, 20, (nine[0], nine[1], nine[2], nine[3])), index)
     assert np.array_equal(alpha, alpha_of(20, 20, (9, 0, 0, 0)))
@@ -99,7 +99,7 @@ def test_an_ellipse_antialiases_by_coverage(size: tuple[int, int]) -> None:
     x, y = points(width, height)
     wanted = covered(((2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2) <= 1)
     got = planes_of(ellipse(vips_of(np.zeros((height, width, 3)))))[..., 3]
-    # A shape of a few pixels is all edge; and where it ends in a point, distance says less.
+    # Shapes of a few pixels are all edge, and at a sharp point the distance is less accurate.
     assert np.abs(got - wanted).max() <= 255 * (0.22 if width > 20 * height else 0.11)
     assert np.abs(got - wanted).mean() <= (3 if width * height < 100 else 1.5)
     assert got.sum() / 255 == pytest.approx(np.pi / 4 * width * height, rel=0.02)

@@ -1,4 +1,4 @@
-"""The default distance of `similar` tells copies of a photograph from other photographs."""
+"""The default distance of `similar` separates copies of a photo from other photos."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def small(scene: str) -> Image.Image:
 
 
 def trimmed(picture: Image.Image) -> Image.Image:
-    """Without 2 % at each edge."""
+    """Cropped by 2 % at each edge."""
     across, down = round(picture.width * 0.02), round(picture.height * 0.02)
     return picture.crop((across, down, picture.width - across, picture.height - down))
 

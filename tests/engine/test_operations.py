@@ -1,4 +1,4 @@
-"""Every parameter of a picture end to end: its text, rendered, against the same done by hand.
+"""Every parameter end to end: rendered from its text, compared with an independent computation.
 
 The formulas are NumPy's, SciPy's, Pillow's and scikit-image's; a tolerance is the largest mean difference
 and, for all but the most extreme thousandth of the pixels, the largest one, of 255.
@@ -188,7 +188,7 @@ def padded(width: int, mode: str) -> Do:
 
 
 def masked(inside: Callable[[Pixels, Pixels, int, int], Pixels]) -> Do:
-    """Alpha as the part of each pixel, looked at in 4 x 4 places, that is inside."""
+    """Alpha as the covered part of each pixel, sampled at 4 x 4 points."""
 
     def step(planes: Pixels) -> Pixels:
         height, width = planes.shape[:2]
@@ -226,7 +226,7 @@ def over(red: int, green: int, blue: int) -> Do:
 
 
 def stamped(left: int, top: int, share: float = 1) -> Do:
-    """A mark of 20 x 12 red pixels laid on."""
+    """An overlay of 20 x 12 red pixels."""
 
     def step(planes: Pixels) -> Pixels:
         laid = planes.copy()
@@ -250,7 +250,7 @@ EDGED = (0.6, 16)
 """16 places in a pixel are steps of 16."""
 
 OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
-    # what of the original
+    # selection of the source
     "rect=40:20:200:150": (cut(40, 20, 200, 150), EXACT),
     "rect=0.25:0.1:0.5:0.5": (cut(112, 30, 224, 150), EXACT),
     "rot=90": (lambda p: np.rot90(p, -1), EXACT),
@@ -310,7 +310,7 @@ OPERATIONS: dict[str, tuple[Do, tuple[float, float]]] = {
     "pad=12,edge=copy": (padded(12, "edge"), EXACT),
     "over=image:mark;g:northwest;x:30;y:9": (stamped(30, 9), EXACT),
     "over=image:mark;g:southeast;x:8;y:8;o:50": (stamped(420, 280, 0.5), EXACT),
-    # the order of steps
+    # the order of operations
     "grey=1,tint=a06e3c": (chain(grey, tint(160, 110, 60)), CLOSE),
     "gam=2,bri=-40,con=50": (
         chain(
@@ -363,7 +363,7 @@ def planes_of_picture(picture: Image.Image) -> Pixels:
 
 
 def seen(planes: Pixels) -> Pixels:
-    """Colours as far as they are visible, and alpha."""
+    """Premultiplied colours, and alpha."""
     return (
         np.dstack([planes[..., :3] * planes[..., 3:] / 255, planes[..., 3]])
         if planes.shape[2] == 4
@@ -391,7 +391,7 @@ def test_the_order_of_parameters_does_not_matter() -> None:
     assert made(original(), one).body == made(original(), other).body
 
 
-# Encoders: each parameter is seen in the bytes ------------------------------------------------------
+# Encoders: every parameter shows in the bytes ------------------------------------------------------
 
 
 def test_quality_equals_that_of_pillow() -> None:
@@ -449,7 +449,7 @@ def test_every_parameter_is_covered() -> None:
 
 
 def test_all_operations_at_once() -> None:
-    """Together they share one decode, and none leaves a trace in another."""
+    """They share one decode, and do not affect each other."""
     texts = [
         f"{text},fm=png"
         for text in OPERATIONS

@@ -1,4 +1,4 @@
-"""Turns as one value: against Pillow for each way to come to one, and boxes there and back."""
+"""Orientation as one value, against Pillow for every combination; boxes there and back."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ turns = st.builds(Orientation, st.integers(0, 3), st.booleans())
 
 
 def numbered(width: int, height: int) -> NDArray[np.uint8]:
-    """A picture in which no two pixels are equal."""
+    """An image with distinct pixels."""
     places = np.arange(width * height)
     high, low = np.divmod(places.reshape(height, width), 256)
     return np.dstack([high, low, np.zeros_like(low)]).astype("uint8")
 
 
 def turned(planes: NDArray[np.uint8], turn: Orientation) -> NDArray[np.uint8]:
-    """What ``turn`` says of itself: quarters clockwise, then a mirror."""
+    """The definition of Orientation: quarter turns clockwise, then a mirror."""
     rotated = np.rot90(planes, -turn.quarters)
     return rotated[:, ::-1] if turn.mirrored else rotated
 

@@ -1,6 +1,4 @@
-"""Images laid over a picture: every blend mode against the W3C's formulas, every place against a
-paste by NumPy.
-"""
+"""Image overlays: every blend mode against the W3C's formulas, every position against a paste by NumPy."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ def vips(pixels: Any) -> pyvips.Image:
 
 
 def noise(bands: int, width: int, height: int, seed: int = 1) -> Any:
-    """Every kind of pixel, the extremes among them: black, white, clear and opaque."""
+    """All kinds of pixels, including black, white, transparent and opaque ones."""
     random = np.random.default_rng(seed)
     pixels = random.integers(0, 256, (height, width, bands))
     extremes = random.integers(0, 4, pixels.shape)
@@ -48,7 +46,7 @@ def laid(frame: Any, *texts: str, **marks: Any) -> Pixels:
 
 
 def over(frame: Any, source: Any, left: int, top: int, mode: str = "over", opacity: float = 1) -> Pixels:
-    """An independent paste: W3C Compositing and Blending Level 1, cut at the frame's borders."""
+    """An independent paste: W3C Compositing and Blending Level 1, clipped to the frame."""
     result = np.asarray(frame, np.float64)
     height, width = result.shape[:2]
     rows = np.arange(max(0, top), max(0, min(height, top + source.shape[0])))
@@ -110,7 +108,7 @@ FORMULAS: dict[str, Callable[[Pixels, Pixels], Pixels]] = {
 
 
 def difference(got: Pixels, wanted: Pixels) -> float:
-    """The largest, of 255; a colour counts as much as it can be seen."""
+    """The largest difference, of 255, of premultiplied colours."""
     assert got.shape == wanted.shape
     if got.shape[-1] == 3:
         return float(np.abs(got - wanted).max())
@@ -128,7 +126,7 @@ def test_every_blend_mode_follows_the_w3c_formula(mode: Blend, bands: int, opaci
 
 
 def test_every_pair_of_opaque_values_blends_within_half_a_step() -> None:
-    """Rounded, not cut off: exhaustive for the one formula that has every kind of branch."""
+    """Rounded, not truncated; exhaustive for the formula with every kind of branch."""
     frame = np.repeat(np.arange(256)[:, None, None], 256, 1).repeat(3, 2).astype(np.uint8)
     mark = frame.transpose(1, 0, 2)
     for mode in ("soft-light", "colour-dodge", "colour-burn"):
@@ -216,7 +214,7 @@ def test_a_scaled_overlay_image_equals_an_independent_lanczos() -> None:
 
 def test_transparent_pixels_of_an_overlay_do_not_bleed() -> None:
     mark = np.zeros((40, 40, 4), np.uint8)
-    mark[..., 0] = 255  # red, but clear
+    mark[..., 0] = 255  # red, but transparent
     mark[10:30, 10:30] = (0, 0, 255, 255)
     for text in ("image:mark;w:15", "image:mark;rotate:30"):
         assert laid(np.zeros((60, 60, 3)), text, mark=mark)[..., 0].max() <= 1
@@ -237,24 +235,24 @@ def test_other_rotations_agree_with_pillow() -> None:
     black = Image.new("RGBA", (200, 200), "black")
     black.alpha_composite(turned, ((200 - turned.width) // 2, (200 - turned.height) // 2))
     wanted = np.asarray(black.convert("RGB"), np.float64)
-    # The two may lie half a pixel apart.
+    # The two may be half a pixel apart.
     assert np.abs(got - wanted).mean() < 4
     assert np.abs(got - np.rot90(wanted, 1)).mean() > 20
 
 
 @pytest.mark.parametrize("text", ["image:mark;rotate:30", "image:mark;w:25"])
 def test_rotation_premultiplies_colours(text: str) -> None:
-    """On black a translucent mark looks as if it had been laid on black before it was changed."""
+    """On black, flattening before the rotation gives the same result."""
     mark = noise(4, 40, 30).repeat(4, 0).repeat(4, 1)[:30, :40]
     before = np.rint(mark[..., :3].astype(float) * mark[..., 3:] / 255)
     black = np.zeros((60, 60, 3))
     got, wanted = laid(black, text, mark=mark), laid(black, text, mark=before)
     assert np.abs(got - wanted).mean() < 1
-    assert np.abs(got - wanted).max() < 60  # where the curve overshoots and is cut off
+    assert np.abs(got - wanted).max() < 60  # where the kernel overshoots and is clipped
 
 
 def test_a_rotated_overlay_touches_its_corner() -> None:
-    """Its box, not the size before, is what gravity speaks of."""
+    """Gravity refers to the bounding box after the rotation."""
     got = laid(np.zeros((100, 100, 3)), "image:mark;g:southeast;rotate:45", mark=np.full((30, 40, 3), 255))
     rows, columns = np.nonzero(got[..., 0] > 128)
     assert rows.max() >= 97
@@ -317,7 +315,7 @@ def test_layers_are_inside_the_rendition(x: int, y: int, gravity: str, turn: int
 
 
 def test_an_overlay_is_prepared_once_for_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is prepared is memory: no frame scales, turns or repeats it anew."""
+    """Layers are in memory: frames do not scale, rotate or repeat them again."""
     scaled: list[Size] = []
     resize = overlay_module.pixels.resize
 

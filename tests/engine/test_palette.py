@@ -1,4 +1,4 @@
-"""The palette of a picture: its colours can be told apart, judged by scikit-image's CIELAB."""
+"""The palette of an image: its colours are distinct in scikit-image's CIELAB."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_colours_of_a_palette_are_distinct(pixels: list[tuple[int, int, int, int
 
 @pytest.mark.parametrize("scene", SCENES)
 def test_a_palette_represents_a_photo(scene: str) -> None:
-    """Of the colours that it names, each has pixels near to it, and most pixels are near to one."""
+    """Every colour has pixels near it, and most pixels are near a colour."""
     picture = photograph(scene)
     picture.thumbnail((32, 32))
     seen = render(encoded(photograph(scene)), [], Limits()).summary
@@ -64,13 +64,13 @@ def test_the_most_frequent_colour_comes_first() -> None:
     seen = render(encoded(picture), [], Limits()).summary
     assert seen is not None
     wanted = ("#14dc3c", "#c81e28", "#141ec8")
-    # Scaling blends the edges, and rings a little beside them.
+    # Resizing blends the edges, and rings slightly beside them.
     pairs = zip(seen.palette[:3], wanted, strict=True)
     assert all(np.linalg.norm(lab(one) - lab(other)) < 5 for one, other in pairs)
 
 
 def test_shades_of_one_colour_count_together() -> None:
-    dark, light = bytes([20, 200, 60, 255]), bytes([20, 214, 60, 255])  # in two boxes
+    dark, light = bytes([20, 200, 60, 255]), bytes([20, 214, 60, 255])  # in two histogram boxes
     black = bytes([0, 0, 0, 255])
     assert palette(dark * 20 + light * 19 + black * 30) == ("#14c83c", "#000000")
 

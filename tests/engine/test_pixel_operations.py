@@ -1,4 +1,4 @@
-"""What every step that changes pixels promises, whatever it does: the next step relies on it."""
+"""The contract of every pixel operation, on which the next one relies."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TONE: dict[str, Step] = {
     "normalise": lambda p: tone.normalise([p])[0],
     "equalise": lambda p: tone.equalise([p])[0],
 }
-# Neighbours mix, alpha among them.
+# Operations on neighbourhoods that change alpha.
 MIXING: dict[str, Step] = {
     "blur": lambda p: filters.blur(p, 1.4),
     "a large blur": lambda p: filters.blur(p, 30),
@@ -42,7 +42,7 @@ MIXING: dict[str, Step] = {
     "resize to its size": lambda p: pixels.resize(p, Size(p.width, p.height)),
     "resize_linear to its size": lambda p: pixels.resize_linear(p, Size(p.width, p.height)),
 }
-# Neighbours mix, but alpha stays.
+# Operations on neighbourhoods that keep alpha.
 DETAIL: dict[str, Step] = {
     "sharpen": lambda p: filters.sharpen(p, 1.1, 2),
     "sharpen widely": lambda p: filters.sharpen(p, 9, 1),
@@ -61,7 +61,7 @@ seeds = st.integers(0, 2**32 - 1)
 
 
 def noise(seed: int, width: int, height: int, bands: int) -> np.ndarray:
-    """Any pixels; in the alpha of a fourth band the ends of the scale are frequent."""
+    """Any pixels; alpha is often 0 or 255."""
     random = np.random.default_rng(seed)
     planes = random.integers(0, 256, (height, width, bands))
     if bands == 4:
@@ -111,7 +111,7 @@ def test_masks_keep_colours_and_reduce_alpha(
 @given(seed=seeds, width=sides, height=sides)
 @settings(max_examples=12, deadline=None)
 def test_colours_of_transparent_pixels_never_show(name: str, seed: int, width: int, height: int) -> None:
-    """Whatever stands under alpha 0 may be exchanged, and nothing that can be seen changes."""
+    """Changing the colours under alpha 0 changes nothing visible."""
     one = noise(seed, width, height, 4)
     other = np.where(one[..., 3:] == 0, noise(seed + 1, width, height, 4), one)
     other[..., 3] = one[..., 3]

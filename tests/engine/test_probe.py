@@ -1,4 +1,4 @@
-"""What is refused, and with which reason, before a single pixel is decoded."""
+"""Refusals before decoding, and their reasons."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ WANTED = [parse("w=20,fm=png")]
 def reason_of(data: bytes, limits: Limits | None = None) -> Reason:
     with pytest.raises(Refused) as refusal:
         render(data, WANTED, limits or Limits())
-    # Nothing of libvips' own text, which may quote the file, gets out.
+    # libvips' own text, which may quote the file, is not passed on.
     assert "vips" not in str(refusal.value).lower()
     return refusal.value.reason
 
 
 @pytest.fixture
 def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Decoding fails the test."""
+    """Makes any decoding fail the test."""
 
     def never(*_: object) -> None:
         pytest.fail("a frame was decoded")

@@ -1,4 +1,4 @@
-"""Renditions as pixels: sizes, fits, crops, orientation, backgrounds, and what is shared."""
+"""Rendered pixels: sizes, fits, crops, orientation, backgrounds, and shared work."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_every_readable_format_becomes_a_png_of_the_right_pixels(format_name: st
     rendition = picture_of(encoded(corners(96, 64), format_name), "w=48,fm=png")
     assert rendition.size == (48, 32)
     for place, colour in (((0.2, 0.2), RED), ((0.8, 0.2), LIME), ((0.2, 0.8), BLUE), ((0.8, 0.8), YELLOW)):
-        # Lossy inputs bend saturated colours by a few steps.
+        # Lossy inputs change saturated colours by a few steps.
         assert near(pixel_at(rendition, *place), colour, 8)
 
 
@@ -76,11 +76,11 @@ def test_metadata_of_the_original() -> None:
 @pytest.mark.parametrize("source", ["png", "jpeg", "webp"])
 @pytest.mark.parametrize("width", [300, 200, 75, 40])
 def test_resizing_agrees_with_an_independent_lanczos(source: str, width: int) -> None:
-    # Whole blocks, since a decoder that shrinks drops what is left of the last one.
+    # Whole blocks, since shrink-on-load drops a partial last block.
     data = encoded(photograph().crop((0, 0, 448, 288)), source, quality=95)
     rendition = picture_of(data, f"w={width},fm=png")
     expected = opened(data).convert("RGB").resize(rendition.size, Image.Resampling.LANCZOS)
-    # Those decoders shrink with a box; the eye sees no difference below about 3 of 255.
+    # Those decoders shrink with a box filter; differences below about 3 of 255 are invisible.
     assert mean_difference(rendition, expected) < 2
 
 
@@ -96,7 +96,7 @@ def test_a_cascade_is_as_good_as_each_size_alone() -> None:
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("source", ["jpeg", "png", "tiff", "avif"])
 def test_orientation_is_applied_before_any_fit(source: str, orientation: int, text: str) -> None:
-    # In an AVIF it is not EXIF's but the container's own (irot and imir), which libheif applies.
+    # For AVIF the container's rotation (irot and imir) counts, which libheif applies.
     tag = Image.Exif()
     tag[0x0112] = orientation
     stored = _stored_as(corners(96, 64), orientation)
@@ -149,7 +149,7 @@ def test_attention_finds_the_salient_part(left: int) -> None:
     picture.paste(photograph().crop((150, 100, 210, 160)), (left, 20))
     rendition = picture_of(encoded(picture), "w=100,h=100,g=attention,fm=png")
     busy = np.abs(as_floats(rendition) - 90).max(axis=2) > 6
-    # 60 x 60 of 100 x 100; a crop at any wrong place would hold less.
+    # 60 x 60 of 100 x 100; a crop at any other position would contain less.
     assert busy.mean() > 0.3
 
 
@@ -277,7 +277,7 @@ def test_renditions_are_emitted_before_the_summary_is_made(
     summarise = visual.summarise
 
     def looking(level: object) -> object:
-        if len(texts) > 1:  # by threads, which may still be at it
+        if len(texts) > 1:  # in threads, which may still be running
             _until(lambda: len(told) == len(texts))
         told.append("look")
         return summarise(level)  # type: ignore[arg-type]
@@ -306,7 +306,7 @@ def test_jpegs_are_baseline_with_optimised_tables() -> None:
     body = made(encoded(photograph()), "w=200,fm=jpeg").body
     assert b"\xff\xc0" in body
     assert b"\xff\xc2" not in body
-    # The code lengths of the table that encoders use when they do not look (ITU-T T.81, K.3.3.2).
+    # The code lengths of the default Huffman table (ITU-T T.81, K.3.3.2).
     usual = bytes([0, 2, 1, 3, 3, 2, 4, 3, 5, 5, 4, 4, 0, 0, 1, 0x7D])
     assert usual in encoded(photograph(), "jpeg")
     assert usual not in body
@@ -354,7 +354,7 @@ def _never(*_: object) -> None:
 
 
 def _stored_as(upright: Image.Image, orientation: int) -> Image.Image:
-    """The pixels that, shown by that orientation, come out upright."""
+    """The stored pixels that are upright in that orientation."""
     inverse = {
         2: Image.Transpose.FLIP_LEFT_RIGHT,
         3: Image.Transpose.ROTATE_180,

@@ -1,4 +1,4 @@
-"""libvips is made safe, and where it cannot be the program does not start."""
+"""libvips is made safe, or the program does not start."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
 from image_processor.engine.render import render
 
-# What libvips would open if it were let; none of it is an upload.
+# Formats that libvips would open by default; none is accepted.
 FOREIGN = {
     "matrix": b"2 1\n3 4\n",
     "csv": b"3,4\n5,6\n",
@@ -96,7 +96,7 @@ def test_start_tunes_libvips() -> None:
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc has arenas")
 def test_threads_share_two_arenas_of_memory() -> None:
-    """By malloc_info(3): without the limit each of the eight threads would have its own."""
+    """By malloc_info(3): without the limit each of the eight threads would have its own arena."""
     script = """
 import ctypes, threading
 from image_processor.engine import runtime

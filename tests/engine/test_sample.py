@@ -1,4 +1,4 @@
-"""The sample is a real photograph's equal in what it asks of the engine."""
+"""The sample image has the size and the detail of a real photo."""
 
 from __future__ import annotations
 
@@ -18,6 +18,6 @@ def test_the_sample_is_small_and_large_enough_and_has_its_boat_in_the_thumbnail(
     assert (rendered.original.width, rendered.original.height) == (2400, 1600)
     pixels = as_floats(opened(rendered.renditions[0].body))
     hull = (np.abs(pixels - (196, 44, 40)).max(axis=2) < 40).mean()
-    # The hull is 0.2 % of the picture; a crop without the boat has none of it.
+    # The hull is 0.2 % of the image; a crop without the boat contains none of it.
     assert hull > 0.002
     assert draw_sample() == data

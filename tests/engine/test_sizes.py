@@ -1,4 +1,4 @@
-"""The size of every rendition, against plain arithmetic that knows nothing of engine.geometry."""
+"""The size of every rendition, against arithmetic independent of domain.geometry."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def original(width: int, height: int) -> bytes:
 
 
 def inner_box(width: int, height: int, ratio: Fraction, fit: str) -> tuple[Fraction, Fraction]:
-    """The largest box of ``ratio`` within the picture; for contain, the least around it."""
+    """The largest box of ``ratio`` within the image; for contain, the smallest around it."""
     candidates = [(Fraction(width), width / ratio), (height * ratio, Fraction(height))]
     candidates.sort(key=lambda box: box[0] * box[1])
     return candidates[-1] if fit == "contain" else candidates[0]
@@ -135,7 +135,7 @@ def test_a_rendition_has_the_requested_size(  # noqa: PLR0917 - each parameter o
 
 
 def test_fill_down_is_never_larger_than_its_box() -> None:
-    """Even where a least side makes the picture larger than the box is."""
+    """Even where a minimum side makes the image larger than the box."""
     facts = made(original(60, 41), "w=20,h=20,min-w=60,fit=fill-down,fm=png").metadata
     assert (facts.width, facts.height) == (20, 20)
 

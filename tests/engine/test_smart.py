@@ -1,4 +1,4 @@
-"""Crops that look at pixels: the window lies in the picture, and on what matters."""
+"""Smart crops: the window is within the image, and contains what matters."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def test_the_window_is_within_the_image(
     assert 0 <= top <= height - size.height
 
 
-# Attention puts a single point of the thing into the middle, so it may lose half of it.
+# Attention centres a single point of the object, so half of it may be lost.
 @pytest.mark.parametrize(("gravity", "slack"), [(Gravity.ENTROPY, 12), (Gravity.ATTENTION, 50)])
 @pytest.mark.parametrize("scale", [1, 9])
 @pytest.mark.parametrize("at", [0, 100, 200])
 def test_the_window_contains_the_only_object(gravity: Gravity, slack: int, scale: int, at: int) -> None:
-    """At scale 9 the picture is larger than what entropy judges."""
+    """At scale 9 the image is larger than the copy on which entropy is measured."""
     pixels = np.full((60 * scale, 300 * scale, 3), 90, np.uint8)
-    # Patches, since attention is judged so small that noise is grey.
+    # Patches, since attention is measured so small that noise is grey.
     patches = noise(3, 5).repeat(20 * scale, axis=0).repeat(20 * scale, axis=1)
     pixels[:, at * scale : (at + 100) * scale] = patches
     left, top = window(level(pixels), Size(100 * scale, 60 * scale), gravity)
@@ -59,7 +59,7 @@ def test_the_window_contains_the_only_object(gravity: Gravity, slack: int, scale
 
 
 def test_entropy_prefers_many_colours_to_a_strong_one() -> None:
-    """Where the two differ: attention looks for edges and skin, entropy for variety."""
+    """Where the two differ: attention finds edges and skin, entropy finds variety."""
     pixels = np.full((100, 300, 3), 120, np.uint8)
     pixels[30:70, 30:70] = (255, 0, 0)
     pixels[:, 200:] = 100 + noise(100, 100) // 8
@@ -71,7 +71,7 @@ def test_entropy_prefers_many_colours_to_a_strong_one() -> None:
 @pytest.mark.parametrize("gravity", BY_PIXELS)
 @pytest.mark.parametrize("ink", [0, 255])
 def test_transparent_pixels_do_not_count(gravity: Gravity, ink: int) -> None:
-    """Noise under full transparency, beside something plain, black or white, that can be seen."""
+    """Noise under full transparency, beside a visible plain black or white area."""
     pixels = np.zeros((100, 300, 4), np.uint8)
     pixels[:, :100, :3] = noise(100, 100)
     pixels[20:80:8, 210:290] = (ink, ink, ink, 255)
@@ -97,16 +97,16 @@ def test_other_gravities_raise_value_error() -> None:
         ([Box(140, 30, 20, 20)], (100, 0)),
         # a remainder goes to the right: 2 * 140 + 21 - 100 = 201
         ([Box(140, 30, 21, 20)], (100, 0)),
-        # at the ends of the picture
+        # at the ends of the image
         ([Box(0, 30, 20, 20)], (0, 0)),
         ([Box(280, 30, 20, 20)], (200, 0)),
-        # two that fit: the middle of both
+        # two that fit: the centre of both
         ([Box(100, 0, 30, 30), Box(150, 60, 20, 20)], (85, 0)),
-        # just as wide as the window
+        # exactly as wide as the window
         ([Box(100, 0, 30, 30), Box(180, 60, 20, 20)], (100, 0)),
         # one pixel too wide: the largest
         ([Box(100, 0, 30, 30), Box(181, 60, 20, 20)], (65, 0)),
-        # three, of which the farthest decides
+        # three, of which the farthest is decisive
         ([Box(100, 0, 30, 30), Box(160, 0, 20, 20), Box(50, 0, 10, 10)], (65, 0)),
         # larger than the window
         ([Box(20, 0, 200, 100)], (70, 0)),

@@ -1,5 +1,5 @@
-"""A rendition that is rendered alone and cropped: what it shows is cut out of the original first, and
-lies where it belongs. So does what a decoder shrinks by a number that does not divide it.
+"""A single cropped rendition: the source is cropped first, at the right position, also where shrink-on-load
+does not divide the sides.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def test_a_source_crop_equals_the_crop_after_resizing(
     inside = shown.left + shown.width <= width and shown.top + shown.height <= height
     assert inside
     assert min(shown.left, shown.top) >= 0
-    # Twice the middle, in the rendition's pixels, of what is shown now and of what was cut out before.
+    # Twice the centre, in the rendition's pixels, of the source crop and of the crop after resizing.
     scale = max(Fraction(before.output.width, width), Fraction(before.output.height, height))
     left, top = offset(before.level, before.output, Anchor(gravity))
     now = (2 * shown.left + shown.width, 2 * shown.top + shown.height)
@@ -98,7 +98,7 @@ def ramp(width: int, height: int, start: int, stop: int) -> Image.Image:
 
 
 def test_a_centred_crop_is_centred_in_the_original() -> None:
-    """602 columns are 150.5 of the rendition's, of which 50 stay: the crop begins amid one of them."""
+    """602 columns are 150.5 of the rendition's, of which 50 stay: the crop begins inside one of them."""
     picture = ramp(602, 200, 176, 426)
     row = as_floats(opened(made(encoded(picture), "w=50,h=50,fm=png").body))[25, :, 0]
     expected = 301 + (np.arange(50) - 24.5) * 4 - 0.5
@@ -107,7 +107,7 @@ def test_a_centred_crop_is_centred_in_the_original() -> None:
 
 
 def test_columns_that_no_shrunk_pixel_has_are_not_stretched_over() -> None:
-    """815 columns are 203.75 of what the decoder gives, which leaves out the last three quarters."""
+    """815 columns are 203.75 of the decoder's, which drops the last three quarters."""
     picture = ramp(815, 400, 0, 815)
     data = encoded(picture, "jpeg", quality=98)
     row = as_floats(opened(made(data, "w=200,fm=png").body))[50, :, 0]

@@ -1,4 +1,4 @@
-"""SVG: drawn where it is let in, crisp, and from nothing but its own bytes."""
+"""SVG: drawn where allowed, sharp at every size, and only from its own bytes."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_svg_is_refused_by_name_unless_allowed() -> None:
 
 
 def test_libvips_opens_svg_only_if_allowed() -> None:
-    """In a process of its own, since what was opened stays open."""
+    """In a separate process, since an opened loader stays open."""
     script = """
 import pyvips
 from image_processor.engine import runtime
@@ -102,7 +102,7 @@ def test_svg_transparency() -> None:
     "text", ["w=400,enlarge=1,fm=png", "w=10,fm=png", "w=400,h=400,fit=fill,enlarge=1,fm=png"]
 )
 def test_svg_is_drawn_at_the_needed_size(text: str) -> None:
-    """An edge at a third of the width is one pixel wide at any size; enlarged it would be many."""
+    """An edge at a third of the width is one pixel wide at any size; enlarged, it would be wider."""
     data = svg('<rect x="13.3333" width="40" height="20" fill="red"/>')
     alpha = np.asarray(drawn(data, text))[..., 3]
     assert alpha.shape[1] == int(text.split(",", maxsplit=1)[0][2:])

@@ -1,4 +1,4 @@
-"""Texts as pixels: where the ink is, how many lines, which colours, and that markup is only text."""
+"""Text overlays as pixels: position, lines, colours, and escaped markup."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ BLACK, RED = Colour(0, 0, 0), Colour(255, 0, 0)
 SENTENCE = "The quick brown fox jumps over the lazy dog"
 
 pytestmark = pytest.mark.skipif(
-    not text_module._has_font() and os.environ.get("CI") != "true",  # there it is a failure
+    not text_module._has_font() and os.environ.get("CI") != "true",  # in CI missing fonts are a failure
     reason="NO FONT ON THIS MACHINE: install one, such as fonts-dejavu-core",
 )
 
 
 def laid(*overlays: TextOverlay, size: Size = SIZE, ground: int = 0) -> Pixels:
-    """The overlays on a ground of one grey."""
+    """The overlays on a uniform grey."""
     frame = pyvips.Image.black(size.width, size.height, bands=3) + ground
     picture = frame.cast("uchar").copy(interpretation="srgb")
     return composite(picture, prepare(overlays, size, {})).numpy().astype(np.float64)
@@ -45,7 +45,7 @@ def text(words: str, size: int | RelativeLength = 30, **fields: Any) -> TextOver
 
 
 def ink(pixels: Pixels) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is not black."""
+    """Left, top, right and bottom of the pixels that are not black."""
     rows, columns = np.nonzero(pixels.max(axis=2) > 40)
     return columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
 
@@ -69,7 +69,7 @@ def lines(pixels: Pixels) -> list[tuple[int, int]]:
 )
 @pytest.mark.parametrize("shadow", [None, BLACK])
 def test_text_position(gravity: Gravity, corner: tuple[int | None, ...], shadow: Colour | None) -> None:
-    """To the pixel, whatever shadow is around it."""
+    """Exact to the pixel, with or without a shadow."""
     place = ink(laid(text("Hug", gravity=gravity, x=10, y=20, shadow=shadow)))
     for got, wanted in zip(place, corner, strict=True):
         assert wanted is None or abs(got - wanted) <= 1
@@ -91,7 +91,7 @@ def test_the_size_is_that_of_the_font() -> None:
 
 @pytest.mark.parametrize("words", ["<b>bold</b>", "a & b", "&amp;", "</span>", '"quoted"', "<span size='1'>"])
 def test_markup_is_escaped(words: str) -> None:
-    """It is as wide as when every character of it is a number, which no markup can be made of."""
+    """As wide as with numeric character references, which cannot be markup."""
     left, _, right, _ = ink(laid(text(words, 16)))
     numbers = "".join(f"&#{ord(one)};" for one in words)
     assert abs((right - left) - pyvips.Image.text(numbers, font="sans 16").width) <= 2
@@ -150,7 +150,7 @@ def test_text_colour_is_exact() -> None:
     pixels = laid(text("H", 150, colour=Colour(255, 136, 0), font="sans bold"))
     full = pixels[(np.abs(pixels - (255, 136, 0)) < 0.5).all(axis=2)]
     assert len(full) > 1000
-    # Between ink and ground there are only mixtures of the two.
+    # Between ink and background there are only mixtures of the two.
     edge = pixels[pixels[..., 0] > 0]
     assert np.abs(edge[:, 1] - edge[:, 0] * 136 / 255).max() <= 1.5
     assert edge[:, 2].max() == 0
@@ -232,7 +232,7 @@ def test_text_without_ink_draws_nothing(words: str) -> None:
 )
 @pytest.mark.parametrize("size", [Size(300, 200), Size(1200, 300), Size(40, 30)])
 def test_a_text_that_does_not_fit_is_made_smaller(overlay: TextOverlay, size: Size) -> None:
-    """However large it is asked for, it takes no more memory than its rendition."""
+    """Whatever size is requested, it takes no more memory than its rendition."""
     drawn = render_text(overlay, size)
     assert drawn is not None
     legible = size.width >= 300 and overlay.text.count("\n") < 100
@@ -245,10 +245,10 @@ def test_a_text_that_does_not_fit_is_made_smaller(overlay: TextOverlay, size: Si
 
 
 def test_a_text_that_fits_keeps_its_size() -> None:
-    """Even if only just: measured small, it would seem a little larger."""
+    """Even if it barely fits: measured small, it seems slightly larger."""
     drawn = render_text(text("Hxg", 100), Size(1000, 1000))
     assert drawn is not None
-    # A line is broken by how far its letters advance, which is a little more than their ink.
+    # Lines break by the advance of their letters, which is slightly more than their ink.
     again = render_text(text("Hxg", 100), Size(drawn.ink.width + 20, drawn.ink.height))
     assert again is not None
     assert again.ink == drawn.ink
@@ -278,7 +278,7 @@ def test_without_a_font_a_text_is_refused(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
-# A process of its own for each: fontconfig reads its file once.
+# A separate process for each: fontconfig reads its file once.
 _DRAW = """
 import sys
 from pathlib import Path
@@ -324,7 +324,7 @@ def test_missing_fonts_are_detected(tmp_path: Path) -> None:
 
 
 def test_only_the_configured_fonts_are_used(tmp_path: Path) -> None:
-    """On a machine without a configuration of fontconfig too, and without a word of complaint."""
+    """Also without a system configuration of fontconfig, and without warnings."""
     directory = tmp_path / "fonts & more" / "below"
     directory.mkdir(parents=True)
     (directory / "only.ttf").write_bytes(some_font().read_bytes())

@@ -1,4 +1,4 @@
-"""A ThumbHash gives back what it was made of, as far as it holds it."""
+"""Decoding a ThumbHash restores the image as far as the hash contains it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def there_and_back(picture: Image.Image, width: int, height: int) -> Drawing:
 
 
 def waves(width: int, height: int, across: int, down: int) -> Image.Image:
-    """Grey, lighter and darker in waves that the hash holds."""
+    """Grey with waves of the frequencies that the hash contains."""
     x, y = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
     level = 0.5 + 0.2 * np.cos(math.pi * across * x) * np.cos(math.pi * down * y)
     return Image.fromarray((255 * level).astype(np.uint8)).convert("RGB")
@@ -39,7 +39,7 @@ def waves(width: int, height: int, across: int, down: int) -> Image.Image:
 def test_waves_come_back_where_they_were(size: tuple[int, int], wave: tuple[int, int]) -> None:
     picture = waves(*size, *wave)
     back = there_and_back(picture, *size)
-    # Four bits have no zero, so that waves that are not there come back a little.
+    # Four bits cannot represent zero, so absent frequencies return faintly.
     assert np.corrcoef(back[..., :3].ravel(), np.asarray(picture).ravel())[0, 1] > 0.9
     assert np.abs(back[..., :3] - np.asarray(picture).astype(float)).mean() < 20
     assert (back[..., 3] == 255).all()

@@ -1,4 +1,4 @@
-"""TIFF can hold nearly anything: what is converted rightly is accepted, all else refused by name."""
+"""TIFF: pixels that are converted correctly are accepted, all others refused by name."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def tiff(
     big: bool = False,
     tiled: bool = False,
 ) -> bytes:
-    """An uncompressed TIFF of (rows, columns, samples), written by TIFF 6.0. ``fields`` come last
-    and win; the directory lies before the pixels, which end the file."""
+    """An uncompressed TIFF of (rows, columns, samples), written by TIFF 6.0. ``fields``
+    override; the directory is before the pixels, which end the file."""
     rows, columns, samples = pixels.shape
     pixels = pixels.astype(pixels.dtype.newbyteorder(order))
     blocks = _tiles(pixels) if tiled else [pixels[at : at + 8].tobytes() for at in range(0, rows, 8)]
@@ -56,7 +56,7 @@ def tiff(
         table |= {Tag.ROWS_PER_STRIP: [8], Tag.STRIP_BYTES: lengths}
     where = Tag.TILE_OFFSETS if tiled else Tag.STRIP_OFFSETS
     table |= {where: [0] * len(blocks)} | dict(fields or {})
-    # The offsets are known once the directory's length is; that does not depend on them.
+    # The offsets follow from the directory's length, which does not depend on them.
     start = len(_directory(table, order, big=big))
     if where not in (fields or {}):
         table[where] = [start + sum(lengths[:index]) for index in range(len(blocks))]
@@ -215,7 +215,7 @@ def test_a_directory_beyond_the_end_is_truncation() -> None:
 
 
 def test_the_first_of_a_repeated_field_counts() -> None:
-    """As for libtiff: else one number would be judged and another one used."""
+    """As in libtiff: otherwise one number would be checked and another one used."""
     first, second = (struct.pack("<HHII", Tag.SAMPLES, 4, 1, count) for count in (500, 3))
     data = b"II*\0" + struct.pack("<IH", 8, 2) + first + second
     directory = read_directory(data)
@@ -230,7 +230,7 @@ def test_memory_is_estimated_by_rows_of_tiles() -> None:
     refusal = refusal_of(tiff(flat([1, 2, 3, 4]), size | tile | blocks, tiled=True))
     assert refusal.reason is Reason.TOO_MANY_PIXELS
     assert refusal.message == "expected at most 512 MiB of memory for decoding, got a tiff that takes 625 MiB"
-    # In strips of few lines, and of so many that it goes line by line, the same picture is fine.
+    # With strips of few lines, or so many that libvips reads line by line, the same image is accepted.
     for rows in (8, 9_000):
         strips = -(-9_000 // rows)
         blocks = {Tag.STRIP_OFFSETS: [500] * strips, Tag.STRIP_BYTES: [9] * strips}

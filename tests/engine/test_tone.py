@@ -1,4 +1,4 @@
-"""Each tone step against a formula in NumPy, Pillow or scikit-image, and at its ends exactly."""
+"""Every tone operation against a formula in NumPy, Pillow or scikit-image, exact at the ends of its scale."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def away_from_luma(colours: Planes, factor: float) -> Planes:
     return bright + factor * (colours - bright)
 
 
-# What is done to a picture, and to its colours (0-255) in floats by hand; clipping is left out.
+# The operation, and its formula on colours (0-255) in floats, without clipping.
 FORMULAS: dict[str, tuple[Callable[[pyvips.Image], pyvips.Image], Callable[[Planes], Planes]]] = {
     "brightness 30": (lambda p: tone.brightness(p, 30), lambda c: c * 0.7 + 255 * 0.3),
     "brightness -40": (lambda p: tone.brightness(p, -40), lambda c: c * 0.6),
@@ -72,7 +72,7 @@ def test_operations_equal_their_rounded_formula(name: str, kind: str) -> None:
 
 @pytest.mark.parametrize("degrees", [45, 120, 200, 330])
 def test_hue_is_the_published_matrix(degrees: float) -> None:
-    """Its weights have three digits and ours four: together at most 0.3 of 255, and rounding."""
+    """Its weights have three digits and ours four: a difference of at most 0.3 of 255, plus rounding."""
     got = planes_of(tone.hue(vips_of(photo()), degrees))
     assert np.abs(got - np.clip(photo() @ hue_matrix(degrees).T, 0, 255)).max() <= 0.8
 
@@ -171,7 +171,7 @@ def test_opacity_multiplies_alpha_and_adds_it() -> None:
 
 
 def pale(planes: Planes) -> Planes:
-    """With little contrast, between 90 and 150."""
+    """Low contrast, between 90 and 150."""
     return np.round(planes * (60 / 255) + 90)
 
 
@@ -195,7 +195,7 @@ def test_equalise_of_grey_equals_pillow_equalize() -> None:
     before = np.repeat(np.round(luma(photo()))[..., None], 3, axis=2)
     (got,) = tone.equalise([vips_of(before)])
     wanted = np.asarray(ImageOps.equalize(Image.fromarray(before[..., 0].astype("uint8"))), dtype=float)
-    # Pillow counts half of each value's own pixels, we the whole of them.
+    # Pillow counts half of each value's own pixels, we count all of them.
     assert np.abs(planes_of(got)[..., 0] - wanted).mean() <= 2
     assert (planes_of(got).min(), planes_of(got).max()) == (0, 255)
 
@@ -217,7 +217,7 @@ STRETCHES = pytest.mark.parametrize("stretch", [tone.normalise, tone.equalise])
 
 @STRETCHES
 def test_frames_share_one_stretch(stretch: Callable[..., list[pyvips.Image]]) -> None:
-    """What is equal in two frames stays equal, however different all the rest is."""
+    """Equal pixels of two frames stay equal, however the rest differs."""
     one, other = pale(photo()), pale(photo()) - 60
     other[:40] = one[:40]
     first, second = (planes_of(frame) for frame in stretch([vips_of(one), vips_of(other)]))
@@ -228,7 +228,7 @@ def test_frames_share_one_stretch(stretch: Callable[..., list[pyvips.Image]]) ->
 
 @STRETCHES
 def test_a_pixel_counts_by_its_alpha(stretch: Callable[..., list[pyvips.Image]]) -> None:
-    """A strip of one pixel a value, where alpha 255 and 51 weigh as five opaque pixels and one."""
+    """One pixel a value, where alpha 255 and 51 weigh 5 : 1."""
     values = np.arange(60, 160)
     weights = np.where(values < 80, 5, np.where(values < 140, 1, 0))
     weighted = np.stack([values, values, values, weights * 51], axis=1)[None]

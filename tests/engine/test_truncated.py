@@ -1,4 +1,4 @@
-"""Files that end early: refused, or where Limits say so taken for what is there; and pages."""
+"""Truncated files: refused, or decoded in part where Limits are lenient; and pages."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_lenient_renders_the_pixels_that_are_there(name: str) -> None:
     picture = rendered(half).convert("RGB")
     upper = (0, 0, PICTURE.width, PICTURE.height * 2 // 5)
     assert mean_difference(picture.crop(upper), PICTURE.crop(upper)) < 12
-    if name != "progressive":  # which is all there, but coarse
+    if name != "progressive":  # complete, but coarse
         lower = (0, PICTURE.height * 3 // 5, *PICTURE.size)
         assert as_floats(picture.crop(lower)).std() < 2, "nothing is there"
 
@@ -142,16 +142,16 @@ def test_limits_apply_to_truncated_files() -> None:
 
 
 def test_the_end_of_another_jpeg_is_not_counted() -> None:
-    """The thumbnail in EXIF has an end of its own, and some telephones append a film."""
+    """The EXIF thumbnail has its own end-of-image marker, and some phones append a video."""
     thumbnail = encoded(PICTURE.resize((60, 40)), "jpeg")
     data = encoded(PICTURE, "jpeg", exif=b"Exif\0\0" + thumbnail)
-    assert not lacks_end(data + b"film")
+    assert not lacks_end(data + b"video")
     assert lacks_end(data[:-2])
     assert lacks_end(data[: len(data) // 2])
 
 
 def test_messages_of_one_image_do_not_affect_the_next() -> None:
-    """libvips collects warnings; an early end that was let pass must not be another's reason."""
+    """libvips accumulates warnings; one file's truncation must not become another's reason."""
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
     open_original(half, FORMATS["jpeg"], lenient=True).copy_memory()
     broken = WHOLE_OR_NOTHING["webp"][:16] + bytes(44)
@@ -221,7 +221,7 @@ def test_other_formats_ignore_the_page() -> None:
 
 @pytest.mark.parametrize("lenient", [False, True])
 def test_a_message_that_quotes_the_file_is_translated(*, lenient: bool) -> None:
-    """pyvips takes what libvips says for UTF-8, and raises another error where it is none."""
+    """pyvips decodes libvips' messages as UTF-8, and raises UnicodeDecodeError where they are not."""
     with pytest.raises(Refused) as refusal, translate_errors(FORMATS["png"], truncated=lenient):
         b"\xff".decode()
     assert refusal.value.reason is (Reason.TRUNCATED if lenient else Reason.CORRUPT)

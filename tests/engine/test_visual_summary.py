@@ -1,4 +1,4 @@
-"""A look is right by what its own formats promise, judged by decoders written from their texts."""
+"""The visual summary, checked by decoders written from the specifications of its formats."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def distance(one: VisualSummary, other: VisualSummary) -> int:
 
 
 class Decoded:
-    """A ThumbHash taken apart by the text of its format: mean, channels, alpha and ratio."""
+    """A decoded ThumbHash: mean, channels, alpha and ratio."""
 
     def __init__(self, code: bytes) -> None:
         head, tail = int.from_bytes(code[:3], "little"), int.from_bytes(code[3:5], "little")
@@ -59,7 +59,7 @@ class Decoded:
         return [(x, y, (self._nibbles.pop(0) / 7.5 - 1) * scale) for x, y in orders[1:]]
 
     def picture(self, width: int, height: int) -> Image.Image:
-        """The blurred picture that a browser would show."""
+        """The blurred image that a browser would show."""
         xs, ys = np.meshgrid((np.arange(width) + 0.5) / width, (np.arange(height) + 0.5) / height)
 
         def plane(mean: float, terms: list[tuple[int, int, float]]) -> Pixels:
@@ -107,7 +107,7 @@ def test_a_flat_thumbhash_is_its_colour(
     if not alpha:
         assert decoded.mean.max() < 4
     else:
-        # Six bits for the mean of brightness, as many for each colour difference of twice the range.
+        # Six bits for mean brightness, six for each colour difference of twice the range.
         assert np.abs(decoded.mean - colour).max() <= 16
 
 
@@ -145,7 +145,7 @@ def test_different_images_have_distant_hashes() -> None:
 
 
 def test_perceptual_hash_equals_a_plain_dct() -> None:
-    """The same by the definition of the DCT, with neither rows nor columns apart."""
+    """By the definition of the DCT, without separating rows and columns."""
     grey = photograph().convert("L").resize((32, 32))
     values = as_floats(grey)
     waves = np.cos(np.pi / 32 * np.outer(np.arange(8), np.arange(32) + 0.5))
