@@ -36,7 +36,7 @@ from image_processor.config.globs import matches
         ("line\nbreak*", "line\nbreak\n", True),
     ],
 )
-def test_a_glob_fits_or_not(glob, key, expected):
+def test_a_glob_matches_a_key(glob, key, expected):
     assert matches(glob, key) is expected
 
 

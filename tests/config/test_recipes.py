@@ -1,4 +1,4 @@
-"""Recipes: the built-in one, what a text means, and every mistake with its line."""
+"""Recipes: the built-in one, the meaning of a text, and problems with their lines."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def made(preset: str, key: str = "cat.jpg") -> list[str]:
     return [str(each) for each in recipe.transformations_for(key)]
 
 
-def mistakes(text: str) -> list[str]:
+def problems_of(text: str) -> list[str]:
     with pytest.raises(InvalidRecipe) as caught:
         parse_recipe(text)
     return [str(problem) for problem in caught.value.problems]
@@ -91,7 +91,7 @@ def test_a_preset_becomes_transformations(preset, expected):
     assert made(preset) == expected
 
 
-def test_the_first_rule_that_fits_decides():
+def test_the_first_matching_rule_applies():
     recipe = parse_recipe("""
         [presets]
         a = { width = 1, formats = ["jpeg"] }
@@ -202,8 +202,8 @@ def test_the_first_rule_that_fits_decides():
         ("width = 1\noverlays = 1", "line 3: expected a list of tables for presets.p.overlays, got 1"),
     ],
 )
-def test_a_wrong_preset_is_explained_with_its_line(preset, message):
-    assert mistakes(f"[presets.p]\n{preset}\n{RULE}") == [message]
+def test_an_invalid_preset_is_reported_with_its_line(preset, message):
+    assert problems_of(f"[presets.p]\n{preset}\n{RULE}") == [message]
 
 
 @pytest.mark.parametrize(
@@ -251,12 +251,12 @@ def test_a_wrong_preset_is_explained_with_its_line(preset, message):
         ),
     ],
 )
-def test_a_wrong_recipe_is_explained_with_its_line(text, message):
-    assert message in mistakes(text)
+def test_an_invalid_recipe_is_reported_with_its_line(text, message):
+    assert message in problems_of(text)
 
 
-def test_all_mistakes_come_at_once_in_the_order_of_lines():
-    found = mistakes(
+def test_every_problem_is_reported_in_the_order_of_lines():
+    found = problems_of(
         '[presets.p]\nwidth = 0\n[presets."q.r"]\nheight = -1\n[[rules]]\nmatch = 1\npresets = "p"\n'
     )
     assert [line.split(":")[0] for line in found] == ["line 2", "line 4", "line 6", "line 7"]
@@ -284,7 +284,7 @@ def as_toml(value) -> str:
     st.dictionaries(st.sampled_from([*FIELDS, "x"]), VALUES, max_size=4),
     st.dictionaries(st.sampled_from(["match", "presets", "y"]), VALUES, max_size=3),
 )
-def test_whatever_is_written_is_a_recipe_or_a_list_of_mistakes(preset, rule):
+def test_any_toml_is_a_recipe_or_a_list_of_problems(preset, rule):
     lines = ["[presets.p]", *(f"{name} = {as_toml(value)}" for name, value in preset.items())]
     lines += ["[[rules]]", *(f"{name} = {as_toml(value)}" for name, value in rule.items())]
     problems: tuple[Problem, ...] = ()
@@ -302,9 +302,9 @@ def test_whatever_is_written_is_a_recipe_or_a_list_of_mistakes(preset, rule):
         ('public = "no"', "line 4: expected true or false for presets.a.public, got 'no'"),
     ],
 )
-def test_whether_a_preset_is_public_is_a_truth(line, message):
+def test_public_is_a_boolean(line, message):
     text = f'[presets.a]\nwidth = 5\nformats = ["webp"]\n{line}\n[[rules]]\nmatch = "**"\npresets = ["a"]\n'
-    assert mistakes(text) == [message]
+    assert problems_of(text) == [message]
 
 
 def test_a_private_preset_may_be_written_as_texts():
@@ -316,9 +316,9 @@ def test_a_private_preset_may_be_written_as_texts():
 
 
 @pytest.mark.parametrize("given", ["7", '"ä"', '""', '"a\\nb"'])
-def test_the_cache_control_of_a_rule_is_a_line(given):
+def test_the_cache_control_of_a_rule_is_one_line_of_ascii(given):
     text = f'[presets.a]\nwidth = 5\n[[rules]]\nmatch = "**"\npresets = ["a"]\ncache_control = {given}\n'
-    (message,) = mistakes(text)
+    (message,) = problems_of(text)
     assert message.startswith(
         "line 6: expected a line of ASCII such as max-age=3600 for rules.1.cache_control"
     )

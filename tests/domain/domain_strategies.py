@@ -1,4 +1,4 @@
-"""Hypothesis strategies for the ground floor's values, shared by its tests."""
+"""Hypothesis strategies for the domain's values."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SHARES = st.integers(0, 1000).map(lambda part: RelativeLength(part / 1000))
 
 
 def numbers(low: float, high: float) -> st.SearchStrategy[float]:
-    """With at most three decimals; whole ones as int, as a text would give them."""
+    """Numbers with at most three decimals; whole ones are int, as read from text."""
     return st.integers(round(low * 1000), round(high * 1000)).map(
         lambda thousandths: thousandths // 1000 if thousandths % 1000 == 0 else thousandths / 1000
     )
@@ -111,7 +111,7 @@ def _is_possible(fields: dict[str, Any]) -> bool:
     return True
 
 
-# Most say little, as people's do; some say everything.
+# Most set few fields, as people do; some set all.
 TRANSFORMATIONS = (
     (st.fixed_dictionaries({}, optional=FIELDS) | st.fixed_dictionaries(FIELDS))
     .filter(_is_possible)
@@ -122,7 +122,7 @@ HASH = hashlib.sha256(b"photo").hexdigest()
 LONGEST_NAME = ("w=16383,h=16383,fit=contain,g=northeast,bg=ff8800,enlarge=1,q=100," + "x" * 200)[
     :200
 ] + ".avif"
-"""As long as a name may be: a longer text is told by its hash."""
+"""The longest name: a longer text is replaced by its hash."""
 
 
 def is_legal(key: str) -> bool:
@@ -132,7 +132,7 @@ def is_legal(key: str) -> bool:
         return False
 
 
-# Segments that a careless scheme would trip over, in keys on both sides of every length limit.
+# Unusual segments, in keys on both sides of every length limit.
 _SEGMENTS = st.sampled_from(
     ["a", "", ".", "..", "a.jpg", "~", f"~{HASH}", LONGEST_NAME, "é", "🐈", " ", "%2F", "\n"]
 )

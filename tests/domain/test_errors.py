@@ -1,4 +1,4 @@
-"""The one tree of errors: distinct codes, honest retryability, safe passage between processes."""
+"""The tree of errors: distinct codes, which errors are retryable, pickling."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def tree(root: type[ImageProcessorError] = ImageProcessorError) -> Iterator[type
         yield from tree(child)
 
 
-def test_every_class_has_a_code_of_its_own() -> None:
+def test_every_class_has_a_distinct_code() -> None:
     codes = [class_.code for class_ in tree()]
     assert len(set(codes)) == len(codes)
     assert all("code" in vars(class_) for class_ in tree())
 
 
-def test_the_whole_tree_stands_in_one_module() -> None:
+def test_the_tree_is_defined_in_one_module() -> None:
     assert {class_.__module__ for class_ in tree()} == {"image_processor.domain.errors"}
     raisable = {value for value in vars(errors).values() if isinstance(value, type)}
     assert set(tree()) <= raisable
 
 
-def test_only_what_time_can_heal_is_retried() -> None:
+def test_only_transient_errors_are_retryable() -> None:
     assert {class_.code for class_ in tree() if class_.retryable} == RETRYABLE
 
 
 @pytest.mark.parametrize("error", SAMPLES, ids=lambda error: type(error).code)
 @pytest.mark.parametrize("carry", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy])
-def test_an_error_arrives_whole_in_another_process(
+def test_errors_survive_pickling(
     error: ImageProcessorError, carry: Callable[[ImageProcessorError], ImageProcessorError]
 ) -> None:
     arrived = carry(error)
@@ -61,15 +61,15 @@ def test_a_problem_reads_as_one_sentence() -> None:
     assert str(Problem("fit", "cover", "'x'", line=7)) == "line 7: expected cover for fit, got 'x'"
 
 
-def test_an_invalid_tells_every_problem_and_shows_values_as_python_would() -> None:
+def test_invalid_reports_every_problem_with_the_repr_of_the_value() -> None:
     both = Invalid([Problem("a", "1", "2"), Problem("b", "3", "4")])
     assert str(both) == "expected 1 for a, got 2; expected 3 for b, got 4"
     assert str(Invalid.one("name", "a word", "two words")) == "expected a word for name, got 'two words'"
 
 
-def test_a_refusal_leads_with_its_reason() -> None:
+def test_a_refusal_starts_with_its_reason() -> None:
     assert str(Refused(Reason.TOO_MANY_PIXELS, "36 GP")) == "too-many-pixels: 36 GP"
 
 
-def test_reasons_are_words_for_records_and_urls() -> None:
+def test_reasons_are_lower_case_words_with_hyphens() -> None:
     assert all(reason.value == reason.name.lower().replace("_", "-") for reason in Reason)

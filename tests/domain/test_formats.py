@@ -1,4 +1,4 @@
-"""The table of formats against libraries that know the formats independently, and sniffing."""
+"""The table of formats compared with mimetypes and Pillow, and the detection of formats."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def drawn(format_: str, mode: str = "RGB", **options: object) -> bytes:
     return out.getvalue()
 
 
-def foreign_head(name: str) -> bytes:
-    """Real first bytes of ``name`` where Pillow writes it, hand-made ones by its standard elsewhere."""
+def unsupported_head(name: str) -> bytes:
+    """The first bytes of ``name``, from Pillow if it can write it, else made by hand."""
     hand_made = {
         "PDF": b"%PDF-1.7\n",
         "PostScript": b"%!PS-Adobe-3.0\n",
@@ -83,13 +83,13 @@ def test_real_files_are_recognised_by_their_first_bytes(name: str, encoded: byte
         "PostScript", "Radiance HDR", "ZIP", "gzip",
     ],
 )  # fmt: skip
-def test_a_well_known_foreign_format_is_named_and_not_opened(name: str) -> None:
-    assert sniff(foreign_head(name)) is None
-    assert describe_foreign(foreign_head(name)) == name
+def test_a_known_unsupported_format_is_named(name: str) -> None:
+    assert sniff(unsupported_head(name)) is None
+    assert describe_foreign(unsupported_head(name)) == name
 
 
 @pytest.mark.parametrize("head", [b"", b"hello", b"RIFF\0\0\0\0WAVE", b"\xff\xd8", b"\x89PNG\n\n", b"GIF88a"])
-def test_bytes_that_tell_nothing_are_not_named(head: bytes) -> None:
+def test_unknown_bytes_have_no_format(head: bytes) -> None:
     assert sniff(head) is None
     assert describe_foreign(head) is None
 
@@ -102,21 +102,21 @@ _FTYP = st.builds(
 
 
 @given(st.binary(max_size=300) | _FTYP)
-def test_any_bytes_are_judged_without_a_crash(head: bytes) -> None:
+def test_sniffing_never_crashes(head: bytes) -> None:
     found = sniff(head)
     assert found is None or FORMATS[found.name] is found
     title = describe_foreign(head)
     assert title is None or title.strip()
 
 
-def test_a_brand_after_the_brand_list_does_not_count() -> None:
+def test_a_brand_outside_the_brand_list_is_ignored() -> None:
     """An MP4 whose following box happens to say avif is still no AVIF."""
     head = b"\0\0\0\x14ftypisom\0\0\0\0mp41" + b"avifavif"
     assert sniff(head) is None
 
 
 @pytest.mark.parametrize("format_", FORMATS.values(), ids=FORMATS)
-def test_the_table_agrees_with_the_registered_names(format_: Format) -> None:
+def test_the_table_agrees_with_mimetypes_and_pillow(format_: Format) -> None:
     known = mimetypes.guess_type(f"a.{format_.extension}")[0]
     assert known in {format_.media_type, None}  # Python 3.11 does not know AVIF yet
     if format_.always_read:  # Pillow knows the others by their packages alone
@@ -125,19 +125,19 @@ def test_the_table_agrees_with_the_registered_names(format_: Format) -> None:
         assert Image.MIME[format_.name.upper()] == format_.media_type
 
 
-def test_every_row_is_unambiguous() -> None:
+def test_every_row_is_unique() -> None:
     rows = tuple(FORMATS.values())
     for column in ("name", "title", "extension", "media_type"):
         assert len({getattr(row, column) for row in rows}) == len(rows)
     assert all(row.quality is None or 1 <= row.quality <= 100 for row in rows)
 
 
-def test_the_words_for_people_name_every_format() -> None:
+def test_error_messages_name_every_readable_format() -> None:
     assert READABLE_TITLES == "JPEG, PNG, WebP, AVIF, GIF or TIFF"
     assert [entry.title.lower() for entry in FORMATS.values() if entry.always_read] == list(WRITABLE)
     assert set(FORMATS) - set(WRITABLE) == {"heic", "jxl", "svg"}
 
 
 @pytest.mark.parametrize("reason", [Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT])
-def test_what_is_said_to_help_names_every_format(reason: Reason) -> None:
+def test_fixes_name_every_readable_format(reason: Reason) -> None:
     assert READABLE_TITLES in FIXES[reason]

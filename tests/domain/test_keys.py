@@ -1,4 +1,4 @@
-"""Legal keys, and the promise that no original's renditions lie among another's."""
+"""Valid keys, and prefixes that keep the renditions of different originals apart."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ from image_processor.domain.transformation import Transformation
         "\\..\\..",
     ],
 )
-def test_what_s3_acceptsis_legal(key: str) -> None:
+def test_keys_that_s3_accepts_are_valid(key: str) -> None:
     assert check_key(key) == key
 
 
@@ -62,14 +62,14 @@ def test_what_s3_acceptsis_legal(key: str) -> None:
         ("a/../../b", "expected a key inside the bucket's root for key, got 'a/../../b'"),
     ],
 )
-def test_what_s3_refuses_is_told_with_its_reason(key: str, message: str) -> None:
+def test_keys_that_s3_rejects_are_invalid(key: str, message: str) -> None:
     with pytest.raises(InvalidKey) as caught:
         check_key(key)
     assert str(caught.value) == message
 
 
 @pytest.mark.parametrize("key", ["./..", "/..", "//../a", "a//../..", "a/./../..", "v/../../2014/video.wmv"])
-def test_segments_that_lead_nowhere_make_no_room_for_climbing(key: str) -> None:
+def test_dot_and_empty_segments_do_not_count_for_climbing(key: str) -> None:
     """A file system reads these as the parent of the root."""
     assert climbs_above_root(key)
 
@@ -79,7 +79,7 @@ def test_segments_that_lead_nowhere_make_no_room_for_climbing(key: str) -> None:
 @example("x" * 700, "x" * 701)
 @example("x" * 701, "x" * 702)
 @example("x" * 635 + f"~{HASH}", "x" * 701)
-def test_two_originals_have_two_prefixes(one: str, other: str) -> None:
+def test_two_originals_have_different_prefixes(one: str, other: str) -> None:
     assume(one != other)
     assert rendition_prefix(one) != rendition_prefix(other)
 
@@ -88,7 +88,7 @@ def test_two_originals_have_two_prefixes(one: str, other: str) -> None:
 @example("é" * 351)
 @example("🐈" * 256)
 @example("x" * 699 + "é")
-def test_a_prefix_starts_with_the_originals_key_as_far_as_it_fits(key: str) -> None:
+def test_a_prefix_starts_with_the_key_cut_to_the_limit(key: str) -> None:
     prefix = rendition_prefix(key)
     if len(key.encode()) <= 700:
         assert prefix == f"{key}/"
@@ -100,12 +100,12 @@ def test_a_prefix_starts_with_the_originals_key_as_far_as_it_fits(key: str) -> N
 
 
 @given(KEYS, TRANSFORMATIONS)
-def test_a_rendition_key_is_always_legal(key: str, transformation: Transformation) -> None:
+def test_a_rendition_key_is_always_valid(key: str, transformation: Transformation) -> None:
     assert is_legal(rendition_prefix(key) + transformation.name)
 
 
 @pytest.mark.parametrize("key", ["x" * 700, "x" * 701, "x" * 1024, "é" * 512, "🐈" * 175])
-def test_even_the_longest_name_leaves_room(key: str) -> None:
+def test_the_longest_rendition_name_fits(key: str) -> None:
     assert len((rendition_prefix(key) + LONGEST_NAME).encode()) <= MAX_KEY_BYTES
 
 
@@ -113,10 +113,10 @@ def test_even_the_longest_name_leaves_room(key: str) -> None:
 @example("a", "a/w=1,fm=jpeg.jpg", Transformation(width=1))
 @example("a", "a/", Transformation(width=1))
 @example("a", "a/b", Transformation(width=1))
-def test_a_direct_child_of_one_prefix_is_no_others(
+def test_a_direct_child_of_one_prefix_belongs_to_no_other(
     one: str, other: str, transformation: Transformation
 ) -> None:
-    """Deletion purges the direct children of a prefix, so this keeps neighbours alive."""
+    """Deletion removes the direct children of a prefix, and must not remove those of another original."""
     assume(one != other)
     rendition = rendition_prefix(one) + transformation.name
     prefix = rendition_prefix(other)
@@ -124,38 +124,38 @@ def test_a_direct_child_of_one_prefix_is_no_others(
 
 
 @given(KEYS)
-def test_the_original_is_found_again_unless_only_its_hash_is_left(key: str) -> None:
+def test_the_prefix_gives_the_key_unless_it_was_cut(key: str) -> None:
     expected = key if len(key.encode()) <= 700 else None
     assert original_of(rendition_prefix(key)) == expected
 
 
 @pytest.mark.parametrize("key", [f"~{HASH}", f"a~{HASH}", "x" * 635 + f"~{HASH}", f"{'x' * 630}/b~{HASH}"])
-def test_a_key_that_looks_like_a_hashed_prefix_is_still_a_plain_one(key: str) -> None:
+def test_a_key_that_looks_like_a_hashed_prefix_is_a_plain_key(key: str) -> None:
     assert rendition_prefix(key) == f"{key}/"
     assert original_of(f"{key}/") == key
 
 
-def test_an_original_named_like_anothers_hashed_prefix_does_not_meet_it() -> None:
+def test_a_key_like_the_hashed_prefix_of_another_does_not_collide() -> None:
     victim = "x" * 900
     imitation = rendition_prefix(victim).removesuffix("/")
     assert rendition_prefix(imitation) != rendition_prefix(victim)
 
 
 def test_an_image_id_is_pinned() -> None:
-    """Ids are in clients' hands and in catalogs: they must never change."""
+    """Clients and catalogs store ids: they must never change."""
     assert image_id("uploads", "photos/cat.jpg") == "rt3bavriaxcnibd5nm6smcf4iu"
 
 
 @given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"])), KEYS)
-def test_an_image_id_is_short_and_plain(bucket: str, key: str) -> None:
+def test_an_image_id_has_26_characters(bucket: str, key: str) -> None:
     assert re.fullmatch(r"[a-z2-7]{26}", image_id(bucket, key))
 
 
 @given(KEYS, KEYS)
-def test_two_originals_have_two_ids(one: str, other: str) -> None:
+def test_two_originals_have_different_ids(one: str, other: str) -> None:
     assume(one != other)
     assert image_id("uploads", one) != image_id("uploads", other)
 
 
-def test_bucket_and_key_do_not_run_together() -> None:
+def test_bucket_and_key_are_hashed_separately() -> None:
     assert image_id("ab", "c") != image_id("a", "bc")

@@ -1,5 +1,5 @@
-"""Overlays as values: text and value are inverse, the same picture is the same value, and every
-mistake is told at once, in the text form as in TOML.
+"""Overlays: text and value are inverse, equal images are equal values, and every problem is
+reported, in the text form and in TOML.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def test_any_order_is_read(overlay: Overlay, random: Any) -> None:
 
 
 @given(st.text() | st.text("imagetxsw:;~20.-\n"))
-def test_any_text_is_read_or_refused_never_a_crash(text: str) -> None:
+def test_parsing_any_text_never_crashes(text: str) -> None:
     try:
         overlay = parse(text)
     except InvalidTransformation:
@@ -116,7 +116,7 @@ def test_any_text_is_read_or_refused_never_a_crash(text: str) -> None:
 
 
 def test_the_canonical_texts_are_pinned() -> None:
-    """They are part of the names of stored renditions."""
+    """They are part of the names of stored renditions and must not change."""
     mark = ImageOverlay(
         image="logos/mark.png",
         width=RelativeLength(0.2),
@@ -171,7 +171,7 @@ def test_the_canonical_texts_are_pinned() -> None:
         ("text:a~0d~0ab", "text:a~0ab"),
     ],
 )
-def test_what_cannot_change_the_picture_is_dropped(one: str, other: str) -> None:
+def test_values_without_effect_are_dropped(one: str, other: str) -> None:
     assert parse(one) == parse(other)
     assert str(parse(one)) == str(parse(other)) == other
 
@@ -180,7 +180,7 @@ def test_what_cannot_change_the_picture_is_dropped(one: str, other: str) -> None
     ("one", "other"),
     [("image:a;w:1", "image:a;w:1.0"), ("image:a;tile:1;gap:1", "image:a;tile:1"), ("text:a", "text:A")],
 )
-def test_what_can_is_kept(one: str, other: str) -> None:
+def test_values_with_an_effect_are_kept(one: str, other: str) -> None:
     assert parse(one) != parse(other)
 
 
@@ -190,7 +190,7 @@ EVERY_MISTAKE = (
 )
 
 
-def test_every_mistake_of_a_text_is_told_at_once() -> None:
+def test_every_problem_of_a_text_is_reported() -> None:
     told = problems_of(lambda: parse(EVERY_MISTAKE))
     assert len(told) == EVERY_MISTAKE.count(";")
     named = {line.split(" for ")[-1].split(",")[0] for line in told}
@@ -200,20 +200,20 @@ def test_every_mistake_of_a_text_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "w:1", "g:north;o:5", "image", ";"])
-def test_an_overlay_is_of_an_image_or_of_a_text(text: str) -> None:
+def test_an_overlay_needs_an_image_or_a_text(text: str) -> None:
     told = problems_of(lambda: parse(text))
     assert told
     assert all("overlay" in line or "parameter" in line for line in told)
 
 
-def test_an_overlay_is_not_of_both() -> None:
+def test_an_overlay_cannot_have_both() -> None:
     assert problems_of(lambda: parse("image:a;text:b")) == [
         "expected an image or a text for overlay, got both"
     ]
 
 
-def test_the_mistakes_of_an_overlay_reach_those_of_its_transformation() -> None:
-    """None of them is lost where `over` is one parameter of several."""
+def test_problems_of_an_overlay_are_reported_with_those_of_the_transformation() -> None:
+    """None is lost if `over` is one parameter of several."""
     rows = [Parameter("over", OVERLAY, field="overlays", default=(), repeatable=True)]
     _, problems = read_pairs("over=text:a;size:0;o:101,over=image:", rows, separator=",", equals="=")
     assert [problem.name for problem in problems] == ["size", "o", "image"]
@@ -223,16 +223,16 @@ def test_the_mistakes_of_an_overlay_reach_those_of_its_transformation() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "..", "a/../../b", "\0", "x" * 1025, "\ud800"])
-def test_an_image_has_a_legal_key(key: str) -> None:
+def test_an_image_overlay_needs_a_valid_key(key: str) -> None:
     assert problems_of(lambda: ImageOverlay(image=key))
 
 
 @pytest.mark.parametrize("text", ["", " \n ", "\t", "a\x07b", "x" * (MAX_TEXT_LENGTH + 1), "\ud800", 5, None])
-def test_a_text_has_something_to_show(text: Any) -> None:
+def test_a_text_overlay_needs_visible_text(text: Any) -> None:
     assert problems_of(lambda: TextOverlay(text=text))
 
 
-def test_a_text_is_as_long_as_is_allowed() -> None:
+def test_a_text_may_have_the_maximum_length() -> None:
     assert len(TextOverlay(text="é" * MAX_TEXT_LENGTH).text) == MAX_TEXT_LENGTH
 
 
@@ -240,7 +240,7 @@ def test_a_text_is_as_long_as_is_allowed() -> None:
     "font",
     ["", "sans 12", "sans 12px", "12", "sans,serif", "sans @wght=900", "sans #liga", "a  b", " a", "é"],
 )
-def test_a_font_is_a_family_and_its_style(font: str) -> None:
+def test_a_font_is_a_family_and_a_style(font: str) -> None:
     assert problems_of(lambda: TextOverlay(text="a", font=font))
 
 
@@ -263,12 +263,12 @@ def test_no_value_without_a_text_can_be_made(fields: dict[str, Any]) -> None:
     assert problems_of(lambda: ImageOverlay(image="a", **fields))
 
 
-def test_construction_tells_every_mistake_by_field() -> None:
+def test_construction_reports_every_problem_by_field() -> None:
     told = problems_of(lambda: TextOverlay(text="", size=0, shadow_x=999, font="1"))
     assert [line.split(" for ")[-1].split(",")[0] for line in told] == ["text", "size", "font", "shadow_x"]
 
 
-def test_pixels_are_scaled_and_shares_stay() -> None:
+def test_pixels_are_scaled_and_fractions_stay() -> None:
     mark = parse("image:a;w:3;h:0.5;x:-5;y:0;tile:1;gap:1")
     assert mark.scaled(1.5) == parse("image:a;w:5;h:0.5;x:-8;tile:1;gap:2")
     assert mark.scaled(0.1) == parse("image:a;w:1;h:0.5;x:-1;tile:1;gap:1")
@@ -279,7 +279,7 @@ def test_pixels_are_scaled_and_shares_stay() -> None:
 
 
 @given(OVERLAYS, st.floats(0.01, 8))
-def test_a_scaled_overlay_is_legal_and_one_is_nothing(overlay: Overlay, ratio: float) -> None:
+def test_a_scaled_overlay_is_valid_and_factor_one_changes_nothing(overlay: Overlay, ratio: float) -> None:
     assert overlay.scaled(1) == overlay
     scaled = overlay.scaled(ratio)
     assert parse(str(scaled)) == scaled
@@ -306,7 +306,7 @@ shadow_blur = 4
 """
 
 
-def test_a_table_of_toml_says_the_same_as_a_text() -> None:
+def test_a_toml_table_equals_its_text() -> None:
     assert overlay_from(tomllib.loads(TABLE)) == parse(
         "text:50~25~20off~20~26~20more;size:48;font:sans~20bold;colour:ff8800;w:0.8;align:centre;spacing:0.5;"
         "g:south;x:10;y:-0.1;rotate:7.5;o:60;blend:hard-light;"
@@ -318,7 +318,7 @@ def test_a_table_of_toml_says_the_same_as_a_text() -> None:
 
 
 @given(OVERLAYS)
-def test_every_overlay_has_a_table(overlay: Overlay) -> None:
+def test_every_overlay_can_be_written_as_a_table(overlay: Overlay) -> None:
     def plain(value: Any) -> Any:
         return (
             value.of_side
@@ -332,7 +332,7 @@ def test_every_overlay_has_a_table(overlay: Overlay) -> None:
     assert overlay_from({field: value for field, value in fields.items() if value is not None}) == overlay
 
 
-def test_every_mistake_of_a_table_is_told_at_once() -> None:
+def test_every_problem_of_a_table_is_reported() -> None:
     table = {
         "text": 5,
         "size": "48",
@@ -353,7 +353,7 @@ def test_every_mistake_of_a_table_is_told_at_once() -> None:
 
 
 @pytest.mark.parametrize("table", [{}, {"width": 1}, {"image": "a", "text": "b"}])
-def test_a_table_is_of_an_image_or_of_a_text(table: dict[str, Any]) -> None:
+def test_a_table_needs_an_image_or_a_text(table: dict[str, Any]) -> None:
     (told,) = problems_of(lambda: overlay_from(table))
     assert told.startswith("expected an image or a text for overlay, got ")
 
@@ -366,5 +366,5 @@ def test_every_field_declares_its_parameter(class_: type[ImageOverlay] | type[Te
 
 
 @pytest.mark.parametrize(("share", "pixels"), [(0.1, 10), (-0.1, -10), (0.5, 50), (-0.5, -49), (0.0, 0)])
-def test_a_share_is_rounded_half_up_on_both_sides_of_zero(share: float, pixels: int) -> None:
+def test_a_fraction_is_rounded_half_up_above_and_below_zero(share: float, pixels: int) -> None:
     assert in_pixels(RelativeLength(share), 99) == pixels

@@ -1,4 +1,4 @@
-"""The search for near-duplicates: which records it gives, in which order, and whom it refuses."""
+"""The search for near-duplicates: its results, their order, and its errors."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOW = IngestFixture().now
 
 
 class Records:
-    """As much of a catalog as the search uses."""
+    """The part of a catalog that the search uses."""
 
     def __init__(self, *records: Record) -> None:
         self.records = {record.id: record for record in records}
@@ -43,7 +43,7 @@ def found(catalog: Records, wanted: Record, **limits: int) -> list[tuple[str, in
 
 
 @given(HASHES, st.lists(HASHES, max_size=30), st.integers(0, 64), st.integers(1, 40))
-def test_it_gives_the_nearest_within_the_distance_and_never_itself(
+def test_the_search_returns_the_nearest_within_the_distance_without_itself(
     wanted: int, others: list[int], distance: int, limit: int
 ) -> None:
     here = record("here", wanted)
@@ -53,7 +53,7 @@ def test_it_gives_the_nearest_within_the_distance_and_never_itself(
     assert found(catalog, here, distance=distance, limit=limit) == near[:limit]
 
 
-def test_by_default_ten_bits_are_near_and_twenty_images_are_many() -> None:
+def test_the_defaults_are_ten_bits_and_twenty_records() -> None:
     here = record("here", 0)
     ten, eleven = record("ten", 2**10 - 1), record("eleven", 2**11 - 1)
     assert found(Records(here, ten, eleven), here) == [("ten", 10)]
@@ -61,7 +61,7 @@ def test_by_default_ten_bits_are_near_and_twenty_images_are_many() -> None:
     assert found(Records(here, *crowd), here) == [(f"{index:02}", 1) for index in range(20)]
 
 
-def test_records_without_a_look_are_passed_over() -> None:
+def test_records_without_a_summary_are_skipped() -> None:
     here = record("here", 0)
     assert found(Records(here, record("new", 0, summary=None, status=Status.PROCESSING)), here) == []
 
@@ -73,13 +73,13 @@ def test_records_without_a_look_are_passed_over() -> None:
         ({"status": Status.PROCESSING}, "one that is processing"),
     ],
 )
-def test_an_original_without_a_look_is_like_nothing(changes: dict[str, object], got: str) -> None:
+def test_an_original_without_a_summary_cannot_be_searched_for(changes: dict[str, object], got: str) -> None:
     with pytest.raises(Invalid) as caught:
         similar_to(Records(), record("a.jpg", 0, summary=None, **changes))
     assert str(caught.value) == f"expected an original with a perceptual hash for 'a.jpg', got {got}"
 
 
-def test_all_wrong_values_are_told_at_once() -> None:
+def test_every_problem_is_reported() -> None:
     with pytest.raises(Invalid) as caught:
         similar_to(Records(), record("a.jpg", 0, summary=None), distance=99, limit=0)
     assert [str(problem) for problem in caught.value.problems][:2] == [

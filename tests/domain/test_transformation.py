@@ -1,4 +1,4 @@
-"""The transformation's value and its text: inverse, canonical, and honest about every mistake."""
+"""Transformations: text and value are inverse, the text is canonical, every problem is reported."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from image_processor.domain.transformation import (
 
 NAMES = [row.name for row in PARAMETERS]
 
-# Text that looks enough like a transformation to reach every branch of the parser.
+# Texts similar enough to a transformation to reach every branch of the parser.
 _NEARLY = st.lists(
     st.tuples(
         st.sampled_from([*NAMES, "", "W", "quality"]),
@@ -54,7 +54,7 @@ def test_parse_and_text_are_inverse(transformation: Transformation) -> None:
 
 
 @given(TRANSFORMATIONS)
-def test_the_text_is_fit_for_a_key_and_a_url(transformation: Transformation) -> None:
+def test_the_name_is_valid_in_a_key_and_a_url(transformation: Transformation) -> None:
     assert set(transformation.name) <= set(
         "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789=,.:;~_-"
     )
@@ -69,10 +69,10 @@ def test_any_order_of_parameters_is_read(transformation: Transformation, random:
 
 
 @given(TRANSFORMATIONS, st.data())
-def test_a_field_that_cannot_change_the_picture_cannot_change_the_value(
+def test_a_field_without_effect_does_not_change_the_value(
     transformation: Transformation, data: st.DataObject
 ) -> None:
-    """What the text leaves out of a normalised value stays out however the field was set."""
+    """A field that the canonical text leaves out may be set to anything."""
     format_ = transformation.format
     idle = []
     if not transformation.boxed or transformation.fit in {Fit.FILL, Fit.INSIDE, Fit.OUTSIDE}:
@@ -147,7 +147,7 @@ def test_a_field_that_cannot_change_the_picture_cannot_change_the_value(
         ("lossless=1,q=40,fm=webp", "lossless=1,fm=webp"),
     ],
 )
-def test_texts_that_mean_the_same_are_one_value(one: str, other: str) -> None:
+def test_texts_with_the_same_meaning_are_equal(one: str, other: str) -> None:
     assert parse(one or "fm=jpeg") == parse(other or "fm=jpeg")
     assert str(parse(one or "fm=jpeg")) == str(parse(other or "fm=jpeg"))
 
@@ -172,13 +172,13 @@ def test_texts_that_mean_the_same_are_one_value(one: str, other: str) -> None:
         ("w=9", "h=9"),
     ],
 )
-def test_texts_that_mean_different_pictures_are_different_values(one: str, other: str) -> None:
+def test_texts_with_different_results_are_different(one: str, other: str) -> None:
     assert parse(one) != parse(other or "fm=jpeg")
     assert parse(one).name != parse(other or "fm=jpeg").name
 
 
 def test_the_canonical_text_is_pinned() -> None:
-    """Names of stored renditions: a change here makes every stored rendition stale."""
+    """It names stored renditions: a change makes every stored rendition stale."""
     everything = Transformation(
         width=640,
         height=480,
@@ -206,7 +206,7 @@ def test_every_error_is_reported_at_once() -> None:
     ]
 
 
-def test_a_parameter_without_a_value_is_told_as_it_was_written() -> None:
+def test_a_parameter_without_a_value_is_reported_as_written() -> None:
     assert problems_of("w") == ["expected a name of docs/transformations.md such as w for parameter, got 'w'"]
 
 
@@ -220,16 +220,16 @@ def test_numbers_are_read_up_to_their_bounds(name: str, lowest: int, highest: in
 
 
 @pytest.mark.parametrize("text", ["w=1,w=2", "w=2,w=x", "w=x,w=2"])
-def test_a_parameter_given_twice_is_a_mistake(text: str) -> None:
+def test_a_repeated_parameter_is_invalid(text: str) -> None:
     assert "expected one value for w, got two" in problems_of(text)
 
 
 @pytest.mark.parametrize("text", ["", "w", "=", "w=", ",w=1", "w=1,", "w=1;h=2", "w= 1", "w=1_0", "w=٣"])
-def test_sloppy_text_is_refused(text: str) -> None:
+def test_malformed_text_is_invalid(text: str) -> None:
     assert problems_of(text)
 
 
-def test_construction_tells_every_mistake_by_field() -> None:
+def test_construction_reports_every_problem_by_field() -> None:
     with pytest.raises(InvalidTransformation) as caught:
         Transformation(width=0, height=MAX_SIDE + 1, quality=101, format="bmp")
     assert [problem.name for problem in caught.value.problems] == ["width", "height", "quality", "format"]
@@ -259,7 +259,7 @@ def test_no_value_without_a_text_can_be_made(fields: dict[str, Any]) -> None:
 @given(st.text() | _NEARLY)
 @example("fm=")
 @example("\ud800")
-def test_any_text_is_read_or_refused_never_a_crash(text: str) -> None:
+def test_parsing_any_text_never_crashes(text: str) -> None:
     try:
         transformation = parse(text)
     except InvalidTransformation:
@@ -274,30 +274,30 @@ def test_a_colour_and_its_text_are_inverse(colour: Colour) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "#", "ffff", "fffff", "fffffff", "##fff", "ggg", "fff\n", "٣٣٣"])
-def test_a_text_that_is_no_colour_is_refused(text: str) -> None:
+def test_an_invalid_colour_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\A"):
         read_colour(text)
 
 
 @given(TRANSFORMATIONS)
-def test_every_name_is_known_as_this_programs_work(transformation: Transformation) -> None:
+def test_every_name_is_recognised_as_a_rendition(transformation: Transformation) -> None:
     assert is_rendition_name(transformation.name)
 
 
 @pytest.mark.parametrize("name", ["w=640,zz=1,fm=jxl.jxl", "size=640x480,fm=jpeg.jpeg"])
-def test_a_name_of_another_vocabulary_is_known_too(name: str) -> None:
-    """So that renditions of an older or newer version can be swept."""
+def test_a_name_with_unknown_parameters_is_recognised_too(name: str) -> None:
+    """So that renditions of an older or newer version can be deleted."""
     assert is_rendition_name(name)
 
 
 @pytest.mark.parametrize(
     "name", ["", "cat.jpg", "notes,fm=jpeg.jpg", "fm=jpeg", "w=1,fm=jpeg.jpg/x", "w=1.jpg"]
 )
-def test_what_somebody_else_put_beside_is_not_this_programs_work(name: str) -> None:
+def test_other_names_are_not_renditions(name: str) -> None:
     assert not is_rendition_name(name)
 
 
-def test_a_long_text_becomes_a_short_name_that_no_other_has() -> None:
+def test_a_long_text_becomes_a_short_unique_name() -> None:
     kernel = ":".join(["-0.125"] * 25)
     names = [parse(f"w={width},conv={kernel},trim=10,fm=webp").name for width in (640, 641)]
     assert names[0] != names[1]

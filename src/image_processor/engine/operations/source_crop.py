@@ -6,12 +6,12 @@ The crop is then exact to half a pixel of the original, not of the rendition, an
 from __future__ import annotations
 
 from fractions import Fraction
-from math import floor
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.domain.geometry import Box, Placement, Size, place, shrink_on_load
+from image_processor.domain.rounding import round_half_up
 from image_processor.domain.transformation import SMART, Fit, Gravity, Transformation
 from image_processor.engine.codecs.codec import ShrinkOnLoad
 from image_processor.engine.codecs.registry import CODECS
@@ -68,13 +68,13 @@ def _scale(size: Size, placement: Placement) -> Fraction | None:
 
 def _window(size: Size, output: Size, scale: Fraction, transformation: Transformation) -> Box:
     """The part of the upright source that becomes ``output``."""
-    width = min(_round(output.width / scale), size.width)
-    height = min(_round(output.height / scale), size.height)
+    width = min(round_half_up(output.width / scale), size.width)
+    height = min(round_half_up(output.height / scale), size.height)
     free = (size.width - width, size.height - height)
     gravity, focal_point = transformation.gravity, transformation.focal_point
     if focal_point is not None:
         x, y = Fraction(str(focal_point[0])) * size.width, Fraction(str(focal_point[1])) * size.height
-        left, top = _round(x - Fraction(width, 2)), _round(y - Fraction(height, 2))
+        left, top = round_half_up(x - Fraction(width, 2)), round_half_up(y - Fraction(height, 2))
     else:
         left = _along(free[0], gravity, "west", "east")
         top = _along(free[1], gravity, "north", "south")
@@ -117,13 +117,9 @@ class _Axis(Struct, frozen=True):
 
     def length(self, exact: Fraction) -> int:
         first, last = self._ends
-        return min(max(self.step, _round(exact / self.step) * self.step), last - first)
+        return min(max(self.step, round_half_up(exact / self.step) * self.step), last - first)
 
     def start(self, twice_centre: int, length: int) -> int:
         first, last = self._ends
-        start = _round(Fraction(twice_centre - length, 2 * self.step)) * self.step
+        start = round_half_up(Fraction(twice_centre - length, 2 * self.step)) * self.step
         return min(max(start, first), last - length)
-
-
-def _round(value: Fraction) -> int:
-    return floor(value + Fraction(1, 2))

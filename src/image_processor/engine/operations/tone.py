@@ -13,6 +13,7 @@ from itertools import accumulate
 
 import pyvips
 
+from image_processor.domain.rounding import round_half_up
 from image_processor.domain.transformation import BLACK, WHITE, Colour
 
 Rows = tuple[tuple[float, ...], ...]
@@ -237,7 +238,7 @@ def _rounded(image: pyvips.Image) -> pyvips.Image:
 
 def _byte(value: float) -> int:
     """0-1 to 0-255, rounded half up and clipped."""
-    return int(min(max(value, 0), 1) * 255 + 0.5)
+    return round_half_up(min(max(value, 0), 1) * 255)
 
 
 def _lut(table: bytes, bands: int) -> pyvips.Image:

@@ -11,6 +11,8 @@ from functools import cache
 from itertools import chain
 from operator import mul
 
+from image_processor.domain.rounding import round_half_up
+
 Plane = Sequence[Sequence[float]]
 """One channel as rows of numbers."""
 
@@ -106,7 +108,7 @@ def _linear_light() -> tuple[float, ...]:
 def _to_srgb(light: float) -> int:
     light = max(0.0, min(1.0, light))
     value = 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055
-    return math.floor(value * 255 + 0.5)
+    return round_half_up(value * 255)
 
 
 def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
@@ -118,22 +120,23 @@ def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
     pixels = _over_average(rgba)
     has_alpha = any(alpha < 1 for *_, alpha in pixels)
     limit = 5 if has_alpha else 7
-    across, down = (max(1, _half_up(limit * side / max(width, height))) for side in (width, height))
+    across, down = (max(1, round_half_up(limit * side / max(width, height))) for side in (width, height))
     planes = [rows_of(channel, width) for channel in zip(*map(_opponents, pixels), strict=True)]
     luma = _encode_channel(planes[0], max(3, across), max(3, down))
     warm, green = (_encode_channel(plane, 3, 3) for plane in planes[1:3])
     landscape = width > height
 
-    head = _half_up(63 * luma.mean) | _half_up(31.5 + 31.5 * warm.mean) << 6
-    head |= _half_up(31.5 + 31.5 * green.mean) << 12 | _half_up(31 * luma.scale) << 18 | has_alpha << 23
-    tail = (down if landscape else across) | _half_up(63 * warm.scale) << 3
-    tail |= _half_up(63 * green.scale) << 9 | landscape << 15
+    head = round_half_up(63 * luma.mean) | round_half_up(31.5 + 31.5 * warm.mean) << 6
+    head |= round_half_up(31.5 + 31.5 * green.mean) << 12 | round_half_up(31 * luma.scale) << 18
+    head |= has_alpha << 23
+    tail = (down if landscape else across) | round_half_up(63 * warm.scale) << 3
+    tail |= round_half_up(63 * green.scale) << 9 | landscape << 15
     packed = head.to_bytes(3, "little") + tail.to_bytes(2, "little")
 
     coefficients = [*luma.rest, *warm.rest, *green.rest]
     if has_alpha:
         alpha = _encode_channel(planes[3], 5, 5)
-        packed += bytes([_half_up(15 * alpha.mean) | _half_up(15 * alpha.scale) << 4])
+        packed += bytes([round_half_up(15 * alpha.mean) | round_half_up(15 * alpha.scale) << 4])
         coefficients += alpha.rest
     return packed + _nibbles(coefficients)
 
@@ -177,10 +180,6 @@ def _opponents(pixel: tuple[float, float, float, float]) -> tuple[float, float, 
 
 def _nibbles(values: Sequence[float]) -> bytes:
     """Values from 0 to 1 in 4 bits each, the low half of a byte first."""
-    fours = [_half_up(15 * value) for value in values]
+    fours = [round_half_up(15 * value) for value in values]
     fours += [0] * (len(fours) % 2)
     return bytes(low | high << 4 for low, high in zip(fours[::2], fours[1::2], strict=True))
-
-
-def _half_up(value: float) -> int:
-    return math.floor(value + 0.5)

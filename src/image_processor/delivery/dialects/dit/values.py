@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder
+from image_processor.domain.rounding import round_half_up
 from image_processor.domain.transformation import Colour
 
 # sharp's positions, its gravities by name and by number, and its strategies.
@@ -69,7 +70,7 @@ def set_side(value: Any, field: str, name: str, builder: RequestBuilder) -> None
     """Set ``field`` to a side of the output in pixels, rounded half up as in DIT."""
     side = as_number(value, name, 1, 16_383, builder)
     if side is not None:
-        builder.set_field(field, int(side + 0.5), name)
+        builder.set_field(field, round_half_up(side), name)
 
 
 def as_flag(value: Any, name: str, builder: RequestBuilder) -> bool:

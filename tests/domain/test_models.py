@@ -1,4 +1,4 @@
-"""The few rules that the frozen values carry themselves."""
+"""Rules of the frozen values themselves."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def record(*renditions: Rendition) -> Record:
 
 
 @given(st.integers(0, 16**32 - 1), st.integers(0, 16**32 - 1))
-def test_sequencers_compare_as_text_in_the_order_of_their_numbers(one: int, other: int) -> None:
-    """S3 sends them with different lengths; right-aligned they are one number each."""
+def test_sequencers_sort_as_text_like_their_numbers(one: int, other: int) -> None:
+    """S3 sends sequencers of different lengths and compares them right-aligned."""
     first = Upload("b", "k", sequencer=f"{one:X}").sequencer
     second = Upload("b", "k", sequencer=f"{other:x}").sequencer
     assert first is not None
@@ -33,7 +33,7 @@ def test_sequencers_compare_as_text_in_the_order_of_their_numbers(one: int, othe
     assert (first < second, first == second) == (one < other, one == other)
 
 
-def test_an_upload_without_a_sequencer_stays_without_one() -> None:
+def test_an_upload_may_have_no_sequencer() -> None:
     assert Upload("b", "k").sequencer is None
 
 
@@ -49,14 +49,14 @@ def test_a_padded_sequencer_is_not_padded_again() -> None:
         ([], None),
         ([("avif", 320, 240)], 0),
         ([("jpeg", 320, 240), ("avif", 640, 480)], 1),  # size first
-        ([("avif", 640, 480), ("webp", 640, 480), ("jpeg", 640, 480)], 2),  # then what most can read
+        ([("avif", 640, 480), ("webp", 640, 480), ("jpeg", 640, 480)], 2),  # then compatibility
         ([("webp", 640, 480), ("png", 640, 480)], 1),
         ([("webp", 640, 480), ("gif", 640, 480)], 1),
         ([("avif", 640, 480), ("webp", 640, 480)], 1),
         ([("jpeg", 300, 100), ("jpeg", 200, 201)], 1),  # area, not one side
     ],
 )
-def test_the_rendition_to_show_is_the_largest_then_the_most_widely_read(
+def test_the_rendition_to_show_is_the_largest_then_the_most_compatible(
     renditions: list[tuple[str, int, int]], chosen: int | None
 ) -> None:
     made = [rendition(*row) for row in renditions]
@@ -64,5 +64,5 @@ def test_the_rendition_to_show_is_the_largest_then_the_most_widely_read(
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_facts_know_their_media_type(name: str) -> None:
+def test_metadata_has_the_media_type_of_its_format(name: str) -> None:
     assert rendition(name, 1, 1).metadata.media_type == FORMATS[name].media_type
