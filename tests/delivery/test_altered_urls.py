@@ -39,7 +39,7 @@ def reader(dialects):
 
 
 @pytest.mark.parametrize(("names", "urls"), [((), URLS), (NAMES, 200)], ids=["ours", "with dialects"])
-def test_every_byte_of_a_signed_url_counts(names, urls):
+def test_every_changed_byte_of_a_signed_url_is_forbidden(names, urls):
     dialects = load_dialects(names, SETTINGS, DialectOptions())
     random, reads, tried = Random(SEED), reader(dialects), 0
     for url in signed_urls(urls, SEED):

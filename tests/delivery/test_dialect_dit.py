@@ -76,7 +76,7 @@ def problems(path: str, query: str = "", dialect: Dit = OPEN) -> list[str]:
 # Signatures ---------------------------------------------------------------------------------------
 
 
-def test_the_published_signature_opens() -> None:
+def test_the_documented_signature_is_accepted() -> None:
     signature = "7d84ea3dd930d366c377cf342e6ef0c18b550f2dd96a8f4361ae0836a41d54a7"
     asked = ask("fit-in/300x300/test.jpg", f"signature={signature}", SIGNED)
     assert asked == RenditionRequest(
@@ -84,7 +84,7 @@ def test_the_published_signature_opens() -> None:
     )
 
 
-def test_other_parameters_are_signed_sorted_and_as_they_mean() -> None:
+def test_other_parameters_are_signed_sorted_and_decoded() -> None:
     signature = sign("a.jpg", "fit=inside&format=webp&v=a b/c&width=100")
     query = f"width=100&v=a%20b%2Fc&signature={signature}&format=webp&fit=inside"
     assert ask("a.jpg", query, SIGNED).signed
@@ -94,13 +94,13 @@ def test_other_parameters_are_signed_sorted_and_as_they_mean() -> None:
             ask("a.jpg", query.replace("width=100", other), SIGNED)
 
 
-def test_two_parameters_are_not_one() -> None:
+def test_two_parameters_are_not_signed_as_one() -> None:
     signature = sign("a.jpg", "height=2&width=1")
     with pytest.raises(SignatureMismatch):
         ask("a.jpg", f"height=2%26width=1&signature={signature}", SIGNED)
 
 
-def test_a_signature_comes_once_and_only_one_that_was_made_for_it() -> None:
+def test_a_signature_must_be_given_once_and_match() -> None:
     right = sign("300x300/a.jpg")
     for query in (
         f"signature={right}&signature={right}",
@@ -113,14 +113,14 @@ def test_a_signature_comes_once_and_only_one_that_was_made_for_it() -> None:
             ask("300x300/a.jpg", query, SIGNED)
 
 
-def test_unsigned_and_unreadable_is_forbidden_where_there_is_a_secret() -> None:
+def test_an_unsigned_url_that_does_not_parse_is_forbidden_with_a_secret() -> None:
     with pytest.raises(SignatureMissing):
         ask("300x300/a.jpg", "width=x", SIGNED)
     with pytest.raises(InvalidRequest):
         ask("300x300/a.jpg", f"width=x&signature={sign('300x300/a.jpg', 'width=x')}", SIGNED)
 
 
-def test_unsigned_is_for_who_knows_the_public_presets_and_no_secret_signs_nothing() -> None:
+def test_unsigned_urls_are_limited_to_public_presets() -> None:
     assert not ask("300x300/a.jpg", "", SIGNED).signed
     assert not ask("300x300/a.jpg", "signature=00", OPEN).signed
 
@@ -143,7 +143,7 @@ def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) ->
     assert "signature" not in {part.partition("=")[0] for part in altered_query.split("&")}
 
 
-def test_an_end() -> None:
+def test_an_expired_url_is_rejected() -> None:
     path = "300x300/a.jpg"
     later, earlier = "expires=20260102T120001Z", "expires=20260102T120000Z"
     assert ask(path, f"{later}&signature={sign(path, later)}", SIGNED).signed
@@ -183,11 +183,11 @@ def test_an_end() -> None:
         ("a.jpg/w=300,fm=webp.webp", "", False),
     ],
 )
-def test_which_urls_are_read(path: str, query: str, *, meant: bool) -> None:
+def test_which_urls_match(path: str, query: str, *, meant: bool) -> None:
     assert OPEN.matches(path, query) is meant
 
 
-def test_where_nothing_needs_a_signature_its_parameters_alone_are_read_too() -> None:
+def test_without_signatures_plain_parameters_match() -> None:
     everybody = Dit(unsafe=True)
     assert everybody.matches("a.jpg", "width=300&format=webp")
     assert not everybody.matches("a.jpg", "width=300&blur=3")
@@ -440,7 +440,7 @@ def test_formats_of_thumbors_form() -> None:
         ("flip=False&v=3", {"width": 9, "height": 9, **BOX}),
     ],
 )
-def test_the_query_comes_on_top(query: str, values: dict[str, Any]) -> None:
+def test_the_query_overrides_the_path(query: str, values: dict[str, Any]) -> None:
     path = encoded({"key": "a.jpg", "edits": {"resize": {"width": 9, "height": 9}}})
     assert ask(path, query) == ask("9x9/a.jpg", query) == RenditionRequest("a.jpg", values)
     assert ask(path, "format=webp").format == "webp"
@@ -449,7 +449,7 @@ def test_the_query_comes_on_top(query: str, values: dict[str, Any]) -> None:
 # What is refused ----------------------------------------------------------------------------------
 
 
-def test_every_mistake_is_told_at_once_and_names_its_edit() -> None:
+def test_all_problems_are_reported_with_their_edits() -> None:
     request = {
         "key": "http://other/a.jpg",
         "edits": {
@@ -532,11 +532,11 @@ def test_edits_that_are_refused(edits: Any) -> None:
         ("filters:watermark(photos,a.png,left,0,0)/a.jpg", ""),
     ],
 )
-def test_what_is_refused(path: str, query: str) -> None:
+def test_unsupported_operations_are_rejected(path: str, query: str) -> None:
     assert problems(path, query)
 
 
-def test_lenient_leaves_out_what_is_not_made() -> None:
+def test_lenient_ignores_unsupported_operations() -> None:
     edits = {"contentModeration": True, "smartCrop": {"padding": 3}, "affine": 1, "grayscale": True}
     assert edited(edits, LENIENT).values == {"grey": True, "gravity": Gravity.FACES}
     with pytest.raises(InvalidRequest):
@@ -559,13 +559,13 @@ def test_lenient_leaves_out_what_is_not_made() -> None:
         (InvalidRequest.one("the path", "base64", "x"), "DecodeRequest::CannotDecodeRequest"),
     ],
 )
-def test_clients_find_the_codes_that_they_match(error: ImageProcessorError, code: str) -> None:
+def test_errors_have_the_codes_of_dit(error: ImageProcessorError, code: str) -> None:
     media_type, text = OPEN.error_body(403, error.code, str(error)) or ("", "")
     assert media_type == "application/json"
     assert json.loads(text) == {"status": 403, "code": code, "message": str(error)}
 
 
-def test_other_codes_stay_ours() -> None:
+def test_other_error_codes_stay_unchanged() -> None:
     assert json.loads((OPEN.error_body(503, "overloaded", "m") or ("", ""))[1])["code"] == "overloaded"
     assert set(ERROR_CODES) <= {kind.code for kind in _all(ImageProcessorError)}
 
@@ -574,7 +574,7 @@ def _all(kind: type[ImageProcessorError]) -> list[type[ImageProcessorError]]:
     return [kind, *(one for sub in kind.__subclasses__() for one in _all(sub))]
 
 
-def test_the_secret_is_never_shown() -> None:
+def test_repr_hides_the_secret() -> None:
     assert "secret'" not in repr(SIGNED)
 
 
@@ -597,7 +597,7 @@ OF_EDIT = st.dictionaries(st.sampled_from(OPTIONS.split()), VALUES, max_size=4)
     st.dictionaries(st.sampled_from(EDITS.split()), VALUES | OF_EDIT, max_size=5),
     st.booleans(),
 )
-def test_no_edits_raise_anything_but_our_errors(edits: dict[str, Any], lenient: Any) -> None:
+def test_arbitrary_edits_raise_expected_errors_only(edits: dict[str, Any], lenient: Any) -> None:
     dialect = Dit(lenient=lenient)
     try:
         asked = edited(edits, dialect)
@@ -611,7 +611,7 @@ def test_no_edits_raise_anything_but_our_errors(edits: dict[str, Any], lenient: 
 @example("9x9/a.jpg", "a=\ud800")
 @example("9x9/filters:blur(\ud800)/a.jpg", "")
 @example("eyJ=", "")
-def test_no_text_raises_anything_but_our_errors(path: str, query: str) -> None:
+def test_arbitrary_text_raises_expected_errors_only(path: str, query: str) -> None:
     for dialect in (OPEN, SIGNED, LENIENT):
         for one in (path, f"eyJ{path}", f"9x9/{path}", f"filters:{path}"):
             for more in (query, f"signature={query}", f"expires={query}"):
@@ -628,7 +628,7 @@ def test_no_text_raises_anything_but_our_errors(path: str, query: str) -> None:
     st.integers(0, 359),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
 )
-def test_a_url_whose_meaning_is_known_means_that(
+def test_known_urls_are_parsed_as_expected(
     width: int, height: int, fit: Fit, blur: int, rotate: int, name: str
 ) -> None:
     key = "k/" + name.replace("..", "__")

@@ -66,7 +66,7 @@ def problems(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN
 # Signatures ---------------------------------------------------------------------------------------
 
 
-def test_the_published_signature_is_right() -> None:
+def test_the_documented_signature_matches() -> None:
     assert sign("/asd") == "oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a20"
     # It opens, and what it opens is no source.
     with pytest.raises(InvalidRequest):
@@ -75,7 +75,7 @@ def test_the_published_signature_is_right() -> None:
         SIGNED.parse("oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a21/asd", "", now=NOW)
 
 
-def test_a_signature_is_cut_before_it_is_encoded() -> None:
+def test_a_signature_is_truncated_before_encoding() -> None:
     path = "/rs:fill:300:200/plain/a.jpg"
     cut = Imgproxy(KEY, SALT, signature_bytes=8)
     assert cut.parse(sign(path, 8) + path, "", now=NOW).signed
@@ -86,7 +86,7 @@ def test_a_signature_is_cut_before_it_is_encoded() -> None:
             cut.parse(signature + path, "", now=NOW)
 
 
-def test_who_may_go_without_a_signature() -> None:
+def test_unsigned_urls() -> None:
     path = "rs:fill:300:200/plain/a.jpg"
     with pytest.raises(SignatureMissing):
         SIGNED.parse(f"insecure/{path}", "", now=NOW)
@@ -107,7 +107,7 @@ def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) ->
         SIGNED.parse(url[:at] + other + url[at + 1 :], "", now=NOW)
 
 
-def test_an_end() -> None:
+def test_an_expired_url_is_rejected() -> None:
     for option in ("exp:1799999999", "expires:1800000000"):
         with pytest.raises(SignatureExpired):
             ask(option)
@@ -138,7 +138,7 @@ def test_an_end() -> None:
         ("", False),
     ],
 )
-def test_which_urls_are_read(path: str, *, meant: bool) -> None:
+def test_which_urls_match(path: str, *, meant: bool) -> None:
     assert OPEN.matches(path, "") is meant
 
 
@@ -167,7 +167,7 @@ def test_sources(source: str, key: str, format_: str | None) -> None:
     assert ask("w:3", source) == RenditionRequest(key, {"width": 3, "fit": Fit.INSIDE}, format=format_)
 
 
-def test_nothing_is_fetched_from_elsewhere() -> None:
+def test_urls_of_other_servers_are_rejected() -> None:
     for source in ("plain/http://other/a.jpg", "plain/https%3A%2F%2Fother%2Fa.jpg", b64("gs://other/a.jpg")):
         assert "for the source" in problems("", source)[0]
     for source in ("plain/s3://other/a.jpg", b64("s3://other/a.jpg")):
@@ -263,11 +263,11 @@ def test_what_depends_on_the_original() -> None:
         ("c:0:0", None),
     ],
 )
-def test_what_is_cut_out_first(options: str, cut: CropSpec | None) -> None:
+def test_crop_options(options: str, cut: CropSpec | None) -> None:
     assert ask(options).crop == cut
 
 
-def test_what_is_no_field_of_a_transformation() -> None:
+def test_options_beside_the_transformation() -> None:
     assert ask("f:jpg").format == "jpeg"
     assert ask("ext:webp", "plain/a.jpg@png").format == "png"
     assert ask("fq:jpeg:70:avif:50:jpg:60").qualities == {"jpeg": 60, "avif": 50}
@@ -308,7 +308,7 @@ def test_no_watermark_is_none() -> None:
 # What is refused ----------------------------------------------------------------------------------
 
 
-def test_every_mistake_is_told_at_once_and_names_its_option() -> None:
+def test_all_problems_are_reported_with_their_options() -> None:
     assert problems("rs:squeeze:-1:x/q:250/bd:3/rot:45/f:doc", "plain/../a.jpg") == [
         "expected an option of docs/dialects.md for bd, got 'bd:3'",
         "expected fit, fill, fill-down, force or auto for resizing_type, got 'squeeze'",
@@ -365,17 +365,17 @@ def test_every_mistake_is_told_at_once_and_names_its_option() -> None:
         ("cb:" + "x" * 9000, "plain/a.jpg"),
     ],
 )
-def test_what_is_refused(options: str, source: str) -> None:
+def test_unsupported_operations_are_rejected(options: str, source: str) -> None:
     assert problems(options, source)
 
 
-def test_lenient_leaves_out_what_is_not_made() -> None:
+def test_lenient_ignores_unsupported_operations() -> None:
     lenient = Imgproxy(lenient=True)
     assert ask("bd:3/raw:1/z:1:2/wm:1/sm:0/gr:1/q:9", dialect=lenient).values == {"quality": 9}
     assert problems("q:250", dialect=lenient)
 
 
-def test_neither_key_nor_salt_is_shown() -> None:
+def test_repr_hides_key_and_salt() -> None:
     assert "test" not in repr(SIGNED)
 
 
@@ -387,7 +387,7 @@ face re jpeg : : / / / ff0000 %FF aGk"""
 
 
 @given(st.lists(st.sampled_from(WORDS.split()), max_size=25).map("".join), st.booleans())
-def test_no_soup_of_its_words_raises_anything_but_our_errors(options: str, lenient: Any) -> None:
+def test_random_combinations_raise_expected_errors_only(options: str, lenient: Any) -> None:
     try:
         asked = ask(options, dialect=Imgproxy(lenient=lenient))
     except (Invalid, Forbidden):
@@ -401,7 +401,7 @@ def test_no_soup_of_its_words_raises_anything_but_our_errors(options: str, lenie
 @example("w:\ud800/plain/a", "")
 @example("plain/\ud800", "")
 @example("w:\u0663/plain/a", "")
-def test_no_text_raises_anything_but_our_errors(text: str, query: str) -> None:
+def test_arbitrary_text_raises_expected_errors_only(text: str, query: str) -> None:
     for dialect in (OPEN, SIGNED):
         for path in (text, f"_/{text}", f"_/plain/{text}", f"{'A' * 43}/{text}"):
             dialect.matches(path, query)
@@ -414,7 +414,7 @@ def test_no_text_raises_anything_but_our_errors(text: str, query: str) -> None:
     st.booleans(),
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=20),
 )
-def test_a_url_whose_meaning_is_known_means_that(options: list[str], plain: Any, name: str) -> None:
+def test_known_urls_are_parsed_as_expected(options: list[str], plain: Any, name: str) -> None:
     key = "k/" + name.replace("..", "__")
     source = "plain/" + "".join(f"%{byte:02X}" for byte in key.encode()) if plain else b64(key)
     expected = {**BOX, "fit": Fit.COVER, "quality": 77, "blur": 3, "background": RED, "enlarge": True}

@@ -51,7 +51,7 @@ def read(path: str, query: str = "", names: Sequence[str] = NAMES, **policy: Any
     return resolver.resolve(HttpRequest("GET", path, query))
 
 
-def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
+def test_a_dialect_url_equal_to_a_preset_is_the_stored_file() -> None:
     wanted = read("unsafe/300x200/filters:format(webp)/photos/cat.jpg")
     assert wanted.stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
     assert wanted.declared
@@ -68,7 +68,7 @@ def test_a_url_that_means_a_preset_is_the_stored_file() -> None:
         ("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp", None),
     ],
 )
-def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, name: str | None) -> None:
+def test_equivalent_dialect_urls_share_one_stored_rendition(path: str, query: str, name: str | None) -> None:
     reader = RequestResolver(
         RECIPE,
         Policy(dialects=load_dialects(NAMES, {}, DialectOptions(unsafe=True))),
@@ -81,7 +81,7 @@ def test_one_picture_is_kept_once_whoever_asks_for_it(path: str, query: str, nam
     assert reader.resolve(get).stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
 
 
-def test_the_paper_names_all_that_is_understood() -> None:
+def test_the_document_lists_all_supported_operations() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
     thumbor, rest = text.partition("## thumbor")[2].split("## DIT")
     dit, imgproxy = rest.split("## imgproxy")
@@ -97,12 +97,12 @@ def test_the_paper_names_all_that_is_understood() -> None:
         assert f"`{code}`" in dit
 
 
-def test_without_a_signature_nothing_else_is_opened() -> None:
+def test_dialect_urls_need_a_signature() -> None:
     with pytest.raises(SignatureMissing):
         read("unsafe/301x200/filters:format(webp)/photos/cat.jpg")
 
 
-def test_what_depends_on_the_original_is_settled() -> None:
+def test_sizing_rules_are_resolved_with_the_original() -> None:
     policy = Policy(dialects=load_dialects(NAMES, {}, DialectOptions(unsafe=True)), allow_unsigned=True)
     reader = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0)
     for text, name in (
@@ -113,13 +113,13 @@ def test_what_depends_on_the_original_is_settled() -> None:
         assert reader.resolve(HttpRequest("GET", f"unsafe/{text}/a.jpg")).stored_key == f"a.jpg/{name}"
 
 
-def test_our_own_urls_stay_ours() -> None:
+def test_own_urls_are_not_parsed_by_dialects() -> None:
     stored = "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
     assert read(stored).stored_key == stored
     assert read("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp").stored_key == stored
 
 
-def test_settings_enable_them() -> None:
+def test_settings_enable_dialects() -> None:
     assert build_dialects(Settings()) == ()
     settings = Settings(
         dialects=NAMES,
@@ -142,7 +142,7 @@ def test_settings_enable_them() -> None:
     )
 
 
-def test_an_unknown_one_is_a_mistake() -> None:
+def test_an_unknown_dialect_is_an_error() -> None:
     with pytest.raises(KeyError, match="imgix"):
         load_dialects(["imgix"], {}, DialectOptions())
 

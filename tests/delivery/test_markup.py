@@ -132,7 +132,7 @@ def steps_of(loader: str) -> list[list[Any]]:
     LINES,
     st.sampled_from([WidthSpec(), WidthSpec("thumbnail"), WidthSpec(widths=(100, 333, 2000))]),
 )
-def test_whatever_a_key_or_a_text_holds_it_is_one_tag_whose_urls_open_the_image(
+def test_any_key_and_text_give_one_tag_with_valid_urls(
     key: str, sizes: str, alt: str, rungs: WidthSpec
 ) -> None:
     made = marked(key, wish=MarkupOptions(rungs, sizes, alt))
@@ -161,7 +161,7 @@ def test_whatever_a_key_or_a_text_holds_it_is_one_tag_whose_urls_open_the_image(
 
 
 @given(SHORT, st.sampled_from([RECIPE, PRIVATE]))
-def test_css_and_javascript_hold_no_more_than_urls_that_open_the_image(key: str, recipe: Recipe) -> None:
+def test_css_and_javascript_contain_only_valid_urls(key: str, recipe: Recipe) -> None:
     made = marked(key, recipe=recipe, wish=MarkupOptions(WidthSpec("responsive")))
     assert {opened(url, recipe)[0] for url in css_urls(made.css)} == {key}
     assert made.css.count("{") == made.css.count("}") == 1
@@ -176,7 +176,7 @@ def test_css_and_javascript_hold_no_more_than_urls_that_open_the_image(key: str,
         assert opened(url, recipe, "image/webp") == (expected, f"w={step},fm=jpeg")
 
 
-def test_a_base_cannot_break_out() -> None:
+def test_a_base_url_is_validated() -> None:
     for base in (
         '/a"b',
         "https://x.example/<",
@@ -195,7 +195,7 @@ def test_a_base_cannot_break_out() -> None:
     assert marked_at("//img.example").img.startswith('<img src="//img.example/cat.jpg/')
 
 
-def test_even_a_base_that_nobody_checked_stays_where_it_was_put() -> None:
+def test_an_unvalidated_base_url_is_still_escaped() -> None:
     base = '/a"b\\<c>ä'
     made = marked(base=base)
     assert all(url.startswith(f"{base}/cat.jpg/") for url in css_urls(made.css))
@@ -209,14 +209,14 @@ def marked_at(base: str) -> Markup:
     return marked(base=check_base_url(base))
 
 
-def test_long_keys_have_the_paths_of_their_renditions() -> None:
+def test_renditions_of_long_keys_have_plain_paths() -> None:
     key = "a/" + "x" * 800
     made = marked(key)
     (url, _), *_ = candidates(Elements(made.img).found[0][1]["srcset"])
     assert url == f"/renditions/{rendition_prefix(key)}w=320,fm=jpeg.jpg"
 
 
-def test_a_preset_gives_what_is_stored_each_width_once_and_as_wide_as_it_is() -> None:
+def test_a_preset_gives_each_stored_width_once() -> None:
     made = marked(wish=MarkupOptions(alt="A cat"))
     (_, image), *_ = Elements(made.img).found
     root = "/renditions/cat.jpg"
@@ -234,7 +234,7 @@ def test_a_preset_gives_what_is_stored_each_width_once_and_as_wide_as_it_is() ->
     assert candidates(Elements(small.img).found[0][1]["srcset"]) == [(f"{root}/w=320,fm=jpeg.jpg", 300)]
 
 
-def test_the_widest_ladder_that_everybody_may_climb_is_taken_unless_one_is_named() -> None:
+def test_the_public_preset_with_most_widths_is_the_default() -> None:
     assert "w=1280" in marked().img
     assert "w=200,h=200" in marked(wish=MarkupOptions(WidthSpec("thumbnail"))).img
     assert "w=200,h=200" in marked(recipe=PRIVATE).img
@@ -242,7 +242,7 @@ def test_the_widest_ladder_that_everybody_may_climb_is_taken_unless_one_is_named
         marked(wish=MarkupOptions(WidthSpec("none")))
 
 
-def test_widths_are_signed_where_nobody_declares_them_and_never_larger_than_the_original() -> None:
+def test_undeclared_widths_are_signed_and_not_enlarged() -> None:
     made = marked(wish=MarkupOptions(WidthSpec(widths=(2000, 320, 641, 3000))))
     shown = candidates(Elements(made.img).found[0][1]["srcset"])
     assert [width for _, width in shown] == [320, 641, 1500]
@@ -255,7 +255,7 @@ def test_widths_are_signed_where_nobody_declares_them_and_never_larger_than_the_
     ]
 
 
-def test_without_a_key_what_needs_one_is_left_out_and_told() -> None:
+def test_without_a_key_signed_widths_are_left_out() -> None:
     made = marked_without_key(RECIPE, WidthSpec(widths=(320, 641)))
     assert [width for _, width in candidates(Elements(made.img).found[0][1]["srcset"])] == [320]
     (told,) = made.left_out
@@ -283,14 +283,14 @@ def marked_without_key(recipe: Recipe, rungs: WidthSpec) -> Markup:
     )
 
 
-def test_sizes_that_are_not_allowed_are_left_out() -> None:
+def test_widths_outside_the_policy_are_left_out() -> None:
     made = marked(wish=MarkupOptions(WidthSpec(widths=(500, 641))), sizes=frozenset({500}))
     assert "500w" in made.img
     assert "641w" not in made.img
     assert "expected one of 500 for width, got 641" in made.left_out[0]
 
 
-def test_what_is_not_made_yet_is_left_out_and_told() -> None:
+def test_renditions_not_made_yet_are_left_out() -> None:
     record = record_of("cat.jpg")
     fewer = replace(record, renditions=record.renditions[:-2])
     made = render_markup(fewer, MarkupOptions(), UrlBuilder("/renditions", "cat.jpg", RECIPE, Policy()))
@@ -305,7 +305,7 @@ def test_what_is_not_made_yet_is_left_out_and_told() -> None:
         (replace(ORIGINAL, format="svg", width=10, height=10), ["avif", "webp", "jpeg"]),
     ],
 )
-def test_formats_keep_what_moves_and_what_is_seen_through(facts: ImageMetadata, types: list[str]) -> None:
+def test_formats_preserve_animation_and_transparency(facts: ImageMetadata, types: list[str]) -> None:
     made = marked(original=facts, wish=MarkupOptions(WidthSpec(widths=(100, 200))))
     found = [attributes for tag, attributes in Elements(made.picture).found if tag != "picture"]
     last = found[-1]["src"]
@@ -314,7 +314,7 @@ def test_formats_keep_what_moves_and_what_is_seen_through(facts: ImageMetadata, 
     assert "200w" in found[-1]["srcset"]
 
 
-def test_the_placeholder_is_a_small_picture_of_the_same_shape() -> None:
+def test_the_placeholder_has_the_aspect_ratio_of_the_image() -> None:
     made = marked()
     assert made.placeholder is not None
     assert len(made.placeholder) < 500
@@ -325,14 +325,14 @@ def test_the_placeholder_is_a_small_picture_of_the_same_shape() -> None:
     assert made.placeholder in Elements(made.img).found[0][1]["style"]
 
 
-def test_what_shines_through_has_no_background_that_would_stay() -> None:
+def test_transparent_images_have_no_background_placeholder() -> None:
     made = marked(original=replace(ORIGINAL, alpha=True, format="png"))
     assert made.placeholder is not None
     assert "data:" not in made.img
     assert "background-color" not in made.css
 
 
-def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
+def test_an_invalid_thumbhash_becomes_the_dominant_colour() -> None:
     for wrong in ("aGFzaA==", "?", ""):
         record = replace(record_of("cat.jpg"), summary=replace(LOOK, thumbhash=wrong))
         uri = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy())).placeholder
@@ -343,7 +343,7 @@ def test_a_hash_that_cannot_be_read_is_the_dominant_colour() -> None:
         assert max(abs(one - other) for one, other in zip(found, (0x7A, 0x8A, 0x5C), strict=True)) <= 2
 
 
-def test_without_a_look_there_is_none() -> None:
+def test_without_a_visual_summary_there_is_no_placeholder() -> None:
     record = replace(record_of("cat.jpg"), summary=None)
     made = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy()))
     assert made.placeholder is None
@@ -357,7 +357,7 @@ def test_the_densities_are_those_of_one_width() -> None:
     assert css.index("image/avif") < css.index("image/jpeg")
 
 
-def test_what_has_no_pictures_says_why() -> None:
+def test_markup_of_unprocessed_and_refused_images_raises() -> None:
     record = record_of("cat.jpg")
     urls = UrlBuilder("", "cat.jpg", RECIPE, Policy())
     refused = replace(record, status=Status.REFUSED, reason=Reason.CORRUPT, message="no", original=None)
@@ -378,6 +378,6 @@ def test_what_has_no_pictures_says_why() -> None:
         (lambda: WidthSpec("responsive", (10,)), "either a preset or widths"),
     ],
 )
-def test_what_cannot_be_wished_for_is_told(wish: Any, told: str) -> None:
+def test_invalid_markup_options_are_reported(wish: Any, told: str) -> None:
     with pytest.raises(Invalid, match=told):
         wish()

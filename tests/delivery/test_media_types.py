@@ -31,7 +31,7 @@ def room(tmp_path):
 
 
 @pytest.mark.parametrize("format_", WRITABLE)
-def test_the_bytes_are_what_the_answer_says(room, tmp_path, format_):
+def test_the_bytes_match_the_content_type(room, tmp_path, format_):
     kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     reader = RequestResolver(RECIPE, Policy(allow_unsigned=True), lambda _: None, lambda: 0)

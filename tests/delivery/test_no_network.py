@@ -73,14 +73,14 @@ def fetch(room, key, query, **policy):
     return maker.render(found.ref).stored.body if found.stored is None else found.stored.body
 
 
-def test_the_network_is_watched():
+def test_the_network_guard_detects_connections():
     with socket.socket() as one, pytest.raises(pytest.fail.Exception, match="was dialled"):
         one.connect(("127.0.0.1", 9))
 
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("query", ["w=9&fm=webp", "w=9&fm=auto", ""])
-def test_a_key_that_looks_like_an_address_is_a_key(room, photo, key, query):
+def test_a_key_that_looks_like_a_url_is_a_key(room, photo, key, query):
     with pytest.raises(NotFound):
         fetch(room, key, query)
     room.put(key, photo)
@@ -88,7 +88,7 @@ def test_a_key_that_looks_like_an_address_is_a_key(room, photo, key, query):
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_an_overlay_that_looks_like_an_address_is_a_key(room, photo, key):
+def test_an_overlay_that_looks_like_a_url_is_a_key(room, photo, key):
     room.put("cat.jpg", photo)
     query = f"w=32&fm=png&over={quote(str(ImageOverlay(image=key)))}"
     with pytest.raises(ImageProcessorError) as caught:
@@ -100,13 +100,13 @@ def test_an_overlay_that_looks_like_an_address_is_a_key(room, photo, key):
 
 
 @pytest.mark.parametrize("key", KEYS[:5])
-def test_a_fallback_that_looks_like_an_address_is_a_key(room, key):
+def test_a_fallback_that_looks_like_a_url_is_a_key(room, key):
     with pytest.raises(NotFound):
         fetch(room, "none.jpg", "w=9&fm=auto", fallback=key)
 
 
 @pytest.mark.parametrize("host", HOSTS[:3])
-def test_a_picture_that_names_an_address_has_it_not_read(room, host):
+def test_an_image_that_contains_a_url_does_not_load_it(room, host):
     """An SVG is refused where it is not opted for, whatever it links to."""
     link = f'<image href="http://{host}/latest/meta-data/" width="9" height="9"/>'
     room.put("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{link}</svg>'.encode())

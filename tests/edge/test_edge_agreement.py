@@ -61,7 +61,7 @@ def agree(host: Host, given: list[Url]) -> list[list[Any] | None]:
     return expected
 
 
-def test_javascript_and_python_read_ten_thousand_urls_alike(node: Host) -> None:
+def test_javascript_and_python_parse_ten_thousand_urls_alike(node: Host) -> None:
     read = agree(node, list(urls(10_000)))
     # The URLs are worth reading: each kind of result is there in numbers.
     kinds = Counter(
@@ -70,7 +70,7 @@ def test_javascript_and_python_read_ten_thousand_urls_alike(node: Host) -> None:
     assert min(kinds[kind] for kind in ("refused", "named", "sealed", "asked")) > 500, kinds
 
 
-def test_so_does_the_engine_whose_language_cloudfront_speaks(njs: Njs) -> None:
+def test_njs_parses_them_alike(njs: Njs) -> None:
     agree(njs, list(urls(500, seed=6)))
 
 
@@ -105,7 +105,9 @@ def accepts() -> list[str]:
 
 
 @pytest.mark.parametrize("count", [None, 300], ids=["node", "njs"])
-def test_they_read_accept_alike(request: pytest.FixtureRequest, count: int | None) -> None:
+def test_javascript_and_python_evaluate_accept_alike(
+    request: pytest.FixtureRequest, count: int | None
+) -> None:
     host: Host = request.getfixturevalue("node" if count is None else "njs")
     given = accepts()[:count] + accepts()[-4:]
     found = host.each(function_code(), "acceptedFormats", [[{"value": accept}] for accept in given])

@@ -23,7 +23,7 @@ def put(edge: Edge, body: bytes = BODY, cache_control: str | None = "public, max
     edge.room.processed.put(KEY, body, Attributes("image/jpeg", cache_control))
 
 
-def test_a_rendition_is_kept_as_long_as_its_cache_control_says(edge: Edge) -> None:
+def test_a_rendition_is_cached_as_its_cache_control_says(edge: Edge) -> None:
     put(edge)
     assert edge.ask(URI).headers["x-cache"] == "Miss from cloudfront"
     put(edge, b"newer")
@@ -34,7 +34,7 @@ def test_a_rendition_is_kept_as_long_as_its_cache_control_says(edge: Edge) -> No
     assert edge.ask(URI).body == b"newer"
 
 
-def test_a_made_rendition_is_kept_as_a_stored_one(edge: Edge) -> None:
+def test_a_new_rendition_is_cached_like_a_stored_one(edge: Edge) -> None:
     edge.room.put("cat.jpg", b"cat")
     edge.ask(URI)
     edge.later(59)
@@ -43,7 +43,7 @@ def test_a_made_rendition_is_kept_as_a_stored_one(edge: Edge) -> None:
     assert edge.ask(URI).headers["x-cache"] == "Miss from cloudfront"
 
 
-def test_what_is_missing_is_missing_for_five_seconds(edge: Edge) -> None:
+def test_a_404_is_cached_for_five_seconds(edge: Edge) -> None:
     assert edge.ask(URI).status == 404
     edge.room.put("cat.jpg", b"cat")
     edge.later(4)
@@ -53,7 +53,7 @@ def test_what_is_missing_is_missing_for_five_seconds(edge: Edge) -> None:
     assert edge.ask(URI).status == 200
 
 
-def test_a_failure_is_kept_for_a_second_though_the_function_says_no_store(edge: Edge) -> None:
+def test_a_failure_is_cached_for_one_second(edge: Edge) -> None:
     edge.room.put("cat.jpg", b"cat")
     original = edge.room.processed
     head, original.head = original.head, _unavailable
@@ -64,7 +64,7 @@ def test_a_failure_is_kept_for_a_second_though_the_function_says_no_store(edge: 
     assert edge.ask(URI).status == 200
 
 
-def test_while_both_origins_fail_an_old_copy_is_served(edge: Edge) -> None:
+def test_a_stale_copy_is_served_while_both_origins_fail(edge: Edge) -> None:
     put(edge)
     edge.ask(URI)
     edge.later(61)
@@ -76,7 +76,7 @@ def test_while_both_origins_fail_an_old_copy_is_served(edge: Edge) -> None:
     assert len(edge.bucket.asked) == asked
 
 
-def test_an_old_error_is_no_copy_to_serve(edge: Edge) -> None:
+def test_a_stale_error_is_not_served(edge: Edge) -> None:
     assert edge.ask(URI).status == 404
     edge.later(5)
     edge.bucket.fault = 502
@@ -87,25 +87,25 @@ def _unavailable(_: str) -> None:
     raise Unavailable("for a test")
 
 
-def test_a_redirect_to_a_large_rendition_is_not_kept(edge: Edge) -> None:
+def test_a_redirect_to_a_large_rendition_is_not_cached(edge: Edge) -> None:
     edge.room.put("cat.jpg", b"x" * 4_500_000)
     assert [edge.ask(URI).status for _ in range(2)] == [307, 200]
 
 
-def test_a_query_that_means_nothing_changes_nothing(edge: Edge) -> None:
+def test_ignored_parameters_do_not_change_the_cache_key(edge: Edge) -> None:
     put(edge)
     answers = [edge.ask(URI, query=query) for query in ("", "v=2", "v=3&v=4")]
     assert [answer.body for answer in answers] == [BODY] * 3
     assert [request.query for request in edge.bucket.asked] == [""]
 
 
-def test_a_query_that_means_something_unknown_is_refused(edge: Edge) -> None:
+def test_unknown_parameters_are_rejected(edge: Edge) -> None:
     put(edge)
     assert edge.ask(URI, query="utm_source=mail").status == 400
     assert edge.bucket.asked == []
 
 
-def test_encodings_are_told_apart_by_what_the_edge_compresses_alone(edge: Edge) -> None:
+def test_accept_encoding_does_not_split_the_cache(edge: Edge) -> None:
     put(edge)
     spellings = (
         "gzip, deflate, br, zstd",
@@ -126,7 +126,7 @@ def test_encodings_are_told_apart_by_what_the_edge_compresses_alone(edge: Edge) 
     ]
 
 
-def test_head_says_what_get_would(edge: Edge) -> None:
+def test_head_has_the_headers_of_get(edge: Edge) -> None:
     put(edge)
     for _ in ("missed", "kept"):
         head = edge.ask(URI, "HEAD")
@@ -137,7 +137,7 @@ def test_head_says_what_get_would(edge: Edge) -> None:
     assert [get.headers[name] for name in names] == [head.headers[name] for name in names]
 
 
-def test_a_kept_get_answers_head(edge: Edge) -> None:
+def test_a_cached_get_answers_head(edge: Edge) -> None:
     put(edge)
     edge.ask(URI)
     head = edge.ask(URI, "HEAD")
@@ -145,7 +145,7 @@ def test_a_kept_get_answers_head(edge: Edge) -> None:
     assert len(edge.bucket.asked) == 1
 
 
-def test_head_of_a_missing_rendition_makes_it(edge: Edge) -> None:
+def test_head_of_a_missing_rendition_renders_it(edge: Edge) -> None:
     edge.room.put("cat.jpg", b"cat")
     head = edge.ask(URI, "HEAD")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BODY)))
@@ -177,7 +177,7 @@ def test_conditions_and_ranges_are_honoured_by(edge: Edge, origin: str) -> None:
         assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
 
 
-def test_a_part_beyond_the_end_is_416_and_kept_by_nobody(edge: Edge) -> None:
+def test_a_range_beyond_the_end_is_416_and_not_cached(edge: Edge) -> None:
     put(edge)
     assert edge.ask(URI, range="bytes=900-").status == 416
     assert edge.ask(URI).body == BODY
@@ -217,9 +217,7 @@ FLOOR = replace(POLICY, minimum=50)
         (POLICY, 416, "max-age=3", 0),
     ],
 )
-def test_how_long_an_answer_is_kept(
-    policy: CachePolicy, status: int, cache_control: str, seconds: int
-) -> None:
+def test_ttl_of_responses(policy: CachePolicy, status: int, cache_control: str, seconds: int) -> None:
     assert policy.seconds(Answer(status, {"cache-control": cache_control}), {404: 7}) == seconds
 
 
@@ -248,20 +246,20 @@ def without_head(resources: Json) -> None:
 @pytest.mark.parametrize(
     ("mutate", "scenario"),
     [
-        (partial(cache_policy, "MinTTL", 60), test_a_redirect_to_a_large_rendition_is_not_kept),
-        (partial(cache_policy, "MaxTTL", 30), test_a_rendition_is_kept_as_long_as_its_cache_control_says),
+        (partial(cache_policy, "MinTTL", 60), test_a_redirect_to_a_large_rendition_is_not_cached),
+        (partial(cache_policy, "MaxTTL", 30), test_a_rendition_is_cached_as_its_cache_control_says),
         (
             partial(key_part, "", "EnableAcceptEncodingBrotli", False),
-            test_encodings_are_told_apart_by_what_the_edge_compresses_alone,
+            test_accept_encoding_does_not_split_the_cache,
         ),
-        (partial(without_error_seconds, 404), test_what_is_missing_is_missing_for_five_seconds),
+        (partial(without_error_seconds, 404), test_a_404_is_cached_for_five_seconds),
         (
             partial(without_error_seconds, 503),
-            test_a_failure_is_kept_for_a_second_though_the_function_says_no_store,
+            test_a_failure_is_cached_for_one_second,
         ),
-        (without_head, test_head_says_what_get_would),
+        (without_head, test_head_has_the_headers_of_get),
     ],
     ids=named,
 )
-def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node)

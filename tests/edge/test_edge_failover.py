@@ -29,7 +29,7 @@ def test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called
     assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
 
 
-def test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket(edge: Edge) -> None:
+def test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge: Edge) -> None:
     edge.room.put("photos/cat.jpg", b"cat")
     made = edge.ask(URI)
     assert (made.status, made.body, made.headers.get("content-type")) == (200, BODY, "image/jpeg")
@@ -41,7 +41,7 @@ def test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_buck
 
 
 @pytest.mark.parametrize("fault", [500, 503, 504])
-def test_a_bucket_that_fails_does_not_keep_a_rendition_from_the_viewer(edge: Edge, fault: int) -> None:
+def test_a_failing_bucket_fails_over(edge: Edge, fault: int) -> None:
     edge.room.put("photos/cat.jpg", b"cat")
     edge.bucket.fault = fault
     answer = edge.ask(URI)
@@ -67,18 +67,18 @@ def test_the_largest_rendition_that_the_function_sends_itself_fits_lambdas_limit
     assert 1.3 * MAX_BODY < MAX_REPLY
 
 
-def test_more_than_lambdas_limit_would_be_lost(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_over_lambdas_limit_fails(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "MAX_BODY", 2 * MAX_BODY)
     edge.room.put("photos/cat.jpg", b"x" * (MAX_BODY + 500_000))
     assert edge.ask(URI).status == 502
 
 
-def test_a_path_out_of_the_bucket_is_refused_by_it(edge: Edge) -> None:
+def test_a_path_above_the_bucket_is_rejected(edge: Edge) -> None:
     assert edge.ask("/../cat.jpg/w=10,fm=jpeg.jpg").status == 400
     assert edge.function.asked == []
 
 
-def test_what_no_recipe_declares_is_not_there(edge: Edge) -> None:
+def test_undeclared_renditions_do_not_exist(edge: Edge) -> None:
     edge.room.put("photos/cat.jpg", b"cat")
     for uri, status in {
         "/photos/cat.jpg/w=11,fm=jpeg.jpg": 403,
@@ -91,18 +91,18 @@ def test_what_no_recipe_declares_is_not_there(edge: Edge) -> None:
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_what_changes_something_gets_no_further_than_the_edge(edge: Edge, method: str) -> None:
+def test_methods_that_write_are_rejected_at_the_edge(edge: Edge, method: str) -> None:
     assert edge.ask(URI, method).status == 403
     assert (edge.bucket.asked, edge.function.asked) == ([], [])
 
 
-def test_plain_http_is_sent_to_https(edge: Edge) -> None:
+def test_http_redirects_to_https(edge: Edge) -> None:
     answer = edge.ask_plainly(URI)
     assert (answer.status, answer.headers.get("location")) == (301, f"https://cdn.example{URI}")
     assert edge.bucket.asked == []
 
 
-def test_a_function_that_fails_for_a_moment_is_503(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_transient_failure_is_503(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     def unavailable(_: str) -> None:
         raise Unavailable("secret detail")
 
@@ -129,14 +129,14 @@ SPELLINGS = (
 
 
 @pytest.mark.parametrize("uri", SPELLINGS)
-def test_records_are_not_there_in_any_spelling(edge: Edge, uri: str) -> None:
+def test_records_are_404_in_any_spelling(edge: Edge, uri: str) -> None:
     edge.room.processed.put(RECORD, SECRET, Attributes())
     answer = edge.ask(uri)
     assert (answer.status in {403, 404}, SECRET in answer.body) == (True, False)
 
 
 @pytest.mark.parametrize("uri", SPELLINGS[:5])
-def test_records_are_refused_before_anything_is_asked(edge: Edge, uri: str) -> None:
+def test_records_are_rejected_before_any_origin(edge: Edge, uri: str) -> None:
     assert edge.ask(uri).status == 404
     assert (edge.bucket.asked, edge.function.asked) == ([], [])
 
@@ -173,7 +173,7 @@ def test_the_buckets_policy_refuses_records_and_old_tls(edge: Edge) -> None:
 
 def test_the_function_is_reached_through_its_alias_too(node: Host) -> None:
     edge = Edge(node, EnableSnapStart="true")
-    test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket(edge)
+    test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge)
 
 
 # ------------------------------------------------------------------ what each line of the template is for
@@ -238,20 +238,20 @@ def plain_http(resources: Json) -> None:
 
 
 stored = test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called
-made = test_a_missing_rendition_is_made_by_the_function_and_then_served_by_the_bucket
+made = test_a_missing_rendition_is_rendered_then_served_by_the_bucket
 policy = test_the_buckets_policy_refuses_records_and_old_tls
 
 
 def failed_bucket(status: int, edge: Edge) -> None:
-    test_a_bucket_that_fails_does_not_keep_a_rendition_from_the_viewer(edge, status)
+    test_a_failing_bucket_fails_over(edge, status)
 
 
 def refused_early(edge: Edge) -> None:
-    test_records_are_refused_before_anything_is_asked(edge, SPELLINGS[0])
+    test_records_are_rejected_before_any_origin(edge, SPELLINGS[0])
 
 
 def posted(edge: Edge) -> None:
-    test_what_changes_something_gets_no_further_than_the_edge(edge, "POST")
+    test_methods_that_write_are_rejected_at_the_edge(edge, "POST")
 
 
 @pytest.mark.parametrize(
@@ -276,15 +276,15 @@ def posted(edge: Edge) -> None:
         (open_records, hidden_by_policy),
         (without_edge_function, refused_early),
         (posts_allowed, posted),
-        (plain_http, test_plain_http_is_sent_to_https),
+        (plain_http, test_http_redirects_to_https),
     ],
     ids=named,
 )
-def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node)
 
 
-def test_where_the_cdn_may_list_404_fails_over_and_is_needed_for_that(node: Host) -> None:
+def test_list_permission_is_needed_for_404_failover(node: Host) -> None:
     def without_404(resources: Json) -> None:
         letting_the_cdn_list(resources)
         without_failover_on(404, resources)
@@ -293,13 +293,13 @@ def test_where_the_cdn_may_list_404_fails_over_and_is_needed_for_that(node: Host
     assert_seen(without_404, made, node)
 
 
-def test_what_changes_something_never_fails_over(node: Host) -> None:
+def test_methods_that_write_never_fail_over(node: Host) -> None:
     edge = Edge(node, posts_allowed)
     assert edge.ask(URI, "POST").status == 403
     assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
 
 
-def test_what_the_simulator_does_not_know_it_refuses(node: Host) -> None:
+def test_the_simulator_rejects_unknown_template_features(node: Host) -> None:
     def logged(resources: Json) -> None:
         distribution(resources)["DefaultCacheBehavior"]["RealtimeLogConfigArn"] = "arn:aws:x"
 

@@ -62,14 +62,14 @@ def every_spelling_reaches(key: str, uri: str, edge: Edge) -> None:
     assert len(edge.function.asked) == 1, f"{uri} is not where the bucket has it"
 
 
-def test_spellings_that_differ_in_their_plus_are_one_entry_of_the_cache(edge: Edge) -> None:
+def test_plus_and_percent_2b_share_a_cache_entry(edge: Edge) -> None:
     edge.room.put("1+1.jpg", b"cat")
     assert [edge.ask(f"/1{plus}1.jpg/{NAME}").status for plus in ("+", "%2B")] == [200, 200]
     assert len(edge.bucket.asked) == 1
 
 
 @given(text=st.text(st.characters(codec="utf-8"), min_size=1), unquoted=st.sampled_from(["/", "/+"]))
-def test_bucket_and_function_always_read_the_same_key(node: Host, text: str, unquoted: str) -> None:
+def test_bucket_and_function_read_the_same_key(node: Host, text: str, unquoted: str) -> None:
     uri = quote("/" + text, safe=unquoted)
     passed = viewer_request(node, function_code(), Request("GET", uri), {})
     if isinstance(passed, Answer):
@@ -79,7 +79,7 @@ def test_bucket_and_function_always_read_the_same_key(node: Host, text: str, unq
     assert unquote_plus(passed.uri) == unquote_to_bytes(passed.uri).decode() == "/" + text
 
 
-def test_it_leaves_everything_else_as_it_was(host: Host) -> None:
+def test_other_parts_of_the_request_are_unchanged(host: Host) -> None:
     request = Request("HEAD", "/a+b.jpg/w=10", "", {"host": "cdn.example", "range": "bytes=0-1"})
     passed = viewer_request(host, function_code(), request, {})
     assert passed == Request("HEAD", "/a%2Bb.jpg/w=10", "", dict(request.headers))
@@ -96,7 +96,7 @@ def test_it_leaves_everything_else_as_it_was(host: Host) -> None:
         ("//%2Eimage%2Dprocessor%2Fx", 404),
     ],
 )
-def test_it_refuses_what_is_no_rendition(host: Host, uri: str, status: int) -> None:
+def test_paths_of_no_rendition_are_rejected(host: Host, uri: str, status: int) -> None:
     answer = viewer_request(host, function_code(), Request("GET", uri), {})
     assert isinstance(answer, Answer)
     assert (answer.status, answer.headers["cache-control"]) == (status, "no-store")
@@ -105,7 +105,7 @@ def test_it_refuses_what_is_no_rendition(host: Host, uri: str, status: int) -> N
 @pytest.mark.parametrize(
     "uri", ["/.image-processors/x", "/a/.image-processor/x", "/.image-processor.jpg/x", "/"]
 )
-def test_it_lets_pass_what_only_looks_alike(host: Host, uri: str) -> None:
+def test_similar_paths_pass(host: Host, uri: str) -> None:
     assert viewer_request(host, function_code(), Request("GET", uri), {}) == Request("GET", uri)
 
 
@@ -114,13 +114,13 @@ def test_it_lets_pass_what_only_looks_alike(host: Host, uri: str) -> None:
     ["return eval('event')", "return new Function('return 1')()", "setTimeout(handler, 1)", "process.exit(1)",
      "require('fs')", "fetch('https://example.org')", "return structuredClone(event)", "throw 'mistake'"],
 )  # fmt: skip
-def test_node_gives_no_more_than_the_documented_globals(node: Host, body: str) -> None:
+def test_node_provides_only_the_documented_globals(node: Host, body: str) -> None:
     with pytest.raises(FunctionFault):
         node.run(f"function handler(event) {{ {body} }}", {})
 
 
 @pytest.mark.parametrize("body", ["return event?.request", "const {request} = event; return request"])
-def test_njs_refuses_language_that_cloudfront_has_not(node: Host, njs: Host, body: str) -> None:
+def test_njs_rejects_unsupported_syntax(node: Host, njs: Host, body: str) -> None:
     event = {"request": 1}
     assert node.run(f"function handler(event) {{ {body} }}", event) == 1
     with pytest.raises(FunctionFault):
@@ -139,13 +139,13 @@ def test_njs_refuses_language_that_cloudfront_has_not(node: Host, njs: Host, bod
         "return 1",
     ],
 )
-def test_a_result_that_cloudfront_does_not_take_is_a_fault(host: Host, body: str) -> None:
+def test_an_invalid_result_is_a_fault(host: Host, body: str) -> None:
     request = Request("GET", "/a", headers={"host": "cdn.example"})
     with pytest.raises(FunctionFault):
         viewer_request(host, f"function handler(event) {{ {body}; }}", request)
 
 
-def test_a_function_that_fails_is_503_to_the_viewer(node: Host) -> None:
+def test_a_failing_function_is_503(node: Host) -> None:
     def broken(resources: Json) -> None:
         resources["EdgeFunction"]["Properties"]["FunctionCode"] = "function handler() { throw 'mistake' }"
 
@@ -186,5 +186,5 @@ def record_refused(uri: str, edge: Edge) -> None:
     ],
     ids=named,
 )
-def test_a_mistake_in_the_function_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_function_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node)

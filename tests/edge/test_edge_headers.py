@@ -43,7 +43,7 @@ def ask(edge: Edge, kind: str) -> Answer:
         ("unreadable", 400), ("missing", 404), ("record", 404), ("failed", 502),
     ],
 )  # fmt: skip
-def test_every_answer_is_protected(edge: Edge, kind: str, status: int) -> None:
+def test_every_response_has_the_security_headers(edge: Edge, kind: str, status: int) -> None:
     answer = ask(edge, kind)
     assert answer.status == status
     assert answer.headers.get("x-content-type-options") == "nosniff"
@@ -51,7 +51,7 @@ def test_every_answer_is_protected(edge: Edge, kind: str, status: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["kept", "stored", "missing"])
-def test_what_is_opened_as_a_page_can_do_nothing(edge: Edge, kind: str) -> None:
+def test_a_rendition_opened_as_a_page_is_sandboxed(edge: Edge, kind: str) -> None:
     assert ask(edge, kind).headers.get("content-security-policy") == "default-src 'none'; sandbox"
 
 
@@ -70,9 +70,7 @@ def test_the_function_and_the_headers_policy_say_the_same(edge: Edge) -> None:
         ("", None, "same-site"),
     ],
 )
-def test_renditions_are_shared_with_whom_the_parameter_names(
-    node: Host, origin: str, shared: str | None, policy: str
-) -> None:
+def test_cors_follows_the_parameter(node: Host, origin: str, shared: str | None, policy: str) -> None:
     edge = Edge(node, RenditionOrigin=origin)
     edge.room.put("cat.jpg", b"cat")
     answer = edge.ask(URI, origin="https://a.example")
@@ -83,7 +81,7 @@ def test_renditions_are_shared_with_whom_the_parameter_names(
         assert "access-control-allow-origin" not in edge.ask(URI, origin="https://b.example").headers
 
 
-def test_a_page_s_question_whether_it_may_ask_is_answered_and_kept_by_nobody(edge: Edge) -> None:
+def test_a_preflight_is_answered_and_not_cached(edge: Edge) -> None:
     """A preflight of CORS: the function says yes, and the CDN to whom."""
     for _ in range(2):
         answer = edge.ask(URI, "OPTIONS", origin="https://a.example")
@@ -93,7 +91,7 @@ def test_a_page_s_question_whether_it_may_ask_is_answered_and_kept_by_nobody(edg
     assert len(edge.function.asked) == 2
 
 
-def test_a_page_of_nobody_s_is_not_told_that_it_may_ask(node: Host) -> None:
+def test_a_preflight_without_cors_is_not_allowed(node: Host) -> None:
     edge = Edge(node, RenditionOrigin="https://a.example")
     edge.room.put("cat.jpg", b"cat")
     told = edge.ask(URI, "OPTIONS", origin="https://b.example").headers
@@ -125,11 +123,11 @@ def without_words(words: str, resources: Json) -> None:
 
 
 def answers(kind: str, status: int, edge: Edge) -> None:
-    test_every_answer_is_protected(edge, kind, status)
+    test_every_response_has_the_security_headers(edge, kind, status)
 
 
 def page(edge: Edge) -> None:
-    test_what_is_opened_as_a_page_can_do_nothing(edge, "kept")
+    test_a_rendition_opened_as_a_page_is_sandboxed(edge, "kept")
 
 
 @pytest.mark.parametrize(
@@ -145,5 +143,5 @@ def page(edge: Edge) -> None:
     ],
     ids=named,
 )
-def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node)

@@ -44,25 +44,25 @@ def three_at_most(edge: Edge) -> None:
     assert {answer.headers["vary"] for answer in answers.values()} == {"Accept"}
 
 
-def test_fm_auto_is_three_entries_at_most(edge: Edge) -> None:
+def test_fm_auto_makes_at_most_three_cache_entries(edge: Edge) -> None:
     three_at_most(edge)
 
 
-def test_a_preset_that_leaves_its_format_open_is_negotiated_as_well(edge: Edge) -> None:
+def test_a_preset_without_format_is_negotiated(edge: Edge) -> None:
     types = [edge.ask(CAT, query="preset=small", accept=accept).headers["content-type"] for accept in ACCEPTS]
     assert set(types) == {"image/webp", "image/jpeg"}
     assert len(edge.function.asked) == 3
 
 
 @pytest.mark.parametrize("query", ["w=15&fm=webp", "w=15", "preset=small&fm=jpeg"])
-def test_accept_has_no_say_in_anything_else(edge: Edge, query: str) -> None:
+def test_accept_is_ignored_for_fixed_formats(edge: Edge, query: str) -> None:
     query = signed("cat.jpg", query)
     types = {edge.ask(CAT, query=query, accept=accept).headers["content-type"] for accept in ACCEPTS}
     assert (len(types), len(edge.bucket.asked)) == (1, 1)
     assert "accept" not in edge.bucket.asked[0].headers
 
 
-def test_a_plain_path_is_one_entry_whatever_the_client_says(edge: Edge) -> None:
+def test_a_plain_path_is_one_cache_entry(edge: Edge) -> None:
     for accept in ACCEPTS:
         edge.ask(CAT + "/w=10,fm=jpeg.jpg", accept=accept, sec_ch_width=str(len(accept)), dpr="2")
     assert asked(edge) == 2
@@ -100,7 +100,7 @@ def test_a_pixel_ratio_is_a_whole_one_and_the_width_comes_first(node: Host) -> N
     assert edge.ask(CAT, query=both, sec_ch_dpr="3", sec_ch_width="300").headers["x-cache"].startswith("Hit")
 
 
-def test_where_hints_are_not_heard_they_are_a_mistake(edge: Edge) -> None:
+def test_hints_are_an_error_if_disabled(edge: Edge) -> None:
     for query in ("w=auto", "dpr=auto&fm=auto"):
         answer = edge.ask(CAT, query=signed("cat.jpg", query), width="300")
         assert (answer.status, json.loads(answer.body)["code"]) == (400, "invalid-request")
@@ -126,16 +126,16 @@ def dialects(edge: Edge) -> None:
     assert {request.headers["accept"] for request in edge.function.asked} == {"image/avif,image/webp"}
 
 
-def test_urls_of_other_products_go_through_as_they_are(edge: Edge) -> None:
+def test_dialect_urls_pass_unchanged(edge: Edge) -> None:
     dialects(edge)
 
 
-def test_they_do_not_where_none_is_spoken(edge: Edge) -> None:
+def test_dialect_urls_are_rejected_if_none_is_enabled(edge: Edge) -> None:
     assert {edge.ask(path, query=query).status for path, query in FOREIGN} == {400, 403}
     assert asked(edge) == 0
 
 
-def test_ours_are_still_judged_beside_them(edge: Edge) -> None:
+def test_own_urls_are_still_checked_with_dialects_enabled(edge: Edge) -> None:
     edge.store["dialects"] = "1"
     for path, query in (
         (CAT, "w=15"),
@@ -150,7 +150,7 @@ def test_ours_are_still_judged_beside_them(edge: Edge) -> None:
     assert asked(edge) == 0
 
 
-def test_s3_is_asked_for_pictures_alone(edge: Edge) -> None:
+def test_s3_parameters_are_removed(edge: Edge) -> None:
     edge.store["dialects"] = "1"
     special = (
         "acl", "versionId=1", "%76ersionId=1", "response-content-type=text/html", "x-amz-security-token=1",
@@ -160,11 +160,11 @@ def test_s3_is_asked_for_pictures_alone(edge: Edge) -> None:
     assert edge.bucket.asked[0].query == "a=1&signature=2"
 
 
-def test_no_word_of_ours_means_anything_to_s3() -> None:
+def test_no_parameter_is_one_of_s3() -> None:
     assert {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS} & set(S3_PARAMETERS) == set()
 
 
-def test_an_end_that_is_put_off_finds_nothing_kept(edge: Edge) -> None:
+def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
     """`expires` of ours is no part of the key: each request is verified. That of another grammar is
     only verified behind the cache."""
     edge.store["dialects"] = "1"
@@ -192,5 +192,5 @@ def without_header(name: str, resources: Json) -> None:
     ],
     ids=named,
 )
-def test_a_mistake_in_the_template_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node, lambda host, change: made(opened(host, mutate=change, hints=True)))

@@ -24,7 +24,7 @@ def edge(node: Host) -> Edge:
 
 
 @pytest.mark.parametrize("names", ["listed", "unknown"])
-def test_a_name_of_its_own_needs_a_signature(node: Host, names: str) -> None:
+def test_an_undeclared_name_needs_a_signature(node: Host, names: str) -> None:
     edge = with_cat(opened(node, names=names == "listed"))
     edge.ask(CAT, query=signed(CAT[1:], PICTURE))
     for path in ("/" + STORED, f"{CAT}/%7Ew=15,blur=3,fm=webp.webp", f"{CAT}/~", f"{CAT}/~x", f"{CAT}/~w=1"):
@@ -48,7 +48,7 @@ def test_a_name_of_its_own_needs_a_signature(node: Host, names: str) -> None:
         ("preset=small", "/photos/cat.jpg/preset=small"),
     ],
 )
-def test_what_public_presets_declare_needs_none(edge: Edge, query: str, expected: str) -> None:
+def test_public_presets_need_no_signature_at_the_edge(edge: Edge, query: str, expected: str) -> None:
     assert edge.ask(CAT, query=query).status == 200
     assert edge.bucket.asked[0].uri.removesuffix(".webp") == expected.removesuffix(".webp")
 
@@ -57,7 +57,7 @@ def test_what_public_presets_declare_needs_none(edge: Edge, query: str, expected
     "query", ["w=11&fm=jpeg", "w=10&fm=png", "w=11&fm=auto", "w=11", "preset=large", "blur=3"]
 )
 @pytest.mark.parametrize("names", ["listed", "unknown"])
-def test_all_else_does_and_is_refused_as_soon_as_names_are_known(node: Host, names: str, query: str) -> None:
+def test_other_requests_are_rejected_once_names_are_published(node: Host, names: str, query: str) -> None:
     edge = with_cat(opened(node, names=names == "listed"))
     answer = edge.ask(CAT, query=query)
     # Without the list of names it is the deliver function that judges, and knows presets.
@@ -66,7 +66,7 @@ def test_all_else_does_and_is_refused_as_soon_as_names_are_known(node: Host, nam
     assert (asked(edge) == 0) == (names == "listed")
 
 
-def test_a_plain_path_that_is_nobodys_name_reaches_nobody(edge: Edge) -> None:
+def test_an_unknown_plain_path_reaches_no_origin(edge: Edge) -> None:
     for path in (f"{CAT}/w=11,fm=jpeg.jpg", f"{CAT}/long=0123,fm=jpeg.jpg", CAT, f"{CAT}/w=11"):
         assert code_of(edge.ask(path)) == "signature-missing", path
     assert asked(edge) == 0
@@ -83,7 +83,7 @@ presets = ["small"]
 """)
 
 
-def test_a_signature_for_what_everybody_may_see_gets_the_same_file(node: Host) -> None:
+def test_a_signed_public_request_gets_the_same_file(node: Host) -> None:
     edge = opened(node, recipe=EVERYWHERE)
     edge.room.put(CAT[1:], b"cat")
     public_is_shared(edge)
@@ -95,7 +95,7 @@ def public_is_shared(edge: Edge) -> None:
     assert asked(edge) == 2
 
 
-def test_what_only_some_originals_have_in_public_is_kept_apart_for_the_others(edge: Edge) -> None:
+def test_names_public_for_some_originals_stay_private_for_others(edge: Edge) -> None:
     """The rule `ignored/**` makes nothing public: a signed picture there must not open its plain name."""
     edge.room.put("ignored/cat.jpg", b"cat")
     query = signed("ignored/cat.jpg", "w=10&fm=jpeg")
@@ -114,7 +114,7 @@ def with_code(old: str, new: str, resources: Json) -> None:
 
 
 def kept_apart(edge: Edge) -> None:
-    test_what_only_some_originals_have_in_public_is_kept_apart_for_the_others(edge)
+    test_names_public_for_some_originals_stay_private_for_others(edge)
 
 
 @pytest.mark.parametrize(
@@ -124,13 +124,15 @@ def kept_apart(edge: Edge) -> None:
         (partial(with_code, "!='all'", "==''"), kept_apart, RECIPE),
         (
             partial(with_code, "('names')!='1'", "('names')!='2'"),
-            test_a_plain_path_that_is_nobodys_name_reaches_nobody,
+            test_an_unknown_plain_path_reaches_no_origin,
             RECIPE,
         ),
     ],
     ids=named,
 )
-def test_a_mistake_is_seen(node: Host, mutate: Mutation, scenario: Scenario, recipe: Recipe) -> None:
+def test_a_changed_function_or_template_fails_the_scenario(
+    node: Host, mutate: Mutation, scenario: Scenario, recipe: Recipe
+) -> None:
     assert_seen(
         mutate, scenario, node, lambda host, change: with_cat(opened(host, mutate=change, recipe=recipe))
     )

@@ -61,7 +61,7 @@ class Service:
         return {"ETag": f"E{self.version}"}
 
 
-def test_names_are_those_that_everybody_may_see() -> None:
+def test_published_names_are_the_public_ones() -> None:
     assert entries(RECIPE, Settings()) == {
         "names": "1",
         "p/small": "some",
@@ -75,12 +75,12 @@ def test_names_are_those_that_everybody_may_see() -> None:
     }
 
 
-def test_a_name_that_some_originals_do_not_have_is_not_one_of_all() -> None:
+def test_a_name_public_for_some_originals_is_not_public_for_all() -> None:
     recipe = parse_recipe(DEFAULT_RECIPE.replace('match = "**"', 'match = "photos/**"'))
     assert set(entries(recipe, Settings()).values()) == {"some", "1"}
 
 
-def test_settings_decide_what_else_there_is() -> None:
+def test_settings_add_entries() -> None:
     assert entries(RECIPE, Settings(allow_unsigned=True)) == {}
     assert entries(RECIPE, Settings(allow_unsigned=True, dialects=("thumbor",))) == {"dialects": "1"}
     found = entries(RECIPE, Settings(allow_unsigned=True, hints=True, signing_keys=KEYS.signing_keys))
@@ -92,7 +92,7 @@ def test_settings_decide_what_else_there_is() -> None:
     }
 
 
-def test_what_does_not_fit_into_the_store_is_told_without_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quota_errors_show_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publish, "MAX_VALUE", 20)
     with pytest.raises(ValueError, match="got a signing key"):
         entries(RECIPE, KEYS)
@@ -102,7 +102,7 @@ def test_what_does_not_fit_into_the_store_is_told_without_secrets(monkeypatch: p
         entries(RECIPE, KEYS)
 
 
-def test_a_name_too_long_to_be_asked_for_is_left_out() -> None:
+def test_a_name_that_is_too_long_is_left_out() -> None:
     text = "A" * 150
     recipe = parse_recipe(f"""
 [presets.long]
@@ -118,7 +118,7 @@ presets = ["long"]
     assert names[0].startswith("n/long=")
 
 
-def test_lists_are_complete_while_they_are_said_to_be() -> None:
+def test_lists_are_complete_while_marked_complete() -> None:
     small, large = entries(RECIPE, Settings()), entries(parse_recipe(DEFAULT_RECIPE), Settings())
     for before, after in (({}, large), (small, large), (large, {}), (large, small)):
         stored = dict(before)
@@ -132,7 +132,7 @@ def test_lists_are_complete_while_they_are_said_to_be() -> None:
         assert stored == after
 
 
-def test_only_what_differs_is_written_and_what_is_no_more_goes() -> None:
+def test_only_differences_are_written_and_deleted() -> None:
     service = Service(k_old="something", n_w=("gone"), hints="1")
     wanted = entries(RECIPE, KEYS)
     assert publish.publish(wanted, ARN, service) == len(wanted) + 2
@@ -157,7 +157,7 @@ def run(monkeypatch: pytest.MonkeyPatch, *arguments: str, call: publish.Call, **
     return publish.main(list(arguments), call)
 
 
-def test_the_command_tells_numbers_and_no_secret(
+def test_the_command_prints_numbers_and_no_secret(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     service = Service()
@@ -168,7 +168,7 @@ def test_the_command_tells_numbers_and_no_secret(
     assert SECRET not in told.out + told.err
 
 
-def test_without_a_store_it_only_judges(
+def test_without_a_store_it_only_validates(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     recipe = tmp_path / "r.toml"
@@ -183,7 +183,7 @@ def test_without_a_store_it_only_judges(
     assert SECRET not in told
 
 
-def test_the_aws_cli_is_given_secrets_in_a_file_that_nobody_else_may_read(
+def test_secrets_are_passed_in_a_private_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     stub = tmp_path / "aws"

@@ -19,7 +19,7 @@ def edge(node: Host) -> Edge:
     return with_cat(opened(node))
 
 
-def test_what_is_signed_is_made_and_then_lies_in_the_bucket(edge: Edge) -> None:
+def test_a_signed_rendition_is_rendered_and_stored(edge: Edge) -> None:
     query = signed(CAT[1:], PICTURE)
     made = edge.ask(CAT, query=query)
     assert (made.status, made.body) == (200, b"w=15,blur=3,fm=webp of cat")
@@ -31,7 +31,7 @@ def test_what_is_signed_is_made_and_then_lies_in_the_bucket(edge: Edge) -> None:
     assert len(edge.function.asked) == 1
 
 
-def test_origins_get_of_a_signed_url_only_what_proves_it(edge: Edge) -> None:
+def test_origins_receive_only_the_signature_of_a_signed_url(edge: Edge) -> None:
     edge.ask(CAT, query=signed(CAT[1:], PICTURE, ends=60), cookie="a=b", accept="image/webp")
     for origin in (edge.bucket, edge.function):
         (request,) = origin.asked
@@ -39,7 +39,7 @@ def test_origins_get_of_a_signed_url_only_what_proves_it(edge: Edge) -> None:
         assert set(request.headers) == {"user-agent"}
 
 
-def test_one_picture_is_one_entry_however_it_is_written_and_signed(edge: Edge) -> None:
+def test_equivalent_signed_urls_share_a_cache_entry(edge: Edge) -> None:
     spellings = (
         signed(CAT[1:], PICTURE),
         signed(CAT[1:], "FM=WebP&Blur=3&W=15"),
@@ -54,7 +54,7 @@ def test_one_picture_is_one_entry_however_it_is_written_and_signed(edge: Edge) -
     assert (by_path.status, by_path.headers["x-cache"]) == (200, "Hit from cloudfront")
 
 
-def test_every_changed_byte_is_refused_before_anybody_is_asked(edge: Edge) -> None:
+def test_every_changed_byte_is_rejected_before_any_origin(edge: Edge) -> None:
     query = signed(CAT[1:], PICTURE, ends=60)
     url = f"{CAT}?{query}"
     for at in range(1, len(url)):
@@ -85,11 +85,11 @@ def altered_is_refused(edge: Edge) -> None:
     assert asked(edge) == 0
 
 
-def test_an_altered_url_reaches_nobody(edge: Edge) -> None:
+def test_an_altered_url_reaches_no_origin(edge: Edge) -> None:
     altered_is_refused(edge)
 
 
-def test_its_end_is_an_end(edge: Edge) -> None:
+def test_an_expired_url_is_rejected_at_the_edge(edge: Edge) -> None:
     query = signed(CAT[1:], PICTURE, ends=100)
     edge.later(99)
     assert edge.ask(CAT, query=query).status == 200
@@ -103,7 +103,7 @@ def test_its_end_is_an_end(edge: Edge) -> None:
     assert asked(edge) == before
 
 
-def test_keys_come_and_go_without_a_deployment(edge: Edge) -> None:
+def test_keys_rotate_without_a_deployment(edge: Edge) -> None:
     old, new = signed(CAT[1:], PICTURE, kid="old"), signed(CAT[1:], PICTURE)
     assert [edge.ask(CAT, query=query).status for query in (old, new)] == [200, 200]
     del edge.store["k/old"]
@@ -111,7 +111,7 @@ def test_keys_come_and_go_without_a_deployment(edge: Edge) -> None:
     assert edge.ask(CAT, query=new).status == 200
 
 
-def test_a_large_rendition_is_redirected_to_where_the_edge_lets_it_through(edge: Edge) -> None:
+def test_a_redirect_to_a_large_rendition_passes_the_edge(edge: Edge) -> None:
     edge.room.put("large.jpg", b"x" * 4_500_000)
     sent = edge.ask("/large.jpg", query=signed("large.jpg", PICTURE))
     assert sent.status == 307
@@ -120,7 +120,7 @@ def test_a_large_rendition_is_redirected_to_where_the_edge_lets_it_through(edge:
     assert (answer.status, len(answer.body) > 4_400_000) == (200, True)
 
 
-def test_a_text_too_long_for_a_name_stays_a_query(edge: Edge) -> None:
+def test_a_transformation_too_long_for_a_name_stays_a_query(edge: Edge) -> None:
     text = "over=" + "~20".join(["text"] * 40)
     query = signed(CAT[1:], f"{text}&w=15&fm=webp")
     edge.ask(CAT, query=query)
@@ -166,18 +166,20 @@ def with_code(old: str, new: str, resources: Json) -> None:
 @pytest.mark.parametrize(
     ("mutate", "scenario"),
     [
-        (without_store, test_what_is_signed_is_made_and_then_lies_in_the_bucket),
-        (seal_not_sent, test_what_is_signed_is_made_and_then_lies_in_the_bucket),
-        (seal_in_key, test_one_picture_is_one_entry_however_it_is_written_and_signed),
+        (without_store, test_a_signed_rendition_is_rendered_and_stored),
+        (seal_not_sent, test_a_signed_rendition_is_rendered_and_stored),
+        (seal_in_key, test_equivalent_signed_urls_share_a_cache_entry),
         (partial(with_code, "return'mismatch'", "return''"), altered_is_refused),
-        (partial(with_code, "return'expired'", "return''"), test_its_end_is_an_end),
-        (partial(with_code, "return'key-unknown'", "return''"), test_keys_come_and_go_without_a_deployment),
+        (partial(with_code, "return'expired'", "return''"), test_an_expired_url_is_rejected_at_the_edge),
+        (partial(with_code, "return'key-unknown'", "return''"), test_keys_rotate_without_a_deployment),
         (
             partial(with_code, ".length>200", ".length>900"),
-            test_a_text_too_long_for_a_name_stays_a_query,
+            test_a_transformation_too_long_for_a_name_stays_a_query,
         ),
     ],
     ids=named,
 )
-def test_a_mistake_is_seen(node: Host, mutate: Mutation, scenario: Scenario) -> None:
+def test_a_changed_function_or_template_fails_the_scenario(
+    node: Host, mutate: Mutation, scenario: Scenario
+) -> None:
     assert_seen(mutate, scenario, node, lambda host, change: with_cat(opened(host, mutate=change)))

@@ -63,7 +63,7 @@ def test_presets_and_formats(query, headers, text, vary):
     assert (str(result.transformation), result.vary) == (text, vary)
 
 
-def test_an_unknown_preset_is_told_with_those_there_are():
+def test_an_unknown_preset_error_lists_the_presets():
     with pytest.raises(InvalidRequest, match="expected one of square, wide for preset, got 'small'"):
         settled("preset=small")
 
@@ -89,13 +89,13 @@ WIDTH, RATIO = ("Sec-CH-Width", "Width"), ("Sec-CH-DPR", "DPR")
         ("w=auto&dpr=auto&fm=webp", {"dpr": "3", "width": "200"}, "w=320,fm=webp", (*WIDTH, *RATIO)),
     ],
 )
-def test_hints_are_rounded_up_so_that_there_are_few_renditions(query, headers, text, vary):
+def test_client_hints_are_rounded_up(query, headers, text, vary):
     result = settled(query, **headers)
     assert (str(result.transformation), result.vary) == (text, vary)
 
 
 @pytest.mark.parametrize("query", ["w=auto&fm=webp", "w=1&dpr=auto&fm=webp"])
-def test_hints_have_to_be_enabled(query):
+def test_client_hints_must_be_enabled(query):
     with pytest.raises(InvalidRequest, match="client hints are not enabled"):
         settled(query, hints=False)
 
@@ -115,20 +115,20 @@ def test_hints_have_to_be_enabled(query):
         (SizingRule.FILL_OR_FIT, (200, None), UPRIGHT, (200, None, Fit.COVER)),
     ],
 )
-def test_a_box_that_suits_the_original(box, size, original, expected):
+def test_sizing_rules_that_depend_on_the_original(box, size, original, expected):
     asked = RenditionRequest("k", dict(zip(("width", "height"), size, strict=True)), "webp", sizing=box)
     assert needs_metadata(asked)
     result = resolve(asked, original, {}, RECIPE, Policy()).transformation
     assert (result.width, result.height, result.fit) == expected
 
 
-def test_a_quality_by_format_holds_where_the_url_does_not_say_one():
+def test_a_quality_by_format_applies_without_an_explicit_one():
     for values, quality in (({}, 40), ({"quality": 7}, 7)):
         asked = RenditionRequest("k", values, "webp", qualities={"webp": 40, "avif": 30})
         assert resolve(asked, None, {}, RECIPE, Policy()).transformation.quality == quality
 
 
-def test_what_shows_only_now_is_told():
+def test_problems_that_depend_on_the_original_are_reported():
     with pytest.raises(InvalidTransformation):
         settled("w=10000&dpr=3&fm=webp")
 
@@ -141,5 +141,5 @@ def test_what_shows_only_now_is_told():
         (RenditionRequest("k", format="webp"), False),
     ],
 )
-def test_facts_are_needed_only_where_they_matter(asked, needs):
+def test_metadata_is_needed_only_if_the_result_depends_on_it(asked, needs):
     assert needs_metadata(asked) == needs

@@ -122,7 +122,7 @@ ACTS = (overwrite, delete, delete_and_upload, change_mark)
 
 @pytest.mark.parametrize("transformation", [PLAIN, MARKED], ids=["plain", "marked"])
 @pytest.mark.parametrize("act", ACTS, ids=[act.__name__ for act in ACTS])
-def test_nothing_of_the_past_is_left_or_served_whenever_the_original_changes(act, transformation):
+def test_no_stale_rendition_is_kept_or_served_when_the_original_changes(act, transformation):
     counting = Intruder()
     room = room_of()
     maker_of(room, counting).render(wanted_of(transformation))
@@ -157,7 +157,7 @@ def check_one(act, transformation, at):
     assert kept.find(wanted) is not None
 
 
-def test_a_changed_mark_is_seen_before_the_rendition_is_told_of(room):
+def test_an_overlay_that_changes_during_rendering_causes_a_retry(room):
     """Changed between its read and the write: the rendition is taken back and made anew."""
     changes = iter([b"newer logo"])
 
@@ -171,7 +171,7 @@ def test_a_changed_mark_is_seen_before_the_rendition_is_told_of(room):
     assert made.stored.body.endswith(b"+b'newer logo'")
 
 
-def test_an_original_that_never_holds_still_is_to_be_asked_for_again(room):
+def test_an_original_that_keeps_changing_is_unavailable(room):
     def render(*given, **more):
         room.put(KEY, b"cat")
         return fake_render(*given, **more)
@@ -182,7 +182,7 @@ def test_an_original_that_never_holds_still_is_to_be_asked_for_again(room):
     assert not room.processed.bodies()
 
 
-def test_what_is_on_record_as_refused_is_not_read_again(room):
+def test_a_refused_original_is_not_read_again(room):
     room.put("bad.jpg", b"bad")
     room.processor().process(upload("bad.jpg"))
     room.render = None
@@ -191,7 +191,7 @@ def test_what_is_on_record_as_refused_is_not_read_again(room):
     assert caught.value.reason is Reason.NOT_AN_IMAGE
 
 
-def test_renditions_of_an_original_are_bounded_and_declared_ones_are_none_of_them(room):
+def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(room):
     """Promise 39: the oldest goes, whatever their names say of their order."""
     room.processor().process(upload(KEY))
     declared = set(room.processed.bodies())
@@ -208,21 +208,21 @@ def test_renditions_of_an_original_are_bounded_and_declared_ones_are_none_of_the
     assert {key for key in room.processed.bodies() if key.startswith(KEY)} == stored
 
 
-def test_to_make_one_anew_takes_no_room(room):
+def test_rendering_again_evicts_nothing(room):
     maker = maker_of(room, Intruder(), most=1)
     for _ in range(3):
         maker.render(wanted_of(PLAIN))
         assert [key for key in room.processed.bodies() if is_on_demand(key)] == [f"{KEY}/~{PLAIN.name}"]
 
 
-def test_a_bound_that_was_lowered_holds_at_the_next_rendition(room):
+def test_a_lowered_limit_applies_at_the_next_rendition(room):
     for width in range(1, 9):
         maker_of(room, Intruder()).render(wanted_of(parse(f"w={width},q=5,fm=webp")))
     maker_of(room, Intruder(), most=2).render(wanted_of(PLAIN))
     assert len([key for key in room.processed.bodies() if is_on_demand(key)]) == 2
 
 
-def test_a_rendition_tells_what_it_is(room):
+def test_a_rendition_carries_its_metadata(room):
     made = maker_of(room, Intruder()).render(wanted_of(PLAIN))
     attributes = room.processed.head(f"{KEY}/~{PLAIN.name}").attributes
     assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")

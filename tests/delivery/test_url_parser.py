@@ -27,7 +27,7 @@ from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
 
 @given(st.data(), KEYS, PAIRS.filter(bool))
 @settings(max_examples=300)
-def test_one_meaning_has_one_address_however_it_is_written(data, key, pairs):
+def test_equivalent_urls_have_one_canonical_form(data, key, pairs):
     address = ParsedUrl(key, canonical_pairs(pairs))
     read = parse_url(data.draw(paths(key)), data.draw(same_meaning(pairs)))
     assert read == address
@@ -52,7 +52,7 @@ def test_path_and_query_form_of_a_transformation_meet(key, transformation, priva
 
 @given(TRANSFORMATIONS)
 @settings(max_examples=50)
-def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
+def test_the_canonical_text_is_that_of_the_transformation(transformation):
     text = str(transformation)
     address = parse_url("k", text.replace(",", "&"))
     assert parse(address.text) == transformation
@@ -61,7 +61,7 @@ def test_the_text_of_an_address_is_that_of_its_transformation(transformation):
 
 @given(KEYS, PAIRS, KEYS, PAIRS)
 @settings(max_examples=300)
-def test_two_addresses_share_a_signed_text_only_if_they_are_the_same(key, pairs, other_key, other_pairs):
+def test_two_urls_share_a_string_to_sign_only_if_they_are_equal(key, pairs, other_key, other_pairs):
     seal = UrlSignature("", "a", "1900000000")
     one = ParsedUrl(key, canonical_pairs(pairs), seal)
     other = ParsedUrl(other_key, canonical_pairs(other_pairs), seal)
@@ -69,7 +69,7 @@ def test_two_addresses_share_a_signed_text_only_if_they_are_the_same(key, pairs,
 
 
 @pytest.mark.parametrize("key", ["a?w=1", "a?", "a?kid=a&w=1", "a/w=1", "a%3Fw=1"])
-def test_a_key_that_looks_like_a_query_is_not_taken_for_one(key):
+def test_a_key_that_looks_like_a_query_is_a_key(key):
     seal = UrlSignature("", "a")
     texts = {
         ParsedUrl(one, pairs, seal).string_to_sign
@@ -84,7 +84,7 @@ ANYTHING = st.text(max_size=60) | st.text("abwhfm=&?%/,~:;.+012\0\n ", max_size=
 
 @given(ANYTHING, ANYTHING)
 @settings(max_examples=500)
-def test_garbage_is_an_invalid_request_and_nothing_else(path, query):
+def test_garbage_raises_invalid_request_only(path, query):
     for encode in (str, quote):
         with suppress(InvalidRequest):
             parse_request(parse_url(encode(path), encode(query)), signed=True)
@@ -92,7 +92,7 @@ def test_garbage_is_an_invalid_request_and_nothing_else(path, query):
 
 @given(st.sampled_from([row.name for row in PARAMETERS]), st.text("0123456789.:-;~afx#", max_size=12))
 @settings(max_examples=500)
-def test_a_value_of_any_letters_becomes_a_transformation_or_a_told_mistake(name, value):
+def test_any_value_becomes_a_transformation_or_an_error(name, value):
     with suppress(InvalidRequest, InvalidTransformation):
         asked = parse_request(parse_url("k", f"{name}={quote(value)}&fm=webp"), signed=True)
         assert parse(str(Transformation(**asked.values, format="webp")))
@@ -124,18 +124,18 @@ def problems_of(path, query=""):
         ("w=1&w=2&h=x y&q=0", {"w", "h", "q"}),
     ],
 )
-def test_every_mistake_is_told_by_the_name_of_what_is_wrong(query, names):
+def test_all_problems_name_their_parameters(query, names):
     assert problems_of("k", query) == names
 
 
-def test_a_url_is_no_longer_than_the_cdn_lets_through():
+def test_a_url_has_the_maximum_length_of_the_cdn():
     path, query = "k", "over=text:"
     query += "a" * (MAX_URL - len(path) - len(query))
     assert problems_of(path, query) == {"text"}
     assert problems_of(path, query + "a") == {"the URL"}
 
 
-def test_a_long_list_of_mistakes_is_not_told_to_its_end():
+def test_a_long_list_of_problems_is_truncated():
     with pytest.raises(InvalidRequest) as caught:
         parse_url("k", "&".join(f"no{number}=1" for number in range(900)))
     assert len(caught.value.problems) == 20
@@ -157,7 +157,7 @@ def test_a_long_list_of_mistakes_is_not_told_to_its_end():
         ("a//w=1", "a/", "w=1"),
     ],
 )
-def test_the_end_of_a_path_may_be_a_transformation(path, key, text):
+def test_the_last_path_segment_may_be_a_transformation(path, key, text):
     address = parse_url(path)
     assert (address.key, address.text) == (key, text)
 
@@ -176,11 +176,11 @@ def test_the_end_of_a_path_may_be_a_transformation(path, key, text):
         ("v=1&v=2", ""),
     ],
 )
-def test_what_other_tools_call_it_is_understood(query, text):
+def test_aliases_of_other_tools_are_accepted(query, text):
     assert parse_url("k", query).text == text
 
 
-def test_the_tables_of_names_agree_with_the_vocabulary():
+def test_the_name_tables_agree_with_the_vocabulary():
     names = {row.name for row in PARAMETERS}
     assert names | {"preset"} == set(PARAMETER_ORDER)
     assert set(ALIASES.values()) <= names

@@ -89,7 +89,7 @@ def signed(path, query=""):
         ("cat.jpg", "preset=small&fm=webp", "w=20,fm=webp.webp"),
     ],
 )
-def test_what_a_preset_declares_is_for_everybody(path, query, name):
+def test_public_presets_need_no_signature(path, query, name):
     wanted = reader().resolve(HttpRequest("GET", path, query))
     assert (wanted.key, wanted.stored_key) == ("cat.jpg", f"cat.jpg/{name}")
     assert (wanted.declared, wanted.is_public) == (True, True)
@@ -119,7 +119,7 @@ UNSIGNED = [
 
 
 @pytest.mark.parametrize(("path", "query"), UNSIGNED)
-def test_all_else_needs_a_signature_and_nothing_is_read_without(path, query):
+def test_undeclared_renditions_need_a_signature_before_any_read(path, query):
     with pytest.raises((SignatureMissing, InvalidRequest)) as caught:
         reader(None).resolve(HttpRequest("GET", path, query))
     assert isinstance(caught.value, SignatureMissing) or "long" in path
@@ -127,7 +127,7 @@ def test_all_else_needs_a_signature_and_nothing_is_read_without(path, query):
 
 @pytest.mark.parametrize(("path", "query"), [each for each in UNSIGNED if "preset" not in each[1]])
 @pytest.mark.parametrize("end", ["s=AAAA&kid=a", "kid=a", "s=&kid=a", "s=AAAA", "kid=b&expires=5&s=A%00"])
-def test_nothing_is_read_for_a_bad_signature(path, query, end):
+def test_a_bad_signature_reads_nothing(path, query, end):
     with pytest.raises(Forbidden):
         reader(None).resolve(HttpRequest("GET", path, f"{query}&{end}"))
 
@@ -145,13 +145,13 @@ def test_nothing_is_read_for_a_bad_signature(path, query, end):
         ("cat.jpg", "w=10&fm=webp", "cat.jpg/w=10,fm=webp.webp"),
     ],
 )
-def test_a_signature_opens_all_of_it(path, query, stored):
+def test_a_signature_allows_every_rendition(path, query, stored):
     wanted = reader().resolve(signed(path, query))
     assert wanted.stored_key == stored
     assert wanted.is_public == wanted.declared == ("~" not in stored)
 
 
-def test_a_private_name_needs_a_signature_whatever_it_means():
+def test_an_on_demand_name_always_needs_a_signature():
     plain, private = (f"cat.jpg/{mark}w=10,fm=webp.webp" for mark in ("", "~"))
     assert reader().resolve(HttpRequest("GET", plain)).declared
     with pytest.raises(SignatureMissing):
@@ -159,12 +159,12 @@ def test_a_private_name_needs_a_signature_whatever_it_means():
     assert reader(allow_unsigned=True).resolve(HttpRequest("GET", private)).declared
 
 
-def test_a_deployment_may_open_everything():
+def test_a_deployment_can_allow_unsigned_requests():
     wanted = reader(allow_unsigned=True).resolve(HttpRequest("GET", "cat.jpg", "w=11&fm=webp"))
     assert wanted.stored_key == "cat.jpg/~w=11,fm=webp.webp"
 
 
-def test_sizes_bound_what_even_a_signature_opens():
+def test_sizes_apply_to_signed_requests_too():
     get = signed("cat.jpg", "w=11&fm=webp")
     assert reader(sizes=frozenset({11})).resolve(get).transformation.width == 11
     with pytest.raises(SizeNotAllowed, match="expected one of 12 for width, got 11"):
@@ -176,13 +176,13 @@ def test_sizes_bound_what_even_a_signature_opens():
 @pytest.mark.parametrize(
     "query", ["w=12&min-w=13&fm=webp", "h=13&fm=webp", "w=12&min-h=7&fm=webp", "zoom=0.4&fm=webp"]
 )
-def test_no_other_way_leads_round_the_sizes(query):
+def test_sizes_apply_to_every_size_parameter(query):
     with pytest.raises(SizeNotAllowed):
         reader(sizes=frozenset({12})).resolve(signed("cat.jpg", query))
 
 
 @pytest.mark.parametrize(("overlays", "allowed"), [(None, False), ("logos/", True), ("other/", False)])
-def test_overlays_show_only_what_they_may(overlays, allowed):
+def test_overlay_keys_are_restricted_by_policy(overlays, allowed):
     get = signed("cat.jpg", "fm=webp&over=image:logos~2fa.png")
     if allowed:
         assert "over=image" in reader(overlays=overlays).resolve(get).stored_key
@@ -191,14 +191,14 @@ def test_overlays_show_only_what_they_may(overlays, allowed):
             reader(overlays=overlays).resolve(get)
 
 
-def test_only_what_means_nothing_may_stand_behind_a_stored_name():
+def test_only_ignored_parameters_may_follow_a_stored_name():
     """In whatever order: a parameter behind one that means nothing once was not seen."""
     for query in ("v=1&w=11", "w=11&v=1", "v=1&s=x&kid=a", "s=x&kid=a&v=1"):
         with pytest.raises(Forbidden):
             reader(None).resolve(HttpRequest("GET", "cat.jpg/w=10,fm=webp.webp", query))
 
 
-def test_the_stored_name_of_a_long_key_says_only_where_it_lies():
+def test_the_stored_name_of_a_long_key_is_resolved_without_transformation():
     stored = rendition_prefix(LONG) + "w=10,fm=webp.webp"
     wanted = reader(None).resolve(HttpRequest("GET", stored))
     assert (wanted.stored_key, wanted.transformation, wanted.declared) == (stored, None, False)
@@ -210,14 +210,14 @@ def test_the_stored_name_of_a_long_key_says_only_where_it_lies():
     ("path", "query"),
     [("", ""), ("..", "w=10"), ("a/../../b", "w=10&fm=webp"), ("%00", ""), ("a" * 1025, "w=10"), ("", "w=1")],
 )
-def test_what_can_be_no_key_is_told_so(path, query):
+def test_an_invalid_key_is_reported(path, query):
     with pytest.raises(InvalidKey):
         reader(None).resolve(HttpRequest("GET", path, query))
     with pytest.raises(SignatureMismatch):
         reader(None).resolve(HttpRequest("GET", path, f"{query}&s=A&kid=a"))
 
 
-def test_a_url_whose_question_mark_was_altered_is_altered():
+def test_a_url_with_an_altered_question_mark_is_forbidden():
     url = f"cat.jpg?{signed('cat.jpg', 'w=11&fm=webp').query}".encode()
     for sign in b"/,~&#%\0":
         with pytest.raises(Forbidden):
@@ -225,7 +225,7 @@ def test_a_url_whose_question_mark_was_altered_is_altered():
 
 
 @given(KEYS, st.dictionaries(st.sampled_from(["x-forwarded-host", "accept", "host", "range"]), st.text()))
-def test_headers_change_what_is_wanted_only_where_vary_says_so(key, headers):
+def test_headers_change_the_rendition_only_if_vary_lists_them(key, headers):
     """Promise 38, second half: no header is part of what is asked for but Accept, under its name."""
     for query, varies in (("w=11&fm=webp", ()), ("w=11", ()), ("w=11&fm=auto", ("Accept",))):
         get = signed(quote(key), query)
@@ -246,13 +246,13 @@ def test_headers_change_what_is_wanted_only_where_vary_says_so(key, headers):
         ("w=10&dpr=auto&fm=webp", {"dpr": "1.5"}, "w=20,fm=webp.webp", ("Sec-CH-DPR", "DPR")),
     ],
 )
-def test_vary_names_the_headers_that_had_a_say(query, headers, name, vary):
+def test_vary_lists_the_headers_used(query, headers, name, vary):
     get = replace(signed("cat.jpg", query), headers=headers)
     wanted = reader(hints=True).resolve(get)
     assert (wanted.stored_key, wanted.vary) == (f"cat.jpg/{name}", vary)
 
 
-def test_where_there_is_no_original_the_fallback_says_what_format_it_has():
+def test_a_missing_original_uses_the_metadata_of_the_fallback():
     missing = NotFound("cat.jpg")
     with pytest.raises(NotFound):
         reader(missing).resolve(HttpRequest("GET", "cat.jpg", "w=10&fm=auto"))
@@ -297,7 +297,7 @@ presets = ["shown", "hidden"]
         ("cat.jpg", "preset=shown&w=20", "cat.jpg/~w=20,fm=webp.webp"),
     ],
 )
-def test_a_private_preset_is_for_those_who_sign_and_ingest_makes_it(path, query, stored):
+def test_a_private_preset_needs_a_signature_and_is_made_by_ingest(path, query, stored):
     reads = RequestResolver(PRIVATE, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
     with pytest.raises(SignatureMissing):
         reads.resolve(HttpRequest("GET", path, query))

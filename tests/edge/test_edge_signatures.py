@@ -39,7 +39,9 @@ VECTORS = (
 
 
 @pytest.mark.parametrize(("key", "query", "kid", "ends", "signature"), VECTORS)
-def test_vectors(host: Host, key: str, query: str, kid: str, ends: int | None, signature: str) -> None:
+def test_the_documented_signature_vectors(
+    host: Host, key: str, query: str, kid: str, ends: int | None, signature: str
+) -> None:
     path = quote(key)
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     assert keyring.sign(parse_url(path, query), ends).mac == signature
@@ -68,7 +70,7 @@ def test_vectors(host: Host, key: str, query: str, kid: str, ends: int | None, s
         (signed("cat.jpg", "w=3", ends=1), None),
     ],
 )
-def test_both_sides_give_the_same_verdict(host: Host, query: str, error: type[Forbidden] | None) -> None:
+def test_edge_and_package_agree_on_signatures(host: Host, query: str, error: type[Forbidden] | None) -> None:
     keyring = Keyring({kid: secret.encode() for kid, secret in KEYS})
     verdict = None
     try:

@@ -36,7 +36,7 @@ def settled(**asked: Any) -> Any:
         (CropSpec(None, None), WHOLE),
     ],
 )
-def test_a_cut_becomes_a_region(cut: CropSpec, region: Any) -> None:
+def test_a_crop_becomes_a_region(cut: CropSpec, region: Any) -> None:
     assert settled(crop=cut).region == region
 
 
@@ -51,15 +51,15 @@ def test_a_cut_becomes_a_region(cut: CropSpec, region: Any) -> None:
         ({"flip": Flip.VERTICAL}, (0.25, 0.75)),
     ],
 )
-def test_a_focus_becomes_a_focal_point_where_it_is_when_it_is_cropped(values: Any, point: Any) -> None:
+def test_a_focus_becomes_a_focal_point_after_rotation_and_flip(values: Any, point: Any) -> None:
     assert settled(values={"width": 100, "height": 100, **values}, focus=(200, 150)).focal_point == point
 
 
-def test_a_focus_beyond_the_picture_is_its_border() -> None:
+def test_a_focus_outside_the_image_is_clamped() -> None:
     assert settled(values={"width": 100, "height": 100}, focus=(9000, 0)).focal_point == (1, 0)
 
 
-def test_a_side_of_the_originals_own() -> None:
+def test_original_width_and_height() -> None:
     assert (settled(values={"width": 300}, sizing=SizingRule.ORIGINAL_HEIGHT).height) == 600
     assert (settled(values={"height": 300}, sizing=SizingRule.ORIGINAL_WIDTH).width) == 800
 
@@ -74,12 +74,12 @@ def test_a_side_of_the_originals_own() -> None:
         ({"region": (9000, 0, 1, 1)}, (800, 600)),
     ],
 )
-def test_that_side_is_the_one_of_what_is_scaled(values: Any, size: tuple[int, int]) -> None:
+def test_the_original_side_is_that_of_the_scaled_source(values: Any, size: tuple[int, int]) -> None:
     assert settled(values={"height": 50, **values}, sizing=SizingRule.ORIGINAL_WIDTH).width == size[0]
     assert settled(values={"width": 50, **values}, sizing=SizingRule.ORIGINAL_HEIGHT).height == size[1]
 
 
-def test_a_box_changes_its_sides_as_suits_what_is_scaled() -> None:
+def test_sizing_rules_compare_with_the_scaled_source() -> None:
     values = {"width": 100, "height": 200, "fit": Fit.INSIDE}
     turned = settled(values={**values, "rotate": 90}, sizing=SizingRule.ADAPTIVE)
     assert (turned.width, turned.height) == (100, 200)
@@ -92,7 +92,7 @@ def test_a_box_changes_its_sides_as_suits_what_is_scaled() -> None:
     assert settled(values={"width": 100, "height": 200}, sizing=SizingRule.FILL_OR_FIT).fit is Fit.INSIDE
 
 
-def test_each_of_them_needs_the_original() -> None:
+def test_crop_focus_and_sizing_need_the_original() -> None:
     for more in ({"crop": CropSpec(1, 1)}, {"focus": (1, 1)}, {"sizing": SizingRule.ORIGINAL_WIDTH}):
         assert needs_metadata(RenditionRequest("a.jpg", format="webp", **more))
     assert not needs_metadata(RenditionRequest("a.jpg", format="webp"))
