@@ -1,6 +1,6 @@
-"""Deployment: finds the Python that Lambda will run, because bytecode is one version's own.
+"""Deployment: finds a Python of Lambda's version, because bytecode works in one version only.
 
-It may lie off the PATH: in pyenv, whose shims refuse versions that are not switched on, or in uv.
+It may be off the PATH: in pyenv, whose shims reject versions that are not enabled, or in uv.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 VERSION = "3.13"
-"""The version in the name of the template's runtime."""
+"""The Python version of the runtime in the template."""
 
 VARIABLE = "LAMBDA_PYTHON"
 
 
 class NoInterpreter(Exception):
-    """There is no such Python here; the message says what helps."""
+    """No Python of this version is installed; the message says how to get one."""
 
 
 def find() -> str:
-    """The command of a Python of this version that runs. Raises NoInterpreter."""
+    """The command of a working Python of this version. Raises NoInterpreter."""
     for command in _candidates():
         if _version(command) == VERSION:
             return command
@@ -36,14 +36,14 @@ def _candidates() -> Iterator[str]:
     named = os.environ.get(VARIABLE)
     if named:
         yield named
-        return  # a wrong answer to a plain question is no reason to look elsewhere
+        return  # an explicit choice is not replaced by another
     yield sys.executable
     yield f"python{VERSION}"
     for name in _output("pyenv", "versions", "--bare").split():
         if name.startswith(f"{VERSION}."):
             yield str(Path(_output("pyenv", "prefix", name).strip()) / "bin" / "python")
-    if found := _output("uv", "python", "find", VERSION).strip():
-        yield found
+    if path := _output("uv", "python", "find", VERSION).strip():
+        yield path
 
 
 def _version(command: str) -> str:
@@ -51,7 +51,7 @@ def _version(command: str) -> str:
 
 
 def _output(*command: str) -> str:
-    """What a command prints, nothing if there is no such command or it fails."""
+    """The output of a command; empty if it is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError:

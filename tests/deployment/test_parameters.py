@@ -47,7 +47,7 @@ def test_dependent_parameters_follow_the_templates_rules() -> None:
         )
         for rule in rules
     }
-    assert found == {(name, needed) for name, needed, _ in parameters.NEEDS}
+    assert found == {(name, required) for name, required, _ in parameters.REQUIRES}
 
 
 @pytest.mark.parametrize(
