@@ -27,6 +27,7 @@ from image_processor.config.settings import Settings
 from image_processor.delivery.repository import MetadataCache
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import signature_query
+from image_processor.domain.ports import Stores
 from image_processor.engine.render import render
 from image_processor.ingest import process
 from support.ingest import BUCKET, IngestFixture
@@ -85,9 +86,8 @@ def one_url(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
     recipe = parse_recipe(DEFAULT_RECIPE)
     ingest = IngestFixture(recipe=recipe, render=render)
     ingest.put("cat.jpg", jpeg())
-    repository = build_rendition_repository(
-        settings, BUCKET, ingest.uploads, ingest.processed, ingest.catalog
-    )
+    stores = Stores(ingest.uploads, ingest.processed, ingest.catalog)
+    repository = build_rendition_repository(settings, BUCKET, stores)
     renderer = build_on_demand_renderer(settings, recipe, repository, render)
     metadata_of = MetadataCache(repository, renderer.read_metadata)
     delivery = build_delivery(settings, recipe, repository, metadata_of, None)

@@ -142,7 +142,7 @@ class SearchesOriginalsOnly(Reconciler):
 
 
 class CatalogWithoutTokens(MemoryCatalog):
-    def _ours(self, lease: Any) -> Row:
+    def _leased_row(self, lease: Any) -> Row:
         return self._rows.setdefault(lease.image_id, Row(lease.record))
 
 

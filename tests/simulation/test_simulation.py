@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from image_processor.config.settings import Settings
+from simulation import mutations
 from simulation.campaign import PromiseBroken, campaign, profile_named, run, seeds
 from simulation.faults import FAULT_PROFILES
 from simulation.message_queue import RECEIVES, VISIBILITY
@@ -88,3 +89,19 @@ def test_queue_and_leases_are_configured_as_in_the_template():
     assert f"VisibilityTimeout: {VISIBILITY:.0f}\n" in template
     assert f"maxReceiveCount: {RECEIVES}\n" in template
     assert Settings().lease_seconds == LEASE
+
+
+MUTANTS = [
+    item
+    for item in vars(mutations).values()
+    if isinstance(item, type) and item.__module__ == mutations.__name__ and item.__bases__ != (object,)
+]
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
+def test_a_mutation_overrides_methods_that_exist(mutant):
+    """After a method is renamed, a mutation that still has the old name would remove no safeguard."""
+    methods = {name for name, value in vars(mutant).items() if callable(value) and not name.startswith("__")}
+    inherited = {name for base in mutant.__mro__[1:] for name in vars(base)}
+    assert methods - inherited <= {"_plain_attempt"}
+    assert methods & inherited
