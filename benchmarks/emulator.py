@@ -13,7 +13,7 @@ from pathlib import Path
 from support import aws_server
 
 
-class _JournalingHandler(aws_server.Handler):
+class _JournalingHandler(aws_server.QuietHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002 - the base class's
         line = f"{time.perf_counter()} {self.command} {self.path} {code:d}\n"
         with _JOURNAL.open("a") as journal:
@@ -23,5 +23,5 @@ class _JournalingHandler(aws_server.Handler):
 _JOURNAL = Path(sys.argv[1])
 
 if __name__ == "__main__":
-    aws_server.Handler = _JournalingHandler  # type: ignore[misc] # what its main() starts the server with
+    aws_server.QuietHandler = _JournalingHandler  # type: ignore[misc] # what its main() starts the server with
     aws_server.main()

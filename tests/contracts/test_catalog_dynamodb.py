@@ -33,7 +33,7 @@ def error(name: str, message: str = "confidential", status: int = 400) -> Reply:
     return Reply(status, json.dumps({"__type": PREFIX + name, "message": message}).encode())
 
 
-def answer(fields: dict[str, object]) -> Reply:
+def response(fields: dict[str, object]) -> Reply:
     return Reply(body=json.dumps(fields).encode())
 
 
@@ -45,7 +45,7 @@ def sent(seen: Seen) -> dict[str, Any]:
 def relayed(catalog: DynamoCatalog, seen: Seen) -> Reply:
     """The emulation's response to a request that the scripted server received."""
     try:
-        return answer(catalog._client.call(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
+        return response(catalog._client.call(seen.headers["x-amz-target"].rpartition(".")[2], **sent(seen)))
     except PreconditionFailed:
         return error("ConditionalCheckFailedException")
 
@@ -113,7 +113,7 @@ def found_by_key(catalog: DynamoCatalog, table: str, key: str) -> dict[str, obje
 class TestRequests:
     def test_each_change_is_one_conditional_write(self) -> None:
         record = to_item(Record("id", "uploads", "key", NOW, NOW))
-        with scripted(answer({"Attributes": record})) as script:
+        with scripted(response({"Attributes": record})) as script:
             catalog = aws.open_catalog(script.address, "table")
             lease = replace(acquire(catalog, "key"), image_id="id")
             catalog.renew(lease, now=NOW, duration=LEASE)
@@ -153,10 +153,10 @@ class TestRequests:
         items = [to_item(Record(f"{number}", "uploads", "key", NOW, NOW)) for number in range(2)]
         rest = {"table": {"Keys": [{"id": {"S": "1"}}]}}
         replies = (
-            answer({"Items": items[:1], "LastEvaluatedKey": {"id": {"S": "0"}}}),
-            answer({"Items": items[1:]}),
-            answer({"Responses": {"table": items[:1]}, "UnprocessedKeys": rest}),
-            answer({"Responses": {"table": items[1:]}, "UnprocessedKeys": {}}),
+            response({"Items": items[:1], "LastEvaluatedKey": {"id": {"S": "0"}}}),
+            response({"Items": items[1:]}),
+            response({"Responses": {"table": items[:1]}, "UnprocessedKeys": rest}),
+            response({"Responses": {"table": items[1:]}, "UnprocessedKeys": {}}),
         )
         with scripted(*replies) as script:
             page = aws.open_catalog(script.address, "table").list(Query(), limit=5)
@@ -169,7 +169,7 @@ class TestRequests:
         """The index is behind the table."""
         now = to_item(Record("0", "uploads", "key", NOW, NOW, status=Status.PROCESSED))
         was = {**now, "status": {"S": "processing"}}
-        replies = (answer({"Items": [was]}), answer({"Responses": {"table": [now]}}))
+        replies = (response({"Items": [was]}), response({"Responses": {"table": [now]}}))
         with scripted(*replies) as script:
             page = aws.open_catalog(script.address, "table").list(Query(status=Status.PROCESSING), limit=5)
         assert page.records == ()
@@ -194,7 +194,7 @@ class TestResponses:
         ],
     )
     def test_transient_errors_are_retried(self, busy: Reply) -> None:
-        with scripted(busy, busy, answer({})) as script:
+        with scripted(busy, busy, response({})) as script:
             assert aws.open_catalog(script.address, "table").get("id") is None
         assert len(script.seen) == 3
 

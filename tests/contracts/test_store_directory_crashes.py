@@ -144,14 +144,14 @@ class TestTemporaryFiles:
     ) -> None:
         DirectoryStore(tmp_path).put("key", b"", PLAIN)
         folder = tmp_path / PRIVATE_FOLDER / "tmp"
-        answers = iter(["held by the cleaner", "removed by the cleaner"])
+        responses = iter(["held by the cleaner", "removed by the cleaner"])
         flock = fcntl.flock
 
         def interfere(file: int, operation: int) -> None:
-            answer = next(answers, None) if operation & fcntl.LOCK_NB else None
-            if answer == "held by the cleaner":
+            response = next(responses, None) if operation & fcntl.LOCK_NB else None
+            if response == "held by the cleaner":
                 raise BlockingIOError
-            if answer == "removed by the cleaner":
+            if response == "removed by the cleaner":
                 for path in folder.iterdir():
                     path.unlink()
             flock(file, operation)
@@ -161,7 +161,7 @@ class TestTemporaryFiles:
         monkeypatch.setattr(fcntl, "flock", interfere)
         store.put("key", b"after", PLAIN)
         assert store.get("key").body == b"after"
-        assert next(answers, None) is None
+        assert next(responses, None) is None
 
 
 class TestFailingDisk:

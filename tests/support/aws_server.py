@@ -1,7 +1,7 @@
-"""A program: S3 and DynamoDB emulated by moto, on a free port that it prints.
+"""A program that emulates S3 and DynamoDB with moto, on a free port that it prints.
 
-It ends when its standard input does, so it cannot outlive the program that started it. Requests
-are answered one at a time: of 1,200 concurrent compare-and-swaps moto on its own lost 3.
+It ends when its standard input is closed, so it cannot outlive the program that started it. It
+processes one request at a time, because moto lost 3 of 1,200 concurrent compare-and-swaps.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
-class Handler(WSGIRequestHandler):
-    """As werkzeug's, but quiet and quick."""
+class QuietHandler(WSGIRequestHandler):
+    """Werkzeug's handler without a log and without Nagle's algorithm."""
 
     disable_nagle_algorithm = True
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
-class OneAtATime:
-    """A WSGI application that answers whole and alone."""
+class Serialized:
+    """A WSGI application that processes one request at a time."""
 
     def __init__(self, application: Any) -> None:
         self._application = application
@@ -37,15 +37,15 @@ class OneAtATime:
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         with self._lock:
-            answer = list(self._application(environ, start_response))
+            response = list(self._application(environ, start_response))
         if "list-type=2" not in environ["QUERY_STRING"]:
-            return answer
-        # moto repeats start-after unescaped, which is no XML where it has control characters.
-        return [_CONTROL.sub(b"?", part) for part in answer]
+            return response
+        # moto repeats start-after unescaped, which is not valid XML if it has control characters.
+        return [_CONTROL.sub(b"?", chunk) for chunk in response]
 
 
 class AnyCharacter(utilities.RegexConverter):
-    """moto's pattern of a key, which should also match the line feeds in it."""
+    """Makes moto's patterns for keys match line feeds too."""
 
     def __init__(self, url_map: Any, *items: str) -> None:
         super().__init__(
@@ -55,10 +55,10 @@ class AnyCharacter(utilities.RegexConverter):
 
 def main() -> None:
     vars(werkzeug_app)["RegexConverter"] = AnyCharacter
-    emulation = OneAtATime(werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app))
-    server = make_server("127.0.0.1", 0, emulation, threaded=True, request_handler=Handler)
+    emulation = Serialized(werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app))
+    server = make_server("127.0.0.1", 0, emulation, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    print(server.port, flush=True)  # noqa: T201 - this is the program's answer
+    print(server.port, flush=True)  # noqa: T201 - the program that started this one reads it
     sys.stdin.read()
     os._exit(0)
 

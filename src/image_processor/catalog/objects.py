@@ -48,7 +48,7 @@ class _StoredLease(Struct, frozen=True):
 
 
 class _Document(Struct, frozen=True, omit_defaults=True):
-    """The JSON of an object."""
+    """The JSON of an object. The lease is stored as `claim`."""
 
     record: Row | None = None
     claim: _StoredLease | None = None

@@ -69,7 +69,7 @@ class DynamoCatalog:
         self._client = DynamoClient(self._http)
 
     def close(self) -> None:
-        """Close the kept connections."""
+        """Close the open connections."""
         self._http.close()
 
     def create_table(self) -> None:

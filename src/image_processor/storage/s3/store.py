@@ -192,7 +192,7 @@ def _is_expressible_folder(prefix: str) -> bool:
 
 
 def _is_key_prefix(text: str) -> bool:
-    """Whether ``text`` can be a prefix of a key. S3 answers others with errors."""
+    """Whether ``text`` can be a prefix of a key. S3 returns errors for others."""
     try:
         return len(text.encode()) <= MAX_KEY_BYTES and "\0" not in text
     except UnicodeEncodeError:
