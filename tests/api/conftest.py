@@ -1,4 +1,4 @@
-"""What the HTTP tests ask: the application in this process, or a real server."""
+"""Fixtures of the HTTP tests: the application in this process, or a real server."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
 
 @pytest.fixture
 def client(machine: Machine) -> Iterator[Client]:
-    """The application as a program (no browser) on this machine sees it."""
+    """A client of the application without a socket, which sends no browser headers."""
     with asyncio.Runner() as runner:
         yield Client(machine.app(), runner)
 
 
 @pytest.fixture
 def address(machine: Machine) -> Iterator[tuple[str, int]]:
-    """A real server on a port of its own, for what only a socket shows."""
+    """A real server on a free port, for what only a socket shows."""
     machine.server = server = Server(machine.app(), machine.settings)
-    with socket.create_server(("127.0.0.1", 0)) as listener:  # a client may connect at once, and waits
+    with socket.create_server(("127.0.0.1", 0)) as listener:  # a client may connect before the server runs
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve` does
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()

@@ -1,6 +1,6 @@
-"""A machine for the HTTP tests: real routes, workers and catalog over fakes that need no pixels.
+"""A machine for the HTTP tests: real routes, workers and catalog with a fake renderer.
 
-Bytes that start with `bad` are refused. The gate holds the work up while it is closed.
+Bytes that start with `bad` are refused. Processing waits while the gate is closed.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from support.ingest import IngestFixture
 
 
 class Uploads(DirectoryStore):
-    """A directory of which a test can ask everything at once."""
+    """A directory store that returns all its objects at once."""
 
     def bodies(self) -> dict[str, bytes]:
         return {entry.key: self.get(entry.key).body for entry in self.list()}
@@ -39,7 +39,7 @@ class Uploads(DirectoryStore):
 
 @dataclass
 class Machine:
-    """The parts behind an application, and what a test may turn."""
+    """The parts behind an application, which a test can control."""
 
     room: IngestFixture
     settings: Settings
@@ -86,9 +86,9 @@ class Machine:
 
     @contextmanager
     def _renderer(self) -> Iterator[Any]:
-        def render(*given: Any, **more: Any) -> Any:
+        def render(*args: Any, **kwargs: Any) -> Any:
             self.gate.wait()
-            return self.room.render(*given, **more)
+            return self.room.render(*args, **kwargs)
 
         yield render
 
@@ -100,15 +100,15 @@ class Machine:
 
 
 class Client:
-    """Asks an application without a socket in between, one request after the other."""
+    """Sends requests to an application without a socket, one after the other."""
 
     def __init__(self, app: FastAPI, runner: asyncio.Runner) -> None:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         self._client = httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1")
         self._runner = runner
 
-    def request(self, method: str, url: str, **more: Any) -> httpx.Response:
-        return self._runner.run(self._client.request(method, url, **more))
+    def request(self, method: str, url: str, **kwargs: Any) -> httpx.Response:
+        return self._runner.run(self._client.request(method, url, **kwargs))
 
     get = partialmethod(request, "GET")
     head = partialmethod(request, "HEAD")

@@ -21,7 +21,7 @@ def signed(key: str, query: str) -> str:
 
 
 def let_sign(machine: Machine) -> None:
-    """Give a machine, before it is asked anything, the keys of `signed`, a short queue and an original."""
+    """Give a machine the keys of `signed`, a short queue and an original, before its first request."""
     machine.settings = replace(
         machine.settings, signing_keys=_KEYS, cors_origin="https://shop.example", delivery_queue=8
     )

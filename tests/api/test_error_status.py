@@ -1,4 +1,4 @@
-"""The table of what an error of delivery is in HTTP: statuses, who may keep them, and what is never told."""
+"""The HTTP responses to errors of delivery: statuses, caching, and what they never reveal."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from image_processor.api.error_status import TITLES, delivery_status, error_resp
 from image_processor.domain import errors
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused
 
-MISTAKE = [Problem("w", "1-100", "'x'")]
+PROBLEMS = [Problem("w", "1-100", "'x'")]
 TABLE: list[tuple[ImageProcessorError, int, str]] = [
-    (errors.InvalidKey(MISTAKE), 400, "no-store"),
-    (errors.InvalidRequest(MISTAKE), 400, "no-store"),
-    (errors.InvalidTransformation(MISTAKE), 400, "no-store"),
-    (errors.InvalidRecipe(MISTAKE), 400, "no-store"),
-    (errors.InvalidSettings(MISTAKE), 400, "no-store"),
-    (errors.Invalid(MISTAKE), 400, "no-store"),
+    (errors.InvalidKey(PROBLEMS), 400, "no-store"),
+    (errors.InvalidRequest(PROBLEMS), 400, "no-store"),
+    (errors.InvalidTransformation(PROBLEMS), 400, "no-store"),
+    (errors.InvalidRecipe(PROBLEMS), 400, "no-store"),
+    (errors.InvalidSettings(PROBLEMS), 400, "no-store"),
+    (errors.Invalid(PROBLEMS), 400, "no-store"),
     (errors.BucketNotAllowed("no"), 403, "no-store"),
     (errors.Forbidden("no"), 403, "no-store"),
     (errors.SignatureMissing("no"), 403, "no-store"),
@@ -54,26 +54,26 @@ def test_each_error_has_its_status(error: ImageProcessorError, status: int, kept
     assert "secret" not in json.dumps(document)
 
 
-def test_no_class_of_error_was_forgotten() -> None:
+def test_every_error_class_is_in_the_table() -> None:
     def below(kind: type[ImageProcessorError]) -> set[type[ImageProcessorError]]:
-        return {kind, *(one for each in kind.__subclasses__() for one in below(each))}
+        return {kind, *(one for item in kind.__subclasses__() for one in below(item))}
 
     known = {kind for kind in below(ImageProcessorError) if kind.__module__ == errors.__name__}
     assert known - {Refused} == {type(row[0]) for row in TABLE}
 
 
 @pytest.mark.parametrize("reason", Reason)
-def test_each_reason_of_a_refusal_has_its_status(reason: Reason) -> None:
-    wanted = next((status for status, reasons in REFUSED.items() if reason in reasons), 422)
+def test_each_refusal_reason_has_its_status(reason: Reason) -> None:
+    expected = next((status for status, reasons in REFUSED.items() if reason in reasons), 422)
     status, document, headers = error_response(Refused(reason, "why"))
-    assert (status, document["reason"], document["detail"]) == (wanted, reason, "why")
+    assert (status, document["reason"], document["detail"]) == (expected, reason, "why")
     assert headers["cache-control"] == "max-age=5"
     assert document["fix"]
 
 
-def test_the_first_twenty_of_many_mistakes_are_told() -> None:
+def test_at_most_twenty_problems_are_listed() -> None:
     _, document, _ = error_response(
         errors.InvalidRequest([Problem(f"p{number}", "x", "y") for number in range(99)])
     )
-    assert [each["name"] for each in document["problems"]] == [f"p{number}" for number in range(20)]
+    assert [item["name"] for item in document["problems"]] == [f"p{number}" for number in range(20)]
     assert document["detail"].count(";") == 19

@@ -1,4 +1,4 @@
-"""Clients that take their time: none keeps the others out, however many they are."""
+"""Slow and idle clients: they time out, and no number of them keeps others out."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def connect(address: Address, stack: ExitStack) -> Any:
-    def open_one(said: bytes = b"") -> socket.socket:
+    def open_connection(sent: bytes = b"") -> socket.socket:
         connection = stack.enter_context(socket.create_connection(address, timeout=20))
-        connection.sendall(said)
+        connection.sendall(sent)
         return connection
 
-    return open_one
+    return open_connection
 
 
 @pytest.fixture
 def upload_half(machine: Machine, connect: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Begin an upload of two bytes that has its place, and send one of them."""
-    begun = threading.Semaphore(0)
+    """Start an upload of two bytes that has its slot, and send one of them."""
+    started = threading.Semaphore(0)
     put_stream = machine.room.uploads.put_stream
 
-    def told(*rest: Any, **more: Any) -> Any:
-        begun.release()
-        return put_stream(*rest, **more)
+    def signal_start(*rest: Any, **kwargs: Any) -> Any:
+        started.release()
+        return put_stream(*rest, **kwargs)
 
     def begin(key: str) -> socket.socket:
         connection: socket.socket = connect(head(f"PUT /uploads/{key}", 2) + b"x")
-        assert begun.acquire(timeout=20)
+        assert started.acquire(timeout=20)
         return connection
 
-    monkeypatch.setattr(machine.room.uploads, "put_stream", told)
+    monkeypatch.setattr(machine.room.uploads, "put_stream", signal_start)
     return begin
 
 
@@ -65,57 +65,55 @@ def status_of(connection: socket.socket) -> int:
 
 
 def is_closed(connection: socket.socket) -> bool:
-    """Whether the server ends the connection, which is waited for, without another word."""
+    """Wait for the end of the connection; whether it ends without a response."""
     try:
         return connection.recv(1) == b""
     except ConnectionResetError:
         return True
 
 
-def drip_until_answered(connection: socket.socket) -> None:
-    """Send a byte now and again, with pauses that nobody would call silence."""
+def drip_until_response(connection: socket.socket) -> None:
+    """Send a byte every 20 ms until the server responds or closes the connection."""
     for _ in range(400):
         if select.select([connection], [], [], 0.02)[0]:
             return
         connection.sendall(b"x")
-    pytest.fail("the server goes on reading")
+    pytest.fail("the server still reads")
 
 
-def test_an_upload_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_upload_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_LAG_SECONDS", 0.5)
     connection = connect(head("PUT /uploads/a", 1000))
-    drip_until_answered(connection)
+    drip_until_response(connection)
     assert status_of(connection) == 408
 
 
-def test_a_small_body_that_comes_byte_by_byte_is_given_up(
-    connect: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_small_body_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(middleware, "BODY_SECONDS", 0.5)
     connection = connect(head("POST /images", 1000))
-    drip_until_answered(connection)
+    drip_until_response(connection)
     assert status_of(connection) == 408
 
 
-def test_a_head_that_comes_byte_by_byte_is_given_up(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
     connection = connect(b"GET /")
-    drip_until_answered(connection)
+    drip_until_response(connection)
     assert is_closed(connection)
 
 
-def test_between_two_requests_a_head_is_waited_for_no_longer(
+def test_the_head_timeout_also_applies_to_the_next_request(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
     connection = connect(b"HEAD /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(15) == b"HTTP/1.1 200 OK"
     connection.recv(65_536)
-    drip_until_answered(connection)
+    drip_until_response(connection)
     assert is_closed(connection)
 
 
-def test_the_rest_of_a_refused_body_may_come_before_its_answer_is_read(
+def test_a_client_may_finish_a_refused_body_before_it_reads_the_response(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
@@ -124,23 +122,23 @@ def test_the_rest_of_a_refused_body_may_come_before_its_answer_is_read(
         select.select([], [], [], 0.02)
         connection.sendall(b"x")
     connection.sendall(b"!GET /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
-    answers = b""
-    while b'"presets"' not in answers:
-        more = connection.recv(65_536)
-        assert more, "closed before the rest was in"
-        answers += more
-    assert answers.startswith(b"HTTP/1.1 400")
+    responses = b""
+    while b'"presets"' not in responses:
+        kwargs = connection.recv(65_536)
+        assert kwargs, "closed before the rest was in"
+        responses += kwargs
+    assert responses.startswith(b"HTTP/1.1 400")
 
 
 class Clock:
-    """The time that clients take, which passes only when they do."""
+    """A clock that advances only when a chunk arrives."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
         monkeypatch.setattr(uploads, "current_time", lambda: self.now)
 
-    def patience_left(self, *steps: tuple[float, int]) -> float:
-        """What is left after so many seconds, and then so many bytes, again and again."""
+    def seconds_left(self, *steps: tuple[float, int]) -> float:
+        """The seconds left after ``steps`` of (seconds waited, bytes received)."""
 
         async def chunks() -> AsyncIterator[bytes]:
             for seconds, size in steps:
@@ -156,21 +154,21 @@ class Clock:
         return asyncio.run(read())
 
 
-def test_a_client_at_the_least_rate_is_never_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Clock(monkeypatch).patience_left(*[(5.0, 5 * MIN_RATE)] * 50) == MAX_LAG_SECONDS
+def test_a_client_at_the_minimum_rate_never_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Clock(monkeypatch).seconds_left(*[(5.0, 5 * MIN_RATE)] * 50) == MAX_LAG_SECONDS
 
 
-def test_lost_time_adds_up_and_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lost_time_adds_up_and_can_be_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
-    assert clock.patience_left((10.0, 1), (10.0, 1)) == pytest.approx(MAX_LAG_SECONDS - 20, abs=0.01)
-    assert clock.patience_left((20.0, MIN_RATE), (1.0, 11 * MIN_RATE)) == pytest.approx(MAX_LAG_SECONDS - 9)
+    assert clock.seconds_left((10.0, 1), (10.0, 1)) == pytest.approx(MAX_LAG_SECONDS - 20, abs=0.01)
+    assert clock.seconds_left((20.0, MIN_RATE), (1.0, 11 * MIN_RATE)) == pytest.approx(MAX_LAG_SECONDS - 9)
 
 
-def test_nobody_sends_fast_to_be_slow_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert Clock(monkeypatch).patience_left((0.1, 1000 * MIN_RATE)) == MAX_LAG_SECONDS
+def test_sending_fast_earns_no_extra_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Clock(monkeypatch).seconds_left((0.1, 1000 * MIN_RATE)) == MAX_LAG_SECONDS
 
 
-def test_uploads_that_hold_every_place_hold_up_nobody_for_long(
+def test_slow_uploads_in_every_slot_do_not_block_others_for_long(
     upload_half: Any, live: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queued_work, "UPLOAD_SLOT_SECONDS", 0.1)
@@ -184,7 +182,7 @@ def test_uploads_that_hold_every_place_hold_up_nobody_for_long(
     assert live.put("/uploads/a", content=b"a").status_code == 201
 
 
-def test_of_too_many_connections_the_idle_ones_make_room(
+def test_idle_connections_are_closed_if_there_are_too_many(
     connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
@@ -197,13 +195,13 @@ def test_of_too_many_connections_the_idle_ones_make_room(
     assert status_of(busy) == 201
 
 
-def test_where_all_are_at_work_a_newcomer_is_turned_away(
+def test_a_new_connection_is_closed_if_all_others_are_in_use(
     connect: Any, upload_half: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
-    at_work = [upload_half(name) for name in "ab"]
+    in_use = [upload_half(name) for name in "ab"]
     assert is_closed(connect())
-    for each in at_work:
-        each.sendall(b"y")
-        assert status_of(each) == 201
+    for item in in_use:
+        item.sendall(b"y")
+        assert status_of(item) == 201
     assert set(machine.room.uploads.bodies()) == {"a", "b"}

@@ -1,4 +1,4 @@
-"""The API keeps what its OpenAPI says, whatever is asked: schemathesis makes the requests."""
+"""The API conforms to its OpenAPI description for requests that schemathesis generates."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from support.url_strategies import PAIRS
 
 STRESS = bool(os.environ.get("STRESS"))
 EXAMPLES = 1000 if STRESS else 40
-# Which of what the schema allows is wrong all the same is ours to say: keys have a length in bytes.
+# The schema cannot express every rule, such as the length of keys in bytes.
 CHECKS = [
     not_a_server_error,
     checks.status_code_conformance,
@@ -84,13 +84,13 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     machine.close()
 
 
-def test_every_operation_is_asked(schema: Any) -> None:
-    described = [(each.ok().method, each.ok().path) for each in schema.get_all_operations()]
+def test_every_operation_is_requested(schema: Any) -> None:
+    described = [(item.ok().method, item.ok().path) for item in schema.get_all_operations()]
     assert sorted(described) == sorted([*OPERATIONS, NEVER_ENDS])
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-def test_answers_are_what_the_description_says(schema: Any, method: str, path: str) -> None:
+def test_responses_conform_to_the_description(schema: Any, method: str, path: str) -> None:
     seen = set()
 
     many = 5 if path.startswith("/renditions") else 1
@@ -109,9 +109,9 @@ def test_answers_are_what_the_description_says(schema: Any, method: str, path: s
             case.path_parameters["id"] = image_id(BUCKET, data.draw(st.sampled_from(KEYS[:3])))
         if path.startswith("/renditions"):
             case.query = {**dict(pairs), **data.draw(WRONG)}
-        answer = case.call(headers=headers)
-        seen.add(answer.status_code)
-        case.validate_response(answer, checks=CHECKS)
+        response = case.call(headers=headers)
+        seen.add(response.status_code)
+        case.validate_response(response, checks=CHECKS)
 
     ask()
     if path == "/renditions/{key}":

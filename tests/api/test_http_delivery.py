@@ -1,4 +1,4 @@
-"""Any rendition by URL over HTTP: herds, full queues, altered URLs, paths and ranges."""
+"""On-demand renditions over HTTP: concurrent requests, full queues, altered URLs, paths and ranges."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def decoded(machine: Machine) -> list[tuple[str, ...]]:
     calls = []
     render = machine.room.render
 
-    def counted(data: bytes, transformations: Any, *rest: Any, **more: Any) -> Any:
+    def counting(data: bytes, transformations: Any, *rest: Any, **kwargs: Any) -> Any:
         calls.append(tuple(map(str, transformations)))
-        return render(data, transformations, *rest, **more)
+        return render(data, transformations, *rest, **kwargs)
 
-    machine.room.render = counted
+    machine.room.render = counting
     return calls
 
 
 @pytest.fixture
-def ask(machine: Machine) -> Any:
-    """Asks for URLs, all at once, and tells the answers in their order."""
+def get_all(machine: Machine) -> Any:
+    """Requests URLs concurrently and returns the responses in their order."""
     transport = httpx.ASGITransport(machine.app(), raise_app_exceptions=False)
 
     def all_at_once(*urls: str) -> list[httpx.Response]:
@@ -58,40 +58,40 @@ def ask(machine: Machine) -> Any:
 
 
 @pytest.mark.parametrize("query", ["w=11&fm=webp", "w=11&fm=auto", "w=11"])
-def test_of_500_who_miss_the_same_one_has_it_made(ask: Any, decoded: list[Any], query: str) -> None:
-    """Promise 41. Where the format depends on the original, its header is read once before."""
-    answers = ask(*[signed("cat.jpg", query)] * 500)
+def test_500_concurrent_misses_render_once(get_all: Any, decoded: list[Any], query: str) -> None:
+    """Promise 41. If the format depends on the original, its header is read once before."""
+    responses = get_all(*[signed("cat.jpg", query)] * 500)
     format_ = "webp" if "webp" in query else "jpeg"
-    assert {(each.status_code, each.content) for each in answers} == {
+    assert {(item.status_code, item.content) for item in responses} == {
         (200, f"w=11,fm={format_} of cat".encode())
     }
     assert decoded == ([] if "webp" in query else [()]) + [(f"w=11,fm={format_}",)]
 
 
-def test_a_herd_before_a_declared_one_has_the_original_read_once(
-    machine: Machine, ask: Any, monkeypatch: pytest.MonkeyPatch
+def test_concurrent_requests_for_a_declared_rendition_process_the_original_once(
+    machine: Machine, get_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read, get = [], machine.room.uploads.get
 
-    def counted(key: str, **more: Any) -> Any:
+    def counting(key: str, **kwargs: Any) -> Any:
         read.append(key)
-        return get(key, **more)
+        return get(key, **kwargs)
 
-    monkeypatch.setattr(machine.room.uploads, "get", counted)
-    answers = ask(*["/renditions/cat.jpg/w=10,fm=webp.webp"] * 300)
-    assert {(each.status_code, each.content) for each in answers} == {(200, b"w=10,fm=webp of cat")}
+    monkeypatch.setattr(machine.room.uploads, "get", counting)
+    responses = get_all(*["/renditions/cat.jpg/w=10,fm=webp.webp"] * 300)
+    assert {(item.status_code, item.content) for item in responses} == {(200, b"w=10,fm=webp of cat")}
     assert read == ["cat.jpg"]
 
 
-def test_a_herd_is_told_the_same_failure(machine: Machine, ask: Any) -> None:
+def test_concurrent_requests_get_the_same_error(machine: Machine, get_all: Any) -> None:
     machine.room.put("bad.jpg", b"bad")
     for query in ("w=11&fm=webp", "w=11&fm=auto"):
-        answers = ask(*[signed("bad.jpg", query)] * 50)
-        assert {each.status_code for each in answers} == {415}
-        assert {each.json()["reason"] for each in answers} == {"not-an-image"}
+        responses = get_all(*[signed("bad.jpg", query)] * 50)
+        assert {item.status_code for item in responses} == {415}
+        assert {item.json()["reason"] for item in responses} == {"not-an-image"}
 
 
-def test_when_the_queue_is_full_the_rest_is_sent_away_and_all_else_goes_on(
+def test_a_full_queue_rejects_requests_and_the_rest_of_the_api_works(
     machine: Machine, live: httpx.Client
 ) -> None:
     machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", b"stored", Attributes("image/webp"))
@@ -118,16 +118,16 @@ def test_when_the_queue_is_full_the_rest_is_sent_away_and_all_else_goes_on(
 
 
 def sent(live: httpx.Client, target: str) -> socket.socket:
-    """A connection on which a request has been sent, and no answer been read."""
+    """A connection on which a request has been sent and no response read."""
     connection = socket.create_connection((live.base_url.host, live.base_url.port), timeout=60)
     connection.sendall(f"GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n".encode())
     return connection
 
 
-def test_every_altered_url_is_403_and_no_store_is_touched(
+def test_every_altered_url_is_403_without_a_store_access(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Promise 37, in the server's path."""
+    """Promise 37, over HTTP."""
     app, random, tried = machine.app(), Random(SEED), 0
     for store in (machine.room.uploads, machine.room.processed, machine.room.catalog):
         for name in ("head", "get", "read", "put", "list", "acquire"):
@@ -148,7 +148,7 @@ def test_every_altered_url_is_403_and_no_store_is_touched(
 
 
 async def asgi_get(app: Any, raw_path: bytes, query: bytes) -> tuple[int, dict[bytes, bytes]]:
-    """As uvicorn would call the application, for bytes too that no HTTP client sends."""
+    """Call the application as uvicorn does, also with bytes that no HTTP client sends."""
     from urllib.parse import unquote  # noqa: PLC0415
 
     messages: list[Any] = []
@@ -248,32 +248,32 @@ async def asgi_get(app: Any, raw_path: bytes, query: bytes) -> tuple[int, dict[b
         ),
     ],
 )
-def test_no_path_escapes_and_none_is_a_failure_of_ours(live: httpx.Client, target: str) -> None:
+def test_no_path_escapes_and_none_is_a_server_error(live: httpx.Client, target: str) -> None:
     """Promise 44."""
     url = httpx.URL(str(live.base_url)).copy_with(raw_path=f"/renditions/{target}".encode())
-    answer = live.get(url)
-    assert 400 <= answer.status_code < 500, answer.text
-    assert answer.headers["content-type"] == PROBLEM
-    assert answer.headers["cache-control"] in {"no-store", "max-age=5"}
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    assert "set-cookie" not in answer.headers
-    assert len(answer.content) < 3 * len(target) + 2000
+    response = live.get(url)
+    assert 400 <= response.status_code < 500, response.text
+    assert response.headers["content-type"] == PROBLEM
+    assert response.headers["cache-control"] in {"no-store", "max-age=5"}
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert "set-cookie" not in response.headers
+    assert len(response.content) < 3 * len(target) + 2000
     assert live.get("/health").status_code == 200
 
 
-def test_ranges_are_parts_of_the_whole_and_nothing_else(machine: Machine, live: httpx.Client) -> None:
-    """Promise 44: whatever is asked for, it is a part of the bytes, and never more than all of them."""
+def test_ranges_are_parts_of_the_rendition(machine: Machine, live: httpx.Client) -> None:
+    """Promise 44: every range is part of the bytes, and never more than all of them."""
     random = Random(SEED)
     body = random.randbytes(3000)
     machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", body, Attributes("image/webp"))
     url = "/renditions/cat.jpg/w=10,fm=webp.webp"
     for _ in range(10_000 if STRESS else 300):
         text, first, last = said(random, len(body))
-        answer = live.get(url, headers={"range": text})
-        wanted = meant(body, first, last) if text == f"bytes={first}-{last}" else body
-        if wanted is None:
-            assert (answer.status_code, answer.headers["content-range"]) == (416, "bytes */3000"), text
+        response = live.get(url, headers={"range": text})
+        expected = meant(body, first, last) if text == f"bytes={first}-{last}" else body
+        if expected is None:
+            assert (response.status_code, response.headers["content-range"]) == (416, "bytes */3000"), text
         else:
-            assert answer.content == wanted, text
-            assert answer.status_code == (206 if "content-range" in answer.headers else 200)
-            assert len(answer.content) == int(answer.headers["content-length"])
+            assert response.content == expected, text
+            assert response.status_code == (206 if "content-range" in response.headers else 200)
+            assert len(response.content) == int(response.headers["content-length"])

@@ -1,4 +1,4 @@
-"""What routes ask of a request is at hand: FastAPI would run a plain function in a thread."""
+"""The dependencies of routes are coroutines: FastAPI would run a plain function in a thread."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from image_processor.api.standalone_app import ROUTERS
 
 
 def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
-    for each in dependant.dependencies:
-        if each.call is not None:
-            yield each.call
-        yield from calls(each)
+    for item in dependant.dependencies:
+        if item.call is not None:
+            yield item.call
+        yield from calls(item)
 
 
-def test_no_dependency_takes_a_thread() -> None:
+def test_no_dependency_runs_in_a_thread() -> None:
     routes = [route for router in (*ROUTERS, presigned_uploads.router) for route in router.routes]
     found = {call for route in routes if isinstance(route, APIRoute) for call in calls(route.dependant)}
     assert {"_http_request", "_standalone_context", "_requested_key", "_aws_context"} <= {

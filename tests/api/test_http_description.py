@@ -1,4 +1,4 @@
-"""What the server says of itself: health, recipe, page and OpenAPI."""
+"""Health, recipe, web page and the OpenAPI description."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_health(machine: Machine, client: Client) -> None:
 
 def test_health_without_the_data(machine: Machine, client: Client) -> None:
     shutil.rmtree(machine.settings.data)
-    answer = client.get("/health")
-    assert (answer.status_code, answer.json()["status"]) == (503, "degraded")
-    assert answer.json()["detail"] == "the store's root folder cannot be opened: No such file or directory"
+    response = client.get("/health")
+    assert (response.status_code, response.json()["status"]) == (503, "degraded")
+    assert response.json()["detail"] == "the store's root folder cannot be opened: No such file or directory"
 
 
 def test_health_without_the_catalog(
@@ -56,8 +56,8 @@ def test_health_without_the_catalog(
         raise Unavailable("the catalog cannot be read")
 
     monkeypatch.setattr(machine.room.catalog, "get", gone)
-    answer = client.get("/health")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "the catalog cannot be read")
+    response = client.get("/health")
+    assert (response.status_code, response.json()["detail"]) == (503, "the catalog cannot be read")
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_health_without_the_catalog(
         "/openapi.json",
     ],
 )
-def test_what_can_be_got_has_a_head(machine: Machine, live: httpx.Client, path: str) -> None:
+def test_every_get_route_has_a_head(machine: Machine, live: httpx.Client, path: str) -> None:
     id_ = live.put("/uploads/a", content=b"a").json()["id"]
     machine.workers.wait_until_idle()
     whole, head = (live.request(method, path.format(id=id_)) for method in ("GET", "HEAD"))
@@ -92,9 +92,9 @@ def test_recipe(client: Client) -> None:
 
 @pytest.fixture
 def schema(client: Client) -> Any:
-    answer = client.get("/openapi.json")
-    assert answer.status_code == 200
-    return answer.json()
+    response = client.get("/openapi.json")
+    assert response.status_code == 200
+    return response.json()
 
 
 def operations(schema: Any) -> Iterator[tuple[str, Any]]:
@@ -127,47 +127,47 @@ def test_every_route_is_described(schema: Any) -> None:
         assert all("description" in parameter for parameter in operation.get("parameters", ())), name
 
 
-def test_operations_have_distinct_plain_names(schema: Any) -> None:
+def test_operations_have_unique_names(schema: Any) -> None:
     names = [operation["operationId"] for _, operation in operations(schema)]
     assert len(set(names)) == len(names)
     assert all(re.fullmatch(r"[a-z_]+", name) for name in names)
 
 
-def test_errors_are_described_as_problems_and_nothing_else_is(schema: Any) -> None:
+def test_only_errors_are_described_as_problem_documents(schema: Any) -> None:
     for name, operation in operations(schema):
-        for status, answer in operation["responses"].items():
-            types = set(answer.get("content", {}))
+        for status, response in operation["responses"].items():
+            types = set(response.get("content", {}))
             is_problem = int(status) >= 400 and name != "GET /health"  # which says how it is, also then
             assert ("application/problem+json" in types) == is_problem, (name, status)
     assert "HTTPValidationError" not in schema["components"]["schemas"]
 
 
-def test_every_reference_leads_somewhere(schema: Any) -> None:
-    wanted = set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
-    assert wanted
-    assert wanted <= set(schema["components"]["schemas"])
+def test_every_reference_resolves(schema: Any) -> None:
+    expected = set(re.findall(r"'#/components/schemas/(\w+)'", str(schema)))
+    assert expected
+    assert expected <= set(schema["components"]["schemas"])
 
 
-def test_every_parameter_that_may_be_wrong_says_what_is_expected(schema: Any) -> None:
+def test_every_parameter_describes_what_is_expected(schema: Any) -> None:
     described = str(schema)
     elsewhere = {"content_type"}  # on AWS alone
     assert all(expected in described for name, expected in EXPECTED.items() if name not in elsewhere)
 
 
 def subclasses(kind: type[ImageProcessorError]) -> Iterator[type[ImageProcessorError]]:
-    for each in kind.__subclasses__():
-        yield each
-        yield from subclasses(each)
+    for item in kind.__subclasses__():
+        yield item
+        yield from subclasses(item)
 
 
-def test_the_table_of_statuses_puts_the_special_before_the_general() -> None:
+def test_the_table_of_statuses_lists_subclasses_first() -> None:
     kinds = [kind for kind, _ in STATUSES]
     for at, kind in enumerate(kinds):
         assert not [later for later in kinds[at + 1 :] if issubclass(later, kind)]
     assert kinds[-1] is ImageProcessorError
 
 
-def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
+def test_retryable_errors_have_no_400_status() -> None:
     for kind in subclasses(ImageProcessorError):
         status = next(status for row, status in STATUSES if issubclass(kind, row))
         if kind.retryable:
@@ -175,16 +175,16 @@ def test_what_may_succeed_later_is_no_fault_of_the_request() -> None:
             assert of_error(kind("later")).headers["retry-after"] == "1"
 
 
-def test_what_is_forbidden_says_what_helps() -> None:
-    answer = of_error(SizeNotAllowed("expected one of 10 for width, got 11"))
-    assert answer.status_code == 403
-    assert json.loads(answer.body)["fix"] == SizeNotAllowed.fix
+def test_forbidden_errors_have_a_fix() -> None:
+    response = of_error(SizeNotAllowed("expected one of 10 for width, got 11"))
+    assert response.status_code == 403
+    assert json.loads(response.body)["fix"] == SizeNotAllowed.fix
 
 
-def test_what_is_not_installed_is_not_implemented_here() -> None:
-    answer = of_error(MissingExtra.of("a package", "some purpose", "extra"))
-    assert answer.status_code == 501
-    assert b"pip install 'image-processor[extra]'" in answer.body
+def test_a_missing_extra_is_501() -> None:
+    response = of_error(MissingExtra.of("a package", "some purpose", "extra"))
+    assert response.status_code == 501
+    assert b"pip install 'image-processor[extra]'" in response.body
 
 
 def test_every_reason_has_a_fix_and_a_label_on_the_page() -> None:
@@ -205,14 +205,14 @@ def test_the_page_follows_every_type_of_event() -> None:
 def test_the_page_and_its_files_are_served(client: Client) -> None:
     page = client.get("/")
     assert page.headers["content-type"] == "text/html; charset=utf-8"
-    wanted = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
+    expected = set(re.findall(r'(?:src|href)="(/static/[^"]+)"', page.text))
     modules = set(WEB.glob("*.js"))
-    assert wanted
-    for path in wanted | {f"/static/{module.name}" for module in modules}:
+    assert expected
+    for path in expected | {f"/static/{module.name}" for module in modules}:
         assert client.get(path).status_code == 200, path
 
 
-def test_the_page_loads_nothing_from_elsewhere() -> None:
+def test_the_page_loads_nothing_from_other_hosts() -> None:
     for file in WEB.iterdir():
         loaded = re.findall(
             r"""(?:src|href|from|url\(|import)[ =("']+(https?:)?//""", file.read_text("utf-8")
@@ -220,7 +220,7 @@ def test_the_page_loads_nothing_from_elsewhere() -> None:
         assert loaded == [], file.name
 
 
-def test_a_browser_asks_whether_the_page_has_changed_and_is_told_no(client: Client) -> None:
+def test_the_page_is_revalidated_with_304(client: Client) -> None:
     first = client.get("/static/app.js")
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/static/app.js", headers={"if-none-match": first.headers["etag"]})

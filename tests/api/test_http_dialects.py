@@ -1,4 +1,4 @@
-"""URLs of other products are answered at the root and where renditions lie, if a setting says so."""
+"""URLs of other products are served at the root and below /renditions, if a setting enables them."""
 
 from __future__ import annotations
 
@@ -31,36 +31,36 @@ def thumbor(machine: Machine):
 
 
 @pytest.mark.parametrize("root", ["/", "/renditions/"])
-def test_a_url_of_thumbor_is_answered(thumbor: Client, root: str) -> None:
-    answer = thumbor.get(root + signed(f"fit-in/33x0/filters:format(webp)/{KEY}"))
-    assert (answer.status_code, answer.content) == (200, b"w=33,fm=webp of cat")
-    assert answer.headers["content-type"] == "image/webp"
+def test_a_thumbor_url_is_served(thumbor: Client, root: str) -> None:
+    response = thumbor.get(root + signed(f"fit-in/33x0/filters:format(webp)/{KEY}"))
+    assert (response.status_code, response.content) == (200, b"w=33,fm=webp of cat")
+    assert response.headers["content-type"] == "image/webp"
 
 
-def test_one_that_means_what_the_recipe_declares_gets_the_stored_file(
+def test_a_thumbor_url_of_a_declared_rendition_gets_the_stored_file(
     thumbor: Client, machine: Machine
 ) -> None:
-    answer = thumbor.get("/" + signed(f"fit-in/10x0/filters:format(webp)/{KEY}"))
-    assert answer.content == b"w=10,fm=webp of cat"
+    response = thumbor.get("/" + signed(f"fit-in/10x0/filters:format(webp)/{KEY}"))
+    assert response.content == b"w=10,fm=webp of cat"
     assert sorted(machine.room.processed.bodies()) == [
         f"{KEY}/w={width},fm={fm}" for width in (10, 20) for fm in ("jpeg.jpg", "webp.webp")
     ]
 
 
-def test_its_signature_is_verified_and_unsafe_is_off(thumbor: Client) -> None:
+def test_the_signature_is_verified_and_unsafe_is_off(thumbor: Client) -> None:
     other = signed(f"33x0/{KEY}").replace("33x0", "34x0")
     assert thumbor.get("/" + other).json()["code"] == "signature-mismatch"
     assert thumbor.get(f"/unsafe/33x0/{KEY}").json()["code"] == "signature-missing"
 
 
-def test_our_own_routes_and_urls_stay_what_they_are(thumbor: Client) -> None:
+def test_own_routes_and_urls_do_not_change(thumbor: Client) -> None:
     assert thumbor.get("/health").json()["status"] == "ok"
     assert thumbor.get(f"/renditions/{KEY}/w=10,fm=webp.webp").content == b"w=10,fm=webp of cat"
     assert thumbor.get("/static/none.js").status_code == 404
     assert thumbor.get("/images/none").json()["code"] == "not-found"
 
 
-def test_without_the_setting_nobody_answers_at_the_root(machine: Machine) -> None:
+def test_without_the_setting_the_root_serves_no_renditions(machine: Machine) -> None:
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         assert client.get("/" + signed(f"33x0/{KEY}")).status_code == 404

@@ -1,4 +1,4 @@
-"""Live progress over a real connection, and a stop that open connections do not hold up."""
+"""Live progress over a real connection, and a stop that open connections do not delay."""
 
 from __future__ import annotations
 
@@ -26,84 +26,84 @@ def events(stream: httpx.Response) -> Iterator[dict[str, Any]]:
         fields[name or "comment"] = value
 
 
-def test_an_upload_is_told_from_the_queue_to_its_renditions(live: httpx.Client) -> None:
+def test_an_upload_is_published_from_queued_to_processed(live: httpx.Client) -> None:
     with live.stream("GET", "/events") as stream:
         assert stream.headers["content-type"].startswith("text/event-stream")
         assert stream.headers["cache-control"] == "no-cache"
-        told = events(stream)
-        ready = next(told)
+        events_seen = events(stream)
+        ready = next(events_seen)
         assert (ready["event"], ready["data"], ready["retry"]) == ("ready", {"missed": False}, "1000")
         id_ = live.put("/uploads/a.jpg", content=b"a").json()["id"]
-        seen = [next(told) for _ in range(3)]
+        seen = [next(events_seen) for _ in range(3)]
     assert [event["event"] for event in seen] == ["queued", "started", "processed"]
     assert {(event["data"]["id"], event["data"]["key"]) for event in seen} == {(id_, "a.jpg")}
     assert [event["data"]["sequence"] for event in seen] == [1, 2, 3]
     assert seen[2]["data"]["detail"]["renditions"] == 4
 
 
-def test_a_refusal_is_told_with_its_reason(live: httpx.Client) -> None:
+def test_a_refusal_is_published_with_its_reason(live: httpx.Client) -> None:
     with live.stream("GET", "/events") as stream:
-        told = events(stream)
-        next(told)
+        events_seen = events(stream)
+        next(events_seen)
         live.put("/uploads/a.txt", content=b"bad")
-        last = [next(told) for _ in range(3)][-1]
+        last = [next(events_seen) for _ in range(3)][-1]
     assert (last["event"], last["data"]["detail"]["reason"]) == ("refused", "not-an-image")
 
 
-def test_only_the_keys_asked_for_are_told(live: httpx.Client, machine: Machine) -> None:
+def test_only_keys_with_the_prefix_are_sent(live: httpx.Client, machine: Machine) -> None:
     with live.stream("GET", "/events", params={"prefix": "b/"}) as stream:
-        told = events(stream)
-        next(told)
+        events_seen = events(stream)
+        next(events_seen)
         for key in ("a/1", "b/1"):
             live.put(f"/uploads/{key}", content=b"a")
         machine.workers.wait_until_idle()
-        assert next(told)["data"]["key"] == "b/1"
+        assert next(events_seen)["data"]["key"] == "b/1"
 
 
-def test_a_reader_that_comes_back_goes_on_where_it_was(live: httpx.Client, machine: Machine) -> None:
+def test_a_reader_that_reconnects_continues_where_it_was(live: httpx.Client, machine: Machine) -> None:
     with live.stream("GET", "/events") as stream:
-        told = events(stream)
-        next(told)
+        events_seen = events(stream)
+        next(events_seen)
         live.put("/uploads/a", content=b"a")
-        last = next(told)
+        last = next(events_seen)
     machine.workers.wait_until_idle()
     with live.stream("GET", "/events", headers={"last-event-id": last["id"]}) as stream:
-        told = events(stream)
-        assert next(told)["data"] == {"missed": False}
-        assert [next(told)["event"] for _ in range(2)] == ["started", "processed"]
+        events_seen = events(stream)
+        assert next(events_seen)["data"] == {"missed": False}
+        assert [next(events_seen)["event"] for _ in range(2)] == ["started", "processed"]
 
 
-def test_a_reader_of_an_earlier_server_is_told_that_it_missed_something(live: httpx.Client) -> None:
+def test_a_cursor_of_an_earlier_server_is_marked_missed(live: httpx.Client) -> None:
     with live.stream("GET", "/events", headers={"last-event-id": "0badcafe-7"}) as stream:
         assert next(events(stream))["data"] == {"missed": True}
 
 
-def test_an_idle_stream_shows_that_it_lives(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_stream_sends_pings(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
     with live.stream("GET", "/events") as stream:
-        told = events(stream)
-        next(told)
-        assert next(told) == {"comment": "ping"}
+        events_seen = events(stream)
+        next(events_seen)
+        assert next(events_seen) == {"comment": "ping"}
 
 
 def test_a_stop_ends_streams_and_waiting_requests_at_once(machine: Machine, live: httpx.Client) -> None:
-    """The fixture fails if the server does not stop; nothing here ever ends by itself."""
+    """Nothing here ends by itself; the fixture fails if the server does not stop."""
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
-    answers: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
 
     def wait_for_renditions() -> None:
         with httpx.Client(base_url=live.base_url, timeout=60) as other:
-            answers.append(other.post("/images", json={"key": "a.jpg"}))
+            responses.append(other.post("/images", json={"key": "a.jpg"}))
 
     with live.stream("GET", "/events") as stream:
-        told = events(stream)
-        next(told)
+        events_seen = events(stream)
+        next(events_seen)
         waiting = threading.Thread(target=wait_for_renditions)
         waiting.start()
-        assert next(told)["event"] == "queued"
-        assert next(told)["event"] == "started"
+        assert next(events_seen)["event"] == "queued"
+        assert next(events_seen)["event"] == "started"
         machine.server.should_exit = True
-        assert list(told) == []
+        assert list(events_seen) == []
     waiting.join(30)
-    assert (answers[0].status_code, answers[0].json()["status"]) == (202, "queued")
+    assert (responses[0].status_code, responses[0].json()["status"]) == (202, "queued")

@@ -1,4 +1,4 @@
-"""Who is let in, what every answer carries, and how large a request may be."""
+"""Host names, cross-site requests, security headers and limits of request bodies."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ POLICY = (
         ("0.0.0.0", (), "evil.example", 421),
     ],
 )
-def test_only_names_of_this_server_are_answered(
+def test_only_host_names_of_this_server_are_accepted(
     machine: Machine, host: str, allowed: tuple[str, ...], name: str, status: int
 ) -> None:
     machine.settings = replace(machine.settings, host=host, allowed_hosts=allowed)
     with asyncio.Runner() as runner:
-        answer = Client(machine.app(), runner).get("/health", headers={"host": name})
-    assert answer.status_code == status
+        response = Client(machine.app(), runner).get("/health", headers={"host": name})
+    assert response.status_code == status
     if status == 421:
-        assert answer.json()["code"] == "unknown-host"
-        assert "IMAGE_PROCESSOR_ALLOWED_HOSTS" in answer.json()["fix"]
+        assert response.json()["code"] == "unknown-host"
+        assert "IMAGE_PROCESSOR_ALLOWED_HOSTS" in response.json()["fix"]
 
 
 OURS = {"host": "localhost:8000", "origin": "http://localhost:8000"}
@@ -70,18 +70,18 @@ OURS = {"host": "localhost:8000", "origin": "http://localhost:8000"}
         ({**OURS, "origin": "http://["}, 403),
     ],
 )
-def test_another_sites_page_cannot_write(
+def test_a_page_of_another_site_cannot_write(
     machine: Machine, client: Client, headers: dict[str, str], status: int
 ) -> None:
-    answer = client.put("/uploads/a", content=b"a", headers=headers)
-    assert answer.status_code == status
+    response = client.put("/uploads/a", content=b"a", headers=headers)
+    assert response.status_code == status
     assert set(machine.room.uploads.bodies()) == ({"a"} if status == 201 else set())
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_no_unsafe_method_gets_past(client: Client, method: str) -> None:
-    answer = client.request(method, "/samples", headers={"sec-fetch-site": "cross-site"})
-    assert (answer.status_code, answer.json()["code"]) == (403, "cross-site")
+def test_every_unsafe_method_is_checked(client: Client, method: str) -> None:
+    response = client.request(method, "/samples", headers={"sec-fetch-site": "cross-site"})
+    assert (response.status_code, response.json()["code"]) == (403, "cross-site")
 
 
 def test_a_page_may_be_opened_from_anywhere(client: Client) -> None:
@@ -89,7 +89,7 @@ def test_a_page_may_be_opened_from_anywhere(client: Client) -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/static/app.js", "/images?limit=0"])
-def test_every_answer_carries_the_protective_headers(client: Client, path: str) -> None:
+def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path, headers={"origin": "http://evil.example"}).headers
     assert headers["content-security-policy"] == POLICY
     assert headers["x-content-type-options"] == "nosniff"
@@ -98,19 +98,19 @@ def test_every_answer_carries_the_protective_headers(client: Client, path: str) 
     assert not [name for name in headers if name.startswith("access-control-")]
 
 
-def test_a_body_that_is_no_upload_is_small(client: Client) -> None:
+def test_other_bodies_than_uploads_are_limited(client: Client) -> None:
     fits = client.post("/images", content=b"[" + b" " * (MAX_BODY_BYTES - 2) + b"]")
     assert fits.status_code == 415
-    answer = client.post("/images", content=b"[" + b" " * (MAX_BODY_BYTES - 1) + b"]")
-    assert (answer.status_code, answer.json()["code"]) == (413, "content-too-large")
+    response = client.post("/images", content=b"[" + b" " * (MAX_BODY_BYTES - 1) + b"]")
+    assert (response.status_code, response.json()["code"]) == (413, "content-too-large")
 
 
-def test_a_body_that_is_no_upload_has_a_length(client: Client) -> None:
+def test_other_bodies_than_uploads_need_a_length(client: Client) -> None:
     async def chunks() -> AsyncIterator[bytes]:  # httpx sends an iterator without a length
         yield b"{}"
 
-    answer = client.post("/images", content=chunks())
-    assert (answer.status_code, answer.json()["code"]) == (411, "length-required")
+    response = client.post("/images", content=chunks())
+    assert (response.status_code, response.json()["code"]) == (411, "length-required")
 
 
 @pytest.mark.parametrize(
@@ -125,18 +125,18 @@ def test_a_body_that_is_no_upload_has_a_length(client: Client) -> None:
         ("GET", "/images/", 404, ""),
     ],
 )
-def test_what_is_not_there(client: Client, method: str, path: str, status: int, detail: str) -> None:
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert detail in answer.json()["detail"]
+def test_unknown_paths_and_methods(client: Client, method: str, path: str, status: int, detail: str) -> None:
+    response = client.request(method, path)
+    assert (response.status_code, response.headers["content-type"]) == (status, "application/problem+json")
+    assert detail in response.json()["detail"]
     if status == 405:
-        assert answer.headers["allow"]
+        assert response.headers["allow"]
 
 
-def test_what_goes_wrong_while_a_request_is_judged_is_a_problem_document_too(
+def test_an_error_in_the_middleware_is_a_problem_document_too(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(OriginGuard, "_is_own_name", lambda *_: 1 / 0)
-    answer = client.get("/health")
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
-    assert answer.headers["content-security-policy"] == POLICY
+    response = client.get("/health")
+    assert (response.status_code, response.json()["code"]) == (500, "internal-server-error")
+    assert response.headers["content-security-policy"] == POLICY

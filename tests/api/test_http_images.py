@@ -1,4 +1,4 @@
-"""The images of the library: processing, looking, filtering, deleting, making again."""
+"""Routes of images: process, show, list, filter, delete and reprocess."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from support.ingest import OTHER_RECIPE, upload
 ID = image_id("uploads", "photos/cat.jpg")
 
 
-def process(client: Client, key: str, **more: Any) -> Any:
-    return client.post("/images", json={"key": key, **more})
+def process(client: Client, key: str, **kwargs: Any) -> Any:
+    return client.post("/images", json={"key": key, **kwargs})
 
 
-def test_processing_answers_with_the_renditions(machine: Machine, client: Client) -> None:
+def test_processing_returns_the_renditions(machine: Machine, client: Client) -> None:
     machine.room.put("photos/cat.jpg", b"a cat")
-    answer = process(client, "photos/cat.jpg")
-    assert answer.status_code == 200
-    image = answer.json()
+    response = process(client, "photos/cat.jpg")
+    assert response.status_code == 200
+    image = response.json()
     assert (image["id"], image["bucket"], image["original"]) == (ID, "uploads", "photos/cat.jpg")
     assert (image["status"], image["reason"], image["fix"]) == ("processed", None, None)
     assert image["processed"] in {rendition["key"] for rendition in image["renditions"]}
@@ -39,16 +39,16 @@ def test_processing_answers_with_the_renditions(machine: Machine, client: Client
     assert image["facts"]["bytes"] == len(b"a cat")
     assert (image["dominant_colour"], image["thumbhash"]) == ("#102030", "aGFzaA==")
     assert image["created_at"] == "2026-01-01T00:00:00Z"
-    wanted = machine.room.expected()
-    assert {rendition["key"] for rendition in image["renditions"]} == set(wanted)
+    expected = machine.room.expected()
+    assert {rendition["key"] for rendition in image["renditions"]} == set(expected)
     for rendition in image["renditions"]:
         assert rendition["format"] == parse(rendition["transformation"]).format
         assert rendition["url"].endswith(f"?v={rendition['sha256'][:16]}")
-        assert client.get(rendition["url"]).content == wanted[rendition["key"]]
+        assert client.get(rendition["url"]).content == expected[rendition["key"]]
 
 
 @pytest.mark.parametrize(("body", "truncated"), [(b"half a cat", True), (b"a cat", False)])
-def test_an_original_that_ended_early_is_told(
+def test_a_truncated_original_is_marked(
     machine: Machine, client: Client, body: bytes, *, truncated: bool
 ) -> None:
     machine.room.put("photos/cat.jpg", body)
@@ -60,19 +60,19 @@ def test_an_original_that_ended_early_is_told(
     assert record.original.truncated is truncated
 
 
-def test_processing_twice_makes_nothing_twice(machine: Machine, client: Client) -> None:
+def test_processing_twice_renders_once(machine: Machine, client: Client) -> None:
     machine.room.put("a.jpg", b"a")
     first, second = process(client, "a.jpg"), process(client, "a.jpg", bucket="uploads")
     assert (second.status_code, second.json()) == (200, first.json())
 
 
-def test_a_refused_original_is_told_with_its_reason_fix_and_record(machine: Machine, client: Client) -> None:
+def test_a_refused_original_returns_its_reason_fix_and_record(machine: Machine, client: Client) -> None:
     machine.room.put("notes.txt", b"bad text")
     for _ in range(2):  # once refused, and once on record as refused
-        answer = process(client, "notes.txt")
-        assert answer.status_code == 422
-        assert answer.headers["content-type"] == "application/problem+json"
-        problem = answer.json()
+        response = process(client, "notes.txt")
+        assert response.status_code == 422
+        assert response.headers["content-type"] == "application/problem+json"
+        problem = response.json()
         assert (problem["code"], problem["reason"]) == ("refused", "not-an-image")
         assert problem["fix"] == FIXES[Reason.NOT_AN_IMAGE]
         assert problem["detail"].startswith("expected an image")
@@ -80,7 +80,7 @@ def test_a_refused_original_is_told_with_its_reason_fix_and_record(machine: Mach
         assert problem["image"]["id"] == image_id("uploads", "notes.txt")
 
 
-def test_a_key_that_no_rule_wants_is_told_so(machine: Machine, client: Client) -> None:
+def test_a_key_without_a_matching_rule_is_skipped(machine: Machine, client: Client) -> None:
     machine.room.put("ignored/a.jpg", b"a")
     expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe matches it")
 
@@ -93,7 +93,7 @@ def test_a_key_that_no_rule_wants_is_told_so(machine: Machine, client: Client) -
         ("ignored/a.jpg", "no rule of the recipe matches it"),
     ],
 )
-def test_a_key_of_which_nothing_is_made_is_told_so_before_anything_is_stored(
+def test_a_skipped_key_is_rejected_before_anything_is_stored(
     machine: Machine, client: Client, key: str, why: str
 ) -> None:
     expect_skipped(client.put(f"/uploads/{key}", content=b"a"), why)
@@ -101,12 +101,12 @@ def test_a_key_of_which_nothing_is_made_is_told_so_before_anything_is_stored(
     assert machine.room.uploads.bodies() == {}
 
 
-def expect_skipped(answer: Any, why: str) -> None:
-    assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
-    assert answer.json()["detail"].endswith(f": {why}")
+def expect_skipped(response: Any, why: str) -> None:
+    assert (response.status_code, response.json()["code"]) == (422, "skipped")
+    assert response.json()["detail"].endswith(f": {why}")
 
 
-def test_an_image_that_a_later_recipe_does_not_want_cannot_be_made_again(
+def test_an_image_without_a_rule_in_a_later_recipe_cannot_be_reprocessed(
     machine: Machine, client: Client
 ) -> None:
     key = "ignored/a.jpg"
@@ -116,14 +116,14 @@ def test_an_image_that_a_later_recipe_does_not_want_cannot_be_made_again(
     expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe matches it")
 
 
-def test_a_link_out_of_the_root_goes_on_record_as_refused(
+def test_a_link_out_of_the_root_is_recorded_as_refused(
     machine: Machine, client: Client, tmp_path: Path
 ) -> None:
     (tmp_path / "secret.jpg").write_bytes(b"secret")
     (tmp_path / "uploads").mkdir(exist_ok=True)
     (tmp_path / "uploads" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
-    answer = process(client, "link.jpg")
-    assert (answer.status_code, answer.json()["reason"]) == (422, "outside-root")
+    response = process(client, "link.jpg")
+    assert (response.status_code, response.json()["reason"]) == (422, "outside-root")
     assert machine.room.record("link.jpg") is not None
 
 
@@ -141,13 +141,13 @@ def test_a_link_out_of_the_root_goes_on_record_as_refused(
         ([], 400, "expected a JSON object for the body, got []"),
     ],
 )
-def test_a_wrong_request_is_told_what_was_expected(
+def test_an_invalid_request_says_what_was_expected(
     client: Client, body: Any, status: int, detail: str
 ) -> None:
-    answer = client.post("/images", json=body)
-    assert answer.status_code == status
-    assert detail in answer.json()["detail"]
-    assert answer.headers["cache-control"] == "no-store"
+    response = client.post("/images", json=body)
+    assert response.status_code == status
+    assert detail in response.json()["detail"]
+    assert response.headers["cache-control"] == "no-store"
 
 
 def test_every_error_is_reported_at_once(client: Client) -> None:
@@ -159,10 +159,10 @@ def test_every_error_is_reported_at_once(client: Client) -> None:
         assert {problem["name"] for problem in problems} == names
 
 
-def test_only_json_is_read_as_json(client: Client) -> None:
+def test_only_json_is_accepted_as_json(client: Client) -> None:
     for headers in ({}, {"content-type": "text/plain"}, {"content-type": "multipart/form-data"}):
-        answer = client.post("/images", content=b'{"key": "a.jpg"}', headers=headers)
-        assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+        response = client.post("/images", content=b'{"key": "a.jpg"}', headers=headers)
+        assert (response.status_code, response.json()["code"]) == (415, "unsupported-media-type")
     broken = client.post("/images", content=b"{", headers={"content-type": "application/json; charset=utf-8"})
     assert (broken.status_code, broken.json()["detail"]) == (
         400,
@@ -181,37 +181,37 @@ def test_only_json_is_read_as_json(client: Client) -> None:
         (rb'{"key": ["\ud800"]}', r"for key, got ['\ud800']"),
     ],
 )
-def test_half_a_surrogate_pair_is_told_as_what_it_is(client: Client, body: bytes, detail: str) -> None:
-    answer = client.post("/images", content=body, headers={"content-type": "application/json"})
-    assert answer.status_code == 400
-    assert detail in answer.json()["detail"]
+def test_half_a_surrogate_pair_is_reported_escaped(client: Client, body: bytes, detail: str) -> None:
+    response = client.post("/images", content=body, headers={"content-type": "application/json"})
+    assert response.status_code == 400
+    assert detail in response.json()["detail"]
 
 
-def test_work_that_takes_too_long_is_answered_by_what_is_known(
+def test_slow_processing_returns_202_with_what_is_known(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
     monkeypatch.setattr("image_processor.api.images.MAX_WAIT_SECONDS", 0.0)
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
-    answer = process(client, "a.jpg")
-    assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-    assert client.get(f"/images/{answer.json()['id']}").json() == answer.json()
+    response = process(client, "a.jpg")
+    assert (response.status_code, response.json()["status"]) == (202, "queued")
+    assert client.get(f"/images/{response.json()['id']}").json() == response.json()
     machine.gate.set()
     machine.workers.wait_until_idle()
-    assert client.get(f"/images/{answer.json()['id']}").json()["status"] == "processed"
+    assert client.get(f"/images/{response.json()['id']}").json()["status"] == "processed"
 
 
 @pytest.mark.parametrize(
     ("error", "status"), [(LeaseBusy("somebody has it"), 409), (Unavailable("the disk is full"), 503)]
 )
-def test_what_may_succeed_later_says_so(
+def test_retryable_errors_have_retry_after(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
     monkeypatch.setattr(machine.room.uploads, "head", fail_with(error))
-    answer = process(client, "a.jpg")
-    assert (answer.status_code, answer.headers["retry-after"]) == (status, "1")
-    assert answer.json()["detail"] == str(error)
+    response = process(client, "a.jpg")
+    assert (response.status_code, response.headers["retry-after"]) == (status, "1")
+    assert response.json()["detail"] == str(error)
 
 
 def fail_with(error: Exception) -> Any:
@@ -221,28 +221,28 @@ def fail_with(error: Exception) -> Any:
     return fail
 
 
-def test_an_unexpected_error_tells_nothing_of_the_inside(
+def test_an_unexpected_error_reveals_no_internals(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(machine.room.catalog, "list", fail_with(RuntimeError("/etc/secret")))
-    answer = client.get("/images")
-    assert (answer.status_code, answer.json()["code"]) == (500, "internal-server-error")
-    assert "secret" not in answer.text
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    response = client.get("/images")
+    assert (response.status_code, response.json()["code"]) == (500, "internal-server-error")
+    assert "secret" not in response.text
+    assert response.headers["x-content-type-options"] == "nosniff"
     assert "/etc/secret" in caplog.text
 
 
 def fill(machine: Machine, client: Client, *keys: str) -> None:
-    """Process the keys one after the other, each a second later than the one before."""
+    """Process the keys one after the other, each a second after the previous one."""
     for key in keys:
         machine.room.put(key, b"bad" if key.endswith(".txt") else key.encode())
         process(client, key)
         machine.room.now += timedelta(seconds=1)
 
 
-def originals(answer: Any) -> list[str]:
-    assert answer.status_code == 200, answer.text
-    return [image["original"] for image in answer.json()["images"]]
+def originals(response: Any) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [image["original"] for image in response.json()["images"]]
 
 
 @pytest.mark.parametrize(
@@ -257,14 +257,14 @@ def originals(answer: Any) -> list[str]:
         ({"limit": "1"}, ["b/2.txt"]),
     ],
 )
-def test_a_listing_is_what_was_asked_for(
+def test_a_listing_is_filtered(
     machine: Machine, client: Client, query: dict[str, str], expected: list[str]
 ) -> None:
     fill(machine, client, "a.jpg", "b/1.jpg", "b/2.txt")
     assert originals(client.get("/images", params=query)) == expected
 
 
-def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) -> None:
+def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -> None:
     fill(machine, client, "1", "2", "3")
     first = client.get("/images", params={"limit": 2}).json()
     second = client.get("/images", params={"limit": 2, "cursor": first["cursor"]})
@@ -288,10 +288,10 @@ def test_pages_follow_each_other_to_the_end(machine: Machine, client: Client) ->
         ({"cursor": "forged"}, "for cursor, got"),
     ],
 )
-def test_a_wrong_filter_is_told_what_was_expected(client: Client, query: dict[str, str], detail: str) -> None:
-    answer = client.get("/images", params=query)
-    assert (answer.status_code, answer.json()["code"]) == (400, "invalid")
-    assert detail in answer.json()["detail"]
+def test_an_invalid_filter_says_what_was_expected(client: Client, query: dict[str, str], detail: str) -> None:
+    response = client.get("/images", params=query)
+    assert (response.status_code, response.json()["code"]) == (400, "invalid")
+    assert detail in response.json()["detail"]
 
 
 def test_one_image(machine: Machine, client: Client) -> None:
@@ -301,11 +301,11 @@ def test_one_image(machine: Machine, client: Client) -> None:
 
 @pytest.mark.parametrize(("method", "path"), [("GET", ""), ("DELETE", ""), ("POST", "/reprocess")])
 def test_an_unknown_image(client: Client, method: str, path: str) -> None:
-    answer = client.request(method, f"/images/{ID}{path}")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    response = client.request(method, f"/images/{ID}{path}")
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
-def test_deleting_removes_original_renditions_and_record(machine: Machine, client: Client) -> None:
+def test_delete_removes_original_renditions_and_record(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg", "photos/cat.jpg.jpg")
     assert client.delete(f"/images/{ID}").status_code == 204
     assert set(machine.room.uploads.bodies()) == {"photos/cat.jpg.jpg"}
@@ -313,16 +313,14 @@ def test_deleting_removes_original_renditions_and_record(machine: Machine, clien
     assert client.get(f"/images/{ID}").status_code == 404
 
 
-def test_deleting_that_takes_long_says_that_it_is_not_over(
-    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_slow_delete_returns_202(machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     fill(machine, client, "photos/cat.jpg")
     monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
     machine.gate.clear()
     assert client.delete(f"/images/{ID}").status_code == 202
 
 
-def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, client: Client) -> None:
+def test_reprocess_answers_at_once_unless_preferred_to_wait(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg")
     machine.gate.clear()
     later = client.post(f"/images/{ID}/reprocess")
@@ -356,12 +354,14 @@ def test_making_again_is_done_later_unless_asked_to_wait(machine: Machine, clien
         (";=,;,", None),
     ],
 )
-def test_what_a_prefer_header_grants(prefer: str, seconds: float | None) -> None:
+def test_parsing_the_prefer_header(prefer: str, seconds: float | None) -> None:
     assert preferred_wait(prefer) == seconds
 
 
 @pytest.mark.parametrize(("prefer", "status"), [("wait=20", 200), ("respond-async", 202), ("wait=0", 202)])
-def test_a_client_says_whether_it_waits(machine: Machine, client: Client, prefer: str, status: int) -> None:
+def test_the_prefer_header_decides_whether_to_wait(
+    machine: Machine, client: Client, prefer: str, status: int
+) -> None:
     fill(machine, client, "photos/cat.jpg")
     for url, body in (("/images", {"key": "photos/cat.jpg"}), (f"/images/{ID}/reprocess", None)):
         if status == 202:
@@ -374,13 +374,13 @@ def test_a_client_says_whether_it_waits(machine: Machine, client: Client, prefer
     assert record.revision == 2
 
 
-def test_an_original_that_vanished_meanwhile_is_not_found(machine: Machine, client: Client) -> None:
+def test_an_original_deleted_meanwhile_is_not_found(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg")
     machine.room.uploads.delete("photos/cat.jpg")
     assert client.post(f"/images/{ID}/reprocess", headers={"prefer": "wait=20"}).status_code == 404
 
 
-def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Machine) -> None:
+def test_the_key_of_submitted_uploads_is_known_until_all_are_done(machine: Machine) -> None:
     app = machine.app()
     machine.room.put("photos/cat.jpg", b"a cat")
     machine.gate.clear()
@@ -393,15 +393,15 @@ def test_the_key_of_submitted_work_is_known_until_all_of_it_is_done(machine: Mac
     assert held.pending_key(ID) is None
 
 
-def test_requests_at_the_same_time_all_get_the_outcome(machine: Machine, live: Any) -> None:
+def test_concurrent_requests_all_get_the_outcome(machine: Machine, live: Any) -> None:
     machine.room.put("a.jpg", b"a")
     machine.gate.clear()
-    answers: list[Any] = []
-    threads = [threading.Thread(target=lambda: answers.append(process(live, "a.jpg"))) for _ in range(4)]
+    responses: list[Any] = []
+    threads = [threading.Thread(target=lambda: responses.append(process(live, "a.jpg"))) for _ in range(4)]
     for thread in threads:
         thread.start()
     machine.gate.set()
     for thread in threads:
         thread.join(30)
-    assert [answer.status_code for answer in answers] == [200] * 4
-    assert len({answer.json()["version"] for answer in answers}) == 1
+    assert [response.status_code for response in responses] == [200] * 4
+    assert len({response.json()["version"] for response in responses}) == 1

@@ -1,4 +1,4 @@
-"""GET /images/{id}/markup: what page authors write, on one machine and on AWS."""
+"""GET /images/{id}/markup, on one machine and on AWS."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ def urls_of(markup: str) -> list[str]:
     return [part.split(" ")[0] for part in html.unescape(srcset).split(", ")]
 
 
-def test_its_urls_open_the_pictures(client: Client) -> None:
-    told = client.get(PATH).json()
-    (url,) = urls_of(told["img"])  # of 8 x 6 pixels are all fakes
+def test_the_urls_open_the_renditions(client: Client) -> None:
+    markup = client.get(PATH).json()
+    (url,) = urls_of(markup["img"])  # of 8 x 6 pixels are all fakes
     assert url == "/renditions/photos/a%20cat.jpg/w=10,fm=jpeg.jpg"
     assert client.get(url).content == b"w=10,fm=jpeg of cat"
-    assert (told["width"], told["height"], told["left_out"]) == (8, 6, [])
-    assert told["picture"].startswith("<picture>\n  <source type=")
-    assert "preset=small&w=10&fm=auto" in told["loader"]
+    assert (markup["width"], markup["height"], markup["left_out"]) == (8, 6, [])
+    assert markup["picture"].startswith("<picture>\n  <source type=")
+    assert "preset=small&w=10&fm=auto" in markup["loader"]
     assert client.get("/renditions/photos/a%20cat.jpg?preset=small&w=10&fm=auto").status_code == 200
-    assert told["placeholder"].startswith("data:image/png;base64,")
+    assert markup["placeholder"].startswith("data:image/png;base64,")
 
 
-def test_widths_that_nobody_declares_are_made_when_they_are_asked_for(client: Client) -> None:
-    told = client.get(PATH, params={"widths": "5,7", "alt": '"a" <b>', "sizes": "50vw"}).json()
-    urls = urls_of(told["img"])
+def test_undeclared_widths_are_rendered_on_their_first_request(client: Client) -> None:
+    markup = client.get(PATH, params={"widths": "5,7", "alt": '"a" <b>', "sizes": "50vw"}).json()
+    urls = urls_of(markup["img"])
     assert len(urls) == 2
     for url in urls:
         assert "&s=" in url
         assert client.get(url).status_code == 200
-    assert 'alt="&quot;a&quot; &lt;b&gt;"' in told["img"]
-    assert 'sizes="50vw"' in told["picture"]
+    assert 'alt="&quot;a&quot; &lt;b&gt;"' in markup["img"]
+    assert 'sizes="50vw"' in markup["picture"]
 
 
-def test_another_base_may_be_named(client: Client) -> None:
-    told = client.get(PATH, params={"base": "https://img.example/"}).json()
-    assert urls_of(told["img"])[0].startswith("https://img.example/photos/")
+def test_another_base_url_can_be_given(client: Client) -> None:
+    markup = client.get(PATH, params={"base": "https://img.example/"}).json()
+    assert urls_of(markup["img"])[0].startswith("https://img.example/photos/")
 
 
 @pytest.mark.parametrize(
@@ -77,13 +77,13 @@ def test_another_base_may_be_named(client: Client) -> None:
         ({"width": "5"}, "width"),
     ],
 )
-def test_what_is_wrong_is_named(client: Client, params: Any, name: str) -> None:
-    answer = client.get(PATH, params=params)
-    assert answer.status_code == 400
-    assert [problem["name"] for problem in answer.json()["problems"]] == [name]
+def test_an_invalid_parameter_is_named(client: Client, params: Any, name: str) -> None:
+    response = client.get(PATH, params=params)
+    assert response.status_code == 400
+    assert [problem["name"] for problem in response.json()["problems"]] == [name]
 
 
-def test_what_has_no_pictures_says_why(client: Client) -> None:
+def test_an_image_without_renditions_is_an_error(client: Client) -> None:
     refused = client.get(f"/images/{image_id(BUCKET, 'bad.jpg')}/markup")
     assert (refused.status_code, refused.json()["reason"]) == (422, "not-an-image")
     assert client.get("/images/none/markup").status_code == 404

@@ -1,4 +1,4 @@
-"""POST /images/{id}/renditions: any rendition for who may use the API, on one machine and on AWS."""
+"""POST /images/{id}/renditions: render any transformation, on one machine and on AWS."""
 
 from __future__ import annotations
 
@@ -33,32 +33,32 @@ def client(signing: Machine):
         yield client
 
 
-def test_a_rendition_is_made_kept_and_can_be_opened_by_its_url(client: Client) -> None:
-    answer = client.post(PATH, json={"transformation": "fm=webp,w=33"})
-    told = answer.json()
-    assert answer.status_code == 200
-    assert (told["key"], told["transformation"]) == (f"{KEY}/~w=33,fm=webp.webp", "w=33,fm=webp")
-    assert (told["media_type"], told["bytes"]) == ("image/webp", len(b"w=33,fm=webp of cat"))
-    assert client.get(told["url"]).content == b"w=33,fm=webp of cat"
-    unsigned = urlsplit(told["url"]).path
+def test_a_rendition_is_made_stored_and_opened_by_its_url(client: Client) -> None:
+    response = client.post(PATH, json={"transformation": "fm=webp,w=33"})
+    rendition = response.json()
+    assert response.status_code == 200
+    assert (rendition["key"], rendition["transformation"]) == (f"{KEY}/~w=33,fm=webp.webp", "w=33,fm=webp")
+    assert (rendition["media_type"], rendition["bytes"]) == ("image/webp", len(b"w=33,fm=webp of cat"))
+    assert client.get(rendition["url"]).content == b"w=33,fm=webp of cat"
+    unsigned = urlsplit(rendition["url"]).path
     assert client.get(unsigned).json()["code"] == "signature-missing"
-    assert client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["sha256"] == told["sha256"]
+    assert client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["sha256"] == rendition["sha256"]
 
 
-def test_what_the_recipe_declares_is_the_stored_one_with_its_public_address(client: Client) -> None:
-    told = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
-    assert (told["key"], told["url"]) == (
+def test_a_declared_transformation_returns_the_stored_rendition_with_a_public_url(client: Client) -> None:
+    rendition = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
+    assert (rendition["key"], rendition["url"]) == (
         f"{KEY}/w=10,fm=webp.webp",
         "/renditions/photos/a%20cat.jpg/w=10,fm=webp.webp",
     )
-    assert client.get(told["url"]).content == b"w=10,fm=webp of cat"
+    assert client.get(rendition["url"]).content == b"w=10,fm=webp of cat"
 
 
-def test_a_url_ends_when_it_was_said_to(client: Client) -> None:
+def test_a_url_expires_when_it_was_asked_to(client: Client) -> None:
     body = {"transformation": "w=33,fm=webp", "expires_in": 60}
     query = urlsplit(client.post(PATH, json=body).json()["url"]).query
     later = urlsplit(client.post(PATH, json={**body, "expires_in": 600}).json()["url"]).query
-    ends = [int(dict(part.split("=", 1) for part in each.split("&"))["expires"]) for each in (query, later)]
+    ends = [int(dict(part.split("=", 1) for part in item.split("&"))["expires"]) for item in (query, later)]
     assert 500 < ends[1] - ends[0] < 600
 
 
@@ -79,13 +79,15 @@ def test_without_a_signing_key_there_is_no_url(machine: Machine) -> None:
         ({}, {"transformation"}),
     ],
 )
-def test_every_mistake_is_told(client: Client, body: dict[str, object], named: set[str]) -> None:
-    answer = client.post(PATH, json=body)
-    assert answer.status_code == 400
-    assert {each["name"] for each in answer.json()["problems"]} == named
+def test_every_error_in_the_body_is_reported(
+    client: Client, body: dict[str, object], named: set[str]
+) -> None:
+    response = client.post(PATH, json=body)
+    assert response.status_code == 400
+    assert {item["name"] for item in response.json()["problems"]} == named
 
 
-def test_a_missing_image_and_a_refused_one(client: Client, signing: Machine) -> None:
+def test_missing_and_refused_images_are_errors(client: Client, signing: Machine) -> None:
     missing = client.post(f"/images/{image_id(BUCKET, 'none')}/renditions", json={"transformation": "fm=png"})
     assert missing.status_code == 404
     signing.room.put("bad.jpg", b"bad")
@@ -96,7 +98,7 @@ def test_a_missing_image_and_a_refused_one(client: Client, signing: Machine) -> 
     assert (refused.status_code, refused.json()["reason"]) == (422, "not-an-image")
 
 
-def test_what_is_kept_is_bounded_and_what_was_shown_last_stays(signing: Machine) -> None:
+def test_the_cache_is_bounded_and_keeps_the_most_recently_used(signing: Machine) -> None:
     signing.settings = replace(signing.settings, cache_bytes=2 * len(b"w=31,fm=webp of cat"))
     with asyncio.Runner() as runner:
         client = Client(signing.app(), runner)
@@ -112,7 +114,7 @@ def test_what_is_kept_is_bounded_and_what_was_shown_last_stays(signing: Machine)
         assert client.get(urls[32]).content == b"w=32,fm=webp of cat"
 
 
-def test_what_a_private_preset_makes_is_on_record_and_only_a_signature_opens_it(signing: Machine) -> None:
+def test_private_renditions_are_recorded_and_need_a_signature(signing: Machine) -> None:
     signing.room.recipe = parse_recipe(
         "[presets.clean]\nwidth = 10\nformats = ['webp']\npublic = false\n"
         "[[rules]]\nmatch = '**'\npresets = ['clean']\n"
@@ -124,7 +126,7 @@ def test_what_a_private_preset_makes_is_on_record_and_only_a_signature_opens_it(
         assert (rendition["key"], rendition["url"]) == (f"{KEY}/~w=10,fm=webp.webp", None)
         for url in (f"/renditions/{rendition['key']}", f"/renditions/{KEY}?preset=clean&fm=webp"):
             assert client.get(url).json()["code"] == "signature-missing"
-        told = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
-        assert told["key"] == rendition["key"]
-        assert client.get(told["url"]).content == b"w=10,fm=webp of cat"
+        signed = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
+        assert signed["key"] == rendition["key"]
+        assert client.get(signed["url"]).content == b"w=10,fm=webp of cat"
         assert client.get("/recipe").json()["private"] == ["clean"]

@@ -1,4 +1,4 @@
-"""Renditions go out over HTTP: what delivery decides is what a client gets."""
+"""Renditions over HTTP: a client gets what delivery decides."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def _rendition(machine: Machine) -> None:
 
 
 def test_a_rendition_is_served_whole_with_exact_headers(client: Client) -> None:
-    answer = client.get(URL)
-    assert (answer.status_code, answer.content) == (200, BODY)
-    headers = answer.headers
+    response = client.get(URL)
+    assert (response.status_code, response.content) == (200, BODY)
+    headers = response.headers
     assert headers["content-type"] == "image/webp"
     assert headers["content-length"] == str(len(BODY))
     assert headers["etag"] == TAG
@@ -46,9 +46,9 @@ def test_a_head_has_the_same_headers_over_a_socket(live: httpx.Client) -> None:
     assert live.get(URL).content == BODY  # nothing of a body was left in the connection
 
 
-def test_a_copy_that_is_good_is_not_sent_again(live: httpx.Client) -> None:
-    answer = live.get(URL, headers={"if-none-match": TAG})
-    assert (answer.status_code, answer.content, answer.headers["etag"]) == (304, b"", TAG)
+def test_a_current_copy_is_not_sent_again(live: httpx.Client) -> None:
+    response = live.get(URL, headers={"if-none-match": TAG})
+    assert (response.status_code, response.content, response.headers["etag"]) == (304, b"", TAG)
     since = {"if-modified-since": live.get(URL).headers["last-modified"]}
     assert live.get(URL, headers=since).status_code == 304
 
@@ -56,10 +56,10 @@ def test_a_copy_that_is_good_is_not_sent_again(live: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("start", "stop"), [(0, 1), (262_143, 262_145), (100_000, 700_000), (767_999, 768_000)]
 )
-def test_a_range_is_that_part(live: httpx.Client, start: int, stop: int) -> None:
-    answer = live.get(URL, headers={"range": f"bytes={start}-{stop - 1}"})
-    assert (answer.status_code, answer.content) == (206, BODY[start:stop])
-    assert answer.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(BODY)}"
+def test_a_range_is_sent_as_206(live: httpx.Client, start: int, stop: int) -> None:
+    response = live.get(URL, headers={"range": f"bytes={start}-{stop - 1}"})
+    assert (response.status_code, response.content) == (206, BODY[start:stop])
+    assert response.headers["content-range"] == f"bytes {start}-{stop - 1}/{len(BODY)}"
 
 
 def test_a_range_outside_and_a_failed_precondition_are_problems(client: Client) -> None:
@@ -67,52 +67,48 @@ def test_a_range_outside_and_a_failed_precondition_are_problems(client: Client) 
     assert (outside.status_code, outside.headers["content-range"]) == (416, "bytes */768000")
     failed = client.get(URL, headers={"if-match": '"other"'})
     assert failed.status_code == 412
-    for answer in (outside, failed):
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.headers["cache-control"] == "no-store"
-        assert "etag" not in answer.headers
+    for response in (outside, failed):
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["cache-control"] == "no-store"
+        assert "etag" not in response.headers
 
 
-def test_a_rendition_that_is_not_there(client: Client) -> None:
-    answer = client.get("/renditions/photos/dog.jpg/w=10,fm=webp.webp")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
-    assert answer.headers["cache-control"] == "max-age=5"
+def test_a_missing_rendition_is_404(client: Client) -> None:
+    response = client.get("/renditions/photos/dog.jpg/w=10,fm=webp.webp")
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
+    assert response.headers["cache-control"] == "max-age=5"
 
 
 @pytest.mark.parametrize(
     ("path", "code"),
     [("%2e%2e/secret", "invalid-key"), ("a/%2e%2e/%2e%2e/secret", "invalid-key"), ("%FF", "invalid-request")],
 )
-def test_an_illegal_key(client: Client, path: str, code: str) -> None:
-    answer = client.get(httpx.URL("http://127.0.0.1").copy_with(raw_path=f"/renditions/{path}".encode()))
-    assert (answer.status_code, answer.json()["code"]) == (400, code)
+def test_an_illegal_key_is_rejected(client: Client, path: str, code: str) -> None:
+    response = client.get(httpx.URL("http://127.0.0.1").copy_with(raw_path=f"/renditions/{path}".encode()))
+    assert (response.status_code, response.json()["code"]) == (400, code)
 
 
 @pytest.mark.parametrize(
     "key", ["a/../b/w=10,fm=webp.webp", "ä b+c/w=20,fm=jpeg.jpg", "a//b/w=10,fm=webp.webp"]
 )
-def test_the_address_that_the_api_tells_opens_the_rendition(
-    machine: Machine, live: httpx.Client, key: str
-) -> None:
+def test_the_url_from_the_api_opens_the_rendition(machine: Machine, live: httpx.Client, key: str) -> None:
     machine.room.processed.put(key, b"it", Attributes("image/webp"))
     assert live.get(object_url("/renditions", key)).content == b"it"
 
 
-def test_settings_say_how_long_what_brings_no_words_of_its_own_is_kept(
-    machine: Machine, client: Client
-) -> None:
+def test_the_default_cache_control_comes_from_the_settings(machine: Machine, client: Client) -> None:
     machine.room.processed.put("plain/w=10,fm=webp.webp", b"it", Attributes("image/webp"))
-    answer = client.get("/renditions/plain/w=10,fm=webp.webp")
-    assert answer.headers["cache-control"] == machine.settings.cache_control
+    response = client.get("/renditions/plain/w=10,fm=webp.webp")
+    assert response.headers["cache-control"] == machine.settings.cache_control
 
 
-def test_what_is_no_rendition_is_not_shown_though_it_lies_there(machine: Machine, client: Client) -> None:
+def test_other_objects_in_the_store_are_not_served(machine: Machine, client: Client) -> None:
     machine.room.processed.put("plain", b"it", Attributes("image/webp"))
-    answer = client.get("/renditions/plain")
-    assert (answer.status_code, answer.json()["code"]) == (403, "signature-missing")
+    response = client.get("/renditions/plain")
+    assert (response.status_code, response.json()["code"]) == (403, "signature-missing")
 
 
-def test_a_rendition_written_anew_meanwhile_is_sent_as_one_of_the_two(
+def test_a_rendition_replaced_meanwhile_is_sent_as_one_version(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     processed = machine.room.processed
@@ -126,16 +122,16 @@ def test_a_rendition_written_anew_meanwhile_is_sent_as_one_of_the_two(
         return stored
 
     monkeypatch.setattr(processed, "head", head_then_change)
-    answer = client.get(URL)
-    assert (answer.content, answer.headers["etag"]) == (b"new", '"new"')
+    response = client.get(URL)
+    assert (response.content, response.headers["etag"]) == (b"new", '"new"')
 
 
-def test_one_that_never_holds_still_is_to_be_tried_again(
+def test_a_rendition_that_keeps_changing_is_503(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def changed(key: str, *_: object, **__: object) -> None:
         raise PreconditionFailed(key)
 
     monkeypatch.setattr(machine.room.processed, "read", changed)
-    answer = client.get(URL)
-    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    response = client.get(URL)
+    assert (response.status_code, response.headers["retry-after"]) == (503, "1")

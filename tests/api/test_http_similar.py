@@ -1,4 +1,4 @@
-"""`GET /images/{id}/similar`, and what else a look and EXIF tell, on one machine and on AWS."""
+"""GET /images/{id}/similar, and the visual summary and EXIF of an image, on one machine and on AWS."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ def id_of(key: str) -> str:
     return image_id(BUCKET, key)
 
 
-def render_with_looks(data: bytes, *arguments: Any, **more: Any) -> Rendered:
-    """A renderer of originals that are their own names."""
-    made = fake_render(data, *arguments, **more)
+def render_with_looks(data: bytes, *arguments: Any, **kwargs: Any) -> Rendered:
+    """A renderer whose originals consist of their own names."""
+    made = fake_render(data, *arguments, **kwargs)
     seen = VisualSummary("#102030", "aGFzaA==", f"{HASHES.get(data.decode(), 0):016x}")
     return replace(made, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
@@ -46,54 +46,54 @@ def similar(client: Client, key: str, **query: Any) -> Any:
 
 
 def test_the_nearest_images_come_first_with_their_distances(library: Client) -> None:
-    answer = similar(library, "cat.jpg")
-    assert answer.status_code == 200
-    found = [(each["image"]["original"], each["distance"]) for each in answer.json()["images"]]
-    assert found == [("copy.jpg", 2), ("bent.jpg", 10)]
-    assert answer.json()["images"][0]["image"] == library.get(f"/images/{id_of('copy.jpg')}").json()
+    response = similar(library, "cat.jpg")
+    assert response.status_code == 200
+    images = [(item["image"]["original"], item["distance"]) for item in response.json()["images"]]
+    assert images == [("copy.jpg", 2), ("bent.jpg", 10)]
+    assert response.json()["images"][0]["image"] == library.get(f"/images/{id_of('copy.jpg')}").json()
     near = similar(library, "cat.jpg", distance=2).json()["images"]
-    assert [each["distance"] for each in near] == [2]
+    assert [item["distance"] for item in near] == [2]
     assert len(similar(library, "cat.jpg", distance=64).json()["images"]) == 3
     assert len(similar(library, "cat.jpg", distance=64, limit=1).json()["images"]) == 1
 
 
-def test_all_wrong_values_are_told_at_once(library: Client) -> None:
-    answer = similar(library, "cat.jpg", distance=99, limit="many", size=1)
-    assert answer.status_code == 400
-    told = {(each["name"], each["expected"], each["got"]) for each in answer.json()["problems"]}
-    assert {("distance", "0-64", "99"), ("limit", "1-1000", "many")} < told
-    assert "expected 0-64 for distance, got 99" in answer.json()["detail"]
-    assert len(told) == 3
+def test_all_invalid_values_are_reported_at_once(library: Client) -> None:
+    response = similar(library, "cat.jpg", distance=99, limit="many", size=1)
+    assert response.status_code == 400
+    problems = {(item["name"], item["expected"], item["got"]) for item in response.json()["problems"]}
+    assert {("distance", "0-64", "99"), ("limit", "1-1000", "many")} < problems
+    assert "expected 0-64 for distance, got 99" in response.json()["detail"]
+    assert len(problems) == 3
 
 
 def test_an_unknown_image_is_not_found(library: Client) -> None:
-    answer = similar(library, "nobody.jpg")
-    assert (answer.status_code, answer.json()["code"]) == (404, "not-found")
+    response = similar(library, "nobody.jpg")
+    assert (response.status_code, response.json()["code"]) == (404, "not-found")
 
 
 def test_a_refused_image_has_nothing_to_compare(library: Client) -> None:
-    answer = similar(library, "notes.txt")
-    assert answer.status_code == 400
-    wanted = "expected an original with a perceptual hash for 'notes.txt', got one that is refused"
-    assert answer.json()["detail"] == f"{wanted} (not-an-image)"
+    response = similar(library, "notes.txt")
+    assert response.status_code == 400
+    expected = "expected an original with a perceptual hash for 'notes.txt', got one that is refused"
+    assert response.json()["detail"] == f"{expected} (not-an-image)"
 
 
-def test_an_image_that_waits_has_nothing_to_compare_yet(machine: Machine, client: Client) -> None:
+def test_a_queued_image_has_nothing_to_compare_yet(machine: Machine, client: Client) -> None:
     machine.gate.clear()
     client.put("/uploads/first.jpg", content=b"a")
     client.put("/uploads/second.jpg", content=b"b")
-    answer = similar(client, "second.jpg")
-    assert answer.status_code == 400
-    assert answer.json()["detail"].endswith("for 'second.jpg', got one that is queued")
+    response = similar(client, "second.jpg")
+    assert response.status_code == 400
+    assert response.json()["detail"].endswith("for 'second.jpg', got one that is queued")
 
 
-def test_an_image_tells_its_look(library: Client) -> None:
+def test_an_image_shows_its_visual_summary(library: Client) -> None:
     image = library.get(f"/images/{id_of('cat.jpg')}").json()
     assert (image["blurhash"], image["palette"], image["focus"]) == ("L00000", ["#102030"], [0.25, 0.5])
     assert image["exif"] == {}
 
 
-def test_an_image_tells_what_is_kept_of_its_exif(machine: Machine, client: Client) -> None:
+def test_an_image_shows_its_configured_exif_fields(machine: Machine, client: Client) -> None:
     machine.room.exif = (ExifField.MAKE, ExifField.ISO)
     machine.room.put("cat.jpg", b"cat")
     machine.room.processor().process(upload("cat.jpg"))
@@ -101,7 +101,7 @@ def test_an_image_tells_what_is_kept_of_its_exif(machine: Machine, client: Clien
     assert image["exif"] == {"make": "make of 3 bytes", "iso": "iso of 3 bytes"}
 
 
-def test_an_image_of_an_earlier_version_is_shown_without_the_new_facts(
+def test_a_record_of_an_earlier_version_is_shown_without_the_new_fields(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = machine.room.now

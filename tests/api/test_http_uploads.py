@@ -1,4 +1,4 @@
-"""Originals come in over a socket: exact keys, limits, and clients that go away."""
+"""Uploads over a socket: exact keys, limits, and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from image_processor.domain.keys import image_id
 LIMIT = 1_000_000
 
 
-def test_an_upload_is_stored_queued_and_told_where_to_look(machine: Machine, client: Client) -> None:
-    answer = client.put("/uploads/photos/cat.jpg", content=b"a cat")
+def test_an_upload_is_stored_queued_and_located(machine: Machine, client: Client) -> None:
+    response = client.put("/uploads/photos/cat.jpg", content=b"a cat")
     id_ = image_id("uploads", "photos/cat.jpg")
-    assert answer.status_code == 201
-    assert answer.json() == {
+    assert response.status_code == 201
+    assert response.json() == {
         "id": id_,
         "key": "photos/cat.jpg",
         "bytes": 5,
@@ -38,12 +38,12 @@ def test_an_upload_is_stored_queued_and_told_where_to_look(machine: Machine, cli
         "status": "queued",
         "image": f"/images/{id_}",
     }
-    assert answer.headers["location"] == f"/images/{id_}"
+    assert response.headers["location"] == f"/images/{id_}"
     machine.workers.wait_until_idle()
     assert machine.room.processed.bodies() == machine.room.expected()
 
 
-def test_an_upload_can_be_looked_at_before_anybody_has_begun(machine: Machine, client: Client) -> None:
+def test_a_queued_upload_can_be_queried_by_its_id(machine: Machine, client: Client) -> None:
     machine.gate.clear()
     where = client.put("/uploads/a.jpg", content=b"a").headers["location"]
     assert client.get(where).json()["status"] == "queued"
@@ -56,7 +56,7 @@ def test_only_the_content_decides_about_the_media_type(machine: Machine, client:
     assert types == ["image/png", "application/octet-stream"]
 
 
-def test_an_upload_replaces_the_one_before(machine: Machine, client: Client) -> None:
+def test_an_upload_replaces_the_previous_one(machine: Machine, client: Client) -> None:
     for body, status in ((b"one", 201), (b"two", 200)):
         assert client.put("/uploads/a.jpg", content=body).status_code == status
         machine.workers.wait_until_idle()
@@ -90,8 +90,8 @@ def test_an_upload_over_a_version_replaces_no_other(machine: Machine, client: Cl
     )
 
 
-def test_of_many_uploads_that_must_be_new_one_is(machine: Machine, live: httpx.Client) -> None:
-    """All are let in while the key is free; their bodies end after that."""
+def test_only_one_of_many_concurrent_creations_succeeds(machine: Machine, live: httpx.Client) -> None:
+    """All pass the check while the key is free; their bodies end after that."""
     count = 6
     all_in = threading.Barrier(count)
 
@@ -110,12 +110,12 @@ def test_of_many_uploads_that_must_be_new_one_is(machine: Machine, live: httpx.C
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "0"}])
-def test_an_empty_upload_is_refused_and_leaves_what_was_there(
+def test_an_empty_upload_is_refused_and_keeps_the_existing_original(
     machine: Machine, client: Client, headers: dict[str, str]
 ) -> None:
     client.put("/uploads/a.jpg", content=b"a")
-    answer = client.put("/uploads/a.jpg", headers=headers)
-    assert (answer.status_code, answer.json()["reason"]) == (422, "empty")
+    response = client.put("/uploads/a.jpg", headers=headers)
+    assert (response.status_code, response.json()["reason"]) == (422, "empty")
     assert machine.room.uploads.bodies() == {"a.jpg": b"a"}
 
 
@@ -160,7 +160,7 @@ def test_a_path_reaches_exactly_its_key(machine: Machine, talk: Talk, path: str,
 @pytest.mark.parametrize(
     "key", ["a b+c%.jpg", "a/../b.jpg", "./a", "a//b", "/a", "ä/🐈?#.jpg", "a\nb", "a\\b", "a/.."]
 )
-def test_the_address_of_a_key_reaches_it_through_a_client_that_tidies_paths(
+def test_an_escaped_path_reaches_its_key_through_a_client_that_normalises_paths(
     machine: Machine, live: httpx.Client, key: str
 ) -> None:
     assert live.put(object_url("/uploads", key), content=b"cat").status_code == 201
@@ -175,8 +175,8 @@ def test_a_declared_length_over_the_limit_is_refused_before_the_body(machine: Ma
 
 
 def test_a_body_that_grows_past_the_limit_leaves_nothing(live: httpx.Client, tmp_path: Path) -> None:
-    answer = live.put("/uploads/a", content=itertools.repeat(b"x" * 50_000, 21))
-    assert (answer.status_code, answer.json()["reason"]) == (413, "too-many-bytes")
+    response = live.put("/uploads/a", content=itertools.repeat(b"x" * 50_000, 21))
+    assert (response.status_code, response.json()["reason"]) == (413, "too-many-bytes")
     assert left_behind(tmp_path) == []
 
 
@@ -185,31 +185,31 @@ def test_a_body_of_exactly_the_limit_is_stored(live: httpx.Client) -> None:
 
 
 def left_behind(tmp_path: Path) -> list[Path]:
-    """Objects and temporary files; a store's own folders and locks may stay."""
+    """Objects and temporary files, without the folders and locks of the store."""
     return [
         path for path in (tmp_path / "uploads").rglob("*") if path.is_file() and "lock" not in str(path.name)
     ]
 
 
 @pytest.mark.parametrize("framing", [b"Content-Length: 500000", b"Transfer-Encoding: chunked"])
-def test_a_client_that_goes_away_leaves_nothing(
+def test_a_client_that_disconnects_leaves_nothing(
     machine: Machine,
     address: tuple[str, int],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     framing: bytes,
 ) -> None:
-    begun, ended = threading.Event(), threading.Event()
+    started, ended = threading.Event(), threading.Event()
     put_stream = machine.room.uploads.put_stream
 
-    def watched(key: str, chunks: Iterator[bytes], *rest: Any, **more: Any) -> Any:
-        def told() -> Iterator[bytes]:
+    def watched(key: str, chunks: Iterator[bytes], *rest: Any, **kwargs: Any) -> Any:
+        def watched_chunks() -> Iterator[bytes]:
             for chunk in chunks:
-                begun.set()
+                started.set()
                 yield chunk
 
         try:
-            return put_stream(key, told(), *rest, **more)
+            return put_stream(key, watched_chunks(), *rest, **kwargs)
         finally:
             ended.set()
 
@@ -217,36 +217,34 @@ def test_a_client_that_goes_away_leaves_nothing(
     with socket.create_connection(address) as connection:
         connection.sendall(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
         connection.sendall(b"3e8\r\n" + b"x" * 1000 if b"chunked" in framing else b"x" * 1000)
-        assert begun.wait(10)
+        assert started.wait(10)
     assert ended.wait(10)
     assert left_behind(tmp_path) == []
     assert machine.workers.backlog() == 0
 
 
-def test_a_client_that_falls_silent_is_given_up(
-    talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_silent_client_times_out(talk: Talk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "MAX_LAG_SECONDS", 0.05)
     status, body = talk(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nhalf")
     assert (status, b"bytes a second" in body) == (408, True)
     assert left_behind(tmp_path) == []
 
 
-def test_the_client_is_read_no_faster_than_the_store_writes(
+def test_a_slow_store_slows_the_client_down(
     machine: Machine, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store that does not ask for more holds the client up, far below the size of the body."""
-    go_on, asked = threading.Event(), threading.Event()
+    """A store that pulls no more chunks stops the client far below the size of the body."""
+    go_on, pulled = threading.Event(), threading.Event()
     put_stream = machine.room.uploads.put_stream
 
-    def slow(key: str, chunks: Iterator[bytes], *rest: Any, **more: Any) -> Any:
+    def slow(key: str, chunks: Iterator[bytes], *rest: Any, **kwargs: Any) -> Any:
         def held() -> Iterator[bytes]:
             for chunk in chunks:
-                asked.set()
+                pulled.set()
                 assert go_on.wait(30)
                 yield chunk
 
-        return put_stream(key, held(), *rest, **more)
+        return put_stream(key, held(), *rest, **kwargs)
 
     monkeypatch.setattr(machine.room.uploads, "put_stream", slow)
     monkeypatch.setattr(uploads, "_check_length", lambda *_: None)
@@ -255,14 +253,14 @@ def test_the_client_is_read_no_faster_than_the_store_writes(
         connection.sendall(
             b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\nx" % size
         )
-        assert asked.wait(10)
+        assert pulled.wait(10)
         sent = send_until_held(connection, size)
         go_on.set()
     assert sent < size / 2
 
 
 def send_until_held(connection: socket.socket, size: int) -> int:
-    """How many bytes the other side takes before it takes no more."""
+    """The number of bytes that the other side accepts before it stops reading."""
     connection.settimeout(0.5)
     sent = 0
     with suppress(TimeoutError):
@@ -271,15 +269,15 @@ def send_until_held(connection: socket.socket, size: int) -> int:
     return sent
 
 
-def test_what_the_store_cannot_do_now_is_said_to_be_temporary(
+def test_a_temporary_error_of_the_store_is_503(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise Unavailable("no space is left for 'a'")
 
     monkeypatch.setattr(machine.room.uploads, "put_stream", full)
-    answer = client.put("/uploads/a", content=b"a")
-    assert (answer.status_code, answer.json()["detail"]) == (503, "no space is left for 'a'")
+    response = client.put("/uploads/a", content=b"a")
+    assert (response.status_code, response.json()["detail"]) == (503, "no space is left for 'a'")
 
 
 @pytest.fixture
@@ -294,15 +292,15 @@ def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.Monkey
     drawings = itertools.count()
     monkeypatch.setattr(uploads, "draw_sample", lambda: b"drawing %d" % next(drawings))
     with ThreadPoolExecutor(4) as pool:
-        answers = list(pool.map(lambda _: live.post("/samples"), range(4)))
-    assert sorted(answer.status_code for answer in answers) == [200, 200, 200, 201]
-    live.delete(answers[0].json()["image"])
+        responses = list(pool.map(lambda _: live.post("/samples"), range(4)))
+    assert sorted(response.status_code for response in responses) == [200, 200, 200, 201]
+    live.delete(responses[0].json()["image"])
     assert live.post("/samples").status_code == 201
     assert next(drawings) == 1
 
 
 @pytest.mark.usefixtures("_no_sample_yet")
-def test_a_sample_that_is_there_is_not_drawn(
+def test_an_existing_sample_is_not_drawn_again(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "draw_sample", lambda: pytest.fail("drawn for nothing"))
@@ -311,10 +309,10 @@ def test_a_sample_that_is_there_is_not_drawn(
 
 
 @pytest.mark.usefixtures("_no_sample_yet")
-def test_who_waits_for_the_sample_holds_up_nobody_else(
+def test_waiting_for_the_sample_blocks_no_other_request(
     address: tuple[str, int], live: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """More wait than there are threads; all have been taken in when the last of them has."""
+    """More requests wait than there are threads; all are accepted when the last one is."""
     drawing, go_on = threading.Event(), threading.Event()
 
     def draw() -> bytes:
@@ -326,34 +324,34 @@ def test_who_waits_for_the_sample_holds_up_nobody_else(
     with ExitStack() as stack:
         stack.callback(go_on.set)
         waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(60)]
-        for each in waiting:
-            each.sendall(b"POST /samples HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        for item in waiting:
+            item.sendall(b"POST /samples HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert drawing.wait(10)
         assert live.get("/recipe", timeout=10).status_code == 200
         go_on.set()
-        statuses = sorted(each.makefile("rb").readline().split()[1] for each in waiting)
+        statuses = sorted(item.makefile("rb").readline().split()[1] for item in waiting)
     assert statuses == [b"200"] * 59 + [b"201"]
 
 
 def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client) -> None:
-    answer = client.post("/samples")
-    assert (answer.status_code, answer.json()["key"]) == (201, "sample.jpg")
+    response = client.post("/samples")
+    assert (response.status_code, response.json()["key"]) == (201, "sample.jpg")
     body = machine.room.uploads.get("sample.jpg").body
     assert body.startswith(b"\xff\xd8\xff")
-    assert answer.json()["bytes"] == len(body)
+    assert response.json()["bytes"] == len(body)
     machine.workers.wait_until_idle()
     assert machine.room.processed.bodies() == machine.room.expected()
 
 
-def test_a_sample_that_the_recipe_does_not_want_is_not_stored(machine: Machine) -> None:
+def test_a_skipped_sample_is_not_stored(machine: Machine) -> None:
     machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
     with asyncio.Runner() as runner:
-        answer = Client(machine.app(), runner).post("/samples")
-    assert (answer.status_code, answer.json()["code"]) == (422, "skipped")
+        response = Client(machine.app(), runner).post("/samples")
+    assert (response.status_code, response.json()["code"]) == (422, "skipped")
     assert machine.room.uploads.bodies() == {}
 
 
-def test_what_overlays_may_show_is_stored_though_nothing_is_made_of_it(machine: Machine) -> None:
+def test_overlay_images_are_stored_without_renditions(machine: Machine) -> None:
     machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
     machine.settings = replace(machine.settings, overlays="logos/")
     with asyncio.Runner() as runner:
@@ -366,8 +364,8 @@ def test_what_overlays_may_show_is_stored_though_nothing_is_made_of_it(machine: 
 
 def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:
     machine.room.put("sample.jpg", b"mine")
-    answer = client.post("/samples")
-    assert (answer.status_code, answer.json()["bytes"]) == (200, 4)
+    response = client.post("/samples")
+    assert (response.status_code, response.json()["bytes"]) == (200, 4)
     machine.workers.wait_until_idle()
     assert machine.room.uploads.get("sample.jpg").body == b"mine"
     assert machine.room.record("sample.jpg") is not None
@@ -378,17 +376,17 @@ Talk = Callable[[bytes], tuple[int, bytes]]
 
 @pytest.fixture
 def talk(address: tuple[str, int]) -> Talk:
-    """Say exactly these bytes to the server; the status and body of its first answer."""
+    """Send exactly these bytes to the server; return status and body of its first response."""
 
     def say(request: bytes) -> tuple[int, bytes]:
         with socket.create_connection(address, timeout=30) as connection:
             connection.sendall(request)
-            with connection.makefile("rb") as answer:
-                status = int(answer.readline().split()[1])
+            with connection.makefile("rb") as response:
+                status = int(response.readline().split()[1])
                 length = 0
-                while (line := answer.readline().strip()) != b"":
+                while (line := response.readline().strip()) != b"":
                     name, _, value = line.partition(b":")
                     length = int(value) if name.lower() == b"content-length" else length
-                return status, answer.read(length)
+                return status, response.read(length)
 
     return say

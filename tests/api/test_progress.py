@@ -1,4 +1,4 @@
-"""The broadcaster: what readers get, in which order, and what they are told when they miss some."""
+"""The broadcaster: which events readers get, in which order, and how missed events are marked."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_publishing_numbers_events_from_one() -> None:
     assert [progress.publish(event()).sequence for _ in range(3)] == [1, 2, 3]
 
 
-def test_every_reader_gets_every_event_from_its_beginning_on() -> None:
+def test_every_reader_gets_every_event_after_its_start() -> None:
     async def scene() -> None:
         progress = Progress()
         early = progress.follow()
@@ -65,7 +65,7 @@ def test_a_waiting_reader_is_woken_from_another_thread() -> None:
     asyncio.run(scene())
 
 
-def test_a_reader_goes_on_after_its_cursor() -> None:
+def test_a_reader_continues_after_its_cursor() -> None:
     async def scene() -> None:
         progress = Progress()
         seen, *unseen = [progress.publish(event(name)) for name in "abc"]
@@ -96,7 +96,7 @@ def test_a_cursor_of_the_newest_event_misses_nothing() -> None:
 @pytest.mark.parametrize(
     "forged", ["", "-", "5", "x-1", "{run}-", "{run}-99", "{run}--1", "{run}-٣", "{run}-" + "9" * 5000]
 )
-def test_an_unknown_cursor_is_told_that_it_missed_something(forged: str) -> None:
+def test_an_unknown_cursor_is_marked_missed(forged: str) -> None:
     async def scene() -> None:
         progress = Progress()
         run = progress.cursor(progress.publish(event())).partition("-")[0]
@@ -117,7 +117,7 @@ def test_a_cursor_of_an_earlier_run_is_unknown() -> None:
     asyncio.run(scene())
 
 
-def test_a_reader_that_fell_behind_is_told_once_and_goes_on_from_the_newest() -> None:
+def test_a_reader_that_fell_behind_is_marked_missed_once_and_continues_from_the_newest() -> None:
     async def scene() -> None:
         progress = Progress(history=3)
         reader = progress.follow()
@@ -165,7 +165,7 @@ def test_closing_ends_a_reader_that_waits() -> None:
     asyncio.run(scene())
 
 
-def test_publishing_outlives_a_reader_whose_loop_has_ended() -> None:
+def test_publishing_survives_a_reader_whose_loop_has_ended() -> None:
     progress = Progress()
 
     async def abandon() -> AsyncIterator[Event | Position]:
@@ -182,10 +182,10 @@ def test_publishing_outlives_a_reader_whose_loop_has_ended() -> None:
 
 
 @given(st.lists(st.booleans(), max_size=40), st.integers(1, 8))
-def test_what_a_reader_gets_is_in_order_and_whole_or_said_to_be_missed(
+def test_a_reader_gets_events_in_order_and_complete_or_marked_missed(
     publish: list[bool], history: int
 ) -> None:
-    """Publishing and reading in any mixture: each item continues where the one before ended."""
+    """Publishing and reading interleaved: each item continues where the previous one ended."""
 
     async def scene() -> None:
         progress = Progress(history)
@@ -211,7 +211,7 @@ def test_what_a_reader_gets_is_in_order_and_whole_or_said_to_be_missed(
     asyncio.run(scene())
 
 
-def test_events_of_many_threads_each_get_a_place() -> None:
+def test_events_of_many_threads_have_unique_sequences() -> None:
     async def scene() -> None:
         progress = Progress()
         reader = progress.follow()

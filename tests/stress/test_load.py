@@ -89,7 +89,7 @@ def descriptors(pid: int) -> int:
     return len(list(Path(f"/proc/{pid}/fd").iterdir()))
 
 
-def test_a_burst_of_uploads_is_drained_and_nothing_is_lost(server: Served, tmp_path: Path) -> None:
+def test_a_burst_of_uploads_is_processed_completely(server: Served, tmp_path: Path) -> None:
     server.start()
     uploads = tmp_path / "data" / "uploads"
     bodies = [picture(number) for number in range(100)]
@@ -127,7 +127,7 @@ def test_a_burst_of_uploads_is_drained_and_nothing_is_lost(server: Served, tmp_p
     assert server.stop() == 0
 
 
-def test_a_long_day_leaves_memory_and_descriptors_as_they_were(server: Served) -> None:
+def test_memory_and_descriptors_do_not_grow_under_load(server: Served) -> None:
     server.start()
     chance = random.Random(6)
     keys = [f"{number}.jpg" for number in range(50)]
@@ -168,7 +168,7 @@ def test_a_long_day_leaves_memory_and_descriptors_as_they_were(server: Served) -
     assert server.stop() == 0
 
 
-def test_ten_thousand_connections_are_bounded_and_the_server_goes_on(server: Served) -> None:
+def test_ten_thousand_half_open_connections_do_not_stop_the_server(server: Served) -> None:
     """Most send half a head and wait. Connections are held from several addresses of loopback, for each
     has but some 28,000 ports."""
     server.start()
