@@ -86,7 +86,10 @@ class Processor(Inspector, frozen=True, kw_only=True):
         raise Unavailable(f"{upload.key!r} kept changing while it was processed")
 
     def _attempt(self, upload: Upload) -> Outcome:
-        """One pass through all steps. Raises PreconditionFailed if the original changed between two."""
+        """One pass through the steps of docs/adr/0002, in their order.
+
+        Raises PreconditionFailed if the original changed between two steps.
+        """
         with ThreadPoolExecutor(_IO_THREADS) as executor:
             early_read = executor.submit(self._read_early, upload)
             # 1. Acquire the lease, while the original is read.
@@ -109,15 +112,14 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     rendered = self._render(body, plan, writer)
                 except Refused as refusal:
                     return self._refuse(lease, plan, record, refusal, writer.abandon())
-                # 5. Store. Most renditions are on their way since they were encoded.
+                # 5. Store: wait for the puts, most of which began during the render.
                 renditions = writer.finish(plan.transformations)
                 # 6. Delete what is stale, invalidate the CDN, complete the record.
                 record = _processed_record(record, plan, rendered, renditions)
-                return Outcome(
-                    plan.key, OutcomeStatus.PROCESSED, self._complete(lease, record, writer.listed())
-                )
+                completed = self._complete(lease, record, writer.listed())
+                return Outcome(plan.key, OutcomeStatus.PROCESSED, completed)
             except BaseException:
-                # No request of ours may be under way any more when another worker begins.
+                # End our requests before another worker can acquire the lease.
                 executor.shutdown(cancel_futures=True)
                 self.catalog.release(lease)
                 raise
