@@ -166,7 +166,7 @@ def test_every_library_is_for_the_requested_processor(
 
 
 # Modules that only some events need: each would add to every cold start.
-_LAZY = ("email", "http.client", "importlib.util", "inspect", "ssl")
+_LAZY = ("email", "http.client", "inspect", "ssl")
 
 
 @pytest.mark.parametrize("table", ["", "records"])
