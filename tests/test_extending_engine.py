@@ -30,11 +30,15 @@ _OUTPUT_FORMAT = """
 edit(
     "image_processor.domain.formats",
     ")\\n\\nFORMATS = ",
-    '    Format(name="toy", title="Toy", extension="toy", media_type="image/x-toy", writable=True,
-    quality=50),\\n', ) from image_processor.domain.models import Limits from
-    image_processor.domain.transformation import parse from image_processor.engine.codecs.codec import Codec
-    from image_processor.engine.codecs.registry import CODECS from image_processor.engine.render import
-    render from image_processor.engine.sample import draw_sample
+    '    Format(name="toy", title="Toy", extension="toy", media_type="image/x-toy", '
+    'writable=True, quality=50),\\n',
+)
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.codec import Codec
+from image_processor.engine.codecs.registry import CODECS
+from image_processor.engine.render import render
+from image_processor.engine.sample import draw_sample
 
 def encode(image, options, quality):
     return b"toy %d %dx%dx%d" % (quality, image.width, image.height, image.bands)

@@ -17,6 +17,7 @@ from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import ImageMetadata, Limits
 from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transformation
 
+from .auto_quality import auto_quality
 from .codecs.codec import EncodeOptions
 from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within
 from .operations.canvas import padded_canvas
@@ -123,8 +124,6 @@ def _quality(frame: pyvips.Image, remaining: Transformation) -> int | None:
     """The requested quality; for `auto`, one chosen from the (first) ``frame``."""
     if remaining.quality != AUTO:
         return remaining.quality
-    from .auto_quality import auto_quality  # noqa: PLC0415 - few transformations request it
-
     return auto_quality(frame.copy_memory(), remaining.format)
 
 

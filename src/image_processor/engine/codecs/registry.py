@@ -5,6 +5,8 @@ To add one: a row in domain/formats.py, a module beside this one that ends in a 
 
 from __future__ import annotations
 
+import importlib.util
+
 from . import avif, gif, heic, jpeg, jxl, png, svg, tiff, webp
 from .codec import Codec
 
@@ -25,6 +27,4 @@ def is_installed(codec: Codec) -> bool:
     """Whether the optional package of ``codec`` is there; True where libvips decodes the format."""
     if codec.package is None:
         return True
-    from importlib.util import find_spec  # noqa: PLC0415 - 2 ms of a cold start, for few files
-
-    return find_spec(codec.package) is not None
+    return importlib.util.find_spec(codec.package) is not None
