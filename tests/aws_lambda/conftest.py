@@ -1,4 +1,4 @@
-"""What the tests of the functions share."""
+"""Fixtures of the functions' tests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def room() -> IngestFixture:
 
 @pytest.fixture
 def event_loop() -> Iterator[None]:
-    """Mangum works on the main thread's event loop, which Lambda never closes but a test does."""
+    """Mangum uses the main thread's event loop, which Lambda never closes but a test does."""
     with asyncio.Runner() as runner:
         asyncio.set_event_loop(runner.get_loop())
         yield

@@ -1,4 +1,4 @@
-"""Requests as API Gateway's REST API gives them to a function, and the api function over fakes."""
+"""Events of API Gateway's REST API, and the function `api` over fakes."""
 
 from __future__ import annotations
 
@@ -81,8 +81,8 @@ def proxy_event(
 
 
 @dataclass(frozen=True)
-class Answered:
-    """A function's answer, as API Gateway would pass it on."""
+class GatewayResponse:
+    """A function's response, as API Gateway would pass it on."""
 
     status: int
     headers: dict[str, str]
@@ -93,7 +93,7 @@ class Answered:
         return json.loads(self.body)
 
     @classmethod
-    def of(cls, answer: dict[str, Any]) -> Answered:
+    def of(cls, answer: dict[str, Any]) -> GatewayResponse:
         assert answer["isBase64Encoded"] is False, "API Gateway would pass base64 on as it is"
         assert isinstance(answer["body"], str)
         assert json.loads(json.dumps(answer)) == answer
@@ -101,7 +101,7 @@ class Answered:
 
 
 class Api:
-    """The api function over a room of fakes."""
+    """The function `api` over fakes."""
 
     def __init__(
         self, room: IngestFixture, process: Callable[..., Any] | None = None, **settings: Any
@@ -117,12 +117,12 @@ class Api:
             room.catalog,
             process or (lambda upload: room.processor().process(upload)),
             _post_signer(BUCKET, room.limits.max_bytes),
-            lambda *_: pytest.fail("requests do not come again"),
+            lambda *_: pytest.fail("requests are not repeated"),
         )
         self._answer = open_api(self.cloud)
 
-    def __call__(self, method: str, url: str, body: Any = None, **more: Any) -> Answered:
+    def __call__(self, method: str, url: str, body: Any = None, **more: Any) -> GatewayResponse:
         return self.invoke(proxy_event(method, url, body, **more))
 
-    def invoke(self, event: Any) -> Answered:
-        return Answered.of(self._answer(event, None))
+    def invoke(self, event: Any) -> GatewayResponse:
+        return GatewayResponse.of(self._answer(event, None))

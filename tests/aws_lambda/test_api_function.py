@@ -1,4 +1,4 @@
-"""The api function over fakes: events of API Gateway in, the REST API's answers out."""
+"""The function `api` over fakes: events of API Gateway in, responses of the REST API out."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_an_original_is_processed_in_the_request(api: Api) -> None:
 
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("base", ["", "/pictures", "/deep/path"])
-def test_a_request_is_the_same_however_the_gateway_wraps_it(api: Api, base: str, encoded: bool) -> None:  # noqa: FBT001 - a case
+def test_a_custom_domain_or_an_encoded_body_changes_nothing(api: Api, base: str, encoded: bool) -> None:  # noqa: FBT001 - a case
     api.room.put(KEY, b"a cat")
     assert api("POST", "/images", {"key": KEY}, base=base, encoded=encoded).status == 200
     assert api("GET", f"/images/{ID}", resource=IMAGE, base=base).json["original"] == KEY
@@ -56,7 +56,7 @@ def test_a_request_is_the_same_however_the_gateway_wraps_it(api: Api, base: str,
     assert (again.status, again.json["id"]) == (200, ID)
 
 
-def test_similar_images_are_found_here_too(api: Api) -> None:
+def test_similar_images_are_found(api: Api) -> None:
     for key in (KEY, "copy.jpg"):
         api.room.put(key, b"a cat")
         api("POST", "/images", {"key": key})
@@ -68,7 +68,7 @@ def test_similar_images_are_found_here_too(api: Api) -> None:
     assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
 
 
-def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: IngestFixture) -> None:
+def test_markup_has_the_urls_of_the_cdn(api: Api, room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
@@ -78,7 +78,7 @@ def test_markup_is_told_with_the_addresses_of_the_cdn(api: Api, room: IngestFixt
     assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
 
 
-def test_renditions_have_an_address_if_there_is_a_cdn(room: IngestFixture) -> None:
+def test_renditions_have_urls_with_a_cdn(room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     bare = Api(room)("POST", "/images", {"key": KEY}).json
     assert {each["url"] for each in bare["renditions"]} == {None}
@@ -87,7 +87,7 @@ def test_renditions_have_an_address_if_there_is_a_cdn(room: IngestFixture) -> No
     assert "https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=webp.webp" in addresses
 
 
-def test_a_refused_original_is_told_with_reason_fix_and_record(api: Api) -> None:
+def test_a_refused_original_has_a_reason_a_fix_and_a_record(api: Api) -> None:
     api.room.put("notes.txt", b"bad text")
     answer = api("POST", "/images", {"key": "notes.txt"})
     assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
@@ -109,7 +109,7 @@ def test_a_refused_original_is_told_with_reason_fix_and_record(api: Api) -> None
         ("{", {"the body"}),
     ],
 )
-def test_a_wrong_body_is_400_with_every_problem(api: Api, body: Any, names: set[str]) -> None:
+def test_an_invalid_body_is_400_with_every_problem(api: Api, body: Any, names: set[str]) -> None:
     api.room.put("a.jpg", b"a")
     answer = api("POST", "/images", body)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
@@ -117,12 +117,12 @@ def test_a_wrong_body_is_400_with_every_problem(api: Api, body: Any, names: set[
     assert api.room.processed.bodies() == {}
 
 
-def test_a_foreign_bucket_is_told_which_one_is_ours(api: Api) -> None:
+def test_another_bucket_is_an_error_that_names_ours(api: Api) -> None:
     answer = api("POST", "/images", {"key": "a.jpg", "bucket": "other"})
     assert answer.json["detail"] == f"expected {BUCKET} for bucket, got other"
 
 
-def test_what_is_not_there_is_not_found(api: Api) -> None:
+def test_missing_resources_are_404(api: Api) -> None:
     assert api("POST", "/images", {"key": "none.jpg"}).status == 404
     assert api("GET", f"/images/{ID}", resource=IMAGE).status == 404
     assert api("DELETE", f"/images/{ID}", resource=IMAGE).status == 404
@@ -139,7 +139,7 @@ def test_what_is_not_there_is_not_found(api: Api) -> None:
         ("GET", "/static/app.js"),
     ],
 )
-def test_what_only_one_machine_has_is_not_there(api: Api, method: str, url: str) -> None:
+def test_routes_of_the_server_are_404(api: Api, method: str, url: str) -> None:
     assert api(method, url).status == 404
 
 
@@ -149,7 +149,7 @@ def test_only_json_is_read_as_json(api: Api) -> None:
         assert answer.status == 415
 
 
-def test_what_may_succeed_later_is_503(room: IngestFixture) -> None:
+def test_retryable_errors_are_503(room: IngestFixture) -> None:
     def busy(_: object) -> None:
         raise Unavailable("dynamodb cannot answer: throttled")
 
@@ -159,7 +159,7 @@ def test_what_may_succeed_later_is_503(room: IngestFixture) -> None:
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_unexpected_error_tells_nothing_of_the_inside(
+def test_an_unexpected_error_reveals_no_details(
     room: IngestFixture, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_: object) -> None:
@@ -183,7 +183,7 @@ def test_deleting_removes_original_renditions_and_record(api: Api) -> None:
     assert api.room.record(KEY) is None
 
 
-def test_making_again_answers_with_the_new_renditions(api: Api) -> None:
+def test_reprocessing_returns_the_new_renditions(api: Api) -> None:
     api.room.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
@@ -216,7 +216,7 @@ def test_health_and_recipe(api: Api) -> None:
     }
 
 
-def test_answers_have_the_form_that_they_have_on_one_machine(api: Api) -> None:
+def test_responses_have_the_schemas_of_the_server(api: Api) -> None:
     ours = api("GET", "/openapi.json").json
     reads = build_read_path(api.cloud, fake_render)
     work = InlineWork(BUCKET, api.cloud.process, reads.delivery, reads.make)
@@ -278,15 +278,13 @@ def test_a_request_is_one_line_of_log_and_one_of_metrics(
 
 
 @pytest.mark.parametrize("event", [{}, {"key": "a.jpg"}, [], None, {"requestContext": {"http": {}}}])
-def test_an_event_that_is_no_request_is_told_so(
-    api: Api, event: Any, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_event_that_is_no_request_is_400(api: Api, event: Any, capsys: pytest.CaptureFixture[str]) -> None:
     assert api.invoke(event).status == 400
     assert json.loads(capsys.readouterr().out)["message"] == "ignored"
 
 
 class Turns:
-    """Work that somebody else is at for the first ``busy`` attempts, and a clock that pauses move."""
+    """Work that another worker leases for the first ``busy`` attempts, and a clock that pauses advance."""
 
     def __init__(self, room: IngestFixture, busy: float) -> None:
         self.room, self.busy, self.now = room, busy, 0.0
@@ -310,7 +308,7 @@ class Turns:
     ("busy", "patience", "done"),
     [(0, 0, True), (1, 0, False), (3, 60, True), (3, 2, False), (MAX_LEASE_WAIT_SECONDS + 1, 60, False)],
 )
-def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
+def test_work_leased_by_another_is_waited_for_until_the_timeout(
     room: IngestFixture,
     busy: float,
     patience: float,
@@ -324,7 +322,7 @@ def test_work_that_somebody_else_is_at_is_waited_for_as_long_as_the_request_may(
     assert turns.now <= min(patience, MAX_LEASE_WAIT_SECONDS)
 
 
-def test_what_somebody_else_is_still_at_is_202_with_what_is_known(room: IngestFixture) -> None:
+def test_work_still_leased_by_another_is_202(room: IngestFixture) -> None:
     room.put(KEY, b"a cat")
     room.catalog.acquire(upload(KEY), owner="other", now=room.now, duration=timedelta(seconds=60))
     api = Api(room)

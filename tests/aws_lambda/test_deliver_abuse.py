@@ -1,4 +1,4 @@
-"""The deliver function under abuse: altered URLs, stored names nobody stored, long lists of mistakes."""
+"""The function `deliver` under abuse: altered URLs, stored names that do not exist, long lists of errors."""
 
 from __future__ import annotations
 
@@ -63,11 +63,11 @@ def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, cap
 @pytest.mark.parametrize(
     "path", ["w=10,fm=webp.webp", "/w=10,fm=webp.webp", rendition_prefix("a" * 800) + "w=10,fm=webp.webp"]
 )
-def test_a_stored_name_that_tells_no_original_is_no_failure_of_ours(room, path):
+def test_a_stored_name_of_no_original_is_not_a_server_error(room, path):
     assert asker(room)(path)[0] in {403, 404}
 
 
-def test_a_short_url_full_of_mistakes_has_a_short_answer(room):
+def test_a_short_url_with_many_errors_has_a_short_response(room):
     ask = asker(room)
     for query in (
         "&".join(f"abc{number}=1" for number in range(900)),
@@ -78,7 +78,7 @@ def test_a_short_url_full_of_mistakes_has_a_short_answer(room):
         assert len(body) < len(query)
 
 
-def test_the_fallback_stands_in_for_what_only_a_signature_opens(room):
+def test_the_fallback_replaces_an_unsigned_rendition(room):
     room.put("sorry.png", b"sorry")
     ask = asker(room, fallback="sorry.png", allow_unsigned=True)
     for query in ("w=11&fm=webp", "w=11&fm=auto", "w=11"):
@@ -87,7 +87,7 @@ def test_the_fallback_stands_in_for_what_only_a_signature_opens(room):
         assert headers["content-type"] in {"image/webp", "image/jpeg"}
 
 
-def test_a_picture_in_the_place_of_another_answers_no_conditions(room):
+def test_a_fallback_ignores_conditional_headers(room):
     room.put("sorry.png", b"sorry")
     ask = asker(room, fallback="sorry.png")
     status, headers, body = ask("none.jpg/w=10,fm=webp.webp")
@@ -98,7 +98,7 @@ def test_a_picture_in_the_place_of_another_answers_no_conditions(room):
     assert status == 404
 
 
-def test_where_the_fallback_is_missing_too_the_first_error_is_told(room):
+def test_without_the_fallback_the_first_error_is_returned(room):
     room.put("bad.jpg", b"bad")
     status, _, body = asker(room, fallback="none.png")("bad.jpg/w=10,fm=webp.webp")
     assert (status, json.loads(body)["reason"]) == (415, "not-an-image")

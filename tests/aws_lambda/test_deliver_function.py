@@ -1,4 +1,4 @@
-"""The deliver function over fakes: stored renditions, made ones, conditions, large ones, errors."""
+"""The function `deliver` over fakes: stored and rendered renditions, conditions, large ones, errors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _without_pixels(monkeypatch):
 
 
 def function(room, settings=SETTINGS):
-    """The function, and the list of what ingest was asked to make."""
+    """The function, and the list of the uploads that ingest processed."""
     made = []
 
     def process(wanted):
@@ -79,7 +79,7 @@ def body_of(answer):
     return base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer["body"]
 
 
-def test_a_declared_rendition_is_made_at_its_first_request_and_stored(room):
+def test_a_declared_rendition_is_rendered_at_its_first_request_and_stored(room):
     answer = ask(room)
     assert (answer["statusCode"], body_of(answer)) == (200, BODY)
     assert answer["headers"]["content-type"] == "image/jpeg"
@@ -113,7 +113,7 @@ def test_conditions_ranges_and_head_are_honoured(room):
         "/.image-processor/records/x.json",
     ],
 )
-def test_what_no_recipe_declares_is_for_those_who_sign_and_costs_no_look(room, path, monkeypatch):
+def test_an_undeclared_rendition_needs_a_signature_before_any_store_is_read(room, path, monkeypatch):
     room.put("ignored/cat.jpg", b"cat")
     deliver, made = function(room)
     for store in (room.uploads, room.processed):
@@ -129,19 +129,19 @@ def test_what_no_recipe_declares_is_for_those_who_sign_and_costs_no_look(room, p
 @pytest.mark.parametrize(
     ("path", "code"), [("/", "invalid-key"), ("", "invalid-key"), ("/../w=10,fm=jpeg.jpg", "invalid-key")]
 )
-def test_what_can_be_no_key_is_told_so(room, path, code):
+def test_an_invalid_key_is_an_error(room, path, code):
     answer = ask(room, path)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, code)
 
 
-def test_a_declared_rendition_of_a_missing_original_is_not_there(room):
+def test_a_declared_rendition_of_a_missing_original_is_404(room):
     answer = ask(room, "/none.jpg/w=10,fm=jpeg.jpg")
     assert (answer["statusCode"], answer["made"]) == (404, [])
     assert answer["headers"]["cache-control"] == "max-age=5"
     assert list(room.catalog.scan()) == []
 
 
-def test_a_rendition_of_a_refused_original_tells_why(room):
+def test_a_rendition_of_a_refused_original_has_the_reason(room):
     room.put("bad.jpg", b"bad")
     answer = ask(room, "/bad.jpg/w=10,fm=jpeg.jpg")
     told = json.loads(answer["body"])
@@ -150,7 +150,7 @@ def test_a_rendition_of_a_refused_original_tells_why(room):
     assert room.record("bad.jpg").status == "refused"
 
 
-def test_a_query_that_says_something_is_not_overheard(room):
+def test_a_transforming_query_on_a_stored_name_needs_a_signature(room):
     for query in ("v=1&w=11", "w=11", "v=1&&h=3"):
         answer = ask(room, query=query)
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing"), query
@@ -160,7 +160,7 @@ def test_a_query_that_says_something_is_not_overheard(room):
 @pytest.mark.parametrize(
     ("path", "query"), [("/cat%201.jpg", "w=11&fm=webp"), ("/cat%201.jpg/~w=11,fm=webp", "")]
 )
-def test_a_signed_url_has_any_rendition_made_once_and_kept(room, path, query):
+def test_a_signed_url_renders_once_and_stores(room, path, query):
     answer = ask(room, path, query=signed(path, query))
     assert (answer["statusCode"], body_of(answer)) == (200, b"w=11,fm=webp of cat")
     assert {part.partition(";")[0] for part in answer["headers"]["server-timing"].split(", ")} == {
@@ -177,14 +177,14 @@ def test_a_signed_url_has_any_rendition_made_once_and_kept(room, path, query):
     assert answer["made"] == []
 
 
-def test_a_kept_rendition_of_an_original_that_changed_is_made_anew(room):
+def test_a_stored_rendition_of_a_changed_original_is_rendered_again(room):
     query = signed("/cat%201.jpg", "w=11&fm=webp")
     ask(room, "/cat%201.jpg", query=query)
     room.put("cat 1.jpg", b"another cat")
     assert body_of(ask(room, "/cat%201.jpg", query=query)) == b"w=11,fm=webp of another cat"
 
 
-def test_an_altered_or_old_url_is_refused_with_its_own_code(room):
+def test_altered_and_expired_urls_have_their_own_codes(room):
     good = signed("/cat%201.jpg", "w=11&fm=webp", expires=4_000_000_000)
     codes = {}
     for query in (
@@ -207,7 +207,7 @@ def test_an_altered_or_old_url_is_refused_with_its_own_code(room):
     assert ask(room, "/cat%201.jpg", query=good)["statusCode"] == 200
 
 
-def test_a_rendition_too_large_for_an_answer_is_stored_and_redirected_to(room, monkeypatch):
+def test_a_rendition_too_large_for_a_response_is_stored_and_redirected_to(room, monkeypatch):
     assert MAX_BODY * 4 / 3 < 6_000_000
     monkeypatch.setattr(reads, "MAX_BODY", len(BODY) - 1)
     answer = ask(room)
@@ -218,7 +218,7 @@ def test_a_rendition_too_large_for_an_answer_is_stored_and_redirected_to(room, m
     assert (part["statusCode"], body_of(part)) == (206, BODY[:4])
 
 
-def test_a_large_one_on_demand_is_redirected_to_by_a_signed_path_of_its_own(room, monkeypatch):
+def test_a_large_on_demand_rendition_is_redirected_to_a_signed_path(room, monkeypatch):
     monkeypatch.setattr(reads, "MAX_BODY", 3)
     answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", "w=11&fm=auto"), accept="image/webp")
     path, _, query = answer["headers"]["location"].partition("?")
@@ -228,20 +228,20 @@ def test_a_large_one_on_demand_is_redirected_to_by_a_signed_path_of_its_own(room
     assert body_of(again) == b"w=11,fm=webp of cat"
 
 
-def test_one_whose_name_is_a_digest_cannot_be_redirected_to(room, monkeypatch):
+def test_a_large_rendition_with_a_hashed_name_is_an_error(room, monkeypatch):
     monkeypatch.setattr(reads, "MAX_BODY", 3)
     long = "fm=webp&over=text:" + "a" * 200
     answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", long))
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (422, "output-too-large")
 
 
-def test_bad_requests_are_told_so(room):
+def test_bad_requests_are_errors(room):
     assert ask(room, "/%ff/w=10,fm=jpeg.jpg")["statusCode"] == 400
     posted = ask(room, method="POST")
     assert (posted["statusCode"], posted["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-def test_a_preflight_is_told_what_the_setting_allows(room):
+def test_a_preflight_returns_what_the_setting_allows(room):
     shared = replace(SETTINGS, cors_origin="https://shop.example")
     asked = ask(room, method="OPTIONS", settings=shared)
     assert (asked["statusCode"], asked["headers"]["access-control-allow-methods"]) == (204, "GET, HEAD")
@@ -249,7 +249,7 @@ def test_a_preflight_is_told_what_the_setting_allows(room):
     assert ask(room, method="OPTIONS")["headers"] == {"allow": "GET, HEAD, OPTIONS"}
 
 
-def test_a_transient_failure_is_503_and_cached_by_nobody(room, monkeypatch):
+def test_a_transient_error_is_503_and_not_cached(room, monkeypatch):
     def unavailable(_):
         raise Unavailable("secret detail")
 
@@ -287,7 +287,7 @@ def test_a_request_is_counted(room, capsys):
     ]
 
 
-def test_a_rendition_written_anew_between_look_and_read_is_asked_for_again(room, monkeypatch):
+def test_a_rendition_replaced_during_the_request_is_503(room, monkeypatch):
     ask(room)
     stored = room.processed.head(KEY)
     room.processed.put(KEY, b"newer", Attributes())
@@ -295,7 +295,7 @@ def test_a_rendition_written_anew_between_look_and_read_is_asked_for_again(room,
     assert ask(room)["statusCode"] == 503
 
 
-def test_the_fallback_image_is_shown_with_the_status_of_what_went_wrong(room):
+def test_the_fallback_image_has_the_status_of_the_error(room):
     room.put("sorry.png", b"sorry")
     room.put("bad.jpg", b"bad")
     settings = Settings(fallback="sorry.png")
@@ -312,6 +312,6 @@ def test_the_fallback_image_is_shown_with_the_status_of_what_went_wrong(room):
     assert "sorry.png/~w=10,fm=webp.webp" in room.processed.bodies()
 
 
-def test_a_fallback_that_is_missing_itself_leaves_the_error_as_it_is(room):
+def test_a_missing_fallback_leaves_the_error(room):
     answer = ask(room, "/none/w=10,fm=webp.webp", settings=Settings(fallback="nowhere.png"))
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (404, "not-found")

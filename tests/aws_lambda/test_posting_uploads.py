@@ -1,4 +1,4 @@
-"""Leave to post an original: the form's policy field by field, its signature, and S3 that takes it."""
+"""Presigned upload forms: their policy, their signature, and S3 that accepts them."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ _UNNAMED = {"policy", "x-amz-signature"}
 
 
 @pytest.mark.parametrize("token", [None, "session/token"])
-def test_the_signature_is_the_one_that_amazons_own_library_makes(token: str | None) -> None:
+def test_the_signature_equals_boto3s(token: str | None) -> None:
     form = form_of(Credentials("AKIAEXAMPLE", "secret/example", token))
     theirs = S3SigV4PostAuth(BotocoreCredentials("AKIAEXAMPLE", "secret/example", token), "s3", "eu-west-1")
     request = AWSRequest("POST", form.url)
@@ -96,9 +96,7 @@ def test_the_signature_is_the_one_that_amazons_own_library_makes(token: str | No
     ("lifetime", "expected"),
     [(None, timedelta(minutes=15)), (timedelta(hours=1), timedelta(minutes=15)), (timedelta(minutes=5),) * 2],
 )
-def test_a_form_ends_with_the_credentials_that_signed_it(
-    lifetime: timedelta | None, expected: timedelta
-) -> None:
+def test_a_form_expires_with_its_credentials(lifetime: timedelta | None, expected: timedelta) -> None:
     form = form_of(Credentials("A", "s", "t", NOW + lifetime if lifetime else None))
     assert form.expires_at == (NOW + expected).replace(microsecond=0)
     assert build_policy(form.fields)["expiration"] == form.expires_at.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -107,7 +105,7 @@ def test_a_form_ends_with_the_credentials_that_signed_it(
 @pytest.mark.parametrize(
     "media_type", sorted(each.media_type for each in FORMATS.values() if not each.opt_in)
 )
-def test_every_readable_media_type_may_be_posted(api: Api, media_type: str) -> None:
+def test_every_readable_media_type_can_be_uploaded(api: Api, media_type: str) -> None:
     fields = api("POST", "/uploads", {"key": "in/cat", "content_type": media_type}).json["fields"]
     assert fields["Content-Type"] == media_type
 
@@ -116,7 +114,7 @@ def test_every_readable_media_type_may_be_posted(api: Api, media_type: str) -> N
     ("name", "media_type"),
     [("a.JPG", "image/jpeg"), ("a.jpeg", "image/jpeg"), ("a.tif", "image/tiff"), ("a.tiff", "image/tiff")],
 )
-def test_without_a_media_type_the_extension_says_it(api: Api, name: str, media_type: str) -> None:
+def test_the_default_media_type_follows_the_extension(api: Api, name: str, media_type: str) -> None:
     assert api("POST", "/uploads", {"key": "in/" + name}).json["fields"]["Content-Type"] == media_type
 
 
@@ -136,7 +134,7 @@ TYPES = "image/jpeg | image/png | image/webp | image/avif | image/gif | image/ti
         ({"key": "in/a.jpg", "content_type": 5, "size": 1}, ["for content_type, got 5", "for size"]),
     ],
 )
-def test_a_wrong_wish_is_400_with_every_problem(api: Api, body: Any, details: list[str]) -> None:
+def test_an_invalid_request_is_400_with_every_problem(api: Api, body: Any, details: list[str]) -> None:
     answer = api("POST", "/uploads", body)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     assert len(answer.json["problems"]) == len(details)
@@ -144,12 +142,12 @@ def test_a_wrong_wish_is_400_with_every_problem(api: Api, body: Any, details: li
         assert detail in answer.json["detail"]
 
 
-def test_a_key_of_which_nothing_is_made_gets_no_form(api: Api) -> None:
+def test_a_key_that_no_rule_matches_gets_no_form(api: Api) -> None:
     answer = api("POST", "/uploads", {"key": "in/._cat.jpg"})
     assert (answer.status, answer.json["code"]) == (422, "skipped")
 
 
-def test_missing_credentials_are_no_secret_of_the_caller(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_credentials_are_a_server_error(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     assert api("POST", "/uploads", {"key": "in/a.jpg"}).status == 503
@@ -162,14 +160,14 @@ def post(form: Any, body: bytes, **changed: str) -> httpx.Response:
 
 @pytest.fixture
 def bucket(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A new bucket of LocalStack, which judges a form by its policy as S3 does."""
+    """A new bucket of LocalStack, which checks a form against its policy as S3 does."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     return make_bucket(aws.endpoint)
 
 
-def test_s3_takes_the_form(bucket: str) -> None:
+def test_s3_accepts_the_form(bucket: str) -> None:
     assert post(sign(bucket, "in/cat é.jpg"), b"a cat").status_code == 204
     stored = S3Store(bucket).get("in/cat é.jpg")
     assert (stored.body, stored.attributes.media_type) == (b"a cat", "image/jpeg")
@@ -184,7 +182,9 @@ def test_s3_takes_the_form(bucket: str) -> None:
         (b"x", {"Content-Type": "text/html"}),
     ],
 )
-def test_s3_refuses_what_the_policy_does_not_allow(bucket: str, body: bytes, changed: dict[str, str]) -> None:
+def test_s3_rejects_a_form_that_violates_the_policy(
+    bucket: str, body: bytes, changed: dict[str, str]
+) -> None:
     assert post(sign(bucket, "in/cat.jpg"), body, **changed).status_code in {400, 403}
     assert list(S3Store(bucket).list()) == []
 

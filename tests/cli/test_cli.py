@@ -1,4 +1,4 @@
-"""The command line as a user meets it: recipes, doctor, errors, exit statuses."""
+"""The command line as a user sees it: recipes, doctor, errors, exit statuses."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ child.main()
 """
 
 
-def test_recipe_check_lists_what_a_recipe_makes(run):
+def test_recipe_check_lists_presets_and_rules(run):
     Path("r.toml").write_text(RECIPE)
     status, out, err = run("recipe", "check", "r.toml")
     assert (status, err) == (0, "")
@@ -39,7 +39,7 @@ def test_recipe_check_lists_what_a_recipe_makes(run):
     assert "rule ** -> p" in out
 
 
-def test_recipe_check_explains_every_mistake_with_its_line(run):
+def test_recipe_check_lists_every_error_with_its_line(run):
     Path("r.toml").write_text(RECIPE.replace("16", "0").replace('"p"]', '"q"]'))
     status, _, err = run("recipe", "check", "r.toml")
     assert status == 2
@@ -54,7 +54,7 @@ def test_recipe_show_prints_the_built_in_recipe(run):
     assert tomllib.loads(out) == tomllib.loads(DEFAULT_RECIPE)
 
 
-def test_doctor_tells_versions_codecs_and_settings(run, monkeypatch):
+def test_doctor_prints_versions_codecs_and_settings(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_MAX_BYTES", "7")
     status, out, _ = run("doctor")
     assert status == 0
@@ -68,7 +68,7 @@ def test_doctor_tells_versions_codecs_and_settings(run, monkeypatch):
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
 
 
-def test_doctor_says_what_reads_a_format_that_is_missing(run, monkeypatch):
+def test_doctor_names_the_extra_that_reads_a_format(run, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pillow_heif" else name)
     status, out, _ = run("doctor")
     assert status == 0
@@ -78,7 +78,7 @@ def test_doctor_says_what_reads_a_format_that_is_missing(run, monkeypatch):
 
 
 @pytest.mark.parametrize("there", [True, False])
-def test_doctor_says_whether_faces_can_be_found(run, monkeypatch, there):
+def test_doctor_reports_face_detection(run, monkeypatch, there):
     monkeypatch.setattr(faces, "available", lambda: there)
     status, out, _ = run("doctor")
     assert status == 0
@@ -86,21 +86,21 @@ def test_doctor_says_whether_faces_can_be_found(run, monkeypatch, there):
     assert ("to crop by faces: pip install 'image-processor[faces]'" in out) is not there
 
 
-def test_doctor_names_a_wrong_setting(run, monkeypatch):
+def test_doctor_names_an_unknown_setting(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_MAX_BYTE", "7")
     status, _, err = run("doctor")
     assert status == 2
     assert "expected a setting that exists for IMAGE_PROCESSOR_MAX_BYTE" in err
 
 
-def test_doctor_says_what_is_missing_and_how_to_get_it(run, monkeypatch):
+def test_doctor_reports_missing_codecs(run, monkeypatch):
     monkeypatch.setattr(runtime, "loaders", lambda: {"jpeg": True, "avif": False})
     status, out, _ = run("doctor")
     assert status == 0
     assert "missing: avif; the wheel pyvips-binary has all of them" in out
 
 
-def test_doctor_ends_with_4_where_the_runtime_is_not_safe(run, monkeypatch):
+def test_doctor_exits_with_4_on_an_unsafe_runtime(run, monkeypatch):
     def unsafe():
         raise UnsafeRuntime("expected libvips 8.13 or newer, got none")
 
@@ -120,11 +120,11 @@ def test_nothing_starts_on_an_unsafe_runtime(run, monkeypatch, command):
     assert "Drop images" not in out
 
 
-def test_a_missing_extra_ends_like_a_missing_library():
+def test_a_missing_extra_has_the_exit_status_of_a_missing_library():
     assert exit_status(MissingExtra("expected a package, got none")) == 4
 
 
-def test_a_missing_library_is_told_with_its_cure(monkeypatch, capfd):
+def test_a_missing_library_is_reported_with_a_fix(monkeypatch, capfd):
     monkeypatch.setitem(sys.modules, "image_processor.cli.commands", None)
     with pytest.raises(SystemExit) as ended:
         main()
@@ -132,7 +132,7 @@ def test_a_missing_library_is_told_with_its_cure(monkeypatch, capfd):
     assert "fix: pip install 'image-processor[server,aws]'" in capfd.readouterr().err
 
 
-def test_a_wrong_setting_stops_every_command_that_needs_it(run, monkeypatch):
+def test_an_invalid_setting_fails_the_command(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_PORT", "x")
     status, _, err = run("list")
     assert (status, err) == (2, "error: expected 0-65535 for IMAGE_PROCESSOR_PORT, got 'x'\n")
@@ -153,26 +153,26 @@ def test_the_version_is_printed(run):
         (2_400_000, "2.4 MB"),
     ],
 )
-def test_bytes_are_shown_format_bytes(count, text):
+def test_bytes_are_formatted_in_units(count, text):
     assert format_bytes(count) == text
 
 
 def busy(*_):
-    raise LeaseBusy("another worker holds the claim")
+    raise LeaseBusy("another worker holds the lease")
 
 
-def test_work_that_cannot_be_done_now_ends_with_3(run, monkeypatch):
+def test_work_that_cannot_be_done_now_exits_with_3(run, monkeypatch):
     draw("data/uploads/cat.jpg")
     monkeypatch.setattr(Processor, "process", busy)
     monkeypatch.setattr(workers, "MAX_ATTEMPTS", 1)
     status, out, err = run("process", "data/uploads", "--out", "out")
     assert (status, "1 failed" in out) == (3, True)
-    assert "failed: cat.jpg: another worker holds the claim" in err
+    assert "failed: cat.jpg: another worker holds the lease" in err
     status, _, err = run("reconcile", "--data", "data")
-    assert (status, err) == (3, "not done: another worker holds the claim\n")
+    assert (status, err) == (3, "not done: another worker holds the lease\n")
 
 
-def test_output_that_nobody_can_take_is_told_and_ends_with_3():
+def test_unwritable_output_is_reported_and_exits_with_3():
     command = [sys.executable, "-m", "image_processor", "recipe", "show"]
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
@@ -191,5 +191,5 @@ def test_output_that_nobody_can_take_is_told_and_ends_with_3():
         ("ключ😀", "ключ😀"),
     ],
 )
-def test_a_key_cannot_steer_the_terminal(key, shown):
+def test_a_key_cannot_control_the_terminal(key, shown):
     assert printable(key) == shown

@@ -1,4 +1,4 @@
-"""`backup` and `restore`: one whole file, taken while others write, and back without a surprise."""
+"""`backup` and `restore`: a consistent file, written while others write, and restored safely."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def claim(catalog: SqliteCatalog, key: str, owner: str = "someone"):
     return catalog.acquire(Upload("uploads", key), owner=owner, now=NOW, duration=timedelta(days=9999))
 
 
-def test_after_a_restore_reconcile_brings_back_what_is_true_now(library):
+def test_after_a_restore_reconcile_brings_the_catalog_up_to_date(library):
     assert library("backup", "copy.sqlite") == (0, "3 records in copy.sqlite\n", "")
     draw("data/uploads/a.jpg", size=(30, 40))
     Path("data/uploads/b.jpg").unlink()
@@ -71,7 +71,7 @@ def test_after_a_restore_reconcile_brings_back_what_is_true_now(library):
     assert sorted(Path("data/processed").rglob("*.webp")) == files
 
 
-def test_a_lost_catalog_comes_back_without_work(library):
+def test_a_restored_catalog_needs_no_processing(library):
     library("backup", "copy.sqlite")
     before = records(CATALOG)
     for file in Path("data").glob("catalog.sqlite*"):
@@ -81,7 +81,7 @@ def test_a_lost_catalog_comes_back_without_work(library):
     assert library("reconcile", "--recipe", "r.toml") == (0, "0 found\n", "")
 
 
-def test_a_backup_is_of_one_moment_while_others_write(tmp_path):
+def test_a_backup_is_consistent_during_writes(tmp_path):
     """Pairs of records, written one after the other: no copy may hold a second one without its first,
     nor two records more than were there at any moment."""
     catalog = SqliteCatalog(tmp_path / "catalog.sqlite")
@@ -112,7 +112,7 @@ def test_a_backup_is_of_one_moment_while_others_write(tmp_path):
     catalog.close()
 
 
-def test_a_backup_replaces_nothing_unless_told(kept):
+def test_a_backup_overwrites_a_file_only_with_force(kept):
     Path("copy.sqlite").write_text("something of mine")
     status, _, err = kept("backup", "copy.sqlite")
     assert status == 2
@@ -122,7 +122,7 @@ def test_a_backup_replaces_nothing_unless_told(kept):
     assert len(records(Path("copy.sqlite"))) == 3
 
 
-def test_there_is_nothing_to_back_up_where_there_is_no_catalog(run):
+def test_a_backup_without_a_catalog_is_an_error(run):
     status, _, err = run("backup", "copy.sqlite")
     assert status == 2
     assert "expected a data directory with a catalog for --data" in err
@@ -130,7 +130,7 @@ def test_there_is_nothing_to_back_up_where_there_is_no_catalog(run):
     assert not Path("data").exists()
 
 
-def test_a_restore_replaces_nothing_unless_told(kept):
+def test_a_restore_overwrites_a_catalog_only_with_force(kept):
     kept("backup", "copy.sqlite")
     catalog = SqliteCatalog(CATALOG)
     claim(catalog, "later.jpg")
@@ -141,7 +141,7 @@ def test_a_restore_replaces_nothing_unless_told(kept):
     assert set(records(CATALOG)) == {"a.jpg", "b.jpg", "c.jpg", "later.jpg"}
 
 
-def test_a_restore_waits_for_no_server(kept):
+def test_a_restore_fails_while_a_server_runs(kept):
     kept("backup", "copy.sqlite")
     before = CATALOG.read_bytes()
     with data_dir_lock(Path("data")):
@@ -202,7 +202,7 @@ def newer(file: Path) -> None:
         (newer, f"expected schema version 1-{len(MIGRATIONS)}, got {len(MIGRATIONS) + 1}"),
     ],
 )
-def test_a_restore_refuses_what_is_no_whole_catalog(kept, harm, told):
+def test_a_restore_refuses_an_invalid_catalog(kept, harm, told):
     kept("backup", "copy.sqlite")
     harm(Path("copy.sqlite"))
     before = records(CATALOG)
@@ -214,7 +214,7 @@ def test_a_restore_refuses_what_is_no_whole_catalog(kept, harm, told):
     assert not [path for path in Path("data").iterdir() if path.name.startswith(".catalog")]
 
 
-def test_a_damaged_catalog_is_not_taken_for_a_backup(kept):
+def test_a_damaged_catalog_cannot_be_backed_up(kept):
     scribble(CATALOG)
     status, _, err = kept("backup", "copy.sqlite")
     assert status == 3
@@ -222,14 +222,14 @@ def test_a_damaged_catalog_is_not_taken_for_a_backup(kept):
     assert list(Path().glob("*copy*")) == []
 
 
-def test_a_damaged_catalog_can_be_restored_over(kept):
+def test_a_damaged_catalog_can_be_replaced(kept):
     kept("backup", "copy.sqlite")
     scribble(CATALOG)
     assert kept("restore", "copy.sqlite", "--force")[0] == 0
     assert len(records(CATALOG)) == 3
 
 
-def test_the_log_of_the_old_catalog_never_meets_the_new_one(tmp_path):
+def test_the_write_ahead_log_of_the_old_catalog_is_removed(tmp_path):
     old, copy = tmp_path / "catalog.sqlite", tmp_path / "copy.sqlite"
     catalog = SqliteCatalog(old)
     claim(catalog, "kept")
@@ -243,7 +243,7 @@ def test_the_log_of_the_old_catalog_never_meets_the_new_one(tmp_path):
     assert set(records(old)) == {"kept"}
 
 
-def test_a_kill_before_the_new_catalog_is_in_place_leaves_the_old_one(tmp_path, monkeypatch):
+def test_a_kill_before_the_replacement_leaves_the_old_catalog(tmp_path, monkeypatch):
     old, copy = tmp_path / "catalog.sqlite", tmp_path / "copy.sqlite"
     catalog = SqliteCatalog(old)
     back_up(old, copy)
@@ -260,7 +260,7 @@ def test_a_kill_before_the_new_catalog_is_in_place_leaves_the_old_one(tmp_path, 
     assert set(records(old)) == {"later"}
 
 
-def test_a_restored_claim_holds_nobody_up(tmp_path):
+def test_a_restored_lease_delays_no_work(tmp_path):
     old, copy = tmp_path / "catalog.sqlite", tmp_path / "copy.sqlite"
     catalog = SqliteCatalog(old)
     claim(catalog, "a.jpg", owner="reconcile:1")
@@ -272,7 +272,7 @@ def test_a_restored_claim_holds_nobody_up(tmp_path):
     catalog.close()
 
 
-def test_a_backup_of_an_earlier_version_is_brought_up_to_this_one(tmp_path):
+def test_a_backup_of_an_earlier_version_is_migrated(tmp_path):
     copy = tmp_path / "copy.sqlite"
     connection = sqlite3.connect(copy)
     for statement in MIGRATIONS[0]:

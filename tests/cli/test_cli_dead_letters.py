@@ -162,16 +162,16 @@ def test_the_reason_is_derived_from_the_current_state(run, queues, library):
         (*(item["key"] for item in case["uploads"]), case["uploads"][0]["bucket"] == bucket): case
         for case in listed(run)
     }
-    told = {place: (case["reason"], case["detail"]) for place, case in found.items()}
-    assert told == {
+    reasons = {place: (case["reason"], case["detail"]) for place, case in found.items()}
+    assert reasons == {
         ("done.png", True): ("settled", None),
         ("new.png", True): ("unfinished", "missing"),
-        ("bad.png", True): ("refused", told[("bad.png", True)][1]),
+        ("bad.png", True): ("refused", reasons[("bad.png", True)][1]),
         ("gone.png", True): ("gone", None),
         ("done.png", False): ("foreign-bucket", f"expected {bucket}, got another"),
         ("done.png", "new.png", "gone.png", True): ("unfinished", "missing"),
     }
-    assert told[("bad.png", True)][1].startswith("not-an-image: ")
+    assert reasons[("bad.png", True)][1].startswith("not-an-image: ")
 
 
 def test_a_redriven_message_is_processed_and_a_second_redrive_is_harmless(run, queues, library):
@@ -239,7 +239,7 @@ def test_a_message_that_cannot_be_moved_is_reported_and_stays(run, queues, monke
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reasons"),
     [
         (["redrive"], "expected either IDs or --all for redrive, got 'neither'"),
         (["redrive", "abc", "--all"], "expected either IDs or --all for redrive, got 'both'"),
@@ -250,8 +250,8 @@ def test_a_message_that_cannot_be_moved_is_reported_and_stays(run, queues, monke
     ],
 )
 @pytest.mark.usefixtures("queues")
-def test_invalid_commands(run, arguments, told):
-    assert run("dead-letters", *arguments) == (2, "", f"error: {told}\n")
+def test_invalid_commands(run, arguments, reasons):
+    assert run("dead-letters", *arguments) == (2, "", f"error: {reasons}\n")
 
 
 def test_an_unknown_id_moves_none_of_the_others(run, queues):
@@ -352,14 +352,14 @@ def test_an_interrupted_move_of_all_messages_is_cancelled():
 
 @pytest.mark.usefixtures("queues")
 @pytest.mark.parametrize(
-    ("result", "status", "said"),
+    ("result", "status", "expected"),
     [
         (MoveResult(3, 0), 0, "3 redriven, 0 not, 0 left alone\n"),
         (MoveResult(1, 2, "it failed"), 3, "1 redriven, 2 not, 0 left alone\n"),
     ],
 )
-def test_redrive_all_reports_how_the_move_ended(run, monkeypatch, result, status, said):
+def test_redrive_all_reports_how_the_move_ended(run, monkeypatch, result, status, expected):
     monkeypatch.setattr(Queue, "move_all", lambda *_: result)
     ended, out, err = run("dead-letters", "redrive", "--all")
-    assert (ended, out) == (status, said)
+    assert (ended, out) == (status, expected)
     assert err == (f"not done: {result.failure}\n" if result.failure else "")

@@ -1,4 +1,4 @@
-"""`list`, `show` and `reconcile` as a user meets them."""
+"""`list`, `show` and `reconcile` as a user sees them."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def library(run):
     return run
 
 
-def test_reconcile_finds_and_does_all_the_work(library):
+def test_reconcile_finds_and_processes_everything(library):
     assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
     assert library("reconcile", "--data", "data", "--recipe", "r.toml") == (0, "0 found\n", "")
 
 
-def test_reconcile_dry_run_only_tells(library):
+def test_reconcile_dry_run_only_reports(library):
     Path("data/uploads/photos/cat.jpg").unlink()
     draw("data/uploads/new.jpg")
     status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--dry-run")
@@ -47,7 +47,7 @@ def test_reconcile_dry_run_only_tells(library):
     assert not Path("data/processed/new.jpg").exists()
 
 
-def test_reconcile_makes_what_a_changed_recipe_wants(library):
+def test_reconcile_applies_a_changed_recipe(library):
     Path("r.toml").write_text(RECIPE.replace("16", "12"))
     status, out, _ = library("reconcile", "--data", "data", "--recipe", "r.toml", "--json")
     assert status == 1  # the refused one is refused again
@@ -118,7 +118,7 @@ def test_list_shows_the_originals(library):
     assert out == "No originals.\n"
 
 
-def test_show_tells_everything_of_one_original_by_key_or_id(library):
+def test_show_finds_an_original_by_key_or_id(library):
     status, out, _ = library("show", "photos/cat.jpg", "--data", "data")
     assert status == 0
     assert "40 x 30 jpeg" in out
@@ -131,7 +131,7 @@ def test_show_tells_everything_of_one_original_by_key_or_id(library):
     assert "refused: not-an-image" in library("show", "bad.jpg", "--data", "data")[1]
 
 
-def test_show_tells_the_look_and_what_is_kept_of_the_exif(run, monkeypatch):
+def test_show_prints_the_visual_summary_and_exif(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_EXIF", "make,gps")
     path = Path("data/uploads/cat.jpg")
     path.parent.mkdir(parents=True)
@@ -157,7 +157,7 @@ def test_show_of_an_unknown_original_is_an_error(library):
 @pytest.mark.parametrize(
     "command", [["list"], ["show", "cat.jpg"], ["similar", "cat.jpg"], ["reconcile", "--dry-run"]]
 )
-def test_looking_at_a_library_that_is_not_there_makes_none(run, command):
+def test_reading_a_missing_library_creates_none(run, command):
     status, _, err = run(*command, "--data", "nowhere")
     assert status == 2
     assert "expected a data directory that exists for --data, got 'nowhere'" in err
@@ -167,7 +167,7 @@ def test_looking_at_a_library_that_is_not_there_makes_none(run, command):
 MARKUP = "photo [draft] [/bold].jpg"
 
 
-def test_keys_that_look_like_markup_are_shown_as_they_are(run):
+def test_keys_that_look_like_markup_are_printed_as_they_are(run):
     draw(f"data/uploads/{MARKUP}")
     Path("r.toml").write_text(RECIPE)
     assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 0
@@ -188,21 +188,21 @@ def rot(path):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
-def test_verify_finds_and_mends_what_no_listing_shows(library):
+def test_verify_finds_and_repairs_damaged_renditions(library):
     path = Path("data/processed/photos/cat.jpg/w=8,fm=webp.webp")
     good = path.read_bytes()
     rot(path)
     assert library("reconcile", "--recipe", "r.toml") == (0, "0 found\n", "")
-    told = "damaged: photos/cat.jpg (w=8,fm=webp.webp has other bytes than were written)"
+    line = "damaged: photos/cat.jpg (w=8,fm=webp.webp has other bytes than were written)"
     status, out, err = library("reconcile", "--recipe", "r.toml", "--verify", "--dry-run")
-    assert (status, out.splitlines(), err) == (0, [told, "1 found, nothing done (--dry-run)"], "")
+    assert (status, out.splitlines(), err) == (0, [line, "1 found, nothing done (--dry-run)"], "")
     assert path.read_bytes() != good
-    assert library("reconcile", "--recipe", "r.toml", "--verify") == (0, f"{told}\n1 found\n", "")
+    assert library("reconcile", "--recipe", "r.toml", "--verify") == (0, f"{line}\n1 found\n", "")
     assert path.read_bytes() == good
     assert library("reconcile", "--recipe", "r.toml", "--verify") == (0, "0 found\n", "")
 
 
-def test_verify_leaves_renditions_of_a_damaged_original_to_people(library):
+def test_verify_only_reports_a_damaged_original(library):
     rot(Path("data/processed/photos/cat.jpg/w=8,fm=webp.webp"))
     rot(Path("data/uploads/photos/cat.jpg"))
     status, out, err = library("reconcile", "--recipe", "r.toml", "--verify", "--json")

@@ -17,7 +17,7 @@ from PIL import Image
 from image_processor.cli.output import format_bytes
 
 
-def test_process_makes_the_renditions_of_files_and_directories(run):
+def test_process_renders_files_and_directories(run):
     draw("photos/deep/cat.jpg")
     draw("dog.png", format_="PNG")
     Path("r.toml").write_text(RECIPE)
@@ -30,7 +30,7 @@ def test_process_makes_the_renditions_of_files_and_directories(run):
         assert (picture.format, picture.size) == ("WEBP", (16, 12))
 
 
-def test_process_tells_what_was_refused_and_does_the_rest(run):
+def test_process_reports_refused_files_and_continues(run):
     body = draw("in/good.jpg")
     Path("in/text.jpg").write_text("hello")
     Path("in/empty.jpg").touch()
@@ -68,7 +68,7 @@ def test_process_prints_a_json_object_per_original(run):
     assert bad["message"] == "expected JPEG, PNG, WebP, AVIF, GIF or TIFF, got something else"
 
 
-def test_process_again_gives_the_same_files(run):
+def test_process_is_repeatable(run):
     draw("cat.jpg")
     Path("r.toml").write_text(RECIPE)
     for _ in range(2):
@@ -99,7 +99,7 @@ def test_process_again_gives_the_same_files(run):
         (["a", "--out", "out", "--recipe", "no.toml"], "expected a readable recipe file for no.toml"),
     ],
 )
-def test_process_says_what_is_wrong_before_it_makes_anything(run, arguments, message):
+def test_process_reports_every_usage_error_before_it_starts(run, arguments, message):
     draw("a/cat.jpg")
     draw("a/in/cat.jpg")
     Path("empty").mkdir()
@@ -111,7 +111,7 @@ def test_process_says_what_is_wrong_before_it_makes_anything(run, arguments, mes
     assert not Path("a/out").exists()
 
 
-def test_process_sums_up_what_was_saved(run):
+def test_process_prints_a_summary(run):
     before = len(draw("cat.jpg", size=(400, 300)))
     Path("r.toml").write_text(RECIPE)
     _, out, _ = run("process", "cat.jpg", "--out", "out", "--recipe", "r.toml")
@@ -121,7 +121,7 @@ def test_process_sums_up_what_was_saved(run):
     assert row[1:3] == format_bytes(before).split()
 
 
-def test_a_progress_bar_is_shown_to_who_can_see_it(monkeypatch, tmp_path):
+def test_a_progress_bar_is_shown_on_a_terminal(monkeypatch, tmp_path):
     """On a terminal of its own, as a person would have it."""
     monkeypatch.chdir(tmp_path)
     draw("bar/cat.jpg")
@@ -151,7 +151,7 @@ def test_a_progress_bar_is_shown_to_who_can_see_it(monkeypatch, tmp_path):
     assert b"1/1" in seen
 
 
-def test_process_names_what_a_directory_holds_that_is_no_file(run):
+def test_process_names_skipped_files(run):
     draw("in/cat.jpg")
     os.mkfifo("in/pipe.jpg")
     Path("in/dangling.jpg").symlink_to("nowhere")
@@ -163,7 +163,7 @@ def test_process_names_what_a_directory_holds_that_is_no_file(run):
     assert left_out == {"pipe.jpg", "dangling.jpg", "bad\\udcff.jpg"}
 
 
-def test_a_link_that_is_named_keeps_its_name_and_may_not_lead_away(run):
+def test_a_link_keeps_its_name_and_must_stay_inside_its_directory(run):
     draw("here/real.jpg")
     Path("here/near.jpg").symlink_to("real.jpg")
     Path("here/far.jpg").symlink_to("/etc/hostname")
@@ -174,7 +174,7 @@ def test_a_link_that_is_named_keeps_its_name_and_may_not_lead_away(run):
     assert Path("out/near.jpg/w=8,fm=webp.webp").exists()
 
 
-def test_what_is_saved_is_reckoned_from_the_bytes_behind_a_link(run):
+def test_the_summary_counts_the_bytes_of_a_links_target(run):
     draw("in/cat.jpg", size=(400, 300))
     Path("in/link.jpg").symlink_to("cat.jpg")
     Path("r.toml").write_text(RECIPE)

@@ -1,4 +1,4 @@
-"""What `serve` does before anybody asks: its socket."""
+"""The listening socket of `serve`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import socket
 from image_processor.cli.serve import listen
 
 
-def test_answers_do_not_wait_for_acknowledgements_of_those_before() -> None:
+def test_responses_are_sent_without_delay() -> None:
     with listen("127.0.0.1", 0) as listener, socket.create_connection(listener.getsockname()):
         accepted, _ = listener.accept()
         with accepted:

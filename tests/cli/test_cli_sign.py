@@ -1,4 +1,4 @@
-"""`sign` prints URLs that the server opens, and says what is wrong with others."""
+"""`sign` prints URLs that the server accepts, and reports errors in others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def opened(path_and_query: str, now: float) -> str:
         ("https://cdn.example/photos/cat.jpg/~w=64,fm=webp.webp", "https://cdn.example/"),
     ],
 )
-def test_what_it_prints_opens(url: str, front: str) -> None:
+def test_the_printed_url_is_valid(url: str, front: str) -> None:
     done = run(url)
     assert done.exit_code == 0
     signed = done.stdout.strip()
@@ -53,21 +53,21 @@ def test_what_it_prints_opens(url: str, front: str) -> None:
     assert opened(signed.removeprefix(front), now=time.time()) == "new"
 
 
-def test_a_public_address_may_hold_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_public_url_may_have_a_path(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGE_PROCESSOR_PUBLIC_URL", "https://shop.example/images")
     signed = run("https://shop.example/images/renditions/cat.jpg?w=5").stdout.strip()
     assert opened(signed.removeprefix("https://shop.example/images/"), time.time()) == "new"
 
 
 @pytest.mark.parametrize(("last", "seconds"), [("90s", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800)])
-def test_it_works_for_as_long_as_was_said(last: str, seconds: int) -> None:
+def test_the_signature_expires_after_the_given_time(last: str, seconds: int) -> None:
     signed = run("cat.jpg?w=5", "--for", last).stdout.strip()
     end = int(dict(part.split("=", 1) for part in signed.partition("?")[2].split("&"))["expires"])
     assert abs(end - time.time() - seconds) < 60
 
 
 @pytest.mark.parametrize(
-    ("arguments", "error", "said"),
+    ("arguments", "error", "expected"),
     [
         (["cat.jpg?w=0&blurr=1"], InvalidRequest, "got 'blurr'; expected a whole number"),
         (["cat.jpg?w=0&h=x"], InvalidRequest, "for w, got 0; expected"),
@@ -77,21 +77,19 @@ def test_it_works_for_as_long_as_was_said(last: str, seconds: int) -> None:
         (["cat.jpg?preset=none"], InvalidRequest, "expected one of responsive, thumbnail for preset"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_signed(
-    arguments: list[str], error: type[Exception], said: str
-) -> None:
+def test_an_invalid_url_is_not_signed(arguments: list[str], error: type[Exception], expected: str) -> None:
     done = run(*arguments)
     assert isinstance(done.exception, error)
-    assert said in str(done.exception)
+    assert expected in str(done.exception)
     assert done.stdout == ""
 
 
-def test_what_the_recipe_declares_needs_none() -> None:
+def test_a_declared_rendition_needs_no_signature() -> None:
     assert "needs no signature" in run("cat.jpg?w=640&fm=jpeg").stderr
     assert "needs no signature" not in run("cat.jpg?w=641&fm=jpeg").stderr
 
 
-def test_without_a_key_it_says_which_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_names_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("IMAGE_PROCESSOR_SIGNING_KEYS")
     done = run("cat.jpg?w=5")
     assert isinstance(done.exception, InvalidSettings)

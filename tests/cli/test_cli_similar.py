@@ -1,4 +1,4 @@
-"""`similar` as a user meets it."""
+"""`similar` as a user sees it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_copies_are_found_nearest_first(similar):
     assert "cropped cat.jpg" in names[1]
 
 
-def test_as_json_each_is_an_image_with_its_distance(similar):
+def test_json_has_an_image_and_a_distance_per_line(similar):
     lines = [json.loads(line) for line in similar("cat.jpg", "--json", "--distance", "64")[1].splitlines()]
     assert [line["image"]["original"] for line in lines] == ["small cat.webp", "cropped cat.jpg", "cup.jpg"]
     distances = [line["distance"] for line in lines]
@@ -50,13 +50,13 @@ def test_as_json_each_is_an_image_with_its_distance(similar):
     assert similar(id_, "--limit", "1", "--json")[1].count("\n") == 1
 
 
-def test_nothing_near_is_told(similar):
+def test_no_similar_image_is_reported(similar):
     assert similar("cup.jpg") == (0, "No original is within 10 of cup.jpg.\n", "")
     assert similar("cup.jpg", "--json") == (0, "", "")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "errors"),
     [
         (["cat.jpg", "--distance", "99"], ["expected 0-64 for distance, got 99"]),
         (
@@ -70,6 +70,6 @@ def test_nothing_near_is_told(similar):
         ),
     ],
 )
-def test_mistakes(similar, arguments, told):
+def test_mistakes(similar, arguments, errors):
     status, out, err = similar(*arguments)
-    assert (status, out, err.splitlines()) == (2, "", [f"error: {line}" for line in told])
+    assert (status, out, err.splitlines()) == (2, "", [f"error: {line}" for line in errors])

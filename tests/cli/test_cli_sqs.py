@@ -92,7 +92,7 @@ def test_errors_are_translated(open_queue, reply: Reply, error: type[Exception],
     assert len(script.seen) == 1
 
 
-def test_no_answer_is_an_error_too(open_queue, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_answer_is_an_error(open_queue, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     with scripted(EMPTY) as script:
         queue = open_queue(script)

@@ -1,4 +1,4 @@
-"""`srcset` prints what pages need, each part by itself if that is wanted."""
+"""`srcset` prints the markup of an image, or one part of it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_everything_is_printed_with_its_title(srcset):
         ("placeholder", "data:image/png;base64,"),
     ],
 )
-def test_one_part_alone_can_be_piped(srcset, part, start):
+def test_a_single_part_can_be_piped(srcset, part, start):
     status, out, _ = srcset("a cat.jpg", "--only", part)
     assert status == 0
     assert out.startswith(start)
@@ -47,14 +47,14 @@ def test_one_part_alone_can_be_piped(srcset, part, start):
     assert not out.endswith("\n\n")
 
 
-def test_as_json_it_is_one_object(srcset):
-    told = json.loads(srcset("a cat.jpg", "--json", "--alt", "A cat", "--sizes", "50vw")[1])
-    assert (told["width"], told["height"], told["left_out"]) == (16, 12, [])
-    assert 'alt="A cat"' in told["img"]
-    assert 'sizes="50vw"' in told["picture"]
+def test_json_is_one_object(srcset):
+    printed = json.loads(srcset("a cat.jpg", "--json", "--alt", "A cat", "--sizes", "50vw")[1])
+    assert (printed["width"], printed["height"], printed["left_out"]) == (16, 12, [])
+    assert 'alt="A cat"' in printed["img"]
+    assert 'sizes="50vw"' in printed["picture"]
 
 
-def test_undeclared_widths_are_signed_if_there_is_a_key_else_left_out_and_told(srcset, monkeypatch):
+def test_undeclared_widths_are_signed_with_a_key_and_left_out_without(srcset, monkeypatch):
     status, out, err = srcset("a cat.jpg", "--widths", "9,10")
     assert (status, out) == (2, "")
     assert "expected one that can be opened for widths" in err
@@ -68,7 +68,7 @@ def test_undeclared_widths_are_signed_if_there_is_a_key_else_left_out_and_told(s
     assert "/renditions/a%20cat.jpg?w=10&amp;fm=jpeg&amp;kid=a&amp;s=" in out
 
 
-def test_what_was_left_out_of_more_is_told_beside_it(srcset, monkeypatch):
+def test_left_out_widths_are_reported(srcset, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_SIGNING_KEYS", "a:0123456789abcdef")
     monkeypatch.setenv("IMAGE_PROCESSOR_SIZES", "10")
     status, out, err = srcset("a cat.jpg", "--widths", "10,11", "--only", "img")
@@ -77,14 +77,14 @@ def test_what_was_left_out_of_more_is_told_beside_it(srcset, monkeypatch):
     assert err.startswith("left out: w=11,fm=avif")
 
 
-def test_urls_begin_with_the_cdn_or_with_what_is_said(srcset, monkeypatch):
+def test_urls_start_with_the_cdn_or_the_given_base(srcset, monkeypatch):
     assert 'src="https://x.example/y/a%20cat.jpg/' in srcset("a cat.jpg", "--base", "https://x.example/y/")[1]
     monkeypatch.setenv("IMAGE_PROCESSOR_PUBLIC_URL", "https://cdn.example")
     assert 'src="https://cdn.example/a%20cat.jpg/' in srcset("a cat.jpg")[1]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "said"),
+    ("arguments", "status", "expected"),
     [
         (["none.jpg"], 2, "none.jpg"),
         (["bad.jpg"], 1, "expected"),
@@ -93,7 +93,7 @@ def test_urls_begin_with_the_cdn_or_with_what_is_said(srcset, monkeypatch):
         (["a cat.jpg", "--base", "a b"], 2, "for base, got 'a b'"),
     ],
 )
-def test_what_is_wrong_is_told(srcset, arguments, status, said):
+def test_usage_errors(srcset, arguments, status, expected):
     ended, out, err = srcset(*arguments)
     assert (ended, out) == (status, "")
-    assert said in err
+    assert expected in err

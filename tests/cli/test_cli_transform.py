@@ -1,4 +1,4 @@
-"""`transform`: one rendition of one file, as a user asks for it."""
+"""`transform`: one rendition of one file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pictures_for_cli import draw
 from PIL import Image
 
 
-def test_a_file_becomes_the_rendition_that_was_asked_for(run):
+def test_a_file_is_transformed(run):
     draw("cat.jpg")
     status, out, err = run("transform", "cat.jpg", "fm=webp,w=20,rot=90", "--out", "made.webp")
     assert (status, out) == (0, "")
@@ -42,7 +42,7 @@ def test_an_overlay_is_read_from_its_directory(run):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "status", "told"),
+    ("arguments", "status", "errors"),
     [
         (["cat.jpg", "w=0,q=250"], 2, ["from 1 to 16383 for w, got 0", "1-100, or auto for q, got 250"]),
         (["none.jpg", "w=9"], 2, ["expected a readable file for FILE, got 'none.jpg'"]),
@@ -51,12 +51,12 @@ def test_an_overlay_is_read_from_its_directory(run):
         (["cat.jpg", "rect=90:0:5:5"], 1, ["region-outside", "within 40 x 30 pixels, got 90:0:5:5"]),
     ],
 )
-def test_what_is_wrong_is_told_and_nothing_is_written(run, arguments, status, told):
+def test_an_error_is_reported_and_nothing_is_written(run, arguments, status, errors):
     draw("cat.jpg")
     Path("text.jpg").write_text("hello")
     ended, _, err = run("transform", *arguments, "--out", "made.png")
     assert ended == status
-    assert all(each in err for each in told), err
+    assert all(item in err for item in errors), err
     assert not Path("made.png").exists()
 
 
