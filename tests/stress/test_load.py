@@ -1,6 +1,6 @@
-"""Load on the whole server: a burst of uploads is drained, a long day leaves nothing behind.
+"""Load on the whole server: a burst of uploads, long use, and many connections.
 
-The figures are printed; docs/reliability.md tells those that were seen.
+The tests print their figures; docs/reliability.md lists measured ones.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def server(tmp_path: Path):
     served.close()
 
 
-def tell(figures: str) -> None:
+def report(figures: str) -> None:
     sys.stdout.write(f"\n{figures}\n")
 
 
@@ -62,25 +62,25 @@ def picture(number: int, width: int = 48, height: int = 32) -> bytes:
 
 
 def signed(key: str, query: str) -> str:
-    seal = Keyring({"a": SECRET.encode()}).sign(parse_url(key, query))
-    return f"/renditions/{key}?{query}&{signature_query(seal)}"
+    signature = Keyring({"a": SECRET.encode()}).sign(parse_url(key, query))
+    return f"/renditions/{key}?{query}&{signature_query(signature)}"
 
 
-def family(pid: int) -> list[int]:
+def process_tree(pid: int) -> list[int]:
     """A process and its children."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [pid]
+    pids = [pid]
     for task in children.parent.parent.iterdir():
         text = (task / "children").read_text()
-        found += [each for child in text.split() for each in family(int(child))]
-    return found
+        pids += [item for child in text.split() for item in process_tree(int(child))]
+    return pids
 
 
 def memory(pid: int) -> int:
-    """KiB that a process and its children hold."""
+    """Resident memory of a process and its children, in KiB."""
     total = 0
-    for each in family(pid):
-        lines = Path(f"/proc/{each}/status").read_text().splitlines()
+    for item in process_tree(pid):
+        lines = Path(f"/proc/{item}/status").read_text().splitlines()
         total += next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
     return total
 
@@ -97,33 +97,33 @@ def test_a_burst_of_uploads_is_processed_completely(server: Served, tmp_path: Pa
     for number in range(BURST):
         folder = uploads / f"{number % 97}"
         folder.mkdir(exist_ok=True)
-        aside = tmp_path / "aside"
-        aside.write_bytes(bodies[number % len(bodies)] + b"%d" % number)
-        aside.rename(folder / f"{number}.jpg")
+        temporary = tmp_path / "temporary"
+        temporary.write_bytes(bodies[number % len(bodies)] + b"%d" % number)
+        temporary.rename(folder / f"{number}.jpg")
     written = time.monotonic() - started
-    most = 0
+    max_backlog = 0
 
     def drained() -> bool:
-        nonlocal most
+        nonlocal max_backlog
         health = server.get("/health")
-        most = max(most, health["backlog"])
+        max_backlog = max(max_backlog, health["backlog"])
         processed = tmp_path / "data" / "processed"
         time.sleep(1)
         return health["backlog"] == 0 and sum(1 for _ in processed.rglob("*.jpg")) >= 2 * BURST
 
     server.wait_until(drained, seconds=3600)
     took = time.monotonic() - started
-    tell(f"{BURST} uploads in {written:.0f} s, drained after {took:.0f} s; backlog at most {most}")
-    ended, cursor = 0, ""
+    report(f"{BURST} uploads in {written:.0f} s, drained after {took:.0f} s; backlog at most {max_backlog}")
+    processed_count, cursor = 0, ""
     while True:
         page = server.get("/images?limit=1000" + (f"&cursor={cursor}" if cursor else ""))
-        ended += sum(
+        processed_count += sum(
             image["status"] == "processed" and len(image["renditions"]) == 4 for image in page["images"]
         )
         cursor = page["cursor"]
         if not cursor:
             break
-    assert ended == BURST
+    assert processed_count == BURST
     assert server.stop() == 0
 
 
@@ -154,13 +154,13 @@ def test_memory_and_descriptors_do_not_grow_under_load(server: Served) -> None:
         seen: dict[int, int] = {}
         marks = {SOAK // 4, SOAK // 2, 3 * SOAK // 4, SOAK - 1}
         figures: list[tuple[int, int]] = []
-        with ThreadPoolExecutor(8) as crowd:
+        with ThreadPoolExecutor(8) as threads:
             for block in range(0, SOAK, 100):
-                for status in crowd.map(step, range(block, block + 100)):
+                for status in threads.map(step, range(block, block + 100)):
                     seen[status] = seen.get(status, 0) + 1
                 if marks & set(range(block, block + 100)):
                     figures.append((memory(server.process.pid), descriptors(server.process.pid)))
-    tell(f"{SOAK} requests, statuses {seen}; KiB and descriptors at each quarter: {figures}")
+    report(f"{SOAK} requests, statuses {seen}; KiB and descriptors at each quarter: {figures}")
     assert set(seen) <= {200, 201, 403, 404, 503}
     (first, open_first), *_, (last, open_last) = figures
     assert last < 1.25 * first + 20_000
@@ -169,33 +169,35 @@ def test_memory_and_descriptors_do_not_grow_under_load(server: Served) -> None:
 
 
 def test_ten_thousand_half_open_connections_do_not_stop_the_server(server: Served) -> None:
-    """Most send half a head and wait. Connections are held from several addresses of loopback, for each
-    has but some 28,000 ports."""
+    """Each connection sends half a request head and waits. They come from several loopback addresses,
+    since one address has only some 28,000 ports."""
     server.start()
     host, port = server.address.removeprefix("http://").split(":")
     held: list[socket.socket] = []
-    most, slowest = 0, 0.0
+    max_descriptors, slowest = 0, 0.0
     try:
         for number in range(CONNECTIONS):
-            one = socket.socket()
-            one.settimeout(10)
-            one.bind((f"127.0.0.{2 + number % 50}", 0))
+            connection = socket.socket()
+            connection.settimeout(10)
+            connection.bind((f"127.0.0.{2 + number % 50}", 0))
             try:
-                one.connect((host, int(port)))
-                one.send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
+                connection.connect((host, int(port)))
+                connection.send(b"GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\nX: ")
             except OSError:
-                one.close()
+                connection.close()
                 continue
-            held.append(one)
+            held.append(connection)
             if number % 500 == 499:
                 began = time.monotonic()
                 assert server.get("/health")["status"] == "ok"
                 slowest = max(slowest, time.monotonic() - began)
-                most = max(most, descriptors(server.process.pid))
+                max_descriptors = max(max_descriptors, descriptors(server.process.pid))
     finally:
-        for one in held:
-            one.close()
-    tell(f"{len(held)} connections, at most {most} descriptors; /health answered within {slowest:.2f} s")
-    assert most < MAX_CONNECTIONS + 100
+        for connection in held:
+            connection.close()
+    report(
+        f"{len(held)} connections, at most {max_descriptors} descriptors; /health answered within {slowest:.2f} s"
+    )
+    assert max_descriptors < MAX_CONNECTIONS + 100
     server.wait_until(lambda: descriptors(server.process.pid) < 100, seconds=60)
     assert server.stop() == 0

@@ -1,4 +1,4 @@
-"""`image-processor serve` as a user starts it, for tests that need the whole program."""
+"""`image-processor serve` as a program, for tests that need all of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 WAIT = 120
-"""Seconds that anything is waited for, on a very busy machine."""
+"""Seconds until a wait fails, enough for a very busy machine."""
 
-_Found = TypeVar("_Found")
+_Result = TypeVar("_Result")
 
 
 class Served:
-    """A server over ``folder``/data with a recipe and settings of its own."""
+    """A server over ``folder``/data with its own recipe and settings."""
 
     def __init__(self, folder: Path, recipe: str, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
@@ -41,19 +41,19 @@ class Served:
 
     def _announced(self) -> str | None:
         lines = (self.folder / "log").read_text().splitlines()
-        found = [line.split(" or on ")[1] for line in lines if " or on http://" in line]
-        return found[-1] if found and self._answers(found[-1]) else None
+        addresses = [line.split(" or on ")[1] for line in lines if " or on http://" in line]
+        return addresses[-1] if addresses and self._responds(addresses[-1]) else None
 
     @staticmethod
-    def _answers(address: str) -> bool:
+    def _responds(address: str) -> bool:
         try:
             with urllib.request.urlopen(address + "/health", timeout=WAIT):
                 return True
         except urllib.error.URLError:
             return False
 
-    def wait_until(self, condition: Callable[[], _Found | None], seconds: float = WAIT) -> _Found:
-        """What ``condition`` first gives that is true. Fails where the server ends before."""
+    def wait_until(self, condition: Callable[[], _Result | None], seconds: float = WAIT) -> _Result:
+        """Wait for a true result of ``condition`` and return it. Fails if the server exits before."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             assert self.process.poll() is None, (self.folder / "log").read_text()
