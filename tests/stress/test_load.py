@@ -195,9 +195,7 @@ def test_ten_thousand_half_open_connections_do_not_stop_the_server(server: Serve
     finally:
         for connection in held:
             connection.close()
-    report(
-        f"{len(held)} connections, at most {max_descriptors} descriptors; /health answered within {slowest:.2f} s"
-    )
+    report(f"{len(held)} connections, at most {max_descriptors} descriptors; slowest /health {slowest:.2f} s")
     assert max_descriptors < MAX_CONNECTIONS + 100
     server.wait_until(lambda: descriptors(server.process.pid) < 100, seconds=60)
     assert server.stop() == 0
