@@ -1,4 +1,4 @@
-"""An altered URL costs a look at its letters, and nothing else: 403, and no store is touched (promise 37)."""
+"""An altered URL is rejected with 403 after its syntax is checked; no store is accessed (promise 37)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from support.ingest import RECIPE
 SEED = int(os.environ.get("SEED", "20261126"))
 URLS = 1000
 VALUES = 255 if os.environ.get("STRESS") else 1
-"""Of the 255 that each byte could be instead: all of them in `make stress`."""
+"""How many of the 255 other values of each byte are tried: all of them in `make stress`."""
 
 NAMES = tuple(DIALECTS)
 SECRET = "a secret of another product"

@@ -1,4 +1,4 @@
-"""What is asked for in pixels of an original becomes shares and pixels of a transformation."""
+"""Crops and focal points in pixels of the original become regions and relative points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""DIT's URLs: base64 of JSON, thumbor's form, parameters of the query, signatures, its names for errors."""
+"""DIT URLs: base64 of JSON, thumbor's form, query parameters, signatures and error codes."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) ->
     other = data.draw(st.integers(0x21, 0x7E).map(chr).filter(lambda one: one not in {url[at], "?"}))
     altered_path, _, altered_query = (url[:at] + other + url[at + 1 :]).partition("?")
     try:
-        # Without that word it is an unsigned URL: a public preset may declare what it asks for.
+        # Without that parameter it is an unsigned URL, which a public preset may allow.
         asked = ask(altered_path, altered_query, SIGNED)
     except Forbidden:
         return
@@ -446,7 +446,7 @@ def test_the_query_overrides_the_path(query: str, values: dict[str, Any]) -> Non
     assert ask(path, "format=webp").format == "webp"
 
 
-# What is refused ----------------------------------------------------------------------------------
+# Unsupported operations ----------------------------------------------------------------------------------
 
 
 def test_all_problems_are_reported_with_their_edits() -> None:

@@ -1,4 +1,4 @@
-"""imgproxy's URLs: the published signature, options and their short names, sources, who may ask."""
+"""imgproxy URLs: the documented signature, options with their short names, sources, unsigned URLs."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def problems(options: str, source: str = "plain/a.jpg", dialect: Imgproxy = OPEN
 
 def test_the_documented_signature_matches() -> None:
     assert sign("/asd") == "oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a20"
-    # It opens, and what it opens is no source.
+    # The signature is valid; the source is not.
     with pytest.raises(InvalidRequest):
         SIGNED.parse("oWaL7QoW5TsgbuiS9-5-DI8S3Ibbo1gdB2SteJh3a20/asd", "", now=NOW)
     with pytest.raises(SignatureMismatch):
@@ -272,7 +272,7 @@ def test_options_beside_the_transformation() -> None:
     assert ask("ext:webp", "plain/a.jpg@png").format == "png"
     assert ask("fq:jpeg:70:avif:50:jpg:60").qualities == {"jpeg": 60, "avif": 50}
     assert ask("pr:card").preset == "card"
-    # How a preset meets its box is its own.
+    # A preset keeps its own fit.
     assert ask("preset:card/w:300") == RenditionRequest("a.jpg", {"width": 300}, preset="card")
     assert ask("rs:fit:300/pr:card").values == {"width": 300, "fit": Fit.INSIDE}
     asked = ask(f"fn:{b64('ä b')}:1/att:1")
@@ -305,7 +305,7 @@ def test_no_watermark_is_none() -> None:
     assert ask("wm:0").values == ask(f"wmu:{b64('a.png')}").values == {}
 
 
-# What is refused ----------------------------------------------------------------------------------
+# Unsupported operations ----------------------------------------------------------------------------------
 
 
 def test_all_problems_are_reported_with_their_options() -> None:

@@ -1,4 +1,4 @@
-"""thumbor's URLs: its published examples, what each part means, and who may ask."""
+"""thumbor URLs: the documented examples, each part, and unsigned URLs."""
 
 from __future__ import annotations
 
@@ -257,7 +257,7 @@ def test_filters_that_change_the_fit(text: str, values: dict[str, Any]) -> None:
         ("300x200/left/filters:rotate(180)", {"rotate": 180, "gravity": "east"}),
         ("-300x200/left/top", {"flip": Flip.HORIZONTAL, "gravity": "northeast"}),
         ("300x-200/left/top", {"flip": Flip.VERTICAL, "gravity": "southwest"}),
-        # Mirrored, then turned to the left: turned to the right, then mirrored.
+        # Flipped, then rotated left, equals rotated right, then flipped.
         (
             "-300x200/filters:rotate(90)",
             {"width": 200, "height": 300, "rotate": 90, "flip": Flip.HORIZONTAL},

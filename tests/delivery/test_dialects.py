@@ -1,4 +1,4 @@
-"""Dialects on the read path: which URL is whose, what it opens, and that only what is enabled is loaded."""
+"""Dialects on the read path: which dialect parses a URL, and that only enabled ones are loaded."""
 
 from __future__ import annotations
 

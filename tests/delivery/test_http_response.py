@@ -1,4 +1,4 @@
-"""What is answered to a read: RFC 9110's conditions and ranges, over objects that are not read."""
+"""Responses to GET and HEAD: conditions and ranges of RFC 9110, without reading the object."""
 
 from __future__ import annotations
 

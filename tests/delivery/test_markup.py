@@ -1,4 +1,4 @@
-"""What page authors are given: markup that means nothing but what it should, and URLs that open."""
+"""Markup for page authors: well-formed, safely escaped, with URLs that open the image."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ RING = Keyring({"a": b"a secret of sixteen"})
 ORIGINAL = ImageMetadata(1500, 1000, "jpeg", 1, False, 1, "")
 LOOK = VisualSummary("#7a8a5c", "1QcSHQRnh493V4dIh4eXh1h4kJUI", "0" * 16)
 SHORT = KEYS.filter(lambda key: rendition_prefix(key) == f"{key}/")
-"""Of others a path tells no more than a digest of the key."""
+"""A longer key appears in the path as a digest only."""
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LINES = st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=30)
 
 
 def record_of(key: str, recipe: Recipe = RECIPE, original: ImageMetadata = ORIGINAL) -> Record:
-    """A processed original whose renditions are as wide as was asked, but no wider than itself."""
+    """A record whose renditions have the requested widths, but are no wider than the original."""
 
     def rendition(wanted: Any) -> Rendition:
         width = min(wanted.width, original.width)
@@ -73,7 +73,7 @@ def marked(
 
 
 class Elements(HTMLParser):
-    """The tags of a text with their attributes; everything else is noted as ``other``."""
+    """The tags of a text with their attributes; everything else is collected in ``other``."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Elements(HTMLParser):
 
 
 def candidates(srcset: str) -> list[tuple[str, int]]:
-    """As HTML's "parse a srcset attribute": words, and no comma at a URL's end."""
+    """As in HTML, "parse a srcset attribute": words, and no comma at the end of a URL."""
     found = []
     for part in srcset.split(", "):
         url, width = part.split(" ")
@@ -104,7 +104,7 @@ def candidates(srcset: str) -> list[tuple[str, int]]:
 
 
 def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -> tuple[str, str]:
-    """The original and the transformation that a visitor gets who follows ``url``."""
+    """The original and the transformation that ``url`` resolves to."""
     parts = urlsplit(url)
     reader = RequestResolver(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
     path = parts.path.removeprefix("/renditions/")
@@ -113,7 +113,7 @@ def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -
 
 
 def css_urls(css: str) -> list[str]:
-    """Every string of a `url()`, its escapes undone ("CSS Syntax Module", consume an escaped code point)."""
+    """Every string of a `url()`, unescaped ("CSS Syntax Module", consume an escaped code point)."""
     strings = re.findall(r'url\("((?:[^"\\\n]|\\[0-9a-f]{1,6} )*)"\)', css)
     assert len(strings) == css.count("url(")
     return [re.sub(r"\\([0-9a-f]{1,6}) ", lambda match: chr(int(match[1], 16)), string) for string in strings]

@@ -1,4 +1,4 @@
-"""No rendition is ever sent under a media type that its bytes are not of."""
+"""The media type of a rendition always matches its bytes."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_bytes_match_the_content_type(room, tmp_path, format_):
     told = delivery.http_response(get, replace(found, stored=made)).headers
     assert told["content-type"] == sniff(made.body).media_type == FORMATS[format_].media_type
     assert told["content-disposition"] == f'inline; filename="cat.{FORMATS[format_].extension}"'
-    # What somebody put in its place is shown as what it is, or made anew.
+    # An object that was put in its place is served with its own type, or rendered again.
     (tmp_path / made.entry.key).write_bytes(b"<script>alert(1)</script>")
     again = delivery.find(get)
     if found.ref.declared:

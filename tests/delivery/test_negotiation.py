@@ -1,4 +1,4 @@
-"""Accept and the original decide the format: what real clients send, and what nobody should."""
+"""Accept and the original decide the format: headers of real clients, and malformed ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""There are no remote sources: whatever a key or an overlay looks like, nothing is dialled (promise 42)."""
+"""There are no remote sources: no key or overlay causes a network connection (promise 42)."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def room():
 
 
 def fetch(room, key, query, **policy):
-    """The bytes of a rendition, through everything that a read goes through but HTTP."""
+    """The bytes of a rendition, over the whole read path without HTTP."""
     kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     policy = Policy(allow_unsigned=True, **policy)
@@ -107,7 +107,7 @@ def test_a_fallback_that_looks_like_a_url_is_a_key(room, key):
 
 @pytest.mark.parametrize("host", HOSTS[:3])
 def test_an_image_that_contains_a_url_does_not_load_it(room, host):
-    """An SVG is refused where it is not opted for, whatever it links to."""
+    """An SVG is refused unless enabled, whatever it links to."""
     link = f'<image href="http://{host}/latest/meta-data/" width="9" height="9"/>'
     room.put("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{link}</svg>'.encode())
     with pytest.raises(Refused):

@@ -1,4 +1,4 @@
-"""Renditions on demand are never of the past, whatever happens to the original while one is made."""
+"""On-demand renditions are never stale, whatever happens to the original during rendering."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MARKED = parse("w=11,over=image:logos~2fa.png,fm=webp")
 
 
 def marked_render(data, transformations, limits, *, overlay_sources=None, **more):
-    """As the fake one, with what the overlay_sources hold at the end of each rendition."""
+    """As `fake_render`, with the overlay sources appended to each rendition."""
     rendered = fake_render(data, transformations, limits, overlay_sources=overlay_sources, **more)
     images = tuple(_laid(image, overlay_sources) for image in rendered.renditions)
     return replace(rendered, renditions=images)
@@ -34,7 +34,7 @@ def _laid(image, overlay_sources):
 
 
 class Watched:
-    """A store or catalog that tells of every call, before and after it."""
+    """A store or catalog that reports every call, before and after it."""
 
     def __init__(self, part, tell):
         self._part, self._tell = part, tell
@@ -53,7 +53,7 @@ class Watched:
 
 
 class Intruder:
-    """Does something at a chosen one of the moments before, between and after calls."""
+    """Runs an action at a chosen moment before, between or after calls."""
 
     def __init__(self, at=None, act=None):
         self.seen, self._at, self._act = 0, at, act
@@ -90,7 +90,7 @@ def wanted_of(transformation, key=KEY):
 
 
 def right(room, transformation):
-    """What a rendition has to be now; None where there is no original."""
+    """The expected bytes of a rendition; None without an original."""
     bodies = room.uploads.bodies()
     if KEY not in bodies:
         return None
@@ -158,7 +158,7 @@ def check_one(act, transformation, at):
 
 
 def test_an_overlay_that_changes_during_rendering_causes_a_retry(room):
-    """Changed between its read and the write: the rendition is taken back and made anew."""
+    """The overlay changes between read and write: the rendition is deleted and rendered again."""
     changes = iter([b"newer logo"])
 
     def render(*given, **more):
@@ -192,7 +192,7 @@ def test_a_refused_original_is_not_read_again(room):
 
 
 def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(room):
-    """Promise 39: the oldest goes, whatever their names say of their order."""
+    """Promise 39: the oldest is deleted, by time and not by name."""
     room.processor().process(upload(KEY))
     declared = set(room.processed.bodies())
     maker = maker_of(room, Intruder(), most=3)

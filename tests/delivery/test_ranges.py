@@ -1,4 +1,4 @@
-"""10,000 ranges: each answer is that part of the bytes, and nothing else (promise 44)."""
+"""10,000 ranges: each response is exactly that part of the bytes (promise 44)."""
 
 from __future__ import annotations
 

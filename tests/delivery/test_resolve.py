@@ -1,4 +1,4 @@
-"""What was asked for becomes one transformation: presets, hints, and boxes that suit the original."""
+"""Requests become one transformation: presets, client hints, and sizing rules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be asked for by whom, and what is read before that is known."""
+"""Which requests are allowed, and what is read before that is decided."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LONG = "a" * 800
 
 
 def reader(facts=JPEG, **policy):
-    """A reader that knows the facts of every original; None where nobody may ask for them."""
+    """A resolver with ``facts`` as the metadata of every original; None if it must not be read."""
 
     def metadata_of(key):
         if facts is None:
@@ -95,7 +95,7 @@ def test_public_presets_need_no_signature(path, query, name):
     assert (wanted.declared, wanted.is_public) == (True, True)
 
 
-# Whatever else it is, nobody has to look at a store to see that it is not for everybody.
+# No store is needed to decide that these are not public.
 UNSIGNED = [
     ("cat.jpg", ""),
     ("cat.jpg", "w=11&fm=webp"),
@@ -169,7 +169,7 @@ def test_sizes_apply_to_signed_requests_too():
     assert reader(sizes=frozenset({11})).resolve(get).transformation.width == 11
     with pytest.raises(SizeNotAllowed, match="expected one of 12 for width, got 11"):
         reader(sizes=frozenset({12})).resolve(get)
-    # What a preset declares is allowed by that.
+    # A preset allows what it declares.
     assert reader(sizes=frozenset({12})).resolve(HttpRequest("GET", "cat.jpg", "w=10&fm=webp")).declared
 
 
@@ -192,7 +192,7 @@ def test_overlay_keys_are_restricted_by_policy(overlays, allowed):
 
 
 def test_only_ignored_parameters_may_follow_a_stored_name():
-    """In whatever order: a parameter behind one that means nothing once was not seen."""
+    """In any order: a parameter after an ignored one was once overlooked."""
     for query in ("v=1&w=11", "w=11&v=1", "v=1&s=x&kid=a", "s=x&kid=a&v=1"):
         with pytest.raises(Forbidden):
             reader(None).resolve(HttpRequest("GET", "cat.jpg/w=10,fm=webp.webp", query))
@@ -226,7 +226,7 @@ def test_a_url_with_an_altered_question_mark_is_forbidden():
 
 @given(KEYS, st.dictionaries(st.sampled_from(["x-forwarded-host", "accept", "host", "range"]), st.text()))
 def test_headers_change_the_rendition_only_if_vary_lists_them(key, headers):
-    """Promise 38, second half: no header is part of what is asked for but Accept, under its name."""
+    """Promise 38, second half: no header but Accept changes the rendition."""
     for query, varies in (("w=11&fm=webp", ()), ("w=11", ()), ("w=11&fm=auto", ("Accept",))):
         get = signed(quote(key), query)
         plain, played = (reader().resolve(replace(get, headers=each)) for each in ({}, headers))

@@ -1,4 +1,4 @@
-"""Signatures over URLs: fixed results that other languages can be held to, and what opens what."""
+"""URL signatures: test vectors for other languages, and which signature is valid for which URL."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def sealed(address, ring=RING, expires=None):
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["says"] for vector in VECTORS])
 def test_the_signature_of_a_url_is_known(vector):
-    """Anybody can make it with nothing but an HMAC: the file is for implementations in other languages."""
+    """A signature is a plain HMAC: the vectors are for implementations in other languages."""
     address = parse_url(vector["path"], vector["query"])
     ring = Keyring({vector["kid"]: vector["secret"].encode()})
     seal = ring.sign(address, vector["expires"])
@@ -120,7 +120,7 @@ def test_an_expiry_that_is_not_a_time_is_expired(expires):
 
 
 def test_parameters_cannot_be_moved_into_the_expiry():
-    """The texts are the same then; that the end is a number is what tells them apart."""
+    """The signed texts are equal then; only a numeric expiry tells them apart."""
     seal = RING.sign(ParsedUrl("k", (("fm", "webp"), ("w", "640"))), expires=NOW + 1)
     moved = ParsedUrl("k", (("w", "640"),), replace(seal, expires=f"{NOW + 1}&fm=webp"))
     assert moved.string_to_sign == ParsedUrl("k", (("fm", "webp"), ("w", "640")), seal).string_to_sign

@@ -1,4 +1,4 @@
-"""Our own URLs: one meaning has one canonical form, two meanings never share one (promise 38)."""
+"""The project's URLs: each transformation has one canonical form of its own (promise 38)."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_equivalent_urls_have_one_canonical_form(data, key, pairs):
 
 
 def is_readable(transformation):
-    """Whether its name is not a digest, which nobody could read."""
+    """Whether its stored name is not a digest."""
     return transformation.name.startswith(str(transformation))
 
 

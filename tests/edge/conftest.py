@@ -1,4 +1,4 @@
-"""The simulated edge, and where its JavaScript runs."""
+"""The simulated edge, and the JavaScript engines."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-# The template as it is deployed comes from there.
+# Provides the template as it is deployed.
 sys.path.append(str(Path(__file__).parents[1] / "deployment"))
 
 from edge_function import Host, Njs, Node, found
@@ -36,7 +36,7 @@ def njs() -> Host:
 
 @pytest.fixture(params=["node", "njs"])
 def host(request: pytest.FixtureRequest) -> Host:
-    """Each engine of the CloudFront function."""
+    """Each JavaScript engine for the CloudFront function."""
     chosen: Host = request.getfixturevalue(request.param)
     return chosen
 

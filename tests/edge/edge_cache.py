@@ -1,4 +1,4 @@
-"""The cache of one edge location: what tells objects apart, and how long each is kept.
+"""The cache of one edge location: the cache key, and how long each response is cached.
 
 Sources are pages of the CloudFront developer guide, named where a rule is.
 """
@@ -19,7 +19,7 @@ Key = tuple[str, str, tuple[tuple[str, str], ...]]
 _ERRORS_KEPT = {404, 405, 414, 500, 501, 502, 503, 504}
 _ERRORS_KEPT_IF_TOLD = {400, 403, 412, 415}
 _ERROR_SECONDS = 10  # "Control how long CloudFront caches errors": the default
-# A part is not the object, and "not modified" is an answer to one viewer's condition alone.
+# A part is not the object, and "not modified" answers one viewer's condition only.
 _NOT_WHOLE = {206, 304}
 
 _PASSED = ("if-", "range")
@@ -30,7 +30,7 @@ _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 @dataclass(frozen=True, slots=True)
 class CachePolicy:
-    """A cache policy without cookies, which is all that we use. ``without`` are the query parameters that
+    """A cache policy without cookies, as the template has it. ``without`` are the query parameters that
     are not in the key."""
 
     minimum: int
@@ -77,7 +77,7 @@ class CachePolicy:
         return replace(request, headers=headers, query=query)
 
     def seconds(self, answer: Answer, error_seconds: Mapping[int, int]) -> int:
-        """How long ``answer`` is kept; 0 is not at all. ``error_seconds`` is the error caching
+        """How long ``answer`` is cached, in seconds; 0 is not at all. ``error_seconds`` is the error caching
         minimum TTL by status."""
         told = answer.headers.get("cache-control", "")
         ages = {name: int(seconds) for name, seconds in _AGE.findall(told)}
@@ -100,7 +100,7 @@ class CachePolicy:
 
 @dataclass(frozen=True, slots=True)
 class OriginPolicy:
-    """An origin request policy that adds query parameters, which is all that we use."""
+    """An origin request policy that adds query parameters, as the template has it."""
 
     query: frozenset[str]
 
@@ -130,13 +130,13 @@ def _parts(request: Request) -> list[str]:
 
 
 class Cache:
-    """Answers by key, with the second at which each grows old."""
+    """Responses by key, with the second at which each becomes stale."""
 
     def __init__(self) -> None:
         self._entries: dict[Key, tuple[Answer, float]] = {}
 
     def fresh(self, request: Request, now: float) -> Answer | None:
-        """What is kept for the request, cut to what it asks for. A GET's answer serves a HEAD."""
+        """The cached response, limited to what is requested. A cached GET answers a HEAD."""
         for method in dict.fromkeys((request.method, "GET")):
             answer, until = self._entries.get(_key(request, method), (None, 0.0))
             if answer and now < until:
@@ -144,7 +144,7 @@ class Cache:
         return None
 
     def stale(self, request: Request) -> Answer | None:
-        """A good answer for the request that has grown old, whole."""
+        """A stale successful response for the request, whole."""
         answer, _ = self._entries.get(_key(request, request.method), (None, 0.0))
         return answer if answer and answer.status < 400 else None
 

@@ -15,22 +15,22 @@ from edge_messages import Answer, NotSimulated, Request, only
 Json = Mapping[str, Any]
 
 START = 1_800_000_000.0
-"""When a distribution is made, in Unix seconds."""
+"""The creation time of a distribution, in Unix seconds."""
 
 # "Request and response behavior for origin groups".
 _FAIL_OVER = ("GET", "HEAD", "OPTIONS")
-# What has no effect on one answer to one viewer.
+# Settings without effect on a single response.
 _WITHOUT_EFFECT = ("Enabled", "Comment", "HttpVersion", "IPV6Enabled", "PriceClass", "ViewerCertificate")
 
 
 class Origin(Protocol):
-    """What answers when the cache does not."""
+    """An origin."""
 
     def fetch(self, request: Request) -> Answer: ...
 
 
 class Distribution:
-    """``later`` lets time pass. ``x-cache`` says, as CloudFront does, where an answer is from."""
+    """``later`` advances the clock. ``x-cache`` says, as in CloudFront, where a response is from."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Distribution:
         self.now += seconds
 
     def ask(self, request: Request) -> Answer:
-        """The answer to a viewer's request."""
+        """The response to a viewer's request."""
         if not request.secure and self._behavior["ViewerProtocolPolicy"] == "redirect-to-https":
             return Answer(301, {"location": f"https://cdn.example{request.uri}"})
         if request.method not in self._behavior["AllowedMethods"]:
@@ -77,7 +77,7 @@ class Distribution:
         except FunctionFault:
             return Answer(503, {"x-cache": "FunctionExecutionError from cloudfront"})
         if isinstance(changed, Answer):
-            # The guide adds policy headers to what leaves the cache; this never was there.
+            # Policy headers are added to responses that leave the cache; this one was never in it.
             return _told(changed, "FunctionGeneratedResponse")
         answer = self._answer(changed)
         return self._headers.added(request, answer) if self._headers else answer
@@ -90,7 +90,7 @@ class Distribution:
         if request.method not in self._behavior["CachedMethods"]:
             return _told(answer, "Miss" if answer.status < 400 else "Error")
         seconds = self._policy.seconds(answer, self._error_seconds)
-        # "How CloudFront processes HTTP 4xx and 5xx": an old copy is better than a 5xx.
+        # "How CloudFront processes HTTP 4xx and 5xx": a stale copy is served in place of a 5xx.
         if answer.status >= 500 and (old := self._cache.stale(asked)):
             answer = old
         if seconds:
@@ -140,7 +140,7 @@ class ResponseHeaders:
         return replace(answer, headers=headers)
 
     def _cors_headers(self, request: Request) -> Iterator[tuple[str, str, bool]]:
-        """Only requests with an Origin get them, and only preflights those about methods."""
+        """For requests with an Origin only; those about methods for preflights only."""
         if self._cors is None or "origin" not in request.headers:
             return
         if self._cors["AccessControlAllowCredentials"]:

@@ -25,16 +25,16 @@ _FORBIDDEN = ("connection", "expect", "keep-alive", "trailer", "upgrade", "x-amz
 
 
 class FunctionFault(Exception):
-    """The function failed, or answered what CloudFront does not take: the viewer gets a 5xx."""
+    """The function failed, or returned an invalid result: the viewer gets a 5xx."""
 
 
 Store = Mapping[str, str]
-"""The KeyValueStore: texts by key."""
+"""The KeyValueStore: values by key."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What a function finds besides its event: the query as it came (None without a question mark), the
+    """What a function can access besides its event: the raw query (None without a question mark), the
     store (None if none is associated), and the time in Unix seconds (None is now)."""
 
     raw: str | None = None
@@ -43,14 +43,14 @@ class World:
 
 
 class Host(Protocol):
-    """Something that runs JavaScript."""
+    """A JavaScript engine."""
 
     def run(self, code: str, event: dict[str, Any], world: World = World()) -> Any:
-        """What ``handler(event)`` returns, by way of JSON. Raises FunctionFault."""
+        """The result of ``handler(event)``, through JSON. Raises FunctionFault."""
         ...
 
     def each(self, code: str, call: str, arguments: Sequence[Sequence[Any]]) -> list[Any]:
-        """What a function of the code gives for each list of arguments."""
+        """The results of a function of the code for each list of arguments."""
         ...
 
 
@@ -91,7 +91,7 @@ class Node:
 
 class Njs:
     """Debian's njs, in its sandbox: the engine whose language cloudfront-js speaks. Its own module
-    `crypto` is CloudFront's; the one for the store is a stand-in."""
+    `crypto` is CloudFront's; the one for the store is a stub."""
 
     def __init__(self, program: str) -> None:
         self._program = program
@@ -110,7 +110,7 @@ class Njs:
         return result
 
     def each(self, code: str, call: str, arguments: Sequence[Sequence[Any]]) -> list[Any]:
-        # A line each: a long one is cut.
+        # One line each, because njs truncates long ones.
         print_ = (
             f"{json.dumps(arguments)}.forEach(each => console.log(JSON.stringify({call}.apply(null, each))));"
         )
@@ -126,7 +126,7 @@ class Njs:
         )
         if done.returncode or not done.stdout or done.stdout.startswith("Thrown"):
             raise FunctionFault(done.stderr or done.stdout)
-        # njs writes control characters into JSON as they are.
+        # njs does not escape control characters in JSON.
         return [json.loads(line, strict=False) for line in done.stdout.rstrip("\n").split("\n")]
 
 
@@ -143,13 +143,13 @@ HOSTS = {"node": Node, "njs": Njs}
 
 
 def found(name: str) -> str | None:
-    """Where the program of a host is."""
+    """The path of an engine's program."""
     return shutil.which(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Attached:
-    """A function as a behavior of a distribution has it."""
+    """A function, as associated with a behaviour of a distribution."""
 
     host: Host
     code: str
@@ -162,7 +162,7 @@ class Attached:
 def viewer_request(
     host: Host, code: str, request: Request, store: Store | None = None, now: float | None = None
 ) -> Request | Answer:
-    """What becomes of a viewer's request: another one, or an answer at once. Raises FunctionFault."""
+    """The result of viewer request: a changed request, or a response. Raises FunctionFault."""
     result = host.run(code, _event(request), World(request.query or None, store, now))
     if not isinstance(result, dict):
         raise FunctionFault(f"expected a request or a response, got {result!r}")
@@ -207,7 +207,7 @@ def _headers(message: dict[str, Any]) -> dict[str, str]:
 
 
 def _query(result: dict[str, Any]) -> str:
-    """As a text, which examples of the guide assign, or as the event has it."""
+    """A query as text, as in the guide's examples, or as in the event."""
     query = result.get("querystring", {})
     if isinstance(query, str):
         return query

@@ -1,4 +1,4 @@
-"""Requests and answers as they pass through the simulated edge. Header names are lower case."""
+"""Requests and responses of the simulated edge. Header names are in lower case."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """``uri`` is the path as it was sent, percent-encoded, without the query string."""
+    """``uri`` is the path as sent, percent-encoded, without the query string."""
 
     method: str
     uri: str
@@ -19,7 +19,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """``body`` is empty for HEAD, whatever content-length says."""
+    """``body`` is empty for HEAD, despite its content-length."""
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -27,11 +27,11 @@ class Answer:
 
 
 class NotSimulated(Exception):
-    """The template uses something that this simulator would have to guess."""
+    """The template uses a feature that this simulator does not implement."""
 
 
 def only(settings: Mapping[str, object], *known: str) -> None:
-    """Raise NotSimulated if there is a setting that nobody here reads."""
+    """Raise NotSimulated if there is a setting that the simulator ignores."""
     unknown = settings.keys() - set(known)
     if unknown:
         raise NotSimulated(f"expected only {sorted(known)}, got {sorted(unknown)}")

@@ -25,7 +25,7 @@ CLOUDFRONT = "cloudfront.amazonaws.com"
 MAX_REPLY = 6 * 1024 * 1024
 """"Lambda quotas": bytes of a buffered function's reply."""
 
-# What S3 says of an object; our own HTTP edge says more.
+# The headers of S3 for an object; the API sends more.
 _S3_HEADERS = (
     "accept-ranges",
     "cache-control",
@@ -38,7 +38,7 @@ _S3_HEADERS = (
 
 
 class Bucket:
-    """S3's side. With a ``fault`` it answers nothing but that status, as a throttled bucket does."""
+    """The S3 origin. With a ``fault`` it always returns that status, like a throttled bucket."""
 
     def __init__(self, name: str, store: ObjectStore, policies: Sequence[Json], signed_for: str) -> None:
         self._arn = f"<{name}.Arn>"
@@ -52,9 +52,9 @@ class Bucket:
         self.asked.append(request)
         if self.fault:
             return Answer(self.fault)
-        # S3 reads a plus in a path as a space.
+        # S3 decodes a plus in a path as a space.
         key = unquote_plus(request.uri[1:])
-        # Without CORS rules S3 refuses OPTIONS too ("Using CORS"); without a key one asks for a listing.
+        # Without CORS rules S3 rejects OPTIONS too ("Using CORS"); a request without a key is a listing.
         asks_for_object = key and request.method in {"GET", "HEAD"}
         if not asks_for_object or not self._allows("s3:GetObject", f"{self._arn}/{key}"):
             return Answer(403)
@@ -63,12 +63,12 @@ class Bucket:
         except InvalidKey:
             return Answer(400)
         except NotFound:
-            # "GetObject": 404 only tells those what is missing who may list the bucket.
+            # "GetObject": 404 is returned only to those who may list the bucket.
             return Answer(404 if self._allows("s3:ListBucket", self._arn) else 403)
         return self._answer(request, stored)
 
     def _allows(self, action: str, resource: str) -> bool:
-        # "Using HTTPS with CloudFront": to S3 it always speaks TLS 1.2 if the viewer's request was secure.
+        # "Using HTTPS with CloudFront": it always uses TLS 1.2 to S3 if the viewer's request was secure.
         keys = {
             "aws:securetransport": "true",
             "s3:tlsversion": "1.2",
@@ -78,7 +78,7 @@ class Bucket:
 
     @staticmethod
     def _answer(request: Request, stored: StoredObject) -> Answer:
-        # Without our metadata, so that the entity tag is the store's own, as S3's is.
+        # Without metadata, so that the entity tag is the store's own, as in S3.
         plain = Attributes(stored.attributes.media_type, stored.attributes.cache_control)
         decided = answer_for(
             request.method, request.headers, replace(stored, attributes=plain), cache_control=""
@@ -92,7 +92,7 @@ Invoke = Callable[[dict[str, Any], Any], dict[str, Any]]
 
 
 class FunctionUrl:
-    """A function URL of auth type AWS_IAM, and the function behind it."""
+    """A function URL with auth type AWS_IAM, and its function."""
 
     def __init__(self, resources: Json, url: Json, invoke: Invoke, signed_for: str) -> None:
         if url["AuthType"] != "AWS_IAM" or url.get("InvokeMode") != "BUFFERED":
@@ -114,8 +114,8 @@ class FunctionUrl:
 
 
 def _may_call(resources: Json, url: Json, caller: str) -> bool:
-    """ "Control access to Lambda function URLs": a signed caller needs leave for both actions, on the
-    very thing (function or alias) that the URL points at."""
+    """ "Control access to Lambda function URLs": a signed caller needs permission for both actions, on the
+    function or alias that the URL points to."""
     (target,) = references(url.get("Qualifier") or url["TargetFunctionArn"])
     granted = {
         permission["Action"]

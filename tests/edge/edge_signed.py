@@ -1,4 +1,4 @@
-"""Signed URLs of the simulated edge, and a stack that knows their keys on both sides."""
+"""Signed URLs for the simulated edge, and a stack with their keys on both sides."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEYS = (("new", "correct-horse-battery-staple"), ("old", "staple-battery-horse-c
 
 
 def signed(path: str, query: str = "", kid: str = "new", ends: float | None = None) -> str:
-    """The query that opens a path, which may say more than ``query``."""
+    """The signed query of a path, which may contain more than ``query``."""
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     expires = None if ends is None else int(START + ends)
     seal = signature_query(keyring.sign(parse_url(path, query), expires))
@@ -41,12 +41,12 @@ def opened(
 
 
 def asked(edge: Edge) -> int:
-    """How often an origin was asked."""
+    """How often the origins were called."""
     return len(edge.bucket.asked) + len(edge.function.asked)
 
 
 def code_of(answer: Answer) -> str:
-    """What a refusal says, which is one that nobody keeps."""
+    """The code of a rejection, which is not cached."""
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["cache-control"] == "no-store"
     document = json.loads(answer.body)
@@ -57,6 +57,6 @@ def code_of(answer: Answer) -> str:
 
 
 def with_cat(edge: Edge) -> Edge:
-    """``edge`` with an original that everybody asks for."""
+    """``edge`` with an original."""
     edge.room.put("photos/cat.jpg", b"cat")
     return edge

@@ -70,7 +70,7 @@ class Edge:
         self.later = self._distribution.later
 
     def ask(self, uri: str, method: str = "GET", query: str = "", **headers: str) -> Answer:
-        """A viewer's request over HTTPS; headers are named with underscores."""
+        """Send a viewer's request over HTTPS; header names have underscores."""
         named = {name.replace("_", "-"): text for name, text in headers.items()}
         return self._distribution.ask(Request(method, uri, query, {"host": "cdn.example", **named}))
 
@@ -78,7 +78,7 @@ class Edge:
         return self._distribution.ask(Request("GET", uri, secure=False))
 
     def _named(self, row: Mapping[str, Any], name: str) -> Json:
-        """The properties of the resource that a setting refers to."""
+        """The properties of the resource that a setting references."""
         (target,) = references(row[name])
         found: Json = self.resources[target]["Properties"]
         return found
@@ -111,7 +111,7 @@ class Edge:
         return FunctionUrl(self.resources, url, invoke, self._signed_for(origin, "lambda"))
 
     def _signed_for(self, origin: Json, kind: str) -> str:
-        """Whose requests these are for the origin: the distribution's, if they are signed for its kind."""
+        """The caller of the origin: the distribution, if requests are signed for this kind of origin."""
         if "OriginAccessControlId" not in origin:
             return ""
         access = self._named(origin, "OriginAccessControlId")["OriginAccessControlConfig"]
@@ -174,7 +174,7 @@ def distribution(resources: Json) -> Json:
 
 
 def named(case: object) -> str:
-    """A mutation's or scenario's name for pytest: a function's, with what a partial gives it."""
+    """The name of a mutation or scenario for pytest: the function's, with the arguments of a partial."""
     if isinstance(case, partial):
         return "-".join([case.func.__name__, *map(str, case.args)])
     return getattr(case, "__name__", str(case))

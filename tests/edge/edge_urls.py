@@ -1,4 +1,4 @@
-"""URLs of our grammar and beside it, out of a seed: as people write them, and as nobody should."""
+"""Random URLs from a seed: valid, in every spelling, and malformed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import quote
 from image_processor.delivery.url import parameter_names as names
 
 Url = tuple[str, str]
-"""Path, percent-encoded and without its first slash, and query."""
+"""Path, percent-encoded and without its leading slash, and query."""
 
 _KEYS = (
     "cat.jpg", "photos/cat.jpg", "a b/c+d.jpg", "Grüße/猫🐱.png", "100%.jpg", "~.jpg", "photos/~w=1", "a//b",

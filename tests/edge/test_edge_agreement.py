@@ -1,4 +1,4 @@
-"""The edge reads URLs and Accept as the functions behind it do."""
+"""The CloudFront function parses URLs and Accept as the Python package does."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ function reading(path, query) {
 
 
 def reading(url: Url) -> list[Any] | None:
-    """What Python makes of a URL, as the JavaScript above says it."""
+    """The result of Python's parser, in the form of the JavaScript above."""
     try:
         address = parse_url(*url)
     except InvalidRequest:
@@ -63,7 +63,7 @@ def agree(host: Host, given: list[Url]) -> list[list[Any] | None]:
 
 def test_javascript_and_python_parse_ten_thousand_urls_alike(node: Host) -> None:
     read = agree(node, list(urls(10_000)))
-    # The URLs are worth reading: each kind of result is there in numbers.
+    # The URLs cover every kind of result.
     kinds = Counter(
         "refused" if one is None else "named" if one[5] else "sealed" if one[4] else "asked" for one in read
     )

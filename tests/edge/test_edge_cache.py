@@ -1,4 +1,4 @@
-"""What the edge keeps, for how long, and that it is asked for by the path alone."""
+"""What the edge caches, for how long, and that the path alone is the cache key."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_accept_encoding_does_not_split_the_cache(edge: Edge) -> None:
         "zstd",
     )
     answers = [edge.ask(URI, accept_encoding=spelling) for spelling in spellings]
-    # An image is never sent compressed again.
+    # Images are not compressed again.
     assert {(answer.body, answer.headers.get("content-encoding")) for answer in answers} == {(BODY, None)}
     assert [request.headers.get("accept-encoding") for request in edge.bucket.asked] == [
         "br,gzip",
@@ -158,7 +158,7 @@ def test_conditions_and_ranges_are_honoured_by(edge: Edge, origin: str) -> None:
     edge.room.put("cat.jpg", b"cat")
     if origin != "the function":
         put(edge)
-    # Each question finds the cache cold, unless the cache is to answer.
+    # Each request finds the cache cold, unless a hit is expected.
     tag = edge.ask(URI).headers["etag"]
     for headers, status, body in (
         ({"if_none_match": tag}, 304, b""),
@@ -221,7 +221,7 @@ def test_ttl_of_responses(policy: CachePolicy, status: int, cache_control: str, 
     assert policy.seconds(Answer(status, {"cache-control": cache_control}), {404: 7}) == seconds
 
 
-# ------------------------------------------------------------------ what each line of the template is for
+# ------------------------------------------------------------------ changed templates fail the scenarios
 
 
 def cache_policy(name: str, value: int, resources: Json) -> None:

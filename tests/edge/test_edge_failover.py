@@ -1,4 +1,4 @@
-"""Stored renditions come from the bucket, missing ones are made once, and nothing else gets out."""
+"""Stored renditions come from the bucket, missing ones are rendered once, and nothing else is served."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_rendition_over_lambdas_limit_is_stored_redirected_to_and_served_by_th
     edge.room.put("photos/cat.jpg", picture)
     redirect = edge.ask(URI)
     assert (redirect.status, redirect.headers["location"]) == (307, URI)
-    # Kept by nobody, or the viewer would be sent round and round.
+    # Not cached, or the viewer would be redirected in a loop.
     assert redirect.headers["cache-control"] == "no-store"
     answer = edge.ask(redirect.headers["location"])
     assert (answer.status, len(answer.body)) == (200, len(b"w=10,fm=jpeg of ") + len(picture))
@@ -176,7 +176,7 @@ def test_the_function_is_reached_through_its_alias_too(node: Host) -> None:
     test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge)
 
 
-# ------------------------------------------------------------------ what each line of the template is for
+# ------------------------------------------------------------------ changed templates fail the scenarios
 
 
 def without_failover_on(status: int, resources: Json) -> None:

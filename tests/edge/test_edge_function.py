@@ -1,4 +1,4 @@
-"""The CloudFront function: each spelling of a URL leads bucket and function to the same object."""
+"""The CloudFront function: each spelling of a URL leads bucket and function to the same key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ KEYS = (
 
 
 def spellings(key: str) -> set[str]:
-    """Ways in which a client may write the path of a key."""
+    """Spellings of the path of a key."""
     strict = quote(f"/{key}/{NAME}", safe="/")
     every_byte = "/" + "".join(f"%{byte:02x}" for byte in f"{key}/{NAME}".encode())
     return {
@@ -152,7 +152,7 @@ def test_a_failing_function_is_503(node: Host) -> None:
     assert Edge(node, broken).ask("/a").status == 503
 
 
-# ------------------------------------------------------------------ what each line of the function is for
+# ------------------------------------------------------------------ changed functions fail the scenarios
 
 
 def function_with(old: str, new: str, resources: Json) -> None:

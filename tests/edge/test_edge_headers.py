@@ -1,4 +1,4 @@
-"""Every answer is protected by its headers, wherever it is from, and shared as the template says."""
+"""Every response has the security headers, whatever its origin, and CORS as configured."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HSTS = "max-age=31536000"
 
 
 def ask(edge: Edge, kind: str) -> Answer:
-    """An answer of each kind that there is."""
+    """One response of each kind."""
     edge.room.put("cat.jpg", b"cat")
     edge.room.put("large.jpg", b"x" * 4_500_000)
     tag = edge.ask(URI).headers["etag"]
@@ -82,7 +82,7 @@ def test_cors_follows_the_parameter(node: Host, origin: str, shared: str | None,
 
 
 def test_a_preflight_is_answered_and_not_cached(edge: Edge) -> None:
-    """A preflight of CORS: the function says yes, and the CDN to whom."""
+    """A CORS preflight: the function allows it, and the CDN adds the origin."""
     for _ in range(2):
         answer = edge.ask(URI, "OPTIONS", origin="https://a.example")
         assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
@@ -98,7 +98,7 @@ def test_a_preflight_without_cors_is_not_allowed(node: Host) -> None:
     assert not [name for name in told if name.startswith("access-control-")]
 
 
-# ------------------------------------------------------------------ what each line of the template is for
+# ------------------------------------------------------------------ changed templates fail the scenarios
 
 
 def without_policy(resources: Json) -> None:
@@ -116,7 +116,7 @@ def origins_policy_first(resources: Json) -> None:
 
 
 def without_words(words: str, resources: Json) -> None:
-    """With other words in the CloudFront function."""
+    """With another text in the CloudFront function."""
     function = resources["EdgeFunction"]["Properties"]
     assert words in function["FunctionCode"]
     function["FunctionCode"] = function["FunctionCode"].replace(words, "x-other")

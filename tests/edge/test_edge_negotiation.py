@@ -1,4 +1,4 @@
-"""What of a client has a say in what it gets, and that nothing else tells objects of the cache apart."""
+"""Which request headers decide the rendition, and that no others are part of the cache key."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def test_hints_are_an_error_if_disabled(edge: Edge) -> None:
     assert asked(edge) == 0
 
 
-# ------------------------------------------------------------------ other grammars
+# ------------------------------------------------------------------ dialects
 
 FOREIGN = (
     ("/unsafe/300x200/smart/cat.jpg", ""),
@@ -165,7 +165,7 @@ def test_no_parameter_is_one_of_s3() -> None:
 
 
 def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
-    """`expires` of ours is no part of the key: each request is verified. That of another grammar is
+    """The project's `expires` is not part of the key, as each request is verified. That of a dialect is
     only verified behind the cache."""
     edge.store["dialects"] = "1"
     edge.room.processed.put("fit-in/3x3/test.jpg", b"kept", Attributes("image/jpeg", "max-age=60"))
@@ -176,7 +176,7 @@ def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
     assert "x-expires" not in edge.bucket.asked[-1].headers
 
 
-# ------------------------------------------------------------------ what each line of the template is for
+# ------------------------------------------------------------------ changed templates fail the scenarios
 
 
 def without_header(name: str, resources: Json) -> None:

@@ -1,4 +1,4 @@
-"""What everybody may see at the edge, and that nothing else is open, by its name or by a kept answer."""
+"""Which renditions are public at the edge, and that no name and no cached response opens others."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_an_undeclared_name_needs_a_signature(node: Host, names: str) -> None:
         assert code_of(edge.ask(path)) == "signature-missing", path
     assert code_of(edge.ask("/" + STORED, query="s=x&kid=new")) == "signature-mismatch"
     assert asked(edge) == 2
-    # A long query beside it asks for another picture, and is not to be taken for the name alone.
+    # With a long query it is another rendition, and must not be served by the name alone.
     for query in ("w=15", "&".join(f"over=hero,{number:_<40}" for number in range(6))):
         assert edge.ask("/" + STORED, query=query).status in {400, 403}
         assert {request.uri for request in edge.bucket.asked[1:]} <= {f"/{STORED}/w=15"}
@@ -60,7 +60,7 @@ def test_public_presets_need_no_signature_at_the_edge(edge: Edge, query: str, ex
 def test_other_requests_are_rejected_once_names_are_published(node: Host, names: str, query: str) -> None:
     edge = with_cat(opened(node, names=names == "listed"))
     answer = edge.ask(CAT, query=query)
-    # Without the list of names it is the deliver function that judges, and knows presets.
+    # Without the list of names the deliver function decides, which knows the presets.
     assert answer.status == (403 if names == "listed" or query != "preset=large" else answer.status)
     assert json.loads(answer.body)["code"] in {"signature-missing", "invalid-request"}
     assert (asked(edge) == 0) == (names == "listed")
@@ -96,7 +96,7 @@ def public_is_shared(edge: Edge) -> None:
 
 
 def test_names_public_for_some_originals_stay_private_for_others(edge: Edge) -> None:
-    """The rule `ignored/**` makes nothing public: a signed picture there must not open its plain name."""
+    """The rule `ignored/**` makes nothing public: a signed rendition there must not open its plain name."""
     edge.room.put("ignored/cat.jpg", b"cat")
     query = signed("ignored/cat.jpg", "w=10&fm=jpeg")
     assert edge.ask("/ignored/cat.jpg", query=query).status == 200
@@ -104,7 +104,7 @@ def test_names_public_for_some_originals_stay_private_for_others(edge: Edge) -> 
         assert edge.ask(path, query=plain).status in {403, 404}
 
 
-# ------------------------------------------------------------------ what each line of the function is for
+# ------------------------------------------------------------------ changed functions fail the scenarios
 
 
 def with_code(old: str, new: str, resources: Json) -> None:

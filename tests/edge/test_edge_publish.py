@@ -1,4 +1,4 @@
-"""What the edge is told: from recipe and settings, as little and as carefully as the store wants it."""
+"""Publishing recipe and settings to the key value store, within its quotas."""
 
 from __future__ import annotations
 

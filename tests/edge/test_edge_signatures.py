@@ -1,4 +1,4 @@
-"""Edge and functions give the same verdict on every seal, with vectors that other signers can use."""
+"""The edge and the package agree on every signature; test vectors for other implementations."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from image_processor.domain.errors import (
     SignatureMissing,
 )
 
-# ------------------------------------------------------------------ both sides give the same verdict
+# ------------------------------------------------------------------ edge and package agree
 
 VECTORS = (
-    # key, query without the seal, key id, end, signature
+    # key, query without the signature, key id, expiry, signature
     ("photos/cat.jpg", "w=640&fm=auto", "new", None, "7ovy21O6RYG3DImOpte9ND3IARmeNVpU7R5cawe0HXw"),
     ("a b/c+d&e.jpg", "preset=Card~20x", "old", 1900000000, "kjDkNI669vHdlwd_GIjgn0c2Htc4Piffo66eHd5IyEE"),
     (

@@ -1,4 +1,4 @@
-"""Signatures at the edge: what is not signed reaches nobody, and what is signed is one picture."""
+"""Signatures at the edge: unsigned requests reach no origin, and equivalent signed URLs share an object."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_an_expired_url_is_rejected_at_the_edge(edge: Edge) -> None:
     edge.later(1)
     before = asked(edge)
     assert code_of(edge.ask(CAT, query=query)) == "signature-expired"
-    # Somebody else's later end cannot be borrowed, and the kept picture is nobody's without a signature.
+    # The later expiry of another URL cannot be reused, and a cached rendition still needs a signature.
     assert code_of(edge.ask(CAT, query=query.replace("expires=1800000100", "expires=1900000000"))) == (
         "signature-mismatch"
     )
@@ -140,7 +140,7 @@ def test_a_key_too_long_for_a_prefix_stays_a_query(edge: Edge) -> None:
     assert edge.bucket.asked[0].uri == path
 
 
-# ------------------------------------------------------------------ what each line of the template is for
+# ------------------------------------------------------------------ changed templates fail the scenarios
 
 
 def without_store(resources: Json) -> None:

@@ -1,4 +1,4 @@
-"""Signed URLs and what they become when one of their bytes is another (promise 37)."""
+"""Signed URLs, and the same with one byte changed (promise 37)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PAIRS = (
 
 
 def signed_urls(count: int, seed: int) -> Iterator[bytes]:
-    """Targets of requests, without their first slash, half of them in the path form."""
+    """Request targets without their leading slash, half of them in the path form."""
     random = Random(seed)
     made = 0
     while made < count:
@@ -41,13 +41,13 @@ def signed_urls(count: int, seed: int) -> Iterator[bytes]:
 
 
 def altered(url: bytes, random: Random, values: int) -> Iterator[bytes]:
-    """Every byte of ``url`` changed in turn, to so many of the 255 others."""
+    """``url`` with each byte changed in turn, to ``count`` of the 255 other values."""
     original = address_of(url)
     for at, byte in enumerate(url):
         others = [value for value in range(256) if value != byte]
         for value in random.sample(others, values):
             changed = url[:at] + bytes([value]) + url[at + 1 :]
-            # A capital for a small letter may mean the same: then it is the same URL.
+            # A change of case may give an equivalent URL.
             if address_of(changed) != original:
                 yield changed
 

@@ -1,4 +1,4 @@
-"""Ranges of bytes as a client may ask for them, and what they mean: the oracle of the tests."""
+"""Byte ranges as clients send them, and the expected result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from random import Random
 
 
 def said(random: Random, size: int) -> tuple[str, int | str, int | str]:
-    """The text of a Range about ``size`` bytes, and the first and last byte in it; empty for none."""
+    """A Range header for ``size`` bytes, and its first and last byte; empty for none."""
     edges: list[int | str] = ["", random.randrange(size + size // 3 + 1), size - 1, size, 0, 10**18]
     first, last = random.choice(edges), random.choice(edges)
     plain = f"bytes={first}-{last}"
@@ -14,7 +14,7 @@ def said(random: Random, size: int) -> tuple[str, int | str, int | str]:
 
 
 def meant(body: bytes, first: int | str, last: int | str) -> bytes | None:
-    """RFC 9110, 14.1.2. None where the range lies outside."""
+    """RFC 9110, section 14.1.2. None for a range outside."""
     if first == "" and last == "":
         return body
     if first == "":

@@ -1,4 +1,4 @@
-"""URLs of our own as Hypothesis makes them: one meaning, and the many ways to write it."""
+"""Hypothesis strategies for the project's URLs: a transformation, and its equivalent spellings."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ _VALUES: dict[str, st.SearchStrategy[str]] = {
 PAIRS = st.lists(st.sampled_from(sorted(_VALUES)), max_size=6, unique=True).flatmap(
     lambda names: st.tuples(*[st.tuples(st.just(name), _VALUES[name]) for name in names])
 )
-"""Pairs that each can be said, in any order."""
+"""Valid pairs, in any order."""
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 
 def spelled(draw: Draw, text: str, *, plain: str = string.ascii_letters + string.digits + "_.:;~-") -> str:
-    """``text`` in a query, of which any byte may be percent-encoded, in capitals or not."""
+    """``text`` in a query; any byte may be percent-encoded, in either case."""
     shown = []
     for byte in text.encode():
         sign = chr(byte)
@@ -75,7 +75,7 @@ def _said(draw: Draw, name: str, value: str) -> str:
 
 @st.composite
 def same_meaning(draw: Draw, pairs: tuple[tuple[str, str], ...]) -> str:
-    """A query that says the same as these pairs: reordered, repeated, re-cased, re-encoded."""
+    """A query equivalent to these pairs: reordered, repeated, in another case or encoding."""
     twice = [pair for pair in pairs if pair[0] not in REPEATABLE and draw(st.booleans())]
     said = [_said(draw, name, value) for name, value in (*pairs, *twice)]
     said += draw(st.lists(st.sampled_from([f"{name}=2" for name in IGNORED] + [""]), max_size=2))
@@ -84,7 +84,7 @@ def same_meaning(draw: Draw, pairs: tuple[tuple[str, str], ...]) -> str:
 
 @st.composite
 def paths(draw: Draw, key: str) -> str:
-    """A path that says ``key``: any byte may be percent-encoded."""
+    """A path for ``key``; any byte may be percent-encoded."""
     return spelled(draw, key, plain=string.ascii_letters + string.digits + "/_.:;~-,=@&!$'()*+")
 
 
