@@ -81,8 +81,8 @@ class ParsedUrl(Struct, frozen=True):
         """
         pairs = list(self.pairs)
         if self.signature is not None:
-            given = (("expires", self.signature.expires), ("kid", self.signature.kid))
-            pairs += [(name, value) for name, value in given if value is not None]
+            parameters = (("expires", self.signature.expires), ("kid", self.signature.kid))
+            pairs += [(name, value) for name, value in parameters if value is not None]
         pairs.sort(key=lambda pair: pair[0])
         return f"{self.key}?" + "&".join(f"{name}={value}" for name, value in pairs)
 
@@ -173,13 +173,13 @@ def _canonical_value(name: str, value: str) -> str:
 
 def _split_signature(pairs: list[tuple[str, str]]) -> tuple[UrlSignature | None, list[tuple[str, str]]]:
     """The signature parameters, and the other pairs."""
-    given = {name: value for name, value in pairs if name in SIGNATURE_PARAMETERS}
+    parameters = {name: value for name, value in pairs if name in SIGNATURE_PARAMETERS}
     others = [pair for pair in pairs if pair[0] not in SIGNATURE_PARAMETERS]
-    if len(pairs) - len(others) > len(given):
+    if len(pairs) - len(others) > len(parameters):
         raise InvalidRequest.one("s, kid and expires", "each at most once", "one of them twice")
-    if not given:
+    if not parameters:
         return None, others
-    return UrlSignature(given.get("s", ""), given.get("kid"), given.get("expires")), others
+    return UrlSignature(parameters.get("s", ""), parameters.get("kid"), parameters.get("expires")), others
 
 
 def _parse_query(query: str) -> list[tuple[str, str]]:

@@ -57,8 +57,8 @@ def _resize(value: Any, builder: RequestBuilder) -> None:
         )
     background = options.get("background")
     if background is not None:
-        found = as_colour(background, "resize.background", builder)
-        builder.values.update({} if found is None else {"background": found})
+        parsed = as_colour(background, "resize.background", builder)
+        builder.values.update({} if parsed is None else {"background": parsed})
     elif fit is Fit.CONTAIN and len(sides) == 2 and "background" not in builder.values:
         builder.values["background"] = BLACK
     for name in ("position", "gravity"):
@@ -148,14 +148,14 @@ def _extend(value: Any, builder: RequestBuilder) -> None:
         builder.values["padding"] = tuple(round(side or 0) for side in sides)
     background = options.get("background")
     # The default of sharp is black.
-    found = BLACK if background is None else as_colour(background, "extend.background", builder)
+    parsed = BLACK if background is None else as_colour(background, "extend.background", builder)
     kind = as_text(options.get("extendWith"), "background")
     if kind in {"copy", "repeat", "mirror", "background"}:
         builder.values["edge"] = Edge(kind)
     else:
         builder.add_error("extend.extendWith", "background | copy | repeat | mirror", kind)
-    if found is not None and kind == "background":
-        builder.values["background"] = found
+    if parsed is not None and kind == "background":
+        builder.values["background"] = parsed
 
 
 def _trim(value: Any, builder: RequestBuilder) -> None:
@@ -166,8 +166,8 @@ def _trim(value: Any, builder: RequestBuilder) -> None:
     if threshold is not None:
         builder.values["trim"] = round(threshold)
     if options.get("background") is not None:
-        found = as_colour(options["background"], "trim.background", builder)
-        builder.values.update({} if found is None else {"trim_colour": found})
+        parsed = as_colour(options["background"], "trim.background", builder)
+        builder.values.update({} if parsed is None else {"trim_colour": parsed})
     for name in options.keys() - {"threshold", "background"}:
         builder.unsupported(f"trim.{name}")
 

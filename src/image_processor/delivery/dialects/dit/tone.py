@@ -69,13 +69,13 @@ def _flatten(value: Any, builder: RequestBuilder) -> None:
     if options.get("background") is None:
         builder.values["background"] = BLACK
         return
-    found = as_colour(options["background"], "flatten.background", builder)
-    builder.values.update({} if found is None else {"background": found})
+    parsed = as_colour(options["background"], "flatten.background", builder)
+    builder.values.update({} if parsed is None else {"background": parsed})
 
 
 def _tint(value: Any, builder: RequestBuilder) -> None:
-    found = as_colour(value, "tint", builder)
-    builder.values.update({} if found is None else {"tint": found})
+    parsed = as_colour(value, "tint", builder)
+    builder.values.update({} if parsed is None else {"tint": parsed})
 
 
 def _modulate(value: Any, builder: RequestBuilder) -> None:

@@ -205,11 +205,11 @@ def _stretch(arguments: Sequence[str], builder: RequestBuilder) -> None:
         builder.values["fit"] = Fit.FILL
 
 
-def _enlarge(*, wanted: bool) -> FilterReader:
+def _enlarge(*, enlarge: bool) -> FilterReader:
     def read(arguments: Sequence[str], builder: RequestBuilder) -> None:
         del arguments
         if "fit" in builder.values:
-            builder.values["enlarge"] = wanted
+            builder.values["enlarge"] = enlarge
 
     return read
 
@@ -290,7 +290,7 @@ FILTERS: dict[str, FilterSpec] = {
     "format": FilterSpec(1, 1, "NAME", _format),
     "grayscale": FilterSpec(0, 0, "", _switch("grey")),
     "max_bytes": FilterSpec(1, 1, "BYTES", _max_bytes),
-    "no_upscale": FilterSpec(0, 0, "", _enlarge(wanted=False)),
+    "no_upscale": FilterSpec(0, 0, "", _enlarge(enlarge=False)),
     "proportion": FilterSpec(1, 1, "SHARE", _proportion),
     "quality": FilterSpec(1, 1, "1-100", _quality),
     "rgb": FilterSpec(3, 3, "RED,GREEN,BLUE", _rgb),
@@ -301,6 +301,6 @@ FILTERS: dict[str, FilterSpec] = {
     "stretch": FilterSpec(0, 0, "", _stretch),
     "strip_exif": FilterSpec(0, 0, "", _no_effect),
     "strip_icc": FilterSpec(0, 0, "", _no_effect),
-    "upscale": FilterSpec(0, 0, "", _enlarge(wanted=True)),
+    "upscale": FilterSpec(0, 0, "", _enlarge(enlarge=True)),
     "watermark": FilterSpec(4, 6, "KEY,X,Y,TRANSPARENCY,WIDTH,HEIGHT", _watermark),
 }
