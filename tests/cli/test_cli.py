@@ -132,6 +132,13 @@ def test_a_missing_library_is_reported_with_a_fix(monkeypatch, capfd):
     assert "fix: pip install 'image-processor[server,aws]'" in capfd.readouterr().err
 
 
+def test_without_the_extra_of_the_command_line_the_fix_is_printed():
+    program = "import sys; sys.modules['typer'] = None; from image_processor.__main__ import main; main()"
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert ended.returncode == 4
+    assert ended.stderr.splitlines()[1].startswith("fix: pip install ")
+
+
 def test_an_invalid_setting_fails_the_command(run, monkeypatch):
     monkeypatch.setenv("IMAGE_PROCESSOR_PORT", "x")
     status, _, err = run("list")

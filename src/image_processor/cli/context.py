@@ -12,7 +12,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-import typer
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
@@ -22,6 +21,8 @@ from image_processor.domain.models import Record
 from image_processor.domain.ports import Stores
 
 if TYPE_CHECKING:
+    import typer  # missing without the extra `cli`, which `cli.main` reports
+
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
