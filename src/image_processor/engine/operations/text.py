@@ -6,7 +6,6 @@ The result is RGBA, as large as the text's ink; overlay.py positions, rotates an
 from __future__ import annotations
 
 import functools
-import html
 import math
 
 import pyvips
@@ -88,6 +87,8 @@ def _fits(drawn: pyvips.Image, box: Size) -> bool:
 def _draw(overlay: TextOverlay, pixels: int, width: int) -> pyvips.Image | None:
     """The text at a font size, wrapped at ``width``, as large as its ink; None where it has none."""
     # libvips parses every text as Pango markup, which is also the only way to set a colour.
+    import html  # noqa: PLC0415 - 2 ms of process's cold start, for text overlays only
+
     markup = f'<span foreground="#{overlay.colour}">{html.escape(overlay.text, quote=False)}</span>'
     try:
         return pyvips.Image.text(
