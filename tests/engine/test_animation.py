@@ -32,7 +32,7 @@ MOVING = ("gif", "webp")
 RED, GREEN = (255, 0, 0, 255), (0, 255, 0, 255)
 
 
-def film(format_name: str, size: tuple[int, int] = (80, 60), **options: object) -> bytes:
+def animation_of(format_name: str, size: tuple[int, int] = (80, 60), **options: object) -> bytes:
     frames = [flat(colour, size=size) for colour in COLOURS]
     return animated(frames, format_name, DELAYS, **options)
 
@@ -59,7 +59,7 @@ def delays_of(body: bytes) -> list[int]:
 @pytest.mark.parametrize("target", MOVING)
 @pytest.mark.parametrize("source", MOVING)
 def test_frames_delays_and_loop_are_kept(source: str, target: str) -> None:
-    rendition = made(film(source), f"w=40,fm={target}")
+    rendition = made(animation_of(source), f"w=40,fm={target}")
     assert (rendition.metadata.frames, rendition.metadata.width, rendition.metadata.height) == (4, 40, 30)
     assert delays_of(rendition.body) == list(DELAYS)
     assert opened(rendition.body).info["loop"] == 0
@@ -113,14 +113,14 @@ def test_partial_webp_frames_are_composited() -> None:
 
 @pytest.mark.parametrize("format_name", MOVING)
 def test_a_finite_loop_stays_finite(format_name: str) -> None:
-    rendition = made(film(format_name, loop=3), f"w=40,fm={format_name}")
+    rendition = made(animation_of(format_name, loop=3), f"w=40,fm={format_name}")
     assert opened(rendition.body).info["loop"] == 3
 
 
 @pytest.mark.parametrize("text", ["w=31,fm=webp", "w=20,h=45,fm=webp", "w=70,h=30,fit=fill,fm=webp"])
 def test_no_frame_bleeds_into_another(text: str) -> None:
     """Frames are stacked in memory: resizing the stack would blend their edges."""
-    data = film("webp", (81, 61), lossless=True)
+    data = animation_of("webp", (81, 61), lossless=True)
     for frame, colour in zip(frames_of(made(data, text).body), COLOURS, strict=True):
         edges = as_floats(frame.convert("RGB"))[[0, -1]]
         assert np.abs(edges - colour).max() <= 8
@@ -129,14 +129,14 @@ def test_no_frame_bleeds_into_another(text: str) -> None:
 @pytest.mark.parametrize("format_name", ["jpeg", "png", "avif"])
 def test_a_still_format_shows_the_first_frame(format_name: str) -> None:
     for source in MOVING:
-        rendition = made(film(source), f"w=40,fm={format_name}")
+        rendition = made(animation_of(source), f"w=40,fm={format_name}")
         assert rendition.metadata.frames == 1
         assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 8)
 
 
 def test_stills_and_animations_from_one_original() -> None:
     texts = ("w=60,fm=jpeg", "w=40,fm=gif", "w=40,fm=png", "w=20,fm=webp", "w=80,fm=avif")
-    renditions = render(film("gif"), [parse(text) for text in texts], Limits()).renditions
+    renditions = render(animation_of("gif"), [parse(text) for text in texts], Limits()).renditions
     assert [rendition.metadata.frames for rendition in renditions] == [1, 4, 1, 4, 1]
     assert [len(frames_of(rendition.body)) for rendition in renditions] == [1, 4, 1, 4, 1]
     assert [rendition.metadata.width for rendition in renditions] == [60, 40, 40, 20, 80]
@@ -172,7 +172,7 @@ def test_a_smart_crop_uses_the_first_frame() -> None:
 
 def test_the_frames_of_an_output_count() -> None:
     limits = Limits(max_output_pixels=40 * 30 * 4)
-    data = film("webp")
+    data = animation_of("webp")
     assert render(data, [parse("w=40,fm=webp")], limits).renditions[0].metadata.frames == 4
     assert render(data, [parse("w=80,fm=png")], limits).renditions[0].metadata.width == 80
     with pytest.raises(Refused) as refusal:
@@ -181,7 +181,7 @@ def test_the_frames_of_an_output_count() -> None:
 
 
 def test_contain_pads_every_frame() -> None:
-    rendition = made(film("gif"), "w=60,h=60,fit=contain,bg=ffffff,fm=gif")
+    rendition = made(animation_of("gif"), "w=60,h=60,fit=contain,bg=ffffff,fm=gif")
     for frame, colour in zip(frames_of(rendition.body), COLOURS, strict=True):
         assert near(pixel_at(frame, 0.5, 0.02), (255, 255, 255, 255), 4)
         assert near(pixel_at(frame, 0.5, 0.5), (*colour, 255), 4)
@@ -225,7 +225,7 @@ def test_frames_that_change_only_in_part_are_whole(format_name: str) -> None:
 
 def test_the_header_counts_frames() -> None:
     for source in MOVING:
-        header = probe(film(source), Limits())
+        header = probe(animation_of(source), Limits())
         assert (header.frames, header.width, header.height) == (4, 80, 60)
         assert header.delays == DELAYS
 

@@ -195,13 +195,13 @@ def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
     frames = [level_of(PHOTOGRAPH.rotate(20 * turn)) for turn in range(3)]
     timing = AnimationTiming((40, 80, 120), 2)
     made = encode(frames, format_name, EncodeOptions(colours=16, lossless=True), profile=None, timing=timing)
-    film = Image.open(io.BytesIO(made.body))
-    assert film.n_frames == 3  # type: ignore[attr-defined]
+    animation = Image.open(io.BytesIO(made.body))
+    assert animation.n_frames == 3  # type: ignore[attr-defined]
     delays = []
     for index in range(3):
-        film.seek(index)
-        film.load()
-        delays.append(film.info["duration"])
+        animation.seek(index)
+        animation.load()
+        delays.append(animation.info["duration"])
     assert delays == [40, 80, 120]
 
 

@@ -20,7 +20,7 @@ from image_processor.engine.worker.isolation import IsolatedRenderer
 
 ALL = tuple(ExifField)
 FORMATS = ("jpeg", "png", "webp", "avif", "tiff")
-TOLD = {
+EXPECTED = {
     "make": "Canon (the camera)",
     "model": "EOS R5",
     "lens": "RF 50mm F1.2",
@@ -58,15 +58,15 @@ def photo_with_exif(format_name: str = "jpeg") -> bytes:
     return encoded(photograph().resize((60, 40)), format_name, exif=exif())
 
 
-def told(data: bytes, *wanted: ExifField) -> dict[str, str]:
+def read_fields(data: bytes, *wanted: ExifField) -> dict[str, str]:
     return dict(render(data, [], Limits(), summary=False, exif=wanted or ALL).exif)
 
 
 def expected_of(format_name: str) -> dict[str, str]:
     """The fields that Pillow writes: for AVIF without orientation, for TIFF only the main directory."""
     main = {"make", "model", "orientation", "software", "artist", "copyright", "description"}
-    left_out = {"avif": {"orientation"}, "tiff": TOLD.keys() - main}.get(format_name, set())
-    return {name: value for name, value in TOLD.items() if name not in left_out}
+    left_out = {"avif": {"orientation"}, "tiff": EXPECTED.keys() - main}.get(format_name, set())
+    return {name: value for name, value in EXPECTED.items() if name not in left_out}
 
 
 def entry(tag: int, kind: int, values: bytes, length: int | None = None) -> tuple[int, int, int, bytes]:
@@ -116,7 +116,7 @@ def fractions(*numbers: int, order: str = "<") -> bytes:
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_every_field_can_be_read(format_name: str) -> None:
-    assert told(photo_with_exif(format_name)) == expected_of(format_name)
+    assert read_fields(photo_with_exif(format_name)) == expected_of(format_name)
 
 
 def test_every_field_of_a_tiff_can_be_read() -> None:
@@ -128,13 +128,13 @@ def test_every_field_of_a_tiff_can_be_read() -> None:
     gps = [entry(1, 2, b"N\0"), entry(2, 5, fractions(48, 1, 51, 1, 30, 1))]
     gps += [entry(3, 2, b"W\0"), entry(4, 5, fractions(2, 1, 17, 1, 40, 1))]
     data = block(*grey, entry(271, 2, b"Canon\0"), *strip, photo=photo, gps=gps)
-    assert told(data) == {"make": "Canon", "iso": "800", "gps": "48.858333,-2.294444"}
-    assert told(data, ExifField.MAKE, ExifField.ISO) == {"make": "Canon", "iso": "800"}
+    assert read_fields(data) == {"make": "Canon", "iso": "800", "gps": "48.858333,-2.294444"}
+    assert read_fields(data, ExifField.MAKE, ExifField.ISO) == {"make": "Canon", "iso": "800"}
 
 
 @pytest.mark.parametrize("field", ALL)
 def test_only_requested_fields_are_returned(field: ExifField) -> None:
-    assert told(photo_with_exif(), field) == {field.value: TOLD[field]}
+    assert read_fields(photo_with_exif(), field) == {field.value: EXPECTED[field]}
 
 
 def test_nothing_is_read_unless_requested() -> None:
@@ -143,7 +143,7 @@ def test_nothing_is_read_unless_requested() -> None:
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_the_position_is_only_read_if_requested(format_name: str) -> None:
-    seen = told(photo_with_exif(format_name), *(field for field in ALL if field is not ExifField.GPS))
+    seen = read_fields(photo_with_exif(format_name), *(field for field in ALL if field is not ExifField.GPS))
     assert seen == {name: value for name, value in expected_of(format_name).items() if name != "gps"}
     assert not any("48" in value or "2.29" in value for value in seen.values())
 
@@ -158,13 +158,13 @@ def test_renditions_carry_no_exif() -> None:
 def test_exif_through_the_isolated_renderer() -> None:
     with IsolatedRenderer() as renderer:
         rendered = renderer.render(photo_with_exif(), [], Limits(), exif=(ExifField.ISO, ExifField.MAKE))
-        assert rendered.exif == (("make", TOLD["make"]), ("iso", "400"))
+        assert rendered.exif == (("make", EXPECTED["make"]), ("iso", "400"))
         assert renderer.render(photo_with_exif(), [], Limits()).exif == ()
 
 
 @pytest.mark.parametrize("format_name", FORMATS)
 def test_an_image_without_exif(format_name: str) -> None:
-    seen = told(encoded(photograph().resize((60, 40)), format_name))
+    seen = read_fields(encoded(photograph().resize((60, 40)), format_name))
     assert set(seen) <= {"orientation"}
 
 

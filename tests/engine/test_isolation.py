@@ -322,10 +322,10 @@ def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRender
 
 def test_the_child_has_no_secrets_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("IMAGE_PROCESSOR_SIGNING_KEYS", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "planted-secret")
+        monkeypatch.setenv(name, "test-secret")
     with IsolatedRenderer() as renderer:
         renderer.warm()
-        assert b"planted-secret" not in Path(f"/proc/{pid_of(renderer)}/environ").read_bytes()
+        assert b"test-secret" not in Path(f"/proc/{pid_of(renderer)}/environ").read_bytes()
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])

@@ -390,7 +390,7 @@ def test_a_huge_overlay_image_is_scaled_down() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "told"),
+    ("body", "message"),
     [
         (b"", "(empty) in 'logos/mark.png'"),
         (b"nonsense", "(not-an-image) in 'logos/mark.png'"),
@@ -398,12 +398,12 @@ def test_a_huge_overlay_image_is_scaled_down() -> None:
         (encoded(photograph()), "(too-many-pixels) in 'logos/mark.png'"),
     ],
 )
-def test_a_refused_overlay_image_is_named(body: bytes, told: str) -> None:
+def test_a_refused_overlay_image_is_named(body: bytes, message: str) -> None:
     with pytest.raises(Refused) as caught:
         decode_overlay_images({"logos/mark.png": body}, Limits(max_pixels=2000))
     assert caught.value.reason is Reason.OVERLAY_REFUSED
     assert caught.value.message.startswith("expected ")
-    assert caught.value.message.endswith(told)
+    assert caught.value.message.endswith(message)
 
 
 def test_a_missing_overlay_image_is_named() -> None:

@@ -273,20 +273,20 @@ def test_the_same_input_gives_the_same_bytes(format_name: str) -> None:
 def test_renditions_are_emitted_before_the_summary_is_made(
     texts: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told: list[object] = []
+    emitted: list[object] = []
     summarise = visual.summarise
 
-    def looking(level: object) -> object:
+    def summarise_last(level: object) -> object:
         if len(texts) > 1:  # in threads, which may still be running
-            _until(lambda: len(told) == len(texts))
-        told.append("look")
+            _until(lambda: len(emitted) == len(texts))
+        emitted.append("look")
         return summarise(level)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(visual, "summarise", looking)
+    monkeypatch.setattr(visual, "summarise", summarise_last)
     wanted = [parse(text) for text in texts]
-    rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=told.append)
-    assert told[-1] == "look"
-    assert sorted(map(repr, told[:-1])) == sorted(map(repr, rendered.renditions))
+    rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=emitted.append)
+    assert emitted[-1] == "look"
+    assert sorted(map(repr, emitted[:-1])) == sorted(map(repr, rendered.renditions))
     assert len(rendered.renditions) == len(texts)
 
 

@@ -81,10 +81,10 @@ runtime.start()
 print(opens())
 """
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    told = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
     )
-    assert told.stdout.split("\n") == ["False", "True", "and nothing else", "False", ""]
+    assert printed.stdout.split("\n") == ["False", "True", "and nothing else", "False", ""]
 
 
 def test_svg_transparency() -> None:

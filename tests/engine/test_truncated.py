@@ -130,8 +130,8 @@ def test_an_animation_shows_the_frames_that_are_there() -> None:
     header = probe(half, LENIENT)
     assert header.truncated
     assert 1 < header.frames < 6
-    film = Image.open(io.BytesIO(render(half, [parse("fm=gif")], LENIENT).renditions[0].body))
-    assert film.n_frames == header.frames  # type: ignore[attr-defined]
+    animation = Image.open(io.BytesIO(render(half, [parse("fm=gif")], LENIENT).renditions[0].body))
+    assert animation.n_frames == header.frames  # type: ignore[attr-defined]
 
 
 def test_limits_apply_to_truncated_files() -> None:
@@ -172,7 +172,7 @@ def test_the_isolated_renderer_applies_the_policy() -> None:
 COLOURS = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0)]
 
 
-def film(format_name: str) -> bytes:
+def animation_of(format_name: str) -> bytes:
     options = {"lossless": True} if format_name == "webp" else {}
     return animated([flat(colour) for colour in COLOURS], format_name, [50] * 4, **options)
 
@@ -182,8 +182,8 @@ def film(format_name: str) -> bytes:
     ("first", "count", "expected"), [(0, 1, 1), (2, 1, 1), (1, 2, 2), (2, -1, 2), (0, -1, 4)]
 )
 def test_frames_are_chosen_by_number(format_name: str, first: int, count: int, expected: int) -> None:
-    probe(film(format_name), Limits())
-    data = film(format_name)
+    probe(animation_of(format_name), Limits())
+    data = animation_of(format_name)
     stacked = open_original(data, FORMATS[format_name], first=first, count=count)
     assert stacked.height == 40 * expected
     middles = stacked.crop(20, 0, 1, stacked.height).numpy()[20::40, 0, :3]

@@ -99,7 +99,7 @@ def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
 def translate_errors(format_: Format, *, truncated: bool = False) -> Iterator[None]:
     """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT.
     For a file known to be ``truncated`` that is the reason."""
-    # libvips accumulates messages, also those of other images, until somebody reads them.
+    # libvips accumulates messages, also those of other images, until they are read.
     pyvips.vips_lib.vips_error_clear()
     try:
         yield
