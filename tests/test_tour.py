@@ -7,6 +7,7 @@ import io
 import json
 import re
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
@@ -22,7 +23,8 @@ from image_processor.bootstrap.delivery import (
     build_on_demand_renderer,
     build_rendition_repository,
 )
-from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.bootstrap.recipe import check_recipe
+from image_processor.config.recipe import DEFAULT_RECIPE, load_recipe, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.repository import MetadataCache
 from image_processor.delivery.url.parser import parse_url
@@ -30,7 +32,8 @@ from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.ports import Stores
 from image_processor.engine.render import render
 from image_processor.ingest import process
-from support.ingest import BUCKET, IngestFixture
+from image_processor.ingest.drift import Drift
+from support.ingest import BUCKET, IngestFixture, upload
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
@@ -104,6 +107,29 @@ def one_url(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
         assert (response["statusCode"], response["headers"]["content-type"]) == (200, "image/webp")
         assert list(ingest.processed.bodies()) == ["cat.jpg/~w=32,fm=webp.webp"]
         assert base64.b64decode(response["body"]) in ingest.processed.bodies().values()
+
+    return run
+
+
+@walk("One recipe")
+def one_recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
+    del monkeypatch
+    before = '[presets.old]\nwidth = 16\nformats = ["png"]\n[[rules]]\nmatch = "**"\npresets = ["old"]'
+    ingest = IngestFixture(recipe=parse_recipe(before), render=render)
+    ingest.put("photos/cat.jpg", jpeg())
+    ingest.processor().process(upload("photos/cat.jpg"))
+    file = Path(tempfile.mkdtemp()) / "recipe.toml"
+    file.write_text(
+        '[presets.card]\nwidths = [32, 64]\nheight = 24\nformats = ["webp"]\nquality = 80\n'
+        '[[rules]]\nmatch = "photos/**"\npresets = ["card"]\n'
+    )
+
+    def run() -> None:
+        recipe = load_recipe(str(file))
+        check_recipe(recipe, Settings())
+        ingest.recipe = recipe
+        (finding,) = ingest.reconciler().findings()
+        assert (finding.key, finding.drift) == ("photos/cat.jpg", Drift.STALE)
 
     return run
 
