@@ -1,7 +1,7 @@
 """The HTTP server of one machine: uvicorn, limits on connections, and a graceful stop.
 
 uvicorn (0.54) has no timeout for the head of a request, and its `limit_concurrency` counts idle
-connections: once there are as many, every request gets a 503, `/health` included. An ADR compares
+connections: once there are as many, every request gets a 503, `/health` included. docs/adr/0017 compares
 other servers.
 """
 
