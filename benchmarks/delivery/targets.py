@@ -37,8 +37,8 @@ class Target:
     def _ours(self) -> str:
         box = f"w={self.width}&h={self.width}" if self.kind == "JPEG crop" else f"w={self.width}"
         query = f"{box}&fm={'webp' if self.kind == 'WebP' else 'jpeg'}"
-        seal = _KEYRING.sign(parse_url(self.key, query))
-        return f"/renditions/{self.key}?{query}&kid={seal.kid}&s={seal.mac}"
+        signature = _KEYRING.sign(parse_url(self.key, query))
+        return f"/renditions/{self.key}?{query}&kid={signature.kid}&s={signature.mac}"
 
     def _thumbors(self) -> str:
         height = self.width if self.kind == "JPEG crop" else 0

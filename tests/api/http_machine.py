@@ -41,7 +41,7 @@ class Uploads(DirectoryStore):
 class Machine:
     """The parts behind an application, which a test can control."""
 
-    room: IngestFixture
+    ingest: IngestFixture
     settings: Settings
     progress: Progress = field(default_factory=Progress)
     gate: threading.Event = field(default_factory=threading.Event)
@@ -55,7 +55,7 @@ class Machine:
 
     @contextmanager
     def _worker_context(self) -> Iterator[Callable[[Upload], Outcome]]:
-        processor: Processor = self.room.processor()
+        processor: Processor = self.ingest.processor()
 
         def process(upload: Upload) -> Outcome:
             self.gate.wait()
@@ -65,16 +65,16 @@ class Machine:
 
     def app(self) -> FastAPI:
         settings = replace(self.settings, workers=1)
-        stores = Stores(self.room.uploads, self.room.processed, self.room.catalog)
-        reading = open_read_path(settings, self.room.recipe, stores, self.workers.submit, self._renderer)
+        stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
+        reading = open_read_path(settings, self.ingest.recipe, stores, self.workers.submit, self._renderer)
         delivery, coordinator = self._open.enter_context(reading)
         self.application = standalone_app(
             StandaloneContext(
                 self.settings,
-                self.room.recipe,
-                self.room.uploads,
-                self.room.processed,
-                self.room.catalog,
+                self.ingest.recipe,
+                self.ingest.uploads,
+                self.ingest.processed,
+                self.ingest.catalog,
                 self.workers.submit,
                 self.workers.backlog,
                 self.progress,
@@ -88,7 +88,7 @@ class Machine:
     def _renderer(self) -> Iterator[Any]:
         def render(*args: Any, **kwargs: Any) -> Any:
             self.gate.wait()
-            return self.room.render(*args, **kwargs)
+            return self.ingest.render(*args, **kwargs)
 
         yield render
 
@@ -96,7 +96,7 @@ class Machine:
         self.gate.set()
         self._open.close()
         self.workers.stop()
-        self.room.catalog.close()
+        self.ingest.catalog.close()
 
 
 class Client:

@@ -16,8 +16,8 @@ _KEYS = tuple((kid, secret.decode()) for kid, secret in RING.secrets.items())
 
 def signed(key: str, query: str) -> str:
     """The path and query that open a rendition."""
-    seal = RING.sign(parse_url(quote(key), query))
-    return f"/renditions/{quote(key)}?{query}&{signature_query(seal)}"
+    signature = RING.sign(parse_url(quote(key), query))
+    return f"/renditions/{quote(key)}?{query}&{signature_query(signature)}"
 
 
 def let_sign(machine: Machine) -> None:
@@ -25,4 +25,4 @@ def let_sign(machine: Machine) -> None:
     machine.settings = replace(
         machine.settings, signing_keys=_KEYS, cors_origin="https://shop.example", delivery_queue=8
     )
-    machine.room.put("cat.jpg", b"cat")
+    machine.ingest.put("cat.jpg", b"cat")

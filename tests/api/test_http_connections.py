@@ -41,7 +41,7 @@ def connect(address: Address, stack: ExitStack) -> Any:
 def upload_half(machine: Machine, connect: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Start an upload of two bytes that has its slot, and send one of them."""
     started = threading.Semaphore(0)
-    put_stream = machine.room.uploads.put_stream
+    put_stream = machine.ingest.uploads.put_stream
 
     def signal_start(*rest: Any, **kwargs: Any) -> Any:
         started.release()
@@ -52,7 +52,7 @@ def upload_half(machine: Machine, connect: Any, monkeypatch: pytest.MonkeyPatch)
         assert started.acquire(timeout=20)
         return connection
 
-    monkeypatch.setattr(machine.room.uploads, "put_stream", signal_start)
+    monkeypatch.setattr(machine.ingest.uploads, "put_stream", signal_start)
     return begin
 
 
@@ -204,4 +204,4 @@ def test_a_new_connection_is_closed_if_all_others_are_in_use(
     for item in in_use:
         item.sendall(b"y")
         assert status_of(item) == 201
-    assert set(machine.room.uploads.bodies()) == {"a", "b"}
+    assert set(machine.ingest.uploads.bodies()) == {"a", "b"}

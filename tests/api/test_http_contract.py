@@ -77,8 +77,8 @@ def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     machine = Machine(
         IngestFixture(uploads=Uploads(folder / "uploads"), limits=limits), replace(options, hints=True)
     )
-    machine.room.put("cat.jpg", b"cat")
-    machine.room.put("bad.jpg", b"bad")
+    machine.ingest.put("cat.jpg", b"cat")
+    machine.ingest.put("bad.jpg", b"bad")
     machine.workers.start()
     yield schemathesis.openapi.from_asgi("/openapi.json", machine.app(), headers={"host": "127.0.0.1"})
     machine.close()

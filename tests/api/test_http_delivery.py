@@ -32,13 +32,13 @@ def _signing(machine: Machine) -> None:
 def decoded(machine: Machine) -> list[tuple[str, ...]]:
     """The transformations of every call of the renderer."""
     calls = []
-    render = machine.room.render
+    render = machine.ingest.render
 
     def counting(data: bytes, transformations: Any, *rest: Any, **kwargs: Any) -> Any:
         calls.append(tuple(map(str, transformations)))
         return render(data, transformations, *rest, **kwargs)
 
-    machine.room.render = counting
+    machine.ingest.render = counting
     return calls
 
 
@@ -71,20 +71,20 @@ def test_500_concurrent_misses_render_once(get_all: Any, decoded: list[Any], que
 def test_concurrent_requests_for_a_declared_rendition_process_the_original_once(
     machine: Machine, get_all: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    read, get = [], machine.room.uploads.get
+    read, get = [], machine.ingest.uploads.get
 
     def counting(key: str, **kwargs: Any) -> Any:
         read.append(key)
         return get(key, **kwargs)
 
-    monkeypatch.setattr(machine.room.uploads, "get", counting)
+    monkeypatch.setattr(machine.ingest.uploads, "get", counting)
     responses = get_all(*["/renditions/cat.jpg/w=10,fm=webp.webp"] * 300)
     assert {(item.status_code, item.content) for item in responses} == {(200, b"w=10,fm=webp of cat")}
     assert read == ["cat.jpg"]
 
 
 def test_concurrent_requests_get_the_same_error(machine: Machine, get_all: Any) -> None:
-    machine.room.put("bad.jpg", b"bad")
+    machine.ingest.put("bad.jpg", b"bad")
     for query in ("w=11&fm=webp", "w=11&fm=auto"):
         responses = get_all(*[signed("bad.jpg", query)] * 50)
         assert {item.status_code for item in responses} == {415}
@@ -94,9 +94,9 @@ def test_concurrent_requests_get_the_same_error(machine: Machine, get_all: Any) 
 def test_a_full_queue_rejects_requests_and_the_rest_of_the_api_works(
     machine: Machine, live: httpx.Client
 ) -> None:
-    machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", b"stored", Attributes("image/webp"))
+    machine.ingest.processed.put("cat.jpg/w=10,fm=webp.webp", b"stored", Attributes("image/webp"))
     for number in range(30):
-        machine.room.put(f"{number}.jpg", b"cat")
+        machine.ingest.put(f"{number}.jpg", b"cat")
     machine.gate.clear()
     queries = ("w=11&fm=auto", "w=11&fm=webp", "preset=small")
     waiting = [sent(live, signed(f"{number}.jpg", query)) for number in range(30) for query in queries]
@@ -129,7 +129,7 @@ def test_every_altered_url_is_403_without_a_store_access(
 ) -> None:
     """Promise 37, over HTTP."""
     app, random, tried = machine.app(), Random(SEED), 0
-    for store in (machine.room.uploads, machine.room.processed, machine.room.catalog):
+    for store in (machine.ingest.uploads, machine.ingest.processed, machine.ingest.catalog):
         for name in ("head", "get", "read", "put", "list", "acquire"):
             monkeypatch.setattr(store, name, None, raising=False)
 
@@ -265,7 +265,7 @@ def test_ranges_are_parts_of_the_rendition(machine: Machine, live: httpx.Client)
     """Promise 44: every range is part of the bytes, and never more than all of them."""
     random = Random(SEED)
     body = random.randbytes(3000)
-    machine.room.processed.put("cat.jpg/w=10,fm=webp.webp", body, Attributes("image/webp"))
+    machine.ingest.processed.put("cat.jpg/w=10,fm=webp.webp", body, Attributes("image/webp"))
     url = "/renditions/cat.jpg/w=10,fm=webp.webp"
     for _ in range(10_000 if STRESS else 300):
         text, first, last = said(random, len(body))

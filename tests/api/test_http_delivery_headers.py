@@ -32,7 +32,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("key", HOSTILE)
 def test_a_hostile_file_name_is_escaped(machine: Machine, live: httpx.Client, key: str) -> None:
-    machine.room.put(key, b"cat")
+    machine.ingest.put(key, b"cat")
     response = live.get(signed(key, "w=11&fm=webp"))
     assert (response.status_code, response.headers["content-type"]) == (200, "image/webp")
     disposition = response.headers["content-disposition"]
@@ -158,8 +158,8 @@ def test_an_endless_request_head_is_rejected(live: httpx.Client) -> None:
 
 def test_the_fallback_is_sent_whole_with_the_status_of_the_error(machine: Machine) -> None:
     machine.settings = replace(machine.settings, fallback="sorry.png", allow_unsigned=True)
-    machine.room.put("sorry.png", b"sorry")
-    machine.room.put("bad.jpg", b"bad")
+    machine.ingest.put("sorry.png", b"sorry")
+    machine.ingest.put("bad.jpg", b"bad")
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         for key, status in (("none.jpg", 404), ("bad.jpg", 415)):
@@ -174,7 +174,7 @@ def test_the_fallback_is_sent_whole_with_the_status_of_the_error(machine: Machin
 
 def test_a_missing_fallback_leaves_the_first_error(machine: Machine) -> None:
     machine.settings = replace(machine.settings, fallback="gone.png", allow_unsigned=True)
-    machine.room.put("bad.jpg", b"bad")
+    machine.ingest.put("bad.jpg", b"bad")
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         for query in ("w=10&fm=webp", "w=11&fm=webp", "w=11&fm=auto"):

@@ -55,7 +55,7 @@ def test_health_without_the_catalog(
     def gone(_: str) -> None:
         raise Unavailable("the catalog cannot be read")
 
-    monkeypatch.setattr(machine.room.catalog, "get", gone)
+    monkeypatch.setattr(machine.ingest.catalog, "get", gone)
     response = client.get("/health")
     assert (response.status_code, response.json()["detail"]) == (503, "the catalog cannot be read")
 

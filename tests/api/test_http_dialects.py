@@ -25,7 +25,7 @@ def thumbor(machine: Machine):
     machine.settings = replace(
         machine.settings, dialects=("thumbor",), dialect_settings={"thumbor_key": SECRET}
     )
-    machine.room.put(KEY, b"cat")
+    machine.ingest.put(KEY, b"cat")
     with asyncio.Runner() as runner:
         yield Client(machine.app(), runner)
 
@@ -42,7 +42,7 @@ def test_a_thumbor_url_of_a_declared_rendition_gets_the_stored_file(
 ) -> None:
     response = thumbor.get("/" + signed(f"fit-in/10x0/filters:format(webp)/{KEY}"))
     assert response.content == b"w=10,fm=webp of cat"
-    assert sorted(machine.room.processed.bodies()) == [
+    assert sorted(machine.ingest.processed.bodies()) == [
         f"{KEY}/w={width},fm={fm}" for width in (10, 20) for fm in ("jpeg.jpg", "webp.webp")
     ]
 

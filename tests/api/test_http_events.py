@@ -88,7 +88,7 @@ def test_an_idle_stream_sends_pings(live: httpx.Client, monkeypatch: pytest.Monk
 
 def test_a_stop_ends_streams_and_waiting_requests_at_once(machine: Machine, live: httpx.Client) -> None:
     """Nothing here ends by itself; the fixture fails if the server does not stop."""
-    machine.room.put("a.jpg", b"a")
+    machine.ingest.put("a.jpg", b"a")
     machine.gate.clear()
     responses: list[httpx.Response] = []
 

@@ -75,7 +75,7 @@ def test_a_page_of_another_site_cannot_write(
 ) -> None:
     response = client.put("/uploads/a", content=b"a", headers=headers)
     assert response.status_code == status
-    assert set(machine.room.uploads.bodies()) == ({"a"} if status == 201 else set())
+    assert set(machine.ingest.uploads.bodies()) == ({"a"} if status == 201 else set())
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])

@@ -28,7 +28,7 @@ def process(client: Client, key: str, **kwargs: Any) -> Any:
 
 
 def test_processing_returns_the_renditions(machine: Machine, client: Client) -> None:
-    machine.room.put("photos/cat.jpg", b"a cat")
+    machine.ingest.put("photos/cat.jpg", b"a cat")
     response = process(client, "photos/cat.jpg")
     assert response.status_code == 200
     image = response.json()
@@ -39,7 +39,7 @@ def test_processing_returns_the_renditions(machine: Machine, client: Client) -> 
     assert image["facts"]["bytes"] == len(b"a cat")
     assert (image["dominant_colour"], image["thumbhash"]) == ("#102030", "aGFzaA==")
     assert image["created_at"] == "2026-01-01T00:00:00Z"
-    expected = machine.room.expected()
+    expected = machine.ingest.expected()
     assert {rendition["key"] for rendition in image["renditions"]} == set(expected)
     for rendition in image["renditions"]:
         assert rendition["format"] == parse(rendition["transformation"]).format
@@ -51,23 +51,23 @@ def test_processing_returns_the_renditions(machine: Machine, client: Client) -> 
 def test_a_truncated_original_is_marked(
     machine: Machine, client: Client, body: bytes, *, truncated: bool
 ) -> None:
-    machine.room.put("photos/cat.jpg", body)
+    machine.ingest.put("photos/cat.jpg", body)
     assert process(client, "photos/cat.jpg").json()["truncated"] is truncated
     assert client.get(f"/images/{ID}").json()["truncated"] is truncated
-    record = machine.room.record("photos/cat.jpg")
+    record = machine.ingest.record("photos/cat.jpg")
     assert record is not None
     assert record.original is not None
     assert record.original.truncated is truncated
 
 
 def test_processing_twice_renders_once(machine: Machine, client: Client) -> None:
-    machine.room.put("a.jpg", b"a")
+    machine.ingest.put("a.jpg", b"a")
     first, second = process(client, "a.jpg"), process(client, "a.jpg", bucket="uploads")
     assert (second.status_code, second.json()) == (200, first.json())
 
 
 def test_a_refused_original_returns_its_reason_fix_and_record(machine: Machine, client: Client) -> None:
-    machine.room.put("notes.txt", b"bad text")
+    machine.ingest.put("notes.txt", b"bad text")
     for _ in range(2):  # once refused, and once on record as refused
         response = process(client, "notes.txt")
         assert response.status_code == 422
@@ -81,7 +81,7 @@ def test_a_refused_original_returns_its_reason_fix_and_record(machine: Machine, 
 
 
 def test_a_key_without_a_matching_rule_is_skipped(machine: Machine, client: Client) -> None:
-    machine.room.put("ignored/a.jpg", b"a")
+    machine.ingest.put("ignored/a.jpg", b"a")
     expect_skipped(process(client, "ignored/a.jpg"), "no rule of the recipe matches it")
 
 
@@ -98,7 +98,7 @@ def test_a_skipped_key_is_rejected_before_anything_is_stored(
 ) -> None:
     expect_skipped(client.put(f"/uploads/{key}", content=b"a"), why)
     expect_skipped(process(client, key), why)
-    assert machine.room.uploads.bodies() == {}
+    assert machine.ingest.uploads.bodies() == {}
 
 
 def expect_skipped(response: Any, why: str) -> None:
@@ -110,8 +110,8 @@ def test_an_image_without_a_rule_in_a_later_recipe_cannot_be_reprocessed(
     machine: Machine, client: Client
 ) -> None:
     key = "ignored/a.jpg"
-    machine.room.put(key, b"a")
-    dataclasses.replace(machine.room, recipe=OTHER_RECIPE).processor().process(upload(key))
+    machine.ingest.put(key, b"a")
+    dataclasses.replace(machine.ingest, recipe=OTHER_RECIPE).processor().process(upload(key))
     url = f"/images/{image_id('uploads', key)}/reprocess"
     expect_skipped(client.post(url, headers={"prefer": "wait=20"}), "no rule of the recipe matches it")
 
@@ -124,7 +124,7 @@ def test_a_link_out_of_the_root_is_recorded_as_refused(
     (tmp_path / "uploads" / "link.jpg").symlink_to(tmp_path / "secret.jpg")
     response = process(client, "link.jpg")
     assert (response.status_code, response.json()["reason"]) == (422, "outside-root")
-    assert machine.room.record("link.jpg") is not None
+    assert machine.ingest.record("link.jpg") is not None
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_slow_processing_returns_202_with_what_is_known(
 ) -> None:
     monkeypatch.setattr(QueuedWork.outcome, "__defaults__", (0.0,))
     monkeypatch.setattr("image_processor.api.images.MAX_WAIT_SECONDS", 0.0)
-    machine.room.put("a.jpg", b"a")
+    machine.ingest.put("a.jpg", b"a")
     machine.gate.clear()
     response = process(client, "a.jpg")
     assert (response.status_code, response.json()["status"]) == (202, "queued")
@@ -208,7 +208,7 @@ def test_slow_processing_returns_202_with_what_is_known(
 def test_retryable_errors_have_retry_after(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int
 ) -> None:
-    monkeypatch.setattr(machine.room.uploads, "head", fail_with(error))
+    monkeypatch.setattr(machine.ingest.uploads, "head", fail_with(error))
     response = process(client, "a.jpg")
     assert (response.status_code, response.headers["retry-after"]) == (status, "1")
     assert response.json()["detail"] == str(error)
@@ -224,7 +224,7 @@ def fail_with(error: Exception) -> Any:
 def test_an_unexpected_error_reveals_no_internals(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(machine.room.catalog, "list", fail_with(RuntimeError("/etc/secret")))
+    monkeypatch.setattr(machine.ingest.catalog, "list", fail_with(RuntimeError("/etc/secret")))
     response = client.get("/images")
     assert (response.status_code, response.json()["code"]) == (500, "internal-server-error")
     assert "secret" not in response.text
@@ -235,9 +235,9 @@ def test_an_unexpected_error_reveals_no_internals(
 def fill(machine: Machine, client: Client, *keys: str) -> None:
     """Process the keys one after the other, each a second after the previous one."""
     for key in keys:
-        machine.room.put(key, b"bad" if key.endswith(".txt") else key.encode())
+        machine.ingest.put(key, b"bad" if key.endswith(".txt") else key.encode())
         process(client, key)
-        machine.room.now += timedelta(seconds=1)
+        machine.ingest.now += timedelta(seconds=1)
 
 
 def originals(response: Any) -> list[str]:
@@ -308,8 +308,8 @@ def test_an_unknown_image(client: Client, method: str, path: str) -> None:
 def test_delete_removes_original_renditions_and_record(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg", "photos/cat.jpg.jpg")
     assert client.delete(f"/images/{ID}").status_code == 204
-    assert set(machine.room.uploads.bodies()) == {"photos/cat.jpg.jpg"}
-    assert machine.room.processed.bodies() == machine.room.expected()
+    assert set(machine.ingest.uploads.bodies()) == {"photos/cat.jpg.jpg"}
+    assert machine.ingest.processed.bodies() == machine.ingest.expected()
     assert client.get(f"/images/{ID}").status_code == 404
 
 
@@ -327,7 +327,7 @@ def test_reprocess_answers_at_once_unless_preferred_to_wait(machine: Machine, cl
     assert (later.status_code, later.json()["status"]) == (202, "processed")
     machine.gate.set()
     machine.workers.wait_until_idle()
-    record = machine.room.record("photos/cat.jpg")
+    record = machine.ingest.record("photos/cat.jpg")
     assert record is not None
     assert record.revision == 2
 
@@ -369,20 +369,20 @@ def test_the_prefer_header_decides_whether_to_wait(
         assert client.post(url, json=body, headers={"prefer": prefer}).status_code == status
         machine.gate.set()
         machine.workers.wait_until_idle()
-    record = machine.room.record("photos/cat.jpg")
+    record = machine.ingest.record("photos/cat.jpg")
     assert record is not None
     assert record.revision == 2
 
 
 def test_an_original_deleted_meanwhile_is_not_found(machine: Machine, client: Client) -> None:
     fill(machine, client, "photos/cat.jpg")
-    machine.room.uploads.delete("photos/cat.jpg")
+    machine.ingest.uploads.delete("photos/cat.jpg")
     assert client.post(f"/images/{ID}/reprocess", headers={"prefer": "wait=20"}).status_code == 404
 
 
 def test_the_key_of_submitted_uploads_is_known_until_all_are_done(machine: Machine) -> None:
     app = machine.app()
-    machine.room.put("photos/cat.jpg", b"a cat")
+    machine.ingest.put("photos/cat.jpg", b"a cat")
     machine.gate.clear()
     held: QueuedWork = app.state.work
     futures = [held.submit(kind, "photos/cat.jpg") for kind in (UploadKind.CREATED, UploadKind.REPROCESS)]
@@ -394,7 +394,7 @@ def test_the_key_of_submitted_uploads_is_known_until_all_are_done(machine: Machi
 
 
 def test_concurrent_requests_all_get_the_outcome(machine: Machine, live: Any) -> None:
-    machine.room.put("a.jpg", b"a")
+    machine.ingest.put("a.jpg", b"a")
     machine.gate.clear()
     responses: list[Any] = []
     threads = [threading.Thread(target=lambda: responses.append(process(live, "a.jpg"))) for _ in range(4)]

@@ -23,7 +23,7 @@ PATH = f"/images/{image_id(BUCKET, KEY)}/markup"
 def client(machine: Machine) -> Iterator[Client]:
     machine.settings = replace(machine.settings, signing_keys=(("a", "0123456789abcdef"),))
     for key, body in ((KEY, b"cat"), ("bad.jpg", b"bad")):
-        machine.room.put(key, body)
+        machine.ingest.put(key, body)
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         for key in (KEY, "bad.jpg"):

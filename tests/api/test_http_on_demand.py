@@ -21,7 +21,7 @@ PATH = f"/images/{ID}/renditions"
 @pytest.fixture
 def signing(machine: Machine) -> Machine:
     machine.settings = replace(machine.settings, signing_keys=(("a", "0123456789abcdef"),))
-    machine.room.put(KEY, b"cat")
+    machine.ingest.put(KEY, b"cat")
     return machine
 
 
@@ -63,7 +63,7 @@ def test_a_url_expires_when_it_was_asked_to(client: Client) -> None:
 
 
 def test_without_a_signing_key_there_is_no_url(machine: Machine) -> None:
-    machine.room.put(KEY, b"cat")
+    machine.ingest.put(KEY, b"cat")
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         client.post("/images", json={"key": KEY})
@@ -90,7 +90,7 @@ def test_every_error_in_the_body_is_reported(
 def test_missing_and_refused_images_are_errors(client: Client, signing: Machine) -> None:
     missing = client.post(f"/images/{image_id(BUCKET, 'none')}/renditions", json={"transformation": "fm=png"})
     assert missing.status_code == 404
-    signing.room.put("bad.jpg", b"bad")
+    signing.ingest.put("bad.jpg", b"bad")
     client.post("/images", json={"key": "bad.jpg"})
     refused = client.post(
         f"/images/{image_id(BUCKET, 'bad.jpg')}/renditions", json={"transformation": "fm=png"}
@@ -109,19 +109,19 @@ def test_the_cache_is_bounded_and_keeps_the_most_recently_used(signing: Machine)
         }
         assert client.get(urls[31]).status_code == 200
         client.post(PATH, json={"transformation": "w=33,fm=webp"})
-        kept = [key for key in signing.room.processed.bodies() if "~" in key]
+        kept = [key for key in signing.ingest.processed.bodies() if "~" in key]
         assert kept == [f"{KEY}/~w=31,fm=webp.webp", f"{KEY}/~w=33,fm=webp.webp"]
         assert client.get(urls[32]).content == b"w=32,fm=webp of cat"
 
 
 def test_private_renditions_are_recorded_and_need_a_signature(signing: Machine) -> None:
-    signing.room.recipe = parse_recipe(
+    signing.ingest.recipe = parse_recipe(
         "[presets.clean]\nwidth = 10\nformats = ['webp']\npublic = false\n"
         "[[rules]]\nmatch = '**'\npresets = ['clean']\n"
     )
     with asyncio.Runner() as runner:
         client = Client(signing.app(), runner)
-        signing.room.processor().process(upload(KEY))
+        signing.ingest.processor().process(upload(KEY))
         (rendition,) = client.get(f"/images/{ID}").json()["renditions"]
         assert (rendition["key"], rendition["url"]) == (f"{KEY}/~w=10,fm=webp.webp", None)
         for url in (f"/renditions/{rendition['key']}", f"/renditions/{KEY}?preset=clean&fm=webp"):

@@ -21,7 +21,7 @@ TAG = f'"{hashlib.sha256(BODY).hexdigest()}"'
 @pytest.fixture(autouse=True)
 def _rendition(machine: Machine) -> None:
     attributes = Attributes("image/webp", "public, max-age=60", {"sha256": TAG.strip('"')})
-    machine.room.processed.put(KEY, BODY, attributes)
+    machine.ingest.processed.put(KEY, BODY, attributes)
 
 
 def test_a_rendition_is_served_whole_with_exact_headers(client: Client) -> None:
@@ -92,18 +92,18 @@ def test_an_illegal_key_is_rejected(client: Client, path: str, code: str) -> Non
     "key", ["a/../b/w=10,fm=webp.webp", "ä b+c/w=20,fm=jpeg.jpg", "a//b/w=10,fm=webp.webp"]
 )
 def test_the_url_from_the_api_opens_the_rendition(machine: Machine, live: httpx.Client, key: str) -> None:
-    machine.room.processed.put(key, b"it", Attributes("image/webp"))
+    machine.ingest.processed.put(key, b"it", Attributes("image/webp"))
     assert live.get(object_url("/renditions", key)).content == b"it"
 
 
 def test_the_default_cache_control_comes_from_the_settings(machine: Machine, client: Client) -> None:
-    machine.room.processed.put("plain/w=10,fm=webp.webp", b"it", Attributes("image/webp"))
+    machine.ingest.processed.put("plain/w=10,fm=webp.webp", b"it", Attributes("image/webp"))
     response = client.get("/renditions/plain/w=10,fm=webp.webp")
     assert response.headers["cache-control"] == machine.settings.cache_control
 
 
 def test_other_objects_in_the_store_are_not_served(machine: Machine, client: Client) -> None:
-    machine.room.processed.put("plain", b"it", Attributes("image/webp"))
+    machine.ingest.processed.put("plain", b"it", Attributes("image/webp"))
     response = client.get("/renditions/plain")
     assert (response.status_code, response.json()["code"]) == (403, "signature-missing")
 
@@ -111,7 +111,7 @@ def test_other_objects_in_the_store_are_not_served(machine: Machine, client: Cli
 def test_a_rendition_replaced_meanwhile_is_sent_as_one_version(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    processed = machine.room.processed
+    processed = machine.ingest.processed
     head = processed.head
     news = iter([b"new"])
 
@@ -132,6 +132,6 @@ def test_a_rendition_that_keeps_changing_is_503(
     def changed(key: str, *_: object, **__: object) -> None:
         raise PreconditionFailed(key)
 
-    monkeypatch.setattr(machine.room.processed, "read", changed)
+    monkeypatch.setattr(machine.ingest.processed, "read", changed)
     response = client.get(URL)
     assert (response.status_code, response.headers["retry-after"]) == (503, "1")

@@ -26,18 +26,18 @@ def render_with_looks(data: bytes, *arguments: Any, **kwargs: Any) -> Rendered:
     return replace(made, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
 
-def fill(room: IngestFixture) -> None:
-    room.render = render_with_looks
+def fill(ingest: IngestFixture) -> None:
+    ingest.render = render_with_looks
     for key in HASHES:
-        room.put(key, key.encode())
-        room.processor().process(upload(key))
+        ingest.put(key, key.encode())
+        ingest.processor().process(upload(key))
 
 
 @pytest.fixture
 def library(machine: Machine, client: Client) -> Client:
-    fill(machine.room)
-    machine.room.put("notes.txt", b"bad text")
-    machine.room.processor().process(upload("notes.txt"))
+    fill(machine.ingest)
+    machine.ingest.put("notes.txt", b"bad text")
+    machine.ingest.processor().process(upload("notes.txt"))
     return client
 
 
@@ -94,9 +94,9 @@ def test_an_image_shows_its_visual_summary(library: Client) -> None:
 
 
 def test_an_image_shows_its_configured_exif_fields(machine: Machine, client: Client) -> None:
-    machine.room.exif = (ExifField.MAKE, ExifField.ISO)
-    machine.room.put("cat.jpg", b"cat")
-    machine.room.processor().process(upload("cat.jpg"))
+    machine.ingest.exif = (ExifField.MAKE, ExifField.ISO)
+    machine.ingest.put("cat.jpg", b"cat")
+    machine.ingest.processor().process(upload("cat.jpg"))
     image = client.get(f"/images/{id_of('cat.jpg')}").json()
     assert image["exif"] == {"make": "make of 3 bytes", "iso": "iso of 3 bytes"}
 
@@ -104,10 +104,10 @@ def test_an_image_shows_its_configured_exif_fields(machine: Machine, client: Cli
 def test_a_record_of_an_earlier_version_is_shown_without_the_new_fields(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    now = machine.room.now
+    now = machine.ingest.now
     old = Record(
         id_of("a"), BUCKET, "a", now, now, summary=VisualSummary("#102030", "aGFzaA==", "0123456789abcdef")
     )
-    monkeypatch.setattr(machine.room.catalog, "get", lambda _: old)
+    monkeypatch.setattr(machine.ingest.catalog, "get", lambda _: old)
     image = client.get(f"/images/{old.id}").json()
     assert (image["blurhash"], image["palette"], image["focus"]) == (None, [], None)

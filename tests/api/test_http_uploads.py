@@ -34,13 +34,13 @@ def test_an_upload_is_stored_queued_and_located(machine: Machine, client: Client
         "id": id_,
         "key": "photos/cat.jpg",
         "bytes": 5,
-        "version": machine.room.uploads.head("photos/cat.jpg").entry.version,
+        "version": machine.ingest.uploads.head("photos/cat.jpg").entry.version,
         "status": "queued",
         "image": f"/images/{id_}",
     }
     assert response.headers["location"] == f"/images/{id_}"
     machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.expected()
+    assert machine.ingest.processed.bodies() == machine.ingest.expected()
 
 
 def test_a_queued_upload_can_be_queried_by_its_id(machine: Machine, client: Client) -> None:
@@ -52,7 +52,7 @@ def test_a_queued_upload_can_be_queried_by_its_id(machine: Machine, client: Clie
 def test_only_the_content_decides_about_the_media_type(machine: Machine, client: Client) -> None:
     client.put("/uploads/a.txt", content=b"\x89PNG\r\n\x1a\n", headers={"content-type": "text/html"})
     client.put("/uploads/b.png", content=b"<html>", headers={"content-type": "image/png"})
-    types = [machine.room.uploads.head(key).attributes.media_type for key in ("a.txt", "b.png")]
+    types = [machine.ingest.uploads.head(key).attributes.media_type for key in ("a.txt", "b.png")]
     assert types == ["image/png", "application/octet-stream"]
 
 
@@ -60,7 +60,7 @@ def test_an_upload_replaces_the_previous_one(machine: Machine, client: Client) -
     for body, status in ((b"one", 201), (b"two", 200)):
         assert client.put("/uploads/a.jpg", content=body).status_code == status
         machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.expected()
+    assert machine.ingest.processed.bodies() == machine.ingest.expected()
 
 
 def test_an_upload_that_must_be_new_replaces_nothing(machine: Machine, client: Client) -> None:
@@ -73,7 +73,7 @@ def test_an_upload_that_must_be_new_replaces_nothing(machine: Machine, client: C
     assert second.json()["code"] == "precondition-failed"
     version = first.json()["version"]
     assert second.json()["detail"] == f"expected If-None-Match: * for 'a.jpg', got version \"{version}\""
-    assert machine.room.uploads.bodies() == {"a.jpg": b"one"}
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"one"}
 
 
 def test_an_upload_over_a_version_replaces_no_other(machine: Machine, client: Client) -> None:
@@ -82,7 +82,7 @@ def test_an_upload_over_a_version_replaces_no_other(machine: Machine, client: Cl
     third = client.put("/uploads/a.jpg", content=b"three", headers={"if-match": tag})
     assert (second.status_code, third.status_code) == (200, 412)
     assert second.headers["etag"] == f'"{second.json()["version"]}"' != tag
-    assert machine.room.uploads.bodies() == {"a.jpg": b"two"}
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"two"}
     nothing = client.put("/uploads/b.jpg", content=b"one", headers={"if-match": "*"})
     assert (nothing.status_code, nothing.json()["detail"]) == (
         412,
@@ -106,7 +106,7 @@ def test_only_one_of_many_concurrent_creations_succeeds(machine: Machine, live: 
     with ThreadPoolExecutor(count) as pool:
         statuses = list(pool.map(put, range(count)))
     assert sorted(statuses) == [201] + [412] * (count - 1)
-    assert machine.room.uploads.bodies() == {"a.jpg": b"%d!" % statuses.index(201)}
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"%d!" % statuses.index(201)}
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "0"}])
@@ -116,7 +116,7 @@ def test_an_empty_upload_is_refused_and_keeps_the_existing_original(
     client.put("/uploads/a.jpg", content=b"a")
     response = client.put("/uploads/a.jpg", headers=headers)
     assert (response.status_code, response.json()["reason"]) == (422, "empty")
-    assert machine.room.uploads.bodies() == {"a.jpg": b"a"}
+    assert machine.ingest.uploads.bodies() == {"a.jpg": b"a"}
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_an_illegal_key_is_refused_before_the_body_is_read(machine: Machine, tal
     head = f"PUT /uploads/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\n"
     status, body = talk(head.encode())
     assert (status, b'"invalid-key"' in body) == (400, True)
-    assert machine.room.uploads.bodies() == {}
+    assert machine.ingest.uploads.bodies() == {}
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def test_an_illegal_key_is_refused_before_the_body_is_read(machine: Machine, tal
 def test_a_path_reaches_exactly_its_key(machine: Machine, talk: Talk, path: str, key: str) -> None:
     head = f"PUT /uploads/{path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3\r\n\r\n"
     status, body = talk(head.encode() + b"cat")
-    assert (status, machine.room.uploads.bodies()) == (201, {key: b"cat"}), body
+    assert (status, machine.ingest.uploads.bodies()) == (201, {key: b"cat"}), body
 
 
 @pytest.mark.parametrize(
@@ -164,14 +164,14 @@ def test_an_escaped_path_reaches_its_key_through_a_client_that_normalises_paths(
     machine: Machine, live: httpx.Client, key: str
 ) -> None:
     assert live.put(object_url("/uploads", key), content=b"cat").status_code == 201
-    assert machine.room.uploads.bodies() == {key: b"cat"}
+    assert machine.ingest.uploads.bodies() == {key: b"cat"}
 
 
 def test_a_declared_length_over_the_limit_is_refused_before_the_body(machine: Machine, talk: Talk) -> None:
     head = b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: %d\r\n\r\n"
     status, body = talk(head % (LIMIT + 1))
     assert (status, b'"too-many-bytes"' in body) == (413, True)
-    assert machine.room.uploads.bodies() == {}
+    assert machine.ingest.uploads.bodies() == {}
 
 
 def test_a_body_that_grows_past_the_limit_leaves_nothing(live: httpx.Client, tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_a_client_that_disconnects_leaves_nothing(
     framing: bytes,
 ) -> None:
     started, ended = threading.Event(), threading.Event()
-    put_stream = machine.room.uploads.put_stream
+    put_stream = machine.ingest.uploads.put_stream
 
     def watched(key: str, chunks: Iterator[bytes], *rest: Any, **kwargs: Any) -> Any:
         def watched_chunks() -> Iterator[bytes]:
@@ -213,7 +213,7 @@ def test_a_client_that_disconnects_leaves_nothing(
         finally:
             ended.set()
 
-    monkeypatch.setattr(machine.room.uploads, "put_stream", watched)
+    monkeypatch.setattr(machine.ingest.uploads, "put_stream", watched)
     with socket.create_connection(address) as connection:
         connection.sendall(b"PUT /uploads/a HTTP/1.1\r\nHost: localhost\r\n" + framing + b"\r\n\r\n")
         connection.sendall(b"3e8\r\n" + b"x" * 1000 if b"chunked" in framing else b"x" * 1000)
@@ -235,7 +235,7 @@ def test_a_slow_store_slows_the_client_down(
 ) -> None:
     """A store that pulls no more chunks stops the client far below the size of the body."""
     go_on, pulled = threading.Event(), threading.Event()
-    put_stream = machine.room.uploads.put_stream
+    put_stream = machine.ingest.uploads.put_stream
 
     def slow(key: str, chunks: Iterator[bytes], *rest: Any, **kwargs: Any) -> Any:
         def held() -> Iterator[bytes]:
@@ -246,7 +246,7 @@ def test_a_slow_store_slows_the_client_down(
 
         return put_stream(key, held(), *rest, **kwargs)
 
-    monkeypatch.setattr(machine.room.uploads, "put_stream", slow)
+    monkeypatch.setattr(machine.ingest.uploads, "put_stream", slow)
     monkeypatch.setattr(uploads, "_check_length", lambda *_: None)
     size = 64_000_000
     with socket.create_connection(address) as connection:
@@ -275,7 +275,7 @@ def test_a_temporary_error_of_the_store_is_503(
     def full(*_: object, **__: object) -> None:
         raise Unavailable("no space is left for 'a'")
 
-    monkeypatch.setattr(machine.room.uploads, "put_stream", full)
+    monkeypatch.setattr(machine.ingest.uploads, "put_stream", full)
     response = client.put("/uploads/a", content=b"a")
     assert (response.status_code, response.json()["detail"]) == (503, "no space is left for 'a'")
 
@@ -304,7 +304,7 @@ def test_an_existing_sample_is_not_drawn_again(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(uploads, "draw_sample", lambda: pytest.fail("drawn for nothing"))
-    machine.room.put("sample.jpg", b"mine")
+    machine.ingest.put("sample.jpg", b"mine")
     assert client.post("/samples").status_code == 200
 
 
@@ -336,39 +336,39 @@ def test_waiting_for_the_sample_blocks_no_other_request(
 def test_the_sample_is_drawn_stored_and_queued(machine: Machine, client: Client) -> None:
     response = client.post("/samples")
     assert (response.status_code, response.json()["key"]) == (201, "sample.jpg")
-    body = machine.room.uploads.get("sample.jpg").body
+    body = machine.ingest.uploads.get("sample.jpg").body
     assert body.startswith(b"\xff\xd8\xff")
     assert response.json()["bytes"] == len(body)
     machine.workers.wait_until_idle()
-    assert machine.room.processed.bodies() == machine.room.expected()
+    assert machine.ingest.processed.bodies() == machine.ingest.expected()
 
 
 def test_a_skipped_sample_is_not_stored(machine: Machine) -> None:
-    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    machine.ingest.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
     with asyncio.Runner() as runner:
         response = Client(machine.app(), runner).post("/samples")
     assert (response.status_code, response.json()["code"]) == (422, "skipped")
-    assert machine.room.uploads.bodies() == {}
+    assert machine.ingest.uploads.bodies() == {}
 
 
 def test_overlay_images_are_stored_without_renditions(machine: Machine) -> None:
-    machine.room.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
+    machine.ingest.recipe = parse_recipe("[[rules]]\nmatch = '**'\npresets = []")
     machine.settings = replace(machine.settings, overlays="logos/")
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         kept = client.put("/uploads/logos/mark.png", content=b"logo")
         other = client.put("/uploads/other/mark.png", content=b"logo")
     assert (kept.status_code, other.status_code) == (201, 422)
-    assert machine.room.uploads.bodies() == {"logos/mark.png": b"logo"}
+    assert machine.ingest.uploads.bodies() == {"logos/mark.png": b"logo"}
 
 
 def test_the_sample_does_not_replace_a_file_of_that_name(machine: Machine, client: Client) -> None:
-    machine.room.put("sample.jpg", b"mine")
+    machine.ingest.put("sample.jpg", b"mine")
     response = client.post("/samples")
     assert (response.status_code, response.json()["bytes"]) == (200, 4)
     machine.workers.wait_until_idle()
-    assert machine.room.uploads.get("sample.jpg").body == b"mine"
-    assert machine.room.record("sample.jpg") is not None
+    assert machine.ingest.uploads.get("sample.jpg").body == b"mine"
+    assert machine.ingest.record("sample.jpg") is not None
 
 
 Talk = Callable[[bytes], tuple[int, bytes]]

@@ -154,9 +154,9 @@ def deliver_on_demand(system: Deployed) -> None:
     system.tell(key)
     keyring = Keyring({kid: secret.encode() for kid, secret in [URL_KEY]})
     path = f"{quote(key)}/~w=33,fm=png.png"
-    seal = signature_query(keyring.sign(parse_url(path)))
+    signature = signature_query(keyring.sign(parse_url(path)))
     check(system.deliver(f"/{path}").status_code == 403)
-    check(system.deliver(f"/{path}?{seal}").status_code == 200)
+    check(system.deliver(f"/{path}?{signature}").status_code == 200)
     check(f"{key}/~w=33,fm=png.png" in system.renditions(key))
 
 

@@ -11,7 +11,7 @@ from support.ingest import IngestFixture
 
 
 @pytest.fixture
-def room() -> IngestFixture:
+def ingest() -> IngestFixture:
     return IngestFixture()
 
 

@@ -104,19 +104,19 @@ class Api:
     """The function `api` over fakes."""
 
     def __init__(
-        self, room: IngestFixture, process: Callable[..., Any] | None = None, **settings: Any
+        self, ingest: IngestFixture, process: Callable[..., Any] | None = None, **settings: Any
     ) -> None:
-        self.room = room
-        self.settings = Settings(limits=room.limits, **settings)
+        self.ingest = ingest
+        self.settings = Settings(limits=ingest.limits, **settings)
         self.cloud = AwsContext(
             self.settings,
             BUCKET,
-            room.recipe,
-            room.uploads,
-            room.processed,
-            room.catalog,
-            process or (lambda upload: room.processor().process(upload)),
-            _post_signer(BUCKET, room.limits.max_bytes),
+            ingest.recipe,
+            ingest.uploads,
+            ingest.processed,
+            ingest.catalog,
+            process or (lambda upload: ingest.processor().process(upload)),
+            _post_signer(BUCKET, ingest.limits.max_bytes),
             lambda *_: pytest.fail("requests are not repeated"),
         )
         self._answer = open_api(self.cloud)

@@ -29,26 +29,26 @@ pytestmark = pytest.mark.usefixtures("event_loop")
 
 
 @pytest.fixture
-def api(room: IngestFixture) -> Api:
-    return Api(room)
+def api(ingest: IngestFixture) -> Api:
+    return Api(ingest)
 
 
 def test_an_original_is_processed_in_the_request(api: Api) -> None:
-    api.room.put(KEY, b"a cat")
+    api.ingest.put(KEY, b"a cat")
     answer = api("POST", "/images", {"bucket": BUCKET, "key": KEY})
     assert (answer.status, answer.headers["content-type"]) == (200, "application/json")
     image = answer.json
     assert (image["id"], image["bucket"], image["original"]) == (ID, BUCKET, KEY)
     assert image["status"] == "processed"
-    assert {each["key"] for each in image["renditions"]} == set(api.room.processed.bodies())
+    assert {each["key"] for each in image["renditions"]} == set(api.ingest.processed.bodies())
     assert image["processed"] in {each["key"] for each in image["renditions"]}
-    assert api.room.processed.bodies() == api.room.expected()
+    assert api.ingest.processed.bodies() == api.ingest.expected()
 
 
 @pytest.mark.parametrize("encoded", [False, True])
 @pytest.mark.parametrize("base", ["", "/pictures", "/deep/path"])
 def test_a_custom_domain_or_an_encoded_body_changes_nothing(api: Api, base: str, encoded: bool) -> None:  # noqa: FBT001 - a case
-    api.room.put(KEY, b"a cat")
+    api.ingest.put(KEY, b"a cat")
     assert api("POST", "/images", {"key": KEY}, base=base, encoded=encoded).status == 200
     assert api("GET", f"/images/{ID}", resource=IMAGE, base=base).json["original"] == KEY
     assert api("GET", "/images", base=base).json["images"][0]["id"] == ID
@@ -58,7 +58,7 @@ def test_a_custom_domain_or_an_encoded_body_changes_nothing(api: Api, base: str,
 
 def test_similar_images_are_found(api: Api) -> None:
     for key in (KEY, "copy.jpg"):
-        api.room.put(key, b"a cat")
+        api.ingest.put(key, b"a cat")
         api("POST", "/images", {"key": key})
     answer = api("GET", f"/images/{ID}/similar?distance=0", resource=IMAGE + "/similar")
     assert [(each["image"]["original"], each["distance"]) for each in answer.json["images"]] == [
@@ -68,27 +68,27 @@ def test_similar_images_are_found(api: Api) -> None:
     assert (wrong.status, wrong.json["detail"]) == (400, "expected 0-64 for distance, got 99")
 
 
-def test_markup_has_the_urls_of_the_cdn(api: Api, room: IngestFixture) -> None:
-    room.put(KEY, b"a cat")
+def test_markup_has_the_urls_of_the_cdn(api: Api, ingest: IngestFixture) -> None:
+    ingest.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
-    nowhere = Api(room)("GET", path, resource=resource)
+    nowhere = Api(ingest)("GET", path, resource=resource)
     assert (nowhere.status, nowhere.json["problems"][0]["name"]) == (400, "base")
-    told = Api(room, public_url="https://cdn.example")("GET", path, resource=resource).json
+    told = Api(ingest, public_url="https://cdn.example")("GET", path, resource=resource).json
     assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
 
 
-def test_renditions_have_urls_with_a_cdn(room: IngestFixture) -> None:
-    room.put(KEY, b"a cat")
-    bare = Api(room)("POST", "/images", {"key": KEY}).json
+def test_renditions_have_urls_with_a_cdn(ingest: IngestFixture) -> None:
+    ingest.put(KEY, b"a cat")
+    bare = Api(ingest)("POST", "/images", {"key": KEY}).json
     assert {each["url"] for each in bare["renditions"]} == {None}
-    urls = Api(room, public_url="https://cdn.example")("POST", "/images", {"key": KEY}).json["renditions"]
+    urls = Api(ingest, public_url="https://cdn.example")("POST", "/images", {"key": KEY}).json["renditions"]
     addresses = {each["url"].partition("?v=")[0] for each in urls}
     assert "https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=webp.webp" in addresses
 
 
 def test_a_refused_original_has_a_reason_a_fix_and_a_record(api: Api) -> None:
-    api.room.put("notes.txt", b"bad text")
+    api.ingest.put("notes.txt", b"bad text")
     answer = api("POST", "/images", {"key": "notes.txt"})
     assert (answer.status, answer.headers["content-type"]) == (422, "application/problem+json")
     assert (answer.json["code"], answer.json["reason"]) == ("refused", "not-an-image")
@@ -110,11 +110,11 @@ def test_a_refused_original_has_a_reason_a_fix_and_a_record(api: Api) -> None:
     ],
 )
 def test_an_invalid_body_is_400_with_every_problem(api: Api, body: Any, names: set[str]) -> None:
-    api.room.put("a.jpg", b"a")
+    api.ingest.put("a.jpg", b"a")
     answer = api("POST", "/images", body)
     assert (answer.status, answer.headers["content-type"]) == (400, "application/problem+json")
     assert {each["name"] for each in answer.json["problems"]} == names
-    assert api.room.processed.bodies() == {}
+    assert api.ingest.processed.bodies() == {}
 
 
 def test_another_bucket_is_an_error_that_names_ours(api: Api) -> None:
@@ -149,24 +149,24 @@ def test_only_json_is_read_as_json(api: Api) -> None:
         assert answer.status == 415
 
 
-def test_retryable_errors_are_503(room: IngestFixture) -> None:
+def test_retryable_errors_are_503(ingest: IngestFixture) -> None:
     def busy(_: object) -> None:
         raise Unavailable("dynamodb cannot answer: throttled")
 
-    room.put("a.jpg", b"a")
-    answer = Api(room, busy)("POST", "/images", {"key": "a.jpg"})
+    ingest.put("a.jpg", b"a")
+    answer = Api(ingest, busy)("POST", "/images", {"key": "a.jpg"})
     assert (answer.status, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 def test_an_unexpected_error_reveals_no_details(
-    room: IngestFixture, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+    ingest: IngestFixture, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def broken(_: object) -> None:
         raise ZeroDivisionError("secret")
 
-    room.put("a.jpg", b"a")
-    answer = Api(room, broken)("POST", "/images", {"key": "a.jpg"})
+    ingest.put("a.jpg", b"a")
+    answer = Api(ingest, broken)("POST", "/images", {"key": "a.jpg"})
     assert (answer.status, answer.json["code"]) == (500, "internal-server-error")
     assert "secret" not in answer.body
     assert "secret" in caplog.text
@@ -175,27 +175,27 @@ def test_an_unexpected_error_reveals_no_details(
 
 
 def test_deleting_removes_original_renditions_and_record(api: Api) -> None:
-    api.room.put(KEY, b"a cat")
+    api.ingest.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     answer = api("DELETE", f"/images/{ID}", resource=IMAGE)
     assert (answer.status, answer.body) == (204, "")
-    assert api.room.uploads.bodies() == api.room.processed.bodies() == {}
-    assert api.room.record(KEY) is None
+    assert api.ingest.uploads.bodies() == api.ingest.processed.bodies() == {}
+    assert api.ingest.record(KEY) is None
 
 
 def test_reprocessing_returns_the_new_renditions(api: Api) -> None:
-    api.room.put(KEY, b"a cat")
+    api.ingest.put(KEY, b"a cat")
     api("POST", "/images", {"key": KEY})
     again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
     assert again.status == 200
-    record = api.room.record(KEY)
+    record = api.ingest.record(KEY)
     assert record is not None
     assert record.revision == 2
 
 
 def test_a_listing_takes_its_filters_from_the_query(api: Api) -> None:
     for key in ("a/1", "a/2", "b/1"):
-        api.room.put(key, b"x")
+        api.ingest.put(key, b"x")
         api("POST", "/images", {"key": key})
     page = api("GET", "/images?prefix=a%2F&limit=1").json
     rest = api("GET", f"/images?prefix=a%2F&cursor={page['cursor']}").json
@@ -286,19 +286,19 @@ def test_an_event_that_is_no_request_is_400(api: Api, event: Any, capsys: pytest
 class Turns:
     """Work that another worker leases for the first ``busy`` attempts, and a clock that pauses advance."""
 
-    def __init__(self, room: IngestFixture, busy: float) -> None:
-        self.room, self.busy, self.now = room, busy, 0.0
+    def __init__(self, ingest: IngestFixture, busy: float) -> None:
+        self.ingest, self.busy, self.now = ingest, busy, 0.0
 
     def process(self, wanted: Any) -> Any:
         if self.now < self.busy:
             raise LeaseBusy("another worker holds the claim")
-        return self.room.processor().process(wanted)
+        return self.ingest.processor().process(wanted)
 
     def pause(self, seconds: float) -> None:
         self.now += seconds
 
     def work(self) -> InlineWork:
-        reads = build_read_path(Api(self.room).cloud, fake_render)
+        reads = build_read_path(Api(self.ingest).cloud, fake_render)
         return InlineWork(
             BUCKET, self.process, reads.delivery, reads.make, pause=self.pause, clock=lambda: self.now
         )
@@ -309,22 +309,22 @@ class Turns:
     [(0, 0, True), (1, 0, False), (3, 60, True), (3, 2, False), (MAX_LEASE_WAIT_SECONDS + 1, 60, False)],
 )
 def test_work_leased_by_another_is_waited_for_until_the_timeout(
-    room: IngestFixture,
+    ingest: IngestFixture,
     busy: float,
     patience: float,
     done: bool,  # noqa: FBT001 - a case
 ) -> None:
-    room.put("a.jpg", b"a")
-    turns = Turns(room, busy)
+    ingest.put("a.jpg", b"a")
+    turns = Turns(ingest, busy)
     waiting = turns.work().outcome(UploadKind.CREATED, "a.jpg", patience)
     outcome = asyncio.get_event_loop().run_until_complete(waiting)
     assert (outcome is not None) == done
     assert turns.now <= min(patience, MAX_LEASE_WAIT_SECONDS)
 
 
-def test_work_still_leased_by_another_is_202(room: IngestFixture) -> None:
-    room.put(KEY, b"a cat")
-    room.catalog.acquire(upload(KEY), owner="other", now=room.now, duration=timedelta(seconds=60))
-    api = Api(room)
+def test_work_still_leased_by_another_is_202(ingest: IngestFixture) -> None:
+    ingest.put(KEY, b"a cat")
+    ingest.catalog.acquire(upload(KEY), owner="other", now=ingest.now, duration=timedelta(seconds=60))
+    api = Api(ingest)
     again = api("POST", f"/images/{ID}/reprocess", resource=IMAGE + "/reprocess")
     assert (again.status, again.json["status"]) == (202, "processing")

@@ -20,17 +20,17 @@ SEED = 41
 
 
 @pytest.fixture
-def room(monkeypatch):
+def ingest(monkeypatch):
     monkeypatch.setattr(reads, "render_in_process", fake_render)
-    room = IngestFixture()
-    room.put("cat.jpg", b"cat")
-    return room
+    ingest = IngestFixture()
+    ingest.put("cat.jpg", b"cat")
+    return ingest
 
 
-def asker(room, **settings):
+def asker(ingest, **settings):
     cloud = AwsContext(
         Settings(signing_keys=KEYS, **settings),
-        *(BUCKET, RECIPE, room.uploads, room.processed, room.catalog, room.processor().process),
+        *(BUCKET, RECIPE, ingest.uploads, ingest.processed, ingest.catalog, ingest.processor().process),
         sign_post=None,
         process_isolated=None,
     )
@@ -44,9 +44,9 @@ def asker(room, **settings):
     return ask
 
 
-def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, capsys):
-    ask, random, tried = asker(room), Random(SEED), 0
-    for store in (room.uploads, room.processed, room.catalog):
+def test_every_altered_url_is_403_and_no_store_is_touched(ingest, monkeypatch, capsys):
+    ask, random, tried = asker(ingest), Random(SEED), 0
+    for store in (ingest.uploads, ingest.processed, ingest.catalog):
         for name in ("head", "get", "read", "put", "list", "acquire"):
             monkeypatch.setattr(store, name, None, raising=False)
     for url in signed_urls(100, SEED):
@@ -63,12 +63,12 @@ def test_every_altered_url_is_403_and_no_store_is_touched(room, monkeypatch, cap
 @pytest.mark.parametrize(
     "path", ["w=10,fm=webp.webp", "/w=10,fm=webp.webp", rendition_prefix("a" * 800) + "w=10,fm=webp.webp"]
 )
-def test_a_stored_name_of_no_original_is_not_a_server_error(room, path):
-    assert asker(room)(path)[0] in {403, 404}
+def test_a_stored_name_of_no_original_is_not_a_server_error(ingest, path):
+    assert asker(ingest)(path)[0] in {403, 404}
 
 
-def test_a_short_url_with_many_errors_has_a_short_response(room):
-    ask = asker(room)
+def test_a_short_url_with_many_errors_has_a_short_response(ingest):
+    ask = asker(ingest)
     for query in (
         "&".join(f"abc{number}=1" for number in range(900)),
         "&".join(["over=image:a;gxx:1"] * 400),
@@ -78,18 +78,18 @@ def test_a_short_url_with_many_errors_has_a_short_response(room):
         assert len(body) < len(query)
 
 
-def test_the_fallback_replaces_an_unsigned_rendition(room):
-    room.put("sorry.png", b"sorry")
-    ask = asker(room, fallback="sorry.png", allow_unsigned=True)
+def test_the_fallback_replaces_an_unsigned_rendition(ingest):
+    ingest.put("sorry.png", b"sorry")
+    ask = asker(ingest, fallback="sorry.png", allow_unsigned=True)
     for query in ("w=11&fm=webp", "w=11&fm=auto", "w=11"):
         status, headers, _ = ask("none.jpg", query, accept="image/webp")
         assert (status, headers["cache-control"]) == (404, "no-store")
         assert headers["content-type"] in {"image/webp", "image/jpeg"}
 
 
-def test_a_fallback_ignores_conditional_headers(room):
-    room.put("sorry.png", b"sorry")
-    ask = asker(room, fallback="sorry.png")
+def test_a_fallback_ignores_conditional_headers(ingest):
+    ingest.put("sorry.png", b"sorry")
+    ask = asker(ingest, fallback="sorry.png")
     status, headers, body = ask("none.jpg/w=10,fm=webp.webp")
     conditions = {"if-none-match": headers["etag"], "range": "bytes=0-3"}
     for name, value in [*conditions.items(), ("if-match", '"other"')]:
@@ -98,7 +98,7 @@ def test_a_fallback_ignores_conditional_headers(room):
     assert status == 404
 
 
-def test_without_the_fallback_the_first_error_is_returned(room):
-    room.put("bad.jpg", b"bad")
-    status, _, body = asker(room, fallback="none.png")("bad.jpg/w=10,fm=webp.webp")
+def test_without_the_fallback_the_first_error_is_returned(ingest):
+    ingest.put("bad.jpg", b"bad")
+    status, _, body = asker(ingest, fallback="none.png")("bad.jpg/w=10,fm=webp.webp")
     assert (status, json.loads(body)["reason"]) == (415, "not-an-image")

@@ -28,10 +28,10 @@ SETTINGS = Settings(signing_keys=(("new", "a secret of the new"), ("old", "a sec
 
 
 @pytest.fixture
-def room():
-    room = IngestFixture()
-    room.put("cat 1.jpg", b"cat")
-    return room
+def ingest():
+    ingest = IngestFixture()
+    ingest.put("cat 1.jpg", b"cat")
+    return ingest
 
 
 @pytest.fixture(autouse=True)
@@ -39,17 +39,17 @@ def _without_pixels(monkeypatch):
     monkeypatch.setattr(reads, "render_in_process", fake_render)
 
 
-def function(room, settings=SETTINGS):
+def function(ingest, settings=SETTINGS):
     """The function, and the list of the uploads that ingest processed."""
     made = []
 
     def process(wanted):
         assert wanted.kind is UploadKind.RECONCILE
         made.append(wanted.key)
-        return room.processor().process(wanted)
+        return ingest.processor().process(wanted)
 
     cloud = AwsContext(
-        *(settings, BUCKET, RECIPE, room.uploads, room.processed, room.catalog),
+        *(settings, BUCKET, RECIPE, ingest.uploads, ingest.processed, ingest.catalog),
         process,
         sign_post=None,
         process_isolated=None,
@@ -57,8 +57,8 @@ def function(room, settings=SETTINGS):
     return open_deliver(cloud), made
 
 
-def ask(room, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
-    deliver, made = function(room, settings)
+def ask(ingest, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
+    deliver, made = function(ingest, settings)
     event = {
         "rawPath": path,
         "rawQueryString": query,
@@ -79,24 +79,24 @@ def body_of(answer):
     return base64.b64decode(answer["body"]) if answer.get("isBase64Encoded") else answer["body"]
 
 
-def test_a_declared_rendition_is_rendered_at_its_first_request_and_stored(room):
-    answer = ask(room)
+def test_a_declared_rendition_is_rendered_at_its_first_request_and_stored(ingest):
+    answer = ask(ingest)
     assert (answer["statusCode"], body_of(answer)) == (200, BODY)
     assert answer["headers"]["content-type"] == "image/jpeg"
     assert answer["headers"]["x-content-type-options"] == "nosniff"
     assert answer["made"] == ["cat 1.jpg"]
-    assert ask(room)["made"] == []
-    room.assert_converged()
+    assert ask(ingest)["made"] == []
+    ingest.assert_converged()
 
 
-def test_conditions_ranges_and_head_are_honoured(room):
-    etag = ask(room)["headers"]["etag"]
-    assert ask(room, **{"if-none-match": etag})["statusCode"] == 304
-    part = ask(room, range="bytes=2-3")
+def test_conditions_ranges_and_head_are_honoured(ingest):
+    etag = ask(ingest)["headers"]["etag"]
+    assert ask(ingest, **{"if-none-match": etag})["statusCode"] == 304
+    part = ask(ingest, range="bytes=2-3")
     assert (part["statusCode"], body_of(part)) == (206, BODY[2:4])
     assert part["headers"]["content-range"] == f"bytes 2-3/{len(BODY)}"
-    assert ask(room, range="bytes=900-")["statusCode"] == 416
-    head = ask(room, method="HEAD")
+    assert ask(ingest, range="bytes=900-")["statusCode"] == 416
+    head = ask(ingest, method="HEAD")
     assert (head["statusCode"], "body" in head) == (200, False)
     assert head["headers"]["content-length"] == str(len(BODY))
 
@@ -113,55 +113,55 @@ def test_conditions_ranges_and_head_are_honoured(room):
         "/.image-processor/records/x.json",
     ],
 )
-def test_an_undeclared_rendition_needs_a_signature_before_any_store_is_read(room, path, monkeypatch):
-    room.put("ignored/cat.jpg", b"cat")
-    deliver, made = function(room)
-    for store in (room.uploads, room.processed):
+def test_an_undeclared_rendition_needs_a_signature_before_any_store_is_read(ingest, path, monkeypatch):
+    ingest.put("ignored/cat.jpg", b"cat")
+    deliver, made = function(ingest)
+    for store in (ingest.uploads, ingest.processed):
         for name in ("head", "get", "read", "put", "list"):
             monkeypatch.setattr(store, name, None)
     event = {"rawPath": path, "headers": {}, "requestContext": {"http": {"method": "GET"}}}
     answer = deliver(event, None)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing")
     assert answer["headers"]["cache-control"] == "no-store"
-    assert (made, list(room.catalog.scan())) == ([], [])
+    assert (made, list(ingest.catalog.scan())) == ([], [])
 
 
 @pytest.mark.parametrize(
     ("path", "code"), [("/", "invalid-key"), ("", "invalid-key"), ("/../w=10,fm=jpeg.jpg", "invalid-key")]
 )
-def test_an_invalid_key_is_an_error(room, path, code):
-    answer = ask(room, path)
+def test_an_invalid_key_is_an_error(ingest, path, code):
+    answer = ask(ingest, path)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (400, code)
 
 
-def test_a_declared_rendition_of_a_missing_original_is_404(room):
-    answer = ask(room, "/none.jpg/w=10,fm=jpeg.jpg")
+def test_a_declared_rendition_of_a_missing_original_is_404(ingest):
+    answer = ask(ingest, "/none.jpg/w=10,fm=jpeg.jpg")
     assert (answer["statusCode"], answer["made"]) == (404, [])
     assert answer["headers"]["cache-control"] == "max-age=5"
-    assert list(room.catalog.scan()) == []
+    assert list(ingest.catalog.scan()) == []
 
 
-def test_a_rendition_of_a_refused_original_has_the_reason(room):
-    room.put("bad.jpg", b"bad")
-    answer = ask(room, "/bad.jpg/w=10,fm=jpeg.jpg")
+def test_a_rendition_of_a_refused_original_has_the_reason(ingest):
+    ingest.put("bad.jpg", b"bad")
+    answer = ask(ingest, "/bad.jpg/w=10,fm=jpeg.jpg")
     told = json.loads(answer["body"])
     assert (answer["statusCode"], told["code"], told["reason"]) == (415, "refused", "not-an-image")
     assert told["fix"].startswith("Send a JPEG")
-    assert room.record("bad.jpg").status == "refused"
+    assert ingest.record("bad.jpg").status == "refused"
 
 
-def test_a_transforming_query_on_a_stored_name_needs_a_signature(room):
+def test_a_transforming_query_on_a_stored_name_needs_a_signature(ingest):
     for query in ("v=1&w=11", "w=11", "v=1&&h=3"):
-        answer = ask(room, query=query)
+        answer = ask(ingest, query=query)
         assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing"), query
-    assert ask(room, query="v=1&v=2")["statusCode"] == 200
+    assert ask(ingest, query="v=1&v=2")["statusCode"] == 200
 
 
 @pytest.mark.parametrize(
     ("path", "query"), [("/cat%201.jpg", "w=11&fm=webp"), ("/cat%201.jpg/~w=11,fm=webp", "")]
 )
-def test_a_signed_url_renders_once_and_stores(room, path, query):
-    answer = ask(room, path, query=signed(path, query))
+def test_a_signed_url_renders_once_and_stores(ingest, path, query):
+    answer = ask(ingest, path, query=signed(path, query))
     assert (answer["statusCode"], body_of(answer)) == (200, b"w=11,fm=webp of cat")
     assert {part.partition(";")[0] for part in answer["headers"]["server-timing"].split(", ")} == {
         "fetch",
@@ -170,21 +170,21 @@ def test_a_signed_url_renders_once_and_stores(room, path, query):
         "encode",
         "store",
     }
-    assert room.processed.bodies() == {"cat 1.jpg/~w=11,fm=webp.webp": body_of(answer)}
-    again = ask(room, path, query=signed(path, query))
+    assert ingest.processed.bodies() == {"cat 1.jpg/~w=11,fm=webp.webp": body_of(answer)}
+    again = ask(ingest, path, query=signed(path, query))
     assert body_of(again) == body_of(answer)
     assert "server-timing" not in again["headers"]
     assert answer["made"] == []
 
 
-def test_a_stored_rendition_of_a_changed_original_is_rendered_again(room):
+def test_a_stored_rendition_of_a_changed_original_is_rendered_again(ingest):
     query = signed("/cat%201.jpg", "w=11&fm=webp")
-    ask(room, "/cat%201.jpg", query=query)
-    room.put("cat 1.jpg", b"another cat")
-    assert body_of(ask(room, "/cat%201.jpg", query=query)) == b"w=11,fm=webp of another cat"
+    ask(ingest, "/cat%201.jpg", query=query)
+    ingest.put("cat 1.jpg", b"another cat")
+    assert body_of(ask(ingest, "/cat%201.jpg", query=query)) == b"w=11,fm=webp of another cat"
 
 
-def test_altered_and_expired_urls_have_their_own_codes(room):
+def test_altered_and_expired_urls_have_their_own_codes(ingest):
     good = signed("/cat%201.jpg", "w=11&fm=webp", expires=4_000_000_000)
     codes = {}
     for query in (
@@ -194,7 +194,7 @@ def test_altered_and_expired_urls_have_their_own_codes(room):
         good.replace("expires=4", "expires=5"),
         good.partition("&s=")[0],
     ):
-        answer = ask(room, "/cat%201.jpg", query=query)
+        answer = ask(ingest, "/cat%201.jpg", query=query)
         assert answer["statusCode"] == 403
         codes[query] = json.loads(answer["body"])["code"]
     assert list(codes.values()) == [
@@ -204,57 +204,57 @@ def test_altered_and_expired_urls_have_their_own_codes(room):
         "signature-mismatch",
         "signature-missing",
     ]
-    assert ask(room, "/cat%201.jpg", query=good)["statusCode"] == 200
+    assert ask(ingest, "/cat%201.jpg", query=good)["statusCode"] == 200
 
 
-def test_a_rendition_too_large_for_a_response_is_stored_and_redirected_to(room, monkeypatch):
+def test_a_rendition_too_large_for_a_response_is_stored_and_redirected_to(ingest, monkeypatch):
     assert MAX_BODY * 4 / 3 < 6_000_000
     monkeypatch.setattr(reads, "MAX_BODY", len(BODY) - 1)
-    answer = ask(room)
+    answer = ask(ingest)
     assert answer["statusCode"] == 307
     assert answer["headers"] == {"location": PATH, "cache-control": "no-store"}
-    assert room.processed.get(KEY).body == BODY
-    part = ask(room, range="bytes=0-3")
+    assert ingest.processed.get(KEY).body == BODY
+    part = ask(ingest, range="bytes=0-3")
     assert (part["statusCode"], body_of(part)) == (206, BODY[:4])
 
 
-def test_a_large_on_demand_rendition_is_redirected_to_a_signed_path(room, monkeypatch):
+def test_a_large_on_demand_rendition_is_redirected_to_a_signed_path(ingest, monkeypatch):
     monkeypatch.setattr(reads, "MAX_BODY", 3)
-    answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", "w=11&fm=auto"), accept="image/webp")
+    answer = ask(ingest, "/cat%201.jpg", query=signed("/cat%201.jpg", "w=11&fm=auto"), accept="image/webp")
     path, _, query = answer["headers"]["location"].partition("?")
     assert (answer["statusCode"], path) == (307, "/cat%201.jpg/~w=11,fm=webp.webp")
     monkeypatch.undo()
-    again = ask(room, path, query=query)
+    again = ask(ingest, path, query=query)
     assert body_of(again) == b"w=11,fm=webp of cat"
 
 
-def test_a_large_rendition_with_a_hashed_name_is_an_error(room, monkeypatch):
+def test_a_large_rendition_with_a_hashed_name_is_an_error(ingest, monkeypatch):
     monkeypatch.setattr(reads, "MAX_BODY", 3)
     long = "fm=webp&over=text:" + "a" * 200
-    answer = ask(room, "/cat%201.jpg", query=signed("/cat%201.jpg", long))
+    answer = ask(ingest, "/cat%201.jpg", query=signed("/cat%201.jpg", long))
     assert (answer["statusCode"], json.loads(answer["body"])["reason"]) == (422, "output-too-large")
 
 
-def test_bad_requests_are_errors(room):
-    assert ask(room, "/%ff/w=10,fm=jpeg.jpg")["statusCode"] == 400
-    posted = ask(room, method="POST")
+def test_bad_requests_are_errors(ingest):
+    assert ask(ingest, "/%ff/w=10,fm=jpeg.jpg")["statusCode"] == 400
+    posted = ask(ingest, method="POST")
     assert (posted["statusCode"], posted["headers"]["allow"]) == (405, "GET, HEAD, OPTIONS")
 
 
-def test_a_preflight_returns_what_the_setting_allows(room):
+def test_a_preflight_returns_what_the_setting_allows(ingest):
     shared = replace(SETTINGS, cors_origin="https://shop.example")
-    asked = ask(room, method="OPTIONS", settings=shared)
+    asked = ask(ingest, method="OPTIONS", settings=shared)
     assert (asked["statusCode"], asked["headers"]["access-control-allow-methods"]) == (204, "GET, HEAD")
     assert asked["headers"]["access-control-allow-origin"] == "https://shop.example"
-    assert ask(room, method="OPTIONS")["headers"] == {"allow": "GET, HEAD, OPTIONS"}
+    assert ask(ingest, method="OPTIONS")["headers"] == {"allow": "GET, HEAD, OPTIONS"}
 
 
-def test_a_transient_error_is_503_and_not_cached(room, monkeypatch):
+def test_a_transient_error_is_503_and_not_cached(ingest, monkeypatch):
     def unavailable(_):
         raise Unavailable("secret detail")
 
-    monkeypatch.setattr(room.processed, "head", unavailable)
-    answer = ask(room)
+    monkeypatch.setattr(ingest.processed, "head", unavailable)
+    answer = ask(ingest)
     assert (answer["statusCode"], answer["headers"]["cache-control"]) == (503, "no-store")
     assert "secret" not in answer["body"]
     assert json.loads(answer["body"])["code"] == "unavailable"
@@ -271,15 +271,15 @@ def test_a_transient_error_is_503_and_not_cached(room, monkeypatch):
         (PATH, "GET", {"range": "bytes=900-"}, 416),
     ],
 )
-def test_errors_are_the_problem_documents_of_the_rest_api(room, path, method, headers, status):
-    answer = ask(room, path, method, **headers)
+def test_errors_are_the_problem_documents_of_the_rest_api(ingest, path, method, headers, status):
+    answer = ask(ingest, path, method, **headers)
     assert (answer["statusCode"], answer["headers"]["content-type"]) == (status, "application/problem+json")
     assert ProblemModel.model_validate_json(answer["body"]).status == status
 
 
-def test_a_request_is_counted(room, capsys):
-    ask(room)
-    ask(room, "/none/w=10,fm=jpeg.jpg")
+def test_a_request_is_counted(ingest, capsys):
+    ask(ingest)
+    ask(ingest, "/none/w=10,fm=jpeg.jpg")
     counted = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [(line["Function"], line["Requests"], line["NotFound"]) for line in counted] == [
         ("deliver", 1, 0),
@@ -287,31 +287,31 @@ def test_a_request_is_counted(room, capsys):
     ]
 
 
-def test_a_rendition_replaced_during_the_request_is_503(room, monkeypatch):
-    ask(room)
-    stored = room.processed.head(KEY)
-    room.processed.put(KEY, b"newer", Attributes())
-    monkeypatch.setattr(room.processed, "head", lambda _: stored)
-    assert ask(room)["statusCode"] == 503
+def test_a_rendition_replaced_during_the_request_is_503(ingest, monkeypatch):
+    ask(ingest)
+    stored = ingest.processed.head(KEY)
+    ingest.processed.put(KEY, b"newer", Attributes())
+    monkeypatch.setattr(ingest.processed, "head", lambda _: stored)
+    assert ask(ingest)["statusCode"] == 503
 
 
-def test_the_fallback_image_has_the_status_of_the_error(room):
-    room.put("sorry.png", b"sorry")
-    room.put("bad.jpg", b"bad")
+def test_the_fallback_image_has_the_status_of_the_error(ingest):
+    ingest.put("sorry.png", b"sorry")
+    ingest.put("bad.jpg", b"bad")
     settings = Settings(fallback="sorry.png")
     for path, status in (("/none/w=10,fm=webp.webp", 404), ("/bad.jpg/w=10,fm=webp.webp", 415)):
-        answer = ask(room, path, settings=settings)
+        answer = ask(ingest, path, settings=settings)
         assert (answer["statusCode"], body_of(answer)) == (status, b"w=10,fm=webp of sorry")
         assert answer["headers"]["content-type"] == "image/webp"
         assert answer["headers"]["cache-control"] == "no-store"
     etag = answer["headers"]["etag"]
     conditions = {"if-none-match": etag, "range": "bytes=0-1"}
-    again = ask(room, "/none/w=10,fm=webp.webp", settings=settings, **conditions)
+    again = ask(ingest, "/none/w=10,fm=webp.webp", settings=settings, **conditions)
     assert (again["statusCode"], body_of(again)) == (404, b"w=10,fm=webp of sorry")
-    assert ask(room, "/none", settings=settings)["statusCode"] == 403
-    assert "sorry.png/~w=10,fm=webp.webp" in room.processed.bodies()
+    assert ask(ingest, "/none", settings=settings)["statusCode"] == 403
+    assert "sorry.png/~w=10,fm=webp.webp" in ingest.processed.bodies()
 
 
-def test_a_missing_fallback_leaves_the_error(room):
-    answer = ask(room, "/none/w=10,fm=webp.webp", settings=Settings(fallback="nowhere.png"))
+def test_a_missing_fallback_leaves_the_error(ingest):
+    answer = ask(ingest, "/none/w=10,fm=webp.webp", settings=Settings(fallback="nowhere.png"))
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (404, "not-found")

@@ -142,23 +142,23 @@ def test_documents_must_not_be_cached() -> None:
 
 def test_records_are_never_mistaken_for_renditions() -> None:
     """Even if an original has the name of the folder of records."""
-    room = IngestFixture()
-    room.catalog = ObjectCatalog(room.processed)
+    ingest = IngestFixture()
+    ingest.catalog = ObjectCatalog(ingest.processed)
     keys = ["photos/cat.jpg", PREFIX.rstrip("/"), ".image-processor"]
     for key in keys:
-        room.put(key, b"bytes of " + key.encode())
-        room.processor().process(upload(key))
-    records = [entry.key for entry in room.processed.list(PREFIX) if entry.key.endswith(".json")]
+        ingest.put(key, b"bytes of " + key.encode())
+        ingest.processor().process(upload(key))
+    records = [entry.key for entry in ingest.processed.list(PREFIX) if entry.key.endswith(".json")]
     assert len(records) == len(keys)
     assert not any(is_rendition_name(key.rpartition("/")[2]) for key in records)
-    assert list(room.reconciler().findings()) == []
+    assert list(ingest.reconciler().findings()) == []
     for key in keys:
-        assert len(list_renditions(room.processed, key)) == 4
-        room.uploads.delete(key)
-        room.processor().process(upload(key))
-        assert list_renditions(room.processed, key) == []
-    assert set(room.processed.bodies()) == set(records)
-    assert set(room.processed.bodies().values()) == {b"{}"}
+        assert len(list_renditions(ingest.processed, key)) == 4
+        ingest.uploads.delete(key)
+        ingest.processor().process(upload(key))
+        assert list_renditions(ingest.processed, key) == []
+    assert set(ingest.processed.bodies()) == set(records)
+    assert set(ingest.processed.bodies().values()) == {b"{}"}
 
 
 def test_a_listing_costs_one_get_per_record() -> None:

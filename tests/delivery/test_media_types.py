@@ -22,17 +22,17 @@ from support.ingest import BUCKET, RECIPE, IngestFixture
 
 
 @pytest.fixture
-def room(tmp_path):
-    room = IngestFixture(processed=DirectoryStore(tmp_path))
+def ingest(tmp_path):
+    ingest = IngestFixture(processed=DirectoryStore(tmp_path))
     file = io.BytesIO()
     Image.new("RGBA", (40, 30), "teal").save(file, "PNG")
-    room.put("cat.jpg", file.getvalue())  # whatever it is called
-    return room
+    ingest.put("cat.jpg", file.getvalue())  # whatever it is called
+    return ingest
 
 
 @pytest.mark.parametrize("format_", WRITABLE)
-def test_the_bytes_match_the_content_type(room, tmp_path, format_):
-    kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+def test_the_bytes_match_the_content_type(ingest, tmp_path, format_):
+    kept = RenditionRepository(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     reader = RequestResolver(RECIPE, Policy(allow_unsigned=True), lambda _: None, lambda: 0)
     delivery = Delivery(reader, kept, Policy(), "")

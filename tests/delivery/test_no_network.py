@@ -57,13 +57,13 @@ def photo():
 
 
 @pytest.fixture
-def room():
+def ingest():
     return IngestFixture()
 
 
-def fetch(room, key, query, **policy):
+def fetch(ingest, key, query, **policy):
     """The bytes of a rendition, over the whole read path without HTTP."""
-    kept = RenditionRepository(BUCKET, room.uploads, room.processed, room.catalog, IccPolicy.STRIP)
+    kept = RenditionRepository(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, IccPolicy.STRIP)
     maker = OnDemandRenderer(kept, render, Limits(), lambda _: "", 9)
     policy = Policy(allow_unsigned=True, **policy)
     delivery = Delivery(
@@ -80,35 +80,35 @@ def test_the_network_guard_detects_connections():
 
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("query", ["w=9&fm=webp", "w=9&fm=auto", ""])
-def test_a_key_that_looks_like_a_url_is_a_key(room, photo, key, query):
+def test_a_key_that_looks_like_a_url_is_a_key(ingest, photo, key, query):
     with pytest.raises(NotFound):
-        fetch(room, key, query)
-    room.put(key, photo)
-    assert len(fetch(room, key, query)) > 40
+        fetch(ingest, key, query)
+    ingest.put(key, photo)
+    assert len(fetch(ingest, key, query)) > 40
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_an_overlay_that_looks_like_a_url_is_a_key(room, photo, key):
-    room.put("cat.jpg", photo)
+def test_an_overlay_that_looks_like_a_url_is_a_key(ingest, photo, key):
+    ingest.put("cat.jpg", photo)
     query = f"w=32&fm=png&over={quote(str(ImageOverlay(image=key)))}"
     with pytest.raises(ImageProcessorError) as caught:
-        fetch(room, "cat.jpg", query, overlays=key[:1])
+        fetch(ingest, "cat.jpg", query, overlays=key[:1])
     assert isinstance(caught.value, Refused)
     assert caught.value.reason == "overlay-missing"
-    room.put(key, photo)
-    assert len(fetch(room, "cat.jpg", query, overlays=key[:1])) > 40
+    ingest.put(key, photo)
+    assert len(fetch(ingest, "cat.jpg", query, overlays=key[:1])) > 40
 
 
 @pytest.mark.parametrize("key", KEYS[:5])
-def test_a_fallback_that_looks_like_a_url_is_a_key(room, key):
+def test_a_fallback_that_looks_like_a_url_is_a_key(ingest, key):
     with pytest.raises(NotFound):
-        fetch(room, "none.jpg", "w=9&fm=auto", fallback=key)
+        fetch(ingest, "none.jpg", "w=9&fm=auto", fallback=key)
 
 
 @pytest.mark.parametrize("host", HOSTS[:3])
-def test_an_image_that_contains_a_url_does_not_load_it(room, host):
+def test_an_image_that_contains_a_url_does_not_load_it(ingest, host):
     """An SVG is refused unless enabled, whatever it links to."""
     link = f'<image href="http://{host}/latest/meta-data/" width="9" height="9"/>'
-    room.put("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{link}</svg>'.encode())
+    ingest.put("a.svg", f'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9">{link}</svg>'.encode())
     with pytest.raises(Refused):
-        fetch(room, "a.svg", "w=9&fm=webp")
+        fetch(ingest, "a.svg", "w=9&fm=webp")

@@ -65,21 +65,21 @@ class Intruder:
 
 
 @pytest.fixture
-def room():
-    return room_of()
+def ingest():
+    return ingest_of()
 
 
-def room_of():
-    room = IngestFixture(render=marked_render)
-    room.put(KEY, b"cat")
-    room.put(MARK, b"logo")
-    return room
+def ingest_of():
+    ingest = IngestFixture(render=marked_render)
+    ingest.put(KEY, b"cat")
+    ingest.put(MARK, b"logo")
+    return ingest
 
 
-def maker_of(room, intruder, most=200):
-    parts = (Watched(part, intruder) for part in (room.uploads, room.processed, room.catalog))
+def maker_of(ingest, intruder, most=200):
+    parts = (Watched(part, intruder) for part in (ingest.uploads, ingest.processed, ingest.catalog))
     kept = RenditionRepository(BUCKET, *parts, IccPolicy.STRIP)
-    return OnDemandRenderer(kept, room.render, Limits(), lambda _: "public", most)
+    return OnDemandRenderer(kept, ingest.render, Limits(), lambda _: "public", most)
 
 
 def wanted_of(transformation, key=KEY):
@@ -89,32 +89,32 @@ def wanted_of(transformation, key=KEY):
     return reader.reference(key, transformation)
 
 
-def right(room, transformation):
+def right(ingest, transformation):
     """The expected bytes of a rendition; None without an original."""
-    bodies = room.uploads.bodies()
+    bodies = ingest.uploads.bodies()
     if KEY not in bodies:
         return None
     body = rendition_bytes(bodies[KEY], transformation)
     return body if transformation is PLAIN else body + f"+{bodies[MARK]!r}".encode()
 
 
-def overwrite(room):
-    room.put(KEY, b"another cat")
-    room.processor().process(upload(KEY))
+def overwrite(ingest):
+    ingest.put(KEY, b"another cat")
+    ingest.processor().process(upload(KEY))
 
 
-def delete(room):
-    room.uploads.delete(KEY)
-    room.processor().process(upload(KEY, kind=UploadKind.DELETED))
+def delete(ingest):
+    ingest.uploads.delete(KEY)
+    ingest.processor().process(upload(KEY, kind=UploadKind.DELETED))
 
 
-def delete_and_upload(room):
-    delete(room)
-    overwrite(room)
+def delete_and_upload(ingest):
+    delete(ingest)
+    overwrite(ingest)
 
 
-def change_mark(room):
-    room.put(MARK, b"another logo")
+def change_mark(ingest):
+    ingest.put(MARK, b"another logo")
 
 
 ACTS = (overwrite, delete, delete_and_upload, change_mark)
@@ -124,109 +124,109 @@ ACTS = (overwrite, delete, delete_and_upload, change_mark)
 @pytest.mark.parametrize("act", ACTS, ids=[act.__name__ for act in ACTS])
 def test_no_stale_rendition_is_kept_or_served_when_the_original_changes(act, transformation):
     counting = Intruder()
-    room = room_of()
-    maker_of(room, counting).render(wanted_of(transformation))
+    ingest = ingest_of()
+    maker_of(ingest, counting).render(wanted_of(transformation))
     assert counting.seen > 8
     for at in range(1, counting.seen + 1):
         check_one(act, transformation, at)
 
 
 def check_one(act, transformation, at):
-    room = room_of()
-    before = right(room, transformation)
-    maker = maker_of(room, Intruder(at, lambda: act(room)))
+    ingest = ingest_of()
+    before = right(ingest, transformation)
+    maker = maker_of(ingest, Intruder(at, lambda: act(ingest)))
     wanted = wanted_of(transformation)
     try:
         told = maker.render(wanted).stored.body
     except NotFound:
         told = None
-    now = right(room, transformation)
+    now = right(ingest, transformation)
     assert told in {before, now}, at  # the answer was right at a moment of its making
-    kept = maker_of(room, Intruder()).repository
+    kept = maker_of(ingest, Intruder()).repository
     if now is None:
-        assert not list(room.processed.bodies()), at
+        assert not list(ingest.processed.bodies()), at
         with pytest.raises(NotFound):
             kept.find(wanted)
         return
-    stored = room.processed.bodies().get(wanted.stored_key)
+    stored = ingest.processed.bodies().get(wanted.stored_key)
     if act is not change_mark:
         assert stored in {None, now}, at
     if kept.find(wanted) is not None:
         assert stored == now, at
-    assert maker_of(room, Intruder()).render(wanted).stored.body == now
+    assert maker_of(ingest, Intruder()).render(wanted).stored.body == now
     assert kept.find(wanted) is not None
 
 
-def test_an_overlay_that_changes_during_rendering_causes_a_retry(room):
+def test_an_overlay_that_changes_during_rendering_causes_a_retry(ingest):
     """The overlay changes between read and write: the rendition is deleted and rendered again."""
     changes = iter([b"newer logo"])
 
     def render(*given, **more):
         for body in changes:
-            room.put(MARK, body)
+            ingest.put(MARK, body)
         return marked_render(*given, **more)
 
-    room.render = render
-    made = maker_of(room, Intruder()).render(wanted_of(MARKED))
+    ingest.render = render
+    made = maker_of(ingest, Intruder()).render(wanted_of(MARKED))
     assert made.stored.body.endswith(b"+b'newer logo'")
 
 
-def test_an_original_that_keeps_changing_is_unavailable(room):
+def test_an_original_that_keeps_changing_is_unavailable(ingest):
     def render(*given, **more):
-        room.put(KEY, b"cat")
+        ingest.put(KEY, b"cat")
         return fake_render(*given, **more)
 
-    room.render = render
+    ingest.render = render
     with pytest.raises(Unavailable, match="kept changing"):
-        maker_of(room, Intruder()).render(wanted_of(PLAIN))
-    assert not room.processed.bodies()
+        maker_of(ingest, Intruder()).render(wanted_of(PLAIN))
+    assert not ingest.processed.bodies()
 
 
-def test_a_refused_original_is_not_read_again(room):
-    room.put("bad.jpg", b"bad")
-    room.processor().process(upload("bad.jpg"))
-    room.render = None
+def test_a_refused_original_is_not_read_again(ingest):
+    ingest.put("bad.jpg", b"bad")
+    ingest.processor().process(upload("bad.jpg"))
+    ingest.render = None
     with pytest.raises(Refused) as caught:
-        maker_of(room, Intruder()).render(wanted_of(PLAIN, "bad.jpg"))
+        maker_of(ingest, Intruder()).render(wanted_of(PLAIN, "bad.jpg"))
     assert caught.value.reason is Reason.NOT_AN_IMAGE
 
 
-def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(room):
+def test_on_demand_renditions_are_bounded_declared_ones_do_not_count(ingest):
     """Promise 39: the oldest is deleted, by time and not by name."""
-    room.processor().process(upload(KEY))
-    declared = set(room.processed.bodies())
-    maker = maker_of(room, Intruder(), most=3)
+    ingest.processor().process(upload(KEY))
+    declared = set(ingest.processed.bodies())
+    maker = maker_of(ingest, Intruder(), most=3)
     widths = [300, 20, 1, 4000, 7, 65, 2]
     for count, width in enumerate(widths, 1):
         maker.render(wanted_of(parse(f"w={width},q=5,fm=webp")))
-        stored = set(room.processed.bodies())
+        stored = set(ingest.processed.bodies())
         newest = {f"{KEY}/~w={one},q=5,fm=webp.webp" for one in widths[max(0, count - 3) : count]}
         assert stored == declared | newest
     other = "dog.jpg"
-    room.put(other, b"dog")
+    ingest.put(other, b"dog")
     maker.render(wanted_of(PLAIN, other))
-    assert {key for key in room.processed.bodies() if key.startswith(KEY)} == stored
+    assert {key for key in ingest.processed.bodies() if key.startswith(KEY)} == stored
 
 
-def test_rendering_again_evicts_nothing(room):
-    maker = maker_of(room, Intruder(), most=1)
+def test_rendering_again_evicts_nothing(ingest):
+    maker = maker_of(ingest, Intruder(), most=1)
     for _ in range(3):
         maker.render(wanted_of(PLAIN))
-        assert [key for key in room.processed.bodies() if is_on_demand(key)] == [f"{KEY}/~{PLAIN.name}"]
+        assert [key for key in ingest.processed.bodies() if is_on_demand(key)] == [f"{KEY}/~{PLAIN.name}"]
 
 
-def test_a_lowered_limit_applies_at_the_next_rendition(room):
+def test_a_lowered_limit_applies_at_the_next_rendition(ingest):
     for width in range(1, 9):
-        maker_of(room, Intruder()).render(wanted_of(parse(f"w={width},q=5,fm=webp")))
-    maker_of(room, Intruder(), most=2).render(wanted_of(PLAIN))
-    assert len([key for key in room.processed.bodies() if is_on_demand(key)]) == 2
+        maker_of(ingest, Intruder()).render(wanted_of(parse(f"w={width},q=5,fm=webp")))
+    maker_of(ingest, Intruder(), most=2).render(wanted_of(PLAIN))
+    assert len([key for key in ingest.processed.bodies() if is_on_demand(key)]) == 2
 
 
-def test_a_rendition_carries_its_metadata(room):
-    made = maker_of(room, Intruder()).render(wanted_of(PLAIN))
-    attributes = room.processed.head(f"{KEY}/~{PLAIN.name}").attributes
+def test_a_rendition_carries_its_metadata(ingest):
+    made = maker_of(ingest, Intruder()).render(wanted_of(PLAIN))
+    attributes = ingest.processed.head(f"{KEY}/~{PLAIN.name}").attributes
     assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")
     assert attributes.metadata[SOURCE_FINGERPRINT] == maker_of(
-        room, Intruder()
+        ingest, Intruder()
     ).repository.source_fingerprint(KEY, PLAIN)
     assert set(made.timings) == {"fetch", "decode", "render", "encode", "store"}

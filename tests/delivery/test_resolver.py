@@ -67,8 +67,8 @@ def reader(facts=JPEG, **policy):
 
 
 def signed(path, query=""):
-    seal = signature_query(RING.sign(parse_url(path, query)))
-    return HttpRequest("GET", path, "&".join(filter(None, [query, seal])))
+    signature = signature_query(RING.sign(parse_url(path, query)))
+    return HttpRequest("GET", path, "&".join(filter(None, [query, signature])))
 
 
 @pytest.mark.parametrize(

@@ -62,17 +62,17 @@ def test_the_canonical_text_is_that_of_the_transformation(transformation):
 @given(KEYS, PAIRS, KEYS, PAIRS)
 @settings(max_examples=300)
 def test_two_urls_share_a_string_to_sign_only_if_they_are_equal(key, pairs, other_key, other_pairs):
-    seal = UrlSignature("", "a", "1900000000")
-    one = ParsedUrl(key, canonical_pairs(pairs), seal)
-    other = ParsedUrl(other_key, canonical_pairs(other_pairs), seal)
+    signature = UrlSignature("", "a", "1900000000")
+    one = ParsedUrl(key, canonical_pairs(pairs), signature)
+    other = ParsedUrl(other_key, canonical_pairs(other_pairs), signature)
     assert (one.string_to_sign == other.string_to_sign) == (one == other)
 
 
 @pytest.mark.parametrize("key", ["a?w=1", "a?", "a?kid=a&w=1", "a/w=1", "a%3Fw=1"])
 def test_a_key_that_looks_like_a_query_is_a_key(key):
-    seal = UrlSignature("", "a")
+    signature = UrlSignature("", "a")
     texts = {
-        ParsedUrl(one, pairs, seal).string_to_sign
+        ParsedUrl(one, pairs, signature).string_to_sign
         for one in (key, "a")
         for pairs in ((), (("w", "1"),), (("w", "2"),))
     }

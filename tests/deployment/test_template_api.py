@@ -11,7 +11,7 @@ from policies import of_type
 from resolve import resolve
 
 from image_processor.api.aws_app import ROUTERS
-from image_processor.api.request_models import PresignedPostRequest, ProcessRequest, RenditionRequest
+from image_processor.api.request_models import PresignedPostRequest, ProcessRequest, OnDemandRequest
 
 
 def body(**parameters: str) -> Json:
@@ -40,7 +40,7 @@ def test_the_routes_match_the_application() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "model"),
-    [("Upload", PresignedPostRequest), ("Process", ProcessRequest), ("Rendition", RenditionRequest)],
+    [("Upload", PresignedPostRequest), ("Process", ProcessRequest), ("Rendition", OnDemandRequest)],
 )
 def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
     found = body()["components"]["schemas"][schema]

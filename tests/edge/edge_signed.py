@@ -24,8 +24,8 @@ def signed(path: str, query: str = "", kid: str = "new", ends: float | None = No
     """The signed query of a path, which may contain more than ``query``."""
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     expires = None if ends is None else int(START + ends)
-    seal = signature_query(keyring.sign(parse_url(path, query), expires))
-    return f"{query}&{seal}" if query else seal
+    signature = signature_query(keyring.sign(parse_url(path, query), expires))
+    return f"{query}&{signature}" if query else signature
 
 
 def opened(
@@ -58,5 +58,5 @@ def code_of(answer: Answer) -> str:
 
 def with_cat(edge: Edge) -> Edge:
     """``edge`` with an original."""
-    edge.room.put("photos/cat.jpg", b"cat")
+    edge.ingest.put("photos/cat.jpg", b"cat")
     return edge

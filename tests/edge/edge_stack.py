@@ -36,8 +36,8 @@ Scenario = Callable[["Edge"], None]
 class Edge:
     """A distribution with its origins. ``mutate`` changes the resolved resources before.
 
-    ``room`` holds the originals and the processed bucket's objects; ``room.put`` uploads. ``store`` is the
-    KeyValueStore, to write to. ``settings`` are those of the deliver function.
+    ``ingest`` holds the originals and the processed bucket's objects; ``ingest.put`` uploads. ``store`` is
+    the KeyValueStore, to write to. ``settings`` are those of the deliver function.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Edge:
         self.resources = deepcopy(resolve(translated(), **parameters))
         if mutate:
             mutate(self.resources)
-        self.room = IngestFixture(recipe=recipe)
+        self.ingest = IngestFixture(recipe=recipe)
         self.store = dict(store or {})
         self._settings = settings or Settings()
         config = distribution(self.resources)
@@ -91,7 +91,7 @@ class Edge:
                 for row in of_type(self.resources, "AWS::S3::BucketPolicy").values()
                 if list(references(row["Bucket"])) == [name]
             ]
-            return Bucket(name, self.room.processed, policies, self._signed_for(origin, "s3"))
+            return Bucket(name, self.ingest.processed, policies, self._signed_for(origin, "s3"))
         url = self._named(origin, "DomainName")
         handler = self._named(url, "TargetFunctionArn")["Handler"]
         if handler != "image_processor.aws_lambda.deliver":
@@ -146,15 +146,15 @@ class Edge:
         return Attached(host, function["FunctionCode"], self.store if stores else None)
 
     def _cloud(self) -> AwsContext:
-        room = self.room
+        ingest = self.ingest
         return AwsContext(
-            replace(self._settings, limits=room.limits, cache_control="public, max-age=60"),
+            replace(self._settings, limits=ingest.limits, cache_control="public, max-age=60"),
             BUCKET,
-            room.recipe,
-            room.uploads,
-            room.processed,
-            room.catalog,
-            lambda upload: room.processor().process(upload),
+            ingest.recipe,
+            ingest.uploads,
+            ingest.processed,
+            ingest.catalog,
+            lambda upload: ingest.processor().process(upload),
             lambda *_: pytest.fail("deliver signs no upload"),
             lambda *_: pytest.fail("nothing comes again"),
         )

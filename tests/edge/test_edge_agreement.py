@@ -40,13 +40,13 @@ def reading(url: Url) -> list[Any] | None:
         address = parse_url(*url)
     except InvalidRequest:
         return None
-    seal = address.signature
+    signature = address.signature
     return [
         address.key,
         [f"{name}={value}" for name, value in address.pairs],
         address.text,
         address.string_to_sign,
-        None if seal is None else [seal.mac, seal.kid, seal.expires],
+        None if signature is None else [signature.mac, signature.kid, signature.expires],
         address.named,
     ]
 

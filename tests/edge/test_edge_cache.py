@@ -20,7 +20,7 @@ BODY = b"w=10,fm=jpeg of cat"
 
 
 def put(edge: Edge, body: bytes = BODY, cache_control: str | None = "public, max-age=60") -> None:
-    edge.room.processed.put(KEY, body, Attributes("image/jpeg", cache_control))
+    edge.ingest.processed.put(KEY, body, Attributes("image/jpeg", cache_control))
 
 
 def test_a_rendition_is_cached_as_its_cache_control_says(edge: Edge) -> None:
@@ -35,7 +35,7 @@ def test_a_rendition_is_cached_as_its_cache_control_says(edge: Edge) -> None:
 
 
 def test_a_new_rendition_is_cached_like_a_stored_one(edge: Edge) -> None:
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     edge.ask(URI)
     edge.later(59)
     assert edge.ask(URI).headers["x-cache"] == "Hit from cloudfront"
@@ -45,7 +45,7 @@ def test_a_new_rendition_is_cached_like_a_stored_one(edge: Edge) -> None:
 
 def test_a_404_is_cached_for_five_seconds(edge: Edge) -> None:
     assert edge.ask(URI).status == 404
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     edge.later(4)
     assert edge.ask(URI).status == 404
     assert len(edge.function.asked) == 1
@@ -54,8 +54,8 @@ def test_a_404_is_cached_for_five_seconds(edge: Edge) -> None:
 
 
 def test_a_failure_is_cached_for_one_second(edge: Edge) -> None:
-    edge.room.put("cat.jpg", b"cat")
-    original = edge.room.processed
+    edge.ingest.put("cat.jpg", b"cat")
+    original = edge.ingest.processed
     head, original.head = original.head, _unavailable
     assert edge.ask(URI).status == 503
     original.head = head
@@ -69,7 +69,7 @@ def test_a_stale_copy_is_served_while_both_origins_fail(edge: Edge) -> None:
     edge.ask(URI)
     edge.later(61)
     edge.bucket.fault = 503
-    edge.room.processed.head = _unavailable
+    edge.ingest.processed.head = _unavailable
     assert edge.ask(URI).body == BODY
     asked = len(edge.bucket.asked)
     assert edge.ask(URI).body == BODY
@@ -88,7 +88,7 @@ def _unavailable(_: str) -> None:
 
 
 def test_a_redirect_to_a_large_rendition_is_not_cached(edge: Edge) -> None:
-    edge.room.put("cat.jpg", b"x" * 4_500_000)
+    edge.ingest.put("cat.jpg", b"x" * 4_500_000)
     assert [edge.ask(URI).status for _ in range(2)] == [307, 200]
 
 
@@ -146,16 +146,16 @@ def test_a_cached_get_answers_head(edge: Edge) -> None:
 
 
 def test_head_of_a_missing_rendition_renders_it(edge: Edge) -> None:
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     head = edge.ask(URI, "HEAD")
     assert (head.status, head.body, head.headers["content-length"]) == (200, b"", str(len(BODY)))
-    assert KEY in edge.room.processed.bodies()
+    assert KEY in edge.ingest.processed.bodies()
     assert edge.ask("/none.jpg/w=10,fm=jpeg.jpg", "HEAD").status == 404
 
 
 @pytest.mark.parametrize("origin", ["the bucket", "the function", "the cache"])
 def test_conditions_and_ranges_are_honoured_by(edge: Edge, origin: str) -> None:
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     if origin != "the function":
         put(edge)
     # Each request finds the cache cold, unless a hit is expected.

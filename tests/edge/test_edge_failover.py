@@ -23,14 +23,14 @@ SECRET = b'{"secret": true}'
 
 
 def test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called(edge: Edge) -> None:
-    edge.room.processed.put(URI[1:], BODY, Attributes("image/jpeg", "public, max-age=60"))
+    edge.ingest.processed.put(URI[1:], BODY, Attributes("image/jpeg", "public, max-age=60"))
     answer = edge.ask(URI)
     assert (answer.status, answer.body, answer.headers.get("content-type")) == (200, BODY, "image/jpeg")
     assert (len(edge.bucket.asked), edge.function.asked) == (1, [])
 
 
 def test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge: Edge) -> None:
-    edge.room.put("photos/cat.jpg", b"cat")
+    edge.ingest.put("photos/cat.jpg", b"cat")
     made = edge.ask(URI)
     assert (made.status, made.body, made.headers.get("content-type")) == (200, BODY, "image/jpeg")
     edge.later(61)
@@ -42,7 +42,7 @@ def test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge: Edge) -
 
 @pytest.mark.parametrize("fault", [500, 503, 504])
 def test_a_failing_bucket_fails_over(edge: Edge, fault: int) -> None:
-    edge.room.put("photos/cat.jpg", b"cat")
+    edge.ingest.put("photos/cat.jpg", b"cat")
     edge.bucket.fault = fault
     answer = edge.ask(URI)
     assert (answer.status, answer.body) == (200, BODY)
@@ -50,7 +50,7 @@ def test_a_failing_bucket_fails_over(edge: Edge, fault: int) -> None:
 
 def test_a_rendition_over_lambdas_limit_is_stored_redirected_to_and_served_by_the_bucket(edge: Edge) -> None:
     picture = b"x" * (MAX_BODY + 1)
-    edge.room.put("photos/cat.jpg", picture)
+    edge.ingest.put("photos/cat.jpg", picture)
     redirect = edge.ask(URI)
     assert (redirect.status, redirect.headers["location"]) == (307, URI)
     # Not cached, or the viewer would be redirected in a loop.
@@ -61,7 +61,7 @@ def test_a_rendition_over_lambdas_limit_is_stored_redirected_to_and_served_by_th
 
 
 def test_the_largest_rendition_that_the_function_sends_itself_fits_lambdas_limit(edge: Edge) -> None:
-    edge.room.put("photos/cat.jpg", b"x" * (MAX_BODY - len(b"w=10,fm=jpeg of ")))
+    edge.ingest.put("photos/cat.jpg", b"x" * (MAX_BODY - len(b"w=10,fm=jpeg of ")))
     answer = edge.ask(URI)
     assert (answer.status, len(answer.body)) == (200, MAX_BODY)
     assert 1.3 * MAX_BODY < MAX_REPLY
@@ -69,7 +69,7 @@ def test_the_largest_rendition_that_the_function_sends_itself_fits_lambdas_limit
 
 def test_a_response_over_lambdas_limit_fails(edge: Edge, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reads, "MAX_BODY", 2 * MAX_BODY)
-    edge.room.put("photos/cat.jpg", b"x" * (MAX_BODY + 500_000))
+    edge.ingest.put("photos/cat.jpg", b"x" * (MAX_BODY + 500_000))
     assert edge.ask(URI).status == 502
 
 
@@ -79,7 +79,7 @@ def test_a_path_above_the_bucket_is_rejected(edge: Edge) -> None:
 
 
 def test_undeclared_renditions_do_not_exist(edge: Edge) -> None:
-    edge.room.put("photos/cat.jpg", b"cat")
+    edge.ingest.put("photos/cat.jpg", b"cat")
     for uri, status in {
         "/photos/cat.jpg/w=11,fm=jpeg.jpg": 403,
         "/photos/cat.jpg": 403,
@@ -87,7 +87,7 @@ def test_undeclared_renditions_do_not_exist(edge: Edge) -> None:
         "/": 400,
     }.items():
         assert edge.ask(uri).status == status, uri
-    assert edge.room.processed.bodies() == {}
+    assert edge.ingest.processed.bodies() == {}
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
@@ -106,7 +106,7 @@ def test_a_transient_failure_is_503(edge: Edge, monkeypatch: pytest.MonkeyPatch)
     def unavailable(_: str) -> None:
         raise Unavailable("secret detail")
 
-    monkeypatch.setattr(edge.room.processed, "head", unavailable)
+    monkeypatch.setattr(edge.ingest.processed, "head", unavailable)
     answer = edge.ask(URI)
     assert (answer.status, b"secret" in answer.body) == (503, False)
 
@@ -130,7 +130,7 @@ SPELLINGS = (
 
 @pytest.mark.parametrize("uri", SPELLINGS)
 def test_records_are_404_in_any_spelling(edge: Edge, uri: str) -> None:
-    edge.room.processed.put(RECORD, SECRET, Attributes())
+    edge.ingest.processed.put(RECORD, SECRET, Attributes())
     answer = edge.ask(uri)
     assert (answer.status in {403, 404}, SECRET in answer.body) == (True, False)
 
@@ -151,7 +151,7 @@ def test_records_stay_private_without_the_edge_function_too(node: Host, uri: str
 
 
 def hidden_by_policy(edge: Edge, uri: str = SPELLINGS[0]) -> None:
-    edge.room.processed.put(RECORD, SECRET, Attributes())
+    edge.ingest.processed.put(RECORD, SECRET, Attributes())
     answer = edge.ask(uri)
     assert (answer.status in {403, 404}, SECRET in answer.body) == (True, False)
 

@@ -54,16 +54,16 @@ def test_every_spelling_of_a_key_reaches_its_object(node: Host, key: str) -> Non
 
 
 def every_spelling_reaches(key: str, uri: str, edge: Edge) -> None:
-    edge.room.put(key, b"cat")
+    edge.ingest.put(key, b"cat")
     made = edge.ask(uri)
-    assert (made.status, f"{key}/{NAME}" in edge.room.processed.bodies()) == (200, True), uri
+    assert (made.status, f"{key}/{NAME}" in edge.ingest.processed.bodies()) == (200, True), uri
     edge.later(61)
     edge.ask(uri)
     assert len(edge.function.asked) == 1, f"{uri} is not where the bucket has it"
 
 
 def test_plus_and_percent_2b_share_a_cache_entry(edge: Edge) -> None:
-    edge.room.put("1+1.jpg", b"cat")
+    edge.ingest.put("1+1.jpg", b"cat")
     assert [edge.ask(f"/1{plus}1.jpg/{NAME}").status for plus in ("+", "%2B")] == [200, 200]
     assert len(edge.bucket.asked) == 1
 

@@ -15,8 +15,8 @@ HSTS = "max-age=31536000"
 
 def ask(edge: Edge, kind: str) -> Answer:
     """One response of each kind."""
-    edge.room.put("cat.jpg", b"cat")
-    edge.room.put("large.jpg", b"x" * 4_500_000)
+    edge.ingest.put("cat.jpg", b"cat")
+    edge.ingest.put("large.jpg", b"x" * 4_500_000)
     tag = edge.ask(URI).headers["etag"]
     if kind == "stored":
         edge.later(61)
@@ -72,7 +72,7 @@ def test_the_function_and_the_headers_policy_say_the_same(edge: Edge) -> None:
 )
 def test_cors_follows_the_parameter(node: Host, origin: str, shared: str | None, policy: str) -> None:
     edge = Edge(node, RenditionOrigin=origin)
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     answer = edge.ask(URI, origin="https://a.example")
     assert answer.headers.get("access-control-allow-origin") == shared
     assert answer.headers["cross-origin-resource-policy"] == policy
@@ -93,7 +93,7 @@ def test_a_preflight_is_answered_and_not_cached(edge: Edge) -> None:
 
 def test_a_preflight_without_cors_is_not_allowed(node: Host) -> None:
     edge = Edge(node, RenditionOrigin="https://a.example")
-    edge.room.put("cat.jpg", b"cat")
+    edge.ingest.put("cat.jpg", b"cat")
     told = edge.ask(URI, "OPTIONS", origin="https://b.example").headers
     assert not [name for name in told if name.startswith("access-control-")]
 

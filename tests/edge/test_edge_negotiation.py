@@ -25,7 +25,7 @@ ACCEPTS = (
 
 
 def made(edge: Edge, key: str = "cat.jpg") -> Edge:
-    edge.room.put(key, b"cat")
+    edge.ingest.put(key, b"cat")
     return edge
 
 
@@ -168,7 +168,7 @@ def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
     """The project's `expires` is not part of the key, as each request is verified. That of a dialect is
     only verified behind the cache."""
     edge.store["dialects"] = "1"
-    edge.room.processed.put("fit-in/3x3/test.jpg", b"kept", Attributes("image/jpeg", "max-age=60"))
+    edge.ingest.processed.put("fit-in/3x3/test.jpg", b"kept", Attributes("image/jpeg", "max-age=60"))
     for end in ("1", "2", "2"):
         edge.ask("/fit-in/3x3/test.jpg", query=f"signature=7d&expires={end}", x_expires="whatever")
     assert [request.headers["x-expires"] for request in edge.bucket.asked] == ["expires=1", "expires=2"]

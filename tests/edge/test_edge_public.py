@@ -85,7 +85,7 @@ presets = ["small"]
 
 def test_a_signed_public_request_gets_the_same_file(node: Host) -> None:
     edge = opened(node, recipe=EVERYWHERE)
-    edge.room.put(CAT[1:], b"cat")
+    edge.ingest.put(CAT[1:], b"cat")
     public_is_shared(edge)
 
 
@@ -97,7 +97,7 @@ def public_is_shared(edge: Edge) -> None:
 
 def test_names_public_for_some_originals_stay_private_for_others(edge: Edge) -> None:
     """The rule `ignored/**` makes nothing public: a signed rendition there must not open its plain name."""
-    edge.room.put("ignored/cat.jpg", b"cat")
+    edge.ingest.put("ignored/cat.jpg", b"cat")
     query = signed("ignored/cat.jpg", "w=10&fm=jpeg")
     assert edge.ask("/ignored/cat.jpg", query=query).status == 200
     for path, plain in (("/ignored/cat.jpg", "w=10&fm=jpeg"), ("/ignored/cat.jpg/w=10,fm=jpeg.jpg", "")):

@@ -46,9 +46,9 @@ def test_the_documented_signature_vectors(
     keyring = Keyring({kid: dict(KEYS)[kid].encode()})
     assert keyring.sign(parse_url(path, query), ends).mac == signature
     end = f"&expires={ends}" if ends else ""
-    sealed = f"{query}&kid={kid}{end}&s={signature}".lstrip("&")
+    signed = f"{query}&kid={kid}{end}&s={signature}".lstrip("&")
     store = {f"k/{name}": secret for name, secret in KEYS}
-    passed = viewer_request(host, function_code(), Request("GET", f"/{path}", sealed), store, 1_800_000_000)
+    passed = viewer_request(host, function_code(), Request("GET", f"/{path}", signed), store, 1_800_000_000)
     assert isinstance(passed, Request), passed
 
 

@@ -23,7 +23,7 @@ def test_a_signed_rendition_is_rendered_and_stored(edge: Edge) -> None:
     query = signed(CAT[1:], PICTURE)
     made = edge.ask(CAT, query=query)
     assert (made.status, made.body) == (200, b"w=15,blur=3,fm=webp of cat")
-    assert STORED in edge.room.processed.bodies()
+    assert STORED in edge.ingest.processed.bodies()
     edge.later(61)
     again = edge.ask(CAT, query=query)
     assert (again.status, again.body) == (200, made.body)
@@ -112,7 +112,7 @@ def test_keys_rotate_without_a_deployment(edge: Edge) -> None:
 
 
 def test_a_redirect_to_a_large_rendition_passes_the_edge(edge: Edge) -> None:
-    edge.room.put("large.jpg", b"x" * 4_500_000)
+    edge.ingest.put("large.jpg", b"x" * 4_500_000)
     sent = edge.ask("/large.jpg", query=signed("large.jpg", PICTURE))
     assert sent.status == 307
     path, _, query = sent.headers["location"].partition("?")
@@ -134,7 +134,7 @@ def test_a_transformation_too_long_for_a_name_stays_a_query(edge: Edge) -> None:
 
 def test_a_key_too_long_for_a_prefix_stays_a_query(edge: Edge) -> None:
     key = "ä" * 351
-    edge.room.put(key, b"cat")
+    edge.ingest.put(key, b"cat")
     path = "/" + "%C3%A4" * 351
     assert edge.ask(path, query=signed(path[1:], PICTURE)).body == b"w=15,blur=3,fm=webp of cat"
     assert edge.bucket.asked[0].uri == path

@@ -191,15 +191,15 @@ def test_the_memory_limit_of_the_child() -> None:
 
 def test_a_failed_allocation_in_a_library_is_too_many_pixels() -> None:
     """A progressive JPEG of 60 megapixels, for whose coefficients libjpeg gets no memory."""
-    room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (64 << 20, 64 << 20))"
-    with rigged(room) as renderer, pytest.raises(Refused) as refusal:
+    ingest = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (64 << 20, 64 << 20))"
+    with rigged(ingest) as renderer, pytest.raises(Refused) as refusal:
         renderer.render(jpeg_of(2, 8000), WANTED, Limits())
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
 def test_an_encoder_without_memory_is_too_many_pixels() -> None:
-    room = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (200 << 20, 200 << 20))"
-    with rigged(room) as renderer, pytest.raises(Refused) as refusal:
+    ingest = "child.resource.setrlimit(child.resource.RLIMIT_DATA, (200 << 20, 200 << 20))"
+    with rigged(ingest) as renderer, pytest.raises(Refused) as refusal:
         renderer.render(GOOD, [parse("w=6000,enlarge=1,fm=webp")], Limits(), summary=False)
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 

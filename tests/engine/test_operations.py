@@ -106,8 +106,8 @@ def tint(red: int, green: int, blue: int) -> Do:
     def step(planes: Pixels) -> Pixels:
         lightness = color.rgb2lab(planes / 255)[..., 0]
         chroma = color.rgb2lab(np.array([red, green, blue]) / 255)[1:]
-        room = 1 - (lightness / 50 - 1) ** 2
-        return 255 * color.lab2rgb(np.dstack([lightness, room * chroma[0], room * chroma[1]]))
+        ingest = 1 - (lightness / 50 - 1) ** 2
+        return 255 * color.lab2rgb(np.dstack([lightness, ingest * chroma[0], ingest * chroma[1]]))
 
     return rounded(step)
 

@@ -78,16 +78,16 @@ def _directory(table: Mapping[Tag, Sequence[int]], order: str, *, big: bool) -> 
     mark = b"II" if order == "<" else b"MM"
     word, counter = ("Q", "Q") if big else ("I", "H")
     head = mark + (struct.pack(order + "HHHQ", 43, 8, 0, 16) if big else struct.pack(order + "HI", 42, 8))
-    room = struct.calcsize(word)
-    free = len(head) + struct.calcsize(f"{order}{counter}") + len(table) * (4 + 2 * room) + room
+    ingest = struct.calcsize(word)
+    free = len(head) + struct.calcsize(f"{order}{counter}") + len(table) * (4 + 2 * ingest) + ingest
     entries, outside = b"", b""
     for tag, values in sorted(table.items()):
         content = struct.pack(f"{order}{len(values)}I", *values)
         pointed = struct.pack(order + word, free + len(outside))
         entries += struct.pack(f"{order}HH{word}", tag, 4, len(values))
-        entries += content.ljust(room, b"\0") if len(content) <= room else pointed
-        outside += content if len(content) > room else b""
-    return head + struct.pack(order + counter, len(table)) + entries + bytes(room) + outside
+        entries += content.ljust(ingest, b"\0") if len(content) <= ingest else pointed
+        outside += content if len(content) > ingest else b""
+    return head + struct.pack(order + counter, len(table)) + entries + bytes(ingest) + outside
 
 
 def flat(values: Sequence[float], dtype: str = "u1", side: int = 40) -> Pixels:

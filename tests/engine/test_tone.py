@@ -153,8 +153,8 @@ def test_tint_takes_chroma_and_keeps_lightness(kind: str) -> None:
     got = planes_of(tone.tint(vips_of(before), BROWN))
     lightness = color.rgb2lab(before[..., :3] / 255)[..., 0]
     chroma = color.rgb2lab(np.array([160, 110, 60]) / 255)[1:]
-    room = 1 - (lightness / 50 - 1) ** 2
-    wanted = np.dstack([lightness, room * chroma[0], room * chroma[1]])
+    ingest = 1 - (lightness / 50 - 1) ** 2
+    wanted = np.dstack([lightness, ingest * chroma[0], ingest * chroma[1]])
     assert np.abs(got[..., :3] - 255 * color.lab2rgb(wanted)).max() <= 2
     assert np.abs(color.rgb2lab(got[..., :3] / 255)[..., 0] - lightness).max() <= 1
     assert np.array_equal(got[..., 3:], before[..., 3:])

@@ -69,10 +69,10 @@ def test_a_kill_at_any_point_is_repaired_within_three_receives(scenario, records
 def test_only_the_bad_item_of_a_batch_fails():
     """Promise 9, for every place in the batch; the other nine are processed."""
     for bad in range(10):
-        room = IngestFixture()
+        ingest = IngestFixture()
         for number in range(10):
-            room.put(f"{number}.jpg", b"%d" % number)
-        process = room.processor().process
+            ingest.put(f"{number}.jpg", b"%d" % number)
+        process = ingest.processor().process
 
         def failing(upload, bad=bad, process=process):
             if upload.key == f"{bad}.jpg":
@@ -83,7 +83,7 @@ def test_only_the_bad_item_of_a_batch_fails():
         batch = messages.batch([(f"m{number}", body) for number, body in enumerate(bodies)])
         answer = handle(batch, failing, BUCKET, lambda: 60_000)
         assert answer == {"batchItemFailures": [{"itemIdentifier": f"m{bad}"}]}
-        assert len(room.processed.bodies()) == 9 * 4
+        assert len(ingest.processed.bodies()) == 9 * 4
 
 
 @simulated
@@ -181,9 +181,9 @@ def test_any_key_survives_every_envelope(key):
 
 def test_ten_thousand_mutated_events_crash_nothing():
     """Promise 20. A mutation may only name another key; then that key is processed."""
-    room = IngestFixture(catalog=MemoryCatalog())
-    room.put("cat.jpg", b"cat")
-    process = room.processor().process
+    ingest = IngestFixture(catalog=MemoryCatalog())
+    ingest.put("cat.jpg", b"cat")
+    process = ingest.processor().process
     random = Random(20)
     ended = {"answered": 0, "to retry": 0}
     for number in range(10_000):
@@ -197,7 +197,7 @@ def test_ten_thousand_mutated_events_crash_nothing():
         except RetryLater:
             ended["to retry"] += 1
     process(reconcile_event("cat.jpg"))
-    room.assert_converged()
+    ingest.assert_converged()
     assert ended == {"answered": 10_000, "to retry": 0}
 
 

@@ -59,9 +59,9 @@ def start_loop():
 
 
 def test_the_first_run_submits_what_a_real_reconciler_finds(start_loop):
-    room = IngestFixture()
-    room.put("lost.jpg", b"x")
-    _, submitted = start_loop(room.reconciler(), NEVER)
+    ingest = IngestFixture()
+    ingest.put("lost.jpg", b"x")
+    _, submitted = start_loop(ingest.reconciler(), NEVER)
     assert submitted.get(timeout=WAIT) == Upload(BUCKET, "lost.jpg", UploadKind.RECONCILE)
 
 

@@ -35,8 +35,8 @@ def signed_urls(count: int, seed: int) -> Iterator[bytes]:
         else:
             path, query = key, "&".join(pairs)
         with suppress(InvalidRequest):
-            seal = RING.sign(parse_url(path, query), random.choice([None, ENDS]))
-            yield f"{path}?{'&'.join(filter(None, [query, signature_query(seal)]))}".encode()
+            signature = RING.sign(parse_url(path, query), random.choice([None, ENDS]))
+            yield f"{path}?{'&'.join(filter(None, [query, signature_query(signature)]))}".encode()
             made += 1
 
 

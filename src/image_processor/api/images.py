@@ -23,7 +23,7 @@ from .dependencies import MAX_WAIT_SECONDS, AppContext, ContextOf, Work, WorkOf
 from .openapi import errors
 from .parameters import ImageId, PreferredWait, check_all, require_json, skip_reason
 from .problems import refused_image, shorten, skipped
-from .request_models import ListingRequest, MarkupRequest, ProcessRequest, RenditionRequest, SimilarRequest
+from .request_models import ListingRequest, MarkupRequest, OnDemandRequest, ProcessRequest, SimilarRequest
 from .schemas import (
     ImageModel,
     ListingModel,
@@ -137,7 +137,7 @@ async def reprocess_image(
 )
 async def post_rendition(
     id: ImageId,  # noqa: A002 - as above
-    body: RenditionRequest,
+    body: OnDemandRequest,
     context: ContextOf,
     work: WorkOf,
 ) -> OnDemandRenditionModel:
@@ -175,7 +175,7 @@ def get_markup(
     if base is None:
         raise Invalid.one("base", "the address of a CDN, as none is known here", None)
     urls = UrlBuilder(check_base_url(base), record.key, context.recipe, work.delivery.policy)
-    return MarkupModel.of(render_markup(record, query.wish, urls))
+    return MarkupModel.of(render_markup(record, query.options, urls))
 
 
 async def _processed(

@@ -109,13 +109,13 @@ class MarkupRequest(Model):
     base: str | None = _parameter("base", default=None, examples=["https://img.example"])
 
     @property
-    def wish(self) -> MarkupOptions:
+    def options(self) -> MarkupOptions:
         """Raises Invalid."""
         widths = tuple(map(int, self.widths.split(","))) if self.widths else ()
         return MarkupOptions(WidthSpec(self.preset, widths), self.sizes, self.alt)
 
 
-class RenditionRequest(Model):
+class OnDemandRequest(Model):
     """Which rendition to make, and how long its URL is valid."""
 
     transformation: str = _parameter("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
