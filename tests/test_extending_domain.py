@@ -11,23 +11,7 @@ import subprocess
 import sys
 from typing import Any
 
-_EDIT = """
-import json
-from importlib.machinery import SourceFileLoader
-
-def edit(name, before, inserted):
-    '''Insert `inserted` in front of the text `before` when the module `name` is imported.'''
-    get_code = SourceFileLoader.get_code
-
-    def get_edited_code(loader, fullname):
-        if fullname != name:
-            return get_code(loader, fullname)
-        source = loader.get_source(fullname)
-        assert source.count(before) == 1, before
-        return compile(source.replace(before, inserted + before), loader.path, "exec")
-
-    SourceFileLoader.get_code = get_edited_code
-"""
+from support.source_edits import EDIT
 
 _FORMAT = """
 edit(
@@ -93,7 +77,7 @@ print(json.dumps({
 
 
 def _run(script: str) -> dict[str, Any]:
-    command = [sys.executable, "-W", "error", "-c", _EDIT + script]
+    command = [sys.executable, "-W", "error", "-c", "import json\n" + EDIT + script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     results: dict[str, Any] = json.loads(done.stdout)

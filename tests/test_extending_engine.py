@@ -9,22 +9,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-_EDIT = """
-from importlib.machinery import SourceFileLoader
-
-def edit(name, before, inserted):
-    '''Insert `inserted` in front of the text `before` when the module `name` is imported.'''
-    get_code = SourceFileLoader.get_code
-
-    def get_edited_code(loader, fullname):
-        if fullname != name:
-            return get_code(loader, fullname)
-        source = loader.get_source(fullname)
-        assert source.count(before) == 1, before
-        return compile(source.replace(before, inserted + before), loader.path, "exec")
-
-    SourceFileLoader.get_code = get_edited_code
-"""
+from support.source_edits import EDIT
 
 _OUTPUT_FORMAT = """
 edit(
@@ -79,7 +64,7 @@ for text in ("w=60,fm=png", "w=60,post=2,fm=png"):
 
 
 def _run(script: str) -> list[str]:
-    command = [sys.executable, "-W", "error", "-c", _EDIT + script]
+    command = [sys.executable, "-W", "error", "-c", EDIT + script]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
