@@ -21,13 +21,15 @@ DEPLOYED := tests/aws tests/deployment
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/standalone tests/compatibility tests/test_*.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run check test coverage lint format types unit bench stress docs gallery edge lock package sbom sam clean
+.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package sbom sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
 	$(BIN)/image-processor serve $(ARGS)
+
+venv: $(RUN) ## install the package into .venv, which run, test and deploy.sh do by themselves
 
 test: lint unit ## everything that must hold: style, types, all tests
 

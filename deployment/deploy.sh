@@ -50,6 +50,12 @@ else
     expect "Python 3.11 or newer for PYTHON, got $("$python" --version 2>&1 || true)"
     exit_on_errors # the rest needs Python
 fi
+# publish.py reads recipes as the functions do, with the package's own code and its dependencies.
+if ! "$python" -c 'import msgspec' 2>/dev/null; then
+    make --no-print-directory PYTHON="$python" venv >&2 || expect "make venv to install the package, got a failure"
+    exit_on_errors
+    python=.venv/bin/python
+fi
 if [ -n "$recipe" ]; then
     [ -r "$recipe" ] || expect "a readable file for --recipe, got $recipe"
     given+=("Recipe=recipe.toml")

@@ -47,8 +47,8 @@ class StubbedCli:
         }
         for tool in REAL:
             self.link(tool)
-        self._write("python3", f'exec "{sys.executable}" "$@"')
-        self._write("lambda-python", f"echo {interpreter.VERSION}")
+        self.replace("python3", f'exec "{sys.executable}" "$@"')
+        self.replace("lambda-python", f"echo {interpreter.VERSION}")
 
     def link(self, tool: str) -> None:
         (self.bin / tool).symlink_to(shutil.which(tool) or tool)
@@ -58,7 +58,7 @@ class StubbedCli:
     ) -> subprocess.CompletedProcess[str]:
         """The script's end, with the tool ``without`` taken away."""
         for tool in ("aws", "sam"):
-            self._write(tool, self._stub(tool, self.answers))
+            self.replace(tool, self._stub(tool, self.answers))
         if without:
             (self.bin / without).unlink()
         return subprocess.run(
@@ -82,7 +82,8 @@ class StubbedCli:
         rows = "\n".join(f"    *{piece!r}*) {code} ;;" for piece, code in answers.items())
         return f'call="{tool} $*"\nprintf "%s\\n" "$call" >>"{self.log}"\ncase "$call" in\n{rows}\nesac'
 
-    def _write(self, name: str, code: str) -> None:
+    def replace(self, name: str, code: str) -> None:
+        """Put a shell script of this ``code`` in the place of the tool ``name``."""
         file = self.bin / name
         file.unlink(missing_ok=True)
         file.write_text(f"#!{os.path.realpath(shutil.which('sh') or 'sh')}\n{code}\n")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -246,3 +247,14 @@ def test_an_existing_stack_keeps_parameters_that_are_not_named(cli: StubbedCli) 
     done = cli.run("deploy.sh", "--yes", "MemorySize=1024")
     assert done.returncode == 0, done.stderr
     assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in cli.calls("sam deploy")[0]
+
+
+@pytest.mark.parametrize(("outcome", "code"), [("exit 0", 0), ("exit 2", 2)])
+def test_without_the_packages_dependencies_it_installs_them(cli: StubbedCli, outcome: str, code: int) -> None:
+    python = f'case "$*" in *"import msgspec"*) exit 1 ;; esac\nexec "{sys.executable}" "$@"'
+    cli.replace("python3", python)
+    cli.replace("make", f'printf "make %s\\n" "$*" >>"{cli.log}"\n{outcome}')
+    done = cli.run("deploy.sh", "--dry-run")
+    assert done.returncode == code, done.stderr
+    assert cli.calls("make ") == ["make --no-print-directory PYTHON=python3 venv"]
+    assert ("expected make venv to install the package, got a failure" in done.stderr) is (code == 2)
