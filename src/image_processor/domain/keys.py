@@ -89,6 +89,10 @@ def percent_decode(text: str, *, plus: bool = False, errors: str = "strict") -> 
     An incomplete escape stays as it is. Raises UnicodeDecodeError for bytes that are not UTF-8, unless
     ``errors`` (as for `bytes.decode`) says otherwise.
     """
+    if plus:
+        text = text.replace("+", " ")
+    if "%" not in text:
+        return text
     from urllib.parse import unquote  # noqa: PLC0415 - with ipaddress, 1 ms of a cold start
 
-    return unquote(text.replace("+", " ") if plus else text, errors=errors)
+    return unquote(text, errors=errors)
