@@ -8,6 +8,7 @@ declarations of a class; recipes, URLs, the CLI, the documents and the canonical
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from typing import Any
 
 from msgspec import NODEFAULT, Struct
@@ -150,13 +151,19 @@ _FEW = 10
 def suggest(names: Iterable[str], unknown: str) -> str:
     """What an error message expects instead of the name ``unknown``: all names if they are few, else
     the most similar ones."""
-    from difflib import get_close_matches  # noqa: PLC0415 - for error messages only
-
-    known = list(names)
+    known = tuple(names)
     if len(known) <= _FEW:
         return "one of " + ", ".join(known)
-    similar = get_close_matches(unknown.lower(), known, n=3, cutoff=0.6)
+    similar = _most_similar(known, unknown.lower())
     return "a name of docs/transformations.md" + (f" such as {' or '.join(similar)}" if similar else "")
+
+
+# Wrong URLs repeat the same wrong names; to compare one with all names takes most of their time.
+@lru_cache(maxsize=1024)
+def _most_similar(known: tuple[str, ...], unknown: str) -> list[str]:
+    from difflib import get_close_matches  # noqa: PLC0415 - for error messages only
+
+    return get_close_matches(unknown, known, n=3, cutoff=0.6)
 
 
 def scale_length(maximum: int, minimum: int = 0) -> Scale:
