@@ -14,9 +14,9 @@ import httpx
 import pytest
 from http_machine import Machine
 
-from image_processor.api import middleware, queued_work, server, uploads
-from image_processor.api.queued_work import MAX_UPLOADS
+from image_processor.api import middleware, server, uploads, work
 from image_processor.api.uploads import MAX_LAG_SECONDS, MIN_RATE, UploadBody
+from image_processor.api.work import MAX_UPLOADS
 
 Address = tuple[str, int]
 
@@ -171,7 +171,7 @@ def test_sending_fast_earns_no_extra_time(monkeypatch: pytest.MonkeyPatch) -> No
 def test_slow_uploads_in_every_slot_do_not_block_others_for_long(
     upload_half: Any, live: httpx.Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queued_work, "UPLOAD_SLOT_SECONDS", 0.1)
+    monkeypatch.setattr(work, "UPLOAD_SLOT_SECONDS", 0.1)
     slow = [upload_half(f"slow{number}") for number in range(MAX_UPLOADS)]
     refused = live.put("/uploads/a", content=b"a")
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")

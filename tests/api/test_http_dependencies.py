@@ -9,8 +9,7 @@ from typing import Any
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
-from image_processor.api import presigned_uploads
-from image_processor.api.standalone_app import ROUTERS
+from image_processor.api import aws_app, standalone_app
 
 
 def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
@@ -21,7 +20,7 @@ def calls(dependant: Dependant) -> Iterator[Callable[..., Any]]:
 
 
 def test_no_dependency_runs_in_a_thread() -> None:
-    routes = [route for router in (*ROUTERS, presigned_uploads.router) for route in router.routes]
+    routes = [route for router in (*standalone_app.ROUTERS, *aws_app.ROUTERS) for route in router.routes]
     found = {call for route in routes if isinstance(route, APIRoute) for call in calls(route.dependant)}
     assert {"_http_request", "_standalone_context", "_requested_key", "_aws_context"} <= {
         call.__name__ for call in found

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from http_machine import Client, Machine
 
-from image_processor.api.dependencies import MAX_WAIT_SECONDS
-from image_processor.api.parameters import preferred_wait
-from image_processor.api.queued_work import QueuedWork
+from image_processor.api.dependencies import MAX_WAIT_SECONDS, preferred_wait
+from image_processor.api.work import QueuedWork
 from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import OutcomeStatus, UploadKind

@@ -14,7 +14,7 @@ from image_processor import __version__
 from image_processor.api import aws_app
 from image_processor.api import standalone_app as machine
 from image_processor.api.app import create_app
-from image_processor.api.inline_work import MAX_LEASE_WAIT_SECONDS, InlineWork
+from image_processor.api.work import MAX_LEASE_WAIT_SECONDS, InlineWork
 from image_processor.bootstrap.delivery import build_read_path
 from image_processor.domain.errors import FIXES, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id

@@ -11,7 +11,7 @@ from policies import of_type
 from resolve import resolve
 
 from image_processor.api.aws_app import ROUTERS
-from image_processor.api.request_models import OnDemandRequest, PresignedPostRequest, ProcessRequest
+from image_processor.api.schemas import OnDemandRequest, PresignedPostRequest, ProcessRequest
 
 
 def body(**parameters: str) -> Json:

@@ -9,9 +9,9 @@ from fastapi import APIRouter, FastAPI
 from image_processor import __version__
 
 from . import problems
-from .dependencies import AppContext, ContextOf, Work
-from .openapi import describe
+from .dependencies import AppContext, ContextOf
 from .schemas import RecipeModel
+from .work import Work
 
 router = APIRouter(tags=["server"])
 
@@ -42,5 +42,5 @@ def create_app(context: AppContext, work: Work, routers: Sequence[APIRouter]) ->
     for item in routers:
         app.include_router(item)
     problems.install(app)
-    describe(app)
+    problems.describe(app)
     return app

@@ -1,26 +1,33 @@
-"""What the routes need from the rest of the system, as protocols that `bootstrap` fills."""
+"""What the routes get: the running parts, as protocols that `bootstrap` fills, and the request parameters
+and checks that several of them share."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
 from typing import Annotated, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Path, Request
+from starlette.convertors import Convertor, register_url_convertor
+from starlette.exceptions import HTTPException
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.read_path import Delivery
-from image_processor.delivery.repository import RenderResult
-from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.models import Outcome, Upload, UploadKind
+from image_processor.domain.errors import Invalid, InvalidKey
+from image_processor.domain.keys import check_key, percent_decode
+from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.ingest import plan
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.render_coordinator import RenderCoordinator
 
 MAX_WAIT_SECONDS = 60.0
 """The longest time that a request waits for the outcome of its work."""
+
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 class AppContext(Protocol):
@@ -87,33 +94,6 @@ class StandaloneContext(AppContext, Protocol):
     def render_coordinator(self) -> RenderCoordinator: ...
 
 
-class Work(Protocol):
-    """Processes uploads and renders renditions that a request asks for."""
-
-    @property
-    def delivery(self) -> Delivery:
-        """Finds stored renditions and builds their URLs."""
-        ...
-
-    async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
-        """Process ``key`` and return the outcome; None if there is none after ``wait`` seconds.
-
-        Raises the error that processing ended with.
-        """
-        ...
-
-    async def rendition(self, ref: RenditionRef) -> RenderResult:
-        """Return the rendition, rendered first if it is not stored.
-
-        Raises what `Maker.make` raises, Overloaded, and Unavailable if it takes too long.
-        """
-        ...
-
-    def pending_key(self, id_: str) -> str | None:
-        """The key with this id if a request has submitted it and no worker has started on it."""
-        ...
-
-
 async def _context(request: Request) -> AppContext:
     context: AppContext = request.app.state.context
     return context
@@ -129,12 +109,103 @@ async def _standalone_context(request: Request) -> StandaloneContext:
     return context
 
 
-async def _work(request: Request) -> Work:
-    work: Work = request.app.state.work
-    return work
-
-
 ContextOf = Annotated[AppContext, Depends(_context)]
 AwsContextOf = Annotated[AwsContext, Depends(_aws_context)]
 StandaloneContextOf = Annotated[StandaloneContext, Depends(_standalone_context)]
-WorkOf = Annotated[Work, Depends(_work)]
+
+ImageId = Annotated[str, Path(description="The id of an original.", examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])]
+
+
+class _KeyConvertor(Convertor[str]):
+    """Matches the rest of the path. Starlette's own `path` stops at a line feed, which is legal in a key."""
+
+    regex = "(?s:.*)"
+
+    def convert(self, value: str) -> str:
+        return value
+
+    def to_string(self, value: str) -> str:
+        return value
+
+
+register_url_convertor("key", _KeyConvertor())
+ANY_PATH = "{key:key}"
+"""The route parameter that matches the rest of the path."""
+
+
+async def _requested_key(
+    request: Request,
+    key: Annotated[str, Path(description="A key, percent-encoded UTF-8.", examples=["photos/cat.jpg"])],
+) -> str:
+    """Starlette decodes ``key`` and replaces invalid UTF-8, which would make it another key: reject it."""
+    try:
+        percent_decode(request.scope["raw_path"].decode())
+    except UnicodeDecodeError:
+        raise InvalidKey.one("key", "percent-encoded UTF-8", key) from None
+    return check_key(key)
+
+
+RequestedKey = Annotated[str, Depends(_requested_key)]
+
+
+async def _require_json(request: Request) -> None:
+    content_type = request.headers.get("content-type", "")
+    if content_type.partition(";")[0].strip().lower() != "application/json":
+        got = content_type or "nothing"
+        raise HTTPException(415, f"expected application/json for Content-Type, got {got}")
+
+
+require_json = Depends(_require_json)
+"""For the `dependencies` of a route. A page of another site can send a form without a CORS preflight,
+but not JSON."""
+
+
+def preferred_wait(prefer: str) -> float | None:
+    """The seconds that a Prefer header (RFC 7240) lets the server wait, at most MAX_WAIT_SECONDS; None
+    if it does not say. `respond-async` means 0 seconds unless `wait` is given too."""
+    preferences: dict[str, str] = {}
+    for preference in prefer.lower().split(","):
+        # Parameters follow a semicolon; these two preferences have none.
+        name, _, value = preference.partition(";")[0].partition("=")
+        preferences.setdefault(name.strip(), value.strip().strip('"'))
+    wait = preferences.get("wait", "")
+    if _SECONDS.fullmatch(wait):
+        return min(float(wait), MAX_WAIT_SECONDS)
+    return 0.0 if "respond-async" in preferences else None
+
+
+async def _prefer(
+    prefer: Annotated[
+        str,
+        Header(description="`wait=10`: answer after at most 10 seconds; `respond-async`: answer at once."),
+    ] = "",
+) -> float | None:
+    return preferred_wait(prefer)
+
+
+PreferredWait = Annotated[float | None, Depends(_prefer)]
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Run every check. Raises the error of the only one that failed, or Invalid with the problems of all."""
+    errors: list[Invalid] = []
+    for check in checks:
+        try:
+            check()
+        except Invalid as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise Invalid([problem for error in errors for problem in error.problems])
+
+
+def skip_reason(key: str, context: AppContext) -> str | None:
+    """Why an upload under ``key`` gets no renditions; None if it gets some."""
+    return plan.skip_reason(key, context.recipe)
+
+
+def upload_skip_reason(key: str, context: AppContext) -> str | None:
+    """As `skip_reason`, but the images for overlays are accepted without renditions of their own."""
+    prefix = context.settings.overlays
+    return None if prefix and key.startswith(prefix) else skip_reason(key, context)

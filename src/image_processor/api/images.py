@@ -19,19 +19,31 @@ from image_processor.domain.ports import Catalog
 from image_processor.domain.similarity import similar_to
 from image_processor.domain.transformation import parse
 
-from .dependencies import MAX_WAIT_SECONDS, AppContext, ContextOf, Work, WorkOf
-from .openapi import errors
-from .parameters import ImageId, PreferredWait, check_all, require_json, skip_reason
-from .problems import refused_image, shorten, skipped
-from .request_models import ListingRequest, MarkupRequest, OnDemandRequest, ProcessRequest, SimilarRequest
+from .dependencies import (
+    MAX_WAIT_SECONDS,
+    AppContext,
+    ContextOf,
+    ImageId,
+    PreferredWait,
+    check_all,
+    require_json,
+    skip_reason,
+)
+from .problems import errors, refused_image, shorten, skipped
 from .schemas import (
     ImageModel,
     ListingModel,
+    ListingRequest,
     MarkupModel,
+    MarkupRequest,
     OnDemandRenditionModel,
+    OnDemandRequest,
+    ProcessRequest,
     SimilarImageModel,
     SimilarImagesModel,
+    SimilarRequest,
 )
+from .work import Work, WorkOf
 
 router = APIRouter(prefix="/images", tags=["images"])
 

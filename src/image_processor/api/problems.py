@@ -1,4 +1,5 @@
-"""Turns every error into a response with one problem document (RFC 9457)."""
+"""Problem documents (RFC 9457): every error becomes a response with one, and the OpenAPI description lists
+those of each route."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -22,10 +24,24 @@ from image_processor.domain.errors import (
 )
 
 from .error_status import MEDIA_TYPE, RETRY_AFTER, code_of, status_of, title_of
-from .request_models import EXPECTED
-from .schemas import ImageModel, ProblemItemModel, ProblemModel
+from .schemas import EXPECTED, ImageModel, ProblemItemModel, ProblemModel
 
 _MAX_LENGTH = 100
+
+_DESCRIPTIONS = {
+    400: "The request is invalid; `problems` names every error in it.",
+    403: "A page of another site sent the request, or a URL lacks its signature.",
+    404: "It does not exist.",
+    408: "The body was sent too slowly.",
+    409: "Another worker is processing it; try again.",
+    412: "The precondition failed.",
+    413: "The body is too large.",
+    415: "The body is not JSON.",
+    416: "The range is not satisfiable.",
+    422: "Refused: `reason` and `fix` say why and what helps.",
+    501: "It needs an optional package that is not installed.",
+    503: "Not possible right now; try again.",
+}
 
 
 def problem(
@@ -78,6 +94,11 @@ def of_status(status: int, detail: str = "", headers: Mapping[str, str] | None =
     return problem(status, code_of(status), detail or title_of(status), headers)
 
 
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The `responses` of a route that may answer with these error statuses."""
+    return {status: {"model": ProblemModel, "description": _DESCRIPTIONS[status]} for status in statuses}
+
+
 def install(app: FastAPI) -> None:
     """Make ``app`` answer every expected error with a problem document. SecurityHeadersMiddleware handles
     the unexpected ones."""
@@ -100,6 +121,29 @@ def install(app: FastAPI) -> None:
         return of_status(error.status_code, detail or details.get(error.status_code, ""), error.headers)
 
 
+def describe(app: FastAPI) -> None:
+    """Correct the description of ``app``: the media type of problem documents, and no errors that it
+    never returns."""
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _with_problems(
+                get_openapi(
+                    title=app.title, version=app.version, description=app.description, routes=app.routes
+                )
+            )
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
+def shorten(value: Any) -> str:
+    """``value`` as text of at most 100 characters that every encoding has: JSON can bring half a
+    surrogate pair."""
+    text = str(value).encode(errors="backslashreplace").decode()
+    return text if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + "…"
+
+
 def _problem(finding: dict[str, Any]) -> Problem:
     """One of FastAPI's validation errors as a Problem."""
     *_, name = finding["loc"]
@@ -120,8 +164,21 @@ def _item(item: Problem) -> ProblemItemModel:
     return ProblemItemModel(name=item.name, expected=item.expected, got=item.got)
 
 
-def shorten(value: Any) -> str:
-    """``value`` as text of at most 100 characters that every encoding has: JSON can bring half a
-    surrogate pair."""
-    text = str(value).encode(errors="backslashreplace").decode()
-    return text if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + "…"
+def _with_problems(schema: dict[str, Any]) -> dict[str, Any]:
+    for path in schema["paths"].values():
+        for operation in path.values():
+            responses = operation["responses"]
+            # FastAPI adds its own 422 for invalid parameters; ours is a 400 problem document.
+            if responses.get("422", {}).get("description") == "Validation Error":
+                del responses["422"]
+            for status, response in responses.items():
+                if int(status) >= 400 and _is_problem(response):
+                    response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+    for name in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(name, None)
+    return schema
+
+
+def _is_problem(response: dict[str, Any]) -> bool:
+    schema: dict[str, str] = response["content"]["application/json"]["schema"]
+    return schema["$ref"].endswith(f"/{ProblemModel.__name__}")

@@ -26,12 +26,10 @@ from image_processor.domain.errors import (
 )
 from image_processor.standalone.render_coordinator import MetadataPending
 
-from .dependencies import StandaloneContext, StandaloneContextOf
+from .dependencies import ANY_PATH, StandaloneContext, StandaloneContextOf
 from .error_status import MEDIA_TYPE, error_response
-from .openapi import errors
-from .parameters import ANY_PATH
-from .problems import of_status
-from .queued_work import QueuedWork, QueuedWorkOf
+from .problems import errors, of_status
+from .work import QueuedWork, QueuedWorkOf
 
 router = APIRouter(tags=["renditions"])
 ROOT = "/renditions/"

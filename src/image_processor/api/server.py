@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from image_processor.config.settings import Settings
 
-from .queued_work import QueuedWork
+from .work import QueuedWork
 
 MAX_CONNECTIONS = 400
 """Open connections. Each may also have a file open, and most systems give a process 1024 descriptors."""

@@ -20,8 +20,8 @@ from image_processor.standalone.progress import Event
 from . import app, images, renditions, uploads
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .middleware import BodyTimeoutMiddleware, OriginGuard
-from .queued_work import QueuedWork
 from .schemas import EventModel, StandaloneHealthModel
+from .work import QueuedWork
 
 WEB = Path(__file__).parent.parent / "web"
 RECONNECT_MILLISECONDS = 1000

@@ -24,12 +24,10 @@ from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
 from image_processor.engine.sample import draw_sample
 
-from .dependencies import AppContext, ContextOf
-from .openapi import ANY_BODY, errors
-from .parameters import RequestedKey, upload_skip_reason
-from .problems import skipped
-from .queued_work import QueuedWorkOf
+from .dependencies import AppContext, ContextOf, RequestedKey, upload_skip_reason
+from .problems import errors, skipped
 from .schemas import UploadModel
+from .work import QueuedWorkOf
 
 SAMPLE_KEY = "sample.jpg"
 
@@ -47,6 +45,14 @@ router = APIRouter(tags=["uploads"])
 _STORED: dict[int | str, dict[str, Any]] = {
     200: {"model": UploadModel, "description": "The upload replaced an original."},
     201: {"description": "The original is new."},
+}
+
+_ANY_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "description": "The file's bytes.",
+        "content": {"*/*": {"schema": {"type": "string", "format": "binary"}}},
+    }
 }
 
 
@@ -115,7 +121,7 @@ class UploadBody:
     "/uploads/{key:key}",
     status_code=201,
     responses={**_STORED, **errors(400, 403, 408, 412, 413, 422, 503)},
-    openapi_extra=ANY_BODY,
+    openapi_extra=_ANY_BODY,
 )
 async def put_upload(
     request: Request,

@@ -12,7 +12,7 @@ from mangum import Mangum
 
 from image_processor.api.aws_app import aws_app
 from image_processor.api.error_status import MEDIA_TYPE, problem_document
-from image_processor.api.inline_work import InlineWork
+from image_processor.api.work import InlineWork
 from image_processor.bootstrap.aws import AwsContext
 from image_processor.bootstrap.delivery import build_read_path
 from image_processor.engine.render import render

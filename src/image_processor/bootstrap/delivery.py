@@ -19,8 +19,7 @@ from image_processor.delivery.repository import MetadataCache, RenderResult, Ren
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
-from image_processor.domain.ports import Stores
-from image_processor.renditions.renderer import Renderer
+from image_processor.domain.ports import Renderer, Stores
 
 if TYPE_CHECKING:
     from .aws import AwsContext  # loads the S3 adapter, which one machine does not need

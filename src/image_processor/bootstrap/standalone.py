@@ -25,13 +25,12 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Outcome, Upload
-from image_processor.domain.ports import Catalog, Entry, ObjectStore, Stores
+from image_processor.domain.ports import Catalog, Entry, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.renditions.renderer import Renderer
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop

@@ -15,7 +15,7 @@ from msgspec import Struct
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Limits, Record, RenderedImage
-from image_processor.domain.ports import Attributes, Entry, StoredObject
+from image_processor.domain.ports import Attributes, Entry, Renderer, StoredObject
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.freshness import fingerprint_metadata, is_on_demand, list_renditions
 from image_processor.renditions.originals import (
@@ -24,7 +24,6 @@ from image_processor.renditions.originals import (
     head_overlays,
     read_overlays,
 )
-from image_processor.renditions.renderer import Renderer
 
 from .repository import RenderResult, RenditionRepository
 from .resolver import RenditionRef

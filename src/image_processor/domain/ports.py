@@ -1,18 +1,29 @@
-"""The ports: protocols of the object store and the catalog.
+"""The ports: protocols of the object store, the catalog and the renderer.
 
-The adapters are in storage/ and catalog/; each passes the suite in tests/contracts. Any method may raise
-Unavailable (retryable) if the backend fails.
+The adapters of the stores are in storage/ and catalog/; each passes the suite in tests/contracts. Any of
+their methods may raise Unavailable (retryable) if the backend fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Protocol
 
 from msgspec import Struct, field
 
-from .models import Lease, Record, Status, Upload
+from .models import (
+    ExifField,
+    IccPolicy,
+    Lease,
+    Limits,
+    Record,
+    Rendered,
+    RenderedImage,
+    Status,
+    Upload,
+)
+from .transformation import Transformation
 
 
 class Absent:
@@ -213,3 +224,28 @@ class Stores(Struct, frozen=True):
     uploads: ObjectStore
     processed: ObjectStore
     catalog: Catalog
+
+
+class Renderer(Protocol):
+    """Renders one original: `engine.render.render`, or one of its forms in an isolated process."""
+
+    def __call__(  # noqa: PLR0913 - as the engine's own
+        self,
+        data: bytes,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        *,
+        icc: IccPolicy,
+        summary: bool = True,
+        exif: Collection[ExifField] = (),
+        overlay_sources: Mapping[str, bytes],
+        on_rendition: Callable[[RenderedImage], None] = ...,
+    ) -> Rendered:
+        """Decode ``data`` once and render all ``transformations``, in their order.
+
+        ``overlay_sources`` are the bytes of the overlay images by key. ``on_rendition`` gets each rendition
+        as soon as it is encoded, in any order and on any thread. Without ``summary`` the visual
+        summary is not computed. Raises Refused for input that cannot or may not be decoded,
+        MissingExtra for an encoder that is not installed, and Unavailable.
+        """
+        ...

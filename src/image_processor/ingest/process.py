@@ -27,10 +27,9 @@ from image_processor.domain.models import (
     Upload,
     UploadKind,
 )
-from image_processor.domain.ports import Entry, StoredObject
+from image_processor.domain.ports import Entry, Renderer, StoredObject
 from image_processor.renditions.freshness import filter_fresh, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, read_overlays
-from image_processor.renditions.renderer import Renderer
 
 from .drift import Inspector
 from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation

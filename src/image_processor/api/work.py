@@ -1,12 +1,14 @@
-"""Work of the application on one machine: queued for the workers and the render pool, and awaited."""
+"""How requests get their work done, and wait for it: inside the request on AWS, where a Lambda function is
+frozen once it has answered; queued for the workers and the render pool on one machine."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from anyio import CapacityLimiter, Lock, Semaphore, fail_after, to_thread
 from fastapi import Depends, Request
@@ -14,12 +16,17 @@ from fastapi import Depends, Request
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import RenderResult
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.errors import Unavailable
+from image_processor.domain.errors import LeaseBusy, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, Upload, UploadKind
 from image_processor.domain.ports import Entry
 
 from .dependencies import MAX_WAIT_SECONDS, StandaloneContext
+
+MAX_LEASE_WAIT_SECONDS = 15.0
+"""The longest wait for a lease that another worker holds. API Gateway gives up after 29 seconds, and
+the work itself needs the rest."""
+_PAUSE_SECONDS = 0.5
 
 MAX_UPLOADS = 32
 """Uploads received at the same time; others wait. Each holds a thread outside the pool of the other
@@ -30,6 +37,82 @@ UPLOAD_SLOT_SECONDS = 5.0
 
 RENDER_SECONDS = 30.0
 """The longest time that a request waits for a rendition."""
+
+
+class Work(Protocol):
+    """Processes uploads and renders renditions that a request asks for."""
+
+    @property
+    def delivery(self) -> Delivery:
+        """Finds stored renditions and builds their URLs."""
+        ...
+
+    async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
+        """Process ``key`` and return the outcome; None if there is none after ``wait`` seconds.
+
+        Raises the error that processing ended with.
+        """
+        ...
+
+    async def rendition(self, ref: RenditionRef) -> RenderResult:
+        """Return the rendition, rendered first if it is not stored.
+
+        Raises what rendering raises, Overloaded, and Unavailable if it takes too long.
+        """
+        ...
+
+    def pending_key(self, id_: str) -> str | None:
+        """The key with this id if a request has submitted it and no worker has started on it."""
+        ...
+
+
+class InlineWork:
+    """Processes and renders in the request's own thread.
+
+    If another worker holds the lease (usually the process function, which the same upload has
+    invoked), it waits and tries again.
+    """
+
+    def __init__(
+        self,
+        bucket: str,
+        process: Callable[[Upload], Outcome],
+        delivery: Delivery,
+        make: Callable[[RenditionRef], RenderResult],
+        *,
+        pause: Callable[[float], None] = time.sleep,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._bucket = bucket
+        self._process = process
+        self._delivery = delivery
+        self._make = make
+        self._pause = pause
+        self._clock = clock
+
+    @property
+    def delivery(self) -> Delivery:
+        return self._delivery
+
+    async def outcome(self, kind: UploadKind, key: str, wait: float = MAX_WAIT_SECONDS) -> Outcome | None:
+        return await to_thread.run_sync(self._outcome, Upload(self._bucket, key, kind), wait)
+
+    async def rendition(self, ref: RenditionRef) -> RenderResult:
+        stored = await to_thread.run_sync(self._delivery.repository.find, ref)
+        return RenderResult(stored, {}) if stored else await to_thread.run_sync(self._make, ref)
+
+    def pending_key(self, _id: str) -> None:
+        """None: uploads wait in SQS, which cannot be searched."""
+
+    def _outcome(self, upload: Upload, wait: float) -> Outcome | None:
+        end = self._clock() + min(wait, MAX_LEASE_WAIT_SECONDS)
+        while True:
+            try:
+                return self._process(upload)
+            except LeaseBusy:
+                if self._clock() + _PAUSE_SECONDS > end:
+                    return None
+            self._pause(_PAUSE_SECONDS)
 
 
 class QueuedWork:
@@ -136,9 +219,15 @@ def _retrieve_error(future: asyncio.Future[Any]) -> None:
         future.exception()
 
 
+async def _work(request: Request) -> Work:
+    work: Work = request.app.state.work
+    return work
+
+
 async def _queued_work(request: Request) -> QueuedWork:
     work: QueuedWork = request.app.state.work
     return work
 
 
+WorkOf = Annotated[Work, Depends(_work)]
 QueuedWorkOf = Annotated[QueuedWork, Depends(_queued_work)]
