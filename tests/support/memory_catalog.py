@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import count
@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
 from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.catalog.rows import merge_messages
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import ObjectStore, Page, Query
 
 _catalogs: dict[str, MemoryCatalog] = {}
@@ -37,6 +38,7 @@ class MemoryCatalog:
 
     def __init__(self) -> None:
         self._rows: dict[str, Row] = {}
+        self._outbox: dict[str, tuple[OutboxMessage, ...]] = {}
         self._lock = threading.RLock()
         self._tokens = count(1)
 
@@ -51,25 +53,44 @@ class MemoryCatalog:
             if row.is_leased(now):
                 raise lease_busy(upload)
             row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + duration
-            return Lease(new.id, row.token, owner, row.expires_at, row.record)
+            return Lease(new.id, row.token, owner, row.expires_at, row.record, self.unsent(new.id))
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         with self._lock:
             self._leased_row(lease).expires_at = now + duration
         return replace(lease, expires_at=now + duration)
 
-    def complete(self, lease: Lease, record: Record) -> Record:
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
         with self._lock:
             row = self._leased_row(lease)
             row.record = completed(lease, row.record, record)
             row.token = None
+            self._add(lease.image_id, messages)
             return row.record
 
-    def delete(self, lease: Lease) -> None:
+    def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
         with self._lock:
             self._leased_row(lease)
             del self._rows[lease.image_id]
+            self._add(lease.image_id, messages)
+
+    def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
+        return self._outbox.get(image_id, ())
+
+    def scan_unsent(self) -> Iterator[OutboxMessage]:
+        for messages in list(self._outbox.values()):
+            yield from messages
+
+    def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        with self._lock:
+            left = tuple(item for item in self._outbox.pop(image_id, ()) if item not in messages)
+            if left:
+                self._outbox[image_id] = left
+
+    def _add(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        if messages:
+            self._outbox[image_id] = merge_messages(self.unsent(image_id), messages)
 
     def release(self, lease: Lease) -> None:
         with self._lock:

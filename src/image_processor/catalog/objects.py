@@ -6,7 +6,7 @@ that object. docs/adr/0008 describes the costs, and what must not be public.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
@@ -17,12 +17,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
 
 from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
 from .paging import check_limit, matches, position_of, read_cursor, write_cursor
-from .rows import Row, from_micros, to_micros, to_record, to_row
+from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row
 
 PREFIX = ".image-processor/records/"
 """The prefix of records in the processed store.
@@ -52,13 +52,18 @@ class _Document(Struct, frozen=True, omit_defaults=True):
 
     record: Row | None = None
     claim: _StoredLease | None = None
+    outbox: tuple[OutboxMessage, ...] = ()
 
 
 class _State(Struct, frozen=True):
-    """The content of an object. Without an object, or after `delete`, both fields are None."""
+    """The content of an object. Without an object it is empty; after `delete` it may have an outbox."""
 
     record: Record | None = None
     lease: _StoredLease | None = None
+    outbox: tuple[OutboxMessage, ...] = ()
+
+    def with_messages(self, messages: Sequence[OutboxMessage]) -> _State:
+        return replace(self, outbox=merge_messages(self.outbox, messages))
 
 
 _Versioned = tuple[_State, str | Absent]
@@ -99,32 +104,45 @@ class ObjectCatalog:
             # A request that is repeated because its response was lost finds its own token.
             if current is not None and current.is_live(now) and current.token != token:
                 raise lease_busy(upload)
-            return _State(state.record or new, own_lease)
+            return replace(state, record=state.record or new, lease=own_lease)
 
         # Most uploads have new keys: assume that, and read only if it turns out to be wrong.
         state, version = self._change(new.id, take, assumed=_NO_OBJECT)
         self._written[token] = (state, version)
-        return Lease(new.id, token, owner, expires_at, state.record or new)
+        return Lease(new.id, token, owner, expires_at, state.record or new, state.outbox)
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         renewed = replace(lease, expires_at=now + duration)
         stored = _StoredLease(lease.token, lease.owner, to_micros(renewed.expires_at))
-        self._change_leased(lease, lambda record: _State(record, stored))
+        self._change_leased(lease, lambda _, state: replace(state, lease=stored))
         return renewed
 
-    def complete(self, lease: Lease, record: Record) -> Record:
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
-        state = self._change_leased(lease, lambda stored: _State(completed(lease, stored, record)))
-        return state.record or record
 
-    def delete(self, lease: Lease) -> None:
-        self._change_leased(lease, lambda _: _State())
+        def change(stored: Record, state: _State) -> _State:
+            finished = replace(state, record=completed(lease, stored, record), lease=None)
+            return finished.with_messages(messages)
+
+        return self._change_leased(lease, change).record or record
+
+    def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
+        self._change_leased(lease, lambda _, state: _State(outbox=state.outbox).with_messages(messages))
 
     def release(self, lease: Lease) -> None:
         try:
-            self._change_leased(lease, _State)
+            self._change_leased(lease, lambda _, state: replace(state, lease=None))
         except LeaseLost:
             return
+
+    def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
+        state, _ = self._read(image_id)
+        return state.outbox
+
+    def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        state, version = self._read(image_id)
+        if set(messages) & set(state.outbox):
+            self._change(image_id, lambda state: _without(state, messages), (state, version))
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
@@ -136,6 +154,12 @@ class ObjectCatalog:
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self) -> Iterator[Record]:
+        return (state.record for state in self._scan() if state.record is not None)
+
+    def scan_unsent(self) -> Iterator[OutboxMessage]:
+        return (message for state in self._scan() for message in state.outbox)
+
+    def _scan(self) -> Iterator[_State]:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
         ids = (
@@ -144,7 +168,7 @@ class ObjectCatalog:
         with ThreadPoolExecutor(_READER_THREADS) as readers:
             # In batches, because `map` would consume the whole listing first.
             while batch := list(islice(ids, 8 * _READER_THREADS)):
-                yield from filter(None, readers.map(self.get, batch))
+                yield from (state for state, _ in readers.map(self._read, batch))
 
     def _read(self, id_: str) -> _Versioned:
         try:
@@ -171,13 +195,14 @@ class ObjectCatalog:
             return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
 
-    def _change_leased(self, lease: Lease, change: Callable[[Record], _State]) -> _State:
-        """As `_change`, under a lease. Raises LeaseLost if it is not current any more."""
+    def _change_leased(self, lease: Lease, change: Callable[[Record, _State], _State]) -> _State:
+        """As `_change`, under a lease; ``change`` also gets the record. Raises LeaseLost if the lease is not
+        current any more."""
 
         def change_if_leased(state: _State) -> _State:
             if state.record is None or state.lease is None or state.lease.token != lease.token:
                 raise lease_lost(lease)
-            return change(state.record)
+            return change(state.record, state)
 
         assumed = self._written.pop(lease.token, None)
         state, version = self._change(lease.image_id, change_if_leased, assumed)
@@ -197,9 +222,14 @@ def _key(id_: str) -> str:
 
 def _encode(state: _State) -> bytes:
     row = None if state.record is None else to_row(state.record)
-    return msgspec.json.encode(_Document(row, state.lease))
+    return msgspec.json.encode(_Document(row, state.lease, state.outbox))
 
 
 def _decode(body: bytes) -> _State:
     document = msgspec.json.decode(body, type=_Document)
-    return _State(to_record(document.record) if document.record else None, document.claim)
+    record = to_record(document.record) if document.record else None
+    return _State(record, document.claim, document.outbox)
+
+
+def _without(state: _State, messages: Sequence[OutboxMessage]) -> _State:
+    return replace(state, outbox=tuple(item for item in state.outbox if item not in messages))

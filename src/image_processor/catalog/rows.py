@@ -6,14 +6,21 @@ columns. Every catalog whose backend stores text and integers uses these rows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from msgspec.json import Decoder, Encoder
 
 from image_processor.domain.errors import Reason
-from image_processor.domain.models import ImageMetadata, Record, Rendition, Status, VisualSummary
+from image_processor.domain.models import (
+    ImageMetadata,
+    OutboxMessage,
+    Record,
+    Rendition,
+    Status,
+    VisualSummary,
+)
 
 Row = dict[str, str | int | None]
 
@@ -45,6 +52,7 @@ _METADATA = Decoder(ImageMetadata)
 _SUMMARY = Decoder(VisualSummary)
 _RENDITIONS = Decoder(tuple[Rendition, ...])
 _EXIF = Decoder(dict[str, str])
+_MESSAGE = Decoder(OutboxMessage)
 
 
 def to_micros(moment: datetime) -> int:
@@ -100,6 +108,22 @@ def to_record(row: Mapping[str, Any]) -> Record:
         # Rows written before this column existed lack it.
         exif=tuple(_EXIF.decode(row["exif"]).items()) if row.get("exif") else (),
     )
+
+
+def to_message_text(message: OutboxMessage) -> str:
+    """A message of an outbox as JSON: the same text for equal messages."""
+    return _ENCODER.encode(message).decode()
+
+
+def to_messages(texts: Iterable[str]) -> tuple[OutboxMessage, ...]:
+    """The messages of such texts, the oldest first."""
+    return merge_messages(map(_MESSAGE.decode, texts))
+
+
+def merge_messages(*several: Iterable[OutboxMessage]) -> tuple[OutboxMessage, ...]:
+    """All messages, each once, the oldest first."""
+    merged = {message for messages in several for message in messages}
+    return tuple(sorted(merged, key=lambda message: (message.created_at, message.id, message.kind)))
 
 
 def _to_json(value: object) -> str | None:

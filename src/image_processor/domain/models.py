@@ -245,10 +245,34 @@ class Record(Struct, frozen=True):
         return max(self.renditions, key=weight, default=None)
 
 
+class MessageKind(StrEnum):
+    """What a message of the outbox is for."""
+
+    EVENT = "event"
+    """The outcome of work on one original, for whoever subscribed to events."""
+    INVALIDATION = "invalidation"
+    """The CDN must drop the renditions of one original."""
+
+
+class OutboxMessage(Struct, frozen=True):
+    """A message about the original ``key`` that is stored with its record until it has been sent.
+
+    ``id`` identifies the message however often it is sent. ``body`` is the JSON of an event, and empty
+    for an invalidation.
+    """
+
+    id: str
+    kind: MessageKind
+    key: str
+    created_at: datetime
+    body: str = ""
+
+
 class Lease(Struct, frozen=True):
     """The right to work on one key until ``expires_at``. ``token`` is unique to this lease.
 
-    ``record`` is the record as it was when the lease was acquired; PROCESSING for a new key.
+    ``record`` is the record as it was when the lease was acquired; PROCESSING for a new key. ``unsent``
+    are the messages in the key's outbox at that moment.
     """
 
     image_id: str
@@ -256,6 +280,7 @@ class Lease(Struct, frozen=True):
     owner: str
     expires_at: datetime
     record: Record
+    unsent: tuple[OutboxMessage, ...] = ()
 
 
 class Plan(Struct, frozen=True):
@@ -283,9 +308,11 @@ class OutcomeStatus(StrEnum):
 
 
 class Outcome(Struct, frozen=True):
-    """The result of work on one upload. ``record`` is None after DELETED and SKIPPED."""
+    """The result of work on one upload. ``record`` is None after DELETED and SKIPPED. ``unsent`` are
+    the messages that were in the key's outbox when the work ended."""
 
     key: str
     status: OutcomeStatus
     record: Record | None = None
     detail: str | None = None
+    unsent: tuple[OutboxMessage, ...] = ()

@@ -17,6 +17,7 @@ from .models import (
     IccPolicy,
     Lease,
     Limits,
+    OutboxMessage,
     Record,
     Rendered,
     RenderedImage,
@@ -164,7 +165,11 @@ class Page(Struct, frozen=True):
 
 
 class Catalog(Protocol):
-    """One record and at most one unexpired lease per original. All times are the caller's clock."""
+    """One record and at most one unexpired lease per original. All times are the caller's clock.
+
+    Each original also has an outbox: the messages that are written with the record and removed once they
+    are sent. It outlives the record, and a message is in it once.
+    """
 
     def get(self, image_id: str) -> Record | None:
         """The record; None if there is none."""
@@ -186,8 +191,8 @@ class Catalog(Protocol):
         """
         ...
 
-    def complete(self, lease: Lease, record: Record) -> Record:
-        """Write the record and release the lease in one step.
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
+        """Write the record, add ``messages`` to the outbox and release the lease in one step.
 
         Returns the stored record: with the next revision, the stored created_at, and the stored
         sequencer if ``record`` has none. Raises LeaseLost, and writes nothing, if the lease is lost or
@@ -195,8 +200,22 @@ class Catalog(Protocol):
         """
         ...
 
-    def delete(self, lease: Lease) -> None:
-        """Delete the record and the lease in one step. Raises LeaseLost if the lease is lost."""
+    def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
+        """Delete the record and the lease, and add ``messages`` to the outbox, in one step. Raises LeaseLost
+        if the lease is lost."""
+        ...
+
+    def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
+        """The messages in the outbox of one original, the oldest first."""
+        ...
+
+    def scan_unsent(self) -> Iterator[OutboxMessage]:
+        """Every message in an outbox, in any order."""
+        ...
+
+    def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        """Remove ``messages`` from the outbox of one original. Needs no lease; no error for messages that
+        are not in it."""
         ...
 
     def release(self, lease: Lease) -> None:
@@ -215,6 +234,51 @@ class Catalog(Protocol):
 
     def scan(self) -> Iterator[Record]:
         """Every record once, in any order. A record changed during the scan comes in either state."""
+        ...
+
+
+class QueuedEvent(Struct, frozen=True):
+    """An event that waits in an outbox of one machine, and what its sender knows about it.
+
+    ``attempts`` have failed, the last one with ``error``. It is not sent before ``due_at``; without that time
+    it is dead, which means that it is sent again only after a redrive.
+    """
+
+    message: OutboxMessage
+    due_at: datetime | None
+    attempts: int = 0
+    error: str | None = None
+
+
+class EventQueue(Protocol):
+    """The events in the outboxes of one machine's catalog, as a queue that survives restarts."""
+
+    def due(self, now: datetime, *, limit: int) -> Sequence[QueuedEvent]:
+        """Events that are due, the longest due first."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """When the next event is due; None if none waits."""
+        ...
+
+    def remove(self, message: OutboxMessage) -> None:
+        """Remove an event that has been sent."""
+        ...
+
+    def postpone(self, message: OutboxMessage, due_at: datetime | None, error: str) -> None:
+        """Count a failed attempt. ``due_at`` is when the next one is due; None if there is to be none."""
+        ...
+
+    def list(self, *, limit: int) -> Sequence[QueuedEvent]:
+        """Events that are not sent yet, the oldest first, dead ones too."""
+        ...
+
+    def count(self) -> tuple[int, int]:
+        """The number of events that wait to be sent, and of dead ones."""
+        ...
+
+    def redrive(self, now: datetime, id_: str | None = None) -> int:
+        """Make the dead event ``id_``, or without it every dead one, due. Returns their number."""
         ...
 
 

@@ -7,7 +7,7 @@ three attributes of the record's item: `claim_token`, `claim_owner` and `claim_e
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
@@ -22,16 +22,29 @@ from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lo
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import LeaseLost, PreconditionFailed
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import Page, Query
 
 from .requests import DynamoClient, Update, query_arguments, write_arguments
-from .schema import NEWEST_INDEX, TABLE, Item, from_item, position, to_item, to_value
+from .schema import (
+    NEWEST_INDEX,
+    RECORD_ATTRIBUTES,
+    TABLE,
+    Item,
+    from_item,
+    has_record,
+    outbox_of,
+    outbox_value,
+    position,
+    to_item,
+    to_value,
+)
 
 _LEASE_ATTRIBUTES = ("claim_token", "claim_owner", "claim_expires_at")
 _IS_OWN_LEASE = "#claim_token = :claim_token"
 # The third case: a request that is repeated because its response was lost finds its own token.
 _IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR {_IS_OWN_LEASE}"
+_IS_EMPTY = "attribute_not_exists(#original_file) AND attribute_not_exists(#outbox)"
 _IS_NOT_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
 # Written when the record is created, and never changed.
 _IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "shelf", "position"})
@@ -78,7 +91,8 @@ class DynamoCatalog:
 
     def get(self, image_id: str) -> Record | None:
         response = self._client.call("GetItem", **self._key(image_id), ConsistentRead=True)
-        return from_item(response["Item"]) if "Item" in response else None
+        item = response.get("Item", {})
+        return from_item(item) if has_record(item) else None
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         record = new_record(upload, now)
@@ -94,23 +108,28 @@ class DynamoCatalog:
             item = self._update(record.id, _IS_FREE, values, Update(lease, created))
         except PreconditionFailed:
             raise lease_busy(upload) from None
-        return Lease(record.id, token, owner, expires_at, from_item(item))
+        return Lease(record.id, token, owner, expires_at, from_item(item), outbox_of(item))
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         expires_at = now + duration
         self._update_leased(lease, Update({"claim_expires_at": to_value(to_micros(expires_at))}))
         return replace(lease, expires_at=expires_at)
 
-    def complete(self, lease: Lease, record: Record) -> Record:
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
         item = to_item(record)
         changed = {name: value for name, value in item.items() if name not in _IMMUTABLE | {"revision"}}
         missing = sorted(_OPTIONAL - set(item))
-        update = Update(changed, remove=(*_LEASE_ATTRIBUTES, *missing), increment="revision")
+        added = {"revision": to_value(1), **_outbox(messages)}
+        update = Update(changed, remove=(*_LEASE_ATTRIBUTES, *missing), add=added)
         condition = f"{_IS_OWN_LEASE} AND {_IS_NOT_OLDER}" if "sequencer" in item else _IS_OWN_LEASE
         return from_item(self._update_leased(lease, update, condition))
 
-    def delete(self, lease: Lease) -> None:
+    def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
+        if messages or lease.unsent:
+            emptied = Update(remove=(*_LEASE_ATTRIBUTES, *sorted(RECORD_ATTRIBUTES)), add=_outbox(messages))
+            self._delete_if_empty(lease.image_id, self._update_leased(lease, emptied))
+            return
         arguments = write_arguments(_IS_OWN_LEASE, _token_value(lease))
         try:
             self._client.call("DeleteItem", **self._key(lease.image_id), **arguments)
@@ -122,6 +141,27 @@ class DynamoCatalog:
             self._update_leased(lease, Update(remove=_LEASE_ATTRIBUTES))
         except LeaseLost:
             return
+
+    def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
+        response = self._client.call("GetItem", **self._key(image_id), ConsistentRead=True)
+        return outbox_of(response.get("Item", {}))
+
+    def scan_unsent(self) -> Iterator[OutboxMessage]:
+        names = {"#outbox": "outbox"}
+        filter_ = {"FilterExpression": "attribute_exists(#outbox)", "ExpressionAttributeNames": names}
+        for item in self._pages("Scan", ConsistentRead=True, ProjectionExpression="#outbox", **filter_):
+            yield from outbox_of(item)
+
+    def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        if not messages:
+            return
+        update = Update(discard=_outbox(messages))
+        try:
+            # Without the condition the update would create an item.
+            item = self._update(image_id, "attribute_exists(#outbox)", {}, update)
+        except PreconditionFailed:
+            return
+        self._delete_if_empty(image_id, item)
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
@@ -137,7 +177,7 @@ class DynamoCatalog:
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self) -> Iterator[Record]:
-        yield from map(from_item, self._pages("Scan", ConsistentRead=True))
+        yield from map(from_item, filter(has_record, self._pages("Scan", ConsistentRead=True)))
 
     def _query_ids(self, query: Query, after: str | None) -> Iterator[str]:
         """The ids in the index that match a query after a position, newest first."""
@@ -157,7 +197,8 @@ class DynamoCatalog:
         while requested:
             # A response is cut at 16 MB; the rest is requested again.
             response = self._client.call("BatchGetItem", RequestItems=requested)
-            records |= {item["id"]["S"]: from_item(item) for item in response["Responses"][self._table]}
+            items = filter(has_record, response["Responses"][self._table])
+            records |= {item["id"]["S"]: from_item(item) for item in items}
             requested = response.get("UnprocessedKeys", {})
         return records
 
@@ -169,6 +210,15 @@ class DynamoCatalog:
             if "LastEvaluatedKey" not in response:
                 return
             arguments["ExclusiveStartKey"] = response["LastEvaluatedKey"]
+
+    def _delete_if_empty(self, id_: str, item: Item) -> None:
+        """Delete an item that has neither a record nor messages."""
+        if has_record(item) or "outbox" in item:
+            return
+        try:
+            self._client.call("DeleteItem", **self._key(id_), **write_arguments(_IS_EMPTY, {}))
+        except PreconditionFailed:
+            return  # it has been leased again
 
     def _update_leased(self, lease: Lease, update: Update, condition: str = _IS_OWN_LEASE) -> Item:
         """Update the item of a lease and return it. Raises LeaseLost if the condition does not hold."""
@@ -185,6 +235,10 @@ class DynamoCatalog:
 
     def _key(self, id_: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
+
+
+def _outbox(messages: Sequence[OutboxMessage]) -> Item:
+    return {"outbox": outbox_value(messages)} if messages else {}
 
 
 def _token_value(lease: Lease) -> Item:

@@ -88,12 +88,13 @@ def _is_throttled(response: HttpResponse) -> bool:
 
 class Update(Struct, frozen=True):
     """The changes that an UpdateItem makes: attributes to set, attributes to set only if missing,
-    attributes to remove, and the name of a number to increment."""
+    attributes to remove, numbers to add to and sets to add elements to, and sets to delete elements of."""
 
     set: Mapping[str, Value] = field(default_factory=dict)
     set_if_missing: Mapping[str, Value] = field(default_factory=dict)
     remove: Iterable[str] = ()
-    increment: str | None = None
+    add: Mapping[str, Value] = field(default_factory=dict)
+    discard: Mapping[str, Value] = field(default_factory=dict)
 
 
 _NO_UPDATE = Update()
@@ -109,12 +110,11 @@ def write_arguments(
     clauses = {
         "SET": ", ".join(assignments),
         "REMOVE": ", ".join(f"#{name}" for name in update.remove),
-        "ADD": f"#{update.increment} :one" if update.increment else "",
+        "ADD": ", ".join(f"#{name} :{name}" for name in update.add),
+        "DELETE": ", ".join(f"#{name} :{name}" for name in update.discard),
     }
     expression = " ".join(f"{verb} {clause}" for verb, clause in clauses.items() if clause)
-    all_values = {**values, **update.set, **update.set_if_missing}
-    if update.increment:
-        all_values["one"] = to_value(1)
+    all_values = {**values, **update.set, **update.set_if_missing, **update.add, **update.discard}
     return {
         "ConditionExpression": condition,
         **({"UpdateExpression": expression} if expression else {}),
@@ -149,7 +149,7 @@ def query_arguments(query: Query, after: str | None) -> dict[str, Any] | None:
 
 def _placeholders(expressions: str, values: Mapping[str, Value]) -> dict[str, Any]:
     names = {f"#{name}": name for name in _PLACEHOLDER.findall(expressions)}
-    return {
-        "ExpressionAttributeNames": names,
-        "ExpressionAttributeValues": {f":{name}": value for name, value in values.items()},
-    }
+    placeholders: dict[str, Any] = {"ExpressionAttributeNames": names}
+    if values:  # DynamoDB rejects an empty map
+        placeholders["ExpressionAttributeValues"] = {f":{name}": value for name, value in values.items()}
+    return placeholders

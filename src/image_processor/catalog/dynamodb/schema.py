@@ -3,19 +3,21 @@
 An item's attributes are the columns of catalog.rows, except that `key` is called `original_file`.
 `processed_file` is the key of the rendition to show first. `shelf` (the partition key of the
 `newest` index) and `position` order the listings. Attributes whose value is None are left out.
+`outbox` is a set of texts, so that messages are added and removed without reading it. An item that
+has only an outbox is what is left of a deleted record.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from image_processor.catalog.rows import COLUMNS, to_micros, to_record, to_row
-from image_processor.domain.models import Record
+from image_processor.catalog.rows import COLUMNS, to_message_text, to_messages, to_micros, to_record, to_row
+from image_processor.domain.models import OutboxMessage, Record
 
-Value = dict[str, str]
+Value = dict[str, Any]
 Item = dict[str, Value]
-"""Attributes in DynamoDB's JSON: {"id": {"S": "..."}, "revision": {"N": "1"}}."""
+"""Attributes in DynamoDB's JSON: {"id": {"S": "..."}, "revision": {"N": "1"}, "outbox": {"SS": ["..."]}}."""
 
 NEWEST_INDEX = "newest"
 """The index for listings: one partition with all records, ordered by position.
@@ -73,6 +75,12 @@ def position(micros: int, id_: str = "") -> str:
     return f"{micros + _OFFSET:019d}#{id_}" if id_ else f"{micros + _OFFSET:019d}"
 
 
+RECORD_ATTRIBUTES = frozenset(
+    {*COLUMNS, "original_file", "processed_file", "shelf", "position"} - {"id", "key"}
+)
+"""All attributes of a record but the table's key."""
+
+
 def to_item(record: Record) -> Item:
     """The item of a record."""
     row = to_row(record)
@@ -84,9 +92,24 @@ def to_item(record: Record) -> Item:
 
 
 def from_item(item: Mapping[str, Value]) -> Record:
-    """The record of an item. Ignores attributes that are not part of a record."""
+    """The record of an item that has one. Ignores attributes that are not part of a record."""
     row: dict[str, str | int | None] = dict.fromkeys(COLUMNS)
     for name, value in item.items():
-        row[name] = int(value["N"]) if "N" in value else value["S"]
+        row[name] = int(value["N"]) if "N" in value else value.get("S")
     row["key"] = row["original_file"]
     return to_record(row)
+
+
+def has_record(item: Mapping[str, Value]) -> bool:
+    """Whether an item has a record, or only the outbox of a deleted one."""
+    return "original_file" in item
+
+
+def outbox_value(messages: Iterable[OutboxMessage]) -> Value:
+    """The value of the attribute `outbox` with these messages; DynamoDB has no empty set."""
+    return {"SS": [to_message_text(message) for message in messages]}
+
+
+def outbox_of(item: Mapping[str, Value]) -> tuple[OutboxMessage, ...]:
+    """The messages in the outbox of an item."""
+    return to_messages(item["outbox"]["SS"]) if "outbox" in item else ()

@@ -1,6 +1,7 @@
 """Catalog adapter: records in one SQLite file, for the threads and processes of one machine.
 
-Every change is one statement that checks its own condition, so no two callers can both find it true.
+Every change is one statement that checks its own condition, so no two callers can both find it true; with
+messages for the outbox it is one transaction.
 A lease is three columns of the record's row: `claim_token`, `claim_owner` and `claim_expires_at`.
 """
 
@@ -8,8 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -19,24 +20,29 @@ from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalog.rows import to_micros, to_record, to_row
+from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
 from image_processor.domain.errors import Invalid, Unavailable
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import Page, Query
 
+from .event_queue import SqliteEventQueue
 from .queries import (
     ACQUIRE,
+    ADD_MESSAGE,
     COMPLETE,
     DELETE,
     GET,
+    MARK_SENT,
     RELEASE,
     RELEASE_OWNER,
     RENEW,
     SCAN,
+    SCAN_UNSENT,
+    UNSENT,
     Values,
     select_page,
 )
-from .schema import migrate
+from .schema import migrate, transaction
 
 Row = dict[str, Any]
 
@@ -78,22 +84,39 @@ class SqliteCatalog:
         rows = self._execute(ACQUIRE, to_row(record) | lease)
         if not rows:
             raise lease_busy(upload)
-        return Lease(record.id, token, owner, expires_at, to_record(rows[0]))
+        return Lease(record.id, token, owner, expires_at, to_record(rows[0]), self.unsent(record.id))
 
     def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
         expires_at = now + duration
         self._change_leased(RENEW, lease, {"claim_expires_at": to_micros(expires_at)})
         return replace(lease, expires_at=expires_at)
 
-    def complete(self, lease: Lease, record: Record) -> Record:
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
-        return to_record(self._change_leased(COMPLETE, lease, to_row(record)))
+        return to_record(self._change_leased(COMPLETE, lease, to_row(record), messages))
 
-    def delete(self, lease: Lease) -> None:
-        self._change_leased(DELETE, lease)
+    def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
+        self._change_leased(DELETE, lease, {}, messages)
 
     def release(self, lease: Lease) -> None:
         self._execute(RELEASE, _lease_values(lease))
+
+    def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
+        return to_messages(row["message"] for row in self._execute(UNSENT, {"image_id": image_id}))
+
+    def scan_unsent(self) -> Iterator[OutboxMessage]:
+        after = 0
+        while rows := self._execute(SCAN_UNSENT, {"after": after, "limit": _SCAN_PAGE}):
+            yield from to_messages(row["message"] for row in rows)
+            after = rows[-1]["rowid"]
+
+    def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
+        for message in messages:
+            self._execute(MARK_SENT, _message_values(image_id, message))
+
+    def event_queue(self) -> SqliteEventQueue:
+        """The events in all outboxes, with what a sender that retries knows about each."""
+        return SqliteEventQueue(self._execute)
 
     def release_owner(self, owner_prefix: str) -> int:
         """Release every lease whose owner starts with ``owner_prefix``. Returns how many.
@@ -117,12 +140,21 @@ class SqliteCatalog:
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
-    def _change_leased(self, statement: str, lease: Lease, values: Values | None = None) -> Row:
-        """Run a statement that changes the row of a lease. Raises LeaseLost if it changed none."""
-        rows = self._execute(statement, (values or {}) | _lease_values(lease))
-        if not rows:
-            raise lease_lost(lease)
-        return rows[0]
+    def _change_leased(
+        self, statement: str, lease: Lease, values: Values, messages: Sequence[OutboxMessage] = ()
+    ) -> Row:
+        """Run a statement that changes the row of a lease, and add messages to the outbox. Raises LeaseLost
+        if the statement changed no row."""
+        with self._lock, _translate_errors():
+            # A statement alone is a transaction.
+            with transaction(self._connection) if messages else nullcontext():
+                rows = self._connection.execute(statement, values | _lease_values(lease)).fetchall()
+                if not rows:
+                    raise lease_lost(lease)
+                for message in messages:
+                    self._connection.execute(ADD_MESSAGE, _message_values(lease.image_id, message))
+            row: Row = rows[0]
+            return row
 
     def _execute(self, statement: str, values: Values) -> tuple[Row, ...]:
         with self._lock, _translate_errors():
@@ -164,6 +196,16 @@ def _enable_wal(connection: sqlite3.Connection) -> None:
 
 def _row_as_dict(cursor: sqlite3.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.description, row, strict=True)}
+
+
+def _message_values(image_id: str, message: OutboxMessage) -> Values:
+    return {
+        "message_id": message.id,
+        "kind": message.kind.value,
+        "image_id": image_id,
+        "message": to_message_text(message),
+        "created_at": to_micros(message.created_at),
+    }
 
 
 def _lease_values(lease: Lease) -> Values:

@@ -51,6 +51,16 @@ UPDATE records SET {CLEAR_LEASE}
 WHERE claim_token IS NOT NULL AND substr(claim_owner, 1, :length) = :owner RETURNING id
 """
 
+ADD_MESSAGE = """
+INSERT INTO outbox (id, kind, image_id, message, created_at, due_at)
+VALUES (:message_id, :kind, :image_id, :message, :created_at, :created_at)
+ON CONFLICT (id, kind) DO NOTHING
+"""
+UNSENT = "SELECT message FROM outbox WHERE image_id = :image_id"
+SCAN_UNSENT = """
+SELECT rowid, message FROM outbox WHERE rowid > :after ORDER BY rowid LIMIT :limit
+"""
+MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
 
 GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"

@@ -38,6 +38,21 @@ CREATE TABLE records (
 ) STRICT
 """
 
+# A message without a time at which it is due is not sent again: it is dead.
+_OUTBOX = """
+CREATE TABLE outbox (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    image_id TEXT NOT NULL,
+    message TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    due_at INTEGER,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    error TEXT,
+    PRIMARY KEY (id, kind)
+) STRICT
+"""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _RECORDS,
@@ -47,6 +62,11 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX records_claimed ON records (claim_owner) WHERE claim_token IS NOT NULL",
     ),
     ("ALTER TABLE records ADD COLUMN exif TEXT",),
+    (
+        _OUTBOX,
+        "CREATE INDEX outbox_by_image ON outbox (image_id)",
+        "CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at IS NOT NULL",
+    ),
 )
 
 
@@ -60,7 +80,7 @@ def migrate(connection: sqlite3.Connection) -> None:
         raise Invalid.one(
             "SQLite", f"version {'.'.join(map(str, _MIN_SQLITE))} or newer", sqlite3.sqlite_version
         )
-    with _transaction(connection):
+    with transaction(connection):
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         if version > len(MIGRATIONS):
             raise Invalid.one("catalog", f"schema version 0-{len(MIGRATIONS)}", version)
@@ -72,7 +92,8 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 @contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """All statements of the context, or none of them."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield

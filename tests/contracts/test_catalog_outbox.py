@@ -1,0 +1,129 @@
+"""The contract of every catalog's outbox: messages are written with the record, and kept until sent."""
+
+from __future__ import annotations
+
+import pytest
+from contract_adapters import ConnectCatalog
+from contract_records import NOW, acquire, upload
+from msgspec.structs import replace
+
+from image_processor.domain.errors import LeaseLost
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import MessageKind, OutboxMessage, Status
+from image_processor.domain.ports import Catalog, Query
+
+ID = image_id("uploads", "photos/cat.jpg")
+
+
+def message(number: int, kind: MessageKind = MessageKind.EVENT) -> OutboxMessage:
+    created_at = NOW.replace(microsecond=number)
+    return OutboxMessage(f"m{number}", kind, "photos/cat.jpg", created_at, f'{{"n": "ä{number}"}}')
+
+
+def complete(catalog: Catalog, *messages: OutboxMessage) -> None:
+    lease = acquire(catalog)
+    catalog.complete(lease, replace(lease.record, status=Status.PROCESSED), messages)
+
+
+def test_messages_are_written_with_the_record(catalog: Catalog) -> None:
+    first, second = message(1), message(2, MessageKind.INVALIDATION)
+    complete(catalog, second, first)
+    record = catalog.get(ID)
+    assert record is not None
+    assert record.status is Status.PROCESSED
+    assert catalog.unsent(ID) == (first, second)
+    assert sorted(catalog.scan_unsent(), key=lambda item: item.id) == [first, second]
+    assert acquire(catalog).unsent == (first, second)
+
+
+def test_without_messages_the_outbox_is_empty(catalog: Catalog) -> None:
+    complete(catalog)
+    assert catalog.unsent(ID) == ()
+    assert catalog.unsent(image_id("uploads", "never.jpg")) == ()
+    assert list(catalog.scan_unsent()) == []
+    assert acquire(catalog).unsent == ()
+
+
+def test_messages_of_several_outcomes_gather(catalog: Catalog) -> None:
+    complete(catalog, message(1))
+    complete(catalog, message(2))
+    complete(catalog, message(2))
+    assert catalog.unsent(ID) == (message(1), message(2))
+
+
+def test_sent_messages_are_removed_and_others_are_kept(catalog: Catalog) -> None:
+    complete(catalog, message(1), message(2))
+    lease = acquire(catalog)
+    catalog.mark_sent(ID, [message(1), message(9)])
+    catalog.renew(lease, now=NOW, duration=lease.expires_at - NOW)
+    assert catalog.unsent(ID) == (message(2),)
+    catalog.mark_sent(ID, [message(2)])
+    catalog.mark_sent(ID, [message(2)])
+    catalog.mark_sent(ID, [])
+    assert catalog.unsent(ID) == ()
+    catalog.complete(lease, lease.record, [message(3)])
+    assert catalog.unsent(ID) == (message(3),)
+
+
+def test_marking_what_does_not_exist_creates_nothing(catalog: Catalog) -> None:
+    catalog.mark_sent(ID, [message(1)])
+    assert catalog.get(ID) is None
+    assert list(catalog.scan()) == []
+
+
+def test_an_outbox_outlives_its_record(catalog: Catalog) -> None:
+    complete(catalog, message(1))
+    catalog.delete(acquire(catalog), [message(2)])
+    assert catalog.get(ID) is None
+    assert list(catalog.scan()) == []
+    assert catalog.list(Query(), limit=10).records == ()
+    assert catalog.unsent(ID) == (message(1), message(2))
+    assert len(list(catalog.scan_unsent())) == 2
+    catalog.mark_sent(ID, [message(1), message(2)])
+    assert list(catalog.scan_unsent()) == []
+    assert acquire(catalog).record.revision == 0
+
+
+def test_a_deletion_without_messages_keeps_those_of_before(catalog: Catalog) -> None:
+    complete(catalog, message(1))
+    catalog.delete(acquire(catalog))
+    assert catalog.unsent(ID) == (message(1),)
+
+
+def test_a_new_record_after_a_deletion_keeps_the_outbox(catalog: Catalog) -> None:
+    catalog.delete(acquire(catalog), [message(1)])
+    lease = acquire(catalog, owner="b")
+    assert (lease.unsent, lease.record.status) == ((message(1),), Status.PROCESSING)
+    catalog.mark_sent(ID, lease.unsent)
+    assert catalog.get(ID) == lease.record
+    catalog.complete(lease, lease.record)
+    assert catalog.unsent(ID) == ()
+
+
+def test_a_lost_lease_adds_no_message(catalog: Catalog) -> None:
+    lost = acquire(catalog)
+    catalog.release(lost)
+    acquire(catalog, owner="b")
+    with pytest.raises(LeaseLost):
+        catalog.complete(lost, lost.record, [message(1)])
+    with pytest.raises(LeaseLost):
+        catalog.delete(lost, [message(1)])
+    assert catalog.unsent(ID) == ()
+
+
+def test_an_older_event_adds_no_message(catalog: Catalog) -> None:
+    lease = acquire(catalog)
+    catalog.complete(lease, replace(lease.record, sequencer=upload(sequencer="2").sequencer))
+    lease = acquire(catalog)
+    with pytest.raises(LeaseLost):
+        catalog.complete(
+            lease, replace(lease.record, sequencer=upload(sequencer="1").sequencer), [message(1)]
+        )
+    assert catalog.unsent(ID) == ()
+
+
+def test_an_outbox_survives_a_restart(connect_shared_catalog: ConnectCatalog) -> None:
+    with connect_shared_catalog() as catalog:
+        complete(catalog, message(1))
+    with connect_shared_catalog() as catalog:
+        assert catalog.unsent(ID) == (message(1),)
