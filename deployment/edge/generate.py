@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from image_processor.delivery.dialects.dit.path import QUERY_PARAMETERS
 from image_processor.delivery.url import parameter_names as names
 from image_processor.domain import errors
 from image_processor.domain.formats import FORMATS
@@ -23,44 +24,27 @@ TEMPLATE = HERE.parent / "template.yaml"
 TERSER = HERE / "node_modules" / ".bin" / "terser"
 """Installed by `npm ci` in this directory. terser.json reserves the names that CloudFront or tests call."""
 
-MAX_BYTES = 10_240
-"""The size limit of a CloudFront function ("Quotas on CloudFront Functions")."""
+MAX_BYTES = 10_240 - 300
+"""The size limit of a CloudFront function ("Quotas on CloudFront Functions"), less what the template adds: a
+line with the value of a parameter."""
 
-# Query parameters with a meaning for S3 ("Amazon S3 API Reference": the operations on objects and
-# buckets, and "Authenticating requests: using query parameters").
-S3_PARAMETERS = (
-    *("accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "inventory"),
-    *(
-        "legal-hold",
-        "lifecycle",
-        "list-type",
-        "location",
-        "logging",
-        "metrics",
-        "notification",
-        "object-lock",
-    ),
-    *("ownershipControls", "partNumber", "policy", "policyStatus", "publicAccessBlock", "replication"),
-    *("requestPayment", "restore", "retention", "select", "session", "tagging", "torrent", "uploadId"),
-    *("uploads", "versionId", "versioning", "versions", "website", "AWSAccessKeyId", "Signature", "Expires"),
-)
+# Query parameters of dialects: only DIT has any. imgproxy ignores a query, thumbor rejects it.
+DIALECT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS), *names.IGNORED)
 
 _TABLES = re.compile(r"(?<=// <tables>\n).*?(?=// </tables>\n)", re.DOTALL)
-_BEFORE = "      FunctionCode: |\n"
-_IN_TEMPLATE = re.compile(rf"(?<={re.escape(_BEFORE)})(?:        .*\n|\n)*", re.MULTILINE)
+_BEFORE = "      FunctionCode: !Join\n        - ''\n        - - |\n"
+_IN_TEMPLATE = re.compile(rf"(?<={re.escape(_BEFORE)})(?: {{12}}.*\n)*", re.MULTILINE)
 
 
 def tables() -> str:
     """The parameter tables as JavaScript, one on each line."""
-    refusals = {
-        error.code.removeprefix("signature-"): [detail, error.fix]
-        for error, detail in (
-            (errors.SignatureMissing, "expected a signature, got none"),
-            (errors.SignatureKeyUnknown, "expected the id of a key in use for kid, got another"),
-            (errors.SignatureMismatch, "expected a signature of this URL, got another one"),
-            (errors.SignatureExpired, "expected a URL that has not expired, got one that has"),
-        )
-    }
+    refusals = (
+        errors.SignatureMissing,
+        errors.SignatureKeyUnknown,
+        errors.SignatureMismatch,
+        errors.SignatureExpired,
+    )
+    fixes = {error.code.removeprefix("signature-"): error.fix for error in refusals}
     lines = [
         f"const PARAMETER_ORDER = {_text(' '.join(names.PARAMETER_ORDER))}.split(' ');",
         f"const REPEATABLE = {_literal(sorted(names.REPEATABLE))};",
@@ -68,12 +52,19 @@ def tables() -> str:
         f"const FOCAL_POINT = {_literal(names.FOCAL_POINT)};",
         f"const ALIASES = {_literal(names.ALIASES)};",
         f"const AUTO_WORDS = {_literal(names.AUTO_WORDS)};",
-        f"const VALUE_ALIASES = {_literal(names.VALUE_ALIASES)};",
+        f"const VALUE_ALIASES = {_literal(_without_corners(names.VALUE_ALIASES))};",
         f"const EXTENSIONS = {_literal({format_.name: format_.extension for format_ in FORMATS.values()})};",
-        f"const REFUSALS = {_literal(refusals)};",
-        f"const S3_PARAMETERS = /^([xX]-|response-|({'|'.join(S3_PARAMETERS)})(?![\\s\\S]))/;",
+        f"const FIXES = {_literal(fixes)};",
+        f"const DIALECT_PARAMETERS = {_text(' '.join(DIALECT_PARAMETERS))}.split(' ');",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _without_corners(aliases: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:
+    """The table without gravities of two words, such as `top:left`, which viewer_request.js derives."""
+    return {
+        name: {word: value for word, value in row.items() if ":" not in word} for name, row in aliases.items()
+    }
 
 
 def _literal(value: object) -> str:
@@ -109,8 +100,8 @@ def minify(source: str) -> str:
 
 def with_function(template: str, code: str) -> str:
     """``template`` with ``code`` as the code of the CloudFront function."""
-    block = "".join(f"        {line}\n" for line in code.splitlines())
-    return _IN_TEMPLATE.sub(lambda _: f"{block}\n", template)
+    block = "".join(f"{'':12}{line}\n" for line in code.splitlines())
+    return _IN_TEMPLATE.sub(lambda _: block, template)
 
 
 def main() -> int:

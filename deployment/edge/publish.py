@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, Rule, parse_recipe
 from image_processor.config.settings import Settings, from_environment
+from image_processor.delivery.http.negotiation import MODERN
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT
 from image_processor.domain.errors import Invalid
@@ -36,7 +37,8 @@ MAX_NAME = 200
 
 FOR_ALL = "all"
 FOR_SOME = "some"
-"""Whether a name is public for every original or only for some."""
+"""Whether a name is public for every original or only for some. A request whose format is negotiated has the
+declared formats of MODERN instead, if there are any."""
 _COMPLETE = "names"
 
 Store = Mapping[str, str]
@@ -48,13 +50,19 @@ def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
     """The entries of the store, as viewer_request.js reads them. Raises ValueError if they exceed a quota."""
     found = {f"k/{kid}": secret for kid, secret in settings.signing_keys}
     if settings.hints:
-        found |= {"hints": "1", "ladder": ",".join(map(str, Policy().hint_widths))}
+        found["hints"] = ",".join(map(str, Policy().hint_widths))
     if settings.dialects:
         found["dialects"] = "1"
     # If unsigned requests are allowed, every name is public and no list is complete.
-    if not settings.allow_unsigned:
+    if settings.allow_unsigned:
+        found["unsigned"] = "1"
+    else:
         found |= {f"n/{name}": where for name, where in _names(recipe).items()}
-        found |= {f"p/{quote(name)}": FOR_SOME for name in recipe.presets.keys() - recipe.private}
+        found |= {
+            f"p/{quote(name)}": _modern(transformation.format for transformation in transformations)
+            for name, transformations in recipe.presets.items()
+            if name not in recipe.private
+        }
         found[_COMPLETE] = "1"
     _check(found)
     return found
@@ -62,21 +70,29 @@ def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
 
 def _names(recipe: Recipe) -> dict[str, str]:
     """The public names, and whether each is public for every original. Included are requests that resolve to
-    one of them: the same without a format, and with `fm=auto`."""
+    one of them: the same without a format, and with `fm=auto` and the formats to negotiate."""
     by_rule = [
         {transformation.name: transformation for transformation in _public(recipe, rule)}
         for rule in recipe.rules
     ]
     complete = any(rule.match == "**" for rule in recipe.rules)
     found: dict[str, str] = {}
+    formats: dict[str, set[str]] = {}
     for declared in by_rule:
         for name, transformation in declared.items():
             text = str(transformation).rpartition(f"{FORMAT}=")[0]
             if len(text) <= MAX_NAME:
-                found |= {text.rstrip(","): FOR_SOME, f"{text}{FORMAT}={AUTO}": FOR_SOME}
+                found[text.rstrip(",")] = FOR_SOME
+                formats.setdefault(f"{text}{FORMAT}={AUTO}", set()).add(transformation.format)
             for_all = complete and all(name in other for other in by_rule)
             found[name] = FOR_ALL if for_all else FOR_SOME
-    return found
+    return found | {name: _modern(declared) for name, declared in formats.items()}
+
+
+def _modern(formats: Iterable[str]) -> str:
+    """Those of ``formats`` that depend on the client's Accept header."""
+    declared = set(formats)
+    return ",".join(name for name in MODERN if name in declared) or FOR_SOME
 
 
 def _public(recipe: Recipe, rule: Rule) -> Iterator[Transformation]:

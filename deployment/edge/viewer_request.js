@@ -7,8 +7,10 @@ import cf from 'cloudfront';
 import crypto from 'crypto';
 
 // What the deployment allows; publish.py writes it. k/KID: the secret of a key. n/NAME and p/PRESET: public for
-// some originals or ("all") for every one. names: these lists are complete. hints: client hints are enabled,
-// in the steps of ladder. dialects: a dialect is enabled.
+// some originals or ("all") for every one, or the modern formats that an unsigned request may get. names: these
+// lists are complete. unsigned: every rendition is public. hints: the widths that client hints are rounded
+// up to, if they are enabled. dialects: a dialect is enabled. The template adds CORS_ORIGIN, the parameter
+// RenditionOrigin.
 const kvs = cf.kvs();
 
 // <tables>
@@ -18,11 +20,17 @@ const CASE_SENSITIVE = ['over', 'preset'];
 const FOCAL_POINT = ['fp', 'fp-x', 'fp-y'];
 const ALIASES = {rotate: 'rot', width: 'w', height: 'h', crop: 'g', gravity: 'g', background: 'bg', gamma: 'gam', brightness: 'bri', contrast: 'con', saturation: 'sat', gray: 'grey', grayscale: 'grey', greyscale: 'grey', invert: 'neg', sharpen: 'sharp', pixelate: 'px', padding: 'pad', quality: 'q', colors: 'colours', format: 'fm'};
 const AUTO_WORDS = {format: ['fm', 'auto'], compress: ['q', 'auto']};
-const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip: 'inside', max: 'inside', scale: 'fill', pad: 'contain'}, g: {center: 'centre', top: 'north', bottom: 'south', left: 'west', right: 'east', 'top:left': 'northwest', 'left:top': 'northwest', 'top:right': 'northeast', 'right:top': 'northeast', 'bottom:left': 'southwest', 'left:bottom': 'southwest', 'bottom:right': 'southeast', 'right:bottom': 'southeast', smart: 'attention', edges: 'entropy', face: 'faces'}};
+const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip: 'inside', max: 'inside', scale: 'fill', pad: 'contain'}, g: {center: 'centre', top: 'north', bottom: 'south', left: 'west', right: 'east', smart: 'attention', edges: 'entropy', face: 'faces'}};
 const EXTENSIONS = {jpeg: 'jpg', png: 'png', webp: 'webp', avif: 'avif', gif: 'gif', tiff: 'tif', heic: 'heic', jxl: 'jxl', svg: 'svg'};
-const REFUSALS = {missing: ['expected a signature, got none', 'Request a rendition that the recipe declares, or sign the URL.'], 'key-unknown': ['expected the id of a key in use for kid, got another', 'Sign the URL with a key that is in use.'], mismatch: ['expected a signature of this URL, got another one', 'Sign the URL again: it, or its signature, was changed.'], expired: ['expected a URL that has not expired, got one that has', 'Sign the URL again, with a later expiry.']};
-const S3_PARAMETERS = /^([xX]-|response-|(accelerate|acl|analytics|attributes|cors|delete|encryption|inventory|legal-hold|lifecycle|list-type|location|logging|metrics|notification|object-lock|ownershipControls|partNumber|policy|policyStatus|publicAccessBlock|replication|requestPayment|restore|retention|select|session|tagging|torrent|uploadId|uploads|versionId|versioning|versions|website|AWSAccessKeyId|Signature|Expires)(?![\s\S]))/;
+const FIXES = {missing: 'Request a rendition that the recipe declares, or sign the URL.', 'key-unknown': 'Sign the URL with a key that is in use.', mismatch: 'Sign the URL again: it, or its signature, was changed.', expired: 'Sign the URL again, with a later expiry.'};
+const DIALECT_PARAMETERS = 'signature expires fit flip flop format grayscale greyscale height rotate width v'.split(' ');
 // </tables>
+
+// The corners, in both orders.
+['top', 'bottom'].forEach(row => ['left', 'right'].forEach(column => {
+  const words = VALUE_ALIASES.g;
+  words[row + ':' + column] = words[column + ':' + row] = words[row] + words[column];
+}));
 
 const KEY_HEADERS = 'accept sec-ch-width width sec-ch-dpr dpr x-expires'.split(' ');
 const RENDITION_NAME = /^(~?)((?:[a-z-]+=[^,\/]*(?:,[a-z-]+=[^,\/]*)*)?)(?![\s\S])/;
@@ -31,15 +39,16 @@ const STORED_NAME = /^(?:[a-z-]+=[^,\/]*,)*fm=[a-z]+\.[a-z0-9]+(?![\s\S])/;
 async function handler(event) {
   const request = event.request;
   const headers = request.headers;
+  if (request.method == 'OPTIONS') return preflight(headers.origin ? headers.origin.value : '');
   const query = request.rawQueryString() || '';
   let path;
   try {
     path = decodeURIComponent(request.uri);
   } catch (error) {
-    return errorResponse(400, 'invalid-request', 'expected percent-encoded UTF-8 for the path');
+    return invalid('expected percent-encoded UTF-8 for the path');
   }
   // Records and leases are stored next to the renditions under this prefix, which is no original.
-  if (/^\/+\.image-processor(\/|$)/.test(path)) return errorResponse(404, 'not-found', 'expected a rendition');
+  if (/^\/+\.image-processor(\/|$)/.test(path)) return errorResponse(404, 'Not Found', 'not-found', 'expected a rendition');
   const client = {accept: acceptedFormats(headers.accept), width: hint(headers, 'width'), dpr: hint(headers, 'dpr')};
   KEY_HEADERS.forEach(name => {
     delete headers[name];
@@ -53,12 +62,12 @@ async function handler(event) {
     // A stored name of another version's parameters, or a digest.
     if (!query && STORED_NAME.test(last)) return await isPublic('n/' + last) ? forward(request, path) : forbidden('missing');
     if (last[0] != '~' && await lookup('dialects')) return forwardDialect(request, client, query);
-    return errorResponse(400, 'invalid-request', url.error);
+    return invalid(url.error);
   }
   if (signature) {
     const problem = await signatureError(signature, url.stringToSign);
     if (problem) return forbidden(problem);
-  } else if (last[0] == '~' && (url.named || !url.text)) {
+  } else if (last[0] == '~' && (url.named || !url.text) && !await lookup('unsigned')) {
     return forbidden('missing');
   } else if (!url.text) {
     if (await lookup('dialects')) return forwardDialect(request, client, query);
@@ -76,32 +85,51 @@ async function forwardCanonical(request, client, url) {
   const hintedWidth = found.w == 'auto';
   const hintedDpr = found.dpr == 'auto';
   if (hintedWidth || hintedDpr) {
-    if (await lookup('hints') != '1') return errorResponse(400, 'invalid-request', 'expected numbers for w and dpr');
-    const ladder = (await lookup('ladder') || '').split(',').map(Number);
+    const hints = await lookup('hints');
+    if (!hints) return invalid('expected numbers for w and dpr');
+    const ladder = hints.split(',').map(Number);
     const step = hintedWidth && client.width && (ladder.find(step => step >= client.width) || ladder[ladder.length - 1]);
     if (step) request.headers['sec-ch-width'] = {value: '' + step};
     // A hinted width is in device pixels already.
     else if (hintedDpr && client.dpr) request.headers['sec-ch-dpr'] = {value: '' + Math.ceil(Math.min(client.dpr, 4))};
   }
-  // Accept is part of the cache key only if it decides the format.
-  if (client.accept && (format ? format == 'auto' : preset)) request.headers.accept = {value: client.accept};
   const name = url.text + (has(EXTENSIONS, format) ? '.' + EXTENSIONS[format] : '');
-  const open = preset ? 'p/' + preset : 'n/' + name;
-  if (!signature && !await isPublic(open)) return forbidden('missing');
+  const published = await lookup(preset ? 'p/' + preset : 'n/' + name);
+  if (!signature && !published && await lookup('names')) return forbidden('missing');
+  // Accept is part of the cache key only if it decides the format: among all formats, or among the published
+  // ones, as delivery/resolve.py decides.
+  let accept = (format ? format == 'auto' : preset) ? client.accept : '';
+  if (!signature && published) accept = accept.split(',').filter(type => published.indexOf(type.slice(6)) >= 0).join();
+  if (accept) request.headers.accept = {value: accept};
   const signatureQuery = signature ? ['kid=' + signature.kid].concat(signature.expires ? 'expires=' + signature.expires : [], 's=' + signature.s) : [];
   // Too long for a stored name: forwarded with a query.
   if (url.text.length > 200 || encodeURI(url.key).replace(/%../g, '%').length > 700) {
-    if (/(^|\/)(~[^\/]*|[^\/]*fm=[^\/]*)(?![\s\S])/.test(url.key)) return errorResponse(400, 'invalid-request', 'expected a shorter URL');
+    if (/(^|\/)(~[^\/]*|[^\/]*fm=[^\/]*)(?![\s\S])/.test(url.key)) return invalid('expected a shorter URL');
     return forward(request, '/' + url.key, url.pairs.concat(signatureQuery));
   }
-  const hidden = signature && (preset || !has(EXTENSIONS, format) || await lookup(open) != 'all');
+  const hidden = signature && (preset || !has(EXTENSIONS, format) || published != 'all');
   return forward(request, '/' + url.key + '/' + (hidden ? '~' : '') + name, signatureQuery);
 }
 
-// A URL of a dialect: the deliver function parses and verifies it.
+// The response to a CORS preflight, with the headers that the response headers policy has for it.
+function preflight(origin) {
+  const headers = {allow: 'GET, HEAD, OPTIONS'};
+  const pattern = CORS_ORIGIN.split('*').map(part => part.replace(/\./g, '\\.')).join('.*');
+  if (CORS_ORIGIN && RegExp('^' + pattern + '(?![\\s\\S])').test(origin)) {
+    const cors = 'access-control-';
+    headers[cors + 'allow-origin'] = CORS_ORIGIN == '*' ? '*' : origin;
+    headers[cors + 'allow-methods'] = headers.allow;
+    headers[cors + 'allow-headers'] = '*';
+    headers[cors + 'max-age'] = '86400';
+  }
+  return response(204, headers);
+}
+
+// A URL of a dialect: the deliver function parses and verifies it. Other parameters than those of dialects are
+// left out: S3 would obey some, and each would be another object to cache.
 function forwardDialect(request, client, query) {
   if (client.accept) request.headers.accept = {value: client.accept};
-  const kept = query.split('&').filter(pair => !S3_PARAMETERS.test(decode(pair.split('=')[0])));
+  const kept = query.split('&').filter(pair => DIALECT_PARAMETERS.indexOf(decode(pair.split('=')[0])) >= 0);
   const expires = kept.find(pair => /^expires=/.test(pair));
   if (expires) request.headers['x-expires'] = {value: expires};
   request.querystring = kept.join('&');
@@ -125,7 +153,7 @@ async function lookup(key) {
 }
 
 async function isPublic(key) {
-  return await lookup(key) || await lookup('names') != '1';
+  return await lookup(key) || !await lookup('names');
 }
 
 async function signatureError(signature, text) {
@@ -140,23 +168,25 @@ async function signatureError(signature, text) {
   if (expires != null && !(/^\d{1,11}(?![\s\S])/.test(expires) && +expires > Date.now() / 1000)) return 'expired';
 }
 
-function forbidden(kind) {
-  return errorResponse(403, 'signature-' + kind, REFUSALS[kind][0], REFUSALS[kind][1]);
+function invalid(detail) {
+  return errorResponse(400, 'Bad Request', 'invalid-request', detail);
 }
 
-function errorResponse(status, code, detail, fix) {
-  const title = {400: 'Bad Request', 403: 'Forbidden', 404: 'Not Found'}[status];
-  return {
-    statusCode: status,
-    statusDescription: title,
-    headers: {
-      'cache-control': {value: 'no-store'},
-      'content-type': {value: 'application/problem+json'},
-      'strict-transport-security': {value: 'max-age=31536000'},
-      'x-content-type-options': {value: 'nosniff'}
-    },
-    body: JSON.stringify({type: 'about:blank', title: title, status: status, detail: detail, code: code, fix: fix})
-  };
+function forbidden(kind) {
+  return errorResponse(403, 'Forbidden', 'signature-' + kind, 'expected a valid signature: ' + kind, FIXES[kind]);
+}
+
+function errorResponse(status, title, code, detail, fix) {
+  const document = {type: 'about:blank', title: title, status: status, detail: detail, code: code, fix: fix};
+  return response(status, {'content-type': 'application/problem+json', 'cache-control': 'no-store'}, JSON.stringify(document));
+}
+
+function response(status, texts, body) {
+  const headers = {'strict-transport-security': {value: 'max-age=31536000'}, 'x-content-type-options': {value: 'nosniff'}};
+  Object.keys(texts).forEach(name => {
+    headers[name] = {value: texts[name]};
+  });
+  return {statusCode: status, headers: headers, body: body};
 }
 
 // ---------------------------------------------------------------- content negotiation and client hints

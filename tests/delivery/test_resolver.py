@@ -95,6 +95,64 @@ def test_public_presets_need_no_signature(path, query, name):
     assert (wanted.declared, wanted.is_public) == (True, True)
 
 
+AVIF_AND_JPEG = parse_recipe("""
+[presets.responsive]
+width = 640
+formats = ["avif", "jpeg"]
+[presets.lossless]
+width = 64
+lossless = true
+formats = ["webp"]
+[[rules]]
+match = "**"
+presets = ["responsive", "lossless"]
+""")
+CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+SAFARI = "image/webp,image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
+
+
+@pytest.mark.parametrize("query", ["w=640&fm=auto", "auto=format&width=640", "w=640&auto=format"])
+@pytest.mark.parametrize(
+    ("accept", "original", "format_"),
+    [
+        (CHROME, JPEG, "avif"),
+        (SAFARI, JPEG, "jpeg"),
+        ("*/*", JPEG, "jpeg"),
+        (CHROME, replace(JPEG, alpha=True), "avif"),
+        (SAFARI, replace(JPEG, alpha=True), "jpeg"),
+        (CHROME, replace(JPEG, frames=2, format="gif"), "jpeg"),
+    ],
+)
+def test_an_unsigned_request_is_negotiated_among_the_declared_formats(query, accept, original, format_):
+    resolver = RequestResolver(AVIF_AND_JPEG, Policy(keyring=RING), lambda _: original, lambda: NOW)
+    ref = resolver.resolve(HttpRequest("GET", "cat.jpg", query, {"accept": accept}))
+    extension = {"jpeg": "jpg"}.get(format_, format_)
+    assert (ref.stored_key, ref.declared) == (f"cat.jpg/w=640,fm={format_}.{extension}", True)
+    assert ref.vary == ("Accept",)
+
+
+def test_a_request_without_format_gets_a_declared_one_if_the_originals_is_not_declared():
+    png = replace(JPEG, format="png", alpha=True)
+    resolver = RequestResolver(AVIF_AND_JPEG, Policy(keyring=RING), lambda _: png, lambda: NOW)
+    ref = resolver.resolve(HttpRequest("GET", "cat.png", "w=640", {"accept": CHROME}))
+    assert (ref.stored_key, ref.vary) == ("cat.png/w=640,fm=jpeg.jpg", ())
+
+
+def test_a_parameter_of_one_format_alone_does_not_make_the_negotiation_fail():
+    resolver = RequestResolver(AVIF_AND_JPEG, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
+    ref = resolver.resolve(HttpRequest("GET", "cat.jpg", "w=64&lossless=1&fm=auto", {"accept": "*/*"}))
+    assert ref.stored_key == "cat.jpg/w=64,lossless=1,fm=webp.webp"
+
+
+@pytest.mark.parametrize("allowed", ["signed", "allow_unsigned"])
+def test_a_request_for_any_rendition_has_the_choice_of_all_formats(allowed):
+    policy = Policy(keyring=RING, allow_unsigned=allowed == "allow_unsigned")
+    resolver = RequestResolver(AVIF_AND_JPEG, policy, lambda _: JPEG, lambda: NOW)
+    query = signed("cat.jpg", "w=640&fm=auto").query if allowed == "signed" else "w=640&fm=auto"
+    ref = resolver.resolve(HttpRequest("GET", "cat.jpg", query, {"accept": SAFARI}))
+    assert (ref.stored_key, ref.declared) == ("cat.jpg/~w=640,fm=webp.webp", False)
+
+
 # No store is needed to decide that these are not public.
 UNSIGNED = [
     ("cat.jpg", ""),

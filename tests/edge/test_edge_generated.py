@@ -48,11 +48,13 @@ def test_the_template_is_up_to_date(terser: Path) -> None:
     code = generate.minify(generate.SOURCE.read_text(encoding="utf-8"))
     template = generate.TEMPLATE.read_text(encoding="utf-8")
     assert generate.with_function(template, code) == template, "run `make edge`"
-    assert code == function_code()
+    assert function_code() == code + "var CORS_ORIGIN = '*';\n"
 
 
 def test_the_function_is_small_enough() -> None:
-    assert len(function_code().encode()) <= MAX_BYTES == generate.MAX_BYTES
+    # The longest origin that a browser sends has a host name of 253 bytes.
+    assert len(f"var CORS_ORIGIN = 'https://{'a' * 253}:65535';\n") <= MAX_BYTES - generate.MAX_BYTES
+    assert len(function_code().encode()) <= generate.MAX_BYTES
 
 
 def test_a_new_alias_reaches_the_template(files: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch) -> None:

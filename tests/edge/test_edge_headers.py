@@ -81,21 +81,54 @@ def test_cors_follows_the_parameter(node: Host, origin: str, shared: str | None,
         assert "access-control-allow-origin" not in edge.ask(URI, origin="https://b.example").headers
 
 
-def test_a_preflight_is_answered_and_not_cached(edge: Edge) -> None:
-    """A CORS preflight: the function allows it, and the CDN adds the origin."""
-    for _ in range(2):
-        answer = edge.ask(URI, "OPTIONS", origin="https://a.example")
-        assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
-        assert answer.headers["access-control-allow-methods"] == "GET, HEAD, OPTIONS"
-        assert answer.headers["access-control-allow-origin"] == "*"
-    assert len(edge.function.asked) == 2
+@pytest.mark.parametrize(
+    ("parameter", "origin", "allowed"),
+    [
+        ("*", "https://a.example", "*"),
+        ("https://a.example", "https://a.example", "https://a.example"),
+        ("https://*.example", "https://a.example", "https://a.example"),
+        ("https://a.example:8080", "https://a.example:8080", "https://a.example:8080"),
+    ],
+)
+def test_a_preflight_is_answered_at_the_edge_as_the_policy_says(
+    host: Host, parameter: str, origin: str, allowed: str
+) -> None:
+    edge = Edge(host, RenditionOrigin=parameter)
+    for uri in (URI, "/%zz", "/photos/~w=1"):
+        answer = edge.ask(uri, "OPTIONS", origin=origin, access_control_request_method="GET")
+        assert (answer.status, answer.headers["allow"], answer.body) == (204, "GET, HEAD, OPTIONS", b"")
+        policy = edge.resources["RenditionHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"][
+            "CorsConfig"
+        ]
+        assert {
+            name: text for name, text in answer.headers.items() if name.startswith("access-control-")
+        } == {
+            "access-control-allow-origin": allowed,
+            "access-control-allow-methods": ", ".join(policy["AccessControlAllowMethods"]["Items"]),
+            "access-control-allow-headers": ", ".join(policy["AccessControlAllowHeaders"]["Items"]),
+            "access-control-max-age": str(policy["AccessControlMaxAgeSec"]),
+        }
+    assert (edge.bucket.asked, edge.function.asked) == ([], [])
 
 
-def test_a_preflight_without_cors_is_not_allowed(node: Host) -> None:
-    edge = Edge(node, RenditionOrigin="https://a.example")
-    edge.ingest.put("cat.jpg", b"cat")
-    told = edge.ask(URI, "OPTIONS", origin="https://b.example").headers
-    assert not [name for name in told if name.startswith("access-control-")]
+@pytest.mark.parametrize(
+    ("parameter", "origin"),
+    [
+        ("https://a.example", "https://b.example"),
+        ("https://a.example", "https://axexample"),
+        ("https://a.example", "https://a.example.b"),
+        ("https://a.example", "https://a.example\n"),
+        ("https://*.example", "https://a.example.b"),
+        ("", "https://a.example"),
+        ("", ""),
+    ],
+)
+def test_a_preflight_from_another_origin_is_not_allowed(host: Host, parameter: str, origin: str) -> None:
+    edge = Edge(host, RenditionOrigin=parameter)
+    answer = edge.ask(URI, "OPTIONS", origin=origin)
+    assert (answer.status, answer.headers["allow"]) == (204, "GET, HEAD, OPTIONS")
+    assert not [name for name in answer.headers if name.startswith("access-control-")]
+    assert (edge.bucket.asked, edge.function.asked) == ([], [])
 
 
 # ------------------------------------------------------------------ changed templates fail the scenarios

@@ -9,9 +9,14 @@ import pytest
 from edge_function import Host
 from edge_signed import asked, opened, signed
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
-from generate import S3_PARAMETERS
+from generate import DIALECT_PARAMETERS
 
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.delivery.policy import Policy
+from image_processor.delivery.request import HttpRequest
+from image_processor.delivery.resolver import RequestResolver
 from image_processor.delivery.url import parameter_names as names
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.ports import Attributes
 
 CAT = "/cat.jpg"
@@ -51,7 +56,47 @@ def test_fm_auto_makes_at_most_three_cache_entries(edge: Edge) -> None:
 def test_a_preset_without_format_is_negotiated(edge: Edge) -> None:
     types = [edge.ask(CAT, query="preset=small", accept=accept).headers["content-type"] for accept in ACCEPTS]
     assert set(types) == {"image/webp", "image/jpeg"}
-    assert len(edge.function.asked) == 3
+    # The preset has no AVIF.
+    assert len(edge.function.asked) == 2
+
+
+BUILT_IN = parse_recipe(DEFAULT_RECIPE)
+
+
+def declared_formats_alone(edge: Edge) -> None:
+    """The first open URL of the documentation: browsers with WebP and without AVIF get JPEG."""
+    answers = {accept: edge.ask(CAT, query="w=640&fm=auto", accept=accept) for accept in ACCEPTS}
+    assert {answer.status for answer in answers.values()} == {200}
+    types = {accept: answer.headers["content-type"] for accept, answer in answers.items()}
+    assert (types[CHROME], types[SAFARI], types["*/*"]) == ("image/avif", "image/jpeg", "image/jpeg")
+    # WebP is not declared: a client that accepts it is no cache entry of its own.
+    assert [request.headers.get("accept") for request in edge.function.asked] == ["image/avif", None]
+
+
+def test_unsigned_requests_are_negotiated_among_the_declared_formats(node: Host) -> None:
+    declared_formats_alone(made(opened(node, recipe=BUILT_IN)))
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["w=640&fm=auto", "auto=format&w=640", "preset=responsive", "preset=responsive&w=320&fm=auto", "w=640"],
+)
+def test_edge_and_package_negotiate_alike(node: Host, query: str) -> None:
+    """What the edge leaves of Accept decides as the whole header does."""
+    edge = made(opened(node, recipe=BUILT_IN))
+    original = ImageMetadata(400, 300, "jpeg", 1, False, 1000, "")
+    resolver = RequestResolver(BUILT_IN, Policy(), lambda _: original, lambda: 0)
+    for accept in set(ACCEPTS) - {"image/avif"}:  # no browser accepts AVIF and not WebP
+        ref = resolver.resolve(HttpRequest("GET", CAT[1:], query, {"accept": accept}))
+        assert edge.ask(CAT, query=query, accept=accept).body == f"{ref.transformation} of cat".encode(), (
+            accept
+        )
+
+
+def test_a_signed_request_has_the_choice_of_all_formats(node: Host) -> None:
+    edge = made(opened(node, recipe=BUILT_IN))
+    answer = edge.ask(CAT, query=signed("cat.jpg", "w=640&fm=auto"), accept=SAFARI)
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/webp")
 
 
 @pytest.mark.parametrize("query", ["w=15&fm=webp", "w=15", "preset=small&fm=jpeg"])
@@ -150,18 +195,31 @@ def test_own_urls_are_still_checked_with_dialects_enabled(edge: Edge) -> None:
     assert asked(edge) == 0
 
 
-def test_s3_parameters_are_removed(edge: Edge) -> None:
+def test_dialect_urls_keep_only_parameters_of_dialects(edge: Edge) -> None:
+    """S3 would obey its own, and each other one would be another object to cache."""
     edge.store["dialects"] = "1"
-    special = (
+    others = (
         "acl", "versionId=1", "%76ersionId=1", "response-content-type=text/html", "x-amz-security-token=1",
-        "X-Amz-Signature=1", "Expires=1", "Signature=1", "partNumber=2", "list-type=2", "uploads=",
+        "X-Amz-Signature=1", "Expires=1", "Signature=1", "partNumber=2", "list-type=2", "uploads=", "utm=3",
     )  # fmt: skip
-    edge.ask("/unsafe/cat.jpg", query="&".join(("a=1", *special, "signature=2")))
-    assert edge.bucket.asked[0].query == "a=1&signature=2"
+    edge.ask("/unsafe/cat.jpg", query="&".join(("width=1", *others, "%66lip=1", "signature=2")))
+    assert edge.bucket.asked[0].query == "width=1&%66lip=1&signature=2"
+
+
+# The operations on objects, and "Authenticating requests: using query parameters" (Amazon S3 API Reference).
+S3_PARAMETERS = {
+    "accelerate", "acl", "analytics", "attributes", "cors", "delete", "encryption", "inventory", "legal-hold",
+    "lifecycle", "list-type", "location", "logging", "metrics", "notification", "object-lock", "partNumber",
+    "ownershipControls", "policy", "policyStatus", "publicAccessBlock", "replication", "requestPayment",
+    "restore", "retention", "select", "session", "tagging", "torrent", "uploadId", "uploads", "versionId",
+    "versioning", "versions", "website", "AWSAccessKeyId", "Signature", "Expires",
+}  # fmt: skip
 
 
 def test_no_parameter_is_one_of_s3() -> None:
-    assert {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS} & set(S3_PARAMETERS) == set()
+    own = {*names.PARAMETER_ORDER, *names.SIGNATURE_PARAMETERS, *DIALECT_PARAMETERS}
+    assert own & S3_PARAMETERS == set()
+    assert [name for name in own if name.lower().startswith(("x-", "response-"))] == []
 
 
 def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
@@ -194,3 +252,16 @@ def without_header(name: str, resources: Json) -> None:
 )
 def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node, lambda host, change: made(opened(host, mutate=change, hints=True)))
+
+
+def test_an_unfiltered_accept_fails_the_scenario(node: Host) -> None:
+    def unfiltered(resources: Json) -> None:
+        function = resources["EdgeFunction"]["Properties"]
+        code = function["FunctionCode"]
+        function["FunctionCode"] = code.replace(".slice(6))>=0", ".slice(6))>=-1")
+        assert function["FunctionCode"] != code
+
+    assert_seen(
+        unfiltered, declared_formats_alone, node,
+        lambda host, change: made(opened(host, mutate=change, recipe=BUILT_IN)),
+    )  # fmt: skip

@@ -64,31 +64,38 @@ class Service:
 def test_published_names_are_the_public_ones() -> None:
     assert entries(RECIPE, Settings()) == {
         "names": "1",
-        "p/small": "some",
+        "p/small": "webp",
         "p/card": "some",
         "n/w=10,fm=webp.webp": "all",
         "n/w=10,fm=jpeg.jpg": "all",
         "n/w=20,fm=webp.webp": "all",
         "n/w=20,fm=jpeg.jpg": "all",
         "n/w=30,fm=jpeg.jpg": "some",
-        **{f"n/w={width}{auto}": "some" for width in (10, 20, 30) for auto in ("", ",fm=auto")},
+        **{f"n/w={width}": "some" for width in (10, 20, 30)},
+        # The formats to negotiate.
+        "n/w=10,fm=auto": "webp",
+        "n/w=20,fm=auto": "webp",
+        "n/w=30,fm=auto": "some",
     }
 
 
 def test_a_name_public_for_some_originals_is_not_public_for_all() -> None:
     recipe = parse_recipe(DEFAULT_RECIPE.replace('match = "**"', 'match = "photos/**"'))
-    assert set(entries(recipe, Settings()).values()) == {"some", "1"}
+    assert set(entries(recipe, Settings()).values()) == {"some", "avif", "1"}
 
 
 def test_settings_add_entries() -> None:
-    assert entries(RECIPE, Settings(allow_unsigned=True)) == {}
-    assert entries(RECIPE, Settings(allow_unsigned=True, dialects=("thumbor",))) == {"dialects": "1"}
+    assert entries(RECIPE, Settings(allow_unsigned=True)) == {"unsigned": "1"}
+    assert entries(RECIPE, Settings(allow_unsigned=True, dialects=("thumbor",))) == {
+        "unsigned": "1",
+        "dialects": "1",
+    }
     found = entries(RECIPE, Settings(allow_unsigned=True, hints=True, signing_keys=KEYS.signing_keys))
     assert found == {
         "k/new": SECRET,
         "k/old": "staple-battery-horse",
-        "hints": "1",
-        "ladder": "160,320,480,640,960,1280,1920,2560,3840",
+        "unsigned": "1",
+        "hints": "160,320,480,640,960,1280,1920,2560,3840",
     }
 
 

@@ -170,7 +170,7 @@ def with_code(old: str, new: str, resources: Json) -> None:
         (seal_not_sent, test_a_signed_rendition_is_rendered_and_stored),
         (seal_in_key, test_equivalent_signed_urls_share_a_cache_entry),
         (partial(with_code, "return'mismatch'", "return''"), altered_is_refused),
-        (partial(with_code, "return'expired'", "return''"), test_an_expired_url_is_rejected_at_the_edge),
+        (partial(with_code, ":'expired'", ":''"), test_an_expired_url_is_rejected_at_the_edge),
         (partial(with_code, "return'key-unknown'", "return''"), test_keys_rotate_without_a_deployment),
         (
             partial(with_code, ".length>200", ".length>900"),

@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
-from image_processor.domain.errors import InvalidRequest
-from image_processor.domain.formats import FORMATS
+from image_processor.domain.errors import InvalidRequest, InvalidTransformation
+from image_processor.domain.formats import FORMATS, WRITABLE
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import MAX_SIDE, PARAMETERS, Fit, Transformation
 
@@ -48,8 +49,11 @@ def resolve(
     headers: Headers,
     recipe: Recipe,
     policy: Policy,
+    public: Collection[str] | None = None,
 ) -> ResolvedRequest:
     """The transformation that ``request`` asks for. ``original`` may be None unless `needs_metadata`.
+    ``public`` are the names to which an unsigned request is limited: a format that it leaves open is one that
+    they declare. None: no limit.
 
     Raises InvalidRequest and InvalidTransformation with every problem that depends on the original.
     """
@@ -59,16 +63,17 @@ def resolve(
     values = _apply_sizing(values, request.sizing, original)
     if members:
         return _resolve_preset(request, members, values, original, headers, vary)
-    format_ = request.format
-    if format_ == AUTO:
-        assert original is not None
-        format_ = preferred_formats(headers.get("accept"), original, values)[0]
+    if request.format not in {None, AUTO}:
+        return ResolvedRequest(_in_format(request, values, request.format or ""), vary)
+    assert original is not None
+    if request.format == AUTO:
+        preferred = preferred_formats(headers.get("accept"), original, values)
         vary = (*vary, "Accept")
-    elif format_ is None:
-        assert original is not None
-        format_ = source_format(original, values)
-    fields = {**_format_quality(request, format_), **values, "format": format_}
-    return ResolvedRequest(Transformation(**fields), vary)
+    else:
+        preferred = (source_format(original, values),)
+    declared = preferred if public is None else declared_formats(request, values, public)
+    format_ = _best_format(preferred, declared) or preferred[0]
+    return ResolvedRequest(_in_format(request, values, format_), vary)
 
 
 def preview(request: RenditionRequest, recipe: Recipe) -> Transformation:
@@ -76,6 +81,28 @@ def preview(request: RenditionRequest, recipe: Recipe) -> Transformation:
     Raises as `resolve`."""
     sample = ImageMetadata(4000, 3000, "jpeg", 1, False, 1, "")
     return resolve(request, sample, {}, recipe, Policy(hints=True)).transformation
+
+
+def declared_formats(
+    request: RenditionRequest, values: Mapping[str, Any], public: Collection[str]
+) -> Sequence[str]:
+    """The formats in which the names ``public`` have the rendition of these ``values``."""
+    found = []
+    for format_ in WRITABLE:
+        with suppress(InvalidTransformation):  # another format may have the parameter
+            if _in_format(request, values, format_).name in public:
+                found.append(format_)
+    return found
+
+
+def _in_format(request: RenditionRequest, values: Mapping[str, Any], format_: str) -> Transformation:
+    return Transformation(**{**_format_quality(request, format_), **values, "format": format_})
+
+
+def _best_format(preferred: Sequence[str], available: Sequence[str]) -> str | None:
+    """The first of ``preferred`` that is available, else the available one that most clients show."""
+    most_compatible = max(available, key=lambda name: FORMATS[name].compatibility, default=None)
+    return next((name for name in preferred if name in available), most_compatible)
 
 
 def _preset_members(request: RenditionRequest, recipe: Recipe) -> Sequence[Transformation]:
@@ -101,9 +128,7 @@ def _resolve_preset(
     format_ = request.format
     if format_ in {None, AUTO}:
         assert original is not None
-        preferred = preferred_formats(headers.get("accept"), original, values)
-        most_compatible = max(formats, key=lambda name: FORMATS[name].compatibility)
-        format_ = next((name for name in preferred if name in formats), most_compatible)
+        format_ = _best_format(preferred_formats(headers.get("accept"), original, values), formats)
         vary = (*vary, "Accept") if len(formats) > 1 else vary
     width = values.get("width")
     candidates = [member for member in members if member.format == format_] or list(members)

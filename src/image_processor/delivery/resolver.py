@@ -22,7 +22,6 @@ from image_processor.domain.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
-from image_processor.domain.formats import WRITABLE
 from image_processor.domain.keys import check_key, original_of, percent_decode, rendition_prefix
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
@@ -30,7 +29,7 @@ from image_processor.domain.transformation import ON_DEMAND, Transformation, is_
 from .dialects import Dialect
 from .policy import Policy
 from .request import Clock, HttpRequest, RenditionRequest, parse_request
-from .resolve import needs_metadata, resolve
+from .resolve import declared_formats, needs_metadata, resolve
 from .url.parameter_names import AUTO, IGNORED
 from .url.parser import ParsedUrl, parse_url
 
@@ -153,10 +152,12 @@ class RequestResolver:
     def _resolve(
         self, parsed: RenditionRequest, request: HttpRequest, metadata_error: NotFound | Refused | None
     ) -> RenditionRef:
-        if not (parsed.signed or self._policy.allow_unsigned or self._may_be_public(parsed)):
+        limited = not (parsed.signed or self._policy.allow_unsigned)
+        public = self._public_names(parsed.key) if limited else None
+        if public is not None and not self._may_be_public(parsed, public):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
         metadata = self._metadata(parsed.key, metadata_error) if needs_metadata(parsed) else None
-        resolved = resolve(parsed, metadata, request.headers, self._recipe, self._policy)
+        resolved = resolve(parsed, metadata, request.headers, self._recipe, self._policy, public)
         transformation, declared = resolved.transformation, self._declared_names(parsed.key)
         name = transformation.name
         if name not in declared:
@@ -172,15 +173,16 @@ class RequestResolver:
             attachment=parsed.attachment,
         )
 
-    def _may_be_public(self, parsed: RenditionRequest) -> bool:
+    def _public_names(self, key: str) -> frozenset[str]:
+        return frozenset(name for name in self._declared_names(key) if not name.startswith(ON_DEMAND))
+
+    def _may_be_public(self, parsed: RenditionRequest, public: frozenset[str]) -> bool:
         """Whether a public preset may declare the rendition, as far as the request alone tells."""
-        public = {name for name in self._declared_names(parsed.key) if not name.startswith(ON_DEMAND)}
         if parsed.preset is not None:
             return any(member.name in public for member in self._recipe.presets.get(parsed.preset, ()))
-        formats = WRITABLE if parsed.format in {None, AUTO} else (parsed.format,)
-        return any(
-            Transformation(**{**parsed.values, "format": format_}).name in public for format_ in formats
-        )
+        if parsed.format in {None, AUTO}:
+            return bool(declared_formats(parsed, parsed.values, public))
+        return Transformation(**{**parsed.values, "format": parsed.format}).name in public
 
     def _metadata(self, key: str, metadata_error: NotFound | Refused | None) -> ImageMetadata:
         """The metadata of the original, or of the fallback image if the original is not available."""
