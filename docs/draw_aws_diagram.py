@@ -79,6 +79,7 @@ FOLDED = {
     **{f"{name}Alarm": "AlarmTopic" for name in ("DeadLetter", "OldestMessage", "Error", "Throttle")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},
     "ProcessMapping": "ProcessFunction",
+    "CanaryRole": "ProcessFunction",
     **{f"Edge{part}": "Distribution" for part in ("Function", "Store")},
     "DomainRecords": "Distribution",
     "Dashboard": "AlarmTopic",

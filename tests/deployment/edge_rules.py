@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -9,9 +10,39 @@ from typing import Any
 from policies import of_type
 from resolve import Json, references
 
+from image_processor.api.error_status import MEDIA_TYPE, code_of, title_of
+
 SEAL_PARAMETERS = ("s", "kid", "expires")
 SECRET = re.compile(r"\{\{resolve:secretsmanager:[\w/+=.@:-]+\}\}")
 FAILOVER = [403, 404, 500, 503, 504]
+GATEWAY_STATUSES = {
+    **dict.fromkeys(("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "DEFAULT_4XX"), 400),
+    "UNAUTHORIZED": 401,
+    **dict.fromkeys(("ACCESS_DENIED", "EXPIRED_TOKEN", "INVALID_API_KEY", "INVALID_SIGNATURE"), 403),
+    **dict.fromkeys(("MISSING_AUTHENTICATION_TOKEN", "WAF_FILTERED"), 403),
+    "RESOURCE_NOT_FOUND": 404,
+    "REQUEST_TOO_LARGE": 413,
+    "UNSUPPORTED_MEDIA_TYPE": 415,
+    **dict.fromkeys(("QUOTA_EXCEEDED", "THROTTLED"), 429),
+    **dict.fromkeys(("API_CONFIGURATION_ERROR", "DEFAULT_5XX"), 500),
+    **dict.fromkeys(("INTEGRATION_FAILURE", "INTEGRATION_TIMEOUT"), 504),
+}
+"""What API Gateway answers itself, without the function ("Gateway response types for API Gateway")."""
+DRAFT_4 = frozenset(
+    {
+        "$ref",
+        "type",
+        "required",
+        "properties",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "pattern",
+        "enum",
+    }
+)
+"""The keywords of JSON Schema draft 4 that are used here."""
 
 
 def the_cdn_may_call_the_function_url(resources: Json) -> Iterator[str]:
@@ -125,6 +156,30 @@ def every_api_operation_is_authorised(resources: Json) -> Iterator[str]:
     for name, stage in of_type(resources, "AWS::ApiGateway::Stage").items():
         if not all("ThrottlingRateLimit" in row for row in stage.get("MethodSettings", [{}])):
             yield f"{name}: not throttled"
+
+
+def errors_of_the_gateway_are_problem_documents(resources: Json) -> Iterator[str]:
+    for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+        found = api["Body"].get("x-amazon-apigateway-gateway-responses", {})
+        yield from (f"{kind} has its own format" for kind in GATEWAY_STATUSES.keys() - found.keys())
+        for kind, row in found.items():
+            status = GATEWAY_STATUSES[kind]
+            # API Gateway takes the template of application/json if the client accepts no other that is there.
+            text = row["responseTemplates"]["application/json"]
+            body = json.loads(text.replace("$context.error.messageString", '"why"'))
+            expected = {"type": "about:blank", "title": title_of(status), "status": status, "detail": "why"}
+            if row["statusCode"] != str(status) or body != {**expected, "code": code_of(status)}:
+                yield f"{kind}: {row['statusCode']} {body}"
+            if row["responseParameters"] != {"gatewayresponse.header.Content-Type": f"'{MEDIA_TYPE}'"}:
+                yield f"{kind}: {row['responseParameters']}"
+
+
+def models_of_the_api_are_draft_4(resources: Json) -> Iterator[str]:
+    """API Gateway's models are JSON Schema draft 4, which knows no `nullable`: null would be refused."""
+    for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+        for name, model in api["Body"]["components"]["schemas"].items():
+            for field, schema in {name: model, **model["properties"]}.items():
+                yield from (f"{name}.{field}: {word}" for word in schema.keys() - DRAFT_4)
 
 
 def duration_alarms_fire_before_the_timeout(resources: Json) -> Iterator[str]:

@@ -35,10 +35,13 @@ def run(tool: str, *arguments: str | Path, stdin: str = "") -> subprocess.Comple
     )
 
 
-def translate(*releases: str) -> list[Json]:
-    """What CloudFormation gets of the template, once for each value of the parameter Release."""
+def translate(*parameters: dict[str, str]) -> list[Json]:
+    """What CloudFormation gets of the template, once for each set of parameters.
+
+    SAM reads few of them: Release and EnableCanary. CloudFormation decides the others later.
+    """
     script = Path(__file__).with_name("translate.py")
-    done = run("python", script, TEMPLATE, *releases)
+    done = run("python", script, TEMPLATE, *map(json.dumps, parameters))
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -46,7 +49,7 @@ def translate(*releases: str) -> list[Json]:
 @cache
 def translated() -> Json:
     """The template as it is deployed. Translated once for all tests: do not change it."""
-    (template,) = translate("")
+    (template,) = translate({})
     return template
 
 

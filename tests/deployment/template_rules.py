@@ -18,12 +18,14 @@ from image_processor.config.settings import ALL_SETTINGS, PREFIX, Settings
 
 Rule = Callable[[Json], Iterator[str]]
 
-S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*"})
+S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"})
 OPEN_KEYS = re.compile(r"(<\w+Bucket\.Arn>|arn:aws:s3:::[\w.-]+)/[\w./-]*\*")
 RETAINED = frozenset({"UploadBucket", "CatalogTable"})
+RECEIVES = 5
+"""At least, as "Creating and configuring an Amazon SQS event source mapping" of Lambda's guide has it."""
 # Who may be trusted in which kind of policy.
 PRINCIPALS = {
-    "AWS::IAM::Role": {"lambda.amazonaws.com", "apigateway.amazonaws.com"},
+    "AWS::IAM::Role": {"lambda.amazonaws.com", "apigateway.amazonaws.com", "codedeploy.amazonaws.com"},
     "AWS::S3::BucketPolicy": {"cloudfront.amazonaws.com"},
     "AWS::SQS::QueuePolicy": {"s3.amazonaws.com", "events.amazonaws.com"},
     "AWS::Lambda::Permission": {"cloudfront.amazonaws.com", "apigateway.amazonaws.com"},
@@ -166,8 +168,8 @@ def messages_wait_long_enough_and_end_in_the_dead_letter_queue(resources: Json) 
             yield f"{name}: whole batches come again"
         redrive = queues[queue].get("RedrivePolicy", {})
         dead = next(references(redrive), None)
-        if redrive.get("maxReceiveCount") != 3 or dead is None:
-            yield f"{name}: no dead-letter queue after 3 receives"
+        if redrive.get("maxReceiveCount", 0) < RECEIVES or dead is None:
+            yield f"{name}: no dead-letter queue after {RECEIVES} receives"
         elif queues[dead]["MessageRetentionPeriod"] <= queues[queue].get("MessageRetentionPeriod", 345600):
             yield f"{name}: dead letters are forgotten early"
 
@@ -200,28 +202,35 @@ def every_variable_is_a_setting(resources: Json) -> Iterator[str]:
         yield from (f"{name}: {key}" for key in given - settings)
 
 
-def callers_reach_the_snapstart_version(resources: Json) -> Iterator[str]:
-    functions = of_type(resources, "AWS::Lambda::Function")
-    callers = of_type(resources, "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission")
-    for name, function in functions.items():
-        snapshots = function["SnapStart"]["ApplyOn"] == "PublishedVersions"
-        for caller, properties in callers.items():
-            (target,) = references(properties["FunctionName"])
-            if target.removesuffix("Aliaslive") == name and target.endswith("Aliaslive") != snapshots:
-                yield f"{caller} -> {target}"
-        for caller, url in of_type(resources, "AWS::Lambda::Url").items():
-            if name in references(url["TargetFunctionArn"]) and ("Qualifier" in url) != snapshots:
-                yield f"{caller} -> {url}"
-        for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
-            wrong = f"{name}.Arn" if snapshots else f"{name}Aliaslive"
-            if f"<{wrong}>" in str(api["Body"]["paths"]):
-                yield f"the API -> {wrong}"
+def every_caller_reaches_the_alias(resources: Json) -> Iterator[str]:
+    for name, permission in of_type(
+        resources, "AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"
+    ).items():
+        (target,) = references(permission["FunctionName"])
+        if resources[target]["Type"] != "AWS::Lambda::Alias":
+            yield f"{name} -> {target}"
+    for name, url in of_type(resources, "AWS::Lambda::Url").items():
+        if "Aliaslive>" not in str(url.get("Qualifier")):
+            yield f"{name} -> {url}"
+    for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+        yield from (
+            f"the API -> {name}"
+            for name in of_type(resources, "AWS::Lambda::Function")
+            if f"<{name}.Arn>" in str(api["Body"]["paths"])
+        )
+
+
+def old_versions_are_deleted(resources: Json) -> Iterator[str]:
+    for name, row in resources.items():
+        if row["Type"] == "AWS::Lambda::Version" and row.get("DeletionPolicy") != "Delete":
+            yield f"{name}: {row.get('DeletionPolicy')}"
 
 
 def irreplaceable_data_is_retained(resources: Json) -> Iterator[str]:
     for name in RETAINED & resources.keys():
-        policies = {resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")}
-        if policies != {"Retain"}:
+        # Retain would also keep what a failed creation leaves, in the way of the next one.
+        policies = [resources[name].get(key) for key in ("DeletionPolicy", "UpdateReplacePolicy")]
+        if policies != ["RetainExceptOnCreate", "Retain"]:
             yield f"{name}: {policies}"
 
 
@@ -238,7 +247,8 @@ RULES: tuple[Rule, ...] = (
     messages_wait_long_enough_and_end_in_the_dead_letter_queue,
     every_function_has_its_own_role_and_log,
     every_variable_is_a_setting,
-    callers_reach_the_snapstart_version,
+    every_caller_reaches_the_alias,
+    old_versions_are_deleted,
     edge.the_cdn_may_call_the_function_url,
     edge.lists_declare_their_quantity,
     edge.the_cdn_fails_over_to_the_function,
@@ -247,6 +257,8 @@ RULES: tuple[Rule, ...] = (
     edge.signatures_reach_the_function_and_not_the_cache_key,
     edge.signing_keys_are_only_in_the_secret,
     edge.every_api_operation_is_authorised,
+    edge.errors_of_the_gateway_are_problem_documents,
+    edge.models_of_the_api_are_draft_4,
     irreplaceable_data_is_retained,
     edge.duration_alarms_fire_before_the_timeout,
     edge.every_alarm_is_mailed_if_an_address_is_set,

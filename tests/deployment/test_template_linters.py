@@ -74,9 +74,9 @@ def test_checkov() -> None:
     assert excused(found, CHECKOV_EXCUSES) == CHECKOV_EXCUSES.keys()
 
 
-def test_cfn_lint_reports_a_short_visibility_timeout() -> None:
+def test_cfn_lint_reports_an_unknown_runtime() -> None:
     template = deepcopy(translated())
-    template["Resources"]["IngestQueue"]["Properties"]["VisibilityTimeout"] = 1
+    template["Resources"]["ProcessFunction"]["Properties"]["Runtime"] = "python3.1"
     with written(template) as file:
         assert unexcused(lint(file), LINT_EXCUSES) != set()
 

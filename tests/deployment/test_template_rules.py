@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from linters import Json, translate, translated
-from resolve import resolve
+from policies import of_type
+from resolve import references, resolve
 from template_rules import RULES, broken
 
 # Each optional part away from its default, one line for each.
@@ -21,8 +22,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"EnableSnapStart": "true"},
     {"EnableDelete": "true"},
     {"ApiAuthorization": "API_KEY"},
-    {"ApiAccessLogs": "off"},
     {"ApiAccessLogs": "on"},
+    {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},
     {"ExistingUploadBucket": "holiday-photos"},
     {"Recipe": "recipe.toml"},
@@ -131,11 +132,46 @@ def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
 def test_a_release_publishes_a_version() -> None:
     first, again, other = (
         {name for name, row in template["Resources"].items() if row["Type"] == "AWS::Lambda::Version"}
-        for template in translate("", "", "r2")
+        for template in translate({}, {}, {"Release": "r2"})
     )
     assert first == again
     assert len(first) == 3
     assert not first & other
+
+
+def test_a_canary_rolls_back_on_the_error_alarm() -> None:
+    (template,) = translate({"EnableCanary": "true"})
+    for parts in ({}, {"EnableApi": "false", "EnableCdn": "false"}):
+        resources = resolve(template, EnableCanary="true", **parts)
+        assert broken(resources) == {}
+        aliases = {name: row for name, row in resources.items() if row["Type"] == "AWS::Lambda::Alias"}
+        groups = of_type(resources, "AWS::CodeDeploy::DeploymentGroup")
+        assert len(aliases) == len(groups) == len(of_type(resources, "AWS::Lambda::Function"))
+        for alias in aliases.values():
+            update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+            group = groups[next(references(update["DeploymentGroupName"]))]
+            assert group["AlarmConfiguration"] == {"Enabled": True, "Alarms": [{"Name": "<ErrorAlarm>"}]}
+            assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+            assert group["ServiceRoleArn"] == "<CanaryRole.Arn>"
+            assert group["DeploymentConfigName"].endswith("Canary10Percent10Minutes")
+        # The alarm looks at whole periods, so the canary lasts longer than one.
+        periods = {row["MetricStat"]["Period"] for row in of(resources, "ErrorAlarm")["Metrics"][1:]}
+        assert max(periods) < 600
+
+
+def test_without_canaries_there_is_nothing_of_codedeploy() -> None:
+    assert "codedeploy" not in str(resolve(translated())).lower()
+
+
+def test_null_is_a_valid_bucket_and_content_type() -> None:
+    (api,) = of_type(resolve(translated()), "AWS::ApiGateway::RestApi").values()
+    schemas = api["Body"]["components"]["schemas"]
+    for field in (
+        schemas["Process"]["properties"]["bucket"],
+        schemas["Upload"]["properties"]["content_type"],
+    ):
+        # In draft 4 maxLength restricts strings alone.
+        assert "null" in field.get("type", ["null"])
 
 
 def role_statements(resources: Json, role: str) -> list[Json]:
@@ -172,6 +208,11 @@ def failover(resources: Json) -> Json:
 def notifications(resources: Json) -> list[Json]:
     rows: list[Json] = of(resources, "UploadBucket")["NotificationConfiguration"]["QueueConfigurations"]
     return rows
+
+
+def gateway_responses(resources: Json) -> Json:
+    found: Json = of(resources, "Api")["Body"]["x-amazon-apigateway-gateway-responses"]
+    return found
 
 
 def query_strings(resources: Json, kind: str) -> Json:
@@ -244,7 +285,7 @@ MISTAKES: dict[str, list[Break]] = {
             of(all_, "ProcessFunction").update(Timeout=50),
         ),
         lambda all_: of(all_, "ProcessFunction").update(Timeout=89),
-        lambda all_: of(all_, "IngestQueue")["RedrivePolicy"].update(maxReceiveCount=1),
+        lambda all_: of(all_, "IngestQueue")["RedrivePolicy"].update(maxReceiveCount=4),
         lambda all_: of(all_, "ProcessMapping").pop("FunctionResponseTypes"),
         lambda all_: of(all_, "DeadLetterQueue").update(MessageRetentionPeriod=345600),
     ],
@@ -257,10 +298,18 @@ MISTAKES: dict[str, list[Break]] = {
     "every_variable_is_a_setting": [
         lambda all_: of(all_, "ApiFunction")["Environment"]["Variables"].update(IMAGE_PROCESSOR_MAX_BYTE=1),
     ],
-    "callers_reach_the_snapstart_version": [
-        lambda all_: of(all_, "ProcessMapping").update(FunctionName="<ProcessFunctionAliaslive>"),
-        lambda all_: of(all_, "DeliverUrl").update(Qualifier="live"),
-        lambda all_: of(all_, "ApiFunction")["SnapStart"].update(ApplyOn="PublishedVersions"),
+    "every_caller_reaches_the_alias": [
+        lambda all_: of(all_, "ProcessMapping").update(FunctionName="<ProcessFunction>"),
+        lambda all_: of(all_, "ApiPermission").update(FunctionName="<ApiFunction>"),
+        lambda all_: of(all_, "DeliverUrl").pop("Qualifier"),
+        lambda all_: of(all_, "Api")["Body"]["paths"]["/health"]["get"][
+            "x-amazon-apigateway-integration"
+        ].update(uri="<ApiFunction.Arn>"),
+    ],
+    "old_versions_are_deleted": [
+        lambda all_: next(row for row in all_.values() if row["Type"] == "AWS::Lambda::Version").update(
+            DeletionPolicy="Retain"
+        ),
     ],
     "the_cdn_may_call_the_function_url": [
         lambda all_: all_.pop("DeliverInvokePermission"),
@@ -299,8 +348,19 @@ MISTAKES: dict[str, list[Break]] = {
         ),
         lambda all_: of(all_, "Apiv1Stage").pop("MethodSettings"),
     ],
+    "errors_of_the_gateway_are_problem_documents": [
+        lambda all_: gateway_responses(all_).pop("THROTTLED"),
+        lambda all_: gateway_responses(all_)["DEFAULT_5XX"].update(statusCode="502"),
+        lambda all_: gateway_responses(all_)["THROTTLED"].update(responseParameters={}),
+    ],
+    "models_of_the_api_are_draft_4": [
+        lambda all_: of(all_, "Api")["Body"]["components"]["schemas"]["Process"]["properties"][
+            "bucket"
+        ].update(nullable=True),
+    ],
     "irreplaceable_data_is_retained": [
         lambda all_: all_["UploadBucket"].pop("DeletionPolicy"),
+        lambda all_: all_["UploadBucket"].update(DeletionPolicy="Retain"),
         lambda all_: all_["CatalogTable"].update(UpdateReplacePolicy="Delete"),
     ],
     "duration_alarms_fire_before_the_timeout": [lambda all_: of(all_, "ProcessFunction").update(Timeout=60)],

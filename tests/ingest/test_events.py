@@ -76,6 +76,7 @@ def test_every_source_gives_the_same_upload(event, id_):
         ("ObjectRemoved:Delete", UploadKind.DELETED),
         ("ObjectRemoved:DeleteMarkerCreated", UploadKind.DELETED),
         ("LifecycleExpiration:Delete", UploadKind.DELETED),
+        ("LifecycleExpiration:DeleteMarkerCreated", UploadKind.DELETED),
     ],
 )
 def test_the_event_name_determines_the_kind(name, kind):
@@ -83,8 +84,18 @@ def test_the_event_name_determines_the_kind(name, kind):
     assert message.uploads[0].kind is kind
 
 
-def test_event_bridge_reports_a_deletion():
-    (message,) = read_messages(event_bridge(kind="Object Deleted"))
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"reason": "DeleteObject", "deletion-type": "Permanently Deleted"},
+        {"reason": "Lifecycle Expiration", "deletion-type": "Permanently Deleted"},
+        {"reason": "Lifecycle Expiration", "deletion-type": "Delete Marker Created"},
+    ],
+    ids=lambda more: " ".join(more.values()),
+)
+def test_event_bridge_reports_a_deletion(more):
+    event = event_bridge(kind="Object Deleted")
+    (message,) = read_messages({**event, "detail": {**event["detail"], **more}})
     assert message.uploads[0].kind is UploadKind.DELETED
 
 

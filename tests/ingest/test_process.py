@@ -122,6 +122,15 @@ def test_a_late_delete_event_does_not_affect_a_new_upload(ingest):
     assert ingest.record("cat.jpg").status is Status.PROCESSED
 
 
+def test_the_expiry_of_an_earlier_version_does_not_affect_the_current_one(ingest):
+    """What a lifecycle rule for noncurrent versions reports."""
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    outcome = ingest.processor().process(upload("cat.jpg", kind=UploadKind.DELETED, version="earlier"))
+    assert outcome.status is OutcomeStatus.UNCHANGED
+    ingest.assert_converged()
+
+
 def test_the_latest_sequencer_is_kept(ingest):
     ingest.put("cat.jpg", b"cat")
     ingest.processor().process(upload("cat.jpg", sequencer="a0"))

@@ -7,7 +7,7 @@ from heapq import heappop, heappush
 from random import Random
 
 VISIBILITY = 720.0
-RECEIVES = 3
+RECEIVES = 5
 """Both as in deployment/template.yaml; a test compares them."""
 
 

@@ -29,6 +29,7 @@ MEDIA_TYPE = "application/problem+json"
 # them must never change. The server's status line has Python's, which clients do not read.
 TITLES = {
     400: "Bad Request",
+    401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
@@ -41,9 +42,11 @@ TITLES = {
     416: "Range Not Satisfiable",
     421: "Misdirected Request",
     422: "Unprocessable Content",
+    429: "Too Many Requests",
     500: "Internal Server Error",
     501: "Not Implemented",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 
 # The first row whose class the error is an instance of decides.

@@ -139,7 +139,7 @@ class Deployed:
     def invoke(self, function: str, event: Any) -> Any:
         """The answer of `process`, `api` or `deliver`. Raises RuntimeError with the function's error."""
         answer = self.functions.invoke(
-            FunctionName=f"{self.stack.name}-{function}", Payload=json.dumps(event).encode()
+            FunctionName=f"{self.stack.name}-{function}", Qualifier="live", Payload=json.dumps(event).encode()
         )
         value = json.load(answer["Payload"])
         if "FunctionError" in answer:
