@@ -54,6 +54,7 @@ async function handler(event) {
     delete headers[name];
   });
   const last = path.slice(path.lastIndexOf('/') + 1);
+  const onDemand = last[0] == '~';
   const url = parseUrl(path.slice(1), query, request.uri.length - 1 + query.length);
   const signature = url.signature;
   if (url.error) {
@@ -61,23 +62,23 @@ async function handler(event) {
     if (/(^|&)(s|kid)=/.test(query)) return forbidden('mismatch');
     // A stored name of another version's parameters, or a digest.
     if (!query && STORED_NAME.test(last)) return await isPublic('n/' + last) ? forward(request, path) : forbidden('missing');
-    if (last[0] != '~' && await lookup('dialects')) return forwardDialect(request, client, query);
+    if (!onDemand && await lookup('dialects')) return forwardDialect(request, client, query);
     return invalid(url.error);
   }
   if (signature) {
     const problem = await signatureError(signature, url.stringToSign);
     if (problem) return forbidden(problem);
-  } else if (last[0] == '~' && (url.named || !url.text) && !await lookup('unsigned')) {
+  } else if (onDemand && (url.named || !url.text) && !await lookup('unsigned')) {
     return forbidden('missing');
   } else if (!url.text) {
     if (await lookup('dialects')) return forwardDialect(request, client, query);
     return await isPublic('n/') ? forward(request, path) : forbidden('missing');
   }
-  return await forwardCanonical(request, client, url);
+  return await forwardCanonical(request, client, url, onDemand && url.named);
 }
 
 // Forward an allowed request to its canonical address, with the client's headers that it depends on.
-async function forwardCanonical(request, client, url) {
+async function forwardCanonical(request, client, url, onDemand) {
   const found = url.values;
   const signature = url.signature;
   const format = (found.fm || [''])[0];
@@ -107,7 +108,7 @@ async function forwardCanonical(request, client, url) {
     if (/(^|\/)(~[^\/]*|[^\/]*fm=[^\/]*)(?![\s\S])/.test(url.key)) return invalid('expected a shorter URL');
     return forward(request, '/' + url.key, url.pairs.concat(signatureQuery));
   }
-  const hidden = signature && (preset || !has(EXTENSIONS, format) || published != 'all');
+  const hidden = signature ? preset || !has(EXTENSIONS, format) || published != 'all' : onDemand;
   return forward(request, '/' + url.key + '/' + (hidden ? '~' : '') + name, signatureQuery);
 }
 
