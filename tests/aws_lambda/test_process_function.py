@@ -156,7 +156,7 @@ def test_outcomes_and_metrics_are_lines_of_json(ingest, capsys):
     refused = next(line for line in lines if line.get("key") == "bad.jpg")
     assert (refused["message"], refused["reason"]) == ("refused", "not-an-image")
     retried = next(line for line in lines if line.get("key") == "b.jpg")
-    assert (retried["level"], retried["message"], retried["retry"]) == ("WARNING", "unavailable", True)
+    assert (retried["level"], retried["message"], retried["retry"]) == ("WARN", "unavailable", True)
     (embedded,) = [line for line in lines if "_aws" in line]
     assert (embedded["Processed"], embedded["Refused"], embedded["Retried"]) == (1, 1, 1)
     (directive,) = embedded["_aws"]["CloudWatchMetrics"]

@@ -110,6 +110,55 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
             yield f"{name}: keeps aborted uploads"
 
 
+def one_key_encrypts_everything_or_nothing(resources: Json) -> Iterator[str]:
+    keys: dict[str, object] = {}
+    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
+        keys[name] = rule.get("ServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
+    for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
+        keys[name] = table.get("SSESpecification", {}).get("KMSMasterKeyId")
+    for name, queue in of_type(resources, "AWS::SQS::Queue").items():
+        keys[name] = queue.get("KmsMasterKeyId")
+    for name, group in of_type(resources, "AWS::Logs::LogGroup").items():
+        keys[name] = group.get("KmsKeyId")
+    if len(set(keys.values())) > 1:
+        yield str(keys)
+    (key,) = {*keys.values()} if len(set(keys.values())) == 1 else {"one key"}
+    for name in of_type(resources, "AWS::IAM::Role"):
+        rows = [row for holder, row in statements(resources) if holder == name and "Principal" not in row]
+        granted = {grant for row in rows for grant in _kms_grants(row, key)}
+        needed = {need for row in rows for need in _kms_needs(row)} if key else set()
+        yield from (f"{name} lacks {action} via {service}" for action, service in sorted(needed - granted))
+        yield from (f"{name} needs no {action} via {service}" for action, service in sorted(granted - needed))
+
+
+# What else an action needs where its data is encrypted by a customer's key: S3 "Using server-side
+# encryption with AWS KMS keys (SSE-KMS)", SQS "Key management", DynamoDB "DynamoDB encryption at rest".
+KMS_NEEDS = {
+    "s3:GetObject": {("kms:Decrypt", "s3")},
+    "s3:PutObject": {("kms:GenerateDataKey", "s3")},
+    "sqs:ReceiveMessage": {("kms:Decrypt", "sqs")},
+    "sqs:SendMessage": {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
+}
+
+
+def _kms_needs(statement: Json) -> Iterator[tuple[str, str]]:
+    for action in listed(statement["Action"]):
+        yield from KMS_NEEDS.get(action, ())
+        if action.startswith("dynamodb:"):
+            yield "kms:Decrypt", "dynamodb"
+
+
+def _kms_grants(statement: Json, key: object) -> Iterator[tuple[str, str]]:
+    for action in listed(statement["Action"]):
+        if action.startswith("kms:"):
+            via = listed(statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", "any"))
+            known = statement["Resource"] == key
+            yield from (
+                (action, host.partition(".")[0] if known else f"{host} of another key") for host in via
+            )
+
+
 def the_table_matches_the_catalog(resources: Json) -> Iterator[str]:
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
         yield from (f"{name}: {key}" for key, value in TABLE.items() if table.get(key) != value)
@@ -130,7 +179,7 @@ def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
     for name, queue in of_type(resources, "AWS::SQS::Queue").items():
         if f"<{name}.Arn>" not in refused:
             yield name
-        if not queue.get("SqsManagedSseEnabled"):
+        if bool(queue.get("SqsManagedSseEnabled")) == ("KmsMasterKeyId" in queue):
             yield f"{name}: not encrypted"
 
 
@@ -241,6 +290,7 @@ RULES: tuple[Rule, ...] = (
     a_trusted_service_acts_for_one_resource,
     nothing_is_allowed_by_a_wildcard,
     every_bucket_is_private_and_encrypted,
+    one_key_encrypts_everything_or_nothing,
     the_table_matches_the_catalog,
     buckets_and_queues_refuse_plain_http,
     the_cdn_never_sees_records,

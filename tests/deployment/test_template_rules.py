@@ -13,6 +13,7 @@ from policies import of_type
 from resolve import references, resolve
 from template_rules import RULES, broken
 
+KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 # Each optional part away from its default, one line for each.
 PARTS: tuple[dict[str, str], ...] = (
     {"EnableTable": "false"},
@@ -25,6 +26,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ApiAccessLogs": "on"},
     {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},
+    {"KmsKeyArn": KEY},
     {"ExistingUploadBucket": "holiday-photos"},
     {"Recipe": "recipe.toml"},
     {"Recipe": "recipe.toml", "RecipeBucket": "our-recipes"},
@@ -262,6 +264,18 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "ProcessedBucket").pop("OwnershipControls"),
         lambda all_: of(all_, "UploadBucket")["LifecycleConfiguration"]["Rules"].pop(),
     ],
+    "one_key_encrypts_everything_or_nothing": [
+        lambda all_: of(all_, "ApiLogs").pop("KmsKeyId"),
+        lambda all_: of(all_, "CatalogTable").pop("SSESpecification"),
+        lambda all_: of(all_, "DeadLetterQueue").update(KmsMasterKeyId="alias/aws/sqs"),
+        lambda all_: statement(all_, "ApiRole", "Encrypt").update(Action="kms:Encrypt"),
+        lambda all_: statement(all_, "ApiRole", "Encrypt").pop("Condition"),
+        lambda all_: statement(all_, "ProcessRole", "Decrypt")["Condition"]["StringEquals"][
+            "kms:ViaService"
+        ].pop(1),
+        lambda all_: statement(all_, "DeliverRole", "Decrypt").update(Resource=KEY + "0"),
+        lambda all_: statement(all_, "DeliverRole", "KeepRenditions").update(Action="s3:GetObject"),
+    ],
     "the_table_matches_the_catalog": [
         lambda all_: of(all_, "CatalogTable")["GlobalSecondaryIndexes"].pop(),
     ],
@@ -270,7 +284,8 @@ MISTAKES: dict[str, list[Break]] = {
             Resource="<UploadBucket.Arn>"
         ),
         lambda all_: all_.pop("DeadLetterQueuePolicy"),
-        lambda all_: of(all_, "IngestQueue").update(SqsManagedSseEnabled=False),
+        lambda all_: of(all_, "IngestQueue").pop("KmsMasterKeyId"),
+        lambda all_: of(all_, "IngestQueue").update(SqsManagedSseEnabled=True),
     ],
     "the_cdn_never_sees_records": [
         lambda all_: statement(all_, "ProcessedBucketPolicy", "HideRecordsFromCdn").update(
@@ -376,7 +391,7 @@ def test_every_rule_has_a_violation() -> None:
     ("rule", "number"), [(rule, number) for rule, rows in MISTAKES.items() for number in range(len(rows))]
 )
 def test_a_violation_is_reported(rule: str, number: int) -> None:
-    resources = deepcopy(resolve(translated(), AlarmEmail="me@example.org"))
+    resources = deepcopy(resolve(translated(), AlarmEmail="me@example.org", KmsKeyArn=KEY))
     assert broken(resources) == {}
     MISTAKES[rule][number](resources)
     assert rule in broken(resources)

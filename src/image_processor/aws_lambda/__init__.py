@@ -23,17 +23,24 @@ Handler = Callable[[Any, Any], dict[str, Any]]
 
 def process(event: Any, context: Any) -> dict[str, Any]:
     """Process the uploads that ``event`` reports."""
-    return _process()(event, context)
+    return _run(_process, event, context)
 
 
 def deliver(event: Any, context: Any) -> dict[str, Any]:
     """Answer a request of the function URL with a rendition."""
-    return _deliver()(event, context)
+    return _run(_deliver, event, context)
 
 
 def api(event: Any, context: Any) -> dict[str, Any]:
     """Answer a request of API Gateway with the REST API."""
-    return _api()(event, context)
+    return _run(_api, event, context)
+
+
+def _run(opener: Callable[[], Handler], event: Any, context: Any) -> dict[str, Any]:
+    from .log import start_request  # noqa: PLC0415 - loaded by each function, in the init phase
+
+    start_request(context)
+    return opener()(event, context)
 
 
 @cache

@@ -1,6 +1,8 @@
 """Logs of the Lambda functions: one line of JSON per outcome, and metrics as a line of JSON too.
 
 CloudWatch reads the metrics from the log (embedded metric format), so no API is called and no SDK is loaded.
+Lines carry what Lambda's log-level filtering reads ("Log-level filtering" in Lambda's guide): `level`, and
+`timestamp` in RFC 3339; without a valid one of these it takes a line for INFO.
 """
 
 from __future__ import annotations
@@ -13,12 +15,29 @@ from collections.abc import Mapping
 
 NAMESPACE = "ImageProcessor"
 
+_LEVELS = {"WARNING": "WARN", "CRITICAL": "FATAL"}
+"""Lambda's names of levels where Python has others."""
+
+_request: dict[str, str] = {}
+
 _UNITS = {"DurationMs": "Milliseconds", "RenditionBytes": "Bytes"}
+
+
+def start_request(invocation: object) -> None:
+    """Name the invocation in the lines that follow. An environment runs one at a time."""
+    _request["requestId"] = getattr(invocation, "aws_request_id", "")
 
 
 def line(level: str, message: str, **fields: object) -> None:
     """Write one log line. Values that JSON cannot hold are written as their text."""
-    record = {"level": level, "message": message, **fields}
+    now = time.time()
+    record = {
+        "timestamp": f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(now))}.{int(now * 1000) % 1000:03d}Z",
+        "level": _LEVELS.get(level, level),
+        **_request,
+        "message": message,
+        **fields,
+    }
     sys.stdout.write(json.dumps(record, default=str, ensure_ascii=False) + "\n")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from localstack.runtime import events
 from localstack.runtime.main import main as run
 
-from . import dynamodb, executor, logs, s3_events, sam
+from . import cloudformation, dynamodb, executor, logs, s3_events
 from .enforcement import Enforcement
 
 
@@ -28,7 +28,7 @@ def main(runtime: str, journal: str) -> None:
     logs.install()
     dynamodb.install()
     s3_events.install()
-    sam.install()
+    cloudformation.install()
     Enforcement(Path(journal)).install()
     sys.setswitchinterval(1e-5)  # threads change places so often that a race shows in few requests
     run()
