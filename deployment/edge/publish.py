@@ -1,5 +1,5 @@
-"""Publishes signing keys and public names to the key value store of the CloudFront function. deploy.sh
-calls it with the settings of the functions in the environment.
+"""Publishes signing keys and public names to the key value store of the CloudFront function. deploy.py
+calls it after a deployment; as a program it reads the functions' settings from the environment.
 
 It writes and deletes only the differences, and can be run at any time. Secrets are passed to the AWS CLI in
 a file that only this user can read, and are never printed.
@@ -121,11 +121,18 @@ def changes(wanted: Store, stored: Store) -> Iterator[tuple[str, str | None]]:
     yield from ((key, None) for key in sorted(stored.keys() - wanted.keys() - {_COMPLETE}))
 
 
-def publish(wanted: Store, store: str, call: Call) -> int:
-    """Make the store with the ARN ``store`` hold ``wanted``. Returns the number of changed entries."""
+def publish(wanted: Store, store: str, call: Call, *, may_empty: bool = False) -> int:
+    """Make the store with the ARN ``store`` hold ``wanted``. Returns the number of changed entries.
+
+    Raises ValueError, and changes nothing, if all signing keys or all entries would be deleted: every signed
+    URL would be refused. ``may_empty`` allows it.
+    """
     etag = call("describe-key-value-store", {"KvsARN": store})["ETag"]
     listed = call("list-keys", {"KvsARN": store}).get("Items", [])
-    pending = changes(wanted, {item["Key"]: item["Value"] for item in listed})
+    stored = {item["Key"]: item["Value"] for item in listed}
+    if not may_empty:
+        _refuse_to_empty(wanted, stored)
+    pending = changes(wanted, stored)
     count = 0
     while batch := list(islice(pending, MAX_CHANGES)):
         puts = [{"Key": key, "Value": value} for key, value in batch if value is not None]
@@ -134,6 +141,29 @@ def publish(wanted: Store, store: str, call: Call) -> int:
         etag = call("update-keys", parameters)["ETag"]
         count += len(batch)
     return count
+
+
+def _refuse_to_empty(wanted: Store, stored: Store) -> None:
+    for what, prefix, parameter in (
+        ("signing keys", "k/", "SigningKeysSecret="),
+        ("entries", "", "AllowUnsigned=true"),
+    ):
+        kept, count = _count(wanted, prefix), _count(stored, prefix)
+        if count and not kept:
+            raise ValueError(
+                f"expected {what} for the CloudFront function's store, got none while it holds {count}: "
+                f"to delete them all, run deploy.sh with {parameter}, or publish.py with --allow-empty"
+            )
+
+
+def _count(entries: Store, prefix: str) -> int:
+    return sum(key.startswith(prefix) for key in entries)
+
+
+def summary(wanted: Store, changed: int) -> str:
+    """What was published, without any secret."""
+    keys, names, presets = (_count(wanted, prefix) for prefix in ("k/", "n/", "p/"))
+    return f"{keys} signing keys, {names} names, {presets} presets; {changed} entries changed"
 
 
 def aws(operation: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,6 +190,9 @@ def main(arguments: list[str] | None = None, call: Call = aws) -> int:
     )
     parser.add_argument("--store", help="ARN of the key value store; without it, only validate")
     parser.add_argument("--recipe", type=Path, help="the recipe; without it, the built-in one")
+    parser.add_argument(
+        "--allow-empty", action="store_true", help="delete all keys or entries if none is wanted"
+    )
     options = parser.parse_args(arguments)
     try:
         recipe = parse_recipe(
@@ -168,12 +201,11 @@ def main(arguments: list[str] | None = None, call: Call = aws) -> int:
         wanted = entries(recipe, from_environment(os.environ))
         if options.store is None:
             return 0
-        count = publish(wanted, options.store, call)
+        count = publish(wanted, options.store, call, may_empty=options.allow_empty)
     except (Invalid, OSError, ValueError) as error:
         print(error, file=sys.stderr)
         return 2
-    kinds = {kind: sum(key.startswith(f"{kind}/") for key in wanted) for kind in "knp"}
-    print(f"   {kinds['k']} signing keys, {kinds['n']} names, {kinds['p']} presets; {count} entries changed")
+    print(f"   {summary(wanted, count)}")
     return 0
 
 

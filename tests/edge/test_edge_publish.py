@@ -150,12 +150,41 @@ def test_only_differences_are_written_and_deleted() -> None:
     assert service.stored == wanted
 
 
+@pytest.mark.parametrize(
+    ("wanted", "stored", "message"),
+    [
+        ({"n/a": "all"}, {"k_new": SECRET, "k_old": SECRET}, "expected signing keys .* while it holds 2"),
+        ({}, {"n_a": "all", "names": "1"}, "expected entries .* while it holds 2"),
+    ],
+)
+def test_the_last_keys_or_entries_are_deleted_only_on_request(
+    wanted: Mapping[str, str], stored: dict[str, str], message: str
+) -> None:
+    service = Service(**stored)
+    with pytest.raises(ValueError, match=message) as raised:
+        publish.publish(wanted, ARN, service)
+    assert service.updates == []
+    assert SECRET not in str(raised.value)
+    publish.publish(wanted, ARN, service, may_empty=True)
+    assert service.stored == wanted
+
+
+def test_the_command_deletes_the_last_keys_only_with_allow_empty(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    service = Service(k_a=SECRET)
+    assert run(monkeypatch, "--store", ARN, call=service) == 2
+    assert "publish.py with --allow-empty" in capsys.readouterr().err
+    assert run(monkeypatch, "--store", ARN, "--allow-empty", call=service) == 0
+    assert "k/a" not in service.stored
+
+
 def test_large_changes_are_written_in_batches() -> None:
     service = Service()
     wanted = {f"n/{number}": "some" for number in range(120)}
     publish.publish(wanted, ARN, service)
     assert [len(update["Puts"]) for update in service.updates] == [50, 50, 20]
-    publish.publish({}, ARN, service)
+    publish.publish({}, ARN, service, may_empty=True)
     assert service.stored == {}
 
 
