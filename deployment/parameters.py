@@ -1,15 +1,14 @@
-"""Deployment: validates the parameters of a deployment against the template's constraints.
+"""Deployment: validates the parameters of a deployment against the template and against Lambda's limits.
 
-deploy.sh calls it before it creates anything; it reports every error at once. It needs only Python,
-so it parses the section `Parameters` of the template itself.
+deploy.py calls it before anything is made. The package's dependencies have no parser of YAML, so it reads the
+few sections that it needs itself.
 """
 
 from __future__ import annotations
 
-import argparse
+import json
 import re
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,33 +113,95 @@ def problems(stack: str, region: str, assignments: list[str], known: dict[str, P
             yield f"expected {description} for {required} because {name} is given, got nothing"
 
 
-def overrides(assignments: list[str]) -> Iterator[str]:
-    """The assignments as `sam deploy --parameter-overrides` takes them. No pattern of the template
-    allows a quote or a backslash, so nothing needs escaping."""
-    for text in assignments:
-        name, _, value = text.partition("=")
-        yield f'ParameterKey={name},ParameterValue="{value}"'
+def overrides(values: Mapping[str, str]) -> list[str]:
+    """Parameters as `sam deploy --parameter-overrides` takes them. No pattern of the template allows a quote
+    or a backslash, so nothing needs escaping."""
+    return [f'ParameterKey={name},ParameterValue="{value}"' for name, value in values.items()]
 
 
-def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Validate parameters and print them as sam reads them.")
-    parser.add_argument("--stack", required=True)
-    parser.add_argument("--region", required=True)
-    parser.add_argument("assignments", nargs="*", metavar="NAME=VALUE")
-    options = parser.parse_args(arguments)
-    errors = list(
-        problems(
-            options.stack, options.region, options.assignments, read(TEMPLATE.read_text(encoding="utf-8"))
-        )
-    )
-    for problem in errors:
-        print(problem, file=sys.stderr)
-    if errors:
-        return 2
-    for override in overrides(options.assignments):
-        print(override)
-    return 0
+MAX_ENVIRONMENT = 4096
+"""Bytes of all variables of one function ("Lambda quotas"). Lambda measures them as compact JSON."""
+# A name that CloudFormation makes, such as a bucket's, a table's or a distribution's domain.
+_GENERATED_NAME = 100
+_LITERAL = 8
+
+_REFERENCE = re.compile(r"!(?:Ref|GetAtt) ([\w:.]+)|\$\{([\w:.]+)\}")
+_ABSENT = "AWS::NoValue"
+_SECRET = "{{resolve:"  # noqa: S105  # the beginning of a reference
+_VARIABLE = re.compile(r"([A-Z][A-Z0-9_]+): ?(.*)")
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def environment_problems(text: str, values: Mapping[str, str], secrets: Mapping[str, str]) -> Iterator[str]:
+    """An error for each function of the template ``text`` whose environment is too large for Lambda.
+
+    ``values`` are all parameters, ``secrets`` the values of secrets by variable.
+    """
+    for function, size in environment_sizes(text, values, secrets).items():
+        if size > MAX_ENVIRONMENT:
+            largest = sorted(values, key=lambda name: -len(values[name]))[:3]
+            yield (
+                f"expected at most {MAX_ENVIRONMENT} bytes of environment for {function}, got about {size}: "
+                f"shorten a parameter or secret ({', '.join(largest)} are the longest parameters)"
+            )
+
+
+def environment_sizes(text: str, values: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, int]:
+    """The bytes of each function's environment, at most: generated names count as long ones."""
+    sections = _environments(text)
+    common = sections.pop(_GLOBALS, {})
+    return {
+        function: 1
+        + sum(_variable_size(*variable, values, secrets) for variable in {**common, **own}.items())
+        for function, own in sections.items()
+    }
+
+
+def _variable_size(name: str, source: str, values: Mapping[str, str], secrets: Mapping[str, str]) -> int:
+    """The bytes of a variable whose value is ``source`` in the template; 0 if the function has none."""
+    around = len(f'"{name}":"",')
+    if _SECRET in source:
+        return around + len(json.dumps(secrets[name])) - 2 if name in secrets else 0
+    names = {one or other for one, other in _REFERENCE.findall(source)} - {_ABSENT}
+    if not names:
+        return around + _LITERAL
+    of_parameters = sum(len(values[known]) for known in names & values.keys())
+    if _ABSENT in source and names <= values.keys() and not of_parameters:
+        return 0
+    return around + of_parameters + (_LITERAL if names <= values.keys() else _GENERATED_NAME)
+
+
+_GLOBALS = "Globals"
+_OWNER = re.compile(r"(\w+):|  (\w+):")
+
+
+def _environments(text: str) -> dict[str, dict[str, str]]:
+    """The variables of each function, and under `Globals` those of all, with their YAML source."""
+    found: dict[str, dict[str, str]] = {}
+    anchors: dict[str, str] = {}
+    section = owner = name = ""
+    depth = 0
+    for line in text.splitlines():
+        indent, content = len(line) - len(line.lstrip()), line.strip()
+        if not content or content.startswith("#"):
+            continue
+        if indent <= depth:
+            depth = 0
+        if top := _OWNER.fullmatch(line):
+            section = top[1] or section
+            owner = _GLOBALS if section == _GLOBALS else top[2]
+        elif content == "Type: AWS::Serverless::Function":
+            found[owner] = {}
+        elif content == "Variables:" and (owner == _GLOBALS or owner in found):
+            found.setdefault(owner, {})
+            depth = indent
+        elif depth and indent == depth + 2 and (variable := _VARIABLE.fullmatch(content)):
+            name = variable[1]
+            found[owner][name] = variable[2]
+        elif depth:
+            found[owner][name] += f" {content}"
+    for variables in found.values():
+        anchors |= {source.split()[0][1:]: source for source in variables.values() if source.startswith("&")}
+    return {
+        owner: {name: anchors.get(source[1:], source) for name, source in variables.items()}
+        for owner, variables in found.items()
+    }

@@ -27,7 +27,7 @@ def test_every_documented_option_exists() -> None:
     calls = re.findall(r"^deployment/(\w+\.sh) (.*)", PAPER, re.MULTILINE)
     assert {script for script, _ in calls} == {"deploy.sh", "teardown.sh"}
     for script, arguments in calls:
-        known = (ROOT / "deployment" / script).read_text()
+        known = (ROOT / "deployment" / script).with_suffix(".py").read_text()
         options = re.findall(r"--[\w-]+", arguments)
         assert options
         assert [option for option in options if option not in known] == []

@@ -1,14 +1,17 @@
-"""deploy.sh judges before it makes anything, and says at the end what there is."""
+"""deploy.sh validates before it makes anything, asks before it changes a stack, and keeps what it has."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
+import zipfile
 from pathlib import Path
 
+import changeset
 import pytest
 from linters import DEPLOYMENT, run
-from stubbed_cli import StubbedCli
+from stubbed_cli import CHANGE_SET, StubbedCli
 
 from image_processor.config.recipe import DEFAULT_RECIPE
 
@@ -23,8 +26,7 @@ OUTPUTS = {
 @pytest.fixture
 def cli(tmp_path: Path) -> StubbedCli:
     cli = StubbedCli(tmp_path)
-    cli.answers |= {f"=='{name}'": f"echo {value}" for name, value in OUTPUTS.items()}
-    cli.answers["describe-stacks"] = "echo None"
+    cli.after(**OUTPUTS)
     return cli
 
 
@@ -45,28 +47,30 @@ def test_it_builds_deploys_and_prints_next_steps(cli: StubbedCli) -> None:
     assert 'ParameterKey=MemorySize,ParameterValue="2048"' in deploy
     assert 'ParameterKey=CacheControl,ParameterValue="public, max-age=60"' in deploy
     assert "--capabilities CAPABILITY_IAM " in deploy
+    assert len(cli.calls(f"execute-change-set --change-set-name {CHANGE_SET}")) == 1
     for message in (
         *OUTPUTS.values(),
         "aws s3 cp photo.jpg s3://images-uploads-1/photo.jpg --region eu-central-1",
-        "aws s3 ls s3://images-processed-1/photo.jpg/",
-        "curl -o small.jpg 'https://cdn.example.org/photo.jpg/w=640,fm=jpeg.jpg'",
+        "aws s3 ls s3://images-processed-1/photo.jpg/ --region eu-central-1",
+        "curl -o small.avif https://cdn.example.org/photo.jpg/w=200,h=200,g=attention,fm=avif.avif",
     ):
         assert message in done.stdout
 
 
 def test_without_a_cdn_it_prints_none(cli: StubbedCli) -> None:
-    for name in ("ApiUrl", "CdnUrl"):
-        cli.answers[f"=='{name}'"] = "echo None"
+    cli.after(**{name: OUTPUTS[name] for name in ("UploadBucketName", "ProcessedBucketName")})
     done = cli.run("deploy.sh", "--yes", "EnableCdn=false", "EnableApi=false")
     assert done.returncode == 0, done.stderr
     assert "CDN        off" in done.stdout
     assert "curl" not in done.stdout
-    assert "aws s3 cp 's3://images-processed-1/photo.jpg/w=640,fm=jpeg.jpg' small.jpg" in done.stdout
+    assert "aws s3 cp s3://images-processed-1/photo.jpg/w=200,h=200," in done.stdout
 
 
 def test_every_error_is_reported_before_anything_is_deployed(cli: StubbedCli) -> None:
     done = cli.run(
         "deploy.sh",
+        "--region",
+        "eu-central-1",
         "--stack",
         "Images",
         "--recipe",
@@ -79,13 +83,24 @@ def test_every_error_is_reported_before_anything_is_deployed(cli: StubbedCli) ->
     assert done.returncode == 2
     assert done.stderr.splitlines() == [
         "expected an option of deploy.sh (see --help), got --force",
-        "expected the AWS CLI (aws) on the PATH, got none",
-        "expected a readable file for --recipe, got no-such-file",
         "expected 1-40 of a-z, 0-9 and -, a letter first, for --stack, got 'Images'",
         "expected 512-10240 for MemorySize, got '1'",
         "expected a parameter of the template for Oops, got an unknown one",
+        "expected the AWS CLI (aws) on the PATH, got none: install it, or run pip install awscli",
+        "expected a readable file for --recipe, got no-such-file",
     ]
     assert cli.calls() == []
+
+
+def test_the_shell_scripts_pass_on_arguments_and_exit_status(cli: StubbedCli) -> None:
+    done = cli.shell("deploy.sh", "--dry-run", "CacheControl=no-store, a=b", "MemorySize=1024")
+    assert done.returncode == 0, done.stderr
+    assert "   CacheControl=no-store, a=b\n" in done.stdout
+    done = cli.shell("teardown.sh", "--stack", "images", stdin="n\n")
+    assert done.returncode == 1
+    for script in ("deploy.sh", "teardown.sh"):
+        done = cli.shell(script, PYTHON="false")
+        assert (done.returncode, done.stderr) == (2, "expected Python 3.11 or newer for PYTHON, got \n")
 
 
 def test_an_option_without_a_value_is_an_error(cli: StubbedCli) -> None:
@@ -111,30 +126,39 @@ def test_another_python_version_is_an_error(cli: StubbedCli) -> None:
 
 
 def test_without_credentials_nothing_is_built(cli: StubbedCli) -> None:
-    cli.answers["get-caller-identity"] = "exit 255"
+    cli.answers["get-caller-identity"] = "echo Unable to locate credentials >&2; exit 255"
     done = cli.run("deploy.sh", "--yes")
     assert done.returncode == 1
     assert "expected working AWS credentials" in done.stderr
     assert cli.calls("sam ") == []
 
 
-@pytest.mark.parametrize("options", [["--dry-run", "--yes"], []])
-def test_a_dry_run_or_a_no_deploys_nothing(cli: StubbedCli, options: list[str]) -> None:
-    done = cli.run("deploy.sh", *options, stdin="no\n")
-    assert "nothing was deployed" in done.stdout + done.stderr
+def test_a_dry_run_makes_nothing(cli: StubbedCli) -> None:
+    done = cli.run("deploy.sh", "--dry-run", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "dry run: nothing was deployed" in done.stdout
     assert cli.calls("sam ") == []
+
+
+@pytest.mark.parametrize("answer", ["no\n", ""])
+def test_a_no_discards_the_change_set(cli: StubbedCli, answer: str) -> None:
+    cli.has_stack()
+    done = cli.run("deploy.sh", stdin=answer)
+    assert (done.returncode, done.stderr) == (1, "nothing was deployed\n")
+    assert len(cli.calls(f"delete-change-set --change-set-name {CHANGE_SET}")) == 1
+    assert cli.calls("execute-change-set") == cli.calls("delete-stack") == []
 
 
 def test_a_yes_on_the_terminal_is_enough(cli: StubbedCli) -> None:
     assert cli.run("deploy.sh", stdin="y\n").returncode == 0
-    assert len(cli.calls("sam deploy")) == 1
+    assert len(cli.calls("execute-change-set")) == 1
 
 
 @pytest.mark.parametrize(
     ("answer", "code", "message"),
     [
-        ("echo True", 0, ""),
-        ("echo False", 2, "expected EventBridge notifications to be on for photos, got off"),
+        ("echo '{\"EventBridgeConfiguration\": {}}'", 0, ""),
+        ("exit 0", 2, "expected EventBridge notifications to be on for photos, got off"),
         (
             "exit 254",
             2,
@@ -170,24 +194,22 @@ def test_the_release_changes_with_a_parameter_alone(cli: StubbedCli) -> None:
         for call in cli.calls("sam deploy")
     ]
     assert releases[0] == releases[1] != releases[2]
-    assert all(release.isdigit() for release in releases)
+    assert all(release.strip('"').isalnum() for release in releases)
 
 
 KEYS = "2026:correct-horse-battery-staple"
 
 
-def configure_keys(cli: StubbedCli, secret: str = KEYS) -> None:
-    cli.answers["get-secret-value"] = f"printf '%s\\t%s\\n' 0a-1b '{secret}'"
-
-
-def has(cli: StubbedCli, **values: str) -> None:
-    """Outputs and parameters of the stack."""
-    cli.answers = {f"=='{name}'": f"echo {value}" for name, value in values.items()} | cli.answers
+def configure_secret(
+    cli: StubbedCli, name: str = "url-keys", text: str = KEYS, version: str = "0a-1b"
+) -> None:
+    cli.answer(f"get-secret-value --secret-id {name} ", {"VersionId": version, "SecretString": text})
 
 
 def test_signing_keys_reach_only_the_functions_and_the_cdn(cli: StubbedCli, tmp_path: Path) -> None:
-    configure_keys(cli)
-    has(cli, EdgeStoreArn="arn:store")
+    configure_secret(cli)
+    configure_secret(cli, "dit", "dit-secret")
+    cli.after(**OUTPUTS, EdgeStoreArn="arn:store")
     seen = tmp_path / "seen"
     cli.answers["describe-key-value-store"] = 'echo \'{"ETag": "E1"}\''
     cli.answers["list-keys"] = "echo '{\"Items\": []}'"
@@ -196,7 +218,7 @@ def test_signing_keys_reach_only_the_functions_and_the_cdn(cli: StubbedCli, tmp_
     done = cli.run("deploy.sh", "--yes", *parameters)
     assert done.returncode == 0, done.stderr
     (deploy,) = cli.calls("sam deploy")
-    assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in deploy
+    assert 'ParameterKey=SigningKeysVersion,ParameterValue="0a-1b"' in deploy
     (batch,) = seen.read_text().split("}{")
     puts = {put["Key"]: put["Value"] for put in json.loads(batch)["Puts"]}
     assert puts["k/2026"] == KEYS.partition(":")[2]
@@ -211,7 +233,7 @@ def test_signing_keys_reach_only_the_functions_and_the_cdn(cli: StubbedCli, tmp_
     [
         ("exit 254", "expected a secret that these credentials may read for SigningKeysSecret, got url-keys"),
         (
-            "echo 0a-1b short",
+            'echo \'{"VersionId": "0a-1b", "SecretString": "short"}\'',
             "expected ID:SECRET of at least 16 characters, comma-separated for IMAGE_PROCESSOR_SIGNING_KEYS",
         ),
     ],
@@ -232,21 +254,25 @@ def test_a_dry_run_validates_the_recipe(cli: StubbedCli, tmp_path: Path) -> None
     assert "widht" in done.stderr
 
 
-def test_a_recipe_in_a_bucket_is_read_and_one_in_the_package_must_be_given_again(cli: StubbedCli) -> None:
-    cli.answers["s3 cp"] = "exit 1"
+def test_a_recipe_in_a_bucket_is_read_there(cli: StubbedCli) -> None:
+    cli.fail("s3 cp", "403", "Forbidden")
     done = cli.run("deploy.sh", "--dry-run", "Recipe=r.toml", "RecipeBucket=our-recipes")
-    assert "expected a recipe that these credentials may read in RecipeBucket" in done.stderr
-    has(cli, Recipe="recipe.toml")
-    done = cli.run("deploy.sh", "--dry-run")
-    assert "expected the file again for --recipe" in done.stderr
+    assert done.returncode == 2
+    assert "got 403: Forbidden for s3://our-recipes/r.toml" in done.stderr
+    cli.answers["s3 cp"] = 'echo "[presets.a" >"$4"'
+    done = cli.run("deploy.sh", "--dry-run", "Recipe=r.toml", "RecipeBucket=our-recipes")
+    assert done.returncode == 2
+    assert "presets.a" in done.stderr or "line 1" in done.stderr
 
 
 def test_an_existing_stack_keeps_parameters_that_are_not_named(cli: StubbedCli) -> None:
-    has(cli, SigningKeysSecret="url-keys")
-    configure_keys(cli)
+    cli.has_stack({"SigningKeysSecret": "url-keys"}, OUTPUTS)
+    configure_secret(cli)
     done = cli.run("deploy.sh", "--yes", "MemorySize=1024")
     assert done.returncode == 0, done.stderr
-    assert "ParameterKey=SigningKeysVersion,ParameterValue=0a-1b" in cli.calls("sam deploy")[0]
+    (deploy,) = cli.calls("sam deploy")
+    assert 'ParameterKey=SigningKeysVersion,ParameterValue="0a-1b"' in deploy
+    assert "ParameterKey=SigningKeysSecret" not in deploy
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("exit 0", 0), ("exit 2", 2)])
@@ -254,7 +280,445 @@ def test_without_the_packages_dependencies_it_installs_them(cli: StubbedCli, out
     python = f'case "$*" in *"import msgspec"*) exit 1 ;; esac\nexec "{sys.executable}" "$@"'
     cli.replace("python3", python)
     cli.replace("make", f'printf "make %s\\n" "$*" >>"{cli.log}"\n{outcome}')
-    done = cli.run("deploy.sh", "--dry-run")
+    done = cli.shell("deploy.sh", "--dry-run")
     assert done.returncode == code, done.stderr
-    assert cli.calls("make ") == ["make --no-print-directory PYTHON=python3 venv"]
+    (made,) = cli.calls("make ")
+    assert made.startswith("make --no-print-directory -C ")
+    assert made.endswith(" PYTHON=python3 venv")
     assert ("expected make venv to install the package, got a failure" in done.stderr) is (code == 2)
+
+
+# ---------------------------------------------------------------- what a stack was deployed with
+def build_environment(cli: StubbedCli, *arguments: str, **environment: str) -> dict[str, str]:
+    """What `sam build` gets to know: processor, additional formats, and the text of the recipe."""
+    seen = cli.folder / "seen"
+    cli.answers["sam build"] = (
+        f"printf '%s\\n%s\\n' \"$ARCH\" \"$WITH\" >'{seen}'; "
+        f"""if [ -n "$RECIPE_FILE" ]; then cat "$RECIPE_FILE" >>'{seen}'; fi"""
+    )
+    done = cli.run("deploy.sh", "--yes", *arguments, **environment)
+    assert done.returncode == 0, done.stderr
+    arch, extras, recipe = seen.read_text().split("\n", 2)
+    return {"arch": arch, "with": extras, "recipe": recipe}
+
+
+def package_of(cli: StubbedCli, **files: str) -> None:
+    """The package of the process function holds ``files``."""
+    file = cli.folder / "package.zip"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name.replace("_toml", ".toml"), text)
+    cli.answer("get-function --function-name images-process ", {"Code": {"Location": file.as_uri()}})
+
+
+def overridden(cli: StubbedCli) -> dict[str, str]:
+    """The parameters that the last `sam deploy` sets."""
+    pairs = re.findall(r'ParameterKey=(\w+),ParameterValue="([^"]*)"', cli.calls("sam deploy")[-1])
+    return dict(pairs)
+
+
+def test_a_redeployment_builds_what_the_stack_was_built_with(cli: StubbedCli) -> None:
+    cli.has_stack({"Architecture": "x86_64", "ExtraFormats": "heic,jxl"}, OUTPUTS)
+    built = build_environment(cli, "MemorySize=1024")
+    assert built == {"arch": "x86_64", "with": "heic jxl", "recipe": ""}
+    assert overridden(cli).keys() == {"MemorySize", "Release"}
+
+
+def test_a_named_architecture_and_formats_replace_those_of_the_stack(cli: StubbedCli) -> None:
+    cli.has_stack({"Architecture": "x86_64", "ExtraFormats": "heic"}, OUTPUTS)
+    built = build_environment(cli, "Architecture=arm64", WITH="")
+    assert built == {"arch": "arm64", "with": "", "recipe": ""}
+    assert overridden(cli) | {"Release": ""} == {"Architecture": "arm64", "ExtraFormats": "", "Release": ""}
+    assert build_environment(cli, WITH="heic jxl")["with"] == "heic jxl"
+    assert overridden(cli)["ExtraFormats"] == "heic,jxl"
+
+
+def test_an_unknown_format_is_an_error(cli: StubbedCli) -> None:
+    done = cli.run("deploy.sh", "--dry-run", WITH="psd")
+    assert done.returncode == 2
+    assert "for ExtraFormats, got 'psd'" in done.stderr
+
+
+def test_a_redeployment_keeps_the_recipe_of_the_package(cli: StubbedCli) -> None:
+    cli.has_stack({"Recipe": "recipe.toml"}, {**OUTPUTS, "ProcessFunctionName": "images-process"})
+    package_of(cli, recipe_toml=RECIPE)
+    assert build_environment(cli)["recipe"] == RECIPE
+    assert overridden(cli)["Recipe"] == "recipe.toml"
+
+
+def test_a_recipe_that_cannot_be_fetched_stops_the_deployment(cli: StubbedCli) -> None:
+    cli.has_stack({"Recipe": "recipe.toml"}, {**OUTPUTS, "ProcessFunctionName": "images-process"})
+    package_of(cli)
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 2
+    assert "expected the recipe recipe.toml in the package of images-process" in done.stderr
+    assert "name the file again with --recipe" in done.stderr
+    assert cli.calls("sam ") == []
+
+
+def test_a_recipe_is_given_up_only_by_name(cli: StubbedCli) -> None:
+    cli.has_stack({"Recipe": "recipe.toml"}, OUTPUTS)
+    assert build_environment(cli, "Recipe=")["recipe"] == ""
+    assert overridden(cli)["Recipe"] == ""
+
+
+def test_a_recipe_file_replaces_one_in_a_bucket(cli: StubbedCli, tmp_path: Path) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_text(RECIPE)
+    cli.has_stack({"Recipe": "r.toml", "RecipeBucket": "our-recipes"}, OUTPUTS)
+    assert build_environment(cli, "--recipe", str(file))["recipe"] == RECIPE
+    assert overridden(cli) | {"Release": ""} == {"Recipe": "recipe.toml", "RecipeBucket": "", "Release": ""}
+    done = cli.run("deploy.sh", "--dry-run", "--recipe", file, "Recipe=r", "RecipeBucket=our-recipes")
+    assert "expected --recipe or RecipeBucket, got both" in done.stderr
+
+
+def test_a_recipe_name_alone_is_no_recipe(cli: StubbedCli) -> None:
+    done = cli.run("deploy.sh", "--dry-run", "Recipe=r.toml")
+    assert done.returncode == 2
+    assert "expected --recipe FILE or RecipeBucket with Recipe, got only Recipe=r.toml" in done.stderr
+
+
+def test_tags_of_the_stack_are_kept(cli: StubbedCli) -> None:
+    cli.has_stack(outputs=OUTPUTS, tags=[{"Key": "team", "Value": "web"}, {"Key": "cost", "Value": "7"}])
+    assert cli.run("deploy.sh", "--yes", "--tags", "cost=a b", "--tags", "new=1").returncode == 0
+    assert '--tags "team"="web" "cost"="a b" "new"="1" ' in cli.calls("sam deploy")[0]
+
+
+# ---------------------------------------------------------------- the stack is looked up once
+def test_only_a_stack_that_does_not_exist_is_new(cli: StubbedCli) -> None:
+    cli.fail("describe-stacks", "Throttling", "Rate exceeded")
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 1
+    assert "expected the stack image-processor or word that it does not exist" in done.stderr
+    assert "Throttling: Rate exceeded" in done.stderr
+    assert cli.calls("sam ") == []
+
+
+def test_the_stack_is_described_once_before_the_deployment(cli: StubbedCli) -> None:
+    cli.has_stack({"SigningKeysSecret": "url-keys"}, OUTPUTS)
+    configure_secret(cli)
+    assert cli.run("deploy.sh", "--dry-run").returncode == 0
+    assert len(cli.calls("describe-stacks")) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "cure"),
+    [
+        ("UPDATE_IN_PROGRESS", "try again later"),
+        ("ROLLBACK_COMPLETE", "delete it with deployment/teardown.sh --stack images"),
+        ("UPDATE_ROLLBACK_FAILED", "run aws cloudformation continue-update-rollback --stack-name images"),
+    ],
+)
+def test_a_stack_that_cannot_be_updated_is_an_error(cli: StubbedCli, status: str, cure: str) -> None:
+    cli.has_stack(status=status)
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 1
+    assert status in done.stderr
+    assert cure in done.stderr
+    assert cli.calls("sam ") == []
+
+
+def test_the_last_signing_keys_are_deleted_only_by_name(cli: StubbedCli, tmp_path: Path) -> None:
+    cli.has_stack({}, {**OUTPUTS, "EdgeStoreArn": "arn:store"})
+    cli.answer("describe-key-value-store", {"ETag": "E1"})
+    cli.answer("list-keys", {"Items": [{"Key": "k/2026", "Value": "secret"}]})
+    cli.answers["update-keys"] = f'cat "${{4#file://}}" >>\'{tmp_path}/update\'; echo \'{{"ETag": "E2"}}\''
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 1
+    assert (
+        "expected signing keys for the CloudFront function's store, got none while it holds 1" in done.stderr
+    )
+    assert cli.calls("update-keys") == []
+    done = cli.run("deploy.sh", "--yes", "SigningKeysSecret=")
+    assert done.returncode == 0, done.stderr
+    assert '"Deletes": [{"Key": "k/2026"}]' in (tmp_path / "update").read_text()
+
+
+# ---------------------------------------------------------------- secrets
+IMGPROXY = '{"key": "0a1b", "salt": "2c3d"}'
+
+
+def test_every_secret_is_pinned_to_its_version(cli: StubbedCli) -> None:
+    cli.has_stack({"ThumborSecret": "thumbor", "ThumborVersion": "old", "DitVersion": "old"}, OUTPUTS)
+    configure_secret(cli, "thumbor", "security-key", "v-2")
+    configure_secret(cli, "imgproxy", IMGPROXY, "v-3")
+    assert cli.run("deploy.sh", "--yes", "ImgproxySecret=imgproxy").returncode == 0
+    found = overridden(cli)
+    assert (found["ThumborVersion"], found["ImgproxyVersion"], found["DitVersion"]) == ("v-2", "v-3", "")
+    assert "SigningKeysVersion" not in found
+
+
+@pytest.mark.parametrize(
+    ("parameter", "answer", "message"),
+    [
+        (
+            "ThumborSecret",
+            None,
+            "expected a secret that these credentials may read for ThumborSecret, got s-1",
+        ),
+        ("DitSecret", None, "expected a secret that these credentials may read for DitSecret, got s-1"),
+        ("DitSecret", {"SecretBinary": "AA=="}, "expected text in the secret s-1 for DitSecret"),
+        ("ThumborSecret", {"SecretString": "two\nlines"}, "IMAGE_PROCESSOR_THUMBOR_KEY"),
+        ("ImgproxySecret", {"SecretString": "0a1b"}, "expected JSON with key and salt in the secret s-1"),
+        ("ImgproxySecret", {"SecretString": '{"key": "0a1b"}'}, "got no text for salt"),
+        ("ImgproxySecret", {"SecretString": '{"key": "xy-1", "salt": "0a"}'}, "IMAGE_PROCESSOR_IMGPROXY_KEY"),
+    ],
+)
+def test_a_secret_of_the_wrong_shape_is_an_error_that_does_not_show_it(
+    cli: StubbedCli, parameter: str, answer: dict[str, str] | None, message: str
+) -> None:
+    if answer is None:
+        cli.fail("get-secret-value", "AccessDeniedException", "no")
+    else:
+        cli.answer("get-secret-value", {"VersionId": "v-1", **answer})
+    done = cli.run("deploy.sh", "--dry-run", f"{parameter}=s-1")
+    assert done.returncode == 2
+    assert message in done.stderr
+    for text in (answer or {}).values():
+        assert text not in done.stdout + done.stderr
+
+
+def test_all_unreadable_secrets_are_reported_at_once(cli: StubbedCli) -> None:
+    cli.fail("get-secret-value", "ResourceNotFoundException", "none")
+    done = cli.run("deploy.sh", "--dry-run", "ThumborSecret=a", "DitSecret=b", "SigningKeysSecret=c")
+    assert [line.split(",")[1].split(":")[0] for line in done.stderr.splitlines()] == [
+        " got c",
+        " got a",
+        " got b",
+    ]
+
+
+def test_an_environment_that_lambda_refuses_is_an_error(cli: StubbedCli) -> None:
+    configure_secret(cli, text=",".join(f"k{number}:{'x' * 100}" for number in range(40)))
+    done = cli.run("deploy.sh", "--dry-run", "SigningKeysSecret=url-keys")
+    assert done.returncode == 2
+    assert "expected at most 4096 bytes of environment for DeliverFunction, got about" in done.stderr
+
+
+# ---------------------------------------------------------------- reserved concurrency
+def account_has(cli: StubbedCli, total: int, unreserved: int) -> None:
+    limit = {"ConcurrentExecutions": total, "UnreservedConcurrentExecutions": unreserved}
+    cli.answer("get-account-settings", {"AccountLimit": limit})
+
+
+@pytest.mark.parametrize(
+    ("total", "unreserved", "value"), [(1000, 150, None), (1000, 149, "0"), (10, 10, "0")]
+)
+def test_the_default_reservation_is_left_out_where_it_does_not_fit(
+    cli: StubbedCli, total: int, unreserved: int, value: str | None
+) -> None:
+    account_has(cli, total, unreserved)
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert overridden(cli).get("DeliverConcurrency") == value
+    assert ("warning: DeliverConcurrency is 0 instead of 50" in done.stderr) == (value is not None)
+
+
+@pytest.mark.parametrize(
+    ("reserved", "wanted", "code"), [(None, "51", 2), (None, "50", 0), ("30", "80", 0), ("30", "81", 2)]
+)
+def test_a_named_reservation_must_fit(cli: StubbedCli, reserved: str | None, wanted: str, code: int) -> None:
+    if reserved:
+        cli.has_stack({"DeliverConcurrency": reserved, "EnableCdn": "true"}, OUTPUTS)
+    account_has(cli, 1000, 150)
+    done = cli.run("deploy.sh", "--dry-run", f"DeliverConcurrency={wanted}")
+    assert done.returncode == code
+    room = 50 + int(reserved or 0)
+    message = f"expected at most {room} for DeliverConcurrency, got {wanted}: the account has 150 of 1000"
+    assert (message in done.stderr) == (code == 2)
+
+
+@pytest.mark.parametrize("value", ["0", "50"])
+def test_an_existing_stack_keeps_its_reservation(cli: StubbedCli, value: str) -> None:
+    cli.has_stack({"DeliverConcurrency": value, "EnableCdn": "true"}, OUTPUTS)
+    account_has(cli, 10, 10)
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert "DeliverConcurrency" not in overridden(cli)
+    assert done.stderr == ""
+
+
+# ---------------------------------------------------------------- the change set
+def change(action: str, name: str, type_: str, **more: str) -> dict[str, object]:
+    about = {"Action": action, "LogicalResourceId": name, "ResourceType": type_, **more}
+    return {"Type": "Resource", "ResourceChange": about}
+
+
+CHANGES = [
+    change("Add", "ApiKey", "AWS::ApiGateway::ApiKey"),
+    change("Modify", "ProcessRole", "AWS::IAM::Role", Replacement="False"),
+    change("Remove", "AlarmTopic", "AWS::SNS::Topic"),
+    change("Modify", "IngestQueue", "AWS::SQS::Queue", Replacement="True"),
+    change("Modify", "EdgeFunction", "AWS::CloudFront::Function", Replacement="Conditional"),
+]
+
+
+def test_changes_are_shown_before_the_question_replacements_first(cli: StubbedCli) -> None:
+    cli.has_stack(outputs=OUTPUTS)
+    cli.answer("describe-change-set", {"Changes": CHANGES})
+    done = cli.run("deploy.sh", stdin="n\n")
+    shown, _, question = done.stdout.partition("== changes\n")[2].partition("\n\n")
+    assert [" ".join(line.split()) for line in shown.splitlines()] == [
+        "replace IngestQueue AWS::SQS::Queue",
+        "may replace EdgeFunction AWS::CloudFront::Function",
+        "remove AlarmTopic AWS::SNS::Topic",
+        "modify ProcessRole AWS::IAM::Role",
+        "add ApiKey AWS::ApiGateway::ApiKey",
+        "1 replace, 1 may replace, 1 remove, 1 modify, 1 add",
+    ]
+    assert question.startswith("Deploy this to stack image-processor? [y/N]")
+    assert "\x1b" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("out", "no_color", "red"),
+    [("terminal", "", ["IngestQueue", "EdgeFunction"]), ("terminal", "1", []), ("pipe", "", [])],
+)
+def test_replacements_are_red_on_a_terminal_only(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    out: str,
+    no_color: str,
+    red: list[str],
+) -> None:
+    monkeypatch.setenv("NO_COLOR", no_color)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: out == "terminal")
+    changeset.show(lambda *_: {"Changes": CHANGES}, "arn")
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[-2] for line in lines if "\x1b[31m" in line] == red
+
+
+def test_changeset_only_executes_nothing_and_says_how(cli: StubbedCli) -> None:
+    cli.has_stack(outputs={**OUTPUTS, "EdgeStoreArn": "arn:store"})
+    done = cli.run("deploy.sh", "--changeset-only")
+    assert done.returncode == 0, done.stderr
+    assert f"execute-change-set --change-set-name {CHANGE_SET} --region eu-central-1" in done.stdout
+    assert cli.calls("execute-change-set") == cli.calls("keyvaluestore") == cli.calls("delete-") == []
+
+
+def test_a_no_to_a_new_stack_leaves_no_empty_stack(cli: StubbedCli) -> None:
+    made = cli.folder / "made"
+    review = cli.prints({"Stacks": [{"StackName": "images", "StackStatus": "REVIEW_IN_PROGRESS"}]})
+    missing = cli.answers["describe-stacks"]
+    cli.answers["describe-stacks"] = f'if [ -e "{made}" ]; then {review}; else {missing}; fi'
+    done = cli.run("deploy.sh", "--stack", "images", stdin="n\n")
+    assert done.returncode == 1
+    assert len(cli.calls("delete-stack --stack-name images ")) == 1
+
+
+def test_an_up_to_date_stack_still_gets_its_names_published(cli: StubbedCli) -> None:
+    cli.has_stack(outputs={**OUTPUTS, "EdgeStoreArn": "arn:store"})
+    cli.answers["sam deploy"] = ":"
+    cli.answer("describe-key-value-store", {"ETag": "E1"})
+    cli.answer("list-keys", {"Items": []})
+    cli.answer("update-keys", {"ETag": "E2"})
+    done = cli.run("deploy.sh", stdin="")
+    assert done.returncode == 0, done.stderr
+    assert "the stack is up to date" in done.stdout
+    assert cli.calls("execute-change-set") == []
+    assert len(cli.calls("update-keys")) == 1
+
+
+def test_an_older_change_set_is_not_taken_for_this_one(cli: StubbedCli) -> None:
+    (cli.folder / "made").touch()
+    cli.has_stack(outputs=OUTPUTS)
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 0, done.stderr
+    assert cli.calls("execute-change-set") == []
+
+
+def test_a_failed_deployment_gives_the_reasons(cli: StubbedCli) -> None:
+    (cli.folder / "after").write_text(
+        json.dumps({"Stacks": [{"StackName": "i", "StackStatus": "ROLLBACK_COMPLETE"}]})
+    )
+    executed = cli.folder / "executed"
+    events = [
+        {"EventId": "3", "ResourceStatus": "ROLLBACK_COMPLETE", "LogicalResourceId": "images"},
+        {"EventId": "2", "ResourceStatus": "CREATE_FAILED", "LogicalResourceId": "Other",
+         "ResourceStatusReason": "Resource creation cancelled"},
+        {"EventId": "1", "ResourceStatus": "CREATE_FAILED", "LogicalResourceId": "Api",
+         "ResourceStatusReason": "Limit exceeded"},
+    ]  # fmt: skip
+    cli.answers["describe-stack-events"] = f'[ ! -e "{executed}" ] || {cli.prints({"StackEvents": events})}'
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "expected the stack to be deployed, got ROLLBACK_COMPLETE: Api: Limit exceeded\n"
+    )
+    assert "CREATE_FAILED            Api: Limit exceeded" in done.stdout
+
+
+def test_role_bucket_and_boundary_reach_cloudformation(cli: StubbedCli) -> None:
+    role, boundary = "arn:aws:iam::111122223333:role/deploy", "arn:aws:iam::111122223333:policy/limit"
+    options = ("--role-arn", role, "--artifact-bucket", "our-packages", "--permissions-boundary", boundary)
+    assert cli.run("deploy.sh", "--yes", *options).returncode == 0
+    (deploy,) = cli.calls("sam deploy")
+    assert f"--role-arn {role} " in deploy
+    assert "--s3-bucket our-packages " in deploy
+    assert "--resolve-s3" not in deploy
+    assert overridden(cli)["PermissionsBoundary"] == boundary
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--role-arn", "deploy", "expected a role's ARN for --role-arn, got 'deploy'"),
+        (
+            "--artifact-bucket",
+            "Our_Packages",
+            "expected a bucket name for --artifact-bucket, got 'Our_Packages'",
+        ),
+        ("--tags", "team", "expected KEY=VALUE for --tags, got 'team'"),
+        ("--tags", "aws:team=1", "expected KEY=VALUE for --tags, got 'aws:team=1'"),
+        ("--permissions-boundary", "limit", "for PermissionsBoundary, got 'limit'"),
+    ],
+)
+def test_an_invalid_value_of_an_option_is_an_error(
+    cli: StubbedCli, option: str, value: str, message: str
+) -> None:
+    done = cli.run("deploy.sh", "--dry-run", option, value)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+# ---------------------------------------------------------------- the closing commands
+RECIPE = """
+[presets.inner]
+public = false
+width = 40
+formats = ["jpeg"]
+[presets.card]
+width = 30
+formats = ["webp"]
+[[rules]]
+match = "shop/*/**"
+presets = ["inner", "card"]
+"""
+
+
+def test_the_closing_commands_use_a_rendition_that_the_recipe_declares(
+    cli: StubbedCli, tmp_path: Path
+) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_text(RECIPE)
+    done = cli.run("deploy.sh", "--yes", "--recipe", file)
+    assert done.returncode == 0, done.stderr
+    assert "aws s3 cp photo.jpg s3://images-uploads-1/shop/photo/photo.jpg" in done.stdout
+    assert "curl -o small.webp https://cdn.example.org/shop/photo/photo.jpg/w=30,fm=webp.webp" in done.stdout
+    file.write_text(
+        RECIPE.replace('"inner", "card"]', '"inner"]')
+        .replace("[presets.card]", "[presets.more]")
+        .replace('"**"', '"x"')
+        + '[[rules]]\nmatch = "more/**"\npresets = ["more"]\n'
+    )
+    done = cli.run("deploy.sh", "--yes", "--recipe", file)
+    download = "aws s3 cp 's3://images-processed-1/shop/photo/photo.jpg/~w=40,fm=jpeg.jpg' small.jpg"
+    assert f"{download} --region eu-central-1" in done.stdout
+
+
+def test_a_recipe_without_renditions_has_no_closing_commands(cli: StubbedCli, tmp_path: Path) -> None:
+    file = tmp_path / "ours.toml"
+    file.write_text('[[rules]]\nmatch = "**"\npresets = []\n')
+    done = cli.run("deploy.sh", "--yes", "--recipe", file)
+    assert done.returncode == 0, done.stderr
+    assert "try it" not in done.stdout

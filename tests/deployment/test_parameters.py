@@ -1,14 +1,18 @@
-"""The parameters are judged by the template's own constraints, as CloudFormation would judge them."""
+"""The parameters are validated by the template's own constraints and by Lambda's limits."""
 
 from __future__ import annotations
 
+import json
 import re
 
 import parameters
 import pytest
-from linters import translated
+from linters import Json, translated
+from policies import of_type
+from resolve import references, resolve
 
-KNOWN = parameters.read(parameters.TEMPLATE.read_text(encoding="utf-8"))
+TEXT = parameters.TEMPLATE.read_text(encoding="utf-8")
+KNOWN = parameters.read(TEXT)
 
 
 def told(*given: str, stack: str = "images", region: str = "eu-central-1") -> list[str]:
@@ -69,6 +73,13 @@ def test_an_invalid_parameter_is_an_error(given: str, problem: str) -> None:
     assert problem in found
 
 
+@pytest.mark.parametrize("domain", ["*.example.org", "img.*.org", "*"])
+def test_a_wildcard_is_no_domain(domain: str) -> None:
+    (found,) = told(f"DomainName={domain}", "CertificateArn=arn:aws:acm:us-east-1:111122223333:certificate/a")
+    assert found.startswith("expected ")
+    assert found.endswith(f" for DomainName, got '{domain}'")
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -101,3 +112,79 @@ def test_the_longest_stack_name_gives_valid_bucket_names() -> None:
     assert told(stack=longest) == []
     assert told(stack=longest + "s") != []
     assert len(f"{longest}-processed-12345678") <= 63
+
+
+LONG = {
+    "Recipe": "r" * 200,
+    "RecipeBucket": "b" * 63,
+    "CacheControl": "public, max-age=" + "9" * 200,
+    "Exif": "make," * 20,
+    "Overlays": "o" * 256,
+    "Sizes": ",".join(["1920"] * 40),
+    "Fallback": "f" * 512,
+    "UploadPrefix": "u" * 256,
+    "DialectBuckets": ",".join(["b" * 60] * 10),
+    "DomainName": "d" * 60 + ".example.org",
+    "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/a",
+    "AllowUnsigned": "true",
+    "EnablePurge": "true",
+    "EnableHints": "true",
+    "DialectLenient": "true",
+}
+SECRETS = {
+    "SigningKeysSecret": "url-keys",
+    "ThumborSecret": "thumbor",
+    "DitSecret": "dit",
+    "ImgproxySecret": "imgproxy",
+}
+VALUES = {
+    "IMAGE_PROCESSOR_SIGNING_KEYS": "2026:" + "k" * 300,
+    "IMAGE_PROCESSOR_THUMBOR_KEY": "t" * 80,
+    "IMAGE_PROCESSOR_DIT_SECRET": "d" * 40,
+    "IMAGE_PROCESSOR_IMGPROXY_KEY": "0a" * 64,
+    "IMAGE_PROCESSOR_IMGPROXY_SALT": "0b" * 64,
+}
+
+
+def real_sizes(values: dict[str, str]) -> dict[str, int]:
+    """The size of each function's environment as Lambda measures it, with the longest generated names."""
+    resources = resolve(translated(), **values)
+    return {
+        name: len(json.dumps(as_deployed(properties["Environment"]["Variables"]), separators=(",", ":")))
+        for name, properties in of_type(resources, "AWS::Lambda::Function").items()
+    }
+
+
+def as_deployed(variables: Json) -> Json:
+    def value(name: str, text: str) -> str:
+        if text.startswith("{{resolve:"):
+            return VALUES[name]
+        for reference in references(text):
+            text = re.sub(rf"<{reference}[^>]*>", "n" * 63, text)
+        return text
+
+    return {name: value(name, str(text)) for name, text in variables.items()}
+
+
+@pytest.mark.parametrize(
+    "values", [{}, LONG, SECRETS, {**LONG, **SECRETS}], ids=["none", "long", "secrets", "all"]
+)
+def test_the_environment_is_measured_as_lambda_does(values: dict[str, str]) -> None:
+    defaults = {name: parameter.default for name, parameter in KNOWN.items()}
+    secrets = VALUES if "ThumborSecret" in values else {}
+    sizes = parameters.environment_sizes(TEXT, {**defaults, **values}, secrets)
+    real = real_sizes(values)
+    assert sizes.keys() == real.keys()
+    for function, size in real.items():
+        assert size <= sizes[function] <= size + 500, function
+
+
+def test_an_environment_above_4_kb_is_an_error_that_names_the_function() -> None:
+    values = {name: parameter.default for name, parameter in KNOWN.items()} | LONG | SECRETS
+    assert list(parameters.environment_problems(TEXT, values, {})) == []
+    keys = {"IMAGE_PROCESSOR_SIGNING_KEYS": "k" * 2000}
+    found = list(parameters.environment_problems(TEXT, values, {**VALUES, **keys}))
+    assert [re.sub(r"got .*", "", text) for text in found] == [
+        "expected at most 4096 bytes of environment for ApiFunction, ",
+        "expected at most 4096 bytes of environment for DeliverFunction, ",
+    ]

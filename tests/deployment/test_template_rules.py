@@ -36,7 +36,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"UploadOrigin": "https://example.org"},
     {"UploadPrefix": "incoming/"},
     {"RenditionOrigin": ""},
-    {"DeliverConcurrency": "5"},
+    {"DeliverConcurrency": "0"},
     {"SigningKeysSecret": "url-keys"},
     {"SigningKeysSecret": "url-keys", "SigningKeysVersion": "0a1b"},
     {"AllowUnsigned": "true"},
@@ -45,6 +45,10 @@ PARTS: tuple[dict[str, str], ...] = (
     {"Fallback": "logos/none.png"},
     {"ThumborSecret": "thumbor", "DialectLenient": "true", "DialectBuckets": "old-pictures"},
     {"DitSecret": "dit", "ImgproxySecret": "imgproxy"},
+    {"ThumborSecret": "thumbor", "ThumborVersion": "0a1b"},
+    {"DitSecret": "dit", "DitVersion": "0a1b", "ImgproxySecret": "imgproxy", "ImgproxyVersion": "2c3d"},
+    {"PermissionsBoundary": "arn:aws:iam::111122223333:policy/limit"},
+    {"ExtraFormats": "heic,jxl"},
     {"RenditionsPerOriginal": "5"},
     {"EnablePurge": "true"},
     {"Architecture": "x86_64"},
@@ -129,6 +133,37 @@ def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
     assert "IMAGE_PROCESSOR_DIT_SECRET" not in spoken
     for name in ("ProcessFunction", "ApiFunction"):
         assert not {each for each in variables(resources, name) if "THUMBOR" in each or "IMGPROXY" in each}
+
+
+def test_dialect_secrets_are_read_in_the_named_version() -> None:
+    resources = resolve(
+        translated(), ThumborSecret="old", ThumborVersion="1f-2", DitSecret="dit", DitVersion="3a-4",
+        ImgproxySecret="keys", ImgproxyVersion="5b-6",
+    )  # fmt: skip
+    found = variables(resources, "DeliverFunction")
+    assert found["IMAGE_PROCESSOR_THUMBOR_KEY"] == "{{resolve:secretsmanager:old:SecretString:::1f-2}}"
+    assert found["IMAGE_PROCESSOR_DIT_SECRET"] == "{{resolve:secretsmanager:dit:SecretString:::3a-4}}"
+    for part in ("key", "salt"):
+        reference = f"{{{{resolve:secretsmanager:keys:SecretString:{part}::5b-6}}}}"
+        assert found[f"IMAGE_PROCESSOR_IMGPROXY_{part.upper()}"] == reference
+
+
+def test_a_permissions_boundary_bounds_every_role() -> None:
+    boundary = "arn:aws:iam::111122223333:policy/limit"
+    rows = translated()["Resources"].items()
+    roles = {name: row["Properties"] for name, row in rows if row["Type"] == "AWS::IAM::Role"}
+    reference = {"Fn::If": ["HasBoundary", {"Ref": "PermissionsBoundary"}, {"Ref": "AWS::NoValue"}]}
+    assert {name for name, role in roles.items() if role.get("PermissionsBoundary") != reference} == set()
+    for given, expected in (({"PermissionsBoundary": boundary}, boundary), ({}, None)):
+        role = of(resolve(translated(), **given), "ProcessRole")
+        assert role.get("PermissionsBoundary") == expected
+
+
+def test_deliver_reserves_concurrency_by_default() -> None:
+    for value, expected in (("50", "50"), ("0", None)):
+        deliver = of(resolve(translated(), DeliverConcurrency=value), "DeliverFunction")
+        assert deliver.get("ReservedConcurrentExecutions") == expected
+    assert "ReservedConcurrentExecutions" in of(resolve(translated()), "DeliverFunction")
 
 
 def test_a_release_publishes_a_version() -> None:
