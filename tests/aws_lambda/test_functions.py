@@ -19,6 +19,7 @@ from PIL import Image
 import image_processor
 from hostile.bombs import jpeg_of
 from image_processor import aws_lambda as app
+from image_processor.aws_lambda.process_function import RetryLater
 from image_processor.bootstrap.aws import open_aws_context
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
@@ -83,8 +84,11 @@ def _clear_caches() -> None:
 class Context:
     """The part of Lambda's context that functions use."""
 
+    def __init__(self, seconds: int = 60) -> None:
+        self._seconds = seconds
+
     def get_remaining_time_in_millis(self) -> int:
-        return 60_000
+        return 1000 * self._seconds
 
 
 def put_picture(environment: dict[str, str], folder: Path, key: str) -> None:
@@ -136,6 +140,30 @@ def test_a_missing_rendition_is_rendered_at_its_first_request(
     put_picture(environment, tmp_path, "a cat.png")
     assert functions.deliver(requested("/a%20cat.png/w=8,fm=png.png"), Context())["statusCode"] == 200
     assert functions.deliver(requested("/none.png/w=8,fm=png.png"), Context())["statusCode"] == 404
+
+
+def test_requests_of_a_function_are_repeated_within_its_invocation_and_less_often_while_a_client_waits(
+    functions: Any, environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("image_processor.aws.client._random", lambda: 1)
+    pauses: list[float] = []
+    monkeypatch.setattr("image_processor.aws.client.time.sleep", pauses.append)
+    monkeypatch.setattr("image_processor.aws.retries.monotonic", lambda: sum(pauses))
+    throttled = Reply(400, b'{"__type": "ThrottlingException"}')
+    bucket = environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"]
+    s3 = {"bucket": {"name": bucket}, "object": {"key": "gone.png"}}
+    notification = {"Records": [{"eventName": "ObjectRemoved:Delete", "s3": s3}]}
+    with scripted(throttled) as script:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_DYNAMODB", script.address)
+        monkeypatch.setenv("IMAGE_PROCESSOR_TABLE", "table")
+        with pytest.raises(RetryLater, match="dynamodb cannot answer: throttled"):
+            functions.process(notification, Context(seconds=7))
+        assert pauses == [1, 2]  # another 4 s would use up the 7 s
+        with pytest.raises(RetryLater):
+            functions.process(notification, Context(seconds=60))
+        assert pauses[2:] == [1, 2, 4, 8]
+        assert functions.api(proxy_event("GET", "/images"), Context())["statusCode"] == 503
+        assert pauses[6:] == [1]
 
 
 # Hands one event to the process function of a fresh interpreter.

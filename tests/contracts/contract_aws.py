@@ -6,13 +6,16 @@ from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.objects import ObjectCatalog
+from image_processor.domain.models import Lease, Record, Upload
 from image_processor.domain.ports import Catalog
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.s3 import S3Store
@@ -33,6 +36,35 @@ def dynamodb() -> Iterator[ConnectCatalog]:
     yield partial(_open_table, aws.address(), aws.make_table(aws.address()))
 
 
+class PartlyMigratedCatalog(DynamoCatalog):
+    """Half of the records are in the form in which version 0.1 wrote them."""
+
+    def acquire(self, upload: Upload, **more: Any) -> Lease:
+        lease = super().acquire(upload, **more)
+        self._revert(lease.image_id)
+        return lease
+
+    def complete(self, lease: Lease, record: Record) -> Record:
+        completed = super().complete(lease, record)
+        self._revert(lease.image_id)
+        return completed
+
+    def _revert(self, id_: str) -> None:
+        if zlib.crc32(id_.encode()) & 32:  # another bit than those that choose the shard
+            revert_to_0_1(self, self._table, id_)
+
+
+def revert_to_0_1(catalog: DynamoCatalog, table: str, id_: str) -> None:
+    """Change the item of a record to what version 0.1 wrote."""
+    catalog._client.call(
+        "UpdateItem",
+        TableName=table,
+        Key={"id": {"S": id_}},
+        UpdateExpression="SET shelf = :shelf",
+        ExpressionAttributeValues={":shelf": {"S": "records"}},
+    )
+
+
 @contextmanager
 def objects_in_memory() -> Iterator[ConnectCatalog]:
     catalog = ObjectCatalog(MemoryStore())
@@ -51,7 +83,8 @@ def objects_in_s3() -> Iterator[ConnectCatalog]:
 
 
 def _open_table(endpoint: str, table: str) -> AbstractContextManager[DynamoCatalog]:
-    return closing(aws.open_catalog(endpoint, table))
+    options = {"region": aws.REGION, "credentials": aws.credentials}
+    return closing(PartlyMigratedCatalog(table, endpoint=endpoint, **options))
 
 
 def _open_folder(folder: Path) -> AbstractContextManager[ObjectCatalog]:

@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.aws import client as client_module
+from image_processor.aws import retries as retries_module
 from image_processor.aws.client import Body, Client, Request
 from image_processor.aws.connection import Timeouts
 from image_processor.aws.credentials import Credentials, credentials_from
@@ -33,6 +34,7 @@ from image_processor.aws.endpoints import (
     region_from,
     regional_endpoint,
 )
+from image_processor.aws.retries import INTERACTIVE, PATIENT, Backoff, Deadline, Retries
 from image_processor.aws.signature import Scope, escape_path, escape_query, signed_headers
 from image_processor.domain.errors import InvalidSettings, Unavailable
 from support import aws
@@ -106,6 +108,7 @@ def client_of(script: Script, **options: object) -> Iterator[Client]:
 
 
 GET = Request("GET", "/a b", {"x": "y z"}, {"x-test": "1"})
+ONCE = Retries(attempts=1)
 
 
 def no_sleep(_seconds: float) -> None:
@@ -175,9 +178,20 @@ class TestClient:
         assert [seen.connection for seen in script.seen] == [0, 0, 1]
         assert pauses == []
 
-    @pytest.mark.parametrize("bad", [HANG_UP, Reply(500), Reply(503, b"<Code>SlowDown</Code>"), Reply(429)])
+    @pytest.mark.parametrize(
+        ("bad", "first"),
+        [
+            (HANG_UP, 0.05),
+            (Reply(500), 0.05),
+            (Reply(503, b"<Code>SlowDown</Code>"), 1.0),
+            (Reply(429), 1.0),
+        ],
+    )
     @pytest.mark.parametrize("method", ["send", "stream"])
-    def test_failures_are_retried_after_growing_pauses(self, bad: Reply, method: str) -> None:
+    def test_failures_are_retried_after_growing_pauses_longer_ones_after_throttling(
+        self, bad: Reply, first: float, method: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "_random", lambda: 1.0)
         pauses: list[float] = []
         with scripted(bad, bad, bad, Reply(201)) as script, client_of(script, sleep=pauses.append) as client:
             if method == "send":
@@ -185,8 +199,7 @@ class TestClient:
             else:
                 with client.stream(GET) as response:
                     assert response.status == 201
-        assert len(pauses) == 3
-        assert all(0 <= pause <= 0.05 * 2**number for number, pause in enumerate(pauses, start=1))
+        assert pauses == [first, 2 * first, 4 * first]
 
     def test_a_truncated_response_is_retried(self) -> None:
         replies = (Reply(body=b"12345", sent=3), Reply(body=b"12345"))
@@ -203,14 +216,15 @@ class TestClient:
             with pytest.raises(OSError, match="2 bytes before its end"):
                 response.read(10)
 
-    def test_the_fourth_attempt_is_the_last(self) -> None:
+    @pytest.mark.parametrize(("retries", "attempts"), [(PATIENT, 10), (INTERACTIVE, 4)])
+    def test_attempts_are_bounded(self, retries: Retries, attempts: int) -> None:
         with (
-            scripted(Reply(503)) as script,
-            client_of(script, sleep=no_sleep) as client,
-            pytest.raises(Unavailable, match="s3 cannot answer: status 503 after 4 tries"),
+            scripted(Reply(500)) as script,
+            client_of(script, sleep=no_sleep, retries=retries) as client,
+            pytest.raises(Unavailable, match=f"s3 cannot answer: status 500 after {attempts} tries"),
         ):
             client.send(GET)
-        assert len(script.seen) == 4
+        assert len(script.seen) == attempts
 
     def test_a_throttled_request_is_retried(self) -> None:
         with (
@@ -242,11 +256,7 @@ class TestClient:
     @pytest.mark.parametrize(
         "start", [b"", b"HTTP/1.1 200 OK\r\nx: ", b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n"]
     )
-    def test_an_exchange_that_never_falls_silent_ends_all_the_same(
-        self, start: bytes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(client_module, "_ATTEMPTS", 1)
-
+    def test_an_exchange_that_never_falls_silent_ends_all_the_same(self, start: bytes) -> None:
         def drip(listener: socket.socket) -> None:
             with listener.accept()[0] as peer, suppress(OSError):
                 peer.sendall(start)
@@ -260,7 +270,11 @@ class TestClient:
             address = f"http://127.0.0.1:{listener.getsockname()[1]}"
             timeouts = Timeouts(silence=1, exchange=0.3)
             client = Client(
-                parse_endpoint(address), Scope("eu-west-1", "s3"), aws.credentials, timeouts=timeouts
+                parse_endpoint(address),
+                Scope("eu-west-1", "s3"),
+                aws.credentials,
+                timeouts=timeouts,
+                retries=ONCE,
             )
             started = time.monotonic()
             with pytest.raises(Unavailable, match="TimeoutError"):
@@ -280,12 +294,9 @@ class TestClient:
             b"HTTP/1.1 200 OK\r\n" + b"x: 1\r\n" * 101 + b"Content-Length: 0\r\n\r\n",
         ],
     )
-    def test_a_malformed_response_is_a_failed_attempt(
-        self, response: bytes, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        monkeypatch.setattr(client_module, "_ATTEMPTS", 1)
+    def test_a_malformed_response_is_a_failed_attempt(self, response: bytes) -> None:
         with raw_server(response) as address:
-            client = Client(parse_endpoint(address), Scope("eu-west-1", "s3"), aws.credentials)
+            client = Client(parse_endpoint(address), Scope("eu-west-1", "s3"), aws.credentials, retries=ONCE)
             with pytest.raises(Unavailable, match="ProtocolError"):
                 client.send(GET)
 
@@ -311,6 +322,52 @@ class TestClient:
         client = Client(parse_endpoint(address), Scope("eu-west-1", "s3"), aws.credentials, sleep=no_sleep)
         with pytest.raises(Unavailable, match="ConnectionRefusedError"):
             client.send(GET)
+
+
+class TestRetries:
+    """Pauses by a clock that only they move."""
+
+    @pytest.fixture(autouse=True)
+    def clock(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        now = [0.0]
+        monkeypatch.setattr(retries_module, "monotonic", lambda: now[0])
+        return now
+
+    def pauses(
+        self, retries: Retries, clock: list[float], *, throttled: bool, random: float = 1
+    ) -> list[float]:
+        taken = []
+        backoff = Backoff(retries)
+        while (pause := backoff.pause(is_throttled=throttled, random=random)) is not None:
+            taken.append(pause)
+            clock[0] += pause
+        return taken
+
+    @pytest.mark.parametrize("random", [0.1, 0.5, 1])
+    @pytest.mark.parametrize("throttled", [True, False])
+    def test_no_pause_is_over_20_seconds_and_all_are_within_the_budget(
+        self, clock: list[float], random: float, *, throttled: bool
+    ) -> None:
+        taken = self.pauses(Retries(attempts=50, budget=100), clock, throttled=throttled, random=random)
+        assert 60 < sum(taken) <= 100
+        assert max(taken) == 20 * random
+
+    def test_a_patient_caller_outlasts_half_a_minute_of_throttling(self, clock: list[float]) -> None:
+        assert self.pauses(PATIENT, clock, throttled=True) == [1, 2, 4, 8]
+        assert sum(self.pauses(PATIENT, clock, throttled=True, random=0.5)) > 15
+
+    def test_who_waits_for_a_response_waits_at_most_two_seconds_for_retries(self, clock: list[float]) -> None:
+        assert self.pauses(INTERACTIVE, clock, throttled=True) == [1]
+        assert sum(self.pauses(INTERACTIVE, clock, throttled=False)) < 2
+
+    def test_no_retry_waits_beyond_the_deadline_of_the_invocation(self, clock: list[float]) -> None:
+        deadline = Deadline()
+        retries = Retries(deadline=deadline)
+        deadline.set(4)
+        assert self.pauses(retries, clock, throttled=True) == [1, 2]
+        assert deadline.remaining == 1
+        deadline.set(10)
+        assert self.pauses(retries, clock, throttled=True) == [1, 2, 4]
 
 
 class TestTls:

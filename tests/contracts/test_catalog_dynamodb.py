@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from contract_aws import revert_to_0_1
 from contract_records import DAY, LEASE, MOMENTS, NOW, OLD_RECORD, OLD_SUMMARY, RECORDS, TEXTS, acquire
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from image_processor.aws import client as client_module
-from image_processor.catalog.dynamodb import DynamoCatalog
-from image_processor.catalog.dynamodb.schema import TABLE, from_item, position, to_item
+from image_processor.aws import retries as retries_module
+from image_processor.aws.retries import INTERACTIVE
+from image_processor.catalog.dynamodb import DynamoCatalog, listing
+from image_processor.catalog.dynamodb.schema import (
+    SHARD_NAMES,
+    TABLE,
+    UNSHARDED,
+    from_item,
+    position,
+    shard_of,
+    to_item,
+)
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, InvalidSettings, LeaseBusy, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
@@ -50,6 +63,16 @@ def relayed(catalog: DynamoCatalog, seen: Seen) -> Reply:
         return error("ConditionalCheckFailedException")
 
 
+def is_batch(seen: Seen) -> bool:
+    return seen.headers["x-amz-target"].endswith("BatchGetItem")
+
+
+def listed(seen: Seen, *items: dict[str, Any]) -> Reply:
+    """The response to a query of one partition of the index."""
+    shelf = sent(seen)["ExpressionAttributeValues"][":shelf"]
+    return response({"Items": [item for item in items if item["shelf"] == shelf]})
+
+
 @pytest.fixture
 def table() -> str:
     return aws.make_table(aws.address())
@@ -65,7 +88,7 @@ def catalog(table: str) -> Iterator[DynamoCatalog]:
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No pauses between attempts."""
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0)
+    monkeypatch.setattr(client_module, "_random", lambda: 0)
 
 
 class TestItems:
@@ -151,26 +174,25 @@ class TestRequests:
 
     def test_unprocessed_keys_are_requested_again(self) -> None:
         items = [to_item(Record(f"{number}", "uploads", "key", NOW, NOW)) for number in range(2)]
-        rest = {"table": {"Keys": [{"id": {"S": "1"}}]}}
-        replies = (
-            response({"Items": items[:1], "LastEvaluatedKey": {"id": {"S": "0"}}}),
-            response({"Items": items[1:]}),
-            response({"Responses": {"table": items[:1]}, "UnprocessedKeys": rest}),
-            response({"Responses": {"table": items[1:]}, "UnprocessedKeys": {}}),
-        )
-        with scripted(*replies) as script:
+        rest = {"table": {"Keys": [{"id": {"S": "0"}}]}}
+        batches = [
+            response({"Responses": {"table": items[1:]}, "UnprocessedKeys": rest}),
+            response({"Responses": {"table": items[:1]}, "UnprocessedKeys": {}}),
+        ]
+        with scripted(Reply(500)) as script:
+            script.respond = lambda seen: batches.pop(0) if is_batch(seen) else listed(seen, *items)
             page = aws.open_catalog(script.address, "table").list(Query(), limit=5)
-        assert [record.id for record in page.records] == ["0", "1"]
+        assert [record.id for record in page.records] == ["1", "0"]
         assert page.cursor is None
-        assert sent(script.seen[1])["ExclusiveStartKey"] == {"id": {"S": "0"}}
-        assert sent(script.seen[3])["RequestItems"] == rest
+        assert sent(script.seen[-1])["RequestItems"] == rest
 
     def test_a_record_whose_status_changed_after_the_index_is_left_out(self) -> None:
         """The index is behind the table."""
         now = to_item(Record("0", "uploads", "key", NOW, NOW, status=Status.PROCESSED))
         was = {**now, "status": {"S": "processing"}}
-        replies = (response({"Items": [was]}), response({"Responses": {"table": [now]}}))
-        with scripted(*replies) as script:
+        current = response({"Responses": {"table": [now]}})
+        with scripted(Reply(500)) as script:
+            script.respond = lambda seen: current if is_batch(seen) else listed(seen, was)
             page = aws.open_catalog(script.address, "table").list(Query(status=Status.PROCESSING), limit=5)
         assert page.records == ()
 
@@ -213,6 +235,47 @@ class TestResponses:
             aws.open_catalog(script.address, "table").get("id")
         assert "confidential" not in str(caught.value)
 
+    @pytest.fixture
+    def pauses(self, monkeypatch: pytest.MonkeyPatch) -> list[float]:
+        """What the clients wait, by a clock that only they move; without jitter."""
+        taken: list[float] = []
+        monkeypatch.setattr(client_module, "_random", lambda: 1)
+        monkeypatch.setattr(retries_module, "monotonic", lambda: sum(taken))
+        monkeypatch.setattr(client_module.time, "sleep", taken.append)
+        return taken
+
+    def test_a_throttled_table_is_waited_for(self, pauses: list[float]) -> None:
+        """As an index that cannot keep up does to its table."""
+        with scripted(*[error("ThrottlingException")] * 4, response({})) as script:
+            assert aws.open_catalog(script.address, "table").get("id") is None
+        assert pauses == [1, 2, 4, 8]
+
+    def test_a_client_that_waits_does_not_wait_long_for_a_throttled_table(self, pauses: list[float]) -> None:
+        with scripted(error("ThrottlingException")) as script:
+            catalog = DynamoCatalog(
+                "table",
+                endpoint=script.address,
+                region=aws.REGION,
+                credentials=aws.credentials,
+                retries=INTERACTIVE,
+            )
+            with pytest.raises(Unavailable, match="throttled"):
+                catalog.get("id")
+        assert pauses == [1]
+
+    def test_keys_that_stay_unprocessed_are_requested_again_after_pauses_and_then_unavailable(
+        self, pauses: list[float]
+    ) -> None:
+        item = to_item(Record("0", "uploads", "key", NOW, NOW))
+        rest = {"table": {"Keys": [{"id": {"S": "0"}}]}}
+        nothing = response({"Responses": {"table": []}, "UnprocessedKeys": rest})
+        with scripted(Reply(500)) as script:
+            script.respond = lambda seen: nothing if is_batch(seen) else listed(seen, item)
+            catalog = aws.open_catalog(script.address, "table")
+            with pytest.raises(Unavailable, match="unprocessed"):
+                catalog.list(Query(), limit=1)
+        assert pauses == [1, 2, 4, 8]
+
     def test_a_record_that_is_too_large_for_an_item_is_invalid(self, catalog: DynamoCatalog) -> None:
         lease = acquire(catalog)
         with pytest.raises(Invalid, match="arguments that DynamoDB accepts"):
@@ -240,16 +303,21 @@ def test_attributes_that_a_record_no_longer_has_are_removed(catalog: DynamoCatal
 
 
 class TestListing:
-    def test_reads_only_the_records_of_its_page(self, catalog: DynamoCatalog, table: str) -> None:
+    def test_requests_17_queries_and_only_the_records_of_its_page(
+        self, catalog: DynamoCatalog, table: str
+    ) -> None:
         for number in range(5):
             lease = acquire(catalog, f"{number}", now=NOW + number * DAY)
             catalog.complete(lease, lease.record)
         with scripted(Reply(500)) as script:
-            script.meanwhile = lambda: script.replies.__setitem__(0, relayed(catalog, script.seen[-1]))
+            script.respond = lambda seen: relayed(catalog, seen)
             page = aws.open_catalog(script.address, table).list(Query(), limit=2)
         assert [record.key for record in page.records] == ["4", "3"]
-        (asked,) = [sent(seen) for seen in script.seen if "BatchGetItem" in seen.headers["x-amz-target"]]
+        (asked,) = [sent(seen) for seen in script.seen if is_batch(seen)]
         assert len(asked["RequestItems"][table]["Keys"]) == 3
+        queries = [sent(seen) for seen in script.seen if not is_batch(seen)]
+        assert len({query["ExpressionAttributeValues"][":shelf"]["S"] for query in queries}) == 17
+        assert [query["Limit"] for query in queries] == [16] * 17
 
     def test_a_page_may_need_several_batches(self, catalog: DynamoCatalog) -> None:
         for number in range(130):
@@ -258,6 +326,108 @@ class TestListing:
         assert [record.key for record in page.records] == [f"{number}" for number in range(129, 9, -1)]
         last = catalog.list(Query(), limit=120, cursor=page.cursor)
         assert (len(last.records), last.cursor) == (10, None)
+
+    def test_a_partition_is_read_on_where_a_filter_leaves_few_entries(
+        self, monkeypatch: pytest.MonkeyPatch, catalog: DynamoCatalog
+    ) -> None:
+        monkeypatch.setattr(listing, "_SMALLEST_READ", 1)
+        for number in range(40):
+            acquire(catalog, f"{number % 10}-{number}", now=NOW + number * DAY)
+        found = catalog.list(Query(prefix="0-"), limit=3)
+        assert [record.key for record in found.records] == ["0-30", "0-20", "0-10"]
+        assert [
+            record.key for record in catalog.list(Query(prefix="0-"), limit=3, cursor=found.cursor).records
+        ] == ["0-0"]
+
+    @given(id_=TEXTS)
+    def test_every_record_is_in_one_of_16_shards(self, id_: str) -> None:
+        assert to_item(Record(id_, "uploads", "key", NOW, NOW))["shelf"]["S"] in SHARD_NAMES
+
+    def test_records_are_spread_evenly_over_the_shards(self) -> None:
+        counts = Counter(shard_of(image_id("uploads", f"photos/{number}.jpg")) for number in range(16_000))
+        assert len(counts) == 16
+        assert all(900 < count < 1100 for count in counts.values())
+
+    @pytest.mark.parametrize("moves", ["after the first query", "before it"])
+    def test_a_record_that_moves_to_its_shard_during_a_listing_is_listed_once(self, moves: str) -> None:
+        """The unsharded partition is read first: its record is found there or, if it moves, in its shard."""
+        item = to_item(Record("0", "uploads", "key", NOW, NOW))
+        unsharded = [{**item, "shelf": {"S": UNSHARDED}}] if moves == "after the first query" else []
+        with scripted(Reply(500)) as script:
+
+            def respond(seen: Seen) -> Reply:
+                if is_batch(seen):
+                    return response({"Responses": {"table": [item]}})
+                return listed(seen, item, *unsharded)
+
+            script.respond = respond
+            page = aws.open_catalog(script.address, "table").list(Query(), limit=5)
+        shelves = [sent(seen)["ExpressionAttributeValues"][":shelf"]["S"] for seen in script.seen[:-1]]
+        assert shelves[0] == UNSHARDED
+        assert [record.id for record in page.records] == ["0"]
+
+
+class TestRecordsOfVersion01:
+    """That version kept all records in one partition of the index."""
+
+    @pytest.fixture
+    def records(self, catalog: DynamoCatalog, table: str) -> list[Record]:
+        """Three, the newest first."""
+        records = []
+        for number in range(3):
+            lease = acquire(catalog, f"{number}", now=NOW - number * DAY)
+            records.append(catalog.complete(lease, lease.record))
+            revert_to_0_1(catalog, table, lease.image_id)
+        return records
+
+    def shelf(self, catalog: DynamoCatalog, table: str, id_: str) -> str:
+        item = catalog._client.call("GetItem", TableName=table, Key={"id": {"S": id_}})["Item"]
+        return str(item["shelf"]["S"])
+
+    def test_are_listed_and_so_are_their_cursors(self, catalog: DynamoCatalog, records: list[Record]) -> None:
+        first = catalog.list(Query(), limit=1)
+        assert first.records == (records[0],)
+        # As version 0.1 wrote it.
+        text = f"{to_micros(records[0].created_at)}.{records[0].id}".encode()
+        cursor = base64.urlsafe_b64encode(text).decode().rstrip("=")
+        assert first.cursor == cursor
+        catalog.reindex()
+        assert catalog.list(Query(), limit=5, cursor=cursor).records == tuple(records[1:])
+
+    def test_move_to_their_shards_when_they_are_completed(
+        self, catalog: DynamoCatalog, table: str, records: list[Record]
+    ) -> None:
+        lease = acquire(catalog, "1", now=NOW + DAY)
+        assert self.shelf(catalog, table, lease.image_id) == UNSHARDED
+        completed = catalog.complete(lease, lease.record)
+        assert self.shelf(catalog, table, lease.image_id) == shard_of(lease.image_id)
+        assert catalog.list(Query(), limit=5).records == (records[0], completed, records[2])
+
+    def test_move_to_their_shards_by_reindex_once(
+        self, catalog: DynamoCatalog, table: str, records: list[Record]
+    ) -> None:
+        assert catalog.reindex() == 3
+        assert catalog.reindex() == 0
+        assert [self.shelf(catalog, table, record.id) for record in records] == [
+            shard_of(record.id) for record in records
+        ]
+        assert catalog.list(Query(), limit=5).records == tuple(records)
+
+    def test_stay_if_they_change_during_reindex(
+        self, catalog: DynamoCatalog, table: str, records: list[Record]
+    ) -> None:
+        with scripted(Reply(500)) as script:
+
+            def respond(seen: Seen) -> Reply:
+                reply = relayed(catalog, seen)
+                if is_batch(seen):
+                    lease = acquire(catalog, "0", now=NOW + DAY)
+                    catalog.complete(lease, lease.record)
+                return reply
+
+            script.respond = respond
+            assert aws.open_catalog(script.address, table).reindex() == 2
+        assert catalog.get(records[0].id) == replace(records[0], revision=2)
 
 
 def test_the_table_defines_every_key_attribute_once() -> None:

@@ -185,3 +185,13 @@ class TestScan:
                 add(catalog, f"new-{index}")
         assert len(seen) == len(set(seen))
         assert stay <= set(seen)
+
+
+def test_reindex_changes_nothing_that_a_caller_sees(catalog: Catalog) -> None:
+    added = [add(catalog, f"{index}", NOW + index * DAY, list(Status)[index % 3]) for index in range(6)]
+    busy = acquire(catalog, "5", now=NOW + 5 * DAY)
+    catalog.reindex()
+    assert catalog.reindex() == 0
+    assert sorted(catalog.scan(), key=by_id) == sorted(added, key=by_id)
+    assert pages(catalog, Query(), 4) == added[::-1]
+    assert catalog.complete(busy, busy.record).revision == busy.record.revision + 1

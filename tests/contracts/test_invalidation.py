@@ -31,7 +31,7 @@ def failure(code: str, status: int = 400) -> Reply:
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    monkeypatch.setattr(client_module, "_FIRST_PAUSE", 0)
+    monkeypatch.setattr(client_module, "_random", lambda: 0)
 
 
 def invalidations(script: Script) -> Invalidations:

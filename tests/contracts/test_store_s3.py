@@ -14,7 +14,9 @@ from contract_keys import DIFFICULT_KEYS, FULL, PLAIN, keys_of
 from domain_strategies import KEYS
 from hypothesis import given
 
+from image_processor.aws import client as client_module
 from image_processor.aws.credentials import Credentials, credentials_from
+from image_processor.aws.retries import INTERACTIVE, Retries
 from image_processor.domain.errors import (
     ImageProcessorError,
     Invalid,
@@ -25,7 +27,7 @@ from image_processor.domain.errors import (
     Unavailable,
 )
 from image_processor.domain.ports import ABSENT, Absent, Attributes
-from image_processor.storage.s3 import S3Store
+from image_processor.storage.s3 import S3Store, obstore_client
 from image_processor.storage.s3.obstore_client import is_expressible
 from support import aws
 from support.scripted_http import HANG_UP, Reply, scripted
@@ -33,6 +35,7 @@ from support.scripted_http import HANG_UP, Reply, scripted
 XML = "<?xml version='1.0'?><Error><Code>{}</Code><Message>m</Message></Error>"
 HEADERS = {"ETag": '"e1"', "Last-Modified": "Sun, 17 May 2026 12:30:05 GMT", "Content-Type": "image/webp"}
 PLAIN_KEY, INEXPRESSIBLE_KEY = "photos/cat.jpg", "photos//cat.jpg"
+TWO_ATTEMPTS = Retries(attempts=2)
 BOTH_CLIENTS = pytest.mark.parametrize("key", [PLAIN_KEY, INEXPRESSIBLE_KEY])
 
 
@@ -117,7 +120,7 @@ class TestKeys:
 import sys
 from image_processor.aws.credentials import Credentials
 from image_processor.domain.ports import Attributes
-from image_processor.storage.s3 import S3Store
+from image_processor.storage.s3 import S3Store, obstore_client
 keys = Credentials("a", "b")
 store = S3Store({bucket!r}, endpoint={aws.address()!r}, region="us-east-1", credentials=lambda: keys)
 store.put("a/b", b"", Attributes())
@@ -167,20 +170,35 @@ class TestResponses:
             (error(403, "AccessDenied"), Unavailable, "s3:ListBucket"),
             (error(301, "PermanentRedirect"), Unavailable, "request for .* failed"),
             (error(400, "ExpiredToken"), Unavailable, "request for .* failed"),
-            (error(503, "SlowDown"), Unavailable, "failed|after 4 tries"),
-            (HANG_UP, Unavailable, "failed|after 4 tries"),
+            (error(503, "SlowDown"), Unavailable, "failed|after 2 tries"),
+            (HANG_UP, Unavailable, "failed|after 2 tries"),
         ],
     )
     def test_errors_of_a_read(
         self, key: str, reply: Reply, expected: type[ImageProcessorError], message: str
     ) -> None:
         with scripted(reply) as script:
-            store = aws.open_store(script.address, "bucket")
+            store = aws.open_store(script.address, "bucket", TWO_ATTEMPTS)
             for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
                 with pytest.raises(expected, match=message) as caught:
                     read(key)
                 assert "<Code>" not in str(caught.value)
                 assert caught.value.__cause__ is None
+
+    @BOTH_CLIENTS
+    @pytest.mark.parametrize("busy", [error(503, "SlowDown"), Reply(500)])
+    def test_a_busy_bucket_is_asked_again_as_often_as_the_caller_can_wait(
+        self, key: str, busy: Reply, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(client_module, "_random", lambda: 0)
+        monkeypatch.setattr(obstore_client, "_INITIAL_BACKOFF", timedelta(milliseconds=1))
+        monkeypatch.setattr(obstore_client, "_MAX_BACKOFF", timedelta(milliseconds=1))
+        with scripted(*[busy] * 9, Reply(headers=HEADERS)) as script:
+            assert aws.open_store(script.address, "bucket").get(key).body == b""
+        assert len(script.seen) == 10
+        with scripted(busy) as script, pytest.raises(Unavailable):
+            aws.open_store(script.address, "bucket", INTERACTIVE).get(key)
+        assert len(script.seen) == 4
 
     @pytest.mark.parametrize("direct", [True, False])
     @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from image_processor.aws.client import Client, Request
 from image_processor.aws.credentials import Credentials
 from image_processor.aws.endpoints import parse_endpoint
+from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.storage.s3 import S3Store
@@ -46,8 +47,8 @@ def make_bucket(endpoint: str) -> str:
     return bucket
 
 
-def open_store(endpoint: str, bucket: str) -> S3Store:
-    return S3Store(bucket, endpoint=endpoint, region=REGION, credentials=credentials)
+def open_store(endpoint: str, bucket: str, retries: Retries = PATIENT) -> S3Store:
+    return S3Store(bucket, endpoint=endpoint, region=REGION, credentials=credentials, retries=retries)
 
 
 def open_catalog(endpoint: str, table: str) -> DynamoCatalog:

@@ -111,6 +111,9 @@ class MemoryCatalog:
             if row := self._rows.get(id_):
                 yield row.record
 
+    def reindex(self) -> int:
+        return 0
+
     def keys_leased_by(self, owner: str) -> set[str]:
         """The keys on which ``owner`` has a lease, live or expired."""
         return {row.record.key for row in self._rows.values() if row.token and row.owner == owner}

@@ -40,12 +40,17 @@ class Seen:
 
 @dataclass
 class Script:
-    """What to answer, in order; the last one again and again. ``meanwhile`` runs before each."""
+    """What to answer, in order; the last one again and again. ``meanwhile`` runs before each. With
+    ``respond`` each answer depends on its request alone, so requests may be sent at once."""
 
     replies: list[Reply]
     seen: list[Seen] = field(default_factory=list)
     meanwhile: Callable[[], object] = lambda: None
+    respond: Callable[[Seen], Reply] | None = None
     address: str = ""
+
+    def next_reply(self) -> Reply:
+        return self.replies.pop(0) if len(self.replies) > 1 else self.replies[0]
 
 
 @contextmanager
@@ -62,9 +67,10 @@ def scripted(*replies: Reply, tls: SSLContext | None = None) -> Iterator[Script]
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             number = connections.setdefault(self.client_address, len(connections))
             headers = {name.lower(): value for name, value in self.headers.items()}
-            script.seen.append(Seen(self.command, self.path, headers, body, number))
+            seen = Seen(self.command, self.path, headers, body, number)
+            script.seen.append(seen)
             script.meanwhile()
-            reply = script.replies.pop(0) if len(script.replies) > 1 else script.replies[0]
+            reply = script.respond(seen) if script.respond else script.next_reply()
             self.close_connection = reply.close or reply.sent is not None or reply == HANG_UP
             if reply != HANG_UP:
                 self.tell(reply)

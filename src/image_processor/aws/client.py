@@ -21,6 +21,7 @@ from image_processor.domain.hashing import sha256_hex
 
 from .credentials import GetCredentials
 from .endpoints import Endpoint
+from .retries import PATIENT, Backoff, Retries
 from .signature import Scope, escape_path, escape_query, signed_headers
 
 if TYPE_CHECKING:
@@ -28,9 +29,8 @@ if TYPE_CHECKING:
 
     from .connection import Connection, ResponseStream, Timeouts
 
-_ATTEMPTS = 4
-_FIRST_PAUSE = 0.05
-_TOO_MANY_REQUESTS = 429
+# Of S3, 503 is "Slow Down" ("Best practices design patterns: optimizing Amazon S3 performance").
+_THROTTLED_STATUSES = frozenset({429, 503})
 _BLOCK = 256 * 1024
 _MAX_BODY = 64 * 1024 * 1024
 """Bytes of a response that `Client.send` holds in memory. DynamoDB's longest has 16 MiB."""
@@ -71,6 +71,13 @@ class HttpResponse(Struct, frozen=True):
     body: bytes
 
 
+class _Failure(Struct, frozen=True):
+    """Why an attempt is worth another one."""
+
+    reason: str
+    is_throttled: bool = False
+
+
 class Client:
     """One API at one endpoint. Safe for threads: each running request has a connection of its own,
     and up to ``max_idle`` are kept for later ones.
@@ -86,14 +93,16 @@ class Client:
         *,
         timeouts: Timeouts | None = None,
         max_idle: int = 8,
-        sleep: Callable[[float], None] = time.sleep,
+        retries: Retries = PATIENT,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._endpoint = endpoint
         self._scope = scope
         self._credentials = credentials
         self._timeouts = timeouts
         self._idle: deque[Connection] = deque(maxlen=max_idle)
-        self._sleep = sleep
+        self._retries = retries
+        self._sleep = sleep or time.sleep
 
     def close(self) -> None:
         """Close the kept connections."""
@@ -109,19 +118,19 @@ class Client:
     ) -> HttpResponse:
         """The complete response, whatever its status.
 
-        Retries after failed connections, server errors, status 429 and where ``is_throttled`` says so.
-        Raises Unavailable after the last attempt.
+        Retries after failed connections, server errors, status 429 and where ``is_throttled`` says so, as
+        often and as long as ``retries`` allows. Raises Unavailable after the last attempt.
         """
 
-        def attempt() -> HttpResponse | str:
+        def attempt() -> HttpResponse | _Failure:
             connection, stream = self._start(request)
             try:
                 response = HttpResponse(stream.status, stream.headers, _read_all(stream))
             finally:
                 self._release(connection, stream)
-            if _is_busy(response.status) or is_throttled(response):
-                return f"status {response.status}"
-            return response
+            if is_throttled(response):
+                return _Failure(f"throttled, status {response.status}", is_throttled=True)
+            return _failure_of(response.status) or response
 
         return self._with_retries(attempt)
 
@@ -130,12 +139,13 @@ class Client:
         """The response with its body unread, for the duration of the context. Retries and raises as
         `send`; reading the body raises OSError."""
 
-        def attempt() -> tuple[Connection, ResponseStream] | str:
+        def attempt() -> tuple[Connection, ResponseStream] | _Failure:
             connection, stream = self._start(request)
-            if not _is_busy(stream.status):
+            failure = _failure_of(stream.status)
+            if failure is None:
                 return connection, stream
             connection.close()
-            return f"status {stream.status}"
+            return failure
 
         connection, stream = self._with_retries(attempt)
         try:
@@ -143,20 +153,25 @@ class Client:
         finally:
             self._release(connection, stream)
 
-    def _with_retries(self, attempt: Callable[[], Result | str]) -> Result:
-        """The first result of ``attempt`` that is not a text; a text is the reason to try again."""
-        failure = ""
-        for number in range(_ATTEMPTS):
-            if number:
-                self._sleep(_jitter() * _FIRST_PAUSE * 2**number)
-            try:
-                result = attempt()
-            except OSError as error:
-                result = type(error).__name__
-            if not isinstance(result, str):
-                return result
-            failure = result
-        raise Unavailable(f"{self._scope.api} cannot answer: {failure} after {_ATTEMPTS} tries")
+    def _with_retries(self, attempt: Callable[[], Result | _Failure]) -> Result:
+        """The first result of ``attempt`` that is no failure."""
+        backoff = Backoff(self._retries)
+        while isinstance(result := _tried(attempt), _Failure):
+            pause = backoff.pause(is_throttled=result.is_throttled, random=_random())
+            if pause is None:
+                tries = f"{backoff.attempts} tries"
+                raise Unavailable(f"{self._scope.api} cannot answer: {result.reason} after {tries}")
+            self._sleep(pause)
+        return result
+
+    def back_off(self) -> Iterator[None]:
+        """Yields before each repetition of a request that was answered in part only, after a pause as for
+        throttling. Raises Unavailable after the last attempt."""
+        backoff = Backoff(self._retries)
+        while (pause := backoff.pause(is_throttled=True, random=_random())) is not None:
+            self._sleep(pause)
+            yield
+        raise Unavailable(f"{self._scope.api} cannot answer: it left parts of a batch unprocessed")
 
     def _start(self, request: Request) -> tuple[Connection, ResponseStream]:
         """Send the request over a kept connection or a new one, and read the response's head."""
@@ -226,11 +241,20 @@ def _read_all(stream: ResponseStream) -> bytes:
     return b"".join(blocks)
 
 
-def _is_busy(status: int) -> bool:
-    return status >= 500 or status == _TOO_MANY_REQUESTS
+def _tried(attempt: Callable[[], Result | _Failure]) -> Result | _Failure:
+    try:
+        return attempt()
+    except OSError as error:
+        return _Failure(type(error).__name__)
 
 
-def _jitter() -> float:
+def _failure_of(status: int) -> _Failure | None:
+    if status in _THROTTLED_STATUSES:
+        return _Failure(f"status {status}", is_throttled=True)
+    return _Failure(f"status {status}") if status >= 500 else None
+
+
+def _random() -> float:
     from random import random  # noqa: PLC0415 - 3 ms that only a retry needs
 
     return random()  # noqa: S311 - spreads retries, no secret

@@ -15,6 +15,7 @@ from image_processor.domain.errors import Unavailable
 from .client import Body, Client, HttpResponse, Request
 from .credentials import GetCredentials, credentials_from
 from .endpoints import Endpoint, endpoint_override, global_endpoint, parse_endpoint, region_from
+from .retries import INTERACTIVE
 from .signature import Scope
 
 _VERSION = "2020-05-31"
@@ -36,8 +37,12 @@ class Invalidations:
     ) -> None:
         address, region = _endpoint_and_region(endpoint or endpoint_override("cloudfront"))
         self._path = f"/{_VERSION}/distribution/{distribution}/invalidation"
+        # Invalidations that are running take minutes, which no retry of a request outlasts.
         self._client = Client(
-            address, Scope(region, "cloudfront"), credentials or credentials_from(os.environ)
+            address,
+            Scope(region, "cloudfront"),
+            credentials or credentials_from(os.environ),
+            retries=INTERACTIVE,
         )
 
     def invalidate(self, prefix: str, reference: str) -> None:

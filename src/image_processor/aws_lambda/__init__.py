@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 Handler = Callable[[Any, Any], dict[str, Any]]
 """Takes Lambda's event and context, returns what JSON can express."""
 
+_RESERVE_SECONDS = 1.0
+"""What is left of an invocation's time when a request to AWS is tried for the last time."""
+
 
 def process(event: Any, context: Any) -> dict[str, Any]:
     """Process the uploads that ``event`` reports."""
@@ -36,39 +39,45 @@ def api(event: Any, context: Any) -> dict[str, Any]:
     return _run(_api, event, context)
 
 
-def _run(opener: Callable[[], Handler], event: Any, context: Any) -> dict[str, Any]:
+def _run(opener: Callable[[], tuple[AwsContext, Handler]], event: Any, context: Any) -> dict[str, Any]:
     from .log import start_request  # noqa: PLC0415 - loaded by each function, in the init phase
 
     start_request(context)
-    return opener()(event, context)
+    aws, handler = opener()
+    aws.deadline.set(context.get_remaining_time_in_millis() / 1000 - _RESERVE_SECONDS)
+    return handler(event, context)
 
 
 @cache
-def _context() -> AwsContext:
-    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - inside _gc_paused
+def _context(*, is_interactive: bool) -> AwsContext:
+    from image_processor.aws.retries import INTERACTIVE, PATIENT  # noqa: PLC0415 - inside _gc_paused
+    from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - as above
 
-    return open_aws_context()
+    return open_aws_context(retries=INTERACTIVE if is_interactive else PATIENT)
 
 
 @cache
-def _process() -> Handler:
+def _process() -> tuple[AwsContext, Handler]:
     from .process_function import open_process  # noqa: PLC0415 - one function of three
 
-    return open_process(_context())
+    context = _context(is_interactive=False)
+    return context, open_process(context)
 
 
 @cache
-def _deliver() -> Handler:
+def _deliver() -> tuple[AwsContext, Handler]:
     from .deliver_function import open_deliver  # noqa: PLC0415 - one function of three
 
-    return open_deliver(_context())
+    context = _context(is_interactive=True)
+    return context, open_deliver(context)
 
 
 @cache
-def _api() -> Handler:
+def _api() -> tuple[AwsContext, Handler]:
     from .api_function import open_api  # noqa: PLC0415 - one function of three, with the web framework
 
-    return open_api(_context())
+    context = _context(is_interactive=True)
+    return context, open_api(context)
 
 
 _OPENERS = {"process": _process, "deliver": _deliver, "api": _api}

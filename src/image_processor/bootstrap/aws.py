@@ -13,10 +13,11 @@ from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
 from image_processor.aws.credentials import GetCredentials
+from image_processor.aws.retries import PATIENT, Deadline, Retries
 from image_processor.catalog import catalog_from_url
 from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
@@ -42,6 +43,7 @@ class AwsAccess(Struct, frozen=True):
 
     region: str | None = None
     credentials: GetCredentials | None = None
+    retries: Retries = PATIENT
 
 
 class AwsContext(Struct, frozen=True):
@@ -50,7 +52,8 @@ class AwsContext(Struct, frozen=True):
     ``bucket`` is the name of the upload bucket. ``sign_post`` signs a form that uploads one original, by its
     key and media type. ``process`` renders in the function's own process, which a decoder's crash ends.
     ``process_isolated`` renders in a child process and survives that; it starts more slowly, and refuses
-    an original that is not rendered within the given seconds.
+    an original that is not rendered within the given seconds. ``deadline`` is that of the running
+    invocation: no request to AWS is repeated after it.
     """
 
     settings: Settings
@@ -62,6 +65,7 @@ class AwsContext(Struct, frozen=True):
     process: Callable[[Upload], Outcome]
     sign_post: Callable[[str, str], PostForm]
     process_isolated: Callable[[Upload, float], Outcome]
+    deadline: Deadline = field(default_factory=Deadline)
 
     @property
     def stores(self) -> Stores:
@@ -73,8 +77,9 @@ class AwsContext(Struct, frozen=True):
         return self.settings.public_url
 
 
-def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext:
-    """The context that ``environment`` describes, by default the process's own.
+def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retries = PATIENT) -> AwsContext:
+    """The context that ``environment`` describes, by default the process's own. ``retries`` limits each
+    request to the buckets and the table, which end with the context's deadline, too.
 
     Raises InvalidSettings, InvalidRecipe.
     """
@@ -86,7 +91,8 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
         from image_processor.engine.operations.fonts import use_fonts  # noqa: PLC0415 - with tempfile, 6 ms of a cold start
 
         use_fonts(settings.fonts)
-    stores = open_aws_stores(settings)
+    deadline = Deadline()
+    stores = open_aws_stores(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
     invalidate = _invalidation(settings)
     processor = cache(lambda: build_processor(settings, recipe, stores, invalidate))
     return AwsContext(
@@ -99,6 +105,7 @@ def open_aws_context(environment: Mapping[str, str] | None = None) -> AwsContext
         lambda upload: processor().process(upload),
         _post_signer(bucket, settings.limits.max_bytes),
         lambda upload, seconds: _process_isolated(processor(), upload, seconds),
+        deadline,
     )
 
 
@@ -131,7 +138,7 @@ def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stor
 
     Raises InvalidSettings.
     """
-    options = {"region": access.region, "credentials": access.credentials}
+    options = {"region": access.region, "credentials": access.credentials, "retries": access.retries}
     uploads, processed = (store_from_url(url, **options) for url in _store_urls(settings))
     catalog_url = "objects://" if settings.table is None else _url(settings.table, "dynamodb")
     return Stores(uploads, processed, catalog_from_url(catalog_url, processed, **options))

@@ -27,8 +27,8 @@ def catalog_from_url(url: str, processed: ObjectStore, **options: Any) -> Catalo
     """The catalog at `dynamodb://TABLE`, `sqlite://PATH`, or `objects://` (JSON objects in the
     ``processed`` store).
 
-    ``options`` (``endpoint``, ``region``, ``credentials``) are those of DynamoDB; other adapters ignore
-    them. Raises Invalid for an unknown scheme, and InvalidSettings as the adapter does.
+    ``options`` (``endpoint``, ``region``, ``credentials``, ``retries``) are those of DynamoDB; other
+    adapters ignore them. Raises Invalid for an unknown scheme, and InvalidSettings as the adapter does.
     """
     scheme, separator, location = url.partition("://")
     if not separator or scheme not in ADAPTERS:

@@ -170,6 +170,9 @@ class ObjectCatalog:
             while batch := list(islice(ids, 8 * _READER_THREADS)):
                 yield from (state for state, _ in readers.map(self._read, batch))
 
+    def reindex(self) -> int:
+        return 0
+
     def _read(self, id_: str) -> _Versioned:
         try:
             stored = self._store.get(_key(id_))

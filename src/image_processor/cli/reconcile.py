@@ -14,6 +14,7 @@ import typer
 from image_processor.config.recipe import load_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
+from image_processor.domain.ports import Stores
 from image_processor.ingest.reconcile import Finding
 from image_processor.ingest.verify import Verifier
 from image_processor.standalone import BUCKET
@@ -75,9 +76,17 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
                 )
                 submit = stack.enter_context(workers).submit
             apply(finding, library.stores.processed, summary.watching(submit))
+        if not dry_run:
+            _reindex(library.stores, as_json=as_json)
         if not as_json:
             typer.echo(f"{count} found" + (", nothing done (--dry-run)" if dry_run else ""))
         summary.finish()
+
+
+def _reindex(stores: Stores, *, as_json: bool) -> None:
+    rewritten = stores.catalog.reindex()
+    if rewritten and not as_json:
+        typer.echo(f"{rewritten} records of an earlier version rewritten")
 
 
 @contextmanager

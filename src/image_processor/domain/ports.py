@@ -236,6 +236,13 @@ class Catalog(Protocol):
         """Every record once, in any order. A record changed during the scan comes in either state."""
         ...
 
+    def reindex(self) -> int:
+        """Rewrite what earlier versions stored in another form. Returns how many records.
+
+        Every other method reads both forms; a record that is completed gets the current one anyway.
+        """
+        ...
+
 
 class QueuedEvent(Struct, frozen=True):
     """An event that waits in an outbox of one machine, and what its sender knows about it.

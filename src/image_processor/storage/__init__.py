@@ -26,8 +26,8 @@ def store_from_url(url: str, **options: Any) -> ObjectStore:
     """The store at `file://PATH` (a directory, created if missing) or `s3://BUCKET`.
 
     The part after `://` is used as it is, without percent-decoding. ``options``
-    (``endpoint``, ``region``, ``credentials``) are those of S3; other adapters ignore them. Raises
-    Invalid for an unknown scheme, and InvalidSettings as the adapter does.
+    (``endpoint``, ``region``, ``credentials``, ``retries``) are those of S3; other adapters ignore
+    them. Raises Invalid for an unknown scheme, and InvalidSettings as the adapter does.
     """
     scheme, separator, location = url.partition("://")
     if not separator or scheme not in ADAPTERS:

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from image_processor.aws.client import Client
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import check_region, endpoint_override, region_from, regional_endpoint
+from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
@@ -25,17 +26,19 @@ from image_processor.domain.errors import LeaseLost, PreconditionFailed
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import Page, Query
 
-from .requests import DynamoClient, Update, query_arguments, write_arguments
+from .requests import DynamoClient, Update, write_arguments
 from .schema import (
     NEWEST_INDEX,
     RECORD_ATTRIBUTES,
     TABLE,
+    UNSHARDED,
     Item,
     from_item,
     has_record,
     outbox_of,
     outbox_value,
     position,
+    shard_of,
     to_item,
     to_value,
 )
@@ -47,12 +50,13 @@ _IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR 
 _IS_EMPTY = "attribute_not_exists(#original_file) AND attribute_not_exists(#outbox)"
 _IS_NOT_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
 # Written when the record is created, and never changed.
-_IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "shelf", "position"})
+_IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "position"})
 _OPTIONAL = frozenset(
     {"version", "fingerprint", "reason", "message", "original", "look", "exif", "processed_file"}
 )
 _MAX_BATCH = 100
 """The maximum number of items in one BatchGetItem."""
+_WRITER_THREADS = 8
 
 
 class DynamoCatalog:
@@ -61,10 +65,10 @@ class DynamoCatalog:
     ``endpoint`` replaces AWS's own and defaults to AWS_ENDPOINT_URL_DYNAMODB. Region and credentials
     default to those in the environment. Raises InvalidSettings.
 
-    `list` reads the index of listings from its newest record on, 250 bytes a record, and then the
-    records of the page. Status and prefix are filtered in the index, so a query with few matches
-    reads much: half a read unit for every 16 records that it skips. The index follows a write within
-    about a second; a newer record may be missing.
+    `list` reads the partitions of the index of listings from their newest records on, 250 bytes a
+    record, and then the records of the page. Status and prefix are filtered in the index, so a query
+    with few matches reads much: half a read unit for every 16 records that it skips. The index
+    follows a write within about a second; a newer record may be missing.
     """
 
     def __init__(
@@ -74,11 +78,14 @@ class DynamoCatalog:
         endpoint: str | None = None,
         region: str | None = None,
         credentials: GetCredentials | None = None,
+        retries: Retries = PATIENT,
     ) -> None:
         self._table = table
         region = check_region(region) if region else region_from()
         address = regional_endpoint("dynamodb", region, endpoint or endpoint_override("dynamodb"))
-        self._http = Client(address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ))
+        self._http = Client(
+            address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ), retries=retries
+        )
         self._client = DynamoClient(self._http)
 
     def close(self) -> None:
@@ -164,8 +171,11 @@ class DynamoCatalog:
         self._delete_if_empty(image_id, item)
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
+        from .listing import newest_ids  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
+
         check_limit(limit)
-        ids = self._query_ids(query, None if cursor is None else position(*read_cursor(cursor)))
+        after = None if cursor is None else position(*read_cursor(cursor))
+        ids = newest_ids(self._query_newest, query, after, limit + 1)
         records: list[Record] = []
         # One record more than requested shows whether there is a next page.
         while len(records) <= limit and (batch := list(islice(ids, min(limit + 1, _MAX_BATCH)))):
@@ -179,14 +189,36 @@ class DynamoCatalog:
     def scan(self) -> Iterator[Record]:
         yield from map(from_item, filter(has_record, self._pages("Scan", ConsistentRead=True)))
 
-    def _query_ids(self, query: Query, after: str | None) -> Iterator[str]:
-        """The ids in the index that match a query after a position, newest first."""
-        arguments = query_arguments(query, after)
-        if arguments is None:
-            return
-        for item in self._pages("Query", IndexName=NEWEST_INDEX, ScanIndexForward=False, **arguments):
-            if item["position"]["S"] != after:
-                yield item["id"]["S"]
+    def reindex(self) -> int:
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
+
+        values = {":shelf": to_value(UNSHARDED)}
+        entries = self._pages(
+            "Query",
+            IndexName=NEWEST_INDEX,
+            KeyConditionExpression="shelf = :shelf",
+            ExpressionAttributeValues=values,
+        )
+        ids = (item["id"]["S"] for item in entries)
+        moved = 0
+        with ThreadPoolExecutor(_WRITER_THREADS) as writers:
+            while batch := list(islice(ids, _MAX_BATCH)):
+                moved += sum(writers.map(self._move_to_shard, self._get_records(batch).values()))
+        return moved
+
+    def _move_to_shard(self, record: Record) -> bool:
+        """Add what `complete` writes today to the item of an earlier version. False if the record changed
+        meanwhile."""
+        values = {"revision": to_value(record.revision), "unsharded": to_value(UNSHARDED)}
+        update = Update({"shelf": to_value(shard_of(record.id))})
+        try:
+            self._update(record.id, "#revision = :revision AND #shelf = :unsharded", values, update)
+        except PreconditionFailed:
+            return False
+        return True
+
+    def _query_newest(self, **arguments: Any) -> dict[str, Any]:
+        return self._client.call("Query", TableName=self._table, IndexName=NEWEST_INDEX, **arguments)
 
     def _get_records(self, ids: Iterable[str]) -> dict[str, Record]:
         """The existing records of at most 100 ids, by id."""
@@ -194,13 +226,17 @@ class DynamoCatalog:
             self._table: {"Keys": [{"id": to_value(id_)} for id_ in ids], "ConsistentRead": True}
         }
         records: dict[str, Record] = {}
-        while requested:
-            # A response is cut at 16 MB; the rest is requested again.
+        # A response is cut at 16 MB, and leaves out what would be throttled: "we strongly recommend that
+        # you use an exponential backoff algorithm" for the rest ("BatchGetItem").
+        back_off = self._client.back_off()
+        while True:
             response = self._client.call("BatchGetItem", RequestItems=requested)
             items = filter(has_record, response["Responses"][self._table])
             records |= {item["id"]["S"]: from_item(item) for item in items}
             requested = response.get("UnprocessedKeys", {})
-        return records
+            if not requested:
+                return records
+            next(back_off)
 
     def _pages(self, operation: str, **arguments: Any) -> Iterator[Item]:
         """The items of all pages of a Query or Scan."""

@@ -18,7 +18,7 @@ from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Query
 
-from .schema import PARTITION, Value, position, to_value
+from .schema import Value, position, to_value
 
 _API_VERSION = "DynamoDB_20120810"
 # Responses with status 400 that are worth a retry ("Error handling with DynamoDB").
@@ -43,6 +43,7 @@ class DynamoClient:
 
     def __init__(self, client: Client) -> None:
         self._client = client
+        self.back_off = client.back_off
 
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """The response to an operation. Raises PreconditionFailed if its condition does not hold,
@@ -122,16 +123,16 @@ def write_arguments(
     }
 
 
-def query_arguments(query: Query, after: str | None) -> dict[str, Any] | None:
-    """The arguments of a Query of the index for the positions up to and including ``after``. None if
-    the time range is empty."""
+def query_arguments(query: Query, shelf: str, after: str | None) -> dict[str, Any] | None:
+    """The arguments of a Query of one partition of the index of listings, for the positions up to and
+    including ``after``. None if the time range is empty."""
     low = position(_MIN_MICROS if query.since is None else to_micros(query.since))
     # A position without an id sorts before the records of that time, so ``until`` is exclusive.
     high = position(_MAX_MICROS if query.until is None else to_micros(query.until))
     high = high if after is None else min(high, after)
     if low > high:
         return None
-    values = {"shelf": to_value(PARTITION), "low": to_value(low), "high": to_value(high)}
+    values = {"shelf": to_value(shelf), "low": to_value(low), "high": to_value(high)}
     filters = []
     if query.status is not None:
         filters.append("#status = :status")

@@ -9,6 +9,7 @@ has only an outbox is what is left of a deleted record.
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -20,15 +21,26 @@ Item = dict[str, Value]
 """Attributes in DynamoDB's JSON: {"id": {"S": "..."}, "revision": {"N": "1"}, "outbox": {"SS": ["..."]}}."""
 
 NEWEST_INDEX = "newest"
-"""The index for listings: one partition with all records, ordered by position.
+"""The index for listings: all records in SHARDS partitions, each ordered by position.
 
 What it projects does not change with a lease, so a lease costs it no write and a completed record
-costs two. One partition takes 1,000 writes a second, so 500 new originals; beyond that DynamoDB
-throttles and the queue waits. Several partitions would take more, at several reads for every page.
+costs two. A partition takes 1,000 write units a second ("Best practices for designing and using
+partition keys effectively in DynamoDB"), so 16 of them take 8,000 new originals a second; beyond
+that DynamoDB throttles the table, too, and the queue waits (docs/scale.md).
 """
 
-PARTITION = "records"
-"""The value of `shelf` in every item."""
+SHARDS = 16
+
+UNSHARDED = "records"
+"""The value of `shelf` in items that version 0.1 wrote: all in one partition."""
+
+
+def shard_of(id_: str) -> str:
+    """The value of `shelf` in the item of a record: `records-0` to `records-f`."""
+    return f"{UNSHARDED}-{zlib.crc32(id_.encode()) % SHARDS:x}"
+
+
+SHARD_NAMES = tuple(f"{UNSHARDED}-{number:x}" for number in range(SHARDS))
 
 TABLE: dict[str, Any] = {
     "AttributeDefinitions": [
@@ -86,7 +98,7 @@ def to_item(record: Record) -> Item:
     row = to_row(record)
     row["original_file"] = row.pop("key")
     row["processed_file"] = record.processed.key if record.processed else None
-    row["shelf"] = PARTITION
+    row["shelf"] = shard_of(record.id)
     row["position"] = position(to_micros(record.created_at), record.id)
     return {name: to_value(value) for name, value in row.items() if value is not None}
 

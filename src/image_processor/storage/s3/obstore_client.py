@@ -18,6 +18,7 @@ from obstore.store import S3Store as ObstoreBucket
 
 from image_processor.aws.credentials import GetCredentials, StaticCredentials
 from image_processor.aws.endpoints import Endpoint
+from image_processor.aws.retries import PATIENT, Retries
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
@@ -43,8 +44,7 @@ _CONNECT_TIMEOUT = timedelta(seconds=2)
 _READ_TIMEOUT = timedelta(seconds=10)
 """Without any byte received."""
 _TOTAL_TIMEOUT = timedelta(minutes=5)
-_RETRY_TIMEOUT = timedelta(seconds=30)
-_INITIAL_BACKOFF, _MAX_BACKOFF = timedelta(milliseconds=100), timedelta(seconds=2)
+_INITIAL_BACKOFF, _MAX_BACKOFF = timedelta(milliseconds=100), timedelta(seconds=20)
 
 
 def is_expressible(key: str) -> bool:
@@ -55,7 +55,14 @@ def is_expressible(key: str) -> bool:
 class ObstoreClient:
     """ObjectClient over obstore. Every key must be expressible."""
 
-    def __init__(self, bucket: str, endpoint: Endpoint, region: str, credentials: GetCredentials) -> None:
+    def __init__(
+        self,
+        bucket: str,
+        endpoint: Endpoint,
+        region: str,
+        credentials: GetCredentials,
+        retries: Retries = PATIENT,
+    ) -> None:
         self._bucket = ObstoreBucket(
             bucket,
             # Not `endpoint`, which an environment variable would override.
@@ -69,9 +76,10 @@ class ObstoreClient:
                 "timeout": _TOTAL_TIMEOUT,
                 "allow_http": endpoint.scheme == "http",
             },
+            # For server errors, 503 Slow Down among them. obstore knows no deadline that moves.
             retry_config={
-                "max_retries": 3,
-                "retry_timeout": _RETRY_TIMEOUT,
+                "max_retries": retries.attempts - 1,
+                "retry_timeout": timedelta(seconds=retries.budget),
                 "backoff": {"init_backoff": _INITIAL_BACKOFF, "max_backoff": _MAX_BACKOFF, "base": 2},
             },
             **_credential_options(credentials),

@@ -17,6 +17,7 @@ from image_processor.aws.client import Body, Client, Request
 from image_processor.aws.connection import ResponseStream
 from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
+from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
@@ -42,8 +43,10 @@ class SignedClient:
     """ObjectClient over signed requests. Every key that S3 accepts is sent unchanged, with `.`, `..` and
     empty segments."""
 
-    def __init__(self, endpoint: Endpoint, region: str, credentials: GetCredentials) -> None:
-        self._client = Client(endpoint, Scope(region, "s3"), credentials)
+    def __init__(
+        self, endpoint: Endpoint, region: str, credentials: GetCredentials, retries: Retries = PATIENT
+    ) -> None:
+        self._client = Client(endpoint, Scope(region, "s3"), credentials, retries=retries)
 
     def head(self, key: str) -> StoredObject:
         response = self._client.send(Request("HEAD", f"/{key}"))

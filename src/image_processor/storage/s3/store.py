@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import bucket_endpoint, check_region, endpoint_override, region_from
+from image_processor.aws.retries import PATIENT, Retries
 from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
@@ -49,8 +50,10 @@ class S3Store:
         endpoint: str | None = None,
         region: str | None = None,
         credentials: GetCredentials | None = None,
+        retries: Retries = PATIENT,
     ) -> None:
         self._bucket = bucket
+        self._retries = retries
         self._region = check_region(region) if region else region_from()
         self._endpoint = bucket_endpoint(bucket, self._region, endpoint or endpoint_override("s3"))
         self._credentials = credentials or credentials_from(os.environ)
@@ -141,13 +144,13 @@ class S3Store:
     def _obstore(self) -> ObstoreClient:
         # Not in __init__: it reads the system's root certificates, 12 ms of a cold start, and a delivery
         # that finds its rendition needs only one of its two buckets.
-        return ObstoreClient(self._bucket, self._endpoint, self._region, self._credentials)
+        return ObstoreClient(self._bucket, self._endpoint, self._region, self._credentials, self._retries)
 
     @cached_property
     def _signed(self) -> SignedClient:
         from .signed_client import SignedClient  # noqa: PLC0415 - 20 ms of a cold start that few events need
 
-        return SignedClient(self._endpoint, self._region, self._credentials)
+        return SignedClient(self._endpoint, self._region, self._credentials, self._retries)
 
     def _read_range(self, key: str, start: int, stop: int, version: str | None) -> Iterator[bytes]:
         self._check_version(key, version)
