@@ -6,15 +6,15 @@ import math
 from fractions import Fraction
 from typing import Final
 
-_HALF = Fraction(1, 2)
-
 DECIMALS: Final = 3
 """The most decimals that a number of a transformation has."""
 
 
 def round_half_up(value: float | Fraction) -> int:
     """The nearest integer; of two, the greater one. Exact for fractions."""
-    return math.floor(value + _HALF)
+    if isinstance(value, float):
+        return math.floor(value + 0.5)
+    return (2 * value.numerator + value.denominator) // (2 * value.denominator)
 
 
 def round_number(value: float) -> float:

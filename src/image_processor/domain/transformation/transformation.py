@@ -8,6 +8,7 @@ its step in the engine (docs/extending.md).
 # No `from __future__ import annotations`: parameter_table reads the annotations at run time.
 
 from fractions import Fraction
+from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from msgspec import Struct
@@ -608,7 +609,7 @@ class Transformation(Struct, frozen=True, kw_only=True):
             raise InvalidTransformation(problems)
 
     def __str__(self) -> str:
-        return show_pairs(self, PARAMETERS, separator=",", equals="=")
+        return _canonical_text(self)
 
     @property
     def boxed(self) -> bool:
@@ -629,6 +630,13 @@ class Transformation(Struct, frozen=True, kw_only=True):
 
 
 _MAX_NAME_TEXT = 200
+
+
+# The few transformations of a recipe are shown again for every upload and every URL.
+@lru_cache(maxsize=1024)
+def _canonical_text(transformation: Transformation) -> str:
+    return show_pairs(transformation, PARAMETERS, separator=",", equals="=")
+
 
 PARAMETERS = parameter_table(Transformation)
 """Every parameter, in canonical order."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from .placeholders import pixels_of
+from .placeholders import linear_light, pixels_of
 
 MAX_COLOURS = 6
 """The size of the largest palette."""
@@ -59,8 +59,10 @@ def _boxes(rgba: bytes) -> Iterator[_Weighted]:
     boxes: dict[tuple[int, int, int], list[int]] = {}
     for red, green, blue, alpha in pixels_of(rgba):
         sums = boxes.setdefault((red >> 4, green >> 4, blue >> 4), [0, 0, 0, 0])
-        for band, value in enumerate((red * alpha, green * alpha, blue * alpha, alpha)):
-            sums[band] += value
+        sums[0] += red * alpha
+        sums[1] += green * alpha
+        sums[2] += blue * alpha
+        sums[3] += alpha
     for red, green, blue, weight in sorted(boxes.values(), key=lambda sums: -sums[3]):
         if weight:
             yield (round(red / weight), round(green / weight), round(blue / weight)), weight
@@ -72,16 +74,13 @@ def _hexadecimal(colour: tuple[int, int, int]) -> str:
 
 def _to_lab(colour: tuple[int, int, int]) -> _Lab:
     """CIELAB of sRGB under D65: lightness 0-100, and the two colour axes."""
-    light = [_to_light(value / 255) for value in colour]
+    light = linear_light()
+    red, green, blue = (light[value] for value in colour)
     x, y, z = (
-        _lab_curve(sum(factor * value for factor, value in zip(row, light, strict=True)) / white)
-        for row, white in zip(_TO_XYZ, _WHITE, strict=True)
+        _lab_curve((of_red * red + of_green * green + of_blue * blue) / white)
+        for (of_red, of_green, of_blue), white in zip(_TO_XYZ, _WHITE, strict=True)
     )
     return 116 * y - 16, 500 * (x - y), 200 * (y - z)
-
-
-def _to_light(value: float) -> float:
-    return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4
 
 
 def _lab_curve(value: float) -> float:

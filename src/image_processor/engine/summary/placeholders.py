@@ -63,7 +63,7 @@ def blurhash(width: int, height: int, rgb: bytes) -> str:
     light, in base 83: the number of components, the largest amplitude, the mean colour as sRGB, and the
     other components in 19 steps a channel.
     """
-    linear = _linear_light()
+    linear = linear_light()
     channels = [rows_of([linear[value] for value in rgb[band::3]], width) for band in range(3)]
     assert len(channels[0]) == height
     components = [
@@ -99,7 +99,7 @@ def _in_base_83(value: int, length: int) -> str:
 
 
 @cache
-def _linear_light() -> tuple[float, ...]:
+def linear_light() -> tuple[float, ...]:
     """Linear light of each of the 256 values of sRGB (IEC 61966-2-1)."""
     values = (value / 255 for value in range(256))
     return tuple(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in values)
@@ -117,27 +117,28 @@ def thumbhash(width: int, height: int, rgba: bytes) -> bytes:
     The format is Evan Wallace's (github.com/evanw/thumbhash): luminance, two colour differences and alpha,
     each as its lowest DCT coefficients in 4 bits; the aspect ratio follows from their number.
     """
-    pixels = _over_average(rgba)
-    has_alpha = any(alpha < 1 for *_, alpha in pixels)
+    red, green, blue, alpha = _over_average(rgba)
+    has_alpha = min(alpha) < 1
     limit = 5 if has_alpha else 7
     across, down = (max(1, round_half_up(limit * side / max(width, height))) for side in (width, height))
-    planes = [rows_of(channel, width) for channel in zip(*map(_opponents, pixels), strict=True)]
+    channels = (*_opponents(red, green, blue), alpha)
+    planes = [rows_of(channel, width) for channel in channels]
     luma = _encode_channel(planes[0], max(3, across), max(3, down))
-    warm, green = (_encode_channel(plane, 3, 3) for plane in planes[1:3])
+    warm, tint = (_encode_channel(plane, 3, 3) for plane in planes[1:3])
     landscape = width > height
 
     head = round_half_up(63 * luma.mean) | round_half_up(31.5 + 31.5 * warm.mean) << 6
-    head |= round_half_up(31.5 + 31.5 * green.mean) << 12 | round_half_up(31 * luma.scale) << 18
+    head |= round_half_up(31.5 + 31.5 * tint.mean) << 12 | round_half_up(31 * luma.scale) << 18
     head |= has_alpha << 23
     tail = (down if landscape else across) | round_half_up(63 * warm.scale) << 3
-    tail |= round_half_up(63 * green.scale) << 9 | landscape << 15
+    tail |= round_half_up(63 * tint.scale) << 9 | landscape << 15
     packed = head.to_bytes(3, "little") + tail.to_bytes(2, "little")
 
-    coefficients = [*luma.rest, *warm.rest, *green.rest]
+    coefficients = [*luma.rest, *warm.rest, *tint.rest]
     if has_alpha:
-        alpha = _encode_channel(planes[3], 5, 5)
-        packed += bytes([round_half_up(15 * alpha.mean) | round_half_up(15 * alpha.scale) << 4])
-        coefficients += alpha.rest
+        opacity = _encode_channel(planes[3], 5, 5)
+        packed += bytes([round_half_up(15 * opacity.mean) | round_half_up(15 * opacity.scale) << 4])
+        coefficients += opacity.rest
     return packed + _nibbles(coefficients)
 
 
@@ -156,26 +157,29 @@ def _encode_channel(plane: Plane, across: int, down: int) -> _Channel:
     return _Channel(mean, rest)
 
 
-def _over_average(rgba: bytes) -> list[tuple[float, float, float, float]]:
-    """Channels from 0 to 1, over the image's average colour: transparency then needs no bits."""
-    pixels = [
-        (red / 255, green / 255, blue / 255, alpha / 255) for red, green, blue, alpha in pixels_of(rgba)
-    ]
-    weight = sum(pixel[3] for pixel in pixels)
-    sums = [sum(pixel[band] * pixel[3] for pixel in pixels) for band in range(3)]
-    average = [total / weight if weight else 0.0 for total in sums]
-
-    def over(pixel: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-        alpha = pixel[3]
-        red, green, blue = (average[band] * (1 - alpha) + pixel[band] * alpha for band in range(3))
-        return red, green, blue, alpha
-
-    return [over(pixel) for pixel in pixels]
+def _over_average(rgba: bytes) -> list[list[float]]:
+    """The four channels from 0 to 1, over the image's average colour: transparency then needs no bits."""
+    *colours, alpha = ([value / 255 for value in rgba[band::4]] for band in range(4))
+    if min(alpha) == 1:
+        return [*colours, alpha]
+    weight = sum(alpha)
+    over = []
+    for channel in colours:
+        average = sum(map(mul, channel, alpha)) / weight if weight else 0.0
+        over.append([average * (1 - part) + value * part for value, part in zip(channel, alpha, strict=True)])
+    return [*over, alpha]
 
 
-def _opponents(pixel: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    red, green, blue, alpha = pixel
-    return (red + green + blue) / 3, (red + green) / 2 - blue, red - green, alpha
+def _opponents(
+    reds: Sequence[float], greens: Sequence[float], blues: Sequence[float]
+) -> tuple[list[float], list[float], list[float]]:
+    """Luminance, yellow against blue, and red against green."""
+    pixels = list(zip(reds, greens, blues, strict=True))
+    return (
+        [(red + green + blue) / 3 for red, green, blue in pixels],
+        [(red + green) / 2 - blue for red, green, blue in pixels],
+        [red - green for red, green, _ in pixels],
+    )
 
 
 def _nibbles(values: Sequence[float]) -> bytes:
