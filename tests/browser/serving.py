@@ -7,7 +7,8 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,13 @@ class Site:
         id_: str = self.api.put(f"/uploads/{key}", content=body).raise_for_status().json()["id"]
         self.api.post("/images", json={"key": key})
         return id_
+
+    def put_all(self, originals: Mapping[str, bytes]) -> None:
+        """Store originals and wait until all are processed or refused."""
+        for key, body in originals.items():
+            self.api.put(f"/uploads/{key}", content=body).raise_for_status()
+        while self.api.get("/health").raise_for_status().json()["backlog"]:
+            time.sleep(0.02)
 
 
 @contextmanager

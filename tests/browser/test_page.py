@@ -315,8 +315,7 @@ def test_a_new_version_of_a_file_shows_the_new_image(page: Page, site: Site) -> 
 
 
 def test_images_are_filtered_by_name_and_state_and_paged(page: Page, site: Site) -> None:
-    for at in range(50):
-        site.put(f"notes/{at:02}.txt", b"words %d" % at)
+    site.put_all({f"notes/{at:02}.txt": b"words %d" % at for at in range(50)})
     site.put("coffee.png", COFFEE.read_bytes())
     page.reload()
     expect(page.locator(".card")).to_have_count(48)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import datetime
 
 import pytest
@@ -44,6 +45,18 @@ def keys(records: list[Record]) -> list[str]:
     return [record.key for record in records]
 
 
+DAYS = st.integers(0, 5).map(lambda day: NOW + day * DAY)
+QUERIES = st.builds(
+    Query,
+    prefix=st.text("ab%_/é", max_size=2),
+    status=st.none() | st.sampled_from(Status),
+    since=st.none() | DAYS,
+    until=st.none() | DAYS,
+)
+EXAMPLES = 200 if os.environ.get("STRESS") else 20
+"""Catalogs; each answers four queries, as to fill one takes most of the time."""
+
+
 class TestQuery:
     def test_an_empty_catalog_has_one_empty_page(self, catalog: Catalog) -> None:
         page = catalog.list(Query(), limit=10)
@@ -81,43 +94,30 @@ class TestQuery:
             st.tuples(st.integers(0, 4), st.sampled_from(Status)),
             max_size=12,
         ),
-        prefix=st.text("ab%_/é", max_size=2),
-        status=st.none() | st.sampled_from(Status),
-        since=st.none() | st.integers(0, 4),
-        until=st.none() | st.integers(0, 5),
-        limit=st.integers(1, 13),
+        queries=st.lists(st.tuples(QUERIES, st.integers(1, 13)), min_size=4, max_size=4),
     )
-    @settings(max_examples=60)
+    @settings(max_examples=EXAMPLES)
     def test_any_query_equals_a_filtered_list(
         self,
         catalog_adapter: CatalogAdapter,
         rows: dict[str, tuple[int, Status]],
-        prefix: str,
-        status: Status | None,
-        since: int | None,
-        until: int | None,
-        limit: int,
+        queries: list[tuple[Query, int]],
     ) -> None:
         with catalog_adapter.fresh() as connect, connect() as catalog:
             added = [add(catalog, key, NOW + day * DAY, status) for key, (day, status) in rows.items()]
-            query = Query(
-                prefix,
-                status,
-                None if since is None else NOW + since * DAY,
-                None if until is None else NOW + until * DAY,
-            )
-            expected = [
-                record
-                for record in added
-                if record.key.startswith(prefix)
-                and status in {None, record.status}
-                and (query.since is None or query.since <= record.created_at)
-                and (query.until is None or record.created_at < query.until)
-            ]
-            found = pages(catalog, query, limit)
-            assert sorted(found, key=by_id) == sorted(expected, key=by_id)
-            times = [record.created_at for record in found]
-            assert times == sorted(times, reverse=True)
+            for query, limit in queries:
+                expected = [
+                    record
+                    for record in added
+                    if record.key.startswith(query.prefix)
+                    and query.status in {None, record.status}
+                    and (query.since is None or query.since <= record.created_at)
+                    and (query.until is None or record.created_at < query.until)
+                ]
+                found = pages(catalog, query, limit)
+                assert sorted(found, key=by_id) == sorted(expected, key=by_id)
+                times = [record.created_at for record in found]
+                assert times == sorted(times, reverse=True)
 
 
 class TestPages:

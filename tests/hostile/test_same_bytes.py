@@ -24,17 +24,18 @@ from image_processor.domain.formats import WRITABLE
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
 
-wanted = [parse(f"w=20,fm={name}") for name in WRITABLE] + [parse("w=30,h=30,fit=contain,enlarge=1,fm=png")]
+texts = [f"w=20,fm={name}" for name in WRITABLE] + ["w=30,h=30,fit=contain,enlarge=1,fm=png"]
+transformations = [parse(text) for text in texts]
 limits = Limits(svg=True, max_pixels=200_000, truncated=TruncatedPolicy.LENIENT)
 inputs = [data[:len(data) * part // 4] for data in originals().values() for part in (2, 3, 4)]
 inputs += [mutation(number)[1] for number in range(300)]
 for data in inputs:
     try:
-        rendered = render(data, wanted, limits)
+        rendered = render(data, transformations, limits)
     except Refused as refused:
         print(json.dumps(refused.reason))
     else:
-        bodies = [hashlib.sha256(each.body).hexdigest() for each in rendered.renditions]
+        bodies = [hashlib.sha256(item.body).hexdigest() for item in rendered.renditions]
         print(json.dumps([*bodies, repr(rendered.summary)]))
 """
 
@@ -64,6 +65,6 @@ def test_truncated_inputs_are_decoded(clean: list[str]) -> None:
     assert hashlib.sha256(b"").hexdigest() not in json.dumps(rendered)
 
 
-@pytest.mark.parametrize("poison", [0, 0x55, 0xFF])
+@pytest.mark.parametrize("poison", [0x55, 0xFF])
 def test_uninitialised_memory_is_never_visible(clean: list[str], poison: int) -> None:
     assert outcomes_with(poison) == clean

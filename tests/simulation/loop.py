@@ -100,9 +100,13 @@ class Loop:
 
     def sleep(self, seconds: float) -> None:
         """Suspend the calling thread; others run meanwhile."""
-        thread = self.thread()
-        self._push(self.now + seconds, thread)
-        self._main.switch()
+        thread, at = self.thread(), self.now + seconds
+        if self._due and self._due[0][0] <= at:
+            self._push(at, thread)
+            self._main.switch()
+        else:  # nothing else is due before: it would run next
+            self.now = at
+            thread.turn += 1
         thread.process.check()
 
     def wake(self, thread: Thread) -> None:

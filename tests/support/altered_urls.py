@@ -26,8 +26,8 @@ _PAIRS = (
 def signed_urls(count: int, seed: int) -> Iterator[bytes]:
     """Request targets without their leading slash, half of them in the path form."""
     random = Random(seed)
-    made = 0
-    while made < count:
+    count_signed = 0
+    while count_signed < count:
         key = quote(random.choice(_KEYS))
         pairs = random.sample(_PAIRS, random.randrange(4))
         if random.random() < 0.5:
@@ -37,19 +37,24 @@ def signed_urls(count: int, seed: int) -> Iterator[bytes]:
         with suppress(InvalidRequest):
             signature = RING.sign(parse_url(path, query), random.choice([None, ENDS]))
             yield f"{path}?{'&'.join(filter(None, [query, signature_query(signature)]))}".encode()
-            made += 1
+            count_signed += 1
 
 
 def altered(url: bytes, random: Random, values: int) -> Iterator[bytes]:
-    """``url`` with each byte changed in turn, to ``count`` of the 255 other values."""
-    original = address_of(url)
+    """The URLs of `changed_bytes` that are not equivalent to ``url``."""
+    return (changed for changed in changed_bytes(url, random, values) if not is_equivalent(changed, url))
+
+
+def changed_bytes(url: bytes, random: Random, values: int) -> Iterator[bytes]:
+    """``url`` with each byte changed in turn, to ``values`` of the 255 other values."""
     for at, byte in enumerate(url):
-        others = [value for value in range(256) if value != byte]
-        for value in random.sample(others, values):
-            changed = url[:at] + bytes([value]) + url[at + 1 :]
-            # A change of case may give an equivalent URL.
-            if address_of(changed) != original:
-                yield changed
+        for step in random.sample(range(1, 256), values):
+            yield url[:at] + bytes([(byte + step) % 256]) + url[at + 1 :]
+
+
+def is_equivalent(changed: bytes, url: bytes) -> bool:
+    """Whether both URLs mean the same, as `W=` and `w=` do."""
+    return address_of(changed) == address_of(url)
 
 
 def get_of(target: bytes) -> HttpRequest:
