@@ -81,9 +81,8 @@ def test_a_cursor_of_an_earlier_server_is_marked_missed(live: httpx.Client) -> N
 def test_an_idle_stream_sends_pings(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fastapi.routing, "_PING_INTERVAL", 0.01)
     with live.stream("GET", "/events") as stream:
-        events_seen = events(stream)
-        next(events_seen)
-        assert next(events_seen) == {"comment": "ping"}
+        # On a busy machine a ping may come before `ready`.
+        assert {"comment": "ping"} in events(stream)
 
 
 def test_a_stop_ends_streams_and_waiting_requests_at_once(machine: Machine, live: httpx.Client) -> None:

@@ -30,6 +30,8 @@ WANTED = [parse("w=60,fm=jpeg"), parse("w=40,h=40,g=attention,fm=webp")]
 SLOW = jpeg_of(8000, 3000)
 """Tens of seconds of decoding in 600 kB."""
 SLOW_LIMITS = Limits(max_scans=10_000, cpu_seconds=1)
+NO_TIMEOUT = 600.0
+"""The timeout factor of tests of the CPU limit: a busy machine gives a child little CPU time in 10 s."""
 
 PARENT = r"""
 import sys
@@ -130,7 +132,7 @@ def test_limits_reach_the_child(shared: IsolatedRenderer) -> None:
 @pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
 def test_a_slow_decode_is_stopped_and_the_next_render_works(inherited: signal.Handlers) -> None:
     before = signal.signal(signal.SIGXCPU, inherited)
-    with IsolatedRenderer() as renderer:
+    with IsolatedRenderer(timeout_factor=NO_TIMEOUT) as renderer:
         renderer.warm()
         signal.signal(signal.SIGXCPU, before)
         with pytest.raises(Refused, match="expected at most 1 s of CPU time") as refusal:
@@ -141,7 +143,7 @@ def test_a_slow_decode_is_stopped_and_the_next_render_works(inherited: signal.Ha
 
 def test_the_cpu_limit_applies_to_each_render() -> None:
     """A child may use more CPU in total than for one render."""
-    with IsolatedRenderer() as renderer:
+    with IsolatedRenderer(timeout_factor=NO_TIMEOUT) as renderer:
         renderer.warm()
         before = pid_of(renderer)
         while _cpu_seconds(before) < 2.5:
