@@ -32,7 +32,7 @@ run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
 
 venv: $(RUN) ## install the package into .venv, which run, test and deploy.sh do by themselves
 
-test: lint unit ## everything that must hold: style, types, all tests
+test: lint unit ## everything: style, types, all tests
 
 check: lint ## the fast tier: style, types, and the tests of planning, ingest and delivery
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) $(FAST)
@@ -63,7 +63,7 @@ bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, meas
 	$(BIN)/python -m benchmarks
 
 stress: $(DEV) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
-	-@$(MAKE) --no-print-directory $(STRESS) # atheris is not to be had for every Python: its tests say so
+	-@$(MAKE) --no-print-directory $(STRESS) # atheris does not support every Python; its tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 
 docs: $(DEV) ## draw the pictures of docs/ again

@@ -68,7 +68,7 @@ def _compare_with_sharp(large: Path, medium: Path) -> list[Row]:
     node = shutil.which("node")
     if node is None or not install(_SHARP):
         print(
-            "*** NOT COMPARED: node, npm or sharp is missing, so only memory is judged. ***", file=sys.stderr
+            "*** NOT COMPARED: node, npm or sharp is missing, so only memory has a bar. ***", file=sys.stderr
         )
         return []
     with _render_worker() as ours, Worker(node, "bench.js", directory=_SHARP) as sharp:

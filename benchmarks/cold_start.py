@@ -185,7 +185,7 @@ class Functions:
 
 
 def _compare_process(cloud: EmulatedAws, functions: Functions, case: Case) -> Iterator[Row]:
-    """Time until the first rendition is stored, which is judged, and until the answer."""
+    """Time until the first rendition is stored, which has the bar, and until the response."""
     peer = functions.peer("process_table" if case.table else "process", case)
     runs = _alternate({"ours": functions.ours("process", case), "peer": peer}, cloud.cold_process)
     yield _row(f"cold process, {case.name}: first stored", runs, "stored", case.bar)

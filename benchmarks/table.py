@@ -1,4 +1,4 @@
-"""The table of the benchmarks: one row for each measurement, with its bar where it is judged."""
+"""The table of the benchmarks: one row for each measurement, with its bar if it has one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-HEADING = f"{'':<52} {'ours cpu/wall ms':>18} {'peer cpu/wall ms':>18} {'judged':>10} {'bar':>6}"
+HEADING = f"{'':<52} {'ours cpu/wall ms':>18} {'peer cpu/wall ms':>18} {'value':>10} {'bar':>6}"
 
 Costs = tuple[float, float]
 """Median seconds of CPU and of wall time."""
@@ -15,7 +15,7 @@ Costs = tuple[float, float]
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measurement. ``ours`` and ``peer`` are printed; ``value`` is judged by ``bar``, if there is
+    """One measurement. ``ours`` and ``peer`` are printed; ``value`` is compared with ``bar``, if there is
     one: at most that, or at least that if ``at_least``."""
 
     name: str
@@ -33,10 +33,10 @@ class Row:
         return self.value >= self.bar if self.at_least else self.value <= self.bar
 
     def __str__(self) -> str:
-        judged = f"{self.value:.2f}{self.unit}"
+        value = f"{self.value:.2f}{self.unit}"
         bar = "" if self.bar is None else f"{'>' * self.at_least}{self.bar:g}"
         verdict = bar and f"{bar:>6}  {'ok' if self.met else 'MISSED'}"
-        return f"{self.name:<52} {self.ours:>18} {self.peer:>18} {judged:>10} {verdict}".rstrip()
+        return f"{self.name:<52} {self.ours:>18} {self.peer:>18} {value:>10} {verdict}".rstrip()
 
 
 def costs_of(answers: Iterable[Mapping[str, Any]]) -> Costs:

@@ -23,7 +23,7 @@ from .setup import SIDES, Setup, running_servers
 from .targets import KINDS, Target, mixed, widths_of
 from .wrk import Run, drive
 
-HEADING = f"{'':<52} {'ours /s / cpu ms':>18} {'peer /s / cpu ms':>18} {'judged':>10} {'bar':>6}"
+HEADING = f"{'':<52} {'ours /s / cpu ms':>18} {'peer /s / cpu ms':>18} {'ratio':>10} {'bar':>6}"
 
 _ROUNDS = 5
 _CONNECTIONS = 8
@@ -179,7 +179,7 @@ def _alternate(measure: Mapping[str, Callable[[], Run]]) -> Runs:
 
 
 def _compare(name: str, runs: Runs, bar: float | None = None) -> Iterator[Row]:
-    """Throughput, which is judged, and latency, which is only printed."""
+    """Throughput, which has a bar, and latency, which is only printed."""
     ours, peer = runs.values()
     yield Row(name, str(ours), str(peer), ours.rate / peer.rate, bar, at_least=True)
     latencies = f"{1000 * ours.p99:.0f} ms", f"{1000 * peer.p99:.0f} ms"
