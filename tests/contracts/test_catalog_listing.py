@@ -172,6 +172,15 @@ class TestScan:
         assert len(found) == 30
         assert {record.id: record for record in found} == {record.id: record for record in added}
 
+    def test_continues_after_a_record_even_if_it_is_deleted(self, catalog: Catalog) -> None:
+        for index in range(12):
+            add(catalog, f"{index}")
+        records = list(catalog.scan())
+        assert list(catalog.scan(after=records[4].id)) == records[5:]
+        catalog.delete(acquire(catalog, records[4].key))
+        assert list(catalog.scan(after=records[4].id)) == records[5:]
+        assert list(catalog.scan(after=records[-1].id)) == []
+
     def test_continues_while_records_are_added_changed_and_deleted(self, catalog: Catalog) -> None:
         stay = {add(catalog, f"stay-{index}").key for index in range(20)}
         add(catalog, "go")

@@ -11,7 +11,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import OutcomeStatus, UploadKind
 from image_processor.ingest import process as process_module
-from support.ingest import IngestFixture, fake_render, upload
+from support.ingest import IngestFixture, RecordingStore, fake_render, upload
 
 MANY = f"""
 [presets.many]
@@ -21,21 +21,6 @@ formats = ["png"]
 match = "**"
 presets = ["many"]
 """
-
-
-class RecordingStore:
-    """A store that records the names of its called methods."""
-
-    def __init__(self, store):
-        self._store = store
-        self.calls = []
-
-    def __getattr__(self, name):
-        def call(*args, **kwargs):
-            self.calls.append(name)
-            return getattr(self._store, name)(*args, **kwargs)
-
-        return call
 
 
 @pytest.fixture

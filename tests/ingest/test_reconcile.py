@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import pytest
 from msgspec.structs import replace
 
@@ -12,8 +14,9 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
+from image_processor.ingest import reconcile
 from image_processor.ingest.drift import Drift
-from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, fake_render, upload
+from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, RecordingStore, fake_render, upload
 
 
 @pytest.fixture
@@ -85,7 +88,7 @@ def test_an_extra_rendition_is_damage(ingest):
 def make_on_demand(ingest, key, text="w=33,fm=webp"):
     """Make an on-demand rendition with the real renderer of delivery; returns its key."""
     kept = RenditionRepository(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, ingest.icc)
-    maker = OnDemandRenderer(kept, fake_render, ingest.limits, lambda _: "public", 10)
+    maker = OnDemandRenderer(kept, fake_render, ingest.limits, lambda _: ingest.cache_control, 10)
     transformation = parse(text)
     stored_key = rendition_prefix(key) + "~" + transformation.name
     maker.render(RenditionRef(key, stored_key, transformation, declared=False))
@@ -218,3 +221,100 @@ def test_one_search_finds_both_an_abandoned_lease_and_a_stale_rendition(ingest):
         ("1.jpg", None),
         ("1.jpg", stale),
     ]
+
+
+NUMBERS = [f"{number}" for number in range(23)]
+"""Keys of which some start with others: the renditions of `1` follow those of `10`."""
+
+
+def test_a_search_in_small_pages_finds_the_same_from_any_page_on(monkeypatch):
+    monkeypatch.setattr(reconcile, "_PAGE", 3)
+    monkeypatch.setattr(reconcile, "_LISTED", 5)
+    ingest = IngestFixture()
+    keys = [*NUMBERS, "a!b", "a", "a/b", "x" * 900, "x" * 901]
+    for key in keys:
+        ingest.put(key, key.encode())
+        ingest.processor().process(upload(key))
+    assert found(ingest) == []
+    for key in ("2", "20", "a", "x" * 900):  # lost deletions, of the record too
+        ingest.uploads.delete(key)
+    ingest.put("21", b"other")
+    ingest.put("new", b"new")
+    pages = list(ingest.reconciler().pages())
+    whole = [[finding.key for finding in page.findings] for page in pages]
+    assert set(chain.from_iterable(whole)) == {"2", "20", "a", "x" * 900, "21", "new"}
+    assert len(pages) > 15
+    for number, page in enumerate(pages):
+        rest = [
+            [finding.key for finding in page.findings] for page in ingest.reconciler().pages(page.position)
+        ]
+        assert list(chain.from_iterable(rest)) == list(chain.from_iterable(whole[number + 1 :]))
+    repair(ingest)
+
+
+def test_renditions_are_listed_once_and_not_for_each_original(ingest):
+    for number in range(3, 200):
+        ingest.put(f"{number:03}.jpg", b"%d" % number)
+        ingest.processor().process(upload(f"{number:03}.jpg"))
+    ingest.processed = RecordingStore(ingest.processed)
+    ingest.uploads = RecordingStore(ingest.uploads)
+    assert found(ingest) == []
+    # Two listings of both, and one of the last original's renditions; a head for each record.
+    assert ingest.processed.calls == ["list", "list", "list"]
+    assert sorted(set(ingest.uploads.calls)) == ["head", "list"]
+    assert ingest.uploads.calls.count("list") == 2
+    assert ingest.uploads.calls.count("head") == 200
+
+
+def test_more_stored_objects_than_expected_are_listed_for_each_original(ingest, monkeypatch):
+    monkeypatch.setattr(reconcile, "_MAX_PER_ORIGINAL", 1)
+    ingest.put("new.jpg", b"new")
+    assert found(ingest) == [("new.jpg", Drift.MISSING)]
+    ingest.uploads.delete("0.jpg")
+    assert ("0.jpg", Drift.ORPHANED) in found(ingest)
+
+
+def test_several_threads_find_the_same(ingest):
+    ingest.put("new.jpg", b"new")
+    reconciler = replace(ingest.reconciler(), threads=4)
+    assert [finding.key for finding in reconciler.findings()] == ["new.jpg"]
+
+
+def test_a_changed_cache_control_is_found_and_written(ingest):
+    ingest.cache_control = "public, max-age=3600"
+    assert found(ingest) == [(f"{number}.jpg", Drift.STALE) for number in range(3)]
+    repair(ingest)
+    headers = {ingest.processed.head(key).attributes.cache_control for key in ingest.processed.bodies()}
+    assert headers == {"public, max-age=3600"}
+    ruled = replace(ingest.recipe.rules[-1], cache_control="no-store")
+    ingest.recipe = replace(ingest.recipe, rules=(*ingest.recipe.rules[:-1], ruled))
+    assert [drift for _, drift in found(ingest)] == [Drift.STALE] * 3
+
+
+def test_a_changed_cache_control_is_no_reason_to_try_a_refused_original_again(ingest):
+    ingest.put("bad.jpg", b"bad")
+    ingest.processor().process(upload("bad.jpg"))
+    ingest.cache_control = "public, max-age=3600"
+    assert "bad.jpg" not in {key for key, _ in found(ingest)}
+
+
+def test_an_on_demand_rendition_with_another_cache_control_is_deleted(ingest):
+    ingest.put("ignored/1.jpg", b"1")
+    stored_key = make_on_demand(ingest, "ignored/1.jpg")
+    ingest.cache_control = "public, max-age=3600"
+    repair(ingest)
+    assert stored_key not in ingest.processed.bodies()
+
+
+def test_the_header_of_renditions_of_version_0_2_is_read_from_them(ingest):
+    """Their records have a fingerprint that does not tell it."""
+    record = ingest.record("1.jpg")
+    lease = ingest.catalog.acquire(
+        upload("1.jpg"), owner="old", now=ingest.now, duration=ingest.processor().lease_duration
+    )
+    ingest.catalog.complete(lease, replace(record, fingerprint=ingest.processor().plan("1.jpg").fingerprint))
+    assert found(ingest) == []
+    assert ingest.processor().process(upload("1.jpg")).status is OutcomeStatus.UNCHANGED
+    ingest.cache_control = "no-store"
+    assert ("1.jpg", Drift.STALE) in found(ingest)
+    repair(ingest)

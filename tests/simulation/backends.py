@@ -16,7 +16,7 @@ from support import aws
 from support.ingest import BUCKET, fake_render
 
 from .history import RECIPES
-from .system import LEASE
+from .system import CACHE_CONTROL, LEASE
 
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -61,8 +61,8 @@ def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) 
         RECIPES[recipe],
         Limits(),
         IccPolicy.STRIP,
+        CACHE_CONTROL,
         render=fake_render,
-        cache_control="public, max-age=60",
         owner=owner,
         lease_duration=timedelta(seconds=LEASE),
         clock=lambda: clock,
@@ -70,4 +70,4 @@ def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) 
 
 
 def reconciler(ports: tuple[Any, Any, Any], recipe: int) -> Reconciler:
-    return Reconciler(BUCKET, *ports, RECIPES[recipe], Limits(), IccPolicy.STRIP)
+    return Reconciler(BUCKET, *ports, RECIPES[recipe], Limits(), IccPolicy.STRIP, CACHE_CONTROL)

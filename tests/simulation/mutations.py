@@ -134,10 +134,10 @@ class IgnoresVersion(Processor):
 class SearchesOriginalsOnly(Reconciler):
     """Finds lost uploads, but no orphans."""
 
-    def _from_records(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
+    def _from_records(self, after: Any) -> Any:  # noqa: ARG002 - the mutation
         return iter(())
 
-    def _from_renditions(self, seen: Any) -> Any:  # noqa: ARG002 - the mutation
+    def _from_renditions(self, after: Any) -> Any:  # noqa: ARG002 - the mutation
         return iter(())
 
 

@@ -36,6 +36,7 @@ from .loop import Loop, Process, SimulatedExecutor
 from .oracle import RECORDS, ObservedStore, Oracle, on_demand
 
 LEASE = 300.0
+CACHE_CONTROL = "public, max-age=60"
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SLOWEST_RENDER = 3.0
 
@@ -108,8 +109,8 @@ class SimulatedSystem:
             self.oracle.recipe,
             Limits(),
             IccPolicy.STRIP,
+            CACHE_CONTROL,
             render=lambda *args, **kwargs: self.render(process, *args, **kwargs),
-            cache_control="public, max-age=60",
             owner=process.name,
             lease_duration=timedelta(seconds=LEASE),
             clock=lambda: _START + timedelta(seconds=self.loop.now),
@@ -225,7 +226,9 @@ class SimulatedSystem:
 
     def _reconciler(self, uploads: Any, processed: Any, catalog: Any) -> Reconciler:
         recipe = self.oracle.recipe
-        return self.reconciler_class(BUCKET, uploads, processed, catalog, recipe, Limits(), IccPolicy.STRIP)
+        return self.reconciler_class(
+            *(BUCKET, uploads, processed, catalog, recipe), *(Limits(), IccPolicy.STRIP, CACHE_CONTROL)
+        )
 
     def _apply(self, processor: Call, upload: Upload) -> None:
         try:

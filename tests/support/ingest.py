@@ -93,6 +93,21 @@ def _metadata(body: bytes, format_: str) -> ImageMetadata:
     return ImageMetadata(8, 6, format_, 1, False, len(body), hashlib.sha256(body).hexdigest())
 
 
+class RecordingStore:
+    """A store that records the names of its called methods."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+        self.calls: list[str] = []
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls.append(name)
+            return getattr(self._store, name)(*args, **kwargs)
+
+        return call
+
+
 @dataclass
 class IngestFixture:
     """Stores, catalog and clock, and processors over them. Tests wrap or replace single parts."""
@@ -103,6 +118,7 @@ class IngestFixture:
     recipe: Recipe = RECIPE
     limits: Limits = field(default_factory=Limits)
     icc: IccPolicy = IccPolicy.STRIP
+    cache_control: str = "public, max-age=60"
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
     invalidate: Any = no_invalidation
@@ -119,7 +135,7 @@ class IngestFixture:
             icc=self.icc,
             exif=self.exif,
             render=self.render,
-            cache_control="public, max-age=60",
+            cache_control=self.cache_control,
             owner=owner,
             lease_duration=timedelta(seconds=60),
             clock=lambda: self.now,
@@ -129,7 +145,7 @@ class IngestFixture:
     def reconciler(self) -> Reconciler:
         return Reconciler(
             *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
-            *(self.limits, self.icc, self.exif),
+            *(self.limits, self.icc, self.cache_control, self.exif),
         )
 
     def advance(self, seconds: float = 61) -> None:

@@ -106,9 +106,9 @@ class MemoryCatalog:
         has_more = len(records) > limit
         return Page(tuple(records[:limit]), write_cursor(records[limit - 1]) if has_more else None)
 
-    def scan(self) -> Iterator[Record]:
-        for id_ in list(self._rows):
-            if row := self._rows.get(id_):
+    def scan(self, *, after: str = "") -> Iterator[Record]:
+        for id_ in sorted(self._rows):
+            if id_ > after and (row := self._rows.get(id_)):
                 yield row.record
 
     def reindex(self) -> int:

@@ -100,6 +100,7 @@ def build_reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket:
         recipe,
         settings.limits,
         settings.icc,
+        settings.cache_control,
         settings.exif,
     )
 

@@ -153,17 +153,18 @@ class ObjectCatalog:
         page = tuple(records[:limit])
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
-    def scan(self) -> Iterator[Record]:
-        return (state.record for state in self._scan() if state.record is not None)
+    def scan(self, *, after: str = "") -> Iterator[Record]:
+        return (state.record for state in self._scan(after) if state.record is not None)
 
     def scan_unsent(self) -> Iterator[OutboxMessage]:
         return (message for state in self._scan() for message in state.outbox)
 
-    def _scan(self) -> Iterator[_State]:
+    def _scan(self, after: str = "") -> Iterator[_State]:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
         ids = (
-            entry.key[len(PREFIX) :].removesuffix(".json") for entry in self._store.list(PREFIX, direct=True)
+            entry.key[len(PREFIX) :].removesuffix(".json")
+            for entry in self._store.list(PREFIX, start_after=_key(after) if after else "", direct=True)
         )
         with ThreadPoolExecutor(_READER_THREADS) as readers:
             # In batches, because `map` would consume the whole listing first.

@@ -286,8 +286,9 @@ class Lease(Struct, frozen=True):
 class Plan(Struct, frozen=True):
     """What should exist for one key: the transformations of its renditions.
 
-    ``skip`` is the reason why there should be none. ``overlay_versions`` holds the version of each
-    overlay image by its key; None for an image that does not exist.
+    ``fingerprint`` identifies everything that decides about their pixels; ``cache_control`` is the header
+    that they are stored with. ``skip`` is the reason why there should be none. ``overlay_versions`` holds
+    the version of each overlay image by its key; None for an image that does not exist.
     """
 
     key: str
@@ -295,6 +296,7 @@ class Plan(Struct, frozen=True):
     fingerprint: str = ""
     skip: str | None = None
     overlay_versions: tuple[tuple[str, str | None], ...] = ()
+    cache_control: str = ""
 
 
 class OutcomeStatus(StrEnum):

@@ -232,8 +232,12 @@ class Catalog(Protocol):
         """
         ...
 
-    def scan(self) -> Iterator[Record]:
-        """Every record once, in any order. A record changed during the scan comes in either state."""
+    def scan(self, *, after: str = "") -> Iterator[Record]:
+        """Every record once, in an order that stays the same. A record changed during the scan comes in
+        either state.
+
+        ``after`` is the id of a record: only records that come after it. It need not exist any more.
+        """
         ...
 
     def reindex(self) -> int:

@@ -12,13 +12,14 @@ from enum import StrEnum
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan, Record, Status
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.renditions.freshness import is_on_demand, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, head_overlays
 
-from .plan import plan_upload, refusal_fingerprint
+from .plan import plan_upload, processed_fingerprint, refusal_fingerprint
 
 
 class Drift(StrEnum):
@@ -31,7 +32,8 @@ class Drift(StrEnum):
     CHANGED = "changed"
     """The original has another version than the record."""
     STALE = "stale"
-    """The recipe, a limit, an overlay image or the rendering changed since the record was written."""
+    """The recipe, a limit, an overlay image, the rendering or the Cache-Control changed since the record
+    was written."""
     DAMAGED = "damaged"
     """The stored renditions are not those of the record."""
     ORPHANED = "orphaned"
@@ -49,7 +51,8 @@ class KeyState(Struct, frozen=True):
 class Inspector(Struct, frozen=True):
     """Compares keys of one upload bucket with their plans. It reads, and writes nothing.
 
-    Every method that does I/O may raise Unavailable."""
+    ``cache_control`` is the header of renditions for which the recipe has none. Every method that does
+    I/O may raise Unavailable."""
 
     bucket: str
     uploads: ObjectStore
@@ -58,6 +61,7 @@ class Inspector(Struct, frozen=True):
     recipe: Recipe
     limits: Limits
     icc: IccPolicy
+    cache_control: str
     exif: tuple[ExifField, ...] = ()
 
     def inspect(self, key: str) -> KeyState:
@@ -72,7 +76,7 @@ class Inspector(Struct, frozen=True):
     def plan(self, key: str) -> Plan:
         """What should exist for ``key``: by the recipe, with the overlay images in their current versions."""
         overlays = head_overlays(self.uploads, self.recipe.transformations_for(key))
-        return plan_upload(key, self.recipe, self.icc, self.exif, overlays)
+        return plan_upload(key, self.recipe, self.icc, self.exif, overlays, self.cache_control)
 
     def record(self, key: str) -> Record | None:
         """The catalog's record of ``key``."""
@@ -80,7 +84,26 @@ class Inspector(Struct, frozen=True):
 
     def find_drift(self, plan: Plan, original: OriginalState | None, record: Record | None) -> Drift | None:
         """`detect_drift` with the renditions that are stored now."""
-        return detect_drift(plan, self.limits, original, record, list_renditions(self.processed, plan.key))
+        return self.find_drift_among(plan, original, record, list_renditions(self.processed, plan.key))
+
+    def find_drift_among(
+        self, plan: Plan, original: OriginalState | None, record: Record | None, stored: Iterable[Entry]
+    ) -> Drift | None:
+        """`detect_drift`, with a look at the header of renditions whose record does not tell it."""
+        drift = detect_drift(plan, self.limits, original, record, stored)
+        if drift is None and record is not None and self._has_old_header(plan, record):
+            return Drift.STALE
+        return drift
+
+    def _has_old_header(self, plan: Plan, record: Record) -> bool:
+        """Whether a record of version 0.2 or earlier has renditions with another Cache-Control."""
+        if record.fingerprint != plan.fingerprint or not record.renditions:
+            return False
+        try:
+            stored = self.processed.head(record.renditions[0].key)
+        except NotFound:
+            return False
+        return stored.attributes.cache_control != plan.cache_control
 
 
 def detect_drift(
@@ -107,13 +130,13 @@ def detect_drift(
         return Drift.UNFINISHED
     if record.version != original.version:
         return Drift.CHANGED
-    if record.fingerprint != _expected_fingerprint(plan, limits, record):
+    if record.fingerprint not in _current_fingerprints(plan, limits, record):
         return Drift.STALE
     expected = declared if record.status is Status.PROCESSED else actual
     return None if recorded == expected else Drift.DAMAGED
 
 
-def _expected_fingerprint(plan: Plan, limits: Limits, record: Record) -> str:
+def _current_fingerprints(plan: Plan, limits: Limits, record: Record) -> tuple[str, ...]:
     if record.status is Status.REFUSED:
-        return refusal_fingerprint(plan, limits)
-    return plan.fingerprint
+        return (refusal_fingerprint(plan, limits),)
+    return processed_fingerprint(plan), plan.fingerprint

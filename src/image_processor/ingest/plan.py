@@ -19,11 +19,12 @@ def plan_upload(
     icc: IccPolicy,
     exif: Collection[ExifField] = (),
     overlay_versions: OverlayVersions | None = None,
+    cache_control: str = "",
 ) -> Plan:
     """The renditions that ``recipe`` declares for the original ``key``, or the reason to skip it.
 
-    ``overlay_versions`` are the current versions of the images that its overlays refer to. The fingerprint
-    of the plan changes with everything that decides about the renditions.
+    ``overlay_versions`` are the current versions of the images that its overlays refer to. ``cache_control``
+    is the header of renditions for which the recipe has none.
     """
     skip = skip_reason(key, recipe)
     if skip is not None:
@@ -41,7 +42,8 @@ def plan_upload(
             *sorted(map(str, transformations)),
         ]
     )
-    return Plan(key, transformations, fingerprint, overlay_versions=overlay_items)
+    header = recipe.cache_control_for(key) or cache_control
+    return Plan(key, transformations, fingerprint, overlay_versions=overlay_items, cache_control=header)
 
 
 def skip_reason(key: str, recipe: Recipe) -> str | None:
@@ -55,6 +57,14 @@ def skip_reason(key: str, recipe: Recipe) -> str | None:
 
 def _is_os_metadata(name: str) -> bool:
     return name in _OS_METADATA_FILES or name.startswith("._")
+
+
+def processed_fingerprint(plan: Plan) -> str:
+    """The fingerprint of a processed record: of the pixels, and of the header that they are stored with.
+
+    Records of version 0.2 and earlier have ``plan.fingerprint`` instead, which does not tell the header.
+    """
+    return _digest([plan.fingerprint, f"cache-control={plan.cache_control}"])
 
 
 def refusal_fingerprint(plan: Plan, limits: Limits) -> str:

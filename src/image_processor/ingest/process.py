@@ -33,7 +33,7 @@ from image_processor.renditions.originals import OriginalState, head_original, r
 
 from .drift import Inspector
 from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation
-from .plan import refusal_fingerprint, skip_reason
+from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
 
 _MAX_ATTEMPTS = 5
@@ -51,11 +51,9 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     ``lease_duration`` should be longer than the longest render: when a lease expires, another worker
     may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases.
-    ``cache_control`` is the header of renditions for which the recipe has none.
     """
 
     render: Renderer
-    cache_control: str
     owner: str
     lease_duration: timedelta
     clock: Callable[[], datetime]
@@ -305,7 +303,7 @@ def _processed_record(
     return replace(
         record,
         status=Status.PROCESSED,
-        fingerprint=plan.fingerprint,
+        fingerprint=processed_fingerprint(plan),
         reason=None,
         message=None,
         original=rendered.original,

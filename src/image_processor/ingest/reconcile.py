@@ -1,25 +1,35 @@
 """Ingest, last step: finds every key whose actual state differs from the wanted one.
 
 Differences come from lost events, crashes, and changes of the recipe or the limits. The search only
-finds; each finding is an upload like any other, and `process` does the work.
+finds; each finding is an upload like any other, and `process` does the work. It goes through
+originals, records and renditions in pages, and can continue from any page.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from functools import partial
+from itertools import chain, islice, pairwise
 
 from msgspec import Struct
 
 from image_processor.domain.errors import NotFound
-from image_processor.domain.keys import image_id, original_of
-from image_processor.domain.models import Upload, UploadKind
-from image_processor.domain.ports import Entry
+from image_processor.domain.keys import original_of, rendition_prefix
+from image_processor.domain.models import Record, Upload, UploadKind
+from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
-from image_processor.renditions.originals import OriginalState
+from image_processor.renditions.originals import OriginalState, head_original
 
 from .drift import Drift, Inspector
+
+_PAGE = 500
+"""Originals or records per page; of renditions, which take no request each, a page has `_LISTED`."""
+_LISTED = 5_000
+_MAX_PER_ORIGINAL = 100
+"""How many objects a page reads from the other bucket for each of its keys, before it asks for each
+key alone: the listings of the two buckets have little in common."""
 
 
 class Finding(Struct, frozen=True):
@@ -36,78 +46,213 @@ class Finding(Struct, frozen=True):
     detail: str | None = None
 
 
-class Reconciler(Inspector, frozen=True):
-    """An Inspector of all keys: of the originals, then of the records, then of the renditions."""
+class Phase(StrEnum):
+    """What is searched, in this order."""
+
+    ORIGINALS = "originals"
+    """Finds what an original lacks, and renditions that it should not have."""
+    RECORDS = "records"
+    """Finds records whose original is gone."""
+    RENDITIONS = "renditions"
+    """Finds renditions whose original is gone, and its record too."""
+
+
+class Position(Struct, frozen=True):
+    """Where a search stands: everything of ``phase`` up to ``after`` has been checked.
+
+    ``after`` is a key of the upload or processed store, or the id of a record.
+    """
+
+    phase: Phase = Phase.ORIGINALS
+    after: str = ""
+
+
+class CheckedPage(Struct, frozen=True):
+    """The findings among ``checked`` originals, records or objects, and the position after them."""
+
+    findings: tuple[Finding, ...]
+    checked: int
+    position: Position
+
+
+_START = Position()
+
+
+class Reconciler(Inspector, frozen=True, kw_only=True):
+    """An Inspector of all keys. ``threads`` requests wait for the stores at a time."""
+
+    threads: int = 1
 
     def findings(self) -> Iterator[Finding]:
-        """Every key that needs work, once. Memory grows by one image id per original."""
-        seen: set[str] = set()
-        for search in (self._from_originals, self._from_records, self._from_renditions):
-            yield from search(seen)
+        """Every key that needs work, once. Memory grows by one key per finding."""
+        seen: set[tuple[str, str | None]] = set()
+        for page in self.pages():
+            for finding in page.findings:
+                if (finding.key, finding.orphan) not in seen:
+                    seen.add((finding.key, finding.orphan))
+                    yield finding
 
-    def _from_originals(self, seen: set[str]) -> Iterator[Finding]:
-        for entry in self.uploads.list():
-            seen.add(image_id(self.bucket, entry.key))
-            # The listed version saves a request per original; a second look confirms a finding.
-            drift = self.compare(entry.key, OriginalState(entry.version)).drift
-            if drift is not None:
-                yield from self._inspected(entry.key)
-            if drift in {None, Drift.ORPHANED}:  # of a skipped original, process keeps on-demand renditions
-                yield from self._stale_on_demand(entry)
+    def pages(self, start: Position = _START) -> Iterator[CheckedPage]:
+        """The search from ``start`` on. A key may be found twice, and memory does not grow.
 
-    def _from_records(self, seen: set[str]) -> Iterator[Finding]:
-        for record in self.catalog.scan():
-            if record.id not in seen:
-                seen.add(record.id)
-                yield from self._inspected(record.key)
+        A page takes about two requests for each original and one for each record; of renditions, one for
+        each whose original is missing.
+        """
+        searches = {
+            Phase.ORIGINALS: self._from_originals,
+            Phase.RECORDS: self._from_records,
+            Phase.RENDITIONS: self._from_renditions,
+        }
+        for phase in tuple(Phase)[tuple(Phase).index(start.phase) :]:
+            yield from searches[phase](start.after if phase is start.phase else "")
 
-    def _from_renditions(self, seen: set[str]) -> Iterator[Finding]:
+    def _from_originals(self, after: str) -> Iterator[CheckedPage]:
+        listed = self.uploads.list(start_after=after)
+        stored = _Listing(self.processed, after)
+        while page := list(islice(listed, _PAGE)):
+            renditions = _renditions_of(page, stored)
+            checks = [partial(self._check_original, entry, renditions.get(entry.key)) for entry in page]
+            yield self._page(checks, Position(Phase.ORIGINALS, page[-1].key))
+
+    def _check_original(self, entry: Entry, stored: Sequence[Entry] | None) -> list[Finding]:
+        """``stored`` are the renditions that have been listed; None: list them."""
+        if stored is None:
+            stored = list_renditions(self.processed, entry.key)
+        plan, record = self.plan(entry.key), self.record(entry.key)
+        drift = self.find_drift_among(plan, OriginalState(entry.version), record, stored)
+        # Listed versions save a request per original; a second look confirms a finding.
+        found = [] if drift is None else self._inspected(entry.key)
+        if drift in {None, Drift.ORPHANED}:  # of a skipped original, process keeps on-demand renditions
+            found += self._stale_on_demand(entry, record, stored)
+        return found
+
+    def _stale_on_demand(
+        self, original: Entry, record: Record | None, stored: Iterable[Entry]
+    ) -> Iterator[Finding]:
+        """On-demand renditions of other sources, or with another Cache-Control, than the current ones."""
+        recorded = {rendition.key for rendition in record.renditions} if record else set()
+        header = self.recipe.cache_control_for(original.key) or self.cache_control
+        for entry in stored:
+            if is_on_demand(entry.key) and entry.key not in recorded:
+                sources = (original.version, self.uploads, self.processed, self.icc)
+                if is_stale(entry.key, *sources, cache_control=header):
+                    yield Finding(original.key, Drift.STALE, None, orphan=entry.key)
+
+    def _from_records(self, after: str) -> Iterator[CheckedPage]:
+        records = self.catalog.scan(after=after)
+        while page := list(islice(records, _PAGE)):
+            checks = [partial(self._check_missing, record.key) for record in page]
+            yield self._page(checks, Position(Phase.RECORDS, page[-1].id))
+
+    def _check_missing(self, key: str) -> list[Finding]:
+        """The finding of ``key`` if it has no original; all others have been checked."""
+        return self._inspected(key) if head_original(self.uploads, key) is None else []
+
+    def _from_renditions(self, after: str) -> Iterator[CheckedPage]:
         """Renditions of originals that have neither an object nor a record."""
-        for prefix, entries in groupby(self.processed.list(), _prefix):
-            if not prefix:
-                continue
-            key = original_of(prefix)
-            if key is None:
-                yield from self._orphans(prefix, list(entries), seen)
-                continue
-            id_ = image_id(self.bucket, key)
-            if id_ not in seen and list_renditions(self.processed, key):
-                seen.add(id_)
-                yield self._finding(key, Drift.ORPHANED)
+        listed = self.processed.list(start_after=after)
+        uploads = _Listing(self.uploads, after)
+        while page := list(islice(listed, _LISTED)):
+            groups = _by_prefix(page)
+            keys = {prefix: original_of(prefix) for prefix in groups}
+            existing = _existing([key for key in keys.values() if key], uploads)
+            checks = [
+                partial(self._check_orphans, prefix, groups[prefix])
+                if key is None
+                else partial(self._check_missing, key)
+                for prefix, key in keys.items()
+                if key not in existing
+            ]
+            yield self._page(checks, Position(Phase.RENDITIONS, page[-1].key), len(page))
 
-    def _orphans(self, prefix: str, entries: list[Entry], seen: set[str]) -> Iterator[Finding]:
+    def _check_orphans(self, prefix: str, entries: Iterable[Entry]) -> list[Finding]:
         """Orphans under a hashed prefix, where only the object's metadata names the image."""
+        beginning = prefix.rpartition("~")[0]
+        if any(rendition_prefix(entry.key) == prefix for entry in self.uploads.list(beginning)):
+            return []
+        found = []
         for entry in entries:
-            if not is_rendition_name(entry.key.removeprefix(prefix)):
-                continue
             try:
                 id_ = self.processed.head(entry.key).attributes.metadata.get("image", "")
             except NotFound:
                 continue
-            if id_ not in seen and self.catalog.get(id_) is None:
-                yield Finding(entry.key, Drift.ORPHANED, None, orphan=entry.key)
+            if self.catalog.get(id_) is None:
+                found.append(Finding(entry.key, Drift.ORPHANED, None, orphan=entry.key))
+        return found
 
-    def _stale_on_demand(self, original: Entry) -> Iterator[Finding]:
-        """On-demand renditions of other sources than the current ones."""
-        on_demand = [
-            entry for entry in list_renditions(self.processed, original.key) if is_on_demand(entry.key)
-        ]
-        record = self.record(original.key) if on_demand else None
-        recorded = {rendition.key for rendition in record.renditions} if record else set()
-        for entry in on_demand:
-            if entry.key not in recorded and is_stale(
-                entry.key, original.version, self.uploads, self.processed, self.icc
-            ):
-                yield Finding(original.key, Drift.STALE, None, orphan=entry.key)
-
-    def _inspected(self, key: str) -> Iterator[Finding]:
+    def _inspected(self, key: str) -> list[Finding]:
         drift = self.inspect(key).drift
-        if drift is not None:
-            yield self._finding(key, drift)
+        return [] if drift is None else [Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))]
 
-    def _finding(self, key: str, drift: Drift) -> Finding:
-        return Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))
+    def _page(
+        self, checks: Sequence[Callable[[], list[Finding]]], position: Position, checked: int | None = None
+    ) -> CheckedPage:
+        found = tuple(chain.from_iterable(self._run(checks)))
+        return CheckedPage(found, len(checks) if checked is None else checked, position)
+
+    def _run(self, checks: Sequence[Callable[[], list[Finding]]]) -> list[list[Finding]]:
+        if self.threads == 1:
+            return [check() for check in checks]
+        from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - on AWS only
+
+        with ThreadPoolExecutor(self.threads) as executor:
+            return list(executor.map(lambda check: check(), checks))
 
 
-def _prefix(entry: Entry) -> str:
-    return entry.key[: entry.key.rfind("/") + 1]
+class _Listing:
+    """A store's entries in the order of their keys, read along with the listing of another store."""
+
+    def __init__(self, store: ObjectStore, after: str) -> None:
+        self._store = store
+        self._entries = store.list(start_after=after)
+
+    def take_through(self, last: str, limit: int) -> list[Entry] | None:
+        """The entries up to the key ``last`` that have not been taken. None if they are more than
+        ``limit``; then they are skipped."""
+        taken: list[Entry] = []
+        for entry in self._entries:
+            if entry.key > last:  # Python and UTF-8 order keys alike
+                self._entries = chain([entry], self._entries)
+                return taken
+            taken.append(entry)
+            if len(taken) > limit:
+                self._entries = self._store.list(start_after=last)
+                return None
+        return taken
+
+
+def _renditions_of(page: Sequence[Entry], stored: _Listing) -> dict[str, list[Entry]]:
+    """The renditions of a page of originals by key, from one listing. Left out: keys whose renditions are
+    not all between the page's first key and its last.
+
+    The renditions of `a` start with `a/`, which is before the next original's key unless that starts with
+    `a`, too. Those of a long key are under a hashed prefix.
+    """
+    listed = stored.take_through(page[-1].key, _MAX_PER_ORIGINAL * len(page))
+    if listed is None:
+        return {}
+    groups = _by_prefix(listed)
+    inside = (
+        entry.key
+        for entry, following in pairwise(page)
+        if not following.key.startswith(entry.key) and rendition_prefix(entry.key) == f"{entry.key}/"
+    )
+    return {key: groups.get(f"{key}/", []) for key in inside}
+
+
+def _by_prefix(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
+    """The renditions among ``entries`` by their prefix, which ends in `/`."""
+    groups: dict[str, list[Entry]] = {}
+    for entry in entries:
+        prefix, slash, name = entry.key.rpartition("/")
+        if slash and is_rendition_name(name):
+            groups.setdefault(prefix + slash, []).append(entry)
+    return groups
+
+
+def _existing(keys: Sequence[str], uploads: _Listing) -> set[str]:
+    """Those of ``keys`` that the listing of originals shows. It may miss some."""
+    if not keys:
+        return set()
+    listed = uploads.take_through(max(keys), _MAX_PER_ORIGINAL * len(keys))
+    return {entry.key for entry in listed or ()} & set(keys)

@@ -62,14 +62,23 @@ def source_fingerprint(version: str, icc: IccPolicy, overlays: OverlayVersions) 
 
 
 def is_stale(
-    stored_key: str, version: str, uploads: ObjectStore, processed: ObjectStore, icc: IccPolicy
+    stored_key: str,
+    version: str,
+    uploads: ObjectStore,
+    processed: ObjectStore,
+    icc: IccPolicy,
+    cache_control: str | None = None,
 ) -> bool:
     """Whether the on-demand rendition ``stored_key`` has other sources than the current ones:
-    the original in ``version``, its overlay images and the rendering. False if it is not stored."""
+    the original in ``version``, its overlay images and the rendering; or another header than
+    ``cache_control``, if that is given. False if it is not stored."""
     try:
-        metadata = processed.head(stored_key).attributes.metadata
+        attributes = processed.head(stored_key).attributes
     except NotFound:
         return False
+    if cache_control is not None and attributes.cache_control != cache_control:
+        return True
+    metadata = attributes.metadata
     transformation = named(stored_key.rpartition("/")[2])
     if transformation is None:
         return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {})

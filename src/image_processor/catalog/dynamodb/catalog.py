@@ -186,8 +186,11 @@ class DynamoCatalog:
         page = tuple(records[:limit])
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
-    def scan(self) -> Iterator[Record]:
-        yield from map(from_item, filter(has_record, self._pages("Scan", ConsistentRead=True)))
+    def scan(self, *, after: str = "") -> Iterator[Record]:
+        # DynamoDB orders by a hash of the id, so an id has its place even after its item is deleted.
+        start = {"ExclusiveStartKey": {"id": to_value(after)}} if after else {}
+        pages = self._pages("Scan", ConsistentRead=True, **start)
+        yield from map(from_item, filter(has_record, pages))
 
     def reindex(self) -> int:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one

@@ -133,9 +133,8 @@ class SqliteCatalog:
         records = tuple(to_record(row) for row in rows[:limit])
         return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
 
-    def scan(self) -> Iterator[Record]:
+    def scan(self, *, after: str = "") -> Iterator[Record]:
         # Page by page, because a read transaction left open keeps the write-ahead log growing.
-        after = ""
         while rows := self._execute(SCAN, {"after": after, "limit": _SCAN_PAGE}):
             yield from map(to_record, rows)
             after = rows[-1]["id"]
