@@ -10,7 +10,6 @@ import sys
 import tempfile
 import threading
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from image_processor.engine.render import render
 from image_processor.ingest import process
 from image_processor.ingest.drift import Drift
 from support.ingest import BUCKET, IngestFixture, upload
+from support.inline_executor import InlineExecutor
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
@@ -132,21 +132,6 @@ def one_recipe(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
         assert (finding.key, finding.drift) == ("photos/cat.jpg", Drift.STALE)
 
     return run
-
-
-class InlineExecutor(Executor):
-    """Runs each call when it is submitted, so that one walk has one order."""
-
-    def __init__(self, max_workers: int) -> None:
-        del max_workers
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        future: Future[Any] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - as a Future, which keeps any error
-            future.set_exception(error)
-        return future
 
 
 def jpeg() -> bytes:

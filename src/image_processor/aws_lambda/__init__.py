@@ -1,4 +1,4 @@
-"""The handlers of the Lambda functions `process`, `deliver` and `api`.
+"""The handlers of the Lambda functions `process`, `deliver`, `api` and `reconcile`.
 
 A handler imports its own modules when its function starts, and none of the others'. What an execution
 environment keeps (clients, the recipe, the web application) is created once.
@@ -39,6 +39,11 @@ def api(event: Any, context: Any) -> dict[str, Any]:
     return _run(_api, event, context)
 
 
+def reconcile(event: Any, context: Any) -> dict[str, Any]:
+    """Continue a run over the whole library, or start one."""
+    return _run(_reconcile, event, context)
+
+
 def _run(opener: Callable[[], tuple[AwsContext, Handler]], event: Any, context: Any) -> dict[str, Any]:
     from .log import start_request  # noqa: PLC0415 - loaded by each function, in the init phase
 
@@ -58,7 +63,7 @@ def _context(*, is_interactive: bool) -> AwsContext:
 
 @cache
 def _process() -> tuple[AwsContext, Handler]:
-    from .process_function import open_process  # noqa: PLC0415 - one function of three
+    from .process_function import open_process  # noqa: PLC0415 - one function of four
 
     context = _context(is_interactive=False)
     return context, open_process(context)
@@ -66,7 +71,7 @@ def _process() -> tuple[AwsContext, Handler]:
 
 @cache
 def _deliver() -> tuple[AwsContext, Handler]:
-    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of three
+    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of four
 
     context = _context(is_interactive=True)
     return context, open_deliver(context)
@@ -74,13 +79,21 @@ def _deliver() -> tuple[AwsContext, Handler]:
 
 @cache
 def _api() -> tuple[AwsContext, Handler]:
-    from .api_function import open_api  # noqa: PLC0415 - one function of three, with the web framework
+    from .api_function import open_api  # noqa: PLC0415 - one function of four, with the web framework
 
     context = _context(is_interactive=True)
     return context, open_api(context)
 
 
-_OPENERS = {"process": _process, "deliver": _deliver, "api": _api}
+@cache
+def _reconcile() -> tuple[AwsContext, Handler]:
+    from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of four
+
+    context = _context(is_interactive=False)
+    return context, open_reconcile(context)
+
+
+_OPENERS = {"process": _process, "deliver": _deliver, "api": _api, "reconcile": _reconcile}
 
 
 def _initialize(environment: Mapping[str, str]) -> None:
@@ -97,7 +110,7 @@ def _initialize(environment: Mapping[str, str]) -> None:
         return
     with _gc_paused():
         opener()
-    if init_type != "on-demand" and opener is not _api:
+    if init_type != "on-demand" and opener in {_process, _deliver}:
         _load_engine()
     elif opener is _process:
         # An event is waiting. Its original is leased and downloaded while libvips loads.

@@ -144,6 +144,24 @@ def open_aws_stores(settings: Settings, access: AwsAccess = AwsAccess()) -> Stor
     return Stores(uploads, processed, catalog_from_url(catalog_url, processed, **options))
 
 
+class IngestQueue(Struct, frozen=True):
+    """The ingest queue: ``enqueue`` adds uploads, ``backlog`` counts messages that wait."""
+
+    enqueue: Callable[[Sequence[Upload]], int]
+    backlog: Callable[[], int]
+
+
+def open_queue(settings: Settings, access: AwsAccess = AwsAccess()) -> IngestQueue:  # noqa: B008 - frozen
+    """The queue that the settings name. Raises InvalidSettings."""
+    from image_processor.aws.queue import Queue  # noqa: PLC0415 - one function of four
+    from image_processor.ingest.events import message_body  # noqa: PLC0415 - as above
+
+    if settings.queue is None:
+        raise InvalidSettings([Problem(PREFIX + "QUEUE", "a queue URL", "nothing")])
+    queue = Queue(settings.queue, region=access.region, credentials=access.credentials)
+    return IngestQueue(lambda uploads: queue.send(map(message_body, uploads)), queue.backlog)
+
+
 def bucket_names(settings: Settings) -> tuple[str, str]:
     """The names of the upload and the processed bucket.
 

@@ -72,7 +72,7 @@ class Commands:
         return open_workers(settings, recipe, stores, role, Progress())
 
     def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
-        from .standalone import build_reconciler
+        from .reconciler import build_reconciler
 
         return build_reconciler(settings, library.recipe, library.stores, library.bucket)
 

@@ -29,7 +29,6 @@ from image_processor.domain.ports import Catalog, Entry, ObjectStore, Renderer, 
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.ingest.process import Processor
-from image_processor.ingest.reconcile import Reconciler
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.progress import Progress
@@ -44,6 +43,7 @@ from image_processor.storage.directory import PRIVATE_FOLDER
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
+from .reconciler import build_reconciler
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
@@ -88,21 +88,6 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
     with closing(SqliteCatalog(catalog_file(settings))) as catalog:
         yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
-
-
-def build_reconciler(settings: Settings, recipe: Recipe, stores: Stores, bucket: str = BUCKET) -> Reconciler:
-    """Compares the stores with the recipe; see `Reconciler`."""
-    return Reconciler(
-        bucket,
-        stores.uploads,
-        stores.processed,
-        stores.catalog,
-        recipe,
-        settings.limits,
-        settings.icc,
-        settings.cache_control,
-        settings.exif,
-    )
 
 
 @contextmanager
@@ -175,7 +160,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         workers = stack.enter_context(
             open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress)
         )
-        reconciler = build_reconciler(settings, recipe, stores)
+        reconciler = build_reconciler(settings, recipe, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
         watcher = Watcher(
             settings.data / "uploads",

@@ -289,6 +289,12 @@ AWS_SETTINGS = (
     ),
     SettingSpec("QUEUE", "SQS queue of upload events", "a queue URL", queue),
     SettingSpec("DEAD_LETTERS", "SQS queue of messages that failed too often", "a queue URL", queue),
+    SettingSpec(
+        "RECONCILE_BACKLOG",
+        "waiting messages at which the function reconcile pauses, so that new uploads do not wait for it",
+        "1-1000000",
+        integer(1, 10**6),
+    ),
 )
 
 LIMIT_SETTINGS = (

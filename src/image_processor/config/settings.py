@@ -67,6 +67,7 @@ class Settings(Struct, frozen=True):
     distribution: str | None = None
     queue: str | None = None
     dead_letters: str | None = None
+    reconcile_backlog: int = 3000
     workers: int = 0
     cache_control: str = "public, max-age=3600, stale-while-revalidate=86400"
     icc: IccPolicy = IccPolicy.STRIP

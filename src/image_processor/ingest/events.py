@@ -1,8 +1,9 @@
 """Ingest, step 1: turns Lambda events into `Upload`s. Pure.
 
-Accepts S3 notifications directly, in SQS, in SNS (also inside SQS), EventBridge events, and tasks
-of S3 Batch Operations. Content that cannot be read is no error but a reason to log: an event is
-only a hint, and a message that always fails would block its queue until it is a dead letter.
+Accepts S3 notifications directly, in SQS, in SNS (also inside SQS), EventBridge events, tasks of S3
+Batch Operations, and messages of reconcile. Content that cannot be read is no error but a reason to
+log: an event is only a hint, and a message that always fails would block its queue until it is a dead
+letter.
 """
 
 from __future__ import annotations
@@ -46,6 +47,12 @@ def read_messages(event: object) -> tuple[Message, ...]:
             _message(record["messageId"], _load(record.get("body")), _receives(record)) for record in records
         )
     return (_message(None, event),)
+
+
+def message_body(upload: Upload) -> str:
+    """The message that `read_messages` reads as this upload of reconciliation, in ASCII, as SQS takes any."""
+    reprocess = {"reprocess": True} if upload.kind is UploadKind.REPROCESS else {}
+    return json.dumps({"bucket": upload.bucket, "key": upload.key, **reprocess})
 
 
 def _is_sqs(record: object) -> bool:

@@ -1,0 +1,29 @@
+"""Composes the `Reconciler` of a library, on one machine and on AWS."""
+
+from __future__ import annotations
+
+from image_processor.config.recipe import Recipe
+from image_processor.config.settings import Settings
+from image_processor.domain.ports import Stores
+from image_processor.ingest.reconcile import Reconciler
+
+AWS_THREADS = 8
+"""Requests at a time on AWS: as many connections as `aws.client.Client` keeps open."""
+
+
+def build_reconciler(
+    settings: Settings, recipe: Recipe, stores: Stores, bucket: str, *, threads: int = 1
+) -> Reconciler:
+    """Compares the stores with the recipe; see `Reconciler`."""
+    return Reconciler(
+        bucket,
+        stores.uploads,
+        stores.processed,
+        stores.catalog,
+        recipe,
+        settings.limits,
+        settings.icc,
+        settings.cache_control,
+        settings.exif,
+        threads=threads,
+    )

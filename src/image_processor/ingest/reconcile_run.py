@@ -1,0 +1,118 @@
+"""Ingest, beside reconcile: one run over a whole library, which may stop after any page and continue later.
+
+A run enqueues what it finds and deletes orphans. Its checkpoint says where it stands; the function
+`reconcile` keeps it in the processed store, the command line in a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+
+import msgspec
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from image_processor.domain.errors import Invalid, NotFound
+from image_processor.domain.models import Upload
+from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore
+
+from .reconcile import CheckedPage, Phase, Position, Reconciler
+
+Enqueue = Callable[[Sequence[Upload]], object]
+"""Adds uploads to the ingest queue. Raises Unavailable; some may have been added then."""
+
+CHECKPOINT = ".image-processor/reconcile.json"
+"""The key of the function's checkpoint in the processed store. It names keys: do not publish this prefix."""
+
+_ATTRIBUTES = Attributes("application/json", "no-store")
+
+
+class Checkpoint(Struct, frozen=True):
+    """A run: where it stands, and what it has done so far.
+
+    ``checked`` counts originals, records and stored objects by phase, ``found`` the findings by drift.
+    ``finished_at`` is None while there is more to check.
+    """
+
+    started_at: datetime
+    position: Position = Position()
+    checked: Mapping[Phase, int] = field(default_factory=dict)
+    found: Mapping[str, int] = field(default_factory=dict)
+    enqueued: int = 0
+    deleted: int = 0
+    finished_at: datetime | None = None
+
+    def with_page(self, page: CheckedPage) -> Checkpoint:
+        """The checkpoint after ``page``."""
+        phase = page.position.phase
+        checked = {**self.checked, phase: self.checked.get(phase, 0) + page.checked}
+        found = dict(self.found)
+        for finding in page.findings:
+            found[finding.drift] = found.get(finding.drift, 0) + 1
+        return replace(
+            self,
+            position=page.position,
+            checked=checked,
+            found=found,
+            enqueued=self.enqueued + len(_uploads(page)),
+            deleted=self.deleted + sum(finding.orphan is not None for finding in page.findings),
+        )
+
+
+def run(reconciler: Reconciler, checkpoint: Checkpoint, enqueue: Enqueue) -> Iterator[Checkpoint]:
+    """Continue the run from ``checkpoint``, and yield the checkpoint after each page.
+
+    A page that fails midway is repeated by the next run from the last checkpoint: its messages may then be
+    in the queue twice, which is harmless.
+    """
+    for page in reconciler.pages(checkpoint.position):
+        if uploads := _uploads(page):
+            enqueue(uploads)
+        for finding in page.findings:
+            if finding.orphan is not None:
+                reconciler.processed.delete(finding.orphan)
+        checkpoint = checkpoint.with_page(page)
+        yield checkpoint
+
+
+def _uploads(page: CheckedPage) -> list[Upload]:
+    return [finding.upload for finding in page.findings if finding.upload is not None]
+
+
+def encode(checkpoint: Checkpoint) -> bytes:
+    """A checkpoint as JSON."""
+    return msgspec.json.format(msgspec.json.encode(checkpoint))
+
+
+def decode(name: str, text: bytes) -> Checkpoint:
+    """The checkpoint in a JSON text. Raises Invalid, which calls it ``name``."""
+    try:
+        return msgspec.json.decode(text, type=Checkpoint)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Invalid.one(name, "a checkpoint of reconcile", str(error)) from error
+
+
+class StoredCheckpoint:
+    """The checkpoint in the processed store. Of several runs at a time only one can go on saving it."""
+
+    def __init__(self, processed: ObjectStore) -> None:
+        self._processed = processed
+        self._version: str | Absent = ABSENT
+
+    def load(self) -> Checkpoint | None:
+        """The last one saved; None if there is none, or none of this version of the program."""
+        try:
+            stored = self._processed.get(CHECKPOINT)
+        except NotFound:
+            return None
+        self._version = stored.entry.version
+        try:
+            return decode(CHECKPOINT, stored.body)
+        except Invalid:
+            return None
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Replace the one that was loaded or saved last. Raises PreconditionFailed if another run has."""
+        entry = self._processed.put(CHECKPOINT, encode(checkpoint), _ATTRIBUTES, condition=self._version)
+        self._version = entry.version
