@@ -137,7 +137,7 @@ def test_of_two_runs_at_a_time_one_stops(stack: Stack) -> None:
     def enqueue(uploads: Sequence[Upload]) -> None:
         original(uploads)
         # Another invocation saves its checkpoint meanwhile.
-        stack.ingest.processed.put(CHECKPOINT, encode(Checkpoint(stack.ingest.now)), Attributes())
+        stack.ingest.processed.put(CHECKPOINT, encode(Checkpoint(BUCKET, stack.ingest.now)), Attributes())
 
     stack.enqueue = enqueue  # type: ignore[method-assign]
     stack.ingest.put("05.jpg", b"changed")
@@ -164,8 +164,9 @@ def test_a_page_that_could_not_be_enqueued_is_repeated(stack: Stack) -> None:
     assert stack.tick({"continue": True})["enqueued"] == 1
 
 
-def test_a_checkpoint_that_cannot_be_read_starts_anew(stack: Stack) -> None:
-    stack.ingest.processed.put(CHECKPOINT, b"{", Attributes())
+@pytest.mark.parametrize("text", [b"{", b"null", encode(Checkpoint("another", IngestFixture.now))])
+def test_a_checkpoint_of_something_else_starts_anew(stack: Stack, text: bytes) -> None:
+    stack.ingest.processed.put(CHECKPOINT, text, Attributes())
     assert stack.tick()["status"] == "finished"
 
 

@@ -103,8 +103,8 @@ def test_an_assumed_role_reads_buckets_and_table_of_another_account(run, monkeyp
     table = f"test-{uuid.uuid4().hex}"
     DynamoCatalog(table, region=access.region, credentials=access.credentials).create_table()
     monkeypatch.setenv("IMAGE_PROCESSOR_TABLE", table)
-    assert run("reconcile", "--aws", "--profile", "other") == (0, "0 found\n", "")
-    status, _, err = run("reconcile", "--aws", "--profile", "base", "--region", aws.REGION)
+    assert run("reconcile", "--aws", "--here", "--profile", "other") == (0, "0 found\n", "")
+    status, _, err = run("reconcile", "--aws", "--here", "--profile", "base", "--region", aws.REGION)
     assert (status, "ResourceNotFoundException" in err) == (3, True)
 
 

@@ -139,6 +139,7 @@ def library(queues, monkeypatch, tmp_path):  # noqa: ARG001 - its environment sa
     uploads, processed = aws.make_bucket(aws.address()), aws.make_bucket(aws.address())
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", uploads)
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", processed)
+    monkeypatch.setenv("IMAGE_PROCESSOR_TABLE", "objects://")
     (tmp_path / "r.toml").write_text(RECIPE)
     monkeypatch.setenv("IMAGE_PROCESSOR_RECIPE", str(tmp_path / "r.toml"))
     cloud = open_aws_context()

@@ -74,6 +74,7 @@ def use_buckets(monkeypatch, uploads, processed):
     monkeypatch.setattr(aws, "store_from_url", lambda url, **_: buckets[url])
     monkeypatch.setenv("IMAGE_PROCESSOR_UPLOAD_BUCKET", "my-uploads")
     monkeypatch.setenv("IMAGE_PROCESSOR_PROCESSED_BUCKET", "my-renditions")
+    monkeypatch.setenv("IMAGE_PROCESSOR_TABLE", "objects://")
 
 
 @pytest.mark.usefixtures("aws_environment")
@@ -92,12 +93,12 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
         "2 found, nothing done (--dry-run)",
     ]
     assert processed.bodies() == {}
-    status, _, err = run("reconcile", "--aws", "--recipe", "r.toml")
+    status, _, err = run("reconcile", "--aws", "--here", "--recipe", "r.toml")
     assert status == 1
     assert err.startswith("refused: bad.jpg (not-an-image)")
     made = {key for key in processed.bodies() if key.endswith(".webp")}
     assert made == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
-    assert run("reconcile", "--aws", "--recipe", "r.toml") == (0, "0 found\n", "")
+    assert run("reconcile", "--aws", "--here", "--recipe", "r.toml") == (0, "0 found\n", "")
 
 
 @pytest.mark.usefixtures("aws_environment")
@@ -218,10 +219,10 @@ def test_verify_works_on_buckets_too(run, monkeypatch):
     uploads.put("cat.jpg", draw("cat.jpg"), Attributes())
     use_buckets(monkeypatch, uploads, processed)
     Path("r.toml").write_text(RECIPE)
-    assert run("reconcile", "--aws", "--recipe", "r.toml")[0] == 0
+    assert run("reconcile", "--aws", "--here", "--recipe", "r.toml")[0] == 0
     key = "cat.jpg/w=8,fm=webp.webp"
     good = processed._objects[key]
     processed._objects[key] = replace(good, body=good.body[:-1] + b"?")
-    status, out, _ = run("reconcile", "--aws", "--recipe", "r.toml", "--verify")
+    status, out, _ = run("reconcile", "--aws", "--here", "--recipe", "r.toml", "--verify")
     assert (status, out.splitlines()[-1]) == (0, "1 found")
     assert processed.bodies()[key] == good.body

@@ -255,8 +255,9 @@ class SimulatedSystem:
 class SequentialObjectCatalog(ObjectCatalog):
     """An ObjectCatalog whose scan starts no threads, for reads from outside the loop."""
 
-    def scan(self) -> Iterator[Any]:
+    def scan(self, *, after: str = "") -> Iterator[Any]:
         for entry in list(self._store.list(RECORDS)):
-            record = self.get(entry.key.rpartition("/")[2].removesuffix(".json"))
+            id_ = entry.key.rpartition("/")[2].removesuffix(".json")
+            record = self.get(id_) if id_ > after else None
             if record is not None:
                 yield record

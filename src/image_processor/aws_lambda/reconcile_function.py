@@ -60,12 +60,13 @@ def handle(event: Any, scheduled: ScheduledRun, remaining_ms: Callable[[], int])
     Raises Unavailable, and whatever the stores raise: Lambda then tries again, and so does the next tick.
     """
     started = time.monotonic()
-    stored = StoredCheckpoint(scheduled.reconciler.processed)
+    reconciler = scheduled.reconciler
+    stored = StoredCheckpoint(reconciler.processed, reconciler.bucket)
     before = stored.load()
     if before is None or before.finished_at is not None:
         if isinstance(event, dict) and event.get("continue") is True:
             return {"status": "idle"}
-        before = Checkpoint(scheduled.clock())
+        before = Checkpoint(reconciler.bucket, scheduled.clock())
     after, status = _continue(scheduled, stored, before, remaining_ms)
     log.line("INFO", f"reconcile {status}", **_counts(after), phase=after.position.phase)
     _log_metrics(before, after, started)
@@ -80,7 +81,7 @@ def _continue(
     while remaining_ms() >= _RESERVE_MS:
         if scheduled.backlog() >= scheduled.max_backlog:
             return checkpoint, "waiting for the queue"
-        following = next(pages, None)
+        _, following = next(pages, (None, None))
         checkpoint = following or replace(checkpoint, finished_at=scheduled.clock())
         try:
             stored.save(checkpoint)

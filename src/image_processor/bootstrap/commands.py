@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_processor.cli.context import FileListing, Library
 from image_processor.config.recipe import Recipe
-from image_processor.config.settings import Settings
-from image_processor.domain.models import Record
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.domain.errors import InvalidSettings, Problem
+from image_processor.domain.models import Record, Upload
 from image_processor.domain.ports import Stores
 
 if TYPE_CHECKING:
@@ -54,13 +55,25 @@ class Commands:
                     skipped.append(key)
         return FileListing(keys, tuple(skipped))
 
-    def open_aws_library(self, settings: Settings, session: Any) -> Library:
+    def open_aws_library(self, settings: Settings, session: Any, recipe: Recipe | None = None) -> Library:
         from .aws import bucket_names, load_aws_recipe, open_aws_stores
         from .operator_access import access_from
+        from .reconciler import AWS_THREADS
 
         bucket, _ = bucket_names(settings)
+        if settings.table is None:
+            # Without this, a forgotten variable would look like a library without a single record.
+            expected = "a table name, or objects:// for a stack without a table"
+            raise InvalidSettings([Problem(f"{PREFIX}TABLE", expected, "nothing")])
         access = access_from(session)
-        return Library(bucket, open_aws_stores(settings, access), load_aws_recipe(settings, access))
+        recipe = recipe or load_aws_recipe(settings, access)
+        return Library(bucket, open_aws_stores(settings, access), recipe, AWS_THREADS)
+
+    def open_queue(self, settings: Settings, session: Any) -> Callable[[Sequence[Upload]], int]:
+        from .aws import open_queue
+        from .operator_access import access_from
+
+        return open_queue(settings, access_from(session)).enqueue
 
     def open_workers(
         self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str
@@ -74,7 +87,9 @@ class Commands:
     def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
         from .reconciler import build_reconciler
 
-        return build_reconciler(settings, library.recipe, library.stores, library.bucket)
+        return build_reconciler(
+            settings, library.recipe, library.stores, library.bucket, threads=library.threads
+        )
 
     def build_policy(self, settings: Settings) -> Policy:
         from .delivery import build_policy

@@ -7,7 +7,7 @@ that `--help` and `--version` stay fast.
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,7 +17,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.policy import Policy
-from image_processor.domain.models import Record
+from image_processor.domain.models import Record, Upload
 from image_processor.domain.ports import Stores
 
 if TYPE_CHECKING:
@@ -28,11 +28,13 @@ if TYPE_CHECKING:
 
 
 class Library(Struct, frozen=True):
-    """One library with its recipe. ``bucket`` is the name of the upload side."""
+    """One library with its recipe. ``bucket`` is the name of the upload side, ``threads`` how many requests
+    may wait for its stores at a time."""
 
     bucket: str
     stores: Stores
     recipe: Recipe
+    threads: int = 1
 
 
 class FileListing(Struct, frozen=True):
@@ -60,11 +62,16 @@ class CommandContext(Protocol):
         """The files below the directory ``root``."""
         ...
 
-    def open_aws_library(self, settings: Settings, session: Any) -> Library:
-        """The buckets and the table that the settings name, opened with a boto3 session.
+    def open_aws_library(self, settings: Settings, session: Any, recipe: Recipe | None = None) -> Library:
+        """The buckets and the table that the settings name, opened with a boto3 session; with the recipe
+        that they name, unless one is given.
 
-        Raises InvalidSettings, InvalidRecipe.
+        Raises InvalidSettings, also without a table; InvalidRecipe.
         """
+        ...
+
+    def open_queue(self, settings: Settings, session: Any) -> Callable[[Sequence[Upload]], int]:
+        """Adds uploads to the ingest queue that the settings name. Raises InvalidSettings."""
         ...
 
     def open_workers(

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from msgspec import Struct
@@ -24,13 +24,11 @@ from image_processor.ingest.dead_letters import (
 )
 
 from .aws_session import open_session
+from .aws_target import AwsTarget, read_stack
 from .context import CommandContext, command_context
-from .options import Json, Profile, Region, settings_with
+from .options import Json, Profile, Region, StackName, settings_with
 from .output import UNAVAILABLE, USAGE, printable
 from .sqs import Queue, QueueMessage
-
-if TYPE_CHECKING:
-    import boto3
 
 app = typer.Typer(no_args_is_help=True, help="Inspect messages that failed too often, and send them again.")
 
@@ -46,7 +44,8 @@ _MOVE_SECONDS = 300
 _SHORT_ID = 8
 """Characters of an id that are printed: enough to tell messages apart, and to name one."""
 _ONE_MACHINE = (
-    "only AWS has dead letters: set it to the stack's output DeadLetterQueueUrl. On one machine "
+    "only AWS has dead letters: name the stack with --stack, or set it to the stack's output "
+    "DeadLetterQueueUrl. On one machine "
     "`image-processor list --status processing` lists unfinished uploads, and "
     "`image-processor reconcile` finishes them."
 )
@@ -64,6 +63,7 @@ class _Case(Struct, frozen=True):
 def list_command(
     ctx: typer.Context,
     source: _From = None,
+    stack: StackName = None,
     profile: Profile = None,
     region: Region = None,
     as_json: Json = False,
@@ -74,10 +74,9 @@ def list_command(
     *unknown* means that the buckets could not be read. A redrive changes nothing for *refused*, *settled*
     and *gone*, nor for *foreign-bucket* and *malformed*, which the processor ignores.
     """
-    settings = _settings(dead_letters=source)
-    url = _queue_url(settings, "DEAD_LETTERS")
-    session = open_session(profile, region)
-    cases = _diagnose(command_context(ctx), settings, session, _peek(Queue(session, url)))
+    target = _open_target(stack, profile, region, dead_letters=source)
+    url = _queue_url(target.settings, "DEAD_LETTERS")
+    cases = _diagnose(command_context(ctx), target, _peek(Queue(target.session, url)))
     if as_json:
         for case in cases:
             typer.echo(json.dumps(_json_fields(case)))
@@ -93,16 +92,16 @@ def show_command(
     ctx: typer.Context,
     id_: Annotated[str, typer.Argument(help="The id of a message, or a prefix of it.", metavar="ID")],
     source: _From = None,
+    stack: StackName = None,
     profile: Profile = None,
     region: Region = None,
     as_json: Json = False,
 ) -> None:
     """Show one dead letter in full: its reasons, attributes and body."""
-    settings = _settings(dead_letters=source)
-    url = _queue_url(settings, "DEAD_LETTERS")
-    session = open_session(profile, region)
-    (message,) = _select(_peek(Queue(session, url)), [id_])
-    (case,) = _diagnose(command_context(ctx), settings, session, [message])
+    target = _open_target(stack, profile, region, dead_letters=source)
+    url = _queue_url(target.settings, "DEAD_LETTERS")
+    (message,) = _select(_peek(Queue(target.session, url)), [id_])
+    (case,) = _diagnose(command_context(ctx), target, [message])
     if as_json:
         content = {
             "attributes": message.attributes,
@@ -116,13 +115,14 @@ def show_command(
 
 
 @app.command("redrive")
-def redrive_command(
+def redrive_command(  # noqa: PLR0913, PLR0917 - one per option
     ids: Annotated[
         list[str] | None, typer.Argument(help="Ids of messages, or prefixes of them.", metavar="[ID]...")
     ] = None,
     redrive_all: Annotated[bool, typer.Option("--all", help="Redrive every dead letter.")] = False,
     source: _From = None,
     destination: _To = None,
+    stack: StackName = None,
     profile: Profile = None,
     region: Region = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be moved.")] = False,
@@ -134,11 +134,11 @@ def redrive_command(
     """
     if bool(ids) == redrive_all:
         raise Invalid.one("redrive", "either IDs or --all", "both" if redrive_all else "neither")
-    settings = _settings(dead_letters=source, queue=destination)
+    target = _open_target(stack, profile, region, dead_letters=source, queue=destination)
+    settings, session = target.settings, target.session
     source_url, destination_url = _queue_url(settings, "DEAD_LETTERS"), _queue_url(settings, "QUEUE")
     if source_url == destination_url:
         raise Invalid.one("--to", "another queue than the dead letters'", destination_url)
-    session = open_session(profile, region)
     dead, live = Queue(session, source_url), Queue(session, destination_url)
     if dry_run:
         _print_plan(_peek(dead), ids)
@@ -188,6 +188,21 @@ def _move_selected(dead: Queue, live: Queue, ids: Sequence[str]) -> None:
 
 def _print_counts(moved: int, failed: int, untouched: int) -> None:
     typer.echo(f"{moved} redriven, {failed} not, {untouched} left alone")
+
+
+def _open_target(
+    stack: str | None, profile: str | None, region: str | None, **queues: str | None
+) -> AwsTarget:
+    """The stack, or without one the environment's settings, which must name ``queues``. A queue that is given
+    precedes the stack's."""
+    given = _settings(**queues)
+    if stack is None:
+        for name in queues:
+            _queue_url(given, name.upper())
+        return AwsTarget(given, open_session(profile, region))
+    target = read_stack(open_session(profile, region), stack)
+    named = {name: getattr(given, name) for name, url in queues.items() if url is not None}
+    return replace(target, settings=replace(target.settings, **named))
 
 
 def _settings(**options: str | None) -> Settings:
@@ -242,13 +257,12 @@ def _select(messages: Sequence[QueueMessage], ids: Sequence[str]) -> list[QueueM
     return list(selected.values())
 
 
-def _diagnose(
-    context: CommandContext, settings: Settings, session: boto3.Session, messages: Sequence[QueueMessage]
-) -> list[_Case]:
+def _diagnose(context: CommandContext, target: AwsTarget, messages: Sequence[QueueMessage]) -> list[_Case]:
     """Why each message failed. Without buckets in the settings no state can be inspected."""
     bucket, inspect = None, None
+    settings = target.settings
     if messages and (settings.upload_bucket or settings.processed_bucket):
-        inspector = context.build_reconciler(settings, context.open_aws_library(settings, session))
+        inspector = context.build_reconciler(settings, target.open_library(context))
         bucket, inspect = inspector.bucket, inspector.inspect
     cases = []
     for message in messages:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from pathlib import Path
 
 import typer
 from rich.console import Console
@@ -17,13 +16,15 @@ from image_processor.config.settings import (
     LIMIT_SETTINGS,
     PREFIX,
     URL_SETTINGS,
+    Settings,
     dialect_settings,
     effective,
 )
 from image_processor.domain.errors import UnsafeRuntime
 from image_processor.domain.formats import FORMATS
 
-from .options import Data, RecipeFile, settings_with
+from .aws_target import open_target
+from .options import Data, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
 
 _TABLES = (
@@ -34,15 +35,27 @@ _TABLES = (
 )
 
 
-def command(data: Data = None, recipe: RecipeFile = None) -> None:
-    """Print versions, codecs, limits and settings.
+def command(
+    data: Data = None,
+    recipe: RecipeFile = None,
+    stack: StackName = None,
+    profile: Profile = None,
+    region: Region = None,
+) -> None:
+    """Print versions, codecs, limits and settings; with --stack the settings of a stack's functions.
 
     Exits with 4 if the runtime is not safe.
     """
     console = Console(markup=False, highlight=False, soft_wrap=True)
+    if stack is not None:
+        _print_settings(console, open_target(stack, profile, region).settings)
+        return
     console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
     _print_runtime(console)
-    _print_settings(console, data, recipe)
+    settings = settings_with(data=data, recipe=recipe)
+    free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
+    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
+    _print_settings(console, settings)
 
 
 def _print_runtime(console: Console) -> None:
@@ -77,10 +90,7 @@ def _yes_or_dash(available: bool) -> str:  # noqa: FBT001 - a value to print
     return "yes" if available else "-"
 
 
-def _print_settings(console: Console, data: Path | None, recipe: Path | None) -> None:
-    settings = settings_with(data=data, recipe=recipe)
-    free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
-    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
+def _print_settings(console: Console, settings: Settings) -> None:
     for title, specs in _TABLES:
         console.print(title, style="bold")
         for spec, value in effective(settings, specs):

@@ -30,6 +30,10 @@ Profile = Annotated[
     str | None,
     typer.Option(help="Profile of the AWS config file.", show_default="AWS_PROFILE, or default"),
 ]
+StackName = Annotated[
+    str | None,
+    typer.Option("--stack", help="Stack on AWS whose own settings and recipe are used.", metavar="NAME"),
+]
 Region = Annotated[str | None, typer.Option(help="AWS region.", show_default="AWS_REGION, or the profile's")]
 
 

@@ -7,23 +7,28 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from image_processor.config.recipe import load_recipe
 from image_processor.config.settings import Settings
+from image_processor.domain.errors import Invalid, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.domain.ports import Stores
-from image_processor.ingest.reconcile import Finding
+from image_processor.ingest.reconcile import Finding, Reconciler
+from image_processor.ingest.reconcile_run import Enqueue
 from image_processor.ingest.verify import Verifier
 from image_processor.standalone import BUCKET
 from image_processor.standalone.reconcile_loop import apply
 
-from .aws_session import open_session
+from .aws_target import open_target
 from .context import CommandContext, Library, command_context
+from .enqueueing import ResumeFile, enqueue_all, limited, summary
 from .library import open_library
-from .options import Data, Json, Profile, RecipeFile, Region, settings_with
+from .options import Data, Json, Profile, RecipeFile, Region, StackName, settings_with
 from .output import SOME_REFUSED, UNAVAILABLE, exit_status, printable
 
 Submit = Callable[[Upload], Future[Outcome]]
@@ -41,6 +46,10 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     on_aws: Annotated[
         bool, typer.Option("--aws", help="Reconcile the buckets that the settings name, not --data.")
     ] = False,
+    stack: StackName = None,
+    here: Annotated[
+        bool, typer.Option("--here", help="On AWS: render on this machine instead of enqueueing.")
+    ] = False,
     profile: Profile = None,
     region: Region = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only report what needs work.")] = False,
@@ -48,39 +57,125 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         bool,
         typer.Option("--verify", help="Also read every rendition and compare it with its recorded SHA-256."),
     ] = False,
+    per_second: Annotated[
+        float | None,
+        typer.Option(help="Messages to enqueue per second.", show_default="as fast as found", min=0.001),
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(help="File that keeps the position: after an interruption the same command continues."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find originals with missing or stale renditions, and orphaned renditions, and process them.
 
+    On one machine it renders here. On AWS (--stack, or --aws with the settings of the environment) it
+    enqueues what it finds, and the functions of the stack do the work.
+
     Exits with 1 if an original was refused, with 3 if some work could not be done now.
     """
     context = command_context(ctx)
-    settings = settings_with(data=data, recipe=recipe)
+    remote = on_aws or stack is not None
+    enqueueing = remote and not here and not dry_run
+    _check_options(
+        (here and not remote, "--here", "--stack or --aws", "neither"),
+        (stack and data, "--data", "no directory with --stack", str(data)),
+        # The functions have a recipe of their own, and would find nothing to do.
+        (stack and recipe and not dry_run, "--recipe", "--dry-run if there is --stack", "none"),
+        (per_second and not enqueueing, "--per-second", "a run that enqueues (--stack, --aws)", "another"),
+        (resume and not enqueueing, "--resume", "a run that enqueues (--stack, --aws)", "another"),
+    )
+    show = _print_json if as_json else _print_text
+    if not remote:
+        settings = settings_with(data=data, recipe=recipe)
+        with _open_local_library(context, settings) as library:
+            _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
+        return
+    target = open_target(stack, profile, region, recipe=None if stack else recipe)
+    if stack and recipe:
+        target = replace(target, recipe=load_recipe(str(recipe)))
+    settings, library = target.settings, target.open_library(context)
+    if enqueueing:
+        enqueue = limited(context.open_queue(settings, target.session), per_second)
+        reconciler = context.build_reconciler(settings, library)
+        verifier = _verifier(library) if verify else None
+        results = _enqueue(reconciler, verifier, enqueue, ResumeFile(resume), show, as_json=as_json)
+        _reindex(library.stores, as_json=as_json)
+        results.finish()
+    else:
+        _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
+
+
+def _check_options(*conflicts: tuple[object, str, str, str]) -> None:
+    """Raises Invalid for options that do not go together: each a condition and its problem."""
+    problems = [Problem(name, expected, got) for wrong, name, expected, got in conflicts if wrong]
+    if problems:
+        raise Invalid(problems)
+
+
+def _process_here(
+    context: CommandContext,
+    settings: Settings,
+    library: Library,
+    show: Callable[[Finding], None],
+    *,
+    verify: bool,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Show what is found and, unless it is a ``dry_run``, render it on this machine."""
+    reconciler = context.build_reconciler(settings, library)
+    count, results = 0, Summary()
+    submit: Submit | None = None
     with ExitStack() as stack:
-        if on_aws:
-            library = context.open_aws_library(settings, open_session(profile, region))
-        else:
-            library = stack.enter_context(_open_local_library(context, settings))
-        summary, submit, count = Summary(), None, 0
-        for finding in _findings(context, settings, library, verify=verify):
+        for finding in _findings(reconciler, _verifier(library) if verify else None):
             count += 1
-            typer.echo(_as_json(finding) if as_json else _as_text(finding))
+            show(finding)
             if dry_run:
                 continue
             if finding.upload is None and finding.orphan is None:
-                summary.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
+                results.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
                 continue
             if submit is None:
-                workers = context.open_workers(
-                    settings, library.recipe, {library.bucket: library.stores}, _ROLE
-                )
+                stores = {library.bucket: library.stores}
+                workers = context.open_workers(settings, library.recipe, stores, _ROLE)
                 submit = stack.enter_context(workers).submit
-            apply(finding, library.stores.processed, summary.watching(submit))
+            apply(finding, library.stores.processed, results.watching(submit))
         if not dry_run:
             _reindex(library.stores, as_json=as_json)
         if not as_json:
             typer.echo(f"{count} found" + (", nothing done (--dry-run)" if dry_run else ""))
-        summary.finish()
+        results.finish()
+
+
+def _enqueue(
+    reconciler: Reconciler,
+    verifier: Verifier | None,
+    enqueue: Enqueue,
+    resume: ResumeFile,
+    show: Callable[[Finding], None],
+    *,
+    as_json: bool,
+) -> Summary:
+    """Enqueue what is found, and return what only a person can help with."""
+    keys: set[str] = set()
+
+    def show_and_keep(finding: Finding) -> None:
+        keys.add(finding.key)
+        show(finding)
+
+    checkpoint = enqueue_all(reconciler, enqueue, resume, show_and_keep if verifier else show)
+    typer.echo(summary(checkpoint), err=as_json)
+    results = Summary()
+    for finding in verifier.findings(keys) if verifier else ():
+        show(finding)
+        if finding.upload is not None:
+            enqueue([finding.upload])
+        elif finding.orphan is not None:
+            reconciler.processed.delete(finding.orphan)
+        else:
+            results.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
+    return results
 
 
 def _reindex(stores: Stores, *, as_json: bool) -> None:
@@ -95,26 +190,28 @@ def _open_local_library(context: CommandContext, settings: Settings) -> Iterator
         yield Library(BUCKET, stores, load_recipe(settings.recipe))
 
 
-def _findings(
-    context: CommandContext, settings: Settings, library: Library, *, verify: bool
-) -> Iterator[Finding]:
+def _verifier(library: Library) -> Verifier:
+    stores = library.stores
+    return Verifier(library.bucket, stores.uploads, stores.processed, stores.catalog)
+
+
+def _findings(reconciler: Reconciler, verifier: Verifier | None) -> Iterator[Finding]:
     found: set[str] = set()
-    for finding in context.build_reconciler(settings, library).findings():
+    for finding in reconciler.findings():
         found.add(finding.key)
         yield finding
-    if verify:
-        stores = library.stores
-        yield from Verifier(library.bucket, stores.uploads, stores.processed, stores.catalog).findings(found)
+    if verifier:
+        yield from verifier.findings(found)
 
 
-def _as_json(finding: Finding) -> str:
+def _print_json(finding: Finding) -> None:
     detail = {"detail": finding.detail} if finding.detail else {}
-    return json.dumps({"key": finding.key, "why": finding.drift, **detail})
+    typer.echo(json.dumps({"key": finding.key, "why": finding.drift, **detail}))
 
 
-def _as_text(finding: Finding) -> str:
+def _print_text(finding: Finding) -> None:
     detail = f" ({printable(finding.detail)})" if finding.detail else ""
-    return f"{finding.drift}: {printable(finding.key)}{detail}"
+    typer.echo(f"{finding.drift}: {printable(finding.key)}{detail}")
 
 
 class Summary:

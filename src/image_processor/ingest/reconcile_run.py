@@ -31,10 +31,11 @@ _ATTRIBUTES = Attributes("application/json", "no-store")
 class Checkpoint(Struct, frozen=True):
     """A run: where it stands, and what it has done so far.
 
-    ``checked`` counts originals, records and stored objects by phase, ``found`` the findings by drift.
-    ``finished_at`` is None while there is more to check.
+    ``bucket`` is the upload side. ``checked`` counts originals, records and stored objects by phase,
+    ``found`` the findings by drift. ``finished_at`` is None while there is more to check.
     """
 
+    bucket: str
     started_at: datetime
     position: Position = Position()
     checked: Mapping[Phase, int] = field(default_factory=dict)
@@ -60,8 +61,10 @@ class Checkpoint(Struct, frozen=True):
         )
 
 
-def run(reconciler: Reconciler, checkpoint: Checkpoint, enqueue: Enqueue) -> Iterator[Checkpoint]:
-    """Continue the run from ``checkpoint``, and yield the checkpoint after each page.
+def run(
+    reconciler: Reconciler, checkpoint: Checkpoint, enqueue: Enqueue
+) -> Iterator[tuple[CheckedPage, Checkpoint]]:
+    """Continue the run from ``checkpoint``, and yield each page with the checkpoint after it.
 
     A page that fails midway is repeated by the next run from the last checkpoint: its messages may then be
     in the queue twice, which is harmless.
@@ -73,7 +76,7 @@ def run(reconciler: Reconciler, checkpoint: Checkpoint, enqueue: Enqueue) -> Ite
             if finding.orphan is not None:
                 reconciler.processed.delete(finding.orphan)
         checkpoint = checkpoint.with_page(page)
-        yield checkpoint
+        yield page, checkpoint
 
 
 def _uploads(page: CheckedPage) -> list[Upload]:
@@ -94,23 +97,26 @@ def decode(name: str, text: bytes) -> Checkpoint:
 
 
 class StoredCheckpoint:
-    """The checkpoint in the processed store. Of several runs at a time only one can go on saving it."""
+    """The checkpoint of ``bucket`` in the processed store. Of several runs at a time only one can go on
+    saving it."""
 
-    def __init__(self, processed: ObjectStore) -> None:
+    def __init__(self, processed: ObjectStore, bucket: str) -> None:
         self._processed = processed
+        self._bucket = bucket
         self._version: str | Absent = ABSENT
 
     def load(self) -> Checkpoint | None:
-        """The last one saved; None if there is none, or none of this version of the program."""
+        """The last one saved; None if there is none, or none of this bucket and version of the program."""
         try:
             stored = self._processed.get(CHECKPOINT)
         except NotFound:
             return None
         self._version = stored.entry.version
         try:
-            return decode(CHECKPOINT, stored.body)
+            checkpoint = decode(CHECKPOINT, stored.body)
         except Invalid:
             return None
+        return checkpoint if checkpoint.bucket == self._bucket else None
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Replace the one that was loaded or saved last. Raises PreconditionFailed if another run has."""
