@@ -43,6 +43,7 @@ PACKAGES = {
     "process": Package("lambda.txt", 60),
     "deliver": Package("lambda.txt", 60),
     "api": Package("lambda-api.txt", 80),
+    "publish": Package("lambda-publish.txt", 45),
 }
 
 # The options of --with, each with its requirements file and additional MiB. The lock of an extra holds
@@ -143,11 +144,13 @@ def _install(python: Path, requirements: Sequence[Path], arch: str, into: Path) 
     with tempfile.TemporaryDirectory() as folder:
         wheels, sources = Path(folder, "wheels.txt"), Path(folder, "sources.txt")
         wheels.write_text("".join(pin for name, pin in pins.items() if name != FROM_SOURCE))
-        sources.write_text(pins[FROM_SOURCE])
         target = ("--require-hashes", "--no-deps", "--target", into)
         platforms = [f"--platform={platform}" for platform in PLATFORMS[arch]]
         version = f"--python-version={interpreter.VERSION}"
         _pip(python, *target, "--only-binary=:all:", "--implementation=cp", version, *platforms, "-r", wheels)
+        if FROM_SOURCE not in pins:
+            return
+        sources.write_text(pins[FROM_SOURCE])
         # Without pip's cache, which may hold a wheel compiled for this machine.
         no_libvips = {"PKG_CONFIG_LIBDIR": folder, "PKG_CONFIG_PATH": folder}
         _pip(python, *target, "--no-build-isolation", "--no-cache-dir", "-r", sources, **no_libvips)

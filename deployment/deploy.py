@@ -20,13 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-sys.path.insert(0, str(Path(__file__).resolve().parent / "edge"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import changeset
 import interpreter
 import parameters
-import publish
 import stack as stacks
 from aws_cli import Aws, AwsError, find_region
 from concurrency import reserve
@@ -36,7 +34,8 @@ from stack import Stack
 from stack_secrets import PREFIX, read_secrets
 
 from image_processor.config.recipe import DEFAULT_RECIPE, Recipe, parse_recipe
-from image_processor.config.settings import Settings, from_environment
+from image_processor.config.settings import from_environment
+from image_processor.delivery.edge_entries import entries
 from image_processor.domain.errors import Invalid
 from image_processor.domain.keys import rendition_prefix
 
@@ -70,15 +69,15 @@ class Options:
 class Plan:
     """What is deployed: all parameter ``values``, of which ``overrides`` are set and the others are kept.
 
-    ``file`` is the recipe to put into the package (None: no file), ``recipe`` and ``settings`` are as the
-    functions will read them.
+    ``file`` is the recipe to put into the package (None: no file), ``text`` is the recipe and ``recipe`` what
+    the functions will read in it.
     """
 
     values: Mapping[str, str]
     overrides: Mapping[str, str]
     file: Path | None
+    text: str
     recipe: Recipe
-    settings: Settings
 
 
 def deploy(arguments: Sequence[str] | None) -> None:
@@ -118,7 +117,6 @@ def deploy(arguments: Sequence[str] | None) -> None:
         changeset.execute(aws, arn, options.stack)
     deployed = stacks.find(aws, options.stack)
     assert deployed
-    _publish(options, plan, deployed)
     _tell_next_steps(plan, deployed, aws.region)
 
 
@@ -274,12 +272,13 @@ def _plan(aws: Aws, options: Options, stack: Stack | None, folder: Path) -> Plan
     errors.add(*parameters.environment_problems(template, values, secrets.variables))
     errors.stop()
     try:
-        recipe = parse_recipe(source.text or DEFAULT_RECIPE)
+        text = source.text or DEFAULT_RECIPE
+        recipe = parse_recipe(text)
         settings = from_environment({**secrets.variables, **dict(_flags(values))})
-        publish.entries(recipe, settings)
+        entries(recipe, settings)
     except (Invalid, ValueError) as error:
         raise Rejected([str(error)]) from None
-    return Plan(values, overrides, source.file, recipe, settings)
+    return Plan(values, overrides, source.file, text, recipe)
 
 
 def _flags(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -335,12 +334,13 @@ def _create_changeset(aws: Aws, options: Options, plan: Plan, stack: Stack | Non
 
 
 def _release(plan: Plan) -> str:
-    """A text that changes with packages and parameters: SAM publishes a version when it changes."""
+    """A text that changes with packages, parameters and recipe: then SAM publishes versions, and the stack
+    what the CDN's edge knows."""
     digest = hashlib.sha256()
     for file in sorted(path for path in BUILD.rglob("*") if path.is_file()):
         digest.update(f"{file.relative_to(BUILD)}\n".encode() + hashlib.sha256(file.read_bytes()).digest())
     values = {name: value for name, value in plan.values.items() if name != "Release"}
-    digest.update(json.dumps(values, sort_keys=True).encode())
+    digest.update(json.dumps([values, plan.text], sort_keys=True).encode())
     return digest.hexdigest()[:16]
 
 
@@ -351,26 +351,10 @@ def _run(*command: str, **environment: str) -> None:
         raise Stopped(f"expected {command[0]} {command[1]} to succeed, got exit status {done.returncode}")
 
 
-def _publish(options: Options, plan: Plan, stack: Stack) -> None:
-    store = stack.outputs.get("EdgeStoreArn")
-    if not store:
-        return
-    say("updating the CloudFront function's store")
-    # Only these words on the command line mean that the store may lose all of its keys or names.
-    may_empty = options.given.get("SigningKeysSecret") == "" or options.given.get("AllowUnsigned") == "true"
-    wanted = publish.entries(plan.recipe, plan.settings)
-    try:
-        count = publish.publish(wanted, store, publish.aws, may_empty=may_empty)
-    except ValueError as error:
-        raise Stopped(str(error)) from None
-    detail(publish.summary(wanted, count))
-
-
 # ---------------------------------------------------------------- next steps
 def _tell_changeset(aws: Aws, options: Options, arn: str) -> None:
     say("the change set was not executed")
     detail(f"aws cloudformation execute-change-set --change-set-name {arn} --region {aws.region}")
-    detail("Then run deploy.sh again: it updates the CloudFront function's store.")
     if options.recipe:
         detail("Its package holds the recipe, so it need not be named again.")
 

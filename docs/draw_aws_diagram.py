@@ -76,31 +76,19 @@ FOLDED = {
     **{f"ApiUsagePlan{part}": "Api" for part in ("", "Key")},
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
-    **{
-        f"{name}Alarm": "AlarmTopic"
-        for name in ("DeadLetter", "OldestMessage", "Error", "Throttle", "Refused")
-    },
-    **{f"{name}Alarm": "AlarmTopic" for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError")},
-    "Budget": "AlarmTopic",
-    **{f"AccessLogBucket{part}": "AlarmTopic" for part in ("", "Policy")},
+    **{f"{name}Alarm": "AlarmTopic" for name in ("DeadLetter", "OldestMessage", "Error", "Throttle")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},
     "ProcessMapping": "ProcessFunction",
     "CanaryRole": "ProcessFunction",
-    **{f"Edge{part}": "Distribution" for part in ("Function", "Store")},
+    **{f"Edge{part}": "Distribution" for part in ("Function", "Store", "Entries")},
+    **{f"Publish{part}": "Distribution" for part in ("Function", "Logs", "Role")},
     "DomainRecords": "Distribution",
     "Dashboard": "AlarmTopic",
 }
 
 # References that are no traffic: the api function learns the CDN's address to tell it, and both may
-# tell the CDN what to forget. The bucket of access logs names the buckets that may write there.
-QUIET = frozenset(
-    {
-        ("ApiFunction", "Distribution"),
-        ("Distribution", "ProcessFunction"),
-        ("AlarmTopic", "ProcessedBucket"),
-        ("AlarmTopic", "UploadBucket"),
-    }
-)
+# tell the CDN what to forget.
+QUIET = frozenset({("ApiFunction", "Distribution"), ("Distribution", "ProcessFunction")})
 
 # Who stands outside: x, y, name, lines, and the box they talk to with the words for it.
 PEOPLE = (

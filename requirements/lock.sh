@@ -19,6 +19,7 @@ pin --python-version 3.12 --python-platform linux --group emulation --output-fil
 package() { pin --python-version 3.13 --python-platform linux -c requirements/server.txt "$@"; }
 package pyproject.toml --extra aws --output-file requirements/lambda.txt
 package pyproject.toml --extra aws-api -c requirements/lambda.txt --output-file requirements/lambda-api.txt
+package --group lambda-publish -c requirements/lambda.txt --output-file requirements/lambda-publish.txt
 # What a package takes on top with --with heic or --with jxl: build.py adds these to the others.
 for extra in heic jxl; do
     package pyproject.toml --extra aws --extra "$extra" -c requirements/lambda-api.txt \

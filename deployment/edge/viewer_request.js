@@ -6,7 +6,7 @@
 import cf from 'cloudfront';
 import crypto from 'crypto';
 
-// What the deployment allows; publish.py writes it. k/KID: the secret of a key. n/NAME and p/PRESET: public for
+// What the deployment allows; the function publish writes it. k/KID: the secret of a key. n/NAME and p/PRESET: public for
 // some originals or ("all") for every one, or the modern formats that an unsigned request may get. names: these
 // lists are complete. unsigned: every rendition is public. hints: the widths that client hints are rounded
 // up to, if they are enabled. dialects: a dialect is enabled. The template adds CORS_ORIGIN, the parameter

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 from scenarios import URL_KEY
@@ -16,21 +14,10 @@ from support.aws_emulation.stacks import find_stack
 
 
 @pytest.fixture(scope="session")
-def edge_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What deploy.sh told the CDN's edge, as JSON."""
-    return tmp_path_factory.mktemp("edge") / "store.json"
-
-
-@pytest.fixture(scope="session")
-def cli(aws: EmulatedAws, edge_store: Path) -> Cli:
+def cli(aws: EmulatedAws) -> Cli:
     """Runs a script of deployment/ as the account's owner would, and returns what it said."""
-    aws_stub = edge_store.parent / "bin" / "aws"
-    aws_stub.parent.mkdir()
-    program = [sys.executable, Path(__file__).with_name("edge_store.py"), VENV / "bin" / "aws", edge_store]
-    aws_stub.write_text(f'#!/bin/sh\nexec {" ".join(map(str, program))} "$@"\n')
-    aws_stub.chmod(0o755)
     # aws comes with LocalStack.
-    tools = [aws_stub.parent, VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
+    tools = [VENV / "bin", ROOT / ".venv-sam" / "bin", os.environ["PATH"]]
     environment = {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),

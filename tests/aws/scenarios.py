@@ -176,6 +176,15 @@ def deliver_nothing(system: Deployed) -> None:
     check(system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404)
 
 
+# ---------------------------------------------------------------------- publish
+def publish(system: Deployed) -> None:
+    """An entry of the edge is missing and another is too many."""
+    store, name = system.edge_store(), "n/w=640,fm=jpeg.jpg"
+    store.update(store.version(), {"n/w=1": "some"}, [name] if name in store.read() else [])
+    check(system.invoke("publish", {}) == {"changed": 2})
+    check(name in store.read())
+
+
 # ---------------------------------------------------------------------- all
 def logs(function: str, scenario: Scenario) -> Scenario:
     """The scenario's own lines arrive in the function's log."""
@@ -204,4 +213,5 @@ SCENARIOS: dict[str, list[Scenario]] = {
         *(deliver_stored, deliver_unmade, deliver_again, deliver_on_demand, deliver_going, deliver_nothing),
         logs("deliver", deliver_nothing),
     ],
+    "Publish": [publish, logs("publish", publish)],
 }

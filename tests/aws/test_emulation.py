@@ -246,3 +246,12 @@ def test_no_racing_conditional_write_is_lost(example: System) -> None:
     with ThreadPoolExecutor(len(clients)) as threads:
         list(threads.map(raise_by_one, clients * 8))
     assert example.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"
+
+
+def test_a_custom_resource_is_what_its_function_responds(aws: EmulatedAws) -> None:
+    upload_code(aws, HERE, "answer.zip")
+    template = (HERE / "custom_resource.yaml").read_text()
+    stack = deploy(aws, "custom", template, {"CodeKey": "answer.zip", "Word": "yes"})
+    assert stack.outputs["Id"] == "said-yes"
+    with pytest.raises(RuntimeError, match="Answer: the word is no"):
+        deploy(aws, "custom-failed", template, {"CodeKey": "answer.zip", "Word": "no"})

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
 
-from linters import ROOT, translated
+from linters import ROOT, parliament, translated
+from policies import listed
+from resolve import resolve
+
+from image_processor.aws_lambda import _MIN_SECONDS
+from image_processor.aws_lambda.limits import MIN_MEGABYTES
 
 PAPER = (ROOT / "docs" / "aws.md").read_text(encoding="utf-8")
 ROW = re.compile(r"^\| `(\w+)` \| (?:`(.*)`)? ?\| (.+) \|$", re.MULTILINE)
@@ -37,3 +43,23 @@ def test_every_parameter_in_a_documented_command_exists() -> None:
     named = set(re.findall(r"\b([A-Z][A-Za-z]+[a-z])=(?!=)", PAPER))
     assert named
     assert named <= translated()["Parameters"].keys()
+
+
+def test_the_manual_way_names_limits_that_work() -> None:
+    (section,) = re.findall(r"\*\*The manual way\.\*\*.*?\n\*\*", PAPER, re.DOTALL)
+    assert f"at least {_MIN_SECONDS['process']} s" in section
+    assert f"at least {MIN_MEGABYTES} MB" in section
+
+
+def test_the_policy_of_the_manual_way_is_the_templates_without_queue_and_logs() -> None:
+    (text,) = re.findall(r"```json\n(.*?)```", PAPER.partition("**The manual way.**")[2], re.DOTALL)
+    policy = json.loads(text)
+    off = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")
+    role = resolve(translated(), **off)["ProcessRole"]["Properties"]
+    needed = {
+        statement["Sid"]: listed(statement["Action"])
+        for statement in role["Policies"][0]["PolicyDocument"]["Statement"]
+        if statement["Sid"] not in {"TakeMessages", "WriteLogs"}
+    }
+    assert {row["Sid"]: listed(row["Action"]) for row in policy["Statement"]} == needed
+    assert parliament(policy) == set()

@@ -186,15 +186,29 @@ def test_the_build_knows_architecture_and_recipe(cli: StubbedCli, tmp_path: Path
     assert 'ParameterKey=Recipe,ParameterValue="recipe.toml"' in cli.calls("sam deploy")[0]
 
 
+def releases(cli: StubbedCli) -> list[str]:
+    """What was deployed as Release, each time."""
+    deployed = cli.calls("sam deploy")
+    return [call.partition("ParameterKey=Release,ParameterValue=")[2].split()[0] for call in deployed]
+
+
 def test_the_release_changes_with_a_parameter_alone(cli: StubbedCli) -> None:
     for size in ("1024", "1024", "2048"):
         assert cli.run("deploy.sh", "--yes", f"MemorySize={size}").returncode == 0
-    releases = [
-        call.partition("ParameterKey=Release,ParameterValue=")[2].split()[0]
-        for call in cli.calls("sam deploy")
-    ]
-    assert releases[0] == releases[1] != releases[2]
-    assert all(release.strip('"').isalnum() for release in releases)
+    one, same, other = releases(cli)
+    assert one == same != other
+    assert all(release.strip('"').isalnum() for release in releases(cli))
+
+
+def test_the_release_changes_with_a_recipe_in_a_bucket(cli: StubbedCli) -> None:
+    """The edge's names are published again, though template and parameters are the same."""
+    for number, recipe in enumerate((DEFAULT_RECIPE, DEFAULT_RECIPE, DEFAULT_RECIPE + "# changed")):
+        (cli.folder / f"{number}.toml").write_text(recipe)
+        cli.answers["s3 cp"] = f'cat "{cli.folder}/{number}.toml" >"$4"'
+        done = cli.run("deploy.sh", "--yes", "Recipe=r.toml", "RecipeBucket=our-recipes")
+        assert done.returncode == 0, done.stderr
+    one, same, other = releases(cli)
+    assert one == same != other
 
 
 KEYS = "2026:correct-horse-battery-staple"
@@ -206,25 +220,16 @@ def configure_secret(
     cli.answer(f"get-secret-value --secret-id {name} ", {"VersionId": version, "SecretString": text})
 
 
-def test_signing_keys_reach_only_the_functions_and_the_cdn(cli: StubbedCli, tmp_path: Path) -> None:
+def test_the_version_of_signing_keys_is_deployed_and_no_key_is_shown(cli: StubbedCli) -> None:
     configure_secret(cli)
     configure_secret(cli, "dit", "dit-secret")
     cli.after(**OUTPUTS, EdgeStoreArn="arn:store")
-    seen = tmp_path / "seen"
-    cli.answers["describe-key-value-store"] = 'echo \'{"ETag": "E1"}\''
-    cli.answers["list-keys"] = "echo '{\"Items\": []}'"
-    cli.answers["update-keys"] = f'cat "${{4#file://}}" >>"{seen}"; echo \'{{"ETag": "E2"}}\''
     parameters = ("SigningKeysSecret=url-keys", "EnableHints=true", "DitSecret=dit")
     done = cli.run("deploy.sh", "--yes", *parameters)
     assert done.returncode == 0, done.stderr
     (deploy,) = cli.calls("sam deploy")
     assert 'ParameterKey=SigningKeysVersion,ParameterValue="0a-1b"' in deploy
-    (batch,) = seen.read_text().split("}{")
-    puts = {put["Key"]: put["Value"] for put in json.loads(batch)["Puts"]}
-    assert puts["k/2026"] == KEYS.partition(":")[2]
-    assert (puts["hints"], puts["names"], puts["dialects"]) == ("1", "1", "1")
-    assert puts["n/w=640,fm=jpeg.jpg"] == "all"
-    assert "1 signing keys" in done.stdout
+    assert cli.calls("cloudfront-keyvaluestore") == []
     assert KEYS.partition(":")[2] not in done.stdout + done.stderr + cli.log.read_text()
 
 
@@ -243,7 +248,7 @@ def test_a_dry_run_validates_the_keys(cli: StubbedCli, answer: str, message: str
     done = cli.run("deploy.sh", "--dry-run", "SigningKeysSecret=url-keys")
     assert done.returncode == 2
     assert message in done.stderr
-    assert cli.calls("update-keys") == []
+    assert cli.calls("sam ") == []
 
 
 def test_a_dry_run_validates_the_recipe(cli: StubbedCli, tmp_path: Path) -> None:
@@ -418,22 +423,6 @@ def test_a_stack_that_cannot_be_updated_is_an_error(cli: StubbedCli, status: str
     assert cli.calls("sam ") == []
 
 
-def test_the_last_signing_keys_are_deleted_only_by_name(cli: StubbedCli, tmp_path: Path) -> None:
-    cli.has_stack({}, {**OUTPUTS, "EdgeStoreArn": "arn:store"})
-    cli.answer("describe-key-value-store", {"ETag": "E1"})
-    cli.answer("list-keys", {"Items": [{"Key": "k/2026", "Value": "secret"}]})
-    cli.answers["update-keys"] = f'cat "${{4#file://}}" >>\'{tmp_path}/update\'; echo \'{{"ETag": "E2"}}\''
-    done = cli.run("deploy.sh", "--yes")
-    assert done.returncode == 1
-    assert (
-        "expected signing keys for the CloudFront function's store, got none while it holds 1" in done.stderr
-    )
-    assert cli.calls("update-keys") == []
-    done = cli.run("deploy.sh", "--yes", "SigningKeysSecret=")
-    assert done.returncode == 0, done.stderr
-    assert '"Deletes": [{"Key": "k/2026"}]' in (tmp_path / "update").read_text()
-
-
 # ---------------------------------------------------------------- secrets
 IMGPROXY = '{"key": "0a1b", "salt": "2c3d"}'
 
@@ -606,17 +595,13 @@ def test_a_no_to_a_new_stack_leaves_no_empty_stack(cli: StubbedCli) -> None:
     assert len(cli.calls("delete-stack --stack-name images ")) == 1
 
 
-def test_an_up_to_date_stack_still_gets_its_names_published(cli: StubbedCli) -> None:
-    cli.has_stack(outputs={**OUTPUTS, "EdgeStoreArn": "arn:store"})
+def test_an_up_to_date_stack_is_left_alone(cli: StubbedCli) -> None:
+    cli.has_stack(outputs=OUTPUTS)
     cli.answers["sam deploy"] = ":"
-    cli.answer("describe-key-value-store", {"ETag": "E1"})
-    cli.answer("list-keys", {"Items": []})
-    cli.answer("update-keys", {"ETag": "E2"})
     done = cli.run("deploy.sh", stdin="")
     assert done.returncode == 0, done.stderr
     assert "the stack is up to date" in done.stdout
     assert cli.calls("execute-change-set") == []
-    assert len(cli.calls("update-keys")) == 1
 
 
 def test_an_older_change_set_is_not_taken_for_this_one(cli: StubbedCli) -> None:

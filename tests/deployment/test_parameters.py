@@ -43,8 +43,7 @@ def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
 
 
 def test_dependent_parameters_follow_the_templates_rules() -> None:
-    # That a budget needs one of two recipients CloudFormation alone checks.
-    rules = [rule for name, rule in translated()["Rules"].items() if name != "BudgetNeedsRecipient"]
+    rules = translated()["Rules"].values()
     found = {
         (
             rule["RuleCondition"]["Fn::Not"][0]["Fn::Equals"][0]["Ref"],
@@ -188,4 +187,5 @@ def test_an_environment_above_4_kb_is_an_error_that_names_the_function() -> None
     assert [re.sub(r"got .*", "", text) for text in found] == [
         "expected at most 4096 bytes of environment for ApiFunction, ",
         "expected at most 4096 bytes of environment for DeliverFunction, ",
+        "expected at most 4096 bytes of environment for PublishFunction, ",
     ]

@@ -9,10 +9,10 @@ from edge_distribution import START
 from edge_function import Host
 from edge_messages import Answer
 from edge_stack import Edge
-from publish import entries
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
+from image_processor.delivery.edge_entries import entries
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring, signature_query
 from support.ingest import RECIPE
@@ -31,7 +31,7 @@ def signed(path: str, query: str = "", kid: str = "new", ends: float | None = No
 def opened(
     host: Host, *, names: bool = True, hints: bool = False, recipe: Recipe = RECIPE, **more: Any
 ) -> Edge:
-    """A stack with KEYS whose store was filled by publish.py; without ``names`` it was never told which
+    """A stack with KEYS whose store was filled from the recipe; without ``names`` it was never told which
     names are public."""
     settings = Settings(signing_keys=KEYS, hints=hints)
     store = entries(recipe, settings)

@@ -9,10 +9,10 @@ import pytest
 from edge_function import Host
 from edge_signed import asked, code_of, opened, signed, with_cat
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
-from publish import entries
 
 from image_processor.config.recipe import Recipe, parse_recipe
 from image_processor.config.settings import Settings
+from image_processor.delivery.edge_entries import entries
 from support.ingest import RECIPE
 
 CAT = "/photos/cat.jpg"

@@ -22,7 +22,7 @@ from image_processor.domain.hashing import sha256_hex
 from .credentials import GetCredentials
 from .endpoints import Endpoint
 from .retries import PATIENT, Backoff, Retries
-from .signature import Scope, escape_path, escape_query, signed_headers
+from .signature import Scope, Sign, escape_path, escape_query, signed_headers
 
 if TYPE_CHECKING:
     from ssl import SSLContext
@@ -54,13 +54,15 @@ EMPTY_BODY = Body.from_bytes(b"")
 
 
 class Request(Struct, frozen=True):
-    """``path`` and ``query`` are unescaped; names of ``headers`` are lower-case."""
+    """``path`` and ``query`` are unescaped; names of ``headers`` are lower-case. ``escaped`` says that
+    ``path`` is escaped already, as one must be that has a slash within a segment."""
 
     method: str
     path: str
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: Body = EMPTY_BODY
+    escaped: bool = False
 
 
 class HttpResponse(Struct, frozen=True):
@@ -84,6 +86,8 @@ class Client:
 
     A request may be sent more than once, so it must be idempotent.
     """
+
+    _sign: Sign = staticmethod(signed_headers)
 
     def __init__(
         self,
@@ -197,10 +201,11 @@ class Client:
             connection.close()
 
     def _request(self, connection: Connection, request: Request) -> ResponseStream:
-        target = escape_path(self._endpoint.path + request.path)
+        path = self._endpoint.path + request.path
+        target = path if request.escaped else escape_path(path)
         if request.query:
             target += "?" + escape_query(request.query.items())
-        headers = signed_headers(
+        headers = self._sign(
             request.method,
             target,
             {**request.headers, "host": self._endpoint.host},

@@ -7,7 +7,7 @@ signatures with botocore's. Our own because loading botocore's signer takes 100 
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from urllib.parse import quote
 
@@ -26,6 +26,10 @@ class Scope(Struct, frozen=True):
 
     region: str
     api: str
+
+
+Sign = Callable[[str, str, Mapping[str, str], str, Scope, Credentials, datetime], dict[str, str]]
+"""A function like `signed_headers`."""
 
 
 def escape_path(path: str) -> str:

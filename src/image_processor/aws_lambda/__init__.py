@@ -1,4 +1,4 @@
-"""The handlers of the Lambda functions `process`, `deliver`, `api` and `reconcile`.
+"""The handlers of the Lambda functions `process`, `deliver`, `api`, `reconcile` and `publish`.
 
 A handler imports its own modules when its function starts, and none of the others'. What an execution
 environment keeps (clients, the recipe, the web application) is created once.
@@ -14,6 +14,8 @@ from functools import cache
 from threading import Thread
 from typing import TYPE_CHECKING, Any
 
+from .limits import with_limits_checked
+
 if TYPE_CHECKING:
     from image_processor.bootstrap.aws import AwsContext
 
@@ -22,6 +24,10 @@ Handler = Callable[[Any, Any], dict[str, Any]]
 
 _RESERVE_SECONDS = 1.0
 """What is left of an invocation's time when a request to AWS is tried for the last time."""
+
+_MIN_SECONDS = {"process": 30, "deliver": 10, "api": 10}
+"""The shortest timeouts. `process` starts no upload with less than five seconds left, and a repeated one only
+with half of its time."""
 
 
 def process(event: Any, context: Any) -> dict[str, Any]:
@@ -53,6 +59,17 @@ def _run(opener: Callable[[], tuple[AwsContext, Handler]], event: Any, context: 
     return handler(event, context)
 
 
+def publish(event: Any, context: Any) -> dict[str, Any]:
+    """Publish signing keys and public names to the CloudFront function."""
+    from .log import start_request  # noqa: PLC0415 - as in _run
+
+    start_request(context)
+    # Not opened in the init phase: what is invalid becomes a response to CloudFormation.
+    from .publish_function import handle  # noqa: PLC0415 - one function of five
+
+    return handle(event)
+
+
 @cache
 def _context(*, is_interactive: bool) -> AwsContext:
     from image_processor.aws.retries import INTERACTIVE, PATIENT  # noqa: PLC0415 - inside _gc_paused
@@ -63,31 +80,31 @@ def _context(*, is_interactive: bool) -> AwsContext:
 
 @cache
 def _process() -> tuple[AwsContext, Handler]:
-    from .process_function import open_process  # noqa: PLC0415 - one function of four
+    from .process_function import open_process  # noqa: PLC0415 - one function of five
 
     context = _context(is_interactive=False)
-    return context, open_process(context)
+    return context, with_limits_checked(open_process(context), _MIN_SECONDS["process"])
 
 
 @cache
 def _deliver() -> tuple[AwsContext, Handler]:
-    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of four
+    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of five
 
     context = _context(is_interactive=True)
-    return context, open_deliver(context)
+    return context, with_limits_checked(open_deliver(context), _MIN_SECONDS["deliver"])
 
 
 @cache
 def _api() -> tuple[AwsContext, Handler]:
-    from .api_function import open_api  # noqa: PLC0415 - one function of four, with the web framework
+    from .api_function import open_api  # noqa: PLC0415 - one function of five, with the web framework
 
     context = _context(is_interactive=True)
-    return context, open_api(context)
+    return context, with_limits_checked(open_api(context), _MIN_SECONDS["api"])
 
 
 @cache
 def _reconcile() -> tuple[AwsContext, Handler]:
-    from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of four
+    from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of five
 
     context = _context(is_interactive=False)
     return context, open_reconcile(context)

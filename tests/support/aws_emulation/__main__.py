@@ -15,7 +15,7 @@ from pathlib import Path
 from localstack.runtime import events
 from localstack.runtime.main import main as run
 
-from . import cloudformation, dynamodb, executor, logs, s3_events
+from . import cloudformation, custom_resources, dynamodb, edge, executor, logs, s3_events
 from .enforcement import Enforcement
 
 
@@ -29,7 +29,10 @@ def main(runtime: str, journal: str) -> None:
     dynamodb.install()
     s3_events.install()
     cloudformation.install()
-    Enforcement(Path(journal)).install()
+    custom_resources.install()
+    enforcement = Enforcement(Path(journal))
+    enforcement.install()
+    edge.install(enforcement.may)
     sys.setswitchinterval(1e-5)  # threads change places so often that a race shows in few requests
     run()
 

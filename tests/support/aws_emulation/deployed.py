@@ -13,6 +13,8 @@ from urllib.parse import quote_plus, urlsplit
 
 import httpx
 
+from image_processor.aws.credentials import Credentials, StaticCredentials
+from image_processor.aws.key_value_store import KeyValueStore
 from image_processor.domain.keys import image_id, rendition_prefix
 from support.waiting import wait_for
 
@@ -44,6 +46,13 @@ class Deployed:
         self.functions, self.logs = client("lambda"), client("logs")
         self.sqs.set_queue_attributes(
             QueueUrl=self.outputs["QueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY)}
+        )
+
+    def edge_store(self) -> KeyValueStore:
+        """What the CloudFront function may read."""
+        owner = StaticCredentials(Credentials("test", "test"))
+        return KeyValueStore(
+            self.outputs["EdgeStoreArn"], endpoint=self.stack.aws.endpoint, credentials=owner
         )
 
     # ------------------------------------------------------------------ the two buckets and the table

@@ -16,6 +16,7 @@ from typing import Any
 
 from localstack.aws import handlers
 from localstack.aws.api import CommonServiceException, RequestContext
+from localstack.constants import DEFAULT_AWS_ACCOUNT_ID
 from localstack.services.lambda_.invocation.models import lambda_stores
 from localstack.services.sqs.models import sqs_stores
 from localstack.utils.aws.request_context import extract_access_key_id_from_auth_header
@@ -56,6 +57,17 @@ class Enforcement:
                 name = f"{service}.amazonaws.com"
                 allowed = allows_service(_resource_policies(call), name, _as_service(context, call))
                 self._judge(context, name, call, allowed=allowed)
+
+    def may(self, access_key: str, action: str, resource: str) -> bool:
+        """Whether the owner of a key may do what LocalStack has no service for."""
+        role, place = (
+            _role_with(access_key, DEFAULT_AWS_ACCOUNT_ID),
+            Place("us-east-1", DEFAULT_AWS_ACCOUNT_ID),
+        )
+        if role is None:
+            return True
+        call = Call(action, resource, {"aws:securetransport": "true", "aws:principalaccount": place.account})
+        return self._record(role, call, allowed=allows(_role_policies(place, role), call))
 
     def after(self, _chain: object, context: RequestContext, response: Any) -> None:
         """A missing key is 404 only to those who may list the bucket, 403 to others ("HeadObject",
@@ -116,9 +128,11 @@ def _role_of(context: RequestContext) -> str | None:
     key = _presigner(request.args) or extract_access_key_id_from_auth_header(request.headers)
     if context.operation is not None and context.operation.name == "PostObject":
         key = _presigner(request.form) or key
-    if not key:
-        return None
-    session = sts_backends[context.account_id]["aws"].get_assumed_role_from_access_key(key)
+    return _role_with(key, context.account_id) if key else None
+
+
+def _role_with(access_key: str, account: str) -> str | None:
+    session = sts_backends[account]["aws"].get_assumed_role_from_access_key(access_key)
     return session.role_arn.rpartition("/")[2] if session else None
 
 

@@ -1,0 +1,80 @@
+"""The Lambda function `publish`: a custom resource of the stack. CloudFormation invokes it at each deployment
+that changes what the CloudFront function must know: signing keys, public names.
+
+Invoked with any other event, it publishes too, for a recipe that has changed in its bucket.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.request import Request, urlopen
+
+from image_processor.bootstrap.edge import publish_edge
+from image_processor.domain.errors import ImageProcessorError
+
+from . import log
+
+STORE = "EDGE_STORE_ARN"
+_MAX_REASON = 1000
+"""Characters of a reason. A response has at most 4,096 bytes ("Custom resource response objects")."""
+_TIMEOUT_SECONDS = 10
+
+Publish = Callable[[Mapping[str, str], str], int]
+Send = Callable[[str, dict[str, str]], None]
+
+
+def handle(event: dict[str, Any], publish: Publish = publish_edge) -> dict[str, Any]:
+    """Publish, and tell CloudFormation how it went. On deletion nothing is done: the store goes with the
+    stack."""
+    return respond(event, publish, _put)
+
+
+def respond(event: dict[str, Any], publish: Publish, send: Send) -> dict[str, Any]:
+    """Like `handle`. ``send`` puts a response to a URL; whatever fails is a response too, because
+    CloudFormation would wait for it."""
+    url = event.get("ResponseURL")
+    if url is None:
+        return {"changed": _published(publish)}
+    outcome, reason = "SUCCESS", ""
+    if event["RequestType"] != "Delete":
+        outcome, reason = _outcome(publish)
+    response = {
+        "Status": outcome,
+        "Reason": reason[:_MAX_REASON],
+        # The same for each request: another id would make CloudFormation delete the former.
+        "PhysicalResourceId": event.get("PhysicalResourceId") or "edge-entries",
+        **{name: event[name] for name in ("StackId", "RequestId", "LogicalResourceId")},
+    }
+    send(url, response)
+    return response
+
+
+def _outcome(publish: Publish) -> tuple[str, str]:
+    """The status and its reason, which CloudFormation shows: errors of ours hold no secrets, others might."""
+    try:
+        count = _published(publish)
+    except ImageProcessorError as error:
+        log.line("ERROR", error.code, error=str(error))
+        return "FAILED", str(error)
+    except Exception as error:  # noqa: BLE001 - without a response the deployment hangs
+        log.line("ERROR", "bug", error=type(error).__name__)
+        return "FAILED", f"expected to publish to {os.environ.get(STORE)}, got {type(error).__name__}"
+    return "SUCCESS", f"{count} entries changed"
+
+
+def _published(publish: Publish) -> int:
+    count = publish(os.environ, os.environ[STORE])
+    log.line("INFO", "published", changed=count)
+    return count
+
+
+def _put(url: str, response: dict[str, str]) -> None:
+    # The URL is presigned without a content type.
+    request = Request(  # noqa: S310 - CloudFormation's own URL
+        url, json.dumps(response).encode(), {"content-type": ""}, method="PUT"
+    )
+    with urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310 - as above
+        pass
