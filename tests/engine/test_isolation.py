@@ -20,7 +20,7 @@ from test_probe import jpeg_of
 
 from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.domain.models import IccPolicy, Limits
-from image_processor.domain.transformation import Transformation, parse
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.worker import isolation
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -96,10 +96,10 @@ def rigged(render_body: str) -> IsolatedRenderer:
 
 @pytest.mark.parametrize("options", [{}, {"summary": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
 def test_the_result_equals_render(shared: IsolatedRenderer, options: dict[str, object]) -> None:
-    wanted: list[Transformation] = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
-    isolated = shared.render(GOOD, wanted, Limits(), **options)
+    transformations = [*WANTED, WANTED[0], parse("w=50,h=90,fit=contain,bg=102030,fm=png")]
+    isolated = shared.render(GOOD, transformations, Limits(), **options)
     assert isolated.timings.decode > 0
-    here = render(GOOD, wanted, Limits(), **options)
+    here = render(GOOD, transformations, Limits(), **options)
     assert isolated == replace(here, timings=isolated.timings)
 
 
@@ -357,9 +357,9 @@ def _cpu_seconds(pid: int) -> float:
 
 def test_overlay_images_reach_the_child() -> None:
     marks = {"logos/mark.png": encoded(flat((0, 255, 0), size=(20, 20)))}
-    wanted = [parse("over=image:logos~2fmark.png,fm=png")]
+    transformations = [parse("over=image:logos~2fmark.png,fm=png")]
     with IsolatedRenderer() as renderer:
         (rendition,) = renderer.render(
-            encoded(flat((255, 0, 0))), wanted, Limits(), overlay_sources=marks
+            encoded(flat((255, 0, 0))), transformations, Limits(), overlay_sources=marks
         ).renditions
     assert opened(rendition.body).getpixel((20, 20)) == (0, 255, 0)

@@ -81,17 +81,15 @@ class MeasuredRenderer:
         self._start()
         before = self.pid
         try:
-            made = self._renderer.render(data, WANTED, self.limits, icc=icc)
+            rendered = self._renderer.render(data, WANTED, self.limits, icc=icc)
         except Refused as refused:
             outcome = str(Reason(refused.reason))
             if refused.reason in CRASHES or "vips" in refused.message.lower():
                 self.report.failures.append(f"{name}: {refused}")
         else:
             outcome = "rendered"
-            self.bodies = [rendition.body for rendition in made.renditions]
-            if any(
-                not _has_signature(rendition.body, rendition.metadata.format) for rendition in made.renditions
-            ):
+            self.bodies = [rendition.body for rendition in rendered.renditions]
+            if any(not _has_signature(item.body, item.metadata.format) for item in rendered.renditions):
                 self.report.failures.append(f"{name}: a rendition of another format")
         self.report.reasons[outcome] += 1
         if self._renderer._child is not None:

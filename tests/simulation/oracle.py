@@ -155,16 +155,18 @@ class Oracle:
         ``entries`` are versions by key of the processed store and of the originals.
         """
         found = {key: body for key, body in stored.items() if not key.startswith(RECORDS)}
-        wanted: dict[str, bytes] = {}
+        expected: dict[str, bytes] = {}
         for key, body in self.live.items():
-            wanted |= self.expected(key, body)
+            expected |= self.expected(key, body)
         found = {
-            key: body for key, body in found.items() if key in wanted or not self._may_be_on_demand(key, body)
+            key: body
+            for key, body in found.items()
+            if key in expected or not self._may_be_on_demand(key, body)
         }
-        wrong = [f"missing {key!r}" for key in wanted.keys() - found.keys()]
-        wrong += [f"orphan {key!r}" for key in found.keys() - wanted.keys()]
+        wrong = [f"missing {key!r}" for key in expected.keys() - found.keys()]
+        wrong += [f"orphan {key!r}" for key in found.keys() - expected.keys()]
         wrong += [
-            f"other bytes in {key!r}" for key in wanted.keys() & found.keys() if wanted[key] != found[key]
+            f"other bytes in {key!r}" for key in expected.keys() & found.keys() if expected[key] != found[key]
         ]
         known = {record.key: record for record in records}
         due = {key for key in self.live if not plan_upload(key, self.recipe, IccPolicy.STRIP).skip}

@@ -187,10 +187,10 @@ class SimulatedSystem:
         renderer = self.renderer_class(
             repository, partial(self.render, process), Limits(), lambda _: "no-store", 3
         )
-        wanted = RenditionRef(key, on_demand(key, transformation), transformation, declared=False)
+        reference = RenditionRef(key, on_demand(key, transformation), transformation, declared=False)
         try:
-            stored = repository.find(wanted) or renderer.render(wanted).stored
-            body = processed.get(wanted.stored_key, version=stored.entry.version).body
+            stored = repository.find(reference) or renderer.render(reference).stored
+            body = processed.get(reference.stored_key, version=stored.entry.version).body
         except ImageProcessorError:
             self.counts["requests failed"] += 1
             return
