@@ -91,8 +91,8 @@ class Context:
         return 1000 * self._seconds
 
 
-def put_picture(environment: dict[str, str], folder: Path, key: str) -> None:
-    Image.effect_noise((16, 12), 50).save(folder / "picture.png")
+def put_picture(environment: dict[str, str], folder: Path, key: str, sigma: int = 50) -> None:
+    Image.effect_noise((16, 12), sigma).save(folder / "picture.png")
     store = S3Store(environment["IMAGE_PROCESSOR_UPLOAD_BUCKET"])
     store.put(key, (folder / "picture.png").read_bytes(), Attributes("image/png"))
 
@@ -381,6 +381,36 @@ def test_a_change_is_invalidated_in_the_cdn(
             put_picture(environment, tmp_path, "a cat.png")
             cloud.process(Upload(cloud.bucket, "a cat.png"))
     assert [seen.body.count(b"<Path>/a%20cat.png*</Path>") for seen in script.seen] == [1]
+
+
+def test_a_change_is_queued_for_invalidation_and_put_on_the_bus(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accepted = b'{"Successful": [{"Id": "0"}], "Entries": [{"EventId": "1"}]}'
+    queue = "https://sqs.eu-central-1.amazonaws.com/123456789012/invalidations"
+    settings = {
+        "IMAGE_PROCESSOR_INVALIDATION_QUEUE": queue,
+        "IMAGE_PROCESSOR_EVENT_BUS": "ours",
+        "IMAGE_PROCESSOR_PUBLIC_URL": "https://img.example",
+    }
+    with scripted(*[Reply(200, accepted)] * 4) as script:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_SQS", script.address)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTS", script.address)
+        cloud = open_aws_context(environment | settings)
+        for size in (4, 5):
+            put_picture(environment, tmp_path, "a cat.png", size)
+            assert cloud.process(Upload(cloud.bucket, "a cat.png")).unsent == ()
+    calls = [(seen.headers["x-amz-target"], json.loads(seen.body)) for seen in script.seen]
+    assert sorted(target for target, _ in calls) == ["AWSEvents.PutEvents"] * 2 + [
+        "AmazonSQS.SendMessageBatch"
+    ]
+    (invalidation,) = (body for target, body in calls if target.startswith("AmazonSQS"))
+    assert invalidation["QueueUrl"] == queue
+    assert json.loads(invalidation["Entries"][0]["MessageBody"])["key"] == "a cat.png"
+    events = [json.loads(body["Entries"][0]["Detail"]) for target, body in calls if target.startswith("AWS")]
+    assert [event["data"]["revision"] for event in events] == [1, 2]
+    assert events[0]["data"]["renditions"][0]["url"].startswith("https://img.example/a%20cat.png/w=8")
+    assert not any(messages for _, messages in cloud.catalog.scan_unsent())
 
 
 def test_the_settings_choose_the_catalog(environment: dict[str, str]) -> None:

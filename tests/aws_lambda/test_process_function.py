@@ -9,6 +9,8 @@ import pytest
 from image_processor.aws_lambda.process_function import IsolatedProcessing, RetryLater, handle
 from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import MessageKind
+from image_processor.ingest.outbox import Outbox
 from support.ingest import IngestFixture
 
 PLENTY = 60_000
@@ -221,3 +223,18 @@ def test_a_repeated_message_needs_its_time_or_half_of_all_time(ingest, at_first,
     )
     assert [key for key, _ in isolated.seen] == ["a.jpg"] * begun
     assert response == {"batchItemFailures": [{"itemIdentifier": "m0"}] * (not begun)}
+
+
+def test_messages_that_cannot_be_sent_are_retried_but_never_make_a_dead_letter(ingest, capsys):
+    def down(_messages):
+        raise Unavailable("the queue does not answer")
+
+    ingest.outbox = Outbox(frozenset({MessageKind.EVENT}), {MessageKind.EVENT: down})
+    event = sqs(s3("a.jpg"))
+    for receives, failures in ((1, ["m0"]), (2, ["m0"]), (3, []), (9, [])):
+        answer = run(ingest, received(event, receives))
+        assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == failures
+        lines = logged(capsys)
+        told = next(line for line in lines if line.get("message") == "unsent")
+        assert (told["level"], told["key"], told["retry"]) == ("ERROR", "a.jpg", bool(failures))
+    assert ingest.record("a.jpg").revision == 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 
 from image_processor.catalog.dynamodb import DynamoCatalog
 from image_processor.catalog.objects import ObjectCatalog
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import Catalog
 from image_processor.storage.directory import DirectoryStore
 from image_processor.storage.s3 import S3Store
@@ -44,8 +44,8 @@ class PartlyMigratedCatalog(DynamoCatalog):
         self._revert(lease.image_id)
         return lease
 
-    def complete(self, lease: Lease, record: Record) -> Record:
-        completed = super().complete(lease, record)
+    def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
+        completed = super().complete(lease, record, messages)
         self._revert(lease.image_id)
         return completed
 

@@ -25,6 +25,10 @@ def complete(catalog: Catalog, *messages: OutboxMessage) -> None:
     catalog.complete(lease, replace(lease.record, status=Status.PROCESSED), messages)
 
 
+def unsent_everywhere(catalog: Catalog, after: str = "") -> dict[str, tuple[OutboxMessage, ...]]:
+    return {id_: messages for id_, messages in catalog.scan_unsent(after=after) if messages}
+
+
 def test_messages_are_written_with_the_record(catalog: Catalog) -> None:
     first, second = message(1), message(2, MessageKind.INVALIDATION)
     complete(catalog, second, first)
@@ -32,7 +36,7 @@ def test_messages_are_written_with_the_record(catalog: Catalog) -> None:
     assert record is not None
     assert record.status is Status.PROCESSED
     assert catalog.unsent(ID) == (first, second)
-    assert sorted(catalog.scan_unsent(), key=lambda item: item.id) == [first, second]
+    assert unsent_everywhere(catalog) == {ID: (first, second)}
     assert acquire(catalog).unsent == (first, second)
 
 
@@ -40,7 +44,7 @@ def test_without_messages_the_outbox_is_empty(catalog: Catalog) -> None:
     complete(catalog)
     assert catalog.unsent(ID) == ()
     assert catalog.unsent(image_id("uploads", "never.jpg")) == ()
-    assert list(catalog.scan_unsent()) == []
+    assert unsent_everywhere(catalog) == {}
     assert acquire(catalog).unsent == ()
 
 
@@ -78,9 +82,9 @@ def test_an_outbox_outlives_its_record(catalog: Catalog) -> None:
     assert list(catalog.scan()) == []
     assert catalog.list(Query(), limit=10).records == ()
     assert catalog.unsent(ID) == (message(1), message(2))
-    assert len(list(catalog.scan_unsent())) == 2
+    assert unsent_everywhere(catalog) == {ID: (message(1), message(2))}
     catalog.mark_sent(ID, [message(1), message(2)])
-    assert list(catalog.scan_unsent()) == []
+    assert unsent_everywhere(catalog) == {}
     assert acquire(catalog).record.revision == 0
 
 
@@ -120,6 +124,17 @@ def test_an_older_event_adds_no_message(catalog: Catalog) -> None:
             lease, replace(lease.record, sequencer=upload(sequencer="1").sequencer), [message(1)]
         )
     assert catalog.unsent(ID) == ()
+
+
+def test_a_scan_of_outboxes_continues_anywhere(catalog: Catalog) -> None:
+    keys = [f"{number}.jpg" for number in range(7)]
+    for key in keys:
+        lease = acquire(catalog, key)
+        catalog.complete(lease, lease.record, [replace(message(int(key[0])), key=key)])
+    scanned = [id_ for id_, messages in catalog.scan_unsent() if messages]
+    assert sorted(scanned) == sorted(image_id("uploads", key) for key in keys)
+    for at, id_ in enumerate(scanned):
+        assert list(unsent_everywhere(catalog, after=id_)) == scanned[at + 1 :]
 
 
 def test_an_outbox_survives_a_restart(connect_shared_catalog: ConnectCatalog) -> None:

@@ -9,10 +9,11 @@ from xml.etree import ElementTree as ET
 import pytest
 from domain_strategies import KEYS
 from hypothesis import given
+from hypothesis import strategies as st
 
 from image_processor.aws import client as client_module
 from image_processor.aws.endpoints import global_endpoint
-from image_processor.aws.invalidation import Invalidations, invalidation_paths
+from image_processor.aws.invalidation import Invalidations, coalesce, invalidation_paths
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
 from image_processor.ingest.invalidation import invalidation_prefix
@@ -40,7 +41,7 @@ def invalidations(script: Script) -> Invalidations:
 
 def test_one_call_invalidates_the_paths() -> None:
     with scripted(DONE) as script:
-        invalidations(script).invalidate("a & b/cät.jpg", "change-1")
+        invalidations(script).invalidate(invalidation_paths("a & b/cät.jpg"), "change-1")
     (seen,) = script.seen
     assert (seen.method, seen.target) == ("POST", "/2020-05-31/distribution/E2EXAMPLE/invalidation")
     # All regions share one endpoint, and its signatures name us-east-1.
@@ -90,7 +91,7 @@ def test_every_url_of_an_image_starts_with_an_invalidated_path(key: str) -> None
 )
 def test_a_temporary_error_is_retried_with_the_same_reference(busy: Reply) -> None:
     with scripted(busy, DONE) as script:
-        invalidations(script).invalidate("cat.jpg", "change-1")
+        invalidations(script).invalidate(["/cat.jpg*"], "change-1")
     first, second = script.seen
     assert first.body == second.body
 
@@ -106,14 +107,14 @@ def test_a_temporary_error_is_retried_with_the_same_reference(busy: Reply) -> No
 )
 def test_a_failed_invalidation_is_unavailable(reply: Reply, attempts: int, message: str) -> None:
     with scripted(reply) as script, pytest.raises(Unavailable, match=message):
-        invalidations(script).invalidate("cat.jpg", "change-1")
+        invalidations(script).invalidate(["/cat.jpg*"], "change-1")
     assert len(script.seen) == attempts
 
 
 def test_the_environment_overrides_the_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     with scripted(DONE) as script:
         monkeypatch.setenv("AWS_ENDPOINT_URL_CLOUDFRONT", script.address)
-        Invalidations("E2EXAMPLE", credentials=aws.credentials).invalidate("cat.jpg", "change-1")
+        Invalidations("E2EXAMPLE", credentials=aws.credentials).invalidate(["/cat.jpg*"], "change-1")
     assert len(script.seen) == 1
 
 
@@ -121,3 +122,33 @@ def test_each_partition_has_an_endpoint() -> None:
     world, china = global_endpoint("cloudfront", "eu-west-1"), global_endpoint("cloudfront", "cn-north-1")
     assert (world[0].url, world[1]) == ("https://cloudfront.amazonaws.com", "us-east-1")
     assert (china[0].host, china[1]) == ("cloudfront.cn-northwest-1.amazonaws.com.cn", "cn-northwest-1")
+
+
+@pytest.mark.parametrize(
+    ("paths", "limit", "expected"),
+    [
+        (["/a.jpg*", "/b.jpg*"], 2, ["/a.jpg*", "/b.jpg*"]),
+        (["/a.jpg*", "/a.jpg*"], 1, ["/a.jpg*"]),
+        (["/a/*", "/a/b.jpg*", "/a/b/c.jpg*", "/ab.jpg*"], 9, ["/a/*", "/ab.jpg*"]),
+        # The folder with the most changes first; others keep what has not changed.
+        (["/a/1*", "/a/2*", "/a/3*", "/b/1*", "/b/2*", "/c.jpg*"], 4, ["/a/*", "/b/1*", "/b/2*", "/c.jpg*"]),
+        (["/a/1*", "/a/2*", "/a/3*", "/b/1*", "/b/2*", "/c.jpg*"], 3, ["/a/*", "/b/*", "/c.jpg*"]),
+        (["/x/a/1*", "/x/b/1*", "/y/1*"], 2, ["/x/*", "/y/1*"]),
+        ([f"/{n}.jpg*" for n in range(1000)], 7, ["/*"]),
+        ([f"/2026/{n % 5}/{n}.jpg*" for n in range(1000)], 7, [f"/2026/{n}/*" for n in range(5)]),
+        ([], 7, []),
+    ],
+)
+def test_paths_are_coalesced_to_folders(paths: list[str], limit: int, expected: list[str]) -> None:
+    assert sorted(coalesce(paths, limit)) == expected
+
+
+SEGMENTS = st.lists(st.sampled_from("abc"), min_size=1, max_size=4).map("/".join)
+
+
+@given(st.lists(SEGMENTS.map(lambda key: f"/{key}*"), max_size=40), st.integers(1, 8))
+def test_coalesced_paths_are_few_and_cover_every_change(paths: list[str], limit: int) -> None:
+    coalesced = coalesce(paths, limit)
+    assert len(coalesced) <= limit
+    for path in paths:
+        assert any(path.startswith(other[:-1]) for other in coalesced)

@@ -1,18 +1,21 @@
-"""An image is invalidated in the CDN when renditions change or go, before its record is completed."""
+"""An image is invalidated in the CDN once its record is complete, if renditions have changed or gone."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
-from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, points_of, prepare
+from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, finishes, points_of, prepare
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import UploadKind
+from image_processor.domain.models import MessageKind, OutboxMessage, UploadKind
 from image_processor.domain.ports import Attributes
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.invalidation import invalidation_prefix
+from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import fingerprint_metadata
 from support.ingest import OTHER_RECIPE, IngestFixture, upload
 
@@ -38,11 +41,12 @@ class FakeCdn:
         """Clients request everything that is stored."""
         self.kept = {**self.ingest.processed.bodies(), **self.kept}
 
-    def invalidate(self, prefix: str, change: str) -> None:
-        if change in self.changes:
-            return
-        self.changes.append(change)
-        self.kept = {key: body for key, body in self.kept.items() if not key.startswith(prefix)}
+    def send(self, messages: Sequence[OutboxMessage]) -> None:
+        for message in messages:
+            if message.id not in self.changes:
+                self.changes.append(message.id)
+            prefix = invalidation_prefix(message.key)
+            self.kept = {key: body for key, body in self.kept.items() if not key.startswith(prefix)}
 
     def assert_right(self) -> None:
         assert self.kept.items() <= self.ingest.processed.bodies().items()
@@ -50,9 +54,13 @@ class FakeCdn:
 
 def with_cdn(ingest: IngestFixture) -> FakeCdn:
     cdn = FakeCdn(ingest)
-    ingest.invalidate = cdn.invalidate
+    ingest.outbox = outbox(cdn.send)
     cdn.request_all()
     return cdn
+
+
+def outbox(send: Send) -> Outbox:
+    return Outbox(frozenset({MessageKind.INVALIDATION}), {MessageKind.INVALIDATION: send})
 
 
 @pytest.mark.parametrize("scenario", [scenario for scenario in SCENARIOS if scenario != "created"])
@@ -136,25 +144,28 @@ def test_every_change_has_its_own_id() -> None:
     assert len(set(cdn.changes)) == 4
 
 
-def test_a_failed_invalidation_is_retried_with_the_same_id() -> None:
+def test_a_failed_invalidation_fails_no_upload_and_is_sent_with_the_next_event() -> None:
     ingest, event = prepare("overwritten")
     cdn = with_cdn(ingest)
-    reported: list[tuple[str, str]] = []
 
-    def down(prefix: str, change: str) -> None:
-        reported.append((prefix, change))
-        raise Unavailable("CloudFront cannot answer")
+    def down(_messages: Sequence[OutboxMessage]) -> None:
+        raise Unavailable("SQS cannot answer")
 
-    ingest.invalidate = down
-    with pytest.raises(Unavailable):
-        ingest.processor().process(event)
+    ingest.outbox = outbox(down)
+    outcome = ingest.processor().process(event)
     record = ingest.record("cat.jpg")
     assert record is not None
-    assert record.revision == 1
-    ingest.invalidate = cdn.invalidate
-    ingest.processor().process(event)
+    assert record.revision == 2
+    assert outcome.record == record
+    assert [message.key for message in outcome.unsent] == ["cat.jpg"]
+    ingest.outbox = outbox(cdn.send)
+    (finding,) = ingest.reconciler().findings()
+    assert (finding.key, finding.drift) == ("cat.jpg", Drift.UNSENT)
+    outcome = ingest.processor().process(event)
+    assert outcome.unsent == ()
     cdn.assert_right()
-    assert reported == [("cat.jpg", change) for change in cdn.changes]
+    assert len(cdn.changes) == 1
+    ingest.assert_converged()
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
@@ -162,15 +173,13 @@ def test_a_failed_invalidation_is_retried_with_the_same_id() -> None:
 def test_the_cdn_is_right_after_an_interruption_at_any_point(
     scenario: str, error: type[BaseException]
 ) -> None:
-    for point in range(1, points_of(scenario) + 3):
+    for point in range(1, points_of(scenario) + 7):
         ingest, event = prepare(scenario)
         cdn = with_cdn(ingest)
         counter = Counter(point, error)
         view = faulty_worker(ingest, counter)
-        view.invalidate = FaultyPort(cdn, counter).invalidate
-        try:
-            view.processor().process(event)
-        except error:
+        view.outbox = outbox(FaultyPort(cdn, counter).send)
+        if not finishes(view, event, error):
             cdn.request_all()  # clients request what is half done
             ingest.advance()
             for finding in [*ingest.reconciler().findings()] if point % 2 else []:
@@ -190,7 +199,7 @@ def test_the_cdn_is_right_without_a_record_after_an_interruption_at_any_point() 
         cdn = with_cdn(ingest)
         counter = Counter(point)
         view = faulty_worker(ingest, counter)
-        view.invalidate = FaultyPort(cdn, counter).invalidate
+        view.outbox = outbox(FaultyPort(cdn, counter).send)
         event = upload("ignored/a.jpg", kind=UploadKind.DELETED)
         try:
             view.processor().process(event)

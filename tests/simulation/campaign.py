@@ -87,9 +87,14 @@ def _problems(sim: Simulator) -> list[str]:
     wrong = sim.oracle.violations + sim.differences()
     if wrong or sim.findings():
         return wrong or [f"one reconcile was not enough: {problem}" for problem in sim.findings()]
+    sim.invalidate()
+    sim.loop.run()
+    if wrong := sim.unheard():
+        return wrong
     renders = sim.counts["renders"]
     sim.redrive()
     wrong = [f"after a redrive: {problem}" for problem in sim.oracle.violations + sim.differences()]
+    wrong += [f"after a redrive: {problem}" for problem in sim.unheard()]
     if sim.counts["renders"] != renders:
         wrong.append("a redrive rendered something again")
     if len(sim.queue):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from random import Random
 from urllib.parse import quote_plus
 
@@ -54,9 +55,21 @@ NOISE = (
 BATCH = "aws:sqs"
 
 
-def batch(messages: list[tuple[str, str]]) -> dict[str, object]:
-    """The Lambda event of a batch of messages, each an id and a body."""
-    return {"Records": [{"eventSource": BATCH, "messageId": id_, "body": body} for id_, body in messages]}
+def batch(messages: list[tuple[str, str]], receives: Mapping[str, int] | None = None) -> dict[str, object]:
+    """The Lambda event of a batch of messages, each an id and a body. ``receives`` is how often a message was
+    received, by id."""
+    counts = receives or {}
+    return {
+        "Records": [
+            {
+                "eventSource": BATCH,
+                "messageId": id_,
+                "body": body,
+                "attributes": {"ApproximateReceiveCount": str(counts.get(id_, 1))},
+            }
+            for id_, body in messages
+        ]
+    }
 
 
 def mutated(random: Random, text: str) -> str:

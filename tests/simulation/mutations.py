@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
+from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
 from image_processor.ingest.drift import detect_drift
 from image_processor.ingest.process import Processor
@@ -146,6 +147,26 @@ class CatalogWithoutTokens(MemoryCatalog):
         return self._rows.setdefault(lease.image_id, Row(lease.record))
 
 
+class CatalogWithoutOutbox(MemoryCatalog):
+    """Forgets messages: only the worker that completed the record knows them."""
+
+    def unsent(self, image_id: str) -> tuple[Any, ...]:  # noqa: ARG002 - the mutation
+        return ()
+
+    def scan_unsent(self, *, after: str = "") -> Any:  # noqa: ARG002 - the mutation
+        return iter(())
+
+
+class ForgetsFailedMessages(Processor):
+    """Removes messages from the outbox whether they could be sent or not."""
+
+    def _tell(self, outcome: Outcome) -> Outcome:
+        left = super()._tell(outcome).unsent
+        if left:
+            self.catalog.mark_sent(image_id(self.bucket, outcome.key), left)
+        return replace(outcome, unsent=())
+
+
 class ServesStale(RenditionRepository):
     """Serves on-demand renditions of any version of the original."""
 
@@ -186,5 +207,7 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "the version is ignored": (use_processor(IgnoresVersion), "duplicates"),
     "orphans are not searched": (use_reconciler(SearchesOriginalsOnly), "lossy"),
     "stale on-demand renditions are served": (serve_stale, "lossy"),
+    "messages are not stored": (use_catalog(CatalogWithoutOutbox), "killing"),
+    "messages that were not sent are forgotten": (use_processor(ForgetsFailedMessages), "failing"),
     "lease tokens are not compared": (use_catalog(CatalogWithoutTokens), "stalling"),
 }

@@ -31,14 +31,17 @@ def on_demand(key: str, transformation: Transformation) -> str:
 class ObservedStore(MemoryStore):
     """A store that reports every change to the oracle at once."""
 
-    def __init__(self, oracle: Oracle, *, etags: bool) -> None:
+    def __init__(self, oracle: Oracle, *, etags: bool, on_put: Callable[[str, bytes], None]) -> None:
         super().__init__(etags=etags)
         self._oracle = oracle
+        self._on_put = on_put
 
     def put(self, key: str, body: bytes, attributes: Attributes, *, condition: Any = None) -> Entry:
         before = self._objects.get(key)
         entry = super().put(key, body, attributes, condition=condition)
         self._oracle.changed(key, before.body if before else None, body)
+        if not key.startswith(RECORDS):
+            self._on_put(key, body)
         return entry
 
     def delete(self, key: str) -> None:

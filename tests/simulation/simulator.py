@@ -114,7 +114,8 @@ class Simulator(SimulatedSystem):
         while True:
             received = self.queue.receive(self.loop.now, self.random.randint(1, self.batch))
             if received:
-                self._invoke([(message.id, message.body) for message in received])
+                receives = {message.id: message.receives for message in received}
+                self._invoke([(message.id, message.body) for message in received], receives)
                 continue
             upcoming = self.queue.next_visible(self.loop.now)
             if upcoming is None and not self.loop.scheduled:
@@ -129,15 +130,15 @@ class Simulator(SimulatedSystem):
             self.loop.wake(thread)
         self._idle.clear()
 
-    def _invoke(self, batch: list[tuple[str, str]]) -> None:
+    def _invoke(self, batch: list[tuple[str, str]], receives: dict[str, int]) -> None:
         process = self.process("fn")
         self._working += 1
         self.peak = max(self.peak, self._working)
-        self.loop.wait(self.loop.start(process, lambda: self._work(process, batch)).ended)
+        self.loop.wait(self.loop.start(process, lambda: self._work(process, batch, receives)).ended)
         self._working -= 1
 
-    def _work(self, process: Process, batch: list[tuple[str, str]]) -> None:
-        event = messages.batch(batch)
+    def _work(self, process: Process, batch: list[tuple[str, str]], receives: dict[str, int]) -> None:
+        event = messages.batch(batch, receives)
         answer = app_ingest.handle(event, self.processor(process), BUCKET, lambda: 60_000)
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         for id_, _ in batch:

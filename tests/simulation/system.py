@@ -14,26 +14,30 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from image_processor.aws_lambda import invalidate_function
 from image_processor.aws_lambda import process_function as app_ingest
 from image_processor.catalog.objects import ObjectCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.errors import ImageProcessorError, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import IccPolicy, Limits, Outcome, OutcomeStatus, Upload
+from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
+from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from support.ingest import BUCKET, fake_render, rendition_bytes
 from support.memory_catalog import MemoryCatalog
 from support.memory_store import MemoryStore
 
+from . import messages
 from .faults import FaultInjector, FaultProfile, FaultyPort
 from .loop import Loop, Process, SimulatedExecutor
 from .oracle import RECORDS, ObservedStore, Oracle, on_demand
+from .receivers import PAUSE, Receivers
 
 LEASE = 300.0
 CACHE_CONTROL = "public, max-age=60"
@@ -68,6 +72,7 @@ class SimulatedSystem:
 
     def __init__(self, seed: int, profile: FaultProfile, recipe: Recipe) -> None:
         self.random = Random(f"world {seed}")
+        self.profile = profile
         self.loop = Loop()
         self.trace: deque[str] = deque(maxlen=200)
         self.digest = 0
@@ -77,7 +82,8 @@ class SimulatedSystem:
         self.evidence: list[str] = []
         etags = self.oracle.etags = self.random.random() < 0.5
         self.uploads: MemoryStore = MemoryStore(etags=etags)
-        self.processed = ObservedStore(self.oracle, etags=etags)
+        self.receivers = Receivers()
+        self.processed = ObservedStore(self.oracle, etags=etags, on_put=self.receivers.stored)
         self.catalog = MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25
         self.counts: Counter[str] = Counter()
@@ -114,8 +120,53 @@ class SimulatedSystem:
             owner=process.name,
             lease_duration=timedelta(seconds=LEASE),
             clock=lambda: _START + timedelta(seconds=self.loop.now),
+            outbox=self._outbox(process),
         )
         return lambda upload: self._checked(process, processor, upload)
+
+    def _outbox(self, process: Process) -> Outbox:
+        """Sends events to the receiver and invalidations to their queue, with the faults of the profile."""
+
+        def send_events(sent: Any) -> None:
+            self.faults.call(process, "bus.send", lambda: self.receivers.receive(sent))
+
+        def send_invalidations(sent: Any) -> None:
+            self.faults.call(process, "invalidations.send", lambda: self.receivers.queue_invalidations(sent))
+            self.loop.at(self.loop.now + 1.0, self.invalidate)
+
+        senders = {MessageKind.EVENT: send_events, MessageKind.INVALIDATION: send_invalidations}
+        return Outbox(frozenset(senders), senders)
+
+    def invalidate(self) -> None:
+        """Start the function `invalidate` with all that waits in its queue, again after a visibility timeout
+        if something is left."""
+        if not self.receivers.waiting:
+            return
+        process = self.process("invalidate")
+        self.loop.start(process, lambda: self._invalidate(process))
+        self.loop.at(self.loop.now + PAUSE, self.invalidate)
+
+    def _invalidate(self, process: Process) -> None:
+        batch = list(self.receivers.waiting.items())
+        answer = invalidate_function.handle(
+            messages.batch(batch), lambda paths, _: self._call_cdn(process, paths)
+        )
+        failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
+        for id_, _ in batch:
+            if id_ not in failed:
+                self.receivers.waiting.pop(id_, None)
+        self.counts["invalidations retried"] += len(failed)
+
+    def _call_cdn(self, process: Process, paths: Any) -> None:
+        if self.profile.fail and self.random.random() < 0.5:
+            raise Unavailable("too many invalidations are in progress")
+        self.faults.call(
+            process, "cdn.invalidate", lambda: self.receivers.invalidate(paths, self.processed.bodies())
+        )
+
+    def unheard(self) -> list[str]:
+        """Outcomes that the receiver has not heard of, and changes that the CDN has not."""
+        return self.receivers.problems(self._faultless_catalog().scan(), self.processed.bodies())
 
     def ports(self, process: Process) -> tuple[Any, Any, Any]:
         """Uploads, processed and catalog as ``process`` calls them."""
@@ -155,6 +206,7 @@ class SimulatedSystem:
             raise
         self.note(f"{process.name} {upload.key!r}: {outcome.status}")
         self.counts[outcome.status] += 1
+        self.counts["unsent"] += bool(outcome.unsent)
         if processor.recipe is self.oracle.recipe and outcome.status is not OutcomeStatus.SKIPPED:
             alone = process.acquired_at >= began or outcome.status is OutcomeStatus.DELETED
             self._check_outcome(upload.key, outcome, process.wrote_at, alone=alone)
@@ -226,9 +278,8 @@ class SimulatedSystem:
 
     def _reconciler(self, uploads: Any, processed: Any, catalog: Any) -> Reconciler:
         recipe = self.oracle.recipe
-        return self.reconciler_class(
-            *(BUCKET, uploads, processed, catalog, recipe), *(Limits(), IccPolicy.STRIP, CACHE_CONTROL)
-        )
+        ports = BUCKET, uploads, processed, catalog, recipe
+        return self.reconciler_class(*ports, Limits(), IccPolicy.STRIP, CACHE_CONTROL, outboxes=True)
 
     def _apply(self, processor: Call, upload: Upload) -> None:
         try:
@@ -253,11 +304,11 @@ class SimulatedSystem:
 
 
 class SequentialObjectCatalog(ObjectCatalog):
-    """An ObjectCatalog whose scan starts no threads, for reads from outside the loop."""
+    """An ObjectCatalog whose scans start no threads, for reads from outside the loop."""
 
-    def scan(self, *, after: str = "") -> Iterator[Any]:
+    def _scan(self, after: str = "") -> Iterator[Any]:
         for entry in list(self._store.list(RECORDS)):
             id_ = entry.key.rpartition("/")[2].removesuffix(".json")
-            record = self.get(id_) if id_ > after else None
-            if record is not None:
-                yield record
+            if id_ > after:
+                state, _ = self._read(id_)
+                yield id_, state

@@ -8,13 +8,14 @@ from random import Random
 import pytest
 
 from image_processor.aws_lambda.process_function import RetryLater, handle
-from image_processor.domain.errors import Reason
+from image_processor.domain.errors import Reason, Unavailable
 from image_processor.domain.models import OutcomeStatus, Status
 from image_processor.ingest.events import read_messages
 from simulation import messages
 from simulation.faults import FaultProfile
 from simulation.history import KEYS, RECIPES, History, UserAction, draw_history
 from simulation.message_queue import RECEIVES
+from simulation.receivers import Receivers
 from simulation.simulator import Simulator
 from support.ingest import BUCKET, RECIPE, IngestFixture
 from support.memory_catalog import MemoryCatalog
@@ -59,6 +60,7 @@ def test_a_kill_at_any_point_is_repaired_within_three_receives(scenario, records
         sim.faults.kill_at = point
         live(sim)
         assert sim.oracle.violations + sim.differences() + sim.findings() == [], f"killed at point {point}"
+        assert sim.unheard() == [], f"killed at point {point}"
         assert sim.queue.most_receives <= 3
         assert (len(sim.queue), sim.queue.dead) == (0, [])
         if not sim.faults.kills:
@@ -116,6 +118,30 @@ def test_a_message_that_always_fails_becomes_a_dead_letter_with_its_key():
     (message,) = read_messages(json.loads(dead_letter.body))
     assert [(upload.bucket, upload.key) for upload in message.uploads] == [(BUCKET, "cat.jpg")]
     assert (dead_letter.receives, sim.counts[OutcomeStatus.PROCESSED]) == (RECEIVES, 1)
+
+
+@simulated
+def test_a_receiver_that_is_down_fails_no_upload_and_hears_of_everything_later(monkeypatch):
+    """Neither the bus nor the queue of invalidations accepts anything: no dead letter, and one reconcile
+    sends all once they answer again."""
+
+    def down(_receivers, _messages):
+        raise Unavailable("down")
+
+    actions = [UserAction(number * 2000, f"{number % 10}.jpg", b"%d" % number) for number in range(40)]
+    actions += [UserAction(90_000, "3.jpg", None), UserAction(90_001, "4.jpg", b"bad")]
+    sim = Simulator(1, CALM, history(*actions))
+    with monkeypatch.context() as patched:
+        patched.setattr(Receivers, "receive", down)
+        patched.setattr(Receivers, "queue_invalidations", down)
+        live(sim)
+    assert (sim.queue.dead, sim.oracle.violations, sim.differences()) == ([], [], [])
+    assert sim.counts[OutcomeStatus.PROCESSED] == 40
+    assert len(sim.unheard()) >= 20
+    sim.reconcile()
+    sim.loop.run()
+    assert sim.unheard() + sim.findings() == []
+    assert len(sim.receivers.events) == 42
 
 
 @simulated

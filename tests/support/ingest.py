@@ -27,7 +27,7 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import Transformation
-from image_processor.ingest.invalidation import no_invalidation
+from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 
@@ -121,7 +121,7 @@ class IngestFixture:
     cache_control: str = "public, max-age=60"
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
-    invalidate: Any = no_invalidation
+    outbox: Outbox = field(default_factory=Outbox)
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def processor(self, owner: str = "worker") -> Processor:
@@ -139,13 +139,14 @@ class IngestFixture:
             owner=owner,
             lease_duration=timedelta(seconds=60),
             clock=lambda: self.now,
-            invalidate=self.invalidate,
+            outbox=self.outbox,
         )
 
     def reconciler(self) -> Reconciler:
         return Reconciler(
             *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
             *(self.limits, self.icc, self.cache_control, self.exif),
+            outboxes=True,
         )
 
     def advance(self, seconds: float = 61) -> None:

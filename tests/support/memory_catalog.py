@@ -78,9 +78,8 @@ class MemoryCatalog:
     def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
         return self._outbox.get(image_id, ())
 
-    def scan_unsent(self) -> Iterator[OutboxMessage]:
-        for messages in list(self._outbox.values()):
-            yield from messages
+    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
+        yield from ((id_, self.unsent(id_)) for id_ in sorted(self._outbox) if id_ > after)
 
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         with self._lock:

@@ -11,13 +11,14 @@ from fastapi.concurrency import run_in_threadpool
 from image_processor.delivery.markup.html import render_markup
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.delivery.url.builder import UrlBuilder, check_base_url, object_url
+from image_processor.delivery.url.builder import UrlBuilder, check_base_url
 from image_processor.domain.errors import Invalid, InvalidRequest, NotFound, Problem, Refused
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Record, Status, UploadKind
 from image_processor.domain.ports import Catalog
 from image_processor.domain.similarity import similar_to
 from image_processor.domain.transformation import parse
+from image_processor.renditions.urls import object_url
 
 from .dependencies import (
     MAX_WAIT_SECONDS,

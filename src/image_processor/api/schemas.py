@@ -14,7 +14,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions
 from image_processor.delivery.markup.srcset import MAX_WIDTHS, WidthSpec
-from image_processor.delivery.url.builder import object_url
 from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
@@ -22,6 +21,7 @@ from image_processor.domain.models import ImageMetadata, Record, Rendition, Stat
 from image_processor.domain.ports import Entry, Query, StoredObject
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 from image_processor.renditions.freshness import is_on_demand
+from image_processor.renditions.urls import public_url
 
 # Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
 MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
@@ -167,7 +167,7 @@ class RenditionModel(MetadataModel):
     def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
         return cls(
             key=rendition.key,
-            url=_public_url(rendition, base),
+            url=public_url(rendition, base),
             transformation=rendition.transformation,
             **_metadata(rendition.metadata),
         )
@@ -201,7 +201,8 @@ class OnDemandRenditionModel(Model):
 
 
 class ImageModel(Model):
-    """An original and its renditions. `processed` is the key of the main rendition."""
+    """An original and its renditions. `processed` is the key of the main rendition, null if every
+    rendition needs a signed URL."""
 
     id: str = Field(examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     bucket: str = Field(examples=["uploads"])
@@ -248,7 +249,7 @@ class ImageModel(Model):
             id=record.id,
             bucket=record.bucket,
             original=record.key,
-            processed=processed.key if processed else None,
+            processed=processed.key if processed and not is_on_demand(processed.key) else None,
             renditions=[RenditionModel.of_rendition(item, base) for item in record.renditions],
             status=record.status.value,
             reason=record.reason,
@@ -435,10 +436,3 @@ class MarkupModel(Model):
 
 def _metadata(metadata: ImageMetadata) -> dict[str, Any]:
     return {name: getattr(metadata, name) for name in MetadataModel.model_fields}
-
-
-def _public_url(rendition: Rendition, base: str | None) -> str | None:
-    """The URL of a declared rendition; None for those on demand, which need a signature."""
-    if base is None or is_on_demand(rendition.key):
-        return None
-    return f"{object_url(base, rendition.key)}?v={rendition.metadata.sha256[:16]}"

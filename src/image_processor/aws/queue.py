@@ -17,6 +17,7 @@ from image_processor.domain.errors import NotFound, Unavailable
 from .client import Body, Client, HttpResponse, Request
 from .credentials import GetCredentials, credentials_from
 from .endpoints import endpoint_override, region_from, regional_endpoint
+from .retries import PATIENT, Retries
 from .signature import Scope
 
 BATCH = 10
@@ -44,12 +45,15 @@ class Queue:
         endpoint: str | None = None,
         region: str | None = None,
         credentials: GetCredentials | None = None,
+        retries: Retries = PATIENT,
     ) -> None:
         named = _REGION.match(url)
         region = named[1] if named else region or region_from()
         address = regional_endpoint("sqs", region, endpoint or endpoint_override("sqs"))
         self._url = url
-        self._client = Client(address, Scope(region, "sqs"), credentials or credentials_from(os.environ))
+        self._client = Client(
+            address, Scope(region, "sqs"), credentials or credentials_from(os.environ), retries=retries
+        )
 
     def send(self, bodies: Iterable[str]) -> int:
         """Add a message for each of ``bodies``, which are ASCII; returns how many. If it fails midway, or a

@@ -1,4 +1,4 @@
-"""The handlers of the Lambda functions `process`, `deliver`, `api`, `reconcile` and `publish`.
+"""The handlers of the Lambda functions `process`, `deliver`, `api`, `reconcile`, `invalidate` and `publish`.
 
 A handler imports its own modules when its function starts, and none of the others'. What an execution
 environment keeps (clients, the recipe, the web application) is created once.
@@ -65,9 +65,17 @@ def publish(event: Any, context: Any) -> dict[str, Any]:
 
     start_request(context)
     # Not opened in the init phase: what is invalid becomes a response to CloudFormation.
-    from .publish_function import handle  # noqa: PLC0415 - one function of five
+    from .publish_function import handle  # noqa: PLC0415 - one function of six
 
     return handle(event)
+
+
+def invalidate(event: Any, context: Any) -> dict[str, Any]:
+    """Invalidate in CloudFront the images that a batch of the invalidation queue names."""
+    from .log import start_request  # noqa: PLC0415 - as in _run
+
+    start_request(context)
+    return _invalidate()(event, context)
 
 
 @cache
@@ -80,7 +88,7 @@ def _context(*, is_interactive: bool) -> AwsContext:
 
 @cache
 def _process() -> tuple[AwsContext, Handler]:
-    from .process_function import open_process  # noqa: PLC0415 - one function of five
+    from .process_function import open_process  # noqa: PLC0415 - one function of six
 
     context = _context(is_interactive=False)
     return context, with_limits_checked(open_process(context), _MIN_SECONDS["process"])
@@ -88,7 +96,7 @@ def _process() -> tuple[AwsContext, Handler]:
 
 @cache
 def _deliver() -> tuple[AwsContext, Handler]:
-    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of five
+    from .deliver_function import open_deliver  # noqa: PLC0415 - one function of six
 
     context = _context(is_interactive=True)
     return context, with_limits_checked(open_deliver(context), _MIN_SECONDS["deliver"])
@@ -96,7 +104,7 @@ def _deliver() -> tuple[AwsContext, Handler]:
 
 @cache
 def _api() -> tuple[AwsContext, Handler]:
-    from .api_function import open_api  # noqa: PLC0415 - one function of five, with the web framework
+    from .api_function import open_api  # noqa: PLC0415 - one function of six, with the web framework
 
     context = _context(is_interactive=True)
     return context, with_limits_checked(open_api(context), _MIN_SECONDS["api"])
@@ -104,13 +112,26 @@ def _api() -> tuple[AwsContext, Handler]:
 
 @cache
 def _reconcile() -> tuple[AwsContext, Handler]:
-    from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of five
+    from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of six
 
     context = _context(is_interactive=False)
     return context, open_reconcile(context)
 
 
-_OPENERS = {"process": _process, "deliver": _deliver, "api": _api, "reconcile": _reconcile}
+@cache
+def _invalidate() -> Handler:
+    from .invalidate_function import open_invalidate  # noqa: PLC0415 - one function of six
+
+    return open_invalidate()
+
+
+_OPENERS = {
+    "process": _process,
+    "deliver": _deliver,
+    "api": _api,
+    "reconcile": _reconcile,
+    "invalidate": _invalidate,
+}
 
 
 def _initialize(environment: Mapping[str, str]) -> None:

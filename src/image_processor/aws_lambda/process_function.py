@@ -20,6 +20,10 @@ from . import log
 _RESERVE_MS = 5_000
 """An upload is not started with less time left than this: it returns to the queue instead."""
 
+_RECEIVES_TO_TELL = 3
+"""How often a message is received because messages about its outcome could not be sent. After that
+`reconcile` sends them: a finished upload never becomes a dead letter."""
+
 Process = Callable[[Upload], Outcome]
 RemainingMs = Callable[[], int]
 
@@ -114,14 +118,16 @@ def _process_message(
         elif remaining_ms() < strategy.needs_ms:
             retry = "not enough time left to start it"
         else:
-            status, error = _process_upload(upload, strategy.process)
+            status, error = _process_upload(upload, strategy.process, message.receives)
             statuses += [status] if status else []
             retry = error or retry
     return MessageResult(message, tuple(statuses), retry)
 
 
-def _process_upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | None, str | None]:
-    """The status, or the reason to retry. A permanent error is logged and done: a retry would end the same
+def _process_upload(
+    upload: Upload, process: Process, receives: int
+) -> tuple[OutcomeStatus | None, str | None]:
+    """The status, and the reason to retry. A permanent error is logged and done: a retry would end the same
     way."""
     started = time.monotonic()
     fields = {"key": upload.key, "bucket": upload.bucket}
@@ -145,7 +151,11 @@ def _process_upload(upload: Upload, process: Process) -> tuple[OutcomeStatus | N
         renditions=len(record.renditions) if record else 0,
         ms=round(1000 * (time.monotonic() - started)),
     )
-    return outcome.status, None
+    if not outcome.unsent:
+        return outcome.status, None
+    retry = receives < _RECEIVES_TO_TELL
+    log.line("ERROR", "unsent", **fields, messages=len(outcome.unsent), retry=retry)
+    return outcome.status, "messages about the outcome could not be sent" if retry else None
 
 
 def _sqs_response(results: Sequence[MessageResult]) -> dict[str, Any]:

@@ -6,6 +6,7 @@ commands open the same buckets and table with credentials of their own.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -22,11 +23,12 @@ from image_processor.catalog import catalog_from_url
 from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
-from image_processor.domain.models import Limits, Outcome, Rendered, Upload
+from image_processor.domain.models import Limits, MessageKind, OutboxMessage, Outcome, Rendered, Upload
 from image_processor.domain.ports import Catalog, ObjectStore, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
-from image_processor.ingest.invalidation import Invalidate, no_invalidation
+from image_processor.ingest.invalidation import invalidation_prefix
+from image_processor.ingest.outbox import Outbox, Send
 from image_processor.storage import store_from_url
 
 from .recipe import check_recipe
@@ -93,8 +95,8 @@ def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retr
         use_fonts(settings.fonts)
     deadline = Deadline()
     stores = open_aws_stores(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
-    invalidate = _invalidation(settings)
-    processor = cache(lambda: build_processor(settings, recipe, stores, invalidate))
+    outbox = build_outbox(settings, replace(retries, deadline=deadline))
+    processor = cache(lambda: build_processor(settings, recipe, stores, outbox))
     return AwsContext(
         settings,
         bucket,
@@ -110,7 +112,10 @@ def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retr
 
 
 def build_processor(
-    settings: Settings, recipe: Recipe, stores: Stores, invalidate: Invalidate = no_invalidation
+    settings: Settings,
+    recipe: Recipe,
+    stores: Stores,
+    outbox: Outbox = Outbox(),  # noqa: B008 - frozen
 ) -> Processor:
     """A processor that renders in the function's own process, under a CPU limit. Raises InvalidSettings."""
     from image_processor.ingest.process import Processor  # noqa: PLC0415 - 5 ms that deliver needs for a miss only
@@ -129,7 +134,7 @@ def build_processor(
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
-        invalidate=invalidate,
+        outbox=outbox,
     )
 
 
@@ -250,12 +255,52 @@ def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> O
         return replace(processor, render=renderer.render).process(upload)
 
 
-def _invalidation(settings: Settings) -> Invalidate:
-    if settings.distribution is None:
-        return no_invalidation
-    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - with a CDN only
+def build_outbox(settings: Settings, retries: Retries) -> Outbox:
+    """What is sent after an outcome. Raises InvalidSettings."""
+    senders: dict[MessageKind, Send] = {}
+    if settings.invalidation_queue is not None:
+        senders[MessageKind.INVALIDATION] = _queued_invalidation(settings.invalidation_queue, retries)
+    elif settings.distribution is not None:
+        senders[MessageKind.INVALIDATION] = _direct_invalidation(settings.distribution)
+    if settings.event_bus is not None:
+        from image_processor.aws.event_bus import EventBus  # noqa: PLC0415 - with EventBus only
 
+        senders[MessageKind.EVENT] = EventBus(settings.event_bus, retries=retries).send
+    return Outbox(frozenset(senders), senders, settings.public_url)
+
+
+def build_invalidate(settings: Settings) -> Callable[[Sequence[str], str], None]:
+    """What invalidates paths, for the function `invalidate`. Raises InvalidSettings."""
+    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - one function of four
+
+    if settings.distribution is None:
+        raise InvalidSettings([Problem(PREFIX + "DISTRIBUTION", "a distribution id", "nothing")])
     return Invalidations(settings.distribution).invalidate
+
+
+def _queued_invalidation(url: str, retries: Retries) -> Send:
+    """Sends invalidations to the queue of the function `invalidate`."""
+    from image_processor.aws.queue import Queue  # noqa: PLC0415 - with EnablePurge only
+
+    queue = Queue(url, retries=retries)
+
+    def send(messages: Sequence[OutboxMessage]) -> None:
+        queue.send(json.dumps({"id": message.id, "key": message.key}) for message in messages)
+
+    return send
+
+
+def _direct_invalidation(distribution: str) -> Send:
+    """Invalidates without the queue and its function, for a function that was created by hand."""
+    from image_processor.aws.invalidation import Invalidations, invalidation_paths  # noqa: PLC0415 - as above
+
+    invalidations = Invalidations(distribution)
+
+    def send(messages: Sequence[OutboxMessage]) -> None:
+        for message in messages:
+            invalidations.invalidate(invalidation_paths(invalidation_prefix(message.key)), message.id)
+
+    return send
 
 
 def _post_signer(bucket: str, max_bytes: int) -> Callable[[str, str], PostForm]:

@@ -15,6 +15,8 @@ def build_reconciler(
     settings: Settings, recipe: Recipe, stores: Stores, bucket: str, *, threads: int = 1
 ) -> Reconciler:
     """Compares the stores with the recipe; see `Reconciler`."""
+    # One machine's webhooks are sent by a thread of its server, which needs no help.
+    outboxes = any((settings.event_bus, settings.invalidation_queue, settings.distribution))
     return Reconciler(
         bucket,
         stores.uploads,
@@ -26,4 +28,5 @@ def build_reconciler(
         settings.cache_control,
         settings.exif,
         threads=threads,
+        outboxes=outboxes,
     )

@@ -154,12 +154,12 @@ class ObjectCatalog:
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
-        return (state.record for state in self._scan(after) if state.record is not None)
+        return (state.record for _, state in self._scan(after) if state.record is not None)
 
-    def scan_unsent(self) -> Iterator[OutboxMessage]:
-        return (message for state in self._scan() for message in state.outbox)
+    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
+        return ((id_, state.outbox) for id_, state in self._scan(after))
 
-    def _scan(self, after: str = "") -> Iterator[_State]:
+    def _scan(self, after: str = "") -> Iterator[tuple[str, _State]]:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
         ids = (
@@ -169,7 +169,8 @@ class ObjectCatalog:
         with ThreadPoolExecutor(_READER_THREADS) as readers:
             # In batches, because `map` would consume the whole listing first.
             while batch := list(islice(ids, 8 * _READER_THREADS)):
-                yield from (state for state, _ in readers.map(self._read, batch))
+                states = readers.map(self._read, batch)
+                yield from ((id_, state) for id_, (state, _) in zip(batch, states, strict=True))
 
     def reindex(self) -> int:
         return 0

@@ -78,6 +78,8 @@ bucket = matching(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]|[a-z][a-z0-9+.-]*://[!-~]+"
 distribution = matching(r"[A-Z0-9]{1,64}")
 # AWS, "Queue and message identifiers": the endpoint, the account's number, the queue's name.
 queue = matching(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}")
+# AWS, "PutEvents" of the EventBridge API reference: EventBusName.
+event_bus = matching(r"(arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[/.\w-]{1,256}")
 origin = matching(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
 _base_url = matching(r"https?://[^/?#\s]+(/[!-~]*)?")
 
@@ -287,6 +289,13 @@ AWS_SETTINGS = (
         "a distribution id",
         distribution,
     ),
+    SettingSpec(
+        "INVALIDATION_QUEUE",
+        "SQS queue of the function that invalidates; without it a worker invalidates itself",
+        "a queue URL",
+        queue,
+    ),
+    SettingSpec("EVENT_BUS", "EventBridge bus that gets outcome events", "a name or an ARN", event_bus),
     SettingSpec("QUEUE", "SQS queue of upload events", "a queue URL", queue),
     SettingSpec("DEAD_LETTERS", "SQS queue of messages that failed too often", "a queue URL", queue),
     SettingSpec(

@@ -14,7 +14,7 @@ from msgspec.structs import force_setattr
 
 from .errors import Reason
 from .formats import FORMATS
-from .transformation import Transformation
+from .transformation import ON_DEMAND, Transformation
 
 
 class UploadKind(StrEnum):
@@ -236,11 +236,13 @@ class Record(Struct, frozen=True):
 
     @property
     def processed(self) -> Rendition | None:
-        """The rendition to show first: the largest one, in the most widely supported format."""
+        """The rendition to show first: the largest one, in the most widely supported format, among those that
+        need no signed URL. If all need one, the largest of them."""
 
-        def weight(rendition: Rendition) -> tuple[int, int]:
+        def weight(rendition: Rendition) -> tuple[bool, int, int]:
             metadata = rendition.metadata
-            return metadata.width * metadata.height, FORMATS[metadata.format].compatibility
+            public = not rendition.key.rpartition("/")[2].startswith(ON_DEMAND)
+            return public, metadata.width * metadata.height, FORMATS[metadata.format].compatibility
 
         return max(self.renditions, key=weight, default=None)
 

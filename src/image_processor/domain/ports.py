@@ -209,8 +209,12 @@ class Catalog(Protocol):
         """The messages in the outbox of one original, the oldest first."""
         ...
 
-    def scan_unsent(self) -> Iterator[OutboxMessage]:
-        """Every message in an outbox, in any order."""
+    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
+        """The id of every original that has messages in its outbox, and the messages, in an order that stays
+        the same. It may yield other ids too, without messages, which show how far it is.
+
+        ``after`` is an id: only those that come after it. It need not exist any more.
+        """
         ...
 
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:

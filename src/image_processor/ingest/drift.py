@@ -36,6 +36,8 @@ class Drift(StrEnum):
     was written."""
     DAMAGED = "damaged"
     """The stored renditions are not those of the record."""
+    UNSENT = "unsent"
+    """A message about an earlier outcome is still in the outbox: its worker ended before it was sent."""
     ORPHANED = "orphaned"
     """A record or renditions of an original that is deleted, or that no rule of the recipe matches."""
 

@@ -1,40 +1,23 @@
 """Ingest, step 6: which paths a CDN must invalidate after a change, and when.
 
-A CDN keeps the bytes that it has sent. `process` invalidates after it has replaced or deleted a
-rendition and before it completes the record, so a failed invalidation is repeated with the work.
+A CDN keeps the bytes that it has sent. `process` replaces and deletes renditions first and sends the
+invalidation once the record is complete, so what the CDN fetches afterwards is new.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 
-from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Lease, Record, Rendition, Status
+from image_processor.domain.models import Lease, Rendition, Status
 from image_processor.domain.ports import Entry
-
-Invalidate = Callable[[str, str], None]
-"""Called with a path prefix (not percent-encoded, no leading slash) and a change id; the CDN must drop
-every path with that prefix. The id is the same for each retry of one change and differs between
-changes. Raises Unavailable."""
-
-
-def no_invalidation(prefix: str, change: str) -> None:
-    """The Invalidate of an installation without a CDN."""
 
 
 def invalidation_prefix(key: str) -> str:
     """The common prefix of the paths of the original ``key`` and of all its renditions."""
     prefix = rendition_prefix(key)
     return key if prefix == f"{key}/" else prefix.rpartition("~")[0]
-
-
-def change_id(record: Record) -> str:
-    """32 hex digits that identify one change of an image. ``record`` is the leased record with the
-    version and the sequencer of the original that is being processed."""
-    identity = (record.id, record.created_at, record.revision, record.version, record.sequencer)
-    return sha256_hex(repr(identity).encode())[:32]
 
 
 def needs_invalidation(

@@ -14,9 +14,10 @@ from datetime import datetime, timedelta
 from msgspec.structs import replace
 
 from image_processor.domain.errors import LeaseBusy, NotFound, PreconditionFailed, Refused, Unavailable
-from image_processor.domain.keys import check_key
+from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import (
     Lease,
+    OutboxMessage,
     Outcome,
     OutcomeStatus,
     Plan,
@@ -32,7 +33,8 @@ from image_processor.renditions.freshness import filter_fresh, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, read_overlays
 
 from .drift import Inspector
-from .invalidation import Invalidate, change_id, invalidation_prefix, needs_invalidation, no_invalidation
+from .invalidation import needs_invalidation
+from .outbox import Outbox
 from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
 
@@ -57,18 +59,18 @@ class Processor(Inspector, frozen=True, kw_only=True):
     owner: str
     lease_duration: timedelta
     clock: Callable[[], datetime]
-    invalidate: Invalidate = no_invalidation
+    outbox: Outbox = Outbox()
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its current original.
 
         Repeats the work if the original changed meanwhile. Raises InvalidKey, and the retryable errors
-        LeaseBusy, LeaseLost and Unavailable. After any error the same upload may be processed
-        again, by any worker and at any time.
+        LeaseBusy, LeaseLost and Unavailable. After any error, and while the outcome has unsent messages, the
+        same upload may be processed again, by any worker and at any time.
         """
         check_key(upload.key)
         if (outcome := self._finish_without_lease(upload)) is not None:
-            return outcome
+            return self._tell(outcome)
         for _ in range(_MAX_ATTEMPTS):
             try:
                 outcome = self._attempt(upload)
@@ -77,6 +79,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
             except LeaseBusy:
                 if (outcome := self._finished_by_other(upload)) is None:
                     raise
+            # 7. Tell others: send what is in the outbox.
+            outcome = self._tell(outcome)
             if self._is_current(outcome):
                 return outcome
             upload = replace(upload, kind=UploadKind.CREATED)
@@ -111,10 +115,9 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     return self._refuse(lease, plan, record, refusal, writer.abandon())
                 # 5. Store: wait for the puts, most of which began during the render.
                 renditions = writer.finish(plan.transformations)
-                # 6. Delete what is stale, invalidate the CDN, complete the record.
+                # 6. Delete what is stale, complete the record with its messages in the outbox.
                 record = _processed_record(record, plan, rendered, renditions)
-                completed = self._complete(lease, record, writer.listed())
-                return Outcome(plan.key, OutcomeStatus.PROCESSED, completed)
+                return self._complete(lease, record, writer.listed())
             except BaseException:
                 # End our requests before another worker can acquire the lease.
                 executor.shutdown(cancel_futures=True)
@@ -130,10 +133,13 @@ class Processor(Inspector, frozen=True, kw_only=True):
         """
         skip = skip_reason(upload.key, self.recipe)
         if upload.kind is UploadKind.DELETED and self._is_gone(upload.key):
-            return Outcome(upload.key, OutcomeStatus.DELETED)
+            return Outcome(upload.key, OutcomeStatus.DELETED, unsent=self._unsent(upload.key))
         if skip is not None and self._has_no_output(upload.key):
-            return Outcome(upload.key, OutcomeStatus.SKIPPED, detail=skip)
+            return Outcome(upload.key, OutcomeStatus.SKIPPED, detail=skip, unsent=self._unsent(upload.key))
         return None
+
+    def _unsent(self, key: str) -> tuple[OutboxMessage, ...]:
+        return self.catalog.unsent(image_id(self.bucket, key)) if self.outbox.kinds else ()
 
     def _is_gone(self, key: str) -> bool:
         return head_original(self.uploads, key) is None and self._has_no_output(key)
@@ -193,7 +199,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     def _leave_unchanged(self, lease: Lease) -> Outcome:
         self.catalog.release(lease)
-        return Outcome(lease.record.key, OutcomeStatus.UNCHANGED, lease.record)
+        return Outcome(lease.record.key, OutcomeStatus.UNCHANGED, lease.record, unsent=lease.unsent)
 
     def _target(self) -> UploadTarget:
         return UploadTarget(
@@ -235,11 +241,14 @@ class Processor(Inspector, frozen=True, kw_only=True):
         kept = filter_fresh(stored, version, self.uploads, self.processed, self.icc) if original else []
         unwanted = [entry for entry in stored if entry not in kept]
         self._delete_stale(unwanted, keep=())
-        self._invalidate_changed(lease, replace(lease.record, version=version, renditions=()), unwanted)
-        self.catalog.delete(lease)
+        changed = needs_invalidation(lease, self.lease_duration, unwanted, ())
+        skip = None if original is None else plan.skip
+        messages = self.outbox.of_deletion(lease, self.clock(), skip, invalidate=changed)
+        self.catalog.delete(lease, messages)
+        unsent = (*lease.unsent, *messages)
         if original is None:
-            return Outcome(plan.key, OutcomeStatus.DELETED)
-        return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip)
+            return Outcome(plan.key, OutcomeStatus.DELETED, unsent=unsent)
+        return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip, unsent=unsent)
 
     def _refuse(
         self, lease: Lease, plan: Plan, record: Record, refusal: Refused, stored: Sequence[Entry]
@@ -256,14 +265,18 @@ class Processor(Inspector, frozen=True, kw_only=True):
             exif=(),
             renditions=(),
         )
-        completed = self._complete(lease, refused, stored)
-        return Outcome(plan.key, OutcomeStatus.REFUSED, completed, refusal.message)
+        return self._complete(lease, refused, stored)
 
-    def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Record:
-        """Delete what ``stored`` has beyond the record, invalidate the CDN, and only then complete."""
+    def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Outcome:
+        """Delete what ``stored`` has beyond the record, and only then write the record."""
         self._delete_stale(stored, keep=record.renditions)
-        self._invalidate_changed(lease, record, stored)
-        return self.catalog.complete(lease, replace(record, updated_at=self.clock()))
+        changed = needs_invalidation(lease, self.lease_duration, stored, record.renditions)
+        now = self.clock()
+        messages = self.outbox.of_completion(lease, record, now, invalidate=changed)
+        self.outbox.make_room(self.catalog, lease)
+        completed = self.catalog.complete(lease, replace(record, updated_at=now), messages)
+        status = OutcomeStatus(completed.status.value)
+        return Outcome(record.key, status, completed, record.message, (*lease.unsent, *messages))
 
     def _delete_stale(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
         kept = {rendition.key for rendition in keep}
@@ -271,12 +284,11 @@ class Processor(Inspector, frozen=True, kw_only=True):
             if entry.key not in kept:
                 self.processed.delete(entry.key)
 
-    def _invalidate_changed(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> None:
-        """Invalidate the image in the CDN if ``record`` changes or drops any rendition it may hold."""
-        if needs_invalidation(lease, self.lease_duration, stored, record.renditions):
-            self.invalidate(invalidation_prefix(record.key), change_id(record))
-
     # After the lease.
+
+    def _tell(self, outcome: Outcome) -> Outcome:
+        """The outcome without the messages that could be sent. A failure to send fails no upload."""
+        return self.outbox.send(self.catalog, outcome, self.bucket)
 
     def _is_current(self, outcome: Outcome) -> bool:
         """Whether the original still has the version that the outcome is about. An event of a change

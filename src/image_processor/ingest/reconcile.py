@@ -55,12 +55,14 @@ class Phase(StrEnum):
     """Finds records whose original is gone."""
     RENDITIONS = "renditions"
     """Finds renditions whose original is gone, and its record too."""
+    OUTBOXES = "outboxes"
+    """Finds messages that the workers should have sent."""
 
 
 class Position(Struct, frozen=True):
     """Where a search stands: everything of ``phase`` up to ``after`` has been checked.
 
-    ``after`` is a key of the upload or processed store, or the id of a record.
+    ``after`` is a key of the upload or processed store, or the id of a record or an outbox.
     """
 
     phase: Phase = Phase.ORIGINALS
@@ -68,7 +70,7 @@ class Position(Struct, frozen=True):
 
 
 class CheckedPage(Struct, frozen=True):
-    """The findings among ``checked`` originals, records or objects, and the position after them."""
+    """The findings among ``checked`` originals, records, objects or outboxes, and the position after them."""
 
     findings: tuple[Finding, ...]
     checked: int
@@ -79,9 +81,11 @@ _START = Position()
 
 
 class Reconciler(Inspector, frozen=True, kw_only=True):
-    """An Inspector of all keys. ``threads`` requests wait for the stores at a time."""
+    """An Inspector of all keys. ``threads`` requests wait for the stores at a time. ``outboxes`` are searched
+    where the workers themselves send what is in them."""
 
     threads: int = 1
+    outboxes: bool = False
 
     def findings(self) -> Iterator[Finding]:
         """Every key that needs work, once. Memory grows by one key per finding."""
@@ -102,6 +106,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             Phase.ORIGINALS: self._from_originals,
             Phase.RECORDS: self._from_records,
             Phase.RENDITIONS: self._from_renditions,
+            Phase.OUTBOXES: self._from_outboxes,
         }
         for phase in tuple(Phase)[tuple(Phase).index(start.phase) :]:
             yield from searches[phase](start.after if phase is start.phase else "")
@@ -165,6 +170,13 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             ]
             yield self._page(checks, Position(Phase.RENDITIONS, page[-1].key), len(page))
 
+    def _from_outboxes(self, after: str) -> Iterator[CheckedPage]:
+        outboxes = self.catalog.scan_unsent(after=after) if self.outboxes else iter(())
+        while page := list(islice(outboxes, _LISTED)):
+            keys = {messages[0].key for _, messages in page if messages}
+            found = [self._finding(key, Drift.UNSENT) for key in sorted(keys)]
+            yield CheckedPage(tuple(found), len(page), Position(Phase.OUTBOXES, page[-1][0]))
+
     def _check_orphans(self, prefix: str, entries: Iterable[Entry]) -> list[Finding]:
         """Orphans under a hashed prefix, where only the object's metadata names the image."""
         beginning = prefix.rpartition("~")[0]
@@ -182,7 +194,10 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
 
     def _inspected(self, key: str) -> list[Finding]:
         drift = self.inspect(key).drift
-        return [] if drift is None else [Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))]
+        return [] if drift is None else [self._finding(key, drift)]
+
+    def _finding(self, key: str, drift: Drift) -> Finding:
+        return Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))
 
     def _page(
         self, checks: Sequence[Callable[[], list[Finding]]], position: Position, checked: int | None = None

@@ -153,11 +153,10 @@ class DynamoCatalog:
         response = self._client.call("GetItem", **self._key(image_id), ConsistentRead=True)
         return outbox_of(response.get("Item", {}))
 
-    def scan_unsent(self) -> Iterator[OutboxMessage]:
-        names = {"#outbox": "outbox"}
-        filter_ = {"FilterExpression": "attribute_exists(#outbox)", "ExpressionAttributeNames": names}
-        for item in self._pages("Scan", ConsistentRead=True, ProjectionExpression="#outbox", **filter_):
-            yield from outbox_of(item)
+    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
+        start = {"ExclusiveStartKey": {"id": to_value(after)}} if after else {}
+        for item in self._pages("Scan", ConsistentRead=True, ProjectionExpression="id, outbox", **start):
+            yield item["id"]["S"], outbox_of(item)
 
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         if not messages:

@@ -104,11 +104,10 @@ class SqliteCatalog:
     def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
         return to_messages(row["message"] for row in self._execute(UNSENT, {"image_id": image_id}))
 
-    def scan_unsent(self) -> Iterator[OutboxMessage]:
-        after = 0
+    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
         while rows := self._execute(SCAN_UNSENT, {"after": after, "limit": _SCAN_PAGE}):
-            yield from to_messages(row["message"] for row in rows)
-            after = rows[-1]["rowid"]
+            yield from ((row["image_id"], self.unsent(row["image_id"])) for row in rows)
+            after = rows[-1]["image_id"]
 
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         for message in messages:

@@ -58,7 +58,7 @@ ON CONFLICT (id, kind) DO NOTHING
 """
 UNSENT = "SELECT message FROM outbox WHERE image_id = :image_id"
 SCAN_UNSENT = """
-SELECT rowid, message FROM outbox WHERE rowid > :after ORDER BY rowid LIMIT :limit
+SELECT DISTINCT image_id FROM outbox WHERE image_id > :after ORDER BY image_id LIMIT :limit
 """
 MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"

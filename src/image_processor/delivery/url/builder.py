@@ -16,21 +16,12 @@ from image_processor.delivery.policy import Policy
 from image_processor.domain.errors import Invalid
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.transformation import ON_DEMAND, Transformation
+from image_processor.renditions.urls import object_url
 
 from .parser import parse_url
 from .signing import signature_query
 
 _BASE_URL = re.compile(r"((https?:)?//[A-Za-z0-9.:\[\]-]+)?(/(?!/)[A-Za-z0-9._~!$&*+,;=:@/%-]*)?")
-
-
-def object_url(base_url: str, key: str) -> str:
-    """The URL of ``key`` below ``base_url``, which has no trailing slash.
-
-    Clients resolve `.` and `..` segments, even percent-encoded ones (WHATWG URL, "double-dot URL path
-    segment"). The slashes of a key with such a segment are encoded, so that it is one segment.
-    """
-    dotted = any(segment in {".", ".."} for segment in key.split("/"))
-    return f"{base_url}/" + quote(key, safe="=,~" if dotted else "/=,~")
 
 
 def check_base_url(base_url: str) -> str:

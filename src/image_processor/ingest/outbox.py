@@ -1,0 +1,129 @@
+"""Ingest, step 7: which messages an outcome calls for, and how they are sent.
+
+`process` stores them in the outbox in the same step as the record and sends them afterwards. After a crash
+in between, the next event of the key or `reconcile` sends them, so each message is sent at least once
+(docs/adr/0018).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from itertools import groupby
+from types import MappingProxyType
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import Lease, MessageKind, OutboxMessage, Outcome, Record, Status
+from image_processor.domain.ports import Catalog
+
+Send = Callable[[Sequence[OutboxMessage]], None]
+"""Sends messages of one kind, all of one original. Raises ImageProcessorError; then they are sent again."""
+
+
+_MAX_WAITING_BYTES = 100_000
+"""The most bytes of events of one original that wait while a new one is added."""
+
+
+class Outbox(Struct, frozen=True):
+    """``kinds`` are the messages that an installation wants.
+
+    The worker itself sends the kinds of ``senders``; another thread reads the others from the catalog.
+    ``renditions_url`` is the base URL of renditions in events.
+    """
+
+    kinds: frozenset[MessageKind] = frozenset()
+    senders: Mapping[MessageKind, Send] = field(default_factory=lambda: MappingProxyType({}))
+    renditions_url: str | None = None
+
+    def of_completion(
+        self, lease: Lease, record: Record, at: datetime, *, invalidate: bool
+    ) -> tuple[OutboxMessage, ...]:
+        """The messages for the completion of ``lease`` with ``record``."""
+
+        def body() -> str:
+            from .outcome_events import completion_event, event_json  # noqa: PLC0415 - with urllib, where it is used
+
+            revision = lease.record.revision + 1
+            return event_json(
+                completion_event(outcome_id(lease.record), record, revision, at, self.renditions_url)
+            )
+
+        return self._messages(lease, at, body, invalidate=invalidate)
+
+    def of_deletion(
+        self, lease: Lease, at: datetime, skip: str | None, *, invalidate: bool
+    ) -> tuple[OutboxMessage, ...]:
+        """The messages for the deletion of the record of ``lease``: no event unless there was an earlier one
+        about the original. ``skip`` is why an original that still exists has no record any more."""
+
+        def body() -> str:
+            from .outcome_events import deletion_event, event_json  # noqa: PLC0415 - as above
+
+            return event_json(deletion_event(outcome_id(lease.record), lease.record, at, skip))
+
+        is_news = lease.record.status is not Status.PROCESSING
+        return self._messages(lease, at, body if is_news else None, invalidate=invalidate)
+
+    def make_room(self, catalog: Catalog, lease: Lease) -> None:
+        """Remove the oldest events of ``lease`` if so many wait that a database might refuse more. They are
+        about outcomes that a later one has replaced."""
+        room = _MAX_WAITING_BYTES
+        for message in reversed(lease.unsent):
+            room -= len(message.body.encode())
+            if room < 0:
+                catalog.mark_sent(lease.image_id, [message])
+
+    def send(self, catalog: Catalog, outcome: Outcome, bucket: str) -> Outcome:
+        """Send the messages of ``outcome`` and remove them from the outbox. Returns the outcome with the
+        messages that are left."""
+        if not outcome.unsent:
+            return outcome
+        left: list[OutboxMessage] = []
+        id_ = image_id(bucket, outcome.key)
+        for kind, group in groupby(sorted(outcome.unsent, key=_kind), key=_kind):
+            messages = tuple(group)
+            if not self._send(catalog, id_, kind, messages):
+                left += messages
+        return replace(outcome, unsent=tuple(left))
+
+    def _send(
+        self, catalog: Catalog, image_id: str, kind: MessageKind, messages: Sequence[OutboxMessage]
+    ) -> bool:
+        """Whether messages of one kind have left the outbox; nobody is interested in a kind that is off."""
+        sender = self.senders.get(kind)
+        if sender is None and kind in self.kinds:
+            return False
+        try:
+            if sender is not None:
+                sender(messages)
+            catalog.mark_sent(image_id, messages)
+        except ImageProcessorError:
+            return False
+        return True
+
+    def _messages(
+        self, lease: Lease, at: datetime, body: Callable[[], str] | None, *, invalidate: bool
+    ) -> tuple[OutboxMessage, ...]:
+        id_, key = outcome_id(lease.record), lease.record.key
+        messages = []
+        if invalidate and MessageKind.INVALIDATION in self.kinds:
+            messages.append(OutboxMessage(id_, MessageKind.INVALIDATION, key, at))
+        if body is not None and MessageKind.EVENT in self.kinds:
+            messages.append(OutboxMessage(id_, MessageKind.EVENT, key, at, body()))
+        return tuple(messages)
+
+
+def outcome_id(record: Record) -> str:
+    """32 hex digits that identify the outcome of work on a leased ``record``: of all leases on one revision
+    of a record, at most one completes or deletes it."""
+    identity = (record.id, record.created_at, record.revision)
+    return sha256_hex(repr(identity).encode())[:32]
+
+
+def _kind(message: OutboxMessage) -> MessageKind:
+    return message.kind
