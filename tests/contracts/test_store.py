@@ -81,6 +81,19 @@ class TestObjects:
         assert store.get("empty", limit=0).body == b""
         assert list(store.read("empty", 0, 10)) == []
 
+    @pytest.mark.parametrize("key", ["key", "a//b"])
+    def test_a_delete_with_a_condition_deletes_that_version_only(self, store: ObjectStore, key: str) -> None:
+        old = store.put(key, b"old", PLAIN).version
+        new = store.put(key, b"newer", PLAIN).version
+        for condition in (old, "", "another"):
+            with pytest.raises(PreconditionFailed):
+                store.delete(key, condition=condition)
+        assert store.get(key).body == b"newer"
+        store.delete(key, condition=new)
+        assert list(store.list()) == []
+        with pytest.raises(PreconditionFailed):
+            store.delete(key, condition=new)
+
     @pytest.mark.parametrize("key", ILLEGAL_KEYS, ids=lambda key: ascii(key)[1:12])
     def test_every_method_rejects_an_illegal_key(self, store: ObjectStore, key: str) -> None:
         calls = (
@@ -90,6 +103,7 @@ class TestObjects:
             lambda: store.put(key, b"", PLAIN),
             lambda: store.put_stream(key, [], PLAIN, limit=1),
             lambda: store.delete(key),
+            lambda: store.delete(key, condition="version"),
         )
         for call in calls:
             with pytest.raises(InvalidKey):

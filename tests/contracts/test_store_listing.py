@@ -141,7 +141,7 @@ class StoreAgainstDictionary(RuleBasedStateMachine):
     @rule(data=st.data())
     def delete(self, data: st.DataObject) -> None:
         key = data.draw(st.sampled_from(sorted(self.oracle)) if self.oracle else self.keys)
-        self.store.delete(key)
+        self.store.delete(key, condition=self.versions[key] if key in self.oracle else None)
         self.oracle.pop(key, None)
 
     @invariant()

@@ -32,6 +32,15 @@ def increment(connect: ConnectStore, times: int) -> None:
             break
 
 
+def put_or_delete(connect: ConnectStore, version: str, *, deletes: bool) -> str:
+    """Replace or delete an object under the condition that it has ``version``."""
+    if deletes:
+        connect().delete("key", condition=version)
+    else:
+        connect().put("key", b"new", PLAIN, condition=version)
+    return "deleted" if deletes else "replaced"
+
+
 def put_and_delete(connect: ConnectStore, key: str, times: int) -> None:
     store = connect()
     for _ in range(times):
@@ -76,6 +85,17 @@ class TestConcurrency:
         connect_shared_store().put("number", b"0", PLAIN)
         assert in_processes(increment, [(connect_shared_store, 25)] * 3) == [None] * 3
         assert connect_shared_store().get("number").body == b"75"
+
+    def test_one_of_many_threads_replaces_or_deletes(self, connect_store: ConnectStore) -> None:
+        for _ in range(5):
+            version = connect_store().put("key", b"old", PLAIN).version
+            calls = [(connect_store, version, number % 2 == 0) for number in range(4)]
+            outcomes = in_threads(
+                lambda connect, version, deletes: put_or_delete(connect, version, deletes=deletes), calls
+            )
+            assert sum(isinstance(outcome, str) for outcome in outcomes) == 1
+            assert sum(isinstance(outcome, PreconditionFailed) for outcome in outcomes) == 3
+            assert bool(list(connect_store().list())) == ("replaced" in outcomes)
 
     def test_deletes_do_not_affect_other_keys(self, connect_store: ConnectStore) -> None:
         calls = [(connect_store, key, 40) for key in ("a/b/c", "a/b/d", "a/b", "a", "a//b")]

@@ -236,6 +236,24 @@ class TestResponses:
         )
 
     @BOTH_CLIENTS
+    @pytest.mark.parametrize(
+        ("reply", "expected"),
+        [
+            (error(412, "PreconditionFailed"), PreconditionFailed),
+            (error(409, "ConditionalRequestConflict"), PreconditionFailed),
+            (error(404, "NoSuchKey"), PreconditionFailed),
+            (error(404, "NoSuchBucket"), Unavailable),
+            (error(501, "NotImplemented"), Unavailable),
+        ],
+    )
+    def test_errors_of_a_conditional_delete(
+        self, key: str, reply: Reply, expected: type[ImageProcessorError]
+    ) -> None:
+        with scripted(reply) as script, pytest.raises(expected):
+            aws.open_store(script.address, "bucket", TWO_ATTEMPTS).delete(key, condition="e1")
+        assert (script.seen[0].method, script.seen[0].headers["if-match"]) == ("DELETE", '"e1"')
+
+    @BOTH_CLIENTS
     def test_the_limit_is_checked_before_the_body_is_read(self, key: str) -> None:
         """The server announces a gigabyte and never sends it."""
         announced = Reply(headers={**HEADERS, "Content-Length": "1000000000"})

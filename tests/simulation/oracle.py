@@ -23,6 +23,11 @@ from support.memory_store import MemoryStore
 RECORDS = ".image-processor/"
 
 
+def record_key(record: Record) -> str:
+    """Where the object catalog stores a record."""
+    return f"{RECORDS}records/{record.id}.json"
+
+
 def on_demand(key: str, transformation: Transformation) -> str:
     """The stored key of an on-demand rendition of ``key``."""
     return rendition_prefix(key) + ON_DEMAND + transformation.name
@@ -44,9 +49,9 @@ class ObservedStore(MemoryStore):
             self._on_put(key, body)
         return entry
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, condition: str | None = None) -> None:
         before = self._objects.get(key)
-        super().delete(key)
+        super().delete(key, condition=condition)
         self._oracle.changed(key, before.body if before else None, None)
 
 
@@ -158,6 +163,7 @@ class Oracle:
         ``entries`` are versions by key of the processed store and of the originals.
         """
         found = {key: body for key, body in stored.items() if not key.startswith(RECORDS)}
+        left = sorted(stored.keys() - found.keys() - {record_key(record) for record in records})
         expected: dict[str, bytes] = {}
         for key, body in self.live.items():
             expected |= self.expected(key, body)
@@ -175,6 +181,7 @@ class Oracle:
         due = {key for key in self.live if not plan_upload(key, self.recipe, IccPolicy.STRIP).skip}
         wrong += [f"no record of {key!r}" for key in due - known.keys()]
         wrong += [f"a record of {key!r}" for key in known.keys() - due]
+        wrong += [f"{key!r} without a record" for key in left]
         return sorted(wrong) + [
             f"{key!r}: {problem}"
             for key in sorted(due & known.keys())

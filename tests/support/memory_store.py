@@ -77,8 +77,10 @@ class MemoryStore:
                 raise Refused(Reason.TOO_MANY_BYTES, f"expected at most {limit} bytes, got more")
         return self.put(key, body, attributes, condition=condition)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, condition: str | None = None) -> None:
         with self._lock:
+            if not _holds(condition, self._objects.get(check_key(key))):
+                raise PreconditionFailed(key)
             if self._objects.pop(check_key(key), None) is not None:
                 del self._sorted_keys[bisect_left(self._sorted_keys, key.encode())]
 

@@ -7,6 +7,7 @@ that object. docs/adr/0008 describes the costs, and what must not be public.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime, timedelta
 from heapq import nlargest
 from itertools import islice
@@ -34,6 +35,7 @@ delete it. Records name upload buckets and keys: do not publish this prefix.
 _ATTRIBUTES = Attributes("application/json", "no-store")
 _MAX_ATTEMPTS = 20
 _READER_THREADS = 16
+_LEFT_OVER_BYTES = len(b"{}")
 
 
 class _StoredLease(Struct, frozen=True):
@@ -81,8 +83,7 @@ class ObjectCatalog:
     Acquiring a lease on a new key, and every change under a lease of this process, is one write. Other
     changes are a read and a write. `list` and `scan` read every record, 16 at a time: in S3 about a
     second per thousand records, at S3's price per GET, so use a table for more than a few thousand
-    originals. A deleted record leaves an object of two bytes, because ObjectStore has no
-    conditional delete.
+    originals. A record that is deleted leaves nothing, unless messages about it are unsent.
     """
 
     def __init__(self, store: ObjectStore) -> None:
@@ -173,7 +174,14 @@ class ObjectCatalog:
                 yield from ((id_, state) for id_, (state, _) in zip(batch, states, strict=True))
 
     def reindex(self) -> int:
-        return 0
+        """Delete what version 0.1 left of deleted records: objects of two bytes."""
+        removed = 0
+        for entry in self._store.list(PREFIX, direct=True):
+            if entry.size == _LEFT_OVER_BYTES:
+                with suppress(PreconditionFailed):
+                    self._store.delete(entry.key, condition=entry.version)
+                    removed += 1
+        return removed
 
     def _read(self, id_: str) -> _Versioned:
         try:
@@ -182,7 +190,7 @@ class ObjectCatalog:
             return _NO_OBJECT
         return _decode(stored.body), stored.entry.version
 
-    def _change(self, id_: str, change: _Change, assumed: _Versioned | None = None) -> tuple[_State, str]:
+    def _change(self, id_: str, change: _Change, assumed: _Versioned | None = None) -> _Versioned:
         """Replace the state by what ``change`` returns for it, if it is still the same when written.
         Returns the new state and its version. ``assumed`` saves the read of the first attempt.
 
@@ -193,12 +201,18 @@ class ObjectCatalog:
             state, condition = assumed or self._read(id_)
             changed = change(state)
             try:
-                entry = self._store.put(_key(id_), _encode(changed), _ATTRIBUTES, condition=condition)
+                return changed, self._write(id_, changed, condition)
             except PreconditionFailed:
                 assumed = None
-                continue
-            return changed, entry.version
         raise Unavailable(f"record {id_} kept changing while it was written")
+
+    def _write(self, id_: str, state: _State, condition: str | Absent) -> str | Absent:
+        """Write a state, an empty one as no object. Returns its version."""
+        if state != _State():
+            return self._store.put(_key(id_), _encode(state), _ATTRIBUTES, condition=condition).version
+        if not isinstance(condition, Absent):
+            self._store.delete(_key(id_), condition=condition)
+        return ABSENT
 
     def _change_leased(self, lease: Lease, change: Callable[[Record, _State], _State]) -> _State:
         """As `_change`, under a lease; ``change`` also gets the record. Raises LeaseLost if the lease is not

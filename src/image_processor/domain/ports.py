@@ -131,8 +131,11 @@ class ObjectStore(Protocol):
         """
         ...
 
-    def delete(self, key: str) -> None:
-        """Delete the object; no error if there is none."""
+    def delete(self, key: str, *, condition: str | None = None) -> None:
+        """Delete the object; no error if there is none. ``condition`` is the version that must be current.
+
+        Raises PreconditionFailed, and deletes nothing, if the condition is not met.
+        """
         ...
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from localstack.runtime import events
 from localstack.runtime.main import main as run
 
-from . import cloudformation, custom_resources, dynamodb, edge, executor, logs, s3_events
+from . import cloudformation, custom_resources, dynamodb, edge, executor, logs, s3_deletes, s3_events
 from .enforcement import Enforcement
 
 
@@ -28,6 +28,7 @@ def main(runtime: str, journal: str) -> None:
     logs.install()
     dynamodb.install()
     s3_events.install()
+    s3_deletes.install()
     cloudformation.install()
     custom_resources.install()
     enforcement = Enforcement(Path(journal))

@@ -87,8 +87,9 @@ def _s3(operation: str, parameters: Parameters, _: Place) -> Iterable[Call]:
         yield Call(action, f"{bucket}/{parameters['Key']}")
     else:
         yield Call(action, bucket, {"s3:prefix": parameters.get("Prefix") or ""})
-    if parameters.get("IfMatch") and action == "s3:PutObject":
-        # "How to prevent object overwrites with conditional writes" in the S3 user guide.
+    if parameters.get("IfMatch") and action in {"s3:PutObject", "s3:DeleteObject"}:
+        # "How to prevent object overwrites with conditional writes" and "How to perform conditional
+        # deletes" in the S3 user guide.
         yield Call("s3:GetObject", f"{bucket}/{parameters['Key']}")
     if parameters.get("Tagging"):
         yield Call("s3:PutObjectTagging", f"{bucket}/{parameters['Key']}")

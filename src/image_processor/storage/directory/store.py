@@ -78,14 +78,17 @@ class DirectoryStore:
     ) -> Entry:
         return self._write(key, chunks, attributes, limit, condition)
 
-    def delete(self, key: str) -> None:
+    def delete(self, key: str, *, condition: str | None = None) -> None:
         check_key(key)
         with _translate_errors(repr(key)):
             # Deleting nothing must not fail on a read-only folder.
-            if not self._files.exists(key):
+            if condition is None and not self._files.exists(key):
                 return
             self._private.prepare()
             with self._private.lock():
+                if condition is not None:
+                    current = self._files.find(key)
+                    _check_condition(key, condition, current.entry if current else None)
                 self._files.delete(key)
                 self._private.delete_attributes(key)
 

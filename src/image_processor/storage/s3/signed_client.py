@@ -85,12 +85,13 @@ class SignedClient:
             raise PreconditionFailed(str(error)) if isinstance(error, NotFound) else error
         return version_from_etag(response.headers.get("etag"))
 
-    def delete(self, key: str) -> None:
-        response = self._client.send(Request("DELETE", f"/{key}"))
+    def delete(self, key: str, condition: str | None = None) -> None:
+        response = self._client.send(Request("DELETE", f"/{key}", headers=_condition(condition)))
         if response.status not in {200, 204}:
-            raise error_from_response(
+            error = error_from_response(
                 key, response.status, error_code(response.body.decode(errors="replace"))
             )
+            raise PreconditionFailed(str(error)) if isinstance(error, NotFound) else error
 
     def list(self, prefix: str, start_after: str, *, direct: bool) -> Iterator[Entry]:
         """Entries in S3's order, a thousand per request."""

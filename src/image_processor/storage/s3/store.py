@@ -119,8 +119,14 @@ class S3Store:
             version = self._signed.put_body(key, body, attributes, condition)
         return Entry(key, size, version, datetime.now(UTC))
 
-    def delete(self, key: str) -> None:
-        self._client_for(key).delete(key)
+    def delete(self, key: str, *, condition: str | None = None) -> None:
+        if condition is None:
+            self._client_for(key).delete(key)
+            return
+        check_key(key)
+        _check_condition(key, condition)
+        # obstore cannot express it ("How to perform conditional deletes").
+        self._signed.delete(key, condition)
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
         if prefix and not _is_key_prefix(prefix):
