@@ -102,6 +102,19 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
 
 
 @pytest.mark.usefixtures("aws_environment")
+def test_reconcile_migrates_what_an_earlier_version_stored(run, monkeypatch):
+    uploads, processed = MemoryStore(), MemoryStore()
+    left = ".image-processor/records/abc.json"
+    processed.put(left, b"{}", Attributes())
+    use_buckets(monkeypatch, uploads, processed)
+    reconcile = ("reconcile", "--aws", "--here")
+    assert run(*reconcile, "--dry-run")[1] == "0 found, nothing done (--dry-run)\n"
+    assert list(processed.bodies()) == [left]
+    assert run(*reconcile)[1] == "1 records of an earlier version migrated\n0 found\n"
+    assert processed.bodies() == {}
+
+
+@pytest.mark.usefixtures("aws_environment")
 def test_reconcile_on_aws_needs_both_buckets(run):
     status, _, err = run("reconcile", "--aws")
     assert status == 2

@@ -181,7 +181,7 @@ def _enqueue(
 def _reindex(stores: Stores, *, as_json: bool) -> None:
     rewritten = stores.catalog.reindex()
     if rewritten and not as_json:
-        typer.echo(f"{rewritten} records of an earlier version rewritten")
+        typer.echo(f"{rewritten} records of an earlier version migrated")
 
 
 @contextmanager
