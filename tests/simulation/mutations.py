@@ -7,10 +7,12 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from image_processor.catalog.objects import PREFIX, ObjectCatalog
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
+from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import detect_drift
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
@@ -167,6 +169,19 @@ class ForgetsFailedMessages(Processor):
         return replace(outcome, unsent=())
 
 
+class KeepsDeletedRecords(ObjectCatalog):
+    """Writes an empty object instead of deleting it, as version 0.1 did."""
+
+    def _write(self, id_: str, state: Any, condition: Any) -> Any:
+        if state != type(state)():
+            return super()._write(id_, state, condition)
+        return self._store.put(f"{PREFIX}{id_}.json", b"{}", Attributes(), condition=condition).version
+
+
+def keep_deleted_records(sim: Simulator) -> None:
+    sim.object_catalog_class, sim.records_as_objects = KeepsDeletedRecords, True
+
+
 class ServesStale(RenditionRepository):
     """Serves on-demand renditions of any version of the original."""
 
@@ -209,5 +224,6 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "stale on-demand renditions are served": (serve_stale, "lossy"),
     "messages are not stored": (use_catalog(CatalogWithoutOutbox), "killing"),
     "messages that were not sent are forgotten": (use_processor(ForgetsFailedMessages), "failing"),
+    "deleted records leave objects": (keep_deleted_records, "calm"),
     "lease tokens are not compared": (use_catalog(CatalogWithoutTokens), "stalling"),
 }

@@ -69,6 +69,7 @@ class SimulatedSystem:
     reconciler_class: type[Reconciler] = Reconciler
     renderer_class: type[OnDemandRenderer] = OnDemandRenderer
     repository_class: type[RenditionRepository] = RenditionRepository
+    object_catalog_class: type[ObjectCatalog] = ObjectCatalog
 
     def __init__(self, seed: int, profile: FaultProfile, recipe: Recipe) -> None:
         self.random = Random(f"world {seed}")
@@ -186,7 +187,7 @@ class SimulatedSystem:
     def open_catalog(self, process: Process) -> Any:
         """The catalog of a process: a table, or objects in the processed store."""
         if self.records_as_objects:
-            return ObjectCatalog(FaultyPort(self, process, "records", self.processed))
+            return self.object_catalog_class(FaultyPort(self, process, "records", self.processed))
         return self.catalog
 
     def render(self, process: Process, body: bytes, *args: Any, **kwargs: Any) -> Any:
