@@ -266,7 +266,7 @@ def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile image may control the child: the child is ended and its reply is ignored."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
-    with rigged("os.write(int(sys.argv[1]), b'\\0\\0\\0\\4nope'); signal.pause()") as renderer:
+    with rigged("os.write(int(sys.argv[2]), bytes(7) + b'\\4nope'); signal.pause()") as renderer:
         with pytest.raises(Refused, match="SIGKILL") as refusal:
             renderer.render(GOOD, WANTED, Limits())
         assert refusal.value.reason is Reason.DECODER_CRASHED
@@ -322,12 +322,77 @@ def test_the_child_leaves_no_core_file_and_has_few_arenas(shared: IsolatedRender
     assert {b"MALLOC_ARENA_MAX=2", b"VIPS_CONCURRENCY=1"} <= set(environment)
 
 
-def test_the_child_has_no_secrets_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("IMAGE_PROCESSOR_SIGNING_KEYS", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "test-secret")
+@pytest.mark.parametrize(
+    "name", ["IMAGE_PROCESSOR_SIGNING_KEYS", "AWS_SECRET_ACCESS_KEY", "DATABASE_URL", "_X_AMZN_TRACE_ID"]
+)
+def test_the_child_has_no_secrets_in_its_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, "test-secret")
     with IsolatedRenderer() as renderer:
-        renderer.warm()
+        renderer.start()
         assert b"test-secret" not in Path(f"/proc/{pid_of(renderer)}/environ").read_bytes()
+
+
+HIDING = """
+from ctypes import CDLL
+from image_processor.engine.worker.isolation import IsolatedRenderer
+
+PR_GET_DUMPABLE = 3
+before = CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0)
+with IsolatedRenderer() as renderer:
+    renderer.start()
+    print(before, CDLL(None).prctl(PR_GET_DUMPABLE, 0, 0, 0, 0))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="prctl(2) is Linux's")
+def test_the_child_cannot_read_the_memory_and_environment_of_its_parent() -> None:
+    """They belong to root in a process that is not dumpable (proc(5), /proc/pid)."""
+    done = subprocess.run([sys.executable, "-c", HIDING], capture_output=True, text=True, check=True)
+    assert done.stdout == "1 0\n"
+
+
+def test_a_child_that_reads_nothing_does_not_hold_the_parent() -> None:
+    """More than a pipe holds is to be sent."""
+
+    class Deaf(IsolatedRenderer):
+        _program = (
+            "import sys, os, time, json; reply = json.dumps({'ready': True}).encode();"
+            "os.write(int(sys.argv[2]), len(reply).to_bytes(8) + reply); time.sleep(60)"
+        )
+
+    with (
+        Deaf(timeout_factor=0.5) as renderer,
+        pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal,
+    ):
+        renderer.render(bytes(3_000_000), WANTED, SLOW_LIMITS)
+    assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_an_endless_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    with rigged("os.write(int(sys.argv[2]), b'\\x7f' * 100); signal.pause()") as renderer:
+        with pytest.raises(Refused) as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+
+
+def test_a_missed_deadline_of_the_caller_can_be_retried() -> None:
+    with IsolatedRenderer(late_is_unavailable=True) as renderer:
+        renderer.until = time.monotonic() - 1
+        with pytest.raises(Unavailable, match="expected a reply within 0 s"):
+            renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
+        renderer.until = time.monotonic() + 60
+        assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
+
+
+def test_start_does_not_wait_for_the_child() -> None:
+    class Slow(IsolatedRenderer):
+        _program = "import time; time.sleep(0.5); " + IsolatedRenderer._program
+
+    with Slow() as renderer:
+        renderer.start()
+        assert pid_of(renderer)
+        assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])

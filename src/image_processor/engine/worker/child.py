@@ -1,4 +1,4 @@
-"""The program of the isolated child: renders requests from its socket until the parent is gone.
+"""The program of the isolated child: renders requests from its pipe until the parent is gone.
 
 It sets limits of CPU time for each request and of memory, both enforced by the kernel.
 """
@@ -14,7 +14,6 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from multiprocessing.connection import Connection
 from typing import Any
 
 from msgspec import to_builtins
@@ -26,6 +25,7 @@ from image_processor.engine import runtime
 from image_processor.engine.codecs.memory import PEAK_BYTES
 from image_processor.engine.render import render
 
+from .channel import Channel
 from .resource_limits import limit_cpu, limit_memory
 
 MEMORY_BYTES = 3 * PEAK_BYTES
@@ -35,24 +35,25 @@ libvips gets no memory for a block of a TIFF, it leaves the block black."""
 
 
 def main() -> None:
-    """Serve the socket whose file descriptor is the first argument. Returns when the parent is gone."""
-    descriptor = int(sys.argv[1])
-    _apply_limits(descriptor)
-    with Connection(descriptor) as connection:
+    """Serve the pipes whose file descriptors are the arguments: one to read, one to write. Returns when the
+    parent is gone."""
+    reader, writer = map(int, sys.argv[1:])
+    _apply_limits(reader)
+    channel = Channel(reader, writer)
+    try:
+        runtime.start()
+    except UnsafeRuntime as error:
+        _send(channel, {"unsafe": str(error)})
+        return
+    _send(channel, {"ready": True})
+    while True:
         try:
-            runtime.start()
-        except UnsafeRuntime as error:
-            _send(connection, {"unsafe": str(error)})
+            request = json.loads(channel.receive())
+            data = channel.receive()
+            overlay_sources = {key: channel.receive() for key in request["overlay_sources"]}
+        except EOFError:
             return
-        _send(connection, {"ready": True})
-        while True:
-            try:
-                request = json.loads(connection.recv_bytes())
-                data = connection.recv_bytes()
-                overlay_sources = {key: connection.recv_bytes() for key in request["overlay_sources"]}
-            except EOFError:
-                return
-            _handle(connection, request, data, overlay_sources)
+        _handle(channel, request, data, overlay_sources)
 
 
 def _apply_limits(descriptor: int) -> None:
@@ -67,7 +68,7 @@ def _apply_limits(descriptor: int) -> None:
 
 
 def _exit_with_parent(descriptor: int) -> None:
-    """End the process, even while it renders, once the parent's end of the socket is closed.
+    """End the process, even while it renders, once the parent's end of the pipe is closed.
 
     The kernel closes it however the parent dies. PR_SET_PDEATHSIG would not do: it fires when the thread
     that started the child ends (prctl(2)), which in a pool is too early.
@@ -79,7 +80,7 @@ def _exit_with_parent(descriptor: int) -> None:
 
 
 def _handle(
-    connection: Connection, request: dict[str, Any], data: bytes, overlay_sources: Mapping[str, bytes]
+    channel: Channel, request: dict[str, Any], data: bytes, overlay_sources: Mapping[str, bytes]
 ) -> None:
     try:
         limits = Limits(**request["limits"])
@@ -95,17 +96,17 @@ def _handle(
             overlay_sources=overlay_sources,
         )
     except Refused as refused:
-        _send(connection, {"refused": refused.reason, "message": refused.message})
+        _send(channel, {"refused": refused.reason, "message": refused.message})
     except MissingExtra as missing:
-        _send(connection, {"missing": str(missing)})
+        _send(channel, {"missing": str(missing)})
     except MemoryError:
-        _send(connection, {"exhausted": True})
+        _send(channel, {"exhausted": True})
     except Exception:  # noqa: BLE001 - the parent waits for a reply, whatever happened
-        _send(connection, {"failed": traceback.format_exc()})
+        _send(channel, {"failed": traceback.format_exc()})
     else:
-        _send(connection, _reply(rendered))
+        _send(channel, _reply(rendered))
         for rendition in rendered.renditions:
-            connection.send_bytes(rendition.body)
+            channel.send(rendition.body)
 
 
 def _reply(rendered: Rendered) -> dict[str, Any]:
@@ -118,5 +119,5 @@ def _reply(rendered: Rendered) -> dict[str, Any]:
     }
 
 
-def _send(connection: Connection, reply: dict[str, Any]) -> None:
-    connection.send_bytes(json.dumps(reply).encode())
+def _send(channel: Channel, reply: dict[str, Any]) -> None:
+    channel.send(json.dumps(reply).encode())

@@ -6,16 +6,14 @@ JSON and raw bytes, never pickle: an image that takes over the child must not ma
 from __future__ import annotations
 
 import json
-import logging
 import math
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from multiprocessing.connection import Connection
+from functools import cache
 from types import TracebackType
 from typing import Any, Self
 
@@ -34,13 +32,16 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.transformation import Transformation
 
-_log = logging.getLogger(__name__)
+from .channel import Channel
 
 _START_SECONDS = 60
 """How long a child may take to import libvips and report that it is ready, on a very busy machine."""
 
 _EXIT_SECONDS = 10
-"""How long a child that has closed its end of the socket may take to exit."""
+"""How long a child that has closed its end of the pipes may take to exit."""
+
+_MAX_MESSAGE = 1024**3
+"""Bytes of a rendition. A child that an image has taken over must not fill the parent's memory."""
 
 
 class _ChildDied(Exception):
@@ -55,14 +56,18 @@ class IsolatedRenderer:
 
     ``timeout_factor`` bounds wall-clock time: seconds of waiting for each second of ``limits.cpu_seconds``.
     It only matters where a child hangs without using CPU. ``until``, in seconds of time.monotonic(), is a
-    deadline for every reply, for a caller that will be stopped then.
+    deadline for every reply, for a caller that will be stopped then. A missed one is a refusal, or with
+    ``late_is_unavailable`` Unavailable, for a caller that has less time than others for the same image.
     """
 
     _program = "from image_processor.engine.worker.child import main; main()"
 
-    def __init__(self, *, timeout_factor: float = 10.0, until: float = math.inf) -> None:
+    def __init__(
+        self, *, timeout_factor: float = 10.0, until: float = math.inf, late_is_unavailable: bool = False
+    ) -> None:
+        self.until = until
         self._timeout_factor = timeout_factor
-        self._until = until
+        self._late_is_unavailable = late_is_unavailable
         self._child: _Child | None = None
 
     def __enter__(self) -> Self:
@@ -78,7 +83,19 @@ class IsolatedRenderer:
 
         Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts.
         """
+        self.start()
+        assert self._child is not None
+        try:
+            self._child.wait_until_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self) -> None:
+        """Start the child and return at once: it loads libvips while the caller reads the original. Raises
+        Unavailable."""
         if self._child is None:
+            _hide_memory()
             self._child = _Child(self._program)
 
     def close(self) -> None:
@@ -129,13 +146,19 @@ class IsolatedRenderer:
         return rendered
 
     def _wall_seconds(self, limits: Limits) -> float:
-        return max(0, min(self._timeout_factor * limits.cpu_seconds, self._until - time.monotonic()))
+        return max(0, min(self._timeout_factor * limits.cpu_seconds, self.until - time.monotonic()))
 
     def _ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         self.warm()
         assert self._child is not None
         try:
             return self._child.ask(request, bodies, wall_seconds)
+        except TimeoutError:
+            self.close()
+            message = f"expected a reply within {wall_seconds:.3g} s, got none"
+            if self._late_is_unavailable and time.monotonic() >= self.until:
+                raise Unavailable(message) from None
+            raise Refused(Reason.TOO_SLOW, message) from None
         except BaseException:
             # A reply may still arrive later, so this child is never used again.
             self.close()
@@ -150,25 +173,28 @@ class _Reply(Struct, frozen=True):
 
 
 class _Child:
-    """One child process and the socket to it."""
+    """One child process and the pipes to it."""
 
     def __init__(self, program: str) -> None:
-        ours, theirs = socket.socketpair()
-        self._connection = Connection(ours.detach())
-        with theirs:
-            try:
-                self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
-                    [sys.executable, "-P", "-c", program, str(theirs.fileno())],
-                    pass_fds=[theirs.fileno()],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    env=_environment(),
-                    process_group=0,  # Ctrl-C in a terminal reaches only the parent, which then decides
-                )
-            except OSError as error:
-                self._connection.close()
-                raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
-        self._expect_ready()
+        theirs_read, ours_write = os.pipe()
+        ours_read, theirs_write = os.pipe()
+        self._channel = Channel(ours_read, ours_write)
+        self._ready = False
+        try:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
+                [sys.executable, "-P", "-c", program, str(theirs_read), str(theirs_write)],
+                pass_fds=[theirs_read, theirs_write],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                env=_environment(),
+                process_group=0,  # Ctrl-C in a terminal reaches only the parent, which then decides
+            )
+        except OSError as error:
+            self._channel.close()
+            raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
+        finally:
+            os.close(theirs_read)
+            os.close(theirs_write)
 
     @property
     def pid(self) -> int:
@@ -177,15 +203,16 @@ class _Child:
     def ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         """Render the first of ``bodies``; the others are the overlay sources that ``request`` names.
 
-        Raises _ChildDied or Refused(TOO_SLOW); the child cannot be used after either."""
+        Raises _ChildDied, Refused(TOO_SLOW), or TimeoutError; the child cannot be used after any of them."""
+        until = time.monotonic() + wall_seconds
         try:
-            self._connection.send_bytes(json.dumps(request).encode())
+            self._channel.send(json.dumps(request).encode(), until)
             for body in bodies:
-                self._connection.send_bytes(body)
-            if not self._connection.poll(wall_seconds):
-                raise Refused(Reason.TOO_SLOW, f"expected a reply within {wall_seconds:.3g} s, got none")
-            message = self._receive()
-            return _Reply(message, [self._connection.recv_bytes() for _ in message.get("renditions", ())])
+                self._channel.send(body, until)
+            message = self._receive(until)
+            return _Reply(message, [self._receive_bytes(until) for _ in message.get("renditions", ())])
+        except TimeoutError:
+            raise
         except (EOFError, OSError, ValueError):
             code = self._exit_code()
             if code == -signal.SIGXCPU:
@@ -207,23 +234,30 @@ class _Child:
         """End the process; harmless if it has exited."""
         self._process.kill()
         self._process.wait()
-        self._connection.close()
+        self._channel.close()
 
-    def _expect_ready(self) -> None:
+    def wait_until_ready(self) -> None:
+        """Return once the child has loaded libvips. Raises UnsafeRuntime, Unavailable."""
+        if self._ready:
+            return
         try:
-            message = self._receive() if self._connection.poll(_START_SECONDS) else {}
-        except (EOFError, OSError):
+            message = self._receive(time.monotonic() + _START_SECONDS)
+        except (EOFError, OSError, ValueError):
             message = {}
         if "ready" in message:
+            self._ready = True
             return
-        self.kill()
+        self._process.kill()
         if "unsafe" in message:
             raise UnsafeRuntime(message["unsafe"])
-        raise Unavailable(f"expected a renderer to start, got {_describe_exit(self._process.returncode)}")
+        raise Unavailable(f"expected a renderer to start, got {_describe_exit(self._process.wait())}")
 
-    def _receive(self) -> dict[str, Any]:
-        reply: dict[str, Any] = json.loads(self._connection.recv_bytes())
+    def _receive(self, until: float) -> dict[str, Any]:
+        reply: dict[str, Any] = json.loads(self._receive_bytes(until))
         return reply
+
+    def _receive_bytes(self, until: float) -> bytes:
+        return self._channel.receive(until, _MAX_MESSAGE)
 
 
 def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rendered:
@@ -241,7 +275,9 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     if "failed" in message:
         # A bug of this program: a retry would fail again, so it is a refusal. A fixed version tries again,
         # because RENDERING_VERSION is part of the plan's fingerprint.
-        _log.error("rendering failed: %s", message["failed"])
+        import logging  # noqa: PLC0415 - 4 ms of a cold start
+
+        logging.getLogger(__name__).error("rendering failed: %s", message["failed"])
         raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
     renditions = zip(transformations, reply.bodies, message["renditions"], strict=True)
     return Rendered(
@@ -256,18 +292,40 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
     )
 
 
-_SECRET_PREFIXES = ("IMAGE_PROCESSOR_", "AWS_")
+_INHERITED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})
+_INHERITED_PREFIXES = ("LC_", "LD_", "DYLD_", "PYTHON", "VIPS_", "G_", "FONTCONFIG_", "XDG_", "MALLOC_")
+"""The variables that the interpreter, libvips and its libraries read. Others, such as signing keys and
+credentials, stay out of reach of a decoder that an upload has taken over."""
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without secrets, and with what libraries read once, when they load."""
+    """The child's environment: no secrets, and what libraries read once, when they load."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
     # NumPy and OpenCV each contain an OpenBLAS, which reserves up to 140 MiB for every core of the
     # machine; that counts towards the child's memory limit.
     one_thread = {"VIPS_CONCURRENCY": "1", "OPENBLAS_NUM_THREADS": "1"}
-    # A decoder that an upload has taken over must not find signing keys or credentials.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_SECRET_PREFIXES)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
+    }
     return kept | one_thread | {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
+
+
+_PR_SET_DUMPABLE = 4
+
+
+@cache
+def _hide_memory() -> None:
+    """Keep the child, which has the same user, from reading this process's environment and memory.
+
+    With PR_SET_DUMPABLE 0 they belong to root (prctl(2), proc(5)), so this does not help a process of root.
+    """
+    if sys.platform != "linux":
+        return
+    from ctypes import CDLL  # noqa: PLC0415 - where a child is started only
+
+    CDLL(None).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
 def _describe_exit(code: int) -> str:
