@@ -7,7 +7,6 @@ from random import Random
 
 import pytest
 
-from image_processor.aws_lambda import deliver_function as reads
 from image_processor.aws_lambda.deliver_function import open_deliver
 from image_processor.bootstrap.aws import AwsContext
 from image_processor.config.settings import Settings
@@ -20,8 +19,7 @@ SEED = 41
 
 
 @pytest.fixture
-def ingest(monkeypatch):
-    monkeypatch.setattr(reads, "render_in_process", fake_render)
+def ingest():
     ingest = IngestFixture()
     ingest.put("cat.jpg", b"cat")
     return ingest
@@ -33,6 +31,7 @@ def asker(ingest, **settings):
         *(BUCKET, RECIPE, ingest.uploads, ingest.processed, ingest.catalog, ingest.processor().process),
         sign_post=None,
         process_isolated=None,
+        render=fake_render,
     )
     deliver = open_deliver(cloud)
 

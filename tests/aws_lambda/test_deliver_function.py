@@ -34,11 +34,6 @@ def ingest():
     return ingest
 
 
-@pytest.fixture(autouse=True)
-def _without_pixels(monkeypatch):
-    monkeypatch.setattr(reads, "render_in_process", fake_render)
-
-
 def function(ingest, settings=SETTINGS):
     """The function, and the list of the uploads that ingest processed."""
     made = []
@@ -53,6 +48,7 @@ def function(ingest, settings=SETTINGS):
         process,
         sign_post=None,
         process_isolated=None,
+        render=fake_render,
     )
     return open_deliver(cloud), made
 

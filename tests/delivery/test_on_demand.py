@@ -230,3 +230,20 @@ def test_a_rendition_carries_its_metadata(ingest):
         ingest, Intruder()
     ).repository.source_fingerprint(KEY, PLAIN)
     assert set(made.timings) == {"fetch", "decode", "render", "encode", "store"}
+
+
+def test_the_renderer_is_prepared_before_an_existing_original_is_read_and_not_for_a_missing_one(ingest):
+    steps = []
+
+    def read(key, **options):
+        steps.append(f"read {key}")
+        return get(key, **options)
+
+    get, ingest.uploads.get = ingest.uploads.get, read
+    maker = replace(maker_of(ingest, lambda: None), prepare=lambda: steps.append("prepare"))
+    maker.render(wanted_of(PLAIN))
+    maker.read_metadata(KEY, maker.repository.original_version(KEY))
+    assert steps == ["prepare", f"read {KEY}"] * 2
+    with pytest.raises(NotFound):
+        maker.render(wanted_of(PLAIN, "none.jpg"))
+    assert len(steps) == 4

@@ -125,7 +125,8 @@ def one_key_encrypts_everything_or_nothing(resources: Json) -> Iterator[str]:
         yield str(keys)
     (key,) = {*keys.values()} if len(set(keys.values())) == 1 else {"one key"}
     for name in of_type(resources, "AWS::IAM::Role"):
-        rows = [row for holder, row in statements(resources) if holder == name and "Principal" not in row]
+        own = [row for holder, row in statements(resources) if holder == name and "Principal" not in row]
+        rows = [row for row in own if row["Effect"] == "Allow"]
         granted = {grant for row in rows for grant in _kms_grants(row, key)}
         needed = {need for row in rows for need in _kms_needs(row)} if key else set()
         yield from (f"{name} lacks {action} via {service}" for action, service in sorted(needed - granted))
@@ -169,7 +170,7 @@ def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
         resource
         for name, statement in statements(resources)
         if statement["Effect"] == "Deny"
-        and statement["Principal"] == "*"
+        and statement.get("Principal") == "*"
         and statement.get("Condition") == {"Bool": {"aws:SecureTransport": "false"}}
         for resource in listed(statement["Resource"])
     }
@@ -183,6 +184,28 @@ def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
             yield f"{name}: not encrypted"
 
 
+def functions_with_a_table_are_denied_records_in_the_bucket(resources: Json) -> Iterator[str]:
+    if not of_type(resources, "AWS::DynamoDB::Table"):
+        return
+    records = "<ProcessedBucket.Arn>/.image-processor/*"
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        (role,) = references(function["Role"])
+        own = [
+            statement
+            for holder, statement in statements(resources)
+            if holder == role and "Resource" in statement
+        ]
+        denied = [row for row in own if row["Effect"] == "Deny" and row["Resource"] == records]
+        allowed = {
+            action
+            for row in own
+            if row["Effect"] == "Allow" and "<ProcessedBucket.Arn>/*" in listed(row["Resource"])
+            for action in listed(row["Action"])
+        }
+        left = allowed - {action for row in denied for action in listed(row["Action"])}
+        yield from (f"{name}: {action}" for action in sorted(left))
+
+
 def the_cdn_never_sees_records(resources: Json) -> Iterator[str]:
     if not of_type(resources, "AWS::CloudFront::Distribution"):
         return
@@ -190,7 +213,7 @@ def the_cdn_never_sees_records(resources: Json) -> Iterator[str]:
         statement
         for name, statement in statements(resources)
         if statement["Effect"] == "Deny"
-        and statement["Principal"] == {"Service": "cloudfront.amazonaws.com"}
+        and statement.get("Principal") == {"Service": "cloudfront.amazonaws.com"}
         and statement["Resource"] == "<ProcessedBucket.Arn>/.image-processor/*"
     ]
     if not hidden:
@@ -293,6 +316,7 @@ RULES: tuple[Rule, ...] = (
     one_key_encrypts_everything_or_nothing,
     the_table_matches_the_catalog,
     buckets_and_queues_refuse_plain_http,
+    functions_with_a_table_are_denied_records_in_the_bucket,
     the_cdn_never_sees_records,
     messages_wait_long_enough_and_end_in_the_dead_letter_queue,
     every_function_has_its_own_role_and_log,

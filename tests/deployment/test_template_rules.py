@@ -322,6 +322,13 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "IngestQueue").pop("KmsMasterKeyId"),
         lambda all_: of(all_, "IngestQueue").update(SqsManagedSseEnabled=True),
     ],
+    "functions_with_a_table_are_denied_records_in_the_bucket": [
+        *(
+            lambda all_, role=role: statement(all_, f"{role}Role", "DenyRecords").update(Resource="<X.Arn>/*")
+            for role in ("Process", "Api", "Deliver")
+        ),
+        lambda all_: statement(all_, "DeliverRole", "DenyRecords").update(Action="s3:GetObject"),
+    ],
     "the_cdn_never_sees_records": [
         lambda all_: statement(all_, "ProcessedBucketPolicy", "HideRecordsFromCdn").update(
             Resource="<X.Arn>/*"

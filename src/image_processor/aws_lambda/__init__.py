@@ -83,7 +83,9 @@ def _context(*, is_interactive: bool) -> AwsContext:
     from image_processor.aws.retries import INTERACTIVE, PATIENT  # noqa: PLC0415 - inside _gc_paused
     from image_processor.bootstrap.aws import open_aws_context  # noqa: PLC0415 - as above
 
-    return open_aws_context(retries=INTERACTIVE if is_interactive else PATIENT)
+    # The functions that answer requests hold signing keys: they decode in a child process.
+    retries = INTERACTIVE if is_interactive else PATIENT
+    return open_aws_context(retries=retries, isolated=is_interactive)
 
 
 @cache
@@ -148,9 +150,15 @@ def _initialize(environment: Mapping[str, str]) -> None:
         return
     with _gc_paused():
         opener()
-    if init_type != "on-demand" and opener in {_process, _deliver}:
+    if opener in {_deliver, _api}:
+        # A snapshot has no use for a child: its pipes and memory would be those of many environments.
+        if init_type == "provisioned-concurrency":
+            _context(is_interactive=True).prepare()
+    elif opener is not _process:
+        return
+    elif init_type != "on-demand":
         _load_engine()
-    elif opener is _process:
+    else:
         # An event is waiting. Its original is leased and downloaded while libvips loads.
         Thread(target=_load_engine).start()
 

@@ -15,7 +15,6 @@ from image_processor.api.error_status import MEDIA_TYPE, problem_document
 from image_processor.api.work import InlineWork
 from image_processor.bootstrap.aws import AwsContext
 from image_processor.bootstrap.delivery import build_read_path
-from image_processor.engine.render import render
 
 from . import log
 
@@ -27,7 +26,7 @@ _EXPECTED = "expected a request of API Gateway's REST API"
 def open_api(context: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
     """The handler, over what the function works with. It answers proxy events of a REST API (format 1.0)."""
     logging.getLogger("mangum").setLevel(logging.WARNING)  # this module logs each request itself
-    read_path = build_read_path(context, render)
+    read_path = build_read_path(context, context.render)
     work = InlineWork(context.bucket, context.process, read_path.delivery, read_path.make)
     mangum = Mangum(aws_app(context, work), lifespan="off", text_mime_types=_TEXT_MEDIA_TYPES)
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
-from image_processor.bootstrap.aws import AwsContext, render_in_process
+from image_processor.bootstrap.aws import AwsContext
 from image_processor.bootstrap.delivery import build_read_path
 from image_processor.delivery.http.headers import cors_headers, preflight_headers
 from image_processor.delivery.read_path import Delivery, Lookup, Render
@@ -43,7 +43,7 @@ Response = dict[str, Any]
 
 def open_deliver(context: AwsContext) -> Callable[[dict[str, Any], Any], Response]:
     """The handler, over what the function works with."""
-    read_path = build_read_path(context, render_in_process)
+    read_path = build_read_path(context, context.render)
     return lambda event, _: handle(event, read_path.delivery, read_path.make)
 
 

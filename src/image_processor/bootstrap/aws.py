@@ -24,13 +24,14 @@ from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
 from image_processor.domain.models import Limits, MessageKind, OutboxMessage, Outcome, Rendered, Upload
-from image_processor.domain.ports import Catalog, ObjectStore, Stores
+from image_processor.domain.ports import Catalog, ObjectStore, Renderer, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
 from image_processor.ingest.invalidation import invalidation_prefix
 from image_processor.ingest.outbox import Outbox, Send
 from image_processor.storage import store_from_url
 
+from .isolated import IsolatedRendering
 from .recipe import check_recipe
 
 if TYPE_CHECKING:
@@ -52,10 +53,11 @@ class AwsContext(Struct, frozen=True):
     """What a Lambda function works with.
 
     ``bucket`` is the name of the upload bucket. ``sign_post`` signs a form that uploads one original, by its
-    key and media type. ``process`` renders in the function's own process, which a decoder's crash ends.
-    ``process_isolated`` renders in a child process and survives that; it starts more slowly, and refuses
-    an original that is not rendered within the given seconds. ``deadline`` is that of the running
-    invocation: no request to AWS is repeated after it.
+    key and media type. ``process`` renders with ``render``: in the function's own process, which a decoder's
+    crash ends, or for functions that hold secrets in a child process. ``prepare`` starts that child.
+    ``process_isolated`` renders in a child process of its own, and refuses an original that is not rendered
+    within the given seconds. ``deadline`` is that of the running invocation: no request to AWS is repeated
+    after it.
     """
 
     settings: Settings
@@ -68,6 +70,8 @@ class AwsContext(Struct, frozen=True):
     sign_post: Callable[[str, str], PostForm]
     process_isolated: Callable[[Upload, float], Outcome]
     deadline: Deadline = field(default_factory=Deadline)
+    render: Renderer = field(default_factory=lambda: render_in_process)
+    prepare: Callable[[], None] = field(default_factory=lambda: lambda: None)
 
     @property
     def stores(self) -> Stores:
@@ -79,9 +83,12 @@ class AwsContext(Struct, frozen=True):
         return self.settings.public_url
 
 
-def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retries = PATIENT) -> AwsContext:
+def open_aws_context(
+    environment: Mapping[str, str] | None = None, retries: Retries = PATIENT, *, isolated: bool = False
+) -> AwsContext:
     """The context that ``environment`` describes, by default the process's own. ``retries`` limits each
-    request to the buckets and the table, which end with the context's deadline, too.
+    request to the buckets and the table, which end with the context's deadline, too. ``isolated``: decode
+    originals in a child process only.
 
     Raises InvalidSettings, InvalidRecipe.
     """
@@ -96,7 +103,9 @@ def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retr
     deadline = Deadline()
     stores = open_aws_stores(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
     outbox = build_outbox(settings, replace(retries, deadline=deadline))
-    processor = cache(lambda: build_processor(settings, recipe, stores, outbox))
+    rendering = IsolatedRendering(deadline)
+    render: Renderer = rendering.render if isolated else _render_within_deadline
+    processor = cache(lambda: build_processor(settings, recipe, stores, outbox, render))
     return AwsContext(
         settings,
         bucket,
@@ -108,6 +117,8 @@ def open_aws_context(environment: Mapping[str, str] | None = None, retries: Retr
         _post_signer(bucket, settings.limits.max_bytes),
         lambda upload, seconds: _process_isolated(processor(), upload, seconds),
         deadline,
+        render,
+        rendering.start if isolated else lambda: None,
     )
 
 
@@ -116,8 +127,10 @@ def build_processor(
     recipe: Recipe,
     stores: Stores,
     outbox: Outbox = Outbox(),  # noqa: B008 - frozen
+    render: Renderer | None = None,
 ) -> Processor:
-    """A processor that renders in the function's own process, under a CPU limit. Raises InvalidSettings."""
+    """A processor that renders with ``render``, by default in this process under a CPU limit. Raises
+    InvalidSettings."""
     from image_processor.ingest.process import Processor  # noqa: PLC0415 - 5 ms that deliver needs for a miss only
 
     return Processor(
@@ -126,7 +139,7 @@ def build_processor(
         processed=stores.processed,
         catalog=stores.catalog,
         recipe=recipe,
-        render=_render_within_deadline,
+        render=render or _render_within_deadline,
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,

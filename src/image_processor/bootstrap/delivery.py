@@ -61,15 +61,21 @@ def build_rendition_repository(settings: Settings, bucket: str, stores: Stores) 
 
 
 def build_on_demand_renderer(
-    settings: Settings, recipe: Recipe, repository: RenditionRepository, render: Renderer
+    settings: Settings,
+    recipe: Recipe,
+    repository: RenditionRepository,
+    render: Renderer,
+    prepare: Callable[[], None] = lambda: None,
 ) -> OnDemandRenderer:
-    """Renders with ``render`` what is not stored, and stores it."""
+    """Renders with ``render`` what is not stored, and stores it. ``prepare`` is called before an original is
+    read."""
     return OnDemandRenderer(
         repository,
         render,
         settings.limits,
         lambda key: recipe.cache_control_for(key) or settings.cache_control,
         settings.renditions_per_original,
+        prepare=prepare,
     )
 
 
@@ -101,7 +107,7 @@ def build_read_path(context: AwsContext, render: Renderer) -> ReadPath:
     """The read path of a Lambda function, with ``render`` for renditions that no recipe declares."""
     settings = context.settings
     repository = build_rendition_repository(settings, context.bucket, context.stores)
-    renderer = build_on_demand_renderer(settings, context.recipe, repository, render)
+    renderer = build_on_demand_renderer(settings, context.recipe, repository, render, context.prepare)
     metadata_of = MetadataCache(repository, renderer.read_metadata)
 
     def make(rendition: RenditionRef) -> RenderResult:
@@ -109,6 +115,7 @@ def build_read_path(context: AwsContext, render: Renderer) -> ReadPath:
             return renderer.render(rendition)
         # A request for an original that does not exist costs this one HEAD request and no lease.
         repository.original_version(rendition.key)
+        context.prepare()
         outcome = context.process(Upload(context.bucket, rendition.key, UploadKind.RECONCILE))
         return repository.after_ingest(rendition, outcome)
 

@@ -36,7 +36,8 @@ class OnDemandRenderer(Struct, frozen=True):
     """Renders and stores on-demand renditions.
 
     ``cache_control`` returns the Cache-Control for renditions of a key. ``max_renditions`` bounds the
-    on-demand renditions of one original: the oldest ones are deleted. ``clock`` counts seconds.
+    on-demand renditions of one original: the oldest ones are deleted. ``clock`` counts seconds. ``prepare``
+    starts what ``renderer`` needs, while the original is read.
     """
 
     repository: RenditionRepository
@@ -45,6 +46,7 @@ class OnDemandRenderer(Struct, frozen=True):
     cache_control: Callable[[str], str]
     max_renditions: int
     clock: Callable[[], float] = time.perf_counter
+    prepare: Callable[[], None] = lambda: None
 
     def render(self, ref: RenditionRef) -> RenderResult:
         """Render and store ``ref`` from the current original.
@@ -64,6 +66,7 @@ class OnDemandRenderer(Struct, frozen=True):
     def read_metadata(self, key: str, version: str) -> ImageMetadata:
         """The metadata in the header of the original, which is not decoded. Raises as `render`, and
         PreconditionFailed if the original has another version."""
+        self.prepare()
         data = self._read_original(key, version)
         icc = self.repository.icc
         return self.renderer(data, (), self.limits, icc=icc, summary=False, overlay_sources={}).original
@@ -72,6 +75,7 @@ class OnDemandRenderer(Struct, frozen=True):
         """One rendering; None if a source changed. Raises PreconditionFailed if it did before reading."""
         repository = self.repository
         version = repository.original_version(ref.key)
+        self.prepare()
         self._evict(ref, repository.record(ref.key, version))
         started = self.clock()
         data = self._read_original(ref.key, version)

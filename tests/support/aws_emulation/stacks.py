@@ -48,6 +48,7 @@ class Stack:
             Grant(role, policy, action, resource)
             for policy, document in self._policies(role).items()
             for statement in listed(document["Statement"])
+            if statement["Effect"] == "Allow"
             for action in listed(statement["Action"])
             for resource in listed(statement["Resource"])
         ]

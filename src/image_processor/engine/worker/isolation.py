@@ -78,6 +78,9 @@ class IsolatedRenderer:
     ) -> None:
         self.close()
 
+    def __del__(self) -> None:
+        self.close()
+
     def warm(self) -> None:
         """Start the child now instead of with the first render.
 

@@ -1,0 +1,50 @@
+"""Composes rendering for the Lambda functions that hold signing keys, `deliver` and `api`: in a child process
+without secrets, which an image may crash or take over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from image_processor.aws.retries import Deadline
+from image_processor.domain.models import Limits, Rendered
+from image_processor.domain.transformation import Transformation
+
+if TYPE_CHECKING:
+    from image_processor.engine.worker.isolation import IsolatedRenderer
+
+_RESERVE_SECONDS = 2.0
+"""What is left of an invocation's time when a rendering is abandoned."""
+
+
+class IsolatedRendering:
+    """Renders in one child process, which lives as long as the function's environment.
+
+    A rendering that does not end before ``deadline`` raises Unavailable, because other functions have more
+    time for it.
+    """
+
+    def __init__(self, deadline: Deadline) -> None:
+        self._deadline = deadline
+        self._renderer: IsolatedRenderer | None = None
+
+    def start(self) -> None:
+        """Start the child, which loads libvips while the caller waits for S3. Raises Unavailable."""
+        self._open().start()
+
+    def render(
+        self, data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+    ) -> Rendered:
+        """As `engine.render.render`, within the deadline. Raises what `IsolatedRenderer.render` raises."""
+        renderer = self._open()
+        renderer.until = time.monotonic() + self._deadline.remaining - _RESERVE_SECONDS
+        return renderer.render(data, transformations, limits, **options)
+
+    def _open(self) -> IsolatedRenderer:
+        if self._renderer is None:
+            from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - a stored rendition does not need it
+
+            self._renderer = IsolatedRenderer(late_is_unavailable=True)
+        return self._renderer

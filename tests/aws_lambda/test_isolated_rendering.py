@@ -1,0 +1,69 @@
+"""`deliver` and `api` decode in a child process that has none of their secrets and ends before they must."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from image_processor.aws.retries import Deadline
+from image_processor.bootstrap.aws import open_aws_context
+from image_processor.bootstrap.isolated import IsolatedRendering
+from image_processor.domain.errors import Unavailable
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import parse
+
+BUCKETS = {"IMAGE_PROCESSOR_UPLOAD_BUCKET": "uploads", "IMAGE_PROCESSOR_PROCESSED_BUCKET": "processed"}
+KEYS = {
+    "IMAGE_PROCESSOR_SIGNING_KEYS": "a:correct-horse-battery-staple",
+    "AWS_REGION": "eu-central-1",
+    "AWS_ACCESS_KEY_ID": "id",
+    "AWS_SECRET_ACCESS_KEY": "key",
+}
+
+
+def _jpeg() -> bytes:
+    file = BytesIO()
+    Image.effect_noise((16, 12), 50).save(file, "jpeg")
+    return file.getvalue()
+
+
+GOOD = _jpeg()
+
+
+@pytest.fixture
+def deadline() -> Deadline:
+    return Deadline()
+
+
+def test_a_rendering_that_misses_the_deadline_can_be_retried_and_the_next_one_works(
+    deadline: Deadline,
+) -> None:
+    rendering = IsolatedRendering(deadline)
+    deadline.set(0.5)
+    with pytest.raises(Unavailable, match="expected a reply within 0 s"):
+        rendering.render(GOOD, [parse("w=6,fm=webp")], Limits())
+    deadline.set(60)
+    assert len(rendering.render(GOOD, [parse("w=6,fm=webp")], Limits()).renditions) == 1
+
+
+@pytest.mark.parametrize("isolated", [True, False])
+def test_one_child_serves_all_renderings_of_a_function_that_holds_secrets(
+    isolated: bool,  # noqa: FBT001 - a column
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in {**BUCKETS, **KEYS}.items():
+        monkeypatch.setenv(name, value)
+    context = open_aws_context(isolated=isolated)
+    context.prepare()
+    for _ in range(2):
+        assert context.render(GOOD, [], Limits(), summary=False).original.format == "jpeg"
+    children = {task.read_text() for task in Path("/proc/self/task").glob("*/children")}
+    pids = [pid for line in children for pid in line.split()]
+    programs = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
+    assert sum(b"worker.child" in program for program in programs) == int(isolated)
+    for pid, program in zip(pids, programs, strict=True):
+        if b"worker.child" in program:
+            assert b"correct-horse" not in Path(f"/proc/{pid}/environ").read_bytes()
