@@ -76,7 +76,13 @@ FOLDED = {
     **{f"ApiUsagePlan{part}": "Api" for part in ("", "Key")},
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
-    **{f"{name}Alarm": "AlarmTopic" for name in ("DeadLetter", "OldestMessage", "Error", "Throttle")},
+    **{
+        f"{name}Alarm": "AlarmTopic"
+        for name in ("DeadLetter", "OldestMessage", "Error", "Throttle", "Refused")
+    },
+    **{f"{name}Alarm": "AlarmTopic" for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError")},
+    "Budget": "AlarmTopic",
+    **{f"AccessLogBucket{part}": "AlarmTopic" for part in ("", "Policy")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},
     "ProcessMapping": "ProcessFunction",
     "CanaryRole": "ProcessFunction",
@@ -87,8 +93,15 @@ FOLDED = {
 }
 
 # References that are no traffic: the api function learns the CDN's address to tell it, and both may
-# tell the CDN what to forget.
-QUIET = frozenset({("ApiFunction", "Distribution"), ("Distribution", "ProcessFunction")})
+# tell the CDN what to forget. The bucket of access logs names the buckets that may write there.
+QUIET = frozenset(
+    {
+        ("ApiFunction", "Distribution"),
+        ("Distribution", "ProcessFunction"),
+        ("AlarmTopic", "ProcessedBucket"),
+        ("AlarmTopic", "UploadBucket"),
+    }
+)
 
 # Who stands outside: x, y, name, lines, and the box they talk to with the words for it.
 PEOPLE = (

@@ -191,7 +191,38 @@ def duration_alarms_fire_before_the_timeout(resources: Json) -> Iterator[str]:
                 yield name
 
 
-def every_alarm_is_mailed_if_an_address_is_set(resources: Json) -> Iterator[str]:
+def every_alarm_tells_whoever_is_named(resources: Json) -> Iterator[str]:
+    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
+    told = {name: alarm.get("AlarmActions", []) for name, alarm in alarms.items()}
+    if len({str(actions) for actions in told.values()}) > 1:
+        yield str(told)
     if of_type(resources, "AWS::SNS::Topic"):
-        alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-        yield from (name for name, alarm in alarms.items() if alarm.get("AlarmActions") != ["<AlarmTopic>"])
+        yield from (name for name, actions in told.items() if "<AlarmTopic>" not in actions)
+
+
+# The dimensions of the metrics that alarms watch: "Amazon SQS metrics", "Lambda metrics", "DynamoDB metrics",
+# "API Gateway dimensions and metrics", "Viewing CloudFront metrics".
+DIMENSIONS = {
+    "AWS/SQS": [{"QueueName"}],
+    "AWS/Lambda": [{"FunctionName"}],
+    "AWS/DynamoDB": [{"TableName"}, {"TableName", "GlobalSecondaryIndexName"}],
+    "AWS/ApiGateway": [{"ApiName", "Stage"}],
+    "AWS/CloudFront": [{"DistributionId", "Region"}],
+    "ImageProcessor": [{"Function"}],
+}
+
+
+def alarms_watch_what_exists(resources: Json) -> Iterator[str]:
+    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
+        rows = [row["MetricStat"]["Metric"] for row in alarm.get("Metrics", []) if "MetricStat" in row]
+        for metric in rows or [alarm]:
+            values = {row["Name"]: row["Value"] for row in metric["Dimensions"]}
+            if set(values) not in DIMENSIONS[metric["Namespace"]]:
+                yield f"{name}: {metric['Namespace']} by {sorted(values)}"
+            for table in of_type(resources, "AWS::DynamoDB::Table").values():
+                indexes = {row["IndexName"] for row in table["GlobalSecondaryIndexes"]}
+                if values.get("GlobalSecondaryIndexName", next(iter(indexes))) not in indexes:
+                    yield f"{name}: index {values['GlobalSecondaryIndexName']}"
+            for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
+                if values.get("ApiName", api["Name"]) != api["Name"]:
+                    yield f"{name}: API {values['ApiName']}"

@@ -27,7 +27,7 @@ _REFERENCE = re.compile(r"<(\w+)(?:\.[\w.]+)?>")
 
 class _Resolver:
     def __init__(self, template: Json, parameters: dict[str, str]) -> None:
-        unknown = parameters.keys() - template["Parameters"].keys()
+        unknown = parameters.keys() - template["Parameters"].keys() - PSEUDO.keys()
         assert not unknown, unknown
         defaults = {name: row["Default"] for name, row in template["Parameters"].items()}
         self._values = {**PSEUDO, **defaults, **parameters}

@@ -20,13 +20,13 @@ Rule = Callable[[Json], Iterator[str]]
 
 S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"})
 OPEN_KEYS = re.compile(r"(<\w+Bucket\.Arn>|arn:aws:s3:::[\w.-]+)/[\w./-]*\*")
-RETAINED = frozenset({"UploadBucket", "CatalogTable"})
+RETAINED = frozenset({"UploadBucket", "CatalogTable", "AccessLogBucket"})
 RECEIVES = 5
 """At least, as "Creating and configuring an Amazon SQS event source mapping" of Lambda's guide has it."""
 # Who may be trusted in which kind of policy.
 PRINCIPALS = {
     "AWS::IAM::Role": {"lambda.amazonaws.com", "apigateway.amazonaws.com", "codedeploy.amazonaws.com"},
-    "AWS::S3::BucketPolicy": {"cloudfront.amazonaws.com"},
+    "AWS::S3::BucketPolicy": {"cloudfront.amazonaws.com", "logging.s3.amazonaws.com"},
     "AWS::SQS::QueuePolicy": {"s3.amazonaws.com", "events.amazonaws.com"},
     "AWS::Lambda::Permission": {"cloudfront.amazonaws.com", "apigateway.amazonaws.com"},
 }
@@ -88,11 +88,13 @@ def nothing_is_allowed_by_a_wildcard(resources: Json) -> Iterator[str]:
         if statement["Effect"] != "Allow":
             continue
         yield from (f"{name}: {action}" for action in listed(statement["Action"]) if "*" in action)
-        # Below a bucket the keys are open; everything else is named.
+        # Below a bucket the keys are open, and X-Ray has no resources; everything else is named.
         yield from (
             f"{name}: {resource}"
             for resource in listed(statement.get("Resource", []))
-            if "*" in resource and not OPEN_KEYS.fullmatch(resource)
+            if "*" in resource
+            and not OPEN_KEYS.fullmatch(resource)
+            and not all(action.startswith("xray:") for action in listed(statement["Action"]))
         )
 
 
@@ -103,7 +105,9 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
             yield f"{name}: open to the public"
         if "BucketEncryption" not in bucket:
             yield f"{name}: not encrypted"
-        if bucket.get("OwnershipControls", {}).get("Rules") != [{"ObjectOwnership": "BucketOwnerEnforced"}]:
+        # CloudFront delivers logs by an access list.
+        owner = "BucketOwnerPreferred" if name == "AccessLogBucket" else "BucketOwnerEnforced"
+        if bucket.get("OwnershipControls", {}).get("Rules") != [{"ObjectOwnership": owner}]:
             yield f"{name}: access lists"
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         if not any("AbortIncompleteMultipartUpload" in rule and "Prefix" not in rule for rule in rules):
@@ -113,6 +117,8 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
 def one_key_encrypts_everything_or_nothing(resources: Json) -> Iterator[str]:
     keys: dict[str, object] = {}
     for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
+        if name == "AccessLogBucket":  # S3 delivers access logs into no bucket with a KMS key
+            continue
         (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
         keys[name] = rule.get("ServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
     for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
@@ -298,6 +304,19 @@ def old_versions_are_deleted(resources: Json) -> Iterator[str]:
             yield f"{name}: {row.get('DeletionPolicy')}"
 
 
+def functions_are_traced_with_a_grant_or_not(resources: Json) -> Iterator[str]:
+    for name, function in of_type(resources, "AWS::Lambda::Function").items():
+        (role,) = references(function["Role"])
+        rows = [row for holder, row in statements(resources) if holder == role]
+        granted = any("xray:PutTraceSegments" in row["Action"] for row in rows)
+        if granted != (function["TracingConfig"]["Mode"] == "Active"):
+            yield name
+    for name, stage in of_type(resources, "AWS::ApiGateway::Stage").items():
+        modes = {row["TracingConfig"]["Mode"] for row in of_type(resources, "AWS::Lambda::Function").values()}
+        if modes != {"Active" if stage.get("TracingEnabled") else "PassThrough"}:
+            yield name
+
+
 def irreplaceable_data_is_retained(resources: Json) -> Iterator[str]:
     for name in RETAINED & resources.keys():
         # Retain would also keep what a failed creation leaves, in the way of the next one.
@@ -335,7 +354,9 @@ RULES: tuple[Rule, ...] = (
     edge.models_of_the_api_are_draft_4,
     irreplaceable_data_is_retained,
     edge.duration_alarms_fire_before_the_timeout,
-    edge.every_alarm_is_mailed_if_an_address_is_set,
+    edge.every_alarm_tells_whoever_is_named,
+    edge.alarms_watch_what_exists,
+    functions_are_traced_with_a_grant_or_not,
 )
 
 

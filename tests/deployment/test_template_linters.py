@@ -16,19 +16,15 @@ LINT_EXCUSES = {
 
 # checkov's rule, the resources it finds (* is all of them), and why that is right here.
 CHECKOV_EXCUSES = {
-    (
-        "CKV_AWS_18",
-        "*",
-    ): "access logs of buckets cost more than they tell; CloudTrail is the account's choice",
     ("CKV_AWS_21", "ProcessedBucket"): "renditions can be made again; old versions would only cost",
     ("CKV_AWS_26", "AlarmTopic"): "CloudWatch cannot publish to a topic under AWS's own SNS key",
-    ("CKV_AWS_73", "Apiv1Stage"): "no tracer on the hot path: metrics come from the log",
+    ("CKV_AWS_73", "Apiv1Stage"): "EnableTracing; checkov does not look into Fn::If",
     ("CKV_AWS_76", "Apiv1Stage"): "there are access logs; checkov does not look into Fn::If",
-    ("CKV_AWS_86", "Distribution"): "access logs of the CDN want a bucket and cost by request",
+    ("CKV_AWS_86", "Distribution"): "EnableAccessLogs; checkov does not look into Fn::If",
     ("CKV_AWS_115", "*"): "the mapping's MaximumConcurrency and the API's throttling are the limits",
     ("CKV_AWS_116", "*"): "all calls are synchronous or come from a queue with a dead-letter queue",
     ("CKV_AWS_117", "*"): "nothing here lies in a VPC",
-    ("CKV_AWS_119", "CatalogTable"): "encrypted by DynamoDB's own key; no key of ours to pay and to lose",
+    ("CKV_AWS_119", "CatalogTable"): "KmsKeyArn; checkov does not look into Fn::If",
     ("CKV_AWS_120", "Apiv1Stage"): "answers of the API change with every upload",
     (
         "CKV_AWS_173",
@@ -80,6 +76,7 @@ def test_cfn_lint_reports_an_unknown_runtime() -> None:
     "parameters",
     [
         {},
+        {"EnableTracing": "true"},
         {"EnableDelete": "true", "EnablePurge": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"},
         {"KmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"},
     ],

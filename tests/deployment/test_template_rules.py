@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
@@ -14,6 +15,7 @@ from resolve import references, resolve
 from template_rules import RULES, broken
 
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 # Each optional part away from its default, one line for each.
 PARTS: tuple[dict[str, str], ...] = (
     {"EnableTable": "false"},
@@ -26,6 +28,10 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ApiAccessLogs": "on"},
     {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},
+    {"AlarmTopicArn": TOPIC},
+    {"MonthlyBudget": "50", "AlarmTopicArn": TOPIC},
+    {"EnableTracing": "true"},
+    {"EnableAccessLogs": "true"},
     {"KmsKeyArn": KEY},
     {"ExistingUploadBucket": "holiday-photos"},
     {"Recipe": "recipe.toml"},
@@ -198,6 +204,52 @@ def test_a_canary_rolls_back_on_the_error_alarm() -> None:
 
 def test_without_canaries_there_is_nothing_of_codedeploy() -> None:
     assert "codedeploy" not in str(resolve(translated())).lower()
+
+
+def test_the_cdn_is_watched_where_its_metrics_are() -> None:
+    def watched(region: str) -> set[str]:
+        resources = resolve(translated(), **{"AWS::Region": region})
+        return {
+            metric["Namespace"]
+            for metric in of_type(resources, "AWS::CloudWatch::Alarm").values()
+            if "Namespace" in metric
+        }
+
+    assert watched("us-east-1") - watched("eu-central-1") == {"AWS/CloudFront"}
+
+
+def test_an_alarm_may_tell_a_topic_and_an_address() -> None:
+    for parameters, told in (
+        ({}, []),
+        ({"AlarmTopicArn": TOPIC}, [TOPIC]),
+        ({"AlarmTopicArn": TOPIC, "AlarmEmail": "me@example.org"}, ["<AlarmTopic>", TOPIC]),
+    ):
+        assert of(resolve(translated(), **parameters), "ErrorAlarm")["AlarmActions"] == told
+
+
+def test_the_refused_rate_needs_a_number_of_uploads() -> None:
+    rate = of(resolve(translated()), "RefusedAlarm")["Metrics"][0]["Expression"]
+    # CloudWatch's metric math, in Python's words.
+    python = re.sub(r"IF\((.+?), (.+), (.+)\)", r"(\2) if (\1) else (\3)", rate)
+    rates = [eval(python, {"refused": r, "processed": p}) for r, p in ((19, 0), (20, 0), (20, 20), (5, 95))]
+    assert rates == [0, 100, 50, 5]
+
+
+def test_a_budget_counts_the_stack_alone() -> None:
+    budget = of(resolve(translated(), MonthlyBudget="50", AlarmTopicArn=TOPIC), "Budget")
+    assert budget["Budget"]["CostFilters"] == {"TagKeyValue": ["aws:cloudformation:stack-name$images"]}
+    for row in budget["NotificationsWithSubscribers"]:
+        assert row["Subscribers"] == [{"SubscriptionType": "SNS", "Address": TOPIC}]
+
+
+def test_access_logs_are_delivered_by_the_bucket_that_is_logged() -> None:
+    resources = resolve(translated(), EnableAccessLogs="true")
+    for name in ("Upload", "Processed"):
+        logging = of(resources, f"{name}Bucket")["LoggingConfiguration"]
+        assert logging["DestinationBucketName"] == "<AccessLogBucket>"
+        let = statement(resources, "AccessLogBucketPolicy", f"Let{name}BucketLog")
+        assert let["Resource"] == f"<AccessLogBucket.Arn>/{logging['LogFilePrefix']}*"
+        assert let["Condition"]["ArnEquals"] == {"aws:SourceArn": f"<{name}Bucket.Arn>"}
 
 
 def test_null_is_a_valid_bucket_and_content_type() -> None:
@@ -421,7 +473,23 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: all_["CatalogTable"].update(UpdateReplacePolicy="Delete"),
     ],
     "duration_alarms_fire_before_the_timeout": [lambda all_: of(all_, "ProcessFunction").update(Timeout=60)],
-    "every_alarm_is_mailed_if_an_address_is_set": [lambda all_: of(all_, "ErrorAlarm").pop("AlarmActions")],
+    "every_alarm_tells_whoever_is_named": [
+        lambda all_: of(all_, "ErrorAlarm").pop("AlarmActions"),
+        lambda all_: [
+            row["Properties"].pop("AlarmActions") for name, row in all_.items() if name.endswith("Alarm")
+        ],
+    ],
+    "alarms_watch_what_exists": [
+        lambda all_: of(all_, "ApiErrorAlarm")["Dimensions"].pop(),
+        lambda all_: of(all_, "ApiLatencyAlarm")["Dimensions"][0].update(Value="another"),
+        lambda all_: of(all_, "TableThrottleAlarm")["Metrics"][3]["MetricStat"]["Metric"]["Dimensions"][
+            1
+        ].update(Value="oldest"),
+    ],
+    "functions_are_traced_with_a_grant_or_not": [
+        lambda all_: of(all_, "ApiFunction")["TracingConfig"].update(Mode="Active"),
+        lambda all_: of(all_, "Apiv1Stage").update(TracingEnabled=True),
+    ],
 }
 
 
