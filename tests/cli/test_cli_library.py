@@ -239,3 +239,17 @@ def test_verify_works_on_buckets_too(run, monkeypatch):
     status, out, _ = run("reconcile", "--aws", "--here", "--recipe", "r.toml", "--verify")
     assert (status, out.splitlines()[-1]) == (0, "1 found")
     assert processed.bodies()[key] == good.body
+
+
+def test_a_piped_table_is_not_cut_to_80_columns(library, monkeypatch):
+    monkeypatch.delenv("COLUMNS")
+    key = "photos/" + "a-long-name-" * 12 + ".jpg"
+    draw(f"data/uploads/{key}")
+    assert library("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 0
+    for arguments in (("list",), ("show", key), ("similar", "photos/cat.jpg")):
+        _, out, _ = library(*arguments, "--data", "data")
+        assert key in out, arguments
+        assert max(map(len, out.splitlines())) < 400
+    monkeypatch.setenv("COLUMNS", "60")
+    _, out, _ = library("list", "--data", "data")
+    assert max(map(len, out.splitlines())) <= 60

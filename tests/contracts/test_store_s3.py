@@ -166,10 +166,10 @@ class TestResponses:
         ("reply", "expected", "message"),
         [
             (error(404, "NoSuchKey"), NotFound, "expected an object"),
-            (error(404, "NoSuchBucket"), Unavailable, "NoSuchBucket"),
-            (error(403, "AccessDenied"), Unavailable, "s3:ListBucket"),
-            (error(301, "PermanentRedirect"), Unavailable, "request for .* failed"),
-            (error(400, "ExpiredToken"), Unavailable, "request for .* failed"),
+            (error(404, "NoSuchBucket"), Unavailable, "in the bucket photos failed: NoSuchBucket"),
+            (error(403, "AccessDenied"), Unavailable, "in the bucket photos .*s3:ListBucket"),
+            (error(301, "PermanentRedirect"), Unavailable, "in the bucket photos failed"),
+            (error(400, "ExpiredToken"), Unavailable, "in the bucket photos failed"),
             (error(503, "SlowDown"), Unavailable, "failed|after 2 tries"),
             (HANG_UP, Unavailable, "failed|after 2 tries"),
         ],
@@ -178,7 +178,7 @@ class TestResponses:
         self, key: str, reply: Reply, expected: type[ImageProcessorError], message: str
     ) -> None:
         with scripted(reply) as script:
-            store = aws.open_store(script.address, "bucket", TWO_ATTEMPTS)
+            store = aws.open_store(script.address, "photos", TWO_ATTEMPTS)
             for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
                 with pytest.raises(expected, match=message) as caught:
                     read(key)
@@ -204,14 +204,14 @@ class TestResponses:
     @pytest.mark.parametrize(
         ("reply", "message"),
         [
-            (error(404, "NoSuchBucket"), "NoSuchBucket"),
-            (error(403, "AccessDenied"), "s3:ListBucket"),
-            (Reply(body=b"not XML"), "not XML"),
+            (error(404, "NoSuchBucket"), "in the bucket photos failed: NoSuchBucket"),
+            (error(403, "AccessDenied"), "in the bucket photos .*s3:ListBucket"),
+            (Reply(body=b"not XML"), "in the bucket photos: its response is not XML"),
         ],
     )
     def test_errors_of_a_listing(self, reply: Reply, message: str, *, direct: bool) -> None:
         with scripted(reply) as script, pytest.raises(Unavailable, match=message):
-            list(aws.open_store(script.address, "bucket").list("a/", direct=direct))
+            list(aws.open_store(script.address, "photos").list("a/", direct=direct))
 
     @BOTH_CLIENTS
     @pytest.mark.parametrize("condition", [ABSENT, "e1"])

@@ -11,7 +11,6 @@ from typing import Annotated, Any
 import typer
 from msgspec import Struct
 from msgspec.structs import replace
-from rich.console import Console
 from rich.table import Table
 
 from image_processor.config.settings import PREFIX, Settings
@@ -25,6 +24,7 @@ from image_processor.ingest.dead_letters import (
 
 from .aws_session import open_session
 from .aws_target import AwsTarget, read_stack
+from .console import open_console
 from .context import CommandContext, command_context
 from .options import Json, Profile, Region, StackName, settings_with
 from .output import UNAVAILABLE, USAGE, printable
@@ -84,7 +84,7 @@ def list_command(
     table = Table("Id", "Reason", "First sent", "Receives", "Key", "Version", box=None)
     for case in cases:
         table.add_row(*_row(case))
-    Console(markup=False, highlight=False).print(table if cases else "No dead letters.")
+    open_console(highlight=False).print(table if cases else "No dead letters.")
 
 
 @app.command("show")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from image_processor.config.settings import Settings
@@ -18,6 +17,7 @@ from image_processor.domain.ports import Query, Stores
 from image_processor.domain.similarity import DEFAULT_LIMIT, NEAR, Similar, find_record, similar_to
 from image_processor.standalone import BUCKET
 
+from .console import open_console
 from .context import CommandContext, command_context
 from .options import Data, Json, settings_with
 from .output import format_bytes, printable
@@ -45,7 +45,7 @@ def list_command(
             else:
                 table.add_row(*_list_row(record))
     if not as_json:
-        Console(markup=False).print(table if table.row_count else "No originals.")
+        open_console().print(table if table.row_count else "No originals.")
 
 
 def show_command(ctx: typer.Context, key: _Key, data: Data = None, as_json: Json = False) -> None:
@@ -56,7 +56,7 @@ def show_command(ctx: typer.Context, key: _Key, data: Data = None, as_json: Json
     if as_json:
         typer.echo(context.image_json(record))
         return
-    console = Console(markup=False, highlight=False)
+    console = open_console(highlight=False)
     console.print(printable(record.key), style="bold", end="")
     console.print(f"  {record.status}  id {record.id}")
     for line in _description(record):
@@ -92,7 +92,7 @@ def similar_command(
         table = Table("Distance", "Original", "Size", "Format", "Bytes", box=None)
         for match in matches:
             table.add_row(*_similar_row(match))
-        Console(markup=False).print(table)
+        open_console().print(table)
     else:
         typer.echo(f"No original is within {distance} of {printable(record.key)}.")
 

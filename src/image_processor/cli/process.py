@@ -22,6 +22,7 @@ from image_processor.config.recipe import load_recipe
 from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Record, Rendition, Upload
 
+from .console import open_console
 from .context import CommandContext, command_context
 from .options import Json, RecipeFile, WorkerCount, settings_with
 from .output import SOME_REFUSED, exit_status, format_bytes, printable
@@ -187,7 +188,7 @@ def _json_fields(result: FileResult) -> dict[str, object]:
 def _print_summary(results: Sequence[FileResult], out: Path) -> None:
     """One row per image: the bytes of the original, and of its largest rendition."""
     done = [result for result in results if result.renditions]
-    console = Console(markup=False)
+    console = open_console()
     if done:
         console.print(_summary_table(done))
     statuses = [result.status for result in results]

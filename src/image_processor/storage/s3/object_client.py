@@ -108,7 +108,9 @@ def error_code(body: str) -> str | None:
     return match[1] if match else None
 
 
-def error_from_response(key: str, status: int | None, code: str | None) -> ImageProcessorError | OutOfRange:
+def error_from_response(
+    bucket: str, key: str, status: int | None, code: str | None
+) -> ImageProcessorError | OutOfRange:
     """The error for an unsuccessful response. ``status`` is None if there was no response.
 
     403 is Unavailable, not NotFound, although S3 sends it for a missing key to a role without
@@ -122,6 +124,9 @@ def error_from_response(key: str, status: int | None, code: str | None) -> Image
         return OutOfRange(key)
     if status in {401, 403}:
         return Unavailable(
-            f"S3 denies access to {key!r} ({code or status}): does the role have s3:ListBucket too?"
+            f"S3 denies access to {key!r} in the bucket {bucket} ({code or status}): "
+            "does the role have s3:ListBucket too?"
         )
-    return Unavailable(f"S3 request for {key!r} failed: {code or status or 'no response'}")
+    return Unavailable(
+        f"S3 request for {key!r} in the bucket {bucket} failed: {code or status or 'no response'}"
+    )

@@ -63,6 +63,7 @@ class ObstoreClient:
         credentials: GetCredentials,
         retries: Retries = PATIENT,
     ) -> None:
+        self._name = bucket
         self._bucket = ObstoreBucket(
             bucket,
             # Not `endpoint`, which an environment variable would override.
@@ -86,7 +87,7 @@ class ObstoreClient:
         )
 
     def head(self, key: str) -> StoredObject:
-        with _translate_errors(key):
+        with _translate_errors(self._name, key):
             result = obstore.get(self._bucket, key, options={"head": True})
         return StoredObject(_entry(key, result.meta), _attributes(result.attributes))
 
@@ -97,9 +98,9 @@ class ObstoreClient:
         options: dict[str, Any] = {} if span is None else {"range": span}
         if version is not None:
             options["if_match"] = etag_from_version(version)
-        with _translate_errors(key):
+        with _translate_errors(self._name, key):
             result = obstore.get(self._bucket, key, options=options)  # type: ignore[arg-type] # a TypedDict built in steps
-        yield _OpenObject(_entry(key, result.meta), _attributes(result.attributes), result)
+        yield _OpenObject(self._name, _entry(key, result.meta), _attributes(result.attributes), result)
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
         mode: Any = "create" if isinstance(condition, Absent) else "overwrite"
@@ -107,7 +108,7 @@ class ObstoreClient:
             mode = {"e_tag": etag_from_version(condition)}
         headers = _headers(attributes)
         try:
-            with _translate_errors(key):
+            with _translate_errors(self._name, key):
                 result = obstore.put(
                     self._bucket, key, body, attributes=headers, mode=mode, use_multipart=False
                 )
@@ -117,7 +118,7 @@ class ObstoreClient:
         return version_from_etag(result["e_tag"])
 
     def delete(self, key: str) -> None:
-        with _translate_errors(key):
+        with _translate_errors(self._name, key):
             obstore.delete(self._bucket, key)
 
     def children(self, prefix: str) -> list[Entry] | None:
@@ -135,16 +136,17 @@ class ObstoreClient:
 
 
 class _OpenObject(Struct, frozen=True):
+    bucket: str
     entry: Entry
     attributes: Attributes
     result: obstore.GetResult
 
     def read(self) -> bytes:
-        with _translate_read_errors(self.entry.key):
+        with _translate_read_errors(self.bucket, self.entry.key):
             return self.result.bytes().to_bytes()
 
     def chunks(self) -> Iterator[bytes]:
-        with _translate_read_errors(self.entry.key):
+        with _translate_read_errors(self.bucket, self.entry.key):
             for chunk in self.result.stream():
                 yield bytes(chunk)
 
@@ -195,22 +197,22 @@ def _headers(attributes: Attributes) -> dict[str, str]:
 
 
 @contextmanager
-def _translate_errors(key: str) -> Iterator[None]:
+def _translate_errors(bucket: str, key: str) -> Iterator[None]:
     """Raise the port's error for obstore's. Leaves out obstore's text, which contains response headers."""
     try:
         yield
     except (BaseError, OSError) as error:
         text = str(error)
         status = _STATUS.search(text)
-        raise error_from_response(key, int(status[1]) if status else None, error_code(text)) from None
+        raise error_from_response(bucket, key, int(status[1]) if status else None, error_code(text)) from None
 
 
 @contextmanager
-def _translate_read_errors(key: str) -> Iterator[None]:
+def _translate_read_errors(bucket: str, key: str) -> Iterator[None]:
     """As _translate_errors, while a body is read: obstore resumes a broken transfer on the condition
     that the object is unchanged."""
     try:
-        with _translate_errors(key):
+        with _translate_errors(bucket, key):
             yield
     except (NotFound, PreconditionFailed):
-        raise Unavailable(f"{key!r} was overwritten while it was read") from None
+        raise Unavailable(f"{key!r} in the bucket {bucket} was overwritten while it was read") from None

@@ -19,7 +19,7 @@ from image_processor.aws.credentials import GetCredentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
-from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.domain.errors import ImageProcessorError, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
 from .object_client import (
@@ -27,6 +27,7 @@ from .object_client import (
     MEDIA_TYPE,
     ByteSpan,
     OpenObject,
+    OutOfRange,
     attributes_from_headers,
     error_code,
     error_from_response,
@@ -44,14 +45,20 @@ class SignedClient:
     empty segments."""
 
     def __init__(
-        self, endpoint: Endpoint, region: str, credentials: GetCredentials, retries: Retries = PATIENT
+        self,
+        bucket: str,
+        endpoint: Endpoint,
+        region: str,
+        credentials: GetCredentials,
+        retries: Retries = PATIENT,
     ) -> None:
+        self._bucket = bucket
         self._client = Client(endpoint, Scope(region, "s3"), credentials, retries=retries)
 
     def head(self, key: str) -> StoredObject:
         response = self._client.send(Request("HEAD", f"/{key}"))
         if response.status != 200:
-            raise error_from_response(key, response.status, None)
+            raise error_from_response(self._bucket, key, response.status, None)
         return StoredObject(_entry(key, response.headers), _attributes(response.headers))
 
     @contextmanager
@@ -65,10 +72,10 @@ class SignedClient:
             headers["if-match"] = etag_from_version(version) or ""
         with self._client.stream(Request("GET", f"/{key}", headers=headers)) as response:
             if response.status not in {200, 206}:
-                raise error_from_response(
-                    key, response.status, error_code(response.read(_CHUNK).decode(errors="replace"))
-                )
-            yield _OpenObject(_entry(key, response.headers), _attributes(response.headers), response)
+                raise self._error(key, response.status, response.read(_CHUNK))
+            yield _OpenObject(
+                self._bucket, _entry(key, response.headers), _attributes(response.headers), response
+            )
 
     def put(self, key: str, body: bytes, attributes: Attributes, condition: str | Absent | None) -> str:
         return self.put_body(key, Body.from_bytes(body), attributes, condition)
@@ -78,9 +85,7 @@ class SignedClient:
         headers = _headers(attributes) | _condition(condition)
         response = self._client.send(Request("PUT", f"/{key}", headers=headers, body=body))
         if response.status != 200:
-            error = error_from_response(
-                key, response.status, error_code(response.body.decode(errors="replace"))
-            )
+            error = self._error(key, response.status, response.body)
             # For a conditional write a missing object is a condition that does not hold.
             raise PreconditionFailed(str(error)) if isinstance(error, NotFound) else error
         return version_from_etag(response.headers.get("etag"))
@@ -88,9 +93,7 @@ class SignedClient:
     def delete(self, key: str, condition: str | None = None) -> None:
         response = self._client.send(Request("DELETE", f"/{key}", headers=_condition(condition)))
         if response.status not in {200, 204}:
-            error = error_from_response(
-                key, response.status, error_code(response.body.decode(errors="replace"))
-            )
+            error = self._error(key, response.status, response.body)
             raise PreconditionFailed(str(error)) if isinstance(error, NotFound) else error
 
     def list(self, prefix: str, start_after: str, *, direct: bool) -> Iterator[Entry]:
@@ -110,16 +113,20 @@ class SignedClient:
         query = {name: value for name, value in query.items() if value}
         response = self._client.send(Request("GET", "/", query))
         if response.status != 200:
-            raise error_from_response(
-                prefix, response.status, error_code(response.body.decode(errors="replace"))
-            )
+            raise self._error(prefix, response.status, response.body)
         try:
             return ET.fromstring(response.body)  # noqa: S314 - S3's own response to a signed request
         except ET.ParseError:
-            raise Unavailable(f"S3 cannot list {prefix!r}: its response is not XML") from None
+            raise Unavailable(
+                f"S3 cannot list {prefix!r} in the bucket {self._bucket}: its response is not XML"
+            ) from None
+
+    def _error(self, key: str, status: int, body: bytes) -> ImageProcessorError | OutOfRange:
+        return error_from_response(self._bucket, key, status, error_code(body.decode(errors="replace")))
 
 
 class _OpenObject(Struct, frozen=True):
+    bucket: str
     entry: Entry
     attributes: Attributes
     response: ResponseStream
@@ -132,11 +139,8 @@ class _OpenObject(Struct, frozen=True):
             while chunk := self.response.read(_CHUNK):
                 yield chunk
         except OSError:
-            raise Unavailable(f"S3 closed the connection while {self.entry.key!r} was read") from None
-
-
-def _error(key: str, status: int, body: bytes) -> Exception:
-    return error_from_response(key, status, error_code(body.decode(errors="replace")))
+            name = f"{self.entry.key!r} in the bucket {self.bucket}"
+            raise Unavailable(f"S3 closed the connection while {name} was read") from None
 
 
 def _entry(key: str, headers: Mapping[str, str]) -> Entry:

@@ -156,7 +156,7 @@ class S3Store:
     def _signed(self) -> SignedClient:
         from .signed_client import SignedClient  # noqa: PLC0415 - 20 ms of a cold start that few events need
 
-        return SignedClient(self._endpoint, self._region, self._credentials, self._retries)
+        return SignedClient(self._bucket, self._endpoint, self._region, self._credentials, self._retries)
 
     def _read_range(self, key: str, start: int, stop: int, version: str | None) -> Iterator[bytes]:
         self._check_version(key, version)
