@@ -82,7 +82,8 @@ def _from_bucket(aws: Aws, bucket: str, key: str, folder: Path, errors: Errors) 
 def _from_package(aws: Aws, stack: Stack, name: str, folder: Path, errors: Errors) -> RecipeSource:
     function = stack.outputs.get("ProcessFunctionName", f"{stack.name}-process")
     try:
-        location = aws("lambda", "get-function", "--function-name", function)["Code"]["Location"]
+        found = aws("lambda", "get-function", "--function-name", function, "--qualifier", "live")
+        location = found["Code"]["Location"]
         # The address of AWS' answer: it is presigned and ends after ten minutes.
         with urllib.request.urlopen(location, timeout=_SECONDS) as package:  # noqa: S310
             archive = zipfile.ZipFile(io.BytesIO(package.read()))

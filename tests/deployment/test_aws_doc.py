@@ -39,6 +39,14 @@ def test_every_documented_option_exists() -> None:
         assert [option for option in options if option not in known] == []
 
 
+def test_every_documented_command_names_its_region() -> None:
+    blocks = re.findall(r"^```sh\n(.*?)^```", PAPER, re.MULTILINE | re.DOTALL)
+    lines = [line for block in blocks for line in re.sub(r"\\\n\s*", "", block).splitlines()]
+    calls = [line for line in lines if re.search(r"\b(aws [a-z]+|deployment/\w+\.sh) ", line)]
+    assert len(calls) > 10
+    assert [call for call in calls if "--region " not in call and "aws configure" not in call] == []
+
+
 def test_every_parameter_in_a_documented_command_exists() -> None:
     named = set(re.findall(r"\b([A-Z][A-Za-z]+[a-z])=(?!=)", PAPER))
     assert named
