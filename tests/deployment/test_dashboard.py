@@ -79,7 +79,11 @@ def test_every_metric_of_every_widget_exists(parts: dict[str, str], written: dic
             for name in queues
             for metric in QUEUE_METRICS
         ),
-        *((log.NAMESPACE, metric, "Function", f"<{name}>") for name in functions for metric in written[name]),
+        *(
+            (log.NAMESPACE, metric, "Function", f"<{name}>")
+            for name in functions
+            for metric in written.get(name, ())
+        ),
     }
     for widget in widgets(resources):
         shown = [tuple(row) for row in rows(widget)]
@@ -89,4 +93,6 @@ def test_every_metric_of_every_widget_exists(parts: dict[str, str], written: dic
 def test_every_function_is_shown() -> None:
     resources = resolve(translated())
     shown = {row[3] for widget in widgets(resources) for row in rows(widget) if row[0] == "AWS/Lambda"}
-    assert shown == {f"<{name}>" for name in of_type(resources, "AWS::Lambda::Function")}
+    # CloudFormation alone calls PublishFunction, and fails with it.
+    functions = of_type(resources, "AWS::Lambda::Function").keys() - {"PublishFunction"}
+    assert shown == {f"<{name}>" for name in functions}
