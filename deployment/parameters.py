@@ -23,6 +23,10 @@ REQUIRES = (
     ("DomainName", "CertificateArn", "a certificate's ARN"),
     ("HostedZoneId", "DomainName", "a domain"),
     ("RecipeBucket", "Recipe", "a key"),
+    ("ApiDomainName", "ApiCertificateArn", "a certificate's ARN"),
+    ("ApiHostedZoneId", "ApiDomainName", "a domain"),
+    ("ExistingDistributionId", "ExistingDistributionDomain", "a domain"),
+    ("VpcSubnetIds", "VpcSecurityGroupIds", "security groups"),
 )
 
 

@@ -73,7 +73,7 @@ FOLDED = {
     },
     **{f"Deliver{part}": "DeliverFunction" for part in ("Url", "UrlPermission", "InvokePermission")},
     **{f"Api{part}": "Api" for part in ("Permission", "AccessLogGroup", "Account", "AccountRole", "Key")},
-    **{f"ApiUsagePlan{part}": "Api" for part in ("", "Key")},
+    **{f"Api{part}": "Api" for part in ("UsagePlan", "UsagePlanKey", "Domain", "DomainRecords", "Mapping")},
     **{f"{name}Access": "Distribution" for name in ("Bucket", "Function")},
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
     **{

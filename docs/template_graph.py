@@ -157,7 +157,9 @@ class Graph:
 
     def _statements(self, role: str) -> Iterator[Json]:
         for statement in self.properties(role)["Policies"][0]["PolicyDocument"]["Statement"]:
-            yield statement["Fn::If"][1] if "Fn::If" in statement else statement
+            while "Fn::If" in statement:
+                statement = statement["Fn::If"][1]  # noqa: PLW2901 - conditions within conditions
+            yield statement
 
     def _origins(self) -> Iterator[tuple[str, str, str]]:
         for name, row in self._of("AWS::CloudFront::Distribution"):

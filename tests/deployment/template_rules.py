@@ -19,6 +19,7 @@ from image_processor.config.settings import ALL_SETTINGS, PREFIX, Settings
 Rule = Callable[[Json], Iterator[str]]
 
 S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"})
+EXISTING = re.compile(r"arn:aws:cloudfront::\d+:distribution/E\w+")
 OPEN_KEYS = re.compile(r"(<\w+Bucket\.Arn>|arn:aws:s3:::[\w.-]+)/[\w./-]*\*")
 RETAINED = frozenset({"UploadBucket", "CatalogTable", "AccessLogBucket"})
 RECEIVES = 5
@@ -79,22 +80,31 @@ def a_trusted_service_acts_for_one_resource(resources: Json) -> Iterator[str]:
         if sender != "cloudfront.amazonaws.com" and "aws:SourceAccount" not in conditions:
             yield f"{name}: {statement['Sid']} for any account"
     for name, permission in of_type(resources, "AWS::Lambda::Permission").items():
-        if not set(references(permission.get("SourceArn", ""))) & {"Distribution", "Api"}:
+        source = permission.get("SourceArn", "")
+        if not set(references(source)) & {"Distribution", "Api"} and not EXISTING.fullmatch(source):
             yield f"{name}: {permission.get('SourceArn')}"
 
 
 def nothing_is_allowed_by_a_wildcard(resources: Json) -> Iterator[str]:
+    denied = [
+        (name, statement["Action"])
+        for name, statement in statements(resources)
+        if "lambda:SourceFunctionArn" in statement.get("Condition", {}).get("ArnLike", {})
+        and statement["Effect"] == "Deny"
+    ]
     for name, statement in statements(resources):
         if statement["Effect"] != "Allow":
             continue
         yield from (f"{name}: {action}" for action in listed(statement["Action"]) if "*" in action)
-        # Below a bucket the keys are open, and X-Ray has no resources; everything else is named.
+        # Below a bucket the keys are open, X-Ray has no resources, and some actions are denied to the code.
+        # Everything else is named.
         yield from (
             f"{name}: {resource}"
             for resource in listed(statement.get("Resource", []))
             if "*" in resource
             and not OPEN_KEYS.fullmatch(resource)
             and not all(action.startswith("xray:") for action in listed(statement["Action"]))
+            and (name, statement["Action"]) not in denied
         )
 
 

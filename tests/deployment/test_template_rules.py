@@ -14,6 +14,7 @@ from policies import of_type
 from resolve import references, resolve
 from template_rules import RULES, broken
 
+POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 # Each optional part away from its default, one line for each.
@@ -58,6 +59,12 @@ PARTS: tuple[dict[str, str], ...] = (
     {"RenditionsPerOriginal": "5"},
     {"EnablePurge": "true"},
     {"Architecture": "x86_64"},
+    {"OriginShieldRegion": "eu-central-1"},
+    {"ExistingDistributionId": "E2QWRUHEXAMPLE", "ExistingDistributionDomain": "img.example.org"},
+    dict.fromkeys(("ExistingCachePolicyId", "ExistingOriginPolicyId", "ExistingHeadersPolicyId"), POLICY),
+    {"ApiDomainName": "api.example.org", "ApiCertificateArn": "arn:aws:acm:eu-central-1:1:certificate/a"},
+    {"ApiDomainName": "api.example.org", "ApiHostedZoneId": "Z1"},
+    {"VpcSubnetIds": "subnet-0a1b2c3d,subnet-0a1b2c3e", "VpcSecurityGroupIds": "sg-0a1b2c3d"},
 )
 PAIRS = [{}, *PARTS, *({**one, **other} for one, other in itertools.combinations(PARTS, 2))]
 
