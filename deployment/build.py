@@ -43,6 +43,7 @@ PACKAGES = {
     "process": Package("lambda.txt", 60),
     "deliver": Package("lambda.txt", 60),
     "api": Package("lambda-api.txt", 80),
+    "invalidate": Package("lambda-publish.txt", 45),
     "publish": Package("lambda-publish.txt", 45),
 }
 

@@ -78,7 +78,7 @@ FOLDED = {
     **{f"Rendition{part}Policy": "Distribution" for part in ("Cache", "Origin", "Headers")},
     **{
         f"{name}Alarm": "AlarmTopic"
-        for name in ("DeadLetter", "OldestMessage", "Error", "Throttle", "Refused")
+        for name in ("DeadLetter", "OldestMessage", "Error", "Throttle", "Refused", "Invalidation")
     },
     **{f"{name}Alarm": "AlarmTopic" for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError")},
     "Budget": "AlarmTopic",
@@ -88,6 +88,8 @@ FOLDED = {
     "CanaryRole": "ProcessFunction",
     **{f"Edge{part}": "Distribution" for part in ("Function", "Store", "Entries")},
     **{f"Publish{part}": "Distribution" for part in ("Function", "Logs", "Role")},
+    **{f"Invalidate{part}": "Distribution" for part in ("Function", "Mapping", "Logs", "Role")},
+    **{f"Invalidation{part}": "Distribution" for part in ("Queue", "DeadLetterQueue", "QueuePolicy")},
     "DomainRecords": "Distribution",
     "Dashboard": "AlarmTopic",
 }

@@ -176,6 +176,32 @@ def deliver_nothing(system: Deployed) -> None:
     check(system.deliver("/never-there.png/w=320,fm=jpeg.jpg").status_code == 404)
 
 
+# ---------------------------------------------------------------------- optional parts
+def overwrite(system: Deployed) -> None:
+    """A changed image: its event arrives at the bus, its invalidation in the queue."""
+    key = system.upload(picture(40, 30))
+    check(system.tell(key) == {"batchItemFailures": []})
+    system.upload(picture(30, 40), key)
+    check(system.tell(key) == {"batchItemFailures": []})
+    check(not outbox(system, key))
+
+
+def overwrite_by_api(system: Deployed) -> None:
+    key = system.upload(picture(40, 30))
+    for size in ((40, 30), (30, 40)):
+        system.upload(picture(*size), key)
+        check(system.api("POST", "/images", json={"key": key}).status_code == 200)
+    check(not outbox(system, key))
+
+
+def outbox(system: Deployed, key: str) -> object:
+    """What is left in the outbox of ``key``."""
+    row = system.stack.aws.client("dynamodb").get_item(
+        TableName=system.outputs["TableName"], Key={"id": {"S": image_id(system.uploads, key)}}
+    )
+    return row["Item"].get("outbox")
+
+
 # ---------------------------------------------------------------------- publish
 def publish(system: Deployed) -> None:
     """An entry of the edge is missing and another is too many."""

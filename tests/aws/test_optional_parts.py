@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from pictures import picture
 from privilege import fails, unneeded_grants
-from scenarios import SCENARIOS, Scenario, check, make
+from scenarios import SCENARIOS, Scenario, check, make, overwrite, overwrite_by_api
 
 from image_processor.domain.keys import rendition_prefix
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
@@ -80,6 +81,89 @@ def elsewhere(aws: EmulatedAws, template: str) -> Deployed:
         "EnableDashboard": "false",
     }
     return Deployed(deploy(aws, "elsewhere", template, parameters))
+
+
+@pytest.fixture(scope="session")
+def telling(aws: EmulatedAws, template: str) -> Deployed:
+    """With a bus for events, whose events a queue receives, and invalidations."""
+    aws.client("events").create_event_bus(Name="ours")
+    parameters = {
+        "Architecture": ARCHITECTURE,
+        "EventBus": "ours",
+        "EnablePurge": "true",
+        "EnableDashboard": "false",
+    }
+    return Deployed(deploy(aws, "telling", template, parameters))
+
+
+@pytest.mark.parametrize(
+    ("role", "scenario", "action"),
+    [
+        ("Process", overwrite, "events:PutEvents"),
+        ("Process", overwrite, "sqs:SendMessage"),
+        ("Api", overwrite_by_api, "events:PutEvents"),
+        ("Api", overwrite_by_api, "sqs:SendMessage"),
+    ],
+)
+def test_events_and_invalidations_need_their_own_grants(
+    telling: Deployed, role: str, scenario: Scenario, action: str
+) -> None:
+    (grant,) = (each for each in telling.stack.grants(telling.role(role)) if each.action == action)
+    with telling.without_notifications():
+        assert not fails(telling, scenario)
+        with telling.stack.without(grant):
+            assert fails(telling, scenario)
+
+
+def test_an_upload_is_told_on_the_bus_and_a_change_is_invalidated(telling: Deployed) -> None:
+    """LocalStack accepts invalidations of its CloudFront without an effect; that the function has made
+    one shows in its log."""
+    queue = queue_behind(telling, "ours")
+    key = telling.upload(picture())
+    telling.wait_until_processed(key)
+    event = received_event(telling, queue, key)
+    assert (event["source"], event["detail-type"]) == ("image-processor", "image.processed")
+    assert event["detail"]["data"]["renditions"][0]["url"].startswith("https://")
+    telling.upload(picture(), key)
+    wait_for(lambda: any("invalidated" in line for line in telling.log_lines("invalidate")), "CloudFront")
+
+
+def queue_behind(system: Deployed, bus: str) -> str:
+    """The URL of a queue that receives all events of the bus."""
+    sqs, events = system.stack.aws.client("sqs"), system.stack.aws.client("events")
+    url: str = sqs.create_queue(QueueName="heard")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    rule = events.put_rule(
+        Name="all", EventBusName=bus, EventPattern=json.dumps({"source": ["image-processor"]})
+    )["RuleArn"]
+    policy = {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "events.amazonaws.com"},
+            "Action": "sqs:SendMessage",
+            "Resource": arn,
+            "Condition": {"ArnEquals": {"aws:SourceArn": rule}},
+        },
+    }
+    sqs.set_queue_attributes(QueueUrl=url, Attributes={"Policy": json.dumps(policy)})
+    events.put_targets(Rule="all", EventBusName=bus, Targets=[{"Id": "heard", "Arn": arn}])
+    return url
+
+
+def received_event(system: Deployed, queue: str, key: str) -> Any:
+    found: list[Any] = []
+
+    def poll() -> bool:
+        sqs = system.stack.aws.client("sqs")
+        for message in sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=1).get("Messages", ()):
+            event = json.loads(message["Body"])
+            if event["detail"]["data"]["key"] == key:
+                found.append(event)
+        return bool(found)
+
+    wait_for(poll, "the event")
+    return found[0]
 
 
 def ask_for_health(system: Deployed) -> None:

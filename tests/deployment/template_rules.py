@@ -247,11 +247,8 @@ def messages_wait_long_enough_and_end_in_the_dead_letter_queue(resources: Json) 
         function = function.removesuffix("Aliaslive")
         if queues[queue].get("VisibilityTimeout", 30) < 6 * functions[function]["Timeout"]:
             yield f"{name}: visibility"
-        if queues[queue].get("VisibilityTimeout", 30) <= Settings().lease_seconds:
-            yield f"{name}: a dead worker's claim outlives the wait"
-        # From 1,769 MB on a second of CPU takes no longer than a second ("Lambda quotas").
-        if functions[function]["Timeout"] < Settings().limits.cpu_seconds + 30:
-            yield f"{name}: the function ends before a slow render is stopped"
+        if queue == "IngestQueue":
+            yield from _renders_in_time(name, queues[queue], functions[function])
         if mapping.get("FunctionResponseTypes") != ["ReportBatchItemFailures"]:
             yield f"{name}: whole batches come again"
         redrive = queues[queue].get("RedrivePolicy", {})
@@ -260,6 +257,14 @@ def messages_wait_long_enough_and_end_in_the_dead_letter_queue(resources: Json) 
             yield f"{name}: no dead-letter queue after {RECEIVES} receives"
         elif queues[dead]["MessageRetentionPeriod"] <= queues[queue].get("MessageRetentionPeriod", 345600):
             yield f"{name}: dead letters are forgotten early"
+
+
+def _renders_in_time(name: str, queue: Json, function: Json) -> Iterator[str]:
+    if queue.get("VisibilityTimeout", 30) <= Settings().lease_seconds:
+        yield f"{name}: a dead worker's claim outlives the wait"
+    # From 1,769 MB on a second of CPU takes no longer than a second ("Lambda quotas").
+    if function["Timeout"] < Settings().limits.cpu_seconds + 30:
+        yield f"{name}: the function ends before a slow render is stopped"
 
 
 def every_function_has_its_own_role_and_log(resources: Json) -> Iterator[str]:

@@ -175,7 +175,7 @@ def test_the_environment_is_measured_as_lambda_does(values: dict[str, str]) -> N
     secrets = VALUES if "ThumborSecret" in values else {}
     sizes = parameters.environment_sizes(TEXT, {**defaults, **values}, secrets)
     real = real_sizes(values)
-    assert sizes.keys() == real.keys()
+    assert sizes.keys() >= real.keys()  # a function that is off is measured too
     for function, size in real.items():
         assert size <= sizes[function] <= size + 500, function
 

@@ -78,6 +78,7 @@ def test_cfn_lint_reports_an_unknown_runtime() -> None:
     [
         {},
         {"EnableTracing": "true"},
+        {"EventBus": "ours"},
         {"EnableDelete": "true", "EnablePurge": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"},
         {"KmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"},
     ],
@@ -103,6 +104,7 @@ def test_parliament_reports_an_unknown_action() -> None:
 # Of what the roles may use, an ARN of the right kind: parliament judges their form.
 ARNS = {
     "<IngestQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:queue",
+    "<InvalidationQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:invalidations",
     "<Distribution>": "EDFDVBD6EXAMPLE",
     "<EdgeStore.Arn>": "arn:aws:cloudfront::111122223333:key-value-store/1a2b",
     "<CatalogTable.Arn>": "arn:aws:dynamodb:eu-central-1:111122223333:table/records",
@@ -110,7 +112,7 @@ ARNS = {
     "<ProcessedBucket.Arn>": "arn:aws:s3:::processed",
     **{
         f"<{name}Logs.Arn>": f"arn:aws:logs:eu-central-1:111122223333:log-group:/aws/lambda/{name}:*"
-        for name in ("Process", "Api", "Deliver", "Publish")
+        for name in ("Process", "Api", "Deliver", "Publish", "Invalidate")
     },
 }
 

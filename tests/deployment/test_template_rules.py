@@ -14,6 +14,8 @@ from policies import of_type
 from resolve import references, resolve
 from template_rules import RULES, broken
 
+from image_processor.aws_lambda.invalidate_function import MAX_PATHS
+
 POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
@@ -58,6 +60,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ExtraFormats": "heic,jxl"},
     {"RenditionsPerOriginal": "5"},
     {"EnablePurge": "true"},
+    {"EventBus": "default"},
+    {"EventBus": "arn:aws:events:eu-central-1:111122223333:event-bus/ours"},
     {"Architecture": "x86_64"},
     {"OriginShieldRegion": "eu-central-1"},
     {"ExistingDistributionId": "E2QWRUHEXAMPLE", "ExistingDistributionDomain": "img.example.org"},
@@ -117,10 +121,48 @@ def test_deletion_is_granted_only_if_enabled() -> None:
 def test_invalidation_is_granted_only_if_enabled() -> None:
     for wanted in ("false", "true"):
         resources = resolve(translated(), EnablePurge=wanted)
+        assert ("InvalidateFunction" in resources) == (wanted == "true")
         for name in ("Process", "Api", "Deliver"):
             granted = [row["Sid"] for row in role_statements(resources, f"{name}Role")]
-            told = "IMAGE_PROCESSOR_DISTRIBUTION" in variables(resources, f"{name}Function")
-            assert ("PurgeCdn" in granted) == told == (wanted == "true" and name != "Deliver")
+            assert ("QueueInvalidations" in granted) == (wanted == "true" and name != "Deliver")
+            assert "PurgeCdn" not in granted
+            queue = variables(resources, f"{name}Function").get("IMAGE_PROCESSOR_INVALIDATION_QUEUE")
+            assert queue == ("<InvalidationQueue>" if wanted == "true" and name != "Deliver" else None)
+    assert variables(resources, "InvalidateFunction")["IMAGE_PROCESSOR_DISTRIBUTION"] == "<Distribution>"
+
+
+def test_a_bulk_overwrite_becomes_few_invalidations() -> None:
+    """CloudFront runs 15 paths with a wildcard at a time ("Concurrent invalidation request maximum")."""
+    mapping = of(resolve(translated(), EnablePurge="true"), "InvalidateMapping")
+    assert mapping["ScalingConfig"]["MaximumConcurrency"] * MAX_PATHS <= 15
+    assert mapping["BatchSize"] >= 100
+    assert mapping["MaximumBatchingWindowInSeconds"] > 0  # needed for batches of more than ten
+
+
+@pytest.mark.parametrize(
+    ("bus", "resource"),
+    [
+        ("default", "arn:aws:events:eu-central-1:111122223333:event-bus/default"),
+        (
+            "arn:aws:events:us-east-1:444455556666:event-bus/theirs",
+            "arn:aws:events:us-east-1:444455556666:event-bus/theirs",
+        ),
+        ("", None),
+    ],
+)
+def test_events_are_granted_on_the_one_bus(bus: str, resource: str | None) -> None:
+    resources = resolve(translated(), EventBus=bus)
+    for name in ("Process", "Api"):
+        grants = {row["Sid"]: row for row in role_statements(resources, f"{name}Role")}
+        assert grants.get("PutEvents", {}).get("Resource") == resource
+        assert variables(resources, f"{name}Function").get("IMAGE_PROCESSOR_EVENT_BUS", "") == bus
+    assert "PutEvents" not in {row["Sid"] for row in role_statements(resources, "DeliverRole")}
+
+
+def test_events_name_the_address_of_the_cdn() -> None:
+    resources = resolve(translated())
+    for name in ("ProcessFunction", "ApiFunction"):
+        assert variables(resources, name)["IMAGE_PROCESSOR_PUBLIC_URL"] == "https://<Distribution.DomainName>"
 
 
 def test_signing_keys_are_read_in_the_named_version() -> None:
@@ -185,7 +227,7 @@ def test_a_release_publishes_a_version() -> None:
         for template in translate({}, {}, {"Release": "r2"})
     )
     assert first == again
-    assert len(first) == 4
+    assert len(first) == 5
     assert not first & other
 
 

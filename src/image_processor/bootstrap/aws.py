@@ -102,10 +102,14 @@ def open_aws_context(
         use_fonts(settings.fonts)
     deadline = Deadline()
     stores = open_aws_stores(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
-    outbox = build_outbox(settings, replace(retries, deadline=deadline))
     rendering = IsolatedRendering(deadline)
     render: Renderer = rendering.render if isolated else _render_within_deadline
-    processor = cache(lambda: build_processor(settings, recipe, stores, outbox, render))
+
+    @cache
+    def processor() -> Processor:
+        outbox = build_outbox(settings, replace(retries, deadline=deadline))
+        return build_processor(settings, recipe, stores, outbox, render)
+
     return AwsContext(
         settings,
         bucket,

@@ -61,6 +61,7 @@ def needed(service: str, operation: str, parameters: Parameters, place: Place) -
     action of its operation's name on resource `*`."""
     known = {
         "dynamodb": _dynamodb,
+        "events": _events,
         "lambda": _lambda,
         "logs": _logs,
         "s3": _s3,
@@ -122,6 +123,13 @@ def _dynamodb(operation: str, parameters: Parameters, place: Place) -> Iterable[
 def _sqs(operation: str, parameters: Parameters, place: Place) -> Iterable[Call]:
     queue = parameters.get("QueueUrl") or parameters.get("QueueName") or "*"
     yield Call(f"sqs:{_SQS.get(operation, operation)}", place.arn("sqs", queue.rpartition("/")[2]))
+
+
+def _events(operation: str, parameters: Parameters, place: Place) -> Iterable[Call]:
+    buses = [entry.get("EventBusName", "default") for entry in parameters.get("Entries", [])]
+    for bus in buses or [parameters.get("EventBusName", "*")]:
+        name = bus if bus.startswith("arn:") else place.arn("events", f"event-bus/{bus}")
+        yield Call(f"events:{operation}", name)
 
 
 def _logs(operation: str, parameters: Parameters, place: Place) -> Iterable[Call]:
