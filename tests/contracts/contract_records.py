@@ -40,11 +40,12 @@ METADATA = st.builds(
     sha256=TEXTS,
 )
 FRACTIONS = st.floats(0, 1).map(lambda fraction: round(fraction, 3))
+HASHES = st.integers(0, 2**64 - 1)
 SUMMARIES = st.builds(
     VisualSummary,
     TEXTS,
     TEXTS,
-    TEXTS,
+    HASHES.map(lambda value: f"{value:016x}"),
     blurhash=st.none() | TEXTS,
     palette=st.lists(TEXTS, max_size=6).map(tuple),
     focus=st.none() | st.tuples(FRACTIONS, FRACTIONS),

@@ -88,7 +88,8 @@ def test_an_item_of_dynamodb() -> None:
     # What is written today has the same attributes and, apart from escapes in JSON, the same values.
     lease = {name: value for name, value in item.items() if name.startswith("claim_")}
     assert from_item(to_item(RECORD) | lease) == from_item(item)
-    assert set(to_item(RECORD) | lease) == set(item)
+    later = {"similar_group", "similar_hash"}
+    assert set(to_item(RECORD) | lease) == set(item) | later
 
 
 def test_a_json_document_of_the_object_catalog() -> None:

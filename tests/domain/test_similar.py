@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
+from image_processor.catalog.nearest import nearest_records
 from image_processor.domain.errors import Invalid, NotFound, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Record, Status, VisualSummary
+from image_processor.domain.ports import Neighbours
 from image_processor.domain.similarity import find_record, similar_to
 from support.ingest import BUCKET, IngestFixture
 
@@ -22,14 +22,16 @@ NOW = IngestFixture().now
 class Records:
     """The part of a catalog that the search uses."""
 
-    def __init__(self, *records: Record) -> None:
+    def __init__(self, *records: Record, is_complete: bool = True) -> None:
         self.records = {record.id: record for record in records}
+        self.is_complete = is_complete
 
     def get(self, id_: str) -> Record | None:
         return self.records.get(id_)
 
-    def scan(self) -> Iterator[Record]:
-        return iter(self.records.values())
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        records = nearest_records(self.records.values(), perceptual_hash, distance, limit)
+        return Neighbours(records, self.is_complete)
 
 
 def record(key: str, hash_: int, **changes: object) -> Record:
@@ -39,7 +41,7 @@ def record(key: str, hash_: int, **changes: object) -> Record:
 
 
 def found(catalog: Records, wanted: Record, **limits: int) -> list[tuple[str, int]]:
-    return [(each.record.key, each.distance) for each in similar_to(catalog, wanted, **limits)]
+    return [(each.record.key, each.distance) for each in similar_to(catalog, wanted, **limits).matches]
 
 
 @given(HASHES, st.lists(HASHES, max_size=30), st.integers(0, 64), st.integers(1, 40))
@@ -50,7 +52,17 @@ def test_the_search_returns_the_nearest_within_the_distance_without_itself(
     catalog = Records(*(record(f"{index:02}", hash_) for index, hash_ in enumerate(others)), here)
     away = [(f"{index:02}", (wanted ^ hash_).bit_count()) for index, hash_ in enumerate(others)]
     near = sorted((pair for pair in away if pair[1] <= distance), key=lambda pair: (pair[1], pair[0]))
-    assert found(catalog, here, distance=distance, limit=limit) == near[:limit]
+    returned = found(catalog, here, distance=distance, limit=limit)
+    # Of equally near ones any may be left out.
+    assert [bits for _, bits in returned] == [bits for _, bits in near[:limit]]
+    assert returned == [pair for pair in near if pair in returned]
+
+
+def test_a_search_of_a_part_says_so() -> None:
+    here, other = record("here", 0), record("other", 1)
+    for is_complete in (True, False):
+        result = similar_to(Records(here, other, is_complete=is_complete), here)
+        assert ([match.record for match in result.matches], result.is_complete) == ([other], is_complete)
 
 
 def test_the_defaults_are_ten_bits_and_twenty_records() -> None:
@@ -58,7 +70,7 @@ def test_the_defaults_are_ten_bits_and_twenty_records() -> None:
     ten, eleven = record("ten", 2**10 - 1), record("eleven", 2**11 - 1)
     assert found(Records(here, ten, eleven), here) == [("ten", 10)]
     crowd = [record(f"{index:02}", 1) for index in range(30)]
-    assert found(Records(here, *crowd), here) == [(f"{index:02}", 1) for index in range(20)]
+    assert len(found(Records(here, *crowd), here)) == 20
 
 
 def test_records_without_a_summary_are_skipped() -> None:

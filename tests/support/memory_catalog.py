@@ -12,10 +12,11 @@ from typing import Any
 from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
+from image_processor.catalog.nearest import nearest_records
 from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
 from image_processor.catalog.rows import merge_messages
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import ObjectStore, Page, Query
+from image_processor.domain.ports import Neighbours, ObjectStore, Page, Query
 
 _catalogs: dict[str, MemoryCatalog] = {}
 
@@ -109,6 +110,9 @@ class MemoryCatalog:
         for id_ in sorted(self._rows):
             if id_ > after and (row := self._rows.get(id_)):
                 yield row.record
+
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        return Neighbours(nearest_records(self.scan(), perceptual_hash, distance, limit))
 
     def reindex(self) -> int:
         return 0

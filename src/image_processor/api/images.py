@@ -97,19 +97,21 @@ def list_similar_images(
 ) -> SimilarImagesModel:
     """List images that look like this one, nearest first: copies of another size, format or quality.
 
-    Reads every record, so the time grows with the number of images.
+    On AWS a search of more than 100,000 images reads a part of the index of their perceptual hashes;
+    `complete` is false then, because other images may be as similar.
     """
     record = context.catalog.get(id)
     if record is None:
         image = _current(id, context, work)
         expected = "an original with a perceptual hash"
         raise Invalid([Problem(repr(image.original), expected, f"one that is {image.status}")])
-    matches = similar_to(context.catalog, record, distance=query.distance, limit=query.limit)
+    found = similar_to(context.catalog, record, distance=query.distance, limit=query.limit)
     return SimilarImagesModel(
         images=[
             SimilarImageModel(distance=match.distance, image=_model(match.record, context))
-            for match in matches
-        ]
+            for match in found.matches
+        ],
+        complete=found.is_complete,
     )
 
 

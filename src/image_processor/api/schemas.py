@@ -290,9 +290,10 @@ class SimilarImageModel(Model):
 
 
 class SimilarImagesModel(Model):
-    """Similar images, nearest first."""
+    """Similar images, nearest first. `complete` is false if only a part of the library was searched."""
 
     images: list[SimilarImageModel]
+    complete: bool
 
 
 class UploadModel(Model):

@@ -19,9 +19,10 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore, Page, Query
+from image_processor.domain.ports import ABSENT, Absent, Attributes, Neighbours, ObjectStore, Page, Query
 
 from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
+from .nearest import nearest_records
 from .paging import check_limit, matches, position_of, read_cursor, write_cursor
 from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row
 
@@ -35,6 +36,7 @@ delete it. Records name upload buckets and keys: do not publish this prefix.
 _ATTRIBUTES = Attributes("application/json", "no-store")
 _MAX_ATTEMPTS = 20
 _READER_THREADS = 16
+_MAX_COMPARED = 10_000
 _LEFT_OVER_BYTES = len(b"{}")
 
 
@@ -172,6 +174,12 @@ class ObjectCatalog:
             while batch := list(islice(ids, 8 * _READER_THREADS)):
                 states = readers.map(self._read, batch)
                 yield from ((id_, state) for id_, (state, _) in zip(batch, states, strict=True))
+
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        """Compares at most _MAX_COMPARED records, at one GET each."""
+        records = list(islice(self.scan(), _MAX_COMPARED + 1))
+        found = nearest_records(records[:_MAX_COMPARED], perceptual_hash, distance, limit)
+        return Neighbours(found, len(records) <= _MAX_COMPARED)
 
     def reindex(self) -> int:
         """Delete what version 0.1 left of deleted records: objects of two bytes."""

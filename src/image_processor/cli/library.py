@@ -83,7 +83,7 @@ def similar_command(
     context = command_context(ctx)
     with open_library(context, settings_with(data=data)) as stores:
         record = find_record(stores.catalog, BUCKET, key)
-        matches = similar_to(stores.catalog, record, distance=distance, limit=limit)
+        matches = similar_to(stores.catalog, record, distance=distance, limit=limit).matches
     if as_json:
         for match in matches:
             line = {"distance": match.distance, "image": json.loads(context.image_json(match.record))}

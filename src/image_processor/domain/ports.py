@@ -167,6 +167,14 @@ class Page(Struct, frozen=True):
     cursor: str | None
 
 
+class Neighbours(Struct, frozen=True):
+    """Records whose perceptual hashes are near a given one, each with the number of bits in which they
+    differ, the nearest first. Unless ``is_complete``, other records may be as near."""
+
+    records: tuple[tuple[int, Record], ...]
+    is_complete: bool = True
+
+
 class Catalog(Protocol):
     """One record and at most one unexpired lease per original. All times are the caller's clock.
 
@@ -245,6 +253,11 @@ class Catalog(Protocol):
 
         ``after`` is the id of a record: only records that come after it. It need not exist any more.
         """
+        ...
+
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        """The ``limit`` records that are nearest to a hash, within ``distance`` (0-64) bits; of equally near
+        ones those with the smallest ids. A catalog may read only a part of many records, and says so."""
         ...
 
     def reindex(self) -> int:

@@ -1,12 +1,6 @@
-"""Finds near-duplicates of an original by the perceptual hashes of all records.
-
-The search reads the whole catalog and writes nothing.
-"""
+"""Finds near-duplicates of an original by the perceptual hashes of the records."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
-from heapq import nsmallest
 
 from msgspec import Struct
 
@@ -34,6 +28,13 @@ class Similar(Struct, frozen=True):
     distance: int
 
 
+class SimilarRecords(Struct, frozen=True):
+    """What a search found. Unless ``is_complete``, other records may be as similar."""
+
+    matches: tuple[Similar, ...]
+    is_complete: bool
+
+
 def find_record(catalog: Catalog, bucket: str, name: str) -> Record:
     """The record of the original with the key or id ``name``. Raises NotFound."""
     record = catalog.get(image_id(bucket, name)) or catalog.get(name)
@@ -44,27 +45,19 @@ def find_record(catalog: Catalog, bucket: str, name: str) -> Record:
 
 def similar_to(
     catalog: Catalog, record: Record, *, distance: int = NEAR, limit: int = DEFAULT_LIMIT
-) -> tuple[Similar, ...]:
+) -> SimilarRecords:
     """The records at most ``distance`` bits (0-64) from ``record``, without itself, nearest first.
 
     Returns at most ``limit`` (1-1000) records. Raises Invalid with every problem, also for a record
     without a visual summary: one that was refused or is not processed yet. Images without structure,
     such as plain colours, are all similar.
-
-    Reads every record once with `Catalog.scan`. With 12 renditions per record, one core compares 20,000
-    SQLite records a second. DynamoDB bills 1.2 read units per record and returns 1 MB per request;
-    records that are objects cost one GET each.
     """
     wanted = _hash_of(record, distance, limit)
-
-    def matches() -> Iterator[Similar]:
-        for other in catalog.scan():
-            if other.summary is not None and other.id != record.id:
-                bits = (wanted ^ int(other.summary.perceptual_hash, 16)).bit_count()
-                if bits <= distance:
-                    yield Similar(other, bits)
-
-    return tuple(nsmallest(limit, matches(), key=lambda match: (match.distance, match.record.key)))
+    # One more, because the record itself is usually among them.
+    near = catalog.near(wanted, distance=distance, limit=limit + 1)
+    others = [Similar(other, bits) for bits, other in near.records if other.id != record.id][:limit]
+    others.sort(key=lambda match: (match.distance, match.record.key))
+    return SimilarRecords(tuple(others), near.is_complete)
 
 
 def _hash_of(record: Record, distance: int, limit: int) -> int:

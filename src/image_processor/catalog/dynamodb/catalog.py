@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
+from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,16 +21,18 @@ from image_processor.aws.endpoints import check_region, endpoint_override, regio
 from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
+from image_processor.catalog.nearest import with_distance
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import LeaseLost, PreconditionFailed
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import Page, Query
+from image_processor.domain.ports import Neighbours, Page, Query
 
 from .requests import DynamoClient, Update, write_arguments
 from .schema import (
     NEWEST_INDEX,
     RECORD_ATTRIBUTES,
+    SIMILAR_INDEX,
     TABLE,
     UNSHARDED,
     Item,
@@ -38,7 +41,6 @@ from .schema import (
     outbox_of,
     outbox_value,
     position,
-    shard_of,
     to_item,
     to_value,
 )
@@ -49,14 +51,19 @@ _IS_OWN_LEASE = "#claim_token = :claim_token"
 _IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR {_IS_OWN_LEASE}"
 _IS_EMPTY = "attribute_not_exists(#original_file) AND attribute_not_exists(#outbox)"
 _IS_NOT_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
+_IS_UNCHANGED = "#revision = :revision AND #shelf = :unsharded"
 # Written when the record is created, and never changed.
 _IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "position"})
 _OPTIONAL = frozenset(
     {"version", "fingerprint", "reason", "message", "original", "look", "exif", "processed_file"}
+    | {"similar_group", "similar_hash"}
 )
+_INDEXED: tuple[str, ...] = ("shelf", "similar_group", "similar_hash")
+"""What version 0.1 did not write, or wrote otherwise."""
 _MAX_BATCH = 100
 """The maximum number of items in one BatchGetItem."""
 _WRITER_THREADS = 8
+_COUNT_SECONDS = 600
 
 
 class DynamoCatalog:
@@ -87,6 +94,7 @@ class DynamoCatalog:
             address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ), retries=retries
         )
         self._client = DynamoClient(self._http)
+        self._count: tuple[int, float] | None = None
 
     def close(self) -> None:
         """Close the open connections."""
@@ -191,6 +199,21 @@ class DynamoCatalog:
         pages = self._pages("Scan", ConsistentRead=True, **start)
         yield from map(from_item, filter(has_record, pages))
 
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        from .search import find_near  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
+
+        found, is_complete = find_near(self._query_similar, self._count_records, perceptual_hash, distance)
+        records: list[tuple[int, Record]] = []
+        for start in range(0, len(found), _MAX_BATCH):
+            if len(records) >= limit:
+                break
+            batch = self._get_records(id_ for _, id_ in found[start : start + _MAX_BATCH])
+            # The index may be behind: the record may be deleted or have another hash by now.
+            near = (with_distance(record, perceptual_hash) for record in batch.values())
+            records += [pair for pair in near if pair is not None and pair[0] <= distance]
+        records.sort(key=lambda pair: (pair[0], pair[1].id))
+        return Neighbours(tuple(records[:limit]), is_complete)
+
     def reindex(self) -> int:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
@@ -212,12 +235,23 @@ class DynamoCatalog:
         """Add what `complete` writes today to the item of an earlier version. False if the record changed
         meanwhile."""
         values = {"revision": to_value(record.revision), "unsharded": to_value(UNSHARDED)}
-        update = Update({"shelf": to_value(shard_of(record.id))})
+        item = to_item(record)
+        indexed = {name: item[name] for name in _INDEXED if name in item}
         try:
-            self._update(record.id, "#revision = :revision AND #shelf = :unsharded", values, update)
+            self._update(record.id, _IS_UNCHANGED, values, Update(indexed))
         except PreconditionFailed:
             return False
         return True
+
+    def _query_similar(self, **arguments: Any) -> dict[str, Any]:
+        return self._client.call("Query", TableName=self._table, IndexName=SIMILAR_INDEX, **arguments)
+
+    def _count_records(self) -> int:
+        """The number of items, as of some hours ago; a free request, repeated every ten minutes."""
+        if self._count is None or monotonic() > self._count[1]:
+            response = self._client.call("DescribeTable", TableName=self._table)
+            self._count = response["Table"]["ItemCount"], monotonic() + _COUNT_SECONDS
+        return self._count[0]
 
     def _query_newest(self, **arguments: Any) -> dict[str, Any]:
         return self._client.call("Query", TableName=self._table, IndexName=NEWEST_INDEX, **arguments)

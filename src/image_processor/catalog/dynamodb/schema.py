@@ -2,7 +2,8 @@
 
 An item's attributes are the columns of catalog.rows, except that `key` is called `original_file`.
 `processed_file` is the key of the rendition to show first. `shelf` (the partition key of the
-`newest` index) and `position` order the listings. Attributes whose value is None are left out.
+`newest` index) and `position` order the listings, `similar_group` and `similar_hash` the
+perceptual hashes. Attributes whose value is None are left out.
 `outbox` is a set of texts, so that messages are added and removed without reading it. An item that
 has only an outbox is what is left of a deleted record.
 """
@@ -15,6 +16,8 @@ from typing import Any
 
 from image_processor.catalog.rows import COLUMNS, to_message_text, to_messages, to_micros, to_record, to_row
 from image_processor.domain.models import OutboxMessage, Record
+
+from .similar import index_key
 
 Value = dict[str, Any]
 Item = dict[str, Value]
@@ -42,12 +45,17 @@ def shard_of(id_: str) -> str:
 
 SHARD_NAMES = tuple(f"{UNSHARDED}-{number:x}" for number in range(SHARDS))
 
+SIMILAR_INDEX = "similar"
+"""The index of perceptual hashes; the module `similar` says how it is ordered and read."""
+
 TABLE: dict[str, Any] = {
     "AttributeDefinitions": [
         {"AttributeName": "id", "AttributeType": "S"},
         {"AttributeName": "original_file", "AttributeType": "S"},
         {"AttributeName": "shelf", "AttributeType": "S"},
         {"AttributeName": "position", "AttributeType": "S"},
+        {"AttributeName": "similar_group", "AttributeType": "S"},
+        {"AttributeName": "similar_hash", "AttributeType": "S"},
     ],
     "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
     "GlobalSecondaryIndexes": [
@@ -67,6 +75,15 @@ TABLE: dict[str, Any] = {
                 {"AttributeName": "position", "KeyType": "RANGE"},
             ],
             "Projection": {"ProjectionType": "INCLUDE", "NonKeyAttributes": ["original_file", "status"]},
+        },
+        {
+            # Sparse: records without a perceptual hash are not in it. It costs a new record one write.
+            "IndexName": SIMILAR_INDEX,
+            "KeySchema": [
+                {"AttributeName": "similar_group", "KeyType": "HASH"},
+                {"AttributeName": "similar_hash", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "KEYS_ONLY"},
         },
     ],
     "BillingMode": "PAY_PER_REQUEST",
@@ -88,7 +105,8 @@ def position(micros: int, id_: str = "") -> str:
 
 
 RECORD_ATTRIBUTES = frozenset(
-    {*COLUMNS, "original_file", "processed_file", "shelf", "position"} - {"id", "key"}
+    {*COLUMNS, "original_file", "processed_file", "shelf", "position", "similar_group", "similar_hash"}
+    - {"id", "key"}
 )
 """All attributes of a record but the table's key."""
 
@@ -100,6 +118,8 @@ def to_item(record: Record) -> Item:
     row["processed_file"] = record.processed.key if record.processed else None
     row["shelf"] = shard_of(record.id)
     row["position"] = position(to_micros(record.created_at), record.id)
+    if record.summary is not None:
+        row["similar_group"], row["similar_hash"] = index_key(record.summary.perceptual_hash)
     return {name: to_value(value) for name, value in row.items() if value is not None}
 
 

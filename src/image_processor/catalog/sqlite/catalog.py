@@ -19,11 +19,12 @@ from typing import Any, Literal
 from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
+from image_processor.catalog.nearest import nearest
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
 from image_processor.domain.errors import Invalid, Unavailable
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import Page, Query
+from image_processor.domain.ports import Neighbours, Page, Query
 
 from .event_queue import SqliteEventQueue
 from .queries import (
@@ -32,6 +33,7 @@ from .queries import (
     COMPLETE,
     DELETE,
     GET,
+    HASHES,
     MARK_SENT,
     RELEASE,
     RELEASE_OWNER,
@@ -49,6 +51,7 @@ Row = dict[str, Any]
 _BUSY_SECONDS = 10
 _BUSY_RETRY_SECONDS = 0.01
 _SCAN_PAGE = 500
+_HASHES_PAGE = 5000
 
 
 class SqliteCatalog:
@@ -137,6 +140,18 @@ class SqliteCatalog:
         while rows := self._execute(SCAN, {"after": after, "limit": _SCAN_PAGE}):
             yield from map(to_record, rows)
             after = rows[-1]["id"]
+
+    def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
+        found = nearest(self._hashes(), perceptual_hash, distance, limit)
+        records = ((bits, self.get(id_)) for bits, id_ in found)
+        return Neighbours(tuple((bits, record) for bits, record in records if record is not None))
+
+    def _hashes(self) -> Iterator[tuple[str, str]]:
+        """The hash and the id of every record that has one, read from an index."""
+        after = {"hash": "", "id": ""}
+        while rows := self._execute(HASHES, {**after, "limit": _HASHES_PAGE}):
+            yield from ((row["perceptual_hash"], row["id"]) for row in rows)
+            after = {"hash": rows[-1]["perceptual_hash"], "id": rows[-1]["id"]}
 
     def reindex(self) -> int:
         return 0  # opening the file has migrated it

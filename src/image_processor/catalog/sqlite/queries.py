@@ -63,6 +63,12 @@ SELECT DISTINCT image_id FROM outbox WHERE image_id > :after ORDER BY image_id L
 MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
 
+HASHES = """
+SELECT perceptual_hash, id FROM records INDEXED BY records_by_hash
+WHERE perceptual_hash IS NOT NULL AND (perceptual_hash, id) > (:hash, :id)
+ORDER BY perceptual_hash, id LIMIT :limit
+"""
+
 GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"
 
 

@@ -67,6 +67,12 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX outbox_by_image ON outbox (image_id)",
         "CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at IS NOT NULL",
     ),
+    (
+        # Virtual: only the index stores it.
+        """ALTER TABLE records ADD COLUMN perceptual_hash TEXT
+        GENERATED ALWAYS AS (json_extract(look, '$.perceptual_hash')) VIRTUAL""",
+        "CREATE INDEX records_by_hash ON records (perceptual_hash, id) WHERE perceptual_hash IS NOT NULL",
+    ),
 )
 
 
