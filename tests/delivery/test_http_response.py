@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from image_processor.delivery.http.conditions import ByteRange, may_write
+from image_processor.delivery.http.headers import expiring_cache_control
 from image_processor.delivery.http.response import ResponseHead, build_response, entity_tag
 from image_processor.domain.ports import Attributes, Entry, StoredObject
 
@@ -239,3 +240,22 @@ def test_arbitrary_headers_never_raise(headers: dict[str, str], method: str, siz
         assert 0 <= response.byte_range.start <= response.byte_range.stop <= size
         assert response.headers["content-length"] == str(response.byte_range.stop - response.byte_range.start)
     assert all(value.isprintable() and value.isascii() for value in response.headers.values())
+
+
+@pytest.mark.parametrize(
+    ("cache_control", "seconds", "expected"),
+    [
+        ("public, max-age=60", 30, "public, max-age=30, must-revalidate"),
+        ("public, max-age=60", 90, "public, max-age=60, must-revalidate"),
+        (
+            "public, max-age=3600, s-maxage=7200, stale-while-revalidate=86400, stale-if-error=9, immutable",
+            30,
+            "public, max-age=30, s-maxage=30, must-revalidate",
+        ),
+        ("public", 30, "public, max-age=30, must-revalidate"),
+        ("", 0, "max-age=0, must-revalidate"),
+        ("no-store", 30, "no-store, must-revalidate"),
+    ],
+)
+def test_no_cache_may_answer_after_the_expiry(cache_control, seconds, expected):
+    assert expiring_cache_control(cache_control, seconds) == expected

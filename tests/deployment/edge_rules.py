@@ -14,7 +14,7 @@ from image_processor.api.error_status import MEDIA_TYPE, code_of, title_of
 
 SEAL_PARAMETERS = ("s", "kid", "expires")
 SECRET = re.compile(r"\{\{resolve:secretsmanager:[\w/+=.@:-]+\}\}")
-FAILOVER = [403, 404, 500, 503, 504]
+FAILOVER = [400, 403, 404, 500, 503, 504]
 GATEWAY_STATUSES = {
     **dict.fromkeys(("BAD_REQUEST_BODY", "BAD_REQUEST_PARAMETERS", "DEFAULT_4XX"), 400),
     "UNAUTHORIZED": 401,
@@ -86,6 +86,8 @@ def the_cdn_fails_over_to_the_function(resources: Json) -> Iterator[str]:
             yield f"order: {members}"
         if sorted(group["FailoverCriteria"]["StatusCodes"]["Items"]) != FAILOVER:
             yield f"status codes: {group['FailoverCriteria']}"
+        if members[1].get("ConnectionAttempts") != 1:
+            yield f"attempts: {members[1].get('ConnectionAttempts')}"
         if config["DefaultCacheBehavior"]["TargetOriginId"] != group["Id"]:
             yield "nothing uses the group"
         kinds = [
@@ -104,6 +106,37 @@ def cache_times_are_in_order(resources: Json) -> Iterator[str]:
         policy = row["CachePolicyConfig"]
         if not policy["MinTTL"] <= policy["DefaultTTL"] <= policy["MaxTTL"]:
             yield name
+
+
+def errors_are_cached_as_the_function_says(resources: Json) -> Iterator[str]:
+    for row in of_type(resources, "AWS::CloudFront::Distribution").values():
+        config = row["DistributionConfig"]
+        minimum = {row["ErrorCode"]: row["ErrorCachingMinTTL"] for row in config["CustomErrorResponses"]}
+        # The default of the others is 10 s ("Control how long CloudFront caches errors").
+        yield from (
+            f"{status}: {minimum.get(status)}" for status in (400, 403, 404, 501) if minimum.get(status) != 0
+        )
+        yield from (
+            f"{status}: {minimum.get(status)}" for status in (502, 503, 504) if minimum.get(status) != 1
+        )
+
+
+def one_object_serves_every_encoding(resources: Json) -> Iterator[str]:
+    for name, row in of_type(resources, "AWS::CloudFront::CachePolicy").items():
+        key = row["CachePolicyConfig"]["ParametersInCacheKeyAndForwardedToOrigin"]
+        if key["EnableAcceptEncodingGzip"] or key["EnableAcceptEncodingBrotli"]:
+            yield name
+
+
+def a_rate_limit_is_the_web_acl(resources: Json) -> Iterator[str]:
+    acls = of_type(resources, "AWS::WAFv2::WebACL")
+    for name, acl in acls.items():
+        limits = [rule["Statement"].get("RateBasedStatement", {}) for rule in acl["Rules"]]
+        if acl["Scope"] != "CLOUDFRONT" or [limit.get("AggregateKeyType") for limit in limits] != ["IP"]:
+            yield f"{name}: {limits}"
+    for row in of_type(resources, "AWS::CloudFront::Distribution").values():
+        if acls and set(references(row["DistributionConfig"].get("WebACLId", ""))) != set(acls):
+            yield "the distribution has another web ACL"
 
 
 def the_cloudfront_function_has_its_key_value_store(resources: Json) -> Iterator[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
+from typing import Any
 
 import parameters
 import pytest
@@ -42,9 +44,52 @@ def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
             assert not parameter.allows(text), parameter.name
 
 
+# They compare more than two parameters: CloudFormation alone evaluates them, before it changes anything.
+OTHER_RULES = {"RateLimitNeedsRegion", "DialectsNeedKeys", "BudgetNeedsRecipient"}
+
+
+def holds(node: Any, values: Mapping[str, str]) -> Any:
+    """The value of an expression of a rule."""
+    match node:
+        case {"Ref": name}:
+            return values[name]
+        case {"Fn::Equals": [one, other]}:
+            return str(holds(one, values)) == str(holds(other, values))
+        case {"Fn::Not": [negated]}:
+            return not holds(negated, values)
+        case {"Fn::And": parts}:
+            return all(holds(part, values) for part in parts)
+    return node
+
+
+@pytest.mark.parametrize(
+    ("given", "violated"),
+    [
+        ({}, {}),
+        ({"CdnRateLimit": "2000"}, {"RateLimitNeedsRegion": 1}),
+        ({"CdnRateLimit": "2000", "AWS::Region": "us-east-1"}, {}),
+        ({"CdnRateLimit": "2000", "AWS::Region": "us-east-1", "WebAclArn": "a"}, {"RateLimitNeedsRegion": 1}),
+        ({"WebAclArn": "a"}, {}),
+        ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
+        ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),
+        ({"ThumborSecret": "a", "SigningKeysSecret": "b"}, {}),
+        ({"ThumborSecret": "a", "AllowUnsigned": "true"}, {}),
+    ],
+)
+def test_the_templates_other_rules(given: dict[str, str], violated: dict[str, int]) -> None:
+    defaults = {name: parameter.default for name, parameter in KNOWN.items()}
+    values = {**defaults, "AWS::Region": "eu-central-1", **given}
+    found = {
+        name: [row["AssertDescription"] for row in rule["Assertions"] if not holds(row["Assert"], values)]
+        for name, rule in translated()["Rules"].items()
+        if holds(rule["RuleCondition"], values)
+    }
+    assert {name: len(texts) for name, texts in found.items() if texts} == violated
+    assert all(text.startswith("expected ") for texts in found.values() for text in texts)
+
+
 def test_dependent_parameters_follow_the_templates_rules() -> None:
-    # That a budget needs one of two recipients CloudFormation alone checks.
-    rules = [rule for name, rule in translated()["Rules"].items() if name != "BudgetNeedsRecipient"]
+    rules = [rule for name, rule in translated()["Rules"].items() if name not in OTHER_RULES]
     found = {
         (
             rule["RuleCondition"]["Fn::Not"][0]["Fn::Equals"][0]["Ref"],

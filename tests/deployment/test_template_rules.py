@@ -42,6 +42,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"DomainName": "img.example.org", "CertificateArn": "arn:aws:acm:us-east-1:1:certificate/a"},
     {"DomainName": "img.example.org", "HostedZoneId": "Z1"},
     {"WebAclArn": "arn:aws:wafv2:us-east-1:1:global/webacl/a/b"},
+    {"CdnRateLimit": "2000"},
+    {"MissingSeconds": "5"},
     {"UploadOrigin": "https://example.org"},
     {"UploadPrefix": "incoming/"},
     {"RenditionOrigin": ""},
@@ -482,7 +484,9 @@ MISTAKES: dict[str, list[Break]] = {
     ],
     "lists_declare_their_quantity": [lambda all_: failover(all_).update(Quantity=4)],
     "the_cdn_fails_over_to_the_function": [
-        lambda all_: failover(all_).update(Items=[403, 404, 500, 502, 504]),
+        lambda all_: failover(all_).update(Items=[400, 403, 404, 500, 502, 504]),
+        lambda all_: failover(all_).update(Items=[403, 404, 500, 503, 504]),
+        lambda all_: distribution(all_)["Origins"][1].pop("ConnectionAttempts"),
         lambda all_: distribution(all_)["OriginGroups"]["Items"][0]["Members"]["Items"].reverse(),
         lambda all_: distribution(all_)["DefaultCacheBehavior"].update(TargetOriginId="processed"),
         lambda all_: distribution(all_)["Origins"][1].update(OriginAccessControlId="<BucketAccess.Id>"),
@@ -490,6 +494,21 @@ MISTAKES: dict[str, list[Break]] = {
     ],
     "cache_times_are_in_order": [
         lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"].update(MinTTL=86401),
+    ],
+    "errors_are_cached_as_the_function_says": [
+        lambda all_: distribution(all_)["CustomErrorResponses"].pop(0),
+        lambda all_: distribution(all_)["CustomErrorResponses"][1].update(ErrorCachingMinTTL=5),
+        lambda all_: distribution(all_)["CustomErrorResponses"][-1].update(ErrorCachingMinTTL=60),
+    ],
+    "one_object_serves_every_encoding": [
+        lambda all_: of(all_, "RenditionCachePolicy")["CachePolicyConfig"][
+            "ParametersInCacheKeyAndForwardedToOrigin"
+        ].update(EnableAcceptEncodingGzip=True),
+    ],
+    "a_rate_limit_is_the_web_acl": [
+        lambda all_: of(all_, "RateLimitAcl").update(Scope="REGIONAL"),
+        lambda all_: of(all_, "RateLimitAcl")["Rules"].clear(),
+        lambda all_: distribution(all_).pop("WebACLId"),
     ],
     "the_cloudfront_function_has_its_key_value_store": [
         lambda all_: of(all_, "EdgeFunction")["FunctionConfig"].pop("KeyValueStoreAssociations"),
@@ -556,7 +575,9 @@ def test_every_rule_has_a_violation() -> None:
     ("rule", "number"), [(rule, number) for rule, rows in MISTAKES.items() for number in range(len(rows))]
 )
 def test_a_violation_is_reported(rule: str, number: int) -> None:
-    resources = deepcopy(resolve(translated(), AlarmEmail="me@example.org", KmsKeyArn=KEY))
+    resources = deepcopy(
+        resolve(translated(), AlarmEmail="me@example.org", CdnRateLimit="2000", KmsKeyArn=KEY)
+    )
     assert broken(resources) == {}
     MISTAKES[rule][number](resources)
     assert rule in broken(resources)

@@ -19,6 +19,7 @@ Key = tuple[str, str, tuple[tuple[str, str], ...]]
 _ERRORS_KEPT = {404, 405, 414, 500, 501, 502, 503, 504}
 _ERRORS_KEPT_IF_TOLD = {400, 403, 412, 415}
 _ERROR_SECONDS = 10  # "Control how long CloudFront caches errors": the default
+_NOT_KEPT_IF_TOLD = {404, 410, 414, 501}  # the same page: only these heed no-store, no-cache and private
 # A part is not the object, and "not modified" answers one viewer's condition only.
 _NOT_WHOLE = {206, 304}
 
@@ -83,7 +84,7 @@ class CachePolicy:
         ages = {name: int(seconds) for name, seconds in _AGE.findall(told)}
         age = ages.get("s-maxage", ages.get("max-age"))
         if answer.status >= 400:
-            return self._error_seconds(answer.status, age, error_seconds)
+            return self._error_seconds(answer.status, told, age, error_seconds)
         if answer.status in _NOT_WHOLE:
             return 0
         # "Manage how long content stays in the cache (expiration)", the table of TTLs.
@@ -91,8 +92,12 @@ class CachePolicy:
             return self.minimum
         return max(self.minimum, self.default if age is None else min(age, self.maximum))
 
-    def _error_seconds(self, status: int, age: int | None, error_seconds: Mapping[int, int]) -> int:
-        """ "Control how long CloudFront caches errors": other directives than an age change nothing."""
+    def _error_seconds(
+        self, status: int, told: str, age: int | None, error_seconds: Mapping[int, int]
+    ) -> int:
+        """ "Control how long CloudFront caches errors"."""
+        if status in _NOT_KEPT_IF_TOLD and re.search(r"no-cache|no-store|private", told):
+            return 0
         if status not in _ERRORS_KEPT and not (status in _ERRORS_KEPT_IF_TOLD and age is not None):
             return 0
         return max(error_seconds.get(status, _ERROR_SECONDS), min(age or 0, self.maximum))

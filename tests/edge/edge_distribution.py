@@ -121,7 +121,15 @@ class ResponseHeaders:
     """A response headers policy ("Understand response headers policies")."""
 
     def __init__(self, config: Json) -> None:
-        only(config, "Name", "SecurityHeadersConfig", "CustomHeadersConfig", "CorsConfig")
+        only(
+            config,
+            "Name",
+            "SecurityHeadersConfig",
+            "CustomHeadersConfig",
+            "CorsConfig",
+            "RemoveHeadersConfig",
+        )
+        self._removed = {row["Header"] for row in config.get("RemoveHeadersConfig", {}).get("Items", ())}
         self._fixed = [
             *map(_security, config.get("SecurityHeadersConfig", {}).items()),
             *(
@@ -133,7 +141,7 @@ class ResponseHeaders:
 
     def added(self, request: Request, answer: Answer) -> Answer:
         """``answer`` with the policy's headers; its own stay where the policy does not override."""
-        headers = dict(answer.headers)
+        headers = {name: text for name, text in answer.headers.items() if name not in self._removed}
         for name, value, override in (*self._fixed, *self._cors_headers(request)):
             if override or name not in headers:
                 headers[name] = value

@@ -61,7 +61,7 @@ class Bucket:
         try:
             stored = self._store.get(key)
         except InvalidKey:
-            return Answer(400)
+            return Answer(400)  # also KeyTooLongError ("Error responses" of the S3 API reference)
         except NotFound:
             # "GetObject": 404 is returned only to those who may list the bucket.
             return Answer(404 if self._allows("s3:ListBucket", self._arn) else 403)
@@ -84,6 +84,7 @@ class Bucket:
             request.method, request.headers, replace(stored, attributes=plain), cache_control=""
         )
         headers = {name: text for name, text in decided.headers.items() if name in _S3_HEADERS and text}
+        headers |= {f"x-amz-meta-{name}": text for name, text in stored.attributes.metadata.items()}
         part = decided.byte_range
         return Answer(decided.status, headers, stored.body[part.start : part.stop] if part else b"")
 

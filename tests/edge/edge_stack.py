@@ -106,7 +106,7 @@ class Edge:
         delivery = replace(reads.delivery, clock=clock)
 
         def invoke(event: Json, _: Any) -> Json:
-            return handle(event, delivery, reads.make)
+            return handle(event, delivery, reads.make, self._settings.missing_seconds)
 
         return FunctionUrl(self.resources, url, invoke, self._signed_for(origin, "lambda"))
 

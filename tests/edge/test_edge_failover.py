@@ -75,7 +75,7 @@ def test_a_response_over_lambdas_limit_fails(edge: Edge, monkeypatch: pytest.Mon
 
 def test_a_path_above_the_bucket_is_rejected(edge: Edge) -> None:
     assert edge.ask("/../cat.jpg/w=10,fm=jpeg.jpg").status == 400
-    assert edge.function.asked == []
+    assert edge.ingest.processed.bodies() == {}
 
 
 def test_undeclared_renditions_do_not_exist(edge: Edge) -> None:

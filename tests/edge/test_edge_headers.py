@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from edge_function import Host
 from edge_messages import Answer
+from edge_signed import opened, signed
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 
 URI = "/cat.jpg/w=10,fm=jpeg.jpg"
@@ -131,6 +132,26 @@ def test_a_preflight_from_another_origin_is_not_allowed(host: Host, parameter: s
     assert (edge.bucket.asked, edge.function.asked) == ([], [])
 
 
+def no_metadata(edge: Edge) -> None:
+    """Declared and on-demand renditions, from the bucket."""
+    edge.ingest.put("cat.jpg", b"cat")
+    urls = ((URI, ""), ("/cat.jpg", signed("cat.jpg", "w=15&fm=webp")))
+    for uri, query in urls:
+        assert edge.ask(uri, query=query).status == 200
+    edge.later(61)
+    answers = [edge.ask(uri, query=query) for uri, query in urls]
+    assert len(edge.function.asked) == 2
+    stored = (edge.ingest.processed.head(key) for key in edge.ingest.processed.bodies())
+    written = {f"x-amz-meta-{name}" for object_ in stored for name in object_.attributes.metadata}
+    config = edge.resources["RenditionHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+    assert {row["Header"] for row in config["RemoveHeadersConfig"]["Items"]} == written
+    assert [name for answer in answers for name in answer.headers if name.startswith("x-amz-meta")] == []
+
+
+def test_viewers_get_no_metadata(node: Host) -> None:
+    no_metadata(opened(node))
+
+
 # ------------------------------------------------------------------ changed templates fail the scenarios
 
 
@@ -178,3 +199,11 @@ def page(edge: Edge) -> None:
 )
 def test_a_changed_template_fails_the_scenario(node: Host, mutate: Mutation, scenario: Scenario) -> None:
     assert_seen(mutate, scenario, node)
+
+
+def test_a_header_that_is_not_removed_fails_the_scenario(node: Host) -> None:
+    def kept(resources: Json) -> None:
+        config = resources["RenditionHeadersPolicy"]["Properties"]["ResponseHeadersPolicyConfig"]
+        config["RemoveHeadersConfig"]["Items"].pop()
+
+    assert_seen(kept, no_metadata, node, lambda host, change: opened(host, mutate=change))

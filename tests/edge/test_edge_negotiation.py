@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hmac
 import json
 from functools import partial
 
 import pytest
 from edge_function import Host
 from edge_signed import asked, opened, signed
-from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, named
+from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 from generate import DIALECT_PARAMETERS
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.settings import Settings
+from image_processor.delivery.edge_entries import entries
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import HttpRequest
 from image_processor.delivery.resolver import RequestResolver
@@ -234,6 +237,45 @@ def test_a_changed_expiry_misses_the_cache(edge: Edge) -> None:
     assert "x-expires" not in edge.bucket.asked[-1].headers
 
 
+UNSIGNED_DIALECTS = Settings(
+    allow_unsigned=True, dialects=("imgproxy", "dit"), dialect_settings={"dit_secret": "correct-horse"}
+)
+DIT = "/fit-in/15x15/cat.jpg", "expires=20270115T080030Z"
+DIT_SIGNATURE = hmac.new(b"correct-horse", "?".join(DIT).encode(), "sha256").hexdigest()
+
+
+def dialect_edge(host: Host, settings: Settings = UNSIGNED_DIALECTS, mutate: Mutation | None = None) -> Edge:
+    return made(Edge(host, mutate, store=entries(BUILT_IN, settings), settings=settings))
+
+
+def long_path(edge: Edge) -> None:
+    """S3 answers 400 for a key of more than 1,024 bytes."""
+    path = "/_/" + "/".join(["g:ce"] * 210) + "/rs:fit:15:0/plain/cat.jpg@webp"
+    assert len(path) > 1024
+    assert edge.ask(path).body == b"w=15,fm=webp of cat"
+
+
+def test_a_long_dialect_url_is_rendered(node: Host) -> None:
+    long_path(dialect_edge(node))
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/_/exp:1800000030/rs:fit:15:0/plain/cat.jpg@webp", ""),
+        (DIT[0], f"{DIT[1]}&signature={DIT_SIGNATURE}"),
+    ],
+)
+def test_an_expired_dialect_url_is_not_served_from_the_cache(node: Host, path: str, query: str) -> None:
+    """It would be for the 60 seconds of Cache-Control."""
+    edge = dialect_edge(node)
+    assert edge.ask(path, query=query).headers["cache-control"] == "public, max-age=30, must-revalidate"
+    edge.later(29)
+    assert edge.ask(path, query=query).headers["x-cache"] == "Hit from cloudfront"
+    edge.later(1)
+    assert edge.ask(path, query=query).status == 403
+
+
 # ------------------------------------------------------------------ changed templates fail the scenarios
 
 
@@ -265,3 +307,11 @@ def test_an_unfiltered_accept_fails_the_scenario(node: Host) -> None:
         unfiltered, declared_formats_alone, node,
         lambda host, change: made(opened(host, mutate=change, recipe=BUILT_IN)),
     )  # fmt: skip
+
+
+def test_without_failover_on_400_the_scenario_fails(node: Host) -> None:
+    def without_400(resources: Json) -> None:
+        group = distribution(resources)["OriginGroups"]["Items"][0]
+        group["FailoverCriteria"]["StatusCodes"]["Items"].remove(400)
+
+    assert_seen(without_400, long_path, node, lambda host, change: dialect_edge(host, mutate=change))

@@ -80,6 +80,9 @@ RETRY_AFTER = "1"
 SHORT_CACHE = "max-age=5"
 """How long a CDN may cache an error, so that many requests for a missing image reach the origin once."""
 
+PERMANENT_CACHE = "max-age=300"
+"""How long a CDN may cache an error that only other settings or another recipe end."""
+
 _SHORTLY_CACHED = frozenset({404, 413, 415, 422})
 
 _MAX_PROBLEMS = 20

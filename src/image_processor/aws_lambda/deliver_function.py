@@ -13,7 +13,14 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
-from image_processor.api.error_status import MEDIA_TYPE, delivery_status, error_response, problem_document
+from image_processor.api.error_status import (
+    MEDIA_TYPE,
+    PERMANENT_CACHE,
+    delivery_status,
+    error_response,
+    problem_document,
+    title_of,
+)
 from image_processor.bootstrap.aws import AwsContext
 from image_processor.bootstrap.delivery import build_read_path
 from image_processor.delivery.http.headers import cors_headers, preflight_headers
@@ -21,12 +28,18 @@ from image_processor.delivery.read_path import Delivery, Lookup, Render
 from image_processor.delivery.request import HttpRequest
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import (
+    BucketNotAllowed,
+    Forbidden,
     ImageProcessorError,
+    Invalid,
     InvalidRequest,
+    MissingExtra,
     NotFound,
     PreconditionFailed,
     Reason,
     Refused,
+    SignatureMissing,
+    SizeNotAllowed,
     Unavailable,
 )
 
@@ -36,6 +49,13 @@ MAX_BODY = 4_400_000
 """The most bytes of a rendition in a response. Lambda's limit is 6 MB with base64, which adds a third, and
 headers ("Lambda quotas", invocation payload)."""
 
+_CACHEABLE_STATUS = 415
+"""Of refused originals: CloudFront caches it if Cache-Control says so, and never 413 or 422 ("How CloudFront
+processes HTTP 4xx and 5xx status codes from your origin")."""
+
+_PERMANENT = (Invalid, MissingExtra, SignatureMissing, SizeNotAllowed, BucketNotAllowed)
+"""What is wrong with the URL, until settings or recipe change."""
+
 _METHODS = "GET, HEAD, OPTIONS"
 
 Response = dict[str, Any]
@@ -44,18 +64,20 @@ Response = dict[str, Any]
 def open_deliver(context: AwsContext) -> Callable[[dict[str, Any], Any], Response]:
     """The handler, over what the function works with."""
     read_path = build_read_path(context, context.render)
-    return lambda event, _: handle(event, read_path.delivery, read_path.make)
+    missing_seconds = context.settings.missing_seconds
+    return lambda event, _: handle(event, read_path.delivery, read_path.make, missing_seconds)
 
 
-def handle(event: dict[str, Any], delivery: Delivery, render: Render) -> Response:
-    """Answer one request of payload format 2.0. ``render`` renders what is not stored."""
+def handle(event: dict[str, Any], delivery: Delivery, render: Render, missing_seconds: int = 60) -> Response:
+    """Answer one request of payload format 2.0. ``render`` renders what is not stored. ``missing_seconds``:
+    how long the CDN caches that an original is missing or refused."""
     started = time.monotonic()
-    response = _respond(event, delivery, render)
+    response = _respond(event, delivery, render, missing_seconds)
     _log_metrics(response["statusCode"], started)
     return response
 
 
-def _respond(event: dict[str, Any], delivery: Delivery, render: Render) -> Response:
+def _respond(event: dict[str, Any], delivery: Delivery, render: Render, missing_seconds: int) -> Response:
     method = event["requestContext"]["http"]["method"]
     if method == "OPTIONS":
         # Without the setting CORS_ORIGIN the CDN's own response headers apply.
@@ -66,19 +88,24 @@ def _respond(event: dict[str, Any], delivery: Delivery, render: Render) -> Respo
     path, query = event.get("rawPath", "/"), event.get("rawQueryString", "")
     request = HttpRequest(method, path[1:], query, event.get("headers", {}))
     try:
-        return _rendition_response(request, delivery.serve(request, render), delivery)
+        return _rendition_response(request, delivery.serve(request, render), delivery, missing_seconds)
     except ImageProcessorError as error:
-        return _failure_response(request, error, delivery)
+        return _failure_response(request, error, delivery, missing_seconds)
 
 
-def _rendition_response(request: HttpRequest, lookup: Lookup, delivery: Delivery) -> Response:
+def _rendition_response(
+    request: HttpRequest, lookup: Lookup, delivery: Delivery, missing_seconds: int
+) -> Response:
     stored = lookup.stored
     assert stored is not None
     head = delivery.http_response(request, lookup)
     if head.status >= 400:
         return _error_response(head.status, dict(head.headers))
-    status = delivery_status(lookup.error) if lookup.error is not None else head.status
-    response = {"statusCode": status, "headers": dict(head.headers)}
+    status, headers = head.status, dict(head.headers)
+    if lookup.error is not None:
+        status = _status(lookup.error)
+        headers["cache-control"] = f"max-age={missing_seconds}"
+    response = {"statusCode": status, "headers": headers}
     if head.byte_range is None:
         return response
     start, stop = head.byte_range.start, head.byte_range.stop
@@ -110,13 +137,37 @@ def _redirect(rendition: RenditionRef, delivery: Delivery) -> Response:
     return {"statusCode": 307, "headers": {"location": location, "cache-control": "no-store"}}
 
 
-def _failure_response(request: HttpRequest, error: ImageProcessorError, delivery: Delivery) -> Response:
+def _status(error: ImageProcessorError) -> int:
+    return _CACHEABLE_STATUS if isinstance(error, Refused) else delivery_status(error)
+
+
+def _cache_control(
+    error: ImageProcessorError, request: HttpRequest, missing_seconds: int, *, of_dialect: bool
+) -> str:
+    """How long the CDN may cache an error."""
+    if isinstance(error, NotFound | Refused):
+        return f"max-age={missing_seconds}"
+    if of_dialect and isinstance(error, Forbidden):
+        return PERMANENT_CACHE
+    # The signature of the project's own URLs, in the query, is not part of the cache key: a URL with a valid
+    # one would get the error of another.
+    if isinstance(error, SignatureMissing) and request.query:
+        return "no-store"
+    return PERMANENT_CACHE if isinstance(error, _PERMANENT) else "no-store"
+
+
+def _failure_response(
+    request: HttpRequest, error: ImageProcessorError, delivery: Delivery, missing_seconds: int
+) -> Response:
     """The error as a problem document, or as the URL's dialect writes errors."""
-    status, body, headers = error_response(error)
+    _, body, headers = error_response(error)
+    status = _status(error)
+    body |= {"status": status, "title": title_of(status)}
     if status >= 500:
         log.line("WARNING" if error.retryable else "ERROR", error.code, path=request.path, error=str(error))
         body["detail"] = "try again in a moment"
     dialect = delivery.resolver.dialect_of(request)
+    headers["cache-control"] = _cache_control(error, request, missing_seconds, of_dialect=dialect is not None)
     written = dialect.error_body(status, error.code, body["detail"]) if dialect else None
     media_type, text = written or (MEDIA_TYPE, json.dumps(body))
     headers |= cors_headers(delivery.policy.cors_origin)

@@ -240,6 +240,12 @@ URL_SETTINGS = (
         integer(1, 10_000),
     ),
     SettingSpec(
+        "MISSING_SECONDS",
+        "how long a CDN caches that an original is missing or refused",
+        "0-86400 seconds",
+        integer(0, 86_400),
+    ),
+    SettingSpec(
         "DELIVERY_QUEUE",
         "maximum number of renditions that wait to be made for URLs",
         "1-10000",

@@ -85,6 +85,7 @@ class Settings(Struct, frozen=True):
     fallback: str | None = None
     cors_origin: str | None = None
     renditions_per_original: int = 200
+    missing_seconds: int = 60
     delivery_queue: int = 64
     cache_bytes: int = 10 * 1024**3
     dialects: tuple[str, ...] = ()

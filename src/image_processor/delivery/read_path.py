@@ -28,7 +28,7 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
 
-from .http.headers import content_disposition, cors_headers
+from .http.headers import content_disposition, cors_headers, expiring_cache_control
 from .http.response import ResponseHead, build_response
 from .policy import Policy
 from .repository import RenderResult, RenditionRepository
@@ -124,6 +124,9 @@ class Delivery(Struct, frozen=True):
         headers = {**head.headers, **self._rendition_headers(lookup)}
         if lookup.error is not None:
             headers["cache-control"] = _NOT_CACHED
+        elif lookup.ref.expires is not None:
+            seconds = max(0, int(lookup.ref.expires - self.clock()))
+            headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
         if head.status == 304:
             headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
         return replace(head, headers=headers)

@@ -73,6 +73,8 @@ class RenditionRequest(Struct, frozen=True):
     ``sizing``: how the output size depends on the original's.
     ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
     ``filename``, ``attachment``: for Content-Disposition.
+    ``expires``: the Unix time after which no cache may answer with the rendition, for URLs whose expiry the
+    CDN does not verify.
     """
 
     key: str
@@ -87,6 +89,7 @@ class RenditionRequest(Struct, frozen=True):
     focus: tuple[float, float] | None = None
     filename: str | None = None
     attachment: bool = False
+    expires: float | None = None
 
 
 def parse_request(url: ParsedUrl, *, signed: bool) -> RenditionRequest:

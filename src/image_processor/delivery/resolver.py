@@ -43,7 +43,7 @@ class RenditionRef(Struct, frozen=True):
     ``declared``: the recipe declares it for this original, so that ingest makes it with the others.
     ``transformation``: None if the stored key does not say it.
     ``vary``: the request headers that decided which rendition it is.
-    ``filename``, ``attachment``: for Content-Disposition.
+    ``filename``, ``attachment``: for Content-Disposition. ``expires``: as in `RenditionRequest`.
     """
 
     key: str
@@ -53,6 +53,7 @@ class RenditionRef(Struct, frozen=True):
     vary: tuple[str, ...] = ()
     filename: str | None = None
     attachment: bool = False
+    expires: float | None = None
 
     @property
     def is_public(self) -> bool:
@@ -171,6 +172,7 @@ class RequestResolver:
             vary=resolved.vary,
             filename=parsed.filename,
             attachment=parsed.attachment,
+            expires=parsed.expires,
         )
 
     def _public_names(self, key: str) -> frozenset[str]:

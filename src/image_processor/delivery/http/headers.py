@@ -5,6 +5,20 @@ from __future__ import annotations
 from urllib.parse import quote
 
 
+def expiring_cache_control(cache_control: str, seconds: int) -> str:
+    """``cache_control`` for a response that no cache may use after ``seconds``, fresh or stale."""
+    kept = []
+    for directive in (part.strip().lower() for part in cache_control.split(",")):
+        name, _, value = directive.partition("=")
+        if name in {"max-age", "s-maxage"} and value.isdecimal():
+            kept.append(f"{name}={min(int(value), seconds)}")
+        elif directive and not name.startswith(("stale-", "immutable")):
+            kept.append(directive)
+    if not any(directive.startswith(("max-age", "s-maxage", "no-")) for directive in kept):
+        kept.append(f"max-age={seconds}")
+    return ", ".join((*kept, "must-revalidate"))
+
+
 def cors_headers(origin: str | None) -> dict[str, str]:
     """The headers that let pages of ``origin`` (or `*`) read pixels; none for None."""
     if origin is None:

@@ -17,6 +17,7 @@ from typing import Any, Self
 from urllib.parse import unquote_to_bytes
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder, check_bucket
@@ -102,13 +103,13 @@ class Dit(Struct, frozen=True):
 
     def _parse(self, path: str, query: str, pairs: Pairs, now: float, *, signed: bool) -> RenditionRequest:
         check_length(path, query)
-        _check_expiry(dict(pairs).get(_EXPIRES), now)
+        expires = _check_expiry(dict(pairs).get(_EXPIRES), now)
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         request = _read_json(path) if _is_json(path) else parse_path(path, builder)
         edits = _edits(request, builder)
         apply_query([pair for pair in pairs if pair[0] not in {_SIGNATURE, _EXPIRES}], edits, builder)
         apply(edits, request.get("outputFormat"), request.get("effort"), builder)
-        return builder.build(_key(request, builder), signed=signed)
+        return replace(builder.build(_key(request, builder), signed=signed), expires=expires)
 
     def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """The JSON of DIT's error responses, with DIT's error code."""
@@ -145,9 +146,10 @@ class Dit(Struct, frozen=True):
         return True
 
 
-def _check_expiry(text: str | None, now: float) -> None:
+def _check_expiry(text: str | None, now: float) -> float | None:
+    """The Unix time at which the URL expires; None: never. Raises SignatureExpired, InvalidRequest."""
     if text is None:
-        return
+        return None
     match = _TIME.fullmatch(text)
     try:
         expires = datetime(*map(int, match.groups()), tzinfo=UTC).timestamp() if match else None  # type: ignore[arg-type, misc]  # six numbers
@@ -157,6 +159,7 @@ def _check_expiry(text: str | None, now: float) -> None:
         raise InvalidRequest.one(_EXPIRES, "a time as YYYYMMDDTHHmmssZ", text)
     if expires <= now:
         raise SignatureExpired(f"expected a URL that has not expired, got one valid until {text}")
+    return expires
 
 
 def _is_json(path: str) -> bool:

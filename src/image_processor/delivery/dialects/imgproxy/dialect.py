@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.delivery.dialects import DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder
@@ -87,7 +88,7 @@ class Imgproxy(Struct, frozen=True):
         expires = apply(options, builder)
         if expires is not None and expires <= now:
             raise SignatureExpired(f"expected a URL that has not expired, got one valid until {expires}")
-        return builder.build(_key(source, builder), signed=signed)
+        return replace(builder.build(_key(source, builder), signed=signed), expires=expires)
 
     def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
         """None: the error responses of imgproxy are plain text for people."""
