@@ -6,9 +6,11 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import jsonschema_rs
 import pytest
 from http_machine import Client, Machine
 
@@ -25,7 +27,10 @@ from image_processor.domain.errors import (
     SizeNotAllowed,
     Unavailable,
 )
+from image_processor.domain.models import MessageKind
+from image_processor.ingest.outbox import Outbox
 from image_processor.standalone.progress import EventType
+from support.ingest import RECIPE, IngestFixture, upload
 
 
 def test_health(machine: Machine, client: Client) -> None:
@@ -39,6 +44,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "workers": machine.settings.worker_count,
         "uploads": str(machine.settings.data / "uploads"),
         "max_bytes": 1_000_000,
+        "events": None,
     }
 
 
@@ -225,3 +231,26 @@ def test_the_page_is_revalidated_with_304(client: Client) -> None:
     assert first.headers["cache-control"] == "no-cache"
     again = client.get("/static/app.js", headers={"if-none-match": first.headers["etag"]})
     assert again.status_code == 304
+
+
+def test_outcome_events_are_described_as_webhooks(client: Client) -> None:
+    """The description's schema accepts the events that ingest makes, and no null."""
+    ingest = IngestFixture(recipe=RECIPE, outbox=Outbox(frozenset({MessageKind.EVENT}), {}, "/renditions"))
+    for key, body in {"cat.jpg": b"cat", "bad.jpg": b"bad"}.items():
+        ingest.put(key, body)
+        ingest.processor().process(upload(key))
+    ingest.uploads.delete("cat.jpg")
+    ingest.processor().process(upload("cat.jpg"))
+    events = [json.loads(item.body) for _, messages in ingest.catalog.scan_unsent() for item in messages]
+    assert sorted(event["type"] for event in events) == ["image.deleted", "image.processed", "image.refused"]
+    description = client.get("/openapi.json").json()
+    assert sorted(description["webhooks"]) == sorted(event["type"] for event in events)
+    body = description["webhooks"]["image.processed"]["post"]["requestBody"]
+    schema = {**body["content"]["application/json"]["schema"], "components": description["components"]}
+    validator = jsonschema_rs.Draft202012Validator(schema)
+    for event in events:
+        validator.validate(event)
+        assert not validator.is_valid({**event, "data": {**event["data"], "version": None}})
+        assert not validator.is_valid({**event, "type": "image.unknown"})
+    text = (Path(__file__).parents[2] / "docs" / "events.md").read_text(encoding="utf-8")
+    validator.validate(json.loads(text.split("```json")[1].split("```")[0]))

@@ -19,7 +19,7 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.domain.errors import Invalid, InvalidKey
 from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Outcome, Upload
-from image_processor.domain.ports import Catalog, ObjectStore
+from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
 from image_processor.ingest import plan
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.render_coordinator import RenderCoordinator
@@ -92,6 +92,8 @@ class StandaloneContext(AppContext, Protocol):
     def delivery(self) -> Delivery: ...
     @property
     def render_coordinator(self) -> RenderCoordinator: ...
+    @property
+    def events(self) -> EventQueue | None: ...
 
 
 async def _context(request: Request) -> AppContext:

@@ -25,6 +25,7 @@ from image_processor.domain.errors import (
 
 from .error_status import MEDIA_TYPE, RETRY_AFTER, code_of, status_of, title_of
 from .schemas import EXPECTED, ImageModel, ProblemItemModel, ProblemModel
+from .webhooks import with_webhooks
 
 _MAX_LENGTH = 100
 
@@ -127,9 +128,11 @@ def describe(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            app.openapi_schema = _with_problems(
-                get_openapi(
-                    title=app.title, version=app.version, description=app.description, routes=app.routes
+            app.openapi_schema = with_webhooks(
+                _with_problems(
+                    get_openapi(
+                        title=app.title, version=app.version, description=app.description, routes=app.routes
+                    )
                 )
             )
         return app.openapi_schema

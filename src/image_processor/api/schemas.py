@@ -322,6 +322,13 @@ class HealthModel(Model):
     max_bytes: int = Field(description="The largest accepted upload, in bytes.")
 
 
+class WaitingEventsModel(Model):
+    """Events that wait to be sent, and dead ones, which wait for `image-processor events redrive`."""
+
+    waiting: int
+    dead: int
+
+
 class StandaloneHealthModel(HealthModel):
     """The state of the server of one machine. `degraded`: it cannot reach its data; `detail` says why."""
 
@@ -329,6 +336,9 @@ class StandaloneHealthModel(HealthModel):
     detail: str | None = None
     backlog: int = Field(description="Uploads that wait or are being processed.")
     workers: int
+    events: WaitingEventsModel | None = Field(
+        default=None, description="Events that the receiver of webhooks has not accepted; null without one."
+    )
 
 
 class RuleModel(Model):

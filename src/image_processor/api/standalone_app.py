@@ -20,7 +20,7 @@ from image_processor.standalone.progress import Event
 from . import app, images, renditions, uploads
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .middleware import BodyTimeoutMiddleware, OriginGuard
-from .schemas import EventModel, StandaloneHealthModel
+from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
 from .work import QueuedWork
 
 WEB = Path(__file__).parent.parent / "web"
@@ -85,6 +85,7 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
         workers=settings.worker_count,
         uploads=str(settings.data / "uploads"),
         max_bytes=settings.limits.max_bytes,
+        events=None if trouble else _waiting_events(context),
     )
 
 
@@ -92,6 +93,13 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
 @router.get("/", include_in_schema=False)
 def get_page() -> FileResponse:
     return FileResponse(WEB / "index.html")
+
+
+def _waiting_events(context: StandaloneContext) -> WaitingEventsModel | None:
+    if context.events is None:
+        return None
+    waiting, dead = context.events.count()
+    return WaitingEventsModel(waiting=waiting, dead=dead)
 
 
 def _trouble(context: StandaloneContext) -> str | None:

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 from image_processor.cli.context import FileListing, Library
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX, Settings
-from image_processor.domain.errors import InvalidSettings, Problem
+from image_processor.domain.errors import Invalid, InvalidSettings, Problem
 from image_processor.domain.models import Record, Upload
-from image_processor.domain.ports import Stores
+from image_processor.domain.ports import EventQueue, Stores
 
 if TYPE_CHECKING:
     from image_processor.delivery.policy import Policy
@@ -100,6 +100,18 @@ class Commands:
         from image_processor.api.schemas import ImageModel
 
         return ImageModel.of(record, None).model_dump_json(exclude_none=True)
+
+    @contextmanager
+    def open_event_queue(self, settings: Settings) -> Iterator[EventQueue]:
+        from image_processor.catalog.sqlite import SqliteCatalog
+
+        from .standalone import catalog_file
+
+        file = catalog_file(settings)
+        if not file.is_file():
+            raise Invalid.one("--data", "the data directory of a library", str(settings.data))
+        with closing(SqliteCatalog(file)) as catalog:
+            yield catalog.event_queue()
 
     def catalog_file(self, settings: Settings) -> Path:
         from .standalone import catalog_file

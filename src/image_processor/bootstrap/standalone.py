@@ -19,15 +19,16 @@ from msgspec import Struct
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
-from image_processor.config.settings import Settings
+from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
-from image_processor.domain.errors import Unavailable
-from image_processor.domain.models import Outcome, Upload
-from image_processor.domain.ports import Catalog, Entry, ObjectStore, Renderer, Stores
+from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
+from image_processor.domain.models import MessageKind, Outcome, Upload
+from image_processor.domain.ports import Catalog, Entry, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
@@ -37,6 +38,7 @@ from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.watcher import Watcher
+from image_processor.standalone.webhooks import Webhook, WebhookSender
 from image_processor.standalone.workers import Workers
 from image_processor.storage import store_from_url
 from image_processor.storage.directory import PRIVATE_FOLDER
@@ -55,7 +57,8 @@ class StandaloneContext(Struct, frozen=True):
 
     ``submit`` queues an upload for the workers; ``backlog`` counts keys that wait or are being processed.
     ``delivery`` finds stored renditions for URLs, ``render_coordinator`` has missing ones rendered.
-    ``renditions_url`` is the base URL of renditions.
+    ``renditions_url`` is the base URL of renditions. ``events`` are those that wait for the receiver of
+    webhooks, None without one.
     """
 
     settings: Settings
@@ -70,6 +73,7 @@ class StandaloneContext(Struct, frozen=True):
     render_coordinator: RenderCoordinator
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
+    events: EventQueue | None = None
 
 
 def catalog_file(settings: Settings) -> Path:
@@ -92,12 +96,17 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 @contextmanager
 def open_workers(
-    settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, progress: Progress
+    settings: Settings,
+    recipe: Recipe,
+    stores: Mapping[str, Stores],
+    role: str,
+    progress: Progress,
+    on_unsent: Callable[[], object] = lambda: None,
 ) -> Iterator[Workers]:
     """Started workers, each with an isolated renderer of its own. They finish their uploads at the end.
 
     ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
-    the workers own leases.
+    the workers own leases. ``on_unsent`` is called after an outcome with an event to be sent.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
     fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
@@ -116,7 +125,14 @@ def open_workers(
                 bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, owner)
                 for bucket in stores
             }
-            yield lambda upload: processors[upload.bucket].process(upload)
+
+            def process(upload: Upload) -> Outcome:
+                outcome = processors[upload.bucket].process(upload)
+                if outcome.unsent:
+                    on_unsent()
+                return outcome
+
+            yield process
 
     workers = Workers(worker_context, settings.worker_count, progress)
     workers.start()
@@ -143,13 +159,34 @@ def _build_processor(
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
+        outbox=_build_outbox(settings),
     )
+
+
+def _build_outbox(settings: Settings) -> Outbox:
+    """Events are only stored: the server's WebhookSender sends them."""
+    if settings.webhook_url is None:
+        return Outbox()
+    return Outbox(
+        frozenset({MessageKind.EVENT}), renditions_url=f"{settings.public_url or ''}{RENDITIONS_PATH}"
+    )
+
+
+def build_webhook(settings: Settings) -> Webhook | None:
+    """Where events are sent, None if nowhere. Raises InvalidSettings for a URL without a secret."""
+    if settings.webhook_url is None:
+        return None
+    if not settings.webhook_secret:
+        expected = f"a secret, because {PREFIX}WEBHOOK_URL is set"
+        raise InvalidSettings([Problem(PREFIX + "WEBHOOK_SECRET", expected, "nothing")])
+    return Webhook(settings.webhook_url, settings.webhook_secret, settings.webhook_days)
 
 
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     """The whole machine. Raises Unavailable if another server uses the same data directory."""
     recipe = load_recipe(settings.recipe)
+    webhook = build_webhook(settings)
     progress = Progress()
     with ExitStack() as stack:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
@@ -157,8 +194,15 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         stores = stack.enter_context(open_stores(settings))
         assert isinstance(stores.catalog, SqliteCatalog)
         stores.catalog.release_owner(SERVER_OWNER)
+        events = stores.catalog.event_queue() if webhook else None
+        on_unsent: Callable[[], object] = lambda: None  # noqa: E731 - replaced below
+        if webhook and events:
+            sender = WebhookSender(webhook, events)
+            sender.start()
+            stack.callback(sender.stop)
+            on_unsent = sender.trigger
         workers = stack.enter_context(
-            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress)
+            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, on_unsent)
         )
         reconciler = build_reconciler(settings, recipe, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
@@ -186,6 +230,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             progress,
             delivery,
             coordinator,
+            events=events,
         )
 
 

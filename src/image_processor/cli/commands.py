@@ -12,6 +12,7 @@ from . import (
     backup,
     dead_letters,
     doctor,
+    events,
     library,
     process,
     recipe,
@@ -61,5 +62,6 @@ app.command("reconcile")(reconcile.command)
 app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
 app.add_typer(dead_letters.app, name="dead-letters")
+app.add_typer(events.app, name="events")
 app.add_typer(recipe.app, name="recipe")
 app.command("doctor")(doctor.command)

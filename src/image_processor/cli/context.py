@@ -18,7 +18,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.policy import Policy
 from image_processor.domain.models import Record, Upload
-from image_processor.domain.ports import Stores
+from image_processor.domain.ports import EventQueue, Stores
 
 if TYPE_CHECKING:
     import typer  # missing without the extra `cli`, which `cli.main` reports
@@ -93,6 +93,10 @@ class CommandContext(Protocol):
 
     def image_json(self, record: Record) -> str:
         """A record as one line of JSON, with the fields of the API's image."""
+        ...
+
+    def open_event_queue(self, settings: Settings) -> AbstractContextManager[EventQueue]:
+        """The events of this machine's library that wait to be sent. Raises Invalid without a library."""
         ...
 
     def catalog_file(self, settings: Settings) -> Path:

@@ -6,6 +6,7 @@ here and one field with its default in `settings.Settings` (or in `domain.models
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,7 @@ queue = matching(r"https?://[^/?#\s]+/[A-Za-z0-9_./-]{1,256}")
 # AWS, "PutEvents" of the EventBridge API reference: EventBusName.
 event_bus = matching(r"(arn:aws[\w-]*:events:[a-z0-9-]+:\d{12}:event-bus/)?[/.\w-]{1,256}")
 origin = matching(r"\*|https?://[A-Za-z0-9.:\[\]-]+")
+webhook_url = matching(r"https?://[^/?#@\s]+(/[!->@-~]*)?")
 _base_url = matching(r"https?://[^/?#\s]+(/[!-~]*)?")
 
 
@@ -109,6 +111,18 @@ def signing_keys(text: str) -> tuple[tuple[str, str], ...]:
     if len(dict(keys)) != len(matches) or not keys:
         raise ValueError
     return keys
+
+
+def webhook_secrets(text: str) -> tuple[bytes, ...]:
+    """Secrets as "Signature scheme" of the Standard Webhooks specification writes them."""
+    secrets = tuple(
+        base64.b64decode(name.removeprefix("whsec_"), validate=True)
+        for name in names(text)
+        if name.startswith("whsec_")
+    )
+    if len(secrets) != len(names(text)) or not secrets or not all(24 <= len(item) <= 64 for item in secrets):
+        raise ValueError
+    return secrets
 
 
 def sizes(text: str) -> tuple[int, ...]:
@@ -212,6 +226,20 @@ GENERAL_SETTINGS = (
     ),
     SettingSpec("FONTS", "directory of fonts for text overlays; by default the system's", "a path", Path),
     SettingSpec("EXIF", "EXIF fields of originals to record", f"some of {','.join(ExifField)}", exif),
+    SettingSpec(
+        "WEBHOOK_URL",
+        "URL that gets outcome events of one machine",
+        "a URL without credentials, query and fragment",
+        webhook_url,
+    ),
+    SettingSpec(
+        "WEBHOOK_SECRET",
+        "secrets that sign those events, the new one first",
+        "whsec_ and 24-64 bytes in base64, comma-separated",
+        webhook_secrets,
+        secret=True,
+    ),
+    SettingSpec("WEBHOOK_DAYS", "days until an event that is not accepted is dead", "1-30", integer(1, 30)),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
 )
 

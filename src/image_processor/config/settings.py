@@ -44,7 +44,7 @@ __all__ = [
 PREFIX = "IMAGE_PROCESSOR_"
 """The prefix of the environment variables."""
 
-_SECRET_FIELDS = frozenset({"signing_keys", "dialect_settings"})
+_SECRET_FIELDS = frozenset({"signing_keys", "webhook_secret", "dialect_settings"})
 
 
 class Settings(Struct, frozen=True):
@@ -76,6 +76,9 @@ class Settings(Struct, frozen=True):
     exif: tuple[ExifField, ...] = ()
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
+    webhook_url: str | None = None
+    webhook_secret: tuple[bytes, ...] = ()
+    webhook_days: int = 3
     fonts: Path | None = None
     overlays: str | None = None
     signing_keys: tuple[tuple[str, str], ...] = ()
