@@ -22,7 +22,7 @@ DEPLOYED := tests/aws tests/deployment
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package sbom sam clean
+.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package release sbom sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or ap
 
 sbom: $(RUN) ## bills of materials (CycloneDX) into dist/, checked against the list of known vulnerabilities
 	$(BIN)/python deployment/sbom.py
+
+release: $(DEV) ## packages, template, bills of materials and checksums of a release, into dist/; ARGS="--arch arm64"
+	$(BIN)/python deployment/release.py $(ARGS)
 
 sam: $(SAM) ## install the SAM CLI that deployment/deploy.sh can use
 

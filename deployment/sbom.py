@@ -1,4 +1,4 @@
-"""Deployment: writes the bills of materials (CycloneDX 1.6, JSON) of the Lambda package and the server.
+"""Deployment: writes the bills of materials (CycloneDX 1.6, JSON) of the Lambda packages and the server.
 
 They list the pinned Python packages and the libraries inside libvips' wheel, as text in that binary
 names them, and are reproducible. A library whose binary holds no version is listed without one.
@@ -18,7 +18,12 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 KNOWN = Path(__file__).with_name("known-vulnerabilities.toml")
-REQUIREMENTS = {"lambda": "lambda.txt", "server": "server.txt"}
+REQUIREMENTS = {
+    "lambda": "lambda.txt",
+    "lambda-api": "lambda-api.txt",
+    "lambda-publish": "lambda-publish.txt",
+    "server": "server.txt",
+}
 WHEEL = "pyvips-binary"
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)")
@@ -86,13 +91,17 @@ def installed_binary() -> tuple[bytes, str]:
 
 
 def bill(name: str, requirements: str, binary: bytes, version: str) -> dict[str, Any]:
-    """The bill of materials of one package as a CycloneDX document."""
+    """The bill of materials of one package as a CycloneDX document, with libvips' libraries if the
+    package has its wheel."""
+    components = list(packages(requirements))
+    if any(item["name"] == WHEEL for item in components):
+        components += native_libraries(binary, version)
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "version": 1,
         "metadata": {"component": {"type": "application", "name": f"image-processor-{name}"}},
-        "components": [*packages(requirements), *native_libraries(binary, version)],
+        "components": components,
     }
 
 

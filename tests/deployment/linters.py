@@ -35,13 +35,13 @@ def run(tool: str, *arguments: str | Path, stdin: str = "") -> subprocess.Comple
     )
 
 
-def translate(*parameters: dict[str, str]) -> list[Json]:
-    """What CloudFormation gets of the template, once for each set of parameters.
+def translate(*parameters: dict[str, str], template: Path = TEMPLATE) -> list[Json]:
+    """What CloudFormation gets of a template, once for each set of parameters.
 
     SAM reads few of them: Release and EnableCanary. CloudFormation decides the others later.
     """
     script = Path(__file__).with_name("translate.py")
-    done = run("python", script, TEMPLATE, *map(json.dumps, parameters))
+    done = run("python", script, template, *map(json.dumps, parameters))
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -50,7 +50,7 @@ def test_every_documented_command_names_its_region() -> None:
 def test_every_parameter_in_a_documented_command_exists() -> None:
     named = set(re.findall(r"\b([A-Z][A-Za-z]+[a-z])=(?!=)", PAPER))
     assert named
-    assert named <= translated()["Parameters"].keys()
+    assert named - {"ParameterKey", "ParameterValue"} <= translated()["Parameters"].keys()
 
 
 def test_the_manual_way_names_limits_that_work() -> None:

@@ -19,7 +19,7 @@ from samtranslator.yaml_helper import yaml_parse
 def main(template: str, *parameters: str) -> None:
     raw = yaml_parse(Path(template).read_text(encoding="utf-8"))
     for name, resource in raw["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
+        if resource["Type"] == "AWS::Serverless::Function" and resource["Properties"]["CodeUri"] == ".":
             # What `sam deploy` writes: where it has put the package.
             resource["Properties"]["CodeUri"] = f"s3://packages/{name}"
     session = Mock(region_name="eu-central-1")
