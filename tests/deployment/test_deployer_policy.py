@@ -131,12 +131,6 @@ UNUSED = {
     "RuntimeManagementConfig": ("lambda:PutRuntimeManagementConfig",),
     "Staging": ("cloudfront:UpdateDistributionWithStagingConfig",),
     "TimeToLiveSpecification": ("dynamodb:UpdateTimeToLive",),
-    "VpcConfig": (
-        "ec2:DescribeNetworkInterfaces",
-        "ec2:DescribeSecurityGroups",
-        "ec2:DescribeSubnets",
-        "ec2:DescribeVpcs",
-    ),
     "VpcOriginConfig": ("cloudfront:GetVpcOrigin",),
     "WebsiteConfiguration": (
         "s3:DeleteBucketWebsite",
