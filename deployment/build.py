@@ -41,6 +41,7 @@ class Package:
 
 PACKAGES = {
     "process": Package("lambda.txt", 60),
+    "reconcile": Package("lambda.txt", 60),
     "deliver": Package("lambda.txt", 60),
     "api": Package("lambda-api.txt", 80),
     "invalidate": Package("lambda-publish.txt", 45),

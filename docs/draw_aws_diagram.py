@@ -48,7 +48,7 @@ LANES = (
 PLACES = {
     "UploadRule": (FUNCTION, 78, "events of an existing bucket"),
     "IngestQueue": (ENTRY, UPLOAD, "ingest queue"),
-    "ProcessFunction": (FUNCTION, UPLOAD, "process"),
+    "ProcessFunction": (FUNCTION, UPLOAD, "process (and reconcile)"),
     "UploadBucket": (STORE, UPLOAD, "originals"),
     "DeadLetterQueue": (ENTRY, DEAD, "dead letters"),
     "Api": (ENTRY, REST, "REST API"),
@@ -88,20 +88,26 @@ FOLDED = {
     "CanaryRole": "ProcessFunction",
     **{f"Edge{part}": "Distribution" for part in ("Function", "Store", "Entries")},
     **{f"Publish{part}": "Distribution" for part in ("Function", "Logs", "Role")},
+    "RateLimitAcl": "Distribution",
     **{f"Invalidate{part}": "Distribution" for part in ("Function", "Mapping", "Logs", "Role")},
     **{f"Invalidation{part}": "Distribution" for part in ("Queue", "DeadLetterQueue", "QueuePolicy")},
+    # It reads what process writes, and enqueues what process reads.
+    **{f"Reconcile{part}": "ProcessFunction" for part in ("Function", "Role", "Logs", "Start", "Continue")},
+    **{f"{name}Role": "ProcessFunction" for name in ("Schedule", "Backfill")},
     "DomainRecords": "Distribution",
     "Dashboard": "AlarmTopic",
 }
 
-# References that are no traffic: the api function learns the CDN's address to tell it, and both may
-# tell the CDN what to forget. The bucket of access logs names the buckets that may write there.
+# References that are no traffic: the api function learns the CDN's address to tell it, both may
+# tell the CDN what to forget, and process has the dead letters' address for the operator's commands. The
+# bucket of access logs names the buckets that may write there.
 QUIET = frozenset(
     {
         ("ApiFunction", "Distribution"),
         ("Distribution", "ProcessFunction"),
         ("AlarmTopic", "ProcessedBucket"),
         ("AlarmTopic", "UploadBucket"),
+        ("DeadLetterQueue", "ProcessFunction"),
     }
 )
 

@@ -95,9 +95,11 @@ class Graph:
         return switch
 
     def edges(self) -> frozenset[Edge]:
-        """Every edge between owners. One to a resource itself is left out."""
-        found = (Edge(self.owner(start), self.owner(end), kind) for start, end, kind in self._raw())
-        return frozenset(edge for edge in found if edge.start != edge.end)
+        """Every edge between owners. One to a resource itself is left out, and what is written is not also
+        read."""
+        found = {Edge(self.owner(start), self.owner(end), kind) for start, end, kind in self._raw()}
+        read = {Edge(edge.start, edge.end, "reads") for edge in found if edge.kind == "writes"}
+        return frozenset(edge for edge in found - read if edge.start != edge.end)
 
     def undrawn(self) -> frozenset[tuple[str, str]]:
         """Owners of which one refers to the other and that no edge joins, in the order of names."""

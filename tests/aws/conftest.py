@@ -48,7 +48,7 @@ def deployment(aws: EmulatedAws, cli: Cli) -> str:
     """What deploy.sh said."""
     aws.client("secretsmanager").create_secret(Name="url-keys", SecretString=":".join(URL_KEY))
     parameters = (
-        *(f"Architecture={ARCHITECTURE}", "EnableDelete=true", "BatchSize=10"),
+        *(f"Architecture={ARCHITECTURE}", "EnableDelete=true", "EnableBackfill=true", "BatchSize=10"),
         "SigningKeysSecret=url-keys",
     )
     return cli("deploy.sh", "--stack", STACK, "--yes", *parameters)

@@ -5,6 +5,7 @@ Together the scenarios of a function need every grant of its role.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -75,6 +76,44 @@ def listen(system: Deployed) -> None:
     """The function is told anew to read the queue; Lambda asks then whether its role may."""
     system.listen(enabled=False)
     system.listen(enabled=True)
+
+
+# ---------------------------------------------------------------------- reconcile
+def heal(system: Deployed) -> None:
+    """An upload whose event was lost."""
+    key = system.upload(picture(40, 30))
+    check(system.reconcile()["found"].get("missing", 0) > 0)
+    system.wait_until_idle()
+    check(system.renditions(key))
+
+
+def delete_orphan(system: Deployed) -> None:
+    """A rendition that names no original: its key was too long, and is a hash."""
+    stray = f"{'x' * 700}~{'0' * 64}/w=320,fm=jpeg.jpg"
+    system.s3.put_object(Bucket=system.processed, Key=stray, Body=b"stray")
+    check(system.reconcile()["deleted"] == 1)
+    check(stray not in system.everything_processed())
+
+
+# ---------------------------------------------------------------------- S3 Batch Operations
+def backfill(system: Deployed) -> None:
+    """A job as S3 runs it, with the stack's role: manifest, one task per invocation, report."""
+    key, folder = system.upload(picture(40, 30), "back filled/a+b 100%.png"), ".image-processor/backfill/"
+    manifest = f"{system.uploads},{quote(key)}\n".encode()
+    system.s3.put_object(Bucket=system.processed, Key=f"{folder}manifest.csv", Body=manifest)
+    session = system.session(system.outputs["BackfillRoleArn"])
+    s3, functions = (system.stack.aws.client(service, session) for service in ("s3", "lambda"))
+    rows = s3.get_object(Bucket=system.processed, Key=f"{folder}manifest.csv")["Body"].read().decode()
+    for row in rows.splitlines():
+        bucket, encoded = row.split(",")
+        task = {"taskId": "1", "s3Key": encoded, "s3BucketArn": f"arn:aws:s3:::{bucket}"}
+        event = {"invocationSchemaVersion": "1.0", "invocationId": "1", "tasks": [task]}
+        described = system.functions.get_alias(FunctionName=f"{system.stack.name}-process", Name="live")
+        invoked = functions.invoke(FunctionName=described["AliasArn"], Payload=json.dumps(event).encode())
+        (result,) = json.load(invoked["Payload"])["results"]
+        check(result["resultCode"] == "Succeeded")
+    s3.put_object(Bucket=system.processed, Key=f"{folder}reports/results.csv", Body=b"")
+    check(system.renditions(key))
 
 
 # ---------------------------------------------------------------------- api
@@ -231,6 +270,9 @@ def logs(function: str, scenario: Scenario) -> Scenario:
 
 SCENARIOS: dict[str, list[Scenario]] = {
     "Process": [make, make_again, purge, poll, listen, logs("process", make)],
+    "Reconcile": [heal, delete_orphan, logs("reconcile", delete_orphan)],
+    "Schedule": [delete_orphan],
+    "Backfill": [backfill],
     "Api": [
         *(post_image, post_missing_image, look_up, look_through, look_alike, delete_image, sign_form),
         logs("api", look_through),

@@ -39,7 +39,9 @@ def template(aws: EmulatedAws, system: Deployed) -> str:
 def bare(aws: EmulatedAws, template: str) -> Deployed:
     """Nothing but buckets, queue and the process function."""
     off = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")
-    return Deployed(deploy(aws, "bare", template, {"Architecture": ARCHITECTURE, **off}))
+    return Deployed(
+        deploy(aws, "bare", template, {"Architecture": ARCHITECTURE, "ReconcileSchedule": "", **off})
+    )
 
 
 @pytest.fixture(scope="session")

@@ -81,12 +81,13 @@ def lambda_api(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         archive.writestr("recipe.toml", RECIPE)
     with scripted() as script:
         monkeypatch.setenv("AWS_ENDPOINT_URL_LAMBDA", script.address)
-        function = {
-            "Configuration": {"Environment": {"Variables": stack.variables}},
-            "Code": {"Location": f"{script.address}/package"},
-        }
 
-        def answer() -> None:
+        def answer(**configuration: str) -> None:
+            environment = {"Variables": stack.variables}
+            function = {
+                "Configuration": {"Environment": environment, **configuration},
+                "Code": {"Location": f"{script.address}/package"},
+            }
             script.replies[:] = [
                 Reply(200, json.dumps(function).encode()),
                 Reply(200, package.getvalue()),

@@ -157,12 +157,15 @@ def signatures_reach_the_function_and_not_the_cache_key(resources: Json) -> Iter
             yield f"{name}: {sent}"
 
 
+SIGN_NOTHING = frozenset({"ProcessFunction", "ReconcileFunction", "InvalidateFunction"})
+
+
 def signing_keys_are_only_in_the_secret(resources: Json) -> Iterator[str]:
     given = {
         name: function["Environment"]["Variables"].get("IMAGE_PROCESSOR_SIGNING_KEYS")
         for name, function in of_type(resources, "AWS::Lambda::Function").items()
     }
-    for name in {"ProcessFunction", "InvalidateFunction"} & given.keys():
+    for name in SIGN_NOTHING & given.keys():
         if given.pop(name) is not None:
             yield f"{name} signs nothing"
     yield from (

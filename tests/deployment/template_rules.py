@@ -26,7 +26,10 @@ RECEIVES = 5
 """At least, as "Creating and configuring an Amazon SQS event source mapping" of Lambda's guide has it."""
 # Who may be trusted in which kind of policy.
 PRINCIPALS = {
-    "AWS::IAM::Role": {"lambda.amazonaws.com", "apigateway.amazonaws.com", "codedeploy.amazonaws.com"},
+    "AWS::IAM::Role": {
+        *("lambda.amazonaws.com", "apigateway.amazonaws.com", "codedeploy.amazonaws.com"),
+        *("scheduler.amazonaws.com", "batchoperations.s3.amazonaws.com"),
+    },
     "AWS::S3::BucketPolicy": {"cloudfront.amazonaws.com", "logging.s3.amazonaws.com"},
     "AWS::SQS::QueuePolicy": {"s3.amazonaws.com", "events.amazonaws.com"},
     "AWS::Lambda::Permission": {"cloudfront.amazonaws.com", "apigateway.amazonaws.com"},
@@ -203,7 +206,7 @@ def buckets_and_queues_refuse_plain_http(resources: Json) -> Iterator[str]:
 def functions_with_a_table_are_denied_records_in_the_bucket(resources: Json) -> Iterator[str]:
     if not of_type(resources, "AWS::DynamoDB::Table"):
         return
-    records = "<ProcessedBucket.Arn>/.image-processor/*"
+    records = {f"<ProcessedBucket.Arn>/.image-processor/{keys}" for keys in ("*", "records/*")}
     for name, function in of_type(resources, "AWS::Lambda::Function").items():
         (role,) = references(function["Role"])
         own = [
@@ -211,7 +214,7 @@ def functions_with_a_table_are_denied_records_in_the_bucket(resources: Json) -> 
             for holder, statement in statements(resources)
             if holder == role and "Resource" in statement
         ]
-        denied = [row for row in own if row["Effect"] == "Deny" and row["Resource"] == records]
+        denied = [row for row in own if row["Effect"] == "Deny" and row["Resource"] in records]
         allowed = {
             action
             for row in own
@@ -332,6 +335,37 @@ def functions_are_traced_with_a_grant_or_not(resources: Json) -> Iterator[str]:
             yield name
 
 
+def schedules_invoke_their_function_alone(resources: Json) -> Iterator[str]:
+    """And a tick that comes every few minutes comes no sooner than the one before must have ended."""
+    for name, schedule in of_type(resources, "AWS::Scheduler::Schedule").items():
+        target = schedule["Target"]
+        (role,) = references(target["RoleArn"])
+        granted = [row for holder, row in statements(resources) if holder == role]
+        allowed = [(row["Action"], row["Resource"]) for row in granted if "Resource" in row]
+        if allowed != [("lambda:InvokeFunction", target["Arn"])]:
+            yield f"{name}: {role} allows {allowed}"
+        (alias,) = references(target["Arn"])
+        timeout = resources[alias.removesuffix("Aliaslive")]["Properties"]["Timeout"]
+        minutes = re.fullmatch(r"rate\((\d+) minutes?\)", schedule["ScheduleExpression"])
+        if minutes and 60 * int(minutes[1]) < timeout:
+            yield f"{name}: {schedule['ScheduleExpression']} with a timeout of {timeout} s"
+
+
+def schedules_of_other_accounts_cannot_use_the_role(resources: Json) -> Iterator[str]:
+    """ "Confused deputy prevention in EventBridge Scheduler"."""
+    for name, role in of_type(resources, "AWS::IAM::Role").items():
+        for row in role["AssumeRolePolicyDocument"]["Statement"]:
+            condition = row.get("Condition", {}).get("StringEquals", {})
+            if row["Principal"] == {"Service": "scheduler.amazonaws.com"} and not condition:
+                yield f"{name}: a schedule of any account"
+
+
+def a_queue_is_read_with_one_kind_of_scaling(resources: Json) -> Iterator[str]:
+    for name, mapping in of_type(resources, "AWS::Lambda::EventSourceMapping").items():
+        if ("ScalingConfig" in mapping) == ("ProvisionedPollerConfig" in mapping):
+            yield f"{name}: both or neither of maximum concurrency and pollers"
+
+
 def irreplaceable_data_is_retained(resources: Json) -> Iterator[str]:
     for name in RETAINED & resources.keys():
         # Retain would also keep what a failed creation leaves, in the way of the next one.
@@ -357,6 +391,9 @@ RULES: tuple[Rule, ...] = (
     every_variable_is_a_setting,
     every_caller_reaches_the_alias,
     old_versions_are_deleted,
+    schedules_invoke_their_function_alone,
+    schedules_of_other_accounts_cannot_use_the_role,
+    a_queue_is_read_with_one_kind_of_scaling,
     edge.the_cdn_may_call_the_function_url,
     edge.lists_declare_their_quantity,
     edge.the_cdn_fails_over_to_the_function,

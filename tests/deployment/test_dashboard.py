@@ -4,6 +4,7 @@ the functions write and what the stack has."""
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -11,7 +12,14 @@ from linters import Json, translated
 from policies import of_type
 from resolve import resolve
 
-from image_processor.aws_lambda import api_function, deliver_function, log, process_function
+from image_processor.aws_lambda import (
+    api_function,
+    deliver_function,
+    log,
+    process_function,
+    reconcile_function,
+)
+from image_processor.ingest.reconcile_run import Checkpoint
 
 LAMBDA_METRICS = {"Duration", "Errors", "Invocations", "Throttles"}
 QUEUE_METRICS = {
@@ -19,7 +27,13 @@ QUEUE_METRICS = {
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesVisible",
 }
-PARTS = [{}, {"EnableApi": "false"}, {"EnableCdn": "false"}, {"EnableApi": "false", "EnableCdn": "false"}]
+PARTS = [
+    {},
+    {"ReconcileSchedule": ""},
+    {"EnableApi": "false"},
+    {"EnableCdn": "false"},
+    {"EnableApi": "false", "EnableCdn": "false"},
+]
 
 
 def widgets(resources: Json) -> list[Json]:
@@ -46,6 +60,9 @@ def written(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
             {"requestContext": {"http": {"method": "PUT"}}},
             None,  # type: ignore[arg-type]
             None,  # type: ignore[arg-type]
+        ),
+        "ReconcileFunction": lambda: reconcile_function._log_metrics(
+            *2 * (Checkpoint("", datetime.now(UTC)),), 0.0
         ),
         "ApiFunction": lambda: api_function._log_request(
             {"httpMethod": "GET", "path": "/", "requestContext": {}}, 200, 1.0

@@ -23,7 +23,10 @@ CHECKOV_EXCUSES = {
     ("CKV_AWS_76", "Apiv1Stage"): "there are access logs; checkov does not look into Fn::If",
     ("CKV_AWS_86", "Distribution"): "EnableAccessLogs; checkov does not look into Fn::If",
     ("CKV_AWS_115", "*"): "the mapping's MaximumConcurrency and the API's throttling are the limits",
-    ("CKV_AWS_116", "*"): "all calls are synchronous or come from a queue with a dead-letter queue",
+    (
+        "CKV_AWS_116",
+        "*",
+    ): "all calls are synchronous, repeated by a schedule, or from a queue with a dead-letter queue",
     ("CKV_AWS_117", "*"): "nothing here lies in a VPC",
     ("CKV_AWS_119", "CatalogTable"): "KmsKeyArn; checkov does not look into Fn::If",
     ("CKV_AWS_120", "Apiv1Stage"): "answers of the API change with every upload",
@@ -80,7 +83,10 @@ def test_cfn_lint_reports_an_unknown_runtime() -> None:
         {"EnableTracing": "true"},
         {"EventBus": "ours"},
         {"EnableDelete": "true", "EnablePurge": "true", "Recipe": "r.toml", "RecipeBucket": "our-recipes"},
-        {"KmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"},
+        {
+            "EnableBackfill": "true",
+            "KmsKeyArn": "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab",
+        },
     ],
     ids=str,
 )
@@ -112,7 +118,11 @@ ARNS = {
     "<ProcessedBucket.Arn>": "arn:aws:s3:::processed",
     **{
         f"<{name}Logs.Arn>": f"arn:aws:logs:eu-central-1:111122223333:log-group:/aws/lambda/{name}:*"
-        for name in ("Process", "Api", "Deliver", "Publish", "Invalidate")
+        for name in ("Process", "Api", "Deliver", "Publish", "Invalidate", "Reconcile")
+    },
+    **{
+        f"<{name}FunctionAliaslive>": f"arn:aws:lambda:eu-central-1:111122223333:function:{name}:live"
+        for name in ("Process", "Reconcile")
     },
 }
 

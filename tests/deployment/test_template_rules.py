@@ -64,6 +64,9 @@ PARTS: tuple[dict[str, str], ...] = (
     {"EnablePurge": "true"},
     {"EventBus": "default"},
     {"EventBus": "arn:aws:events:eu-central-1:111122223333:event-bus/ours"},
+    {"ReconcileSchedule": ""},
+    {"ReconcileBacklog": "300000", "MinimumPollers": "2", "MaximumPollers": "300"},
+    {"EnableBackfill": "true"},
     {"Architecture": "x86_64"},
     {"OriginShieldRegion": "eu-central-1"},
     {"ExistingDistributionId": "E2QWRUHEXAMPLE", "ExistingDistributionDomain": "img.example.org"},
@@ -476,6 +479,18 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: next(row for row in all_.values() if row["Type"] == "AWS::Lambda::Version").update(
             DeletionPolicy="Retain"
         ),
+    ],
+    "schedules_invoke_their_function_alone": [
+        lambda all_: statement(all_, "ScheduleRole", "StartReconcile").update(Resource="<X>"),
+        lambda all_: of(all_, "ReconcileStart")["Target"].update(Arn="<ProcessFunctionAliaslive>"),
+        lambda all_: of(all_, "ReconcileFunction").update(Timeout=301),
+    ],
+    "schedules_of_other_accounts_cannot_use_the_role": [
+        lambda all_: of(all_, "ScheduleRole")["AssumeRolePolicyDocument"]["Statement"][0].pop("Condition"),
+    ],
+    "a_queue_is_read_with_one_kind_of_scaling": [
+        lambda all_: of(all_, "ProcessMapping").pop("ScalingConfig"),
+        lambda all_: of(all_, "ProcessMapping").update(ProvisionedPollerConfig={"MinimumPollers": 2}),
     ],
     "the_cdn_may_call_the_function_url": [
         lambda all_: all_.pop("DeliverInvokePermission"),

@@ -193,6 +193,14 @@ def test_orphans_under_a_hashed_prefix_are_found_by_their_metadata(ingest):
     repair(ingest)
 
 
+def test_an_orphan_under_a_hashed_prefix_may_name_no_image(ingest, monkeypatch):
+    """DynamoDB refuses to look up an empty id."""
+    stray = f"{'x' * 700}~{'0' * 64}/w=10,fm=jpeg.jpg"
+    ingest.processed.put(stray, b"old", Attributes())
+    monkeypatch.setattr(type(ingest.catalog), "get", lambda _, id_: NUMBERS[id_] if not id_ else None)
+    assert [finding.orphan for finding in ingest.reconciler().findings() if finding.orphan] == [stray]
+
+
 def test_foreign_objects_are_no_findings(ingest):
     ingest.processed.put("index.html", b"site", Attributes())
     ingest.processed.put("gone.jpg/readme.txt", b"site", Attributes())

@@ -31,11 +31,13 @@ _SECONDS = 60
 
 
 class AwsTarget(Struct, frozen=True):
-    """Settings and session of a command. ``recipe`` is None if the settings name it."""
+    """Settings and session of a command. ``recipe`` is None if the settings name it. ``function`` is the ARN
+    of a stack's function `process`."""
 
     settings: Settings
     session: Any
     recipe: Recipe | None = None
+    function: str | None = None
 
     def open_library(self, context: CommandContext) -> Library:
         """Raises InvalidSettings, InvalidRecipe."""
@@ -64,10 +66,11 @@ def read_stack(session: boto3.Session, stack: str) -> AwsTarget:
         problem = Problem("--stack", "a stack of this version of image-processor", str(error))
         raise InvalidSettings([problem]) from error
     settings = replace(settings, table=settings.table or _NO_TABLE)
+    target = AwsTarget(settings, session, function=found["Configuration"].get("FunctionArn"))
     location = settings.recipe
     if location is None or "://" in location:
-        return AwsTarget(settings, session)
-    return AwsTarget(settings, session, parse_recipe(_read_package(found["Code"]["Location"], location)))
+        return target
+    return replace(target, recipe=parse_recipe(_read_package(found["Code"]["Location"], location)))
 
 
 def _get_function(session: boto3.Session, stack: str) -> dict[str, Any]:

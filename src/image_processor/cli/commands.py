@@ -9,6 +9,7 @@ import typer
 from image_processor import __version__
 
 from . import (
+    backfill,
     backup,
     dead_letters,
     doctor,
@@ -63,5 +64,6 @@ app.command("backup")(backup.backup_command)
 app.command("restore")(backup.restore_command)
 app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(recipe.app, name="recipe")
 app.command("doctor")(doctor.command)

@@ -188,7 +188,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
                 id_ = self.processed.head(entry.key).attributes.metadata.get("image", "")
             except NotFound:
                 continue
-            if self.catalog.get(id_) is None:
+            if not id_ or self.catalog.get(id_) is None:
                 found.append(Finding(entry.key, Drift.ORPHANED, None, orphan=entry.key))
         return found
 

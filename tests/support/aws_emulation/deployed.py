@@ -147,13 +147,13 @@ class Deployed:
     # ------------------------------------------------------------------ the functions
     def invoke(self, function: str, event: Any) -> Any:
         """The answer of `process`, `api` or `deliver`. Raises RuntimeError with the function's error."""
-        answer = self.functions.invoke(
-            FunctionName=f"{self.stack.name}-{function}", Qualifier="live", Payload=json.dumps(event).encode()
+        return _answer(
+            self.functions.invoke(
+                FunctionName=f"{self.stack.name}-{function}",
+                Qualifier="live",
+                Payload=json.dumps(event).encode(),
+            )
         )
-        value = json.load(answer["Payload"])
-        if "FunctionError" in answer:
-            raise RuntimeError(value)
-        return value
 
     def event(self, key: str, event: str = "ObjectCreated:Put", bucket: str | None = None) -> dict[str, Any]:
         """S3's record of what happened to a key."""
@@ -172,6 +172,28 @@ class Deployed:
         body = json.dumps({"Records": [self.event(key, event)]})
         message = {"messageId": "m", "eventSource": "aws:sqs", "body": body}
         return self.invoke("process", {"Records": [message]})
+
+    def tick(self, schedule: str = "ReconcileStart") -> Any:
+        """What EventBridge Scheduler does when a schedule is due: it assumes the schedule's role and invokes
+        its target. Returns the function's answer, which AWS would drop."""
+        name = self.stack.resources[schedule].rpartition("|")[2]
+        target = self.stack.aws.client("scheduler").get_schedule(Name=name)["Target"]
+        functions = self.stack.aws.client("lambda", self.session(target["RoleArn"]))
+        return _answer(functions.invoke(FunctionName=target["Arn"], Payload=target["Input"].encode()))
+
+    def reconcile(self) -> dict[str, Any]:
+        """A whole run of the schedule, from its first tick on. Returns the last answer."""
+        self.s3.delete_object(Bucket=self.processed, Key=".image-processor/reconcile.json")
+        answer: dict[str, Any] = self.tick()
+        while answer["status"] != "finished":
+            self.wait_until_idle()
+            answer = self.tick("ReconcileContinue")
+        return answer
+
+    def session(self, role_arn: str) -> Any:
+        """The credentials of a session of the role."""
+        sts = self.stack.aws.client("sts")
+        return sts.assume_role(RoleArn=role_arn, RoleSessionName="test")["Credentials"]
 
     def role(self, name: str) -> str:
         """The role of `Process`, `Api` or `Deliver`."""
@@ -195,3 +217,11 @@ class Deployed:
         (configured,) = listed["FunctionUrlConfigs"]
         host = urlsplit(configured["FunctionUrl"]).netloc
         return httpx.request(method, self.stack.aws.endpoint + path, headers={"host": host}, timeout=60)
+
+
+def _answer(invoked: Any) -> Any:
+    """The function's answer. Raises RuntimeError with its error."""
+    value = json.load(invoked["Payload"])
+    if "FunctionError" in invoked:
+        raise RuntimeError(value)
+    return value

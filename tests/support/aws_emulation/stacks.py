@@ -69,9 +69,11 @@ class Stack:
         return {name: iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"] for name in names}
 
     def _write(self, grant: Grant, document: Mapping[str, Any]) -> None:
-        self.aws.client("iam").put_role_policy(
-            RoleName=grant.role, PolicyName=grant.policy, PolicyDocument=json.dumps(document)
-        )
+        iam, named = self.aws.client("iam"), {"RoleName": grant.role, "PolicyName": grant.policy}
+        if document["Statement"]:
+            iam.put_role_policy(**named, PolicyDocument=json.dumps(document))
+        else:
+            iam.delete_role_policy(**named)  # a policy without statements is malformed
 
 
 def deploy(aws: EmulatedAws, name: str, template: str, parameters: Mapping[str, str]) -> Stack:
