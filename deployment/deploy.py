@@ -329,6 +329,7 @@ def _create_changeset(aws: Aws, options: Options, plan: Plan, stack: Stack | Non
         *(("--role-arn", options.role) if options.role else ()),
         *(("--tags", *(f'"{key}"="{value}"' for key, value in tags.items())) if tags else ()),
         *("--parameter-overrides", *parameters.overrides(overrides)),
+        show=False,  # it prints the changes too, in its own way
     )
     return next(iter(changeset.available(aws, options.stack) - before), None)
 
@@ -344,10 +345,17 @@ def _release(plan: Plan) -> str:
     return digest.hexdigest()[:16]
 
 
-def _run(*command: str, **environment: str) -> None:
-    """Run a tool in the checkout's root and show its output. Raises Stopped if it fails."""
-    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, check=False)
+def _run(*command: str, show: bool = True, **environment: str) -> None:
+    """Run a tool in the checkout's root, and without ``show`` print its output only if it fails.
+
+    Raises Stopped if it fails.
+    """
+    output = None if show else subprocess.PIPE
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdout=output, text=True, check=False
+    )
     if done.returncode:
+        print(done.stdout or "", end="", file=sys.stderr)
         raise Stopped(f"expected {command[0]} {command[1]} to succeed, got exit status {done.returncode}")
 
 

@@ -604,6 +604,14 @@ def test_an_up_to_date_stack_is_left_alone(cli: StubbedCli) -> None:
     assert cli.calls("execute-change-set") == []
 
 
+def test_a_failed_change_set_shows_why(cli: StubbedCli, capfd: pytest.CaptureFixture[str]) -> None:
+    cli.answers["sam deploy"] = "echo 'Error: No bucket'; exit 1"
+    done = cli.run("deploy.sh", "--yes")
+    assert done.returncode == 1
+    assert done.stderr == "Error: No bucket\nexpected sam deploy to succeed, got exit status 1\n"
+    assert capfd.readouterr().out == ""
+
+
 def test_an_older_change_set_is_not_taken_for_this_one(cli: StubbedCli) -> None:
     (cli.folder / "made").touch()
     cli.has_stack(outputs=OUTPUTS)
