@@ -22,6 +22,7 @@ from image_processor.catalog.rows import COLUMNS, from_micros, to_micros, to_rec
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
+from image_processor.catalog.sqlite.queries import HASHES
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import Record, Status
 from image_processor.domain.ports import Query
@@ -108,6 +109,27 @@ class TestSchema:
             lease = acquire(catalog, OLD_RECORD.key)
             done = replace(OLD_RECORD, exif=(("make", "Canon"),))
             assert catalog.complete(lease, done).exif == (("make", "Canon"),)
+
+    def test_the_hashes_of_records_of_the_first_schemas_are_found(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = sqlite_schema.MIGRATIONS
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now[:2])
+        SqliteCatalog(path).close()
+        row = to_row(OLD_RECORD) | {"look": OLD_SUMMARY}
+        with closing(sqlite3.connect(path)) as connection, connection:
+            values = ", ".join(f":{name}" for name in row)
+            connection.execute(f"INSERT INTO records ({', '.join(row)}) VALUES ({values})", row)
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
+        with open_sqlite(path) as catalog:
+            assert catalog.near(0x0123456789ABCDEF, distance=0, limit=1).records == ((0, OLD_RECORD),)
+
+    def test_a_comparison_of_all_hashes_reads_the_index_only(self, path: Path) -> None:
+        SqliteCatalog(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            values = {"hash": "", "id": "", "limit": 1}
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {HASHES}", values).fetchall()
+        assert "COVERING INDEX records_by_hash" in str(plan)
 
     def test_a_failed_migration_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch

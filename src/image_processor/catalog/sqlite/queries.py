@@ -37,6 +37,7 @@ _COMPLETED_COLUMNS = tuple(
 COMPLETE = f"""
 UPDATE records SET
     {", ".join(f"{name} = :{name}" for name in _COMPLETED_COLUMNS)},
+    perceptual_hash = json_extract(:look, '$.perceptual_hash'),
     sequencer = coalesce(:sequencer, sequencer),
     revision = revision + 1,
     {CLEAR_LEASE}

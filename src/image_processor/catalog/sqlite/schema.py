@@ -68,9 +68,9 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX outbox_due ON outbox (due_at) WHERE due_at IS NOT NULL",
     ),
     (
-        # Virtual: only the index stores it.
-        """ALTER TABLE records ADD COLUMN perceptual_hash TEXT
-        GENERATED ALWAYS AS (json_extract(look, '$.perceptual_hash')) VIRTUAL""",
+        # Not a generated column, which SQLite 3.40 would read from the row although the index has it.
+        "ALTER TABLE records ADD COLUMN perceptual_hash TEXT",
+        "UPDATE records SET perceptual_hash = json_extract(look, '$.perceptual_hash') WHERE look IS NOT NULL",
         "CREATE INDEX records_by_hash ON records (perceptual_hash, id) WHERE perceptual_hash IS NOT NULL",
     ),
 )
