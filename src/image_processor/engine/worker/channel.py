@@ -6,13 +6,17 @@ block for as long as the other side does not read or write.
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import select
 import time
+from contextlib import suppress
 
 _LENGTH = 8
 _CHUNK = 1024 * 1024
+"""Bytes of one read, and of the pipe where the system allows it (pipe(7), "Pipe capacity"): each time that it
+is full or empty, the processes take turns on a function's one core."""
 
 
 class Channel:
@@ -23,6 +27,8 @@ class Channel:
         self._writer = writer
         os.set_blocking(reader, False)
         os.set_blocking(writer, False)
+        with suppress(AttributeError, OSError):  # not Linux, or over the user's limit
+            fcntl.fcntl(writer, fcntl.F_SETPIPE_SZ, _CHUNK)
 
     def send(self, message: bytes, until: float = math.inf) -> None:
         """Send a message, at latest at ``until`` in seconds of time.monotonic().
