@@ -93,6 +93,7 @@ def test_recipe(client: Client) -> None:
         "presets": {"small": ["w=10,fm=webp", "w=10,fm=jpeg", "w=20,fm=webp", "w=20,fm=jpeg"]},
         "rules": [{"match": "ignored/**", "presets": []}, {"match": "**", "presets": ["small"]}],
         "private": [],
+        "lazy": [],
     }
 
 

@@ -130,3 +130,31 @@ def test_private_renditions_are_recorded_and_need_a_signature(signing: Machine) 
         assert signed["key"] == rendition["key"]
         assert client.get(signed["url"]).content == b"w=10,fm=webp of cat"
         assert client.get("/recipe").json()["private"] == ["clean"]
+
+
+def test_lazy_renditions_are_listed_and_made_at_their_first_view(signing: Machine) -> None:
+    signing.settings = replace(signing.settings, cache_bytes=1)
+    signing.ingest.recipe = parse_recipe(
+        "[presets.card]\nwidth = 4\nformats = ['webp']\neager = false\n"
+        "[presets.clean]\nwidth = 5\npadding = [1]\nformats = ['webp']\neager = false\npublic = false\n"
+        "[[rules]]\nmatch = '**'\npresets = ['card', 'clean']\n"
+    )
+    with asyncio.Runner() as runner:
+        client = Client(signing.app(), runner)
+        signing.ingest.processor().process(upload(KEY))
+        image = client.get(f"/images/{ID}").json()
+        assert (image["status"], image["renditions"], image["processed"]) == ("processed", [], None)
+        version = image["facts"]["sha256"][:16]
+        url = f"/renditions/photos/a%20cat.jpg/w=4,fm=webp.webp?v={version}"
+        card = {"key": f"{KEY}/w=4,fm=webp.webp", "url": url, "transformation": "w=4,fm=webp"}
+        clean = {"key": f"{KEY}/~w=5,pad=1,fm=webp.webp", "url": None, "transformation": "w=5,pad=1,fm=webp"}
+        assert image["lazy_renditions"] == [
+            {**card, "width": 4, "height": 3},
+            {**clean, "width": None, "height": None},
+        ]
+        assert client.get(url).content == b"w=4,fm=webp of cat"
+        private = client.post(PATH, json={"transformation": "w=5,pad=1,fm=webp"}).json()
+        assert private["key"] == clean["key"]
+        # Neither is an on-demand rendition, of which the cache keeps a bounded number of bytes.
+        assert sorted(signing.ingest.processed.bodies()) == [card["key"], clean["key"]]
+        assert client.get("/recipe").json()["lazy"] == ["card", "clean"]

@@ -44,7 +44,7 @@ def function(ingest, settings=SETTINGS):
         return ingest.processor().process(wanted)
 
     cloud = AwsContext(
-        *(settings, BUCKET, RECIPE, ingest.uploads, ingest.processed, ingest.catalog),
+        *(settings, BUCKET, ingest.recipe, ingest.uploads, ingest.processed, ingest.catalog),
         process,
         sign_post=None,
         process_isolated=None,
@@ -144,6 +144,19 @@ def test_a_rendition_of_a_refused_original_has_the_reason(ingest):
     assert (answer["statusCode"], told["code"], told["reason"]) == (415, "refused", "not-an-image")
     assert told["fix"].startswith("Send a JPEG")
     assert ingest.record("bad.jpg").status == "refused"
+
+
+@pytest.mark.parametrize("query", ["", "w=10&fm=jpeg"])
+def test_a_lazy_rendition_is_made_at_its_first_view_under_its_public_name(ingest, query):
+    ingest.recipe = replace(RECIPE, lazy=frozenset({"small"}))
+    answer = ask(ingest, "/cat%201.jpg" if query else PATH, query=query)
+    assert (answer["statusCode"], body_of(answer), answer["made"]) == (200, BODY, [])
+    assert ingest.processed.bodies() == {KEY: BODY}
+    assert ask(ingest)["headers"].get("server-timing") is None
+    ingest.put("cat 1.jpg", b"other cat")
+    assert body_of(ask(ingest)) == b"w=10,fm=jpeg of other cat"
+    ingest.uploads.delete("cat 1.jpg")
+    assert ask(ingest)["statusCode"] == 404
 
 
 def test_a_transforming_query_on_a_stored_name_needs_a_signature(ingest):

@@ -39,6 +39,15 @@ def test_recipe_check_lists_presets_and_rules(run):
     assert "rule ** -> p" in out
 
 
+def test_recipe_check_tells_what_is_made_at_the_first_view(run):
+    Path("r.toml").write_text(RECIPE.replace("[presets.p]", "[presets.p]\npublic = false\neager = false"))
+    status, out, _ = run("recipe", "check", "r.toml")
+    assert (status, out.splitlines()[0].partition("renditions")[2]) == (
+        0,
+        ", which need a signature, made at their first view",
+    )
+
+
 def test_recipe_check_lists_every_error_with_its_line(run):
     Path("r.toml").write_text(RECIPE.replace("16", "0").replace('"p"]', '"q"]'))
     status, _, err = run("recipe", "check", "r.toml")

@@ -300,9 +300,10 @@ def test_any_toml_is_a_recipe_or_a_list_of_problems(preset, rule):
     [
         ("public = 1", "line 4: expected true or false for presets.a.public, got 1"),
         ('public = "no"', "line 4: expected true or false for presets.a.public, got 'no'"),
+        ("eager = 0", "line 4: expected true or false for presets.a.eager, got 0"),
     ],
 )
-def test_public_is_a_boolean(line, message):
+def test_public_and_eager_are_booleans(line, message):
     text = f'[presets.a]\nwidth = 5\nformats = ["webp"]\n{line}\n[[rules]]\nmatch = "**"\npresets = ["a"]\n'
     assert problems_of(text) == [message]
 
@@ -322,3 +323,19 @@ def test_the_cache_control_of_a_rule_is_one_line_of_ascii(given):
     assert message.startswith(
         "line 6: expected a line of ASCII such as max-age=3600 for rules.1.cache_control"
     )
+
+
+def test_a_rendition_is_eager_if_any_preset_of_its_rule_makes_it_at_upload():
+    preset = "[presets.{}]\nwidths = {}\nformats = ['webp']\n{}\n"
+    text = preset.format("a", [1, 2], "") + preset.format("b", [2, 3], "eager = false")
+    text += "[presets.c]\neager = false\ntransformations = ['w=4,fm=webp']\n"
+    text += "[[rules]]\nmatch = 'b*'\npresets = ['b']\n[[rules]]\nmatch = '**'\npresets = ['b', 'a', 'c']\n"
+    recipe = parse_recipe(text)
+    assert recipe.lazy == {"b", "c"}
+    assert [item.width for item in recipe.eager_for("x.jpg")] == [2, 1]
+    assert {key: item.width for key, item in recipe.lazy_for("x.jpg").items()} == {
+        "x.jpg/w=3,fm=webp.webp": 3,
+        "x.jpg/w=4,fm=webp.webp": 4,
+    }
+    assert (recipe.eager_for("b.jpg"), len(recipe.lazy_for("b.jpg"))) == ((), 2)
+    assert recipe.without_lazy().eager_for("b.jpg") == recipe.transformations_for("b.jpg")

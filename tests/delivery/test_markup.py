@@ -297,6 +297,33 @@ def test_renditions_not_made_yet_are_left_out() -> None:
     assert made.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
 
 
+def test_renditions_of_lazy_presets_are_listed_before_they_are_made() -> None:
+    lazy = replace(RECIPE, lazy=frozenset({"responsive"}))
+    record = replace(record_of("cat.jpg"), renditions=())
+    urls = UrlBuilder("/renditions", "cat.jpg", lazy, Policy())
+    assert render_markup(record, MarkupOptions(), urls) == marked()
+    padded = parse_recipe("""
+[presets.p]
+width = 10
+padding = [1]
+formats = ["jpeg", "webp"]
+eager = false
+[presets.q]
+width = 20
+formats = ["jpeg"]
+eager = false
+[[rules]]
+match = "**"
+presets = ["p", "q"]
+""")
+    with pytest.raises(Invalid, match="w=10,pad=1,fm=webp: not made yet"):
+        render_markup(
+            record,
+            MarkupOptions(WidthSpec("p")),
+            UrlBuilder("/renditions", "cat.jpg", padded, Policy()),
+        )
+
+
 @pytest.mark.parametrize(
     ("facts", "types"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
@@ -49,6 +50,11 @@ def test_published_names_are_the_public_ones() -> None:
         "n/w=20,fm=auto": "webp",
         "n/w=30,fm=auto": "some",
     }
+
+
+def test_names_of_lazy_presets_are_published_like_others() -> None:
+    lazy = replace(RECIPE, lazy=frozenset({"small", "inner"}))
+    assert entries(lazy, Settings()) == entries(RECIPE, Settings())
 
 
 def test_a_name_public_for_some_originals_is_not_public_for_all() -> None:

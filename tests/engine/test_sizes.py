@@ -6,9 +6,15 @@ import math
 from fractions import Fraction
 from functools import cache
 
+import pytest
 from drawing import encoded, flat, made
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+
+from image_processor.delivery.source_crop import output_size
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import Fit, RelativeLength, Transformation, parse
+from image_processor.engine.render import render
 
 Ratio = tuple[int, int]
 
@@ -150,3 +156,31 @@ def test_the_size_of_a_fine_rotation(width: int, height: int, degrees: int) -> N
     facts = made(original(width, height), f"rot={degrees},fm=png").metadata
     wanted = (math.ceil(max(xs) - min(xs) - 1e-6), math.ceil(max(ys) - min(ys) - 1e-6))
     assert (facts.width, facts.height) == wanted
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    natural=st.tuples(st.integers(1, 90), st.integers(1, 90)),
+    wanted=st.builds(
+        Transformation,
+        width=st.none() | st.integers(1, 90),
+        height=st.none() | st.integers(1, 90),
+        fit=st.sampled_from(Fit),
+        enlarge=st.booleans(),
+        rotate=st.sampled_from([0, 90, 180, 270]),
+        region=st.none() | st.just((0, 0, RelativeLength(0.5), RelativeLength(0.25))),
+        format=st.just("png"),
+    ),
+)
+def test_the_size_of_a_rendition_is_known_before_it_is_made(natural, wanted):
+    rendered = render(original(*natural), [wanted], Limits(), summary=False)
+    (rendition,) = rendered.renditions
+    size = output_size(wanted, rendered.original)
+    assert size is not None
+    assert (size.width, size.height) == (rendition.metadata.width, rendition.metadata.height)
+
+
+@pytest.mark.parametrize("text", ["trim=10,w=5", "pad=3,w=5", "rot=45,w=5", "frame=2,w=5", "rect=50:50:9:9"])
+def test_a_size_that_pixels_or_padding_decide_is_not_known_before(text):
+    facts = render(original(40, 30), [], Limits(), summary=False).original
+    assert output_size(parse(f"{text},fm=png"), facts) is None

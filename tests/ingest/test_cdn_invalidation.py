@@ -119,6 +119,22 @@ def test_a_new_version_invalidates_on_demand_renditions_of_a_skipped_original() 
     assert (ingest.processed.bodies(), cdn.kept, len(cdn.changes)) == ({}, {}, 1)
 
 
+def test_renditions_that_views_made_are_invalidated_with_their_version_only() -> None:
+    lazy = parse_recipe(MORE.replace("[30, 40]", "[30, 40]\neager = false"))
+    ingest = IngestFixture(recipe=lazy)
+    ingest.put("cat.jpg", b"cat")
+    viewed = "cat.jpg/w=30,fm=png.png"
+    sources = fingerprint_metadata(ingest.uploads.head("cat.jpg").entry.version, ingest.icc, {})
+    ingest.processed.put(viewed, b"made", Attributes("image/png", ingest.cache_control, sources))
+    cdn = with_cdn(ingest)
+    ingest.processor().process(upload("cat.jpg"))
+    assert (cdn.changes, list(ingest.processed.bodies())) == ([], [viewed])
+    ingest.put("cat.jpg", b"dog")
+    ingest.processor().process(upload("cat.jpg"))
+    assert (len(cdn.changes), ingest.processed.bodies()) == (1, {})
+    cdn.assert_right()
+
+
 def test_a_foreign_write_over_a_rendition_is_invalidated() -> None:
     ingest = IngestFixture()
     ingest.put("cat.jpg", b"cat")

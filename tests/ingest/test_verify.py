@@ -45,7 +45,7 @@ def ingest():
 
 
 def verifier(ingest):
-    return Verifier(BUCKET, ingest.uploads, ingest.processed, ingest.catalog)
+    return Verifier(BUCKET, ingest.uploads, ingest.processed, ingest.catalog, ingest.recipe)
 
 
 def corrupt(store, key, **attributes):

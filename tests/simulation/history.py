@@ -31,7 +31,28 @@ public = false
 match = "**"
 presets = ["small", "hidden"]
 """)
-RECIPES = (RECIPE, OTHER_RECIPE, LESS, PRIVATE)
+# From RECIPE, one rendition becomes lazy; from PRIVATE, one on-demand name becomes a lazy public one.
+LAZY = parse_recipe("""
+[presets.small]
+width = 10
+formats = ["webp", "jpeg"]
+[presets.large]
+widths = [10, 20, 33]
+formats = ["webp"]
+eager = false
+[presets.hidden]
+width = 35
+formats = ["jpeg"]
+public = false
+eager = false
+[[rules]]
+match = "lazy/**"
+presets = ["large"]
+[[rules]]
+match = "**"
+presets = ["small", "large", "hidden"]
+""")
+RECIPES = (RECIPE, OTHER_RECIPE, LESS, PRIVATE, LAZY)
 
 KEYS = (
     "cat.jpg",
@@ -62,11 +83,12 @@ KEYS = (
     "ignored/cat.jpg",
     "a/._metadata",
     "w=10,fm=webp.webp",
+    "lazy/cat.jpg",
 )
 
 
-REQUESTED = tuple(map(parse, ("w=33,fm=webp", "w=34,fm=webp", "w=35,fm=jpeg", "w=36,fm=png")))
-"""The transformations that clients request: one more than an original may have at a time."""
+REQUESTED = tuple(map(parse, ("w=20,fm=webp", "w=33,fm=webp", "w=34,fm=webp", "w=35,fm=jpeg", "w=36,fm=png")))
+"""The transformations that clients request: more than an original may have at a time."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +102,7 @@ class UserAction:
 
 @dataclass(frozen=True)
 class OnDemandRequest:
-    """At ``at`` seconds a client requests a rendition that no recipe declares."""
+    """At ``at`` seconds a client requests a rendition that ingest may not make."""
 
     at: float
     key: str

@@ -134,6 +134,14 @@ class IgnoresVersion(Processor):
         return super()._is_done(record, plan, replace(original, version=record.version))
 
 
+class KeepsLazyRenditions(Processor):
+    """Keeps the renditions of lazy presets that views of earlier versions have made."""
+
+    def _replaced(self, upload: Any, plan: Any, original: Any, writer: Any) -> Any:
+        stored = super()._replaced(upload, plan, original, writer)
+        return [entry for entry in stored if entry.key not in plan.lazy]
+
+
 class SearchesOriginalsOnly(Reconciler):
     """Finds lost uploads, but no orphans."""
 
@@ -220,6 +228,7 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "a lost lease is ignored": (use_processor(IgnoresLostLease), "stalling"),
     "the record is trusted without a listing": (use_processor(TrustsRecord), "storm"),
     "the version is ignored": (use_processor(IgnoresVersion), "duplicates"),
+    "stale lazy renditions are kept": (use_processor(KeepsLazyRenditions), "calm"),
     "orphans are not searched": (use_reconciler(SearchesOriginalsOnly), "lossy"),
     "stale on-demand renditions are served": (serve_stale, "lossy"),
     "messages are not stored": (use_catalog(CatalogWithoutOutbox), "killing"),

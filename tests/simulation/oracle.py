@@ -74,6 +74,7 @@ class Oracle:
         self.etags = False
         self._returned: set[str] = set()
         self._finished: dict[str, bytes | None] = {}
+        self.ever_lazy: set[str] = set()
         self._names: dict[str, tuple[str, Transformation]] = {}
         self._transformations: dict[tuple[int, str], tuple[Transformation, ...]] = {}
 
@@ -87,6 +88,7 @@ class Oracle:
         for recipe in recipes:
             for item in recipe.transformations_for(key):
                 self._names[rendition_prefix(key) + recipe.stored_name(key, item)] = (key, item)
+            self.ever_lazy |= recipe.lazy_for(key).keys()
 
     def user_acted(self, key: str, body: bytes | None) -> None:
         """A user put ``body`` under ``key``, or deleted it."""
@@ -117,9 +119,10 @@ class Oracle:
         return {prefix + name: rendition_bytes(body, item) for item, name in names.items()}
 
     def transformations(self, key: str) -> tuple[Transformation, ...]:
+        """Those that ingest must make for ``key``."""
         cache_key = (id(self.recipe), key)
         if cache_key not in self._transformations:
-            self._transformations[cache_key] = self.recipe.transformations_for(key)
+            self._transformations[cache_key] = self.recipe.eager_for(key)
         return self._transformations[cache_key]
 
     def changed(self, key: str, before: bytes | None, after: bytes | None) -> None:
@@ -135,7 +138,7 @@ class Oracle:
         }:
             self.violate(f"{key!r} is no complete rendition of any version of its original: {after[:80]!r}")
         if original in self._finished and (
-            key in self.expected(original, self._finished[original]) or not is_on_demand(key)
+            key in self.expected(original, self._finished[original]) or not self._is_made_at_request(key)
         ):
             self._check_finished(
                 key, original, self.expected(original, self._finished[original]).get(key), before, after
@@ -153,6 +156,9 @@ class Oracle:
         elif self.etags and original in self._returned:
             # S3 compares ETags, and equal bytes have equal ETags: a put that takes longer than a lease
             # cannot notice that the object was another one in between. Its worker repairs it.
+            self.late_writes["overwritten"] += 1
+        elif key in self.ever_lazy:
+            # A view that began under a recipe in which it was lazy. Delivery deletes it, reconcile repairs.
             self.late_writes["overwritten"] += 1
         else:
             self.violate(f"{key!r} is older again: an old event overwrote newer output")
@@ -189,15 +195,20 @@ class Oracle:
         ]
 
     def _may_be_on_demand(self, key: str, found: bytes) -> bool:
-        """Whether ``found`` may be stored under ``key`` as an on-demand rendition: its original exists
-        and is not refused. Until a reconcile has run it may be stale; delivery does not serve it then."""
-        if key not in self._names or not is_on_demand(key):
+        """Whether ``found`` may be stored under ``key`` as a rendition that a request made: its original
+        exists and is not refused. Until a reconcile has run an on-demand one may be stale; delivery does not
+        serve it then. A lazy one may not: a CDN serves what is stored under its public name."""
+        if key not in self._names or not self._is_made_at_request(key):
             return False
         original, transformation = self._names[key]
         body = self.live.get(original)
         if body is None or not self._is_accepted(original, body):
             return False
-        return not self.reconciled or found == rendition_bytes(body, transformation)
+        may_be_stale = not self.reconciled and is_on_demand(key)
+        return may_be_stale or found == rendition_bytes(body, transformation)
+
+    def _is_made_at_request(self, key: str) -> bool:
+        return is_on_demand(key) or key in self.recipe.lazy_for(self._names[key][0])
 
     def _is_accepted(self, key: str, body: bytes) -> bool:
         return not body.startswith(b"bad") or plan_upload(key, self.recipe, IccPolicy.STRIP).skip is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -51,8 +51,11 @@ class Receivers:
                 if key in stored:
                     self.kept[key] = stored[key]
 
-    def problems(self, records: Iterable[Record], stored: dict[str, bytes]) -> list[str]:
-        """Final outcomes that nobody heard of, and what the CDN keeps although it has changed."""
+    def problems(
+        self, records: Iterable[Record], stored: dict[str, bytes], lazy: Container[str]
+    ) -> list[str]:
+        """Final outcomes that nobody heard of, and what the CDN keeps although it has changed. ``lazy`` are
+        the keys of renditions that views may have made."""
         known = {record.key: record for record in records}
         wrong = [
             f"no event of the final outcome of {key!r}"
@@ -67,10 +70,11 @@ class Receivers:
             for key, event in last.items()
             if key not in known and event["type"] != "image.deleted"
         ]
-        # Reconcile deletes stale on-demand renditions without an invalidation.
+        # What a request stores too late is deleted by it, or by reconcile, without an invalidation: the CDN
+        # keeps it for as long as its Cache-Control says.
         wrong += [
             f"the CDN keeps old bytes of {key!r}"
             for key, body in self.kept.items()
-            if stored.get(key) != body and not is_on_demand(key)
+            if stored.get(key) != body and not (is_on_demand(key) or key in lazy)
         ]
         return sorted(wrong)

@@ -22,7 +22,7 @@ from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.errors import ImageProcessorError, Unavailable
-from image_processor.domain.keys import image_id
+from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
@@ -36,7 +36,7 @@ from support.memory_store import MemoryStore
 from . import messages
 from .faults import FaultInjector, FaultProfile, FaultyPort
 from .loop import Loop, Process, SimulatedExecutor
-from .oracle import RECORDS, ObservedStore, Oracle, on_demand
+from .oracle import RECORDS, ObservedStore, Oracle
 from .receivers import PAUSE, Receivers
 
 LEASE = 300.0
@@ -167,7 +167,8 @@ class SimulatedSystem:
 
     def unheard(self) -> list[str]:
         """Outcomes that the receiver has not heard of, and changes that the CDN has not."""
-        return self.receivers.problems(self._faultless_catalog().scan(), self.processed.bodies())
+        records = self._faultless_catalog().scan()
+        return self.receivers.problems(records, self.processed.bodies(), self.oracle.ever_lazy)
 
     def ports(self, process: Process) -> tuple[Any, Any, Any]:
         """Uploads, processed and catalog as ``process`` calls them."""
@@ -227,20 +228,21 @@ class SimulatedSystem:
             )
 
     def request(self, key: str, transformation: Transformation) -> None:
-        """A client requests a rendition that no recipe declares; it is made unless it is stored."""
+        """A client requests a rendition that ingest does not make; it is made unless it is stored."""
         process = self.process("request")
         self.loop.start(process, lambda: self._serve(process, key, transformation))
 
     def _serve(self, process: Process, key: str, transformation: Transformation) -> None:
+        recipe = self.oracle.recipe
         if transformation in self.oracle.transformations(key):
             return  # ingest makes it
         began = self.loop.now
         uploads, processed, catalog = self.ports(process)
         repository = self.repository_class(BUCKET, uploads, processed, catalog, IccPolicy.STRIP)
         renderer = self.renderer_class(
-            repository, partial(self.render, process), Limits(), lambda _: "no-store", 3
+            repository, partial(self.render, process), Limits(), lambda _: CACHE_CONTROL, 3, recipe.lazy_for
         )
-        reference = RenditionRef(key, on_demand(key, transformation), transformation, declared=False)
+        reference = reference_to(recipe, key, transformation)
         try:
             stored = repository.find(reference) or renderer.render(reference).stored
             body = processed.get(reference.stored_key, version=stored.entry.version).body
@@ -302,6 +304,13 @@ class SimulatedSystem:
 
     def _faultless_catalog(self) -> Any:
         return SequentialObjectCatalog(self.processed) if self.records_as_objects else self.catalog
+
+
+def reference_to(recipe: Recipe, key: str, transformation: Transformation) -> RenditionRef:
+    """As delivery resolves a request for a rendition that ingest does not make."""
+    stored_key = rendition_prefix(key) + recipe.stored_name(key, transformation)
+    lazy = stored_key in recipe.lazy_for(key)
+    return RenditionRef(key, stored_key, transformation, declared=lazy, lazy=lazy)
 
 
 class SequentialObjectCatalog(ObjectCatalog):

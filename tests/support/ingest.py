@@ -161,12 +161,12 @@ class IngestFixture:
         return record
 
     def expected(self) -> dict[str, bytes]:
-        """All renditions, by key, that the originals and the recipe call for."""
+        """All renditions, by key, that the originals and the recipe call for at upload."""
         return {
-            rendition_prefix(key) + item.name: rendition_bytes(body, item)
+            rendition_prefix(key) + self.recipe.stored_name(key, item): rendition_bytes(body, item)
             for key, body in self.uploads.bodies().items()
             if not body.startswith(b"bad")
-            for item in self.recipe.transformations_for(key)
+            for item in self.recipe.eager_for(key)
         }
 
     def assert_converged(self) -> None:

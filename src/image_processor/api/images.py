@@ -232,7 +232,7 @@ def _current(id_: str, context: AppContext, work: Work) -> ImageModel:
 
 
 def _model(record: Record, context: AppContext) -> ImageModel:
-    return ImageModel.of(record, context.renditions_url)
+    return ImageModel.of(record, context.renditions_url, context.recipe)
 
 
 def _key(id_: str, catalog: Catalog) -> str:

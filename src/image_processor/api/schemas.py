@@ -14,6 +14,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions
 from image_processor.delivery.markup.srcset import MAX_WIDTHS, WidthSpec
+from image_processor.delivery.source_crop import output_size
 from image_processor.domain.errors import FIXES, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
@@ -21,7 +22,7 @@ from image_processor.domain.models import ImageMetadata, Record, Rendition, Stat
 from image_processor.domain.ports import Entry, Query, StoredObject
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.renditions.urls import public_url
+from image_processor.renditions.urls import object_url, public_url
 
 # Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
 MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
@@ -200,6 +201,43 @@ class OnDemandRenditionModel(Model):
         )
 
 
+class LazyRenditionModel(Model):
+    """A rendition of a preset with `eager = false`: made when its URL is first opened."""
+
+    key: str = Field(examples=["photos/cat.jpg/w=640,fm=avif.avif"])
+    url: str | None = Field(
+        description="The URL that makes and opens it; null on AWS without a CDN, and for private presets, "
+        "which need a signed URL from POST /images/{id}/renditions.",
+        examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif?v=9f86d081884c7d65"],
+    )
+    transformation: str = Field(examples=["w=640,fm=avif"])
+    width: int | None = Field(
+        default=None, description="In pixels, like the height; null if only the pixels of the image tell it."
+    )
+    height: int | None = None
+
+    @classmethod
+    def all_of(cls, record: Record, recipe: Recipe, base: str | None) -> list[Self]:
+        """Those of a processed image; `v` changes with the original."""
+        original = record.original
+        if original is None:
+            return []
+        version = f"?v={original.sha256[:16]}"
+        models = []
+        for key, transformation in recipe.lazy_for(record.key).items():
+            size = output_size(transformation, original)
+            models.append(
+                cls(
+                    key=key,
+                    url=None if base is None or is_on_demand(key) else object_url(base, key) + version,
+                    transformation=str(transformation),
+                    width=size.width if size else None,
+                    height=size.height if size else None,
+                )
+            )
+        return models
+
+
 class ImageModel(Model):
     """An original and its renditions. `processed` is the key of the main rendition, null if every
     rendition needs a signed URL."""
@@ -209,6 +247,7 @@ class ImageModel(Model):
     original: str = Field(examples=["photos/cat.jpg"])
     processed: str | None = Field(default=None, examples=["photos/cat.jpg/w=1920,fm=jpeg.jpg"])
     renditions: list[RenditionModel] = []
+    lazy_renditions: list[LazyRenditionModel] = []
     status: Literal["queued", "processing", "processed", "refused"] = Field(
         description="`queued` images have no record yet: listings neither show nor filter them."
     )
@@ -242,8 +281,9 @@ class ImageModel(Model):
     )
 
     @classmethod
-    def of(cls, record: Record, base: str | None) -> Self:
-        """``base`` is the base URL of renditions, None if nothing serves them."""
+    def of(cls, record: Record, base: str | None, recipe: Recipe | None = None) -> Self:
+        """``base`` is the base URL of renditions, None if nothing serves them. ``recipe`` tells the lazy
+        presets, whose renditions no record lists."""
         summary, processed = record.summary, record.processed
         return cls(
             id=record.id,
@@ -251,6 +291,7 @@ class ImageModel(Model):
             original=record.key,
             processed=processed.key if processed and not is_on_demand(processed.key) else None,
             renditions=[RenditionModel.of_rendition(item, base) for item in record.renditions],
+            lazy_renditions=LazyRenditionModel.all_of(record, recipe, base) if recipe else [],
             status=record.status.value,
             reason=record.reason,
             message=record.message,
@@ -354,6 +395,7 @@ class RecipeModel(Model):
     )
     rules: list[RuleModel]
     private: list[str] = Field(default=[], description="Presets whose renditions need a signature.")
+    lazy: list[str] = Field(default=[], description="Presets whose renditions are made at their first view.")
 
     @classmethod
     def of(cls, recipe: Recipe) -> Self:
@@ -361,6 +403,7 @@ class RecipeModel(Model):
             presets={name: list(map(str, items)) for name, items in recipe.presets.items()},
             rules=[RuleModel(match=rule.match, presets=list(rule.presets)) for rule in recipe.rules],
             private=sorted(recipe.private),
+            lazy=sorted(recipe.lazy),
         )
 
 

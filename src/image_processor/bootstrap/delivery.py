@@ -75,6 +75,7 @@ def build_on_demand_renderer(
         settings.limits,
         lambda key: recipe.cache_control_for(key) or settings.cache_control,
         settings.renditions_per_original,
+        lazy_for=recipe.lazy_for,
         prepare=prepare,
     )
 
@@ -104,14 +105,14 @@ class ReadPath(Struct, frozen=True):
 
 
 def build_read_path(context: AwsContext, render: Renderer) -> ReadPath:
-    """The read path of a Lambda function, with ``render`` for renditions that no recipe declares."""
+    """The read path of a Lambda function, with ``render`` for what ingest does not make."""
     settings = context.settings
     repository = build_rendition_repository(settings, context.bucket, context.stores)
     renderer = build_on_demand_renderer(settings, context.recipe, repository, render, context.prepare)
     metadata_of = MetadataCache(repository, renderer.read_metadata)
 
     def make(rendition: RenditionRef) -> RenderResult:
-        if not rendition.declared:
+        if not rendition.is_eager:
             return renderer.render(rendition)
         # A request for an original that does not exist costs this one HEAD request and no lease.
         repository.original_version(rendition.key)

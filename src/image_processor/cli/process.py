@@ -77,12 +77,12 @@ def command(
     """Render files and directories as a recipe declares, without a server.
 
     The renditions of cat.jpg go to OUT/cat.jpg/, one file each; OUT/.image-processor/ keeps their media
-    types and cache headers. Reports every refused or failed file and continues. Exits with 1 if an image
-    was refused, with 3 if some work could not be done now.
+    types and cache headers. Presets with `eager = false` are rendered, too. Reports every refused or failed
+    file and continues. Exits with 1 if an image was refused, with 3 if some work could not be done now.
     """
     context = command_context(ctx)
     settings = settings_with(recipe=recipe, workers=worker_count)
-    rules = load_recipe(settings.recipe)
+    rules = load_recipe(settings.recipe).without_lazy()  # no server makes them at their first view
     uploads = _find_uploads(context, paths, out)
     try:
         out.mkdir(parents=True, exist_ok=True)

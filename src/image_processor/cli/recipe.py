@@ -29,7 +29,8 @@ def check(file: Annotated[Path, typer.Argument(help="The recipe, a TOML file.", 
         raise typer.Exit(USAGE) from None
     for name, transformations in recipe.presets.items():
         private = ", which need a signature" if name in recipe.private else ""
-        typer.echo(f"preset {name}: {len(transformations)} renditions{private}")
+        lazy = ", made at their first view" if name in recipe.lazy else ""
+        typer.echo(f"preset {name}: {len(transformations)} renditions{private}{lazy}")
         for transformation in transformations:
             typer.echo(f"  {transformation}")
     for rule in recipe.rules:

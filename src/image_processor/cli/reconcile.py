@@ -192,7 +192,7 @@ def _open_local_library(context: CommandContext, settings: Settings) -> Iterator
 
 def _verifier(library: Library) -> Verifier:
     stores = library.stores
-    return Verifier(library.bucket, stores.uploads, stores.processed, stores.catalog)
+    return Verifier(library.bucket, stores.uploads, stores.processed, stores.catalog, library.recipe)
 
 
 def _findings(reconciler: Reconciler, verifier: Verifier | None) -> Iterator[Finding]:

@@ -30,7 +30,7 @@ _PARAMETERS = {parameter.field: parameter for parameter in PARAMETERS}
 # Fields that a preset writes differently from a transformation: as a list, or once for each format.
 _SPECIAL = ("width", "quality", "format", "overlays")
 _PLAIN = {field: parameter for field, parameter in _PARAMETERS.items() if field not in _SPECIAL}
-_FIELDS = ("width", "widths", "quality", "formats", "overlays", *_PLAIN, "transformations", "public")
+_FIELDS = ("width", "widths", "quality", "formats", "overlays", *_PLAIN, "transformations", "public", "eager")
 _SIZES = ("width", "widths", "height", "ratio", "zoom")
 _LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 _ANCHORS = ("gravity", "gravity_x", "gravity_y", "focal_point")
@@ -67,16 +67,25 @@ def read_preset(raw: Any, errors: ErrorCollector, *path: str) -> tuple[Transform
 
 def is_public(raw: Any, errors: ErrorCollector, *path: str) -> bool:
     """Whether a preset's renditions may be fetched without a signature: the default."""
-    public = raw.get("public", True) if isinstance(raw, dict) else True
-    if not isinstance(public, bool):
-        errors.add((*path, "public"), "true or false", public)
-    return public is not False
+    return _read_flag(raw, "public", errors, path)
+
+
+def is_eager(raw: Any, errors: ErrorCollector, *path: str) -> bool:
+    """Whether a preset's renditions are made at upload, the default, and not at their first view."""
+    return _read_flag(raw, "eager", errors, path)
+
+
+def _read_flag(raw: Any, name: str, errors: ErrorCollector, path: Path) -> bool:
+    value = raw.get(name, True) if isinstance(raw, dict) else True
+    if not isinstance(value, bool):
+        errors.add((*path, name), "true or false", value)
+    return value is not False
 
 
 def _read_texts(table: Mapping[str, Any], errors: ErrorCollector, path: Path) -> tuple[Transformation, ...]:
     """Transformations in their text form; the preset may have no other field then."""
     path, texts = (*path, "transformations"), table["transformations"]
-    others = set(table) - {"transformations", "public"}
+    others = set(table) - {"transformations", "public", "eager"}
     if others:
         errors.add_text(path, "no other field beside it", ", ".join(others))
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):

@@ -1,7 +1,7 @@
 """The recipe decides which uploads get which renditions.
 
 A TOML text becomes a frozen `Recipe`: presets are named lists of transformations, rules map globs on
-keys to presets. Ingest asks `transformations_for(key)`.
+keys to presets. Ingest asks `eager_for(key)`, delivery `transformations_for(key)`.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import InvalidRecipe, Problem
+from image_processor.domain.keys import is_plain_prefix, rendition_prefix
 from image_processor.domain.transformation import ON_DEMAND, Transformation
 
 from .globs import matches
-from .presets import is_public, read_preset
+from .presets import is_eager, is_public, read_preset
 from .toml_errors import ErrorCollector
 
 DEFAULT_RECIPE = """\
@@ -55,17 +57,46 @@ class Rule(Struct, frozen=True):
 class Recipe(Struct, frozen=True):
     """Presets by name, and the rules in order: the first rule that matches a key applies.
 
-    ``private`` names the presets whose renditions need a signed URL.
+    ``private`` names the presets whose renditions need a signed URL, ``lazy`` those whose renditions are
+    made at their first view.
     """
 
     presets: Mapping[str, tuple[Transformation, ...]]
     rules: tuple[Rule, ...]
     private: frozenset[str] = frozenset()
+    lazy: frozenset[str] = frozenset()
 
     def transformations_for(self, key: str) -> tuple[Transformation, ...]:
         """The transformations of an upload under ``key``, without repetitions; empty if no rule matches."""
         names = self.presets_for(key)
         return tuple(dict.fromkeys(chain.from_iterable(self.presets[name] for name in names)))
+
+    def eager_for(self, key: str) -> tuple[Transformation, ...]:
+        """Those of `transformations_for` that ingest makes at upload: some preset that is not lazy declares
+        them.
+
+        All of them if ``key`` is so long that the prefix of its renditions has a digest: the first view
+        could not tell the original from such a path.
+        """
+        declared = self.transformations_for(key)
+        lazy = self.lazy.intersection(self.presets_for(key))
+        if not lazy or not is_plain_prefix(rendition_prefix(key)):
+            return declared
+        names = (name for name in self.presets_for(key) if name not in lazy)
+        eager = set(chain.from_iterable(self.presets[name] for name in names))
+        return tuple(transformation for transformation in declared if transformation in eager)
+
+    def lazy_for(self, key: str) -> Mapping[str, Transformation]:
+        """Those of `transformations_for` that are made at their first view, by stored key."""
+        if not self.lazy:
+            return {}
+        eager, prefix = set(self.eager_for(key)), rendition_prefix(key)
+        lazy = (item for item in self.transformations_for(key) if item not in eager)
+        return {prefix + self.stored_name(key, item): item for item in lazy}
+
+    def without_lazy(self) -> Recipe:
+        """This recipe with all renditions made at upload, for a caller that serves no requests."""
+        return replace(self, lazy=frozenset())
 
     def stored_name(self, key: str, transformation: Transformation) -> str:
         """The last segment of a rendition's key.
@@ -77,10 +108,10 @@ class Recipe(Struct, frozen=True):
         return name if self._is_public(key, transformation) else ON_DEMAND + name
 
     def private_for(self, key: str) -> tuple[Transformation, ...]:
-        """Those of `transformations_for` that only private presets declare."""
+        """Those of `eager_for` that only private presets declare."""
         return tuple(
             transformation
-            for transformation in self.transformations_for(key)
+            for transformation in self.eager_for(key)
             if not self._is_public(key, transformation)
         )
 
@@ -151,10 +182,12 @@ class _RecipeReader:
             self._errors.add(("rules",), "at least one [[rules]] table", raw_rules)
             raw_rules = []
         presets = {name: read_preset(raw, self._errors, "presets", name) for name, raw in raw_presets.items()}
-        private = {
+        private = [
             name for name, raw in raw_presets.items() if not is_public(raw, self._errors, "presets", name)
-        }
-        recipe = Recipe(presets, tuple(self._read_rules(raw_rules, presets)), frozenset(private))
+        ]
+        lazy = [name for name, raw in raw_presets.items() if not is_eager(raw, self._errors, "presets", name)]
+        rules = tuple(self._read_rules(raw_rules, presets))
+        recipe = Recipe(presets, rules, frozenset(private), frozenset(lazy))
         if not self._errors.problems:
             self._require_use(recipe)
         return recipe

@@ -1,5 +1,6 @@
-"""Delivery, step 3: renders one rendition that no recipe declares and stores it under an on-demand name,
-which only a signature opens. The only part of delivery that reads originals.
+"""Delivery, step 3: renders one rendition that ingest does not make, and stores it: that of a lazy preset
+under its declared name, any other under an on-demand name, which only a signature opens. The only part of
+delivery that reads originals.
 
 It takes no lease. The stored rendition carries a fingerprint of its sources, is served only while the
 fingerprint matches, and is deleted again if a source changed during the rendering.
@@ -8,7 +9,7 @@ fingerprint matches, and is deleted again if a source changed during the renderi
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 
 from msgspec import Struct
 
@@ -36,8 +37,9 @@ class OnDemandRenderer(Struct, frozen=True):
     """Renders and stores on-demand renditions.
 
     ``cache_control`` returns the Cache-Control for renditions of a key. ``max_renditions`` bounds the
-    on-demand renditions of one original: the oldest ones are deleted. ``clock`` counts seconds. ``prepare``
-    starts what ``renderer`` needs, while the original is read.
+    on-demand renditions of one original: the oldest ones are deleted. ``lazy_for`` returns, by stored key,
+    the renditions of lazy presets, which do not count. ``clock`` counts seconds. ``prepare`` starts what
+    ``renderer`` needs, while the original is read.
     """
 
     repository: RenditionRepository
@@ -45,6 +47,7 @@ class OnDemandRenderer(Struct, frozen=True):
     limits: Limits
     cache_control: Callable[[str], str]
     max_renditions: int
+    lazy_for: Callable[[str], Container[str]] = lambda _: ()
     clock: Callable[[], float] = time.perf_counter
     prepare: Callable[[], None] = lambda: None
 
@@ -76,7 +79,9 @@ class OnDemandRenderer(Struct, frozen=True):
         repository = self.repository
         version = repository.original_version(ref.key)
         self.prepare()
-        self._evict(ref, repository.record(ref.key, version))
+        record = repository.record(ref.key, version)  # raises Refused
+        if not ref.declared:
+            self._evict(ref, record)
         started = self.clock()
         data = self._read_original(ref.key, version)
         overlays = head_overlays(repository.uploads, [transformation])
@@ -120,21 +125,34 @@ class OnDemandRenderer(Struct, frozen=True):
             **fingerprint_metadata(version, repository.icc, overlays),
         }
         attributes = Attributes(image.metadata.media_type, self.cache_control(ref.key), metadata)
+        # A CDN serves what is stored under a public name without asking: do not store old bytes even for the
+        # moment until the next check, if that can be known.
+        if ref.is_public and self._has_changed(ref.key, image.transformation, version, overlays):
+            return None
         entry = repository.processed.put(ref.stored_key, image.body, attributes)
         # Ingest may have processed a change of the original, and deleted its old renditions, just before
         # this one was stored.
-        state = head_original(repository.uploads, ref.key)
-        same_overlays = head_overlays(repository.uploads, [image.transformation]) == overlays
-        if state is None or state.version != version or not same_overlays:
+        if self._has_changed(ref.key, image.transformation, version, overlays):
             repository.processed.delete(ref.stored_key)
             return None
         return StoredObject(entry, attributes, image.body)
+
+    def _has_changed(
+        self, key: str, transformation: Transformation, version: str, overlays: OverlayVersions
+    ) -> bool:
+        """Whether the original has another version by now, or one of the overlay images."""
+        uploads = self.repository.uploads
+        state = head_original(uploads, key)
+        return (
+            state is None or state.version != version or head_overlays(uploads, [transformation]) != overlays
+        )
 
     def _evict(self, ref: RenditionRef, record: Record | None) -> None:
         """Delete the oldest on-demand renditions of the original, so that ``ref`` fits."""
         declared = {rendition.key for rendition in record.renditions} if record else set()
         stored = list_renditions(self.repository.processed, ref.key)
-        undeclared = [entry for entry in stored if entry.key not in declared]
+        lazy = self.lazy_for(ref.key)
+        undeclared = [entry for entry in stored if entry.key not in declared and entry.key not in lazy]
         for entry in select_evictions(undeclared, ref.stored_key, self.max_renditions):
             self.repository.processed.delete(entry.key)
 

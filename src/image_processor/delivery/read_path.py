@@ -148,7 +148,7 @@ class Delivery(Struct, frozen=True):
             return None
         assert key is not None
         stored_key = rendition_prefix(key) + ON_DEMAND + transformation.name
-        return replace(ref, key=key, stored_key=stored_key, declared=False)
+        return replace(ref, key=key, stored_key=stored_key, declared=False, lazy=False)
 
     def _rendition_headers(self, lookup: Lookup) -> dict[str, str]:
         ref = lookup.ref

@@ -46,7 +46,7 @@ class RenditionRepository(Struct, frozen=True):
         Raises NotFound if there is no original, or if ``ref`` names a stored object that does not exist;
         Refused if the store refuses the original.
         """
-        if ref.declared:
+        if ref.is_eager:
             return self._head(ref.stored_key)
         if ref.transformation is None:
             return self.processed.head(ref.stored_key)

@@ -40,7 +40,8 @@ _CACHED_ORIGINALS = 4096
 class RenditionRef(Struct, frozen=True):
     """One rendition of the original ``key``, and the key under which it is stored.
 
-    ``declared``: the recipe declares it for this original, so that ingest makes it with the others.
+    ``declared``: the recipe declares it for this original, so that ingest makes it with the others, unless
+    it is ``lazy``: then its first view makes it.
     ``transformation``: None if the stored key does not say it.
     ``vary``: the request headers that decided which rendition it is.
     ``filename``, ``attachment``: for Content-Disposition. ``expires``: as in `RenditionRequest`.
@@ -50,10 +51,16 @@ class RenditionRef(Struct, frozen=True):
     stored_key: str
     transformation: Transformation | None
     declared: bool
+    lazy: bool = False
     vary: tuple[str, ...] = ()
     filename: str | None = None
     attachment: bool = False
     expires: float | None = None
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether ingest makes it, and not the request for it."""
+        return self.declared and not self.lazy
 
     @property
     def is_public(self) -> bool:
@@ -76,6 +83,7 @@ class RequestResolver:
         self._metadata_of = metadata_of
         self._clock = clock
         self._declared_names = lru_cache(_CACHED_ORIGINALS)(self._names_by_recipe)
+        self._lazy_for = lru_cache(_CACHED_ORIGINALS)(recipe.lazy_for)
 
     def resolve(self, request: HttpRequest, metadata_error: NotFound | Refused | None = None) -> RenditionRef:
         """The rendition that ``request`` asks for. ``metadata_error``, if given, is raised in place of
@@ -100,7 +108,8 @@ class RequestResolver:
         if name not in declared:
             self._policy.check_overlay_sources(transformation)
             name = ON_DEMAND + name
-        return RenditionRef(key, rendition_prefix(key) + name, transformation, name in declared)
+        stored_key = rendition_prefix(key) + name
+        return RenditionRef(key, stored_key, transformation, name in declared, self._is_lazy(key, stored_key))
 
     def is_declared(self, stored_key: str) -> bool:
         """Whether the recipe declares the rendition with this key of the processed side."""
@@ -128,7 +137,9 @@ class RequestResolver:
         if key is None:  # A hashed prefix is known only from a record.
             return RenditionRef(prefix, path, None, declared=False)
         transformation = self._declared_names(key).get(name)
-        return None if transformation is None else RenditionRef(key, path, transformation, declared=True)
+        if transformation is None:
+            return None
+        return RenditionRef(key, path, transformation, declared=True, lazy=self._is_lazy(key, path))
 
     def _parse(self, request: HttpRequest) -> RenditionRequest:
         dialect = self.dialect_of(request)
@@ -164,11 +175,13 @@ class RequestResolver:
         if name not in declared:
             self._policy.check(transformation, signed=parsed.signed)
             name = ON_DEMAND + name
+        stored_key = rendition_prefix(parsed.key) + name
         return RenditionRef(
             parsed.key,
-            rendition_prefix(parsed.key) + name,
+            stored_key,
             transformation,
             declared=name in declared,
+            lazy=self._is_lazy(parsed.key, stored_key),
             vary=resolved.vary,
             filename=parsed.filename,
             attachment=parsed.attachment,
@@ -200,6 +213,9 @@ class RequestResolver:
             with suppress(NotFound, Refused):
                 return self._metadata_of(fallback)
             raise
+
+    def _is_lazy(self, key: str, stored_key: str) -> bool:
+        return stored_key in self._lazy_for(key)
 
     def _names_by_recipe(self, key: str) -> Mapping[str, Transformation]:
         """What the recipe declares for an original, by stored name."""

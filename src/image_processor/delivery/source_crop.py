@@ -1,14 +1,22 @@
 """Delivery, step 2: converts a crop and a focus in pixels of the original, once its size is known, into
-the region and focal point of a transformation. Pure."""
+the region and focal point of a transformation; and the size of a rendition that is not made yet. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from image_processor.domain.geometry import Anchor, Size, offset, region_box
+from msgspec.structs import replace
+
+from image_processor.domain.geometry import Anchor, Size, offset, place, region_box
 from image_processor.domain.models import ImageMetadata
-from image_processor.domain.transformation import Length, RelativeLength, in_pixels
+from image_processor.domain.transformation import (
+    PARAMETERS,
+    Length,
+    RelativeLength,
+    Transformation,
+    in_pixels,
+)
 
 from .request import CropSpec
 
@@ -42,6 +50,24 @@ def source_size(values: Mapping[str, Any], original: ImageMetadata) -> Size:
     box = region_box(values.get("region"), size)
     size = box.size if box is not None else size
     return size.turned() if round(values.get("rotate", 0) / 90) % 2 else size
+
+
+def output_size(transformation: Transformation, original: ImageMetadata) -> Size | None:
+    """The size of a rendition that is not made yet; None if more than the original's size decides."""
+    if any(getattr(transformation, name) != _DEFAULTS[name] for name in _SIZE_UNKNOWN):
+        return None
+    if transformation.rotate % 90:
+        return None
+    values = {"region": transformation.region, "rotate": transformation.rotate}
+    if region_box(transformation.region, Size(original.width, original.height)) is None:
+        return None
+    if original.format == "svg":  # it has no pixels to enlarge
+        transformation = replace(transformation, enlarge=True)
+    return place(source_size(values, original), transformation).output
+
+
+_SIZE_UNKNOWN = ("trim", "padding", "frame", "orient")
+_DEFAULTS = {row.field: row.default for row in PARAMETERS if row.field in _SIZE_UNKNOWN}
 
 
 def _region(crop: CropSpec, size: Size) -> tuple[Length, Length, Length, Length]:

@@ -69,9 +69,12 @@ def rendition_prefix(key: str) -> str:
 
 def original_of(prefix: str) -> str | None:
     """The key of the original whose rendition prefix is ``prefix``; None if the key was cut."""
-    if len(prefix.encode()) > _PLAIN_PREFIX_BYTES + 1 and _HASHED_PREFIX.search(prefix):
-        return None
-    return prefix[:-1] or None
+    return (prefix[:-1] or None) if is_plain_prefix(prefix) else None
+
+
+def is_plain_prefix(prefix: str) -> bool:
+    """Whether the rendition prefix ``prefix`` tells the original's key: no digest replaces its end."""
+    return len(prefix.encode()) <= _PLAIN_PREFIX_BYTES + 1 or not _HASHED_PREFIX.search(prefix)
 
 
 def image_id(bucket: str, key: str) -> str:

@@ -6,6 +6,7 @@ exists. Nothing here does I/O.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 
@@ -290,7 +291,8 @@ class Plan(Struct, frozen=True):
 
     ``fingerprint`` identifies everything that decides about their pixels; ``cache_control`` is the header
     that they are stored with. ``skip`` is the reason why there should be none. ``overlay_versions`` holds
-    the version of each overlay image by its key; None for an image that does not exist.
+    the version of each overlay image by its key; None for an image that does not exist. ``lazy`` are the
+    renditions that are made at their first view, by stored key.
     """
 
     key: str
@@ -299,6 +301,7 @@ class Plan(Struct, frozen=True):
     skip: str | None = None
     overlay_versions: tuple[tuple[str, str | None], ...] = ()
     cache_control: str = ""
+    lazy: Mapping[str, Transformation] = field(default_factory=dict)
 
 
 class OutcomeStatus(StrEnum):

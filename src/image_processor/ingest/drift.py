@@ -77,7 +77,7 @@ class Inspector(Struct, frozen=True):
 
     def plan(self, key: str) -> Plan:
         """What should exist for ``key``: by the recipe, with the overlay images in their current versions."""
-        overlays = head_overlays(self.uploads, self.recipe.transformations_for(key))
+        overlays = head_overlays(self.uploads, self.recipe.eager_for(key))
         return plan_upload(key, self.recipe, self.icc, self.exif, overlays, self.cache_control)
 
     def record(self, key: str) -> Record | None:
@@ -118,11 +118,16 @@ def detect_drift(
     """How the key of ``plan`` differs from its plan, None if it does not. Pure.
 
     ``original`` is None if there is none; ``stored`` are the renditions in the processed store.
-    Renditions made on demand are no drift, unless the original is refused or does not exist.
+    Renditions made on demand or at their first view are no drift, stored or not, unless the original is
+    refused or does not exist.
     """
     actual = {entry.key: entry.version for entry in stored}
     recorded = {rendition.key: rendition.version for rendition in record.renditions} if record else {}
-    declared = {key: version for key, version in actual.items() if key in recorded or not is_on_demand(key)}
+    declared = {
+        key: version
+        for key, version in actual.items()
+        if key in recorded or not (is_on_demand(key) or key in plan.lazy)
+    }
     if original is None or plan.skip is not None:
         unwanted = actual if original is None else declared
         return Drift.ORPHANED if record is not None or unwanted else None

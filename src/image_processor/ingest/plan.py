@@ -23,13 +23,15 @@ def plan_upload(
 ) -> Plan:
     """The renditions that ``recipe`` declares for the original ``key``, or the reason to skip it.
 
+    Those of lazy presets are not part of the fingerprint: a record is complete without them.
+
     ``overlay_versions`` are the current versions of the images that its overlays refer to. ``cache_control``
     is the header of renditions for which the recipe has none.
     """
     skip = skip_reason(key, recipe)
     if skip is not None:
         return Plan(key, skip=skip)
-    transformations = recipe.transformations_for(key)
+    transformations = recipe.eager_for(key)
     overlay_items = tuple(sorted((overlay_versions or {}).items()))
     fingerprint = _digest(
         [
@@ -43,7 +45,14 @@ def plan_upload(
         ]
     )
     header = recipe.cache_control_for(key) or cache_control
-    return Plan(key, transformations, fingerprint, overlay_versions=overlay_items, cache_control=header)
+    return Plan(
+        key,
+        transformations,
+        fingerprint,
+        overlay_versions=overlay_items,
+        cache_control=header,
+        lazy=recipe.lazy_for(key),
+    )
 
 
 def skip_reason(key: str, recipe: Recipe) -> str | None:

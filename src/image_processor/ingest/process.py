@@ -29,7 +29,7 @@ from image_processor.domain.models import (
     UploadKind,
 )
 from image_processor.domain.ports import Entry, Renderer, StoredObject
-from image_processor.renditions.freshness import filter_fresh, list_renditions
+from image_processor.renditions.freshness import filter_fresh, is_stale, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, read_overlays
 
 from .drift import Inspector
@@ -117,7 +117,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                 renditions = writer.finish(plan.transformations)
                 # 6. Delete what is stale, complete the record with its messages in the outbox.
                 record = _processed_record(record, plan, rendered, renditions)
-                return self._complete(lease, record, writer.listed())
+                return self._complete(lease, record, self._replaced(upload, plan, original, writer))
             except BaseException:
                 # End our requests before another worker can acquire the lease.
                 executor.shutdown(cancel_futures=True)
@@ -266,6 +266,21 @@ class Processor(Inspector, frozen=True, kw_only=True):
             renditions=(),
         )
         return self._complete(lease, refused, stored)
+
+    def _replaced(
+        self, upload: Upload, plan: Plan, original: OriginalState, writer: RenditionWriter
+    ) -> Sequence[Entry]:
+        """What was stored before, without the fresh renditions of lazy presets, which views have made. An
+        upload that asks for new renditions keeps none of them."""
+        stored = writer.listed()
+        if original.version is None or upload.kind is UploadKind.REPROCESS:
+            return stored
+        sources = (original.version, self.uploads, self.processed, self.icc, plan.cache_control)
+        return [
+            entry
+            for entry in stored
+            if entry.key not in plan.lazy or is_stale(entry.key, *sources, plan.lazy[entry.key])
+        ]
 
     def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Outcome:
         """Delete what ``stored`` has beyond the record, and only then write the record."""

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import original_of, rendition_prefix
-from image_processor.domain.models import Record, Upload, UploadKind
+from image_processor.domain.models import Plan, Record, Upload, UploadKind
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
@@ -128,19 +128,20 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         # Listed versions save a request per original; a second look confirms a finding.
         found = [] if drift is None else self._inspected(entry.key)
         if drift in {None, Drift.ORPHANED}:  # of a skipped original, process keeps on-demand renditions
-            found += self._stale_on_demand(entry, record, stored)
+            found += self._stale_on_demand(entry, plan, record, stored)
         return found
 
     def _stale_on_demand(
-        self, original: Entry, record: Record | None, stored: Iterable[Entry]
+        self, original: Entry, plan: Plan, record: Record | None, stored: Iterable[Entry]
     ) -> Iterator[Finding]:
-        """On-demand renditions of other sources, or with another Cache-Control, than the current ones."""
+        """Renditions made on demand or at their first view, of other sources or with another Cache-Control
+        than the current ones."""
         recorded = {rendition.key for rendition in record.renditions} if record else set()
         header = self.recipe.cache_control_for(original.key) or self.cache_control
         for entry in stored:
-            if is_on_demand(entry.key) and entry.key not in recorded:
+            if (entry.key in plan.lazy or is_on_demand(entry.key)) and entry.key not in recorded:
                 sources = (original.version, self.uploads, self.processed, self.icc)
-                if is_stale(entry.key, *sources, cache_control=header):
+                if is_stale(entry.key, *sources, header, plan.lazy.get(entry.key)):
                     yield Finding(original.key, Drift.STALE, None, orphan=entry.key)
 
     def _from_records(self, after: str) -> Iterator[CheckedPage]:

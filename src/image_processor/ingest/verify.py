@@ -11,6 +11,7 @@ from collections.abc import Container, Iterator
 
 from msgspec import Struct
 
+from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound, PreconditionFailed
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import original_of
@@ -26,15 +27,18 @@ _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.val
 
 
 class Verifier(Struct, frozen=True):
-    """Reads the renditions of one upload bucket. It writes nothing."""
+    """Reads the renditions of one upload bucket. It writes nothing. ``recipe`` tells the lazy presets, whose
+    renditions no record lists."""
 
     bucket: str
     uploads: ObjectStore
     processed: ObjectStore
     catalog: Catalog
+    recipe: Recipe
 
     def findings(self, found: Container[str] = ()) -> Iterator[Finding]:
-        """Every key with a damaged rendition, once; then every damaged on-demand rendition.
+        """Every key with a damaged rendition, once; then every damaged rendition that was made
+        on demand or at its first view.
 
         Leaves out the keys in ``found``: reconcile makes their renditions again anyway. Raises
         Unavailable if an object cannot be read.
@@ -43,8 +47,14 @@ class Verifier(Struct, frozen=True):
             if record.status is Status.PROCESSED and record.key not in found:
                 yield from self._check_record(record)
         for entry in self.processed.list():
-            if is_on_demand(entry.key) and is_rendition_name(entry.key.rpartition("/")[2]):
+            if self._is_made_at_request(entry.key):
                 yield from self._check_on_demand(entry)
+
+    def _is_made_at_request(self, key: str) -> bool:
+        prefix, slash, name = key.rpartition("/")
+        if not is_rendition_name(name):
+            return False
+        return is_on_demand(key) or key in self.recipe.lazy_for(original_of(prefix + slash) or "")
 
     def _check_record(self, record: Record) -> Iterator[Finding]:
         for rendition in record.renditions:

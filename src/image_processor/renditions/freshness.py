@@ -1,8 +1,8 @@
 """Reads the processed store: which renditions of an original are stored, and which are stale.
 
-A rendition made on demand carries the fingerprint of its sources (the original, the overlay images,
-the version of the rendering) in its object metadata. It is fresh while the fingerprint of the
-current sources is the same.
+A rendition made on demand, or at the first view of a lazy preset, carries the fingerprint of its sources
+(the original, the overlay images, the version of the rendering) in its object metadata. It is fresh while
+the fingerprint of the current sources is the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,12 @@ from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy
 from image_processor.domain.ports import Entry, ObjectStore
-from image_processor.domain.transformation import ON_DEMAND, is_rendition_name, named
+from image_processor.domain.transformation import (
+    ON_DEMAND,
+    Transformation,
+    is_rendition_name,
+    named,
+)
 
 from .originals import OverlayVersions, head_overlays
 
@@ -68,10 +73,12 @@ def is_stale(
     processed: ObjectStore,
     icc: IccPolicy,
     cache_control: str | None = None,
+    transformation: Transformation | None = None,
 ) -> bool:
     """Whether the on-demand rendition ``stored_key`` has other sources than the current ones:
     the original in ``version``, its overlay images and the rendering; or another header than
-    ``cache_control``, if that is given. False if it is not stored."""
+    ``cache_control``, if that is given. False if it is not stored. ``transformation`` is that of a lazy
+    preset; otherwise the name tells it, or is a digest."""
     try:
         attributes = processed.head(stored_key).attributes
     except NotFound:
@@ -79,7 +86,7 @@ def is_stale(
     if cache_control is not None and attributes.cache_control != cache_control:
         return True
     metadata = attributes.metadata
-    transformation = named(stored_key.rpartition("/")[2])
+    transformation = transformation or named(stored_key.rpartition("/")[2])
     if transformation is None:
         return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {})
     overlays = head_overlays(uploads, [transformation])

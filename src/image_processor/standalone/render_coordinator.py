@@ -1,5 +1,5 @@
-"""Obtains renditions that are not stored: the workers render what the recipe declares, the render pool
-renders what only a URL asks for.
+"""Obtains renditions that are not stored: the workers render what ingest makes, the render pool what
+a lazy preset or only a URL asks for.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class RenderCoordinator:
 
         Raises Overloaded, and NotFound without an original.
         """
-        if ref.declared:
+        if ref.is_eager:
             self._repository.original_version(ref.key)
             return self._submit(Upload(self._repository.bucket, ref.key, UploadKind.RECONCILE))
         return self._pool.submit(ref.stored_key, lambda renderer: self._render(renderer, ref))
@@ -100,5 +100,6 @@ class RenderCoordinator:
         if stored is not None:
             return RenderResult(stored, {})
         result = renderer.render(ref)
-        self._cache.put(result.stored.entry)
+        if not ref.declared:
+            self._cache.put(result.stored.entry)
         return result

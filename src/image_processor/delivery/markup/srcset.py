@@ -1,7 +1,7 @@
 """Delivery: the widths in which a page shows one image, with a URL for each: the content of `srcset`.
 
-Pure: record, recipe and policy in. The renditions of a preset are stored already; for widths that a page's
-author chooses, they are rendered when a browser first requests them.
+Pure: record, recipe and policy in. The renditions of a preset are stored already, unless it is lazy; those
+and the widths that a page's author chooses are rendered when a browser first requests them.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.http.negotiation import MODERN, preferred_formats
+from image_processor.delivery.source_crop import output_size
 from image_processor.delivery.url.builder import UrlBuilder
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
+from image_processor.domain.geometry import Size
 from image_processor.domain.models import ImageMetadata, Record
 from image_processor.domain.transformation import MAX_SIDE, Transformation
 from image_processor.domain.transformation.values import quote
@@ -86,7 +88,7 @@ def build_srcset(record: Record, original: ImageMetadata, spec: WidthSpec, urls:
     if no candidate has a URL.
     """
     preset = _preset_name(urls.recipe, record.key, spec)
-    builder = _SrcSetBuilder(record, urls)
+    builder = _SrcSetBuilder(record, original, urls)
     if preset is not None:
         builder.add_preset(preset)
     else:
@@ -109,8 +111,10 @@ def _preset_name(recipe: Recipe, key: str, spec: WidthSpec) -> str | None:
 class _SrcSetBuilder:
     """Collects candidates. Of two with the same format and width, the first one is kept."""
 
-    def __init__(self, record: Record, urls: UrlBuilder) -> None:
+    def __init__(self, record: Record, original: ImageMetadata, urls: UrlBuilder) -> None:
         self._urls = urls
+        self._original = original
+        self._lazy = set(urls.recipe.lazy_for(record.key).values())
         self._stored = {rendition.transformation: rendition.metadata for rendition in record.renditions}
         self._candidates: dict[str, dict[int, Candidate]] = {}
         self._negotiated: list[NegotiatedWidth] = []
@@ -126,19 +130,26 @@ class _SrcSetBuilder:
         return SrcSet(by_width, tuple(self._negotiated), left_out)
 
     def add_preset(self, name: str) -> None:
-        """Add the stored renditions of a preset."""
+        """Add the renditions of a preset that are stored, or that are made at their first view."""
         recipe = self._urls.recipe
         members = recipe.presets[name]
         complete = True
         for member in members:
-            metadata = self._stored.get(str(member))
-            if metadata is None:
+            size = self._size(member)
+            if size is None:
                 self._leave_out(member, "not made yet")
             else:
-                complete &= self._add(member, metadata.width, metadata.height)
+                complete &= self._add(member, size.width, size.height)
         if complete:
             pairs = [f"{PRESET}={quote(name)}"]
             self._add_negotiated(pairs, _widths(members), is_public=name not in recipe.private)
+
+    def _size(self, member: Transformation) -> Size | None:
+        """The size of a stored rendition, or of one that is made at its first view."""
+        metadata = self._stored.get(str(member))
+        if metadata is not None:
+            return Size(metadata.width, metadata.height)
+        return output_size(member, self._original) if member in self._lazy else None
 
     def add_widths(self, original: ImageMetadata, widths: Sequence[int]) -> None:
         """Add renditions with these widths, in each format for ``original``."""
