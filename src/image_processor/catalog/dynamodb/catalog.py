@@ -10,7 +10,6 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
-from time import monotonic
 from typing import Any
 
 from msgspec.structs import replace
@@ -63,7 +62,6 @@ _INDEXED: tuple[str, ...] = ("shelf", "similar_group", "similar_hash")
 _MAX_BATCH = 100
 """The maximum number of items in one BatchGetItem."""
 _WRITER_THREADS = 8
-_COUNT_SECONDS = 600
 
 
 class DynamoCatalog:
@@ -94,7 +92,6 @@ class DynamoCatalog:
             address, Scope(region, "dynamodb"), credentials or credentials_from(os.environ), retries=retries
         )
         self._client = DynamoClient(self._http)
-        self._count: tuple[int, float] | None = None
 
     def close(self) -> None:
         """Close the open connections."""
@@ -247,11 +244,9 @@ class DynamoCatalog:
         return self._client.call("Query", TableName=self._table, IndexName=SIMILAR_INDEX, **arguments)
 
     def _count_records(self) -> int:
-        """The number of items, as of some hours ago; a free request, repeated every ten minutes."""
-        if self._count is None or monotonic() > self._count[1]:
-            response = self._client.call("DescribeTable", TableName=self._table)
-            self._count = response["Table"]["ItemCount"], monotonic() + _COUNT_SECONDS
-        return self._count[0]
+        """The number of items, as of some hours ago."""
+        response = self._client.call("DescribeTable", TableName=self._table)
+        return int(response["Table"]["ItemCount"])
 
     def _query_newest(self, **arguments: Any) -> dict[str, Any]:
         return self._client.call("Query", TableName=self._table, IndexName=NEWEST_INDEX, **arguments)
