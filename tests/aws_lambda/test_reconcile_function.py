@@ -8,7 +8,7 @@ from itertools import count
 
 import pytest
 
-from image_processor.aws_lambda import process_function, reconcile_function
+from image_processor.aws_lambda import _MIN_SECONDS, process_function, reconcile_function
 from image_processor.aws_lambda.reconcile_function import ScheduledRun, handle
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
@@ -107,6 +107,10 @@ def test_between_two_runs_nothing_is_checked(stack: Stack) -> None:
     stack.ingest.put("99.jpg", b"new")
     assert stack.tick({"continue": True}) == {"status": "idle"}
     assert stack.tick({})["found"] == {"missing": 1}
+
+
+def test_the_shortest_timeout_is_enough_for_a_page() -> None:
+    assert 1000 * _MIN_SECONDS["reconcile"] > reconcile_function._RESERVE_MS
 
 
 def test_a_full_queue_pauses_the_run(stack: Stack) -> None:

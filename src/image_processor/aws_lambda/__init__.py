@@ -25,9 +25,9 @@ Handler = Callable[[Any, Any], dict[str, Any]]
 _RESERVE_SECONDS = 1.0
 """What is left of an invocation's time when a request to AWS is tried for the last time."""
 
-_MIN_SECONDS = {"process": 30, "deliver": 10, "api": 10}
+_MIN_SECONDS = {"process": 30, "deliver": 10, "api": 10, "reconcile": 60}
 """The shortest timeouts. `process` starts no upload with less than five seconds left, and a repeated one only
-with half of its time."""
+with half of its time; `reconcile` starts no page with less than 45 s left."""
 
 
 def process(event: Any, context: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ def _reconcile() -> tuple[AwsContext, Handler]:
     from .reconcile_function import open_reconcile  # noqa: PLC0415 - one function of six
 
     context = _context(is_interactive=False)
-    return context, open_reconcile(context)
+    return context, with_limits_checked(open_reconcile(context), _MIN_SECONDS["reconcile"])
 
 
 @cache
