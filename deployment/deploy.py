@@ -62,6 +62,7 @@ class Options:
     bucket: str
     dry_run: bool
     changeset_only: bool
+    skip_edge_test: bool
     yes: bool
 
 
@@ -117,6 +118,8 @@ def deploy(arguments: Sequence[str] | None) -> None:
         changeset.execute(aws, arn, options.stack)
     deployed = stacks.find(aws, options.stack)
     assert deployed
+    if not options.skip_edge_test:
+        _test_edge_function(deployed, aws.region)
     _tell_next_steps(plan, deployed, aws.region)
 
 
@@ -166,6 +169,11 @@ def _parse(arguments: Sequence[str] | None, errors: Errors) -> Options:
     add("--permissions-boundary", metavar="ARN", help="policy that bounds every role of the stack")
     add("--dry-run", action="store_true", help="validate, print what would be done, and deploy nothing")
     add("--changeset-only", action="store_true", help="create the change set, show it, and do not execute it")
+    add(
+        "--skip-edge-test",
+        action="store_true",
+        help="do not run sample requests through the CloudFront function",
+    )
     add("--yes", action="store_true", help="do not ask for confirmation")
     options, rest = parser.parse_known_args(arguments)
     errors.add(
@@ -194,6 +202,7 @@ def _parse(arguments: Sequence[str] | None, errors: Errors) -> Options:
         options.artifact_bucket,
         options.dry_run,
         options.changeset_only,
+        options.skip_edge_test,
         options.yes,
     )
 
@@ -357,6 +366,14 @@ def _run(*command: str, show: bool = True, **environment: str) -> None:
     if done.returncode:
         print(done.stdout or "", end="", file=sys.stderr)
         raise Stopped(f"expected {command[0]} {command[1]} to succeed, got exit status {done.returncode}")
+
+
+def _test_edge_function(stack: Stack, region: str) -> None:
+    """Only CloudFront measures how much of the allowed time the function needs. Raises Stopped above 70 %."""
+    if "CdnUrl" not in stack.outputs:
+        return
+    say("testing the CloudFront function")
+    _run(sys.executable, "deployment/edge/test_function.py", "--name", f"{stack.name}-{region}")
 
 
 # ---------------------------------------------------------------- next steps

@@ -29,8 +29,10 @@ def cli(aws: EmulatedAws) -> Cli:
     }
 
     def run(script: str, *arguments: str) -> str:
+        # The emulated AWS runs no CloudFront functions.
+        options = ["--skip-edge-test"] if script == "deploy.sh" else []
         done = subprocess.run(
-            [ROOT / "deployment" / script, "--region", REGION, *arguments],
+            [ROOT / "deployment" / script, "--region", REGION, *options, *arguments],
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -39,6 +39,7 @@ class StubbedCli:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.deploy_options: tuple[str, ...] = ("--skip-edge-test",)
         self.bin = folder / "bin"
         self.bin.mkdir()
         self.log = folder / "calls"
@@ -101,7 +102,7 @@ class StubbedCli:
         self, script: str, *arguments: str | Path, stdin: str = "", without: str = "", **environment: str
     ) -> subprocess.CompletedProcess[str]:
         """What the script's Python does in this process, with the tool ``without`` taken away."""
-        command = [script, *map(str, arguments)]
+        command = [script, *map(str, arguments), *(self.deploy_options if script == "deploy.sh" else ())]
         out, error = io.StringIO(), io.StringIO()
         with (
             mock.patch.dict(os.environ, self._stage(without, environment), clear=True),

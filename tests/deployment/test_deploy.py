@@ -674,6 +674,29 @@ def test_an_invalid_value_of_an_option_is_an_error(
     assert message in done.stderr
 
 
+# ---------------------------------------------------------------- the CloudFront function
+@pytest.mark.parametrize("outcome", [0, 1])
+def test_the_cloudfront_function_is_tested_after_the_deployment(
+    cli: StubbedCli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, outcome: int
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >>"{cli.log}"\nexit {outcome}\n')
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    cli.has_stack(outputs=OUTPUTS)
+    cli.deploy_options = ()
+    done = cli.run("deploy.sh", "--stack", "images", "--yes")
+    assert done.returncode == outcome
+    assert cli.calls()[-1] == "deployment/edge/test_function.py --name images-eu-central-1"
+    assert ("== deployed" in done.stdout) == (outcome == 0)
+
+
+def test_without_a_cdn_there_is_no_function_to_test(cli: StubbedCli) -> None:
+    cli.after(**{name: OUTPUTS[name] for name in ("UploadBucketName", "ProcessedBucketName")})
+    cli.deploy_options = ()
+    assert cli.run("deploy.sh", "--yes", "EnableCdn=false").returncode == 0
+
+
 # ---------------------------------------------------------------- the closing commands
 RECIPE = """
 [presets.inner]

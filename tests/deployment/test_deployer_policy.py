@@ -237,6 +237,8 @@ def called() -> set[str]:
     """The actions that the scripts call themselves."""
     text = "".join(file.read_text() for file in DEPLOYMENT.glob("*.py"))
     pairs = re.findall(r'\baws\(\s*"([\w-]+)",\s*"([\w-]+)"', text)
+    edge = (DEPLOYMENT / "edge" / "test_function.py").read_text()
+    pairs += [("cloudfront", name) for name in re.findall(r'\["([a-z]+-function)"', edge)]
     assert len(pairs) > 15
     return {action for pair in pairs for action in actions_of(*pair)}
 
