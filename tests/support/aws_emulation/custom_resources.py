@@ -63,9 +63,11 @@ def _invoke(
     }
     if kind != "Create":
         event["PhysicalResourceId"] = (before or properties).get("PhysicalResourceId")
-    functions.invoke(
-        FunctionName=properties["ServiceToken"], InvocationType="Event", Payload=json.dumps(event).encode()
+    # LocalStack loses events that arrive while a function is updated.
+    functions.get_waiter("function_updated_v2").wait(
+        FunctionName=properties["ServiceToken"], WaiterConfig={"Delay": 1, "MaxAttempts": 60}
     )
+    functions.invoke(FunctionName=properties["ServiceToken"], Payload=json.dumps(event).encode())
     response = _await(s3, key, float(properties.get("ServiceTimeout", LONGEST)))
     if response["Status"] != "SUCCESS":
         return ProgressEvent(OperationStatus.FAILED, resource_model={}, message=response["Reason"])
@@ -93,6 +95,8 @@ def install() -> None:
     known = ResourceProviderExecutor.try_load_resource_provider
 
     def load(resource_type: str) -> ResourceProvider | None:
+        if not isinstance(resource_type, str):  # of a resource that one of two templates lacks
+            return None
         name = CustomResourceProvider.TYPE if resource_type.startswith("Custom::") else resource_type
         return _PROVIDERS[name]() if name in _PROVIDERS else known(resource_type)
 

@@ -81,8 +81,7 @@ class ProcessExecutor(RuntimeExecutor):  # type: ignore[misc]  # LocalStack is n
 
     @classmethod
     def cleanup_version(cls, function_version: Any) -> None:
-        if function_version.config.code:
-            function_version.config.code.destroy_cached()
+        """Leave the code: other versions of the function may run it. Its folder ends with LocalStack."""
 
 
 def install(python: str, runtime: Path) -> None:

@@ -1,12 +1,13 @@
-"""Stacks in the emulated AWS: deploying a template, reading what came of it, bending its roles."""
+"""Stacks in the emulated AWS: deployed and updated, what came of a template, roles with a grant less."""
 
 from __future__ import annotations
 
 import copy
 import io
 import json
+import uuid
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,22 +78,43 @@ class Stack:
 
 
 def deploy(aws: EmulatedAws, name: str, template: str, parameters: Mapping[str, str]) -> Stack:
-    """Create a stack and wait for it. Raises RuntimeError with CloudFormation's reasons."""
+    """Create a stack, or update it, and wait. Parameters that are not named have their defaults.
+
+    As `sam deploy` does, by a change set: with them alone LocalStack compares with the template that SAM
+    has translated for the stack before. Raises RuntimeError with CloudFormation's reasons.
+    """
     cloudformation, s3 = aws.client("cloudformation"), aws.client("s3")
     s3.create_bucket(Bucket=CODE_BUCKET)
     # A template of more than 51,200 bytes is only taken from a bucket.
     s3.put_object(Bucket=CODE_BUCKET, Key=f"{name}.template", Body=template.encode())
-    cloudformation.create_stack(
-        StackName=name,
+    kind = "update" if _exists(cloudformation, name) else "create"
+    change_set = {"StackName": name, "ChangeSetName": f"{kind}-{uuid.uuid4().hex}"}
+    cloudformation.create_change_set(
+        **change_set,
+        ChangeSetType=kind.upper(),
         TemplateURL=f"{aws.endpoint}/{CODE_BUCKET}/{name}.template",
         Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
+    seen = {event["EventId"] for event in _events(cloudformation, name)}
     try:
-        cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAIT)
+        # LocalStack has made it already, and stumbles where it describes one.
+        cloudformation.execute_change_set(**change_set)
+        cloudformation.get_waiter(f"stack_{kind}_complete").wait(StackName=name, WaiterConfig=WAIT)
     except WaiterError as error:
-        raise RuntimeError(f"{name} was not created: {_reasons(cloudformation, name)}") from error
+        raise RuntimeError(f"{kind} of {name}: {_reasons(cloudformation, name, seen)}") from error
+    if reasons := _reasons(cloudformation, name, seen):
+        raise RuntimeError(f"{kind} of {name}: {reasons}")
     return find_stack(aws, name)
+
+
+def _exists(cloudformation: Any, name: str) -> bool:
+    listed = cloudformation.get_paginator("list_stacks").paginate()
+    return any(
+        stack["StackName"] == name and stack["StackStatus"] != "DELETE_COMPLETE"
+        for page in listed
+        for stack in page["StackSummaries"]
+    )
 
 
 def find_stack(aws: EmulatedAws, name: str) -> Stack:
@@ -113,8 +135,13 @@ def find_stack(aws: EmulatedAws, name: str) -> Stack:
     )
 
 
-def _reasons(cloudformation: Any, name: str) -> str:
-    events = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+def _events(cloudformation: Any, name: str) -> list[Any]:
+    events: list[Any] = cloudformation.describe_stack_events(StackName=name)["StackEvents"]
+    return events
+
+
+def _reasons(cloudformation: Any, name: str, seen: Set[str]) -> str:
+    events = [event for event in _events(cloudformation, name) if event["EventId"] not in seen]
     failed = [event for event in events if "FAILED" in event["ResourceStatus"]]
     return "; ".join(f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason')}" for event in failed)
 
