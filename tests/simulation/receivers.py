@@ -11,6 +11,7 @@ from urllib.parse import unquote
 
 from msgspec.structs import replace
 
+from image_processor.domain.keys import original_of
 from image_processor.domain.models import OutboxMessage, Record
 from image_processor.ingest.outbox import outcome_id
 from image_processor.renditions.freshness import is_on_demand
@@ -70,11 +71,16 @@ class Receivers:
             for key, event in last.items()
             if key not in known and event["type"] != "image.deleted"
         ]
-        # What a request stores too late is deleted by it, or by reconcile, without an invalidation: the CDN
-        # keeps it for as long as its Cache-Control says.
+        # Not invalidated: what a request stores too late, and what reconcile itself deletes: on-demand
+        # renditions, and orphans under the hashed prefix of a long key. The CDN keeps it for its max-age.
         wrong += [
             f"the CDN keeps old bytes of {key!r}"
             for key, body in self.kept.items()
-            if stored.get(key) != body and not (is_on_demand(key) or key in lazy)
+            if stored.get(key) != body
+            and not (is_on_demand(key) or key in lazy or _is_nameless_orphan(key, stored))
         ]
         return sorted(wrong)
+
+
+def _is_nameless_orphan(key: str, stored: dict[str, bytes]) -> bool:
+    return key not in stored and original_of(key[: key.rfind("/") + 1]) is None
