@@ -172,8 +172,13 @@ def deliver_none(system: Deployed) -> None:
     check(system.deliver("/never-there.png/w=48,fm=webp.webp").status_code == 404)
 
 
+def publish_names(system: Deployed) -> None:
+    check("changed" in system.invoke("publish", {}))
+
+
 @pytest.mark.parametrize(
-    ("role", "scenario"), [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none)]
+    ("role", "scenario"),
+    [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none), ("Publish", publish_names)],
 )
 def test_a_recipe_in_a_bucket_needs_its_own_grant(elsewhere: Deployed, role: str, scenario: Scenario) -> None:
     grants = elsewhere.stack.grants(elsewhere.role(role))
