@@ -11,6 +11,7 @@ from image_processor import __version__
 from . import (
     backfill,
     backup,
+    cost,
     dead_letters,
     doctor,
     events,
@@ -66,4 +67,5 @@ app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(events.app, name="events")
 app.add_typer(backfill.app, name="backfill")
 app.add_typer(recipe.app, name="recipe")
+app.command("cost")(cost.command)
 app.command("doctor")(doctor.command)
