@@ -86,9 +86,7 @@ def test_the_largest_line_of_many_uploads_are_puts_which_lazy_presets_cut():
 
 @pytest.mark.parametrize("field", ["hit_ratio", "uploads", "megapixels"])
 def test_a_value_out_of_range_is_an_error(field):
-    with pytest.raises(
-        Invalid, match=rf"expected 0\S* .*for {field}, got -1|expected 0\S* for {field}, got -1"
-    ):
+    with pytest.raises(Invalid, match=rf"expected 0.* for {field}, got -1"):
         Workload(**{field: -1})
 
 
@@ -121,7 +119,7 @@ def test_the_command_names_the_largest_line_and_what_has_no_price(run):
         (
             "--region",
             "mars-1",
-            "expected one of us-east-1, eu-central-1, ap-southeast-1 for region, got mars-1",
+            "expected one of us-east-1, eu-central-1, ap-southeast-1 for region, got 'mars-1'",
         ),
         ("--hit-ratio", "2", "expected 0-1 for hit_ratio, got 2.0"),
     ],
@@ -134,8 +132,7 @@ def test_the_command_reports_errors(run, option, value, message):
 
 def test_the_example_of_the_documentation_is_what_the_command_prints(run):
     text = (DOCS / "aws.md").read_text(encoding="utf-8")
-    command, _, printed = re.search(r"```\n\$ image-processor (cost[^\n]*)\n((.|\n)*?)```", text).groups()[:3]
-    printed = re.search(r"\$ image-processor cost[^\n]*\n((?:.|\n)*?)```", text)[1]
+    command, printed = re.search(r"\$ image-processor (cost[^\n]*)\n((?:.|\n)*?)```", text).groups()
     status, out, _ = run(*command.split())
     assert status == 0
     assert [line.split() for line in out.splitlines()] == [line.split() for line in printed.splitlines()]
