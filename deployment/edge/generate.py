@@ -31,6 +31,22 @@ line with the value of a parameter."""
 # Query parameters of dialects: only DIT has any. imgproxy ignores a query, thumbor rejects it.
 DIALECT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS), *names.IGNORED)
 
+# fmt: off
+S3_PARAMETERS = (
+    "accelerate", "acl", "analytics", "attributes", "awsaccesskeyid", "continuation-token", "cors",
+    "delete", "delimiter", "encoding-type", "encryption", "expires", "fetch-owner", "inventory",
+    "key-marker", "legal-hold", "lifecycle", "list-type", "location", "logging", "marker", "max-keys",
+    "max-parts", "metrics", "notification", "object-lock", "ownershipcontrols", "part-number-marker",
+    "partnumber", "policy", "policystatus", "prefix", "publicaccessblock", "replication",
+    "requestpayment", "restore", "retention", "select", "session", "signature", "start-after",
+    "tagging", "torrent", "upload-id-marker", "uploadid", "uploads", "version-id-marker", "versionid",
+    "versioning", "versions", "website",
+)
+# fmt: on
+"""Query parameters that S3 obeys, in lower case, beside those that begin with `x-` or `response-`: the
+operations on objects and buckets, and "Authenticating requests: using query parameters" (Amazon S3 API
+Reference). S3's `Signature` and `Expires` differ from DIT's in case alone."""
+
 _TABLES = re.compile(r"(?<=// <tables>\n).*?(?=// </tables>\n)", re.DOTALL)
 _BEFORE = "      FunctionCode: !Join\n        - ''\n        - - |\n"
 _IN_TEMPLATE = re.compile(rf"(?<={re.escape(_BEFORE)})(?: {{12}}.*\n)*", re.MULTILINE)
@@ -56,6 +72,7 @@ def tables() -> str:
         f"const EXTENSIONS = {_literal({format_.name: format_.extension for format_ in FORMATS.values()})};",
         f"const FIXES = {_literal(fixes)};",
         f"const DIALECT_PARAMETERS = {_text(' '.join(DIALECT_PARAMETERS))}.split(' ');",
+        f"const S3_PARAMETERS = {_text(' '.join(S3_PARAMETERS))}.split(' ');",
     ]
     return "".join(f"{line}\n" for line in lines)
 

@@ -24,6 +24,7 @@ const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip
 const EXTENSIONS = {jpeg: 'jpg', png: 'png', webp: 'webp', avif: 'avif', gif: 'gif', tiff: 'tif', heic: 'heic', jxl: 'jxl', svg: 'svg'};
 const FIXES = {missing: 'Request a rendition that the recipe declares, or sign the URL.', 'key-unknown': 'Sign the URL with a key that is in use.', mismatch: 'Sign the URL again: it, or its signature, was changed.', expired: 'Sign the URL again, with a later expiry.'};
 const DIALECT_PARAMETERS = 'signature expires fit flip flop format grayscale greyscale height rotate width v'.split(' ');
+const S3_PARAMETERS = 'accelerate acl analytics attributes awsaccesskeyid continuation-token cors delete delimiter encoding-type encryption expires fetch-owner inventory key-marker legal-hold lifecycle list-type location logging marker max-keys max-parts metrics notification object-lock ownershipcontrols part-number-marker partnumber policy policystatus prefix publicaccessblock replication requestpayment restore retention select session signature start-after tagging torrent upload-id-marker uploadid uploads version-id-marker versionid versioning versions website'.split(' ');
 // </tables>
 
 // The corners, in both orders.
@@ -127,14 +128,27 @@ function preflight(origin) {
 }
 
 // A URL of a dialect: the deliver function parses and verifies it. Other parameters than those of dialects are
-// left out: S3 would obey some, and each would be another object to cache.
+// left out: each would be another object to cache. DIT's signature covers all parameters, so a URL with one keeps
+// them, but never one that S3 would obey.
 function forwardDialect(request, client, query) {
   if (client.accept) request.headers.accept = {value: client.accept};
-  const kept = query.split('&').filter(pair => DIALECT_PARAMETERS.indexOf(decode(pair.split('=')[0])) >= 0);
+  const pairs = query.split('&').filter(pair => pair);
+  let names;
+  try {
+    names = pairs.map(pair => decode(pair.split('=')[0]));
+  } catch (error) {
+    return invalid('expected percent-encoded UTF-8 for the query');
+  }
+  const signed = names.indexOf('signature') >= 0;
+  const kept = pairs.filter((_, i) => DIALECT_PARAMETERS.indexOf(names[i]) >= 0 || signed && !isOfS3(names[i].toLowerCase()));
   const expires = kept.find(pair => /^expires=/.test(pair));
   if (expires) request.headers['x-expires'] = {value: expires};
   request.querystring = kept.join('&');
   return request;
+}
+
+function isOfS3(name) {
+  return S3_PARAMETERS.indexOf(name) >= 0 || /^(x-|response-)/.test(name);
 }
 
 function forward(request, path, pairs) {

@@ -11,6 +11,7 @@ from edge_function import Host
 from edge_signed import asked, opened, signed
 from edge_stack import Edge, Json, Mutation, Scenario, assert_seen, distribution, named
 from generate import DIALECT_PARAMETERS
+from msgspec.structs import replace
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
@@ -198,15 +199,42 @@ def test_own_urls_are_still_checked_with_dialects_enabled(edge: Edge) -> None:
     assert asked(edge) == 0
 
 
+OTHERS = (
+    "acl", "versionId=1", "%76ersionId=1", "response-content-type=text/html", "x-amz-security-token=1",
+    "X-Amz-Signature=1", "Expires=1", "Signature=1", "partNumber=2", "list-type=2", "prefix=", "uploads=",
+)  # fmt: skip
+
+
 def test_dialect_urls_keep_only_parameters_of_dialects(edge: Edge) -> None:
     """S3 would obey its own, and each other one would be another object to cache."""
     edge.store["dialects"] = "1"
-    others = (
-        "acl", "versionId=1", "%76ersionId=1", "response-content-type=text/html", "x-amz-security-token=1",
-        "X-Amz-Signature=1", "Expires=1", "Signature=1", "partNumber=2", "list-type=2", "uploads=", "utm=3",
-    )  # fmt: skip
-    edge.ask("/unsafe/cat.jpg", query="&".join(("width=1", *others, "%66lip=1", "signature=2")))
-    assert edge.bucket.asked[0].query == "width=1&%66lip=1&signature=2"
+    edge.ask("/unsafe/cat.jpg", query="&".join(("width=1", *OTHERS, "utm=3", "%66lip=1", "expires=2")))
+    assert edge.bucket.asked[0].query == "width=1&%66lip=1&expires=2"
+
+
+def test_a_signed_dit_url_keeps_all_parameters_but_those_of_s3(edge: Edge) -> None:
+    """DIT's signature covers all parameters."""
+    edge.store["dialects"] = "1"
+    s3 = (
+        *OTHERS,
+        *(name + case for name in S3_PARAMETERS for case in ("", "=1")),
+        *map(str.upper, S3_PARAMETERS),
+    )
+    edge.ask("/fit-in/3x3/cat.jpg", query="&".join(("", "width=1", *s3, "utm=3", "%66lip=1", "signature=2")))
+    assert edge.bucket.asked[0].query == "width=1&utm=3&%66lip=1&signature=2"
+
+
+def test_a_signed_dit_url_with_an_unknown_parameter_is_rendered_if_lenient(node: Host) -> None:
+    query = "utm=3&width=15"
+    signature = hmac.new(b"correct-horse", f"/fit-in/15x15/cat.jpg?{query}".encode(), "sha256").hexdigest()
+    edge = dialect_edge(node, replace(UNSIGNED_DIALECTS, dialect_lenient=True, allow_unsigned=False))
+    assert edge.ask("/fit-in/15x15/cat.jpg", query=f"{query}&signature={signature}").status == 200
+
+
+def test_a_dialect_url_whose_query_is_not_utf_8_is_rejected(edge: Edge) -> None:
+    edge.store["dialects"] = "1"
+    assert edge.ask("/unsafe/cat.jpg", query="%ff=1").status == 400
+    assert asked(edge) == 0
 
 
 # The operations on objects, and "Authenticating requests: using query parameters" (Amazon S3 API Reference).
