@@ -249,7 +249,17 @@ DIMENSIONS = {
 }
 
 
+def _unwatched_indexes(resources: Json) -> Iterator[str]:
+    """An index that is throttled throttles the table."""
+    alarms = str(of_type(resources, "AWS::CloudWatch::Alarm"))
+    for table in of_type(resources, "AWS::DynamoDB::Table").values():
+        for index in table["GlobalSecondaryIndexes"]:
+            if f"'Value': '{index['IndexName']}'" not in alarms:
+                yield f"index {index['IndexName']} is not watched"
+
+
 def alarms_watch_what_exists(resources: Json) -> Iterator[str]:
+    yield from _unwatched_indexes(resources)
     for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
         rows = [row["MetricStat"]["Metric"] for row in alarm.get("Metrics", []) if "MetricStat" in row]
         for metric in rows or [alarm]:

@@ -574,6 +574,7 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "TableThrottleAlarm")["Metrics"][3]["MetricStat"]["Metric"]["Dimensions"][
             1
         ].update(Value="oldest"),
+        lambda all_: of(all_, "TableThrottleAlarm")["Metrics"].pop(),
     ],
     "functions_are_traced_with_a_grant_or_not": [
         lambda all_: of(all_, "ApiFunction")["TracingConfig"].update(Mode="Active"),
