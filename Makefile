@@ -83,7 +83,7 @@ deployment/edge/node_modules/.package-lock.json: deployment/edge/package-lock.js
 FUNCTION ?= process
 ARCH     ?= arm64
 WITH     ?=
-package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver or api, ARCH=arm64 or x86_64, WITH=heic
+package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver, api, reconcile, invalidate or publish, ARCH=arm64 or x86_64, WITH=heic
 	$(PYTHON) deployment/build.py $(FUNCTION) --arch $(ARCH) --into build/$(FUNCTION)-$(ARCH) \
 	    $(addprefix --with ,$(WITH)) --zip dist/$(FUNCTION)-$(ARCH).zip
 

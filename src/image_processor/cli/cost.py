@@ -23,17 +23,21 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     size: Annotated[float, typer.Option(help="MB of an original.")] = _DEFAULT.size,
     megapixels: Annotated[float, typer.Option(help="Megapixels of an original.")] = _DEFAULT.megapixels,
     views: Annotated[int, typer.Option(help="Renditions that browsers request a month.")] = _DEFAULT.views,
-    hit_ratio: Annotated[float, typer.Option(help="Part of them that the CDN has.")] = _DEFAULT.hit_ratio,
+    hit_ratio: Annotated[
+        float, typer.Option(help="Part of the views that the CDN answers from its cache.")
+    ] = _DEFAULT.hit_ratio,
     view_kb: Annotated[float, typer.Option(help="kB of a rendition.")] = _DEFAULT.view_kb,
     lazy_viewed: Annotated[
-        float, typer.Option(help="Part of the renditions of lazy presets that anybody ever views.")
+        float, typer.Option(help="Part of the renditions of lazy presets that are ever viewed.")
     ] = _DEFAULT.lazy_viewed,
     api: Annotated[int, typer.Option(help="Requests of the API a month.")] = _DEFAULT.api,
     memory: Annotated[int, typer.Option(help="MB of the functions.")] = _DEFAULT.memory,
     architecture: Annotated[str, typer.Option(help="arm64 or x86_64.")] = _DEFAULT.architecture,
     table: Annotated[bool, typer.Option(help="Records in DynamoDB, or as objects.")] = _DEFAULT.table,
     region: Annotated[str, typer.Option(help="Region of the stack.")] = "us-east-1",
-    key: Annotated[str, typer.Option(help="A key like those of the uploads.")] = "photo.jpg",
+    key: Annotated[
+        str, typer.Option(help="Key of a typical upload; the recipe's rule for it applies.")
+    ] = "photo.jpg",
     recipe: RecipeFile = None,
     as_json: Json = False,
 ) -> None:

@@ -16,7 +16,10 @@ from .context import command_context
 from .options import Data, Json, settings_with
 from .output import printable
 
-app = typer.Typer(no_args_is_help=True, help="Outcome events that wait for the receiver of webhooks.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="List outcome events that the receiver of webhooks has not accepted, and send dead ones again.",
+)
 
 
 @app.command("list")
@@ -26,7 +29,7 @@ def list_command(
     limit: Annotated[int, typer.Option(help="The most events to list.", min=1)] = 1000,
     as_json: Json = False,
 ) -> None:
-    """List the events that are not sent yet, oldest first. Dead ones are sent again only after a redrive."""
+    """List the events that are not sent yet, oldest first. Dead ones are sent only after a redrive."""
     with command_context(ctx).open_event_queue(settings_with(data=data)) as queue:
         events = queue.list(limit=limit)
     if as_json:
@@ -52,7 +55,7 @@ def list_command(
 def redrive_command(
     ctx: typer.Context,
     id_: Annotated[str | None, typer.Argument(help="Id of a dead event.", metavar="ID")] = None,
-    every: Annotated[bool, typer.Option("--all", help="Every dead event.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Send all dead events again.")] = False,
     data: Data = None,
 ) -> None:
     """Send dead events again. A running server sends them within a minute, else the next one does."""

@@ -59,7 +59,9 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     ] = False,
     per_second: Annotated[
         float | None,
-        typer.Option(help="Messages to enqueue per second.", show_default="as fast as found", min=0.001),
+        typer.Option(
+            help="The most messages to enqueue per second.", show_default="as fast as found", min=0.001
+        ),
     ] = None,
     resume: Annotated[
         Path | None,
