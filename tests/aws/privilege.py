@@ -23,7 +23,8 @@ def unneeded_grants(system: Deployed, role: str, scenarios: list[Scenario]) -> s
             with system.stack.without(grant):
                 if not any(fails(system, scenario) for scenario in trying):
                     unneeded.add(grant.action)
-            system.listen(enabled=True)
+            for mapping in system.queues:
+                system.listen(mapping, enabled=True)
             system.wait_until_idle()
     return unneeded
 

@@ -6,6 +6,7 @@ Together the scenarios of a function need every grant of its role.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
@@ -72,10 +73,10 @@ def poll(system: Deployed) -> None:
     check(system.backlog() == 0)
 
 
-def listen(system: Deployed) -> None:
+def listen(system: Deployed, mapping: str = "ProcessMapping") -> None:
     """The function is told anew to read the queue; Lambda asks then whether its role may."""
-    system.listen(enabled=False)
-    system.listen(enabled=True)
+    system.listen(mapping, enabled=False)
+    system.listen(mapping, enabled=True)
 
 
 # ---------------------------------------------------------------------- reconcile
@@ -241,6 +242,28 @@ def outbox(system: Deployed, key: str) -> object:
     return row["Item"].get("outbox")
 
 
+def invalidate(system: Deployed) -> None:
+    """A message that ends as an invalidation, and is gone afterwards."""
+    known, key = sum(1 for _ in system.stack.aws.decisions()), f"{uuid.uuid4()}.png"
+    system.complete_invalidations()
+    system.send({"id": key, "key": key}, "InvalidateMapping")
+
+    def done() -> bool:
+        invalidated = any(f"/{key}*" in paths for paths in system.invalidations())
+        return invalidated and system.backlog("InvalidateMapping") == 0
+
+    def settled() -> bool:
+        new = list(system.stack.aws.decisions())[known:]
+        return done() or any(not each.allowed for each in new)
+
+    wait_for(settled, "the invalidation")
+    check(done())
+
+
+def listen_for_invalidations(system: Deployed) -> None:
+    listen(system, "InvalidateMapping")
+
+
 # ---------------------------------------------------------------------- publish
 def publish(system: Deployed) -> None:
     """An entry of the edge is missing and another is too many."""
@@ -283,3 +306,6 @@ SCENARIOS: dict[str, list[Scenario]] = {
     ],
     "Publish": [publish, logs("publish", publish)],
 }
+
+INVALIDATE_SCENARIOS = [listen_for_invalidations, logs("invalidate", invalidate)]
+"""As the others, of a function that only a stack with EnablePurge has."""

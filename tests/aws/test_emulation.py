@@ -248,6 +248,26 @@ def test_no_racing_conditional_write_is_lost(example: System) -> None:
     assert example.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"
 
 
+def test_invalidations_are_limited_and_idempotent(aws: EmulatedAws) -> None:
+    cloudfront = aws.client("cloudfront")
+
+    def create(reference: str, *paths: str) -> int:
+        batch = {"CallerReference": reference, "Paths": {"Quantity": len(paths), "Items": list(paths)}}
+        answer = cloudfront.create_invalidation(DistributionId="E1", InvalidationBatch=batch)
+        return int(answer["ResponseMetadata"]["HTTPStatusCode"])
+
+    paths = [f"/{number}*" for number in range(15)]
+    assert [create("one", *paths), create("one", *paths), create("two", "/exact.jpg")] == [201, 201, 201]
+    with pytest.raises(botocore.exceptions.ClientError, match="InvalidationBatchAlreadyExists"):
+        create("one", "/other*")
+    with pytest.raises(botocore.exceptions.ClientError, match="TooManyInvalidationsInProgress"):
+        create("three", "/16*")
+    url = f"{aws.endpoint}/2020-05-31/distribution/E1/invalidation"
+    httpx.delete(url)
+    assert create("three", "/16*") == 201
+    assert httpx.get(url).json() == [paths, ["/exact.jpg"], ["/16*"]]
+
+
 def test_a_custom_resource_is_what_its_function_responds(aws: EmulatedAws) -> None:
     upload_code(aws, HERE, "answer.zip")
     template = (HERE / "custom_resource.yaml").read_text()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 from pictures import picture
 from privilege import fails, unneeded_grants
-from scenarios import SCENARIOS, Scenario, check, make, overwrite, overwrite_by_api
+from scenarios import INVALIDATE_SCENARIOS, SCENARIOS, Scenario, check, make, overwrite, overwrite_by_api
 
 from image_processor.domain.keys import rendition_prefix
 from support.aws_emulation.deployed import ARCHITECTURE, STACK, Cli, Deployed
@@ -115,6 +115,43 @@ def test_events_and_invalidations_need_their_own_grants(
         assert not fails(telling, scenario)
         with telling.stack.without(grant):
             assert fails(telling, scenario)
+
+
+def test_an_overwrite_is_one_invalidation(telling: Deployed) -> None:
+    telling.wait_until_idle()
+    telling.complete_invalidations()
+    before = telling.invalidations()
+    key = telling.upload(picture(40, 30), "with space/a+b.png")
+    telling.wait_until_processed(key)
+    telling.upload(picture(30, 40), key)
+    wait_for(lambda: telling.invalidations() != before, "the invalidation")
+    telling.wait_until_idle()
+    paths = ["/with%20space/a%2Bb.png*", "/with%20space/a+b.png*"]
+    assert telling.invalidations() == [*before, paths]
+
+
+def test_invalidations_wait_while_cloudfront_runs_too_many(telling: Deployed) -> None:
+    def waiting() -> int:
+        return sum(line.get("retry", False) for line in telling.log_lines("invalidate"))
+
+    telling.wait_until_idle()
+    telling.complete_invalidations()
+    telling.invalidate([f"/busy/{number}/*" for number in range(15)])
+    before, known = telling.invalidations(), waiting()
+    for key in ("first.png", "second.png"):
+        telling.send({"id": key, "key": key}, "InvalidateMapping")
+    wait_for(lambda: waiting() > known, "the refusal")
+    assert telling.invalidations() == before
+    telling.complete_invalidations()
+    telling.wait_until_idle()
+    new = telling.invalidations()[len(before) :]
+    assert {path for paths in new for path in paths} == {"/first.png*", "/second.png*"}
+    dead = telling.sqs.receive_message(QueueUrl=telling.stack.resources["InvalidationDeadLetterQueue"])
+    assert "Messages" not in dead
+
+
+def test_each_grant_of_invalidate_is_needed(telling: Deployed) -> None:
+    assert unneeded_grants(telling, "Invalidate", INVALIDATE_SCENARIOS) == set()
 
 
 def test_an_upload_is_told_on_the_bus(telling: Deployed) -> None:

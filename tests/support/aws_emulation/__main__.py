@@ -15,7 +15,17 @@ from pathlib import Path
 from localstack.runtime import events
 from localstack.runtime.main import main as run
 
-from . import cloudformation, custom_resources, dynamodb, edge, executor, logs, s3_deletes, s3_events
+from . import (
+    cloudformation,
+    custom_resources,
+    dynamodb,
+    edge,
+    event_sources,
+    executor,
+    logs,
+    s3_deletes,
+    s3_events,
+)
 from .enforcement import Enforcement
 
 
@@ -31,6 +41,7 @@ def main(runtime: str, journal: str) -> None:
     s3_deletes.install()
     cloudformation.install()
     custom_resources.install()
+    event_sources.install()
     enforcement = Enforcement(Path(journal))
     enforcement.install()
     edge.install(enforcement.may)

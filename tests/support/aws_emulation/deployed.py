@@ -26,6 +26,8 @@ STACK = "pictures"
 """The stack that most tests share."""
 ARCHITECTURE = {"x86_64": "x86_64", "aarch64": "arm64"}[platform.machine()]
 """The template's name for this machine's processor, on which functions run here."""
+MAPPINGS = {"ProcessMapping": "IngestQueue", "InvalidateMapping": "InvalidationQueue"}
+"""Event source mappings and the queues that they read, by their names in the template."""
 VISIBILITY = 2
 """Seconds until a failed message comes again. The template's twelve minutes are for a linter to
 judge; nobody waits for them here."""
@@ -44,9 +46,10 @@ class Deployed:
         client = stack.aws.client
         self.s3, self.sqs, self.dynamodb = client("s3"), client("sqs"), client("dynamodb")
         self.functions, self.logs = client("lambda"), client("logs")
-        self.sqs.set_queue_attributes(
-            QueueUrl=self.outputs["QueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY)}
-        )
+        ids = stack.resources
+        self.queues = {mapping: ids[queue] for mapping, queue in MAPPINGS.items() if mapping in ids}
+        for url in self.queues.values():
+            self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY)})
 
     def edge_store(self) -> KeyValueStore:
         """What the CloudFront function may read."""
@@ -54,6 +57,26 @@ class Deployed:
         return KeyValueStore(
             self.outputs["EdgeStoreArn"], endpoint=self.stack.aws.endpoint, credentials=owner
         )
+
+    # ------------------------------------------------------------------ the distribution's invalidations
+    def invalidations(self) -> list[list[str]]:
+        """The paths of each."""
+        found: list[list[str]] = httpx.get(self._invalidations(), timeout=60).json()
+        return found
+
+    def complete_invalidations(self) -> None:
+        httpx.delete(self._invalidations(), timeout=60).raise_for_status()
+
+    def invalidate(self, paths: list[str]) -> None:
+        """As the account's owner, past the functions."""
+        batch = {"CallerReference": str(uuid.uuid4()), "Paths": {"Quantity": len(paths), "Items": paths}}
+        self.stack.aws.client("cloudfront").create_invalidation(
+            DistributionId=self.stack.resources["Distribution"], InvalidationBatch=batch
+        )
+
+    def _invalidations(self) -> str:
+        path = f"/2020-05-31/distribution/{self.stack.resources['Distribution']}/invalidation"
+        return self.stack.aws.endpoint + path
 
     # ------------------------------------------------------------------ the two buckets and the table
     def upload(self, body: bytes, key: str | None = None) -> str:
@@ -94,7 +117,7 @@ class Deployed:
         assert record is not None
         return record
 
-    # ------------------------------------------------------------------ the queue
+    # ------------------------------------------------------------------ the queues
     def dead_letters(self, seconds: int = 20) -> list[Any]:
         """What lies in the dead-letter queue, waiting for the first; it stays there no longer."""
         queue = self.outputs["DeadLetterQueueUrl"]
@@ -105,31 +128,31 @@ class Deployed:
             self.sqs.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
         return [json.loads(message["Body"]) for message in found]
 
-    def send(self, body: Any) -> None:
-        """Put a message into the queue that `process` reads."""
-        self.sqs.send_message(QueueUrl=self.outputs["QueueUrl"], MessageBody=json.dumps(body))
+    def send(self, body: Any, mapping: str = "ProcessMapping") -> None:
+        """Put a message into the queue that `process`, or another mapping's function, reads."""
+        self.sqs.send_message(QueueUrl=self.queues[mapping], MessageBody=json.dumps(body))
 
-    def backlog(self) -> int:
+    def backlog(self, mapping: str = "ProcessMapping") -> int:
         """Messages that wait or are in work."""
         counted = self.sqs.get_queue_attributes(
-            QueueUrl=self.outputs["QueueUrl"],
+            QueueUrl=self.queues[mapping],
             AttributeNames=["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"],
         )["Attributes"]
         return sum(map(int, counted.values()))
 
     def wait_until_idle(self) -> None:
-        wait_for(lambda: self.backlog() == 0, "the end of the queue's work")
+        wait_for(lambda: not any(map(self.backlog, self.queues)), "the end of the queues' work")
 
-    def listen(self, *, enabled: bool) -> None:
-        """Switch the reading of the queue on or off. Raises ClientError if the role may not read."""
-        mapping, state = {"UUID": self.stack.resources["ProcessMapping"]}, ("Disabled", "Enabled")[enabled]
+    def listen(self, mapping: str = "ProcessMapping", *, enabled: bool) -> None:
+        """Switch the reading of a queue on or off. Raises ClientError if the role may not read."""
+        named, state = {"UUID": self.stack.resources[mapping]}, ("Disabled", "Enabled")[enabled]
 
         def switched() -> bool:
-            described = self.functions.get_event_source_mapping(**mapping)
+            described = self.functions.get_event_source_mapping(**named)
             return bool(described["State"] == state)
 
         if not switched():
-            self.functions.update_event_source_mapping(**mapping, Enabled=enabled)
+            self.functions.update_event_source_mapping(**named, Enabled=enabled)
             wait_for(switched, f"the mapping to be {state}")
 
     @contextmanager
