@@ -1,4 +1,4 @@
-"""The papers: the picture is what its script draws and reads well; no link leads nowhere."""
+"""The documentation: pictures are as drawn, links lead to files, settings and pages are named."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+
+from image_processor.config.settings import ALL_SETTINGS, dialect_settings
 
 ROOT = Path(__file__).parent.parent
 _AT_THE_ROOT = ("README.md", "CHANGELOG.md", "SECURITY.md")
@@ -76,6 +78,18 @@ def test_a_text_that_leaves_its_box_is_an_error(picture: ModuleType, monkeypatch
 def test_no_link_in_the_papers_leads_nowhere(paper: Path) -> None:
     links = [link for link in LINK.findall(paper.read_text(encoding="utf-8")) if "://" not in link]
     assert [link for link in links if not (paper.parent / link).exists()] == []
+
+
+def test_every_setting_is_documented() -> None:
+    text = "".join(paper.read_text(encoding="utf-8") for paper in PAPERS)
+    names = [spec.name for spec in (*ALL_SETTINGS, *dialect_settings())]
+    assert [name for name in names if not re.search(rf"_{name}\b", text)] == []
+
+
+def test_every_page_is_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    pages = [path.name for path in (ROOT / "docs").glob("*.md") if path.name != "README.md"]
+    assert [name for name in pages if f"({name})" not in index] == []
 
 
 def test_every_decision_is_in_the_index() -> None:
