@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from image_processor import aws_lambda
+from image_processor.aws.retries import Deadline
 from image_processor.aws_lambda import log
 
 LAMBDA_LEVELS = {"TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL"}
@@ -49,9 +50,11 @@ def test_a_line_names_the_request_that_wrote_it(
         log.line("INFO", "something", key=event)
         return {}
 
-    for name in ("process", "deliver", "api"):
-        monkeypatch.setattr(aws_lambda, f"_{name}", lambda: handler)
+    context = SimpleNamespace(deadline=Deadline())
+    for name in ("process", "deliver", "api", "reconcile"):
+        monkeypatch.setattr(aws_lambda, f"_{name}", lambda: (context, handler))
         for request in ("r-1", "r-2"):
-            getattr(aws_lambda, name)("cat.jpg", SimpleNamespace(aws_request_id=request))
+            invocation = SimpleNamespace(aws_request_id=request, get_remaining_time_in_millis=lambda: 30_000)
+            getattr(aws_lambda, name)("cat.jpg", invocation)
             line = written(capsys)
             assert (line["requestId"], line["key"]) == (request, "cat.jpg")
