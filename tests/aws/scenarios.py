@@ -201,11 +201,14 @@ def deliver_on_demand(system: Deployed) -> None:
 
 
 def deliver_going(system: Deployed) -> None:
-    """The original goes while its renditions are made: some of them are there, others are not yet."""
+    """The original goes while its renditions are made.
+
+    They are stored when the last one is made, so the lease tells that the work has begun.
+    """
     key = system.upload(picture(3000, 2000))
     with ThreadPoolExecutor(1) as beside:
         answer = beside.submit(system.deliver, "/" + rendition_prefix(key) + "w=320,fm=jpeg.jpg")
-        wait_for(lambda: system.renditions(key), "the first rendition")
+        wait_for(lambda: system.record(key), "the lease")
         system.delete(key)
         check(answer.result().status_code == 404)
     check(system.record(key) is None)
