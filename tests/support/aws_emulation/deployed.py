@@ -47,7 +47,8 @@ class Deployed:
         self.s3, self.sqs, self.dynamodb = client("s3"), client("sqs"), client("dynamodb")
         self.functions, self.logs = client("lambda"), client("logs")
         ids = stack.resources
-        self.queues = {mapping: ids[queue] for mapping, queue in MAPPINGS.items() if mapping in ids}
+        # An update that removes a mapping leaves it in LocalStack's list, without its queue.
+        self.queues = {mapping: ids[queue] for mapping, queue in MAPPINGS.items() if queue in ids}
         for url in self.queues.values():
             self.sqs.set_queue_attributes(QueueUrl=url, Attributes={"VisibilityTimeout": str(VISIBILITY)})
 
