@@ -52,7 +52,9 @@ def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
 def test_every_handler_is_a_function_of_the_package() -> None:
     functions = of_type(resolve(translated()), "AWS::Lambda::Function").values()
     handlers = sorted(function["Handler"] for function in functions)
-    assert handlers == [f"image_processor.aws_lambda.{name}" for name in ("api", "deliver", "process")]
+    assert handlers == [
+        f"image_processor.aws_lambda.{name}" for name in ("api", "deliver", "process", "publish", "reconcile")
+    ]
     module = importlib.import_module("image_processor.aws_lambda")
     assert all(callable(getattr(module, handler.rpartition(".")[2])) for handler in handlers)
 
