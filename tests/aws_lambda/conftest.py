@@ -15,7 +15,7 @@ def ingest() -> IngestFixture:
     return IngestFixture()
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def event_loop() -> Iterator[None]:
     """Mangum uses the main thread's event loop, which Lambda never closes but a test does."""
     with asyncio.Runner() as runner:

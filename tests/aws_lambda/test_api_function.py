@@ -25,8 +25,6 @@ KEY = "photos/cat é.jpg"
 ID = image_id(BUCKET, KEY)
 IMAGE = "/images/{id}"
 
-pytestmark = pytest.mark.usefixtures("event_loop")
-
 
 @pytest.fixture
 def api(ingest: IngestFixture) -> Api:

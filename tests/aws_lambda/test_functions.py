@@ -113,7 +113,6 @@ def test_the_handlers_of_version_0_1_still_work(environment: dict[str, str], nam
     assert done.stdout.split() == [name, "True"], done.stderr
 
 
-@pytest.mark.usefixtures("event_loop")
 def test_the_three_functions_work_on_the_same_image(
     functions: Any, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -30,7 +30,7 @@ from support.ingest import BUCKET, IngestFixture
 NOW = datetime(2026, 1, 31, 23, 59, 30, 500_000, tzinfo=UTC)
 MAX_BYTES = 2_000_000
 
-pytestmark = pytest.mark.usefixtures("event_loop", "environment")
+pytestmark = pytest.mark.usefixtures("environment")
 
 
 @pytest.fixture
