@@ -175,7 +175,7 @@ class IngestQueue(Struct, frozen=True):
 
 def open_queue(settings: Settings, access: AwsAccess = AwsAccess()) -> IngestQueue:  # noqa: B008 - frozen
     """The queue that the settings name. Raises InvalidSettings."""
-    from image_processor.aws.queue import Queue  # noqa: PLC0415 - one function of four
+    from image_processor.aws.queue import Queue  # noqa: PLC0415 - one function of six
     from image_processor.ingest.events import message_body  # noqa: PLC0415 - as above
 
     if settings.queue is None:
@@ -288,7 +288,7 @@ def build_outbox(settings: Settings, retries: Retries) -> Outbox:
 
 def build_invalidate(settings: Settings) -> Callable[[Sequence[str], str], None]:
     """What invalidates paths, for the function `invalidate`. Raises InvalidSettings."""
-    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - one function of four
+    from image_processor.aws.invalidation import Invalidations  # noqa: PLC0415 - one function of six
 
     if settings.distribution is None:
         raise InvalidSettings([Problem(PREFIX + "DISTRIBUTION", "a distribution id", "nothing")])
