@@ -28,7 +28,8 @@ def failure(name: str, status: int = 400) -> Reply:
 
 
 def test_messages_arrive_and_are_counted() -> None:
-    client = boto3.client("sqs", region_name=aws.REGION, endpoint_url=aws.address())
+    session = boto3.Session("test", "test", region_name=aws.REGION)
+    client = session.client("sqs", endpoint_url=aws.address())
     url = client.create_queue(QueueName=f"test-{uuid.uuid4().hex}")["QueueUrl"]
     ours = Queue(url, endpoint=aws.address(), region=aws.REGION, credentials=aws.credentials)
     uploads = [Upload("b", f"häuser/{number}+ %.jpg", UploadKind.REPROCESS) for number in range(23)]

@@ -14,9 +14,10 @@ from typing import Any
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import OutboxMessage
 
-from .client import Body, Client, HttpResponse, Request
+from .client import Client
 from .credentials import GetCredentials, credentials_from
 from .endpoints import endpoint_override, region_from, regional_endpoint
+from .json_protocol import error_code, has_error, json_request, parse_response
 from .retries import PATIENT, Retries
 from .signature import Scope
 
@@ -25,6 +26,8 @@ SOURCE = "image-processor"
 
 _MAX_ENTRIES = 10
 """The most entries of one PutEvents request ("PutEvents" of the EventBridge API reference)."""
+# Responses with status 400 that are worth a retry ("Common errors" of the EventBridge API reference).
+_THROTTLES = frozenset({"ThrottlingException", "ThrottledException"})
 
 
 class EventBus:
@@ -63,31 +66,11 @@ class EventBus:
         }
 
     def _put(self, entries: Sequence[dict[str, Any]]) -> None:
-        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": "AWSEvents.PutEvents"}
-        body = Body.from_bytes(json.dumps({"Entries": entries}).encode())
-        response = self._client.send(
-            Request("POST", "/", headers=headers, body=body), is_throttled=_is_throttled
-        )
-        result = _parse(response)
+        request = json_request("AWSEvents.PutEvents", {"Entries": entries}, version="1.1")
+        response = self._client.send(request, is_throttled=has_error(_THROTTLES))
+        result = parse_response(response)
         if response.status != 200:
-            raise Unavailable(f"EventBridge refused PutEvents: {_error_code(result) or response.status}")
+            raise Unavailable(f"EventBridge refused PutEvents: {error_code(response) or response.status}")
         # Status 200 says nothing about the entries.
         if failed := [item["ErrorCode"] for item in result.get("Entries", ()) if "ErrorCode" in item]:
             raise Unavailable(f"EventBridge did not accept {len(failed)} events: {failed[0]}")
-
-
-def _parse(response: HttpResponse) -> dict[str, Any]:
-    """The response's JSON object; an empty one where the body is none."""
-    try:
-        value = json.loads(response.body)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {}
-
-
-def _error_code(result: dict[str, Any]) -> str:
-    return str(result.get("__type", "")).rpartition("#")[2]
-
-
-def _is_throttled(response: HttpResponse) -> bool:
-    return response.status == 400 and "Throttl" in _error_code(_parse(response))

@@ -5,7 +5,6 @@ It is our own because loading boto3 and building a client takes 170 ms of a func
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +13,10 @@ from typing import Any
 
 from image_processor.domain.errors import NotFound, Unavailable
 
-from .client import Body, Client, HttpResponse, Request
+from .client import Client
 from .credentials import GetCredentials, credentials_from
 from .endpoints import endpoint_override, region_from, regional_endpoint
+from .json_protocol import error_code, has_error, json_request, parse_response
 from .retries import PATIENT, Retries
 from .signature import Scope
 
@@ -83,13 +83,11 @@ class Queue:
         raise Unavailable(f"SQS did not accept {len(failed)} messages: {failed[0].get('Code')}")
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        headers = {"content-type": "application/x-amz-json-1.0", "x-amz-target": f"AmazonSQS.{operation}"}
-        content = json.dumps({"QueueUrl": self._url, **arguments}).encode()
-        request = Request("POST", "/", headers=headers, body=Body.from_bytes(content))
-        response = self._client.send(request, is_throttled=_is_throttled)
+        request = json_request(f"AmazonSQS.{operation}", {"QueueUrl": self._url, **arguments})
+        response = self._client.send(request, is_throttled=has_error(_THROTTLES))
         if response.status == 200:
-            return _parse(response)
-        code = _error_code(response)
+            return parse_response(response)
+        code = error_code(response)
         if code in _MISSING:
             raise NotFound(f"there is no queue {self._url}, or these credentials may not see it")
         raise Unavailable(f"SQS refused {operation}: {code or response.status}")
@@ -99,21 +97,3 @@ def _batches(bodies: Iterable[str]) -> Iterator[list[str]]:
     remaining = iter(bodies)
     while batch := list(islice(remaining, BATCH)):
         yield batch
-
-
-def _parse(response: HttpResponse) -> dict[str, Any]:
-    """The response's JSON object; an empty one where the body is none."""
-    try:
-        value = json.loads(response.body)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {}
-
-
-def _error_code(response: HttpResponse) -> str:
-    """The error's name, without the namespace in front of it; empty if there is none."""
-    return str(_parse(response).get("__type", "")).rpartition("#")[2]
-
-
-def _is_throttled(response: HttpResponse) -> bool:
-    return response.status >= 400 and _error_code(response) in _THROTTLES

@@ -6,14 +6,14 @@ are reserved words, and every value a `:` placeholder, so no outside text become
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from msgspec import Struct, field
 
-from image_processor.aws.client import Body, Client, HttpResponse, Request
+from image_processor.aws.client import Client
+from image_processor.aws.json_protocol import error_code, has_error, json_request, parse_response
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import Invalid, PreconditionFailed, Unavailable
 from image_processor.domain.ports import Query
@@ -48,43 +48,18 @@ class DynamoClient:
     def call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         """The response to an operation. Raises PreconditionFailed if its condition does not hold,
         Invalid if DynamoDB rejects the arguments, and Unavailable for every other error."""
-        response = self._client.send(_request(operation, arguments), is_throttled=_is_throttled)
-        body = _parse(response)
+        request = json_request(f"{_API_VERSION}.{operation}", arguments)
+        response = self._client.send(request, is_throttled=has_error(_THROTTLING_ERRORS))
+        body = parse_response(response)
         if response.status == 200:
             return body
-        name = _error_code(body)
+        name = error_code(response)
         if name == "ConditionalCheckFailedException":
             raise PreconditionFailed(f"{operation}: the condition does not hold")
         if name in _VALIDATION_ERRORS:
             message = body.get("message") or body.get("Message")
             raise Invalid.one(operation, "arguments that DynamoDB accepts", message)
         raise Unavailable(f"DynamoDB request {operation} failed: {name or response.status}")
-
-
-def _request(operation: str, arguments: dict[str, Any]) -> Request:
-    headers = {
-        "content-type": "application/x-amz-json-1.0",
-        "x-amz-target": f"{_API_VERSION}.{operation}",
-    }
-    return Request("POST", "/", headers=headers, body=Body.from_bytes(json.dumps(arguments).encode()))
-
-
-def _parse(response: HttpResponse) -> dict[str, Any]:
-    """The response's JSON object; an empty one where the body is none."""
-    try:
-        value = json.loads(response.body)
-    except ValueError:
-        value = None
-    return value if isinstance(value, dict) else {}
-
-
-def _error_code(body: dict[str, Any]) -> str:
-    """The error's name, without the namespace in front of it; empty if there is none."""
-    return str(body.get("__type", "")).rpartition("#")[2]
-
-
-def _is_throttled(response: HttpResponse) -> bool:
-    return response.status == 400 and _error_code(_parse(response)) in _THROTTLING_ERRORS
 
 
 class Update(Struct, frozen=True):
