@@ -22,7 +22,7 @@ DEPLOYED := tests/aws tests/deployment
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package release sbom sam clean
+.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,8 +87,11 @@ package: ## zip of a Lambda function into dist/; FUNCTION=process, deliver, api,
 	$(PYTHON) deployment/build.py $(FUNCTION) --arch $(ARCH) --into build/$(FUNCTION)-$(ARCH) \
 	    $(addprefix --with ,$(WITH)) --zip dist/$(FUNCTION)-$(ARCH).zip
 
-sbom: $(RUN) ## bills of materials (CycloneDX) into dist/, checked against the list of known vulnerabilities
+sbom: $(RUN) ## bills of materials (CycloneDX) into dist/, checked against what is known of vulnerabilities
 	$(BIN)/python deployment/sbom.py
+
+audit: $(DEV) ## compare the pinned Python packages with advisories; DATABASE=all.zip (OSV's format) SOURCE="what it is"
+	$(BIN)/python deployment/python_audit.py "$(DATABASE)" --source "$(SOURCE)"
 
 release: $(DEV) ## packages, template, bills of materials and checksums of a release, into dist/; ARGS="--arch arm64"
 	$(BIN)/python deployment/release.py $(ARGS)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import build
+import pinned
 import pytest
 import release
 import sbom
@@ -17,7 +18,7 @@ from linters import Json, translate, translated
 
 NAMES = {
     *(f"{package}-{arch}.zip" for package in build.PACKAGES for arch in build.PLATFORMS),
-    *(f"sbom-{name}.json" for name in sbom.REQUIREMENTS),
+    *(f"sbom-{name}.json" for name in pinned.REQUIREMENTS),
     "template.json",
     "SHA256SUMS",
 }

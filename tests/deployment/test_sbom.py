@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import tomllib
-from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
+import bundled_libraries
+import pinned
 import pytest
 import sbom
+
+Json = dict[str, Any]
 
 KNOWN = tomllib.loads(sbom.KNOWN.read_text(encoding="utf-8"))
 
@@ -18,7 +21,7 @@ KNOWN = tomllib.loads(sbom.KNOWN.read_text(encoding="utf-8"))
 def documents(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("sbom")
     assert sbom.main(["--into", str(folder)]) == 0
-    return {name: json.loads((folder / f"sbom-{name}.json").read_text()) for name in sbom.REQUIREMENTS}
+    return {name: json.loads((folder / f"sbom-{name}.json").read_text()) for name in pinned.REQUIREMENTS}
 
 
 def test_they_have_the_fields_that_cyclonedx_requires(documents: dict[str, Any]) -> None:
@@ -37,7 +40,7 @@ def test_they_have_the_fields_that_cyclonedx_requires(documents: dict[str, Any])
 
 
 def test_every_pinned_package_is_listed_with_its_hashes(documents: dict[str, Any]) -> None:
-    for name, file in sbom.REQUIREMENTS.items():
+    for name, file in pinned.REQUIREMENTS.items():
         pins = [line for line in (sbom.ROOT / "requirements" / file).read_text().splitlines() if "==" in line]
         components = documents[name]["components"]
         listed = [item for item in components if item["purl"].startswith("pkg:pypi/")]
@@ -56,21 +59,35 @@ def test_the_codecs_inside_the_wheel_are_listed(documents: dict[str, Any]) -> No
 def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         sbom.main(["--into", str(tmp_path / folder)])
-    for name in sbom.REQUIREMENTS:
+    for name in pinned.REQUIREMENTS:
         first, second = (tmp_path / folder / f"sbom-{name}.json" for folder in ("a", "b"))
         assert first.read_bytes() == second.read_bytes()
 
 
-def test_a_vulnerable_version_and_an_unassessed_component_are_reported() -> None:
-    old = [sbom.component("libaom", "3.8.3", "generic"), sbom.component("libnew", None, "generic")]
-    assert list(sbom.affected(old, KNOWN)) == [
+def test_every_library_inside_the_wheel_has_a_version_or_a_lower_bound(documents: Json) -> None:
+    native = [item for item in documents["lambda"]["components"] if item["purl"].startswith("pkg:generic/")]
+    assert len(native) > 20
+    for item in native:
+        assert item.get("version") or sbom._at_least(item), item["name"]
+
+
+def test_a_vulnerable_version_is_reported_and_one_that_may_be() -> None:
+    old = sbom.component("libaom", "3.8.3", "generic")
+    bound = sbom.component("libheif", None, "generic") | {
+        "properties": [{"name": sbom.AT_LEAST, "value": "1.22.0"}]
+    }
+    assert list(sbom.affected([old, bound], KNOWN)) == [
         "libaom 3.8.3: CVE-2024-5171, fixed in 3.9.1",
-        "libnew: expected a line in known-vulnerabilities.toml, got none",
+        "libheif 1.22.0 or newer: CVE-2026-49271 is not excluded, fixed in 1.22.1",
     ]
-    fixed = [sbom.component("libaom", "3.9.1", "generic")]
-    assert list(sbom.affected(fixed, KNOWN)) == []
-    silent = deepcopy(KNOWN)
-    silent["components"]["libaom"]["reports_its_version"] = False
-    assert list(sbom.affected(fixed, silent)) == [
-        "libaom: expected reports_its_version = true in known-vulnerabilities.toml"
-    ]
+    assert list(sbom.affected([sbom.component("libaom", "3.9.1", "generic")], KNOWN)) == []
+
+
+def test_what_is_accepted_is_still_needed_and_says_why() -> None:
+    binary, version = bundled_libraries.installed()
+    native = list(sbom.native_libraries(binary, version, bundled_libraries.floors()["at_least"]))
+    found = list(sbom.affected(native, KNOWN | {"accepted": []}))
+    assert len(found) == len(KNOWN["accepted"])
+    for row in KNOWN["accepted"]:
+        assert any(row["id"] in line and line.startswith(row["component"]) for line in found), row["id"]
+        assert row["reason"]
