@@ -82,7 +82,7 @@ FOLDED = {
     },
     **{f"{name}Alarm": "AlarmTopic" for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError")},
     "Budget": "AlarmTopic",
-    **{f"AccessLogBucket{part}": "AlarmTopic" for part in ("", "Policy")},
+    **{f"{name}LogBucket{part}": "AlarmTopic" for name in ("Access", "Cdn") for part in ("", "Policy")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},
     "ProcessMapping": "ProcessFunction",
     "CanaryRole": "ProcessFunction",
@@ -100,7 +100,7 @@ FOLDED = {
 
 # References that are no traffic: the api function learns the CDN's address to tell it, both may
 # tell the CDN what to forget, and process has the dead letters' address for the operator's commands. The
-# bucket of access logs names the buckets that may write there.
+# bucket of S3's access logs names the buckets that may write there.
 QUIET = frozenset(
     {
         ("ApiFunction", "Distribution"),

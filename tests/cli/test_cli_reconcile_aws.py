@@ -155,6 +155,18 @@ def test_a_stack_that_may_not_be_read_is_no_empty_one(run: Any, stack: Stack, la
     assert (status, out, "lambda:GetFunction" in err) == (3, "", True)
 
 
+def test_variables_under_a_key_that_may_not_be_used_are_no_empty_ones(
+    run: Any, stack: Stack, lambda_api: Any
+) -> None:
+    del stack
+    error = {"ErrorCode": "AccessDeniedException", "Message": "not authorized to perform kms:Decrypt"}
+    function = {"Configuration": {"Environment": {"Error": error}}, "Code": {}}
+    lambda_api.replies[:] = [Reply(200, json.dumps(function).encode())]
+    status, out, err = run("reconcile", "--stack", "pictures")
+    assert (status, out) == (3, "")
+    assert "expected kms:Decrypt on the key of its functions, got AccessDeniedException" in err
+
+
 def test_a_stack_of_another_version_is_named(run: Any, stack: Stack, lambda_api: Any) -> None:
     stack.variables["IMAGE_PROCESSOR_FUTURE"] = "1"
     lambda_api.answer()

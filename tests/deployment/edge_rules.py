@@ -1,4 +1,4 @@
-"""Rules of the template about what stands at the edge: the CDN, the API, and alarms."""
+"""Rules of the template about what stands at the edge: the CDN and the API."""
 
 from __future__ import annotations
 
@@ -217,59 +217,3 @@ def models_of_the_api_are_draft_4(resources: Json) -> Iterator[str]:
         for name, model in api["Body"]["components"]["schemas"].items():
             for field, schema in {name: model, **model["properties"]}.items():
                 yield from (f"{name}.{field}: {word}" for word in schema.keys() - DRAFT_4)
-
-
-def duration_alarms_fire_before_the_timeout(resources: Json) -> Iterator[str]:
-    functions = of_type(resources, "AWS::Lambda::Function")
-    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
-        if alarm.get("MetricName") == "Duration":
-            (function,) = references(alarm["Dimensions"])
-            if alarm["Threshold"] != 800 * functions[function]["Timeout"]:
-                yield name
-
-
-def every_alarm_tells_whoever_is_named(resources: Json) -> Iterator[str]:
-    alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-    told = {name: alarm.get("AlarmActions", []) for name, alarm in alarms.items()}
-    if len({str(actions) for actions in told.values()}) > 1:
-        yield str(told)
-    if of_type(resources, "AWS::SNS::Topic"):
-        yield from (name for name, actions in told.items() if "<AlarmTopic>" not in actions)
-
-
-# The dimensions of the metrics that alarms watch: "Amazon SQS metrics", "Lambda metrics", "DynamoDB metrics",
-# "API Gateway dimensions and metrics", "Viewing CloudFront metrics".
-DIMENSIONS = {
-    "AWS/SQS": [{"QueueName"}],
-    "AWS/Lambda": [{"FunctionName"}],
-    "AWS/DynamoDB": [{"TableName"}, {"TableName", "GlobalSecondaryIndexName"}],
-    "AWS/ApiGateway": [{"ApiName", "Stage"}],
-    "AWS/CloudFront": [{"DistributionId", "Region"}],
-    "ImageProcessor": [{"Function"}],
-}
-
-
-def _unwatched_indexes(resources: Json) -> Iterator[str]:
-    """An index that is throttled throttles the table."""
-    alarms = str(of_type(resources, "AWS::CloudWatch::Alarm"))
-    for table in of_type(resources, "AWS::DynamoDB::Table").values():
-        for index in table["GlobalSecondaryIndexes"]:
-            if f"'Value': '{index['IndexName']}'" not in alarms:
-                yield f"index {index['IndexName']} is not watched"
-
-
-def alarms_watch_what_exists(resources: Json) -> Iterator[str]:
-    yield from _unwatched_indexes(resources)
-    for name, alarm in of_type(resources, "AWS::CloudWatch::Alarm").items():
-        rows = [row["MetricStat"]["Metric"] for row in alarm.get("Metrics", []) if "MetricStat" in row]
-        for metric in rows or [alarm]:
-            values = {row["Name"]: row["Value"] for row in metric["Dimensions"]}
-            if set(values) not in DIMENSIONS[metric["Namespace"]]:
-                yield f"{name}: {metric['Namespace']} by {sorted(values)}"
-            for table in of_type(resources, "AWS::DynamoDB::Table").values():
-                indexes = {row["IndexName"] for row in table["GlobalSecondaryIndexes"]}
-                if values.get("GlobalSecondaryIndexName", next(iter(indexes))) not in indexes:
-                    yield f"{name}: index {values['GlobalSecondaryIndexName']}"
-            for api in of_type(resources, "AWS::ApiGateway::RestApi").values():
-                if values.get("ApiName", api["Name"]) != api["Name"]:
-                    yield f"{name}: API {values['ApiName']}"

@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from linters import ROOT, Json, translated
+from linters import Json, translated
 from resolve import resolve
+from schemas import schema
 
 # Functions and roles hold nothing, but monitoring and the policies of keys name them.
 STATEFUL = frozenset(
@@ -42,10 +43,8 @@ PARAMETERS = {
 @cache
 def fixed_properties(type_: str) -> tuple[str, ...]:
     """The properties of a type whose change replaces the resource, as AWS's schemas in cfn-lint name them."""
-    (schemas,) = (ROOT / ".venv-template").glob("lib/python3*/site-packages/cfnlint/data/schemas")
-    digest = json.loads((schemas / "providers" / "eu-central-1.json").read_text())[type_]
-    schema = json.loads((schemas / "resources" / f"{digest}.json").read_text())
-    paths = [*schema.get("createOnlyProperties", ()), *schema.get("conditionalCreateOnlyProperties", ())]
+    found = schema(type_)
+    paths = [*found.get("createOnlyProperties", ()), *found.get("conditionalCreateOnlyProperties", ())]
     return tuple(path.split("/")[2] for path in paths)
 
 

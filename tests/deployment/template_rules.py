@@ -9,7 +9,9 @@ import itertools
 import re
 from collections.abc import Callable, Iterator
 
+import alarm_rules as alarms
 import edge_rules as edge
+import encryption_rules as encryption
 from policies import listed, of_type, statements
 from resolve import Json, references
 
@@ -21,7 +23,7 @@ Rule = Callable[[Json], Iterator[str]]
 S3_EVENTS = frozenset({"s3:ObjectCreated:*", "s3:ObjectRemoved:*", "s3:LifecycleExpiration:*"})
 EXISTING = re.compile(r"arn:aws:cloudfront::\d+:distribution/E\w+")
 OPEN_KEYS = re.compile(r"(<\w+Bucket\.Arn>|arn:aws:s3:::[\w.-]+)/[\w./-]*\*")
-RETAINED = frozenset({"UploadBucket", "CatalogTable", "AccessLogBucket"})
+RETAINED = frozenset({"UploadBucket", "CatalogTable", "AccessLogBucket", "CdnLogBucket"})
 RECEIVES = 5
 """At least, as "Creating and configuring an Amazon SQS event source mapping" of Lambda's guide has it."""
 # Who may be trusted in which kind of policy.
@@ -119,64 +121,12 @@ def every_bucket_is_private_and_encrypted(resources: Json) -> Iterator[str]:
         if "BucketEncryption" not in bucket:
             yield f"{name}: not encrypted"
         # CloudFront delivers logs by an access list.
-        owner = "BucketOwnerPreferred" if name == "AccessLogBucket" else "BucketOwnerEnforced"
+        owner = "BucketOwnerPreferred" if name == "CdnLogBucket" else "BucketOwnerEnforced"
         if bucket.get("OwnershipControls", {}).get("Rules") != [{"ObjectOwnership": owner}]:
             yield f"{name}: access lists"
         rules = bucket.get("LifecycleConfiguration", {}).get("Rules", [])
         if not any("AbortIncompleteMultipartUpload" in rule and "Prefix" not in rule for rule in rules):
             yield f"{name}: keeps aborted uploads"
-
-
-def one_key_encrypts_everything_or_nothing(resources: Json) -> Iterator[str]:
-    keys: dict[str, object] = {}
-    for name, bucket in of_type(resources, "AWS::S3::Bucket").items():
-        if name == "AccessLogBucket":  # S3 delivers access logs into no bucket with a KMS key
-            continue
-        (rule,) = bucket.get("BucketEncryption", {}).get("ServerSideEncryptionConfiguration", [{}])
-        keys[name] = rule.get("ServerSideEncryptionByDefault", {}).get("KMSMasterKeyID")
-    for name, table in of_type(resources, "AWS::DynamoDB::Table").items():
-        keys[name] = table.get("SSESpecification", {}).get("KMSMasterKeyId")
-    for name, queue in of_type(resources, "AWS::SQS::Queue").items():
-        keys[name] = queue.get("KmsMasterKeyId")
-    for name, group in of_type(resources, "AWS::Logs::LogGroup").items():
-        keys[name] = group.get("KmsKeyId")
-    if len(set(keys.values())) > 1:
-        yield str(keys)
-    (key,) = {*keys.values()} if len(set(keys.values())) == 1 else {"one key"}
-    for name in of_type(resources, "AWS::IAM::Role"):
-        own = [row for holder, row in statements(resources) if holder == name and "Principal" not in row]
-        rows = [row for row in own if row["Effect"] == "Allow"]
-        granted = {grant for row in rows for grant in _kms_grants(row, key)}
-        needed = {need for row in rows for need in _kms_needs(row)} if key else set()
-        yield from (f"{name} lacks {action} via {service}" for action, service in sorted(needed - granted))
-        yield from (f"{name} needs no {action} via {service}" for action, service in sorted(granted - needed))
-
-
-# What else an action needs where its data is encrypted by a customer's key: S3 "Using server-side
-# encryption with AWS KMS keys (SSE-KMS)", SQS "Key management", DynamoDB "DynamoDB encryption at rest".
-KMS_NEEDS = {
-    "s3:GetObject": {("kms:Decrypt", "s3")},
-    "s3:PutObject": {("kms:GenerateDataKey", "s3")},
-    "sqs:ReceiveMessage": {("kms:Decrypt", "sqs")},
-    "sqs:SendMessage": {("kms:Decrypt", "sqs"), ("kms:GenerateDataKey", "sqs")},
-}
-
-
-def _kms_needs(statement: Json) -> Iterator[tuple[str, str]]:
-    for action in listed(statement["Action"]):
-        yield from KMS_NEEDS.get(action, ())
-        if action.startswith("dynamodb:"):
-            yield "kms:Decrypt", "dynamodb"
-
-
-def _kms_grants(statement: Json, key: object) -> Iterator[tuple[str, str]]:
-    for action in listed(statement["Action"]):
-        if action.startswith("kms:"):
-            via = listed(statement.get("Condition", {}).get("StringEquals", {}).get("kms:ViaService", "any"))
-            known = statement["Resource"] == key
-            yield from (
-                (action, host.partition(".")[0] if known else f"{host} of another key") for host in via
-            )
 
 
 def the_table_matches_the_catalog(resources: Json) -> Iterator[str]:
@@ -381,7 +331,8 @@ RULES: tuple[Rule, ...] = (
     a_trusted_service_acts_for_one_resource,
     nothing_is_allowed_by_a_wildcard,
     every_bucket_is_private_and_encrypted,
-    one_key_encrypts_everything_or_nothing,
+    encryption.one_key_encrypts_everything_or_nothing,
+    encryption.roles_may_use_the_key_as_they_need,
     the_table_matches_the_catalog,
     buckets_and_queues_refuse_plain_http,
     functions_with_a_table_are_denied_records_in_the_bucket,
@@ -408,9 +359,12 @@ RULES: tuple[Rule, ...] = (
     edge.errors_of_the_gateway_are_problem_documents,
     edge.models_of_the_api_are_draft_4,
     irreplaceable_data_is_retained,
-    edge.duration_alarms_fire_before_the_timeout,
-    edge.every_alarm_tells_whoever_is_named,
-    edge.alarms_watch_what_exists,
+    alarms.duration_alarms_fire_before_the_timeout,
+    alarms.every_alarm_tells_whoever_is_named,
+    alarms.alarms_watch_what_exists,
+    alarms.every_function_is_in_the_alarms_of_errors_and_throttles,
+    alarms.the_table_and_each_index_are_in_the_alarm_of_throttles,
+    alarms.an_alarm_has_few_metrics,
     functions_are_traced_with_a_grant_or_not,
 )
 

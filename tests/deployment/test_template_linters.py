@@ -17,8 +17,9 @@ LINT_EXCUSES = {
 
 # checkov's rule, the resources it finds (* is all of them), and why that is right here.
 CHECKOV_EXCUSES = {
+    ("CKV_AWS_18", "CdnLogBucket"): "it holds logs itself",
     ("CKV_AWS_21", "ProcessedBucket"): "renditions can be made again; old versions would only cost",
-    ("CKV_AWS_26", "AlarmTopic"): "CloudWatch cannot publish to a topic under AWS's own SNS key",
+    ("CKV_AWS_21", "CdnLogBucket"): "nobody overwrites logs",
     ("CKV_AWS_73", "Apiv1Stage"): "EnableTracing; checkov does not look into Fn::If",
     ("CKV_AWS_76", "Apiv1Stage"): "there are access logs; checkov does not look into Fn::If",
     ("CKV_AWS_86", "Distribution"): "EnableAccessLogs; checkov does not look into Fn::If",
@@ -30,10 +31,6 @@ CHECKOV_EXCUSES = {
     ("CKV_AWS_117", "*"): "nothing here lies in a VPC",
     ("CKV_AWS_119", "CatalogTable"): "KmsKeyArn; checkov does not look into Fn::If",
     ("CKV_AWS_120", "Apiv1Stage"): "answers of the API change with every upload",
-    (
-        "CKV_AWS_173",
-        "*",
-    ): "Lambda encrypts variables by its own key; signing keys are among them (ADR 14)",
     ("CKV_AWS_192", "RateLimitAcl"): "its rule is about Log4j: nothing here runs Java",
     ("CKV_AWS_174", "Distribution"): "TLS 1.2 wherever there is a domain; checkov does not look into Fn::If",
 }

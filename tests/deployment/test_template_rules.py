@@ -9,6 +9,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
+from encryption_rules import UNENCRYPTED, can_have_a_key
 from linters import Json, translate, translated
 from policies import of_type
 from resolve import references, resolve
@@ -415,6 +416,12 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "ApiLogs").pop("KmsKeyId"),
         lambda all_: of(all_, "CatalogTable").pop("SSESpecification"),
         lambda all_: of(all_, "DeadLetterQueue").update(KmsMasterKeyId="alias/aws/sqs"),
+        lambda all_: of(all_, "AlarmTopic").pop("KmsMasterKeyId"),
+        lambda all_: of(all_, "DeliverFunction").pop("KmsKeyArn"),
+        lambda all_: all_.update(New={"Type": "AWS::SecretsManager::Secret", "Properties": {"Name": "x"}}),
+        lambda all_: of(all_, "ReconcileStart").update(KmsKeyArn=KEY),
+    ],
+    "roles_may_use_the_key_as_they_need": [
         lambda all_: statement(all_, "ApiRole", "Encrypt").update(Action="kms:Encrypt"),
         lambda all_: statement(all_, "ApiRole", "Encrypt").pop("Condition"),
         lambda all_: statement(all_, "ProcessRole", "Decrypt")["Condition"]["StringEquals"][
@@ -574,13 +581,34 @@ MISTAKES: dict[str, list[Break]] = {
         lambda all_: of(all_, "TableThrottleAlarm")["Metrics"][3]["MetricStat"]["Metric"]["Dimensions"][
             1
         ].update(Value="oldest"),
-        lambda all_: of(all_, "TableThrottleAlarm")["Metrics"].pop(),
+    ],
+    "every_function_is_in_the_alarms_of_errors_and_throttles": [
+        lambda all_: of(all_, "ErrorAlarm")["Metrics"].pop(),
+        lambda all_: of(all_, "ThrottleAlarm")["Metrics"].pop(1),
+        lambda all_: all_.update(NewFunction=all_["ApiFunction"]),
+    ],
+    "the_table_and_each_index_are_in_the_alarm_of_throttles": [
+        *(
+            lambda all_, place=place: of(all_, "TableThrottleAlarm")["Metrics"].pop(place)
+            for place in range(1, 9)
+        ),
+    ],
+    "an_alarm_has_few_metrics": [
+        lambda all_: of(all_, "ErrorAlarm")["Metrics"].extend(of(all_, "ErrorAlarm")["Metrics"][1:] * 2),
     ],
     "functions_are_traced_with_a_grant_or_not": [
         lambda all_: of(all_, "ApiFunction")["TracingConfig"].update(Mode="Active"),
         lambda all_: of(all_, "Apiv1Stage").update(TracingEnabled=True),
     ],
 }
+
+
+def test_every_excuse_from_encryption_is_needed() -> None:
+    resources = resolve(translated(), KmsKeyArn=KEY, EnableAccessLogs="true")
+    types = {name: row["Type"] for name, row in resources.items()}
+    for excused in UNENCRYPTED:
+        assert can_have_a_key(types.get(excused, excused)), excused
+        assert excused in types or excused in types.values(), excused
 
 
 def test_every_rule_has_a_violation() -> None:

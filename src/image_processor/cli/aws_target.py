@@ -59,7 +59,13 @@ def open_target(stack: str | None, profile: str | None, region: str | None, **op
 def read_stack(session: boto3.Session, stack: str) -> AwsTarget:
     """The settings and the recipe that the functions of ``stack`` run with."""
     found = _get_function(session, stack)
-    variables = found["Configuration"].get("Environment", {}).get("Variables", {})
+    environment = found["Configuration"].get("Environment", {})
+    if problem := environment.get("Error"):
+        raise Unavailable(
+            f"cannot read the settings of stack {stack}: expected kms:Decrypt on the key of its functions, "
+            f"got {problem.get('ErrorCode')}: {problem.get('Message')}"
+        )
+    variables = environment.get("Variables", {})
     try:
         settings = from_environment({k: v for k, v in variables.items() if k.startswith(PREFIX)})
     except InvalidSettings as error:

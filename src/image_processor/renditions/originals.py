@@ -39,8 +39,7 @@ def head_original(uploads: ObjectStore, key: str) -> OriginalState | None:
 def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
     """The keys of all images that the overlays of ``transformations`` refer to, with repetitions."""
     for transformation in transformations:
-        in_steps = (step.overlay for step in transformation.steps)
-        for overlay in (*transformation.overlays, *in_steps):
+        for overlay in transformation.overlays:
             if isinstance(overlay, ImageOverlay):
                 yield overlay.image
 

@@ -23,7 +23,6 @@ from .overlay import (
 )
 from .parameter_table import Example, Parameter, read_pairs, suggest
 from .parameter_types import read_colour
-from .step import MAX_STEPS, STEP_KINDS, Step, StepKind, parse_step
 from .transformation import MAX_OVERLAYS, PARAMETERS, Transformation
 from .values import (
     AUTO,
@@ -51,11 +50,9 @@ __all__ = [
     "MAX_OVERLAYS",
     "MAX_SHADOW",
     "MAX_SIDE",
-    "MAX_STEPS",
     "ON_DEMAND",
     "PARAMETERS",
     "SMART",
-    "STEP_KINDS",
     "TEXT_PARAMETERS",
     "WHITE",
     "Align",
@@ -71,8 +68,6 @@ __all__ = [
     "Overlay",
     "Parameter",
     "RelativeLength",
-    "Step",
-    "StepKind",
     "Subsampling",
     "TextOverlay",
     "Transformation",
@@ -81,7 +76,6 @@ __all__ = [
     "named",
     "overlay_from",
     "parse",
-    "parse_step",
     "quote",
     "read_colour",
     "read_pairs",
