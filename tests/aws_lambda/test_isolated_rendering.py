@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from io import BytesIO
 from pathlib import Path
 
@@ -43,10 +45,25 @@ def test_a_rendering_that_misses_the_deadline_can_be_retried_and_the_next_one_wo
 ) -> None:
     rendering = IsolatedRendering(deadline)
     deadline.set(0.5)
-    with pytest.raises(Unavailable, match="expected a reply within 0 s"):
+    with pytest.raises(Unavailable, match="expected a renderer to start in time"):
         rendering.render(GOOD, [parse("w=6,fm=webp")], Limits())
     deadline.set(60)
     assert len(rendering.render(GOOD, [parse("w=6,fm=webp")], Limits()).renditions) == 1
+
+
+def test_a_stopped_child_is_a_503_before_the_deadline_and_the_next_rendering_works(
+    deadline: Deadline,
+) -> None:
+    rendering = IsolatedRendering(deadline)
+    deadline.set(60)
+    rendering.render(GOOD, [], Limits())
+    os.kill(rendering._renderer._child.pid, signal.SIGSTOP)
+    deadline.set(3)
+    with pytest.raises(Unavailable, match="expected a reply within"):
+        rendering.render(GOOD.ljust(3_000_000, b"\0"), [], Limits())
+    assert deadline.remaining > 0
+    deadline.set(60)
+    assert rendering.render(GOOD, [], Limits()).original.format == "jpeg"
 
 
 @pytest.mark.parametrize("isolated", [True, False])

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
-import select
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from drawing import encoded, flat, opened, photograph
+from isolated_children import GOOD, SLOW, SLOW_LIMITS, WANTED, pid_of, rigged
 from msgspec.structs import replace
 from test_probe import jpeg_of
 
@@ -22,76 +21,17 @@ from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRu
 from image_processor.domain.models import IccPolicy, Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
-from image_processor.engine.worker import isolation
 from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.engine.worker.resource_limits import cpu_seconds_of
 
-GOOD = encoded(photograph(), "jpeg")
-WANTED = [parse("w=60,fm=jpeg"), parse("w=40,h=40,g=attention,fm=webp")]
-SLOW = jpeg_of(8000, 3000)
-"""Tens of seconds of decoding in 600 kB."""
-SLOW_LIMITS = Limits(max_scans=10_000, cpu_seconds=1)
 NO_TIMEOUT = 600.0
 """The timeout factor of tests of the CPU limit: a busy machine gives a child little CPU time in 10 s."""
-
-PARENT = r"""
-import sys
-from pathlib import Path
-from image_processor.engine.worker.isolation import IsolatedRenderer
-from image_processor.domain.models import Limits
-
-class Telling(IsolatedRenderer):
-    _program = r'''
-import os
-from image_processor.engine.worker import child
-real = child.render
-def telling(*args, **options):
-    os.write(2, b"busy\n")
-    return real(*args, **options)
-child.render = telling
-child.main()
-'''
-
-renderer = Telling()
-renderer.warm()
-print(renderer._child.pid, flush=True)
-if len(sys.argv) > 1:
-    renderer.render(Path(sys.argv[1]).read_bytes(), [], Limits(max_scans=100_000, cpu_seconds=3600))
-sys.stdin.read()
-"""
-"""A process with a child that is idle, or busy with the file named on the command line."""
-
-PATIENCE_SECONDS = 60
-"""How long an event of another process is awaited on a busy machine before the test fails."""
 
 
 @pytest.fixture(scope="module")
 def shared() -> Iterator[IsolatedRenderer]:
     with IsolatedRenderer() as renderer:
         yield renderer
-
-
-def pid_of(renderer: IsolatedRenderer) -> int:
-    assert renderer._child is not None
-    return renderer._child.pid
-
-
-def rigged(render_body: str) -> IsolatedRenderer:
-    """A renderer whose child runs the given function body as `render`; ``real`` is the real one."""
-
-    class Rigged(IsolatedRenderer):
-        _program = (
-            "import os, signal, sys\n"
-            "from image_processor.engine import runtime\nfrom image_processor.engine.worker import child\n"
-            "from image_processor.domain.errors import UnsafeRuntime\n"
-            "real = child.render\n"
-            "def rigged(*args, **options):\n"
-            f"    {render_body}\n"
-            "    return real(*args, **options)\n"
-            "child.render = rigged\n"
-            "child.main()\n"
-        )
-
-    return Rigged(timeout_factor=0.5)
 
 
 @pytest.mark.parametrize("options", [{}, {"summary": False}, {"icc": IccPolicy.EMBED, "threads": 1}])
@@ -146,7 +86,7 @@ def test_the_cpu_limit_applies_to_each_render() -> None:
     with IsolatedRenderer(timeout_factor=NO_TIMEOUT) as renderer:
         renderer.warm()
         before = pid_of(renderer)
-        while _cpu_seconds(before) < 2.5:
+        while cpu_seconds_of(before) < 2.5:
             renderer.render(jpeg_of(100, 1500), [], SLOW_LIMITS)
         assert pid_of(renderer) == before
 
@@ -206,16 +146,11 @@ def test_an_encoder_without_memory_is_too_many_pixels() -> None:
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
 
 
-def test_a_hanging_child_is_abandoned() -> None:
-    with rigged("signal.pause()") as renderer:
-        with pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal:
-            renderer.render(GOOD, WANTED, SLOW_LIMITS)
-        assert refusal.value.reason is Reason.TOO_SLOW
-
-
 def test_no_reply_is_awaited_after_the_deadline() -> None:
     """The timeout factor would allow minutes; ``until`` allows less."""
-    with IsolatedRenderer(until=time.monotonic() - 1, timeout_factor=60) as renderer:
+    with IsolatedRenderer(timeout_factor=60) as renderer:
+        renderer.warm()
+        renderer.until = time.monotonic() - 1
         with pytest.raises(Refused, match="expected a reply within 0 s") as refusal:
             renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
         assert refusal.value.reason is Reason.TOO_SLOW
@@ -261,15 +196,6 @@ def test_a_failed_fork_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subprocess, "Popen", full)
     with IsolatedRenderer() as renderer, pytest.raises(Unavailable, match="temporarily unavailable"):
         renderer.render(GOOD, WANTED, Limits())
-
-
-def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A hostile image may control the child: the child is ended and its reply is ignored."""
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
-    with rigged("os.write(int(sys.argv[2]), bytes(7) + b'\\4nope'); signal.pause()") as renderer:
-        with pytest.raises(Refused, match="SIGKILL") as refusal:
-            renderer.render(GOOD, WANTED, Limits())
-        assert refusal.value.reason is Reason.DECODER_CRASHED
 
 
 def test_an_unsafe_libvips_is_reported() -> None:
@@ -351,33 +277,9 @@ def test_the_child_cannot_read_the_memory_and_environment_of_its_parent() -> Non
     assert done.stdout == "1 0\n"
 
 
-def test_a_child_that_reads_nothing_does_not_hold_the_parent() -> None:
-    """More than a pipe holds is to be sent."""
-
-    class Deaf(IsolatedRenderer):
-        _program = (
-            "import sys, os, time, json; reply = json.dumps({'ready': True}).encode();"
-            "os.write(int(sys.argv[2]), len(reply).to_bytes(8) + reply); time.sleep(60)"
-        )
-
-    with (
-        Deaf(timeout_factor=0.5) as renderer,
-        pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal,
-    ):
-        renderer.render(bytes(3_000_000), WANTED, SLOW_LIMITS)
-    assert refusal.value.reason is Reason.TOO_SLOW
-
-
-def test_an_endless_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
-    with rigged("os.write(int(sys.argv[2]), b'\\x7f' * 100); signal.pause()") as renderer:
-        with pytest.raises(Refused) as refusal:
-            renderer.render(GOOD, WANTED, Limits())
-        assert refusal.value.reason is Reason.DECODER_CRASHED
-
-
 def test_a_missed_deadline_of_the_caller_can_be_retried() -> None:
     with IsolatedRenderer(late_is_unavailable=True) as renderer:
+        renderer.warm()
         renderer.until = time.monotonic() - 1
         with pytest.raises(Unavailable, match="expected a reply within 0 s"):
             renderer.render(SLOW, WANTED, Limits(max_scans=10_000))
@@ -393,31 +295,6 @@ def test_start_does_not_wait_for_the_child() -> None:
         renderer.start()
         assert pid_of(renderer)
         assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
-
-
-@pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
-def test_the_child_exits_with_its_parent(busy: bool, tmp_path: Path) -> None:  # noqa: FBT001 - a column
-    slow = tmp_path / "slow"
-    slow.write_bytes(jpeg_of(50_000, 7000))  # would take many minutes
-    command = [sys.executable, "-c", PARENT, *([str(slow)] if busy else [])]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **pipes) as parent:
-        child = os.pidfd_open(int(parent.stdout.readline()))
-        if busy:
-            assert parent.stderr.readline() == b"busy\n"
-        parent.kill()
-        gone = select.poll()
-        gone.register(child, select.POLLIN)
-        ended = gone.poll(PATIENCE_SECONDS * 1000)
-        with suppress(ProcessLookupError):
-            signal.pidfd_send_signal(child, signal.SIGKILL)
-        os.close(child)
-    assert ended
-
-
-def _cpu_seconds(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def test_overlay_images_reach_the_child() -> None:

@@ -17,7 +17,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from image_processor.config.settings import Settings
 
-from .work import QueuedWork
+from .work import STOP_RENDER_SECONDS, QueuedWork
 
 MAX_CONNECTIONS = 400
 """Open connections. Each may also have a file open, and most systems give a process 1024 descriptors."""
@@ -29,8 +29,9 @@ DRAIN_SECONDS = 300.0
 """The longest time that a client may go on sending a body after its response: many clients, browsers
 among them, read the response only after that."""
 
-GRACE_SECONDS = 10
-"""How long requests in progress (uploads, downloads) may continue after a stop was requested."""
+GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
+"""How long requests in progress (uploads, downloads) may continue after a stop was requested. uvicorn answers
+500 to those that wait longer."""
 
 
 class Server(uvicorn.Server):

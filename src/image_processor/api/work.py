@@ -38,6 +38,9 @@ UPLOAD_SLOT_SECONDS = 5.0
 RENDER_SECONDS = 30.0
 """The longest time that a request waits for a rendition."""
 
+STOP_RENDER_SECONDS = 8.0
+"""The same after a stop was requested."""
+
 
 class Work(Protocol):
     """Processes uploads and renders renditions that a request asks for."""
@@ -127,6 +130,7 @@ class QueuedWork:
         self._lock = threading.Lock()
         self._pending: dict[str, tuple[str, int]] = {}
         self._stopping = asyncio.Event()
+        self._abandoned = asyncio.Event()
         self._upload_slots = Semaphore(MAX_UPLOADS)
         self.sample_lock = Lock()
         """Held while the sample image is drawn; waiting for it takes no thread."""
@@ -153,13 +157,7 @@ class QueuedWork:
         Raises what processing ended with. Processing continues if the client disconnects.
         """
         done = asyncio.wrap_future(self.submit(kind, key))
-        done.add_done_callback(_retrieve_error)
-        stopping = asyncio.ensure_future(self._stopping.wait())
-        either: set[asyncio.Future[Any]] = {done, stopping}
-        try:
-            await asyncio.wait(either, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopping.cancel()
+        await _wait(done, wait, self._stopping)
         return done.result() if done.done() else None
 
     async def rendition(self, ref: RenditionRef) -> RenderResult:
@@ -174,18 +172,15 @@ class QueuedWork:
 
     async def done(self, future: Future[Any]) -> Any:
         """The result of the render pool or the workers. Raises its error, and Unavailable after
-        RENDER_SECONDS or if the server stops."""
-        waiting = asyncio.wrap_future(future)
-        try:
-            return await asyncio.wait_for(asyncio.shield(waiting), RENDER_SECONDS)
-        except TimeoutError:
-            waiting.add_done_callback(_retrieve_error)
+        RENDER_SECONDS, or if the server stops and it takes STOP_RENDER_SECONDS from then."""
+        done = asyncio.wrap_future(future)
+        await _wait(done, RENDER_SECONDS, self._abandoned)
+        if future.cancelled() or (self._abandoned.is_set() and not done.done()):
+            raise Unavailable("the server is stopping")
+        if not done.done():
             expected = f"expected a rendition within {RENDER_SECONDS:g} s"
-            raise Unavailable(f"{expected}; it is still being made") from None
-        except asyncio.CancelledError:
-            if not future.cancelled():
-                raise
-            raise Unavailable("the server is stopping") from None
+            raise Unavailable(f"{expected}; it is still being made")
+        return done.result()
 
     async def receive(self, store: Callable[[], Entry]) -> Entry:
         """Call ``store`` in a thread of its own as soon as an upload slot is free, and return its
@@ -201,8 +196,10 @@ class QueuedWork:
             self._upload_slots.release()
 
     def stop(self) -> None:
-        """End what would delay a graceful stop: requests that wait and event streams."""
+        """End what would delay a graceful stop: requests that wait, those for renditions after
+        STOP_RENDER_SECONDS, and event streams. Call it in the event loop."""
         self._stopping.set()
+        asyncio.get_running_loop().call_later(STOP_RENDER_SECONDS, self._abandoned.set)
         self._context.progress.close()
 
     def _count(self, key: str, change: int) -> None:
@@ -211,6 +208,17 @@ class QueuedWork:
             _, count = self._pending.pop(id_, (key, 0))
             if count + change:
                 self._pending[id_] = (key, count + change)
+
+
+async def _wait(done: asyncio.Future[Any], seconds: float, abandoned: asyncio.Event) -> None:
+    """Wait until ``done`` is done, ``seconds`` have passed or ``abandoned`` is set. Its work goes on."""
+    done.add_done_callback(_retrieve_error)
+    end = asyncio.ensure_future(abandoned.wait())
+    either: set[asyncio.Future[Any]] = {done, end}
+    try:
+        await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        end.cancel()
 
 
 def _retrieve_error(future: asyncio.Future[Any]) -> None:

@@ -28,6 +28,7 @@ from image_processor.domain.models import MessageKind, Outcome, Upload
 from image_processor.domain.ports import Catalog, Entry, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.renditions.freshness import is_on_demand
@@ -102,11 +103,14 @@ def open_workers(
     role: str,
     progress: Progress,
     on_unsent: Callable[[], object] = lambda: None,
+    renderers: RendererGroup | None = None,
 ) -> Iterator[Workers]:
-    """Started workers, each with an isolated renderer of its own. They finish their uploads at the end.
+    """Started workers, each with an isolated renderer of its own. At the end they finish their uploads
+    within ``settings.stop_seconds``; what they do not finish is left to the next start.
 
     ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
-    the workers own leases. ``on_unsent`` is called after an outcome with an event to be sent.
+    the workers own leases. ``on_unsent`` is called after an outcome with an event to be sent. ``renderers``
+    is where the renderers come from.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
     fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
@@ -117,10 +121,11 @@ def open_workers(
     with IsolatedRenderer() as trial:
         trial.warm()
     owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
+    group = renderers or RendererGroup()
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
-        with IsolatedRenderer() as renderer:
+        with group.renderer() as renderer:
             processors = {
                 bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, owner)
                 for bucket in stores
@@ -139,7 +144,8 @@ def open_workers(
     try:
         yield workers
     finally:
-        workers.stop()
+        with group.abort_after(settings.stop_seconds):
+            workers.stop()
 
 
 def _build_processor(
@@ -188,7 +194,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     recipe = load_recipe(settings.recipe)
     webhook = build_webhook(settings)
     progress = Progress()
-    with ExitStack() as stack:
+    renderers = RendererGroup()
+
+    @contextmanager
+    def open_renderer() -> Iterator[Renderer]:
+        with renderers.renderer() as renderer:
+            yield renderer.render
+
+    with ExitStack() as stopping, ExitStack() as stack:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
         stack.enter_context(data_dir_lock(settings.data))
         stores = stack.enter_context(open_stores(settings))
@@ -202,7 +215,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             stack.callback(sender.stop)
             on_unsent = sender.trigger
         workers = stack.enter_context(
-            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, on_unsent)
+            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, on_unsent, renderers)
         )
         reconciler = build_reconciler(settings, recipe, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
@@ -218,27 +231,26 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         for thread in (watcher, reconcile_loop):
             thread.start()
             stack.callback(thread.stop)
-        delivery, coordinator = stack.enter_context(open_read_path(settings, recipe, stores, workers.submit))
-        yield StandaloneContext(
-            settings,
-            recipe,
-            stores.uploads,
-            stores.processed,
-            stores.catalog,
-            workers.submit,
-            workers.backlog,
-            progress,
-            delivery,
-            coordinator,
-            events=events,
+        delivery, coordinator = stack.enter_context(
+            open_read_path(settings, recipe, stores, workers.submit, open_renderer)
         )
-
-
-@contextmanager
-def isolated_renderer() -> Iterator[Renderer]:
-    """Renders in a child process."""
-    with IsolatedRenderer() as renderer:
-        yield renderer.render
+        try:
+            yield StandaloneContext(
+                settings,
+                recipe,
+                stores.uploads,
+                stores.processed,
+                stores.catalog,
+                workers.submit,
+                workers.backlog,
+                progress,
+                delivery,
+                coordinator,
+                events=events,
+            )
+        finally:
+            # From now until all parts have ended.
+            stopping.enter_context(renderers.abort_after(settings.stop_seconds))
 
 
 @contextmanager
@@ -247,7 +259,7 @@ def open_read_path(
     recipe: Recipe,
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
-    open_renderer: Callable[[], AbstractContextManager[Renderer]] = isolated_renderer,
+    open_renderer: Callable[[], AbstractContextManager[Renderer]],
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 

@@ -240,6 +240,12 @@ GENERAL_SETTINGS = (
         secret=True,
     ),
     SettingSpec("WEBHOOK_DAYS", "days until an event that is not accepted is dead", "1-30", integer(1, 30)),
+    SettingSpec(
+        "STOP_SECONDS",
+        "seconds that images in work may take after a stop; then they are left to the next start",
+        "0-3600",
+        integer(0, 3600),
+    ),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
 )
 

@@ -76,6 +76,7 @@ class Settings(Struct, frozen=True):
     exif: tuple[ExifField, ...] = ()
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
+    stop_seconds: int = 15
     webhook_url: str | None = None
     webhook_secret: tuple[bytes, ...] = ()
     webhook_days: int = 3

@@ -49,6 +49,10 @@ class Channel:
             raise ValueError(f"expected at most {limit} bytes of message, got {length}")
         return self._read(length, until)
 
+    def wait(self, until: float) -> None:
+        """Return once there is something to receive, or the other side is gone. Raises TimeoutError."""
+        _wait(self._reader, select.POLLIN, until)
+
     def close(self) -> None:
         os.close(self._reader)
         os.close(self._writer)

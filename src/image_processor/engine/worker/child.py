@@ -5,7 +5,6 @@ It sets limits of CPU time for each request and of memory, both enforced by the 
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import select
@@ -14,17 +13,16 @@ import sys
 import threading
 import traceback
 from collections.abc import Mapping
-from typing import Any
-
-from msgspec import to_builtins
+from contextlib import suppress
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
-from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered
+from image_processor.domain.models import Rendered
 from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
 from image_processor.engine.codecs.memory import PEAK_BYTES
 from image_processor.engine.render import render
 
+from . import messages
 from .channel import Channel
 from .resource_limits import limit_cpu, limit_memory
 
@@ -39,21 +37,26 @@ def main() -> None:
     parent is gone."""
     reader, writer = map(int, sys.argv[1:])
     _apply_limits(reader)
-    channel = Channel(reader, writer)
+    with suppress(EOFError, BrokenPipeError):  # the parent is gone, and nobody needs an answer or a traceback
+        _serve(Channel(reader, writer))
+
+
+def _serve(channel: Channel) -> None:
+    """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
     try:
         runtime.start()
     except UnsafeRuntime as error:
-        _send(channel, {"unsafe": str(error)})
+        channel.send(messages.encode(messages.Unsafe(str(error))))
         return
-    _send(channel, {"ready": True})
+    channel.send(messages.encode(messages.Ready()))
     while True:
-        try:
-            request = json.loads(channel.receive())
-            data = channel.receive()
-            overlay_sources = {key: channel.receive() for key in request["overlay_sources"]}
-        except EOFError:
-            return
-        _handle(channel, request, data, overlay_sources)
+        request = messages.decode_request(channel.receive())
+        data = channel.receive()
+        overlay_sources = {key: channel.receive() for key in request.overlay_keys}
+        reply, bodies = _answer(request, data, overlay_sources)
+        channel.send(messages.encode(reply))
+        for body in bodies:
+            channel.send(body)
 
 
 def _apply_limits(descriptor: int) -> None:
@@ -79,45 +82,33 @@ def _exit_with_parent(descriptor: int) -> None:
     os._exit(0)
 
 
-def _handle(
-    channel: Channel, request: dict[str, Any], data: bytes, overlay_sources: Mapping[str, bytes]
-) -> None:
+def _answer(
+    request: messages.Request, data: bytes, overlay_sources: Mapping[str, bytes]
+) -> tuple[messages.Reply, list[bytes]]:
+    """The reply to a request, and the bytes of the renditions."""
     try:
-        limits = Limits(**request["limits"])
-        limit_cpu(limits.cpu_seconds)
+        limit_cpu(request.limits.cpu_seconds)
         rendered = render(
             data,
-            [parse(text) for text in request["transformations"]],
-            limits,
-            icc=IccPolicy(request["icc"]),
-            threads=request["threads"],
-            summary=request["summary"],
-            exif=[ExifField(name) for name in request["exif"]],
+            [parse(text) for text in request.transformations],
+            request.limits,
+            icc=request.icc,
+            threads=request.threads,
+            summary=request.summary,
+            exif=request.exif,
             overlay_sources=overlay_sources,
         )
     except Refused as refused:
-        _send(channel, {"refused": refused.reason, "message": refused.message})
+        return messages.Refusal(refused.reason, refused.message), []
     except MissingExtra as missing:
-        _send(channel, {"missing": str(missing)})
+        return messages.Missing(str(missing)), []
     except MemoryError:
-        _send(channel, {"exhausted": True})
+        return messages.Exhausted(), []
     except Exception:  # noqa: BLE001 - the parent waits for a reply, whatever happened
-        _send(channel, {"failed": traceback.format_exc()})
-    else:
-        _send(channel, _reply(rendered))
-        for rendition in rendered.renditions:
-            channel.send(rendition.body)
+        return messages.Failed(traceback.format_exc()), []
+    return _done(rendered), [rendition.body for rendition in rendered.renditions]
 
 
-def _reply(rendered: Rendered) -> dict[str, Any]:
-    return {
-        "original": to_builtins(rendered.original),
-        "summary": to_builtins(rendered.summary) if rendered.summary else None,
-        "renditions": [to_builtins(rendition.metadata) for rendition in rendered.renditions],
-        "exif": rendered.exif,
-        "timings": to_builtins(rendered.timings),
-    }
-
-
-def _send(channel: Channel, reply: dict[str, Any]) -> None:
-    channel.send(json.dumps(reply).encode())
+def _done(rendered: Rendered) -> messages.Done:
+    metadata = tuple(rendition.metadata for rendition in rendered.renditions)
+    return messages.Done(rendered.original, rendered.summary, metadata, rendered.exif, rendered.timings)

@@ -5,57 +5,74 @@ JSON and raw bytes, never pickle: an image that takes over the child must not ma
 
 from __future__ import annotations
 
-import json
 import math
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import cache
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-from msgspec import Struct, to_builtins
+from msgspec import MsgspecError, Struct
 
-from image_processor.domain.errors import MissingExtra, Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.domain.models import (
-    ExifField,
-    IccPolicy,
-    ImageMetadata,
-    Limits,
-    Rendered,
-    RenderedImage,
-    Timings,
-    VisualSummary,
+from image_processor.domain.errors import (
+    ImageProcessorError,
+    MissingExtra,
+    Reason,
+    Refused,
+    Unavailable,
+    UnsafeRuntime,
 )
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered, RenderedImage
 from image_processor.domain.transformation import Transformation
 
+from . import messages
 from .channel import Channel
+from .resource_limits import cpu_seconds_of
 
 _START_SECONDS = 60
 """How long a child may take to import libvips and report that it is ready, on a very busy machine."""
 
+_TRANSFER_SECONDS = 60
+"""How long a child may take to read a request with its images, and to send its reply once it has begun to. It
+only copies memory meanwhile."""
+
+_STALL_SECONDS = 60
+"""How long a child that renders may use no CPU time: then it is stopped or hangs."""
+
 _EXIT_SECONDS = 10
 """How long a child that has closed its end of the pipes may take to exit."""
 
-_MAX_MESSAGE = 1024**3
-"""Bytes of a rendition. A child that an image has taken over must not fill the parent's memory."""
+_KILL_SECONDS = 5
+"""How long the kernel may take to end a killed child. It is longer only in an uninterruptible system call."""
+
+_MAX_MESSAGE = 16 * 1024**2
+_MAX_RENDITIONS = 1024**3
+"""Bytes of a reply, and of its renditions together. A child that an image has taken over must not fill the
+parent's memory."""
+
+_INVALID_REPLY = (EOFError, OSError, ValueError, MsgspecError, RecursionError)
+"""What reading a reply raises where the child is gone or sends nonsense."""
 
 
-class _ChildDied(Exception):
-    """The child exited without a reply; ``code`` is its return code, negative for a signal."""
+class _ChildLost(Exception):
+    """The child is gone, or does not do what a child does. Another cause than the image is possible: the
+    kernel kills a process when another one has exhausted the memory, and an operator may stop one. ``error``
+    is what to raise if it happens to a second child."""
 
-    def __init__(self, code: int) -> None:
-        self.code = code
+    def __init__(self, error: ImageProcessorError) -> None:
+        self.error = error
 
 
 class IsolatedRenderer:
-    """Renders in a child process that may die. Not thread-safe: each thread needs its own.
+    """Renders in a child process that may die. Each thread needs its own: only `abort` is thread-safe.
 
     ``timeout_factor`` bounds wall-clock time: seconds of waiting for each second of ``limits.cpu_seconds``.
-    It only matters where a child hangs without using CPU. ``until``, in seconds of time.monotonic(), is a
+    It only matters where a child gets little CPU time. ``until``, in seconds of time.monotonic(), is a
     deadline for every reply, for a caller that will be stopped then. A missed one is a refusal, or with
     ``late_is_unavailable`` Unavailable, for a caller that has less time than others for the same image.
     """
@@ -69,6 +86,7 @@ class IsolatedRenderer:
         self._timeout_factor = timeout_factor
         self._late_is_unavailable = late_is_unavailable
         self._child: _Child | None = None
+        self._aborted = False
 
     def __enter__(self) -> Self:
         return self
@@ -84,12 +102,12 @@ class IsolatedRenderer:
     def warm(self) -> None:
         """Start the child now instead of with the first render.
 
-        Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts.
+        Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts in time.
         """
         self.start()
         assert self._child is not None
         try:
-            self._child.wait_until_ready()
+            self._child.wait_until_ready(self.until)
         except BaseException:
             self.close()
             raise
@@ -100,12 +118,21 @@ class IsolatedRenderer:
         if self._child is None:
             _hide_memory()
             self._child = _Child(self._program)
+        self._check_not_aborted()
 
     def close(self) -> None:
         """End the child. A later render starts another one."""
         if self._child is not None:
-            self._child.kill()
+            self._child.close()
             self._child = None
+
+    def abort(self) -> None:
+        """End the child for good: a running render and all later ones raise Unavailable. May be called from
+        any thread, and does not wait."""
+        self._aborted = True
+        child = self._child
+        if child is not None:
+            child.kill()
 
     def render(  # noqa: PLR0913 - the parameters of engine.render.render
         self,
@@ -123,60 +150,66 @@ class IsolatedRenderer:
         """As `engine.render.render`, and enforces ``limits.cpu_seconds``. ``on_rendition`` is called once all
         renditions are made.
 
-        Also raises Refused(TOO_SLOW), and Refused(DECODER_CRASHED) if two children died of it.
+        Also raises Refused(TOO_SLOW), Refused(DECODER_CRASHED) if two children died of it, and Unavailable
+        if no child takes it or the renderer was aborted.
         """
-        request = {
-            "transformations": [str(transformation) for transformation in transformations],
-            "limits": to_builtins(limits),
-            "icc": icc,
-            "threads": threads,
-            "summary": summary,
-            "exif": list(exif),
-            "overlay_sources": list(overlay_sources or {}),
-        }
-        bodies = [data, *(overlay_sources or {}).values()]
+        overlays = overlay_sources or {}
+        request = messages.Request(
+            tuple(map(str, transformations)), limits, icc, threads, summary, tuple(exif), tuple(overlays)
+        )
+        bodies = [data, *overlays.values()]
         try:
-            reply = self._ask(request, bodies, self._wall_seconds(limits))
-        except _ChildDied:
-            # The kernel may have killed it because of another process (out of memory): try once more.
+            reply = self._ask(request, bodies)
+        except _ChildLost:
             try:
-                reply = self._ask(request, bodies, self._wall_seconds(limits))
-            except _ChildDied as second:
-                raise Refused(Reason.DECODER_CRASHED, _describe_exit(second.code)) from None
+                reply = self._ask(request, bodies)
+            except _ChildLost as second:
+                raise second.error from None
         rendered = _rendered(reply, transformations)
         for rendition in rendered.renditions:
             on_rendition(rendition)
         return rendered
 
-    def _wall_seconds(self, limits: Limits) -> float:
-        return max(0, min(self._timeout_factor * limits.cpu_seconds, self.until - time.monotonic()))
-
-    def _ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
-        self.warm()
-        assert self._child is not None
+    def _ask(self, request: messages.Request, bodies: Sequence[bytes]) -> _Reply:
+        """Raises _ChildLost, Refused(TOO_SLOW), Unavailable, UnsafeRuntime."""
         try:
-            return self._child.ask(request, bodies, wall_seconds)
-        except TimeoutError:
-            self.close()
-            message = f"expected a reply within {wall_seconds:.3g} s, got none"
-            if self._late_is_unavailable and time.monotonic() >= self.until:
-                raise Unavailable(message) from None
-            raise Refused(Reason.TOO_SLOW, message) from None
+            self.warm()
+            assert self._child is not None
+            wall_seconds = self._wall_seconds(request.limits)
+            try:
+                return self._child.ask(request, bodies, wall_seconds)
+            except TimeoutError:
+                raise self._late(wall_seconds) from None
         except BaseException:
             # A reply may still arrive later, so this child is never used again.
             self.close()
+            self._check_not_aborted()
             raise
+
+    def _wall_seconds(self, limits: Limits) -> float:
+        return max(0, min(self._timeout_factor * limits.cpu_seconds, self.until - time.monotonic()))
+
+    def _late(self, wall_seconds: float) -> ImageProcessorError:
+        message = f"expected a reply within {wall_seconds:.3g} s, got none"
+        if self._late_is_unavailable and time.monotonic() >= self.until:
+            return Unavailable(message)
+        return Refused(Reason.TOO_SLOW, message)
+
+    def _check_not_aborted(self) -> None:
+        if self._aborted:
+            self.close()
+            raise Unavailable("the program is stopping")
 
 
 class _Reply(Struct, frozen=True):
     """The child's reply, and the renditions' bytes in the requested order."""
 
-    message: dict[str, Any]
-    bodies: list[bytes]
+    message: messages.Reply
+    bodies: tuple[bytes, ...] = ()
 
 
 class _Child:
-    """One child process and the pipes to it."""
+    """One child process and the pipes to it. Only `kill` may be called from any thread."""
 
     def __init__(self, program: str) -> None:
         theirs_read, ours_write = os.pipe()
@@ -190,7 +223,9 @@ class _Child:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
-                process_group=0,  # Ctrl-C in a terminal reaches only the parent, which then decides
+                # Ctrl-C in a terminal reaches only the parent, which then decides. If the parent dies while
+                # the child is stopped, the kernel ends it, as it does with such a group (setpgid(2)).
+                process_group=0,
             )
         except OSError as error:
             self._channel.close()
@@ -203,96 +238,138 @@ class _Child:
     def pid(self) -> int:
         return self._process.pid
 
-    def ask(self, request: dict[str, Any], bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
+    def wait_until_ready(self, until: float) -> None:
+        """Return once the child has loaded libvips. Raises UnsafeRuntime; Unavailable, also if it has not at
+        ``until`` or after _START_SECONDS."""
+        if self._ready:
+            return
+        end = min(until, time.monotonic() + _START_SECONDS)
+        try:
+            message = messages.decode_start(self._channel.receive(end, _MAX_MESSAGE))
+        except TimeoutError:
+            raise Unavailable("expected a renderer to start in time, got no sign of it") from None
+        except _INVALID_REPLY:
+            got = _describe_exit(self._exit_code(until))
+            raise Unavailable(f"expected a renderer to start, got {got}") from None
+        if isinstance(message, messages.Unsafe):
+            raise UnsafeRuntime(message.message)
+        self._ready = True
+
+    def ask(self, request: messages.Request, bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         """Render the first of ``bodies``; the others are the overlay sources that ``request`` names.
 
-        Raises _ChildDied, Refused(TOO_SLOW), or TimeoutError; the child cannot be used after any of them."""
+        Raises _ChildLost, Refused(TOO_SLOW), and TimeoutError after ``wall_seconds``; the child cannot be
+        used after any of them."""
         until = time.monotonic() + wall_seconds
         try:
-            self._channel.send(json.dumps(request).encode(), until)
-            for body in bodies:
-                self._channel.send(body, until)
-            message = self._receive(until)
-            return _Reply(message, [self._receive_bytes(until) for _ in message.get("renditions", ())])
+            self._send([messages.encode(request), *bodies], until)
+            self._await_reply(until)
+            return self._receive(len(request.transformations), until)
         except TimeoutError:
             raise
-        except (EOFError, OSError, ValueError):
-            code = self._exit_code()
+        except _INVALID_REPLY:
+            code = self._exit_code(until)
             if code == -signal.SIGXCPU:
-                seconds = request["limits"]["cpu_seconds"]
+                seconds = request.limits.cpu_seconds
                 raise Refused(
                     Reason.TOO_SLOW, f"expected at most {seconds} s of CPU time, got more"
                 ) from None
-            raise _ChildDied(code) from None
-
-    def _exit_code(self) -> int:
-        try:
-            return self._process.wait(_EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            # It is alive, but its reply was invalid.
-            self._process.kill()
-            return self._process.wait()
+            raise _ChildLost(Refused(Reason.DECODER_CRASHED, _describe_exit(code))) from None
 
     def kill(self) -> None:
-        """End the process; harmless if it has exited."""
+        """Have the kernel end the process; harmless if it has exited."""
         self._process.kill()
-        self._process.wait()
+
+    def close(self) -> None:
+        """End the process and close the pipes."""
+        self.kill()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_KILL_SECONDS)
         self._channel.close()
 
-    def wait_until_ready(self) -> None:
-        """Return once the child has loaded libvips. Raises UnsafeRuntime, Unavailable."""
-        if self._ready:
-            return
+    def _send(self, contents: Sequence[bytes], until: float) -> None:
+        expected = (
+            f"expected a renderer to read the original within {_TRANSFER_SECONDS} s, got one that does not"
+        )
+        with _transfer(until, Unavailable(expected)) as end:
+            for content in contents:
+                self._channel.send(content, end)
+
+    def _await_reply(self, until: float) -> None:
+        """Return once the child answers. Raises _ChildLost if it stands still, TimeoutError."""
+        used = cpu_seconds_of(self.pid)
+        while True:
+            try:
+                return self._channel.wait(min(until, time.monotonic() + _STALL_SECONDS))
+            except TimeoutError:
+                if time.monotonic() >= until:
+                    raise
+            before, used = used, cpu_seconds_of(self.pid)
+            if used is not None and used == before:
+                got = f"a decoder that used no CPU time for {_STALL_SECONDS} s"
+                raise _ChildLost(Refused(Reason.TOO_SLOW, f"expected a reply, got {got}"))
+
+    def _receive(self, rendition_count: int, until: float) -> _Reply:
+        got = f"a part of it within {_TRANSFER_SECONDS} s"
+        with _transfer(until, Refused(Reason.TOO_SLOW, f"expected a reply, got {got}")) as end:
+            message = messages.decode_reply(self._channel.receive(end, _MAX_MESSAGE))
+            if not isinstance(message, messages.Done):
+                return _Reply(message)
+            if len(message.renditions) != rendition_count:
+                raise ValueError(f"expected {rendition_count} renditions, got {len(message.renditions)}")
+            bodies: list[bytes] = []
+            for _ in message.renditions:
+                allowed = _MAX_RENDITIONS - sum(map(len, bodies))
+                bodies.append(self._channel.receive(end, allowed))
+            return _Reply(message, tuple(bodies))
+
+    def _exit_code(self, until: float) -> int:
+        """The return code of a child that has closed its pipes or sent nonsense, negative for a signal."""
         try:
-            message = self._receive(time.monotonic() + _START_SECONDS)
-        except (EOFError, OSError, ValueError):
-            message = {}
-        if "ready" in message:
-            self._ready = True
-            return
-        self._process.kill()
-        if "unsafe" in message:
-            raise UnsafeRuntime(message["unsafe"])
-        raise Unavailable(f"expected a renderer to start, got {_describe_exit(self._process.wait())}")
+            return self._process.wait(max(0.1, min(_EXIT_SECONDS, until - time.monotonic())))
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return -signal.SIGKILL
 
-    def _receive(self, until: float) -> dict[str, Any]:
-        reply: dict[str, Any] = json.loads(self._receive_bytes(until))
-        return reply
 
-    def _receive_bytes(self, until: float) -> bytes:
-        return self._channel.receive(until, _MAX_MESSAGE)
+@contextmanager
+def _transfer(until: float, error: ImageProcessorError) -> Iterator[float]:
+    """The end of a transfer that starts now, at latest ``until``. A TimeoutError before that becomes
+    _ChildLost with ``error``."""
+    try:
+        yield min(until, time.monotonic() + _TRANSFER_SECONDS)
+    except TimeoutError:
+        if time.monotonic() >= until:
+            raise
+        raise _ChildLost(error) from None
 
 
 def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rendered:
     """The value of a reply; raises the error of the child's render."""
-    message = reply.message
-    if "refused" in message:
-        raise Refused(Reason(message["refused"]), message["message"])
-    if "missing" in message:
-        raise MissingExtra(message["missing"])
-    if "exhausted" in message:
-        raise Refused(
-            Reason.TOO_MANY_PIXELS,
-            "expected an image that is rendered within the memory allowed, got a larger one",
-        )
-    if "failed" in message:
-        # A bug of this program: a retry would fail again, so it is a refusal. A fixed version tries again,
-        # because RENDERING_VERSION is part of the plan's fingerprint.
-        import logging  # noqa: PLC0415 - 4 ms of a cold start
+    match reply.message:
+        case messages.Refusal(reason, message):
+            raise Refused(reason, message)
+        case messages.Missing(message):
+            raise MissingExtra(message)
+        case messages.Exhausted():
+            raise Refused(
+                Reason.TOO_MANY_PIXELS,
+                "expected an image that is rendered within the memory allowed, got a larger one",
+            )
+        case messages.Failed(traceback):
+            # A bug of this program: a retry would fail again, so it is a refusal. A fixed version tries
+            # again, because RENDERING_VERSION is part of the plan's fingerprint.
+            import logging  # noqa: PLC0415 - 4 ms of a cold start
 
-        logging.getLogger(__name__).error("rendering failed: %s", message["failed"])
-        raise Refused(Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log")
-    renditions = zip(transformations, reply.bodies, message["renditions"], strict=True)
-    return Rendered(
-        original=ImageMetadata(**message["original"]),
-        summary=VisualSummary(**message["summary"]) if message["summary"] else None,
-        renditions=tuple(
-            RenderedImage(transformation, body, ImageMetadata(**metadata))
-            for transformation, body, metadata in renditions
-        ),
-        exif=tuple((name, value) for name, value in message["exif"]),
-        timings=Timings(**message["timings"]),
-    )
+            logging.getLogger(__name__).error("rendering failed: %s", traceback)
+            raise Refused(
+                Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log"
+            )
+        case messages.Done(original, summary, metadata, exif, timings):
+            renditions = zip(transformations, reply.bodies, metadata, strict=True)
+            return Rendered(
+                original, summary, tuple(RenderedImage(*parts) for parts in renditions), exif, timings
+            )
 
 
 _INHERITED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})

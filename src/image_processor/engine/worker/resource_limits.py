@@ -1,14 +1,16 @@
 """Limits of CPU time and memory, enforced by the kernel: SIGXCPU ends the process even inside a decoder,
-where no Python code runs.
+where no Python code runs. And the CPU time of another process, which tells work from standstill.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
+from pathlib import Path
 
 
 def limit_cpu(seconds: int) -> None:
@@ -34,6 +36,18 @@ def limit_memory(byte_count: int) -> None:
     thread and each malloc arena reserves far more addresses than it uses."""
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     resource.setrlimit(resource.RLIMIT_DATA, (_within(byte_count, hard), hard))
+
+
+def cpu_seconds_of(pid: int) -> float | None:
+    """The CPU time that a process has used, in hundredths of a second; None where it cannot be told: macOS
+    has no /proc."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    # proc_pid_stat(5): the name, in parentheses, may contain anything. utime and stime are fields 14 and 15.
+    fields = stat.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _within(soft: int, hard: int) -> int:

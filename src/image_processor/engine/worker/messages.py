@@ -1,0 +1,83 @@
+"""What a process and its isolated child tell each other: JSON of exactly these types.
+
+A decoder that an image has taken over may send anything; what does not have the type of a reply is an error
+where it is read, not later. The bytes of images follow as messages of their own.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.json import Decoder, Encoder
+
+from image_processor.domain.errors import Reason
+from image_processor.domain.models import (
+    Exif,
+    ExifField,
+    IccPolicy,
+    ImageMetadata,
+    Limits,
+    Timings,
+    VisualSummary,
+)
+
+
+class Request(Struct, frozen=True):
+    """The parameters of engine.render.render. The original follows, then the overlay sources in the order of
+    their keys."""
+
+    transformations: tuple[str, ...]
+    limits: Limits
+    icc: IccPolicy
+    threads: int
+    summary: bool
+    exif: tuple[ExifField, ...]
+    overlay_keys: tuple[str, ...]
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """libvips is loaded and safe."""
+
+
+class Unsafe(Struct, frozen=True, tag="unsafe"):
+    """libvips cannot be made safe."""
+
+    message: str
+
+
+class Done(Struct, frozen=True, tag="done"):
+    """The fields of domain.models.Rendered. ``renditions`` are in the requested order; their bytes follow."""
+
+    original: ImageMetadata
+    summary: VisualSummary | None
+    renditions: tuple[ImageMetadata, ...]
+    exif: Exif
+    timings: Timings
+
+
+class Refusal(Struct, frozen=True, tag="refused"):
+    reason: Reason
+    message: str
+
+
+class Missing(Struct, frozen=True, tag="missing"):
+    """An optional package is not installed."""
+
+    message: str
+
+
+class Exhausted(Struct, frozen=True, tag="exhausted"):
+    """The memory limit was reached."""
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """An error of this program."""
+
+    traceback: str
+
+
+Reply = Done | Refusal | Missing | Exhausted | Failed
+
+encode = Encoder().encode
+decode_request = Decoder(Request).decode
+decode_start = Decoder(Ready | Unsafe).decode
+decode_reply = Decoder(Reply).decode

@@ -1,0 +1,50 @@
+"""All isolated renderers of a program: a program that stops can end them, whatever their children do."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from .isolation import IsolatedRenderer
+
+
+class RendererGroup:
+    """Opens isolated renderers and can abort them. Methods may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: set[IsolatedRenderer] = set()
+        self._aborted = False
+
+    @contextmanager
+    def renderer(self) -> Iterator[IsolatedRenderer]:
+        """A renderer for one thread."""
+        with IsolatedRenderer() as renderer:
+            with self._lock:
+                self._open.add(renderer)
+                if self._aborted:
+                    renderer.abort()
+            try:
+                yield renderer
+            finally:
+                with self._lock:
+                    self._open.discard(renderer)
+
+    def abort(self) -> None:
+        """Abort all renderers, and those that are opened later."""
+        with self._lock:
+            self._aborted = True
+            for renderer in self._open:
+                renderer.abort()
+
+    @contextmanager
+    def abort_after(self, seconds: float) -> Iterator[None]:
+        """Abort if the context has not ended after ``seconds``."""
+        timer = threading.Timer(seconds, self.abort)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()

@@ -1,0 +1,171 @@
+"""Each exchange with the isolated child has a deadline: a child that is stopped, hangs or sends nonsense is
+killed and replaced."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from isolated_children import GOOD, SLOW_LIMITS, WANTED, Deaf, is_gone, pid_of, rigged, stopped
+
+from image_processor.domain.errors import Reason, Refused, Unavailable
+from image_processor.domain.models import Limits
+from image_processor.engine.worker import isolation
+from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.engine.worker.renderer_group import RendererGroup
+
+
+def test_a_hanging_child_is_abandoned() -> None:
+    with rigged("signal.pause()") as renderer:
+        with pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal:
+            renderer.render(GOOD, WANTED, SLOW_LIMITS)
+        assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_a_child_that_reads_nothing_does_not_hold_the_parent() -> None:
+    """More than a pipe holds is to be sent."""
+
+    with (
+        Deaf(timeout_factor=0.5) as renderer,
+        pytest.raises(Refused, match=r"expected a reply within 0\.5 s") as refusal,
+    ):
+        renderer.render(bytes(3_000_000), WANTED, SLOW_LIMITS)
+    assert refusal.value.reason is Reason.TOO_SLOW
+
+
+@pytest.mark.parametrize("size", [len(GOOD), 868_000, 5_000_000], ids=["small", "868 kB", "over a pipe"])
+def test_a_stopped_child_is_replaced_and_the_image_rendered(
+    size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What follows the end of a JPEG is no part of the image."""
+    with IsolatedRenderer() as renderer:
+        before = stopped(renderer)
+        monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 2)
+        monkeypatch.setattr(isolation, "_STALL_SECONDS", 2)
+        rendered = renderer.render(GOOD.ljust(size, b"\0"), WANTED, Limits())
+        assert len(rendered.renditions) == 2
+        assert pid_of(renderer) != before
+    assert is_gone(before)
+
+
+def test_an_image_that_makes_every_child_stand_still_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_STALL_SECONDS", 1)
+    with rigged("os.kill(os.getpid(), signal.SIGSTOP)") as renderer:
+        with pytest.raises(Refused, match="used no CPU time for 1 s") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_a_child_that_computes_does_not_stand_still(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_STALL_SECONDS", 1)
+    with rigged(
+        "import time; end = time.process_time() + 1.5\n    while time.process_time() < end: pass"
+    ) as renderer:
+        renderer.warm()
+        before = pid_of(renderer)
+        renderer.render(GOOD, [], Limits())
+        assert pid_of(renderer) == before
+
+
+DRIPPING = (
+    "import time\n"
+    "    for byte in bytes(6) + b'\\2\\0{{':\n"
+    "        os.write(int(sys.argv[2]), bytes([byte])); time.sleep({})"
+)
+"""The body of a `render` that announces 512 bytes, and sends one now and then."""
+
+
+@pytest.mark.parametrize("pause", [0.3, 60], ids=["dripping", "half a message"])
+def test_a_reply_that_does_not_end_is_refused(pause: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 1)
+    with rigged(DRIPPING.format(pause)) as renderer:
+        with pytest.raises(Refused, match="a part of it within 1 s") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.TOO_SLOW
+
+
+def test_no_child_that_reads_the_original_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decoder has seen the image, so it cannot be the reason."""
+    monkeypatch.setattr(isolation, "_TRANSFER_SECONDS", 0.5)
+    with Deaf() as renderer, pytest.raises(Unavailable, match=r"read the original within 0\.5 s"):
+        renderer.render(bytes(3_000_000), WANTED, Limits())
+
+
+@pytest.mark.parametrize("seconds", [0.5, 600], ids=["the caller's deadline", "the limit of a start"])
+def test_a_child_that_stops_while_it_starts(seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Stopping(IsolatedRenderer):
+        _program = "import os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+
+    monkeypatch.setattr(isolation, "_START_SECONDS", 1)
+    with Stopping(until=time.monotonic() + seconds) as renderer:
+        renderer.start()
+        pid = pid_of(renderer)
+        with pytest.raises(Unavailable, match="expected a renderer to start in time"):
+            renderer.render(GOOD, WANTED, Limits())
+    assert is_gone(pid)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"[]",
+        b"{}",
+        b'{"type":"done"}',
+        b'{"type":"refused","reason":"nonsense","message":""}',
+        b"[" * 100_000,
+    ],
+)
+def test_a_reply_of_another_form_is_a_crash(reply: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    message = len(reply).to_bytes(8) + reply
+    with rigged(f"os.write(int(sys.argv[2]), {message!r}); signal.pause()") as renderer:
+        with pytest.raises(Refused) as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+
+
+def test_more_renditions_than_requested_are_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    with rigged("kwargs = args[1].append(args[1][0])") as renderer:
+        with pytest.raises(Refused) as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+
+
+def test_aborted_renderers_end_their_children_and_start_no_others() -> None:
+    """Whatever the children do, and although a dead child is else replaced."""
+    group = RendererGroup()
+    with group.renderer() as renderer:
+        pid = stopped(renderer)
+        with group.abort_after(0.2), pytest.raises(Unavailable, match="the program is stopping"):
+            renderer.render(GOOD, WANTED, Limits())
+        assert is_gone(pid)
+        with pytest.raises(Unavailable, match="the program is stopping"):
+            renderer.render(GOOD, WANTED, Limits())
+    with group.renderer() as late, pytest.raises(Unavailable, match="the program is stopping"):
+        late.render(GOOD, WANTED, Limits())
+
+
+def test_renderers_are_not_aborted_if_all_ends_in_time() -> None:
+    group = RendererGroup()
+    with group.renderer() as renderer:
+        with group.abort_after(60):
+            renderer.warm()
+        assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
+
+
+def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hostile image may control the child: the child is ended and its reply is ignored."""
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    with rigged("os.write(int(sys.argv[2]), bytes(7) + b'\\4nope'); signal.pause()") as renderer:
+        with pytest.raises(Refused, match="SIGKILL") as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
+
+
+def test_an_endless_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
+    with rigged("os.write(int(sys.argv[2]), b'\\x7f' * 100); signal.pause()") as renderer:
+        with pytest.raises(Refused) as refusal:
+            renderer.render(GOOD, WANTED, Limits())
+        assert refusal.value.reason is Reason.DECODER_CRASHED
