@@ -16,7 +16,7 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
 from image_processor.engine import pyramid
-from image_processor.engine.codecs.avif import boxes_are_truncated
+from image_processor.engine.codecs.heif_items import is_truncated
 from image_processor.engine.codecs.jpeg import buffered_coefficients, count_scans
 from image_processor.engine.codecs.probe import probe
 from image_processor.engine.codecs.registry import CODECS
@@ -225,9 +225,9 @@ def test_boxes_with_every_coding_of_their_size() -> None:
     large = struct.pack(">I4sQ", 1, b"mdat", 24) + bytes(8)
     open_ended = struct.pack(">I4s", 0, b"mdat") + bytes(8)
     for whole in (small, large, small + large, large + small):
-        assert not boxes_are_truncated(whole)
-        assert boxes_are_truncated(whole[:-1])
-        assert not boxes_are_truncated(whole + open_ended[:9])
+        assert not is_truncated(whole)
+        assert is_truncated(whole[:-1])
+        assert not is_truncated(whole + open_ended[:9])
 
 
 def test_scans_are_counted_as_libjpeg_counts_them() -> None:

@@ -90,6 +90,8 @@ _MAKERS = {
     "webp-exif": lambda: _with_exif("webp"),
     "avif": lambda: encoded(_picture(), "avif"),
     "avif-alpha": lambda: encoded(_picture("RGBA"), "avif"),
+    "avif-grey": lambda: encoded(_picture("L"), "avif", subsampling="4:0:0", range="limited"),
+    "avif-premultiplied": lambda: encoded(_picture("RGBA"), "avif", alpha_premultiplied=True),
     "avif-deep": lambda: _vips("heifsave", deep=True, compression="av1", bitdepth=10),
     "avif-exif": lambda: _with_exif("avif"),
     "tiff": lambda: encoded(_picture(), "tiff"),

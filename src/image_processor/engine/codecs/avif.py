@@ -1,44 +1,40 @@
-"""AVIF, read and written by libvips (libheif with dav1d and libaom), and the boxes that AVIF, HEIC and
-JPEG XL files consist of."""
+"""AVIF, read and written by libvips (libheif with dav1d and libaom)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pyvips
 
-from .codec import Codec, EncodeOptions, QualityFit, sample_bytes
+from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, sample_bytes
+from .heif_items import HeifItems, is_truncated, turn
+from .heif_pixels import completed
 
 _DECODE_BYTES_8_BITS = 19
 """15 with subsampled chroma: planes of dav1d and of libheif, then RGB twice."""
 _DECODE_BYTES_DEEPER = 25
 
 
-def boxes(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """The type of each top-level box, the offset of its content, and the offset where it says it ends.
-
-    A box is size, type, content; size 1 is followed by 64 bits, 0 means to the end
-    (ISO/IEC 14496-12, 4.2).
-    """
-    at = 0
-    while at + 8 <= len(data):
-        size, start = int.from_bytes(data[at : at + 4], "big"), at + 8
-        if size == 1:
-            size, start = int.from_bytes(data[at + 8 : at + 16], "big"), at + 16
-        end = at + max(size, 8) if size else len(data)
-        yield data[at + 4 : at + 8], start, end
-        at = end
+def _open(data: bytes, _options: DecodeOptions) -> pyvips.Image:
+    """The primary image, opened for one sequential pass. Raises pyvips.Error."""
+    items = HeifItems.read(data)
+    is_turned = items is not None and items.is_alpha_turned_differently
+    # This function, unlike Operation.call, keeps the bytes as long as the image. Only libheif knows them.
+    source = pyvips.Source.new_from_memory(items.without_turns() if items and is_turned else data)
+    access = "random" if is_turned else "sequential"
+    image = pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
+    if items is None:
+        return image
+    whole = completed(image, items)
+    return turn(whole, items.turns) if is_turned else whole
 
 
-def boxes_are_truncated(data: bytes) -> bool:
-    """Whether the last box does not end where the file ends."""
-    ends = [end for _, _, end in boxes(data)]
-    return not ends or ends[-1] != len(data)
-
-
-def _decode_memory(_data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:
-    return pixels * (_DECODE_BYTES_8_BITS if sample_bytes(opened) == 1 else _DECODE_BYTES_DEEPER)
+def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:
+    decoded = pixels * (_DECODE_BYTES_8_BITS if sample_bytes(opened) == 1 else _DECODE_BYTES_DEEPER)
+    items = HeifItems.read(data)
+    # Pixels that are turned here are read in another order than they are decoded in.
+    is_turned = items is not None and items.is_alpha_turned_differently
+    return decoded + (pixels * opened.bands * sample_bytes(opened) if is_turned else 0)
 
 
 def _save_options(options: EncodeOptions, quality: int | None) -> dict[str, Any]:
@@ -53,9 +49,10 @@ def _save_options(options: EncodeOptions, quality: int | None) -> dict[str, Any]
 
 CODEC = Codec(
     loader="heifload",
+    open=_open,
     saver="heifsave",
     save_options=_save_options,
     quality_fit=QualityFit(62.51, (-9.6, 6.87, -5.59, -0.33), 0.65),
-    is_truncated=lambda data, _page: boxes_are_truncated(data),
+    is_truncated=lambda data, _page: is_truncated(data),
     decode_memory=_decode_memory,
 )

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import pyvips
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 
-from .avif import boxes_are_truncated
 from .codec import Codec, DecodeOptions, PixelLayout, image_from_pixels
+from .heif_items import HeifItems, is_truncated, turn
+from .heif_pixels import completed
 
 # Parts of libheif's messages, by reason; CORRUPT where none occurs. The text itself is not passed on.
 _ERROR_PATTERNS = (
@@ -34,26 +36,39 @@ _MESSAGES = {
 _CODED_SAMPLES = {400: 1, 420: 1.5, 422: 2}
 _MEMORY_FACTOR = 1.6
 
-# ISO/IEC 23091-2, tables 2 and 3: the primaries of Display P3, and the curve of sRGB.
-_P3, _SRGB_CURVE = 12, 13
-
 
 def read_layout(data: bytes) -> PixelLayout:
-    """Read the header. The size is that of the upright image: libheif applies the container's rotation and
-    mirroring (irot, imir); EXIF's orientation is informative only (ISO/IEC 23008-12). Raises Refused."""
-    return _layout(_primary(data))
+    """Read the header. The size is that of the upright image: the container's rotation and mirroring (irot,
+    imir) are applied; EXIF's orientation is informative only (ISO/IEC 23008-12). Raises Refused."""
+    items = HeifItems.read(data)
+    layout = _layout(_primary(_readable(data, items)))
+    swaps_sides = _is_turned_here(items) and sum(value for kind, value in items.turns if kind == b"irot") % 2
+    return replace(layout, width=layout.height, height=layout.width) if swaps_sides else layout
 
 
 def decode(data: bytes, _options: DecodeOptions) -> pyvips.Image:
     """The pixels in memory, with their ICC profile attached. Raises Refused."""
-    primary = _primary(data)
+    items = HeifItems.read(data)
+    primary = _primary(_readable(data, items))
     layout = _layout(primary)
     with _translate_errors():
         pixels = primary.data
     if _layout(primary) != layout:
         # The limits were checked against the other size.
         raise Refused(Reason.CORRUPT, _MESSAGES[Reason.CORRUPT])
-    return image_from_pixels(pixels, layout, primary.info.get("icc_profile") or _coded_profile(primary.info))
+    image = image_from_pixels(pixels, layout, primary.info.get("icc_profile"))
+    if items is None:
+        return image
+    whole = completed(image, items)
+    return turn(whole, items.turns) if _is_turned_here(items) else whole
+
+
+def _is_turned_here(items: HeifItems | None) -> TypeGuard[HeifItems]:
+    return items is not None and items.is_alpha_turned_differently
+
+
+def _readable(data: bytes, items: HeifItems | None) -> bytes:
+    return items.without_turns() if _is_turned_here(items) else data
 
 
 def _primary(data: bytes) -> Any:
@@ -78,16 +93,6 @@ def _layout(primary: Any) -> PixelLayout:
     return PixelLayout(width, height, bands, "ushort" if deep else "uchar", bytes_per_pixel)
 
 
-def _coded_profile(info: dict[str, Any]) -> bytes | None:
-    """Display P3, for an image without a profile that names its colour space by numbers (nclx)."""
-    coded = info.get("nclx_profile") or {}
-    if (coded.get("color_primaries"), coded.get("transfer_characteristics")) != (_P3, _SRGB_CURVE):
-        return None
-    pixel = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
-    profile: bytes = pixel.icc_transform("p3").get("icc-profile-data")
-    return profile
-
-
 @contextmanager
 def _translate_errors() -> Iterator[None]:
     try:
@@ -102,7 +107,7 @@ CODEC = Codec(
     package="pillow_heif",
     open=decode,
     read_layout=read_layout,
-    is_truncated=lambda data, _page: boxes_are_truncated(data),
+    is_truncated=lambda data, _page: is_truncated(data),
     decode_memory=lambda _data, layout, pixels, _page: int(layout.bytes_per_pixel * pixels),
     exif_block=lambda _data: b"",
 )

@@ -11,8 +11,8 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 
-from .avif import boxes, boxes_are_truncated
 from .codec import Codec, DecodeOptions, PixelLayout, image_from_pixels
+from .heif_items import boxes, boxes_end_early
 from .jpeg import count_scans
 
 _CODESTREAM = b"\xff\x0a"
@@ -162,8 +162,15 @@ def _has_alpha(bits: _Bits) -> bool:
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether the boxes end early; a bare codestream does not say how long it is."""
-    return not data.startswith(_CODESTREAM) and boxes_are_truncated(data)
+    """Whether the boxes end before the codestream does; a bare codestream does not say how long it is. What
+    follows the codestream does not count."""
+    if data.startswith(_CODESTREAM):
+        return False
+    for kind, start, end in boxes(data):
+        # The last part of a codestream has the highest bit of its number set (18181-2, 9.8).
+        if kind == b"jxlc" or (kind == b"jxlp" and data[start : start + 1] >= b"\x80"):
+            return end > len(data)
+    return boxes_end_early(data)
 
 
 CODEC = Codec(
