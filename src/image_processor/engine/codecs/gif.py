@@ -1,4 +1,4 @@
-"""GIF: blocks read from the file's structure; animations and palettes, read and written by libvips."""
+"""GIF: animations and palettes, read and written by libvips."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import threading
 from typing import Any
 
 import pyvips
+from msgspec.structs import replace
 
-from .codec import Codec, EncodeOptions, always, page_options, save
+from .codec import Codec, DecodeOptions, EncodeOptions, always, page_options, save
+from .gif_blocks import is_truncated, leaves_gaps, mended
 
 palette_lock = threading.Lock()
 """Held while colours are reduced to a palette. libimagequant starts the dithering of each image with
@@ -16,32 +18,36 @@ srand() and rand(), which all threads of a process share: two at a time would ch
 _DECODE_BYTES_PER_PIXEL = 6
 
 
-def is_truncated(data: bytes) -> bool:
-    """Whether the trailer 0x3b is missing. Blocks carry a chain of sub-blocks (GIF89a, 17-27).
-
-    libvips drops the broken last frame of a GIF silently.
-    """
-    at = 13 + _colour_table_bytes(data, 10)
-    while at < len(data):
-        introducer = data[at]
-        if introducer == 0x3B:
-            return False
-        if introducer == 0x21:
-            at += 2
-        elif introducer == 0x2C:
-            at += 11 + _colour_table_bytes(data, at + 9)
-        else:
-            return False  # Not a matter of length: the decoder will report what is wrong.
-        while at < len(data) and data[at]:
-            at += data[at] + 1
-        at += 1
-    return True
+def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """The frames of ``options``, stacked. Raises pyvips.Error."""
+    image = _load(mended(data, with_gaps=False), options)
+    if image.hasalpha() or not leaves_gaps(data):
+        return image
+    frames = image.get("n-pages")
+    count = options.count if options.count > 0 else max(1, frames - options.first)
+    with_alpha = _load(mended(data, with_gaps=True), replace(options, count=count))
+    if with_alpha.get("n-pages") != frames + 1:
+        return image
+    return _of_frames(with_alpha, frames)
 
 
-def _colour_table_bytes(data: bytes, flags_at: int) -> int:
-    """The size of the colour table that follows, from its packed flags (GIF89a, 18 and 20)."""
-    flags = data[flags_at] if flags_at < len(data) else 0
-    return 3 << ((flags & 7) + 1) if flags & 0x80 else 0
+def _load(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    # Unlike Operation.call, this keeps the bytes as long as the image.
+    return pyvips.Image.new_from_source(
+        pyvips.Source.new_from_memory(data),
+        "",
+        access="sequential",
+        fail_on="none" if options.lenient else "error",
+        **page_options(options),
+    )
+
+
+def _of_frames(image: pyvips.Image, frames: int) -> pyvips.Image:
+    """``image`` with the metadata of its first ``frames`` frames only."""
+    copy = image.copy()
+    copy.set_type(pyvips.GValue.gint_type, "n-pages", frames)
+    copy.set_type(pyvips.GValue.array_int_type, "delay", image.get("delay")[:frames])
+    return copy
 
 
 def palette_bits(colours: int) -> int:
@@ -64,11 +70,11 @@ def _encode(image: pyvips.Image, options: EncodeOptions, quality: int | None) ->
 
 CODEC = Codec(
     loader="gifload",
-    load_options=page_options,
+    open=_open,
     saver="gifsave",
     save_options=_save_options,
     encode=_encode,
     is_truncated=lambda data, _page: is_truncated(data),
     decodes_partially=always,
-    decode_memory=lambda _data, _opened, pixels, _page: _DECODE_BYTES_PER_PIXEL * pixels,
+    decode_memory=lambda data, _opened, pixels, _page: len(data) + _DECODE_BYTES_PER_PIXEL * pixels,
 )
