@@ -112,7 +112,8 @@ class Codec(Struct, frozen=True, kw_only=True):
     alpha; ``decode_memory`` (bytes, opened image or PixelLayout, pixels of a frame, page) estimates the
     bytes of memory that decoding takes beyond one strip of lines; ``exif_block`` returns the EXIF block,
     None where libvips finds it.
-    ``multi_page`` formats have pages with a header each. ``vector`` formats are drawn at any size.
+    ``multi_page`` formats have pages with a header each; ``main_page`` is the one that is shown where none is
+    asked for, from 0. ``vector`` formats are drawn at any size.
     """
 
     loader: str | None = None
@@ -136,6 +137,7 @@ class Codec(Struct, frozen=True, kw_only=True):
 
     shrink_on_load: ShrinkOnLoad = ShrinkOnLoad.NONE
     multi_page: bool = False
+    main_page: Callable[[bytes], int] = lambda _data: 0
     vector: bool = False
 
 

@@ -58,8 +58,9 @@ class ImageHeader(Struct, frozen=True):
         return self.upright.turned() if self.orientation >= 5 else self.upright
 
 
-def probe(data: bytes, limits: Limits, *, page: int = 0) -> ImageHeader:
-    """Read the header of ``data``, for a TIFF that of its 0-based ``page``; nothing is decoded.
+def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeader:
+    """Read the header of ``data``, for a TIFF that of its 0-based ``page``, or of its main page where None;
+    nothing is decoded.
 
     Raises Refused: EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT,
     TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames, or more memory
@@ -69,7 +70,8 @@ def probe(data: bytes, limits: Limits, *, page: int = 0) -> ImageHeader:
     _check_bytes(data, limits)
     format_ = _recognise(data, limits)
     codec = CODECS[format_.name]
-    page = page if codec.multi_page else 0
+    if page is None or not codec.multi_page:
+        page = codec.main_page(data)
     truncated = _is_truncated(data, format_, codec, limits, page)
     codec.check(data, limits)
     opened, header = _open(data, format_, codec, page, truncated=truncated)

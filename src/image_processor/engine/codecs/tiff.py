@@ -7,7 +7,7 @@ libvips checks neither: it fills missing tiles with black and misreads signed, 3
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from enum import IntEnum
 from functools import cached_property
 from itertools import islice, repeat
@@ -19,12 +19,14 @@ from msgspec import Struct
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.redaction import redacted_repr
 
-from .codec import Codec, EncodeOptions, page_options
+from .codec import Codec, DecodeOptions, EncodeOptions, page_options
+from .tiff_colour import Lab, YCbCr, with_colours
 
 
 class Tag(IntEnum):
     """The fields of TIFF 6.0 that decide what the pixels are and where they are stored."""
 
+    SUBFILE_TYPE = 254
     WIDTH = 256
     HEIGHT = 257
     BITS = 258
@@ -44,18 +46,27 @@ class Tag(IntEnum):
     EXTRA_SAMPLES = 338
     SAMPLE_FORMAT = 339
     JPEG_TABLES = 347
+    YCBCR_COEFFICIENTS = 529
+    YCBCR_SUBSAMPLING = 530
+    REFERENCE_BLACK_WHITE = 532
     ICC_PROFILE = 34675
 
 
 _TAGS = frozenset(Tag)
 
+_RATIONAL = 5  # two numbers
+
 # The `struct` code of one value, by field type; other types hold none of these fields.
 # The signed types are here because libtiff accepts them too.
-_CODES = {1: "B", 3: "H", 4: "I", 6: "b", 7: "B", 8: "h", 9: "i", 16: "Q", 17: "q", 18: "Q"}
+_CODES = {1: "B", 3: "H", 4: "I", _RATIONAL: "I", 6: "b", 7: "B", 8: "h", 9: "i", 16: "Q", 17: "q", 18: "Q"}
 
 # PhotometricInterpretation (TIFF 6.0, sections 8, 16 and 21), and its number of colour samples.
-_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR = 0, 1, 2, 3, 5, 6
-_COLOURS = {_WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4, _YCBCR: 3}
+_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _SEPARATED, _YCBCR, _LAB, _ICC_LAB = 0, 1, 2, 3, 5, 6, 8, 9
+_COLOURS = {
+    _WHITE_IS_ZERO: 1, _BLACK_IS_ZERO: 1, _RGB: 3, _PALETTE: 1, _SEPARATED: 4,
+    _YCBCR: 3, _LAB: 3, _ICC_LAB: 3,
+}  # fmt: skip
+_INTERPRETATIONS = {4: "a mask", 10: "ITU L*a*b*", 32803: "camera raw", 32844: "LogL", 32845: "LogLuv"}
 _CMYK = 1  # InkSet
 
 # Compression: none, CCITT RLE, T.4 and T.6, LZW, JPEG, deflate (two numbers), PackBits.
@@ -69,6 +80,9 @@ _SEPARATE = 2  # PlanarConfiguration
 
 _MAX_SAMPLES = 5
 """Cyan, magenta, yellow, black and alpha."""
+
+_MAX_REDUCED_PAGES = 16
+"""Reduced pages that are skipped before the main one."""
 
 _MAX_STRIP_ROWS = 128
 """libvips reads strips of more rows than this line by line where it can (tiff2vips.c)."""
@@ -110,10 +124,33 @@ class Directory(Struct, frozen=True, dict=True):
         photometric = self.value(Tag.PHOTOMETRIC, -1)
         if photometric == _SEPARATED and self.value(Tag.INK_SET, _CMYK) != _CMYK:
             return 0
-        # Only libjpeg converts YCbCr; libvips would take other YCbCr samples for RGB.
-        if photometric == _YCBCR and self.value(Tag.COMPRESSION, 1) != _JPEG:
-            return 0
         return _COLOURS.get(photometric, 0)
+
+    @cached_property
+    def unconverted(self) -> YCbCr | Lab | None:
+        """The colour space, if libvips does not convert it."""
+        photometric = self.value(Tag.PHOTOMETRIC, -1)
+        if photometric in {_LAB, _ICC_LAB}:
+            return Lab(is_offset=photometric == _ICC_LAB)
+        if photometric != _YCBCR or self.value(Tag.COMPRESSION, 1) == _JPEG:
+            return None
+        default = YCbCr()
+        return YCbCr(
+            self._ratios(Tag.YCBCR_COEFFICIENTS, default.luma),
+            self._ratios(Tag.REFERENCE_BLACK_WHITE, default.references),
+        )
+
+    def _ratios(self, tag: Tag, default: Sequence[float]) -> Sequence[float]:
+        numbers = list(islice(self.values(tag), 2 * len(default)))
+        if len(numbers) < 2 * len(default) or 0 in numbers[1::2]:
+            return default
+        return [above / below for above, below in zip(numbers[::2], numbers[1::2], strict=True)]
+
+    def as_rgb(self) -> bytes:
+        """The file, of the same length, whose page claims to be RGB: libtiff then converts nothing."""
+        code, _, at = self.fields[Tag.PHOTOMETRIC]
+        value = struct.pack(self.order + code, _RGB)
+        return b"".join((self.data[:at], value, self.data[at + len(value) :]))
 
     @cached_property
     def idle_samples(self) -> int:
@@ -172,6 +209,7 @@ def read_directory(data: bytes, page: int = 0) -> Directory | None:
         # libtiff uses the first of a repeated tag.
         if tag not in _TAGS or tag in fields or kind not in _CODES:
             continue
+        length *= 2 if kind == _RATIONAL else 1
         size = length * struct.calcsize(order + _CODES[kind])
         at = after - inline if size <= inline else pointed
         if at + size > len(data):
@@ -188,7 +226,7 @@ def is_truncated(data: bytes, page: int = 0) -> bool:
 
 def check_samples(directory: Directory) -> None:
     """Raise Refused(UNSUPPORTED_FORMAT) unless libvips converts this kind of pixel correctly."""
-    for check in (_compression_fault, _colour_fault, _count_fault, _sample_fault):
+    for check in (_compression_fault, _colour_fault, _count_fault, _sample_fault, _subsampling_fault):
         fault = check(directory)
         if fault is not None:
             raise Refused(Reason.UNSUPPORTED_FORMAT, f"expected {fault}")
@@ -205,8 +243,9 @@ def _compression_fault(directory: Directory) -> str | None:
 def _colour_fault(directory: Directory) -> str | None:
     if directory.colours:
         return None
-    got = directory.value(Tag.PHOTOMETRIC, -1)
-    return f"grey, a palette, RGB, CMYK or YCbCr in JPEG for a tiff's pixels, got interpretation {got}"
+    number = directory.value(Tag.PHOTOMETRIC, -1)
+    got = _INTERPRETATIONS.get(number, f"interpretation {number}")
+    return f"grey, a palette, RGB, CMYK, YCbCr or CIE L*a*b* for a tiff's pixels, got {got}"
 
 
 def _count_fault(directory: Directory) -> str | None:
@@ -223,6 +262,21 @@ def _sample_fault(directory: Directory) -> str | None:
         return None
     got = " ".join(["/".join(map(str, sorted(directory.bits))), "bits", *unsupported])
     return f"8 or 16 unsigned bits a sample in a tiff, got {got}"
+
+
+def _subsampling_fault(directory: Directory) -> str | None:
+    """Of colours that are converted here, those whose samples are not all there, or have other depths."""
+    unconverted = directory.unconverted
+    if unconverted is None:
+        return None
+    if isinstance(unconverted, YCbCr):
+        factors = list(islice(directory.values(Tag.YCBCR_SUBSAMPLING), 2)) or [2, 2]
+        low, high = unconverted.references[::2], unconverted.references[1::2]
+        if factors != [1, 1] or directory.bits != {8}:
+            return "YCbCr of 8 bits without subsampling, or in JPEG, in a tiff, got another coding of YCbCr"
+        if any(black == white for black, white in zip(low, high, strict=True)) or not unconverted.luma[1]:
+            return "different codes for black and white in a tiff, got equal ones"
+    return None if directory.idle_samples == 0 else "no samples but colour and alpha in a tiff, got others"
 
 
 _MEMORY_FACTOR = 3
@@ -248,9 +302,36 @@ def _save_options(_options: EncodeOptions, _quality: int | None) -> dict[str, An
     return {"compression": "lzw", "predictor": "horizontal"}
 
 
+def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """One page, for one sequential pass. Raises pyvips.Error."""
+    directory = read_directory(data, options.first)
+    colours = directory.unconverted if directory else None
+    # Unlike Operation.call, this keeps the bytes as long as the image.
+    image = pyvips.Image.new_from_source(
+        pyvips.Source.new_from_memory(directory.as_rgb() if directory and colours else data),
+        "",
+        access="sequential",
+        fail_on="none" if options.lenient else "error",
+        **page_options(options),
+    )
+    return with_colours(image, colours) if colours else image
+
+
+def main_page(data: bytes) -> int:
+    """The first page that is not a reduced version of another one (NewSubfileType, bit 0); 0 if all are."""
+    for page in range(_MAX_REDUCED_PAGES):
+        directory = read_directory(data, page)
+        if directory is None:
+            break
+        if not directory.value(Tag.SUBFILE_TYPE, 0) & 1:
+            return page
+    return 0
+
+
 CODEC = Codec(
     loader="tiffload",
-    load_options=page_options,
+    open=_open,
+    main_page=main_page,
     saver="tiffsave",
     save_options=_save_options,
     is_truncated=is_truncated,
