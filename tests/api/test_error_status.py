@@ -8,7 +8,7 @@ import pytest
 
 from image_processor.api.error_status import TITLES, delivery_status, error_response
 from image_processor.domain import errors
-from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused
+from image_processor.domain.errors import ImageProcessorError, Invalid, Problem, Reason, Refused, Unreadable
 
 PROBLEMS = [Problem("w", "1-100", "'x'")]
 TABLE: list[tuple[ImageProcessorError, int, str]] = [
@@ -28,6 +28,7 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.NotFound("none"), 404, "max-age=5"),
     (errors.MissingExtra("none"), 501, "no-store"),
     (errors.Unavailable("later"), 503, "no-store"),
+    (errors.AccessDenied("later"), 503, "no-store"),
     (errors.Overloaded("later"), 503, "no-store"),
     (errors.PreconditionFailed("later"), 503, "no-store"),
     (errors.LeaseBusy("later"), 503, "no-store"),
@@ -59,7 +60,7 @@ def test_every_error_class_is_in_the_table() -> None:
         return {kind, *(one for item in kind.__subclasses__() for one in below(item))}
 
     known = {kind for kind in below(ImageProcessorError) if kind.__module__ == errors.__name__}
-    assert known - {Refused} == {type(row[0]) for row in TABLE}
+    assert known - {Refused, Unreadable} == {type(row[0]) for row in TABLE}
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -45,6 +45,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "uploads": str(machine.settings.data / "uploads"),
         "max_bytes": 1_000_000,
         "events": None,
+        "unreadable": 0,
     }
 
 

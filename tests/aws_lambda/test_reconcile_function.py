@@ -135,6 +135,25 @@ def test_orphans_are_deleted(stack: Stack) -> None:
     assert stray not in stack.ingest.processed.bodies()
 
 
+def test_unreadable_keys_are_counted_and_stop_nothing(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack.ingest.put("05.jpg", b"changed")
+    stack.ingest.put("25.jpg", b"changed")
+    stack.ingest.uploads.unreadable = {"05.jpg"}
+    found = {"unreadable": 1, "changed": 1}
+    assert (stack.tick()["found"], stack.sent) == (found, 2)
+    stack.work()
+    assert (stack.tick()["found"], stack.sent) == ({"unreadable": 1}, 2)
+    logged = [json.loads(line).get("Unreadable") for line in capsys.readouterr().out.splitlines()]
+    assert [count for count in logged if count is not None] == [1, 1]
+    stack.ingest.uploads.unreadable = set()
+    stack.tick()
+    stack.work()
+    stack.ingest.processed.delete(CHECKPOINT)
+    stack.ingest.assert_converged()
+
+
 def test_of_two_runs_at_a_time_one_stops(stack: Stack) -> None:
     original = stack.enqueue
 
@@ -182,7 +201,7 @@ def test_metrics_count_this_invocation(stack: Stack, capsys: pytest.CaptureFixtu
     assert (first["Checked"], first["Enqueued"]) == (20, 0)
     assert (second["Checked"], second["Enqueued"]) == (15, 1)
     names = {item["Name"] for item in second["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert names == {"Checked", "Found", "Enqueued", "DurationMs"}
+    assert names == {"Checked", "Found", "Enqueued", "Unreadable", "DurationMs"}
 
 
 ORIGINALS = 20_000

@@ -8,8 +8,10 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import contract_aws
+import denied
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.ports import Catalog, ObjectStore
@@ -18,6 +20,7 @@ from support.memory_catalog import MemoryCatalog
 from support.memory_store import MemoryStore
 
 ConnectStore = Callable[[], ObjectStore]
+Deny = Callable[[Any, str], AbstractContextManager[object]]
 ConnectCatalog = Callable[[], AbstractContextManager[Catalog]]
 
 
@@ -26,13 +29,15 @@ class StoreAdapter:
     """An adapter under test. ``scheme`` is its row in storage.ADAPTERS.
 
     ``fresh`` creates an empty backend and yields a function that connects to it. With
-    ``across_processes`` that function can be pickled and called in another process.
+    ``across_processes`` that function can be pickled and called in another process. ``deny`` makes one object
+    unreadable for as long as the context lasts.
     """
 
     name: str
     scheme: str
     fresh: Callable[[], AbstractContextManager[ConnectStore]]
     across_processes: bool = True
+    deny: Deny = denied.in_memory
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,11 @@ def _catalog_in_memory() -> Iterator[ConnectCatalog]:
 
 
 STORES = (
-    StoreAdapter("directory", "file", _directory),
+    StoreAdapter("directory", "file", _directory, deny=denied.in_a_directory),
     # The fakes that other tests use must behave like the real stores.
     StoreAdapter("memory", "memory", _memory, across_processes=False),
     StoreAdapter("memory-etags", "memory", partial(_memory, etags=True), across_processes=False),
-    StoreAdapter("s3", "s3", contract_aws.s3),
+    StoreAdapter("s3", "s3", contract_aws.s3, deny=denied.in_s3),
 )
 CATALOGS = (
     CatalogAdapter("sqlite", "sqlite", _sqlite_file),

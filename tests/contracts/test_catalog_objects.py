@@ -209,3 +209,19 @@ def test_a_listing_costs_one_get_per_record() -> None:
     store.calls.clear()
     assert len(catalog.list(Query(prefix="01"), limit=20).records) == 10
     assert store.calls == ["get"] * 300
+
+
+def test_an_object_that_is_damaged_or_unreadable_hides_no_other() -> None:
+    store = MemoryStore()
+    catalog = ObjectCatalog(store)
+    for key in ("a.jpg", "b.jpg", "c.jpg"):
+        lease = acquire(catalog, key)
+        catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
+    damaged, denied = (f"{PREFIX}{image_id('uploads', key)}.json" for key in ("a.jpg", "b.jpg"))
+    store.put(damaged, b'{"record": {"id": ', Attributes())
+    store.unreadable = {denied}
+    assert [record.key for record in catalog.scan()] == ["c.jpg"]
+    lease = acquire(catalog, "a.jpg")
+    catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
+    store.unreadable = set()
+    assert {record.key for record in catalog.scan()} == {"a.jpg", "b.jpg", "c.jpg"}

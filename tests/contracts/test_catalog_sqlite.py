@@ -24,7 +24,7 @@ from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
 from image_processor.catalog.sqlite.queries import HASHES
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
-from image_processor.domain.models import Record, Status
+from image_processor.domain.models import MessageKind, OutboxMessage, Record, Status
 from image_processor.domain.ports import Query
 
 # Fixed offsets, because in the repeated hour of a clock change Python compares no times of
@@ -55,6 +55,46 @@ class TestRows:
     def test_a_time_without_a_time_zone_is_an_error(self) -> None:
         with pytest.raises(TypeError):
             to_micros(NOW.replace(tzinfo=None))
+
+
+class TestDamagedRows:
+    """One row that cannot be decoded hides no other, and the next completion replaces it."""
+
+    @pytest.mark.parametrize(
+        ("column", "value"),
+        [("original", "{"), ("renditions", "[1]"), ("status", "later"), ("reason", "later")],
+    )
+    def test_count_as_unfinished(self, path: Path, column: str, value: str) -> None:
+        with open_sqlite(path) as catalog:
+            first, second = acquire(catalog), acquire(catalog, key="other.jpg")
+            for lease in (first, second):
+                catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
+            with closing(sqlite3.connect(path)) as connection:
+                values = (value, first.image_id)
+                connection.execute(f"UPDATE records SET {column} = ? WHERE id = ?", values)
+                connection.commit()
+            statuses = {record.key: record.status for record in catalog.scan()}
+            assert statuses == {first.record.key: Status.PROCESSING, "other.jpg": Status.PROCESSED}
+            again = acquire(catalog)
+            assert again.record == replace(first.record, revision=1, updated_at=again.record.updated_at)
+            catalog.complete(again, replace(again.record, status=Status.PROCESSED))
+            record = catalog.get(first.image_id)
+            assert record is not None
+            assert record.status is Status.PROCESSED
+
+    def test_a_message_is_left_out_and_becomes_dead(self, path: Path) -> None:
+        with open_sqlite(path) as catalog:
+            lease = acquire(catalog)
+            messages = [OutboxMessage(id_, MessageKind.EVENT, lease.record.key, NOW, "{}") for id_ in "ab"]
+            catalog.complete(lease, replace(lease.record, status=Status.PROCESSED), messages)
+            with closing(sqlite3.connect(path)) as connection:
+                connection.execute("UPDATE outbox SET message = '{' WHERE id = 'a'")
+                connection.commit()
+            assert catalog.unsent(lease.image_id) == (messages[1],)
+            queue = catalog.event_queue()
+            assert [item.message for item in queue.due(NOW, limit=9)] == [messages[1]]
+            assert [item.message for item in queue.list(limit=9)] == [messages[1]]
+            assert queue.count() == (1, 1)
 
 
 class TestSchema:

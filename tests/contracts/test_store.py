@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from contract_adapters import ConnectStore
+from contract_adapters import ConnectStore, StoreAdapter
 from contract_keys import DIFFICULT_KEYS, FULL, ILLEGAL_KEYS, PLAIN, in_order, keys_of
 from contract_writes import WRITES, Write
 
@@ -18,6 +18,7 @@ from image_processor.domain.errors import (
     PreconditionFailed,
     Reason,
     Refused,
+    Unreadable,
 )
 from image_processor.domain.ports import ABSENT, ObjectStore
 
@@ -74,6 +75,20 @@ class TestObjects:
             if number % 4 == 0:
                 store.delete("key")
         assert len(versions) == 40
+
+    def test_an_unreadable_object_stops_nothing_but_its_own_reading(
+        self, store_adapter: StoreAdapter, store: ObjectStore
+    ) -> None:
+        entries = [store.put(f"folder/{name}", b"bytes", PLAIN) for name in ("a", "b", "b.jpg", "c")]
+        with store_adapter.deny(store, "folder/b"):
+            for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
+                with pytest.raises(Unreadable, match="folder/b") as caught:
+                    read("folder/b")
+                assert (caught.value.reason, caught.value.retryable) == (Reason.UNREADABLE, False)
+                assert caught.value.version == entries[1].version
+            assert list(store.list()) == entries
+            assert store.get("folder/b.jpg").body == b"bytes"
+        assert store.get("folder/b").body == b"bytes"
 
     def test_an_empty_object_exists(self, store: ObjectStore) -> None:
         entry = store.put("empty", b"", FULL)

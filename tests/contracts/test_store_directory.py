@@ -13,7 +13,7 @@ import pytest
 from contract_keys import FULL, PLAIN, keys_of
 from directory_folders import PNG, create_file, tree
 
-from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable, Unreadable
 from image_processor.domain.ports import Attributes
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
@@ -106,14 +106,20 @@ class TestReadOnly:
                 assert str(unprivileged_folder) not in str(caught.value)
 
     def test_a_listing_skips_folders_without_permission(self, unprivileged_folder: Path) -> None:
-        for name in ("a", "lost+found/b", "z"):
+        for name in ("a", "denied", "lost+found/b", "unsearchable/c", "z"):
             create_file(unprivileged_folder / name)
-        (unprivileged_folder / "lost+found").chmod(0)
+        (unprivileged_folder / "link").symlink_to("lost+found/b")
+        for name, mode in (("denied", 0), ("lost+found", 0), ("unsearchable", 0o444)):
+            (unprivileged_folder / name).chmod(mode)
         store = DirectoryStore(unprivileged_folder)
         with as_nobody():
-            assert keys_of(store.list()) == ["a", "z"]
-            with pytest.raises(Unavailable):
-                store.get("lost+found/b")
+            a, denied, z = store.list()
+            assert [a.key, denied.key, z.key] == ["a", "denied", "z"]
+            versions = {"denied": denied.version, "link": None, "lost+found/b": None, "unsearchable/c": None}
+            for key, version in versions.items():
+                with pytest.raises(Unreadable) as caught:
+                    store.get(key)
+                assert caught.value.version == version
 
 
 @pytest.fixture

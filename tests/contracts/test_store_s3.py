@@ -25,6 +25,7 @@ from image_processor.domain.errors import (
     PreconditionFailed,
     Refused,
     Unavailable,
+    Unreadable,
 )
 from image_processor.domain.ports import ABSENT, Absent, Attributes
 from image_processor.storage.s3 import S3Store, obstore_client
@@ -184,6 +185,28 @@ class TestResponses:
                     read(key)
                 assert "<Code>" not in str(caught.value)
                 assert caught.value.__cause__ is None
+
+    @BOTH_CLIENTS
+    @pytest.mark.parametrize("code", ["AccessDenied", "InvalidObjectState", "KMS.DisabledException"])
+    def test_a_denied_object_that_is_listed_is_unreadable(self, key: str, code: str) -> None:
+        """Any other 403 is trouble of the role or the bucket, and retried."""
+        listing = Reply(
+            body=f"""<?xml version="1.0"?><ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">
+            <Contents><Key>{key}</Key><LastModified>2026-05-17T12:30:05.000Z</LastModified>
+            <ETag>&quot;e1&quot;</ETag><Size>7</Size></Contents></ListBucketResult>""".encode()
+        )
+        with scripted() as script:
+            script.respond = lambda seen: listing if "list-type" in seen.target else error(403, code)
+            store = aws.open_store(script.address, "photos")
+            for read in (store.head, store.get, lambda key: store.read(key, 0, 1)):
+                with pytest.raises(Unreadable, match="in the bucket photos to be readable") as caught:
+                    read(key)
+                assert caught.value.version == "e1"
+        with scripted() as script:
+            other = Reply(body=listing.body.replace(key.encode(), key.encode() + b".jpg"))
+            script.respond = lambda seen: other if "list-type" in seen.target else error(403, code)
+            with pytest.raises(Unavailable):
+                aws.open_store(script.address, "photos").head(key)
 
     @BOTH_CLIENTS
     @pytest.mark.parametrize("busy", [error(503, "SlowDown"), Reply(500)])

@@ -11,7 +11,7 @@ import pytest
 from image_processor.domain import errors
 from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidKey, Problem, Reason, Refused
 
-RETRYABLE = {"precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded"}
+RETRYABLE = {"precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded", "access-denied"}
 SAMPLES = [
     ImageProcessorError("text"),
     Refused(Reason.TOO_SLOW, "decoding took more than 60 s of CPU time"),
@@ -19,6 +19,8 @@ SAMPLES = [
     Invalid([Problem("quality", "1-100", "250"), Problem("fit", "cover", "'crop'", line=3)]),
     errors.NotFound("cat.jpg"),
     errors.LeaseLost("cat.jpg"),
+    errors.Unreadable("cat.jpg", "v1"),
+    errors.AccessDenied("cat.jpg", "403"),
     errors.MissingExtra.of("a package", "some purpose", "extra"),
 ]
 

@@ -119,7 +119,7 @@ def test_renditions_of_a_damaged_original_are_kept(ingest):
     before = ingest.processed.bodies()
     (finding,) = verifier(ingest).findings()
     assert (finding.upload, finding.orphan) == (None, None)
-    assert finding.detail.endswith("and so has its original: restore the original from a backup")
+    assert finding.detail.endswith("and its original is damaged, too: restore the original from a backup")
     repair(ingest)
     assert ingest.processed.bodies() == before
 

@@ -14,7 +14,7 @@ from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
 from image_processor.standalone.reconcile_loop import ReconcileLoop, apply
 from support.ingest import BUCKET, IngestFixture
-from support.memory_store import MemoryStore
+from support.waiting import wait_for
 
 WAIT = 30
 NEVER = 10_000.0
@@ -24,7 +24,7 @@ class Scripted:
     """A Reconciler with given findings for each run; an exception among them is raised."""
 
     def __init__(self, *runs):
-        self.processed = MemoryStore()
+        self.failures = {}
         self.runs = list(runs)
         self.started = queue.Queue()
 
@@ -35,6 +35,9 @@ class Scripted:
             if isinstance(item, Exception):
                 raise item
             yield item
+
+    def delete_orphan(self, finding):
+        return self.failures.get(finding.orphan)
 
 
 def finding(key):
@@ -109,8 +112,32 @@ def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
 
 
 def test_an_orphaned_object_is_deleted():
-    store = MemoryStore()
-    store.put("long~hash/w=1,fm=jpeg.jpg", b"x", Attributes())
+    ingest = IngestFixture()
+    ingest.processed.put("long~hash/w=1,fm=jpeg.jpg", b"x", Attributes())
     orphan = Finding("long~hash/w=1,fm=jpeg.jpg", Drift.ORPHANED, None, orphan="long~hash/w=1,fm=jpeg.jpg")
-    apply(orphan, store, lambda upload: pytest.fail(f"submitted {upload}"))
-    assert store.bodies() == {}
+    apply(orphan, ingest.reconciler(), lambda upload: pytest.fail(f"submitted {upload}"))
+    assert ingest.processed.bodies() == {}
+
+
+def unreadable(key, **more):
+    return Finding(key, Drift.UNREADABLE, None, detail="denied", **more)
+
+
+def test_keys_that_cannot_be_read_are_counted_and_logged_once(start_loop, caplog):
+    orphan = Finding("c", Drift.ORPHANED, None, orphan="c/1")
+    recorded = Finding("b", Drift.UNREADABLE, Upload(BUCKET, "b"), detail="denied")
+    reconciler = Scripted(
+        [unreadable("a"), recorded, orphan, finding("last 1")],
+        [unreadable("a"), unreadable("b"), finding("last 2")],
+        [finding("last 3")],
+        [unreadable("a"), finding("last 4")],
+    )
+    reconciler.failures = {"c/1": unreadable("c/1")}
+    loop, submitted = start_loop(reconciler, NEVER)
+    for number, counted in ((1, 3), (2, 2), (3, 0), (4, 1)):
+        while submitted.get(timeout=WAIT).key != f"last {number}":
+            pass
+        wait_for(lambda counted=counted: loop.report().unreadable == counted, f"report {number}")
+        loop.trigger()
+    logged = [record.args[0] for record in caplog.records if "passed over" in record.message]
+    assert logged == ["a", "b", "c/1", "a"]

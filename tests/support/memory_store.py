@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import threading
 from bisect import bisect_left, insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
-from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
+from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused, Unreadable
 from image_processor.domain.keys import check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
@@ -21,21 +21,24 @@ _CHUNK = 256 * 1024
 
 class MemoryStore:
     """Objects in a dictionary. Every put makes a new version, or with ``etags`` one that depends only on
-    the bytes, as in S3."""
+    the bytes, as in S3. The keys in ``unreadable`` are listed, but not read; those in ``archived`` answer
+    HEAD, too, as in Glacier."""
 
     def __init__(self, *, etags: bool = False) -> None:
         self._etags = etags
+        self.unreadable: set[str] = set()
+        self.archived: set[str] = set()
         self._objects: dict[str, StoredObject] = {}
         self._sorted_keys: list[bytes] = []
         self._lock = threading.Lock()
         self._versions = count(1)
 
     def head(self, key: str) -> StoredObject:
-        stored = self._find(key)
+        stored = self._find(key, self.unreadable)
         return StoredObject(stored.entry, stored.attributes)
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
-        stored = self._find(key)
+        stored = self._find(key, self.unreadable | self.archived)
         if version is not None and stored.entry.version != version:
             raise PreconditionFailed(key)
         if limit is not None and stored.entry.size > limit:
@@ -103,10 +106,12 @@ class MemoryStore:
         """The bytes of all objects by key, to compare with the expected ones."""
         return {key: stored.body for key, stored in self._objects.items()}
 
-    def _find(self, key: str) -> StoredObject:
+    def _find(self, key: str, denied: Collection[str]) -> StoredObject:
         stored = self._objects.get(check_key(key))
         if stored is None:
             raise NotFound(key)
+        if key in denied:
+            raise Unreadable(f"{key!r} is denied", stored.entry.version)
         return stored
 
 

@@ -29,13 +29,18 @@ class Served:
         (folder / "recipe.toml").write_text(recipe)
         self.log = (folder / "log").open("ab")
 
-    def start(self) -> None:
+    def start(self, preexec_fn: Callable[[], object] | None = None) -> None:
         program = [sys.executable, "-m", "image_processor", "serve"]
         options = ["--data", "data", "--recipe", "recipe.toml", "--port", "0"]
         environment = {**os.environ, "PYTHONUNBUFFERED": "1", **self.settings}
         self.log.truncate(0)
         self.process = subprocess.Popen(
-            program + options, cwd=self.folder, env=environment, stdout=self.log, stderr=self.log
+            program + options,
+            cwd=self.folder,
+            env=environment,
+            stdout=self.log,
+            stderr=self.log,
+            preexec_fn=preexec_fn,  # noqa: PLW1509 - the tests' own functions start no threads
         )
         self.address = self.wait_until(self._announced)
 

@@ -22,6 +22,7 @@ from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
 from image_processor.ingest import plan
 from image_processor.standalone.progress import Progress
+from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
 
 MAX_WAIT_SECONDS = 60.0
@@ -94,6 +95,10 @@ class StandaloneContext(AppContext, Protocol):
     def render_coordinator(self) -> RenderCoordinator: ...
     @property
     def events(self) -> EventQueue | None: ...
+    @property
+    def reconcile_report(self) -> Callable[[], ReconcileReport]:
+        """What the last complete reconciliation could not do."""
+        ...
 
 
 async def _context(request: Request) -> AppContext:

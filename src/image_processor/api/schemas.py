@@ -380,6 +380,9 @@ class StandaloneHealthModel(HealthModel):
     events: WaitingEventsModel | None = Field(
         default=None, description="Events that the receiver of webhooks has not accepted; null without one."
     )
+    unreadable: int = Field(
+        default=0, description="Keys that the last reconciliation could not read and passed over."
+    )
 
 
 class RuleModel(Model):

@@ -86,6 +86,7 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
         uploads=str(settings.data / "uploads"),
         max_bytes=settings.limits.max_bytes,
         events=None if trouble else _waiting_events(context),
+        unreadable=context.reconcile_report().unreadable,
     )
 
 

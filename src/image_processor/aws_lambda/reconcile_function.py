@@ -18,6 +18,7 @@ from msgspec.structs import replace
 from image_processor.bootstrap.aws import AwsContext, open_queue
 from image_processor.bootstrap.reconciler import AWS_THREADS, build_reconciler
 from image_processor.domain.errors import PreconditionFailed
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.ingest.reconcile_run import Checkpoint, Enqueue, StoredCheckpoint, run
 
@@ -106,6 +107,7 @@ def _log_metrics(before: Checkpoint, after: Checkpoint, started: float) -> None:
         "Checked": sum(after.checked.values()) - sum(before.checked.values()),
         "Found": sum(after.found.values()) - sum(before.found.values()),
         "Enqueued": after.enqueued - before.enqueued,
+        "Unreadable": after.found.get(Drift.UNREADABLE, 0) - before.found.get(Drift.UNREADABLE, 0),
         "DurationMs": round(1000 * (time.monotonic() - started), 1),
     }
     log.metrics("reconcile", values)

@@ -34,7 +34,7 @@ from image_processor.ingest.process import Processor
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.progress import Progress
-from image_processor.standalone.reconcile_loop import ReconcileLoop
+from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
@@ -75,6 +75,7 @@ class StandaloneContext(Struct, frozen=True):
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
+    reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
 
 
 def catalog_file(settings: Settings) -> Path:
@@ -247,6 +248,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 events=events,
+                reconcile_report=reconcile_loop.report,
             )
         finally:
             # From now until all parts have ended.

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable
+from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable, Unreadable
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Neighbours, ObjectStore, Page, Query
 
@@ -172,8 +172,15 @@ class ObjectCatalog:
         with ThreadPoolExecutor(_READER_THREADS) as readers:
             # In batches, because `map` would consume the whole listing first.
             while batch := list(islice(ids, 8 * _READER_THREADS)):
-                states = readers.map(self._read, batch)
+                states = readers.map(self._read_if_allowed, batch)
                 yield from ((id_, state) for id_, (state, _) in zip(batch, states, strict=True))
+
+    def _read_if_allowed(self, id_: str) -> _Versioned:
+        """As `_read`; an object that may not be read does not end a scan. Reconcile reports its original."""
+        try:
+            return self._read(id_)
+        except Unreadable:
+            return _NO_OBJECT
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         """Compares at most _MAX_COMPARED records, at one GET each."""
@@ -253,8 +260,12 @@ def _encode(state: _State) -> bytes:
 
 
 def _decode(body: bytes) -> _State:
-    document = msgspec.json.decode(body, type=_Document)
-    record = to_record(document.record) if document.record else None
+    """The state in an object. One that cannot be decoded counts as empty; the next write replaces it."""
+    try:
+        document = msgspec.json.decode(body, type=_Document)
+        record = to_record(document.record) if document.record else None
+    except (ValueError, KeyError):
+        return _State()
     return _State(record, document.claim, document.outbox)
 
 

@@ -6,7 +6,8 @@ columns. Every catalog whose backend stores text and integers uses these rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -53,6 +54,7 @@ _SUMMARY = Decoder(VisualSummary)
 _RENDITIONS = Decoder(tuple[Rendition, ...])
 _EXIF = Decoder(dict[str, str])
 _MESSAGE = Decoder(OutboxMessage)
+_log = logging.getLogger(__name__)
 
 
 def to_micros(moment: datetime) -> int:
@@ -88,7 +90,21 @@ def to_row(record: Record) -> Row:
 
 
 def to_record(row: Mapping[str, Any]) -> Record:
-    """The record of a row. Ignores columns that are not in COLUMNS."""
+    """The record of a row. Ignores columns that are not in COLUMNS.
+
+    A row that cannot be decoded, damaged or of a later version, is that of an unfinished record: reconcile
+    has it processed, which writes it again.
+    """
+    try:
+        return _decoded(row)
+    except (ValueError, TypeError) as error:
+        _log.warning("the record of %r cannot be decoded and counts as unfinished: %s", row["key"], error)
+        created, updated = from_micros(row["created_at"]), from_micros(row["updated_at"])
+        identity = (row["id"], row["bucket"], row["key"], created, updated)
+        return Record(*identity, sequencer=row["sequencer"], revision=row["revision"])
+
+
+def _decoded(row: Mapping[str, Any]) -> Record:
     return Record(
         id=row["id"],
         bucket=row["bucket"],
@@ -116,8 +132,16 @@ def to_message_text(message: OutboxMessage) -> str:
 
 
 def to_messages(texts: Iterable[str]) -> tuple[OutboxMessage, ...]:
-    """The messages of such texts, the oldest first."""
-    return merge_messages(map(_MESSAGE.decode, texts))
+    """The messages of such texts, the oldest first. Leaves out texts that cannot be decoded."""
+    return merge_messages(_decoded_messages(texts))
+
+
+def _decoded_messages(texts: Iterable[str]) -> Iterator[OutboxMessage]:
+    for text in texts:
+        try:
+            yield _MESSAGE.decode(text)
+        except ValueError as error:
+            _log.warning("a message of an outbox cannot be decoded and is not sent: %s", error)
 
 
 def merge_messages(*several: Iterable[OutboxMessage]) -> tuple[OutboxMessage, ...]:

@@ -136,13 +136,14 @@ def _process_here(
             if dry_run:
                 continue
             if finding.upload is None and finding.orphan is None:
-                results.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
+                results.add_left(finding)
                 continue
             if submit is None:
                 stores = {library.bucket: library.stores}
                 workers = context.open_workers(settings, library.recipe, stores, _ROLE)
                 submit = stack.enter_context(workers).submit
-            apply(finding, library.stores.processed, results.watching(submit))
+            if failure := apply(finding, reconciler, results.watching(submit)):
+                results.add_left(failure)
         if not dry_run:
             _reindex(library.stores, as_json=as_json)
         if not as_json:
@@ -161,22 +162,25 @@ def _enqueue(
 ) -> Summary:
     """Enqueue what is found, and return what only a person can help with."""
     keys: set[str] = set()
+    results = Summary()
 
     def show_and_keep(finding: Finding) -> None:
-        keys.add(finding.key)
+        if verifier:
+            keys.add(finding.key)
         show(finding)
+        if finding.upload is None and finding.orphan is None:
+            results.add_left(finding)
 
-    checkpoint = enqueue_all(reconciler, enqueue, resume, show_and_keep if verifier else show)
+    checkpoint = enqueue_all(reconciler, enqueue, resume, show_and_keep)
     typer.echo(summary(checkpoint), err=as_json)
-    results = Summary()
     for finding in verifier.findings(keys) if verifier else ():
         show(finding)
         if finding.upload is not None:
             enqueue([finding.upload])
-        elif finding.orphan is not None:
-            reconciler.processed.delete(finding.orphan)
-        else:
-            results.add_failure(f"{printable(finding.key)}: {finding.detail}", UNAVAILABLE)
+        elif finding.orphan is None:
+            results.add_left(finding)
+        elif failure := reconciler.delete_orphan(finding):
+            results.add_left(failure)
     return results
 
 
@@ -232,6 +236,10 @@ class Summary:
                 self._collect(self._pending.popleft())
 
         return submit_and_watch
+
+    def add_left(self, finding: Finding) -> None:
+        """Add a finding that only a person can help with."""
+        self.add_failure(f"{printable(finding.key)}: {printable(finding.detail or '')}", UNAVAILABLE)
 
     def add_failure(self, message: str, status: int) -> None:
         typer.echo(f"not done: {message}", err=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from types import MappingProxyType
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from msgspec import Struct
 
@@ -34,6 +34,7 @@ class Reason(StrEnum):
     DECODER_CRASHED = "decoder-crashed"
     ENGINE_FAILED = "engine-failed"
     OUTSIDE_ROOT = "outside-root"
+    UNREADABLE = "unreadable"
     OVERLAY_MISSING = "overlay-missing"
     OVERLAY_REFUSED = "overlay-refused"
     NO_FONT = "no-font"
@@ -57,6 +58,8 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
         Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",
         Reason.ENGINE_FAILED: "Report it with the server's log; the next version will try again.",
         Reason.OUTSIDE_ROOT: "Copy the file into the upload directory instead of linking to it.",
+        Reason.UNREADABLE: "Let the processor read it: file permissions, bucket policy, KMS key, or storage "
+        "class. It is then found by reconcile.",
         Reason.OVERLAY_MISSING: "Upload the image that the message names, or correct its key in the recipe.",
         Reason.OVERLAY_REFUSED: "Upload another image under the key that the message names.",
         Reason.NO_FONT: "Set IMAGE_PROCESSOR_FONTS to a directory of font files.",
@@ -139,8 +142,25 @@ class Refused(ImageProcessorError):
         self.message = message
         super().__init__(f"{reason}: {message}")
 
-    def __reduce__(self) -> tuple[type[Refused], tuple[Reason, str]]:
+    def __reduce__(self) -> tuple[type[Refused], tuple[Any, ...]]:
         return (Refused, (self.reason, self.message))
+
+
+class Unreadable(Refused):
+    """A store has the object and denies reading it, but answers for others: file permissions, an object of
+    another owner, a KMS key, an archived object.
+
+    ``version`` is the object's version if the store tells it, else None.
+    """
+
+    code: ClassVar[str] = "unreadable"
+
+    def __init__(self, message: str, version: str | None = None) -> None:
+        super().__init__(Reason.UNREADABLE, message)
+        self.version = version
+
+    def __reduce__(self) -> tuple[type[Refused], tuple[Any, ...]]:
+        return (Unreadable, (self.message, self.version))
 
 
 class Forbidden(ImageProcessorError):
@@ -219,6 +239,17 @@ class Overloaded(Unavailable):
     """The queue is full; the work was not started."""
 
     code: ClassVar[str] = "overloaded"
+
+
+class AccessDenied(Unavailable):
+    """A store denies a request; ``answer`` is its code or status. If it answers other requests, the denial of
+    reading one object is Unreadable instead."""
+
+    code: ClassVar[str] = "access-denied"
+
+    def __init__(self, message: str, answer: str = "") -> None:
+        self.answer = answer
+        super().__init__(message)
 
 
 class UnsafeRuntime(ImageProcessorError):

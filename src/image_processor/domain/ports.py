@@ -82,7 +82,9 @@ class ObjectStore(Protocol):
 
     Every method checks keys with `keys.check_key` and raises InvalidKey before it does anything. For a
     key that leads out of the store (through a symbolic link in a directory) every method but `list`
-    raises Refused(OUTSIDE_ROOT); `delete` removes such a link if it is the key's last segment.
+    raises Refused(OUTSIDE_ROOT); `delete` removes such a link if it is the key's last segment. For an
+    object that may not be read, while the store answers for others, `head`, `get` and `read` raise
+    Unreadable; `list` may still show it. A store that denies everything is Unavailable.
     """
 
     def head(self, key: str) -> StoredObject:

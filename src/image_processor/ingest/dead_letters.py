@@ -14,7 +14,7 @@ from msgspec import Struct
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Status, Upload, UploadKind
 
-from .drift import KeyState
+from .drift import Drift, KeyState
 from .events import Message, read_messages
 
 
@@ -86,7 +86,7 @@ def _diagnose_upload(upload: Upload, bucket: str | None, inspect: Inspect | None
 
 def diagnose(upload: Upload, state: KeyState) -> Diagnosis:
     """Why an upload of our bucket would have failed, from the ``state`` of its key. Pure."""
-    if state.drift is not None:
+    if state.drift not in {None, Drift.UNREADABLE}:
         return Diagnosis(FailureReason.UNFINISHED, state.drift, upload)
     if state.original is None:
         return Diagnosis(FailureReason.GONE, None, upload)

@@ -12,12 +12,12 @@ from enum import StrEnum
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
-from image_processor.domain.errors import NotFound
+from image_processor.domain.errors import NotFound, Reason, Refused
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan, Record, Status
 from image_processor.domain.ports import Catalog, Entry, ObjectStore
 from image_processor.renditions.freshness import is_on_demand, list_renditions
-from image_processor.renditions.originals import OriginalState, head_original, head_overlays
+from image_processor.renditions.originals import OriginalState, head_original, head_overlays, read_denial
 
 from .plan import plan_upload, processed_fingerprint, refusal_fingerprint
 
@@ -40,10 +40,18 @@ class Drift(StrEnum):
     """A message about an earlier outcome is still in the outbox: its worker ended before it was sent."""
     ORPHANED = "orphaned"
     """A record or renditions of an original that is deleted, or that no rule of the recipe matches."""
+    READABLE = "readable"
+    """The original or an overlay image was refused as unreadable, and can be read now."""
+    UNREADABLE = "unreadable"
+    """The original, its record or a rendition cannot be read. What can be done without it is done."""
+
+
+_NEEDS_ORIGINAL = frozenset({Drift.MISSING, Drift.UNFINISHED, Drift.CHANGED, Drift.STALE, Drift.DAMAGED})
 
 
 class KeyState(Struct, frozen=True):
-    """The original (None: it does not exist), the record, and the drift (None: no work is left)."""
+    """The original (None: it does not exist), the record, and the drift. If that is None or UNREADABLE, no
+    work is left."""
 
     original: OriginalState | None
     record: Record | None
@@ -67,8 +75,16 @@ class Inspector(Struct, frozen=True):
     exif: tuple[ExifField, ...] = ()
 
     def inspect(self, key: str) -> KeyState:
-        """The state of ``key`` with the original as it is now. Raises InvalidKey."""
-        return self.compare(key, head_original(self.uploads, key))
+        """The state of ``key`` with the original as it is now. Raises InvalidKey.
+
+        If the original must be rendered, a byte of it and of its overlay images is read: one that is denied
+        is not worth a try.
+        """
+        state = self.compare(key, head_original(self.uploads, key))
+        if state.drift not in _NEEDS_ORIGINAL or state.original is None or state.original.refusal:
+            return state
+        denial = self._denial(self.plan(key))
+        return state if denial is None else self.compare(key, OriginalState(state.original.version, denial))
 
     def compare(self, key: str, original: OriginalState | None) -> KeyState:
         """The state of ``key`` for an ``original`` that the caller has looked up or listed."""
@@ -93,9 +109,15 @@ class Inspector(Struct, frozen=True):
     ) -> Drift | None:
         """`detect_drift`, with a look at the header of renditions whose record does not tell it."""
         drift = detect_drift(plan, self.limits, original, record, stored)
-        if drift is None and record is not None and self._has_old_header(plan, record):
-            return Drift.STALE
-        return drift
+        if drift is not None or record is None or original is None:
+            return drift
+        if record.reason is Reason.UNREADABLE and original.refusal is None:
+            return Drift.READABLE if self._denial(plan) is None else Drift.UNREADABLE
+        return Drift.STALE if self._has_old_header(plan, record) else None
+
+    def _denial(self, plan: Plan) -> Refused | None:
+        """Why the original or an overlay image of ``plan`` cannot be read; None if all can."""
+        return read_denial(self.uploads, [plan.key, *(key for key, _ in plan.overlay_versions)])
 
     def _has_old_header(self, plan: Plan, record: Record) -> bool:
         """Whether a record of version 0.2 or earlier has renditions with another Cache-Control."""
@@ -119,7 +141,8 @@ def detect_drift(
 
     ``original`` is None if there is none; ``stored`` are the renditions in the processed store.
     Renditions made on demand or at their first view are no drift, stored or not, unless the original is
-    refused or does not exist.
+    refused or does not exist. Renditions of an unreadable original stay, unless it is known to have another
+    version than they.
     """
     actual = {entry.key: entry.version for entry in stored}
     recorded = {rendition.key: rendition.version for rendition in record.renditions} if record else {}
@@ -133,14 +156,21 @@ def detect_drift(
         return Drift.ORPHANED if record is not None or unwanted else None
     if record is None:
         return Drift.MISSING
-    if record.status is Status.PROCESSING:
-        return Drift.UNFINISHED
-    if record.version != original.version:
-        return Drift.CHANGED
-    if record.fingerprint not in _current_fingerprints(plan, limits, record):
-        return Drift.STALE
+    if (drift := _record_drift(plan, limits, original, record)) is not None:
+        return drift
     expected = declared if record.status is Status.PROCESSED else actual
     return None if recorded == expected else Drift.DAMAGED
+
+
+def _record_drift(plan: Plan, limits: Limits, original: OriginalState, record: Record) -> Drift | None:
+    if record.status is Status.PROCESSING:
+        return Drift.UNFINISHED
+    if original.is_unreadable and original.may_have_version(record.version):
+        return Drift.UNREADABLE
+    if record.version != original.version:
+        return Drift.CHANGED
+    is_current = record.fingerprint in _current_fingerprints(plan, limits, record)
+    return None if is_current else Drift.STALE
 
 
 def _current_fingerprints(plan: Plan, limits: Limits, record: Record) -> tuple[str, ...]:

@@ -13,7 +13,14 @@ from datetime import datetime, timedelta
 
 from msgspec.structs import replace
 
-from image_processor.domain.errors import LeaseBusy, NotFound, PreconditionFailed, Refused, Unavailable
+from image_processor.domain.errors import (
+    LeaseBusy,
+    NotFound,
+    PreconditionFailed,
+    Refused,
+    Unavailable,
+    Unreadable,
+)
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import (
     Lease,
@@ -32,7 +39,7 @@ from image_processor.domain.ports import Entry, Renderer, StoredObject
 from image_processor.renditions.freshness import filter_fresh, is_stale, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, read_overlays
 
-from .drift import Inspector
+from .drift import Drift, Inspector
 from .invalidation import needs_invalidation
 from .outbox import Outbox
 from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
@@ -64,7 +71,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its current original.
 
-        Repeats the work if the original changed meanwhile. Raises InvalidKey, and the retryable errors
+        Repeats the work if the original changed meanwhile. Raises InvalidKey, Unreadable if finished
+        renditions cannot be made again because the original cannot be read any more, and the retryable errors
         LeaseBusy, LeaseLost and Unavailable. After any error, and while the outcome has unsent messages, the
         same upload may be processed again, by any worker and at any time.
         """
@@ -112,6 +120,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     # 4. Probe and render: the engine checks the header against the limits first.
                     rendered = self._render(body, plan, writer)
                 except Refused as refusal:
+                    if _is_kept(lease.record, original, refusal):
+                        raise
                     return self._refuse(lease, plan, record, refusal, writer.abandon())
                 # 5. Store: wait for the puts, most of which began during the render.
                 renditions = writer.finish(plan.transformations)
@@ -195,7 +205,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
         may have written after the record was completed."""
         if record.status is Status.PROCESSING:
             return False
-        return self.find_drift(plan, original, record) is None
+        return self.find_drift(plan, original, record) in {None, Drift.UNREADABLE}
 
     def _leave_unchanged(self, lease: Lease) -> Outcome:
         self.catalog.release(lease)
@@ -312,7 +322,16 @@ class Processor(Inspector, frozen=True, kw_only=True):
             return True
         original = head_original(self.uploads, outcome.key)
         processed_version = outcome.record.version if outcome.record else None
-        return (original.version if original else None) == processed_version
+        if original is None:
+            return processed_version is None
+        return original.may_have_version(processed_version)
+
+
+def _is_kept(record: Record, original: OriginalState, refusal: Refused) -> bool:
+    """Whether the outcome of earlier work on this version stands, because ``refusal`` only says that the
+    original cannot be read again: an archived one keeps its renditions."""
+    is_finished = record.status is not Status.PROCESSING
+    return isinstance(refusal, Unreadable) and is_finished and original.may_have_version(record.version)
 
 
 def _next_record(record: Record, original: OriginalState, upload: Upload) -> Record:

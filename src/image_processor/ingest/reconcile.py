@@ -2,7 +2,8 @@
 
 Differences come from lost events, crashes, and changes of the recipe or the limits. The search only
 finds; each finding is an upload like any other, and `process` does the work. It goes through
-originals, records and renditions in pages, and can continue from any page.
+originals, records and renditions in pages, and can continue from any page. A key that cannot be read
+is a finding, too, and stops nothing; a store that is down stops the search.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from functools import partial
 from itertools import chain, islice, pairwise
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import original_of, rendition_prefix
@@ -23,6 +25,7 @@ from image_processor.renditions.freshness import is_on_demand, is_stale, list_re
 from image_processor.renditions.originals import OriginalState, head_original
 
 from .drift import Drift, Inspector
+from .key_errors import try_key
 
 _PAGE = 500
 """Originals or records per page; of renditions, which take no request each, a page has `_LISTED`."""
@@ -78,6 +81,8 @@ class CheckedPage(Struct, frozen=True):
 
 
 _START = Position()
+_Check = Callable[[], list[Finding]]
+"""Checks one key. Raises what the stores raise."""
 
 
 class Reconciler(Inspector, frozen=True, kw_only=True):
@@ -116,7 +121,9 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         stored = _Listing(self.processed, after)
         while page := list(islice(listed, _PAGE)):
             renditions = _renditions_of(page, stored)
-            checks = [partial(self._check_original, entry, renditions.get(entry.key)) for entry in page]
+            checks = [
+                (entry.key, partial(self._check_original, entry, renditions.get(entry.key))) for entry in page
+            ]
             yield self._page(checks, Position(Phase.ORIGINALS, page[-1].key))
 
     def _check_original(self, entry: Entry, stored: Sequence[Entry] | None) -> list[Finding]:
@@ -128,31 +135,37 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         # Listed versions save a request per original; a second look confirms a finding.
         found = [] if drift is None else self._inspected(entry.key)
         if drift in {None, Drift.ORPHANED}:  # of a skipped original, process keeps on-demand renditions
-            found += self._stale_on_demand(entry, plan, record, stored)
+            found += self._try(entry.key, partial(self._stale_on_demand, entry, plan, record, stored))
         return found
 
     def _stale_on_demand(
         self, original: Entry, plan: Plan, record: Record | None, stored: Iterable[Entry]
-    ) -> Iterator[Finding]:
+    ) -> list[Finding]:
         """Renditions made on demand or at their first view, of other sources or with another Cache-Control
         than the current ones."""
+        found: list[Finding] = []
         recorded = {rendition.key for rendition in record.renditions} if record else set()
         header = self.recipe.cache_control_for(original.key) or self.cache_control
         for entry in stored:
             if (entry.key in plan.lazy or is_on_demand(entry.key)) and entry.key not in recorded:
                 sources = (original.version, self.uploads, self.processed, self.icc)
                 if is_stale(entry.key, *sources, header, plan.lazy.get(entry.key)):
-                    yield Finding(original.key, Drift.STALE, None, orphan=entry.key)
+                    found.append(Finding(original.key, Drift.STALE, None, orphan=entry.key))
+        return found
 
     def _from_records(self, after: str) -> Iterator[CheckedPage]:
         records = self.catalog.scan(after=after)
         while page := list(islice(records, _PAGE)):
-            checks = [partial(self._check_missing, record.key) for record in page]
+            checks = [(record.key, partial(self._check_missing, record.key)) for record in page]
             yield self._page(checks, Position(Phase.RECORDS, page[-1].id))
 
     def _check_missing(self, key: str) -> list[Finding]:
-        """The finding of ``key`` if it has no original; all others have been checked."""
-        return self._inspected(key) if head_original(self.uploads, key) is None else []
+        """The finding of ``key`` if it has no original, or if that cannot be told, as in a folder that is not
+        listed; all others have been checked."""
+        original = head_original(self.uploads, key)
+        if original is not None and original.is_unreadable and original.version is None:
+            return self._inspected(key)
+        return self._inspected(key) if original is None else []
 
     def _from_renditions(self, after: str) -> Iterator[CheckedPage]:
         """Renditions of originals that have neither an object nor a record."""
@@ -163,9 +176,9 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             keys = {prefix: original_of(prefix) for prefix in groups}
             existing = _existing([key for key in keys.values() if key], uploads)
             checks = [
-                partial(self._check_orphans, prefix, groups[prefix])
+                (prefix, partial(self._check_orphans, prefix, groups[prefix]))
                 if key is None
-                else partial(self._check_missing, key)
+                else (key, partial(self._check_missing, key))
                 for prefix, key in keys.items()
                 if key not in existing
             ]
@@ -194,25 +207,48 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         return found
 
     def _inspected(self, key: str) -> list[Finding]:
-        drift = self.inspect(key).drift
-        return [] if drift is None else [self._finding(key, drift)]
+        state = self.inspect(key)
+        if state.drift is None:
+            return []
+        denial = state.original.refusal if state.original and state.original.is_unreadable else None
+        if state.drift is Drift.UNREADABLE:
+            detail = str(denial or (state.record and state.record.message))
+            return [Finding(key, Drift.UNREADABLE, None, detail=detail)]
+        found = self._finding(key, state.drift)
+        # To be recorded as refused.
+        return [found if denial is None else replace(found, drift=Drift.UNREADABLE, detail=str(denial))]
 
     def _finding(self, key: str, drift: Drift) -> Finding:
         return Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))
 
+    def delete_orphan(self, finding: Finding) -> Finding | None:
+        """Delete the orphaned object of ``finding``, if it has one. Returns a finding that says why it could
+        not be deleted. Raises Unavailable if a store is down."""
+        orphan = finding.orphan
+        if orphan is None:
+            return None
+        error = try_key(self, partial(self.processed.delete, orphan))
+        return None if error is None else Finding(orphan, Drift.UNREADABLE, None, detail=str(error))
+
+    def _try(self, key: str, check: _Check) -> list[Finding]:
+        """What ``check`` finds; if only ``key`` fails, a finding that says why."""
+        found: list[Finding] = []
+        error = try_key(self, lambda: found.extend(check()))
+        return found if error is None else [Finding(key, Drift.UNREADABLE, None, detail=str(error))]
+
     def _page(
-        self, checks: Sequence[Callable[[], list[Finding]]], position: Position, checked: int | None = None
+        self, checks: Sequence[tuple[str, _Check]], position: Position, checked: int | None = None
     ) -> CheckedPage:
         found = tuple(chain.from_iterable(self._run(checks)))
         return CheckedPage(found, len(checks) if checked is None else checked, position)
 
-    def _run(self, checks: Sequence[Callable[[], list[Finding]]]) -> list[list[Finding]]:
+    def _run(self, checks: Sequence[tuple[str, _Check]]) -> list[list[Finding]]:
         if self.threads == 1:
-            return [check() for check in checks]
+            return [self._try(key, check) for key, check in checks]
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - on AWS only
 
         with ThreadPoolExecutor(self.threads) as executor:
-            return list(executor.map(lambda check: check(), checks))
+            return list(executor.map(lambda check: self._try(*check), checks))
 
 
 class _Listing:

@@ -44,8 +44,8 @@ class Checkpoint(Struct, frozen=True):
     deleted: int = 0
     finished_at: datetime | None = None
 
-    def with_page(self, page: CheckedPage) -> Checkpoint:
-        """The checkpoint after ``page``."""
+    def with_page(self, page: CheckedPage, deleted: int) -> Checkpoint:
+        """The checkpoint after ``page``, of whose orphans so many were deleted."""
         phase = page.position.phase
         checked = {**self.checked, phase: self.checked.get(phase, 0) + page.checked}
         found = dict(self.found)
@@ -57,7 +57,7 @@ class Checkpoint(Struct, frozen=True):
             checked=checked,
             found=found,
             enqueued=self.enqueued + len(_uploads(page)),
-            deleted=self.deleted + sum(finding.orphan is not None for finding in page.findings),
+            deleted=self.deleted + deleted,
         )
 
 
@@ -66,17 +66,17 @@ def run(
 ) -> Iterator[tuple[CheckedPage, Checkpoint]]:
     """Continue the run from ``checkpoint``, and yield each page with the checkpoint after it.
 
-    A page that fails midway is repeated by the next run from the last checkpoint: its messages may then be
-    in the queue twice, which is harmless.
+    An orphan that cannot be deleted is one more finding of the page. A page that fails midway is repeated by
+    the next run from the last checkpoint: its messages may then be in the queue twice, which is harmless.
     """
     for page in reconciler.pages(checkpoint.position):
         if uploads := _uploads(page):
             enqueue(uploads)
-        for finding in page.findings:
-            if finding.orphan is not None:
-                reconciler.processed.delete(finding.orphan)
-        checkpoint = checkpoint.with_page(page)
-        yield page, checkpoint
+        orphans = [finding for finding in page.findings if finding.orphan is not None]
+        failed = [failure for finding in orphans if (failure := reconciler.delete_orphan(finding))]
+        applied = replace(page, findings=(*page.findings, *failed))
+        checkpoint = checkpoint.with_page(applied, len(orphans) - len(failed))
+        yield applied, checkpoint
 
 
 def _uploads(page: CheckedPage) -> list[Upload]:

@@ -12,7 +12,7 @@ from collections.abc import Container, Iterator
 from msgspec import Struct
 
 from image_processor.config.recipe import Recipe
-from image_processor.domain.errors import NotFound, PreconditionFailed
+from image_processor.domain.errors import NotFound, PreconditionFailed, Unreadable
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import original_of
 from image_processor.domain.models import Record, Status, Upload, UploadKind
@@ -21,6 +21,7 @@ from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand
 
 from .drift import Drift
+from .key_errors import try_key
 from .reconcile import Finding
 
 _MEDIA_TYPES = {format_.extension: format_.media_type for format_ in FORMATS.values()}
@@ -40,15 +41,21 @@ class Verifier(Struct, frozen=True):
         """Every key with a damaged rendition, once; then every damaged rendition that was made
         on demand or at its first view.
 
-        Leaves out the keys in ``found``: reconcile makes their renditions again anyway. Raises
-        Unavailable if an object cannot be read.
+        Leaves out the keys in ``found``: reconcile makes their renditions again anyway. An object whose
+        reading fails is a finding, too. Raises Unavailable if a store is down.
         """
         for record in self.catalog.scan():
             if record.status is Status.PROCESSED and record.key not in found:
-                yield from self._check_record(record)
+                yield from self._try(record.key, self._check_record(record))
         for entry in self.processed.list():
             if self._is_made_at_request(entry.key):
-                yield from self._check_on_demand(entry)
+                yield from self._try(entry.key, self._check_on_demand(entry))
+
+    def _try(self, key: str, findings: Iterator[Finding]) -> list[Finding]:
+        """All ``findings`` of ``key``; if only this key fails, a finding that says why."""
+        found: list[Finding] = []
+        error = try_key(self, lambda: found.extend(findings))
+        return found if error is None else [Finding(key, Drift.UNREADABLE, None, detail=str(error))]
 
     def _is_made_at_request(self, key: str) -> bool:
         prefix, slash, name = key.rpartition("/")
@@ -71,7 +78,7 @@ class Verifier(Struct, frozen=True):
         renditions that are left."""
         version, original = record.version, record.original
         if version and original and _damage(self.uploads, record.key, version, original.sha256, None):
-            detail = f"{damage}, and so has its original: restore the original from a backup"
+            detail = f"{damage}, and its original is damaged, too: restore the original from a backup"
             return Finding(record.key, Drift.DAMAGED, None, detail=detail)
         upload = Upload(self.bucket, record.key, UploadKind.REPROCESS)
         return Finding(record.key, Drift.DAMAGED, upload, detail=damage)
@@ -109,4 +116,6 @@ def _damage(store: ObjectStore, key: str, version: str, sha256: str, media_type:
             digest.update(chunk)
     except (NotFound, PreconditionFailed):
         return None
+    except Unreadable:
+        return "cannot be read"
     return None if digest.hexdigest() == sha256 else "has other bytes than were written"

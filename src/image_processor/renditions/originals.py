@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
-from image_processor.domain.errors import NotFound, Refused
+from image_processor.domain.errors import NotFound, Refused, Unreadable
 from image_processor.domain.ports import ObjectStore
 from image_processor.domain.transformation import ImageOverlay, Transformation
 
@@ -20,10 +20,20 @@ OverlayVersions = Mapping[str, str | None]
 
 class OriginalState(Struct, frozen=True):
     """An original that exists: its version, or the refusal that the store answered instead of one
-    (for example for a symbolic link that leads out of the root)."""
+    (for example for a symbolic link that leads out of the root). Of an unreadable original the store may
+    tell both."""
 
     version: str | None
     refusal: Refused | None = None
+
+    @property
+    def is_unreadable(self) -> bool:
+        """Whether the store denies reading it, which another permission can end."""
+        return isinstance(self.refusal, Unreadable)
+
+    def may_have_version(self, version: str | None) -> bool:
+        """Whether it has ``version``, or its version is unknown because it is unreadable."""
+        return self.version == version or (self.version is None and self.is_unreadable)
 
 
 def head_original(uploads: ObjectStore, key: str) -> OriginalState | None:
@@ -32,8 +42,26 @@ def head_original(uploads: ObjectStore, key: str) -> OriginalState | None:
         return OriginalState(uploads.head(key).entry.version)
     except NotFound:
         return None
+    except Unreadable as refusal:
+        return OriginalState(refusal.version, refusal)
     except Refused as refusal:
         return OriginalState(None, refusal)
+
+
+def read_denial(uploads: ObjectStore, keys: Iterable[str]) -> Unreadable | None:
+    """Why the first unreadable one of the objects ``keys`` cannot be read; None if all can, or do not exist.
+
+    Reads a byte of each: S3 answers HEAD for an archived object, and refuses GET.
+    """
+    for key in keys:
+        try:
+            for _ in uploads.read(key, 0, 1):
+                pass
+        except Unreadable as denial:
+            return denial
+        except (NotFound, Refused):
+            continue
+    return None
 
 
 def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
@@ -45,8 +73,15 @@ def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
 
 
 def head_overlays(uploads: ObjectStore, transformations: Iterable[Transformation]) -> OverlayVersions:
-    """The current versions of all overlay images: one HEAD request for each distinct key."""
+    """The current versions of all overlay images: one HEAD request for each distinct key.
+
+    Raises Unreadable if the version of one cannot be told: it must not count as missing.
+    """
     states = {key: head_original(uploads, key) for key in sorted(set(overlay_keys(transformations)))}
+    for state in states.values():
+        if state is not None and state.is_unreadable and state.version is None:
+            assert state.refusal is not None
+            raise state.refusal
     return {key: state.version if state else None for key, state in states.items()}
 
 
@@ -54,8 +89,8 @@ def read_overlays(uploads: ObjectStore, versions: OverlayVersions, limit: int) -
     """The bytes of the overlay images in exactly these ``versions``, by key.
 
     Leaves out images that do not exist; the engine refuses the render and names them. Raises
-    PreconditionFailed if an image has another version by now, and Refused if one has more than
-    ``limit`` bytes.
+    PreconditionFailed if an image has another version by now, Refused if one has more than ``limit``
+    bytes, and Unreadable.
     """
     bodies: dict[str, bytes] = {}
     for key, version in versions.items():
@@ -65,6 +100,8 @@ def read_overlays(uploads: ObjectStore, versions: OverlayVersions, limit: int) -
             bodies[key] = uploads.get(key, limit=limit, version=version).body
         except NotFound:
             continue
+        except Unreadable as denial:
+            raise Unreadable(f"{denial.message} for an overlay", denial.version) from denial
         except Refused as refusal:
             raise Refused(refusal.reason, f"{refusal.message} in the overlay {key!r}") from refusal
     return bodies

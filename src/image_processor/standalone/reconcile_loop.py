@@ -6,20 +6,30 @@ import logging
 import threading
 from collections.abc import Callable
 
+from msgspec import Struct
+
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Upload
-from image_processor.domain.ports import ObjectStore
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding, Reconciler
 
 _log = logging.getLogger(__name__)
 
 
-def apply(finding: Finding, processed: ObjectStore, submit: Callable[[Upload], object]) -> None:
-    """Repair what a finding reports: queue its upload, or delete the orphaned object."""
+class ReconcileReport(Struct, frozen=True):
+    """What a reconciliation could not do: the number of keys that could not be read."""
+
+    unreadable: int = 0
+
+
+def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], object]) -> Finding | None:
+    """Repair what a finding reports: queue its upload, or delete the orphaned object. Returns what could not
+    be repaired, and why. Raises Unavailable if a store is down."""
     if finding.upload is not None:
         submit(finding.upload)
     if finding.orphan is not None:
-        processed.delete(finding.orphan)
+        return reconciler.delete_orphan(finding)
+    return finding if finding.upload is None else None
 
 
 class ReconcileLoop:
@@ -30,6 +40,8 @@ class ReconcileLoop:
         self._submit = submit
         self._seconds = seconds
         self._stopping = False
+        self._report = ReconcileReport()
+        self._passed_over: frozenset[str] = frozenset()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile")
 
@@ -40,6 +52,10 @@ class ReconcileLoop:
         self._stopping = True
         self._wake.set()
         self._thread.join()
+
+    def report(self) -> ReconcileReport:
+        """What the last complete reconciliation could not do."""
+        return self._report
 
     def trigger(self) -> None:
         """End the pause now: events may have been lost."""
@@ -55,7 +71,18 @@ class ReconcileLoop:
             self._wake.clear()
 
     def _reconcile(self) -> None:
+        passed_over: set[str] = set()
         for finding in self._reconciler.findings():
             if self._stopping:
                 return
-            apply(finding, self._reconciler.processed, self._submit)
+            failure = apply(finding, self._reconciler, self._submit)
+            if (unreadable := failure or finding).drift is Drift.UNREADABLE:
+                self._pass_over(unreadable)
+                passed_over.add(unreadable.key)
+        self._passed_over = frozenset(passed_over)
+        self._report = ReconcileReport(len(passed_over))
+
+    def _pass_over(self, finding: Finding) -> None:
+        """Log a key once, and again only after it could be read."""
+        if finding.key not in self._passed_over:
+            _log.warning("%r is passed over: %s", finding.key, finding.detail)

@@ -16,6 +16,7 @@ const REFUSALS = {
   "decoder-crashed": "The file crashes the decoder.",
   "engine-failed": "Processing failed because of an error in the server, not in the file.",
   "outside-root": "The file is outside the upload directory.",
+  unreadable: "The server has no permission to read the file.",
   "overlay-missing": "An overlay image of this image does not exist.",
   "overlay-refused": "An overlay image of this image cannot be decoded.",
   "no-font": "No font is available for a text overlay.",

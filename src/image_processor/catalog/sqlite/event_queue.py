@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from image_processor.catalog.rows import from_micros, to_messages, to_micros
@@ -16,7 +17,7 @@ from image_processor.domain.ports import QueuedEvent
 Execute = Callable[[str, dict[str, Any]], tuple[dict[str, Any], ...]]
 
 _DUE = """
-SELECT message, due_at, attempts, error FROM outbox
+SELECT id, message, due_at, attempts, error FROM outbox
 WHERE kind = 'event' AND due_at <= :now ORDER BY due_at, rowid LIMIT :limit
 """
 _NEXT_DUE = "SELECT min(due_at) AS due_at FROM outbox WHERE kind = 'event'"
@@ -43,7 +44,14 @@ class SqliteEventQueue:
         self._execute = execute
 
     def due(self, now: datetime, *, limit: int) -> tuple[QueuedEvent, ...]:
-        return tuple(map(_queued, self._execute(_DUE, {"now": to_micros(now), "limit": limit})))
+        due: list[QueuedEvent] = []
+        for row in self._execute(_DUE, {"now": to_micros(now), "limit": limit}):
+            if queued := _queued(row):
+                due += queued
+            else:  # or it would be due for ever, before all others
+                values = {"id": row["id"], "due_at": None, "error": "the message cannot be decoded"}
+                self._execute(_POSTPONE, values)
+        return tuple(due)
 
     def next_due(self) -> datetime | None:
         due_at = self._execute(_NEXT_DUE, {})[0]["due_at"]
@@ -57,7 +65,7 @@ class SqliteEventQueue:
         self._execute(_POSTPONE, {"id": message.id, "due_at": due, "error": error})
 
     def list(self, *, limit: int) -> tuple[QueuedEvent, ...]:
-        return tuple(map(_queued, self._execute(_LIST, {"limit": limit})))
+        return tuple(chain.from_iterable(map(_queued, self._execute(_LIST, {"limit": limit}))))
 
     def count(self) -> tuple[int, int]:
         (row,) = self._execute(_COUNT, {})
@@ -67,7 +75,8 @@ class SqliteEventQueue:
         return len(self._execute(_REDRIVE, {"now": to_micros(now), "id": id_}))
 
 
-def _queued(row: Mapping[str, Any]) -> QueuedEvent:
-    (message,) = to_messages([row["message"]])
+def _queued(row: Mapping[str, Any]) -> tuple[QueuedEvent, ...]:
+    """The event of a row; nothing if its message cannot be decoded."""
     due_at = None if row["due_at"] is None else from_micros(row["due_at"])
-    return QueuedEvent(message, due_at, row["attempts"], row["error"])
+    messages = to_messages([row["message"]])
+    return tuple(QueuedEvent(message, due_at, row["attempts"], row["error"]) for message in messages)

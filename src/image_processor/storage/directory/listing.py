@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import heapq
+import logging
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +24,9 @@ from .paths import ENCODED_FOLDER, Segments, decode_piece, is_private, plain_pat
 from .root_folder import NOT_FOUND_ERRORS, RootFolder
 
 # A folder without permission (lost+found at the top of a disk) must not end the listing.
-_SKIPPED_ERRORS = NOT_FOUND_ERRORS | {errno.EPERM, errno.EACCES}
+_DENIED = frozenset({errno.EPERM, errno.EACCES})
+_SKIPPED_ERRORS = NOT_FOUND_ERRORS | _DENIED
+_log = logging.getLogger(__name__)
 
 
 class KeyFilter(Struct, frozen=True):
@@ -74,7 +77,8 @@ def list_files(root: RootFolder, keys: KeyFilter) -> Iterator[tuple[bytes, os.st
     """The matching keys with the lstat results of their files, ordered by the keys' bytes.
 
     A link that leads out of the root is listed with the link's own size and time. Names that are
-    not valid UTF-8, special files, and files that disappear meanwhile are left out.
+    not valid UTF-8, special files, files that disappear meanwhile, and what is in a folder that may not be
+    opened or searched are left out; each such folder is logged once.
     """
 
     def plain_children(node: TreeNode) -> Iterable[TreeNode]:
@@ -116,7 +120,7 @@ def _walk(start: TreeNode | None, get_children: _GetChildren, keys: KeyFilter) -
 
 def _existing_files(root: RootFolder, nodes: Iterator[TreeNode]) -> Iterator[tuple[bytes, os.stat_result]]:
     for node in nodes:
-        with suppress(FileNotFoundError, NotADirectoryError):
+        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
             file = os.lstat(b"/".join((root.path, *node.path)))
             if stat.S_ISREG(file.st_mode) or (node.leads_out and stat.S_ISLNK(file.st_mode)):
                 yield node.key, file
@@ -158,7 +162,10 @@ def _follow_link(root: RootFolder, link: TreeNode) -> Iterator[TreeNode]:
     except Refused:
         yield replace(link, leads_out=True)
         return
-    found = root.stat(target)
+    try:
+        found = root.stat(target)
+    except PermissionError:
+        return
     if found is None:
         return
     if stat.S_ISREG(found.st_mode):
@@ -186,6 +193,9 @@ def _scan(root: RootFolder, path: Segments) -> Iterator[os.DirEntry[str]]:
     except OSError as error:
         if error.errno not in _SKIPPED_ERRORS:
             raise
+        if error.errno in _DENIED and root.is_first_denial(path):
+            shown = b"/".join(path).decode(errors="replace")
+            _log.warning("the folder %r is not searched: %s", shown, error.strerror)
 
 
 def _is_utf8(name: bytes) -> bool:

@@ -46,6 +46,13 @@ class RootFolder:
     def __init__(self, path: Path) -> None:
         path.mkdir(parents=True, exist_ok=True)
         self.path = os.fsencode(path.resolve())
+        self._denied: set[Segments] = set()
+
+    def is_first_denial(self, path: Segments) -> bool:
+        """Whether the folder ``path`` is denied for the first time, so that it is logged once."""
+        is_first = path not in self._denied
+        self._denied.add(path)
+        return is_first
 
     def resolve(self, path: Segments) -> Segments:
         """The same path with all links resolved."""

@@ -12,7 +12,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused, Unavailable
+from image_processor.domain.errors import (
+    NotFound,
+    PreconditionFailed,
+    Reason,
+    Refused,
+    Unavailable,
+    Unreadable,
+)
 from image_processor.domain.formats import sniff
 from image_processor.domain.keys import check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
@@ -122,7 +129,7 @@ class DirectoryStore:
         """The open file of an object, with its entry and stat result as of opening. Later puts do
         not change the bytes read, because a put never writes into an existing file."""
         check_key(key)
-        with _translate_errors(repr(key)):
+        with _translate_errors(repr(key)), self._denials(key):
             file = self._files.open(key)
             if file is None:
                 raise NotFound(f"expected an object under {key!r}, got none")
@@ -133,6 +140,20 @@ class DirectoryStore:
                 yield file, entry, file_stat
             finally:
                 os.close(file)
+
+    @contextmanager
+    def _denials(self, key: str) -> Iterator[None]:
+        """Raise Unreadable for a file, or a folder on its path, that this process may not read. If the root
+        may not be opened, that is Unavailable."""
+        try:
+            yield
+        except PermissionError as error:
+            try:
+                found = self._files.find(key)
+            except (OSError, Refused):
+                found = None  # in a folder that may not be searched
+            version = found.entry.version if found else None
+            raise Unreadable(f"expected {key!r} to be readable, got {error.strerror}", version) from error
 
     def _attributes(self, file: int, entry: Entry) -> Attributes | None:
         """The attributes stored with these bytes, or guessed ones for a file that a user created.

@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from image_processor.domain.errors import (
+    AccessDenied,
     ImageProcessorError,
     Invalid,
     NotFound,
@@ -113,7 +114,7 @@ def error_from_response(
 ) -> ImageProcessorError | OutOfRange:
     """The error for an unsuccessful response. ``status`` is None if there was no response.
 
-    403 is Unavailable, not NotFound, although S3 sends it for a missing key to a role without
+    403 is AccessDenied, not NotFound, although S3 sends it for a missing key to a role without
     s3:ListBucket: treated as a deletion it would delete the renditions.
     """
     if status == 404 and code != "NoSuchBucket":
@@ -123,9 +124,10 @@ def error_from_response(
     if status == 416:
         return OutOfRange(key)
     if status in {401, 403}:
-        return Unavailable(
+        return AccessDenied(
             f"S3 denies access to {key!r} in the bucket {bucket} ({code or status}): "
-            "does the role have s3:ListBucket too?"
+            "does the role have s3:ListBucket too?",
+            str(code or status),
         )
     return Unavailable(
         f"S3 request for {key!r} in the bucket {bucket} failed: {code or status or 'no response'}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from hashlib import sha256
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import bucket_endpoint, check_region, endpoint_override, region_from
 from image_processor.aws.retries import PATIENT, Retries
-from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
+from image_processor.domain.errors import (
+    AccessDenied,
+    NotFound,
+    PreconditionFailed,
+    Reason,
+    Refused,
+    Unreadable,
+)
 from image_processor.domain.keys import MAX_KEY_BYTES, check_key
 from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
 
@@ -60,16 +68,17 @@ class S3Store:
 
     def head(self, key: str) -> StoredObject:
         client = self._client_for(key)
-        try:
-            return client.head(key)
-        except NotFound:
-            # A response to HEAD has no body to tell a missing key from a missing bucket.
-            with client.open(key) as opened:
-                return StoredObject(opened.entry, opened.attributes)
+        with self._denials(key):
+            try:
+                return client.head(key)
+            except NotFound:
+                # A response to HEAD has no body to tell a missing key from a missing bucket.
+                with client.open(key) as opened:
+                    return StoredObject(opened.entry, opened.attributes)
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
         self._check_version(key, version)
-        with self._client_for(key).open(key, version=version) as opened:
+        with self._denials(key), self._client_for(key).open(key, version=version) as opened:
             if limit is not None and opened.entry.size > limit:
                 raise _too_large(key, limit, opened.entry.size)
             return StoredObject(opened.entry, opened.attributes, opened.read())
@@ -167,12 +176,30 @@ class S3Store:
             yield b""
             return
         try:
-            with self._client_for(key).open(key, version=version, span=(start, stop)) as opened:
+            with (
+                self._denials(key),
+                self._client_for(key).open(key, version=version, span=(start, stop)) as opened,
+            ):
                 yield b""
                 for chunk in opened.chunks():
                     yield from (chunk[offset : offset + _CHUNK] for offset in range(0, len(chunk), _CHUNK))
         except OutOfRange:
             yield b""
+
+    @contextmanager
+    def _denials(self, key: str) -> Iterator[None]:
+        """Raise Unreadable for an object that S3 lists but does not hand out: one of another owner, encrypted
+        with a KMS key that is denied, or archived (403 InvalidObjectState). If the listing is denied, too,
+        or does not show it, the role or the bucket is at fault: Unavailable."""
+        try:
+            yield
+        except AccessDenied as denied:
+            listed = next(self._signed.list(key, "", direct=False), None)  # the key itself is first
+            if listed is None or listed.key != key:
+                raise
+            place = f"{key!r} in the bucket {self._bucket}"
+            message = f"expected {place} to be readable, got {denied.answer} from S3"
+            raise Unreadable(message, listed.version) from None
 
     def _check_version(self, key: str, version: str | None) -> None:
         """Raise NotFound or PreconditionFailed for a version that is not an ETag."""
