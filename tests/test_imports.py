@@ -25,7 +25,6 @@ HEAVY = frozenset(
         "starlette",
         "typer",
         "uvicorn",
-        "watchfiles",
     }
 )
 """Top-level modules that take longer to import than an upload or a URL may wait for."""

@@ -28,7 +28,7 @@ class Scripted:
         self.runs = list(runs)
         self.started = queue.Queue()
 
-    def findings(self):
+    def findings(self, _should_stop):
         run = self.runs.pop(0) if self.runs else []
         self.started.put(len(run))
         for item in run:
@@ -103,12 +103,49 @@ def test_a_stop_does_not_wait_for_the_pause_or_the_rest_of_the_findings():
     assert held.wait(WAIT)
     stopper = threading.Thread(target=loop.stop)
     stopper.start()
-    while not loop._stopping:
+    while not loop._stop.is_set():
         threading.Event().wait(0.001)
     go_on.set()
     stopper.join(WAIT)
     assert not stopper.is_alive()
     assert submitted == ["a"]
+
+
+def test_a_stop_amid_a_search_without_findings_takes_one_page():
+    """Of 3,000 originals with nothing to do, a page of 500 is the most that is read after the stop."""
+    ingest = IngestFixture()
+    for number in range(3000):
+        ingest.put(f"{number:04}.txt", b"x")  # no rule matches: nothing is made of it
+    read = []
+    loop = ReconcileLoop(ingest.reconciler(), lambda _: None, NEVER)
+    list_originals = ingest.uploads.list
+
+    def listing(*args, **options):
+        for entry in list_originals(*args, **options):
+            read.append(entry.key)
+            if len(read) == 700:  # amid the second page
+                loop._stop.set()
+                loop._wake.set()
+            yield entry
+
+    ingest.uploads.list = listing
+    loop._run()
+    assert len(read) == 1000
+
+
+def test_triggers_do_not_keep_a_large_library_under_search():
+    """A search that takes long is followed by a rest, however often it is triggered."""
+    clock, rests = iter([0.0, 30.0]), []
+    loop = ReconcileLoop(Scripted([]), lambda _: None, 300.0, clock=lambda: next(clock))
+
+    def rest(seconds):
+        rests.append(seconds)
+        loop._stop.set()
+
+    loop._stop.wait = rest
+    loop.trigger()
+    loop._run()
+    assert rests == [120.0]
 
 
 def test_an_orphaned_object_is_deleted():

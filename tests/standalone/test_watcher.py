@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import queue
 import shutil
+import sys
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,6 +18,7 @@ from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.standalone.watcher import SETTLE_SECONDS, Watcher
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+from support.waiting import wait_for
 
 WAIT = 30
 
@@ -123,13 +126,20 @@ def test_private_files_are_not_reported(scene):
     assert {report.key for report in seen} <= {"last.jpg", "probe"}
 
 
-def test_a_name_that_is_not_utf8_triggers_reconciliation_and_does_not_end_the_watch(scene):
-    with open(os.fsencode(scene.root) + b"/bad\xff.jpg", "wb") as file:  # noqa: PTH123 - a name of bytes
-        file.write(b"x")
-    assert scene.gap.wait(WAIT)
-    scene.wait_for_first_report()
+def test_what_cannot_be_an_upload_does_not_interrupt_the_watch(scene):
+    (scene.root / os.fsdecode(b"bad\xff.jpg")).write_bytes(b"x")
+    (scene.root / os.fsdecode(b"bad\xff")).mkdir()
+    os.mkfifo(scene.root / "pipe")
+    (scene.root / "loop").symlink_to(scene.root / "loop")
     (scene.root / "last.jpg").write_bytes(b"x")
-    scene.wait_for(("last.jpg", UploadKind.CREATED))
+    seen = scene.wait_for(("last.jpg", UploadKind.CREATED), ("loop", UploadKind.CREATED))
+    assert ("pipe", UploadKind.CREATED) not in {(report.key, report.kind) for report in seen}
+    assert not scene.gap.is_set()
+
+
+def test_files_behind_a_new_link_are_reported_under_its_keys(scene):
+    (scene.root / "link").symlink_to("old")
+    scene.wait_for(("link/cat.jpg", UploadKind.CREATED))
 
 
 def test_an_upload_that_cannot_be_submitted_does_not_end_the_watch(scene, caplog):
@@ -151,10 +161,65 @@ def test_a_directory_that_was_replaced_is_watched_again(scene):
     scene.wait_for(("cat.jpg", UploadKind.CREATED))
 
 
-def test_a_missing_directory_is_waited_for(scene):
+def test_a_missing_directory_is_waited_for(scene, caplog):
     shutil.rmtree(scene.root)
-    assert scene.gap.wait(WAIT)
-    scene.gap.clear()
-    assert scene.gap.wait(WAIT), "the watch was not tried again"
+    wait_for(lambda: "No such file" in caplog.text, "the watch was tried again")
+    assert not scene.gap.is_set()
     scene.root.mkdir()
+    assert scene.gap.wait(WAIT)
     scene.wait_for_first_report()
+
+
+def test_a_lasting_interruption_is_reported_once_and_tried_again_more_and_more_rarely(tmp_path, caplog):
+    """No reconciliation either: what a watch would have seen is not known before there is one."""
+    scene = Scene(tmp_path)
+    pauses = []
+
+    def pause(seconds):
+        pauses.append(seconds)
+        if len(pauses) == 9:
+            scene.watcher._stop.set()
+
+    def fail():
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    scene.watcher._open_tree, scene.watcher._stop.wait = fail, pause
+    scene.watcher._run()
+    assert pauses == [1, 2, 4, 8, 16, 32, 60, 60, 60]
+    assert not scene.gap.is_set()
+    assert caplog.text.count("were interrupted") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is Linux's")
+def test_at_the_kernels_limit_the_directory_is_listed_instead(tmp_path, caplog, monkeypatch):
+    def add_watch(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("inotify_simple.INotify.add_watch", add_watch)
+    monkeypatch.setattr("image_processor.standalone.polled_tree.MIN_PAUSE_SECONDS", 0.01)
+    scene = Scene(tmp_path)
+    scene.watcher.start()
+    try:
+        assert scene.gap.wait(WAIT)
+        scene.wait_for_first_report()
+        (tmp_path / "cat.jpg").write_bytes(b"new")
+        scene.wait_for(("cat.jpg", UploadKind.CREATED))
+    finally:
+        scene.watcher.stop()
+    assert "sysctl -w fs.inotify.max_user_watches=" in caplog.text
+
+
+def test_a_stop_ends_the_reports_of_a_large_directory(tmp_path):
+    scene = Scene(tmp_path)
+    (tmp_path / "album").mkdir()
+    for number in range(10):
+        (tmp_path / "album" / f"{number}.jpg").write_bytes(b"x")
+    reported = []
+
+    def submit(upload):
+        reported.append(upload.key)
+        scene.watcher._stop.set()
+
+    scene.watcher._submit = submit
+    scene.watcher._report("album")
+    assert reported == ["album/0.jpg"]

@@ -33,8 +33,7 @@ def command(
     Ctrl-C stops the server after the work in progress; a second Ctrl-C stops it at once.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for library in ("uvicorn", "watchfiles"):
-        logging.getLogger(library).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
     context = command_context(ctx)
     with listen(settings.host, settings.port) as listener, context.open_server(settings) as run:

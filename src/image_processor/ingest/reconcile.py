@@ -92,14 +92,17 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
     threads: int = 1
     outboxes: bool = False
 
-    def findings(self) -> Iterator[Finding]:
-        """Every key that needs work, once. Memory grows by one key per finding."""
+    def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
+        """Every key that needs work, once. Memory grows by one key per finding. ``should_stop`` is asked
+        after each page and ends the search."""
         seen: set[tuple[str, str | None]] = set()
         for page in self.pages():
             for finding in page.findings:
                 if (finding.key, finding.orphan) not in seen:
                     seen.add((finding.key, finding.orphan))
                     yield finding
+            if should_stop():
+                return
 
     def pages(self, start: Position = _START) -> Iterator[CheckedPage]:
         """The search from ``start`` on. A key may be found twice, and memory does not grow.

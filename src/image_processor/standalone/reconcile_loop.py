@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 
 from msgspec import Struct
@@ -12,6 +13,9 @@ from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Upload
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding, Reconciler
+
+REST = 4.0
+"""How many times the duration of a search the shortest pause after it is."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,15 +37,27 @@ def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], o
 
 
 class ReconcileLoop:
-    """A thread that applies every finding, then pauses for ``seconds``, until it is stopped."""
+    """A thread that applies every finding, then pauses for ``seconds``, until it is stopped.
 
-    def __init__(self, reconciler: Reconciler, submit: Callable[[Upload], object], seconds: float) -> None:
+    A stop is noticed after each page of the search and each finding. After `trigger` the pause ends early,
+    but takes at least REST times as long as the search did: repeated triggers must not keep a large library
+    under search.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        submit: Callable[[Upload], object],
+        seconds: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._reconciler = reconciler
         self._submit = submit
         self._seconds = seconds
-        self._stopping = False
+        self._clock = clock
         self._report = ReconcileReport()
         self._passed_over: frozenset[str] = frozenset()
+        self._stop = threading.Event()
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile")
 
@@ -49,7 +65,7 @@ class ReconcileLoop:
         self._thread.start()
 
     def stop(self) -> None:
-        self._stopping = True
+        self._stop.set()
         self._wake.set()
         self._thread.join()
 
@@ -58,27 +74,35 @@ class ReconcileLoop:
         return self._report
 
     def trigger(self) -> None:
-        """End the pause now: events may have been lost."""
+        """End the pause early: events may have been lost."""
         self._wake.set()
 
     def _run(self) -> None:
-        while not self._stopping:
+        while not self._stop.is_set():
+            started = self._clock()
             try:
                 self._reconcile()
             except ImageProcessorError as error:
                 _log.warning("reconciliation stopped early, the next one continues: %s", error)
-            self._wake.wait(self._seconds)
-            self._wake.clear()
+            self._pause(self._clock() - started)
+
+    def _pause(self, search_seconds: float) -> None:
+        rest = min(self._seconds, REST * search_seconds)
+        self._stop.wait(rest)
+        self._wake.wait(self._seconds - rest)
+        self._wake.clear()
 
     def _reconcile(self) -> None:
         passed_over: set[str] = set()
-        for finding in self._reconciler.findings():
-            if self._stopping:
+        for finding in self._reconciler.findings(self._stop.is_set):
+            if self._stop.is_set():
                 return
             failure = apply(finding, self._reconciler, self._submit)
             if (unreadable := failure or finding).drift is Drift.UNREADABLE:
                 self._pass_over(unreadable)
                 passed_over.add(unreadable.key)
+        if self._stop.is_set():
+            return
         self._passed_over = frozenset(passed_over)
         self._report = ReconcileReport(len(passed_over))
 

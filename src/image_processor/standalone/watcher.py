@@ -6,24 +6,29 @@ a truncated image. Reconciliation finds what the file notifications miss.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import watchfiles
-
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore, Query
 
+from .directory_tree import DirectoryTree, WatchLimit
+from .polled_tree import PolledTree
+
 SETTLE_SECONDS = 0.25
 
-_TICK_MS = 100
+_TICK_SECONDS = 0.1
 _PAGE = 1000
-_PAUSE_SECONDS = 1.0
+_FIRST_PAUSE = 1.0
+_LONGEST_PAUSE = 60.0
 _log = logging.getLogger(__name__)
 
 
@@ -53,6 +58,7 @@ class Watcher:
         self._on_gap = on_gap
         self._stop = threading.Event()
         self._settling: dict[str, float] = {}
+        self._polls = sys.platform != "linux"
         self._thread = threading.Thread(target=self._run, name="watcher")
 
     def start(self) -> None:
@@ -63,58 +69,70 @@ class Watcher:
         self._thread.join()
 
     def _run(self) -> None:
+        """Watch again after each interruption, after pauses that grow while it lasts."""
+        pause, problem, interrupted = _FIRST_PAUSE, "", False
         while not self._stop.is_set():
+            started = time.monotonic()
             try:
-                self._follow()
-            except (RuntimeError, OSError) as error:
-                # watchfiles raises an unexported subclass of RuntimeError for a file name that is
-                # not UTF-8; FileNotFoundError means that the directory was replaced. Only
-                # reconciliation sees what changes until the next round.
-                _log.warning("file notifications of %s were interrupted: %s", self._root, error)
-                self._on_gap()
-                self._stop.wait(_PAUSE_SECONDS)
+                self._follow(interrupted=interrupted)
+            except WatchLimit as limit:
+                self._poll_from_now_on(limit)
+            except (OSError, ImageProcessorError) as error:
+                if time.monotonic() - started > _LONGEST_PAUSE:
+                    pause, problem = _FIRST_PAUSE, ""
+                if str(error) != problem:
+                    _log.warning("file notifications of %s were interrupted: %s", self._root, error)
+                problem, interrupted = str(error), True
+                self._stop.wait(pause)
+                pause = min(_LONGEST_PAUSE, 2 * pause)
 
-    def _follow(self) -> None:
+    def _poll_from_now_on(self, limit: WatchLimit) -> None:
+        _log.warning(
+            "%s: %s is listed at intervals instead of watched, and new files are found later."
+            " Raise the limit (sysctl -w %s=...) and start the server again.",
+            *(limit, self._root, limit.sysctl),
+        )
+        self._polls = True
+        self._on_gap()
+
+    def _follow(self, *, interrupted: bool) -> None:
         # While it is open, the inode of the directory is not reused by one that replaces it.
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            self._follow_directory(descriptor)
+            with self._open_tree() as tree:
+                if interrupted:
+                    _log.warning("%s is watched again", self._root)
+                    self._on_gap()
+                while not self._stop.is_set():
+                    self._follow_changes(tree.changes(_TICK_SECONDS))
+                    if not _is_still_at(self._root, descriptor):
+                        raise FileNotFoundError("the directory was replaced or removed")
         finally:
             os.close(descriptor)
 
-    def _follow_directory(self, descriptor: int) -> None:
-        changes = watchfiles.watch(
-            self._root,
-            watch_filter=None,
-            stop_event=self._stop,
-            debounce=_TICK_MS,
-            rust_timeout=_TICK_MS,
-            yield_on_timeout=True,
-            raise_interrupt=False,
-        )
-        for batch in changes:
-            if not _is_still_at(self._root, descriptor):
-                raise FileNotFoundError("the directory was replaced or removed")
-            due = time.monotonic() + SETTLE_SECONDS
-            self._settling.update((key, due) for _, path in batch if (key := self._key(path)))
-            for key in self._settled():
-                self._report(key)
+    def _open_tree(self) -> DirectoryTree:
+        if self._polls:
+            return PolledTree(self._uploads, self._stop)
+        from .inotify_tree import InotifyTree  # noqa: PLC0415 - on Linux only
+
+        return InotifyTree(self._root, self._private, self._on_gap, self._stop.is_set)
+
+    def _follow_changes(self, keys: set[str]) -> None:
+        due = time.monotonic() + SETTLE_SECONDS
+        self._settling.update(dict.fromkeys(keys, due))
+        for key in self._settled():
+            if self._stop.is_set():
+                return
+            self._report(key)
 
     def _report(self, key: str) -> None:
         try:
             for upload in self._uploads_of(key):
+                if self._stop.is_set():
+                    return
                 self._submit(upload)
-        except ImageProcessorError as error:
+        except (OSError, ImageProcessorError) as error:
             _log.warning("%r is left to the next reconciliation: %s", key, error)
-
-    def _key(self, path: str) -> str | None:
-        """The key of a path below the root; None for private files and for names that cannot be keys."""
-        try:
-            parts = Path(path).relative_to(self._root).parts
-            "".join(parts).encode()
-        except (ValueError, UnicodeEncodeError):
-            return None
-        return None if parts[:1] in {(), (self._private,)} else "/".join(parts)
 
     def _settled(self) -> list[str]:
         now = time.monotonic()
@@ -124,13 +142,13 @@ class Watcher:
         return settled
 
     def _uploads_of(self, key: str) -> Iterator[Upload]:
-        path = self._root / key
-        if path.is_dir() and not path.is_symlink():
-            for entry in self._uploads.list(f"{key}/"):
-                yield Upload(self._bucket, entry.key)
-        elif path.is_symlink() or path.exists():
+        mode = _mode(self._root / key)
+        if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
             yield Upload(self._bucket, key)
-        else:
+        if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
+            yield from (Upload(self._bucket, entry.key) for entry in self._uploads.list(f"{key}/"))
+        elif not stat.S_ISREG(mode):
+            # Nothing, or a pipe, socket or device, which is never opened.
             yield Upload(self._bucket, key, UploadKind.DELETED)
             yield from self._deleted_below(f"{key}/")
 
@@ -150,3 +168,15 @@ def _is_still_at(path: Path, descriptor: int) -> bool:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except OSError:
         return False
+
+
+def _mode(path: Path) -> int:
+    """The type of what is at ``path``, as stat(2)'s mode, without following a link; 0 for nothing."""
+    try:
+        return path.lstat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
+    except OSError as error:
+        if error.errno in {errno.ELOOP, errno.ENAMETOOLONG}:
+            return 0
+        raise
