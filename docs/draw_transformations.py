@@ -16,6 +16,7 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.transformation import (
     IMAGE_PARAMETERS,
     PARAMETERS,
+    STEP_KINDS,
     TEXT_PARAMETERS,
     Example,
     Parameter,
@@ -75,6 +76,8 @@ def examples() -> Iterator[tuple[str, Example]]:
     yield from ((row.name, _example(row, "")) for row in PARAMETERS)
     for fit, (_, example) in FITS.items():
         yield f"fit-{fit}", example
+    for name in STEP_KINDS:
+        yield f"then-{name}", _then(name)
     for layer in _LAYERS:
         for row in _TABLES[layer]:
             example = _example(row, layer)
@@ -98,9 +101,9 @@ def document() -> str:
 <!-- Written by docs/draw_transformations.py: `make docs` writes it again. -->
 
 A transformation is a list of parameters, `w=640,fm=webp`, in any order, each at most once except
-`over`. Equal images have the same canonical text: parameters in the order of this table, without those
-that have their default or no effect. The examples are canonical and made from a photo of 480 x 320
-pixels. A length without a decimal point is in pixels; with one it is a fraction of the side: `1` is
+`over` and `then`. Equal images have the same canonical text: parameters in the order of this table,
+without those that have their default or no effect. The examples are canonical and made from a photo of
+480 x 320 pixels. A length without a decimal point is in pixels; with one it is a fraction of the side: `1` is
 a pixel, `1.0` the whole side.
 
 {_table("")}
@@ -141,6 +144,15 @@ An image overlay is never larger than the rendition; without `w` and `h` it keep
 A text that does not fit is scaled down until it does. Fonts come from the system, or from
 the directory that `IMAGE_PROCESSOR_FONTS` names; Lambda has none.
 
+## Steps
+
+A step is one more operation after all others: `then=NAME:VALUE`. Steps run in the order of the text. An
+overlay, written as for `over`, is a step, too. In a recipe, `steps` is a list of texts such as `"blur:3"`.
+
+| Step | Meaning | Value | Example |
+| --- | --- | --- | --- |
+{_steps()}
+
 ## In a recipe
 
 A preset uses the field names of the second column; TOML's `true` and `false` replace
@@ -177,6 +189,18 @@ def _shown(example: Example, picture: str) -> str:
     return f"{written}`{example.text}`<br>![{picture}](transformations/{picture}.webp)"
 
 
+def _steps() -> str:
+    lines = (
+        (f"`{name}`", kind.meaning, kind.type.expected, _shown(_then(name), f"then-{name}"))
+        for name, kind in STEP_KINDS.items()
+    )
+    return _rows("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |" for cells in lines)
+
+
+def _then(name: str) -> Example:
+    return Example(f"w=160,then={STEP_KINDS[name].example},fm=webp")
+
+
 def _fits() -> str:
     return _rows(
         f"| `{fit}` | {meaning} | {_shown(example, f'fit-{fit}')} |"
@@ -210,6 +234,7 @@ def _order() -> str:
         "corners: `ellipse` or `round`",
         "opacity: `op`",
         "padding: `pad`, filled with `bg` or `edge`",
+        "steps: `then`, in order",
         "remaining transparency: `bg`, or white if the format has no transparency",
         "encoding: `q`, `max-bytes` and the parameters after them in the table",
     )

@@ -120,13 +120,14 @@ def test_the_order_is_the_order_of_the_engine() -> None:
     pixels = re.findall(r"`([a-z-]+)`", order.partition("pixels:")[2].partition("\n")[0])
     assert pixels == [names[field] for field, _ in compose.PIXEL_OPERATIONS]
     stages = re.findall(r"^\d+\. (\w+)", order, flags=re.MULTILINE)
-    assert stages[4:-2] == ["bars", "overlays", "corners", "opacity", "padding"]
+    assert stages[4:-2] == ["bars", "overlays", "corners", "opacity", "padding", "steps"]
     assert [operation.__name__.strip("_") for operation in compose._LAYOUT_OPERATIONS] == [
         "add_bars",
         "add_overlays",
         "cut_outline",
         "apply_opacity",
         "add_padding",
+        "apply_steps",
         "flatten",
     ]
     assert {row.name for row in PARAMETERS} - set(re.findall(r"`([a-z-]+)`", order)) <= _ENCODING

@@ -14,9 +14,9 @@ import crypto from 'crypto';
 const kvs = cf.kvs();
 
 // <tables>
-const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge q max-bytes prog chroma moz effort lossless colours fm'.split(' ');
-const REPEATABLE = ['over'];
-const CASE_SENSITIVE = ['over', 'preset'];
+const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes prog chroma moz effort lossless colours fm'.split(' ');
+const REPEATABLE = ['over', 'then'];
+const CASE_SENSITIVE = ['over', 'preset', 'then'];
 const FOCAL_POINT = ['fp', 'fp-x', 'fp-y'];
 const ALIASES = {rotate: 'rot', width: 'w', height: 'h', crop: 'g', gravity: 'g', background: 'bg', gamma: 'gam', brightness: 'bri', contrast: 'con', saturation: 'sat', gray: 'grey', grayscale: 'grey', greyscale: 'grey', invert: 'neg', sharpen: 'sharp', pixelate: 'px', padding: 'pad', quality: 'q', colors: 'colours', format: 'fm'};
 const AUTO_WORDS = {format: ['fm', 'auto'], compress: ['q', 'auto']};

@@ -20,6 +20,7 @@ FIELDS += [
     "padding",
     "duotone",
     "overlays",
+    "steps",
     "transformations",
 ]
 SIDE = "a whole number of pixels from 1 to 16383"
@@ -54,6 +55,10 @@ def test_the_built_in_recipe_makes_a_smart_thumbnail_and_four_widths_in_two_form
         ("width = 10", ["w=10,fm=avif", "w=10,fm=jpeg"]),
         ('widths = [10, 20]\nformats = ["png"]', ["w=10,fm=png", "w=20,fm=png"]),
         ('height = 10\nformats = ["gif"]', ["h=10,fm=gif"]),
+        (
+            'width = 10\nsteps = ["grey:1", "image:a.png", "crop:0:0:5:5"]\nformats = ["png"]',
+            ["w=10,then=grey:1,then=image:a.png,then=crop:0:0:5:5,fm=png"],
+        ),
         (
             (
                 'width = 10\nheight = 20\nfit = "contain"\ngravity = "north"\nbackground = "#F80"\n'
@@ -198,6 +203,14 @@ def test_the_first_matching_rule_applies():
         (
             "transformations = []",
             'line 2: expected a list of texts such as "w=640,fm=webp" for presets.p.transformations, got []',
+        ),
+        (
+            "width = 1\nsteps = 1",
+            'line 3: expected a list of texts such as "blur:3" for presets.p.steps, got 1',
+        ),
+        (
+            'width = 1\nsteps = ["blur:3", "blur:0"]',
+            "line 3: expected 0.3-250 for presets.p.steps.2.then=blur, got 0",
         ),
         ("width = 1\noverlays = 1", "line 3: expected a list of tables for presets.p.overlays, got 1"),
     ],

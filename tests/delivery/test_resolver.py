@@ -232,18 +232,27 @@ def test_sizes_apply_to_signed_requests_too():
 
 
 @pytest.mark.parametrize(
-    "query", ["w=12&min-w=13&fm=webp", "h=13&fm=webp", "w=12&min-h=7&fm=webp", "zoom=0.4&fm=webp"]
+    "query",
+    [
+        "w=12&min-w=13&fm=webp",
+        "h=13&fm=webp",
+        "w=12&min-h=7&fm=webp",
+        "zoom=0.4&fm=webp",
+        "w=12&then=resize:12:13&fm=webp",
+        "w=12&then=grey:1&then=canvas:13:12:0:0&fm=webp",
+    ],
 )
 def test_sizes_apply_to_every_size_parameter(query):
     with pytest.raises(SizeNotAllowed):
         reader(sizes=frozenset({12})).resolve(signed("cat.jpg", query))
 
 
+@pytest.mark.parametrize("name", ["over", "then"])
 @pytest.mark.parametrize(("overlays", "allowed"), [(None, False), ("logos/", True), ("other/", False)])
-def test_overlay_keys_are_restricted_by_policy(overlays, allowed):
-    get = signed("cat.jpg", "fm=webp&over=image:logos~2fa.png")
+def test_overlay_keys_are_restricted_by_policy(overlays, allowed, name):
+    get = signed("cat.jpg", f"fm=webp&{name}=image:logos~2fa.png")
     if allowed:
-        assert "over=image" in reader(overlays=overlays).resolve(get).stored_key
+        assert f"{name}=image" in reader(overlays=overlays).resolve(get).stored_key
     else:
         with pytest.raises(InvalidRequest):
             reader(overlays=overlays).resolve(get)

@@ -19,6 +19,7 @@ from image_processor.domain.transformation import (
     Flip,
     Gravity,
     RelativeLength,
+    Step,
     Subsampling,
     Transformation,
 )
@@ -90,6 +91,13 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "opacity": st.just(100) | numbers(0, 100),
     "padding": _FOURS,
     "edge": st.sampled_from(Edge),
+    "steps": st.lists(
+        st.builds(Step, st.just("blur"), numbers(0.3, 250))
+        | st.builds(Step, st.just("crop"), st.tuples(*[_SMALL] * 2, *[st.integers(1, 100)] * 2))
+        | st.builds(Step, st.just("canvas"), st.tuples(*[st.integers(1, 50)] * 4, COLOURS))
+        | st.builds(Step, st.just("grey"), st.just(value=True)),
+        max_size=3,
+    ).map(tuple),
     "quality": st.none() | st.integers(1, 100) | st.sampled_from([75, 80, 63, "auto"]),
     "max_bytes": st.none() | st.integers(100, 10**8),
     "progressive": st.booleans(),

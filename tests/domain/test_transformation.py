@@ -64,8 +64,11 @@ def test_the_name_is_valid_in_a_key_and_a_url(transformation: Transformation) ->
 @given(TRANSFORMATIONS, st.randoms())
 def test_any_order_of_parameters_is_read(transformation: Transformation, random: Any) -> None:
     pairs = str(transformation).split(",")
+    steps = iter([pair for pair in pairs if pair.startswith("then=")])
     random.shuffle(pairs)
-    assert parse(",".join(pairs)) == transformation
+    # Only the order of steps matters.
+    shuffled = [next(steps) if pair.startswith("then=") else pair for pair in pairs]
+    assert parse(",".join(shuffled)) == transformation
 
 
 @given(TRANSFORMATIONS, st.data())

@@ -28,6 +28,7 @@ _VALUES: dict[str, st.SearchStrategy[str]] = {
     "rect": st.sampled_from(["0:0:10:10", "0.1:0.1:0.5:0.5"]),
     "q": st.integers(1, 100).map(str) | st.just("auto"),
     "fm": st.sampled_from(["jpeg", "webp", "avif", "png", "auto"]),
+    "then": st.sampled_from(["blur:3", "crop:0:0:10:20", "text:Hi;size:10", "rotate:30:ffffff"]),
     "over": st.sampled_from(["text:Hi;size:10", "image:logos~2fA.png;w:0.2", "text:a~2cb"]),
     "grey": st.sampled_from(["0", "1"]),
 }

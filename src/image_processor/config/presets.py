@@ -17,9 +17,11 @@ from image_processor.domain.transformation import (
     Fit,
     Overlay,
     Parameter,
+    Step,
     Transformation,
     overlay_from,
     parse,
+    parse_step,
 )
 
 from .toml_errors import ErrorCollector
@@ -28,9 +30,10 @@ Path = tuple[str, ...]
 
 _PARAMETERS = {parameter.field: parameter for parameter in PARAMETERS}
 # Fields that a preset writes differently from a transformation: as a list, or once for each format.
-_SPECIAL = ("width", "quality", "format", "overlays")
+_SPECIAL = ("width", "quality", "format", "overlays", "steps")
 _PLAIN = {field: parameter for field, parameter in _PARAMETERS.items() if field not in _SPECIAL}
-_FIELDS = ("width", "widths", "quality", "formats", "overlays", *_PLAIN, "transformations", "public", "eager")
+_LISTS = ("widths", "formats", "overlays", "steps")
+_FIELDS = ("width", "quality", *_LISTS, *_PLAIN, "transformations", "public", "eager")
 _SIZES = ("width", "widths", "height", "ratio", "zoom")
 _LOSSY = [name for name in WRITABLE if FORMATS[name].quality is not None]
 _ANCHORS = ("gravity", "gravity_x", "gravity_y", "focal_point")
@@ -49,6 +52,7 @@ def read_preset(raw: Any, errors: ErrorCollector, *path: str) -> tuple[Transform
         if field in table
     }
     values["overlays"] = _read_overlays(table.get("overlays", []), errors, path)
+    values["steps"] = _read_steps(table.get("steps", []), errors, path)
     widths = _read_widths(table, errors, path)
     formats = _read_formats(table, errors, path)
     qualities = _read_qualities(table, errors, path)
@@ -133,6 +137,20 @@ def _read_overlays(raw: Any, errors: ErrorCollector, path: Path) -> tuple[Overla
         except InvalidTransformation as error:
             errors.add_all((*path, number), error.problems)
     return tuple(overlays)
+
+
+def _read_steps(raw: Any, errors: ErrorCollector, path: Path) -> tuple[Step, ...]:
+    path = (*path, "steps")
+    if not isinstance(raw, list) or not all(isinstance(text, str) for text in raw):
+        errors.add(path, 'a list of texts such as "blur:3"', raw)
+        return ()
+    steps: list[Step] = []
+    for number, text in enumerate(raw):
+        try:
+            steps.append(parse_step(text))
+        except InvalidTransformation as error:
+            errors.add_all((*path, number), error.problems)
+    return tuple(steps)
 
 
 def _read_widths(table: Mapping[str, Any], errors: ErrorCollector, path: Path) -> Sequence[int | None]:

@@ -53,6 +53,10 @@ class Policy(Struct, frozen=True):
             side = getattr(transformation, name)
             if side is not None and side not in self.sizes:
                 raise SizeNotAllowed(f"expected one of {allowed} for {name}, got {side}")
+        for step in transformation.steps:
+            for side in step.new_sides:
+                if side not in self.sizes:
+                    raise SizeNotAllowed(f"expected one of {allowed} for a side of then={step}, got {side}")
         if transformation.zoom != 1:
             raise SizeNotAllowed(f"expected a width or height of {allowed}, got zoom {transformation.zoom}")
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from image_processor.domain.geometry import Anchor, Size, offset, place, region_box
+from image_processor.domain.geometry import Anchor, Size, offset, place, region_box, sizes_after
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import (
     PARAMETERS,
@@ -63,7 +63,11 @@ def output_size(transformation: Transformation, original: ImageMetadata) -> Size
         return None
     if original.format == "svg":  # it has no pixels to enlarge
         transformation = replace(transformation, enlarge=True)
-    return place(source_size(values, original), transformation).output
+    size: Size | None = place(source_size(values, original), transformation).output
+    assert size is not None
+    for after in sizes_after(size, transformation.steps):
+        size = after
+    return size
 
 
 _SIZE_UNKNOWN = ("trim", "padding", "frame", "orient")

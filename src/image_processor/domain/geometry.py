@@ -8,13 +8,13 @@ ratio.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 
 from msgspec import Struct
 
 from .rounding import round_half_up
-from .transformation import MAX_SIDE, Fit, Gravity, Length, Transformation, in_pixels
+from .transformation import MAX_SIDE, Fit, Gravity, Length, Step, Transformation, in_pixels
 
 
 class Size(Struct, frozen=True, order=True):
@@ -140,6 +140,31 @@ def region_box(region: tuple[Length, Length, Length, Length] | None, size: Size)
     top, height = (in_pixels(length, size.height) for length in region[1::2])
     right, bottom = min(size.width, left + max(1, width)), min(size.height, top + max(1, height))
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def sizes_after(size: Size, steps: Iterable[Step]) -> Iterator[Size | None]:
+    """The size of an image of ``size`` after each of ``steps``; None, and no more, where a crop lies outside
+    it."""
+    for step in steps:
+        after = _size_after(size, step)
+        yield after
+        if after is None:
+            return
+        size = after
+
+
+def _size_after(size: Size, step: Step) -> Size | None:
+    if step.name == "crop":
+        box = region_box(step.value, size)
+        return box.size if box else None
+    if step.new_sides:
+        return Size(*step.new_sides)
+    if step.name != "rotate":
+        return size
+    degrees = step.value[0] % 360
+    if degrees % 90:
+        return tilted(size, degrees)
+    return size.turned() if degrees % 180 else size
 
 
 def tilted(size: Size, degrees: float) -> Size:

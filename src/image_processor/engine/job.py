@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.geometry import Anchor, Placement, place
+from image_processor.domain.geometry import Anchor, Placement, Size, place, sizes_after
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import ImageMetadata, Limits
 from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transformation
@@ -153,7 +153,7 @@ def _remaining(source: DecodePlan, placement: Placement, transformation: Transfo
     has_bars = not placement.level.covers(placement.output)
     is_transparent = source.header.alpha or source.fine_rotation or transformation.opacity < _OPAQUE_PERCENT
     is_shaped = transformation.round or transformation.ellipse or transformation.padding
-    if not (has_bars or is_transparent or is_shaped):
+    if not (has_bars or is_transparent or is_shaped or transformation.steps):
         fields["background"] = None
     return Transformation(**fields)
 
@@ -166,9 +166,21 @@ def _check_output(job: RenditionJob, limits: Limits) -> None:
         output = padded_canvas(output, job.remaining.padding).size
     enlarged = not job.source.size.covers(level)
     frames = job.source.frames if job.animated else 1
-    pixels = max(output.area, level.area if enlarged else 0) * frames
+    area = max(output.area, _largest_step(output, job), level.area if enlarged else 0)
+    pixels = area * frames
     if pixels > limits.max_output_pixels:
         raise Refused(
             Reason.OUTPUT_TOO_LARGE,
             f"expected at most {limits.max_output_pixels} pixels for a rendition, got {pixels}",
         )
+
+
+def _largest_step(size: Size, job: RenditionJob) -> int:
+    """The most pixels that a frame has after one of the steps. Raises Refused(REGION_OUTSIDE)."""
+    sizes = list(sizes_after(size, job.remaining.steps))
+    if None in sizes:
+        step = job.remaining.steps[len(sizes) - 1]
+        before = sizes[-2] if len(sizes) > 1 and sizes[-2] else size
+        message = f"expected a crop within {before.width} x {before.height} pixels, got {step}"
+        raise Refused(Reason.REGION_OUTSIDE, message)
+    return max((after.area for after in sizes if after), default=0)

@@ -67,7 +67,8 @@ def read_denial(uploads: ObjectStore, keys: Iterable[str]) -> Unreadable | None:
 def overlay_keys(transformations: Iterable[Transformation]) -> Iterator[str]:
     """The keys of all images that the overlays of ``transformations`` refer to, with repetitions."""
     for transformation in transformations:
-        for overlay in transformation.overlays:
+        in_steps = (step.overlay for step in transformation.steps)
+        for overlay in (*transformation.overlays, *in_steps):
             if isinstance(overlay, ImageOverlay):
                 yield overlay.image
 

@@ -23,6 +23,7 @@ from .overlay import (
 )
 from .parameter_table import Example, Parameter, read_pairs, suggest
 from .parameter_types import read_colour
+from .step import MAX_STEPS, STEP_KINDS, Step, StepKind, parse_step
 from .transformation import MAX_OVERLAYS, PARAMETERS, Transformation
 from .values import (
     AUTO,
@@ -50,9 +51,11 @@ __all__ = [
     "MAX_OVERLAYS",
     "MAX_SHADOW",
     "MAX_SIDE",
+    "MAX_STEPS",
     "ON_DEMAND",
     "PARAMETERS",
     "SMART",
+    "STEP_KINDS",
     "TEXT_PARAMETERS",
     "WHITE",
     "Align",
@@ -68,6 +71,8 @@ __all__ = [
     "Overlay",
     "Parameter",
     "RelativeLength",
+    "Step",
+    "StepKind",
     "Subsampling",
     "TextOverlay",
     "Transformation",
@@ -76,6 +81,7 @@ __all__ = [
     "named",
     "overlay_from",
     "parse",
+    "parse_step",
     "quote",
     "read_colour",
     "read_pairs",

@@ -41,6 +41,7 @@ from .parameter_types import (
     read_number,
     tuple_of,
 )
+from .step import MAX_STEPS, STEP, Step
 from .values import (
     AUTO,
     MAX_SIDE,
@@ -140,6 +141,10 @@ def _scale_blur(sigma: float | None, factor: Fraction) -> float | None:
 
 def _scale_overlays(overlays: tuple[Overlay, ...], factor: Fraction) -> tuple[Overlay, ...]:
     return tuple(overlay.scaled(float(factor)) for overlay in overlays)
+
+
+def _scale_steps(steps: tuple[Step, ...], factor: Fraction) -> tuple[Step, ...]:
+    return tuple(step.scaled(factor) for step in steps)
 
 
 # Values with the same meaning ----------------------------------------------------------------------
@@ -540,6 +545,17 @@ class Transformation(Struct, frozen=True, kw_only=True):
         Edge,
         Parameter("edge", choice(Edge), "what fills bars and padding", "w=110,pad=20:25,edge=mirror,fm=webp"),
     ] = Edge.BACKGROUND
+    steps: Annotated[
+        tuple[Step, ...],
+        Parameter(
+            "then",
+            STEP,
+            f"one more operation after all of these, up to {MAX_STEPS} in order; see [Steps](#steps)",
+            "w=160,then=image:mark.png;w:0.4;x:30,then=grey:1,then=crop:30:10:100:80,fm=webp",
+            repeatable=True,
+            scale=_scale_steps,
+        ),
+    ] = ()
 
     # Encoding
     quality: Annotated[
@@ -605,6 +621,8 @@ class Transformation(Struct, frozen=True, kw_only=True):
         problems = [problem for row in PARAMETERS if (problem := row.check(getattr(self, row.field)))]
         if not problems and len(self.overlays) > MAX_OVERLAYS:
             problems = [Problem("overlays", f"at most {MAX_OVERLAYS}", str(len(self.overlays)))]
+        if not problems and len(self.steps) > MAX_STEPS:
+            problems = [Problem("steps", f"at most {MAX_STEPS}", str(len(self.steps)))]
         if problems:
             raise InvalidTransformation(problems)
 

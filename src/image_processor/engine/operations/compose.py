@@ -19,6 +19,7 @@ from image_processor.domain.transformation import PARAMETERS, WHITE, Colour, Edg
 from . import canvas, filters, masks, tone
 from .overlay import OverlayImages, composite, prepare
 from .pixels import flatten
+from .steps import apply_steps
 
 Frames = list[pyvips.Image]
 
@@ -103,6 +104,10 @@ def _add_padding(frames: Frames, context: CompositionContext) -> Frames:
     return [canvas.extend(frame, box, context.edge, context.background) for frame in frames]
 
 
+def _apply_steps(frames: Frames, context: CompositionContext) -> Frames:
+    return apply_steps(frames, context.remaining.steps, context.images)
+
+
 def _flatten(frames: Frames, context: CompositionContext) -> Frames:
     if context.background is None:
         return frames
@@ -150,6 +155,7 @@ _LAYOUT_OPERATIONS = (
     _cut_outline,
     _apply_opacity,
     _add_padding,
+    _apply_steps,
     _flatten,
 )
 

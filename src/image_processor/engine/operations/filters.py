@@ -84,6 +84,15 @@ def convolve(image: pyvips.Image, kernel: Sequence[float]) -> pyvips.Image:
     return _with_alpha(weighted + colours * missing, image)
 
 
+def correlate(image: pyvips.Image, numbers: Sequence[float], columns: int, *, divide: bool) -> pyvips.Image:
+    """Correlate with a kernel of ``columns`` numbers a row, divided by their sum if ``divide`` and if that is
+    not 0. Alpha is kept."""
+    rows = [list(numbers[start : start + columns]) for start in range(0, len(numbers), columns)]
+    total = math.fsum(numbers)
+    mask = pyvips.Image.new_from_array(rows, scale=total if divide and abs(total) > 1e-9 else 1.0)
+    return _with_alpha(image[:3].conv(mask, precision="float"), image)
+
+
 def _mask_of(kernel: Sequence[float]) -> tuple[pyvips.Image, float]:
     side = math.isqrt(len(kernel))
     total = math.fsum(kernel)

@@ -35,6 +35,18 @@ def ellipse(image: pyvips.Image) -> pyvips.Image:
     return _cut(image, [(image.width / 2, image.height / 2)] * 4)
 
 
+def ellipse_at(image: pyvips.Image, x: float, y: float, across: float, down: float) -> pyvips.Image:
+    """Keep the ellipse with its centre at ``x``, ``y`` and these semi-axes, in pixels."""
+    position = pyvips.Image.xyz(image.width, image.height) + 0.5
+    right, below = (position[0] - x) / max(across, 0.5), (position[1] - y) / max(down, 0.5)
+    outside = right * right + below * below - 1
+    gradient = ((right * (2 / max(across, 0.5))) ** 2 + (below * (2 / max(down, 0.5))) ** 2) ** 0.5
+    mask = ((0.5 - outside / gradient.maxpair(1e-6)) * _OPAQUE).rint().cast("uchar")
+    if not image.hasalpha():
+        return image.bandjoin(mask)
+    return image[:3].bandjoin((image[3] * mask / _OPAQUE).rint().cast("uchar"))
+
+
 def _fitting_factor(image: pyvips.Image, radii: Sequence[float]) -> float:
     top_left, top_right, bottom_right, bottom_left = radii
     sides = (

@@ -96,7 +96,7 @@ def duotone(image: pyvips.Image, dark: Colour, light: Colour) -> pyvips.Image:
     table = bytes(
         _byte((low + (high - low) * value / 255) / 255) for value in range(256) for low, high in ends
     )
-    return _with_alpha(_rounded(luma(image)).maplut(_lut(table, 3)), image)
+    return with_alpha(_rounded(luma(image)).maplut(_lut(table, 3)), image)
 
 
 def tint(image: pyvips.Image, colour: Colour) -> pyvips.Image:
@@ -110,7 +110,7 @@ def tint(image: pyvips.Image, colour: Colour) -> pyvips.Image:
     _, a, b = _lab(colour)
     lab = lightness.bandjoin([fade * a, fade * b]).copy(interpretation="lab")
     greys = image[:3].colourspace("b-w")
-    return _with_alpha(greys.maplut(lab.colourspace("srgb")), image)
+    return with_alpha(greys.maplut(lab.colourspace("srgb")), image)
 
 
 def opacity(image: pyvips.Image, percent: float) -> pyvips.Image:
@@ -158,6 +158,12 @@ def luma(image: pyvips.Image) -> pyvips.Image:
     return image.recomb(pyvips.Image.new_from_array([[*LUMA, *[0] * (image.bands - 3)]]))
 
 
+def with_alpha(colours: pyvips.Image, image: pyvips.Image) -> pyvips.Image:
+    """``colours`` with the alpha of ``image``, marked as sRGB."""
+    joined = colours.bandjoin(image[3]) if image.hasalpha() else colours
+    return joined.copy(interpretation="srgb")
+
+
 def _apply_curve(image: pyvips.Image, curve: Callable[[float], float]) -> pyvips.Image:
     """Apply ``curve``, on a scale of 0-1, to every colour channel."""
     table = [_byte(curve(value / 255)) for value in range(256)]
@@ -197,7 +203,7 @@ def _quarter_turn() -> Rows:
 def _moved(image: pyvips.Image, table: pyvips.Image) -> pyvips.Image:
     """Each colour channel plus the value of ``table`` for the pixel's luma."""
     moved = image[:3] + _rounded(luma(image)).maplut(table)
-    return _with_alpha(moved.cast("uchar"), image)
+    return with_alpha(moved.cast("uchar"), image)
 
 
 def _luma_counts(frames: Sequence[pyvips.Image]) -> list[float]:
@@ -223,12 +229,6 @@ def _lab(colour: Colour) -> list[float]:
     pixel = pyvips.Image.new_from_memory(bytes(_bands(colour)), 1, 1, 3, "uchar")
     point: list[float] = pixel.copy(interpretation="srgb").colourspace("lab").getpoint(0, 0)
     return point
-
-
-def _with_alpha(colours: pyvips.Image, image: pyvips.Image) -> pyvips.Image:
-    """``colours`` with the alpha of ``image``, marked as sRGB."""
-    joined = colours.bandjoin(image[3]) if image.hasalpha() else colours
-    return joined.copy(interpretation="srgb")
 
 
 def _rounded(image: pyvips.Image) -> pyvips.Image:

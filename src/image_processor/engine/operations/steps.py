@@ -1,0 +1,148 @@
+"""Render, step 3: the steps of a rendition (`then`), each an operation on all frames, in the order given.
+
+`STEP_OPERATIONS` is the registry: one row for each kind of step in domain/transformation/step.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import pyvips
+
+from image_processor.domain.geometry import Size, region_box, tilted
+from image_processor.domain.transformation import Colour, Flip, Step, in_pixels
+
+from . import channels, filters, masks, pixels, tone
+from .overlay import OverlayImages, composite, prepare
+
+Frames = list[pyvips.Image]
+FrameOperation = Callable[[pyvips.Image, Any], pyvips.Image]
+"""Takes one frame and the step's value."""
+
+_OPAQUE = 255
+
+
+def apply_steps(frames: Frames, steps: Iterable[Step], images: OverlayImages) -> Frames:
+    """The frames after ``steps``: uchar sRGB with 3 bands, or 4 with straight alpha, all of one size.
+
+    ``images`` are the decoded overlay images. Raises Refused as `overlay.prepare` does.
+    """
+    for step in steps:
+        if step.overlay is not None:
+            layers = prepare([step.overlay], Size(frames[0].width, frames[0].height), images)
+            frames = [composite(frame, layers) for frame in frames]
+            continue
+        operation = STEP_OPERATIONS[step.name]
+        # Several steps read more than one pixel for each pixel: computed once, not for every reader.
+        frames = [operation(frame.copy_memory(), step.value) for frame in frames]
+    return frames
+
+
+def _crop(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    box = region_box(value, Size(frame.width, frame.height))
+    assert box is not None  # `plan_job` has checked it
+    return frame.crop(box.left, box.top, box.width, box.height)
+
+
+def _resize(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    return pixels.resize(frame, Size(*value))
+
+
+def _canvas(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    width, height, left, top, *colour = value
+    background = _with_alpha(frame, colour)
+    fill = _pixel(colour[0] if colour else None, background.bands)
+    return background.embed(left, top, width, height, extend="background", background=fill)
+
+
+def _rotate(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    quarters, rest = divmod(value[0] % 360, 90)
+    turned = (frame, frame.rot90(), frame.rot180(), frame.rot270())[int(quarters)]
+    if not rest:
+        return turned
+    size = Size(turned.width, turned.height)
+    rotated = pixels.fine_rotation(turned.copy_memory(), rest, tilted(size, rest), size)
+    return pixels.flatten(rotated, value[1]) if len(value) > 1 else rotated
+
+
+def _flip(frame: pyvips.Image, value: Flip) -> pyvips.Image:
+    across = frame.fliphor() if "h" in value else frame
+    return across.flipver() if "v" in value else across
+
+
+def _median(frame: pyvips.Image, value: int) -> pyvips.Image:
+    return filters.median(frame, value)
+
+
+def _convolve(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    columns, divide, *numbers = value
+    return filters.correlate(frame, numbers, columns, divide=divide)
+
+
+def _round(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    side = min(frame.width, frame.height)
+    first, second, third, fourth = (in_pixels(radius, side) for radius in value)
+    return masks.round_corners(frame, (first, second, third, fourth))
+
+
+def _gradient(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    opacity, colour, degrees, start, stop = value
+    radians = math.radians(degrees)
+    position = pyvips.Image.xyz(frame.width, frame.height)
+    # From the centre, in the direction in which the colour gets stronger: 0 and 1 are the edges.
+    across, down = -math.sin(radians), math.cos(radians)
+    reach = abs(across) * frame.width + abs(down) * frame.height
+    along = (position[0] + 0.5 - frame.width / 2) * across + (position[1] + 0.5 - frame.height / 2) * down
+    share = (along / reach + 0.5 - start) / max(stop - start, 1e-6)
+    strength = share.maxpair(0).minpair(1) * opacity
+    plain = frame[:3]
+    mixed = plain + (strength * -1 * plain) + strength * [colour.red, colour.green, colour.blue]
+    return tone.with_alpha(mixed.rint().cast("uchar"), frame)
+
+
+def _with_alpha(frame: pyvips.Image, colour: list[Colour]) -> pyvips.Image:
+    return frame if colour or frame.hasalpha() else frame.bandjoin(_OPAQUE)
+
+
+def _pixel(colour: Colour | None, bands: int) -> list[int]:
+    opaque = [colour.red, colour.green, colour.blue, _OPAQUE] if colour else [0, 0, 0, 0]
+    return opaque[:bands]
+
+
+def _plain(operation: Callable[[pyvips.Image], pyvips.Image]) -> FrameOperation:
+    return lambda frame, _: operation(frame)
+
+
+STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
+    {
+        "crop": _crop,
+        "resize": _resize,
+        "canvas": _canvas,
+        "rotate": _rotate,
+        "flip": _flip,
+        "linear": channels.linear,
+        "matrix": channels.matrix,
+        "lch": lambda frame, value: channels.lch(frame, *value),
+        "saturate": channels.saturate,
+        "grey": _plain(tone.grey),
+        "equal": _plain(channels.equalise),
+        "norm": lambda frame, value: channels.stretch_lightness(frame, *value),
+        "neg": _plain(tone.negate),
+        "tint": tone.tint,
+        "threshold": channels.threshold,
+        "noise": lambda frame, value: channels.noise(frame, *value),
+        "gradient": _gradient,
+        "blur": filters.blur,
+        "sharp": lambda frame, value: filters.sharpen(frame, *value),
+        "median": _median,
+        "conv": _convolve,
+        "px": filters.pixelate,
+        "round": _round,
+        "ellipse": lambda frame, value: masks.ellipse_at(frame, *value),
+        "op": tone.opacity,
+        "bg": pixels.flatten,
+    }
+)

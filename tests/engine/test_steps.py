@@ -1,0 +1,194 @@
+"""Every step against a formula in NumPy or Pillow, and the order of steps."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from planes import from_light, luma, photo, photo_with_alpha, planes_of, to_light, vips_of
+from skimage import color
+
+from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.models import Limits
+from image_processor.domain.transformation import STEP_KINDS, parse, parse_step
+from image_processor.engine.operations.steps import STEP_OPERATIONS, apply_steps
+from image_processor.engine.render import render
+
+Planes = NDArray[Any]
+ROUNDING = 0.5 + 1e-4
+"""Of 255: what 8 bits take away, and 32-bit floats."""
+
+
+def after(before: Planes, *texts: str) -> Planes:
+    (frame,) = apply_steps([vips_of(before)], [parse_step(text) for text in texts], {})
+    return planes_of(frame)
+
+
+def hsp(colours: Planes) -> Planes:
+    bright = np.sqrt(colours**2 @ [0.299, 0.587, 0.114])[..., None]
+    return bright + (colours - bright) * 1.8
+
+
+# A step and its formula on colours (0-255) in floats, without clipping.
+FORMULAS: dict[str, Callable[[Planes], Planes]] = {
+    "linear:1.4:-40": lambda c: c * 1.4 - 40,
+    "linear:1:0.5:2:10:0:-200": lambda c: c * [1, 0.5, 2] + [10, 0, -200],
+    "matrix:0:1:0:1:0:0:0.5:0:0.5": lambda c: c @ np.array([[0, 1, 0.5], [1, 0, 0], [0, 0, 0.5]]),
+    "matrix:1:0:0:0:1:0:0:0:1:5:-6:7": lambda c: c + np.array([5, -6, 7]),
+    "saturate:1.8": hsp,
+    "neg:1": lambda c: 255 - c,
+}
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_colour_steps_equal_their_rounded_formula(text: str) -> None:
+    for before in (photo(), photo_with_alpha()):
+        got = after(before, text)
+        wanted = np.clip(FORMULAS[text](before[..., :3].astype(float)), 0, 255)
+        assert np.abs(got[..., :3] - wanted).max() <= ROUNDING
+        assert np.array_equal(got[..., 3:], before[..., 3:])
+
+
+def test_lch_is_that_of_scikit_image() -> None:
+    before = photo()
+    lch = color.lab2lch(color.rgb2lab(before / 255))
+    lch[..., 0] = lch[..., 0] * 0.9 + 4
+    lch[..., 1] *= 0.5
+    lch[..., 2] += np.radians(40)
+    wanted = color.lab2rgb(color.lch2lab(lch)) * 255
+    assert np.abs(after(before, "lch:0.9:0.5:40:4") - wanted).mean() < 1
+
+
+def test_equal_is_that_of_pillow() -> None:
+    before = photo()
+    wanted = np.asarray(ImageOps.equalize(Image.fromarray(before.astype(np.uint8))), dtype=float)
+    assert np.abs(after(before, "equal:1") - wanted).mean() < 1.5
+
+
+def test_norm_stretches_lightness_between_its_percentiles() -> None:
+    pale = photo() * 0.3 + 90
+    before = color.rgb2lab(pale / 255)[..., 0]
+    lightness = color.rgb2lab(after(pale, "norm:1:99") / 255)[..., 0]
+    low, high = np.percentile(before, (1, 99))
+    wanted = np.clip((before - low) * 100 / (high - low), 0, 100)
+    assert np.abs(lightness - wanted).mean() < 2
+
+
+def test_threshold_leaves_black_and_white() -> None:
+    got = after(photo(), "threshold:128")
+    assert set(np.unique(got)) == {0, 255}
+    grey = from_light(luma(to_light(photo())))
+    assert np.mean((got[..., 0] > 0) == (grey >= 128)) > 0.97
+
+
+def test_noise_is_uniform_grey_and_repeatable() -> None:
+    flat = np.full((200, 300, 3), 128.0)
+    got = after(flat, "noise:60:1") - 128
+    assert np.array_equal(got, after(flat, "noise:60:1") - 128)
+    assert not np.array_equal(got, after(flat, "noise:60:2") - 128)
+    assert np.ptp(got, axis=2).max() == 0
+    assert abs(got.mean()) < 0.5
+    assert abs(got.std() - 60 / 12**0.5) < 0.5
+    assert np.abs(got).max() <= 30
+
+
+@pytest.mark.parametrize(
+    ("degrees", "first", "last"),
+    [
+        (0, (0, 150), (199, 150)),
+        (90, (100, 299), (100, 0)),
+        (180, (199, 150), (0, 150)),
+        (270, (100, 0), (100, 299)),
+    ],
+)
+def test_a_gradient_fades_in_its_direction(
+    degrees: int, first: tuple[int, int], last: tuple[int, int]
+) -> None:
+    got = after(np.full((200, 300, 3), 200.0), f"gradient:0.5:000000:{degrees}:0:1")
+    assert abs(got[first][0] - 200) <= 1
+    assert abs(got[last][0] - 100) <= 1
+
+
+def test_a_convolution_correlates_rows_and_columns() -> None:
+    before = photo()
+    got = after(before, "conv:3:1:0:0:1")
+    wanted = np.concatenate([before[:, 1:], before[:, -1:]], axis=1)
+    assert np.array_equal(got, wanted)
+    assert np.abs(after(before, "conv:3:0:0:0.5:0") - before / 2).max() <= ROUNDING
+
+
+def test_geometry_moves_pixels_exactly() -> None:
+    before = photo()
+    height, width = before.shape[:2]
+    assert np.array_equal(after(before, "crop:10:20:30:40"), before[20:60, 10:40])
+    assert np.array_equal(after(before, "flip:h"), before[:, ::-1])
+    assert np.array_equal(after(before, "flip:v"), before[::-1])
+    assert np.array_equal(after(before, "rotate:90"), np.rot90(before, -1))
+    framed = after(before, f"canvas:{width + 7}:{height - 5}:3:-2:0a141e")
+    assert np.array_equal(framed[:, 3 : width + 3], before[2 : height - 3])
+    assert np.array_equal(framed[:, :3], np.broadcast_to([10, 20, 30], (height - 5, 3, 3)))
+    clear = after(before, f"canvas:{width + 1}:{height}:0:0")
+    assert clear.shape[2] == 4
+    assert clear[0, -1, 3] == 0
+
+
+def test_an_ellipse_keeps_its_inside() -> None:
+    alpha = after(np.zeros((100, 200, 3)), "ellipse:60:50:40:20")[..., 3]
+    assert alpha[50, 60] == 255
+    assert alpha[50, 25] == 255
+    assert alpha[50, 15] == 0
+    assert alpha[75, 60] == 0
+    assert abs(alpha.sum() / 255 - np.pi * 40 * 20) < 15
+
+
+def test_steps_run_in_their_order() -> None:
+    before = photo()
+    cropped = after(before, "rotate:90", "crop:0:0:20:10")
+    assert np.array_equal(cropped, np.rot90(before, -1)[:10, :20])
+    assert not np.array_equal(cropped, after(before, "crop:0:0:10:20", "rotate:90"))
+
+
+def test_every_kind_has_an_operation() -> None:
+    assert set(STEP_OPERATIONS) == set(STEP_KINDS)
+
+
+def source() -> bytes:
+    body: bytes = pyvips.Image.black(200, 100, bands=3).copy(interpretation="srgb").write_to_buffer(".png")
+    return body
+
+
+def rendered(text: str) -> Image.Image:
+    made = render(source(), [parse(text)], Limits(), summary=False).renditions[0]
+    return Image.open(io.BytesIO(made.body))
+
+
+def test_a_rendition_goes_through_its_steps_after_the_resize() -> None:
+    image = rendered("w=100,then=crop:0:0:60:40,then=canvas:80:80:10:20:ff0000,fm=png")
+    assert image.size == (80, 80)
+    assert image.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+    assert image.convert("RGB").getpixel((30, 30)) == (0, 0, 0)
+
+
+def test_a_format_without_alpha_is_flattened_after_the_steps() -> None:
+    image = rendered("w=100,then=canvas:120:50:0:0,bg=00ff00,fm=jpeg")
+    assert image.mode == "RGB"
+    assert np.abs(np.asarray(image)[25, 115].astype(int) - [0, 255, 0]).max() < 8
+
+
+def test_a_crop_outside_is_refused_before_decoding() -> None:
+    with pytest.raises(Refused, match="expected a crop within 100 x 50 pixels") as caught:
+        rendered("w=100,then=blur:1,then=crop:100:0:5:5,fm=png")
+    assert caught.value.reason is Reason.REGION_OUTSIDE
+
+
+def test_the_size_after_any_step_counts_for_the_limit() -> None:
+    text = "w=100,then=canvas:2000:1000:0:0,then=crop:0:0:5:5,fm=png"
+    with pytest.raises(Refused) as caught:
+        render(source(), [parse(text)], Limits(max_output_pixels=1_999_999), summary=False)
+    assert caught.value.reason is Reason.OUTPUT_TOO_LARGE
