@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from image_processor.bootstrap.delivery import build_dialects
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.config.settings import Settings
-from image_processor.delivery.dialects import DialectOptions, load_dialects
+from image_processor.delivery.dialects import DialectOptions, dialect_of, load_dialects
 from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
@@ -156,3 +157,29 @@ def test_only_what_is_enabled_is_loaded() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("names", list(permutations(NAMES)))
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("unsafe/rs:fill:300:200/plain/a.jpg", "imgproxy"),
+        ("unsafe/plain/a.jpg@webp", "imgproxy"),
+        ("unsafe/w:300/YS5qcGc", "imgproxy"),
+        ("unsafe/300x200/a.jpg", "thumbor"),
+        ("unsafe/-300x/smart/a.jpg", "thumbor"),
+        ("unsafe/fit-in/300x200/filters:blur(3)/a.jpg", "thumbor"),
+        ("unsafe/filters:quality(3)/plain/a.jpg", "thumbor"),
+        ("unsafe/photos/a.jpg", "thumbor"),
+        ("fit-in/300x200/a.jpg", "dit"),
+        ("300x200/filters:blur(3)/a.jpg", "dit"),
+        ("eyJrZXkiOiJhLmpwZyJ9", "dit"),
+    ],
+)
+def test_the_shape_of_a_url_tells_its_dialect_whatever_the_order(
+    names: Sequence[str], path: str, name: str
+) -> None:
+    dialects = load_dialects(names, {}, DialectOptions(unsafe=True))
+    dialect = dialect_of(dialects, path, "")
+    assert dialect is not None
+    assert dialect.name == name

@@ -48,6 +48,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "orient": st.booleans(),
     "trim": st.none() | st.integers(0, 255),
     "trim_colour": st.none() | COLOURS,
+    "trim_equal": st.none() | st.sampled_from(Flip),
     "region": st.none()
     | st.tuples(*[_SMALL] * 2, *[_SMALL.filter(lambda side: side not in {0, RelativeLength(0.0)})] * 2)
     | st.just((0, RelativeLength(0.0), RelativeLength(1.0), RelativeLength(1.0))),

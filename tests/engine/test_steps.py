@@ -138,6 +138,16 @@ def test_geometry_moves_pixels_exactly() -> None:
     assert clear[0, -1, 3] == 0
 
 
+def test_smart_keeps_the_striking_part_in_all_frames() -> None:
+    dull = np.full((100, 200, 3), 90.0)
+    striking = dull.copy()
+    striking[20:80, 140:190] = photo()[:60, :50]
+    frames = apply_steps([vips_of(striking), vips_of(dull)], [parse_step("smart:100:100:attention")], {})
+    assert [(frame.width, frame.height) for frame in frames] == [(100, 100)] * 2
+    assert np.ptp(planes_of(frames[0])[:, 60:]) > 100
+    assert np.ptp(planes_of(frames[1])) == 0
+
+
 def test_an_ellipse_keeps_its_inside() -> None:
     alpha = after(np.zeros((100, 200, 3)), "ellipse:60:50:40:20")[..., 3]
     assert alpha[50, 60] == 255
@@ -155,7 +165,7 @@ def test_steps_run_in_their_order() -> None:
 
 
 def test_every_kind_has_an_operation() -> None:
-    assert set(STEP_OPERATIONS) == set(STEP_KINDS)
+    assert {*STEP_OPERATIONS, "smart"} == set(STEP_KINDS)
 
 
 def source() -> bytes:

@@ -138,6 +138,23 @@ def dialects(text: str) -> tuple[str, ...]:
     return wanted
 
 
+def presets(text: str) -> dict[str, str]:
+    """imgproxy's presets, `NAME=OPTIONS` separated by commas."""
+    pairs = [item.strip().partition("=") for item in text.split(",") if item.strip()]
+    if not pairs or not all(name.strip() and options for name, _, options in pairs):
+        raise ValueError(text)
+    return {name.strip(): options.strip() for name, _, options in pairs}
+
+
+def presets_file(text: str) -> dict[str, str]:
+    """imgproxy's presets in a file, one a line; lines that begin with # are comments."""
+    try:
+        lines = Path(text).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeError) as error:
+        raise ValueError(text) from error
+    return presets(",".join(line for line in lines if not line.lstrip().startswith("#")))
+
+
 def hexadecimal(text: str) -> bytes:
     if not re.fullmatch(r"([0-9A-Fa-f]{2})+", text):
         raise ValueError
@@ -186,6 +203,24 @@ DIALECTS: dict[str, DialectSpec] = {
                 "8-32",
                 integer(8, 32),
                 default=32,
+            ),
+            SettingSpec(
+                "IMGPROXY_PRESETS",
+                "imgproxy's IMGPROXY_PRESETS: options that URLs name",
+                "NAME=OPTIONS, comma-separated",
+                presets,
+            ),
+            SettingSpec(
+                "IMGPROXY_PRESETS_PATH",
+                "imgproxy's IMGPROXY_PRESETS_PATH: a file with one preset a line",
+                "a readable file of NAME=OPTIONS",
+                presets_file,
+            ),
+            SettingSpec(
+                "IMGPROXY_WATERMARK",
+                "original that `watermark` shows if the URL names none, below IMAGE_PROCESSOR_OVERLAYS",
+                "a key",
+                ascii_line,
             ),
         ),
     ),

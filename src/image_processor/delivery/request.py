@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from msgspec import Struct, field
 
 from image_processor.domain.errors import InvalidRequest
-from image_processor.domain.transformation import Gravity, Length
+from image_processor.domain.models import ImageMetadata
+from image_processor.domain.transformation import Colour, Gravity, Length
 
 from .url.parameter_values import parse_values
 from .url.parser import ParsedUrl
@@ -61,6 +62,17 @@ class CropSpec(Struct, frozen=True):
     focal_point: tuple[float, float] | None = None
 
 
+class Geometry(Protocol):
+    """Sizes and crops that follow from the original's size by the rules of another product."""
+
+    def apply(
+        self, values: Mapping[str, Any], original: ImageMetadata, format_: str | None
+    ) -> Mapping[str, Any]:
+        """The transformation fields in place of ``values``; ``format_`` as in `RenditionRequest`. Raises
+        InvalidRequest if the URL excludes this original."""
+        ...
+
+
 class RenditionRequest(Struct, frozen=True):
     """What a URL asks for of the original ``key``.
 
@@ -72,6 +84,8 @@ class RenditionRequest(Struct, frozen=True):
     ``signed``: whether a signature was verified.
     ``sizing``: how the output size depends on the original's.
     ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
+    ``geometry``: fields that depend on the original's size in other ways. ``matte``: the background in
+    formats without transparency, if the product's is not white.
     ``filename``, ``attachment``: for Content-Disposition.
     ``expires``: the Unix time after which no cache may answer with the rendition, for URLs whose expiry the
     CDN does not verify.
@@ -87,6 +101,8 @@ class RenditionRequest(Struct, frozen=True):
     sizing: SizingRule | None = None
     crop: CropSpec | None = None
     focus: tuple[float, float] | None = None
+    geometry: Geometry | None = None
+    matte: Colour | None = None
     filename: str | None = None
     attachment: bool = False
     expires: float | None = None

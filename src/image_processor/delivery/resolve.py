@@ -40,7 +40,7 @@ class ResolvedRequest(Struct, frozen=True):
 def needs_metadata(request: RenditionRequest) -> bool:
     """Whether `resolve` needs the original's metadata."""
     needs_size = request.sizing is not None or request.crop is not None or request.focus is not None
-    return needs_size or request.format in {None, AUTO}
+    return needs_size or request.geometry is not None or request.format in {None, AUTO}
 
 
 def resolve(
@@ -61,6 +61,9 @@ def resolve(
     members = _preset_members(request, recipe)
     values = resolve_crop(values, request.crop, request.focus, original)
     values = _apply_sizing(values, request.sizing, original)
+    if request.geometry is not None:
+        assert original is not None
+        values = request.geometry.apply(values, original, request.format)
     if members:
         return _resolve_preset(request, members, values, original, headers, vary)
     if request.format not in {None, AUTO}:
@@ -96,7 +99,10 @@ def declared_formats(
 
 
 def _in_format(request: RenditionRequest, values: Mapping[str, Any], format_: str) -> Transformation:
-    return Transformation(**{**_format_quality(request, format_), **values, "format": format_})
+    fields = {**_format_quality(request, format_), **values, "format": format_}
+    if request.matte is not None and not FORMATS[format_].alpha:
+        fields.setdefault("background", request.matte)
+    return Transformation(**fields)
 
 
 def _best_format(preferred: Sequence[str], available: Sequence[str]) -> str | None:

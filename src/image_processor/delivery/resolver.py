@@ -26,7 +26,7 @@ from image_processor.domain.keys import check_key, original_of, percent_decode, 
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import ON_DEMAND, Transformation, is_rendition_name
 
-from .dialects import Dialect
+from .dialects import Dialect, dialect_of
 from .policy import Policy
 from .request import Clock, HttpRequest, RenditionRequest, parse_request
 from .resolve import declared_formats, needs_metadata, resolve
@@ -121,8 +121,7 @@ class RequestResolver:
         """The dialect of a request, None for the project's own URLs."""
         if _has_signature(request.query):
             return None
-        dialects = self._policy.dialects
-        return next((dialect for dialect in dialects if dialect.matches(request.path, request.query)), None)
+        return dialect_of(self._policy.dialects, request.path, request.query)
 
     def _stored_name(self, request: HttpRequest) -> RenditionRef | None:
         """The rendition, if the path is the stored name of a public one and the query is empty."""

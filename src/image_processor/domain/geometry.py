@@ -157,6 +157,8 @@ def _size_after(size: Size, step: Step) -> Size | None:
     if step.name == "crop":
         box = region_box(step.value, size)
         return box.size if box else None
+    if step.name == "smart":
+        return size.within(Size(*step.value[:2]))
     if step.new_sides:
         return Size(*step.new_sides)
     if step.name != "rotate":

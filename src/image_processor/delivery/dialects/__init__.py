@@ -25,8 +25,8 @@ class Dialect(Protocol):
     @property
     def name(self) -> str: ...
 
-    def matches(self, path: str, query: str) -> bool:
-        """Whether a URL has this grammar."""
+    def matches(self, path: str, query: str) -> int:
+        """Whether a URL has this grammar: 0, POSSIBLE, or CERTAIN if no other product writes such URLs."""
         ...
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
@@ -37,6 +37,20 @@ class Dialect(Protocol):
         """Media type and body of an error as the product's clients expect them; None for a problem
         document."""
         ...
+
+
+POSSIBLE, CERTAIN = 1, 2
+"""How sure a dialect is that a URL is one of its product."""
+
+
+def dialect_of(dialects: Sequence[Dialect], path: str, query: str) -> Dialect | None:
+    """The dialect that is surest of a URL; of several, the first. None if it is none of theirs."""
+    surest, found = 0, None
+    for dialect in dialects:
+        certainty = int(dialect.matches(path, query))
+        if certainty > surest:
+            surest, found = certainty, dialect
+    return found
 
 
 class DialectOptions(Struct, frozen=True):

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-from image_processor.delivery.request import CropSpec, RenditionRequest, SizingRule
+from image_processor.delivery.request import CropSpec, Geometry, RenditionRequest, SizingRule
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.domain.errors import (
     BucketNotAllowed,
@@ -61,6 +61,8 @@ class RequestBuilder:
         self.sizing: SizingRule | None = None
         self.crop: CropSpec | None = None
         self.focus: tuple[float, float] | None = None
+        self.geometry: Geometry | None = None
+        self.matte: Colour | None = None
         self.filename: str | None = None
         self.attachment = False
 
@@ -78,6 +80,8 @@ class RequestBuilder:
             sizing=self.sizing,
             crop=self.crop,
             focus=self.focus,
+            geometry=self.geometry,
+            matte=self.matte,
             filename=self.filename,
             attachment=self.attachment,
         )

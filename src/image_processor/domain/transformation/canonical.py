@@ -56,7 +56,7 @@ def _frames(t: Transformation) -> Changes:
 
 
 def _trim(t: Transformation) -> Changes:
-    return {"trim_colour": None if t.trim is None else t.trim_colour}
+    return _NONE if t.trim is not None else {"trim_colour": None, "trim_equal": None}
 
 
 def _turn(t: Transformation) -> Changes:

@@ -22,7 +22,7 @@ from .overlay import Overlay
 from .overlay import parse as parse_overlay
 from .parameter_table import Scale, scale_length, scale_lengths
 from .parameter_types import COLOUR, FLAG, ValueType, choice, four_sides, integer, length, number, tuple_of
-from .values import MAX_SIDE, Flip
+from .values import MAX_SIDE, SMART, Flip, Gravity
 
 MAX_STEPS = 24
 
@@ -94,6 +94,7 @@ _WINDOW = ValueType(
 )
 _DISTANCE, _EXTENT = length(0, 1_000_000), length(1, 1_000_000)
 _BOX = _fields("left:top:width:height, each pixels or a share of the side", *[_DISTANCE] * 2, *[_EXTENT] * 2)
+_SMART = ValueType(" | ".join(sorted(SMART)), Gravity, lambda value: value in SMART)
 _scale_side = scale_length(MAX_SIDE, 1)
 _scale_offset = scale_length(MAX_SIDE)
 
@@ -115,6 +116,12 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
     {
         # Size and place
         "crop": StepKind(_BOX, "keep this part", "crop:20:10:100:60", scale_lengths(MAX_SIDE)),
+        "smart": StepKind(
+            _fields("width:height in pixels, and a gravity", _SIDE, _SIDE, _SMART),
+            "keep the part of this size that attention, entropy or faces choose",
+            "smart:60:60:attention",
+            lambda value, factor: (*_scale_sides(value[:2], factor), value[2]),
+        ),
         "resize": StepKind(
             _fields("width:height in pixels", _SIDE, _SIDE),
             "scale to exactly this size",

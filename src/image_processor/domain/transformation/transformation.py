@@ -224,6 +224,15 @@ class Transformation(Struct, frozen=True, kw_only=True):
             Example("trim=10,trim-bg=ffffff,w=160,fm=webp", "half-framed"),
         ),
     ] = None
+    trim_equal: Annotated[
+        Flip | None,
+        Parameter(
+            "trim-eq",
+            choice(Flip),
+            "for `trim`: remove as much on both sides, left and right, top and bottom or both",
+            Example("trim=10,trim-eq=h,w=160,fm=webp", "half-framed"),
+        ),
+    ] = None
     region: Annotated[
         Sides | None,
         Parameter(

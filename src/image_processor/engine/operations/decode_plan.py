@@ -31,6 +31,7 @@ class SourceSelection(Struct, frozen=True):
     orient: bool = True
     trim: int | None = None
     trim_colour: Colour | None = None
+    trim_equal: Flip | None = None
     region: tuple[Length, Length, Length, Length] | None = None
     rotate: float = 0
     flip: Flip | None = None
@@ -108,13 +109,24 @@ def _selected_box(
     around = Box(0, 0, size.width, size.height)
     if selection.trim is not None:
         trimmed = _trimmed(data, header, selection.trim, selection.trim_colour, first)
-        around = upright.inverse.stored_box(trimmed, size)
+        around = _with_equal_sides(upright.inverse.stored_box(trimmed, size), size, selection.trim_equal)
     box = region_box(selection.region, around.size)
     if box is None:
         region = ":".join(map(str, selection.region or ()))
         message = f"expected a region within {around.width} x {around.height} pixels, got {region}"
         raise Refused(Reason.REGION_OUTSIDE, message)
     return Box(around.left + box.left, around.top + box.top, box.width, box.height)
+
+
+def _with_equal_sides(box: Box, size: Size, sides: Flip | None) -> Box:
+    """``box`` with equal parts cut from the left and right (`h`), from the top and bottom (`v`)."""
+    left, top = box.left, box.top
+    right, bottom = size.width - box.left - box.width, size.height - box.top - box.height
+    if sides is not None and "h" in sides:
+        left = right = min(left, right)
+    if sides is not None and "v" in sides:
+        top = bottom = min(top, bottom)
+    return Box(left, top, size.width - left - right, size.height - top - bottom)
 
 
 def _trimmed(data: bytes, header: ImageHeader, tolerance: int, colour: Colour | None, first: int) -> Box:

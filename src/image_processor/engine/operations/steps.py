@@ -1,6 +1,7 @@
 """Render, step 3: the steps of a rendition (`then`), each an operation on all frames, in the order given.
 
-`STEP_OPERATIONS` is the registry: one row for each kind of step in domain/transformation/step.py.
+`STEP_OPERATIONS` is the registry: one row for each kind of step in domain/transformation/step.py, except
+`smart`, which looks at all frames.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import pyvips
 from image_processor.domain.geometry import Size, region_box, tilted
 from image_processor.domain.transformation import Colour, Flip, Step, in_pixels
 
-from . import channels, filters, masks, pixels, tone
+from . import channels, filters, masks, pixels, smart, tone
 from .overlay import OverlayImages, composite, prepare
 
 Frames = list[pyvips.Image]
@@ -35,10 +36,21 @@ def apply_steps(frames: Frames, steps: Iterable[Step], images: OverlayImages) ->
             layers = prepare([step.overlay], Size(frames[0].width, frames[0].height), images)
             frames = [composite(frame, layers) for frame in frames]
             continue
+        if step.name == "smart":
+            frames = _smart(frames, step.value)
+            continue
         operation = STEP_OPERATIONS[step.name]
         # Several steps read more than one pixel for each pixel: computed once, not for every reader.
         frames = [operation(frame.copy_memory(), step.value) for frame in frames]
     return frames
+
+
+def _smart(frames: Frames, value: Any) -> Frames:
+    """One window for all frames, or an animation would jump."""
+    whole = Size(frames[0].width, frames[0].height)
+    size = whole.within(Size(*value[:2]))
+    left, top = smart.window(frames[0].copy_memory(), size, value[2])
+    return [frame.crop(left, top, size.width, size.height) for frame in frames]
 
 
 def _crop(frame: pyvips.Image, value: Any) -> pyvips.Image:

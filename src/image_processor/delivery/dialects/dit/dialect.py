@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.delivery.dialects import DialectOptions
+from image_processor.delivery.dialects import CERTAIN, POSSIBLE, DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder, check_bucket
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parser import check_length
@@ -79,15 +79,14 @@ class Dit(Struct, frozen=True):
     def name(self) -> str:
         return "dit"
 
-    def matches(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str) -> int:
         """Whether the path has DIT's form, or a query parameter is DIT's alone. A plain key with parameters
         that the project's own URLs share (`?width=300`) matches only if ``unsafe``."""
         if _is_json(path) or is_dit_path(path):
-            return True
+            return CERTAIN
         names = {part.partition("=")[0] for part in query.split("&")} - {""}
-        return bool(names & {_SIGNATURE, _EXPIRES, "flop"}) or (
-            self.unsafe and bool(names) and names <= QUERY_PARAMETERS
-        )
+        is_own = bool(names & {_SIGNATURE, _EXPIRES, "flop"})
+        return POSSIBLE if is_own or (self.unsafe and bool(names) and names <= QUERY_PARAMETERS) else 0
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""

@@ -68,8 +68,7 @@ def set_fit(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> No
     if not builder.flag(extend[0], "extend"):
         return
     if values.get("fit") is not Fit.INSIDE:
-        builder.unsupported("extend", "the resizing type fit with it", ":".join(extend))
-        return
+        return  # `SizeRules` extend every resizing type
     values["fit"] = Fit.CONTAIN
     builder.remove_fields("gravity", "gravity_x", "gravity_y", "focal_point")
     if len(extend) > 1 and extend[1]:
@@ -93,9 +92,8 @@ def set_crop(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> N
     fields = parse_gravity(rest, "crop", builder) if rest and rest[0] else {}
     if fields is None or (width is None and height is None):
         return
-    if fields.get("gravity") in SMART:
-        builder.unsupported("crop", "a gravity that is a side, a corner, ce or fp", ":".join(options["crop"]))
-        return
+    if fields.get("gravity") in SMART and "trim" not in values:
+        return  # `SizeRules` crop it
     if "trim" in values:
         builder.unsupported("crop", "no trim with it, as its position is known only after trimming", "both")
         return

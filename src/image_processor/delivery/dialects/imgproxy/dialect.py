@@ -16,7 +16,7 @@ from typing import Any, Self
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.delivery.dialects import DialectOptions
+from image_processor.delivery.dialects import CERTAIN, POSSIBLE, DialectOptions
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parser import check_length
@@ -24,7 +24,7 @@ from image_processor.domain.errors import SignatureExpired, SignatureMismatch, S
 from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
 
-from .options import BEST, apply
+from .options import BEST, NO_PRESETS, Presets, apply, is_option
 from .watermark import decode_base64, parse_base64
 
 _UNSIGNED = frozenset({"insecure", "unsafe", "_", "-"})
@@ -32,13 +32,14 @@ _UNSIGNED = frozenset({"insecure", "unsafe", "_", "-"})
 
 _PLAIN = "plain"
 _SIGNATURE = re.compile(r"[A-Za-z0-9_-]+")
-_OPTION = re.compile(r"[a-z_-]+(?::|%3A)", re.IGNORECASE)
+_OPTION = re.compile(r"([a-z_-]+)(?::|%3A)", re.IGNORECASE)
 _BASE64 = re.compile(r"([A-Za-z0-9_-]+)={0,2}(?:\.([A-Za-z0-9]+))?")
 
 
 class Imgproxy(Struct, frozen=True):
     """The imgproxy dialect. ``key`` and ``salt`` verify signatures of ``signature_bytes`` (8-32) bytes;
-    ``unsafe`` accepts URLs without one. ``lenient`` and ``buckets`` as for `RequestBuilder`."""
+    ``unsafe`` accepts URLs without one. ``lenient`` and ``buckets`` as for `RequestBuilder`. ``presets`` are
+    the options of named presets, ``watermark`` is the key of the watermark of URLs that name none."""
 
     key: bytes | None = None
     salt: bytes = b""
@@ -46,6 +47,8 @@ class Imgproxy(Struct, frozen=True):
     unsafe: bool = False
     lenient: bool = False
     buckets: frozenset[str] = frozenset()
+    presets: Presets = NO_PRESETS
+    watermark: str | None = None
 
     def __repr__(self) -> str:
         return redacted_repr(self, ("key", "salt"))
@@ -60,22 +63,27 @@ class Imgproxy(Struct, frozen=True):
             options.unsafe,
             options.lenient,
             options.buckets,
+            {name: parse_options(text) for name, text in _presets(settings).items()},
+            settings["imgproxy_watermark"],
         )
 
     @property
     def name(self) -> str:
         return "imgproxy"
 
-    def matches(self, path: str, query: str) -> bool:
+    def matches(self, path: str, query: str) -> int:
         """Whether the path begins like a signature, followed by an option or a source."""
         del query
         first, _, rest = path.partition("/")
         following = rest.partition("/")[0]
         if not rest or not _SIGNATURE.fullmatch(first):
-            return False
+            return 0
         if first not in _UNSIGNED and len(first) != self._signature_length:
-            return False
-        return following == _PLAIN or _OPTION.match(following) is not None or _is_base64_text(rest)
+            return 0
+        name = _OPTION.match(following)
+        if following == _PLAIN or (name is not None and is_option(name[1].lower())):
+            return CERTAIN
+        return POSSIBLE if name is not None or _is_base64_text(rest) else 0
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""
@@ -85,7 +93,8 @@ class Imgproxy(Struct, frozen=True):
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         # imgproxy ignores the query, which is not signed.
         options, source = _split(rest, builder)
-        expires = apply(options, builder)
+        is_vector = source.lower().endswith(".svg")
+        expires = apply(options, builder, self.presets, self.watermark, is_vector=is_vector)
         if expires is not None and expires <= now:
             raise SignatureExpired(f"expected a URL that has not expired, got one valid until {expires}")
         return replace(builder.build(_key(source, builder), signed=signed), expires=expires)
@@ -113,6 +122,15 @@ class Imgproxy(Struct, frozen=True):
         if not hmac.compare_digest(right, signature.encode(errors="surrogatepass")):
             raise SignatureMismatch("expected a signature of this URL, got another one")
         return True
+
+
+def _presets(settings: Mapping[str, Any]) -> Mapping[str, str]:
+    return {**(settings["imgproxy_presets_path"] or {}), **(settings["imgproxy_presets"] or {})}
+
+
+def parse_options(text: str) -> list[list[str]]:
+    """The options of a preset such as `rs:fill:100:100/q:80`, each a name and its arguments."""
+    return [option.split(":") for option in text.split("/") if option]
 
 
 def _is_base64_text(rest: str) -> bool:

@@ -6,7 +6,7 @@ docs/dialects.md documents how the values of each are converted.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder, normalise
@@ -14,6 +14,7 @@ from image_processor.delivery.request import SizingRule
 from image_processor.domain.transformation import Fit, Flip
 
 from .crop import parse_gravity, set_crop, set_fit
+from .sizes import NO_FIELD, set_size_rules
 from .watermark import WATERMARK_OPTIONS, add_watermark, parse_base64
 
 BEST = ("best", "auto")
@@ -28,37 +29,89 @@ COMBINED = {
 }
 """Options that combine others, with the names of their arguments."""
 
-IGNORED = frozenset({"cachebuster", "strip_color_profile", "enforce_thumbnail", "dpi", "resizing_algorithm"})
+IGNORED = frozenset({
+    "cachebuster", "strip_color_profile", "enforce_thumbnail", "dpi", "resizing_algorithm", "strip_metadata",
+    "keep_copyright", "preserve_hdr", "cache_tags", "bypass_cache",
+})  # fmt: skip
 """Options without effect on the rendition, or whose effect is always the same here."""
 
 _SHORT_NAMES = """
 rs=resize s=size rt=resizing_type w=width h=height mw=min-width mh=min-height z=zoom el=enlarge
-ex=extend g=gravity c=crop t=trim pd=padding ar=auto_rotate rot=rotate fl=flip bg=background
+ex=extend extend_ar=extend_aspect_ratio exar=extend_aspect_ratio
+g=gravity c=crop t=trim pd=padding ar=auto_rotate rot=rotate fl=flip bg=background
 a=adjust br=brightness co=contrast sa=saturation bl=blur sh=sharpen pix=pixelate wm=watermark
 wmu=watermark_url wmt=watermark_text wms=watermark_size wmr=watermark_rotate
 wm_rot=watermark_rotate sm=strip_metadata kcr=keep_copyright scp=strip_color_profile
 eth=enforce_thumbnail ra=resizing_algorithm q=quality fq=format_quality mb=max_bytes f=format
 ext=format pg=page da=disable_animation cb=cachebuster exp=expires fn=filename
-att=return_attachment pr=preset
+att=return_attachment pr=preset skp=skip_processing ph=preserve_hdr msr=max_src_resolution
+msfs=max_src_file_size maf=max_animation_frames mafr=max_animation_frame_resolution
+mrd=max_result_dimension ct=cache_tags bc=bypass_cache
 """
 LONG_NAMES = MappingProxyType(dict(re.findall(r"([a-z_]+)=([a-z_-]+)", _SHORT_NAMES)))
 """The long name of each short one."""
+
+Presets = Mapping[str, Sequence[Sequence[str]]]
+"""The options of presets by their names."""
+
+NO_PRESETS: Presets = MappingProxyType({})
+_DEFAULT = "default"
 
 OptionReader = Callable[[Sequence[str], RequestBuilder], None]
 """Applies an option's arguments to a builder."""
 
 
-def apply(options: Sequence[Sequence[str]], builder: RequestBuilder) -> int | None:
-    """Apply the options to ``builder``. Returns the expiry in Unix seconds, None without one."""
-    values = _expand(options, builder)
+def apply(
+    options: Sequence[Sequence[str]],
+    builder: RequestBuilder,
+    presets: Presets = NO_PRESETS,
+    watermark: str | None = None,
+    *,
+    is_vector: bool = False,
+) -> int | None:
+    """Apply the options to ``builder``. Returns the expiry in Unix seconds, None without one.
+
+    ``presets`` are the options of each named preset, ``watermark`` the key of the configured watermark.
+    ``is_vector`` as for `set_size_rules`.
+    """
+    values = _expand(_with_presets(options, presets), builder)
     for name, arguments in values.items():
         if name in WATERMARK_OPTIONS or name in _APPLIED_LAST:
             continue
         OPTIONS[name](arguments, builder)
     set_fit(values, builder)
     set_crop(values, builder)
-    add_watermark(values, builder)
+    add_watermark(values, builder, watermark)
+    set_size_rules(values, builder, is_vector=is_vector)
     return _expiry(values, builder)
+
+
+def is_option(name: str) -> bool:
+    """Whether imgproxy has an option of this name, short or long, that is accepted here."""
+    long_name = LONG_NAMES.get(name, name)
+    known = (COMBINED, IGNORED, OPTIONS, WATERMARK_OPTIONS, _APPLIED_LAST)
+    return any(long_name in names for names in known)
+
+
+def _with_presets(
+    options: Sequence[Sequence[str]], presets: Presets, used: frozenset[str] = frozenset()
+) -> list[Sequence[str]]:
+    """The options with those of the presets that they name; those of the preset `default` come first. A
+    preset that uses itself is used once, as in imgproxy."""
+    expanded: list[Sequence[str]] = []
+    if not used and _DEFAULT in presets:
+        expanded += _with_presets(presets[_DEFAULT], presets, frozenset({_DEFAULT}))
+    for option in options:
+        names = option[1:] if LONG_NAMES.get(option[0], option[0]) == "preset" else ()
+        known = [name for name in names if name in presets]
+        for name in known:
+            if name not in used:
+                expanded += _with_presets(presets[name], presets, used | {name})
+        if not known:
+            expanded.append(option)
+        elif len(known) < len(names):
+            expanded.append([option[0], *(name for name in names if name not in presets)])
+    return expanded
 
 
 def _expand(options: Sequence[Sequence[str]], builder: RequestBuilder) -> dict[str, Sequence[str]]:
@@ -112,6 +165,12 @@ def _number(name: str, field: str, low: float, high: float, threshold: float = 0
     return read
 
 
+def _dpr(arguments: Sequence[str], builder: RequestBuilder) -> None:
+    value = builder.number(arguments[0] or "1", "dpr", 0.1, 10)
+    if value:
+        builder.set_field("dpr", value, "dpr")
+
+
 def _flag(name: str, field: str) -> OptionReader:
     def read(arguments: Sequence[str], builder: RequestBuilder) -> None:
         value = builder.flag(arguments[0], name)
@@ -129,12 +188,8 @@ def _gravity(arguments: Sequence[str], builder: RequestBuilder) -> None:
 
 def _zoom(arguments: Sequence[str], builder: RequestBuilder) -> None:
     factors = {builder.number(text, "zoom", 0.01, 100) for text in arguments[:2]}
-    if None in factors:
-        return
-    if len(factors) > 1:
-        builder.unsupported("zoom", "the same for both sides", ":".join(arguments))
-        return
-    builder.set_field("zoom", factors.pop(), "zoom")
+    if len(factors) == 1 and None not in factors:
+        builder.set_field("zoom", factors.pop(), "zoom")
 
 
 def _trim(arguments: Sequence[str], builder: RequestBuilder) -> None:
@@ -144,11 +199,14 @@ def _trim(arguments: Sequence[str], builder: RequestBuilder) -> None:
     if len(arguments) > 1 and arguments[1]:
         colour = builder.colour(arguments[1], "trim")
         builder.values.update({} if colour is None else {"trim_colour": colour})
-    if any([builder.flag(text, "trim") for text in arguments[2:4]]):  # noqa: C419 - each is validated
-        builder.unsupported("trim", "no equal sides, as each side is trimmed by itself", ":".join(arguments))
+    equal = [builder.flag(text, "trim") for text in (*arguments[2:4], "", "")[:2]]
+    if any(equal):
+        builder.values["trim_equal"] = Flip(("h" if equal[0] else "") + ("v" if equal[1] else ""))
 
 
 def _padding(arguments: Sequence[str], builder: RequestBuilder) -> None:
+    if len(arguments) > 4:
+        builder.add_error("padding", "at most 4 arguments", ":".join(arguments))
     sides = [
         builder.integer(text or "0", "padding", 0, _MAX_SIDE) if text else None for text in arguments[:4]
     ]
@@ -260,25 +318,13 @@ def _attachment(arguments: Sequence[str], builder: RequestBuilder) -> None:
     builder.attachment = bool(builder.flag(arguments[0], "return_attachment"))
 
 
-def _metadata_option(name: str) -> OptionReader:
-    """Renditions carry no metadata, so that only the option for that is supported."""
-
-    def read(arguments: Sequence[str], builder: RequestBuilder) -> None:
-        if builder.flag(arguments[0], name) == (name == "keep_copyright"):
-            builder.unsupported(
-                name, "1, as metadata is always removed" if name != "keep_copyright" else "0", arguments[0]
-            )
-
-    return read
-
-
 def _expiry(options: dict[str, Sequence[str]], builder: RequestBuilder) -> int | None:
     if "expires" not in options or not options["expires"][0]:
         return None
-    return builder.integer(options["expires"][0], "expires", 0, 10**11)
+    return builder.integer(options["expires"][0], "expires", 0, 10**11) or None  # 0: it does not expire
 
 
-_APPLIED_LAST = frozenset({"crop", "expires", "extend"})
+_APPLIED_LAST = frozenset({"crop", "expires", "extend", *NO_FIELD})
 OPTIONS: dict[str, OptionReader] = {
     "auto_rotate": _flag("auto_rotate", "orient"),
     "background": _background,
@@ -286,7 +332,7 @@ OPTIONS: dict[str, OptionReader] = {
     "brightness": _brightness,
     "contrast": _factor("contrast"),
     "disable_animation": _disable_animation,
-    "dpr": _number("dpr", "dpr", 0, 10, 0.1),
+    "dpr": _dpr,
     "enlarge": _flag("enlarge", "enlarge"),
     "filename": _filename,
     "flip": _flip,
@@ -294,7 +340,6 @@ OPTIONS: dict[str, OptionReader] = {
     "format_quality": _format_quality,
     "gravity": _gravity,
     "height": _pixels("height", "height"),
-    "keep_copyright": _metadata_option("keep_copyright"),
     "max_bytes": _pixels("max_bytes", "max_bytes", 100_000_000),
     "min-height": _pixels("min-height", "min_height"),
     "min-width": _pixels("min-width", "min_width"),
@@ -308,7 +353,6 @@ OPTIONS: dict[str, OptionReader] = {
     "rotate": _rotate,
     "saturation": _factor("saturation"),
     "sharpen": _sharpen,
-    "strip_metadata": _metadata_option("strip_metadata"),
     "trim": _trim,
     "width": _pixels("width", "width"),
     "zoom": _zoom,

@@ -1,5 +1,4 @@
-"""Delivery, step 1: converts imgproxy's watermark to an overlay. The URL has to name the image or text, as
-there is no global watermark."""
+"""Delivery, step 1: converts imgproxy's watermark to an overlay."""
 
 from __future__ import annotations
 
@@ -19,8 +18,11 @@ _SIZE = 16
 _MAX_SIDE = 16_383
 
 
-def add_watermark(options: Mapping[str, Sequence[str]], builder: RequestBuilder) -> None:
-    """Add the watermark that ``options`` ask for, if any."""
+def add_watermark(
+    options: Mapping[str, Sequence[str]], builder: RequestBuilder, configured: str | None = None
+) -> None:
+    """Add the watermark that ``options`` ask for, if any: the image or text that the URL names, or else the
+    image with the key ``configured``."""
     if "watermark" not in options:
         return
     opacity = builder.number(options["watermark"][0] or "0", "watermark", 0, 1)
@@ -47,9 +49,14 @@ def add_watermark(options: Mapping[str, Sequence[str]], builder: RequestBuilder)
             builder.add_overlay(
                 TextOverlay, {"text": text, "size": _SIZE, "colour": BLACK, **placement}, "watermark"
             )
+    elif configured is not None:
+        fields = {"image": configured, **placement, **_sides(options, builder)}
+        builder.add_overlay(ImageOverlay, fields, "watermark")
     else:
         builder.unsupported(
-            "watermark", "watermark_url or watermark_text with it", ":".join(options["watermark"])
+            "watermark",
+            "IMAGE_PROCESSOR_IMGPROXY_WATERMARK, or watermark_url or watermark_text with it",
+            ":".join(options["watermark"]),
         )
 
 

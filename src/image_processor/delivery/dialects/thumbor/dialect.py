@@ -14,7 +14,7 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-from image_processor.delivery.dialects import DialectOptions
+from image_processor.delivery.dialects import CERTAIN, POSSIBLE, DialectOptions
 from image_processor.delivery.dialects.filter_syntax import parse_filters
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest, SizingRule
@@ -41,6 +41,10 @@ _PARTS = re.compile(
     r"(?:(?P<smart>smart)/)?"
     r"(?P<rest>.+)",
     re.DOTALL,
+)
+# A part that only thumbor has.
+_OWN_PART = re.compile(
+    r"(?:meta|smart|trim|(?:adaptive-)?(?:full-)?fit-in|-?(?:[0-9]+|orig)?x-?(?:[0-9]+|orig)?|filters:[^/]*)/"
 )
 _SIDES = {"top": "north", "bottom": "south", "left": "west", "right": "east"}
 _MAX_TOLERANCE = 442
@@ -69,11 +73,13 @@ class Thumbor(Struct, frozen=True):
     def name(self) -> str:
         return "thumbor"
 
-    def matches(self, path: str, query: str) -> bool:
-        """Whether the path begins with a signature or `unsafe`."""
+    def matches(self, path: str, query: str) -> int:
+        """Whether the path begins with a signature, or with `unsafe`, which imgproxy's may, too."""
         del query
-        first, slash, _ = path.partition("/")
-        return bool(slash) and (first == _UNSAFE or _SIGNATURE.fullmatch(first) is not None)
+        first, slash, rest = path.partition("/")
+        if not slash or (first != _UNSAFE and _SIGNATURE.fullmatch(first) is None):
+            return 0
+        return CERTAIN if first != _UNSAFE or _OWN_PART.match(rest) else POSSIBLE
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""

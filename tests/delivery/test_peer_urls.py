@@ -1,0 +1,136 @@
+"""The share of other products' URLs whose result agrees, and pixels of those that need rules of their own."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import peer_urls
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize("peer", peer_urls.PEERS)
+def test_the_share_that_agrees_is_above_the_bar(peer: str) -> None:
+    found = peer_urls.verdicts(peer)
+    assert len(found) > 50
+    assert peer_urls.share(found) >= peer_urls.PEERS[peer].bar, peer_urls.differences(peer)
+
+
+def test_the_document_has_the_table_and_every_difference() -> None:
+    text = (ROOT / "docs/dialects.md").read_text(encoding="utf-8")
+    assert peer_urls.table() in text
+    listed = set(re.findall(r"^\| `([^`]+)` \| ", text, flags=re.MULTILINE))
+    for peer in peer_urls.PEERS:
+        assert {url.replace("|", "\\|") for url, _ in peer_urls.differences(peer)} <= listed
+
+
+def test_a_result_that_differs_is_reported() -> None:
+    dialect = peer_urls.PEERS["imgproxy"].dialect()
+
+    def outcome(**fields: object) -> tuple[str, str]:
+        vector = peer_urls.Vector("unsafe/w:100/plain/geometry.png", "geometry.png", **fields)  # type: ignore[arg-type]
+        verdict = peer_urls.judge(vector, dialect)
+        return verdict.outcome, verdict.reason
+
+    assert outcome(size=(100, 50), format="png") == ("agrees", "")
+    assert outcome(size=(100, 51)) == ("differs", "100 x 50 in place of 100 x 51")
+    assert outcome(format="jpeg") == ("differs", "png in place of jpeg")
+    assert outcome(refused=True)[0] == "differs"
+
+
+def made(peer: str, url: str) -> Image.Image:
+    """The rendition of a URL."""
+    path, _, query = url.partition("?")
+    request = peer_urls.PEERS[peer].dialect().parse(path, query, now=peer_urls.NOW)
+    transformation = peer_urls.transformation_of(request, peer_urls.metadata_of(request.key))
+    body, _ = peer_urls.render_bytes(request.key, transformation)
+    return Image.open(io.BytesIO(body)).convert("RGBA")
+
+
+def scene(name: str = "geometry.png") -> Image.Image:
+    return Image.open(io.BytesIO(peer_urls.original(name))).convert("RGBA")
+
+
+def psnr(one: Image.Image, other: Image.Image) -> float:
+    assert one.size == other.size
+    difference = np.asarray(one, dtype=float) - np.asarray(other, dtype=float)
+    error = float((difference**2).mean())
+    return 99.0 if error == 0 else 10 * float(np.log10(255**2 / error))
+
+
+def canvas(size: tuple[int, int], image: Image.Image, at: tuple[int, int]) -> Image.Image:
+    result = Image.new("RGBA", size)
+    result.paste(image, at)
+    return result
+
+
+# imgproxy's options, and the same with Pillow.
+IMGPROXY: dict[str, Callable[[Image.Image], Image.Image]] = {
+    # The crop's gravity is that of the rotated image.
+    "rot:90/c:50:20:nowe": lambda im: im.rotate(-90, expand=True).crop((0, 0, 50, 20)),
+    "rot:270/c:50:20:ea": lambda im: im.rotate(90, expand=True).crop((50, 90, 100, 110)),
+    "fl:1/c:60:40:nowe:10:5": lambda im: im.transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((10, 5, 70, 45)),
+    "rot:90/fl:1/c:30:40:sowe": lambda im: (
+        im.rotate(-90, expand=True).transpose(Image.Transpose.FLIP_LEFT_RIGHT).crop((0, 160, 30, 200))
+    ),
+    "c:100:60:fp:0.25:0.5": lambda im: im.crop((0, 20, 100, 80)),
+    # An extended image lies at its own gravity.
+    "rs:fit:100:100/ex:1:so": lambda im: canvas(
+        (100, 100), im.resize((100, 50), Image.Resampling.LANCZOS), (0, 50)
+    ),
+    "rs:fill:300:50/ex:1:we": lambda im: canvas((300, 50), im.crop((0, 25, 200, 75)), (0, 0)),
+    "w:50/h:100/exar:1:no": lambda im: canvas(
+        (50, 100), im.resize((50, 25), Image.Resampling.LANCZOS), (0, 0)
+    ),
+    # dpr is bounded by the source, and scales offsets and padding.
+    "rs:fill:50:50/dpr:4/g:we": lambda im: im.crop((0, 0, 100, 100)),
+    "rs:fill:50:50/dpr:2/g:we:5": lambda im: im.crop((10, 0, 110, 100)),
+    "dpr:2/el:1/pd:5:10": lambda im: canvas(
+        (440, 220), im.resize((400, 200), Image.Resampling.BICUBIC), (20, 10)
+    ),
+    "rs:force:300:50": lambda im: im.resize((200, 33), Image.Resampling.LANCZOS),
+    "z:0.5:0.25": lambda im: im.resize((100, 25), Image.Resampling.LANCZOS),
+    "w:50/h:50/mh:50": lambda im: im.resize((100, 50), Image.Resampling.LANCZOS).crop((25, 0, 75, 50)),
+    # The watermark lies over the padding.
+    "w:100/pd:10/wm:1:nowe:0:0:0.5": lambda im: over(
+        canvas((120, 70), im.resize((100, 50), Image.Resampling.LANCZOS), (10, 10)),
+        im.resize((60, 30)),
+        (0, 0),
+    ),
+    "raw:1/w:50": lambda im: im,
+    "skp:png/w:50": lambda im: im,
+    "skp:jpg/w:50": lambda im: im.resize((50, 25), Image.Resampling.LANCZOS),
+}
+
+
+def over(below: Image.Image, image: Image.Image, at: tuple[int, int]) -> Image.Image:
+    below.alpha_composite(image, at)
+    return below
+
+
+@pytest.mark.parametrize("options", IMGPROXY)
+def test_imgproxy_pixels(options: str) -> None:
+    got = made("imgproxy", f"unsafe/{options}/plain/geometry.png")
+    assert psnr(got, IMGPROXY[options](scene())) >= 30
+
+
+@pytest.mark.parametrize(
+    ("options", "box"), [("t:5::1", (20 - 10, 10, 330 + 10, 230)), ("t:5::0:1", (10, 10, 330, 240))]
+)
+def test_imgproxy_trims_equal_parts(options: str, box: tuple[int, int, int, int]) -> None:
+    got = made("imgproxy", f"unsafe/{options}/plain/trim1.png")
+    assert psnr(got, scene("trim1.png").crop(box)) == 99
+
+
+def test_imgproxy_crops_by_attention() -> None:
+    """The yellow ellipse draws attention: it is in the window, as it is in libvips' own."""
+    got = made("imgproxy", "unsafe/c:100:100:sm/w:50/plain/geometry.png")
+    assert got.size == (50, 50)
+    pixels = np.asarray(got)
+    assert ((pixels[..., 0] > 230) & (pixels[..., 1] > 200)).any()
