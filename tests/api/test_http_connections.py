@@ -7,16 +7,21 @@ import select
 import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import httpx
 import pytest
 from http_machine import Machine
+from msgspec.structs import replace
 
-from image_processor.api import middleware, server, uploads, work
+from image_processor.api import connections, middleware, uploads, work
+from image_processor.api.connections import Connection
 from image_processor.api.uploads import MAX_LAG_SECONDS, MIN_RATE, UploadBody
 from image_processor.api.work import MAX_UPLOADS
+from image_processor.domain.ports import Attributes
+from image_processor.standalone.progress import Event, EventType
+from support.waiting import wait_for
 
 Address = tuple[str, int]
 
@@ -29,9 +34,9 @@ def stack() -> Iterator[ExitStack]:
 
 @pytest.fixture
 def connect(address: Address, stack: ExitStack) -> Any:
-    def open_connection(sent: bytes = b"") -> socket.socket:
-        connection = stack.enter_context(socket.create_connection(address, timeout=20))
-        connection.sendall(sent)
+    def open_connection(sent: bytes = b"", host: str = "127.0.0.1") -> socket.socket:
+        connection = socket.create_connection(address, timeout=20, source_address=(host, 0))
+        stack.enter_context(connection).sendall(sent)
         return connection
 
     return open_connection
@@ -96,7 +101,7 @@ def test_a_small_body_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pyt
 
 
 def test_a_head_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     connection = connect(b"GET /")
     drip_until_response(connection)
     assert is_closed(connection)
@@ -105,7 +110,7 @@ def test_a_head_sent_byte_by_byte_times_out(connect: Any, monkeypatch: pytest.Mo
 def test_the_head_timeout_also_applies_to_the_next_request(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.5)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.5)
     connection = connect(b"HEAD /recipe HTTP/1.1\r\nHost: localhost\r\n\r\n")
     assert connection.recv(15) == b"HTTP/1.1 200 OK"
     connection.recv(65_536)
@@ -116,7 +121,7 @@ def test_the_head_timeout_also_applies_to_the_next_request(
 def test_a_client_may_finish_a_refused_body_before_it_reads_the_response(
     connect: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "HEAD_SECONDS", 0.05)
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.05)
     connection = connect(head("PUT /uploads/..", 11))
     for _ in range(10):
         select.select([], [], [], 0.02)
@@ -185,7 +190,7 @@ def test_slow_uploads_in_every_slot_do_not_block_others_for_long(
 def test_idle_connections_are_closed_if_there_are_too_many(
     connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 4)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
     busy = upload_half("a")
     idle = [connect() for _ in range(8)]
     assert all(map(is_closed, idle[:5]))
@@ -198,10 +203,170 @@ def test_idle_connections_are_closed_if_there_are_too_many(
 def test_a_new_connection_is_closed_if_all_others_are_in_use(
     connect: Any, upload_half: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(server, "MAX_CONNECTIONS", 2)
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
     in_use = [upload_half(name) for name in "ab"]
     assert is_closed(connect())
     for item in in_use:
         item.sendall(b"y")
         assert status_of(item) == 201
     assert set(machine.ingest.uploads.bodies()) == {"a", "b"}
+
+
+EVENTS = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
+
+
+@pytest.fixture
+def follow(connect: Any) -> Any:
+    """Open an event stream from an address, and read until its first event."""
+
+    def open_stream(host: str = "127.0.0.1") -> socket.socket:
+        connection: socket.socket = connect(EVENTS, host)
+        received = b""
+        while b"ready" not in received:
+            received += connection.recv(65_536)
+        return connection
+
+    return open_stream
+
+
+def has_ended(connection: socket.socket) -> bool:
+    """Wait for the end of a stream; False where nothing comes for a while."""
+    while select.select([connection], [], [], 0.5)[0]:
+        try:
+            if not connection.recv(65_536):
+                return True
+        except ConnectionResetError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("settings", "hosts"),
+    [
+        ({"event_streams_per_client": 2}, ["127.0.0.1"] * 5),
+        ({"event_streams": 2}, [f"127.0.0.{number}" for number in range(1, 6)]),
+    ],
+    ids=["per client", "in total"],
+)
+def test_a_new_event_stream_replaces_the_oldest_above_the_limit(
+    settings: dict[str, int], hosts: list[str], machine: Machine, request: pytest.FixtureRequest
+) -> None:
+    machine.settings = replace(machine.settings, **settings)
+    follow = request.getfixturevalue("follow")
+    streams = [follow(host) for host in hosts]
+    assert [has_ended(stream) for stream in streams] == [True, True, True, False, False]
+    machine.progress.publish(Event(EventType.QUEUED, "id", "key"))
+    assert b"queued" in streams[-1].recv(65_536)
+
+
+def test_the_streams_of_one_client_leave_those_of_others_alone(
+    machine: Machine, request: pytest.FixtureRequest
+) -> None:
+    machine.settings = replace(machine.settings, event_streams_per_client=2)
+    follow = request.getfixturevalue("follow")
+    other = follow("127.0.0.2")
+    streams = [follow() for _ in range(4)]
+    assert [has_ended(stream) for stream in (other, *streams)] == [False, True, True, False, False]
+
+
+def test_event_streams_do_not_lock_others_out(
+    follow: Any, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Even if there may be more of them than connections."""
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 4)
+    streams = [follow(f"127.0.0.{number}") for number in range(1, 9)]
+    healthy = connect(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    assert status_of(healthy) == 200
+    assert [has_ended(stream) for stream in streams] == [True] * 5 + [False] * 3
+
+
+def test_health_is_answered_when_all_requests_are_in_use(
+    connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_REQUESTS", 2)
+    busy = [upload_half(name) for name in "ab"]
+    assert status_of(connect(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")) == 200
+    assert status_of(connect(b"GET /images HTTP/1.1\r\nHost: localhost\r\n\r\n")) == 503
+    busy[0].sendall(b"y")
+    assert status_of(busy[0]) == 201
+    assert status_of(connect(b"GET /images HTTP/1.1\r\nHost: localhost\r\n\r\n")) == 200
+
+
+LARGE = 32 * 1024 * 1024
+"""Bytes of a response: more than the kernel holds for two sockets."""
+
+
+@pytest.fixture
+def read_slowly(machine: Machine, connect: Any) -> Any:
+    """Request a large rendition, and read its first bytes only."""
+    machine.ingest.processed.put("cat.jpg/w=10,fm=webp.webp", bytes(LARGE), Attributes("image/webp"))
+
+    def request() -> socket.socket:
+        connection: socket.socket = connect(
+            b"GET /renditions/cat.jpg/w=10,fm=webp.webp HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        )
+        assert connection.recv(15) == b"HTTP/1.1 200 OK"
+        return connection
+
+    return request
+
+
+def test_a_client_that_does_not_read_is_disconnected(
+    read_slowly: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.5)
+    connection = read_slowly()
+    threading.Event().wait(2)
+    received = 0
+    with suppress(ConnectionResetError):
+        while chunk := connection.recv(1024 * 1024):
+            received += len(chunk)
+    assert received < LARGE
+
+
+def test_the_server_holds_little_for_clients_that_do_not_read(read_slowly: Any, machine: Machine) -> None:
+    connections_of = machine.server.server_state.connections
+    clients = [read_slowly() for _ in range(4)]
+    wait_for(lambda: sum(protocol.flow.write_paused for protocol in connections_of) == 4, "full sockets")
+    transports = [protocol.transport for protocol in connections_of]
+    assert max(transport.get_write_buffer_size() for transport in transports) <= 320 * 1024
+    assert len(clients) == 4
+
+
+def test_a_response_that_is_not_read_makes_room(
+    read_slowly: Any, machine: Machine, connect: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "MAX_CONNECTIONS", 2)
+    slow = [read_slowly() for _ in range(2)]
+    protocols = machine.server.server_state.connections
+    wait_for(lambda: sum(protocol.flow.write_paused for protocol in protocols) == 2, "full sockets")
+    assert status_of(connect(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")) == 200
+    assert len(slow) == 2
+
+
+def test_a_client_that_leaves_the_end_of_a_response_unread_is_disconnected(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What fits into the server's buffer does not pause the response, which is complete for the server."""
+    monkeypatch.setattr(connections, "HEAD_SECONDS", 0.01)
+    monkeypatch.setattr(connections, "SEND_SECONDS", 0.05)
+
+    class Unread:
+        aborted = False
+
+        def get_extra_info(self, _name: str) -> Address:
+            return "127.0.0.1", 1
+
+        def get_write_buffer_size(self) -> int:
+            return 10
+
+        def abort(self) -> None:
+            self.aborted = True
+
+    async def wait() -> bool:
+        transport: Any = Unread()
+        Connection(transport)
+        await asyncio.sleep(0.5)
+        return bool(transport.aborted)
+
+    assert asyncio.run(wait())

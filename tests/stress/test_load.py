@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from image_processor.api.server import MAX_CONNECTIONS
+from image_processor.api.connections import MAX_CONNECTIONS
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import Keyring, signature_query
 from support.served import Served

@@ -36,8 +36,9 @@ ROOT = "/renditions/"
 _PATH = ROOT + ANY_PATH
 
 _ATTEMPTS = 5
-_MAX_BUFFERED = 1024 * 1024
-"""Bytes of a rendition that are read at once; larger ones are streamed."""
+_MAX_BUFFERED = 256 * 1024
+"""Bytes of a rendition that are held while a client reads them. Larger ones are read in such pieces, also
+those that have just been rendered."""
 
 
 async def _http_request(request: Request) -> HttpRequest:
@@ -163,12 +164,10 @@ def _response(http_request: HttpRequest, lookup: Lookup, context: StandaloneCont
     if head.byte_range is None:
         return Response(status_code=status, headers=headers)
     start, stop = head.byte_range.start, head.byte_range.stop
-    if stored.body:
-        return Response(stored.body[start:stop], status, headers)
-    chunks = _chunks(lookup, head, context)
-    if stop - start <= _MAX_BUFFERED:
-        return Response(b"".join(chunks), status, headers)
-    return StreamingResponse(chunks, status, headers)
+    if stop - start > _MAX_BUFFERED:
+        return StreamingResponse(_chunks(lookup, head, context), status, headers)
+    body = stored.body[start:stop] if stored.body else b"".join(_chunks(lookup, head, context))
+    return Response(body, status, headers)
 
 
 def _chunks(lookup: Lookup, head: ResponseHead, context: StandaloneContext) -> Iterator[bytes]:

@@ -18,7 +18,9 @@ from image_processor.domain.keys import image_id
 from image_processor.standalone.progress import Event
 
 from . import app, images, renditions, uploads
+from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
+from .http11 import Http11Middleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
 from .work import QueuedWork
@@ -40,7 +42,7 @@ ROUTERS = (
 )
 
 
-@events_router.get("/events", response_class=EventSourceResponse)
+@events_router.get(EVENTS_PATH, response_class=EventSourceResponse)
 async def get_events(
     context: StandaloneContextOf,
     prefix: Annotated[str, Query(description="Only events of keys with this prefix.")] = "",
@@ -66,9 +68,9 @@ async def get_events(
             yield ServerSentEvent(event=item.type, data=data, id=cursor)
 
 
-@router.head("/health", include_in_schema=False)
+@router.head(HEALTH_PATH, include_in_schema=False)
 @router.get(
-    "/health",
+    HEALTH_PATH,
     responses={503: {"model": StandaloneHealthModel, "description": "The data cannot be reached."}},
 )
 def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
@@ -123,4 +125,5 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
         renditions.mount_catch_all(application)
     application.add_middleware(BodyTimeoutMiddleware)
     application.add_middleware(OriginGuard, settings=context.settings)
+    application.add_middleware(Http11Middleware)
     return application

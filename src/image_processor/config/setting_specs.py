@@ -281,6 +281,13 @@ GENERAL_SETTINGS = (
         "0-3600",
         integer(0, 3600),
     ),
+    SettingSpec("EVENT_STREAMS", "maximum number of open event streams", "1-300", integer(1, 300)),
+    SettingSpec(
+        "EVENT_STREAMS_PER_CLIENT",
+        "maximum number of open event streams of one address, which is a proxy's if there is one",
+        "1-300",
+        integer(1, 300),
+    ),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
 )
 

@@ -77,6 +77,8 @@ class Settings(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
     stop_seconds: int = 15
+    event_streams: int = 100
+    event_streams_per_client: int = 20
     webhook_url: str | None = None
     webhook_secret: tuple[bytes, ...] = ()
     webhook_days: int = 3

@@ -1,0 +1,233 @@
+"""Limits on the connections of the HTTP server: their number, and how long each waits for its client.
+
+uvicorn (0.54) has no timeout for the head of a request nor for a client that does not read, and its
+`limit_concurrency` counts idle connections: once there are as many, every request gets a 503, `/health`
+included. docs/adr/0017 compares other servers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from image_processor.domain.errors import Overloaded
+
+from .problems import of_error
+
+MAX_CONNECTIONS = 400
+"""Open connections. Each may also have a file open, and most systems give a process 1024 descriptors."""
+
+MAX_REQUESTS = 360
+"""Requests in progress. The other connections are for `/health`, and for a quick 503."""
+
+HEAD_SECONDS = 10.0
+"""The longest time that a connection may be open without a complete request head."""
+
+DRAIN_SECONDS = 300.0
+"""The longest time that a client may go on sending a body after its response: many clients, browsers
+among them, read the response only after that."""
+
+SEND_SECONDS = 60.0
+"""The longest time that a client may take to read what the server has written. As that is at most 256 KiB, it
+must read 4 kB a second."""
+
+EVENTS_PATH = "/events"
+HEALTH_PATH = "/health"
+
+
+class ConnectionLimiter:
+    """Closes connections that wait too long for their client, and limits their number.
+
+    Above MAX_CONNECTIONS, one is closed that waits for its client: of those without a request the one that
+    has waited longest, else the oldest event stream, else the response that has not been read for longest. A
+    new one is closed only if all others have work in progress.
+
+    There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
+    the oldest, whose client connects again and misses nothing.
+
+    It learns of connections as the base of uvicorn's protocol class, and of requests as middleware
+    around ``app``. The address of the client links the two.
+    """
+
+    def __init__(self, app: ASGIApp, *, streams: int, streams_per_client: int) -> None:
+        self._app = app
+        self._streams = streams
+        self._streams_per_client = streams_per_client
+        self._connections: dict[tuple[str, int], Connection] = {}
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = self._connections.get(scope["client"]) if scope["type"] == "http" else None
+        if connection is None:
+            await self._app(scope, receive, send)
+            return
+
+        async def receive_and_note() -> Message:
+            message = await receive()
+            if not message.get("more_body", False):
+                connection.unread_body = False
+            return message
+
+        app = self._app if self._has_room(scope) else _overloaded()
+        if scope["path"] == EVENTS_PATH:
+            self._make_room_for_stream(connection)
+        connection.begin_request(unread_body=_has_body(scope), is_stream=scope["path"] == EVENTS_PATH)
+        self._requests += 1
+        try:
+            await app(scope, receive_and_note, send)
+        finally:
+            self._requests -= 1
+            connection.end_request()
+
+    def protocol_class(self) -> type[asyncio.Protocol]:
+        """uvicorn's protocol, which reports its connections to this limiter."""
+        limiter = self
+
+        class LimitedProtocol(H11Protocol):
+            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
+                super().connection_made(transport)
+                limiter.add(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                limiter.remove(self.transport)
+                super().connection_lost(exc)
+
+            def pause_writing(self) -> None:
+                limiter.note_unread(self.transport, is_unread=True)
+                super().pause_writing()
+
+            def resume_writing(self) -> None:
+                limiter.note_unread(self.transport, is_unread=False)
+                super().resume_writing()
+
+        return LimitedProtocol
+
+    def add(self, transport: asyncio.Transport) -> None:
+        """Watch a new connection, and close one if there are too many."""
+        connection = self._connections[_address(transport)] = Connection(transport)
+        if len(self._connections) > MAX_CONNECTIONS:
+            self._evict(connection)
+
+    def remove(self, transport: asyncio.Transport) -> None:
+        """Forget a connection that is closed."""
+        connection = self._connection(transport)
+        if connection is not None:
+            connection.stop_timers()
+            del self._connections[_address(transport)]
+
+    def note_unread(self, transport: asyncio.Transport, *, is_unread: bool) -> None:
+        """Note whether the client leaves more unread than the server holds for it."""
+        connection = self._connection(transport)
+        if connection is not None:
+            connection.set_unread(is_unread=is_unread)
+
+    def _connection(self, transport: asyncio.Transport) -> Connection | None:
+        """The connection of ``transport``, and not a later one of the same address."""
+        connection = self._connections.get(_address(transport))
+        return connection if connection is not None and connection.transport is transport else None
+
+    def _has_room(self, scope: Scope) -> bool:
+        return self._requests < MAX_REQUESTS or scope["path"] == HEALTH_PATH
+
+    def _evict(self, new: Connection) -> None:
+        others = (connection for connection in self._connections.values() if connection is not new)
+        ranked = [(rank, other) for other in others if (rank := other.rank()) is not None]
+        self._abort(min(ranked, key=lambda pair: pair[0])[1] if ranked else new)
+
+    def _make_room_for_stream(self, new: Connection) -> None:
+        """Close the oldest event stream of the client of ``new``, or of all, if there are too many."""
+        streams = [connection for connection in self._connections.values() if connection.is_stream]
+        of_client = [connection for connection in streams if connection.host == new.host]
+        for group, limit in ((of_client, self._streams_per_client), (streams, self._streams)):
+            if len(group) >= limit:
+                self._abort(min(group, key=lambda connection: connection.since))
+                return
+
+    def _abort(self, connection: Connection) -> None:
+        self.remove(connection.transport)
+        connection.transport.abort()
+
+
+class Connection:
+    """An open connection, and since when it has waited for its client."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self.transport = transport
+        self.host, _ = _address(transport)
+        self.requests = 0
+        self.unread_body = False
+        self.is_stream = False
+        self._loop = asyncio.get_running_loop()
+        self.since = self._loop.time()
+        """The end of the last request, or the start of the one that is running."""
+        self._unread_since: float | None = None
+        self._unread_timer: asyncio.TimerHandle | None = None
+        self._timer = self._loop.call_later(HEAD_SECONDS, self._check)
+
+    def begin_request(self, *, unread_body: bool, is_stream: bool) -> None:
+        """Note a request, whether it has a body that the application has not read, and whether the response
+        is an event stream."""
+        self.requests += 1
+        self.unread_body = unread_body
+        self.is_stream = is_stream
+        self.since = self._loop.time()
+
+    def end_request(self) -> None:
+        """Note that the response is complete."""
+        self.requests -= 1
+        self.is_stream = False
+        self.since = self._loop.time()
+
+    def set_unread(self, *, is_unread: bool) -> None:
+        """Note whether the client leaves unread what the server has written. It has SEND_SECONDS for it."""
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+        self._unread_since = self._loop.time() if is_unread else None
+        self._unread_timer = self._loop.call_later(SEND_SECONDS, self.transport.abort) if is_unread else None
+
+    def rank(self) -> tuple[int, float] | None:
+        """The smaller, the less is lost by closing the connection; None while it waits for the server."""
+        if not self.requests:
+            return 0, self.since
+        if self.is_stream:
+            return 1, self.since
+        if self._unread_since is not None:
+            return 2, self._unread_since
+        return None
+
+    def stop_timers(self) -> None:
+        """End the watch."""
+        self._timer.cancel()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
+
+    def _check(self) -> None:
+        """Close the connection if its time is over, else check again when it may be."""
+        has_unsent = self.transport.get_write_buffer_size() > 0
+        seconds = DRAIN_SECONDS if self.unread_body else HEAD_SECONDS
+        if has_unsent and not self.requests:
+            seconds = max(seconds, SEND_SECONDS)
+        left = seconds if self.requests else self.since + seconds - self._loop.time()
+        if left > 0:
+            self._timer = self._loop.call_later(left, self._check)
+        elif has_unsent:  # close() would wait for the client to read it
+            self.transport.abort()
+        else:
+            self.transport.close()
+
+
+def _overloaded() -> ASGIApp:
+    return of_error(Overloaded(f"expected at most {MAX_REQUESTS} requests at the same time, got more"))
+
+
+def _address(transport: asyncio.Transport) -> tuple[str, int]:
+    """The address of the client, as uvicorn puts it into the scope."""
+    host, port, *_ = transport.get_extra_info("peername")
+    return host, port
+
+
+def _has_body(scope: Scope) -> bool:
+    headers = dict(scope["headers"])
+    return b"transfer-encoding" in headers or headers.get(b"content-length", b"0") != b"0"
