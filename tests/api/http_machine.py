@@ -25,6 +25,7 @@ from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
 from image_processor.ingest.process import Processor
 from image_processor.standalone.progress import Progress
+from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
 from support.ingest import IngestFixture
@@ -45,6 +46,7 @@ class Machine:
     settings: Settings
     progress: Progress = field(default_factory=Progress)
     gate: threading.Event = field(default_factory=threading.Event)
+    reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
     application: FastAPI = field(init=False)
     _open: ExitStack = field(default_factory=ExitStack)
@@ -80,6 +82,7 @@ class Machine:
                 self.progress,
                 delivery,
                 coordinator,
+                reconcile_report=lambda: self.reconcile_report,
             )
         )
         return self.application

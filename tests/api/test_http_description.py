@@ -30,6 +30,7 @@ from image_processor.domain.errors import (
 from image_processor.domain.models import MessageKind
 from image_processor.ingest.outbox import Outbox
 from image_processor.standalone.progress import EventType
+from image_processor.standalone.reconcile_loop import ReconcileReport
 from support.ingest import RECIPE, IngestFixture, upload
 
 
@@ -46,6 +47,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "max_bytes": 1_000_000,
         "events": None,
         "unreadable": 0,
+        "held_deletions": 0,
     }
 
 
@@ -65,6 +67,18 @@ def test_health_without_the_catalog(
     monkeypatch.setattr(machine.ingest.catalog, "get", gone)
     response = client.get("/health")
     assert (response.status_code, response.json()["detail"]) == (503, "the catalog cannot be read")
+
+
+def test_health_while_most_originals_are_gone(machine: Machine, client: Client) -> None:
+    machine.reconcile_report = ReconcileReport(unreadable=3, held=101, reason="101 of 101 originals are gone")
+    response = client.get("/health")
+    body = response.json()
+    assert (response.status_code, body["status"]) == (503, "degraded")
+    assert (body["detail"], body["unreadable"], body["held_deletions"]) == (
+        "101 of 101 originals are gone",
+        3,
+        101,
+    )
 
 
 @pytest.mark.parametrize(

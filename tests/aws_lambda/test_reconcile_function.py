@@ -154,6 +154,30 @@ def test_unreadable_keys_are_counted_and_stop_nothing(
     stack.ingest.assert_converged()
 
 
+def test_a_bucket_that_lost_most_originals_deletes_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconcile, "_PAGE", 500)
+    logged: list[dict[str, object]] = []
+    monkeypatch.setattr(reconcile_function.log, "line", lambda *_, **fields: logged.append(fields))
+    stack = Stack(IngestFixture(catalog=MemoryCatalog(), recipe=ONE_RENDITION))
+    for number in range(101):
+        stack.ingest.put(f"{number}.jpg", b"%d" % number)
+        stack.ingest.processor().process(upload(f"{number}.jpg"))
+    before = stack.ingest.processed.bodies()
+    stack.ingest.uploads.__init__()  # type: ignore[misc] # the same store, empty
+    capsys.readouterr()
+    assert stack.tick()["found"] == {"held": 202}  # by record, and by rendition
+    assert (stack.sent, {**before, **stack.ingest.processed.bodies()}) == (0, stack.ingest.processed.bodies())
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [line["Held"] for line in lines if "Held" in line] == [202]
+    assert any("101 of 101 originals are gone" in str(fields.get("reason")) for fields in logged)
+    stack.ingest.deletion_limit = 100
+    stack.tick()
+    stack.work()
+    assert stack.ingest.processed.bodies().keys() == {CHECKPOINT}
+
+
 def test_of_two_runs_at_a_time_one_stops(stack: Stack) -> None:
     original = stack.enqueue
 
@@ -201,7 +225,7 @@ def test_metrics_count_this_invocation(stack: Stack, capsys: pytest.CaptureFixtu
     assert (first["Checked"], first["Enqueued"]) == (20, 0)
     assert (second["Checked"], second["Enqueued"]) == (15, 1)
     names = {item["Name"] for item in second["_aws"]["CloudWatchMetrics"][0]["Metrics"]}
-    assert names == {"Checked", "Found", "Enqueued", "Unreadable", "DurationMs"}
+    assert names == {"Checked", "Found", "Enqueued", "Unreadable", "Held", "DurationMs"}
 
 
 ORIGINALS = 20_000

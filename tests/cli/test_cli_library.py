@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
 from image_processor.bootstrap import aws
+from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.domain.models import Status, Upload
 from image_processor.domain.ports import Attributes
 from support.memory_store import MemoryStore
 
@@ -33,6 +37,23 @@ def library(run):
 def test_reconcile_finds_and_processes_everything(library):
     assert len(list(Path("data/processed/photos/cat.jpg").iterdir())) == 2
     assert library("reconcile", "--data", "data", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_deletes_nothing_if_most_originals_are_gone(run):
+    Path("data/uploads").mkdir(parents=True)
+    Path("data/processed").mkdir()
+    now = datetime.now(UTC)
+    with closing(SqliteCatalog(Path("data/catalog.sqlite"))) as catalog:
+        for number in range(101):
+            upload = Upload("uploads", f"{number}.jpg")
+            lease = catalog.acquire(upload, owner="test", now=now, duration=timedelta(minutes=1))
+            catalog.complete(lease, replace(lease.record, status=Status.PROCESSED))
+    status, out, err = run("reconcile", "--data", "data")
+    assert (status, out.count("held: "), out.splitlines()[-1]) == (3, 101, "101 found")
+    assert err.count("101 of 101 originals are gone") == 1
+    assert "--accept-deletions" in err
+    assert "0 found" not in run("reconcile", "--data", "data", "--accept-deletions")[1]
+    assert run("reconcile", "--data", "data") == (0, "0 found\n", "")
 
 
 def test_reconcile_dry_run_only_reports(library):

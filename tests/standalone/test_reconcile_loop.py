@@ -12,7 +12,7 @@ from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding
-from image_processor.standalone.reconcile_loop import ReconcileLoop, apply
+from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport, apply
 from support.ingest import BUCKET, IngestFixture
 from support.waiting import wait_for
 
@@ -154,6 +154,22 @@ def test_an_orphaned_object_is_deleted():
     orphan = Finding("long~hash/w=1,fm=jpeg.jpg", Drift.ORPHANED, None, orphan="long~hash/w=1,fm=jpeg.jpg")
     apply(orphan, ingest.reconciler(), lambda upload: pytest.fail(f"submitted {upload}"))
     assert ingest.processed.bodies() == {}
+
+
+def test_held_deletions_are_reported_until_a_run_without_them(start_loop, caplog):
+    held = [Finding(key, Drift.HELD, None, detail="2 of 3 are gone") for key in "ab"]
+    loop, submitted = start_loop(
+        Scripted([*held, finding("1")], [*held, finding("2")], [finding("3")]), NEVER
+    )
+    for number, report in (
+        (1, ReconcileReport(0, 2, "2 of 3 are gone")),
+        (2, ReconcileReport(0, 2, "2 of 3 are gone")),
+        (3, ReconcileReport()),
+    ):
+        assert submitted.get(timeout=WAIT).key == str(number)
+        wait_for(lambda report=report: loop.report() == report, f"report {number}")
+        loop.trigger()
+    assert caplog.text.count("nothing is deleted: 2 of 3 are gone") == 1
 
 
 def unreadable(key, **more):

@@ -122,6 +122,7 @@ class IngestFixture:
     exif: tuple[ExifField, ...] = ()
     render: Any = fake_render
     outbox: Outbox = field(default_factory=Outbox)
+    deletion_limit: int = 50
     now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
 
     def processor(self, owner: str = "worker") -> Processor:
@@ -147,6 +148,7 @@ class IngestFixture:
             *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
             *(self.limits, self.icc, self.cache_control, self.exif),
             outboxes=True,
+            deletion_limit=self.deletion_limit,
         )
 
     def advance(self, seconds: float = 61) -> None:

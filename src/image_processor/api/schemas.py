@@ -371,7 +371,8 @@ class WaitingEventsModel(Model):
 
 
 class StandaloneHealthModel(HealthModel):
-    """The state of the server of one machine. `degraded`: it cannot reach its data; `detail` says why."""
+    """The state of the server of one machine. `degraded`: it cannot reach its data, or most originals are
+    gone; `detail` says why."""
 
     status: Literal["ok", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
     detail: str | None = None
@@ -382,6 +383,9 @@ class StandaloneHealthModel(HealthModel):
     )
     unreadable: int = Field(
         default=0, description="Keys that the last reconciliation could not read and passed over."
+    )
+    held_deletions: int = Field(
+        default=0, description="Deletions that wait to be accepted, because most originals are gone."
     )
 
 

@@ -13,7 +13,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 
 from image_processor import __version__
-from image_processor.domain.errors import NotFound, Unavailable
+from image_processor.domain.errors import NotFound, Refused, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.standalone.progress import Event
 
@@ -71,12 +71,19 @@ async def get_events(
 @router.head(HEALTH_PATH, include_in_schema=False)
 @router.get(
     HEALTH_PATH,
-    responses={503: {"model": StandaloneHealthModel, "description": "The data cannot be reached."}},
+    responses={
+        503: {
+            "model": StandaloneHealthModel,
+            "description": "The data cannot be reached, or most originals are gone.",
+        }
+    },
 )
 def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
     """Return the state of the server and its limits. The status code is 503 if it is degraded."""
     settings = context.settings
-    trouble = _trouble(context)
+    unreachable = _trouble(context)
+    report = context.reconcile_report()
+    trouble = unreachable or report.reason
     if trouble:
         response.status_code = 503
     return StandaloneHealthModel(
@@ -87,8 +94,9 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
         workers=settings.worker_count,
         uploads=str(settings.data / "uploads"),
         max_bytes=settings.limits.max_bytes,
-        events=None if trouble else _waiting_events(context),
-        unreadable=context.reconcile_report().unreadable,
+        events=None if unreachable else _waiting_events(context),
+        unreadable=report.unreadable,
+        held_deletions=report.held,
     )
 
 
@@ -109,7 +117,7 @@ def _trouble(context: StandaloneContext) -> str | None:
     """Why a store or the catalog does not answer; None if all of them do."""
     try:
         for store in (context.uploads, context.processed):
-            with suppress(NotFound):
+            with suppress(NotFound, Refused):
                 store.head(_PROBE_KEY)
         context.catalog.get(image_id(context.bucket, _PROBE_KEY))
     except Unavailable as error:

@@ -70,6 +70,8 @@ def handle(event: Any, scheduled: ScheduledRun, remaining_ms: Callable[[], int])
         before = Checkpoint(reconciler.bucket, scheduled.clock())
     after, status = _continue(scheduled, stored, before, remaining_ms)
     log.line("INFO", f"reconcile {status}", **_counts(after), phase=after.position.phase)
+    if Drift.HELD in after.found:
+        log.line("ERROR", "nothing is deleted", reason=after.guard.reason())
     _log_metrics(before, after, started)
     return {"status": status, **_counts(after)}
 
@@ -108,6 +110,7 @@ def _log_metrics(before: Checkpoint, after: Checkpoint, started: float) -> None:
         "Found": sum(after.found.values()) - sum(before.found.values()),
         "Enqueued": after.enqueued - before.enqueued,
         "Unreadable": after.found.get(Drift.UNREADABLE, 0) - before.found.get(Drift.UNREADABLE, 0),
+        "Held": after.found.get(Drift.HELD, 0) - before.found.get(Drift.HELD, 0),
         "DurationMs": round(1000 * (time.monotonic() - started), 1),
     }
     log.metrics("reconcile", values)

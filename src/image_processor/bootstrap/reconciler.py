@@ -29,4 +29,5 @@ def build_reconciler(
         settings.exif,
         threads=threads,
         outboxes=outboxes,
+        deletion_limit=settings.deletion_limit,
     )

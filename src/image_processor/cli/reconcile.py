@@ -18,6 +18,8 @@ from image_processor.config.settings import Settings
 from image_processor.domain.errors import Invalid, Problem
 from image_processor.domain.models import Outcome, OutcomeStatus, Upload
 from image_processor.domain.ports import Stores
+from image_processor.ingest.deletion_guard import NO_LIMIT
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding, Reconciler
 from image_processor.ingest.reconcile_run import Enqueue
 from image_processor.ingest.verify import Verifier
@@ -57,6 +59,10 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         bool,
         typer.Option("--verify", help="Also read every rendition and compare it with its recorded SHA-256."),
     ] = False,
+    accept_deletions: Annotated[
+        bool,
+        typer.Option("--accept-deletions", help="Delete, although most of the originals are gone at once."),
+    ] = False,
     per_second: Annotated[
         float | None,
         typer.Option(
@@ -74,6 +80,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     On one machine it renders here. On AWS (--stack, or --aws with the settings of the environment) it
     enqueues what it finds, and the functions of the stack do the work.
 
+    If most of more than 100 originals are gone, it deletes nothing unless --accept-deletions is given.
+
     Exits with 1 if an original was refused, with 3 if some work could not be done now.
     """
     context = command_context(ctx)
@@ -89,14 +97,14 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     )
     show = _print_json if as_json else _print_text
     if not remote:
-        settings = settings_with(data=data, recipe=recipe)
+        settings = _accepting(settings_with(data=data, recipe=recipe), accept_deletions)
         with _open_local_library(context, settings) as library:
             _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
         return
     target = open_target(stack, profile, region, recipe=None if stack else recipe)
     if stack and recipe:
         target = replace(target, recipe=load_recipe(str(recipe)))
-    settings, library = target.settings, target.open_library(context)
+    settings, library = _accepting(target.settings, accept_deletions), target.open_library(context)
     if enqueueing:
         enqueue = limited(context.open_queue(settings, target.session), per_second)
         reconciler = context.build_reconciler(settings, library)
@@ -106,6 +114,10 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         results.finish()
     else:
         _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
+
+
+def _accepting(settings: Settings, accept_deletions: bool) -> Settings:  # noqa: FBT001 - the option's value
+    return replace(settings, deletion_limit=NO_LIMIT) if accept_deletions else settings
 
 
 def _check_options(*conflicts: tuple[object, str, str, str]) -> None:
@@ -216,7 +228,8 @@ def _print_json(finding: Finding) -> None:
 
 
 def _print_text(finding: Finding) -> None:
-    detail = f" ({printable(finding.detail)})" if finding.detail else ""
+    has_detail = finding.detail and finding.drift is not Drift.HELD  # the same for all
+    detail = f" ({printable(finding.detail or '')})" if has_detail else ""
     typer.echo(f"{finding.drift}: {printable(finding.key)}{detail}")
 
 
@@ -226,6 +239,7 @@ class Summary:
     def __init__(self) -> None:
         self._pending: deque[Future[Outcome]] = deque()
         self._exit_status = 0
+        self._held: str | None = None
 
     def watching(self, submit: Submit) -> Callable[[Upload], None]:
         """``submit`` with its outcome collected. Waits for the oldest one if too many are pending."""
@@ -238,7 +252,10 @@ class Summary:
         return submit_and_watch
 
     def add_left(self, finding: Finding) -> None:
-        """Add a finding that only a person can help with."""
+        """Add a finding that only a person can help with. Why deletions are held is said once."""
+        if finding.drift is Drift.HELD:
+            self._held = finding.detail
+            return
         self.add_failure(f"{printable(finding.key)}: {printable(finding.detail or '')}", UNAVAILABLE)
 
     def add_failure(self, message: str, status: int) -> None:
@@ -249,6 +266,8 @@ class Summary:
         """Wait for everything that is pending. Ends the command unless all of it succeeded."""
         while self._pending:
             self._collect(self._pending.popleft())
+        if self._held:
+            self.add_failure(f"any deletion: {self._held}", UNAVAILABLE)
         if self._exit_status:
             raise typer.Exit(self._exit_status)
 

@@ -289,6 +289,12 @@ GENERAL_SETTINGS = (
         integer(1, 300),
     ),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
+    SettingSpec(
+        "DELETION_LIMIT",
+        "percent of over 100 originals that may be gone at once; above it a reconcile deletes nothing",
+        "1-100",
+        integer(1, 100),
+    ),
 )
 
 URL_SETTINGS = (

@@ -76,6 +76,7 @@ class Settings(Struct, frozen=True):
     exif: tuple[ExifField, ...] = ()
     limits: Limits = field(default_factory=Limits)
     sweep_seconds: int = 300
+    deletion_limit: int = 50
     stop_seconds: int = 15
     event_streams: int = 100
     event_streams_per_client: int = 20

@@ -40,6 +40,8 @@ class Drift(StrEnum):
     """A message about an earlier outcome is still in the outbox: its worker ended before it was sent."""
     ORPHANED = "orphaned"
     """A record or renditions of an original that is deleted, or that no rule of the recipe matches."""
+    HELD = "held"
+    """As ORPHANED, but too many originals are gone at once: the deletion waits for a person."""
     READABLE = "readable"
     """The original or an overlay image was refused as unreadable, and can be read now."""
     UNREADABLE = "unreadable"

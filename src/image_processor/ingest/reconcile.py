@@ -3,7 +3,8 @@
 Differences come from lost events, crashes, and changes of the recipe or the limits. The search only
 finds; each finding is an upload like any other, and `process` does the work. It goes through
 originals, records and renditions in pages, and can continue from any page. A key that cannot be read
-is a finding, too, and stops nothing; a store that is down stops the search.
+is a finding, too, and stops nothing; a store that is down stops the search. If too many originals are gone at
+once, nothing is deleted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original
 
+from .deletion_guard import NO_LIMIT, DeletionGuard
 from .drift import Drift, Inspector
 from .key_errors import try_key
 
@@ -73,24 +75,31 @@ class Position(Struct, frozen=True):
 
 
 class CheckedPage(Struct, frozen=True):
-    """The findings among ``checked`` originals, records, objects or outboxes, and the position after them."""
+    """The findings among ``checked`` originals, records, objects or outboxes, and the position after them.
+    ``guard`` counts the originals that are gone, from the start of the run to this page."""
 
     findings: tuple[Finding, ...]
     checked: int
     position: Position
+    guard: DeletionGuard = DeletionGuard()
 
 
 _START = Position()
+_NOTHING_GONE = DeletionGuard()
+_DELETING = frozenset({Phase.RECORDS, Phase.RENDITIONS})
+"""Where findings are deletions because the original is gone."""
 _Check = Callable[[], list[Finding]]
 """Checks one key. Raises what the stores raise."""
 
 
 class Reconciler(Inspector, frozen=True, kw_only=True):
     """An Inspector of all keys. ``threads`` requests wait for the stores at a time. ``outboxes`` are searched
-    where the workers themselves send what is in them."""
+    where the workers themselves send what is in them. If more than ``deletion_limit`` percent of the
+    originals are gone, no deletion is found but HELD."""
 
     threads: int = 1
     outboxes: bool = False
+    deletion_limit: int = NO_LIMIT
 
     def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
         """Every key that needs work, once. Memory grows by one key per finding. ``should_stop`` is asked
@@ -104,8 +113,9 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             if should_stop():
                 return
 
-    def pages(self, start: Position = _START) -> Iterator[CheckedPage]:
-        """The search from ``start`` on. A key may be found twice, and memory does not grow.
+    def pages(self, start: Position = _START, guard: DeletionGuard = _NOTHING_GONE) -> Iterator[CheckedPage]:
+        """The search from ``start`` on, where an earlier part of it ended with ``guard``. A key may be found
+        twice, and memory does not grow.
 
         A page takes about two requests for each original and one for each record; of renditions, one for
         each whose original is missing.
@@ -117,7 +127,13 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             Phase.OUTBOXES: self._from_outboxes,
         }
         for phase in tuple(Phase)[tuple(Phase).index(start.phase) :]:
-            yield from searches[phase](start.after if phase is start.phase else "")
+            for page in searches[phase](start.after if phase is start.phase else ""):
+                # Once records have shown it, renditions would only count the same originals again.
+                if phase is Phase.RECORDS or not guard.holds(self.deletion_limit):
+                    guard = guard.after(page.guard.checked, page.guard.gone)
+                is_held = phase in _DELETING and guard.holds(self.deletion_limit)
+                findings = _held(page.findings, guard.reason()) if is_held else page.findings
+                yield replace(page, findings=findings, guard=guard)
 
     def _from_originals(self, after: str) -> Iterator[CheckedPage]:
         listed = self.uploads.list(start_after=after)
@@ -160,7 +176,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         records = self.catalog.scan(after=after)
         while page := list(islice(records, _PAGE)):
             checks = [(record.key, partial(self._check_missing, record.key)) for record in page]
-            yield self._page(checks, Position(Phase.RECORDS, page[-1].id))
+            yield self._deleting_page(checks, len(page), Position(Phase.RECORDS, page[-1].id))
 
     def _check_missing(self, key: str) -> list[Finding]:
         """The finding of ``key`` if it has no original, or if that cannot be told, as in a folder that is not
@@ -185,7 +201,8 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
                 for prefix, key in keys.items()
                 if key not in existing
             ]
-            yield self._page(checks, Position(Phase.RENDITIONS, page[-1].key), len(page))
+            position = Position(Phase.RENDITIONS, page[-1].key)
+            yield replace(self._deleting_page(checks, len(keys), position), checked=len(page))
 
     def _from_outboxes(self, after: str) -> Iterator[CheckedPage]:
         outboxes = self.catalog.scan_unsent(after=after) if self.outboxes else iter(())
@@ -239,11 +256,17 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         error = try_key(self, lambda: found.extend(check()))
         return found if error is None else [Finding(key, Drift.UNREADABLE, None, detail=str(error))]
 
-    def _page(
-        self, checks: Sequence[tuple[str, _Check]], position: Position, checked: int | None = None
+    def _page(self, checks: Sequence[tuple[str, _Check]], position: Position) -> CheckedPage:
+        return CheckedPage(tuple(chain.from_iterable(self._run(checks))), len(checks), position)
+
+    def _deleting_page(
+        self, checks: Sequence[tuple[str, _Check]], keys: int, position: Position
     ) -> CheckedPage:
-        found = tuple(chain.from_iterable(self._run(checks)))
-        return CheckedPage(found, len(checks) if checked is None else checked, position)
+        """A page of ``keys`` keys, of which those of ``checks`` may have no original. Its guard counts only
+        this page."""
+        found = self._run(checks)
+        gone = sum(any(item.drift is Drift.ORPHANED for item in findings) for findings in found)
+        return CheckedPage(tuple(chain.from_iterable(found)), keys, position, DeletionGuard(keys, gone))
 
     def _run(self, checks: Sequence[tuple[str, _Check]]) -> list[list[Finding]]:
         if self.threads == 1:
@@ -252,6 +275,14 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
 
         with ThreadPoolExecutor(self.threads) as executor:
             return list(executor.map(lambda check: self._try(*check), checks))
+
+
+def _held(findings: Iterable[Finding], reason: str) -> tuple[Finding, ...]:
+    """The same findings, with those that would delete something left to a person."""
+    return tuple(
+        Finding(finding.key, Drift.HELD, None, detail=reason) if finding.drift is Drift.ORPHANED else finding
+        for finding in findings
+    )
 
 
 class _Listing:

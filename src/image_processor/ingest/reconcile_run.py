@@ -17,6 +17,7 @@ from image_processor.domain.errors import Invalid, NotFound
 from image_processor.domain.models import Upload
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore
 
+from .deletion_guard import DeletionGuard
 from .reconcile import CheckedPage, Phase, Position, Reconciler
 
 Enqueue = Callable[[Sequence[Upload]], object]
@@ -32,7 +33,8 @@ class Checkpoint(Struct, frozen=True):
     """A run: where it stands, and what it has done so far.
 
     ``bucket`` is the upload side. ``checked`` counts originals, records and stored objects by phase,
-    ``found`` the findings by drift. ``finished_at`` is None while there is more to check.
+    ``found`` the findings by drift, ``guard`` the originals that are gone. ``finished_at`` is None while
+    there is more to check.
     """
 
     bucket: str
@@ -42,6 +44,7 @@ class Checkpoint(Struct, frozen=True):
     found: Mapping[str, int] = field(default_factory=dict)
     enqueued: int = 0
     deleted: int = 0
+    guard: DeletionGuard = DeletionGuard()
     finished_at: datetime | None = None
 
     def with_page(self, page: CheckedPage, deleted: int) -> Checkpoint:
@@ -58,6 +61,7 @@ class Checkpoint(Struct, frozen=True):
             found=found,
             enqueued=self.enqueued + len(_uploads(page)),
             deleted=self.deleted + deleted,
+            guard=page.guard,
         )
 
 
@@ -69,7 +73,7 @@ def run(
     An orphan that cannot be deleted is one more finding of the page. A page that fails midway is repeated by
     the next run from the last checkpoint: its messages may then be in the queue twice, which is harmless.
     """
-    for page in reconciler.pages(checkpoint.position):
+    for page in reconciler.pages(checkpoint.position, checkpoint.guard):
         if uploads := _uploads(page):
             enqueue(uploads)
         orphans = [finding for finding in page.findings if finding.orphan is not None]

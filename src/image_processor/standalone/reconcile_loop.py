@@ -21,9 +21,12 @@ _log = logging.getLogger(__name__)
 
 
 class ReconcileReport(Struct, frozen=True):
-    """What a reconciliation could not do: the number of keys that could not be read."""
+    """What a reconciliation could not do: the number of keys that could not be read, and of deletions that
+    are held back because too many originals are gone, with the ``reason``."""
 
     unreadable: int = 0
+    held: int = 0
+    reason: str | None = None
 
 
 def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], object]) -> Finding | None:
@@ -94,17 +97,22 @@ class ReconcileLoop:
 
     def _reconcile(self) -> None:
         passed_over: set[str] = set()
+        held, reason = 0, None
         for finding in self._reconciler.findings(self._stop.is_set):
             if self._stop.is_set():
                 return
             failure = apply(finding, self._reconciler, self._submit)
+            if finding.drift is Drift.HELD:
+                held, reason = held + 1, finding.detail
             if (unreadable := failure or finding).drift is Drift.UNREADABLE:
                 self._pass_over(unreadable)
                 passed_over.add(unreadable.key)
         if self._stop.is_set():
             return
         self._passed_over = frozenset(passed_over)
-        self._report = ReconcileReport(len(passed_over))
+        if reason is not None and not self._report.held:
+            _log.error("nothing is deleted: %s", reason)
+        self._report = ReconcileReport(len(passed_over), held, reason)
 
     def _pass_over(self, finding: Finding) -> None:
         """Log a key once, and again only after it could be read."""
