@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from math import inf
 from typing import IO, TYPE_CHECKING, TypeVar
 
 from msgspec import Struct, field
@@ -219,7 +220,9 @@ class Client:
         if not isinstance(content, bytes):
             content.seek(0)
         try:
-            return connection.request(request.method, target, headers, content)
+            deadline = self._retries.deadline
+            seconds = inf if deadline is None else deadline.remaining
+            return connection.request(request.method, target, headers, content, seconds=seconds)
         except BaseException:
             connection.close()
             raise

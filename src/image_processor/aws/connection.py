@@ -6,6 +6,7 @@ hold a request for hours. Loading http.client and ssl takes 12 ms of a cold star
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -83,17 +84,24 @@ class Connection:
         self._http.close()
 
     def request(
-        self, method: str, target: str, headers: Mapping[str, str], body: bytes | IO[bytes]
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | IO[bytes],
+        *,
+        seconds: float = math.inf,
     ) -> ResponseStream:
         """Send a request and read the head of its response.
 
-        ``target`` is escaped; ``headers`` include host and content-length. Raises OSError:
+        ``target`` is escaped; ``headers`` include host and content-length. ``seconds`` limits this exchange
+        further. Raises OSError:
         ConnectionError where the server closed the connection before it answered, TimeoutError,
         ProtocolError.
         """
         if self._http.sock is None:
             self._http.connect()
-        deadline = time.monotonic() + self._timeouts.exchange
+        deadline = time.monotonic() + min(self._timeouts.exchange, seconds)
         limit_time = partial(_limit_time, self._http.sock, self._timeouts.silence, deadline)
         self._http.response_class = partial(_TimedResponse, limit_time)  # type: ignore[assignment] # a factory
         limit_time()

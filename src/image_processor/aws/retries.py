@@ -39,7 +39,7 @@ class Deadline:
 
 class Retries(Struct, frozen=True):
     """The limits of one request: its number of attempts, and the seconds from its start in which attempts
-    may begin. No pause goes beyond ``deadline``."""
+    may begin. No pause and no attempt goes beyond ``deadline``."""
 
     attempts: int = 10
     budget: float = 30.0

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from typing import Any
-from urllib.request import Request, urlopen
+from urllib.parse import urlsplit
 
+from image_processor.aws.connection import Connection, Timeouts
+from image_processor.aws.endpoints import Endpoint
 from image_processor.bootstrap.edge import publish_edge
 from image_processor.domain.errors import ImageProcessorError
 
@@ -72,9 +76,14 @@ def _published(publish: Publish) -> int:
 
 
 def _put(url: str, response: dict[str, str]) -> None:
+    """Raises OSError where it is not accepted within _TIMEOUT_SECONDS."""
+    parts = urlsplit(url)
+    body = json.dumps(response).encode()
     # The URL is presigned without a content type.
-    request = Request(  # noqa: S310 - CloudFormation's own URL
-        url, json.dumps(response).encode(), {"content-type": ""}, method="PUT"
-    )
-    with urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310 - as above
-        pass
+    headers = {"host": parts.netloc, "content-length": str(len(body)), "content-type": ""}
+    tls = ssl.create_default_context() if parts.scheme == "https" else None
+    timeouts = Timeouts(silence=_TIMEOUT_SECONDS, exchange=_TIMEOUT_SECONDS)
+    with closing(Connection(Endpoint(parts.scheme, parts.netloc), tls, timeouts)) as connection:
+        status = connection.request("PUT", f"{parts.path}?{parts.query}", headers, body).status
+    if status != 200:
+        raise OSError(f"expected CloudFormation's bucket to take the response, got status {status}")

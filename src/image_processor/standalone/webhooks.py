@@ -13,8 +13,10 @@ import http.client
 import logging
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from socket import SHUT_RDWR, socket
 from urllib.parse import urlsplit
 
 from msgspec import Struct
@@ -131,8 +133,10 @@ class WebhookSender:
         connection = connect(url.hostname or "", url.port, timeout=_TIMEOUT)
         try:
             # Redirects are not followed: only the configured URL gets events.
-            connection.request("POST", url.path or "/", message.body.encode(), self._headers(message))
-            status = connection.getresponse().status
+            connection.connect()
+            with _time_limit(connection.sock):
+                connection.request("POST", url.path or "/", message.body.encode(), self._headers(message))
+                status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             return None, f"{type(error).__name__}: {error}"
         finally:
@@ -150,3 +154,28 @@ class WebhookSender:
                 self._webhook.secrets, message.id, timestamp, message.body.encode()
             ),
         }
+
+
+@contextmanager
+def _time_limit(sock: socket) -> Iterator[None]:
+    """Raise TimeoutError where the exchange on ``sock`` takes longer than _TIMEOUT: http.client's own timeout
+    starts anew with each byte."""
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        with suppress(OSError):  # closed meanwhile
+            socket.shutdown(sock, SHUT_RDWR)  # not SSLSocket's own, which the reading thread does not expect
+
+    timer = threading.Timer(_TIMEOUT, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException):
+        if not over.is_set():
+            raise
+    finally:
+        timer.cancel()
+    if over.is_set():
+        raise TimeoutError(f"no response within {_TIMEOUT:g} s")
