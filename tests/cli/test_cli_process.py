@@ -15,6 +15,9 @@ from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
 from image_processor.cli.output import format_bytes
+from image_processor.domain.errors import Unavailable
+from image_processor.standalone import workers
+from image_processor.storage.directory import DirectoryStore
 
 
 def test_process_renders_files_and_directories(run):
@@ -49,6 +52,20 @@ def test_process_reports_refused_files_and_continues(run):
         "outside.jpg": "outside-root",
     }
     assert {path.parts[1] for path in Path("out").rglob("*.webp")} == {"good.jpg"}
+
+
+def test_process_says_what_tries_a_failed_file_again(run, monkeypatch, caplog):
+    def full(*_args, **_kwargs):
+        raise Unavailable("no space left on device")
+
+    monkeypatch.setattr(DirectoryStore, "put", full)
+    monkeypatch.setattr(workers, "MAX_ATTEMPTS", 1)
+    draw("in/cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    status, _, err = run("process", "in", "--out", "out", "--recipe", "r.toml")
+    assert (status, "failed: cat.jpg: no space left on device" in err) == (3, True)
+    (message,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert message == "'cat.jpg' is left to another run of this command: no space left on device"
 
 
 def test_process_prints_a_json_object_per_original(run):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import threading
+from functools import partial
 
 import pytest
 from msgspec.structs import replace
@@ -481,3 +482,41 @@ def test_many_workers_on_one_key_have_one_winner(ingest):
     assert ends.count(OutcomeStatus.PROCESSED) == 1
     assert ingest.record("cat.jpg").revision == 1
     ingest.assert_converged()
+
+
+class FullDisk:
+    """A catalog or a store whose writes fail while ``is_full``."""
+
+    def __init__(self, port, *writes):
+        self._port, self._writes, self.is_full = port, writes, False
+
+    def __getattr__(self, name):
+        if name in self._writes and self.is_full:
+            return partial(self._fail, name)
+        return getattr(self._port, name)
+
+    def _fail(self, name, *_args, **_kwargs):
+        raise Unavailable(f"{name}: no space left on device")
+
+
+def test_a_full_disk_keeps_the_first_error_and_the_lease_only_while_it_is_full(ingest):
+    ingest.put("cat.jpg", b"cat")
+    ingest.processed = FullDisk(ingest.processed, "put")
+    ingest.catalog = FullDisk(ingest.catalog, "release", "complete")
+    processor = ingest.processor()
+    ingest.processed.is_full = ingest.catalog.is_full = True
+    for _ in range(2):
+        with pytest.raises(Unavailable, match="put: no space left"):
+            processor.process(upload("cat.jpg"))
+        ingest.catalog.is_full = False
+        with pytest.raises(LeaseBusy):
+            ingest.processor("another").process(upload("cat.jpg"))
+        ingest.catalog.is_full = True
+        with pytest.raises(Unavailable, match="release: no space left"):
+            processor.process(upload("cat.jpg"))
+        ingest.catalog.is_full = False
+        with pytest.raises(Unavailable, match="put: no space left"):
+            processor.process(upload("cat.jpg"))  # without a wait for the end of the lease
+        ingest.catalog.is_full = True
+    ingest.processed.is_full = ingest.catalog.is_full = False
+    assert processor.process(upload("cat.jpg")).status is OutcomeStatus.PROCESSED

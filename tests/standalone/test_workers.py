@@ -270,3 +270,20 @@ def test_a_cancelled_waiter_does_not_disturb_the_others():
         go_on.set()
         assert first.result(WAIT).status is OutcomeStatus.PROCESSED
         pool.workers.wait_until_idle()
+
+
+def test_the_first_failure_and_the_last_are_logged_with_what_tries_again(monkeypatch, caplog):
+    monkeypatch.setattr(module, "_FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "MAX_ATTEMPTS", 3)
+
+    def work(_):
+        raise Unavailable("no space left on device")
+
+    pool = Pool(work)
+    pool.workers._next_try = "another run"
+    with pool, pytest.raises(Unavailable):
+        pool.submit(photo()).result(WAIT)
+    assert [record.message for record in caplog.records] == [
+        "'cat.jpg' is tried again: no space left on device",
+        "'cat.jpg' is left to another run: no space left on device",
+    ]

@@ -76,13 +76,13 @@ class Commands:
         return open_queue(settings, access_from(session)).enqueue
 
     def open_workers(
-        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str
+        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, next_try: str
     ) -> AbstractContextManager[Workers]:
         from image_processor.standalone.progress import Progress
 
         from .standalone import open_workers
 
-        return open_workers(settings, recipe, stores, role, Progress())
+        return open_workers(settings, recipe, stores, role, Progress(), next_try=next_try)
 
     def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
         from .reconciler import build_reconciler

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
@@ -31,6 +31,7 @@ from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
+from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.progress import Progress
@@ -40,7 +41,7 @@ from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
-from image_processor.standalone.workers import Workers
+from image_processor.standalone.workers import RECONCILIATION, Workers
 from image_processor.storage import store_from_url
 from image_processor.storage.directory import PRIVATE_FOLDER
 
@@ -97,7 +98,7 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
 
 
 @contextmanager
-def open_workers(
+def open_workers(  # noqa: PLR0913 - one per part that commands and the server choose
     settings: Settings,
     recipe: Recipe,
     stores: Mapping[str, Stores],
@@ -105,13 +106,15 @@ def open_workers(
     progress: Progress,
     on_unsent: Callable[[], object] = lambda: None,
     renderers: RendererGroup | None = None,
+    *,
+    next_try: str = RECONCILIATION,
 ) -> Iterator[Workers]:
     """Started workers, each with an isolated renderer of its own. At the end they finish their uploads
     within ``settings.stop_seconds``; what they do not finish is left to the next start.
 
     ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
     the workers own leases. ``on_unsent`` is called after an outcome with an event to be sent. ``renderers``
-    is where the renderers come from.
+    is where the renderers come from. ``next_try`` says in messages what will try a failed upload again.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
     fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
@@ -121,14 +124,14 @@ def open_workers(
         use_fonts(settings.fonts)
     with IsolatedRenderer() as trial:
         trial.warm()
-    owner = f"{role}{os.getpid()}-{secrets.token_hex(4)}"
+    leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
     group = renderers or RendererGroup()
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with group.renderer() as renderer:
             processors = {
-                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, owner)
+                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, leases)
                 for bucket in stores
             }
 
@@ -140,7 +143,7 @@ def open_workers(
 
             yield process
 
-    workers = Workers(worker_context, settings.worker_count, progress)
+    workers = Workers(worker_context, settings.worker_count, progress, next_try)
     workers.start()
     try:
         yield workers
@@ -149,8 +152,20 @@ def open_workers(
             workers.stop()
 
 
+class _LeaseOwner(Struct, frozen=True):
+    """Who owns the leases of all threads of this process, and those that could not be released."""
+
+    name: str
+    unreleased: UnreleasedLeases = field(default_factory=UnreleasedLeases)
+
+
 def _build_processor(
-    settings: Settings, recipe: Recipe, bucket: str, stores: Stores, renderer: IsolatedRenderer, owner: str
+    settings: Settings,
+    recipe: Recipe,
+    bucket: str,
+    stores: Stores,
+    renderer: IsolatedRenderer,
+    leases: _LeaseOwner,
 ) -> Processor:
     return Processor(
         bucket=bucket,
@@ -162,7 +177,8 @@ def _build_processor(
         limits=settings.limits,
         icc=settings.icc,
         cache_control=settings.cache_control,
-        owner=owner,
+        owner=leases.name,
+        unreleased=leases.unreleased,
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,

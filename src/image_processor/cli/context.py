@@ -75,9 +75,10 @@ class CommandContext(Protocol):
         ...
 
     def open_workers(
-        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str
+        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, next_try: str
     ) -> AbstractContextManager[Workers]:
-        """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner.
+        """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner,
+        ``next_try`` says in messages what will try a failed upload again.
 
         Raises UnsafeRuntime, InvalidSettings, InvalidRecipe.
         """

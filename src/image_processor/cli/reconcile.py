@@ -152,7 +152,7 @@ def _process_here(
                 continue
             if submit is None:
                 stores = {library.bucket: library.stores}
-                workers = context.open_workers(settings, library.recipe, stores, _ROLE)
+                workers = context.open_workers(settings, library.recipe, stores, _ROLE, "the next run")
                 submit = stack.enter_context(workers).submit
             if failure := apply(finding, reconciler, results.watching(submit)):
                 results.add_left(failure)

@@ -8,9 +8,10 @@ why an original may be read before the lease is acquired.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from datetime import datetime, timedelta
 
+from msgspec import field
 from msgspec.structs import replace
 
 from image_processor.domain.errors import (
@@ -44,6 +45,7 @@ from .invalidation import needs_invalidation
 from .outbox import Outbox
 from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
+from .unreleased_leases import UnreleasedLeases
 
 _MAX_ATTEMPTS = 5
 """How often an original may change during processing before the upload is left to the queue's next try."""
@@ -59,7 +61,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
     """An Inspector that also does the work it finds.
 
     ``lease_duration`` should be longer than the longest render: when a lease expires, another worker
-    may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases.
+    may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases;
+    ``unreleased`` is shared by the processors of one owner.
     """
 
     render: Renderer
@@ -67,6 +70,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
     lease_duration: timedelta
     clock: Callable[[], datetime]
     outbox: Outbox = Outbox()
+    unreleased: UnreleasedLeases = field(default_factory=UnreleasedLeases)
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its current original.
@@ -129,9 +133,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                 record = _processed_record(record, plan, rendered, renditions)
                 return self._complete(lease, record, self._replaced(upload, plan, original, writer))
             except BaseException:
-                # End our requests before another worker can acquire the lease.
-                executor.shutdown(cancel_futures=True)
-                self.catalog.release(lease)
+                self._abandon(lease, executor)
                 raise
 
     # Before the lease.
@@ -170,6 +172,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     def _acquire_lease(self, upload: Upload) -> Lease:
         """Raises LeaseBusy while another worker has it."""
+        self.unreleased.retry(self.catalog, image_id(self.bucket, upload.key))
         return self.catalog.acquire(upload, owner=self.owner, now=self.clock(), duration=self.lease_duration)
 
     def _finished_by_other(self, upload: Upload) -> Outcome | None:
@@ -240,6 +243,11 @@ class Processor(Inspector, frozen=True, kw_only=True):
         )
 
     # The ends of an attempt.
+
+    def _abandon(self, lease: Lease, executor: Executor) -> None:
+        """End our requests before another worker can acquire the lease, then release it."""
+        executor.shutdown(cancel_futures=True)
+        self.unreleased.release(self.catalog, lease)
 
     def _remove_renditions(self, lease: Lease, plan: Plan, original: OriginalState | None) -> Outcome:
         """Remove renditions and record of a key without an original, or that the recipe skips.

@@ -25,6 +25,8 @@ from .progress import Event, EventType, Progress
 MAX_ATTEMPTS = 8
 """Attempts after which a job fails; the next reconciliation finds its key again."""
 
+RECONCILIATION = "the next reconciliation"
+
 # Seconds between two attempts; each pause is twice the previous one.
 _FIRST_PAUSE = 0.1
 _LONGEST_PAUSE = 30.0
@@ -62,9 +64,19 @@ class _Job:
 
 
 class Workers:
-    """``count`` threads, each with its own worker context. Methods may be called from any thread."""
+    """``count`` threads, each with its own worker context. Methods may be called from any thread.
 
-    def __init__(self, worker_context: WorkerContext, count: int, progress: Progress) -> None:
+    ``next_try`` says in messages what will try a failed upload again.
+    """
+
+    def __init__(
+        self,
+        worker_context: WorkerContext,
+        count: int,
+        progress: Progress,
+        next_try: str = RECONCILIATION,
+    ) -> None:
+        self._next_try = next_try
         self._worker_context = worker_context
         self._progress = progress
         self._waiting: dict[str, _Job] = {}
@@ -155,7 +167,7 @@ class Workers:
             else:
                 self._give_up(job, error)
         except Exception as error:  # noqa: BLE001 - a bug in one job must not end the worker
-            _log.exception("processing %r failed; the next reconciliation tries it again", job.upload.key)
+            _log.exception("processing %r failed; %s tries it again", job.upload.key, self._next_try)
             self._give_up(job, error)
         else:
             self._publish(_EVENTS[outcome.status], job.upload, **_detail(outcome))
@@ -164,6 +176,8 @@ class Workers:
     def _retry(self, job: _Job, error: ImageProcessorError) -> None:
         """Queue the job again after a pause, or at once if a newer event of its key has arrived."""
         delay = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**job.attempt)
+        if job.attempt == 1:
+            _log.warning("%r is tried again: %s", job.upload.key, error)
         with self._changed:
             if self._stopping:
                 job.fail(Unavailable("the server is stopping"))
@@ -178,8 +192,7 @@ class Workers:
             self._publish(EventType.RETRYING, job.upload, error=str(error), seconds=delay)
 
     def _give_up(self, job: _Job, error: Exception) -> None:
-        """Leave the key to the next reconciliation."""
-        _log.warning("%r is left to the next reconciliation: %s", job.upload.key, error)
+        _log.warning("%r is left to %s: %s", job.upload.key, self._next_try, error)
         self._publish(EventType.FAILED, job.upload, error=str(error))
         job.fail(error)
 
