@@ -22,7 +22,7 @@ from drawing import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps, ImageSequence
+from PIL import Image, ImageDraw, ImageOps, ImageSequence
 from skimage import transform
 
 from image_processor.domain.errors import Reason, Refused
@@ -98,12 +98,32 @@ def test_a_region_at_a_small_size(format_name: str, text: str, box: tuple[int, i
     assert mean_difference(got, part.resize(got.size, Image.Resampling.LANCZOS)) <= SHRUNK
 
 
+@pytest.mark.parametrize("lossless", [False, True])
+@pytest.mark.parametrize("text", ["w=100", "w=30", "w=50,h=50,fit=cover,rect=40:40:360:360"])
+def test_transparent_pixels_darken_no_edge_of_a_webp(text: str, *, lossless: bool) -> None:
+    """All that is visible is white; libwebp would mix in transparent black while it shrinks."""
+    picture = Image.new("RGBA", (400, 400), (0, 0, 0, 0))
+    ImageDraw.Draw(picture).ellipse((60, 60, 340, 340), fill=(255, 255, 255, 255))
+    data = encoded(picture, "webp", lossless=lossless, quality=95, exact=True)
+    shown = picture_of(data, f"{text},fm=png")
+    over_white = Image.alpha_composite(Image.new("RGBA", shown.size, "white"), shown)
+    assert np.asarray(over_white).min() > 245
+
+
 @pytest.mark.parametrize("width", [3, 7, 15])
 @pytest.mark.parametrize("format_name", ["jpeg", "webp", "png"])
 def test_a_region_of_a_tiny_picture(format_name: str, width: int) -> None:
     """A decoder that shrinks 3 pixels by 2 returns one or two: neither shows the factor."""
     got = picture_of(encoded(flat("white", size=(width, width)), format_name), "rect=0:0:2:2,w=1,fm=png")
     assert (got.size, got.getpixel((0, 0))) == ((1, 1), (255, 255, 255))
+
+
+@pytest.mark.parametrize("side", [1, 2, 3])
+@pytest.mark.parametrize("text", ["rect=0.5:0.5:0.5:0.5", "rect=0.99:0.99:0.01:1.0", "rect=0.999:0:1.0:1.0"])
+def test_fractions_below_one_lie_within_every_picture(text: str, side: int) -> None:
+    got = picture_of(encoded(flat("red", size=(side, side))), f"{text},fm=png")
+    assert got.width == 1 or (side == 3 and text.startswith("rect=0.5"))
+    assert got.getpixel((0, 0)) == (255, 0, 0)
 
 
 @pytest.mark.parametrize("text", ["rect=80:0:1:1", "rect=0:48:9:9", "rect=1.0:0:0.5:0.5"])

@@ -136,6 +136,5 @@ DIMENSIONS: dict[str, Callable[[], bytes]] = {
     "heic": lambda: heic_header(65_535),
     "jxl": lambda: jxl_header(2**30),
     "jxl square": lambda: jxl_header(40_000),
-    "svg": lambda: b'<svg xmlns="http://www.w3.org/2000/svg" width="1000000" height="1000000"><path/></svg>',
 }
 """Refused because of the size they announce."""

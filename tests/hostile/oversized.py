@@ -164,6 +164,9 @@ METADATA_BOMBS: dict[str, Callable[[], bytes]] = {
         (322, 4, 1, 2**31 - 16), (323, 4, 1, 2**31 - 16), (324, 4, 1, 8), (325, 4, 1, 9)
     ),
     "tiff 65,535 samples": lambda: tiff_with((277, 3, 1, 65_535)),
+    "svg lengths of 4 MiB": lambda: svg_of(
+        f'<rect width="{"1" * 2_000_000}mm" height="{"1 " * 1_000_000}"/>'
+    ),
     "svg laughs": lambda: svg_of("<text>&a9;</text>", before=_laughs()),
     "svg nested 100,000 deep": lambda: svg_of("<g>" * 100_000 + "</g>" * 100_000),
     "svg attribute of 12 MiB": lambda: svg_of(f'<path d="{"M0 0L9 9" * 1_500_000}"/>'),

@@ -49,6 +49,20 @@ def test_most_dimension_bombs_are_refused_for_their_size() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "size", ['width="1000000" height="1000000"', 'viewBox="0 0 1e12 1e12"', 'width="90000"']
+)
+def test_a_huge_svg_costs_what_is_asked_of_it(size: str) -> None:
+    data = f'<svg xmlns="http://www.w3.org/2000/svg" {size}><rect width="100%" height="100%"/></svg>'.encode()
+    with MeasuredRenderer(Limits(svg=True)) as renderer:
+        renderer.try_input(size, data)
+        before = cpu_seconds(renderer.pid)
+        assert renderer.try_input(size, data) == "rendered"
+        assert cpu_seconds(renderer.pid) - before <= 0.5
+    assert renderer.report.peak_mebibytes <= 100
+    assert renderer.report.failures == []
+
+
 @pytest.mark.parametrize("name", list(METADATA_BOMBS))
 def test_metadata_bombs_stay_within_limits(name: str) -> None:
     with MeasuredRenderer() as renderer:

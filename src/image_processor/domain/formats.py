@@ -5,6 +5,7 @@ To add a format, add its row here and its codec in engine/codecs (docs/extending
 
 from __future__ import annotations
 
+import re
 from types import MappingProxyType
 
 from msgspec import Struct
@@ -171,7 +172,7 @@ _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", 
 def sniff(head: bytes) -> Format | None:
     """The format of a file that starts with ``head``; None if it is unknown.
 
-    256 bytes are enough, except for an SVG with comments before its root element: 1,024 are for that.
+    256 bytes are enough, except for an SVG with comments or entities before its root element.
     Only the content counts, not a file name or a media type.
     """
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
@@ -181,7 +182,7 @@ def sniff(head: bytes) -> Format | None:
         return FORMATS["avif"]
     if brands & _HEIC_BRANDS:
         return FORMATS["heic"]
-    if _is_svg(head):
+    if svg_root(head) is not None:
         return FORMATS["svg"]
     return next((format_ for signature, format_ in _SIGNATURES if head.startswith(signature)), None)
 
@@ -193,10 +194,21 @@ def describe_foreign(head: bytes) -> str | None:
     return next((name for signature, name in _FOREIGN_SIGNATURES if head.startswith(signature)), None)
 
 
-def _is_svg(head: bytes) -> bool:
-    """Whether the first element is `svg`, also after an XML declaration, comments and a doctype."""
-    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return start.startswith(b"<svg") or (start.startswith((b"<?xml", b"<!")) and b"<svg" in start)
+def svg_root(head: bytes) -> int | None:
+    """Where the root element of an SVG begins; None if the first element is another one, or further down.
+
+    An XML declaration, comments and a doctype may be before it.
+    """
+    before = _BEFORE_ROOT.match(head)
+    at = before.end() if before else 0
+    return at if head[at : at + 4].lower() == b"<svg" else None
+
+
+_BEFORE_ROOT = re.compile(
+    rb"(?:\xef\xbb\xbf)?"
+    rb"(?:\s+|<\?.*?\?>|<!--.*?-->|<!DOCTYPE[^\[>]*(?:\[.*?\]\s*)?>)*",
+    re.DOTALL | re.IGNORECASE,
+)
 
 
 def _brands(head: bytes) -> frozenset[bytes]:

@@ -14,7 +14,16 @@ from fractions import Fraction
 from msgspec import Struct
 
 from .rounding import round_half_up
-from .transformation import MAX_SIDE, Fit, Gravity, Length, Step, Transformation, in_pixels
+from .transformation import (
+    MAX_SIDE,
+    Fit,
+    Gravity,
+    Length,
+    RelativeLength,
+    Step,
+    Transformation,
+    in_pixels,
+)
 
 
 class Size(Struct, frozen=True, order=True):
@@ -133,13 +142,21 @@ def offset(outer: Size, inner: Size, anchor: Anchor) -> tuple[int, int]:
 
 
 def region_box(region: tuple[Length, Length, Length, Length] | None, size: Size) -> Box | None:
-    """``region`` of an image of ``size``, clipped to the image; None if it lies outside."""
+    """``region`` of an image of ``size``, clipped to the image; None if it lies outside, which a region of
+    fractions below 1 never does."""
     if region is None:
         return Box(0, 0, size.width, size.height)
-    left, width = (in_pixels(length, size.width) for length in region[::2])
-    top, height = (in_pixels(length, size.height) for length in region[1::2])
+    left, top = _start(region[0], size.width), _start(region[1], size.height)
+    width, height = in_pixels(region[2], size.width), in_pixels(region[3], size.height)
     right, bottom = min(size.width, left + max(1, width)), min(size.height, top + max(1, height))
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def _start(length: Length, side: int) -> int:
+    """In pixels; rounding moves no fraction below 1 behind the last pixel."""
+    start = in_pixels(length, side)
+    is_within = isinstance(length, RelativeLength) and length.of_side < 1
+    return min(start, side - 1) if is_within else start
 
 
 def sizes_after(size: Size, steps: Iterable[Step]) -> Iterator[Size | None]:

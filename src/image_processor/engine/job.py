@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import pyvips
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
@@ -20,6 +21,7 @@ from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transf
 from .auto_quality import auto_quality
 from .codecs.codec import EncodeOptions
 from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within
+from .codecs.registry import CODECS
 from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
 from .operations.decode_plan import DecodePlan, SourceSelection
@@ -52,6 +54,9 @@ class FinishedRendition(Struct, frozen=True):
 
 def plan_job(source: DecodePlan, transformation: Transformation, limits: Limits) -> RenditionJob:
     """Resolve ``transformation`` for this source. Raises Refused(OUTPUT_TOO_LARGE)."""
+    if CODECS[source.header.format].vector:
+        # Its natural size is no limit: it has detail at every size.
+        transformation = replace(transformation, enlarge=True)
     placement = place(source.size, transformation)
     fits_exactly = placement.level == placement.output
     job = RenditionJob(

@@ -81,14 +81,14 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
 def _shrink(source: DecodePlan, needed: Size) -> int:
     """The factor by which the decoder may shrink. It averages coded values, not light, and a cropped source
     must begin and end at whole pixels of the decoder's output."""
-    if source.linear:
+    if source.linear or source.header.shrink_on_load is ShrinkOnLoad.NONE:
         return 1
     stored = source.header.stored
     if source.is_whole:
         return shrink_on_load(stored, needed)
     shrink = shrink_on_load(source.box.size, needed)
     edges = [source.box.left, source.box.top, source.box.width, source.box.height]
-    if CODECS[source.header.format].shrink_on_load is ShrinkOnLoad.ROUNDS:
+    if source.header.shrink_on_load is ShrinkOnLoad.ROUNDS:
         edges += [stored.width, stored.height]
     while any(edge % shrink for edge in edges):
         shrink //= 2
@@ -96,11 +96,10 @@ def _shrink(source: DecodePlan, needed: Size) -> int:
 
 
 def _largest_size(source: DecodePlan, plan: PyramidPlan) -> Size:
-    """The largest size at which the original still has detail: any size for a vector drawing."""
+    """The largest size at which the original still has detail. A vector drawing has it at any size."""
     if not CODECS[source.header.format].vector or not source.is_whole or source.fine_rotation:
         return source.size
-    sizes = (source.size, *plan.sizes)
-    return Size(max(size.width for size in sizes), max(size.height for size in sizes))
+    return Size(max(size.width for size in plan.sizes), max(size.height for size in plan.sizes))
 
 
 def build_pyramid(opened: OpenedSource) -> Iterator[tuple[Size, list[pyvips.Image]]]:
@@ -147,7 +146,7 @@ def _with_dropped_edge(frame: pyvips.Image, opened: OpenedSource) -> pyvips.Imag
     header, shrink = opened.source.header, opened.shrink
     stored = header.stored
     width, height = ((side + shrink // 2) // shrink for side in (stored.width, stored.height))
-    crops = CODECS[header.format].shrink_on_load is ShrinkOnLoad.CROPS
+    crops = header.shrink_on_load is ShrinkOnLoad.CROPS
     if not crops or (frame.width, frame.height) == (width, height):
         return frame
     return frame.embed(0, 0, width, height, extend="copy")

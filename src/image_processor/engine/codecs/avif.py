@@ -6,7 +6,7 @@ from typing import Any
 
 import pyvips
 
-from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, sample_bytes
+from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, load, sample_bytes
 from .heif_items import HeifItems, is_truncated, turn
 from .heif_pixels import completed
 
@@ -19,10 +19,9 @@ def _open(data: bytes, _options: DecodeOptions) -> pyvips.Image:
     """The primary image, opened for one sequential pass. Raises pyvips.Error."""
     items = HeifItems.read(data)
     is_turned = items is not None and items.is_alpha_turned_differently
-    # This function, unlike Operation.call, keeps the bytes as long as the image. Only libheif knows them.
-    source = pyvips.Source.new_from_memory(items.without_turns() if items and is_turned else data)
+    readable = items.without_turns() if items and is_turned else data
     access = "random" if is_turned else "sequential"
-    image = pyvips.Image.new_from_source(source, "", access=access, fail_on="error")
+    image = load("heifload", readable, access=access, fail_on="error")
     if items is None:
         return image
     whole = completed(image, items)

@@ -151,6 +151,15 @@ def page_options(options: DecodeOptions) -> dict[str, Any]:
     return {"page": options.first, "n": options.count}
 
 
+def load(loader: str, data: bytes, **options: Any) -> pyvips.Image:
+    """Open ``data`` with a loader of libvips. The image keeps the bytes, which libvips reads in place."""
+    source = pyvips.Source.new_from_memory(data)
+    image: pyvips.Image = pyvips.Operation.call(f"{loader}_source", source, **options)
+    # As Image.new_from_source does, which however chooses the loader itself, by a file's first bytes.
+    image._references.append(source)  # noqa: SLF001
+    return image
+
+
 def save(image: pyvips.Image, saver: str, **options: Any) -> bytes:
     """Encode with a libvips saver; of all metadata only the ICC profile that ``image`` carries is kept."""
     keep = "icc" if image.get_typeof("icc-profile-data") else "none"

@@ -15,7 +15,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import Format
 from image_processor.domain.geometry import Size
 
-from .codec import Codec, DecodeOptions
+from .codec import Codec, DecodeOptions, load
 from .registry import CODECS
 
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
@@ -57,8 +57,7 @@ def open_original(
     ``count`` frames of an animation, from the 0-based ``first``, are stacked from top to bottom; -1
     means all that follow. A TIFF opens one page at a time; other formats have one image.
     ``lenient`` accepts the pixels that are there of a truncated file.
-    The caller keeps ``data`` until the image has been read, since libvips reads it in place. Optional
-    packages decode here and now. Raises Refused as `translate_errors` does.
+    Optional packages decode here and now. Raises Refused as `translate_errors` does.
     """
     options = DecodeOptions(shrink=shrink, first=first, count=count, lenient=lenient, target=target)
     with translate_errors(format_, truncated=lenient):
@@ -69,10 +68,11 @@ def _open(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Image:
     if codec.open is not None:
         return codec.open(data, options)
     # The default would accept a truncated file as a half grey image; "warning" would refuse what every
-    # browser shows. A source, since pyvips would copy a buffer.
-    return pyvips.Operation.call(
-        f"{codec.loader}_source",
-        pyvips.Source.new_from_memory(data),
+    # browser shows.
+    assert codec.loader is not None
+    return load(
+        codec.loader,
+        data,
         access="sequential",
         fail_on="none" if options.lenient else "error",
         **codec.load_options(options),

@@ -8,7 +8,7 @@ from typing import Any
 import pyvips
 from msgspec.structs import replace
 
-from .codec import Codec, DecodeOptions, EncodeOptions, always, page_options, save
+from .codec import Codec, DecodeOptions, EncodeOptions, always, load, page_options, save
 from .gif_blocks import is_truncated, leaves_gaps, mended
 
 palette_lock = threading.Lock()
@@ -32,10 +32,9 @@ def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
 
 
 def _load(data: bytes, options: DecodeOptions) -> pyvips.Image:
-    # Unlike Operation.call, this keeps the bytes as long as the image.
-    return pyvips.Image.new_from_source(
-        pyvips.Source.new_from_memory(data),
-        "",
+    return load(
+        "gifload",
+        data,
         access="sequential",
         fail_on="none" if options.lenient else "error",
         **page_options(options),

@@ -17,12 +17,12 @@ from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.engine import runtime
 
-from .codec import Codec, PixelLayout
+from .codec import Codec, PixelLayout, ShrinkOnLoad
 from .decode import open_original, without_bands
 from .memory import check_memory, strip_bytes
 from .registry import CODECS, is_installed
 
-_SNIFFED_BYTES = 1024
+_SNIFFED_BYTES = 64 * 1024
 
 
 class ImageHeader(Struct, frozen=True):
@@ -47,6 +47,13 @@ class ImageHeader(Struct, frozen=True):
     truncated: bool = False
     pages: int = 1
     page: int = 0
+
+    @property
+    def shrink_on_load(self) -> ShrinkOnLoad:
+        """How the decoder may shrink this image. libwebp averages colours without regard to alpha: those of
+        transparent pixels, often black, would darken every edge."""
+        kind = CODECS[self.format].shrink_on_load
+        return ShrinkOnLoad.NONE if kind is ShrinkOnLoad.ROUNDS and self.alpha else kind
 
     @property
     def upright(self) -> Size:
@@ -77,7 +84,8 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
     opened, header = _open(data, format_, codec, page, truncated=truncated)
     _check_size(header, limits)
     expected = codec.decode_memory(data, opened, header.upright.area, page)
-    check_memory(len(data) + expected + strip_bytes(opened), format_.name)
+    strips = 0 if codec.vector else strip_bytes(opened)
+    check_memory(len(data) + expected + strips, format_.name)
     return header
 
 
@@ -161,6 +169,8 @@ def _check_size(header: ImageHeader, limits: Limits) -> None:
         raise Refused(
             Reason.TOO_MANY_FRAMES, f"expected at most {limits.max_frames} frames, got {header.frames}"
         )
+    if CODECS[header.format].vector:
+        return  # It is drawn at the sizes of its renditions, and they have a limit of their own.
     pixels = header.upright.area * header.frames
     if pixels > limits.max_pixels:
         raise Refused(

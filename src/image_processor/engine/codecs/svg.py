@@ -13,7 +13,8 @@ import pyvips
 
 from image_processor.domain.models import Limits
 
-from .codec import Codec, DecodeOptions
+from . import svg_size
+from .codec import Codec, DecodeOptions, load
 from .memory import check_memory
 
 _MAX_DRAWN_PIXELS = 12_000_000
@@ -25,6 +26,8 @@ larger size is scaled up from this."""
 # what begins with an exclamation mark, which may hold some.
 _BYTES_PER_TAG = 3_000
 _BYTES_PER_LETTER = 3_000
+_TAG = re.compile(rb"<svg(?:\s+[^\s=>/]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*", re.IGNORECASE)
+_VIEW_BOX = re.compile(rb"\sviewBox\s*=")
 _TAG = re.compile(rb"<[^<>!][^<>]*>")
 
 
@@ -43,6 +46,7 @@ def check_document(data: bytes) -> None:
 def open_svg(data: bytes, options: DecodeOptions) -> pyvips.Image:
     """The drawing, opened, with 4 bands; at its natural size, or large enough to cover
     ``options.target`` as far as _MAX_DRAWN_PIXELS allows. Raises pyvips.Error."""
+    data = svg_size.normalised(data)
     natural = _open(data, 1.0)
     if 1 in {natural.width, natural.height}:
         # A side too large for an integer comes as one pixel, but not as a hundred: this raises then.
@@ -56,8 +60,7 @@ def open_svg(data: bytes, options: DecodeOptions) -> pyvips.Image:
 
 
 def _open(data: bytes, scale: float) -> pyvips.Image:
-    source = pyvips.Source.new_from_memory(data)
-    return pyvips.Operation.call("svgload_source", source, scale=scale, access="sequential", fail_on="error")
+    return load("svgload", data, scale=scale, access="sequential", fail_on="error")
 
 
 def _check(data: bytes, _limits: Limits) -> None:

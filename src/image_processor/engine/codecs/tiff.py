@@ -19,7 +19,7 @@ from msgspec import Struct
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.redaction import redacted_repr
 
-from .codec import Codec, DecodeOptions, EncodeOptions, page_options
+from .codec import Codec, DecodeOptions, EncodeOptions, load, page_options
 from .tiff_colour import Lab, YCbCr, with_colours
 
 
@@ -306,10 +306,9 @@ def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
     """One page, for one sequential pass. Raises pyvips.Error."""
     directory = read_directory(data, options.first)
     colours = directory.unconverted if directory else None
-    # Unlike Operation.call, this keeps the bytes as long as the image.
-    image = pyvips.Image.new_from_source(
-        pyvips.Source.new_from_memory(directory.as_rgb() if directory and colours else data),
-        "",
+    image = load(
+        "tiffload",
+        directory.as_rgb() if directory and colours else data,
         access="sequential",
         fail_on="none" if options.lenient else "error",
         **page_options(options),

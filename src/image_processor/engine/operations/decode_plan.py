@@ -4,6 +4,7 @@ oriented. Renditions with equal decode plans share one decode.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil
 
 import pyvips
@@ -73,7 +74,7 @@ class DecodePlan(Struct, frozen=True):
 
 
 def plan_decode(data: bytes, header: ImageHeader, selection: SourceSelection, limits: Limits) -> DecodePlan:
-    """Resolve ``selection`` for this original. Only `trim` reads pixels, those of the first frame. A frame
+    """Resolve ``selection`` for this original. Only `trim` reads pixels, those of all used frames. A frame
     number past the last means the last; a TIFF's frames are its pages, each with a header of its own.
 
     Raises Refused(REGION_OUTSIDE), for a page as `probe` does, and for `trim` TRUNCATED or CORRUPT.
@@ -83,7 +84,7 @@ def plan_decode(data: bytes, header: ImageHeader, selection: SourceSelection, li
     upright = Orientation.from_exif(header.orientation if selection.orient else 1)
     first = header.page or min(selection.frame or 1, header.frames) - 1
     frames = 1 if selection.frame else min(selection.frames or header.frames, header.frames)
-    selected = _selected_box(data, header, selection, upright, first)
+    selected = _selected_box(data, header, selection, upright, range(first, first + frames))
     # Flipping after a rotation equals rotating the other way after the flip.
     degrees = (-selection.rotate if selection.flip else selection.rotate) % 360
     quarters, fine_rotation = divmod(degrees, 90)
@@ -102,14 +103,16 @@ def size_before_fine_rotation(source: DecodePlan, level: Size) -> Size:
 
 
 def _selected_box(
-    data: bytes, header: ImageHeader, selection: SourceSelection, upright: Orientation, first: int
+    data: bytes, header: ImageHeader, selection: SourceSelection, upright: Orientation, frames: range
 ) -> Box:
     """The part of the upright frame that is left after trimming and cropping to a region."""
     size = upright.apply(header.stored)
     around = Box(0, 0, size.width, size.height)
     if selection.trim is not None:
-        trimmed = _trimmed(data, header, selection.trim, selection.trim_colour, first)
-        around = _with_equal_sides(upright.inverse.stored_box(trimmed, size), size, selection.trim_equal)
+        corner = upright.stored_box(Box(0, 0, 1, 1), header.stored)
+        border = Border(selection.trim, selection.trim_colour, corner.left, corner.top)
+        trimmed = upright.inverse.stored_box(_trimmed(data, header, border, frames), size)
+        around = _with_equal_sides(trimmed, size, selection.trim_equal)
     box = region_box(selection.region, around.size)
     if box is None:
         region = ":".join(map(str, selection.region or ()))
@@ -129,40 +132,66 @@ def _with_equal_sides(box: Box, size: Size, sides: Flip | None) -> Box:
     return Box(left, top, size.width - left - right, size.height - top - bottom)
 
 
-def _trimmed(data: bytes, header: ImageHeader, tolerance: int, colour: Colour | None, first: int) -> Box:
-    """The stored frame without its border."""
+class Border(Struct, frozen=True):
+    """What `trim` removes: pixels whose channels are all within ``tolerance`` (0-255) of ``colour``, or of
+    the colour of the pixel at ``left`` and ``top``."""
+
+    tolerance: int
+    colour: Colour | None = None
+    left: int = 0
+    top: int = 0
+
+
+def _trimmed(data: bytes, header: ImageHeader, border: Border, frames: range) -> Box:
+    """The stored frame without its border: what is no border in any of ``frames``."""
     format_ = FORMATS[header.format]
-    opened = open_original(data, format_, first=first, lenient=header.truncated)
+
+    def opened(count: int) -> pyvips.Image:
+        image = open_original(data, format_, first=frames.start, count=count, lenient=header.truncated)
+        return without_bands(image, header.idle_bands)
+
     with translate_errors(format_, truncated=header.truncated):
-        frame = next(frames_of(without_bands(opened, header.idle_bands), 1))
-        return trim_box(frame, tolerance, colour)
+        # A decoder starts at the top, so a corner at the bottom is read in a pass of its own.
+        corner_frame = opened(1) if border.top else None
+        corner = to_srgb(corner_frame)(border.left, border.top) if corner_frame else None
+        whole = Box(0, 0, header.stored.width, header.stored.height)
+        content: list[Box] = []
+        for frame in frames_of(opened(len(frames)), len(frames)):
+            image = to_srgb(frame)
+            corner = corner or image(border.left, border.top)
+            content += _content_box(image, border, corner)
+        return _union(content) if content else whole
 
 
-def trim_box(image: pyvips.Image, tolerance: int, colour: Colour | None) -> Box:
-    """The smallest box with every pixel that has a channel further than ``tolerance`` (0-255) from the
-    border's colour: ``colour``, or that of the top left pixel. The whole image where there is no such pixel.
+def _content_box(image: pyvips.Image, border: Border, corner: Sequence[float]) -> list[Box]:
+    """The smallest box with every pixel that is no border; none where there is no such pixel.
 
-    Transparent pixels are border; where the top left pixel is transparent, no others are. One pass over the
-    stored image.
+    Transparent pixels are border; where the border's colour is that of a transparent ``corner``, no others
+    are. One pass over the stored image.
     """
     # libvips' own find_trim applies a median filter and flattens alpha over black first.
-    whole = to_srgb(image)
-    content = _content_mask(whole, tolerance, colour)
+    content = _content_mask(image, border, corner)
     columns, rows = (_counts(projection) for projection in content.project())
     if not any(columns):
-        return Box(0, 0, whole.width, whole.height)
+        return []
     (left, right), (top, bottom) = _bounds(columns), _bounds(rows)
+    return [Box(left, top, right - left, bottom - top)]
+
+
+def _union(boxes: Sequence[Box]) -> Box:
+    left, top = min(box.left for box in boxes), min(box.top for box in boxes)
+    right, bottom = max(box.left + box.width for box in boxes), max(box.top + box.height for box in boxes)
     return Box(left, top, right - left, bottom - top)
 
 
-def _content_mask(image: pyvips.Image, tolerance: int, colour: Colour | None) -> pyvips.Image:
+def _content_mask(image: pyvips.Image, border: Border, corner: Sequence[float]) -> pyvips.Image:
     """One band: 255 where a pixel is not border."""
-    corner = image(0, 0)
     colours, alpha = (image[:3], image[3]) if image.hasalpha() else (image, None)
-    if alpha is not None and colour is None and corner[3] == _TRANSPARENT:
+    if alpha is not None and border.colour is None and corner[3] == _TRANSPARENT:
         return alpha > _TRANSPARENT
-    border = [colour.red, colour.green, colour.blue] if colour else corner[:3]
-    differs = ((colours - border).abs() > tolerance).bandor()
+    colour = border.colour
+    reference = [colour.red, colour.green, colour.blue] if colour else corner[:3]
+    differs = ((colours - reference).abs() > border.tolerance).bandor()
     return differs if alpha is None else differs & (alpha > _TRANSPARENT)
 
 

@@ -15,6 +15,7 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size, shrink_on_load
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Blend, Gravity, ImageOverlay, Length, Overlay, in_pixels
+from image_processor.engine.codecs.codec import ShrinkOnLoad
 from image_processor.engine.codecs.decode import open_original, translate_errors, without_bands
 from image_processor.engine.codecs.probe import probe
 
@@ -76,7 +77,8 @@ def _decode(body: bytes, limits: Limits) -> pyvips.Image:
     header = probe(body, limits)
     format_ = FORMATS[header.format]
     size = _fit_inside(header.stored, Size(_MAX_IMAGE_SIDE, _MAX_IMAGE_SIDE), enlarge=False)
-    shrink = shrink_on_load(header.stored, size)
+    is_shrinkable = header.shrink_on_load is not ShrinkOnLoad.NONE
+    shrink = shrink_on_load(header.stored, size) if is_shrinkable else 1
     opened = without_bands(open_original(body, format_, shrink=shrink), header.idle_bands)
     with translate_errors(format_):
         # autorot needs random access, and the orientation, which `materialise` drops.

@@ -42,7 +42,7 @@ def crop_source(source: DecodePlan, transformation: Transformation) -> DecodePla
 def _alignment(source: DecodePlan, shown: Size, needed: Size) -> int:
     """The largest shrink factor of the decoder: edges of the crop must be multiples of it. The decoder keeps
     twice the rendition's pixels, so that the possible edges are close enough to the exact ones."""
-    if source.linear or CODECS[source.header.format].shrink_on_load is ShrinkOnLoad.NONE:
+    if source.linear or source.header.shrink_on_load is ShrinkOnLoad.NONE:
         return 1
     return shrink_on_load(shown, Size(2 * needed.width, 2 * needed.height))
 
