@@ -71,9 +71,12 @@ def animated(
 
 
 def opened(body: bytes) -> Image.Image:
+    """The image; a PNG's palette or grey as RGB or RGBA, since only its bytes depend on them."""
     picture = Image.open(io.BytesIO(body))
     picture.load()
-    return picture
+    if picture.format != "PNG" or picture.mode not in {"1", "L", "LA", "P"}:
+        return picture
+    return picture.convert("RGBA" if picture.has_transparency_data else "RGB")
 
 
 def made(data: bytes, text: str, **options: Any) -> RenderedImage:

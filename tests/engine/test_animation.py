@@ -237,3 +237,15 @@ def test_only_the_first_page_of_a_tiff_is_read() -> None:
     assert rendition.metadata.frames == 1
     assert render(data, [], Limits(max_frames=1)).original.frames == 1
     assert near(pixel_at(opened(rendition.body).convert("RGB"), 0.5, 0.5), COLOURS[0], 2)
+
+
+@pytest.mark.parametrize("format_name", ["gif", "webp"])
+def test_frames_are_counted_as_they_are_stored(format_name: str) -> None:
+    """Encoders join frames that are equal."""
+    frames = [flat("red")] * 3 + [flat("lime")] * 2
+    # Different pixels in a corner, which are cropped away, so that the original keeps its frames.
+    for number, frame in enumerate(frames := [frame.copy() for frame in frames]):
+        frame.putpixel((0, 0), (0, 0, 50 * number))
+    data = animated(frames, "webp", [50] * 5, lossless=True)
+    rendition = made(data, f"rect=10:10:20:20,fm={format_name}")
+    assert rendition.metadata.frames == opened(rendition.body).n_frames == 2  # type: ignore[attr-defined]

@@ -20,12 +20,14 @@ from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transf
 
 from .auto_quality import auto_quality
 from .codecs.codec import EncodeOptions
-from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within
+from .codecs.decode import open_original
+from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within, srgb_profile
 from .codecs.registry import CODECS
 from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
 from .operations.decode_plan import DecodePlan, SourceSelection
 from .operations.overlay import OverlayImages
+from .operations.pixels import from_profile
 
 
 class RenditionJob(Struct, frozen=True):
@@ -78,6 +80,10 @@ def run_job(
     started = time.perf_counter()
     context = CompositionContext(job.placement, job.anchor, job.edge, job.remaining, images)
     frames = _computed(compose(level if job.animated else level[:1], context), level)
+    if profile is not None and not CODECS[job.remaining.format].carries_profile:
+        is_srgb = profile == srgb_profile()
+        frames = frames if is_srgb else [from_profile(frame, profile) for frame in frames]
+        profile = None
     rendered = time.perf_counter()
     timing = AnimationTiming(job.source.delays, job.source.header.loop) if job.animated else AnimationTiming()
     body = _encoded(frames, job.remaining, profile, timing).body
@@ -85,12 +91,20 @@ def run_job(
         width=frames[0].width,
         height=frames[0].height,
         format=job.remaining.format,
-        frames=len(frames),
+        frames=_frame_count(body, job),
         alpha=bool(frames[0].hasalpha()),
         bytes=len(body),
         sha256=sha256_hex(body),
     )
     return FinishedRendition(body, metadata, rendered - started, time.perf_counter() - rendered)
+
+
+def _frame_count(body: bytes, job: RenditionJob) -> int:
+    """How many frames ``body`` has: encoders join equal ones."""
+    if not job.animated:
+        return 1
+    frames: int = open_original(body, FORMATS[job.remaining.format], count=-1).get("n-pages")
+    return frames
 
 
 _MAX_COMPUTED_PIXELS = 2_000_000

@@ -102,7 +102,8 @@ class Codec(Struct, frozen=True, kw_only=True):
     open for this format, called with ``load_options``. ``open`` replaces that call where more is needed. A
     format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
     Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
-    ``encode`` replaces that call. With neither, the format is read only.
+    ``encode`` replaces that call. With neither, the format is read only. ``carries_profile`` says whether a
+    file can have an ICC profile; without one its pixels are sRGB.
 
     The other callables take the file's bytes and, with ``page``, the 0-based page of a TIFF:
     ``check`` raises Refused for what the structure alone rules out; ``is_truncated`` says whether the file
@@ -126,6 +127,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     save_options: Callable[[EncodeOptions, int | None], dict[str, Any]] | None = None
     encode: Callable[[pyvips.Image, EncodeOptions, int | None], bytes] | None = None
     quality_fit: QualityFit | None = None
+    carries_profile: bool = True
 
     check: Callable[[bytes, Limits], None] = _accept
     is_truncated: Callable[[bytes, int], bool] = _never

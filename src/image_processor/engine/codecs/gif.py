@@ -73,6 +73,7 @@ CODEC = Codec(
     saver="gifsave",
     save_options=_save_options,
     encode=_encode,
+    carries_profile=False,
     is_truncated=lambda data, _page: is_truncated(data),
     decodes_partially=always,
     decode_memory=lambda data, _opened, pixels, _page: len(data) + _DECODE_BYTES_PER_PIXEL * pixels,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyvips
 
-from . import gif
+from . import gif, png_palette
 from .codec import Codec, EncodeOptions, always, attach_profile, sample_bytes, save
 
 _ADAM7_FACTOR = 1.2
@@ -37,10 +37,43 @@ def _save_options(options: EncodeOptions, _quality: int | None) -> dict[str, Any
 
 def _encode(image: pyvips.Image, options: EncodeOptions, quality: int | None) -> bytes:
     if options.colours is None:
-        return save(image, "pngsave", **_save_options(options, quality))
+        return _encode_exactly(image, options)
     image, depth = _reduce_colours(image, options.colours)
     with gif.palette_lock:
         return save(image, "pngsave", **_save_options(options, quality), palette=True, bitdepth=depth)
+
+
+_SMALL_PIXELS = 1 << 18
+"""Up to here a palette is compared with truecolour; a larger image with few colours is always smaller."""
+
+
+def _encode_exactly(image: pyvips.Image, options: EncodeOptions) -> bytes:
+    """With every pixel as it is, as a palette, in grey, or in truecolour, whichever has fewer bytes."""
+    saver = _save_options(options, None)
+    grey = _as_grey(image)
+    if options.progressive:
+        return save(grey, "pngsave", **saver)
+    indexed = png_palette.encode(image, saver["compression"])
+    if indexed is not None and image.width * image.height > _SMALL_PIXELS:
+        return indexed
+    return min((save(grey, "pngsave", **saver), *([indexed] if indexed else [])), key=len)
+
+
+def _as_grey(image: pyvips.Image) -> pyvips.Image:
+    """One band of colour where all three are equal, and no profile says what they mean."""
+    if image.get_typeof("icc-profile-data") or not _is_grey(image):
+        return image
+    grey = image[0].bandjoin(image[3]) if image.hasalpha() else image[0]
+    return grey.copy(interpretation="b-w")
+
+
+def _is_grey(image: pyvips.Image) -> bool:
+    # A corner first: nearly every picture shows its colours there.
+    corner = image.crop(0, 0, min(image.width, 64), min(image.height, 64))
+    return all(
+        (part[0] - part[1]).abs().max() == 0 and (part[1] - part[2]).abs().max() == 0
+        for part in (corner, image)
+    )
 
 
 def _reduce_colours(image: pyvips.Image, colours: int) -> tuple[pyvips.Image, int]:

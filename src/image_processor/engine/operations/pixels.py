@@ -14,6 +14,7 @@ import pyvips
 
 from image_processor.domain.geometry import Size, tilted
 from image_processor.domain.transformation import WHITE, Blend, Colour
+from image_processor.engine.codecs.codec import attach_profile
 
 from .orientation import Orientation
 
@@ -100,6 +101,11 @@ def to_srgb(image: pyvips.Image) -> pyvips.Image:
     else:
         converted = image.colourspace("srgb")
     return _three_or_four_bands(converted)
+
+
+def from_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
+    """Convert 8-bit RGB in the colour space of ``profile``, with or without alpha, to sRGB."""
+    return materialise(to_srgb(attach_profile(image, profile)))
 
 
 def rgb_profile(image: pyvips.Image) -> bytes | None:
