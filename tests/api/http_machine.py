@@ -24,6 +24,7 @@ from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
 from image_processor.ingest.process import Processor
+from image_processor.standalone.disk_space import DiskState, DiskStatus
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.workers import Workers
@@ -45,6 +46,8 @@ class Machine:
     ingest: IngestFixture
     settings: Settings
     progress: Progress = field(default_factory=Progress)
+    disk: DiskState = field(default_factory=lambda: DiskState(DiskStatus.OK, 10**9))
+    catalog_damage: str | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
@@ -83,6 +86,8 @@ class Machine:
                 delivery,
                 coordinator,
                 reconcile_report=lambda: self.reconcile_report,
+                catalog_damage=lambda: self.catalog_damage,
+                disk_state=lambda: self.disk,
             )
         )
         return self.application

@@ -21,17 +21,20 @@ from image_processor.api.schemas import EXPECTED
 from image_processor.api.standalone_app import WEB
 from image_processor.domain.errors import (
     FIXES,
+    CatalogDamaged,
     ImageProcessorError,
     MissingExtra,
     Reason,
     SizeNotAllowed,
     Unavailable,
 )
+from image_processor.domain.keys import image_id
 from image_processor.domain.models import MessageKind
 from image_processor.ingest.outbox import Outbox
+from image_processor.standalone.disk_space import DiskState, DiskStatus
 from image_processor.standalone.progress import EventType
 from image_processor.standalone.reconcile_loop import ReconcileReport
-from support.ingest import RECIPE, IngestFixture, upload
+from support.ingest import BUCKET, RECIPE, IngestFixture, upload
 
 
 def test_health(machine: Machine, client: Client) -> None:
@@ -48,6 +51,7 @@ def test_health(machine: Machine, client: Client) -> None:
         "events": None,
         "unreadable": 0,
         "held_deletions": 0,
+        "free_bytes": 10**9,
     }
 
 
@@ -56,6 +60,36 @@ def test_health_without_the_data(machine: Machine, client: Client) -> None:
     response = client.get("/health")
     assert (response.status_code, response.json()["status"]) == (503, "degraded")
     assert response.json()["detail"] == "the store's root folder cannot be opened: No such file or directory"
+
+
+def test_health_and_requests_with_a_damaged_catalog(
+    machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def damaged(_: str) -> None:
+        raise CatalogDamaged.of("data/catalog.sqlite", "malformed")
+
+    machine.catalog_damage = "the catalog data/catalog.sqlite is damaged"
+    response = client.get("/health")
+    assert (response.status_code, response.json()["detail"]) == (503, machine.catalog_damage)
+    monkeypatch.setattr(machine.ingest.catalog, "get", damaged)
+    response = client.get(f"/images/{image_id(BUCKET, 'a')}")
+    assert (response.status_code, response.json()["code"]) == (503, "catalog-damaged")
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "shown"), [(DiskStatus.LOW, 200, "low-disk"), (DiskStatus.FULL, 503, "degraded")]
+)
+def test_health_of_a_disk_without_room(
+    machine: Machine, client: Client, status: DiskStatus, code: int, shown: str
+) -> None:
+    machine.disk = DiskState(status, 12, "12 bytes free")
+    response = client.get("/health")
+    assert response.status_code == code
+    assert {name: response.json()[name] for name in ("status", "detail", "free_bytes")} == {
+        "status": shown,
+        "detail": "12 bytes free",
+        "free_bytes": 12,
+    }
 
 
 def test_health_without_the_catalog(
@@ -193,7 +227,7 @@ def test_retryable_errors_have_no_400_status() -> None:
     for kind in subclasses(ImageProcessorError):
         status = next(status for row, status in STATUSES if issubclass(kind, row))
         if kind.retryable:
-            assert status in {409, 503}, kind
+            assert status in {409, 503, 507}, kind
             assert of_error(kind("later")).headers["retry-after"] == "1"
 
 

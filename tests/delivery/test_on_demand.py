@@ -9,7 +9,7 @@ from image_processor.delivery.on_demand import OnDemandRenderer, is_on_demand
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RequestResolver
-from image_processor.domain.errors import NotFound, Reason, Refused, Unavailable
+from image_processor.domain.errors import InsufficientStorage, NotFound, Reason, Refused, Unavailable
 from image_processor.domain.models import IccPolicy, Limits, UploadKind
 from image_processor.domain.transformation import parse
 from image_processor.renditions.freshness import SOURCE_FINGERPRINT
@@ -220,6 +220,17 @@ def test_a_lowered_limit_applies_at_the_next_rendition(ingest):
         maker_of(ingest, Intruder()).render(wanted_of(parse(f"w={width},q=5,fm=webp")))
     maker_of(ingest, Intruder(), most=2).render(wanted_of(PLAIN))
     assert len([key for key in ingest.processed.bodies() if is_on_demand(key)]) == 2
+
+
+def test_without_room_a_rendition_is_served_and_not_stored(ingest):
+    def put(*_, **__):
+        raise InsufficientStorage("no space left")
+
+    renderer = maker_of(ingest, Intruder())
+    ingest.processed.put = put
+    result = renderer.render(wanted_of(PLAIN))
+    assert (result.is_stored, result.stored.body) == (False, right(ingest, PLAIN))
+    assert ingest.processed.bodies() == {}
 
 
 def test_a_rendition_carries_its_metadata(ingest):

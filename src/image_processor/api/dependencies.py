@@ -21,6 +21,7 @@ from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
 from image_processor.ingest import plan
+from image_processor.standalone.disk_space import DiskState
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
@@ -98,6 +99,16 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def reconcile_report(self) -> Callable[[], ReconcileReport]:
         """What the last complete reconciliation could not do."""
+        ...
+
+    @property
+    def catalog_damage(self) -> Callable[[], str | None]:
+        """What is known to be wrong with the catalog's file."""
+        ...
+
+    @property
+    def disk_state(self) -> Callable[[], DiskState]:
+        """Whether the disk has room."""
         ...
 
 

@@ -12,6 +12,7 @@ from image_processor.domain.errors import (
     FIXES,
     Forbidden,
     ImageProcessorError,
+    InsufficientStorage,
     Invalid,
     LeaseBusy,
     LeaseLost,
@@ -47,6 +48,7 @@ TITLES = {
     501: "Not Implemented",
     503: "Service Unavailable",
     504: "Gateway Timeout",
+    507: "Insufficient Storage",
 }
 
 # The first row whose class the error is an instance of decides.
@@ -59,6 +61,7 @@ STATUSES: tuple[tuple[type[ImageProcessorError], int], ...] = (
     (PreconditionFailed, 409),
     (Refused, 422),
     (MissingExtra, 501),
+    (InsufficientStorage, 507),
     (Unavailable, 503),
     (ImageProcessorError, 500),
 )

@@ -42,6 +42,7 @@ _DESCRIPTIONS = {
     422: "Refused: `reason` and `fix` say why and what helps.",
     501: "It needs an optional package that is not installed.",
     503: "Not possible right now; try again.",
+    507: "The disk is full or almost full; `detail` says how much is free.",
 }
 
 

@@ -371,13 +371,14 @@ class WaitingEventsModel(Model):
 
 
 class StandaloneHealthModel(HealthModel):
-    """The state of the server of one machine. `degraded`: it cannot reach its data, or most originals are
-    gone; `detail` says why."""
+    """The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
+    data, takes no uploads, or most originals are gone. `low-disk`: it will soon take no uploads."""
 
-    status: Literal["ok", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
+    status: Literal["ok", "low-disk", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
     detail: str | None = None
     backlog: int = Field(description="Uploads that wait or are being processed.")
     workers: int
+    free_bytes: int = Field(description="Free space of the disk, in part kept for accepted uploads.")
     events: WaitingEventsModel | None = Field(
         default=None, description="Events that the receiver of webhooks has not accepted; null without one."
     )

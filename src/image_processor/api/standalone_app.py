@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, Header, Query, Response
 from fastapi.responses import FileResponse
@@ -15,6 +16,7 @@ from fastapi.staticfiles import StaticFiles
 from image_processor import __version__
 from image_processor.domain.errors import NotFound, Refused, Unavailable
 from image_processor.domain.keys import image_id
+from image_processor.standalone.disk_space import DiskStatus
 from image_processor.standalone.progress import Event
 
 from . import app, images, renditions, uploads
@@ -28,6 +30,9 @@ from .work import QueuedWork
 WEB = Path(__file__).parent.parent / "web"
 RECONNECT_MILLISECONDS = 1000
 _PROBE_KEY = "health"  # need not exist
+_DISK_STATUS: Mapping[DiskStatus, Literal["ok", "low-disk", "degraded"]] = MappingProxyType(
+    {DiskStatus.OK: "ok", DiskStatus.LOW: "low-disk", DiskStatus.FULL: "degraded"}
+)
 
 events_router = APIRouter(tags=["events"])
 router = APIRouter(tags=["server"])
@@ -74,7 +79,7 @@ async def get_events(
     responses={
         503: {
             "model": StandaloneHealthModel,
-            "description": "The data cannot be reached, or most originals are gone.",
+            "description": "It cannot reach its data, takes no uploads, or most originals are gone.",
         }
     },
 )
@@ -82,16 +87,18 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
     """Return the state of the server and its limits. The status code is 503 if it is degraded."""
     settings = context.settings
     unreachable = _trouble(context)
-    report = context.reconcile_report()
+    report, disk = context.reconcile_report(), context.disk_state()
     trouble = unreachable or report.reason
-    if trouble:
+    status = "degraded" if trouble else _DISK_STATUS[disk.status]
+    if status == "degraded":
         response.status_code = 503
     return StandaloneHealthModel(
-        status="degraded" if trouble else "ok",
-        detail=trouble,
+        status=status,
+        detail=trouble or disk.detail,
         version=__version__,
         backlog=context.backlog(),
         workers=settings.worker_count,
+        free_bytes=disk.free,
         uploads=str(settings.data / "uploads"),
         max_bytes=settings.limits.max_bytes,
         events=None if unreachable else _waiting_events(context),
@@ -114,7 +121,7 @@ def _waiting_events(context: StandaloneContext) -> WaitingEventsModel | None:
 
 
 def _trouble(context: StandaloneContext) -> str | None:
-    """Why a store or the catalog does not answer; None if all of them do."""
+    """Why a store or the catalog does not answer, or cannot be relied on; None if all is well."""
     try:
         for store in (context.uploads, context.processed):
             with suppress(NotFound, Refused):
@@ -122,7 +129,7 @@ def _trouble(context: StandaloneContext) -> str | None:
         context.catalog.get(image_id(context.bucket, _PROBE_KEY))
     except Unavailable as error:
         return str(error)
-    return None
+    return context.catalog_damage()
 
 
 def standalone_app(context: StandaloneContext) -> FastAPI:

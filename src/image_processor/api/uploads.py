@@ -120,7 +120,7 @@ class UploadBody:
 @router.put(
     "/uploads/{key:key}",
     status_code=201,
-    responses={**_STORED, **errors(400, 403, 408, 412, 413, 422, 503)},
+    responses={**_STORED, **errors(400, 403, 408, 412, 413, 422, 503, 507)},
     openapi_extra=_ANY_BODY,
 )
 async def put_upload(
@@ -160,7 +160,7 @@ async def put_upload(
     return _stored(response, context, entry, new=current is None)
 
 
-@router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503)})
+@router.post("/samples", status_code=201, responses={**_STORED, **errors(403, 422, 503, 507)})
 async def post_sample(response: Response, context: ContextOf, work: QueuedWorkOf) -> UploadModel:
     """Draw a sample image, store it as `sample.jpg` and queue it. An existing `sample.jpg` is kept."""
     if reason := upload_skip_reason(SAMPLE_KEY, context):

@@ -10,10 +10,11 @@ import os
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from image_processor.cli.context import FileListing, Library
+from image_processor.cli.context import FileListing, Library, RepairedCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
@@ -127,6 +128,16 @@ class Commands:
         from image_processor.catalog.sqlite.backup import restore
 
         return restore(file, catalog)
+
+    def find_catalog_damage(self, catalog: Path) -> str | None:
+        from image_processor.catalog.sqlite.repair import find_damage
+
+        return find_damage(catalog)
+
+    def repair_catalog(self, catalog: Path) -> RepairedCatalog:
+        from image_processor.catalog.sqlite.repair import repair
+
+        return repair(catalog, datetime.now(UTC))
 
     def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:
         from .standalone import data_dir_lock

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
@@ -23,7 +24,7 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
-from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
+from image_processor.domain.errors import InsufficientStorage, InvalidSettings, Problem, Unavailable
 from image_processor.domain.models import MessageKind, Outcome, Upload
 from image_processor.domain.ports import Catalog, Entry, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
@@ -34,11 +35,13 @@ from image_processor.ingest.process import Processor
 from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
+from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
+from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
 from image_processor.standalone.workers import RECONCILIATION, Workers
@@ -76,6 +79,8 @@ class StandaloneContext(Struct, frozen=True):
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
+    catalog_damage: Callable[[], str | None] = lambda: None
+    disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
 
 
@@ -97,6 +102,14 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
 
 
+class WorkerHooks(Struct, frozen=True):
+    """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
+    failed for want of space."""
+
+    on_unsent: Callable[[], object] = lambda: None
+    on_full: Callable[[InsufficientStorage], object] = lambda _: None
+
+
 @contextmanager
 def open_workers(  # noqa: PLR0913 - one per part that commands and the server choose
     settings: Settings,
@@ -104,7 +117,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     stores: Mapping[str, Stores],
     role: str,
     progress: Progress,
-    on_unsent: Callable[[], object] = lambda: None,
+    hooks: WorkerHooks = WorkerHooks(),  # noqa: B008 - frozen
     renderers: RendererGroup | None = None,
     *,
     next_try: str = RECONCILIATION,
@@ -113,8 +126,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     within ``settings.stop_seconds``; what they do not finish is left to the next start.
 
     ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
-    the workers own leases. ``on_unsent`` is called after an outcome with an event to be sent. ``renderers``
-    is where the renderers come from. ``next_try`` says in messages what will try a failed upload again.
+    the workers own leases. ``renderers`` is where the renderers come from. ``next_try`` says in messages what
+    will try a failed upload again.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
     fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
@@ -136,9 +149,13 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
             }
 
             def process(upload: Upload) -> Outcome:
-                outcome = processors[upload.bucket].process(upload)
+                try:
+                    outcome = processors[upload.bucket].process(upload)
+                except InsufficientStorage as error:
+                    hooks.on_full(error)
+                    raise
                 if outcome.unsent:
-                    on_unsent()
+                    hooks.on_unsent()
                 return outcome
 
             yield process
@@ -221,21 +238,31 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     with ExitStack() as stopping, ExitStack() as stack:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
         stack.enter_context(data_dir_lock(settings.data))
-        stores = stack.enter_context(open_stores(settings))
-        assert isinstance(stores.catalog, SqliteCatalog)
-        stores.catalog.release_owner(SERVER_OWNER)
-        events = stores.catalog.event_queue() if webhook else None
+        opened = stack.enter_context(open_stores(settings))
+        catalog = opened.catalog
+        assert isinstance(catalog, SqliteCatalog)
+        catalog.release_owner(SERVER_OWNER)
+        events = catalog.event_queue() if webhook else None
+        disk = DiskSpace(
+            (settings.data, settings.data / "uploads", settings.data / "processed"),
+            settings.min_free_bytes,
+        )
+        stores = replace(opened, uploads=SpaceAwareStore(opened.uploads, disk, keeps_reserve=True))
+        # A cached rendition must not take the space that those of accepted uploads need.
+        cached = SpaceAwareStore(opened.processed, disk, keeps_reserve=True)
         on_unsent: Callable[[], object] = lambda: None  # noqa: E731 - replaced below
         if webhook and events:
             sender = WebhookSender(webhook, events)
             sender.start()
             stack.callback(sender.stop)
             on_unsent = sender.trigger
+        hooks = WorkerHooks(on_unsent, disk.note_failure)
         workers = stack.enter_context(
-            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, on_unsent, renderers)
+            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
         )
         reconciler = build_reconciler(settings, recipe, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
+        disk.call_when_room(reconcile_loop.trigger)
         watcher = Watcher(
             settings.data / "uploads",
             PRIVATE_FOLDER,
@@ -249,7 +276,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             thread.start()
             stack.callback(thread.stop)
         delivery, coordinator = stack.enter_context(
-            open_read_path(settings, recipe, stores, workers.submit, open_renderer)
+            open_read_path(settings, recipe, replace(stores, processed=cached), workers.submit, open_renderer)
         )
         try:
             yield StandaloneContext(
@@ -264,6 +291,8 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 events=events,
+                catalog_damage=lambda: catalog.damage,
+                disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
             )
         finally:

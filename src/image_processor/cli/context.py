@@ -45,6 +45,17 @@ class FileListing(Struct, frozen=True):
     skipped: tuple[str, ...]
 
 
+class RepairedCatalog(Protocol):
+    """What a repair has kept, and where the damaged file is now."""
+
+    @property
+    def records(self) -> int: ...
+    @property
+    def events(self) -> int: ...
+    @property
+    def damaged(self) -> Path: ...
+
+
 class CommandContext(Protocol):
     """Opens the parts of the system that a command works with."""
 
@@ -110,6 +121,14 @@ class CommandContext(Protocol):
 
     def restore(self, file: Path, catalog: Path) -> int:
         """Replace the catalog by the backup in ``file``; returns the number of records."""
+        ...
+
+    def find_catalog_damage(self, catalog: Path) -> str | None:
+        """What is wrong with the file; None if it is intact or does not exist. Raises Unavailable."""
+        ...
+
+    def repair_catalog(self, catalog: Path) -> RepairedCatalog:
+        """Move the damaged file aside, and keep what can be read of it in a new one. Raises Unavailable."""
         ...
 
     def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:

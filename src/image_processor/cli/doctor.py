@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -20,10 +22,12 @@ from image_processor.config.settings import (
     dialect_settings,
     effective,
 )
-from image_processor.domain.errors import UnsafeRuntime
+from image_processor.domain.errors import CatalogDamaged, Invalid, UnsafeRuntime
 from image_processor.domain.formats import FORMATS
 
+from . import reconcile
 from .aws_target import open_target
+from .context import command_context
 from .options import Data, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
 
@@ -36,16 +40,28 @@ _TABLES = (
 
 
 def command(
+    ctx: typer.Context,
     data: Data = None,
     recipe: RecipeFile = None,
     stack: StackName = None,
     profile: Profile = None,
     region: Region = None,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Rebuild a damaged catalog, while no server runs.")
+    ] = False,
 ) -> None:
     """Print versions, codecs, limits and settings; with --stack the settings of a stack's functions.
 
-    Exits with 4 if the runtime is not safe.
+    With --repair, a damaged catalog is moved aside. Its readable records are kept, and what they lack is
+    rebuilt as by `reconcile`. An intact catalog is left alone.
+
+    Exits with 3 if the catalog is damaged, with 4 if the runtime is not safe.
     """
+    if repair:
+        if stack is not None:
+            raise Invalid.one("--repair", "no --stack: only one machine has a catalog file", stack)
+        _repair(ctx, data, recipe)
+        return
     console = Console(markup=False, highlight=False, soft_wrap=True)
     if stack is not None:
         _print_settings(console, open_target(stack, profile, region).settings)
@@ -56,6 +72,27 @@ def command(
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
     console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
     _print_settings(console, settings)
+    context = command_context(ctx)
+    catalog = context.catalog_file(settings)
+    damage = context.find_catalog_damage(catalog)
+    if damage is not None:
+        raise CatalogDamaged.of(str(catalog), damage)
+
+
+def _repair(ctx: typer.Context, data: Path | None, recipe: Path | None) -> None:
+    settings, context = settings_with(data=data, recipe=recipe), command_context(ctx)
+    catalog = context.catalog_file(settings)
+    if not catalog.is_file():
+        raise Invalid.one("--data", "a data directory with a catalog", str(catalog.parent))
+    with context.data_dir_lock(catalog.parent):
+        damage = context.find_catalog_damage(catalog)
+        if damage is None:
+            typer.echo(f"the catalog {catalog} is intact")
+            return
+        repaired = context.repair_catalog(catalog)
+    typer.echo(f"the catalog {catalog} was damaged ({damage}) and is now {repaired.damaged}")
+    typer.echo(f"kept {repaired.records} records and {repaired.events} unsent messages")
+    reconcile.command(ctx, data=data, recipe=recipe)
 
 
 def _print_runtime(console: Console) -> None:

@@ -288,6 +288,13 @@ GENERAL_SETTINGS = (
         "1-300",
         integer(1, 300),
     ),
+    SettingSpec(
+        "MIN_FREE_BYTES",
+        "free disk space, in MiB, below which uploads are refused; by default 5 % of it, at most 500 MB",
+        "0-100000000",
+        integer(0, 10**8),
+        _MEBIBYTE,
+    ),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
     SettingSpec(
         "DELETION_LIMIT",

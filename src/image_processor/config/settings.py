@@ -80,6 +80,7 @@ class Settings(Struct, frozen=True):
     stop_seconds: int = 15
     event_streams: int = 100
     event_streams_per_client: int = 20
+    min_free_bytes: int | None = None
     webhook_url: str | None = None
     webhook_secret: tuple[bytes, ...] = ()
     webhook_days: int = 3
@@ -142,7 +143,7 @@ def effective(settings: Settings, specs: Sequence[SettingSpec]) -> Iterator[tupl
         if spec.secret:
             yield spec, "(set)" if value else ""
         else:
-            yield spec, _format(value // spec.unit if spec.unit != 1 else value)
+            yield spec, _format(value if spec.unit == 1 or value is None else value // spec.unit)
 
 
 def _value(settings: Settings, spec: SettingSpec) -> Any:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Container, Sequence
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
-from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
+from image_processor.domain.errors import InsufficientStorage, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Limits, Record, RenderedImage
 from image_processor.domain.ports import Attributes, Entry, Renderer, StoredObject
@@ -31,6 +32,9 @@ from .resolver import RenditionRef
 
 _MAX_ATTEMPTS = 3
 """Renderings of one request whose original changes meanwhile, before the client has to retry."""
+
+_NOT_STORED = ""
+"""The version of a rendition for which there is no room."""
 
 
 class OnDemandRenderer(Struct, frozen=True):
@@ -99,6 +103,7 @@ class OnDemandRenderer(Struct, frozen=True):
         stored = self._store(ref, rendered.renditions[0], version, overlays)
         if stored is None:
             return None
+        is_stored = stored.entry.version != _NOT_STORED
         timings = {
             "fetch": fetched - started,
             "decode": rendered.timings.decode,
@@ -106,7 +111,7 @@ class OnDemandRenderer(Struct, frozen=True):
             "encode": rendered.timings.encode,
             "store": self.clock() - finished,
         }
-        return RenderResult(stored, timings)
+        return RenderResult(stored, timings, is_stored)
 
     def _read_original(self, key: str, version: str) -> bytes:
         try:
@@ -117,7 +122,8 @@ class OnDemandRenderer(Struct, frozen=True):
     def _store(
         self, ref: RenditionRef, image: RenderedImage, version: str, overlays: OverlayVersions
     ) -> StoredObject | None:
-        """Store the rendition. None, and nothing is stored, if a source has changed."""
+        """Store the rendition. None, and nothing is stored, if a source has changed. Without room for it, it
+        has the version _NOT_STORED."""
         repository = self.repository
         metadata = {
             "sha256": image.metadata.sha256,
@@ -129,13 +135,21 @@ class OnDemandRenderer(Struct, frozen=True):
         # moment until the next check, if that can be known.
         if ref.is_public and self._has_changed(ref.key, image.transformation, version, overlays):
             return None
-        entry = repository.processed.put(ref.stored_key, image.body, attributes)
+        entry = self._put(ref.stored_key, image.body, attributes)
         # Ingest may have processed a change of the original, and deleted its old renditions, just before
         # this one was stored.
         if self._has_changed(ref.key, image.transformation, version, overlays):
             repository.processed.delete(ref.stored_key)
             return None
         return StoredObject(entry, attributes, image.body)
+
+    def _put(self, key: str, body: bytes, attributes: Attributes) -> Entry:
+        """Store a rendition, unless there is no room: its reader gets it all the same, and the next one has
+        it rendered again."""
+        try:
+            return self.repository.processed.put(key, body, attributes)
+        except InsufficientStorage:
+            return Entry(key, len(body), _NOT_STORED, datetime.now(UTC))
 
     def _has_changed(
         self, key: str, transformation: Transformation, version: str, overlays: OverlayVersions

@@ -24,10 +24,11 @@ _CACHE_SIZE = 10_000
 
 class RenderResult(Struct, frozen=True):
     """A stored rendition, with its bytes if it was just rendered. ``timings`` are seconds by stage of the
-    rendering; empty if it was stored already."""
+    rendering; empty if it was stored already. Not ``is_stored``: there was no room for it."""
 
     stored: StoredObject
     timings: Mapping[str, float]
+    is_stored: bool = True
 
 
 class RenditionRepository(Struct, frozen=True):

@@ -241,6 +241,24 @@ class Overloaded(Unavailable):
     code: ClassVar[str] = "overloaded"
 
 
+class InsufficientStorage(Unavailable):
+    """The store or the catalog cannot take more: its disk is full or read-only, or a quota is reached."""
+
+    code: ClassVar[str] = "insufficient-storage"
+
+
+class CatalogDamaged(Unavailable):
+    """The catalog's file is damaged. Records can be made again from what the stores hold."""
+
+    code: ClassVar[str] = "catalog-damaged"
+
+    @classmethod
+    def of(cls, file: str, reason: str) -> Self:
+        """The error for ``file``, of which SQLite says ``reason``."""
+        cure = "stop the server and run `image-processor doctor --repair`, or delete the file: it is rebuilt"
+        return cls(f"the catalog {file} is damaged ({reason}); {cure} from originals and renditions")
+
+
 class AccessDenied(Unavailable):
     """A store denies a request; ``answer`` is its code or status. If it answers other requests, the denial of
     reading one object is Unreadable instead."""

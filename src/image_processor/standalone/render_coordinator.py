@@ -100,6 +100,6 @@ class RenderCoordinator:
         if stored is not None:
             return RenderResult(stored, {})
         result = renderer.render(ref)
-        if not ref.declared:
+        if result.is_stored and not ref.declared:
             self._cache.put(result.stored.entry)
         return result

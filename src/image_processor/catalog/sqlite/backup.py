@@ -18,7 +18,7 @@ from .queries import CLEAR_LEASE
 from .schema import MIGRATIONS, migrate
 
 _BUSY_SECONDS = 10
-_SIDE_FILES = ("-wal", "-shm")
+SIDE_FILES = ("-wal", "-shm")
 """Suffixes of the files that SQLite keeps next to a database. SQLite would replay a log left from
 another database, so they are removed on restore."""
 
@@ -106,5 +106,5 @@ def _remove_side_files(catalog: Path) -> None:
     if catalog.is_file():
         with suppress(sqlite3.DatabaseError), closing(sqlite3.connect(catalog)) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    for suffix in _SIDE_FILES:
+    for suffix in SIDE_FILES:
         Path(f"{catalog}{suffix}").unlink(missing_ok=True)

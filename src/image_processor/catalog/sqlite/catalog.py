@@ -7,10 +7,12 @@ A lease is three columns of the record's row: `claim_token`, `claim_owner` and `
 
 from __future__ import annotations
 
+import logging
+import os
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
 from pathlib import Path
 from threading import Lock
@@ -22,10 +24,11 @@ from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lo
 from image_processor.catalog.nearest import nearest
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
-from image_processor.domain.errors import Invalid, Unavailable
+from image_processor.domain.errors import CatalogDamaged
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import Neighbours, Page, Query
 
+from .errors import translate_errors
 from .event_queue import SqliteEventQueue
 from .queries import (
     ACQUIRE,
@@ -53,6 +56,8 @@ _BUSY_RETRY_SECONDS = 0.01
 _SCAN_PAGE = 500
 _HASHES_PAGE = 5000
 
+_log = logging.getLogger(__name__)
+
 
 class SqliteCatalog:
     """Catalog in an SQLite file, or in memory for as long as the object exists.
@@ -63,8 +68,16 @@ class SqliteCatalog:
 
     def __init__(self, path: Path | Literal[":memory:"]) -> None:
         self._lock = Lock()
-        with _translate_errors():
+        self._path = path
+        self._damage: CatalogDamaged | None = None
+        with translate_errors(str(path), lambda _: None):
             self._connection = _connect(path)
+            self._file = os.stat(path) if isinstance(path, Path) else None  # noqa: PTH116 - as below
+
+    @property
+    def damage(self) -> str | None:
+        """What is known to be wrong with the file; None if nothing is. Rows that can be read still are."""
+        return None if self._damage is None else str(self._damage)
 
     def close(self) -> None:
         """Close the file. No other method may be called afterwards."""
@@ -156,12 +169,36 @@ class SqliteCatalog:
     def reindex(self) -> int:
         return 0  # opening the file has migrated it
 
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        return translate_errors(str(self._path), self._note_damage)
+
+    def _note_damage(self, error: CatalogDamaged) -> None:
+        if self._damage is None:
+            self._damage = error
+            _log.error("%s", error)
+
+    def _check_file(self) -> None:
+        """Raise CatalogDamaged if another file has the name by now: what is written is lost."""
+        if self._file is None:
+            return
+        try:
+            is_same = os.path.samestat(os.stat(self._path), self._file)  # noqa: PTH116 - a Path takes four times as long
+        except FileNotFoundError:
+            is_same = False
+        if not is_same:
+            error = CatalogDamaged.of(
+                str(self._path), "the file was removed or replaced while the server was running"
+            )
+            self._note_damage(error)
+            raise error
+
     def _change_leased(
         self, statement: str, lease: Lease, values: Values, messages: Sequence[OutboxMessage] = ()
     ) -> Row:
         """Run a statement that changes the row of a lease, and add messages to the outbox. Raises LeaseLost
         if the statement changed no row."""
-        with self._lock, _translate_errors():
+        with self._lock, self._translate_errors():
+            self._check_file()
             # A statement alone is a transaction.
             with transaction(self._connection) if messages else nullcontext():
                 rows = self._connection.execute(statement, values | _lease_values(lease)).fetchall()
@@ -173,7 +210,8 @@ class SqliteCatalog:
             return row
 
     def _execute(self, statement: str, values: Values) -> tuple[Row, ...]:
-        with self._lock, _translate_errors():
+        with self._lock, self._translate_errors():
+            self._check_file()
             return tuple(self._connection.execute(statement, values).fetchall())
 
 
@@ -226,19 +264,3 @@ def _message_values(image_id: str, message: OutboxMessage) -> Values:
 
 def _lease_values(lease: Lease) -> Values:
     return {"id": lease.image_id, "claim_token": lease.token}
-
-
-@contextmanager
-def _translate_errors() -> Iterator[None]:
-    """Raise Unavailable for errors of the file (locked, full, damaged) and Invalid for text that is not
-    Unicode. Errors in our own statements are raised unchanged."""
-    try:
-        yield
-    except (sqlite3.ProgrammingError, sqlite3.IntegrityError, sqlite3.NotSupportedError):
-        raise
-    except UnicodeEncodeError as error:
-        raise Invalid.one("text", "valid Unicode", error.object) from None
-    except sqlite3.DatabaseError as error:
-        raise Unavailable(f"the catalog is not available: {error}") from error
-    except OSError as error:
-        raise Unavailable(f"the catalog is not available: {error.strerror}") from error

@@ -7,12 +7,14 @@ ROOT/.image-processor.
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from image_processor.domain.errors import (
+    InsufficientStorage,
     NotFound,
     PreconditionFailed,
     Reason,
@@ -34,6 +36,7 @@ from .stat_cache import StatCache
 _CHUNK = 256 * 1024
 _SNIFFED_BYTES = 256
 _READ_ATTEMPTS = 5
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 
 class DirectoryStore:
@@ -259,4 +262,5 @@ def _translate_errors(subject: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Unavailable(f"{subject}: {error.strerror}") from error
+        kind = InsufficientStorage if error.errno in _NO_ROOM else Unavailable
+        raise kind(f"{subject}: {error.strerror}") from error

@@ -1,0 +1,65 @@
+"""An object store that asks DiskSpace for room before it writes, and tells it of writes that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
+
+from image_processor.domain.errors import InsufficientStorage
+from image_processor.domain.ports import Absent, Attributes, Entry, ObjectStore, StoredObject
+
+from .disk_space import DiskSpace
+
+_T = TypeVar("_T")
+
+
+class SpaceAwareStore:
+    """ObjectStore over ``store``. With ``keeps_reserve`` a write raises InsufficientStorage when the disk is
+    almost full; without, it may use what is left."""
+
+    def __init__(self, store: ObjectStore, disk: DiskSpace, *, keeps_reserve: bool) -> None:
+        self._store = store
+        self._disk = disk
+        self._keeps_reserve = keeps_reserve
+
+    def head(self, key: str) -> StoredObject:
+        return self._store.head(key)
+
+    def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
+        return self._store.get(key, limit=limit, version=version)
+
+    def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
+        return self._store.read(key, start, stop, version=version)
+
+    def put(
+        self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
+    ) -> Entry:
+        return self._write(lambda: self._store.put(key, body, attributes, condition=condition))
+
+    def put_stream(
+        self,
+        key: str,
+        chunks: Iterable[bytes],
+        attributes: Attributes,
+        *,
+        limit: int,
+        condition: str | Absent | None = None,
+    ) -> Entry:
+        return self._write(
+            lambda: self._store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
+        )
+
+    def delete(self, key: str, *, condition: str | None = None) -> None:
+        self._store.delete(key, condition=condition)
+
+    def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
+        return self._store.list(prefix, start_after=start_after, direct=direct)
+
+    def _write(self, write: Callable[[], _T]) -> _T:
+        if self._keeps_reserve:
+            self._disk.check_room()
+        try:
+            return write()
+        except InsufficientStorage as error:
+            self._disk.note_failure(error)
+            raise
