@@ -13,7 +13,7 @@ BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -
 PYTEST_ARGS ?=
 # Tests that look at much more where STRESS is set.
 LONGER := tests/delivery/test_altered_urls.py tests/api/test_http_contract.py tests/api/test_http_delivery.py \
-	tests/contracts/test_catalog_listing.py
+	tests/contracts/test_catalog_listing.py tests/fuzzing
 ARGS        ?=
 TEST_WORKERS ?= 2
 # They share one emulated AWS and one build folder, so they run one after the other.

@@ -76,7 +76,7 @@ def test_a_batch_that_is_delivered_again_has_the_same_reference(cdn: Cdn) -> Non
     assert references[0] == references[1] != references[2]
 
 
-@pytest.mark.parametrize("body", ["", "[]", "null", '{"id": "x"}', '"text"', "5"])
+@pytest.mark.parametrize("body", ["", "[]", "null", '{"id": "x"}', '"text"', "5", "[" * 99_999])
 def test_other_messages_are_dropped(body: str, cdn: Cdn) -> None:
     assert handle(batch(body), cdn.invalidate) == {"batchItemFailures": []}
     assert cdn.calls == []

@@ -293,6 +293,13 @@ def as_toml(value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+@pytest.mark.parametrize("value", ["[" * 9999, "9" * 5000], ids=["nested", "digits"])
+def test_a_value_that_tomllib_cannot_read_is_a_problem_of_the_file(value):
+    """How tomllib says so depends on the version of Python."""
+    (message,) = problems_of(f"x = {value}")
+    assert "expected TOML" in message
+
+
 @given(
     st.dictionaries(st.sampled_from([*FIELDS, "x"]), VALUES, max_size=4),
     st.dictionaries(st.sampled_from(["match", "presets", "y"]), VALUES, max_size=3),

@@ -75,3 +75,11 @@ def test_a_refusal_starts_with_its_reason() -> None:
 
 def test_reasons_are_lower_case_words_with_hyphens() -> None:
     assert all(reason.value == reason.name.lower().replace("_", "-") for reason in Reason)
+
+
+def test_a_problem_shows_nothing_that_garbles_a_line() -> None:
+    problem = Problem("a\nb", "c", "d\ud800\x1b")
+    assert str(problem) == r"expected c for 'a\nb', got 'd\ud800\x1b'"
+    assert (problem.name, problem.got) == (r"'a\nb'", r"'d\ud800\x1b'")
+    assert pickle.loads(pickle.dumps(problem)) == problem
+    assert Problem("größe", "c", "d e") == Problem("größe", "c", "d e", None)

@@ -165,6 +165,8 @@ def test_a_direct_call_names_bucket_and_key():
             {"Records": [notification(name="ObjectRestore:Post")]},
             "an event that changes no image: ObjectRestore:Post",
         ),
+        ({"Records": [notification(name="a\nb")]}, r"an event that changes no image: 'a\nb'"),
+        (event_bridge(kind="a\ud800"), r"an event that changes no image: 'a\ud800'"),
         (event_bridge(kind="Object Tags Added"), "an event that changes no image: Object Tags Added"),
         (
             {"Records": [notification("../up.jpg")]},

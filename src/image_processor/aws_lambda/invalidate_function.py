@@ -60,7 +60,7 @@ def _change(record: dict[str, Any]) -> tuple[str, str] | None:
     try:
         body = json.loads(record["body"])
         return str(body["id"]), str(body["key"])
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, RecursionError):
         log.line(
             "WARNING", "ignored", reason="expected a JSON object with id and key", id=record["messageId"]
         )

@@ -163,6 +163,11 @@ def _parse_toml(text: str) -> dict[str, Any]:
         position = re.search(r"\(at line (\d+)", str(error))
         line = int(position[1]) if position else len(text.splitlines())
         raise InvalidRecipe([Problem("the file", "TOML", str(error), line)]) from None
+    except (ValueError, RecursionError) as error:
+        # tomllib lets these pass, for a number of over 4,300 digits and for deeply nested lists.
+        raise InvalidRecipe(
+            [Problem("the file", "TOML with shorter, less nested values", str(error))]
+        ) from None
 
 
 _RULE_FIELDS = ("match", "presets", "cache_control")

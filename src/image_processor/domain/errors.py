@@ -12,8 +12,10 @@ from types import MappingProxyType
 from typing import Any, ClassVar, Self
 
 from msgspec import Struct
+from msgspec.structs import force_setattr
 
 from .formats import READABLE_TITLES
+from .redaction import printable
 
 
 class Reason(StrEnum):
@@ -71,13 +73,18 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
 class Problem(Struct, frozen=True):
     """One problem in an input: what was expected for ``name``, and what was there.
 
-    ``line`` is the line of the file, from 1; None if the input is not a file.
+    ``line`` is the line of the file, from 1; None if the input is not a file. ``name`` and ``got`` may be
+    taken from the input: what is not printable in them is escaped.
     """
 
     name: str
     expected: str
     got: str
     line: int | None = None
+
+    def __post_init__(self) -> None:
+        force_setattr(self, "name", printable(self.name))
+        force_setattr(self, "got", printable(self.got))
 
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line is not None else ""

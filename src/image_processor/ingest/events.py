@@ -18,6 +18,7 @@ from msgspec import Struct
 from image_processor.domain.errors import InvalidKey
 from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Upload, UploadKind
+from image_processor.domain.redaction import printable
 
 _ESCAPED = re.compile("[+%]")
 _MAX_DEPTH = 4
@@ -138,7 +139,7 @@ def _notification(record: dict[str, Any]) -> Upload | str:
     name = str(record.get("eventName", "")).removeprefix("s3:")
     kind = _KINDS.get(name.partition(":")[0])
     if kind is None or name == "ObjectRestore:Post":
-        return f"an event that changes no image: {name[:64]}"
+        return _no_change(name)
     bucket, object_ = record["s3"].get("bucket"), record["s3"].get("object")
     if not isinstance(bucket, dict) or not isinstance(object_, dict):
         return "expected a bucket and an object in the record"
@@ -149,6 +150,10 @@ def _notification(record: dict[str, Any]) -> Upload | str:
         object_.get("versionId"),
         object_.get("sequencer"),
     )
+
+
+def _no_change(name: str) -> str:
+    return f"an event that changes no image: {printable(name[:64])}"
 
 
 _DETAIL_KINDS = {
@@ -162,7 +167,7 @@ def _event_bridge(content: dict[str, Any]) -> Upload | str:
     """Keys in EventBridge events are not URL-encoded ("EventBridge event message structure")."""
     kind = _DETAIL_KINDS.get(str(content["detail-type"]))
     if kind is None:
-        return f"an event that changes no image: {str(content['detail-type'])[:64]}"
+        return _no_change(str(content["detail-type"]))
     detail = content.get("detail")
     bucket, object_ = (
         (detail.get("bucket"), detail.get("object")) if isinstance(detail, dict) else (None, None)

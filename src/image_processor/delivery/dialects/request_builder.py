@@ -87,10 +87,8 @@ class RequestBuilder:
         )
 
     def add_error(self, name: str, expected: str, got: object) -> None:
-        """Add a problem with the parameter ``name``."""
-        shown = repr(got)
-        shown = shown if len(shown) <= _MAX_SHOWN else shown[:_MAX_SHOWN] + "…"
-        self.problems.append(Problem(self.aliases.get(name, name), expected, shown))
+        """Add a problem with the parameter ``name``, which may be a word of the URL."""
+        self.problems.append(Problem(self.aliases.get(name, _cut(name)), expected, _cut(repr(got))))
 
     def unsupported(
         self, name: str, expected: str = "nothing, as this is not supported", got: object = ""
@@ -193,6 +191,10 @@ def check_bucket(bucket: str, buckets: frozenset[str]) -> None:
     """Raise BucketNotAllowed unless ``bucket`` is one of ``buckets``, the names that URLs may use."""
     if bucket not in buckets:
         raise BucketNotAllowed(f"expected a bucket that URLs may name, got {bucket[:_MAX_SHOWN]!r}")
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
 
 def normalise(value: float) -> float:
