@@ -12,12 +12,15 @@ SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
 # Tests that look at much more where STRESS is set.
-LONGER := tests/delivery/test_altered_urls.py tests/api/test_http_contract.py tests/api/test_http_delivery.py \
-	tests/contracts/test_catalog_listing.py tests/fuzzing
+LONGER := tests/delivery/test_altered_urls.py tests/delivery/test_url_parser.py tests/api/test_http_contract.py \
+	tests/api/test_http_delivery.py tests/contracts/test_catalog_listing.py tests/end_to_end/test_kill.py \
+	tests/aws_lambda/test_reconcile_function.py tests/fuzzing
 ARGS        ?=
 TEST_WORKERS ?= 2
-# They share one emulated AWS and one build folder, so they run one after the other.
-DEPLOYED := tests/aws tests/deployment
+# Some images of containers set it. Then each of the Pythons that tests start compiles all that it imports.
+export PYTHONDONTWRITEBYTECODE :=
+# What `make coverage` leaves out: it runs in other processes.
+ELSEWHERE := tests/aws tests/deployment tests/browser
 # The fast tier: no emulated AWS, no browser, no server; with the linters about a minute.
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
@@ -38,7 +41,7 @@ check: lint ## the fast tier: style, types, and the tests of planning, ingest an
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) $(FAST)
 
 coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with the floor of pyproject.toml
-	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --cov --cov-report= $(addprefix --ignore=,$(DEPLOYED) tests/browser)
+	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --cov --cov-report= $(addprefix --ignore=,$(ELSEWHERE))
 	$(BIN)/python -m coverage report
 
 lint: $(DEV) ## style, types, import directions
@@ -49,8 +52,7 @@ lint: $(DEV) ## style, types, import directions
 
 unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(addprefix --ignore=,$(DEPLOYED))
-	$(BIN)/python -m pytest $(DEPLOYED)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif

@@ -16,6 +16,7 @@ from image_processor.api.server import Server
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Limits
 from support.ingest import IngestFixture
+from support.plain_http import NO_CERTIFICATES
 
 
 @pytest.fixture
@@ -53,5 +54,5 @@ def address(machine: Machine) -> Iterator[tuple[str, int]]:
 @pytest.fixture
 def live(address: tuple[str, int]) -> Iterator[httpx.Client]:
     host, port = address
-    with httpx.Client(base_url=f"http://{host}:{port}", timeout=30) as client:
+    with httpx.Client(base_url=f"http://{host}:{port}", timeout=30, verify=NO_CERTIFICATES) as client:
         yield client

@@ -12,6 +12,8 @@ import httpx
 import pytest
 from http_machine import Machine
 
+from support.plain_http import NO_CERTIFICATES
+
 
 def events(stream: httpx.Response) -> Iterator[dict[str, Any]]:
     """The events of a text/event-stream, as dictionaries of their fields; comments by `comment`."""
@@ -92,7 +94,7 @@ def test_a_stop_ends_streams_and_waiting_requests_at_once(machine: Machine, live
     responses: list[httpx.Response] = []
 
     def wait_for_renditions() -> None:
-        with httpx.Client(base_url=live.base_url, timeout=60) as other:
+        with httpx.Client(base_url=live.base_url, timeout=60, verify=NO_CERTIFICATES) as other:
             responses.append(other.post("/images", json={"key": "a.jpg"}))
 
     with live.stream("GET", "/events") as stream:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 from scenarios import URL_KEY
@@ -21,6 +22,7 @@ def cli(aws: EmulatedAws) -> Cli:
     environment = {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),
+        "PYTHONPATH": str(Path(__file__).parent / "quick_zip"),
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": aws.endpoint,
         "AWS_ACCESS_KEY_ID": ACCOUNT,

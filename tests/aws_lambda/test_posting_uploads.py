@@ -1,4 +1,4 @@
-"""Presigned upload forms: their policy, their signature, and S3 that accepts them."""
+"""Presigned upload forms: their policy and signature. tests/aws/test_upload_forms.py sends them to S3."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import pytest
 from botocore.auth import S3SigV4PostAuth
 from botocore.awsrequest import AWSRequest
@@ -18,13 +17,10 @@ from gateway import Api
 from image_processor.aws.credentials import Credentials
 from image_processor.aws.endpoints import Endpoint
 from image_processor.aws.post_policy import PostForm, PostTarget, post_form
-from image_processor.bootstrap.aws import _post_signer
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Limits
-from image_processor.storage.s3 import S3Store
-from support.aws import REGION, make_bucket
-from support.aws_emulation.server import EmulatedAws
+from support.aws import REGION
 from support.ingest import BUCKET, IngestFixture
 
 NOW = datetime(2026, 1, 31, 23, 59, 30, 500_000, tzinfo=UTC)
@@ -151,44 +147,3 @@ def test_missing_credentials_are_a_server_error(api: Api, monkeypatch: pytest.Mo
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", "http://127.0.0.1:1/")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")
     assert api("POST", "/uploads", {"key": "in/a.jpg"}).status == 503
-
-
-def post(form: Any, body: bytes, **changed: str) -> httpx.Response:
-    """The form as a browser sends it: the fields in order, then the file."""
-    return httpx.post(form["url"], data={**form["fields"], **changed}, files={"file": ("my cat.jpg", body)})
-
-
-@pytest.fixture
-def bucket(aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch) -> str:
-    """A new bucket of LocalStack, which checks a form against its policy as S3 does."""
-    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", aws.endpoint)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    return make_bucket(aws.endpoint)
-
-
-def test_s3_accepts_the_form(bucket: str) -> None:
-    assert post(sign(bucket, "in/cat é.jpg"), b"a cat").status_code == 204
-    stored = S3Store(bucket).get("in/cat é.jpg")
-    assert (stored.body, stored.attributes.media_type) == (b"a cat", "image/jpeg")
-
-
-@pytest.mark.parametrize(
-    ("body", "changed"),
-    [
-        (b"", {}),
-        (b"x" * (MAX_BYTES + 1), {}),
-        (b"x", {"key": "in/other.jpg"}),
-        (b"x", {"Content-Type": "text/html"}),
-    ],
-)
-def test_s3_rejects_a_form_that_violates_the_policy(
-    bucket: str, body: bytes, changed: dict[str, str]
-) -> None:
-    assert post(sign(bucket, "in/cat.jpg"), body, **changed).status_code in {400, 403}
-    assert list(S3Store(bucket).list()) == []
-
-
-def sign(bucket: str, key: str) -> Any:
-    form = _post_signer(bucket, MAX_BYTES)(key, "image/jpeg")
-    return {"url": form.url, "fields": form.fields}

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import httpx
 
+from support.plain_http import NO_CERTIFICATES
+
 
 @dataclass(frozen=True)
 class Site:
@@ -50,6 +52,6 @@ def serving(data: Path, port: int = 0, **settings: str) -> Iterator[Site]:
         assert server.stdout is not None
         announced = re.search(r"http://\S+", server.stdout.readline())
         assert announced, "the server did not start"
-        with httpx.Client(base_url=announced[0], timeout=60) as api:
+        with httpx.Client(base_url=announced[0], timeout=60, verify=NO_CERTIFICATES) as api:
             yield Site(data, api)
         server.send_signal(signal.SIGTERM)

@@ -26,3 +26,9 @@ def run(monkeypatch, tmp_path, capfd):
         return ended.value.code or 0, out, err
 
     return call
+
+
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory):
+    """A folder for the tests of a module that only read what the first one has processed."""
+    return tmp_path_factory.mktemp("shared")

@@ -15,8 +15,15 @@ PHOTOGRAPHS = Path(skimage.__file__).parent / "data"
 
 
 @pytest.fixture
-def similar(run):
+def similar(run, shared_folder, monkeypatch):
     """A library of a photograph, two copies of it, another one and a refused original."""
+    monkeypatch.chdir(shared_folder)
+    if not Path("data").exists():
+        fill_library(run)
+    return lambda *arguments: run("similar", *arguments, "--data", "data")
+
+
+def fill_library(run):
     uploads = Path("data/uploads")
     uploads.mkdir(parents=True)
     cat, cup = (Image.open(PHOTOGRAPHS / name).convert("RGB") for name in ("chelsea.png", "coffee.png"))
@@ -27,7 +34,6 @@ def similar(run):
     (uploads / "bad.jpg").write_text("hello")
     Path("r.toml").write_text(RECIPE)
     assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 1
-    return lambda *arguments: run("similar", *arguments, "--data", "data")
 
 
 def test_copies_are_found_nearest_first(similar):

@@ -10,12 +10,14 @@ from pictures_for_cli import RECIPE, draw
 
 
 @pytest.fixture
-def srcset(run):
+def srcset(run, shared_folder, monkeypatch):
     """A library of one picture, and one that is refused."""
-    draw("data/uploads/a cat.jpg")
-    Path("data/uploads/bad.jpg").write_text("hello")
-    Path("r.toml").write_text(RECIPE)
-    assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 1
+    monkeypatch.chdir(shared_folder)
+    if not Path("data").exists():
+        draw("data/uploads/a cat.jpg")
+        Path("data/uploads/bad.jpg").write_text("hello")
+        Path("r.toml").write_text(RECIPE)
+        assert run("reconcile", "--data", "data", "--recipe", "r.toml")[0] == 1
     return lambda *arguments: run("srcset", *arguments, "--data", "data", "--recipe", "r.toml")
 
 

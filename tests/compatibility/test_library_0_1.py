@@ -18,6 +18,8 @@ from typing import Any
 import httpx
 import pytest
 
+from support.plain_http import NO_CERTIFICATES
+
 FIXTURE = Path(__file__).parent / "library_0_1"
 EXPECTED: dict[str, Any] = json.loads((FIXTURE / "expected.json").read_text(encoding="utf-8"))
 # `fix` is advice in prose that each version words anew; it is not stored. The other field is new.
@@ -65,7 +67,7 @@ def client(environment: dict[str, str]) -> Iterator[httpx.Client]:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "image_processor", "serve", "--port", str(port)]
     with subprocess.Popen(command, env=environment) as server:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20) as http:
+        with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20, verify=NO_CERTIFICATES) as http:
             wait_until_healthy(http)
             yield http
         server.send_signal(signal.SIGINT)

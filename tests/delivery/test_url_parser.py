@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from urllib.parse import quote
 
@@ -26,7 +27,7 @@ from support.url_strategies import KEYS, PAIRS, path_form, paths, same_meaning
 
 
 @given(st.data(), KEYS, PAIRS.filter(bool))
-@settings(max_examples=300)
+@settings(max_examples=3000 if os.environ.get("STRESS") else 100)
 def test_equivalent_urls_have_one_canonical_form(data, key, pairs):
     address = ParsedUrl(key, canonical_pairs(pairs))
     read = parse_url(data.draw(paths(key)), data.draw(same_meaning(pairs)))

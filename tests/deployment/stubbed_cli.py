@@ -44,7 +44,7 @@ class StubbedCli:
         self.bin.mkdir()
         self.log = folder / "calls"
         self.log.touch()
-        self.answers: dict[str, str] = {"sam build": "mkdir -p build/sam"}
+        self.answers: dict[str, str] = {"sam build": ":"}
         self.answer("get-caller-identity", {"Account": "111122223333"})
         limit = {"ConcurrentExecutions": 1000, "UnreservedConcurrentExecutions": 1000}
         self.answer("get-account-settings", {"AccountLimit": limit})
@@ -107,6 +107,8 @@ class StubbedCli:
         with (
             mock.patch.dict(os.environ, self._stage(without, environment), clear=True),
             mock.patch("sys.stdin", io.StringIO(stdin)),
+            # The real one is large, and tests/aws may be filling it.
+            mock.patch.object(deploy, "BUILD", self.folder / "build"),
             redirect_stdout(out),
             redirect_stderr(error),
         ):

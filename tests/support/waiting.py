@@ -9,13 +9,16 @@ from typing import TypeVar
 T = TypeVar("T")
 LONGEST = 60.0
 """Seconds. No test judges time; this only ends one that would wait for ever."""
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.1
+"""Seconds between two checks. Checks are often requests, and many of them would slow what is awaited."""
 
 
 def wait_for(condition: Callable[[], T | None], what: str) -> T:
     """The condition's first value that is not None or False. Raises TimeoutError naming ``what``."""
-    end = time.monotonic() + LONGEST
+    end, pause = time.monotonic() + LONGEST, FIRST_PAUSE
     while time.monotonic() < end:
         if value := condition():
             return value
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.5 * pause, LONGEST_PAUSE)
     raise TimeoutError(f"{what}: not within {LONGEST:g} s")

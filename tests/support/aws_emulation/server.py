@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -47,12 +47,15 @@ class EmulatedAws:
         if not PYTHON.exists():
             raise NotInstalled(f"no {VENV.name}: `make test` installs it, or says why not")
         self.endpoint = f"http://127.0.0.1:{_free_port()}"
-        self._journal = folder / "decisions.jsonl"
-        self._journal.touch()
+        journal = folder / "decisions.jsonl"
+        journal.touch()
+        self._journal = _Lines(journal)
+        self._decisions: list[Decision] = []
+        self._clients: dict[str, Any] = {}
         self._log = folder / "localstack.log"
         with self._log.open("wb") as log:
             self.process = subprocess.Popen(
-                [PYTHON, "-m", __package__, RUNTIME, self._journal],
+                [PYTHON, "-m", __package__, RUNTIME, journal],
                 cwd=folder,
                 env=self._environment(folder),
                 stdin=subprocess.PIPE,
@@ -80,7 +83,15 @@ class EmulatedAws:
     def client(self, service: str, session: Mapping[str, Any] | None = None) -> Any:
         """A client of the account's owner, to whom enforcement does not apply, or of a role's session
         (the Credentials that AssumeRole answers)."""
-        session = session or {"AccessKeyId": "test", "SecretAccessKey": "test"}
+        if session is not None:
+            return self._new_client(service, session)
+        if service not in self._clients:
+            self._clients[service] = self._new_client(
+                service, {"AccessKeyId": "test", "SecretAccessKey": "test"}
+            )
+        return self._clients[service]
+
+    def _new_client(self, service: str, session: Mapping[str, Any]) -> Any:
         # S3's older signature, which boto3 presigns with unless told, names nobody that is known here.
         signature = {"signature_version": "s3v4"} if service == "s3" else {}
         return boto3.client(
@@ -96,11 +107,15 @@ class EmulatedAws:
     def log(self) -> str:
         return self._log.read_text(errors="replace")
 
-    def decisions(self) -> Iterator[Decision]:
-        """What enforcement has judged so far, oldest first."""
-        for line in self._journal.read_text().splitlines():
-            said = json.loads(line)
-            yield Decision(said["who"], said["allowed"], said["action"], said["resource"])
+    def decisions(self, after: int = 0) -> Sequence[Decision]:
+        """The decisions of enforcement, oldest first, without the first ``after`` ones."""
+        # The journal grows all the time, and tests ask in a loop: each line is read once.
+        for line in self._journal:
+            fields = json.loads(line)
+            self._decisions.append(
+                Decision(fields["who"], fields["allowed"], fields["action"], fields["resource"])
+            )
+        return self._decisions[after:]
 
     def _environment(self, folder: Path) -> Mapping[str, str]:
         (folder / "tmp").mkdir()
@@ -115,10 +130,26 @@ class EmulatedAws:
             "SKIP_SSL_CERT_DOWNLOAD": "1",
             "DNS_ADDRESS": "0",
             "S3_SKIP_SIGNATURE_VALIDATION": "0",
+            "SQS_DISABLE_CLOUDWATCH_METRICS": "1",  # one request for each request to a queue
             "LAMBDA_EVENT_SOURCE_MAPPING_POLL_INTERVAL_SEC": "0.1",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_EMPTY_POLL_SEC": "0.1",
             "LAMBDA_EVENT_SOURCE_MAPPING_MAX_BACKOFF_ON_ERROR_SEC": "0.1",
         }
+
+
+class _Lines:
+    """The whole lines that were appended to a file since they were last iterated."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._offset = file, 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._file.open("rb") as file:
+            file.seek(self._offset)
+            appended = file.read()
+        end = appended.rfind(b"\n") + 1
+        self._offset += end
+        yield from appended[:end].splitlines()
 
 
 def _free_port() -> int:
