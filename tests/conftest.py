@@ -20,7 +20,8 @@ SHARED_AWS = "tests/aws/"
 class ByFile(LoadScopeScheduling):
     """Gives whole files to the processes of `pytest -n`, so that fixtures of a module are set up once.
 
-    The tests that share the emulated AWS run in one process. What has most tests goes first, so they start early.
+    The tests that share the emulated AWS run in one process. What has most tests goes first, so they start
+    early.
     """
 
     def _split_scope(self, nodeid: str) -> str:

