@@ -29,6 +29,33 @@ def test_a_rendition_goes_to_standard_output(tmp_path):
         assert (picture.format, picture.size) == ("PNG", (20, 15))
 
 
+@pytest.mark.parametrize(
+    ("text", "out", "expected"),
+    [
+        ("w=20", "made.webp", "WEBP"),
+        ("w=20", "made.PNG", "PNG"),
+        ("w=20", "made.tif", "TIFF"),
+        ("w=20", "made", "JPEG"),
+        ("w=20,fm=png", "made.bin", "PNG"),
+        ("fm=jpeg", "made.jpg", "JPEG"),
+    ],
+)
+def test_the_name_of_the_output_tells_the_format(run, text, out, expected):
+    draw("cat.jpg")
+    status, _, err = run("transform", "cat.jpg", text, "--out", out)
+    assert status == 0, err
+    with Image.open(out) as picture:
+        assert picture.format == expected
+
+
+def test_a_name_of_another_format_is_an_error(run):
+    draw("cat.jpg")
+    status, _, err = run("transform", "cat.jpg", "w=20,fm=png", "--out", "made.webp")
+    assert status == 2
+    assert "expected a name that ends in .png for --out, got 'made.webp'" in err
+    assert not Path("made.webp").exists()
+
+
 def test_an_overlay_is_read_from_its_directory(run):
     draw("cat.jpg")
     Path("marks/logos").mkdir(parents=True)
@@ -48,7 +75,7 @@ def test_an_overlay_is_read_from_its_directory(run):
         (["none.jpg", "w=9"], 2, ["expected a readable file for FILE, got 'none.jpg'"]),
         (["text.jpg", "w=9"], 1, ["not-an-image"]),
         (["cat.jpg", "over=image:none.png,fm=png"], 2, ["expected a readable file for --overlays"]),
-        (["cat.jpg", "rect=90:0:5:5"], 1, ["region-outside", "within 40 x 30 pixels, got 90:0:5:5"]),
+        (["cat.jpg", "rect=90:0:5:5,fm=png"], 1, ["region-outside", "within 40 x 30 pixels, got 90:0:5:5"]),
     ],
 )
 def test_an_error_is_reported_and_nothing_is_written(run, arguments, status, errors):

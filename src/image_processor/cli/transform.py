@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -9,8 +10,9 @@ from typing import Annotated
 import typer
 
 from image_processor.domain.errors import Invalid, NotFound
+from image_processor.domain.formats import FORMATS, WRITABLE
 from image_processor.domain.models import RenderedImage
-from image_processor.domain.transformation import parse
+from image_processor.domain.transformation import Transformation, parse
 from image_processor.python_api import Engine
 from image_processor.renditions.originals import overlay_keys
 
@@ -29,7 +31,13 @@ def command(
             metavar="TRANSFORMATION",
         ),
     ],
-    out: Annotated[str, typer.Option(help="File to write the rendition to; `-` for standard output.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="File to write the rendition to; `-` for standard output. Without `fm`, its extension "
+            "chooses the format."
+        ),
+    ],
     overlays: Annotated[
         Path, typer.Option(help="Directory of the overlay images.", file_okay=False)
     ] = Path(),
@@ -38,7 +46,7 @@ def command(
 
     Exits with 1 if the original is refused, with 2 if the command is wrong.
     """
-    transformation = parse(text)
+    transformation = _in_format_of(out, text)
     settings = settings_with()
     data = _read(file, "FILE")
     keys = overlay_keys([transformation])
@@ -50,6 +58,24 @@ def command(
         typer.echo(f"{printable(str(file))} is truncated; the missing part was filled", err=True)
     _write(out, rendition.body)
     typer.echo(_description(rendition), err=True)
+
+
+def _in_format_of(out: str, text: str) -> Transformation:
+    """The transformation; without `fm` in the format that the file's name tells."""
+    transformation = parse(text)
+    format_ = _FORMATS_BY_EXTENSION.get(Path(out).suffix.lower().removeprefix("."))
+    if format_ is None or format_ == transformation.format:
+        return transformation
+    if re.search(r"(^|,)fm=", text):
+        raise Invalid.one("--out", f"a name that ends in .{FORMATS[transformation.format].extension}", out)
+    return parse(f"{text},fm={format_}" if text else f"fm={format_}")
+
+
+_FORMATS_BY_EXTENSION = {
+    extension: name
+    for name in WRITABLE
+    for extension in (name, FORMATS[name].extension, *FORMATS[name].aliases)
+}
 
 
 def _read(path: Path, name: str) -> bytes:

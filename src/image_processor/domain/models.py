@@ -121,6 +121,7 @@ Exif = tuple[tuple[str, str], ...]
 
 class ImageMetadata(Struct, frozen=True):
     """The properties of an encoded image. ``width`` and ``height`` are pixels of one upright frame.
+    ``alpha`` is False also for an alpha channel that was decoded and found opaque.
 
     ``truncated`` means that the file ends early and was accepted nevertheless.
     """

@@ -79,7 +79,7 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
             digest = sha256_hex(data) if summary else ""
             finished = {job: future.result() for job, future in decoded.futures.items()}
     return Rendered(
-        original=_original_metadata(header, len(data), digest),
+        original=_original_metadata(header, len(data), digest, alpha=decoded.alpha),
         summary=decoded.summary,
         renditions=tuple(
             _rendered_image(transformation, finished[job])
@@ -139,9 +139,11 @@ def _rendered_image(transformation: Transformation, finished: FinishedRendition)
 
 
 class _Decoded(Struct):
-    """What decoding has started and found so far; ``seconds`` is the time it took."""
+    """What decoding has started and found so far; ``seconds`` is the time it took. ``alpha`` says whether any
+    pixel is transparent, None where not all pixels of a still were decoded."""
 
     futures: dict[RenditionJob, Future[FinishedRendition]]
+    alpha: bool | None = None
     summary: VisualSummary | None = None
     seconds: float = 0.0
 
@@ -178,6 +180,9 @@ class _Decoding(Struct, frozen=True):
         opened = open_source(self.data, source, PyramidPlan(sizes, animated), self.icc)
         for size, frames in build_pyramid(opened):
             decoded.seconds += time.perf_counter() - since
+            if source.is_whole and source.header.frames == 1:
+                # All levels have the alpha of the largest, which is none where every pixel is opaque.
+                decoded.alpha = bool(frames[0].hasalpha()) and source.header.alpha
             for job in by_level[size]:
                 decoded.futures[job] = self.executor.submit(self._finish, job, frames, opened.profile)
             if size == summary_size:
@@ -228,13 +233,13 @@ def _executor(jobs: int, threads: int) -> Executor:
     return ThreadPoolExecutor(threads) if jobs > 1 else _InlineExecutor()
 
 
-def _original_metadata(header: ImageHeader, length: int, sha256: str) -> ImageMetadata:
+def _original_metadata(header: ImageHeader, length: int, sha256: str, *, alpha: bool | None) -> ImageMetadata:
     return ImageMetadata(
         width=header.width,
         height=header.height,
         format=header.format,
         frames=header.frames,
-        alpha=header.alpha,
+        alpha=header.alpha if alpha is None else alpha,
         bytes=length,
         sha256=sha256,
         truncated=header.truncated,

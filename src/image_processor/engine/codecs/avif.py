@@ -29,7 +29,9 @@ def _open(data: bytes, _options: DecodeOptions) -> pyvips.Image:
 
 
 def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:
-    decoded = pixels * (_DECODE_BYTES_8_BITS if sample_bytes(opened) == 1 else _DECODE_BYTES_DEEPER)
+    # Of the file: what is tone-mapped has 8 bits afterwards.
+    bits = opened.get("bits-per-sample") if opened.get_typeof("bits-per-sample") else 16
+    decoded = pixels * (_DECODE_BYTES_8_BITS if bits == 8 else _DECODE_BYTES_DEEPER)
     items = HeifItems.read(data)
     # Pixels that are turned here are read in another order than they are decoded in.
     is_turned = items is not None and items.is_alpha_turned_differently

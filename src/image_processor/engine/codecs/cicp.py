@@ -72,17 +72,20 @@ def rgb_profile(primaries: Primaries, gamma: float | None) -> bytes | None:
     if primaries == BT709 and gamma is None:
         return None
     try:
-        colours = _adapted(primaries)
-    except ZeroDivisionError:
-        return None
+        return _assembled(_tags(primaries, gamma))
+    except (ArithmeticError, ValueError, struct.error):
+        return None  # no inverse, or a number that the profile cannot hold
+
+
+def _tags(primaries: Primaries, gamma: float | None) -> dict[bytes, bytes]:
     curve = struct.pack(">4s4xHxx", b"para", 0 if gamma else 3)
     curve += b"".join(map(_fixed, (gamma,) if gamma else _SRGB_CURVE))
     text = "RGB".encode("utf-16-be")
     # One record, in English, behind the type's head of 28 bytes (ICC.1:2022, 10.15).
     name = struct.pack(">4s4xII4sII", b"mluc", 1, 12, b"enUS", len(text), 28) + text
     tags = {b"desc": name, b"cprt": name, b"wtpt": _xyz(_D50), b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
-    tags |= {tag: _xyz(colour) for tag, colour in zip((b"rXYZ", b"gXYZ", b"bXYZ"), colours, strict=True)}
-    return _assembled(tags)
+    colours = zip((b"rXYZ", b"gXYZ", b"bXYZ"), _adapted(primaries), strict=True)
+    return tags | {tag: _xyz(colour) for tag, colour in colours}
 
 
 def to_bt709(primaries: Primaries) -> _Matrix:

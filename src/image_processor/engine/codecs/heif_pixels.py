@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pyvips
 
-from .cicp import coded_profile
-from .codec import attach_profile
+from .colour import with_coded_colour
 from .heif_items import HeifItems
 
 _BLACK, _STEPS = 16, 219
@@ -13,8 +12,8 @@ _BLACK, _STEPS = 16, 219
 
 
 def completed(image: pyvips.Image, items: HeifItems) -> pyvips.Image:
-    """``image`` with full-range samples, straight alpha, and a profile of a colour space told by numbers.
-    Its pixels are still read in order."""
+    """``image`` with full-range samples, straight alpha, and the profile of a colour space that is told by
+    numbers. Its pixels are still read in order."""
     if items.is_limited_grey:
         image = _expanded(image)
     if items.is_premultiplied and image.hasalpha():
@@ -22,7 +21,7 @@ def completed(image: pyvips.Image, items: HeifItems) -> pyvips.Image:
     colour = items.coded_colour
     if colour is None or image.get_typeof("icc-profile-data"):
         return image
-    return attach_profile(image, coded_profile(colour.primaries, colour.transfer))
+    return with_coded_colour(image, colour.primaries, colour.transfer)
 
 
 def _expanded(image: pyvips.Image) -> pyvips.Image:

@@ -7,7 +7,8 @@ from typing import Any
 import pyvips
 
 from . import gif, png_palette
-from .codec import Codec, EncodeOptions, always, attach_profile, sample_bytes, save
+from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
+from .png_colour import with_colour
 
 _ADAM7_FACTOR = 1.2
 """Memory of an interlaced PNG: the decoded image, and the strip that is read from it."""
@@ -25,8 +26,8 @@ def is_truncated(data: bytes) -> bool:
 
 
 def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:
-    interlaced = data[28] == 1  # the last byte of IHDR (PNG, 11.2.1)
-    return int(_ADAM7_FACTOR * pixels * opened.bands * sample_bytes(opened)) if interlaced else 0
+    depth, interlaced = data[24], data[28] == 1  # bits a sample, and the last byte of IHDR (PNG, 11.2.1)
+    return int(_ADAM7_FACTOR * pixels * opened.bands * (2 if depth == 16 else 1)) if interlaced else 0
 
 
 def _save_options(options: EncodeOptions, _quality: int | None) -> dict[str, Any]:
@@ -95,8 +96,15 @@ def _reduce_colours(image: pyvips.Image, colours: int) -> tuple[pyvips.Image, in
     return opaque.copy_memory(), 4 if bits < 4 else 8
 
 
+def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """For one sequential pass. Raises pyvips.Error."""
+    fail_on = "none" if options.lenient else "error"
+    return with_colour(load("pngload", data, access="sequential", fail_on=fail_on), data)
+
+
 CODEC = Codec(
     loader="pngload",
+    open=_open,
     saver="pngsave",
     save_options=_save_options,
     encode=_encode,
