@@ -47,7 +47,7 @@ class Machine:
     settings: Settings
     progress: Progress = field(default_factory=Progress)
     disk: DiskState = field(default_factory=lambda: DiskState(DiskStatus.OK, 10**9))
-    catalog_damage: str | None = None
+    data_trouble: str | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
@@ -86,7 +86,7 @@ class Machine:
                 delivery,
                 coordinator,
                 reconcile_report=lambda: self.reconcile_report,
-                catalog_damage=lambda: self.catalog_damage,
+                data_trouble=lambda: self.data_trouble,
                 disk_state=lambda: self.disk,
             )
         )

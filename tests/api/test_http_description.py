@@ -68,9 +68,9 @@ def test_health_and_requests_with_a_damaged_catalog(
     def damaged(_: str) -> None:
         raise CatalogDamaged.of("data/catalog.sqlite", "malformed")
 
-    machine.catalog_damage = "the catalog data/catalog.sqlite is damaged"
+    machine.data_trouble = "the catalog data/catalog.sqlite is damaged"
     response = client.get("/health")
-    assert (response.status_code, response.json()["detail"]) == (503, machine.catalog_damage)
+    assert (response.status_code, response.json()["detail"]) == (503, machine.data_trouble)
     monkeypatch.setattr(machine.ingest.catalog, "get", damaged)
     response = client.get(f"/images/{image_id(BUCKET, 'a')}")
     assert (response.status_code, response.json()["code"]) == (503, "catalog-damaged")

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from pictures_for_cli import RECIPE, draw
 
-from image_processor.bootstrap.standalone import data_dir_lock
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import backup as sqlite_backup
 from image_processor.catalog.sqlite.backup import back_up, restore
 from image_processor.catalog.sqlite.schema import MIGRATIONS
 from image_processor.domain.models import Upload
+from image_processor.standalone.data_dir_lock import DataDirLock
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 CATALOG = Path("data/catalog.sqlite")
@@ -144,7 +144,7 @@ def test_a_restore_overwrites_a_catalog_only_with_force(kept):
 def test_a_restore_fails_while_a_server_runs(kept):
     kept("backup", "copy.sqlite")
     before = CATALOG.read_bytes()
-    with data_dir_lock(Path("data")):
+    with DataDirLock(Path("data")):
         status, _, err = kept("restore", "copy.sqlite", "--force")
     assert status == 3
     assert err == "error: a server already works on data\n"

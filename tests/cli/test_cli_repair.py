@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from pictures_for_cli import RECIPE, draw
 
-from image_processor.bootstrap.standalone import data_dir_lock
 from image_processor.catalog.sqlite import SqliteCatalog
+from image_processor.standalone.data_dir_lock import DataDirLock
 
 CATALOG = Path("data/catalog.sqlite")
 
@@ -54,7 +54,7 @@ def test_an_intact_catalog_is_left_alone(library):
 
 def test_nothing_is_repaired_while_a_server_runs(library):
     CATALOG.write_bytes(b"this is no database" * 1000)
-    with data_dir_lock(Path("data")):
+    with DataDirLock(Path("data")):
         status, _, err = library("doctor", "--repair")
     assert (status, "a server already works on data" in err) == (3, True)
     assert CATALOG.read_bytes() == b"this is no database" * 1000

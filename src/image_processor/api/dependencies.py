@@ -102,8 +102,8 @@ class StandaloneContext(AppContext, Protocol):
         ...
 
     @property
-    def catalog_damage(self) -> Callable[[], str | None]:
-        """What is known to be wrong with the catalog's file."""
+    def data_trouble(self) -> Callable[[], str | None]:
+        """What is known to be wrong with the data directory or the catalog's file."""
         ...
 
     @property

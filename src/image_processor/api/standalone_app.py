@@ -129,7 +129,7 @@ def _trouble(context: StandaloneContext) -> str | None:
         context.catalog.get(image_id(context.bucket, _PROBE_KEY))
     except Unavailable as error:
         return str(error)
-    return context.catalog_damage()
+    return context.data_trouble()
 
 
 def standalone_app(context: StandaloneContext) -> FastAPI:

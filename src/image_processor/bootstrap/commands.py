@@ -139,10 +139,10 @@ class Commands:
 
         return repair(catalog, datetime.now(UTC))
 
-    def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:
-        from .standalone import data_dir_lock
+    def data_dir_lock(self, data: Path) -> AbstractContextManager[object]:
+        from image_processor.standalone.data_dir_lock import DataDirLock
 
-        return data_dir_lock(data)
+        return DataDirLock(data)
 
     def open_server(self, settings: Settings) -> AbstractContextManager[Callable[[socket.socket], None]]:
         from .server import open_server

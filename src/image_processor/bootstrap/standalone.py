@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -35,6 +34,7 @@ from image_processor.ingest.process import Processor
 from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
+from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
@@ -79,7 +79,7 @@ class StandaloneContext(Struct, frozen=True):
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
-    catalog_damage: Callable[[], str | None] = lambda: None
+    data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
 
@@ -237,7 +237,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 
     with ExitStack() as stopping, ExitStack() as stack:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
-        stack.enter_context(data_dir_lock(settings.data))
+        lock = stack.enter_context(DataDirLock(settings.data))
         opened = stack.enter_context(open_stores(settings))
         catalog = opened.catalog
         assert isinstance(catalog, SqliteCatalog)
@@ -291,7 +291,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 events=events,
-                catalog_damage=lambda: catalog.damage,
+                data_trouble=lambda: lock.trouble() or catalog.damage,
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
             )
@@ -332,22 +332,3 @@ def open_read_path(
         yield delivery, coordinator
     finally:
         pool.close()
-
-
-@contextmanager
-def data_dir_lock(data: Path) -> Iterator[None]:
-    """Hold the lock of the data directory, which is created if missing.
-
-    The kernel releases the lock if this process is killed. Raises Unavailable if another process holds it.
-    """
-    try:
-        data.mkdir(parents=True, exist_ok=True)
-        file = (data / "server.lock").open("a")
-    except OSError as error:
-        raise Unavailable(f"cannot create the data directory {data}: {error.strerror}") from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Unavailable(f"a server already works on {data}") from None
-        yield

@@ -131,7 +131,7 @@ class CommandContext(Protocol):
         """Move the damaged file aside, and keep what can be read of it in a new one. Raises Unavailable."""
         ...
 
-    def data_dir_lock(self, data: Path) -> AbstractContextManager[None]:
+    def data_dir_lock(self, data: Path) -> AbstractContextManager[object]:
         """Keeps servers away from the data directory. Raises Unavailable while one runs."""
         ...
 
