@@ -328,7 +328,9 @@ def open_read_path(
     coordinator = RenderCoordinator(repository, pool, cache, submit)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, recipe, repository, metadata_of, RENDITIONS_PATH)
+    cache.start()
     try:
         yield delivery, coordinator
     finally:
+        cache.stop()
         pool.close()
