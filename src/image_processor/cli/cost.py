@@ -34,6 +34,9 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     memory: Annotated[int, typer.Option(help="MB of the functions.")] = _DEFAULT.memory,
     architecture: Annotated[str, typer.Option(help="arm64 or x86_64.")] = _DEFAULT.architecture,
     table: Annotated[bool, typer.Option(help="Records in DynamoDB, or as objects.")] = _DEFAULT.table,
+    events: Annotated[
+        bool, typer.Option(help="An EventBridge event for each upload, or none.")
+    ] = _DEFAULT.events,
     region: Annotated[str, typer.Option(help="Region of the stack.")] = "us-east-1",
     key: Annotated[
         str, typer.Option(help="Key of a typical upload; the recipe's rule for it applies.")
@@ -48,7 +51,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     functions wait for S3 and DynamoDB.
     """
     workload = Workload(
-        uploads, size, megapixels, views, hit_ratio, view_kb, lazy_viewed, api, memory, architecture, table
+        *(uploads, size, megapixels, views, hit_ratio, view_kb, lazy_viewed, api, memory, architecture),
+        *(table, events),
     )
     found = estimate(workload, load_recipe(settings_with(recipe=recipe).recipe), region, key)
     if as_json:

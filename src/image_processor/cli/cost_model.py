@@ -43,7 +43,7 @@ class Workload(Struct, frozen=True):
     ``uploads``, ``views`` and ``api``: how many. ``size``: MB of an original, of ``megapixels``. ``view_kb``:
     kB of a rendition. ``hit_ratio``: the part of the views that the CDN answers. ``lazy_viewed``: the part
     of the lazy renditions that anybody ever looks at. ``memory``: MB of the functions. ``table``: records
-    are in DynamoDB, and not objects in S3.
+    are in DynamoDB, and not objects in S3. ``events``: each upload also puts an event on a bus.
     """
 
     uploads: int = 100_000
@@ -57,6 +57,7 @@ class Workload(Struct, frozen=True):
     memory: int = 1769
     architecture: str = "arm64"
     table: bool = True
+    events: bool = False
 
     def __post_init__(self) -> None:
         problems = [
@@ -212,7 +213,8 @@ def _quantities(
     yield "CloudFront", "KeyValueStore reads, one or more a view", views, "cloudfront_key_value_read"
     yield "API Gateway", "requests", workload.api, "api_request"
     yield "CloudWatch", "GB of logs", (uploads + viewed + workload.api) / MEGA, "log_gb"
-    yield "EventBridge", "outcome events", uploads, "event"
+    if workload.events:
+        yield "EventBridge", "outcome events", uploads, "event"
 
 
 def sources() -> Sequence[str]:
