@@ -19,25 +19,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "src"))
 
 import build
 import interpreter
 import sbom
+from template_file import Json, load
 
 from image_processor import __version__
 
 ROOT = Path(__file__).resolve().parents[1]
-TEMPLATE = ROOT / "deployment" / "template.yaml"
 MAKEFILE = ROOT / "deployment" / "Makefile"
 SUMS = "SHA256SUMS"
 
 _TARGET = re.compile(r"^build-(\w+):\n\t.*build\.py (\w+) ", re.MULTILINE)
 _FUNCTION = "AWS::Serverless::Function"
-
-Json = dict[str, Any]
 
 
 class ReleaseError(Exception):
@@ -59,7 +55,7 @@ def release(into: Path, architectures: Sequence[str]) -> Path:
             for arch in architectures:
                 build.build(build.PACKAGES[package], arch, tree)
                 build.pack(tree, made / f"{package}-{arch}.zip")
-        template = packaged(load(TEMPLATE.read_text(encoding="utf-8")), packages_of(MAKEFILE))
+        template = packaged(load(), packages_of(MAKEFILE))
         (made / "template.json").write_text(json.dumps(template, indent=1) + "\n", encoding="utf-8")
         if sbom.main(["--into", str(made)]):
             raise ReleaseError("expected no known vulnerability in the packages, got those above")
@@ -76,32 +72,6 @@ def release_name() -> str:
 def packages_of(makefile: Path) -> dict[str, str]:
     """The package of each function by its logical id, as `sam build` makes them."""
     return dict(_TARGET.findall(makefile.read_text(encoding="utf-8")))
-
-
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-    """Reads the short forms of CloudFormation's functions as the long ones."""
-
-
-def _function(loader: _Loader, name: str, node: yaml.Node) -> Json:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        value = loader.construct_mapping(node, deep=True)
-    if name == "GetAtt" and isinstance(value, str):
-        value = value.split(".", 1)
-    return {name if name in {"Ref", "Condition"} else f"Fn::{name}": value}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-
-def load(template: str) -> Json:
-    """A template in YAML, with the functions' long forms: not every tool reads all short ones."""
-    found: Json = yaml.load(template, _Loader)  # noqa: S506 - a SafeLoader
-    return found
 
 
 def packaged(template: Json, packages: Mapping[str, str]) -> Json:

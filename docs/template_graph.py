@@ -7,16 +7,17 @@ API's integrations, a distribution's origins.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
+sys.path.append(str(Path(__file__).resolve().parents[1] / "deployment"))
 
-TEMPLATE = Path(__file__).parent.parent / "deployment" / "template.yaml"
+from template_file import Json, load
 
-Json = dict[str, Any]
+__all__ = ["Edge", "Graph", "Json", "load", "references"]
 
 READING = ("Get", "List", "Query", "BatchGet")
 
@@ -30,30 +31,6 @@ class Edge:
     kind: str
 
 
-class _Loader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
-    """YAML with CloudFormation's short functions written out."""
-
-
-def _function(loader: _Loader, suffix: str, node: yaml.Node) -> Json:
-    value: Any
-    if isinstance(node, yaml.ScalarNode):
-        value = loader.construct_scalar(node)
-    elif isinstance(node, yaml.SequenceNode):
-        value = loader.construct_sequence(node, deep=True)
-    else:
-        raise TypeError(f"expected a text or a list after !{suffix}, got {node}")
-    return {suffix if suffix in {"Ref", "Condition"} else f"Fn::{suffix}": value}
-
-
-_Loader.add_multi_constructor("!", _function)
-
-
-def load(path: Path = TEMPLATE) -> Json:
-    with path.open(encoding="utf-8") as file:
-        template: Json = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader, with functions
-    return template
-
-
 def references(node: Any) -> Iterator[str]:
     """The names that ``node`` refers to: resources, parameters, conditions."""
     if isinstance(node, list):
@@ -62,8 +39,10 @@ def references(node: Any) -> Iterator[str]:
     if not isinstance(node, dict):
         return
     for key, value in node.items():
-        if key in {"Ref", "Fn::GetAtt"} or (key == "Condition" and isinstance(value, str)):
+        if key == "Ref" or (key == "Condition" and isinstance(value, str)):
             yield value.partition(".")[0]
+        elif key == "Fn::GetAtt":
+            yield value[0]
         elif key == "Fn::Sub":
             text = value if isinstance(value, str) else value[0]
             yield from (name.partition(".")[0] for name in re.findall(r"\$\{([\w.]+)\}", text))

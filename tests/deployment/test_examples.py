@@ -14,6 +14,7 @@ import pytest
 import release
 import yaml
 from linters import ROOT, Json, parliament, run
+from template_file import load
 
 EXAMPLES = ROOT / "examples"
 CDK = EXAMPLES / "cdk"
@@ -22,7 +23,7 @@ PARSE_HCL = "import hcl2, json, sys; print(json.dumps(hcl2.load(sys.stdin)))"
 
 @pytest.fixture(scope="module")
 def template() -> Json:
-    return release.packaged(release.load(release.TEMPLATE.read_text()), release.packages_of(release.MAKEFILE))
+    return release.packaged(load(), release.packages_of(release.MAKEFILE))
 
 
 # ---------------------------------------------------------------------- Terraform

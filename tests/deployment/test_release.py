@@ -15,6 +15,7 @@ import pytest
 import release
 import sbom
 from linters import Json, translate, translated
+from template_file import load
 
 NAMES = {
     *(f"{package}-{arch}.zip" for package in build.PACKAGES for arch in build.PLATFORMS),
@@ -40,7 +41,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("release") / "template.json"
-    template = release.load(release.TEMPLATE.read_text())
+    template = load()
     file.write_text(json.dumps(release.packaged(template, release.packages_of(release.MAKEFILE))))
     return file
 
@@ -134,7 +135,7 @@ def test_another_release_is_another_version_of_each_function(template: Path) -> 
 
 def test_a_function_without_a_package_is_an_error() -> None:
     packages = release.packages_of(release.MAKEFILE)
-    template = release.load(release.TEMPLATE.read_text())
+    template = load()
     template["Resources"]["OtherFunction"] = {"Type": "AWS::Serverless::Function"}
     with pytest.raises(release.ReleaseError, match=r"got .*'OtherFunction'"):
         release.packaged(template, packages)
