@@ -291,7 +291,7 @@ def test_outcome_events_are_described_as_webhooks(client: Client) -> None:
         ingest.processor().process(upload(key))
     ingest.uploads.delete("cat.jpg")
     ingest.processor().process(upload("cat.jpg"))
-    events = [json.loads(item.body) for _, messages in ingest.catalog.scan_unsent() for item in messages]
+    events = [json.loads(item.body) for entry in ingest.catalog.scan_entries() for item in entry.unsent]
     assert sorted(event["type"] for event in events) == ["image.deleted", "image.processed", "image.refused"]
     description = client.get("/openapi.json").json()
     assert sorted(description["webhooks"]) == sorted(event["type"] for event in events)

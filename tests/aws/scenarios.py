@@ -97,6 +97,18 @@ def delete_orphan(system: Deployed) -> None:
     check(stray not in system.everything_processed())
 
 
+def migrate(system: Deployed) -> None:
+    """A record as version 0.1 wrote it: in one partition of the index of listings."""
+    key = system.upload(picture(40, 30))
+    system.tell(key)
+    table = {"TableName": system.outputs["TableName"], "Key": {"id": {"S": image_id(system.uploads, key)}}}
+    system.dynamodb.update_item(
+        **table, UpdateExpression="SET shelf = :shelf", ExpressionAttributeValues={":shelf": {"S": "records"}}
+    )
+    system.reconcile()
+    check(system.dynamodb.get_item(**table)["Item"]["shelf"]["S"].startswith("records-"))
+
+
 # ---------------------------------------------------------------------- S3 Batch Operations
 def backfill(system: Deployed) -> None:
     """A job as S3 runs it, with the stack's role: manifest, one task per invocation, report."""
@@ -299,7 +311,7 @@ def logs(function: str, scenario: Scenario) -> Scenario:
 
 SCENARIOS: dict[str, list[Scenario]] = {
     "Process": [make, make_again, purge, poll, listen, logs("process", make)],
-    "Reconcile": [heal, delete_orphan, logs("reconcile", delete_orphan)],
+    "Reconcile": [heal, delete_orphan, migrate, logs("reconcile", delete_orphan)],
     "Schedule": [delete_orphan],
     "Backfill": [backfill],
     "Api": [

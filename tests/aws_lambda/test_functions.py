@@ -410,7 +410,7 @@ def test_a_change_is_queued_for_invalidation_and_put_on_the_bus(
     events = [json.loads(body["Entries"][0]["Detail"]) for target, body in calls if target.startswith("AWS")]
     assert [event["data"]["revision"] for event in events] == [1, 2]
     assert events[0]["data"]["renditions"][0]["url"].startswith("https://img.example/a%20cat.png/w=8")
-    assert not any(messages for _, messages in cloud.catalog.scan_unsent())
+    assert not any(entry.unsent for entry in cloud.catalog.scan_entries())
 
 
 def test_the_settings_choose_the_catalog(environment: dict[str, str]) -> None:

@@ -110,6 +110,27 @@ def test_between_two_runs_nothing_is_checked(stack: Stack) -> None:
     assert stack.tick({})["found"] == {"missing": 1}
 
 
+class CatalogOfVersion01(MemoryCatalog):
+    """A catalog of which some records are in another form."""
+
+    old_records = 2_500
+
+    def reindex(self, *, limit: int | None = None) -> int:
+        rewritten = min(self.old_records, limit or self.old_records)
+        self.old_records -= rewritten
+        return rewritten
+
+
+def test_records_of_version_0_1_are_rewritten_a_part_at_a_time_before_the_run_ends() -> None:
+    catalog = CatalogOfVersion01()
+    stack = Stack(IngestFixture(catalog=catalog, recipe=ONE_RENDITION))
+    stack.ingest.put("new.jpg", b"new")
+    ticks = [stack.tick({}, pages=2)["status"], stack.tick({"continue": True}, pages=2)["status"]]
+    assert (ticks, catalog.old_records) == (["paused", "paused"], 500)
+    assert (stack.tick({"continue": True}, pages=2)["status"], catalog.old_records) == ("finished", 0)
+    assert stack.sent == 1
+
+
 def test_the_shortest_timeout_is_enough_for_a_page() -> None:
     assert 1000 * _MIN_SECONDS["reconcile"] > reconcile_function._RESERVE_MS
 

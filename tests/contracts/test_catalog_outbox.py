@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import LeaseLost
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import MessageKind, OutboxMessage, Status
-from image_processor.domain.ports import Catalog, Query
+from image_processor.domain.ports import Catalog, CatalogEntry, Query
 
 ID = image_id("uploads", "photos/cat.jpg")
 
@@ -26,7 +26,7 @@ def complete(catalog: Catalog, *messages: OutboxMessage) -> None:
 
 
 def unsent_everywhere(catalog: Catalog, after: str = "") -> dict[str, tuple[OutboxMessage, ...]]:
-    return {id_: messages for id_, messages in catalog.scan_unsent(after=after) if messages}
+    return {entry.id: entry.unsent for entry in catalog.scan_entries(after=after) if entry.unsent}
 
 
 def test_messages_are_written_with_the_record(catalog: Catalog) -> None:
@@ -126,15 +126,24 @@ def test_an_older_event_adds_no_message(catalog: Catalog) -> None:
     assert catalog.unsent(ID) == ()
 
 
-def test_a_scan_of_outboxes_continues_anywhere(catalog: Catalog) -> None:
-    keys = [f"{number}.jpg" for number in range(7)]
-    for key in keys:
+def test_one_scan_shows_records_and_outboxes_and_continues_anywhere(catalog: Catalog) -> None:
+    """Of seven originals two have no messages, and two others no record any more."""
+    for number in range(7):
+        key = f"{number}.jpg"
+        messages = [replace(message(number), key=key)] if number > 1 else []
         lease = acquire(catalog, key)
-        catalog.complete(lease, lease.record, [replace(message(int(key[0])), key=key)])
-    scanned = [id_ for id_, messages in catalog.scan_unsent() if messages]
-    assert sorted(scanned) == sorted(image_id("uploads", key) for key in keys)
-    for at, id_ in enumerate(scanned):
-        assert list(unsent_everywhere(catalog, after=id_)) == scanned[at + 1 :]
+        if number > 4:
+            catalog.delete(lease, messages)
+        else:
+            catalog.complete(lease, lease.record, messages)
+    scanned = [entry for entry in catalog.scan_entries() if entry.record or entry.unsent]
+    assert len(scanned) == 7
+    for at, entry in enumerate(scanned):
+        assert entry == CatalogEntry(entry.id, catalog.get(entry.id), catalog.unsent(entry.id))
+        left = [other for other in catalog.scan_entries(after=entry.id) if other.record or other.unsent]
+        assert left == scanned[at + 1 :]
+    assert sorted(entry.record is not None for entry in scanned) == [False] * 2 + [True] * 5
+    assert sorted(bool(entry.unsent) for entry in scanned) == [False] * 2 + [True] * 5
 
 
 def test_an_outbox_survives_a_restart(connect_shared_catalog: ConnectCatalog) -> None:

@@ -113,7 +113,7 @@ class FaultInjector:
             raise self._failed(process, what, failure, PreconditionFailed)
         if failure:
             raise self._failed(process, what, failure)
-        if what.endswith((".list", ".scan")):
+        if what.endswith((".list", ".scan", ".scan_entries")):
             return self._listing(process, what, result)
         return result
 

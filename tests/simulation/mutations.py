@@ -163,8 +163,8 @@ class CatalogWithoutOutbox(MemoryCatalog):
     def unsent(self, image_id: str) -> tuple[Any, ...]:  # noqa: ARG002 - the mutation
         return ()
 
-    def scan_unsent(self, *, after: str = "") -> Any:  # noqa: ARG002 - the mutation
-        return iter(())
+    def scan_entries(self, *, after: str = "") -> Any:
+        return (replace(entry, unsent=()) for entry in super().scan_entries(after=after))
 
 
 class ForgetsFailedMessages(Processor):

@@ -16,7 +16,7 @@ from image_processor.catalog.nearest import nearest_records
 from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
 from image_processor.catalog.rows import merge_messages
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import Neighbours, ObjectStore, Page, Query
+from image_processor.domain.ports import CatalogEntry, Neighbours, ObjectStore, Page, Query
 
 _catalogs: dict[str, MemoryCatalog] = {}
 
@@ -79,9 +79,6 @@ class MemoryCatalog:
     def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
         return self._outbox.get(image_id, ())
 
-    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
-        yield from ((id_, self.unsent(id_)) for id_ in sorted(self._outbox) if id_ > after)
-
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         with self._lock:
             left = tuple(item for item in self._outbox.pop(image_id, ()) if item not in messages)
@@ -111,10 +108,16 @@ class MemoryCatalog:
             if id_ > after and (row := self._rows.get(id_)):
                 yield row.record
 
+    def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
+        for id_ in sorted({*self._rows, *self._outbox}):
+            if id_ > after:
+                yield CatalogEntry(id_, self.get(id_), self.unsent(id_))
+
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         return Neighbours(nearest_records(self.scan(), perceptual_hash, distance, limit))
 
-    def reindex(self) -> int:
+    def reindex(self, *, limit: int | None = None) -> int:
+        del limit
         return 0
 
     def keys_leased_by(self, owner: str) -> set[str]:

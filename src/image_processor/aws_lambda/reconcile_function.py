@@ -26,6 +26,8 @@ from . import log
 
 _RESERVE_MS = 45_000
 """No page is started with less time left than this. A page takes a few seconds."""
+_REINDEXED = 1_000
+"""Records of version 0.1 that are moved at a time, which takes a few seconds too."""
 
 
 class ScheduledRun(Struct, frozen=True):
@@ -79,12 +81,15 @@ def handle(event: Any, scheduled: ScheduledRun, remaining_ms: Callable[[], int])
 def _continue(
     scheduled: ScheduledRun, stored: StoredCheckpoint, checkpoint: Checkpoint, remaining_ms: Callable[[], int]
 ) -> tuple[Checkpoint, str]:
-    """Check pages until there is a reason to stop. Returns the last checkpoint and the reason."""
+    """Check pages, then move records of version 0.1, until there is a reason to stop. Returns the last
+    checkpoint and the reason."""
     pages = run(scheduled.reconciler, checkpoint, scheduled.enqueue)
     while remaining_ms() >= _RESERVE_MS:
         if scheduled.backlog() >= scheduled.max_backlog:
             return checkpoint, "waiting for the queue"
         _, following = next(pages, (None, None))
+        if following is None and scheduled.reconciler.catalog.reindex(limit=_REINDEXED):
+            continue
         checkpoint = following or replace(checkpoint, finished_at=scheduled.clock())
         try:
             stored.save(checkpoint)

@@ -19,7 +19,16 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable, Unreadable
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import ABSENT, Absent, Attributes, Neighbours, ObjectStore, Page, Query
+from image_processor.domain.ports import (
+    ABSENT,
+    Absent,
+    Attributes,
+    CatalogEntry,
+    Neighbours,
+    ObjectStore,
+    Page,
+    Query,
+)
 
 from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
 from .nearest import nearest_records
@@ -159,8 +168,8 @@ class ObjectCatalog:
     def scan(self, *, after: str = "") -> Iterator[Record]:
         return (state.record for _, state in self._scan(after) if state.record is not None)
 
-    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
-        return ((id_, state.outbox) for id_, state in self._scan(after))
+    def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
+        return (CatalogEntry(id_, state.record, state.outbox) for id_, state in self._scan(after))
 
     def _scan(self, after: str = "") -> Iterator[tuple[str, _State]]:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
@@ -188,14 +197,14 @@ class ObjectCatalog:
         found = nearest_records(records[:_MAX_COMPARED], perceptual_hash, distance, limit)
         return Neighbours(found, len(records) <= _MAX_COMPARED)
 
-    def reindex(self) -> int:
+    def reindex(self, *, limit: int | None = None) -> int:
         """Delete what version 0.1 left of deleted records: objects of two bytes."""
+        entries = self._store.list(PREFIX, direct=True)
         removed = 0
-        for entry in self._store.list(PREFIX, direct=True):
-            if entry.size == _LEFT_OVER_BYTES:
-                with suppress(PreconditionFailed):
-                    self._store.delete(entry.key, condition=entry.version)
-                    removed += 1
+        for entry in islice((entry for entry in entries if entry.size == _LEFT_OVER_BYTES), limit):
+            with suppress(PreconditionFailed):
+                self._store.delete(entry.key, condition=entry.version)
+                removed += 1
         return removed
 
     def _read(self, id_: str) -> _Versioned:

@@ -169,6 +169,14 @@ class Page(Struct, frozen=True):
     cursor: str | None
 
 
+class CatalogEntry(Struct, frozen=True):
+    """What a catalog holds of one original: its record, and the messages in its outbox, the oldest first."""
+
+    id: str
+    record: Record | None
+    unsent: tuple[OutboxMessage, ...] = ()
+
+
 class Neighbours(Struct, frozen=True):
     """Records whose perceptual hashes are near a given one, each with the number of bits in which they
     differ, the nearest first. Unless ``is_complete``, other records may be as near."""
@@ -222,14 +230,6 @@ class Catalog(Protocol):
         """The messages in the outbox of one original, the oldest first."""
         ...
 
-    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
-        """The id of every original that has messages in its outbox, and the messages, in an order that stays
-        the same. It may yield other ids too, without messages, which show how far it is.
-
-        ``after`` is an id: only those that come after it. It need not exist any more.
-        """
-        ...
-
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         """Remove ``messages`` from the outbox of one original. Needs no lease; no error for messages that
         are not in it."""
@@ -257,13 +257,21 @@ class Catalog(Protocol):
         """
         ...
 
+    def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
+        """As `scan`, with the outboxes too: every original that has a record, or messages in its outbox.
+
+        It may yield other ids, without record and messages, which show how far it is.
+        """
+        ...
+
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         """The ``limit`` records that are nearest to a hash, within ``distance`` (0-64) bits; of equally near
         ones those with the smallest ids. A catalog may read only a part of many records, and says so."""
         ...
 
-    def reindex(self) -> int:
-        """Rewrite what earlier versions stored in another form. Returns how many records.
+    def reindex(self, *, limit: int | None = None) -> int:
+        """Rewrite what earlier versions stored in another form, at most ``limit`` records. Returns how many;
+        0 if nothing is left.
 
         Every other method reads both forms; a record that is completed gets the current one anyway.
         """

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import original_of, rendition_prefix
 from image_processor.domain.models import Plan, Record, Upload, UploadKind
-from image_processor.domain.ports import Entry, ObjectStore
+from image_processor.domain.ports import CatalogEntry, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original
@@ -57,17 +57,15 @@ class Phase(StrEnum):
     ORIGINALS = "originals"
     """Finds what an original lacks, and renditions that it should not have."""
     RECORDS = "records"
-    """Finds records whose original is gone."""
+    """Finds records whose original is gone, and messages that the workers should have sent."""
     RENDITIONS = "renditions"
     """Finds renditions whose original is gone, and its record too."""
-    OUTBOXES = "outboxes"
-    """Finds messages that the workers should have sent."""
 
 
 class Position(Struct, frozen=True):
     """Where a search stands: everything of ``phase`` up to ``after`` has been checked.
 
-    ``after`` is a key of the upload or processed store, or the id of a record or an outbox.
+    ``after`` is a key of the upload or processed store, or an id of the catalog.
     """
 
     phase: Phase = Phase.ORIGINALS
@@ -75,8 +73,8 @@ class Position(Struct, frozen=True):
 
 
 class CheckedPage(Struct, frozen=True):
-    """The findings among ``checked`` originals, records, objects or outboxes, and the position after them.
-    ``guard`` counts the originals that are gone, from the start of the run to this page."""
+    """The findings among ``checked`` originals, records or objects, and the position after them. ``guard``
+    counts the originals that are gone, from the start of the run to this page."""
 
     findings: tuple[Finding, ...]
     checked: int
@@ -124,7 +122,6 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             Phase.ORIGINALS: self._from_originals,
             Phase.RECORDS: self._from_records,
             Phase.RENDITIONS: self._from_renditions,
-            Phase.OUTBOXES: self._from_outboxes,
         }
         for phase in tuple(Phase)[tuple(Phase).index(start.phase) :]:
             for page in searches[phase](start.after if phase is start.phase else ""):
@@ -173,10 +170,19 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         return found
 
     def _from_records(self, after: str) -> Iterator[CheckedPage]:
-        records = self.catalog.scan(after=after)
-        while page := list(islice(records, _PAGE)):
-            checks = [(record.key, partial(self._check_missing, record.key)) for record in page]
-            yield self._deleting_page(checks, len(page), Position(Phase.RECORDS, page[-1].id))
+        entries = self.catalog.scan_entries(after=after) if self.outboxes else self._records(after)
+        while page := list(islice(entries, _PAGE)):
+            checks = [(key, partial(self._check_entry, key, entry)) for entry in page if (key := _key(entry))]
+            records = sum(entry.record is not None for entry in page)
+            yield self._deleting_page(checks, records, Position(Phase.RECORDS, page[-1].id))
+
+    def _records(self, after: str) -> Iterator[CatalogEntry]:
+        return (CatalogEntry(record.id, record) for record in self.catalog.scan(after=after))
+
+    def _check_entry(self, key: str, entry: CatalogEntry) -> list[Finding]:
+        found = [] if entry.record is None else self._check_missing(key)
+        # The worker may be about to send them; then its message finds nothing to do.
+        return found or ([self._finding(key, Drift.UNSENT)] if entry.unsent else [])
 
     def _check_missing(self, key: str) -> list[Finding]:
         """The finding of ``key`` if it has no original, or if that cannot be told, as in a folder that is not
@@ -203,13 +209,6 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             ]
             position = Position(Phase.RENDITIONS, page[-1].key)
             yield replace(self._deleting_page(checks, len(keys), position), checked=len(page))
-
-    def _from_outboxes(self, after: str) -> Iterator[CheckedPage]:
-        outboxes = self.catalog.scan_unsent(after=after) if self.outboxes else iter(())
-        while page := list(islice(outboxes, _LISTED)):
-            keys = {messages[0].key for _, messages in page if messages}
-            found = [self._finding(key, Drift.UNSENT) for key in sorted(keys)]
-            yield CheckedPage(tuple(found), len(page), Position(Phase.OUTBOXES, page[-1][0]))
 
     def _check_orphans(self, prefix: str, entries: Iterable[Entry]) -> list[Finding]:
         """Orphans under a hashed prefix, where only the object's metadata names the image."""
@@ -283,6 +282,13 @@ def _held(findings: Iterable[Finding], reason: str) -> tuple[Finding, ...]:
         Finding(finding.key, Drift.HELD, None, detail=reason) if finding.drift is Drift.ORPHANED else finding
         for finding in findings
     )
+
+
+def _key(entry: CatalogEntry) -> str | None:
+    """The original's key; None of an entry that only shows how far a scan is."""
+    if entry.record is not None:
+        return entry.record.key
+    return entry.unsent[0].key if entry.unsent else None
 
 
 class _Listing:

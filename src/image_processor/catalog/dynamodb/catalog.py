@@ -25,7 +25,7 @@ from image_processor.catalog.paging import check_limit, read_cursor, write_curso
 from image_processor.catalog.rows import to_micros
 from image_processor.domain.errors import LeaseLost, PreconditionFailed
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import Neighbours, Page, Query
+from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query
 
 from .requests import DynamoClient, Update, write_arguments
 from .schema import (
@@ -158,11 +158,6 @@ class DynamoCatalog:
         response = self._client.call("GetItem", **self._key(image_id), ConsistentRead=True)
         return outbox_of(response.get("Item", {}))
 
-    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
-        start = {"ExclusiveStartKey": {"id": to_value(after)}} if after else {}
-        for item in self._pages("Scan", ConsistentRead=True, ProjectionExpression="id, outbox", **start):
-            yield item["id"]["S"], outbox_of(item)
-
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         if not messages:
             return
@@ -191,10 +186,14 @@ class DynamoCatalog:
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
+        yield from (entry.record for entry in self.scan_entries(after=after) if entry.record is not None)
+
+    def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
         # DynamoDB orders by a hash of the id, so an id has its place even after its item is deleted.
         start = {"ExclusiveStartKey": {"id": to_value(after)}} if after else {}
-        pages = self._pages("Scan", ConsistentRead=True, **start)
-        yield from map(from_item, filter(has_record, pages))
+        for item in self._pages("Scan", ConsistentRead=True, **start):
+            record = from_item(item) if has_record(item) else None
+            yield CatalogEntry(item["id"]["S"], record, outbox_of(item))
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         from .search import find_near  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
@@ -211,7 +210,7 @@ class DynamoCatalog:
         records.sort(key=lambda pair: (pair[0], pair[1].id))
         return Neighbours(tuple(records[:limit]), is_complete)
 
-    def reindex(self) -> int:
+    def reindex(self, *, limit: int | None = None) -> int:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
         values = {":shelf": to_value(UNSHARDED)}
@@ -221,7 +220,7 @@ class DynamoCatalog:
             KeyConditionExpression="shelf = :shelf",
             ExpressionAttributeValues=values,
         )
-        ids = (item["id"]["S"] for item in entries)
+        ids = islice((item["id"]["S"] for item in entries), limit)
         moved = 0
         with ThreadPoolExecutor(_WRITER_THREADS) as writers:
             while batch := list(islice(ids, _MAX_BATCH)):

@@ -26,7 +26,7 @@ from image_processor.catalog.paging import check_limit, read_cursor, write_curso
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
 from image_processor.domain.errors import CatalogDamaged
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import Neighbours, Page, Query
+from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query
 
 from .errors import translate_errors
 from .event_queue import SqliteEventQueue
@@ -42,7 +42,7 @@ from .queries import (
     RELEASE_OWNER,
     RENEW,
     SCAN,
-    SCAN_UNSENT,
+    SCAN_IDS,
     UNSENT,
     Values,
     select_page,
@@ -120,11 +120,6 @@ class SqliteCatalog:
     def unsent(self, image_id: str) -> tuple[OutboxMessage, ...]:
         return to_messages(row["message"] for row in self._execute(UNSENT, {"image_id": image_id}))
 
-    def scan_unsent(self, *, after: str = "") -> Iterator[tuple[str, tuple[OutboxMessage, ...]]]:
-        while rows := self._execute(SCAN_UNSENT, {"after": after, "limit": _SCAN_PAGE}):
-            yield from ((row["image_id"], self.unsent(row["image_id"])) for row in rows)
-            after = rows[-1]["image_id"]
-
     def mark_sent(self, image_id: str, messages: Sequence[OutboxMessage]) -> None:
         for message in messages:
             self._execute(MARK_SENT, _message_values(image_id, message))
@@ -154,6 +149,12 @@ class SqliteCatalog:
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
+    def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
+        while rows := self._execute(SCAN_IDS, {"after": after, "limit": _SCAN_PAGE}):
+            ids = [row["id"] for row in rows]
+            yield from (CatalogEntry(id_, self.get(id_), self.unsent(id_)) for id_ in ids)
+            after = ids[-1]
+
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         found = nearest(self._hashes(), perceptual_hash, distance, limit)
         records = ((bits, self.get(id_)) for bits, id_ in found)
@@ -166,7 +167,8 @@ class SqliteCatalog:
             yield from ((row["perceptual_hash"], row["id"]) for row in rows)
             after = {"hash": rows[-1]["perceptual_hash"], "id": rows[-1]["id"]}
 
-    def reindex(self) -> int:
+    def reindex(self, *, limit: int | None = None) -> int:
+        del limit
         return 0  # opening the file has migrated it
 
     def _translate_errors(self) -> AbstractContextManager[None]:

@@ -58,11 +58,12 @@ VALUES (:message_id, :kind, :image_id, :message, :created_at, :created_at)
 ON CONFLICT (id, kind) DO NOTHING
 """
 UNSENT = "SELECT message FROM outbox WHERE image_id = :image_id"
-SCAN_UNSENT = """
-SELECT DISTINCT image_id FROM outbox WHERE image_id > :after ORDER BY image_id LIMIT :limit
-"""
 MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
+SCAN_IDS = """
+SELECT id FROM records WHERE id > :after UNION SELECT image_id FROM outbox WHERE image_id > :after
+ORDER BY 1 LIMIT :limit
+"""
 
 HASHES = """
 SELECT perceptual_hash, id FROM records INDEXED BY records_by_hash
