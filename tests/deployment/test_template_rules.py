@@ -128,7 +128,7 @@ def test_invalidation_is_granted_only_if_enabled() -> None:
     for wanted in ("false", "true"):
         resources = resolve(translated(), EnablePurge=wanted)
         assert ("InvalidateFunction" in resources) == (wanted == "true")
-        for name in ("Process", "Api", "Deliver"):
+        for name in ("Process", "Api", "Reconcile", "Deliver"):
             granted = [row["Sid"] for row in role_statements(resources, f"{name}Role")]
             assert ("QueueInvalidations" in granted) == (wanted == "true" and name != "Deliver")
             assert "PurgeCdn" not in granted

@@ -11,13 +11,14 @@ from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import MessageKind, OutboxMessage, UploadKind
+from image_processor.domain.models import MessageKind, OutboxMessage, Upload, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.invalidation import invalidation_prefix
 from image_processor.ingest.outbox import Outbox, Send
+from image_processor.ingest.reconcile_run import Checkpoint, run
 from image_processor.renditions.freshness import fingerprint_metadata
-from support.ingest import OTHER_RECIPE, IngestFixture, upload
+from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, upload
 
 MORE = """
 [presets.other]
@@ -225,6 +226,70 @@ def test_the_cdn_is_right_without_a_record_after_an_interruption_at_any_point() 
             ingest.processor().process(event)
         assert ingest.processed.bodies() == {}
         assert cdn.kept == {}
+
+
+LONG = "x" * 800
+
+
+@pytest.mark.parametrize(
+    "stale", ["ignored/a.jpg/~w=7,fm=webp.webp", f"{LONG[:700]}~{'0' * 64}/w=10,fm=webp.webp"]
+)
+@pytest.mark.parametrize("error", [Killed, Unavailable])
+def test_the_cdn_forgets_what_reconcile_deletes_after_an_interruption_at_any_point(
+    stale: str, error: type[BaseException]
+) -> None:
+    """A rendition on demand of an original that was replaced, and one of an original that nobody knows."""
+    interrupted = 0
+    for point in range(1, 60):
+        ingest = IngestFixture()
+        ingest.put("ignored/a.jpg", b"new")
+        ingest.processed.put(stale, b"old", Attributes())
+        cdn = with_cdn(ingest)
+        counter = Counter(point, error)
+        view = faulty_worker(ingest, counter)
+        view.outbox = outbox(FaultyPort(cdn, counter).send)
+        try:
+            list(run(view.reconciler(), Checkpoint(BUCKET, ingest.now), no_messages))
+        except error:
+            interrupted += 1
+            cdn.request_all()  # clients request what is still there
+        list(run(ingest.reconciler(), Checkpoint(BUCKET, ingest.now), no_messages))
+        assert ingest.processed.bodies() == {}
+        assert cdn.kept == {}
+    assert interrupted > 5
+
+
+def no_messages(uploads: Sequence[Upload]) -> None:
+    assert uploads == []
+
+
+def test_the_cdn_forgets_what_a_client_requests_just_before_reconcile_deletes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ingest = IngestFixture()
+    ingest.put("ignored/a.jpg", b"new")
+    ingest.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"old", Attributes())
+    cdn, delete = with_cdn(ingest), ingest.processed.delete
+
+    def request_and_delete(key: str) -> None:
+        cdn.request_all()
+        delete(key)
+
+    monkeypatch.setattr(ingest.processed, "delete", request_and_delete)
+    list(run(ingest.reconciler(), Checkpoint(BUCKET, ingest.now), no_messages))
+    assert (ingest.processed.bodies(), cdn.kept) == ({}, {})
+
+
+def test_each_deletion_by_reconcile_has_ids_of_its_own() -> None:
+    """CloudFront does nothing about one that it has seen."""
+    ingest = IngestFixture()
+    cdn = with_cdn(ingest)
+    ingest.put("ignored/a.jpg", b"new")
+    for count in (2, 4):
+        ingest.processed.put("ignored/a.jpg/~w=7,fm=webp.webp", b"old", Attributes())
+        ingest.processed.put("ignored/a.jpg/~w=8,fm=webp.webp", b"old", Attributes())
+        list(run(ingest.reconciler(), Checkpoint(BUCKET, ingest.now), no_messages))
+        assert len(cdn.changes) == count
 
 
 def test_the_invalidation_prefix_of_a_long_key_covers_its_renditions() -> None:

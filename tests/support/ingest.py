@@ -19,6 +19,7 @@ from image_processor.domain.models import (
     IccPolicy,
     ImageMetadata,
     Limits,
+    MessageKind,
     Record,
     Rendered,
     RenderedImage,
@@ -149,6 +150,7 @@ class IngestFixture:
             *(self.limits, self.icc, self.cache_control, self.exif),
             outboxes=True,
             deletion_limit=self.deletion_limit,
+            invalidate=self.outbox.senders.get(MessageKind.INVALIDATION),
         )
 
     def advance(self, seconds: float = 61) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from image_processor.bootstrap.aws import AwsContext, open_queue
+from image_processor.bootstrap.aws import AwsContext, build_invalidation, open_queue
 from image_processor.bootstrap.reconciler import AWS_THREADS, build_reconciler
 from image_processor.domain.errors import PreconditionFailed
 from image_processor.ingest.drift import Drift
@@ -45,7 +45,9 @@ def open_reconcile(context: AwsContext) -> Callable[[Any, Any], dict[str, Any]]:
     """The handler, over what the function works with. Raises InvalidSettings without a queue."""
     queue = open_queue(context.settings)
     reconciler = build_reconciler(
-        context.settings, context.recipe, context.stores, context.bucket, threads=AWS_THREADS
+        *(context.settings, context.recipe, context.stores, context.bucket),
+        threads=AWS_THREADS,
+        invalidate=build_invalidation(context.settings),
     )
     scheduled = ScheduledRun(
         reconciler,

@@ -107,7 +107,7 @@ def open_aws_context(
 
     @cache
     def processor() -> Processor:
-        outbox = build_outbox(settings, replace(retries, deadline=deadline))
+        outbox = build_outbox(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
         return build_processor(settings, recipe, stores, outbox, render)
 
     return AwsContext(
@@ -272,18 +272,25 @@ def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> O
         return replace(processor, render=renderer.render).process(upload)
 
 
-def build_outbox(settings: Settings, retries: Retries) -> Outbox:
+def build_outbox(settings: Settings, access: AwsAccess) -> Outbox:
     """What is sent after an outcome. Raises InvalidSettings."""
     senders: dict[MessageKind, Send] = {}
-    if settings.invalidation_queue is not None:
-        senders[MessageKind.INVALIDATION] = _queued_invalidation(settings.invalidation_queue, retries)
-    elif settings.distribution is not None:
-        senders[MessageKind.INVALIDATION] = _direct_invalidation(settings.distribution)
+    if invalidation := build_invalidation(settings, access):
+        senders[MessageKind.INVALIDATION] = invalidation
     if settings.event_bus is not None:
         from image_processor.aws.event_bus import EventBus  # noqa: PLC0415 - with EventBus only
 
-        senders[MessageKind.EVENT] = EventBus(settings.event_bus, retries=retries).send
+        senders[MessageKind.EVENT] = EventBus(settings.event_bus, retries=access.retries).send
     return Outbox(frozenset(senders), senders, settings.public_url)
+
+
+def build_invalidation(settings: Settings, access: AwsAccess = AwsAccess()) -> Send | None:  # noqa: B008 - frozen
+    """What has the CDN forget an image, None if there is no CDN to tell. Raises InvalidSettings."""
+    if settings.invalidation_queue is not None:
+        return _queued_invalidation(settings.invalidation_queue, access)
+    if settings.distribution is not None:
+        return _direct_invalidation(settings.distribution, access)
+    return None
 
 
 def build_invalidate(settings: Settings) -> Callable[[Sequence[str], str], None]:
@@ -295,11 +302,11 @@ def build_invalidate(settings: Settings) -> Callable[[Sequence[str], str], None]
     return Invalidations(settings.distribution).invalidate
 
 
-def _queued_invalidation(url: str, retries: Retries) -> Send:
+def _queued_invalidation(url: str, access: AwsAccess) -> Send:
     """Sends invalidations to the queue of the function `invalidate`."""
     from image_processor.aws.queue import Queue  # noqa: PLC0415 - with EnablePurge only
 
-    queue = Queue(url, retries=retries)
+    queue = Queue(url, region=access.region, credentials=access.credentials, retries=access.retries)
 
     def send(messages: Sequence[OutboxMessage]) -> None:
         queue.send(json.dumps({"id": message.id, "key": message.key}) for message in messages)
@@ -307,11 +314,11 @@ def _queued_invalidation(url: str, retries: Retries) -> Send:
     return send
 
 
-def _direct_invalidation(distribution: str) -> Send:
+def _direct_invalidation(distribution: str, access: AwsAccess) -> Send:
     """Invalidates without the queue and its function, for a function that was created by hand."""
     from image_processor.aws.invalidation import Invalidations, invalidation_paths  # noqa: PLC0415 - as above
 
-    invalidations = Invalidations(distribution)
+    invalidations = Invalidations(distribution, credentials=access.credentials)
 
     def send(messages: Sequence[OutboxMessage]) -> None:
         for message in messages:

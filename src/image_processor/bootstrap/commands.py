@@ -85,11 +85,21 @@ class Commands:
 
         return open_workers(settings, recipe, stores, role, Progress(), next_try=next_try)
 
-    def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
+    def build_reconciler(
+        self, settings: Settings, library: Library, session: Any | None = None
+    ) -> Reconciler:
         from .reconciler import build_reconciler
 
+        invalidate = None
+        if session is not None:
+            from .aws import build_invalidation
+            from .operator_access import access_from
+
+            invalidate = build_invalidation(settings, access_from(session))
         return build_reconciler(
-            settings, library.recipe, library.stores, library.bucket, threads=library.threads
+            *(settings, library.recipe, library.stores, library.bucket),
+            threads=library.threads,
+            invalidate=invalidate,
         )
 
     def build_policy(self, settings: Settings) -> Policy:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.ports import Stores
+from image_processor.ingest.outbox import Send
 from image_processor.ingest.reconcile import Reconciler
 
 AWS_THREADS = 8
@@ -12,7 +13,13 @@ AWS_THREADS = 8
 
 
 def build_reconciler(
-    settings: Settings, recipe: Recipe, stores: Stores, bucket: str, *, threads: int = 1
+    settings: Settings,
+    recipe: Recipe,
+    stores: Stores,
+    bucket: str,
+    *,
+    threads: int = 1,
+    invalidate: Send | None = None,
 ) -> Reconciler:
     """Compares the stores with the recipe; see `Reconciler`."""
     # One machine's webhooks are sent by a thread of its server, which needs no help.
@@ -30,4 +37,5 @@ def build_reconciler(
         threads=threads,
         outboxes=outboxes,
         deletion_limit=settings.deletion_limit,
+        invalidate=invalidate,
     )

@@ -95,8 +95,11 @@ class CommandContext(Protocol):
         """
         ...
 
-    def build_reconciler(self, settings: Settings, library: Library) -> Reconciler:
-        """Compares a library, or one key of it, with its recipe."""
+    def build_reconciler(
+        self, settings: Settings, library: Library, session: Any | None = None
+    ) -> Reconciler:
+        """Compares a library, or one key of it, with its recipe. With a ``session`` of AWS it has the CDN
+        forget what it deletes."""
         ...
 
     def build_policy(self, settings: Settings) -> Policy:

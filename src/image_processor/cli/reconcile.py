@@ -99,21 +99,26 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
     if not remote:
         settings = _accepting(settings_with(data=data, recipe=recipe), accept_deletions)
         with _open_local_library(context, settings) as library:
-            _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
+            reconciler = context.build_reconciler(settings, library)
+            _process_here(
+                context, settings, library, reconciler, show, verify=verify, dry_run=dry_run, as_json=as_json
+            )
         return
     target = open_target(stack, profile, region, recipe=None if stack else recipe)
     if stack and recipe:
         target = replace(target, recipe=load_recipe(str(recipe)))
     settings, library = _accepting(target.settings, accept_deletions), target.open_library(context)
+    reconciler = context.build_reconciler(settings, library, target.session)
     if enqueueing:
         enqueue = limited(context.open_queue(settings, target.session), per_second)
-        reconciler = context.build_reconciler(settings, library)
         verifier = _verifier(library) if verify else None
         results = _enqueue(reconciler, verifier, enqueue, ResumeFile(resume), show, as_json=as_json)
         _reindex(library.stores, as_json=as_json)
         results.finish()
     else:
-        _process_here(context, settings, library, show, verify=verify, dry_run=dry_run, as_json=as_json)
+        _process_here(
+            context, settings, library, reconciler, show, verify=verify, dry_run=dry_run, as_json=as_json
+        )
 
 
 def _accepting(settings: Settings, accept_deletions: bool) -> Settings:  # noqa: FBT001 - the option's value
@@ -127,10 +132,11 @@ def _check_options(*conflicts: tuple[object, str, str, str]) -> None:
         raise Invalid(problems)
 
 
-def _process_here(
+def _process_here(  # noqa: PLR0913 - what the command has opened, and its options
     context: CommandContext,
     settings: Settings,
     library: Library,
+    reconciler: Reconciler,
     show: Callable[[Finding], None],
     *,
     verify: bool,
@@ -138,7 +144,6 @@ def _process_here(
     as_json: bool,
 ) -> None:
     """Show what is found and, unless it is a ``dry_run``, render it on this machine."""
-    reconciler = context.build_reconciler(settings, library)
     count, results = 0, Summary()
     submit: Submit | None = None
     with ExitStack() as stack:

@@ -22,7 +22,7 @@ from image_processor.domain.models import Lease, MessageKind, OutboxMessage, Out
 from image_processor.domain.ports import Catalog
 
 Send = Callable[[Sequence[OutboxMessage]], None]
-"""Sends messages of one kind, all of one original. Raises ImageProcessorError; then they are sent again."""
+"""Sends messages of one kind. Raises ImageProcessorError; then they are sent again."""
 
 
 _MAX_WAITING_BYTES = 100_000

@@ -9,7 +9,9 @@ once, nothing is deleted.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import partial
 from itertools import chain, islice, pairwise
@@ -19,7 +21,7 @@ from msgspec.structs import replace
 
 from image_processor.domain.errors import NotFound
 from image_processor.domain.keys import original_of, rendition_prefix
-from image_processor.domain.models import Plan, Record, Upload, UploadKind
+from image_processor.domain.models import MessageKind, OutboxMessage, Plan, Record, Upload, UploadKind
 from image_processor.domain.ports import CatalogEntry, Entry, ObjectStore
 from image_processor.domain.transformation import is_rendition_name
 from image_processor.renditions.freshness import is_on_demand, is_stale, list_renditions
@@ -28,6 +30,7 @@ from image_processor.renditions.originals import OriginalState, head_original
 from .deletion_guard import NO_LIMIT, DeletionGuard
 from .drift import Drift, Inspector
 from .key_errors import try_key
+from .outbox import Send
 
 _PAGE = 500
 """Originals or records per page; of renditions, which take no request each, a page has `_LISTED`."""
@@ -92,11 +95,12 @@ _Check = Callable[[], list[Finding]]
 
 class Reconciler(Inspector, frozen=True, kw_only=True):
     """An Inspector of all keys. ``threads`` requests wait for the stores at a time. ``outboxes`` are searched
-    where the workers themselves send what is in them. If more than ``deletion_limit`` percent of the
-    originals are gone, no deletion is found but HELD."""
+    where the workers themselves send what is in them. ``invalidate`` has a CDN forget what is deleted. If
+    more than ``deletion_limit`` percent of the originals are gone, no deletion is found but HELD."""
 
     threads: int = 1
     outboxes: bool = False
+    invalidate: Send | None = None
     deletion_limit: int = NO_LIMIT
 
     def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
@@ -241,13 +245,32 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         return Finding(key, drift, Upload(self.bucket, key, UploadKind.RECONCILE))
 
     def delete_orphan(self, finding: Finding) -> Finding | None:
-        """Delete the orphaned object of ``finding``, if it has one. Returns a finding that says why it could
-        not be deleted. Raises Unavailable if a store is down."""
-        orphan = finding.orphan
-        if orphan is None:
-            return None
-        error = try_key(self, partial(self.processed.delete, orphan))
-        return None if error is None else Finding(orphan, Drift.UNREADABLE, None, detail=str(error))
+        """As `delete_orphans`, for one finding, which may have no orphan."""
+        return next(iter(self.delete_orphans([finding])), None)
+
+    def delete_orphans(self, findings: Iterable[Finding]) -> list[Finding]:
+        """Delete the orphaned objects of ``findings``, and have the CDN forget them. Returns a finding for
+        each that could not be deleted, which says why. Raises Unavailable if a store or the CDN's queue is
+        down."""
+        orphans = [finding.orphan for finding in findings if finding.orphan is not None]
+        # Before, so that no crash loses it, and after, because a client may have requested one meanwhile.
+        self._invalidate(orphans)
+        failures = []
+        for orphan in orphans:
+            error = try_key(self, partial(self.processed.delete, orphan))
+            if error is not None:
+                failures.append(Finding(orphan, Drift.UNREADABLE, None, detail=str(error)))
+        self._invalidate(orphans)
+        return failures
+
+    def _invalidate(self, orphans: Sequence[str]) -> None:
+        if self.invalidate is None or not orphans:
+            return
+        now, keys = datetime.now(UTC), sorted(set(map(_invalidated_key, orphans)))
+        # Each time another id: CloudFront ignores a reference that it knows.
+        self.invalidate(
+            [OutboxMessage(os.urandom(16).hex(), MessageKind.INVALIDATION, key, now) for key in keys]
+        )
 
     def _try(self, key: str, check: _Check) -> list[Finding]:
         """What ``check`` finds; if only ``key`` fails, a finding that says why."""
@@ -289,6 +312,12 @@ def _key(entry: CatalogEntry) -> str | None:
     if entry.record is not None:
         return entry.record.key
     return entry.unsent[0].key if entry.unsent else None
+
+
+def _invalidated_key(orphan: str) -> str:
+    """A key whose invalidation covers a rendition: its original's, or what is left of that in the path."""
+    prefix = orphan.rpartition("/")[0] + "/"
+    return original_of(prefix) or prefix.rpartition("~")[0]
 
 
 class _Listing:

@@ -77,7 +77,7 @@ def run(
         if uploads := _uploads(page):
             enqueue(uploads)
         orphans = [finding for finding in page.findings if finding.orphan is not None]
-        failed = [failure for finding in orphans if (failure := reconciler.delete_orphan(finding))]
+        failed = reconciler.delete_orphans(orphans)
         applied = replace(page, findings=(*page.findings, *failed))
         checkpoint = checkpoint.with_page(applied, len(orphans) - len(failed))
         yield applied, checkpoint
