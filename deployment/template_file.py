@@ -32,8 +32,12 @@ def _function(loader: _Loader, name: str, node: yaml.Node) -> Json:
 _Loader.add_multi_constructor("!", _function)
 
 
-def load(path: Path = TEMPLATE) -> Json:
-    """A template in YAML, with the functions' long forms: not every tool reads all short ones."""
-    with path.open(encoding="utf-8") as file:
-        found: Json = yaml.load(file, _Loader)  # noqa: S506 - a SafeLoader
+def load() -> Json:
+    """The template, with the functions' long forms: not every tool reads all short ones."""
+    return parse(TEMPLATE.read_text(encoding="utf-8"))
+
+
+def parse(text: str) -> Json:
+    """A template in YAML, or in JSON, with the functions' long forms."""
+    found: Json = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
     return found
