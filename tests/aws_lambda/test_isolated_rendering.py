@@ -35,6 +35,12 @@ def _jpeg() -> bytes:
 GOOD = _jpeg()
 
 
+def children() -> set[str]:
+    """The process ids of this process's children."""
+    tasks = Path("/proc/self/task").glob("*/children")
+    return {pid for task in tasks for pid in task.read_text().split()}
+
+
 @pytest.fixture
 def deadline() -> Deadline:
     return Deadline()
@@ -73,12 +79,12 @@ def test_one_child_serves_all_renderings_of_a_function_that_holds_secrets(
 ) -> None:
     for name, value in {**BUCKETS, **KEYS}.items():
         monkeypatch.setenv(name, value)
+    before = children()
     context = open_aws_context(isolated=isolated)
     context.prepare()
     for _ in range(2):
         assert context.render(GOOD, [], Limits(), summary=False).original.format == "jpeg"
-    children = {task.read_text() for task in Path("/proc/self/task").glob("*/children")}
-    pids = [pid for line in children for pid in line.split()]
+    pids = children() - before
     programs = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
     assert sum(b"worker.child" in program for program in programs) == int(isolated)
     for pid, program in zip(pids, programs, strict=True):

@@ -77,6 +77,16 @@ def test_doctor_prints_versions_codecs_and_settings(run, monkeypatch):
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
 
 
+@pytest.mark.parametrize(
+    ("gaps", "told"), [((), "on"), (("files are open: no Landlock",), "files are open: no Landlock")]
+)
+def test_doctor_says_whether_renderers_are_sandboxed(run, monkeypatch, gaps, told):
+    monkeypatch.setattr(IsolatedRenderer, "sandbox_gaps", gaps)
+    status, out, _ = run("doctor")
+    assert status == 0
+    assert f"sandbox of renderers: {told}\n" in out
+
+
 def test_doctor_names_the_extra_that_reads_a_format(run, monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "pillow_heif" else name)
     status, out, _ = run("doctor")

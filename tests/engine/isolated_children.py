@@ -28,8 +28,9 @@ def pid_of(renderer: IsolatedRenderer) -> int:
     return renderer._child.pid
 
 
-def rigged(render_body: str) -> IsolatedRenderer:
-    """A renderer whose child runs the given function body as `render`; ``real`` is the real one."""
+def rigged(render_body: str, start: str = "") -> IsolatedRenderer:
+    """A renderer whose child runs the given function body as `render`; ``real`` is the real one. It runs
+    ``start`` before it enters the sandbox."""
 
     class Rigged(IsolatedRenderer):
         _program = (
@@ -41,6 +42,7 @@ def rigged(render_body: str) -> IsolatedRenderer:
             f"    {render_body}\n"
             "    return real(*args, **options)\n"
             "child.render = rigged\n"
+            f"{start}\n"
             "child.main()\n"
         )
 

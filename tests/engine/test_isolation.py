@@ -93,12 +93,12 @@ def test_the_cpu_limit_applies_to_each_render() -> None:
 
 def test_a_crash_is_refused_after_a_second_try(tmp_path: Path) -> None:
     starts = tmp_path / "starts"
-    body = f"open({str(starts)!r}, 'a').write('x'); os.kill(os.getpid(), signal.SIGSEGV)"
-    with rigged(body) as renderer:
+    start = f"starts = open({str(starts)!r}, 'a', buffering=1)"
+    with rigged("starts.write('x\\n'); os.kill(os.getpid(), signal.SIGSEGV)", start) as renderer:
         with pytest.raises(Refused, match="a decoder that died of SIGSEGV") as refusal:
             renderer.render(GOOD, WANTED, Limits())
         assert refusal.value.reason is Reason.DECODER_CRASHED
-        assert starts.read_text() == "xx"
+        assert starts.read_text() == "x\nx\n"
         with pytest.raises(Refused):
             renderer.render(GOOD, WANTED, Limits())
 
@@ -106,8 +106,8 @@ def test_a_crash_is_refused_after_a_second_try(tmp_path: Path) -> None:
 def test_a_single_crash_is_retried(tmp_path: Path) -> None:
     once = tmp_path / "once"
     path = repr(str(once))
-    body = f"if not os.path.exists({path}): open({path}, 'w').close(); os.kill(os.getpid(), signal.SIGKILL)"
-    with rigged(body) as renderer:
+    start = f"is_second = os.path.exists({path}); open({path}, 'w').close()"
+    with rigged("if not is_second: os.kill(os.getpid(), signal.SIGKILL)", start) as renderer:
         assert len(renderer.render(GOOD, WANTED, Limits()).renditions) == 2
 
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
@@ -51,6 +52,8 @@ from image_processor.storage.directory import PRIVATE_FOLDER
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
 from .reconciler import build_reconciler
+
+_log = logging.getLogger(__name__)
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
@@ -137,6 +140,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
         use_fonts(settings.fonts)
     with IsolatedRenderer() as trial:
         trial.warm()
+        if trial.sandbox_gaps:
+            _log.warning("renderers are not fully sandboxed: %s", "; ".join(trial.sandbox_gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
     group = renderers or RendererGroup()
 

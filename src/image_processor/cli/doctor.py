@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -22,7 +22,7 @@ from image_processor.config.settings import (
     dialect_settings,
     effective,
 )
-from image_processor.domain.errors import CatalogDamaged, Invalid, UnsafeRuntime
+from image_processor.domain.errors import CatalogDamaged, Invalid, Unavailable, UnsafeRuntime
 from image_processor.domain.formats import FORMATS
 
 from . import reconcile
@@ -30,6 +30,9 @@ from .aws_target import open_target
 from .context import command_context
 from .options import Data, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
+
+if TYPE_CHECKING:
+    from image_processor.engine.worker.isolation import IsolatedRenderer
 
 _TABLES = (
     ("Settings", GENERAL_SETTINGS),
@@ -99,6 +102,7 @@ def _print_runtime(console: Console) -> None:
     try:
         from image_processor.engine import runtime  # noqa: PLC0415 - reports that libvips cannot be loaded
         from image_processor.engine.operations import faces  # noqa: PLC0415 - as above
+        from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - as above
 
         runtime.start()
     except (UnsafeRuntime, ImportError, OSError) as error:
@@ -107,6 +111,8 @@ def _print_runtime(console: Console) -> None:
         raise typer.Exit(UNSAFE) from None
     for name, version in runtime.versions().items():
         console.print(f"{name}: {version}")
+    with IsolatedRenderer() as renderer:
+        console.print(f"sandbox of renderers: {_describe_sandbox(renderer)}")
     loaders, savers = runtime.loaders(), runtime.savers()
     table = Table("Format", "Reads", "Writes", box=None)
     for name in loaders:
@@ -121,6 +127,14 @@ def _print_runtime(console: Console) -> None:
     missing = [name for name in absent if not FORMATS[name].extra]
     if missing:
         console.print(f"missing: {', '.join(missing)}; the wheel pyvips-binary has all of them")
+
+
+def _describe_sandbox(renderer: IsolatedRenderer) -> str:
+    try:
+        renderer.warm()
+    except (Unavailable, UnsafeRuntime) as error:
+        return f"unknown, {error}"
+    return "; ".join(renderer.sandbox_gaps) or "on"
 
 
 def _yes_or_dash(available: bool) -> str:  # noqa: FBT001 - a value to print

@@ -53,6 +53,8 @@ def use_fonts(directory: Path) -> None:
     folder = Path(tempfile.mkdtemp(prefix="image-processor-fonts-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     fonts, cache = escape(str(directory.resolve())), escape(str(folder / "cache"))
+    # Renderers may not write into it, but without it fontconfig complains to standard error.
+    (folder / "cache").mkdir()
     file = folder / "fonts.conf"
     file.write_text(_CONFIGURATION.format(fonts=fonts, cache=cache), encoding="utf-8")
     os.environ["FONTCONFIG_FILE"] = str(file)

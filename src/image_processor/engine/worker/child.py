@@ -1,6 +1,7 @@
 """The program of the isolated child: renders requests from its pipe until the parent is gone.
 
-It sets limits of CPU time for each request and of memory, both enforced by the kernel.
+It sets limits of CPU time for each request and of memory, both enforced by the kernel, and enters a sandbox
+before it reads its first image.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from image_processor.engine import runtime
 from image_processor.engine.codecs.memory import PEAK_BYTES
 from image_processor.engine.render import render
 
-from . import messages
+from . import messages, sandbox
 from .channel import Channel
 from .resource_limits import limit_cpu, limit_memory
 
@@ -36,19 +37,22 @@ def main() -> None:
     """Serve the pipes whose file descriptors are the arguments: one to read, one to write. Returns when the
     parent is gone."""
     reader, writer = map(int, sys.argv[1:])
-    _apply_limits(reader)
+    _apply_limits()
+    channel = Channel(reader, writer)
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, and nobody needs an answer or a traceback
-        _serve(Channel(reader, writer))
+        try:
+            runtime.start()
+        except UnsafeRuntime as error:
+            channel.send(messages.encode(messages.Unsafe(str(error))))
+            return
+        gaps = sandbox.enter()
+        threading.Thread(target=_exit_with_parent, args=[reader], daemon=True).start()
+        channel.send(messages.encode(messages.Ready(gaps)))
+        _serve(channel)
 
 
 def _serve(channel: Channel) -> None:
     """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
-    try:
-        runtime.start()
-    except UnsafeRuntime as error:
-        channel.send(messages.encode(messages.Unsafe(str(error))))
-        return
-    channel.send(messages.encode(messages.Ready()))
     while True:
         request = messages.decode_request(channel.receive())
         data = channel.receive()
@@ -59,7 +63,7 @@ def _serve(channel: Channel) -> None:
             channel.send(body)
 
 
-def _apply_limits(descriptor: int) -> None:
+def _apply_limits() -> None:
     # Ctrl-C is handled by the parent, which may want this request finished first.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # An ignored signal is inherited through exec; this one must kill.
@@ -67,7 +71,6 @@ def _apply_limits(descriptor: int) -> None:
     # A core dump would write an upload to the disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     limit_memory(MEMORY_BYTES)
-    threading.Thread(target=_exit_with_parent, args=[descriptor], daemon=True).start()
 
 
 def _exit_with_parent(descriptor: int) -> None:

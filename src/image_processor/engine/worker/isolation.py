@@ -112,6 +112,12 @@ class IsolatedRenderer:
             self.close()
             raise
 
+    @property
+    def sandbox_gaps(self) -> tuple[str, ...]:
+        """What of the sandbox the child does not have, as sentences. Call `warm` first."""
+        assert self._child is not None
+        return self._child.sandbox_gaps
+
     def start(self) -> None:
         """Start the child and return at once: it loads libvips while the caller reads the original. Raises
         Unavailable."""
@@ -216,6 +222,7 @@ class _Child:
         ours_read, theirs_write = os.pipe()
         self._channel = Channel(ours_read, ours_write)
         self._ready = False
+        self.sandbox_gaps: tuple[str, ...] = ()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
                 [sys.executable, "-P", "-c", program, str(theirs_read), str(theirs_write)],
@@ -254,6 +261,7 @@ class _Child:
         if isinstance(message, messages.Unsafe):
             raise UnsafeRuntime(message.message)
         self._ready = True
+        self.sandbox_gaps = message.sandbox_gaps
 
     def ask(self, request: messages.Request, bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
         """Render the first of ``bodies``; the others are the overlay sources that ``request`` names.

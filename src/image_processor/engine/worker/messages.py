@@ -35,7 +35,9 @@ class Request(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True, tag="ready"):
-    """libvips is loaded and safe."""
+    """libvips is loaded and safe. ``sandbox_gaps`` says what of the sandbox this system does not have."""
+
+    sandbox_gaps: tuple[str, ...] = ()
 
 
 class Unsafe(Struct, frozen=True, tag="unsafe"):
