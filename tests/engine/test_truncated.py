@@ -26,6 +26,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.codec import FailOn
 from image_processor.engine.codecs.decode import open_original, translate_errors
 from image_processor.engine.codecs.jpeg import lacks_end
 from image_processor.engine.codecs.probe import ImageHeader, probe
@@ -153,7 +154,7 @@ def test_the_end_of_another_jpeg_is_not_counted() -> None:
 def test_messages_of_one_image_do_not_affect_the_next() -> None:
     """libvips accumulates warnings; one file's truncation must not become another's reason."""
     half = USABLE["jpeg"][: len(USABLE["jpeg"]) // 2]
-    open_original(half, FORMATS["jpeg"], lenient=True).copy_memory()
+    open_original(half, FORMATS["jpeg"], fail_on=FailOn.NONE).copy_memory()
     broken = WHOLE_OR_NOTHING["webp"][:16] + bytes(44)
     with pytest.raises(Refused) as refusal:
         open_original(broken, FORMATS["webp"])
@@ -222,6 +223,9 @@ def test_other_formats_ignore_the_page() -> None:
 @pytest.mark.parametrize("lenient", [False, True])
 def test_a_message_that_quotes_the_file_is_translated(*, lenient: bool) -> None:
     """pyvips decodes libvips' messages as UTF-8, and raises UnicodeDecodeError where they are not."""
-    with pytest.raises(Refused) as refusal, translate_errors(FORMATS["png"], truncated=lenient):
+    with (
+        pytest.raises(Refused) as refusal,
+        translate_errors(FORMATS["png"], FailOn.NONE if lenient else FailOn.ERROR),
+    ):
         b"\xff".decode()
     assert refusal.value.reason is (Reason.TRUNCATED if lenient else Reason.CORRUPT)

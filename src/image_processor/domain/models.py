@@ -52,7 +52,7 @@ class Upload(Struct, frozen=True):
 
 
 class TruncatedPolicy(StrEnum):
-    """What to do with a file that ends early."""
+    """What to do with a file that ends early, and with a JPEG that is damaged."""
 
     STRICT = "strict"
     """Refuse it."""
@@ -123,7 +123,7 @@ class ImageMetadata(Struct, frozen=True):
     """The properties of an encoded image. ``width`` and ``height`` are pixels of one upright frame.
     ``alpha`` is False also for an alpha channel that was decoded and found opaque.
 
-    ``truncated`` means that the file ends early and was accepted nevertheless.
+    ``truncated`` means that the file ends early, or is damaged, and was accepted nevertheless.
     """
 
     width: int

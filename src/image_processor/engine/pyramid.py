@@ -17,7 +17,13 @@ from image_processor.domain.geometry import Size, Stage, cascade, needed_for, sh
 from image_processor.domain.models import IccPolicy
 
 from .codecs.codec import ShrinkOnLoad
-from .codecs.decode import frames_of, open_original, translate_errors, without_bands
+from .codecs.decode import (
+    frames_of,
+    open_original,
+    raise_late_warning,
+    translate_errors,
+    without_bands,
+)
 from .codecs.encode import srgb_profile
 from .codecs.registry import CODECS
 from .operations import pixels
@@ -66,7 +72,7 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
         shrink=requested_shrink,
         first=source.first,
         count=frames,
-        lenient=header.truncated,
+        fail_on=header.fail_on,
         target=needed if source.is_whole else None,
     )
     # Before resizing, which costs as much for an idle band as for a colour.
@@ -124,7 +130,7 @@ def build_pyramid(opened: OpenedSource) -> Iterator[tuple[Size, list[pyvips.Imag
 def _decode(frame: pyvips.Image, opened: OpenedSource) -> pyvips.Image:
     """The base level of one frame. It is resized as stored: everything else is cheaper on few pixels."""
     source = opened.source
-    with translate_errors(FORMATS[source.header.format], truncated=source.header.truncated):
+    with translate_errors(FORMATS[source.header.format], source.header.fail_on):
         upright = pixels.orient(_resized(_cropped(frame, opened), opened), source.orientation)
         if source.fine_rotation:
             size = source.orientation.apply(source.box.size)
@@ -160,7 +166,9 @@ def _resized(cropped: pyvips.Image, opened: OpenedSource) -> pyvips.Image:
     convert = pixels.to_eight_bits if opened.keeps_colours else pixels.to_srgb
     # Linear resizing needs sRGB first; otherwise converting fewer pixels is cheaper.
     small = resize(convert(cropped), size) if source.linear else convert(resize(cropped, size))
-    return pixels.materialise(small)
+    memory = small.write_to_memory()
+    raise_late_warning(FORMATS[source.header.format], source.header.fail_on)
+    return pixels.from_memory(memory, small)
 
 
 def _resizer(source: DecodePlan) -> Callable[[pyvips.Image, Size], pyvips.Image]:

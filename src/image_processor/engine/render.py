@@ -11,10 +11,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import ParamSpec, TypeVar
 
 import pyvips
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.geometry import Size, place
@@ -33,7 +35,7 @@ from image_processor.domain.models import (
 from image_processor.domain.transformation import Fit, Transformation
 
 from .codecs.decode import is_out_of_memory
-from .codecs.probe import ImageHeader, probe
+from .codecs.probe import ImageHeader, decode_tolerantly, probe
 from .job import FinishedRendition, RenditionJob, plan_job, run_job
 from .operations.decode_plan import WHOLE_IMAGE, DecodePlan, plan_decode, source_selection
 from .operations.overlay import OverlayImages, decode_overlay_images
@@ -74,12 +76,15 @@ def render(  # noqa: PLR0913 - each is a separate decision of the caller
         emitter = _RenditionEmitter(transformations, jobs, on_rendition)
         with _executor(len(set(jobs)), threads) as executor:
             planned = time.perf_counter() - started
-            decoding = _Decoding(data, jobs, summary_source, icc, images, emitter, executor)
+            decoding = _Decoding(data, jobs, summary_source, limits, icc, images, emitter, executor)
             decoded = decoding.run()
             digest = sha256_hex(data) if summary else ""
             finished = {job: future.result() for job, future in decoded.futures.items()}
     return Rendered(
-        original=_original_metadata(header, len(data), digest, alpha=decoded.alpha),
+        original=replace(
+            _original_metadata(header, len(data), digest, alpha=decoded.alpha),
+            truncated=header.truncated or decoded.truncated,
+        ),
         summary=decoded.summary,
         renditions=tuple(
             _rendered_image(transformation, finished[job])
@@ -140,10 +145,12 @@ def _rendered_image(transformation: Transformation, finished: FinishedRendition)
 
 class _Decoded(Struct):
     """What decoding has started and found so far; ``seconds`` is the time it took. ``alpha`` says whether any
-    pixel is transparent, None where not all pixels of a still were decoded."""
+    pixel is transparent, None where not all pixels of a still were decoded; ``truncated`` whether damage was
+    accepted."""
 
     futures: dict[RenditionJob, Future[FinishedRendition]]
     alpha: bool | None = None
+    truncated: bool = False
     summary: VisualSummary | None = None
     seconds: float = 0.0
 
@@ -154,6 +161,7 @@ class _Decoding(Struct, frozen=True):
     data: bytes
     jobs: Sequence[RenditionJob]
     summary_source: DecodePlan | None
+    limits: Limits
     icc: IccPolicy
     images: OverlayImages
     emitter: _RenditionEmitter
@@ -166,10 +174,13 @@ class _Decoding(Struct, frozen=True):
             sources[self.summary_source] = None
         decoded = _Decoded({})
         for source in sources:
-            self._decode(source, decoded)
+            decode_tolerantly(
+                source.header, self.limits, partial(self._decode, source=source, decoded=decoded)
+            )
         return decoded
 
-    def _decode(self, source: DecodePlan, decoded: _Decoded) -> None:
+    def _decode(self, header: ImageHeader, source: DecodePlan, decoded: _Decoded) -> None:
+        """Decode ``source`` as ``header`` says. Where that fails for a still, nothing has been submitted."""
         by_level: defaultdict[Size, list[RenditionJob]] = defaultdict(list)
         for job in dict.fromkeys(job for job in self.jobs if job.source == source):
             by_level[job.placement.level].append(job)
@@ -177,9 +188,11 @@ class _Decoding(Struct, frozen=True):
         sizes = {*by_level, *([summary_size] if summary_size else [])}
         animated = {size for size, jobs in by_level.items() if any(job.animated for job in jobs)}
         since = time.perf_counter()
-        opened = open_source(self.data, source, PyramidPlan(sizes, animated), self.icc)
+        plan = PyramidPlan(sizes, animated)
+        opened = open_source(self.data, replace(source, header=header), plan, self.icc)
         for size, frames in build_pyramid(opened):
             decoded.seconds += time.perf_counter() - since
+            decoded.truncated |= header.truncated
             if source.is_whole and source.header.frames == 1:
                 # All levels have the alpha of the largest, which is none where every pixel is opaque.
                 decoded.alpha = bool(frames[0].hasalpha()) and source.header.alpha
@@ -242,7 +255,6 @@ def _original_metadata(header: ImageHeader, length: int, sha256: str, *, alpha: 
         alpha=header.alpha if alpha is None else alpha,
         bytes=length,
         sha256=sha256,
-        truncated=header.truncated,
     )
 
 

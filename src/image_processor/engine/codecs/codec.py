@@ -17,13 +17,23 @@ from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits
 
 
+class FailOn(StrEnum):
+    """What ends decoding; the values are libvips' own."""
+
+    NONE = "none"
+    """Nothing that leaves some pixels."""
+    ERROR = "error"
+    WARNING = "warning"
+    """Also a warning of the decoder: some pixels may be wrong."""
+
+
 class DecodeOptions(Struct, frozen=True):
     """How an original is opened; see `decode.open_original` for the fields."""
 
     shrink: int = 1
     first: int = 0
     count: int = 1
-    lenient: bool = False
+    fail_on: FailOn = FailOn.ERROR
     target: Size | None = None
 
 
@@ -99,7 +109,8 @@ class Codec(Struct, frozen=True, kw_only=True):
     """How the engine reads and writes one format.
 
     Reading: ``loader`` is the libvips operation without `_source`, the only one that runtime.py leaves
-    open for this format, called with ``load_options``. ``open`` replaces that call where more is needed. A
+    open for this format, called with ``load_options``. ``open`` replaces that call where more is needed.
+    ``fail_on`` is what ends the decoding of a file that is not known to be damaged. A
     format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
     Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
     ``encode`` replaces that call. With neither, the format is read only. ``carries_profile`` says whether a
@@ -120,6 +131,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     loader: str | None = None
     load_options: Callable[[DecodeOptions], dict[str, Any]] = _no_options
     open: Callable[[bytes, DecodeOptions], pyvips.Image] | None = None
+    fail_on: FailOn = FailOn.ERROR
     package: str | None = None
     read_layout: Callable[[bytes], PixelLayout] | None = None
 

@@ -15,7 +15,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import Format
 from image_processor.domain.geometry import Size
 
-from .codec import Codec, DecodeOptions, load
+from .codec import Codec, DecodeOptions, FailOn, load
 from .registry import CODECS
 
 # Parts of libvips' messages, by reason; the first that occurs decides, CORRUPT where none does.
@@ -47,7 +47,7 @@ def open_original(
     shrink: int = 1,
     first: int = 0,
     count: int = 1,
-    lenient: bool = False,
+    fail_on: FailOn = FailOn.ERROR,
     target: Size | None = None,
 ) -> pyvips.Image:
     """Open ``data`` for one sequential pass; libvips reads the header only.
@@ -56,25 +56,23 @@ def open_original(
     WebP. Others open at full size, except a vector drawing, which is made to cover ``target``.
     ``count`` frames of an animation, from the 0-based ``first``, are stacked from top to bottom; -1
     means all that follow. A TIFF opens one page at a time; other formats have one image.
-    ``lenient`` accepts the pixels that are there of a truncated file.
+    ``fail_on`` says what ends decoding.
     Optional packages decode here and now. Raises Refused as `translate_errors` does.
     """
-    options = DecodeOptions(shrink=shrink, first=first, count=count, lenient=lenient, target=target)
-    with translate_errors(format_, truncated=lenient):
+    options = DecodeOptions(shrink=shrink, first=first, count=count, fail_on=fail_on, target=target)
+    with translate_errors(format_, fail_on):
         return _open(CODECS[format_.name], data, options)
 
 
 def _open(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Image:
     if codec.open is not None:
         return codec.open(data, options)
-    # The default would accept a truncated file as a half grey image; "warning" would refuse what every
-    # browser shows.
     assert codec.loader is not None
     return load(
         codec.loader,
         data,
         access="sequential",
-        fail_on="none" if options.lenient else "error",
+        fail_on=options.fail_on,
         **codec.load_options(options),
     )
 
@@ -96,21 +94,60 @@ def frames_of(opened: pyvips.Image, count: int) -> Iterator[pyvips.Image]:
 
 
 @contextmanager
-def translate_errors(format_: Format, *, truncated: bool = False) -> Iterator[None]:
-    """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT.
-    For a file known to be ``truncated`` that is the reason."""
+def translate_errors(format_: Format, fail_on: FailOn = FailOn.ERROR) -> Iterator[None]:
+    """Turn what libvips raises while it reads into Refused: TRUNCATED, TOO_MANY_PIXELS or CORRUPT, for a
+    decoder's warning into DecoderWarning. For a file whose damage is known, TRUNCATED is the reason."""
+    truncated = fail_on is FailOn.NONE
     # libvips accumulates messages, also those of other images, until they are read.
     pyvips.vips_lib.vips_error_clear()
     try:
         yield
+        raise_late_warning(format_, fail_on)
     except pyvips.Error as error:
         reason = Reason.TRUNCATED if truncated else _reason(error.detail.lower())
         reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else reason
-        raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
+        message = _MESSAGES[reason].format(format_.name)
+        if fail_on is FailOn.WARNING and reason is not Reason.TOO_MANY_PIXELS:
+            raise DecoderWarning(reason, message, harmless=_is_harmless(error.detail.lower())) from None
+        raise Refused(reason, message) from None
     except UnicodeDecodeError:
         # libvips' message quotes the file, and pyvips decodes it as UTF-8.
         reason = Reason.TRUNCATED if truncated else Reason.CORRUPT
         raise Refused(reason, _MESSAGES[reason].format(format_.name)) from None
+
+
+def raise_late_warning(format_: Format, fail_on: FailOn) -> None:
+    """Raise DecoderWarning where pixels were decoded with a warning that did not end decoding: libvips looks
+    for them before each strip of lines, so not behind the last.
+
+    To be called within `translate_errors` as soon as pixels are in memory, since `Image.new_from_memory`
+    clears the messages. They are those of all threads, but only one of a renderer decodes.
+    """
+    text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace").lower()
+    if fail_on is not FailOn.WARNING or _DAMAGE not in text:
+        return
+    reason = _reason(text)
+    raise DecoderWarning(reason, _MESSAGES[reason].format(format_.name), harmless=_is_harmless(text))
+
+
+_DAMAGE = "corrupt jpeg data"
+
+
+class DecoderWarning(Refused):
+    """The decoder has warned or failed. ``harmless`` says that no pixel is wrong."""
+
+    def __init__(self, reason: Reason, message: str, *, harmless: bool) -> None:
+        super().__init__(reason, message)
+        self.harmless = harmless
+
+
+# libjpeg's warnings about what every browser shows, and what cameras have written for decades.
+_HARMLESS = ("extraneous bytes before marker", "unknown adobe color transform", "jfif revision number")
+
+
+def _is_harmless(text: str) -> bool:
+    lines = [line for line in text.splitlines() if line.strip() and "load error" not in line]
+    return bool(lines) and all(any(part in line for part in _HARMLESS) for line in lines)
 
 
 def is_out_of_memory(error: pyvips.Error) -> bool:

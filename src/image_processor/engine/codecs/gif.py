@@ -36,7 +36,7 @@ def _load(data: bytes, options: DecodeOptions) -> pyvips.Image:
         "gifload",
         data,
         access="sequential",
-        fail_on="none" if options.lenient else "error",
+        fail_on=options.fail_on,
         **page_options(options),
     )
 

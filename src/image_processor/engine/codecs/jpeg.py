@@ -7,10 +7,21 @@ import struct
 from collections.abc import Iterator
 from typing import Any
 
+import pyvips
+
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.models import Limits
 
-from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, ShrinkOnLoad, always
+from .codec import (
+    Codec,
+    DecodeOptions,
+    EncodeOptions,
+    FailOn,
+    QualityFit,
+    ShrinkOnLoad,
+    always,
+    load,
+)
 
 # In entropy-coded data 0xff is followed by 0x00 (stuffing) or by a restart marker (ITU-T T.81, B.1.1.5);
 # anything else ends the scan. Further 0xff are fill bytes.
@@ -92,8 +103,32 @@ def _check_scans(data: bytes, limits: Limits) -> None:
         raise Refused(Reason.TOO_MANY_SCANS, f"expected at most {limits.max_scans} scans, got {scans}")
 
 
-def _load_options(options: DecodeOptions) -> dict[str, Any]:
-    return {"shrink": options.shrink} if options.shrink > 1 else {}
+def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """For one sequential pass. Raises pyvips.Error.
+
+    A missing end-of-image marker is added where it cannot hide a missing scan: libjpeg then warns only if
+    pixels are missing too.
+    """
+    if options.fail_on is not FailOn.NONE and not data.endswith(_END) and _lacks_only_end(data):
+        data += _END
+    shrink = {"shrink": options.shrink} if options.shrink > 1 else {}
+    return load("jpegload", data, access="sequential", fail_on=options.fail_on, **shrink)
+
+
+_END = bytes([0xFF, _END_OF_IMAGE])
+
+
+def _lacks_only_end(data: bytes) -> bool:
+    """Whether there is no end-of-image marker, and the last scan of a sequential image has begun."""
+    components, has_last_scan = b"", False
+    for marker, at in _markers(data):
+        if marker == _END_OF_IMAGE:
+            return False
+        if marker in _SEQUENTIAL_FRAMES:
+            components = data[at + 7 : at + 8]
+        if marker == _START_OF_SCAN and components:
+            has_last_scan = data[at + 2 : at + 3] == components
+    return has_last_scan
 
 
 def _save_options(options: EncodeOptions, quality: int | None) -> dict[str, Any]:
@@ -114,7 +149,8 @@ def _save_options(options: EncodeOptions, quality: int | None) -> dict[str, Any]
 
 CODEC = Codec(
     loader="jpegload",
-    load_options=_load_options,
+    open=_open,
+    fail_on=FailOn.WARNING,
     saver="jpegsave",
     save_options=_save_options,
     quality_fit=QualityFit(54.6, (-10.24, 6.41, -5.37, -0.42), 0.53),

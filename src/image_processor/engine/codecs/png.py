@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import pyvips
@@ -15,14 +17,38 @@ _ADAM7_FACTOR = 1.2
 
 
 def is_truncated(data: bytes) -> bool:
-    """Whether the last chunk, IEND, is missing or cut. A chunk is length, type, content, checksum (5.3)."""
+    """Whether a chunk is cut, or pixels are missing. A chunk is length, type, content, checksum (5.3).
+
+    Without the last one, IEND, which has no content, all pixels may be there nevertheless.
+    """
     at = 8
+    parts: list[tuple[int, int]] = []
     while at + 12 <= len(data):
         end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        if data[at + 4 : at + 8] == b"IEND":
+        name = data[at + 4 : at + 8]
+        if name == b"IEND" or end > len(data):
             return end > len(data)
+        if name == b"IDAT":
+            parts.append((at + 8, end - 4))
         at = end
-    return True
+    return not _ends(data[start:end] for start, end in parts)
+
+
+def _ends(parts: Iterable[bytes]) -> bool:
+    """Whether the compressed ``parts`` are a whole zlib stream. Its content is not kept."""
+    stream = zlib.decompressobj()
+    try:
+        for part in parts:
+            stream.decompress(part, _INFLATED_BYTES)
+            while stream.unconsumed_tail:
+                stream.decompress(stream.unconsumed_tail, _INFLATED_BYTES)
+    except zlib.error:
+        return False
+    return bool(stream.eof)
+
+
+_INFLATED_BYTES = 1 << 20
+"""Decompressed at a time."""
 
 
 def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:
@@ -98,8 +124,7 @@ def _reduce_colours(image: pyvips.Image, colours: int) -> tuple[pyvips.Image, in
 
 def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
     """For one sequential pass. Raises pyvips.Error."""
-    fail_on = "none" if options.lenient else "error"
-    return with_colour(load("pngload", data, access="sequential", fail_on=fail_on), data)
+    return with_colour(load("pngload", data, access="sequential", fail_on=options.fail_on), data)
 
 
 CODEC = Codec(

@@ -5,7 +5,8 @@ Every refusal that needs no pixels is made here: format, size, truncation, scans
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pyvips
 from msgspec import Struct
@@ -17,8 +18,8 @@ from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.engine import runtime
 
-from .codec import Codec, PixelLayout, ShrinkOnLoad
-from .decode import open_original, without_bands
+from .codec import Codec, FailOn, PixelLayout, ShrinkOnLoad
+from .decode import DecoderWarning, open_original, without_bands
 from .memory import check_memory, strip_bytes
 from .registry import CODECS, is_installed
 
@@ -31,7 +32,8 @@ class ImageHeader(Struct, frozen=True):
     ``orientation`` is EXIF's 1-8, not yet applied to the stored pixels. ``delays`` holds the
     milliseconds each frame is shown, empty for a still; ``loop`` how often (0 is forever).
     ``idle_bands`` at the end of a stored pixel are neither colour nor alpha.
-    ``truncated`` says that the file ends early and that Limits accept it. ``pages`` is the number of
+    ``truncated`` says that the file ends early, or is damaged, and that Limits accept it;
+    ``fail_on`` what ends its decoding. ``pages`` is the number of
     pages of a TIFF; the other fields then describe its 0-based ``page``.
     """
 
@@ -45,6 +47,7 @@ class ImageHeader(Struct, frozen=True):
     loop: int = 0
     idle_bands: int = 0
     truncated: bool = False
+    fail_on: FailOn = FailOn.ERROR
     pages: int = 1
     page: int = 0
 
@@ -89,6 +92,25 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
     return header
 
 
+_T = TypeVar("_T")
+
+
+def decode_tolerantly(header: ImageHeader, limits: Limits, decode: Callable[[ImageHeader], _T]) -> _T:
+    """What ``decode`` returns for ``header``, called once more where its decoder gave a harmless warning, or
+    where Limits accept damage; then for a header that says so.
+
+    Raises what ``decode`` raises.
+    """
+    try:
+        return decode(header)
+    except DecoderWarning as warning:
+        if warning.harmless:
+            return decode(replace(header, fail_on=FailOn.ERROR))
+        if limits.truncated is TruncatedPolicy.STRICT:
+            raise
+    return decode(replace(header, fail_on=FailOn.NONE, truncated=True))
+
+
 def _check_bytes(data: bytes, limits: Limits) -> None:
     if not data:
         raise Refused(Reason.EMPTY, "expected an image, got an empty file")
@@ -129,10 +151,13 @@ def _open(
         return layout, _header_of_layout(layout, format_)
     idle_bands = codec.idle_bands(data, page)
     count = -1 if format_.animation else 1
-    opened = open_original(data, format_, first=page, count=count, lenient=truncated)
+    # A warning about the header is left to decoding, which is repeated where it is harmless.
+    fail_on = FailOn.NONE if truncated else FailOn.ERROR
+    opened = open_original(data, format_, first=page, count=count, fail_on=fail_on)
     header = _header_of_image(opened, format_, idle_bands)
     pages = _metadata(opened, "n-pages", 1) if codec.multi_page else 1
-    return opened, replace(header, truncated=truncated, pages=pages, page=page)
+    fail_on = FailOn.NONE if truncated else codec.fail_on
+    return opened, replace(header, truncated=truncated, fail_on=fail_on, pages=pages, page=page)
 
 
 def _header_of_layout(layout: PixelLayout, format_: Format) -> ImageHeader:

@@ -310,7 +310,7 @@ def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
         "tiffload",
         directory.as_rgb() if directory and colours else data,
         access="sequential",
-        fail_on="none" if options.lenient else "error",
+        fail_on=options.fail_on,
         **page_options(options),
     )
     return with_colours(image, colours) if colours else image

@@ -16,7 +16,7 @@ from image_processor.domain.geometry import Box, Size, region_box, tilted
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Colour, Flip, Length, Transformation
 from image_processor.engine.codecs.decode import frames_of, open_original, translate_errors, without_bands
-from image_processor.engine.codecs.probe import ImageHeader, probe
+from image_processor.engine.codecs.probe import ImageHeader, decode_tolerantly, probe
 
 from .orientation import Orientation
 from .pixels import to_srgb
@@ -84,7 +84,12 @@ def plan_decode(data: bytes, header: ImageHeader, selection: SourceSelection, li
     upright = Orientation.from_exif(header.orientation if selection.orient else 1)
     first = header.page or min(selection.frame or 1, header.frames) - 1
     frames = 1 if selection.frame else min(selection.frames or header.frames, header.frames)
-    selected = _selected_box(data, header, selection, upright, range(first, first + frames))
+    used = range(first, first + frames)
+
+    def select(readable: ImageHeader) -> Box:
+        return _selected_box(data, readable, selection, upright, used)
+
+    selected = decode_tolerantly(header, limits, select)
     # Flipping after a rotation equals rotating the other way after the flip.
     degrees = (-selection.rotate if selection.flip else selection.rotate) % 360
     quarters, fine_rotation = divmod(degrees, 90)
@@ -147,10 +152,10 @@ def _trimmed(data: bytes, header: ImageHeader, border: Border, frames: range) ->
     format_ = FORMATS[header.format]
 
     def opened(count: int) -> pyvips.Image:
-        image = open_original(data, format_, first=frames.start, count=count, lenient=header.truncated)
+        image = open_original(data, format_, first=frames.start, count=count, fail_on=header.fail_on)
         return without_bands(image, header.idle_bands)
 
-    with translate_errors(format_, truncated=header.truncated):
+    with translate_errors(format_, header.fail_on):
         # A decoder starts at the top, so a corner at the bottom is read in a pass of its own.
         corner_frame = opened(1) if border.top else None
         corner = to_srgb(corner_frame)(border.left, border.top) if corner_frame else None

@@ -16,8 +16,13 @@ from image_processor.domain.geometry import Size, shrink_on_load
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import Blend, Gravity, ImageOverlay, Length, Overlay, in_pixels
 from image_processor.engine.codecs.codec import ShrinkOnLoad
-from image_processor.engine.codecs.decode import open_original, translate_errors, without_bands
-from image_processor.engine.codecs.probe import probe
+from image_processor.engine.codecs.decode import (
+    open_original,
+    raise_late_warning,
+    translate_errors,
+    without_bands,
+)
+from image_processor.engine.codecs.probe import ImageHeader, decode_tolerantly, probe
 
 from . import pixels
 from .text import RasterText, render_text
@@ -79,11 +84,18 @@ def _decode(body: bytes, limits: Limits) -> pyvips.Image:
     size = _fit_inside(header.stored, Size(_MAX_IMAGE_SIDE, _MAX_IMAGE_SIDE), enlarge=False)
     is_shrinkable = header.shrink_on_load is not ShrinkOnLoad.NONE
     shrink = shrink_on_load(header.stored, size) if is_shrinkable else 1
-    opened = without_bands(open_original(body, format_, shrink=shrink), header.idle_bands)
-    with translate_errors(format_):
-        # autorot needs random access, and the orientation, which `materialise` drops.
-        upright = pixels.to_srgb(pixels.resize(opened, size)).copy_memory().autorot()
-        return pixels.drop_opaque_alpha(pixels.materialise(upright))
+
+    def decode(readable: ImageHeader) -> pyvips.Image:
+        whole = open_original(body, format_, shrink=shrink, fail_on=readable.fail_on)
+        opened = without_bands(whole, header.idle_bands)
+        with translate_errors(format_, readable.fail_on):
+            # autorot needs random access, and the orientation, which `materialise` drops.
+            decoded = pixels.to_srgb(pixels.resize(opened, size)).copy_memory()
+            raise_late_warning(format_, readable.fail_on)
+            upright = decoded.autorot()
+            return pixels.drop_opaque_alpha(pixels.materialise(upright))
+
+    return decode_tolerantly(header, limits, decode)
 
 
 def _layer(overlay: Overlay, size: Size, images: OverlayImages) -> Layer | None:

@@ -128,7 +128,11 @@ def to_eight_bits(image: pyvips.Image) -> pyvips.Image:
 
 def materialise(image: pyvips.Image) -> pyvips.Image:
     """Compute the pixels into memory, without any metadata: no metadata of the original passes here."""
-    memory = image.write_to_memory()
+    return from_memory(image.write_to_memory(), image)
+
+
+def from_memory(memory: bytes, image: pyvips.Image) -> pyvips.Image:
+    """The computed pixels of ``image``, uchar in RGB, without any metadata."""
     copied = pyvips.Image.new_from_memory(memory, image.width, image.height, image.bands, "uchar")
     return copied.copy(interpretation="srgb")
 
