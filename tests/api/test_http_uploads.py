@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from image_processor.api import uploads
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.url.builder import object_url
-from image_processor.domain.errors import Unavailable
+from image_processor.domain.errors import InsufficientStorage, Unavailable
 from image_processor.domain.keys import image_id
 
 LIMIT = 1_000_000
@@ -107,6 +107,21 @@ def test_only_one_of_many_concurrent_creations_succeeds(machine: Machine, live: 
         statuses = list(pool.map(put, range(count)))
     assert sorted(statuses) == [201] + [412] * (count - 1)
     assert machine.ingest.uploads.bodies() == {"a.jpg": b"%d!" % statuses.index(201)}
+
+
+def test_an_upload_without_room_is_507_and_can_be_sent_again(machine: Machine, client: Client) -> None:
+    put_stream = machine.ingest.uploads.put_stream
+
+    def full(*_: object, **__: object) -> None:
+        raise InsufficientStorage("3 MB free for data, expected 500 MB")
+
+    machine.ingest.uploads.put_stream = full
+    response = client.put("/uploads/a.jpg", content=b"a")
+    assert (response.status_code, response.json()["code"]) == (507, "insufficient-storage")
+    assert response.json()["detail"] == "3 MB free for data, expected 500 MB"
+    assert response.headers["retry-after"] == "1"
+    machine.ingest.uploads.put_stream = put_stream
+    assert client.put("/uploads/a.jpg", content=b"a").status_code == 201
 
 
 @pytest.mark.parametrize("headers", [{}, {"content-length": "0"}])

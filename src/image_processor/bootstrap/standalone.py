@@ -26,7 +26,7 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InsufficientStorage, InvalidSettings, Problem, Unavailable
 from image_processor.domain.models import MessageKind, Outcome, Upload
-from image_processor.domain.ports import Catalog, Entry, EventQueue, ObjectStore, Renderer, Stores
+from image_processor.domain.ports import Catalog, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
@@ -324,12 +324,11 @@ def open_read_path(
         with open_renderer() as render:
             yield build_on_demand_renderer(settings, recipe, repository, render)
 
-    def list_on_demand() -> Iterator[Entry]:
-        listed = (entry for entry in stores.processed.list() if is_on_demand(entry.key))
-        return (entry for entry in listed if not delivery.resolver.is_declared(entry.key))
+    def is_evictable(key: str) -> bool:
+        return is_on_demand(key) and not delivery.resolver.is_declared(key)
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
-    cache = RenditionCache(settings.cache_bytes, list_on_demand, stores.processed.delete)
+    cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
     coordinator = RenderCoordinator(repository, pool, cache, submit)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, recipe, repository, metadata_of, RENDITIONS_PATH)

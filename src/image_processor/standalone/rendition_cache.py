@@ -22,16 +22,22 @@ _log = logging.getLogger(__name__)
 class RenditionCache:
     """Tracks the size and last use of on-demand renditions, and evicts the oldest above ``max_bytes``.
 
-    ``stored`` lists the renditions of earlier runs, which takes minutes in a large library: a thread calls it
-    after the first `put`, and they count once it is done. ``delete`` deletes a rendition by its key. Methods
-    may be called from any thread, and none of them waits for the listing but `stop`, which ends it.
+    ``stored`` lists all objects of earlier runs, which takes minutes in a large library: a thread calls it
+    after the first `put`, and those of its keys that are ``evictable`` count once it is done. ``delete``
+    deletes a rendition by its key. Methods may be called from any thread, and none of them waits for the
+    listing but `stop`, which ends it.
     """
 
     def __init__(
-        self, max_bytes: int, stored: Callable[[], Iterable[Entry]], delete: Callable[[str], None]
+        self,
+        max_bytes: int,
+        stored: Callable[[], Iterable[Entry]],
+        evictable: Callable[[str], bool],
+        delete: Callable[[str], None],
     ) -> None:
         self._max_bytes = max_bytes
         self._stored = stored
+        self._evictable = evictable
         self._delete = delete
         self._lock = Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
@@ -73,7 +79,8 @@ class RenditionCache:
         for entry in self._stored():
             if self._stop.is_set():
                 return
-            earlier.append((entry.modified, entry.key, entry.size))
+            if self._evictable(entry.key):
+                earlier.append((entry.modified, entry.key, entry.size))
         earlier.sort(reverse=True)
         for start in range(0, len(earlier), _CHUNK):
             with self._lock:
