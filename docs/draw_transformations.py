@@ -225,7 +225,10 @@ def _order() -> str:
     names = {row.field: f"`{row.name}`" for row in PARAMETERS}
     pixels = ", ".join(names[field] for field, _ in compose.PIXEL_OPERATIONS)
     stages = (
-        "input: `frame` or `frames`, `orient`, `trim` with `trim-bg` and `trim-eq`, `rect`, `rot`, `flip`",
+        (
+            "input: `frame` or `frames`, `orient`, `trim` with `trim-bg`, `trim-last`, `trim-eq`, `rect`, "
+            "`rot`, `flip`"
+        ),
         "resize: `w`, `h`, `ar`, `min-w`, `min-h`, `zoom`, `dpr`, `fit`, `enlarge`, `linear`",
         "crop: `g`, `gx`, `gy`, `fp`",
         f"pixels: {pixels}",

@@ -23,6 +23,7 @@ from PIL import Image, ImageDraw
 from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.dialects import Dialect
 from image_processor.delivery.dialects.imgproxy import Imgproxy
+from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.resolve import resolve
@@ -70,6 +71,7 @@ class Peer(Struct, frozen=True):
 
 
 PEERS: Mapping[str, Peer] = {
+    "thumbor": Peer("thumbor 7.8", lambda: Thumbor(unsafe=True), 0.95),
     "imgproxy": Peer(
         "imgproxy 4.0",
         lambda: Imgproxy(unsafe=True, presets=_PRESETS, watermark="geometry.png"),
@@ -141,9 +143,9 @@ def metadata_of(key: str) -> ImageMetadata:
 def original(key: str) -> bytes:
     """The bytes of a drawn original. Raises NotFound."""
     name = key.rpartition("/")[2]
-    if name not in _DRAWN:
-        raise NotFound(f"expected one of {', '.join(_DRAWN)}, got {key!r}")
-    drawn = _DRAWN[name]()
+    if name not in ORIGINALS:
+        raise NotFound(f"expected one of {', '.join(ORIGINALS)}, got {key!r}")
+    drawn = ORIGINALS[name]()
     if isinstance(drawn, bytes):
         return drawn
     buffer = io.BytesIO()
@@ -200,6 +202,18 @@ _SVG = b"""<svg xmlns="http://www.w3.org/2000/svg" width="200" height="100">
 <circle cx="60" cy="50" r="40" fill="#fc4"/></svg>"""
 
 
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "jpeg", quality=92, subsampling=0)
+    return buffer.getvalue()
+
+
+def _tiff(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "tiff")
+    return buffer.getvalue()
+
+
 def _animation() -> bytes:
     frames = [_scene(492, 229), _scene(492, 229).rotate(180)]
     buffer = io.BytesIO()
@@ -207,8 +221,11 @@ def _animation() -> bytes:
     return buffer.getvalue()
 
 
-_DRAWN: Mapping[str, Callable[[], Image.Image | bytes]] = {
+ORIGINALS: Mapping[str, Callable[[], Image.Image | bytes]] = {
     "geometry.png": lambda: _scene(200, 100),
+    "photo.jpg": lambda: _jpeg(_scene(480, 320)),
+    "cmyk.jpg": lambda: _jpeg(_scene(480, 320).convert("CMYK")),
+    "gradient.tif": lambda: _tiff(_scene(200, 100)),
     "large.png": lambda: _scene(1080, 902),
     "grey.png": lambda: _scene(200, 100).convert("L"),
     "alpha.png": _with_alpha,
@@ -227,6 +244,19 @@ _DRAWN: Mapping[str, Callable[[], Image.Image | bytes]] = {
 def verdicts(peer: str) -> tuple[Verdict, ...]:
     dialect = PEERS[peer].dialect()
     return tuple(judge(vector, dialect) for vector in vectors_of(peer))
+
+
+def verdict_of(peer: str, vector: Vector) -> Verdict:
+    return judge(vector, PEERS[peer].dialect())
+
+
+def picture(peer: str, url: str) -> Image.Image:
+    """The rendition of a URL."""
+    path, _, query = url.partition("?")
+    request = PEERS[peer].dialect().parse(path, query, now=NOW)
+    transformation = transformation_of(request, metadata_of(request.key))
+    body, _ = render_bytes(request.key, transformation)
+    return Image.open(io.BytesIO(body))
 
 
 def share(found: Iterable[Verdict]) -> float:

@@ -6,15 +6,20 @@ import base64
 import contextlib
 import hashlib
 import hmac
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
+from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.dialects.filter_syntax import FilterCall, parse_filters
 from image_processor.delivery.dialects.thumbor import Thumbor
+from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import RenditionRequest, SizingRule
+from image_processor.delivery.resolve import resolve
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.domain.errors import (
     BucketNotAllowed,
@@ -25,9 +30,9 @@ from image_processor.domain.errors import (
     SignatureMismatch,
     SignatureMissing,
 )
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import (
     Colour,
-    Edge,
     Fit,
     Flip,
     Gravity,
@@ -40,11 +45,21 @@ KEY = b"my-security-key"
 OPEN = Thumbor(unsafe=True, buckets=frozenset({"photos"}))
 SIGNED = Thumbor(KEY)
 COVER = {"fit": Fit.COVER, "enlarge": True}
+NO_FORMATS: Any = MappingProxyType({})
 INSIDE = {"fit": Fit.INSIDE, "enlarge": False}
 
 
 def ask(text: str, dialect: Thumbor = OPEN) -> RenditionRequest:
-    return dialect.parse(f"unsafe/{text}", "", now=0)
+    asked = dialect.parse(f"unsafe/{text}", "", now=0)
+    assert asked.source_formats == {"tiff": "png"}
+    return replace(asked, source_formats=NO_FORMATS)
+
+
+def final(text: str, width: int = 400, height: int = 300) -> str:
+    """The canonical text for an opaque JPEG original of this size."""
+    original = ImageMetadata(width, height, "jpeg", 1, False, 1, "")
+    recipe = parse_recipe('[presets.p]\nwidth = 1\n[[rules]]\nmatch = "no"\npresets = ["p"]\n')
+    return str(resolve(ask(text), original, {}, recipe, Policy()).transformation).removesuffix(",fm=jpeg")
 
 
 def sign(text: str, key: bytes = KEY) -> str:
@@ -60,7 +75,7 @@ def problems(text: str, dialect: Thumbor = OPEN) -> list[str]:
 def test_only_the_documented_signature_is_accepted() -> None:
     path = "300x200/my.server.com/some/path/to/image.jpg"
     asked = SIGNED.parse(f"8ammJH8D-7tXy6kU3lTvoXlhu4o=/{path}", "", now=0)
-    assert asked == RenditionRequest(
+    assert replace(asked, source_formats=NO_FORMATS) == RenditionRequest(
         "my.server.com/some/path/to/image.jpg", {**COVER, "width": 300, "height": 200}, signed=True
     )
     assert SIGNED.parse(f"8ammJH8D-7tXy6kU3lTvoXlhu4o%3D/{path}", "", now=0) == asked
@@ -92,10 +107,11 @@ def test_every_altered_byte_of_a_signed_url_is_forbidden(data: st.DataObject) ->
         SIGNED.parse(url[:at] + other + url[at + 1 :], "", now=0)
 
 
-def test_a_signed_query_is_verified_and_then_rejected() -> None:
+def test_the_query_is_ignored() -> None:
+    """thumbor signs and parses the path alone."""
+    asked = SIGNED.parse(f"{sign('a.jpg')}/a.jpg", "v=1", now=0)
+    assert asked == SIGNED.parse(f"{sign('a.jpg')}/a.jpg", "", now=0)
     with pytest.raises(SignatureMismatch):
-        SIGNED.parse(f"{sign('a.jpg')}/a.jpg", "v=1", now=0)
-    with pytest.raises(InvalidRequest):
         SIGNED.parse(f"{sign('a.jpg?v=1')}/a.jpg", "v=1", now=0)
 
 
@@ -132,11 +148,16 @@ def test_only_thumbor_urls_match(path: str, *, meant: bool) -> None:
         ("-0x0/a.jpg", {"flip": Flip.HORIZONTAL}),
         ("x-/a.jpg", {"flip": Flip.VERTICAL}),
         ("fit-in/300x200/a.jpg", {**INSIDE, "width": 300, "height": 200}),
-        ("full-fit-in/300x200/a.jpg", {"fit": Fit.OUTSIDE, "enlarge": False, "width": 300, "height": 200}),
+        ("full-fit-in/300x200/a.jpg", {"fit": Fit.OUTSIDE, "enlarge": True, "width": 300, "height": 200}),
+        ("20x20:10x30/a.jpg", {}),
+        ("trim/10x20:110x220/a.jpg", {"region": (10, 20, 100, 200)}),
         ("10x20:110x220/a.jpg", {"region": (10, 20, 100, 200)}),
         ("0x0:0x0/a.jpg", {}),
         ("trim/a.jpg", {"trim": 0}),
-        ("trim:50/a.jpg", {"trim": 29}),
+        ("trim:top-left:50/a.jpg", {"trim": 28}),
+        ("trim:bottom-right/a.jpg", {"trim": 0, "trim_last": True}),
+        # thumbor takes what follows the first colon for the corner.
+        ("trim:50/a.jpg", {"trim": 0, "trim_last": True}),
         ("trim:top-left:442/a.jpg", {"trim": 255}),
         ("300x200/left/top/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.NORTHWEST}),
         ("300x200/right/a.jpg", {**COVER, "width": 300, "height": 200, "gravity": Gravity.EAST}),
@@ -181,7 +202,7 @@ def test_parts_out_of_order_or_unclosed_belong_to_the_key(text: str, key: str, f
         (
             "adaptive-full-fit-in/300x200/a.jpg",
             SizingRule.ADAPTIVE,
-            {"fit": Fit.OUTSIDE, "enlarge": False, "width": 300, "height": 200},
+            {"fit": Fit.OUTSIDE, "enlarge": True, "width": 300, "height": 200},
         ),
         ("300xorig/a.jpg", SizingRule.ORIGINAL_HEIGHT, {**COVER, "width": 300}),
         ("origx200/a.jpg", SizingRule.ORIGINAL_WIDTH, {**COVER, "height": 200}),
@@ -195,33 +216,24 @@ def test_what_depends_on_the_original(text: str, box: SizingRule, values: dict[s
     ("filters", "values"),
     [
         ("quality(40)", {"quality": 40}),
-        ("max_bytes(7500)", {"max_bytes": 7500}),
+        ("max_bytes(7500)", {"max_bytes": 7500, "soft_limit": True}),
+        ("max_bytes(1)", {"max_bytes": 100, "soft_limit": True}),
         ("background_color(ff8800)", {"background": Colour(255, 136, 0)}),
         ("background_color(Tomato)", {"background": Colour(255, 99, 71)}),
-        ("blur(7)", {"blur": 7}),
-        ("blur(7,2.5)", {"blur": 2.5}),
-        ("blur(0)", {}),
-        ("sharpen(2,1.0,true)", {"sharpen": (1, 2)}),
+        ("blur(7)", {"blur": 4.002}),
+        ("blur(7,2.5)", {"blur": 2.468}),
         ("sharpen(0,1.0,true)", {}),
-        ("brightness(40)", {"brightness": 40}),
-        ("contrast(-40)", {"contrast": -40}),
-        ("saturation(1.3)", {"saturation": 30}),
-        ("saturation(0)", {"saturation": -100}),
         ("grayscale()", {"grey": True}),
-        ("equalize()", {"equalise": True}),
-        ("rgb(20,20,20)", {"brightness": 20}),
         ("rotate(90)", {"rotate": 270}),
-        ("rotate(-30)", {"rotate": 30}),
+        ("rotate(-30)", {}),
         ("rotate(450)", {"rotate": 270}),
         ("round_corner(20,255,255,255)", {"round": (20,) * 4, "background": Colour(255, 255, 255)}),
         ("round_corner(30|30,0,0,0,1)", {"round": (30,) * 4}),
-        ("convolution(1;2;1;2;4;2;1;2;1,3,true)", {"convolve": (1, 2, 1, 2, 4, 2, 1, 2, 1)}),
-        ("proportion(0.5)", {"zoom": 0.5}),
         ("cover()", {"frame": 1}),
+        ("proportion(2)", {}),
         ("strip_exif():strip_icc()", {}),
-        ("upscale():no_upscale():stretch()", {}),
-        ("fill(blur)", {"edge": Edge.BLUR}),
-        ("blur(3):grayscale():quality(9)", {"blur": 3, "grey": True, "quality": 9}),
+        ("no_upscale():stretch()", {}),
+        ("grayscale():quality(9)", {"grey": True, "quality": 9}),
     ],
 )
 def test_filters(filters: str, values: dict[str, Any]) -> None:
@@ -232,18 +244,8 @@ def test_filters(filters: str, values: dict[str, Any]) -> None:
     ("text", "values"),
     [
         ("300x200/filters:no_upscale()", {"fit": Fit.COVER, "enlarge": False}),
-        ("fit-in/300x200/filters:upscale()", {"fit": Fit.INSIDE, "enlarge": True}),
         ("300x200/filters:stretch()", {"fit": Fit.FILL, "enlarge": True}),
         ("fit-in/300x200/filters:stretch()", INSIDE),
-        (
-            "fit-in/300x200/filters:fill(blue,1)",
-            {"fit": Fit.CONTAIN, "enlarge": False, "background": Colour(0, 0, 255)},
-        ),
-        ("fit-in/300x200/filters:fill(transparent)", {"fit": Fit.CONTAIN, "enlarge": False}),
-        (
-            "fit-in/300x200/filters:fill(blur)",
-            {"fit": Fit.CONTAIN, "enlarge": False, "edge": Edge.BLUR},
-        ),
     ],
 )
 def test_filters_that_change_the_fit(text: str, values: dict[str, Any]) -> None:
@@ -270,6 +272,54 @@ def test_filters_that_change_the_fit(text: str, values: dict[str, Any]) -> None:
 )
 def test_thumbor_crops_before_it_flips_and_rotates(text: str, values: dict[str, Any]) -> None:
     assert ask(f"{text}/a.jpg").values == {**COVER, "width": 300, "height": 200, **values}
+
+
+@pytest.mark.parametrize(
+    ("text", "steps"),
+    [
+        ("filters:sharpen(2,1.0,true)", "then=sharp:1:0.5"),
+        ("filters:brightness(40)", "then=linear:1:102"),
+        ("filters:contrast(-40)", "then=linear:0.36:81.92"),
+        ("filters:saturation(40)", "then=saturate:40"),
+        ("filters:equalize()", "then=equal:1"),
+        ("filters:rgb(20,-20,40)", "then=linear:1:1:1:51:-51:102"),
+        ("filters:colorize(0,100,20,ff8000)", "then=linear:1:0:0.8:0:128:0"),
+        ("filters:noise(40,7)", "then=noise:40:7"),
+        ("filters:round_corner(20|40,0,0,0)", "then=corners:20:40,then=bg:000000"),
+        ("filters:convolution(1;2;1,3,false)", "then=conv:3:0:1:2:1"),
+        ("filters:proportion(0.5)", "then=resize:200:150"),
+        ("filters:blur(7):grayscale()", "then=blur:4.002,then=grey:1"),
+        ("filters:watermark(a.png,0,0,0):grayscale()", "then=image:a.png;g:northwest,then=grey:1"),
+        ("filters:grayscale():watermark(a.png,0,0,0)", "then=grey:1,then=image:a.png;g:northwest"),
+        ("200x150/filters:rotate(90):equalize()", "w=200,h=150,enlarge=1,then=rotate:270,then=equal:1"),
+        ("fit-in/200x200/filters:fill(blue)", "w=200,h=200,fit=inside,then=canvas:200:200:0:25:0000ff"),
+        (
+            "fit-in/200x200/filters:fill(blue,1)",
+            "w=200,h=200,fit=inside,then=bg:0000ff,then=canvas:200:200:0:25:0000ff",
+        ),
+        ("fit-in/200x200/filters:fill(transparent)", "w=200,h=200,fit=inside,then=canvas:200:200:0:25"),
+        ("fit-in/200x200/filters:fill(auto)", "w=200,h=200,fit=inside,then=backdrop:200:200:0:25:mean"),
+        ("fit-in/200x200/filters:fill(blur)", "w=200,h=200,fit=inside,then=backdrop:200:200:0:25:blurred"),
+        ("fit-in/800x800/filters:upscale()", "w=800,h=800,fit=inside,then=resize:800:600"),
+        ("fit-in/100x100/filters:upscale():proportion(0.5)", "w=100,h=100,fit=inside,then=resize:50:37"),
+        (
+            "fit-in/100x100/filters:rotate(90):fill(blue)",
+            "w=100,h=100,fit=inside,then=rotate:270,then=canvas:100:100:12:0:0000ff",
+        ),
+        ("adaptive-fit-in/100xorig", "w=300,h=100,fit=inside"),
+        ("adaptive-fit-in/100x200", "w=200,h=100,fit=inside"),
+    ],
+)
+def test_filters_run_in_the_order_of_the_url(text: str, steps: str) -> None:
+    assert final(f"{text}/a.jpg") == steps
+
+
+def test_a_tiff_becomes_png_and_max_age_is_kept() -> None:
+    asked = OPEN.parse("unsafe/filters:max_age(30)/a.tif", "", now=0)
+    assert asked.max_age == 30
+    original = ImageMetadata(400, 300, "tiff", 1, False, 1, "")
+    recipe = parse_recipe('[presets.p]\nwidth = 1\n[[rules]]\nmatch = "no"\npresets = ["p"]\n')
+    assert resolve(asked, original, {}, recipe, Policy()).transformation.format == "png"
 
 
 def test_formats() -> None:
@@ -299,7 +349,8 @@ def test_a_focal_point_in_pixels_is_resolved_with_the_original() -> None:
         ),
         ("logos/a.png,center,5,0", {"gravity": Gravity.NORTH, "y": 5}),
         ("logos/a.png,center,center,0", {}),
-        ("logos/a.png,repeat,repeat,30", {"tile": True, "gravity": Gravity.NORTHWEST, "opacity": 70}),
+        ("logos/a.png,repeat,repeat,30", {"spread": Flip.BOTH, "opacity": 70}),
+        ("logos/a.png,repeat,5,0", {"spread": Flip.HORIZONTAL, "gravity": Gravity.NORTH, "y": 5}),
         (
             "logos/a.png,30,10,50,15.2,none",
             {"gravity": Gravity.NORTHWEST, "x": 30, "y": 10, "opacity": 50, "width": RelativeLength(0.152)},
@@ -324,14 +375,14 @@ def test_parentheses_nest_and_protect_commas() -> None:
 
 
 def test_all_problems_are_reported_with_their_parts() -> None:
-    found = problems("99999x1/filters:quality(250):blur(x):format(doc):red_eye():fill(auto)/http://a/b.jpg")
+    found = problems("99999x1/filters:quality(250):blur(x):format(doc):red_eye():fill(x)/http://a/b.jpg")
     assert found == [
         "expected a whole number of pixels from 1 to 16383 for width, got 99999",
         "expected a whole number from 1 to 100 for quality, got '250'",
-        "expected a number from 0 to 250 for blur, got 'x'",
+        "expected a whole number from 1 to 10000 for blur, got 'x'",
         "expected one of jpg, jpeg, png, webp, avif, gif, tiff for format, got 'doc'",
         *found[4:5],
-        "expected a colour, transparent or blur for fill, got 'auto'",
+        "expected a colour as RRGGBB, RGB or a CSS name for fill, got 'x'",
         "expected the key of an original, as nothing is fetched from other servers for the key, got 'http://a/b.jpg'",
     ]
     assert found[4].startswith("expected one of autojpg, ")
@@ -343,16 +394,11 @@ def test_all_problems_are_reported_with_their_parts() -> None:
     [
         "meta/300x200/a.jpg",
         "debug/300x200/a.jpg",
-        "trim:bottom-right/a.jpg",
-        "trim:443/a.jpg",
-        "20x20:10x30/a.jpg",
-        "filters:rgb(1,2,3)/a.jpg",
-        "filters:round_corner(20|40,0,0,0)/a.jpg",
+        "trim:top-left:443/a.jpg",
+        "filters:blur(0)/a.jpg",
         "filters:frame(a.png)/a.jpg",
         "filters:convolution(1;2;1;2,2)/a.jpg",
-        "filters:convolution(1;2;1;2;4;2;1;2;1,3,false)/a.jpg",
         "filters:focal(1x2)/a.jpg",
-        "filters:proportion(2)/a.jpg",
         "filters:quality()/a.jpg",
         "filters:grayscale(1)/a.jpg",
         "filters:watermark(a.png,0,0)/a.jpg",
@@ -373,7 +419,7 @@ def test_unsupported_operations_are_rejected(text: str) -> None:
 
 def test_lenient_ignores_unsupported_operations_but_not_errors() -> None:
     lenient = Thumbor(unsafe=True, lenient=True)
-    text = "debug/300x200/filters:red_eye():fill(auto):rgb(1,2,3):grayscale()/a.jpg"
+    text = "debug/300x200/filters:red_eye():curve([(0,0)]):grayscale()/a.jpg"
     assert ask(text, lenient).values == {**COVER, "width": 300, "height": 200, "grey": True}
     assert problems("filters:quality(0)/a.jpg", lenient)
     assert problems("meta/a.jpg", lenient)
@@ -397,12 +443,8 @@ def test_repr_hides_the_key() -> None:
 SIDES = st.integers(1, 16383)
 FILTERS = st.one_of(
     st.integers(1, 100).map(lambda n: (f"quality({n})", {"quality": n})),
-    st.integers(1, 150).map(lambda n: (f"blur({n})", {"blur": n})),
-    st.integers(-100, 100).map(lambda n: (f"contrast({n})", {"contrast": n})),
+    st.integers(1, 100_000).map(lambda n: (f"max_age({n})", {})),
     st.just(("grayscale()", {"grey": True})),
-    st.tuples(*[st.integers(0, 255)] * 3).map(
-        lambda rgb: ("fill({:02x}{:02x}{:02x})".format(*rgb), {"background": Colour(*rgb)})
-    ),
 )
 
 
@@ -429,9 +471,7 @@ def test_known_urls_are_parsed_as_expected(
     expected = {"width": width, "height": height, **(INSIDE if fits else COVER), **gravity[1]}
     for _, values in filters:
         expected |= values
-        if "background" in values and fits:
-            expected["fit"] = Fit.CONTAIN
-    assert asked == RenditionRequest(key, expected)
+    assert replace(asked, max_age=None) == RenditionRequest(key, expected)
     assert Transformation(**asked.values).quality in {None, expected.get("quality")}
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import peer_urls
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,12 +45,7 @@ def test_a_result_that_differs_is_reported() -> None:
 
 
 def made(peer: str, url: str) -> Image.Image:
-    """The rendition of a URL."""
-    path, _, query = url.partition("?")
-    request = peer_urls.PEERS[peer].dialect().parse(path, query, now=peer_urls.NOW)
-    transformation = peer_urls.transformation_of(request, peer_urls.metadata_of(request.key))
-    body, _ = peer_urls.render_bytes(request.key, transformation)
-    return Image.open(io.BytesIO(body)).convert("RGBA")
+    return peer_urls.picture(peer, url).convert("RGBA")
 
 
 def scene(name: str = "geometry.png") -> Image.Image:
@@ -134,3 +129,84 @@ def test_imgproxy_crops_by_attention() -> None:
     assert got.size == (50, 50)
     pixels = np.asarray(got)
     assert ((pixels[..., 0] > 230) & (pixels[..., 1] > 200)).any()
+
+
+# thumbor's filters, and the same with Pillow.
+THUMBOR: dict[str, Callable[[Image.Image], Image.Image]] = {
+    "filters:brightness(20)": lambda im: im.point(lambda value: value + 51),
+    "filters:contrast(-40)": lambda im: im.point(lambda value: 0.36 * (value - 128) + 128),
+    "filters:rgb(20,-20,40)": lambda im: Image.merge(
+        "RGB", [band.point(lambda v, d=d: v + d) for band, d in zip(im.split(), (51, -51, 102), strict=True)]
+    ),
+    "filters:colorize(0,100,20,ff8000)": lambda im: Image.merge(
+        "RGB",
+        [
+            band.point(lambda v, s=s, c=c: v * (1 - s) + c * s)
+            for band, s, c in zip(im.split(), (0, 1, 0.2), (255, 128, 0), strict=True)
+        ],
+    ),
+    "filters:equalize()": ImageOps.equalize,
+    "filters:rotate(45)": lambda im: im,
+    "100x50/filters:rotate(90):brightness(20)": lambda im: (
+        im.resize((100, 50), Image.Resampling.LANCZOS).rotate(90, expand=True).point(lambda value: value + 51)
+    ),
+    "fit-in/100x100/filters:fill(ff0000):grayscale()": lambda im: ImageOps.grayscale(
+        red((100, 100), im.resize((100, 50), Image.Resampling.LANCZOS))
+    ).convert("RGB"),
+    "fit-in/100x100/filters:grayscale():fill(ff0000)": lambda im: red(
+        (100, 100), ImageOps.grayscale(im.resize((100, 50), Image.Resampling.LANCZOS))
+    ),
+    "fit-in/600x500/filters:upscale()": lambda im: im.resize((600, 300), Image.Resampling.BICUBIC),
+    "100x50/filters:proportion(0.3)": lambda im: im.resize((30, 15), Image.Resampling.LANCZOS),
+    "full-fit-in/300x300": lambda im: im.resize((600, 300), Image.Resampling.BICUBIC),
+}
+
+
+def red(size: tuple[int, int], image: Image.Image) -> Image.Image:
+    result = Image.new("RGB", size, "red")
+    result.paste(image.convert("RGB"), ((size[0] - image.width) // 2, (size[1] - image.height) // 2))
+    return result
+
+
+@pytest.mark.parametrize("parts", THUMBOR)
+def test_thumbor_pixels(parts: str) -> None:
+    got = made("thumbor", f"unsafe/{parts}/geometry.png")
+    wanted = THUMBOR[parts](scene().convert("RGB"))
+    # thumbor's grey has the weights of Rec. 601, ours those of Rec. 709.
+    least = 24 if "grayscale" in parts else 23 if "equalize" in parts else 28
+    assert psnr(got, wanted.convert("RGBA")) >= least
+
+
+def test_max_bytes_never_refuses() -> None:
+    """The lowest quality, where none fits."""
+    small = made("thumbor", "unsafe/filters:max_bytes(100)/photo.jpg")
+    assert small.size == (480, 320)
+    path = "unsafe/filters:max_bytes({})/photo.jpg"
+    sizes = []
+    for limit in (100, 5000):
+        request = peer_urls.PEERS["thumbor"].dialect().parse(path.format(limit), "", now=0)
+        transformation = peer_urls.transformation_of(request, peer_urls.metadata_of("photo.jpg"))
+        sizes.append(peer_urls.render_bytes("photo.jpg", transformation)[1].bytes)
+    assert 100 < sizes[0] < sizes[1] <= 5000
+
+
+@pytest.mark.parametrize(("corner", "colour"), [("top-left", (255, 0, 0)), ("bottom-right", (0, 0, 255))])
+def test_thumbor_trims_the_colour_of_a_corner(corner: str, colour: tuple[int, int, int]) -> None:
+    """Red at the top, green, blue at the bottom: one of both is removed."""
+    colours = {pixel for _, pixel in made("thumbor", f"unsafe/trim:{corner}/trim2.png").getcolors() or ()}
+    assert (*colour, 255) not in colours
+    assert len(colours) == 2
+
+
+def test_a_watermark_repeats_with_equal_gaps() -> None:
+    """Copies of 100 pixels in 480: four with gaps of 26 pixels."""
+    url = "unsafe/filters:watermark(trim2.png,repeat,0,0,none,32)/photo.jpg"
+    got = np.asarray(made("thumbor", url).convert("RGB")).astype(int)[5]
+    reds = (got[:, 0] > 200) & (got[:, 1] < 60) & (got[:, 2] < 60)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], reds.astype(int), [0]])))
+    starts, ends = edges[::2], edges[1::2]
+    assert starts[0] <= 1
+    assert ends[-1] >= 478
+    gaps = starts[1:] - ends[:-1]
+    assert len(starts) == 480 // 102
+    assert np.ptp(gaps) <= 2

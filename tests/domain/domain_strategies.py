@@ -48,6 +48,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     "orient": st.booleans(),
     "trim": st.none() | st.integers(0, 255),
     "trim_colour": st.none() | COLOURS,
+    "trim_last": st.booleans(),
     "trim_equal": st.none() | st.sampled_from(Flip),
     "region": st.none()
     | st.tuples(*[_SMALL] * 2, *[_SMALL.filter(lambda side: side not in {0, RelativeLength(0.0)})] * 2)
@@ -101,6 +102,7 @@ FIELDS: dict[str, st.SearchStrategy[Any]] = {
     ).map(tuple),
     "quality": st.none() | st.integers(1, 100) | st.sampled_from([75, 80, 63, "auto"]),
     "max_bytes": st.none() | st.integers(100, 10**8),
+    "soft_limit": st.booleans(),
     "progressive": st.booleans(),
     "subsampling": st.none() | st.sampled_from(Subsampling),
     "optimise": st.booleans(),

@@ -33,6 +33,7 @@ from image_processor.domain.transformation.values import (
     MAX_SIDE,
     SMART,
     Colour,
+    Flip,
     Gravity,
     RelativeLength,
     in_pixels,
@@ -53,6 +54,7 @@ PLACES: dict[str, st.SearchStrategy[Any]] = {
     "blend": st.sampled_from(Blend),
     "tile": st.booleans(),
     "gap": st.integers(0, MAX_SIDE) | SHARES | st.just(RelativeLength(0.0)),
+    "spread": st.none() | st.sampled_from(Flip),
 }
 WORDS = st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1, max_size=40)
 IMAGE_FIELDS = {
@@ -186,7 +188,7 @@ def test_values_with_an_effect_are_kept(one: str, other: str) -> None:
 
 EVERY_MISTAKE = (
     "text:a;size:0;font:sans~2012;colour:orange;w:0.0;align:middle;spacing:4;g:faces;x:20000;y:1e3;"
-    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;zz:1;o"
+    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;spread:x;zz:1;o"
 )
 
 

@@ -202,3 +202,22 @@ def test_the_size_after_any_step_counts_for_the_limit() -> None:
     with pytest.raises(Refused) as caught:
         render(source(), [parse(text)], Limits(max_output_pixels=1_999_999), summary=False)
     assert caught.value.reason is Reason.OUTPUT_TOO_LARGE
+
+
+def test_a_backdrop_is_the_mean_colour_or_the_blurred_image() -> None:
+    before = photo()
+    height, width = before.shape[:2]
+    mean = after(before, f"backdrop:{width + 10}:{height}:5:0:mean")
+    assert np.array_equal(mean[:, 5:-5], before)
+    assert np.abs(mean[0, 0] - before.mean(axis=(0, 1))).max() <= 1
+    blurred = after(before, f"backdrop:{width}:{height * 2}:0:{height // 2}:blurred")
+    assert blurred.shape == (height * 2, width, 3)
+    assert np.array_equal(blurred[height // 2 : height // 2 + height], before)
+    assert np.ptp(blurred[0]) < np.ptp(before)
+
+
+def test_corners_are_quarters_of_an_ellipse() -> None:
+    alpha = after(np.zeros((100, 200, 3)), "corners:60:20")[..., 3]
+    assert alpha[0, 0] == alpha[-1, -1] == 0
+    assert alpha[0, 62] == alpha[22, 0] == alpha[50, 100] == 255
+    assert abs((255 - alpha).sum() / 255 - (4 - np.pi) * 60 * 20) < 20

@@ -124,7 +124,9 @@ class Delivery(Struct, frozen=True):
         headers = {**head.headers, **self._rendition_headers(lookup)}
         if lookup.error is not None:
             headers["cache-control"] = _NOT_CACHED
-        elif lookup.ref.expires is not None:
+        elif lookup.ref.max_age is not None:
+            headers["cache-control"] = f"public, max-age={lookup.ref.max_age}"
+        if lookup.error is None and lookup.ref.expires is not None:
             seconds = max(0, int(lookup.ref.expires - self.clock()))
             headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
         if head.status == 304:

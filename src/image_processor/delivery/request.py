@@ -85,10 +85,11 @@ class RenditionRequest(Struct, frozen=True):
     ``sizing``: how the output size depends on the original's.
     ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
     ``geometry``: fields that depend on the original's size in other ways. ``matte``: the background in
-    formats without transparency, if the product's is not white.
+    formats without transparency, if the product's is not white. ``source_formats``: the format in place of an
+    original's own, by that.
     ``filename``, ``attachment``: for Content-Disposition.
     ``expires``: the Unix time after which no cache may answer with the rendition, for URLs whose expiry the
-    CDN does not verify.
+    CDN does not verify. ``max_age``: the seconds that a cache may keep it.
     """
 
     key: str
@@ -103,9 +104,11 @@ class RenditionRequest(Struct, frozen=True):
     focus: tuple[float, float] | None = None
     geometry: Geometry | None = None
     matte: Colour | None = None
+    source_formats: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     filename: str | None = None
     attachment: bool = False
     expires: float | None = None
+    max_age: int | None = None
 
 
 def parse_request(url: ParsedUrl, *, signed: bool) -> RenditionRequest:

@@ -73,7 +73,8 @@ def resolve(
         preferred = preferred_formats(headers.get("accept"), original, values)
         vary = (*vary, "Accept")
     else:
-        preferred = (source_format(original, values),)
+        own = source_format(original, values)
+        preferred = (request.source_formats.get(original.format, own),)
     declared = preferred if public is None else declared_formats(request, values, public)
     format_ = _best_format(preferred, declared) or preferred[0]
     return ResolvedRequest(_in_format(request, values, format_), vary)

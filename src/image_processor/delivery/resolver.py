@@ -44,7 +44,7 @@ class RenditionRef(Struct, frozen=True):
     it is ``lazy``: then its first view makes it.
     ``transformation``: None if the stored key does not say it.
     ``vary``: the request headers that decided which rendition it is.
-    ``filename``, ``attachment``: for Content-Disposition. ``expires``: as in `RenditionRequest`.
+    ``filename``, ``attachment``: for Content-Disposition. ``expires``, ``max_age``: as in `RenditionRequest`.
     """
 
     key: str
@@ -56,6 +56,7 @@ class RenditionRef(Struct, frozen=True):
     filename: str | None = None
     attachment: bool = False
     expires: float | None = None
+    max_age: int | None = None
 
     @property
     def is_eager(self) -> bool:
@@ -185,6 +186,7 @@ class RequestResolver:
             filename=parsed.filename,
             attachment=parsed.attachment,
             expires=parsed.expires,
+            max_age=parsed.max_age,
         )
 
     def _public_names(self, key: str) -> frozenset[str]:

@@ -136,7 +136,8 @@ def _encoded(
     name, max_bytes = remaining.format, remaining.max_bytes
     if max_bytes is None:
         return encode(frames, name, options, profile=profile, timing=timing)
-    return encode_within(frames, name, options, max_bytes, profile=profile, timing=timing)
+    strict = not remaining.soft_limit
+    return encode_within(frames, name, options, max_bytes, profile=profile, timing=timing, strict=strict)
 
 
 def _quality(frame: pyvips.Image, remaining: Transformation) -> int | None:

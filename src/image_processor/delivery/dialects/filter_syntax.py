@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.keys import percent_decode
-from image_processor.domain.transformation import Gravity, RelativeLength
+from image_processor.domain.transformation import Flip, Gravity, RelativeLength
 
 from .request_builder import RequestBuilder
 
@@ -103,11 +103,11 @@ def parse_position(text: str, name: str, builder: RequestBuilder) -> Position | 
 
 def position_fields(x: Position, y: Position) -> dict[str, object]:
     """The fields of an overlay at the position ``x``, ``y``."""
-    if "repeat" in {x[0], y[0]}:
-        return {"tile": True, "gravity": Gravity.NORTHWEST}
-    vertical = {"start": "north", "end": "south", "centre": ""}[y[0]]
-    horizontal = {"start": "west", "end": "east", "centre": ""}[x[0]]
-    return {"gravity": Gravity(vertical + horizontal or "centre"), "x": x[1], "y": y[1]}
+    repeated = ("h" if x[0] == "repeat" else "") + ("v" if y[0] == "repeat" else "")
+    vertical = {"start": "north", "end": "south"}.get(y[0], "")
+    horizontal = {"start": "west", "end": "east"}.get(x[0], "")
+    fields: dict[str, object] = {"gravity": Gravity(vertical + horizontal or "centre"), "x": x[1], "y": y[1]}
+    return {**fields, "spread": Flip(repeated)} if repeated else fields
 
 
 def parse_percentage(text: str, name: str, builder: RequestBuilder) -> RelativeLength | None:

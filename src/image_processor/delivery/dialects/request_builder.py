@@ -63,6 +63,8 @@ class RequestBuilder:
         self.focus: tuple[float, float] | None = None
         self.geometry: Geometry | None = None
         self.matte: Colour | None = None
+        self.max_age: int | None = None
+        self.source_formats: dict[str, str] = {}
         self.filename: str | None = None
         self.attachment = False
 
@@ -82,6 +84,8 @@ class RequestBuilder:
             focus=self.focus,
             geometry=self.geometry,
             matte=self.matte,
+            max_age=self.max_age,
+            source_formats=self.source_formats,
             filename=self.filename,
             attachment=self.attachment,
         )
@@ -105,6 +109,11 @@ class RequestBuilder:
             self.values[field] = value
         else:
             self.add_error(name, row.expected, value)
+
+    def set_soft_limit(self, limit: int | None) -> None:
+        """Limit the bytes of the result as far as its quality allows; 0 and None are no limit."""
+        if limit:
+            self.values |= {"max_bytes": min(max(limit, 100), 100_000_000), "soft_limit": True}
 
     def remove_fields(self, *fields: str) -> None:
         for field in fields:

@@ -23,7 +23,7 @@ from .overlay import (
 )
 from .parameter_table import Example, Parameter, read_pairs, suggest
 from .parameter_types import read_colour
-from .step import MAX_STEPS, STEP_KINDS, Step, StepKind, parse_step
+from .step import MAX_STEPS, STEP_KINDS, Backdrop, Step, StepKind, parse_step
 from .transformation import MAX_OVERLAYS, PARAMETERS, Transformation
 from .values import (
     AUTO,
@@ -59,6 +59,7 @@ __all__ = [
     "TEXT_PARAMETERS",
     "WHITE",
     "Align",
+    "Backdrop",
     "Blend",
     "Colour",
     "Edge",

@@ -56,7 +56,9 @@ def _frames(t: Transformation) -> Changes:
 
 
 def _trim(t: Transformation) -> Changes:
-    return _NONE if t.trim is not None else {"trim_colour": None, "trim_equal": None}
+    if t.trim is None:
+        return {"trim_colour": None, "trim_last": False, "trim_equal": None}
+    return _NONE if t.trim_colour is None else {"trim_last": False}
 
 
 def _turn(t: Transformation) -> Changes:
@@ -151,6 +153,7 @@ def _encoding(options: Sequence[Parameter], t: Transformation) -> Changes:
     no_quality = is_lossless or format_.quality is None or t.quality == format_.quality
     return {
         **unused,
+        "soft_limit": t.soft_limit and t.max_bytes is not None,
         "quality": None if no_quality else t.quality,
         "background": None if t.background == WHITE and not format_.alpha else t.background,
     }

@@ -21,7 +21,7 @@ from image_processor.domain.rounding import round_number
 
 from .parameter_table import Parameter, parameter_table, read_pairs, scale_length, show_pairs
 from .parameter_types import COLOUR, FLAG, ValueType, choice, integer, length, number
-from .values import MAX_SIDE, SMART, WHITE, Colour, Gravity, Length, RelativeLength, quote, unquote
+from .values import MAX_SIDE, SMART, WHITE, Colour, Flip, Gravity, Length, RelativeLength, quote, unquote
 
 MAX_TEXT_LENGTH = 500
 """The most characters of a text overlay."""
@@ -162,6 +162,15 @@ class _Overlay(Struct, frozen=True):
         Length,
         Parameter("gap", length(0, MAX_SIDE), "space between tiles", "o:60;tile:1;gap:16", scale=_scale_side),
     ] = 0
+    spread: Annotated[
+        Flip | None,
+        Parameter(
+            "spread",
+            choice(Flip),
+            "repeat whole copies with equal gaps in this direction or both, as CSS's `space`",
+            "o:60;spread:hv",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         problems = [problem for row in table_of(self) if (problem := row.check(getattr(self, row.field)))]
@@ -170,6 +179,8 @@ class _Overlay(Struct, frozen=True):
         for field in ("x", "y"):
             if getattr(self, field) == _NO_LENGTH:
                 force_setattr(self, field, 0)
+        if self.tile:
+            force_setattr(self, "spread", None)
         if not self.tile or self.gap == _NO_LENGTH:
             force_setattr(self, "gap", 0)
         # Rounding may give 360 again.

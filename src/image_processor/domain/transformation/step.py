@@ -9,6 +9,7 @@ a crop of the resized image, greyscale over a watermark, a rotation after a blur
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
@@ -27,6 +28,15 @@ from .values import MAX_SIDE, SMART, Flip, Gravity
 MAX_STEPS = 24
 
 _MIN_BLUR, _MAX_BLUR = 0.3, 250
+
+
+class Backdrop(StrEnum):
+    """What fills the canvas of the step `backdrop`."""
+
+    MEAN = "mean"
+    BLURRED = "blurred"
+
+
 _SIDE = integer(1, MAX_SIDE)
 _OFFSET = integer(-MAX_SIDE, MAX_SIDE)
 _DEGREES = number(-360, 360, "degrees")
@@ -140,6 +150,14 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "canvas:160:160:0:25:223355",
             _scale_canvas,
         ),
+        "backdrop": StepKind(
+            _fields(
+                "width:height:left:top in pixels, and a kind", *[_SIDE] * 2, *[_OFFSET] * 2, choice(Backdrop)
+            ),
+            "a new canvas, filled with the image's mean colour, or with the image stretched and blurred",
+            "backdrop:160:160:0:26:blurred",
+            _scale_canvas,
+        ),
         "rotate": StepKind(
             _fields("degrees, and a colour", _DEGREES, COLOUR, optional=1),
             "rotate clockwise; new corners are transparent without a colour",
@@ -163,7 +181,7 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "lch:1.1:1.5:40:0",
         ),
         "saturate": StepKind(
-            number(0, 100),
+            _FACTOR,
             "scale each channel's distance from the perceived brightness of the HSP colour model",
             "saturate:1.8",
         ),
@@ -207,6 +225,12 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "round the corners",
             "round:24",
             scale_lengths(MAX_SIDE),
+        ),
+        "corners": StepKind(
+            _fields("radii across and down, in pixels", *[integer(1, MAX_SIDE)] * 2),
+            "round all corners to quarters of an ellipse",
+            "corners:30:15",
+            _scale_sides,
         ),
         "ellipse": StepKind(
             _fields("centre x:y and radii x:y, in pixels", *[number(0, MAX_SIDE)] * 4),
@@ -254,7 +278,7 @@ class Step(Struct, frozen=True):
     @property
     def new_sides(self) -> tuple[int, ...]:
         """The sides in pixels that this step gives the image."""
-        return self.value[:2] if self.name in {"resize", "canvas"} else ()
+        return self.value[:2] if self.name in {"resize", "canvas", "backdrop"} else ()
 
     @property
     def overlay(self) -> Overlay | None:

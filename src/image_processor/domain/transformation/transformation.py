@@ -224,6 +224,15 @@ class Transformation(Struct, frozen=True, kw_only=True):
             Example("trim=10,trim-bg=ffffff,w=160,fm=webp", "half-framed"),
         ),
     ] = None
+    trim_last: Annotated[
+        bool,
+        Parameter(
+            "trim-last",
+            FLAG,
+            "for `trim`: the border's colour is the last pixel's",
+            Example("trim=10,trim-last=1,w=160,fm=webp", "half-framed"),
+        ),
+    ] = False
     trim_equal: Annotated[
         Flip | None,
         Parameter(
@@ -586,6 +595,15 @@ class Transformation(Struct, frozen=True, kw_only=True):
             "w=160,max-bytes=1000,fm=webp",
         ),
     ] = None
+    soft_limit: Annotated[
+        bool,
+        Parameter(
+            "soft",
+            FLAG,
+            "with `max-bytes`: take the lowest quality if none fits",
+            "w=160,max-bytes=100,soft=1,fm=webp",
+        ),
+    ] = False
     progressive: Annotated[
         bool, Parameter("prog", FLAG, "progressive (interlaced) encoding", "w=160,prog=1,fm=jpeg")
     ] = False

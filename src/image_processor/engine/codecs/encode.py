@@ -60,12 +60,14 @@ def encode_within(
     *,
     profile: bytes | None,
     timing: AnimationTiming,
+    strict: bool = True,
 ) -> EncodedImage:
     """As `encode`, in at most ``max_bytes``: with the highest quality up to the requested one that fits,
     or one that takes 97 % of them. At most 8 encodings, usually 5.
 
     Raises Refused(OUTPUT_TOO_LARGE) where LOWEST_QUALITY takes more, or where the encoding has no
-    quality to lower: colours and dimensions are never reduced unasked.
+    quality to lower: colours and dimensions are never reduced unasked. If not ``strict``, returns the
+    smallest encoding instead.
     """
     # In memory, so that no operation is computed again for each attempt.
     image = _prepare([frame.copy_memory() for frame in frames], profile, timing)
@@ -86,6 +88,8 @@ def encode_within(
         fitting, low = middle, middle.quality + 1
         if len(middle.body) >= _CLOSE_ENOUGH * max_bytes:
             break
+    if fitting is None and not strict:
+        return too_large
     if fitting is None:
         raise _output_too_large(too_large, max_bytes)
     return fitting

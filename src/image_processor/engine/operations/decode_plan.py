@@ -32,6 +32,7 @@ class SourceSelection(Struct, frozen=True):
     orient: bool = True
     trim: int | None = None
     trim_colour: Colour | None = None
+    trim_last: bool = False
     trim_equal: Flip | None = None
     region: tuple[Length, Length, Length, Length] | None = None
     rotate: float = 0
@@ -114,7 +115,8 @@ def _selected_box(
     size = upright.apply(header.stored)
     around = Box(0, 0, size.width, size.height)
     if selection.trim is not None:
-        corner = upright.stored_box(Box(0, 0, 1, 1), header.stored)
+        at = (size.width - 1, size.height - 1) if selection.trim_last else (0, 0)
+        corner = upright.stored_box(Box(*at, 1, 1), header.stored)
         border = Border(selection.trim, selection.trim_colour, corner.left, corner.top)
         trimmed = upright.inverse.stored_box(_trimmed(data, header, border, frames), size)
         around = _with_equal_sides(trimmed, size, selection.trim_equal)

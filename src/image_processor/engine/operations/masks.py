@@ -35,6 +35,11 @@ def ellipse(image: pyvips.Image) -> pyvips.Image:
     return _cut(image, [(image.width / 2, image.height / 2)] * 4)
 
 
+def elliptic_corners(image: pyvips.Image, across: float, down: float) -> pyvips.Image:
+    """Round all corners to quarters of an ellipse with these semi-axes in pixels, at most half a side."""
+    return _cut(image, [(min(across, image.width / 2), min(down, image.height / 2))] * 4)
+
+
 def ellipse_at(image: pyvips.Image, x: float, y: float, across: float, down: float) -> pyvips.Image:
     """Keep the ellipse with its centre at ``x``, ``y`` and these semi-axes, in pixels."""
     position = pyvips.Image.xyz(image.width, image.height) + 0.5

@@ -14,7 +14,15 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size, shrink_on_load
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation import Blend, Gravity, ImageOverlay, Length, Overlay, in_pixels
+from image_processor.domain.transformation import (
+    Blend,
+    Flip,
+    Gravity,
+    ImageOverlay,
+    Length,
+    Overlay,
+    in_pixels,
+)
 from image_processor.engine.codecs.codec import ShrinkOnLoad
 from image_processor.engine.codecs.decode import (
     open_original,
@@ -112,6 +120,8 @@ def _layer(overlay: Overlay, size: Size, images: OverlayImages) -> Layer | None:
     if overlay.tile:
         gaps = in_pixels(overlay.gap, size.width), in_pixels(overlay.gap, size.height)
         rotated, left, top = _tiled(rotated, (left, top), gaps, size), 0, 0
+    if overlay.spread is not None:
+        rotated, left, top = _spread(rotated, (left, top), overlay.spread, size)
     return _visible_layer(_faded(rotated, overlay.opacity), (left, top), size, overlay.blend)
 
 
@@ -190,6 +200,26 @@ def _tiled(tile: pyvips.Image, at: tuple[int, int], gaps: tuple[int, int], size:
     left, top = -at[0] % width, -at[1] % height
     across, down = -(-(left + size.width) // width), -(-(top + size.height) // height)
     return cell.copy_memory().replicate(across, down).crop(left, top, size.width, size.height)
+
+
+def _spread(
+    image: pyvips.Image, at: tuple[int, int], axes: Flip, size: Size
+) -> tuple[pyvips.Image, int, int]:
+    """Whole copies along ``axes``, the first and the last at the edges of ``size``, with equal gaps (CSS
+    Backgrounds and Borders Level 3, `background-repeat: space`); and where they begin."""
+    left, top = at
+    if "h" in axes:
+        image, left = _in_row(image, size.width), 0
+    if "v" in axes:
+        image, top = _in_row(image.rot270(), size.height).rot90(), 0
+    return image, left, top
+
+
+def _in_row(image: pyvips.Image, width: int) -> pyvips.Image:
+    count = max(1, width // image.width)
+    gap = (width - count * image.width) // (count - 1) if count > 1 else 0
+    cell = image.embed(0, 0, image.width + gap, image.height).copy_memory()
+    return cell.replicate(count, 1).crop(0, 0, count * cell.width - gap, image.height)
 
 
 def _faded(image: pyvips.Image, opacity: int) -> pyvips.Image:

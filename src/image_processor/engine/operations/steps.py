@@ -14,7 +14,7 @@ from typing import Any
 import pyvips
 
 from image_processor.domain.geometry import Size, region_box, tilted
-from image_processor.domain.transformation import Colour, Flip, Step, in_pixels
+from image_processor.domain.transformation import Backdrop, Blend, Colour, Flip, Step, in_pixels
 
 from . import channels, filters, masks, pixels, smart, tone
 from .overlay import OverlayImages, composite, prepare
@@ -68,6 +68,22 @@ def _canvas(frame: pyvips.Image, value: Any) -> pyvips.Image:
     background = _with_alpha(frame, colour)
     fill = _pixel(colour[0] if colour else None, background.bands)
     return background.embed(left, top, width, height, extend="background", background=fill)
+
+
+_BACKDROP_SIGMA = 27
+"""thumbor's `fill(blur)`: a Gaussian of sigma 50 that is cut off at 50 pixels has this standard deviation."""
+
+
+def _backdrop(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    width, height, left, top, kind = value
+    size = Size(width, height)
+    if kind is Backdrop.MEAN:
+        mean = [int(frame[band].avg()) for band in range(3)]
+        behind = (pyvips.Image.black(width, height, bands=3) + mean).cast("uchar").copy(interpretation="srgb")
+    else:
+        behind = pixels.resize(filters.blur(frame, _BACKDROP_SIGMA), size)
+    placed = _canvas(frame, (width, height, left, top))
+    return pixels.blend(behind, placed, Blend.OVER)
 
 
 def _rotate(frame: pyvips.Image, value: Any) -> pyvips.Image:
@@ -133,6 +149,7 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "crop": _crop,
         "resize": _resize,
         "canvas": _canvas,
+        "backdrop": _backdrop,
         "rotate": _rotate,
         "flip": _flip,
         "linear": channels.linear,
@@ -153,6 +170,7 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "conv": _convolve,
         "px": filters.pixelate,
         "round": _round,
+        "corners": lambda frame, value: masks.elliptic_corners(frame, *value),
         "ellipse": lambda frame, value: masks.ellipse_at(frame, *value),
         "op": tone.opacity,
         "bg": pixels.flatten,

@@ -165,6 +165,10 @@ def _number(name: str, field: str, low: float, high: float, threshold: float = 0
     return read
 
 
+def _max_bytes(arguments: Sequence[str], builder: RequestBuilder) -> None:
+    builder.set_soft_limit(builder.integer(arguments[0] or "0", "max_bytes", 0, 10**12))
+
+
 def _dpr(arguments: Sequence[str], builder: RequestBuilder) -> None:
     value = builder.number(arguments[0] or "1", "dpr", 0.1, 10)
     if value:
@@ -340,7 +344,7 @@ OPTIONS: dict[str, OptionReader] = {
     "format_quality": _format_quality,
     "gravity": _gravity,
     "height": _pixels("height", "height"),
-    "max_bytes": _pixels("max_bytes", "max_bytes", 100_000_000),
+    "max_bytes": _max_bytes,
     "min-height": _pixels("min-height", "min_height"),
     "min-width": _pixels("min-width", "min_width"),
     "padding": _padding,

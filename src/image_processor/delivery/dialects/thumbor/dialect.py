@@ -9,7 +9,7 @@ import base64
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 from msgspec import Struct
@@ -25,6 +25,7 @@ from image_processor.domain.redaction import redacted_repr
 from image_processor.domain.transformation import Fit, Flip, Gravity
 
 from .filters import apply
+from .geometry import Filter, FilterChain
 
 _UNSAFE = "unsafe"
 # An HMAC-SHA1 is 20 bytes: 27 characters of base64 and one of padding.
@@ -44,8 +45,12 @@ _PARTS = re.compile(
 )
 # A part that only thumbor has.
 _OWN_PART = re.compile(
-    r"(?:meta|smart|trim|(?:adaptive-)?(?:full-)?fit-in|-?(?:[0-9]+|orig)?x-?(?:[0-9]+|orig)?|filters:[^/]*)/"
+    r"(?:meta|smart|trim|(?:adaptive-)?(?:full-)?fit-in"
+    r"|-?(?:[0-9]+|orig)?x-?(?:[0-9]+|orig)?|filters:[^/]*)/"
 )
+_SOURCE_FORMATS = {"tiff": "png"}
+"""thumbor never writes TIFF."""
+
 _SIDES = {"top": "north", "bottom": "south", "left": "west", "right": "east"}
 _MAX_TOLERANCE = 442
 _MAX_PIXELS = 10**6
@@ -85,11 +90,10 @@ class Thumbor(Struct, frozen=True):
         """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""
         del now  # thumbor URLs do not expire
         first, _, rest = path.partition("/")
-        signed = self._verify(first, f"{rest}?{query}" if query else rest)
+        signed = self._verify(first, rest)
         check_length(path, query)
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
-        if query:
-            builder.add_error("the query", "none", query)
+        builder.source_formats = _SOURCE_FORMATS
         return builder.build(_parse(rest, builder), signed=signed)
 
     def error_body(self, status: int, code: str, message: str) -> tuple[str, str] | None:
@@ -130,8 +134,24 @@ def _parse(text: str, builder: RequestBuilder) -> str:
     _size(parts, builder)
     _gravity(parts, builder)
     calls, rest = parse_filters(parts["rest"])
-    apply(calls, builder)
+    ordered = apply(calls, builder)
+    _set_chain(ordered, parts, builder)
     return _key(rest, builder)
+
+
+def _set_chain(ordered: Sequence[Filter], parts: Mapping[str, str | None], builder: RequestBuilder) -> None:
+    fit = parts["fit"] or ""
+    own = [name for name in ("width", "height") if parts[name] == "orig"]
+    if ordered or (own and fit.startswith("adaptive-")):
+        builder.geometry = FilterChain(
+            tuple(ordered),
+            builder.values.get("width", 0),
+            builder.values.get("height", 0),
+            "width" in own,
+            "height" in own,
+            fit,
+        )
+        builder.sizing = None
 
 
 def _key(text: str, builder: RequestBuilder) -> str:
@@ -146,14 +166,14 @@ def _key(text: str, builder: RequestBuilder) -> str:
 def _trim(text: str | None, builder: RequestBuilder) -> None:
     if text is None:
         return
-    if "bottom-right" in text:
-        builder.unsupported("trim", "the colour of the top-left pixel", "bottom-right")
-        return
-    digits = text.rpartition(":")[2]
-    tolerance = builder.integer(digits, "trim", 0, _MAX_TOLERANCE) if digits.isdigit() else 0
+    # thumbor takes whatever follows for the corner: with `trim:50` it is the last one, the tolerance 0.
+    _, corner, digits = (*text.split(":"), "", "")[:3]
+    if corner not in {"", "top-left"}:
+        builder.values["trim_last"] = True
+    tolerance = builder.integer(digits, "trim", 0, _MAX_TOLERANCE) if digits else 0
     if tolerance is not None:
         # thumbor measures the Euclidean distance of colours, trim the largest difference of a channel.
-        builder.set_field("trim", round(tolerance / 3**0.5), "trim")
+        builder.set_field("trim", int(tolerance / 3**0.5), "trim")
 
 
 def _crop(text: str | None, builder: RequestBuilder) -> None:
@@ -164,9 +184,10 @@ def _crop(text: str | None, builder: RequestBuilder) -> None:
         return
     left, top, right, bottom = (number or 0 for number in numbers)
     if right <= left or bottom <= top:
-        builder.add_error("crop", "LEFTxTOP:RIGHTxBOTTOM with right > left and bottom > top", text)
-        return
+        return  # as thumbor does
     builder.set_field("region", (left, top, right - left, bottom - top), "crop")
+    # Its crop has the coordinates of the untrimmed image: only its part within the border differs.
+    builder.remove_fields("trim", "trim_last")
 
 
 def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
@@ -174,8 +195,8 @@ def _size(parts: dict[str, str | None], builder: RequestBuilder) -> None:
     if width or height:
         fit = parts["fit"] or ""
         builder.values["fit"] = Fit.OUTSIDE if "full-" in fit else Fit.INSIDE if fit else Fit.COVER
-        # thumbor enlarges to fill the size, but not to fit in it.
-        builder.values["enlarge"] = not fit
+        # thumbor enlarges to fill the size, also with `full-fit-in`, but not to fit in it.
+        builder.values["enlarge"] = not fit or "full-" in fit
         own = [name for name in ("width", "height") if parts[name] == "orig"]
         if own:
             builder.sizing = SizingRule.ORIGINAL_WIDTH if own == ["width"] else SizingRule.ORIGINAL_HEIGHT

@@ -18,15 +18,26 @@ from image_processor.delivery.dialects.filter_syntax import (
 )
 from image_processor.delivery.dialects.request_builder import RequestBuilder, clamp, normalise
 from image_processor.delivery.request import SizingRule
-from image_processor.domain.transformation import Edge, Fit, Flip, Gravity, ImageOverlay
+from image_processor.domain.transformation import (
+    STEP_KINDS,
+    Backdrop,
+    Colour,
+    Fit,
+    Flip,
+    Gravity,
+    ImageOverlay,
+)
+
+from .geometry import Filter, blur_sigma
 
 _FOCAL = re.compile(r"([0-9]{1,9})x([0-9]{1,9}):([0-9]{1,9})x([0-9]{1,9})")
 _MAX_SIGMA = 250
 _MIN_SIGMA = 0.3
 """A blur of less has no visible effect."""
 
-FilterReader = Callable[[Sequence[str], RequestBuilder], None]
-"""Applies a filter's arguments to a builder."""
+FilterReader = Callable[[Sequence[str], RequestBuilder], Sequence[Filter] | None]
+"""Applies a filter's arguments to a builder. Returns what it does to the resized image, at its place among
+the others; None if its place does not matter."""
 
 
 class FilterSpec(Struct, frozen=True):
@@ -38,8 +49,21 @@ class FilterSpec(Struct, frozen=True):
     read: FilterReader
 
 
-def apply(calls: Sequence[FilterCall], builder: RequestBuilder) -> None:
-    """Apply the filters to ``builder``. Their order matters for overlays only."""
+_FIELDS_OF = {
+    "grey": "grey",
+    "blur": "blur",
+    "over": "overlays",
+    "rotate": "rotate",
+    "round": "round",
+    "bg": "background",
+}
+"""Ordered filters that a field expresses as well, if they are alone."""
+
+
+def apply(calls: Sequence[FilterCall], builder: RequestBuilder) -> Sequence[Filter]:
+    """Apply the filters to ``builder``. Returns those that must run in their order, for a `FilterChain`;
+    none if the fields of the transformation say the same."""
+    ordered: list[Filter] = []
     for call in calls:
         spec = FILTERS.get(call.name)
         if spec is None:
@@ -47,10 +71,16 @@ def apply(calls: Sequence[FilterCall], builder: RequestBuilder) -> None:
             continue
         arguments = () if call.arguments == ("",) else call.arguments
         if spec.min_arguments <= len(arguments) <= spec.max_arguments:
-            spec.read(arguments, builder)
+            ordered += spec.read(arguments, builder) or ()
         else:
             builder.add_error(call.name, f"{call.name}({spec.form})", call.text)
-    _apply_order(builder)
+    names = [step.name for step in ordered]
+    is_plain = len(set(names)) == len(names) and (len(names) < 2 or set(names) == {"round", "bg"})
+    if is_plain and set(names) <= _FIELDS_OF.keys():
+        _apply_order(builder)
+        return ()
+    builder.remove_fields(*(_FIELDS_OF[name] for name in names if name in _FIELDS_OF))
+    return ordered
 
 
 def _quality(arguments: Sequence[str], builder: RequestBuilder) -> None:
@@ -69,122 +99,149 @@ def _autojpg(arguments: Sequence[str], builder: RequestBuilder) -> None:
 
 
 def _max_bytes(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    value = builder.integer(arguments[0], "max_bytes", 100, 100_000_000)
-    if value is not None:
-        builder.values["max_bytes"] = value
+    builder.set_soft_limit(builder.integer(arguments[0], "max_bytes", 0, 10**12))
 
 
-def _background(arguments: Sequence[str], builder: RequestBuilder) -> None:
+def _background(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
     colour = builder.colour(arguments[0], "background_color")
-    if colour is not None:
-        builder.values["background"] = colour
+    if colour is None:
+        return None
+    builder.values["background"] = colour
+    return [Filter("bg", (colour,))]
 
 
-def _fill(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    if len(arguments) > 1:
-        builder.flag(arguments[1], "fill")
-    if arguments[0] == "auto":
-        builder.unsupported("fill", "a colour, transparent or blur", "auto")
-        return
-    if arguments[0] == "blur":
-        builder.values["edge"] = Edge.BLUR
-    elif arguments[0] != "transparent":
-        colour = builder.colour(arguments[0], "fill")
-        if colour is not None:
-            builder.values["background"] = colour
-    if builder.values.get("fit") is Fit.INSIDE:
-        builder.values["fit"] = Fit.CONTAIN
+def _fill(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    under = bool(builder.flag(arguments[1], "fill")) if len(arguments) > 1 else False
+    named = {"auto": Backdrop.MEAN, "blur": Backdrop.BLURRED, "transparent": None}
+    if arguments[0] in named:
+        return [Filter("fill", (named[arguments[0]], under))]
+    colour = builder.colour(arguments[0], "fill")
+    return None if colour is None else [Filter("fill", (colour, under))]
 
 
-def _blur(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    radius = builder.number(arguments[0], "blur", 0, _MAX_SIGMA)
-    sigma = builder.number(arguments[1], "blur", 0, _MAX_SIGMA) if len(arguments) > 1 else radius
-    if sigma is not None and sigma >= _MIN_SIGMA:
-        builder.values["blur"] = sigma
+def _blur(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    radius = builder.integer(arguments[0], "blur", 1, 10_000)
+    sigma = builder.number(arguments[1], "blur", 0, 10_000) if len(arguments) > 1 else 0
+    if radius is None or sigma is None:
+        return None
+    effective = clamp(blur_sigma(radius, sigma or radius), 0, _MAX_SIGMA)
+    if effective < _MIN_SIGMA:
+        return None
+    builder.values["blur"] = effective
+    return [Filter("blur", (effective,))]
 
 
-def _sharpen(arguments: Sequence[str], builder: RequestBuilder) -> None:
+def _sharpen(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
     amount, radius = (
-        builder.number(arguments[0], "sharpen", 0, 10),
-        builder.number(arguments[1], "sharpen", 0, 10),
+        builder.number(arguments[0], "sharpen", 0, 100),
+        builder.number(arguments[1], "sharpen", 0, 100),
     )
     if len(arguments) > 2:
         builder.flag(arguments[2], "sharpen")
-    if amount and radius:
-        builder.values["sharpen"] = (clamp(radius, 0.1, 10), clamp(amount, 0.1, 10))
+    if not (amount and radius):
+        return None
+    return [Filter("sharp", ((clamp(radius, 0.1, 10), clamp(amount / 4, 0.1, 10)),))]
 
 
-def _percent(name: str) -> FilterReader:
-    def read(arguments: Sequence[str], builder: RequestBuilder) -> None:
-        value = builder.number(arguments[0], name, -100, 100)
-        if value is not None:
-            builder.values[name] = value
-
-    return read
+def _brightness(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    percent = builder.number(arguments[0], "brightness", -1000, 1000)
+    return None if percent is None else [Filter("linear", ((1, int(percent * 2.55)),))]
 
 
-def _saturation(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    factor = builder.number(arguments[0], "saturation", 0, 2)
-    if factor is not None:
-        builder.values["saturation"] = normalise(100 * factor - 100)
+def _contrast(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    percent = builder.number(arguments[0], "contrast", -1000, 1000)
+    if percent is None:
+        return None
+    slope = int((percent + 100) ** 2 / 100) / 100
+    return [Filter("linear", ((clamp(slope, 0, 1000), clamp(128 - 128 * slope, -1000, 1000)),))]
 
 
-def _switch(field: str) -> FilterReader:
-    def read(arguments: Sequence[str], builder: RequestBuilder) -> None:
-        del arguments
-        builder.values[field] = True
+def _colorize(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    percents = [builder.number(text, "colorize", 0, 100) for text in arguments[:3]]
+    colour = builder.colour(arguments[3], "colorize")
+    if None in percents or colour is None:
+        return None
+    shares = [(percent or 0) / 100 for percent in percents]
+    channels = (colour.red, colour.green, colour.blue)
+    offsets = [normalise(share * channel) for share, channel in zip(shares, channels, strict=True)]
+    return [Filter("linear", ((*(normalise(1 - share) for share in shares), *offsets),))]
 
-    return read
+
+def _noise(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    amount = builder.number(arguments[0], "noise", 0, 255)
+    seed = builder.integer(arguments[1], "noise", 0, 10**9) if len(arguments) > 1 else 0
+    return [Filter("noise", ((amount, seed),))] if amount and seed is not None else None
 
 
-def _rgb(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    amounts = {builder.number(text, "rgb", -100, 100) for text in arguments}
+def _grey(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter]:
+    del arguments
+    builder.values["grey"] = True
+    return [Filter("grey", (True,))]
+
+
+def _equalize(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter]:
+    del arguments, builder
+    return [Filter("equal", (True,))]
+
+
+def _max_age(arguments: Sequence[str], builder: RequestBuilder) -> None:
+    builder.max_age = builder.integer(arguments[0], "max_age", 0, 10**9)
+
+
+def _saturation(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    factor = builder.number(arguments[0], "saturation", -1000, 1000)
+    return None if factor is None else [Filter("saturate", (factor,))]
+
+
+def _rgb(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    amounts = [builder.number(text, "rgb", -1000, 1000) for text in arguments]
     if None in amounts:
-        return
-    if len(amounts) > 1:
-        builder.unsupported(
-            "rgb", "three equal amounts, as single channels cannot be changed", ",".join(arguments)
-        )
-        return
-    builder.values["brightness"] = amounts.pop()
+        return None
+    return [Filter("linear", ((1, 1, 1, *(int((amount or 0) * 2.55) for amount in amounts)),))]
 
 
-def _rotate(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    degrees = builder.number(arguments[0], "rotate", -100_000, 100_000)
-    if degrees is not None:
-        builder.values["rotate"] = normalise(-degrees % 360)
+def _rotate(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    degrees = builder.integer(arguments[0], "rotate", -100_000, 100_000)
+    if degrees is None or degrees % 90:
+        return None  # thumbor ignores other angles, too
+    clockwise = -degrees % 360
+    builder.values["rotate"] = clockwise
+    return [Filter("rotate", ((clockwise,),))]
 
 
-def _round_corner(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    radii = {builder.integer(text, "round_corner", 0, 16_383) for text in arguments[0].split("|")}
+def _round_corner(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    radii = [builder.integer(text, "round_corner", 0, 16_383) for text in arguments[0].split("|")[:2]]
     channels = [builder.integer(text, "round_corner", 0, 255) for text in arguments[1:4]]
     clear = builder.flag(arguments[4], "round_corner") if len(arguments) > 4 else False
     if None in radii or None in channels or clear is None:
-        return
-    if len(radii) > 1:
-        builder.unsupported("round_corner", "one radius", arguments[0])
-        return
-    builder.set_field("round", (radii.pop(),) * 4, "round_corner")
-    if not clear:
-        colour = builder.colour("".join(f"{channel or 0:02x}" for channel in channels), "round_corner")
-        builder.values["background"] = colour
-
-
-def _convolution(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    numbers = [builder.number(text, "convolution", -1000, 1000) for text in arguments[0].split(";")]
-    columns = builder.integer(arguments[1], "convolution", 1, 1000)
-    scaled = builder.flag(arguments[2], "convolution") if len(arguments) > 2 else True
-    if None in numbers or columns is None or scaled is None:
-        return
-    if len(numbers) != columns**2 or columns not in {3, 5}:
-        builder.unsupported("convolution", "3 or 5 columns and as many rows", arguments[0])
-    elif not scaled and normalise(sum(number or 0 for number in numbers)) not in {0, 1}:
-        builder.unsupported("convolution", "true, as the numbers are always divided by their sum", "false")
+        return None
+    if len(set(radii)) > 1 and all(radii):
+        steps = [Filter("corners", ((radii[0], radii[1]),))]
     else:
-        builder.set_field("convolve", tuple(numbers), "convolution")
+        corners = (radii[0],) * 4
+        builder.set_field("round", corners, "round_corner")
+        steps = [Filter("round", (corners,))]
+    if not clear:
+        colour = Colour(*(channel or 0 for channel in channels))
+        builder.values["background"] = colour
+        steps.append(Filter("bg", (colour,)))
+    return steps
 
 
-def _watermark(arguments: Sequence[str], builder: RequestBuilder) -> None:
+def _convolution(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    numbers = [builder.number(text, "convolution", -1000, 1000) for text in arguments[0].split(";")]
+    columns = builder.integer(arguments[1], "convolution", 1, 15)
+    divide = builder.flag(arguments[2], "convolution") if len(arguments) > 2 else True
+    if None in numbers or columns is None or divide is None:
+        return None
+    value = (columns, divide, *numbers)
+    if not STEP_KINDS["conv"].type.is_valid(value):
+        builder.unsupported("convolution", "odd numbers of columns and rows, up to 15", arguments[0])
+        return None
+    return [Filter("conv", (value,))]
+
+
+def _watermark(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
     key = builder.parse_key(arguments[0], "watermark")
     x, y = (
         parse_position(arguments[1], "watermark", builder),
@@ -193,10 +250,13 @@ def _watermark(arguments: Sequence[str], builder: RequestBuilder) -> None:
     clear = builder.number(arguments[3], "watermark", 0, 100)
     shares = [parse_percentage(text, "watermark", builder) for text in arguments[4:]]
     if key is None or clear is None or x is None or y is None:
-        return
+        return None
     fields = {"image": key, "opacity": round(100 - clear), **position_fields(x, y)}
     fields |= {side: part for side, part in zip(("width", "height"), shares, strict=False) if part}
+    before = len(builder.values.get("overlays", ()))
     builder.add_overlay(ImageOverlay, fields, "watermark")
+    added = builder.values.get("overlays", ())[before:]
+    return [Filter("over", (overlay,)) for overlay in added]
 
 
 def _stretch(arguments: Sequence[str], builder: RequestBuilder) -> None:
@@ -214,10 +274,14 @@ def _enlarge(*, enlarge: bool) -> FilterReader:
     return read
 
 
-def _proportion(arguments: Sequence[str], builder: RequestBuilder) -> None:
-    part = builder.number(arguments[0], "proportion", 0.01, 1)
-    if part is not None:
-        builder.values["zoom"] = part
+def _upscale(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter]:
+    del arguments, builder
+    return [Filter("upscale")]
+
+
+def _proportion(arguments: Sequence[str], builder: RequestBuilder) -> Sequence[Filter] | None:
+    part = builder.number(arguments[0], "proportion", -1000, 1000)
+    return [Filter("proportion", (part,))] if part is not None and 0 < part <= 1 else None
 
 
 def _focal(arguments: Sequence[str], builder: RequestBuilder) -> None:
@@ -280,17 +344,20 @@ FILTERS: dict[str, FilterSpec] = {
     "autojpg": FilterSpec(0, 1, "", _autojpg),
     "background_color": FilterSpec(1, 1, "COLOUR", _background),
     "blur": FilterSpec(1, 2, "RADIUS,SIGMA", _blur),
-    "brightness": FilterSpec(1, 1, "AMOUNT", _percent("brightness")),
-    "contrast": FilterSpec(1, 1, "AMOUNT", _percent("contrast")),
+    "brightness": FilterSpec(1, 1, "AMOUNT", _brightness),
+    "colorize": FilterSpec(4, 4, "RED,GREEN,BLUE,COLOUR", _colorize),
+    "contrast": FilterSpec(1, 1, "AMOUNT", _contrast),
     "convolution": FilterSpec(2, 3, "NUMBERS,COLUMNS,DIVIDE", _convolution),
     "cover": FilterSpec(0, 0, "", _cover),
-    "equalize": FilterSpec(0, 0, "", _switch("equalise")),
+    "equalize": FilterSpec(0, 0, "", _equalize),
     "fill": FilterSpec(1, 2, "COLOUR,TRANSPARENT_TOO", _fill),
     "focal": FilterSpec(1, 1, "LEFTxTOP:RIGHTxBOTTOM", _focal),
     "format": FilterSpec(1, 1, "NAME", _format),
-    "grayscale": FilterSpec(0, 0, "", _switch("grey")),
+    "grayscale": FilterSpec(0, 0, "", _grey),
+    "max_age": FilterSpec(1, 1, "SECONDS", _max_age),
     "max_bytes": FilterSpec(1, 1, "BYTES", _max_bytes),
     "no_upscale": FilterSpec(0, 0, "", _enlarge(enlarge=False)),
+    "noise": FilterSpec(1, 2, "AMOUNT,SEED", _noise),
     "proportion": FilterSpec(1, 1, "SHARE", _proportion),
     "quality": FilterSpec(1, 1, "1-100", _quality),
     "rgb": FilterSpec(3, 3, "RED,GREEN,BLUE", _rgb),
@@ -301,6 +368,6 @@ FILTERS: dict[str, FilterSpec] = {
     "stretch": FilterSpec(0, 0, "", _stretch),
     "strip_exif": FilterSpec(0, 0, "", _no_effect),
     "strip_icc": FilterSpec(0, 0, "", _no_effect),
-    "upscale": FilterSpec(0, 0, "", _enlarge(enlarge=True)),
+    "upscale": FilterSpec(0, 0, "", _upscale),
     "watermark": FilterSpec(4, 6, "KEY,X,Y,TRANSPARENCY,WIDTH,HEIGHT", _watermark),
 }
