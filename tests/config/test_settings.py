@@ -59,6 +59,7 @@ def test_every_setting_can_be_set():
         MAX_FRAMES="4",
         MAX_SCANS="5",
         MAX_OUTPUT_PIXELS="6",
+        MAX_MEMORY="700",
         CPU_SECONDS="7",
     )
     assert (settings.data, settings.recipe) == (Path("/srv/images"), "my.toml")
@@ -74,6 +75,7 @@ def test_every_setting_can_be_set():
     assert settings.exif == (ExifField.MAKE, ExifField.ISO)
     limits = settings.limits
     assert (limits.max_bytes, limits.max_pixels, limits.max_frames) == (2 * 2**20, 3_000_000, 4)
+    assert limits.max_memory == 700 * 2**20
     assert (limits.max_scans, limits.max_output_pixels, limits.cpu_seconds) == (5, 6_000_000, 7)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hostile.bombs import avif_header, gif_of, interlaced, jpeg_header, jpeg_of, png_header, webp_header
-from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.errors import FIXES, Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
@@ -21,6 +21,7 @@ from image_processor.engine.codecs.jpeg import buffered_coefficients, count_scan
 from image_processor.engine.codecs.probe import probe
 from image_processor.engine.codecs.registry import CODECS
 from image_processor.engine.render import render
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 WANTED = [parse("w=20,fm=png")]
 
@@ -132,7 +133,7 @@ def test_any_jpeg_header_is_parsed(noise: bytes) -> None:
     ids=["png", "jpeg", "gif", "webp", "avif", "wide", "wider"],
 )
 def test_memory_is_estimated_before_decoding(data: bytes, mebibytes: int) -> None:
-    said = f"expected at most 512 MiB of memory for decoding, got a [a-z]+ that takes {mebibytes} MiB"
+    said = f"at most 512 MiB .* .IMAGE_PROCESSOR_MAX_MEMORY., got a [a-z]+ that takes {mebibytes} MiB"
     with pytest.raises(Refused, match=said) as refusal:
         render(data, WANTED, Limits())
     assert refusal.value.reason is Reason.TOO_MANY_PIXELS
@@ -259,3 +260,14 @@ def test_the_header_sees_alpha() -> None:
     body = io.BytesIO()
     flat((1, 2, 3)).quantize(2).save(body, "png", transparency=0)
     assert probe(body.getvalue(), Limits()).alpha
+
+
+def test_a_raised_limit_of_memory_is_enough() -> None:
+    """The header's estimate, and the limit of the child that decodes."""
+    data = encoded(photograph().resize((1000, 1000)), "avif", speed=10)
+    with IsolatedRenderer() as renderer:
+        with pytest.raises(Refused) as refusal:
+            renderer.render(data, WANTED, Limits(max_memory=60 * 2**20))
+        assert refusal.value.reason is Reason.TOO_MANY_PIXELS
+        assert "IMAGE_PROCESSOR_MAX_MEMORY" in FIXES[refusal.value.reason]
+        assert renderer.render(data, WANTED, Limits(max_memory=80 * 2**20)).original.width == 1000

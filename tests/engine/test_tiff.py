@@ -228,7 +228,10 @@ def test_memory_is_estimated_by_rows_of_tiles() -> None:
     blocks = {Tag.TILE_OFFSETS: [500] * 9, Tag.TILE_BYTES: [9] * 9}
     refusal = refusal_of(tiff(flat([1, 2, 3, 4]), size | tile | blocks, tiled=True))
     assert refusal.reason is Reason.TOO_MANY_PIXELS
-    assert refusal.message == "expected at most 512 MiB of memory for decoding, got a tiff that takes 625 MiB"
+    assert refusal.message == (
+        "expected at most 512 MiB of memory for decoding (IMAGE_PROCESSOR_MAX_MEMORY), "
+        "got a tiff that takes 625 MiB"
+    )
     # With strips of few lines, or so many that libvips reads line by line, the same image is accepted.
     for rows in (8, 9_000):
         strips = -(-9_000 // rows)

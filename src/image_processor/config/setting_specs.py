@@ -419,6 +419,13 @@ LIMIT_SETTINGS = (
         integer(1, 1000),
         10**6,
     ),
+    SettingSpec(
+        "MAX_MEMORY",
+        "maximum memory for decoding one upload, in MiB; a worker needs up to three times as much",
+        "64-65536",
+        integer(64, 65_536),
+        _MEBIBYTE,
+    ),
     SettingSpec("CPU_SECONDS", "maximum CPU time for one upload, in seconds", "1-3600", integer(1, 3600)),
     SettingSpec("SVG", "accept SVG uploads", "0 or 1", flag),
     SettingSpec(

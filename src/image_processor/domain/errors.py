@@ -51,7 +51,8 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
         Reason.TRUNCATED: "Send the file again: its end is missing.",
         Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
         Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
-        Reason.TOO_MANY_PIXELS: "Send a smaller image, or raise IMAGE_PROCESSOR_MAX_PIXELS.",
+        Reason.TOO_MANY_PIXELS: "Send a smaller image, or raise IMAGE_PROCESSOR_MAX_PIXELS; "
+        "IMAGE_PROCESSOR_MAX_MEMORY where the message is about memory.",
         Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
         Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
         Reason.OUTPUT_TOO_LARGE: "Request smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",

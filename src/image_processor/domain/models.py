@@ -63,7 +63,8 @@ class TruncatedPolicy(StrEnum):
 class Limits(Struct, frozen=True):
     """What the engine accepts; it checks an input before it spends memory or time on it.
 
-    Pixels are width x height x frames, read from the header. ``cpu_seconds`` is the CPU time of one
+    Pixels are width x height x frames, read from the header. ``max_memory`` is the memory that decoding may
+    take, estimated from the header. ``cpu_seconds`` is the CPU time of one
     render in all its threads. Without ``svg``, SVG is refused.
     """
 
@@ -72,6 +73,7 @@ class Limits(Struct, frozen=True):
     max_frames: int = 500
     max_scans: int = 100
     max_output_pixels: int = 50_000_000
+    max_memory: int = 512 * 1024 * 1024
     cpu_seconds: int = 60
     svg: bool = False
     truncated: TruncatedPolicy = TruncatedPolicy.STRICT

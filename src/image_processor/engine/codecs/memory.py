@@ -10,11 +10,9 @@ from __future__ import annotations
 import pyvips
 
 from image_processor.domain.errors import Reason, Refused
+from image_processor.domain.models import Limits
 
 from .codec import PixelLayout, sample_bytes
-
-PEAK_BYTES = 512 * 1024 * 1024
-"""The memory that one worker may need for any original, with renditions of the usual sizes."""
 
 _BASELINE_BYTES = 48 * 1024 * 1024
 """Python, libvips, and a 100-megapixel baseline JPEG streamed line by line: 44 MiB."""
@@ -26,15 +24,15 @@ bands). Operations process an image in strips of some lines, as wide as the imag
 pixels with alpha take 490 MiB."""
 
 
-def check_memory(expected: int, format_name: str) -> None:
+def check_memory(expected: int, limits: Limits, format_name: str) -> None:
     """Raise Refused(TOO_MANY_PIXELS) where decoding takes ``expected`` bytes above the process's baseline
-    and that is more than PEAK_BYTES."""
+    and that is more than the limits allow."""
     total = _BASELINE_BYTES + expected
-    if total > PEAK_BYTES:
+    if total > limits.max_memory:
         raise Refused(
             Reason.TOO_MANY_PIXELS,
-            f"expected at most {_mebibytes(PEAK_BYTES)} MiB of memory for decoding, "
-            f"got a {format_name} that takes {_mebibytes(total)} MiB",
+            f"expected at most {_mebibytes(limits.max_memory)} MiB of memory for decoding "
+            f"(IMAGE_PROCESSOR_MAX_MEMORY), got a {format_name} that takes {_mebibytes(total)} MiB",
         )
 
 

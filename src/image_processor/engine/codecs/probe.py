@@ -74,7 +74,7 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
 
     Raises Refused: EMPTY, TOO_MANY_BYTES, NOT_AN_IMAGE, UNSUPPORTED_FORMAT, TRUNCATED, CORRUPT,
     TOO_MANY_SCANS, TOO_MANY_FRAMES or TOO_MANY_PIXELS (width x height x frames, or more memory
-    for decoding than memory.PEAK_BYTES).
+    for decoding than ``limits.max_memory``).
     """
     runtime.start(svg=limits.svg)
     _check_bytes(data, limits)
@@ -88,7 +88,7 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
     _check_size(header, limits)
     expected = codec.decode_memory(data, opened, header.upright.area, page)
     strips = 0 if codec.vector else strip_bytes(opened)
-    check_memory(len(data) + expected + strips, format_.name)
+    check_memory(len(data) + expected + strips, limits, format_.name)
     return header
 
 

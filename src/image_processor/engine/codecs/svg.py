@@ -36,11 +36,12 @@ def is_truncated(data: bytes) -> bool:
     return not data.rstrip(b" \t\r\n\0").endswith(b">")
 
 
-def check_document(data: bytes) -> None:
-    """Raise Refused(TOO_MANY_PIXELS) where elements and text would take more memory than a worker has,
+def check_document(data: bytes, limits: Limits) -> None:
+    """Raise Refused(TOO_MANY_PIXELS) where elements and text would take more memory than the limits allow,
     which they start to take as soon as the file is opened."""
     letters = len(_TAG.sub(b"", data)) if b"text" in data else 0
-    check_memory(len(data) + _BYTES_PER_TAG * data.count(b"<") + _BYTES_PER_LETTER * letters, "svg")
+    expected = len(data) + _BYTES_PER_TAG * data.count(b"<") + _BYTES_PER_LETTER * letters
+    check_memory(expected, limits, "svg")
 
 
 def open_svg(data: bytes, options: DecodeOptions) -> pyvips.Image:
@@ -63,14 +64,10 @@ def _open(data: bytes, scale: float) -> pyvips.Image:
     return load("svgload", data, scale=scale, access="sequential", fail_on="error")
 
 
-def _check(data: bytes, _limits: Limits) -> None:
-    check_document(data)
-
-
 CODEC = Codec(
     loader="svgload",
     open=open_svg,
-    check=_check,
+    check=check_document,
     is_truncated=lambda data, _page: is_truncated(data),
     vector=True,
 )

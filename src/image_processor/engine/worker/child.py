@@ -17,20 +17,21 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
-from image_processor.domain.models import Rendered
+from image_processor.domain.models import Limits, Rendered
 from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
-from image_processor.engine.codecs.memory import PEAK_BYTES
 from image_processor.engine.render import render
 
 from . import messages, sandbox
 from .channel import Channel
 from .resource_limits import limit_cpu, limit_memory
 
-MEMORY_BYTES = 3 * PEAK_BYTES
-"""The limit for a decoder that takes more than its file's header announces. The largest legitimate need is
-1,150 MiB: a rendition of 50 megapixels, encoded as AVIF. It does not replace the check of the header: where
-libvips gets no memory for a block of a TIFF, it leaves the block black."""
+_MEMORY_FACTOR = 3
+MEMORY_BYTES = _MEMORY_FACTOR * Limits().max_memory
+"""The limit, with the default of `Limits.max_memory`, for a decoder that takes more than its file's header
+announces. The largest legitimate need is 1,150 MiB: a rendition of 50 megapixels, encoded as AVIF. It does
+not replace the check of the header: where libvips gets no memory for a block of a TIFF, it leaves the block
+black."""
 
 
 def main() -> None:
@@ -91,6 +92,7 @@ def _answer(
     """The reply to a request, and the bytes of the renditions."""
     try:
         limit_cpu(request.limits.cpu_seconds)
+        limit_memory(_MEMORY_FACTOR * request.limits.max_memory)
         rendered = render(
             data,
             [parse(text) for text in request.transformations],
