@@ -7,6 +7,11 @@ RUN    := $(VENV)/.run-$(shell cat requirements/build.txt requirements/server.tx
 DEV    := $(VENV)/.dev-$(shell cat requirements/*.txt pyproject.toml | cksum | cut -d' ' -f1)
 AWS    := .venv-aws/.done-$(shell cat requirements/localstack.txt requirements/runtime-client.txt tests/aws/install.py | cksum | cut -d' ' -f1)
 TEMPLATE := .venv-template/.done-$(shell cksum < requirements/template.txt | cut -d' ' -f1)
+# cfn-lint, checkov, parliament and our own rules take a minute: again only after a change of what they read.
+TEMPLATE_LINTERS := tests/deployment/test_template_linters.py tests/deployment/test_template_rules.py
+LINTED_FILES := deployment/template.yaml tests/deployment/*.py \
+	$(addprefix src/image_processor/,config/*.py aws_lambda/*.py catalog/dynamodb/*.py api/error_status.py)
+TEMPLATE_LINTED := .venv-template/.linted-$(shell cat $(LINTED_FILES) | cksum | cut -d' ' -f1)
 STRESS := .venv-stress/.done-$(shell cksum < requirements/stress.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
@@ -44,15 +49,15 @@ coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with th
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --cov --cov-report= $(addprefix --ignore=,$(ELSEWHERE))
 	$(BIN)/python -m coverage report
 
-lint: $(DEV) ## style, types, import directions
+lint: $(DEV) $(TEMPLATE_LINTED) ## style, types, import directions, the template
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
+unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests but those of lint; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS)
+	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(addprefix --ignore=,$(TEMPLATE_LINTERS))
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
@@ -121,6 +126,11 @@ $(RUN): $(VENV)/.build
 
 $(DEV): $(RUN)
 	$(PIP) --no-build-isolation -r requirements/dev.txt
+	@touch $@
+
+$(TEMPLATE_LINTED): $(TEMPLATE) | $(DEV)
+	$(BIN)/python -m pytest -q $(TEMPLATE_LINTERS)
+	@rm -f .venv-template/.linted-*
 	@touch $@
 
 $(AWS): | $(VENV)/bin/python
