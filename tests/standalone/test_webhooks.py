@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -145,6 +147,41 @@ def test_a_new_event_is_sent_at_once(catalog: SqliteCatalog) -> None:
         add_events(catalog, 1)
         sender.trigger()
         wait_for(lambda: script.seen, "the event")
+
+
+def test_a_stop_does_not_wait_for_a_silent_receiver(
+    catalog: SqliteCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(webhooks, "_STOP_SECONDS", 0.05)
+    add_events(catalog, 1)
+    with socket.create_server(("127.0.0.1", 0)) as receiver:
+        address = f"http://127.0.0.1:{receiver.getsockname()[1]}"
+        with sending(catalog, address) as sender:
+            connection, _ = receiver.accept()
+            wait_for(lambda: connection.recv(1), "the request")
+            sender.stop()
+        connection.close()
+    (event,) = catalog.event_queue().list(limit=2)
+    assert (event.attempts, event.due_at is None) == (1, False)
+    assert "TimeoutError" not in str(event.error)  # it did not wait for the end of the time limit
+
+
+def test_a_stop_just_before_the_wake_is_cleared_is_not_missed(catalog: SqliteCatalog) -> None:
+    sender = WebhookSender(Webhook("http://127.0.0.1:9", (SECRET,), 1), catalog.event_queue())
+
+    class Wake(threading.Event):
+        def clear(self) -> None:
+            sender._stopping = True
+            self.set()
+            super().clear()
+
+    sender._wake = Wake()
+    sender.trigger()
+    sender._send_due = lambda: 10_000.0  # type: ignore[method-assign]
+    thread = threading.Thread(target=sender._run, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 def test_an_unreachable_receiver_is_tried_again(catalog: SqliteCatalog) -> None:

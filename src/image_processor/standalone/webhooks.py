@@ -27,6 +27,7 @@ from image_processor.domain.ports import EventQueue, QueuedEvent
 
 _TIMEOUT = 15.0
 """Seconds to wait for the receiver, from "Request timeout" of the specification: 15 to 30."""
+_STOP_SECONDS = 1.0
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 3600.0
 _PAUSE_WITHOUT_RESPONSE = 5.0
@@ -72,6 +73,7 @@ class WebhookSender:
         self._webhook = webhook
         self._queue = queue
         self._stopping = False
+        self._sock: socket | None = None
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks")
 
@@ -79,9 +81,13 @@ class WebhookSender:
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread once the request that is running has ended."""
+        """End the thread. The request that is running gets _STOP_SECONDS; then it counts as failed, and the
+        next start sends its event again."""
         self._stopping = True
         self._wake.set()
+        self._thread.join(_STOP_SECONDS)
+        if (sock := self._sock) is not None:
+            _shut_down(sock)
         self._thread.join()
 
     def trigger(self) -> None:
@@ -90,13 +96,13 @@ class WebhookSender:
 
     def _run(self) -> None:
         while not self._stopping:
-            self._wake.clear()
             try:
                 pause = self._send_due()
             except ImageProcessorError as error:
                 _log.warning("events wait, because the catalog does not answer: %s", error)
                 pause = _IDLE
             self._wake.wait(pause)
+            self._wake.clear()  # before the stop is looked at again, so that it is never missed
 
     def _send_due(self) -> float:
         """Send what is due. Returns the seconds until there is something to do, unless it is triggered."""
@@ -134,12 +140,14 @@ class WebhookSender:
         try:
             # Redirects are not followed: only the configured URL gets events.
             connection.connect()
+            self._sock = connection.sock
             with _time_limit(connection.sock):
                 connection.request("POST", url.path or "/", message.body.encode(), self._headers(message))
                 status = connection.getresponse().status
         except (OSError, http.client.HTTPException) as error:
             return None, f"{type(error).__name__}: {error}"
         finally:
+            self._sock = None
             connection.close()
         return status, None if 200 <= status < 300 else f"status {status}"
 
@@ -156,6 +164,12 @@ class WebhookSender:
         }
 
 
+def _shut_down(sock: socket) -> None:
+    """End the exchange on ``sock``, which another thread waits for."""
+    with suppress(OSError):  # closed meanwhile
+        socket.shutdown(sock, SHUT_RDWR)  # not SSLSocket's own, which the reading thread does not expect
+
+
 @contextmanager
 def _time_limit(sock: socket) -> Iterator[None]:
     """Raise TimeoutError where the exchange on ``sock`` takes longer than _TIMEOUT: http.client's own timeout
@@ -164,8 +178,7 @@ def _time_limit(sock: socket) -> Iterator[None]:
 
     def end() -> None:
         over.set()
-        with suppress(OSError):  # closed meanwhile
-            socket.shutdown(sock, SHUT_RDWR)  # not SSLSocket's own, which the reading thread does not expect
+        _shut_down(sock)
 
     timer = threading.Timer(_TIMEOUT, end)
     timer.daemon = True
