@@ -168,20 +168,26 @@ def test_what_a_render_may_need_works(child: TakenOver, code: str) -> None:
     assert child.try_(code) == "done"
 
 
-def test_the_working_directory_of_the_server_is_closed(tmp_path: Path) -> None:
-    """`python -m image_processor serve` puts it into sys.path, and a child's path is its parent's."""
-    (tmp_path / "secret.py").write_text("")
-    program = (
-        "from image_processor.engine.worker.isolation import IsolatedRenderer\n"
-        "import sys; sys.path.insert(0, '')\n"
-        "sys.path.insert(0, sys.argv[1])\n"
-        f"class TakenOver(IsolatedRenderer): _program = {TakenOver._program!r}\n"
-        "from image_processor.domain.models import Limits\n"
-        "with TakenOver() as renderer:\n"
-        "    renderer.warm(); assert not renderer.sandbox_gaps, 'no sandbox'\n"
-        "    renderer.render(f'open({sys.argv[1]!r} + \"/secret.py\")'.encode(), [], Limits())\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path)]
+WORKING_DIRECTORY = """
+import sys
+from image_processor.domain.models import Limits
+from image_processor.engine.worker.isolation import IsolatedRenderer
+class TakenOver(IsolatedRenderer):
+    _program = sys.argv[1]
+sys.path[:0] = ["", sys.argv[2]]
+with TakenOver() as renderer:
+    renderer.warm()
+    assert not renderer.sandbox_gaps, "no sandbox"
+    renderer.render(b"import os; os.listdir('%s')" % sys.argv[2].encode(), [], Limits())
+"""
+
+
+@pytest.mark.parametrize("holds_packages", [False, True])
+def test_the_working_directory_of_the_server_is_closed(tmp_path: Path, *, holds_packages: bool) -> None:
+    """`python -m image_processor serve` puts it into sys.path, and a child's path is its parent's. It may
+    hold the images, and the virtual environment beside them."""
+    directory = Path(sys.prefix).parent if holds_packages else tmp_path
+    command = [sys.executable, "-c", WORKING_DIRECTORY, TakenOver._program, str(directory)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
     if "no sandbox" in done.stderr:
         pytest.skip("NOT TESTED, this system has no sandbox")

@@ -26,7 +26,7 @@ _SYSTEM_FILES = (
     *("/sys/devices/system/cpu", "/proc/cpuinfo", "/proc/meminfo", "/proc/self"),
     *("/dev/null", "/dev/zero", "/dev/urandom"),
     *("/etc/fonts", "/usr/share/fontconfig", "/usr/share/fonts", "/usr/local/share/fonts"),
-    *("/var/cache/fontconfig", "/usr/share/fonts-config"),
+    "/var/cache/fontconfig",
 )
 _HOME_FONTS = (".fonts", ".fonts.conf", ".config/fontconfig", ".local/share/fonts", ".cache/fontconfig")
 _FONT_DIRECTORY = re.compile(r"<dir>([^<]+)</dir>")
@@ -50,17 +50,28 @@ def enter() -> tuple[str, ...]:
 def readable_paths() -> Iterator[str]:
     """What the child may read: the interpreter, the packages that it has imported from, libraries, fonts."""
     yield from (sys.prefix, sys.base_prefix)
-    loaded = tuple(
-        file for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None))
-    )
-    # The parent's sys.path may begin with its working directory, which may hold all images.
-    yield from (entry for entry in sys.path if any(file.startswith(entry + os.sep) for file in loaded))
+    yield from _package_directories()
     yield from os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     yield from _SYSTEM_FILES
     yield from (os.path.expanduser(f"~/{name}") for name in _HOME_FONTS)  # noqa: PTH111 - may not be a home
     configuration = os.environ.get("FONTCONFIG_FILE")
     if configuration:
         yield from (configuration, *_font_directories(configuration))
+
+
+def _package_directories() -> set[str]:
+    """The entries of sys.path from which modules have been imported.
+
+    Not the others: the parent's path may begin with its working directory, which may hold all images. It may
+    hold the packages' directory, too, so of several entries the innermost counts.
+    """
+    found = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None) or ""
+        entries = [entry for entry in sys.path if entry and file.startswith(entry.rstrip("/") + "/")]
+        if entries:
+            found.add(max(entries, key=len))
+    return found
 
 
 def _font_directories(configuration: str) -> list[str]:
