@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import zipfile
@@ -300,3 +301,16 @@ def test_an_interpreter_off_the_path_is_found_in_pyenv(
     monkeypatch.delenv(interpreter.VARIABLE, raising=False)
     monkeypatch.setattr(interpreter.sys, "executable", "/no/such/python")
     assert interpreter.find() == str(home / "bin" / "python")
+
+
+@pytest.mark.parametrize("extra", ["heic", "jxl"])
+def test_the_hostile_suite_runs_with_the_decoders_of_the_package(extra: str) -> None:
+    """tests/hostile decodes with what requirements/dev.txt pins."""
+    requirements = Path(__file__).parents[2] / "requirements"
+    tested, packaged = (
+        dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (requirements / name).read_text(), re.MULTILINE))
+        for name in ("dev.txt", f"lambda-{extra}.txt")
+    )
+    decoders = {"heic": "pillow-heif", "jxl": "pillow-jxl-plugin"}
+    for name in (decoders[extra], "pillow", "pyvips-binary"):
+        assert packaged[name] == tested[name]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from functools import cache
 
@@ -11,6 +12,7 @@ from drawing import animated, encoded, photograph
 from PIL import Image, ImageCms
 
 from image_processor.engine import runtime
+from image_processor.engine.codecs.registry import CODECS, is_installed
 
 SIZE = (24, 16)
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -62,6 +64,20 @@ def _with_exif(format_name: str) -> bytes:
     return encoded(_picture(), format_name, exif=tags, icc_profile=PROFILE)
 
 
+def _packed_jpeg() -> bytes:
+    """A JPEG XL that holds the coefficients of a JPEG."""
+    packed = io.BytesIO()
+    with Image.open(io.BytesIO(encoded(_picture(), "jpeg"))) as jpeg:
+        jpeg.save(packed, "jxl", lossless_jpeg=True)
+    return packed.getvalue()
+
+
+def _jxl_with_exif() -> bytes:
+    tags = Image.Exif()
+    tags[0x010F], tags[0x0112] = "maker", 6
+    return encoded(_picture(), "jxl", use_container=True, exif=tags.tobytes(), icc_profile=PROFILE)
+
+
 def _frame_by_frame_webp() -> bytes:
     return animated(_frames(), "webp", [50, 60, 70], lossless=False)
 
@@ -104,16 +120,25 @@ _MAKERS = {
     "tiff-pages": lambda: encoded(_picture(), "tiff", save_all=True, append_images=_frames()),
     "heic": lambda: encoded(_picture(), "heic"),
     "heic-alpha": lambda: encoded(_picture("RGBA"), "heic"),
+    "heic-grey": lambda: encoded(_picture("L"), "heic"),
+    "heic-444": lambda: encoded(_picture(), "heic", chroma=444),
+    "heic-deep": lambda: encoded(_picture("L").convert("I;16"), "heic"),
+    "heic-exif": lambda: _with_exif("heic"),
     "jxl": lambda: encoded(_picture(), "jxl"),
     "jxl-container": lambda: encoded(_picture("RGBA"), "jxl", use_container=True),
+    "jxl-lossless": lambda: encoded(_picture("RGBA"), "jxl", lossless=True),
+    "jxl-grey": lambda: encoded(_picture("L"), "jxl"),
+    "jxl-exif": _jxl_with_exif,
+    "jxl-packed": _packed_jpeg,
     "svg": _svg,
 }
 
 
 @cache
 def originals() -> dict[str, bytes]:
-    """By name: the format, and the variant after a hyphen."""
-    return {name: make() for name, make in _MAKERS.items()}
+    """By name: the format, and the variant after a hyphen. A format whose package is not installed is left
+    out."""
+    return {name: make() for name, make in _MAKERS.items() if is_installed(CODECS[format_of(name)])}
 
 
 def format_of(name: str) -> str:

@@ -73,17 +73,17 @@ def box(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I4s", 8 + len(content), name) + content
 
 
-def nested_boxes(depth: int) -> bytes:
+def nested_boxes(depth: int, brand: bytes = b"avif") -> bytes:
     content = b""
     for _ in range(depth):
         content = box(b"meta", bytes(4) + content)
-    return box(b"ftyp", b"avif\0\0\0\0avifmif1miaf") + content
+    return box(b"ftyp", brand + b"\0\0\0\0" + brand + b"mif1miaf") + content
 
 
-def avif_of_many_items(count: int) -> bytes:
-    """An AVIF whose item table has ``count`` entries, each of which refers to all others."""
+def heif_of_many_items(count: int, brand: bytes, codec: bytes) -> bytes:
+    """An AVIF or HEIC whose item table has ``count`` entries, each of which refers to all others."""
     items = b"".join(
-        box(b"infe", struct.pack(">BBHHH4s", 2, 0, 0, item, 0, b"av01") + b"\0") for item in range(count)
+        box(b"infe", struct.pack(">BBHHH4s", 2, 0, 0, item, 0, codec) + b"\0") for item in range(count)
     )
     references = b"".join(
         box(b"dimg", struct.pack(">HH", item, 200) + struct.pack(">200H", *range(200)))
@@ -95,7 +95,13 @@ def avif_of_many_items(count: int) -> bytes:
         + box(b"iinf", struct.pack(">IH", 0, count) + items)
         + box(b"iref", bytes(4) + references)
     )
-    return box(b"ftyp", b"avif\0\0\0\0avifmif1miaf") + box(b"meta", bytes(4) + meta)
+    return box(b"ftyp", brand + b"\0\0\0\0" + brand + b"mif1miaf") + box(b"meta", bytes(4) + meta)
+
+
+def jxl_with(*boxes: bytes) -> bytes:
+    """A small JPEG XL with ``boxes`` behind its signature and type, before the image."""
+    whole = encoded(photograph().resize((24, 16)), "jxl", use_container=True)
+    return whole[:32] + b"".join(boxes) + whole[32:]
 
 
 def svg_of(content: str, *, before: str = "", size: str = 'width="40" height="20"') -> bytes:
@@ -151,7 +157,15 @@ METADATA_BOMBS: dict[str, Callable[[], bytes]] = {
     "webp of 3,000 frames": lambda: _long_animation("webp", 3_000),
     "webp exif of 20 MiB": lambda: _webp_with(b"EXIF", bytes(20 * MEBIBYTE)),
     "avif nested 10,000 deep": lambda: nested_boxes(10_000),
-    "avif of 3,000 items": lambda: avif_of_many_items(3_000),
+    "avif of 3,000 items": lambda: heif_of_many_items(3_000, b"avif", b"av01"),
+    "heic nested 10,000 deep": lambda: nested_boxes(10_000, b"heic"),
+    "heic of 3,000 items": lambda: heif_of_many_items(3_000, b"heic", b"hvc1"),
+    "jxl of 100,000 boxes": lambda: jxl_with(*[box(b"free", b"")] * 100_000),
+    "jxl exif of 20 MiB": lambda: jxl_with(box(b"Exif", bytes(20 * MEBIBYTE))),
+    "jxl of 50,000 parts": lambda: jxl_with(
+        *[box(b"jxlp", struct.pack(">I", at) + b"\xff\x0a") for at in range(50_000)]
+    ),
+    "jxl boxes of no length": lambda: jxl_with(struct.pack(">I4sQ", 1, b"xml ", 2**63) * 1000),
     "tiff of 60,000 pages": lambda: tiff_chain(60_000),
     "tiff page loop": lambda: tiff_with(following=8),
     "tiff sub-ifd loop": lambda: tiff_with((330, 4, 1, 8), (34665, 4, 1, 8)),

@@ -25,7 +25,10 @@ def inputs(numbers: range) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def test_every_format_is_among_the_originals_and_renders() -> None:
-    assert {format_of(name) for name in originals()} == set(FORMATS)
+    missing = set(FORMATS) - {format_of(name) for name in originals()}
+    assert all(FORMATS[name].extra for name in missing)
+    if missing:
+        pytest.skip(f"{missing} ARE NOT TESTED: install requirements/dev.txt, which has their packages")
     report = campaign.run((name, lambda name=name: originals()[name]) for name in originals())
     assert report.reasons == {"rendered": len(originals())}
     assert report.failures == []
