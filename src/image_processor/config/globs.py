@@ -1,7 +1,8 @@
 """Matches keys with the globs of a recipe's rules.
 
 `*` and `?` match within one segment, `**` across segments, `[abc]` one of the characters, `{a,b}`
-either text. Matching is case-sensitive, like S3 keys.
+either text. Matching is case-sensitive, like S3 keys, except for a file's extension: cameras write
+`IMG_1.JPG`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,14 @@ _MEANING = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "{": "(?:"
 
 def matches(glob: str, key: str) -> bool:
     """Whether ``glob`` matches all of ``key``. Raises ValueError if the glob is not well-formed."""
-    return _compile(glob).fullmatch(key) is not None
+    if _compile(glob).fullmatch(key):
+        return True
+    return _compile(_with_lower_extension(glob)).fullmatch(_with_lower_extension(key)) is not None
+
+
+def _with_lower_extension(text: str) -> str:
+    stem, dot, extension = text.rpartition(".")
+    return f"{stem}{dot}{extension.lower()}" if dot and "/" not in extension else text
 
 
 @lru_cache(maxsize=256)
