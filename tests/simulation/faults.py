@@ -18,6 +18,7 @@ from .loop import Loop, Process
 
 if TYPE_CHECKING:
     from .simulator import Simulator
+    from .troubles import Troubles
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class FaultProfile:
     ``copies`` is the maximum number of deliveries of one event, ``drop`` the probability that it is
     lost, ``late`` its maximum delay in seconds. ``fail``, ``kill`` and ``stall`` are probabilities per
     call; a failing call is repeated up to ``tries`` times in all, as the adapters do.
+
+    ``refuse`` is the probability that a key cannot be read for a while, ``slow`` that calls for it are slow;
+    ``full`` says that there is no space for a while, ``stop`` is the probability that a renderer stops, and
+    ``skew`` says that clocks are wrong.
     """
 
     name: str
@@ -37,6 +42,11 @@ class FaultProfile:
     kill: float = 0.0
     stall: float = 0.0
     late: float = 5.0
+    refuse: float = 0.0
+    slow: float = 0.0
+    full: bool = False
+    stop: float = 0.0
+    skew: bool = False
 
 
 FAULT_PROFILES = (
@@ -48,6 +58,11 @@ FAULT_PROFILES = (
     FaultProfile("killing", copies=2, kill=0.02),
     FaultProfile("stalling", copies=2, stall=0.01, late=300.0),
     FaultProfile("storm", copies=4, drop=0.1, fail=0.03, kill=0.01, stall=0.005, late=900.0),
+    FaultProfile("refusing", copies=5, refuse=0.8, drop=0.3, late=900.0),
+    FaultProfile("full", copies=8, full=True, late=400.0),
+    FaultProfile("slow", copies=3, slow=0.5, late=300.0),
+    FaultProfile("stopping", copies=3, stop=0.2, late=600.0),
+    FaultProfile("clocks", copies=4, skew=True, stall=0.02, late=300.0),
 )
 PROFILES_BY_NAME = {profile.name: profile for profile in FAULT_PROFILES}
 
@@ -70,19 +85,39 @@ class FaultyPort:
         sim, process, side = self._sim, self._process, self._side
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            return sim.faults.call(process, f"{side}.{name}", lambda: method(*args, **kwargs))
+            what = f"{side}.{name}"
+            return sim.faults.call(
+                process,
+                what,
+                lambda: sim.effect(process, what, args, lambda: method(*args, **kwargs)),
+                _key_of(args),
+            )
 
         vars(self)[name] = call
         return call
+
+
+def _key_of(args: tuple[Any, ...]) -> str:
+    """The key that a call of a port is about, as far as its first argument tells it."""
+    first = args[0] if args else ""
+    if isinstance(first, str):
+        return first
+    return str(getattr(first, "key", "") or getattr(getattr(first, "record", None), "key", ""))
 
 
 class FaultInjector:
     """Runs every call of every process, with faults drawn from the seed."""
 
     def __init__(
-        self, loop: Loop, profile: FaultProfile, random: Random, note: Callable[[str], None]
+        self,
+        loop: Loop,
+        profile: FaultProfile,
+        random: Random,
+        note: Callable[[str], None],
+        troubles: Troubles,
     ) -> None:
         self.loop, self.profile, self.random, self._note = loop, profile, random, note
+        self.troubles = troubles
         self.calls = self.failures = self.kills = self.stalls = 0
         self.kill_at: int | None = None
         """The number of the point that kills; each call passes two, before and after its effect."""
@@ -91,16 +126,19 @@ class FaultInjector:
     def stop(self) -> None:
         """Inject no faults from now on."""
         self.profile = FaultProfile("calm")
+        self.troubles.stop()
         self.kill_at = None
 
-    def call(self, process: Process, what: str, act: Callable[[], Any]) -> Any:
+    def call(self, process: Process, what: str, act: Callable[[], Any], key: str = "") -> Any:
         process.check()
         self.calls += 1
-        self._delay(what)
+        self._delay(what, self.troubles.delay(key))
         self._pass(process, what)
         failure = self._failure(what)
         if failure and failure not in {"timeout after", "echo"}:
             raise self._failed(process, what, failure)
+        if self.troubles.is_full(what, self.loop.now):
+            raise self._failed(process, what, "no space left")
         process.check()  # another thread may have killed it meanwhile
         result = act()
         if what in _WRITES:
@@ -117,8 +155,8 @@ class FaultInjector:
             return self._listing(process, what, result)
         return result
 
-    def _delay(self, what: str = "") -> None:
-        seconds = 0.001 + 0.05 * self.random.random()
+    def _delay(self, what: str = "", more: float = 0.0) -> None:
+        seconds = 0.001 + 0.05 * self.random.random() + more
         # Stalls hurt most between a check and the write after it, so writes stall more often.
         chance = self.profile.stall * (5 if what in _DANGEROUS else 1)
         if chance and self.random.random() < chance:

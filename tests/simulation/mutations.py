@@ -9,14 +9,15 @@ from msgspec.structs import replace
 
 from image_processor.catalog.objects import PREFIX, ObjectCatalog
 from image_processor.delivery.repository import RenditionRepository
-from image_processor.domain.errors import LeaseLost, PreconditionFailed, Unavailable
+from image_processor.domain.errors import LeaseLost, PreconditionFailed, Reason, Refused, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Status, UploadKind
 from image_processor.domain.ports import Attributes
-from image_processor.ingest.drift import detect_drift
+from image_processor.ingest.drift import Drift, detect_drift
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.ingest.rendition_writer import UploadTarget
+from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import list_renditions
 from image_processor.renditions.originals import OriginalState
 from support.memory_catalog import MemoryCatalog, Row
@@ -152,6 +153,115 @@ class SearchesOriginalsOnly(Reconciler):
         return iter(())
 
 
+class StopsAtUnreadableKeys(Reconciler):
+    """Ends at the first key that cannot be read."""
+
+    def inspect(self, key: str) -> Any:
+        state = super().inspect(key)
+        if state.original is not None and state.original.is_unreadable:
+            raise Unavailable(str(state.original.refusal))
+        return state
+
+    def _try(self, key: Any, check: Any) -> Any:  # noqa: ARG002 - the mutation
+        return check()
+
+
+class DeletesWhatIsUnreadable(Processor):
+    """Takes an original that cannot be read for a deleted one."""
+
+    def _resolve_original(self, record: Any, early: Any) -> Any:
+        original = super()._resolve_original(record, early)
+        return None if original is None or original.is_unreadable else original
+
+
+class RefusesWhatIsUnreadable(Processor):
+    """Does not keep the renditions of a version that cannot be read any more."""
+
+    def _is_done(self, record: Any, plan: Any, original: Any) -> bool:
+        if original is not None and original.is_unreadable and record.renditions:
+            return False
+        return super()._is_done(record, plan, original)
+
+    def _is_kept(self, record: Any, original: Any, refusal: Any) -> bool:  # noqa: ARG002 - the mutation
+        return False
+
+
+class NeverReadsAgain(Reconciler):
+    """Takes a refusal as unreadable for final."""
+
+    def find_drift_among(self, *args: Any) -> Any:
+        drift = super().find_drift_among(*args)
+        return None if drift is Drift.READABLE else drift
+
+
+class ForgetsUnreleasedLeases(Processor):
+    """Waits for the end of a lease that it could not release."""
+
+    def _acquire_lease(self, upload: Any) -> Any:
+        return replace(self, unreleased=UnreleasedLeases())._plain_attempt(upload)
+
+    def _plain_attempt(self, upload: Any) -> Any:
+        return super()._acquire_lease(upload)
+
+
+class ReleasesBeforeItsWritesEnd(Processor):
+    """Gives its lease back while puts are under way."""
+
+    def _abandon(self, lease: Any, executor: Any) -> None:
+        self.unreleased.release(self.catalog, lease)
+        executor.shutdown(cancel_futures=True)
+
+
+class CompletesBeforeItDeletes(Processor):
+    """Gives its lease back before it deletes stale renditions."""
+
+    def _complete(self, lease: Any, record: Any, stored: Any) -> Outcome:
+        outcome = replace(self, processed=NeverDeletes(self.processed))._plain_attempt(lease, record, stored)
+        self._delete_stale(stored, keep=record.renditions)
+        return outcome
+
+    def _plain_attempt(self, *args: Any) -> Outcome:
+        return super()._complete(*args)
+
+
+class NeverDeletes:
+    """A store that ignores deletions."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def delete(self, key: str) -> None:
+        pass
+
+
+class RefusesAfterAStop(Processor):
+    """Takes a renderer that stopped for a refusal of the file."""
+
+    def _render(self, *args: Any) -> Any:
+        try:
+            return super()._render(*args)
+        except Unavailable as error:
+            raise Refused(Reason.TOO_SLOW, str(error)) from error
+
+
+class TargetThatTrustsItsClock(UploadTarget):
+    """Believes that its lease is its own as long as its own clock says so."""
+
+    def _renew(self, lease: Any) -> Any:
+        return lease if self.clock() < lease.expires_at else super()._renew(lease)
+
+
+class TrustsItsClock(Processor):
+    """Does not ask the catalog whether its lease is lost."""
+
+    def _target(self) -> UploadTarget:
+        target = super()._target()
+        return TargetThatTrustsItsClock(**{name: getattr(target, name) for name in target.__struct_fields__})
+
+
 class CatalogWithoutTokens(MemoryCatalog):
     def _leased_row(self, lease: Any) -> Row:
         return self._rows.setdefault(lease.image_id, Row(lease.record))
@@ -235,4 +345,14 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "messages that were not sent are forgotten": (use_processor(ForgetsFailedMessages), "failing"),
     "deleted records leave objects": (keep_deleted_records, "calm"),
     "lease tokens are not compared": (use_catalog(CatalogWithoutTokens), "stalling"),
+    "an unreadable key ends the search": (use_reconciler(StopsAtUnreadableKeys), "refusing"),
+    "an unreadable original counts as deleted": (use_processor(DeletesWhatIsUnreadable), "refusing"),
+    "an unreadable original loses its renditions": (use_processor(RefusesWhatIsUnreadable), "refusing"),
+    "an unreadable original is never read again": (use_reconciler(NeverReadsAgain), "refusing"),
+    "a lease that was not released is forgotten": (use_processor(ForgetsUnreleasedLeases), "full"),
+    "a lease is released before writes end": (use_processor(ReleasesBeforeItsWritesEnd), "failing"),
+    "a record is completed before deletions": (use_processor(CompletesBeforeItDeletes), "calm"),
+    "a stopped renderer refuses the file": (use_processor(RefusesAfterAStop), "stopping"),
+    "the worker's own clock is trusted": (use_processor(TrustsItsClock), "clocks"),
+    "slow calls lose the lease unnoticed": (use_processor(IgnoresLostLease), "slow"),
 }

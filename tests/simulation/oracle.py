@@ -60,7 +60,8 @@ class Oracle:
 
     ``live`` holds the current originals by key, ``violations`` the broken promises. ``late_writes``
     counts writes and deletions by workers that had lost their lease; they are no violations, but
-    must be repaired.
+    must be repaired. ``unreadable`` are originals that cannot be read, whose state is not judged;
+    ``kept`` what was stored of some when they became unreadable.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -71,6 +72,8 @@ class Oracle:
         self.on_violation: Callable[[str], None] = lambda _: None
         self.late_writes: Counter[str] = Counter()
         self.reconciled = False
+        self.unreadable: set[str] = set()
+        self.kept: dict[str, dict[str, bytes]] = {}
         self.etags = False
         self._returned: set[str] = set()
         self._finished: dict[str, bytes | None] = {}
@@ -93,6 +96,7 @@ class Oracle:
     def user_acted(self, key: str, body: bytes | None) -> None:
         """A user put ``body`` under ``key``, or deleted it."""
         self._finished.pop(key, None)
+        self.kept.pop(key, None)
         self._returned.discard(key)
         if body is None:
             self.live.pop(key, None)
@@ -105,6 +109,11 @@ class Oracle:
     def recipe_changed(self, recipe: Recipe) -> None:
         self.recipe = recipe
         self._finished.clear()
+        self.kept.clear()
+
+    def original_of(self, key: str) -> tuple[str | None, Transformation | None]:
+        """The original and the transformation of the rendition ``key``."""
+        return self._names.get(key, (None, None))
 
     def mark_finished(self, key: str) -> None:
         """No worker may change renditions of ``key`` until the next action of a user."""
@@ -172,7 +181,9 @@ class Oracle:
         left = sorted(stored.keys() - found.keys() - {record_key(record) for record in records})
         expected: dict[str, bytes] = {}
         for key, body in self.live.items():
-            expected |= self.expected(key, body)
+            if key not in self.unreadable:
+                expected |= self.expected(key, body)
+        found = {key: body for key, body in found.items() if self.original_of(key)[0] not in self.unreadable}
         found = {
             key: body
             for key, body in found.items()
@@ -183,8 +194,12 @@ class Oracle:
         wrong += [
             f"other bytes in {key!r}" for key in expected.keys() & found.keys() if expected[key] != found[key]
         ]
-        known = {record.key: record for record in records}
-        due = {key for key in self.live if not plan_upload(key, self.recipe, IccPolicy.STRIP).skip}
+        known = {record.key: record for record in records if record.key not in self.unreadable}
+        due = {
+            key
+            for key in self.live.keys() - self.unreadable
+            if not plan_upload(key, self.recipe, IccPolicy.STRIP).skip
+        }
         wrong += [f"no record of {key!r}" for key in due - known.keys()]
         wrong += [f"a record of {key!r}" for key in known.keys() - due]
         wrong += [f"{key!r} without a record" for key in left]

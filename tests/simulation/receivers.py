@@ -53,10 +53,16 @@ class Receivers:
                     self.kept[key] = stored[key]
 
     def problems(
-        self, records: Iterable[Record], stored: dict[str, bytes], lazy: Container[str]
+        self,
+        records: Iterable[Record],
+        stored: dict[str, bytes],
+        lazy: Container[str],
+        *,
+        are_ordered: bool = True,
     ) -> list[str]:
         """Final outcomes that nobody heard of, and what the CDN keeps although it has changed. ``lazy`` are
-        the keys of renditions that views may have made."""
+        the keys of renditions that views may have made. Unless events ``are_ordered`` by their time, the last
+        one of a key is not judged."""
         known = {record.key: record for record in records}
         wrong = [
             f"no event of the final outcome of {key!r}"
@@ -69,7 +75,7 @@ class Receivers:
         wrong += [
             f"no event of the deletion of {key!r}"
             for key, event in last.items()
-            if key not in known and event["type"] != "image.deleted"
+            if are_ordered and key not in known and event["type"] != "image.deleted"
         ]
         # Not invalidated: what a request stores too late, and what reconcile itself deletes: on-demand
         # renditions, and orphans under the hashed prefix of a long key. The CDN keeps it for its max-age.

@@ -18,7 +18,9 @@ from .faults import FaultProfile
 from .history import REQUESTED, History
 from .loop import Process, Thread
 from .message_queue import MessageQueue
-from .system import LEASE, SimulatedSystem
+from .oracle import on_demand
+from .system import LEASE, Call, SimulatedSystem
+from .troubles import MAX_CLOCK_ERROR
 
 _WEEKS = 21 * 24 * 3600.0
 _LONG_POLL = 600.0
@@ -45,6 +47,7 @@ class Simulator(SimulatedSystem):
         self._sequencer = 0
         self._sent_bodies: list[str] = []
         self._poller = Process("poller")
+        self._warm: list[tuple[Process, Call]] = []
 
     # Users and events.
 
@@ -57,6 +60,8 @@ class Simulator(SimulatedSystem):
             self.loop.at(at, lambda: self._deploy(recipe))
         for key in self.history.keys:
             self.oracle.register(key, recipes, REQUESTED)
+        length = max(action.at for action in self.history.actions)
+        self.troubles.schedule(self.history.keys, length, self.loop.at, self._deny)
         for action in self.history.actions:
             self.loop.at(action.at, lambda action=action: self.act(action.key, action.body))
         for at in self.history.noise:
@@ -69,8 +74,28 @@ class Simulator(SimulatedSystem):
             )
         self._start_functions()
 
+    def _deny(self, denial: set[str], key: str) -> None:
+        """The original ``key`` cannot be read from now on. What is stored of this version must stay."""
+        self.note(f"{key!r} cannot be read")
+        denial.add(key)
+        self.counts["denials"] += 1
+        self.troubles.deny_renditions([on_demand(key, item) for item in REQUESTED])
+        record, expected = self.record(key), self.oracle.expected(key, self.oracle.live.get(key))
+        if record and record.version == self.versions[key][-1][1] and not self._missing(expected):
+            self.oracle.kept[key] = expected
+
+    def lost(self) -> list[str]:
+        """Renditions that were complete when their original became unreadable, and are not any more."""
+        missing = [(key, self._missing(expected)) for key, expected in self.oracle.kept.items()]
+        return [f"{key!r} is unreadable and lost {sorted(names)}" for key, names in missing if names]
+
+    def _missing(self, expected: dict[str, bytes]) -> set[str]:
+        stored = self.processed.bodies()
+        return {name for name, body in expected.items() if stored.get(name) != body}
+
     def _deploy(self, recipe: Recipe) -> None:
         self.note("recipe changes")
+        self._warm.clear()  # a new version of the function has new containers
         self.oracle.recipe_changed(recipe)
 
     def act(self, key: str, body: bytes | None) -> None:
@@ -131,15 +156,27 @@ class Simulator(SimulatedSystem):
         self._idle.clear()
 
     def _invoke(self, batch: list[tuple[str, str]], receives: dict[str, int]) -> None:
-        process = self.process("fn")
+        process, processor = self._container()
+        recipe = self.oracle.recipe
         self._working += 1
         self.peak = max(self.peak, self._working)
-        self.loop.wait(self.loop.start(process, lambda: self._work(process, batch, receives)).ended)
+        work = self.loop.start(process, lambda: self._work(processor, batch, receives))
+        self.loop.wait(work.ended)
         self._working -= 1
+        if process.alive and self.profile.full and recipe is self.oracle.recipe:
+            self._warm.append((process, processor))
 
-    def _work(self, process: Process, batch: list[tuple[str, str]], receives: dict[str, int]) -> None:
+    def _container(self) -> tuple[Process, Call]:
+        """A new container of the function. With a full disk an idle one is used again: it may remember leases
+        that it could not release."""
+        if self._warm:
+            return self._warm.pop()
+        process = self.process("fn")
+        return process, self.processor(process)
+
+    def _work(self, processor: Call, batch: list[tuple[str, str]], receives: dict[str, int]) -> None:
         event = messages.batch(batch, receives)
-        answer = app_ingest.handle(event, self.processor(process), BUCKET, lambda: 60_000)
+        answer = app_ingest.handle(event, processor, BUCKET, lambda: 60_000)
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         for id_, _ in batch:
             if id_ in failed:
@@ -183,15 +220,17 @@ class Simulator(SimulatedSystem):
         return account
 
     def expire_leases(self) -> None:
-        """Advance the clock past the end of every lease."""
-        self.loop.now += LEASE
+        """Advance the clock past the end of every lease, as every clock shows it."""
+        self.loop.now += LEASE + 2 * MAX_CLOCK_ERROR * self.profile.skew
 
     def needs_no_reconcile(self) -> bool:
         """Whether events alone must have done all work: none was lost, no process died, and the recipe
         did not change. A request that fails is not repeated by a queue."""
         profile = self.profile
         disturbed = (
-            (profile.fail and self.history.requests)
+            ((profile.fail or profile.full or profile.stop) and self.history.requests)
+            or profile.refuse
+            or profile.skew
             or profile.drop
             or profile.kill
             or profile.stall

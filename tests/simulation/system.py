@@ -21,7 +21,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.errors import ImageProcessorError, Unavailable
+from image_processor.domain.errors import ImageProcessorError, LeaseBusy, Reason, Unavailable
 from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
@@ -38,11 +38,14 @@ from .faults import FaultInjector, FaultProfile, FaultyPort
 from .loop import Loop, Process, SimulatedExecutor
 from .oracle import RECORDS, ObservedStore, Oracle
 from .receivers import PAUSE, Receivers
+from .troubles import RENDER_DEADLINE, Troubles
 
 LEASE = 300.0
 CACHE_CONTROL = "public, max-age=60"
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SLOWEST_RENDER = 3.0
+_CHANGES = ("processed.put", "processed.delete")
+_GIVES_BACK = ("catalog.release", "catalog.complete", "catalog.delete")
 
 Call = Callable[[Upload], Outcome]
 
@@ -77,7 +80,6 @@ class SimulatedSystem:
         self.loop = Loop()
         self.trace: deque[str] = deque(maxlen=200)
         self.digest = 0
-        self.faults = FaultInjector(self.loop, profile, Random(f"line {seed}"), self.note)
         self.oracle = Oracle(recipe)
         self.oracle.on_violation = self._record_violation
         self.evidence: list[str] = []
@@ -85,6 +87,10 @@ class SimulatedSystem:
         self.uploads: MemoryStore = MemoryStore(etags=etags)
         self.receivers = Receivers()
         self.processed = ObservedStore(self.oracle, etags=etags, on_put=self.receivers.stored)
+        self.troubles = Troubles(profile, Random(f"trouble {seed}"), self.uploads, self.processed)
+        self.faults = FaultInjector(
+            self.loop, profile, Random(f"line {seed}"), self.note, troubles=self.troubles
+        )
         self.catalog = MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25
         self.counts: Counter[str] = Counter()
@@ -120,7 +126,7 @@ class SimulatedSystem:
             render=lambda *args, **kwargs: self.render(process, *args, **kwargs),
             owner=process.name,
             lease_duration=timedelta(seconds=LEASE),
-            clock=lambda: _START + timedelta(seconds=self.loop.now),
+            clock=lambda: _START + timedelta(seconds=self.loop.now + self.troubles.clock_error(process)),
             outbox=self._outbox(process),
         )
         return lambda upload: self._checked(process, processor, upload)
@@ -168,7 +174,8 @@ class SimulatedSystem:
     def unheard(self) -> list[str]:
         """Outcomes that the receiver has not heard of, and changes that the CDN has not."""
         records = self._faultless_catalog().scan()
-        return self.receivers.problems(records, self.processed.bodies(), self.oracle.ever_lazy)
+        lazy, are_ordered = self.oracle.ever_lazy, not self.profile.skew
+        return self.receivers.problems(records, self.processed.bodies(), lazy, are_ordered=are_ordered)
 
     def ports(self, process: Process) -> tuple[Any, Any, Any]:
         """Uploads, processed and catalog as ``process`` calls them."""
@@ -185,6 +192,20 @@ class SimulatedSystem:
     def port(self, side: str, port: Any) -> Any:  # noqa: ARG002 - mutations replace it
         return port
 
+    def effect(self, process: Process, what: str, args: tuple[Any, ...], act: Call) -> Any:
+        """Let a call have its effect. A worker must not change a rendition after it has given its lease back:
+        another one may have acquired it."""
+        if what in _CHANGES and not process.name.startswith("request"):
+            original, _ = self.oracle.original_of(args[0])
+            if original is not None and image_id(BUCKET, original) not in process.holds:
+                self.oracle.violate(f"{process.name} calls {what} of {args[0]!r} without a lease")
+        result = act()
+        if what == "catalog.acquire":
+            process.holds.add(result.image_id)
+        elif what in _GIVES_BACK:
+            process.holds.discard(args[0].image_id)
+        return result
+
     def open_catalog(self, process: Process) -> Any:
         """The catalog of a process: a table, or objects in the processed store."""
         if self.records_as_objects:
@@ -194,6 +215,10 @@ class SimulatedSystem:
     def render(self, process: Process, body: bytes, *args: Any, **kwargs: Any) -> Any:
         self.counts["renders"] += 1
         self.rendered[body] += 1
+        if self.troubles.render_stops():
+            self.counts["stopped renders"] += 1
+            self.loop.sleep(RENDER_DEADLINE)
+            raise Unavailable("the renderer did not answer and was killed")
         self.loop.sleep(_SLOWEST_RENDER * self.random.random())
         return self.faults.call(process, "engine.render", lambda: fake_render(body, *args, **kwargs))
 
@@ -201,8 +226,10 @@ class SimulatedSystem:
         process.wrote_at = began = self.loop.now
         try:
             outcome = processor.process(upload)
-        except ImageProcessorError:
+        except ImageProcessorError as error:
             self.counts["errors"] += 1
+            if isinstance(error, LeaseBusy) and upload.key in self.catalog.keys_leased_by(process.name):
+                self.oracle.violate(f"{process.name} waits for its own lease of {upload.key!r}")
             if not process.unsure and upload.key in self.catalog.keys_leased_by(process.name):
                 self.oracle.violate(f"{process.name} failed and kept its lease of {upload.key!r}")
             raise
@@ -219,6 +246,8 @@ class SimulatedSystem:
         written. ``alone``: the worker had the lease, so no other worker is about to write."""
         version = outcome.record.version if outcome.record else None
         changes = self.versions[key]
+        if key in self.uploads.hidden or (outcome.record and outcome.record.reason is Reason.UNREADABLE):
+            return  # the worker could not see the version, or nothing but that
         if alone and changes[-1][1] == version:
             self.oracle.mark_finished(key)
         begun = max(at for at, _ in changes if at <= since)

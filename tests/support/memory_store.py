@@ -22,12 +22,14 @@ _CHUNK = 256 * 1024
 class MemoryStore:
     """Objects in a dictionary. Every put makes a new version, or with ``etags`` one that depends only on
     the bytes, as in S3. The keys in ``unreadable`` are listed, but not read; those in ``archived`` answer
-    HEAD, too, as in Glacier."""
+    HEAD, too, as in Glacier; those in ``hidden`` are not listed either, as in a folder that may not be
+    searched."""
 
     def __init__(self, *, etags: bool = False) -> None:
         self._etags = etags
         self.unreadable: set[str] = set()
         self.archived: set[str] = set()
+        self.hidden: set[str] = set()
         self._objects: dict[str, StoredObject] = {}
         self._sorted_keys: list[bytes] = []
         self._lock = threading.Lock()
@@ -99,7 +101,7 @@ class MemoryStore:
                     return
                 next_key = self._sorted_keys[index] + b"\0"
                 entry = self._objects[self._sorted_keys[index].decode()].entry
-            if not (direct and "/" in entry.key[len(prefix) :]):
+            if entry.key not in self.hidden and not (direct and "/" in entry.key[len(prefix) :]):
                 yield entry
 
     def bodies(self) -> dict[str, bytes]:
@@ -112,6 +114,8 @@ class MemoryStore:
             raise NotFound(key)
         if key in denied:
             raise Unreadable(f"{key!r} is denied", stored.entry.version)
+        if key in self.hidden:
+            raise Unreadable(f"{key!r} is denied")
         return stored
 
 

@@ -124,7 +124,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     # 4. Probe and render: the engine checks the header against the limits first.
                     rendered = self._render(body, plan, writer)
                 except Refused as refusal:
-                    if _is_kept(lease.record, original, refusal):
+                    if self._is_kept(lease.record, original, refusal):
                         raise
                     return self._refuse(lease, plan, record, refusal, writer.abandon())
                 # 5. Store: wait for the puts, most of which began during the render.
@@ -268,6 +268,12 @@ class Processor(Inspector, frozen=True, kw_only=True):
             return Outcome(plan.key, OutcomeStatus.DELETED, unsent=unsent)
         return Outcome(plan.key, OutcomeStatus.SKIPPED, detail=plan.skip, unsent=unsent)
 
+    def _is_kept(self, record: Record, original: OriginalState, refusal: Refused) -> bool:
+        """Whether the outcome of earlier work on this version stands, because ``refusal`` only says that the
+        original cannot be read again: an archived one keeps its renditions."""
+        is_finished = record.status is not Status.PROCESSING
+        return isinstance(refusal, Unreadable) and is_finished and original.may_have_version(record.version)
+
     def _refuse(
         self, lease: Lease, plan: Plan, record: Record, refusal: Refused, stored: Sequence[Entry]
     ) -> Outcome:
@@ -333,13 +339,6 @@ class Processor(Inspector, frozen=True, kw_only=True):
         if original is None:
             return processed_version is None
         return original.may_have_version(processed_version)
-
-
-def _is_kept(record: Record, original: OriginalState, refusal: Refused) -> bool:
-    """Whether the outcome of earlier work on this version stands, because ``refusal`` only says that the
-    original cannot be read again: an archived one keeps its renditions."""
-    is_finished = record.status is not Status.PROCESSING
-    return isinstance(refusal, Unreadable) and is_finished and original.may_have_version(record.version)
 
 
 def _next_record(record: Record, original: OriginalState, upload: Upload) -> Record:
