@@ -73,10 +73,11 @@ stress: $(DEV) $(AWS) $(SAM) ## slow campaigns: 30,000 histories, 100,000 mutati
 	-@$(MAKE) --no-print-directory $(STRESS) # atheris does not support every Python; its tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 
-docs: $(DEV) ## draw the pictures of docs/ again
+docs: $(DEV) ## draw the pictures of docs/ again, and write the schema of events
 	$(BIN)/python docs/draw_architecture.py
 	$(BIN)/python docs/draw_aws_diagram.py
 	$(BIN)/python docs/draw_transformations.py
+	$(BIN)/python docs/write_event_schema.py
 
 gallery: $(DEV) ## every operation on one photograph, into build/gallery.html and .png; ARGS=photo.jpg
 	$(BIN)/python docs/draw_gallery.py $(ARGS)

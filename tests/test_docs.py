@@ -11,6 +11,7 @@ from typing import Any
 from xml.etree import ElementTree as ET
 
 import pytest
+import write_event_schema
 
 from image_processor.config.settings import ALL_SETTINGS, dialect_settings
 
@@ -28,6 +29,12 @@ def picture(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 def test_the_committed_picture_is_what_the_script_draws(picture: ModuleType) -> None:
     assert picture.OUTPUT.read_text(encoding="utf-8") == picture.draw(), "run `make docs` and commit"
+
+
+def test_the_committed_schema_of_events_is_what_the_types_say() -> None:
+    assert write_event_schema.OUTPUT.read_text(encoding="utf-8") == write_event_schema.text(), (
+        "run `make docs`"
+    )
 
 
 def test_the_picture_is_one_well_formed_document_without_anything_from_outside(picture: ModuleType) -> None:
