@@ -79,7 +79,9 @@ def processed_fingerprint(plan: Plan) -> str:
 def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
     """The fingerprint of a refused record. A refusal also depends on the limits: after a limit is
     raised, the uploads that it refused count as stale and are processed again."""
-    return _digest([plan.fingerprint, repr(limits)])
+    # Records of version 0.1 stay valid: a later field is told only where it is not the default.
+    described = repr(limits).replace(f", max_memory={Limits().max_memory}", "")
+    return _digest([plan.fingerprint, described])
 
 
 def _digest(lines: Iterable[str]) -> str:

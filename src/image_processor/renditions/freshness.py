@@ -23,7 +23,7 @@ from image_processor.domain.transformation import (
 
 from .originals import OverlayVersions, head_overlays
 
-RENDERING_VERSION = 4
+RENDERING_VERSION = 3
 """Increase it when the engine makes other pixels from the same transformation. All renditions made
 with a lower number are then stale, and reconcile makes them again.
 
