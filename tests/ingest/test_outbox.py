@@ -17,8 +17,10 @@ from image_processor.domain.keys import image_id
 from image_processor.domain.models import MessageKind, OutboxMessage, OutcomeStatus, UploadKind
 from image_processor.ingest import outbox as outbox_module
 from image_processor.ingest import outcome_events
+from image_processor.ingest.drift import Drift
 from image_processor.ingest.outbox import Outbox
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, upload
+from support.memory_catalog import MemoryCatalog
 
 ID = image_id(BUCKET, "cat.jpg")
 IGNORED = parse_recipe('[[rules]]\nmatch = "**"\npresets = []')
@@ -263,3 +265,23 @@ def test_a_kind_without_a_sender_is_left_to_another_thread(ingest: IngestFixture
     assert outcome.unsent == ingest.catalog.unsent(ID)
     assert len(outcome.unsent) == 1
     assert list(replace(ingest.reconciler(), outboxes=False).findings()) == []
+
+
+def test_one_scan_of_the_catalog_finds_lost_deletions_and_unsent_messages(
+    ingest: IngestFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scan of a large table takes minutes, and is billed by its size."""
+    ingest.catalog, scans = MemoryCatalog(), []
+    for name in ("scan", "scan_entries"):
+        scan = getattr(ingest.catalog, name)
+        monkeypatch.setattr(
+            ingest.catalog, name, lambda *, after="", s=scan: scans.append(s) or s(after=after)
+        )
+    for key in ("sent.jpg", "unsent.jpg"):
+        ingest.outbox = events_to(Down()) if key == "unsent.jpg" else Outbox()
+        ingest.put(key, b"cat")
+        ingest.processor().process(upload(key))
+    ingest.uploads.delete("sent.jpg")
+    found = {finding.key: finding.drift for finding in ingest.reconciler().findings()}
+    assert found == {"sent.jpg": Drift.ORPHANED, "unsent.jpg": Drift.UNSENT}
+    assert len(scans) == 1

@@ -185,7 +185,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
 
     def _check_entry(self, key: str, entry: CatalogEntry) -> list[Finding]:
         found = [] if entry.record is None else self._check_missing(key)
-        # The worker may be about to send them; then its message finds nothing to do.
+        # A worker may be about to send them. Then processing the key finds nothing to do.
         return found or ([self._finding(key, Drift.UNSENT)] if entry.unsent else [])
 
     def _check_missing(self, key: str) -> list[Finding]:
