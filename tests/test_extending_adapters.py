@@ -6,13 +6,15 @@ open them and they pass the contract suites.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
 import test_catalog
 import test_catalog_listing
 import test_store
-from contract_adapters import ConnectStore
+from contract_adapters import ConnectStore, StoreAdapter
 
 from image_processor import catalog as catalogs
 from image_processor import storage
@@ -44,11 +46,21 @@ def test_settings_select_an_adapter_by_its_url() -> None:
     assert bucket_names(settings) == ("uploads", "processed")
 
 
+@contextmanager
+def connected_by_url() -> Iterator[ConnectStore]:
+    url = f"memory://{uuid4().hex}"
+    yield lambda: store_from_url(url)
+
+
 class StoreFromUrl:
     @pytest.fixture
-    def connect_store(self) -> ConnectStore:
-        url = f"memory://{uuid4().hex}"
-        return lambda: store_from_url(url)
+    def store_adapter(self) -> StoreAdapter:
+        return StoreAdapter("memory", "memory", connected_by_url, across_processes=False)
+
+    @pytest.fixture
+    def connect_store(self, store_adapter: StoreAdapter) -> Iterator[ConnectStore]:
+        with store_adapter.fresh() as connect:
+            yield connect
 
     @pytest.fixture
     def store(self, connect_store: ConnectStore) -> ObjectStore:
