@@ -121,10 +121,11 @@ class IsolatedRenderer:
     def start(self) -> None:
         """Start the child and return at once: it loads libvips while the caller reads the original. Raises
         Unavailable."""
+        self._check_not_aborted()
         if self._child is None:
             _hide_memory()
             self._child = _Child(self._program)
-        self._check_not_aborted()
+            self._check_not_aborted()  # `abort` may not have seen the new child
 
     def close(self) -> None:
         """End the child. A later render starts another one."""
