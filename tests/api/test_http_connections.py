@@ -280,6 +280,23 @@ def test_event_streams_do_not_lock_others_out(
     assert [has_ended(stream) for stream in streams] == [True] * 5 + [False] * 3
 
 
+def test_an_event_stream_that_is_not_read_holds_little_and_ends(
+    follow: Any, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "SEND_SECONDS", 1)
+    follow()
+    (protocol,) = machine.server.server_state.connections
+
+    def is_full() -> bool:
+        for _ in range(100):
+            machine.progress.publish(Event(EventType.QUEUED, "id", "k" * 10_000))
+        return bool(protocol.flow.write_paused)
+
+    wait_for(is_full, "full sockets")
+    assert protocol.transport.get_write_buffer_size() <= 128 * 1024
+    wait_for(lambda: not machine.server.server_state.connections, "the end of the stream")
+
+
 def test_health_is_answered_when_all_requests_are_in_use(
     connect: Any, upload_half: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
