@@ -98,6 +98,25 @@ def test_the_document_lists_all_supported_operations() -> None:
         assert f"`{code}`" in dit
 
 
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("unsafe/30x20/a.jpg", ""),
+        ("30x20/a.jpg", ""),
+        ("a.jpg", "width=30"),
+        ("_/rs:fill:30:20/plain/a.jpg", ""),
+    ],
+)
+def test_a_setting_chooses_the_format_of_urls_without_one(path: str, query: str) -> None:
+    dialects = load_dialects(NAMES, {}, DialectOptions(unsafe=True))
+    get = HttpRequest("GET", path, query, {"accept": "image/avif,image/webp,*/*"})
+    for auto, format_, vary in ((False, "jpeg", ()), (True, "avif", ("Accept",))):
+        policy = Policy(dialects=dialects, allow_unsigned=True, dialect_auto=auto)
+        ref = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).resolve(get)
+        assert ref.transformation is not None
+        assert (ref.transformation.format, ref.vary) == (format_, vary)
+
+
 def test_dialect_urls_need_a_signature() -> None:
     with pytest.raises(SignatureMissing):
         read("unsafe/301x200/filters:format(webp)/photos/cat.jpg")

@@ -370,3 +370,11 @@ def test_a_private_preset_needs_a_signature_and_is_made_by_ingest(path, query, s
         reads.resolve(HttpRequest("GET", path, query))
     wanted = reads.resolve(signed(path, query))
     assert (wanted.stored_key, wanted.declared, wanted.is_public) == (stored, True, False)
+
+
+def test_a_response_is_not_cached_beyond_the_end_of_its_signature():
+    url = parse_url("cat.jpg", "w=11&fm=webp")
+    signature = RING.sign(url, 2_000_000_000)
+    ref = reader().resolve(HttpRequest("GET", "cat.jpg", f"w=11&fm=webp&{signature_query(signature)}"))
+    assert ref.expires == 2_000_000_000
+    assert reader().resolve(signed("cat.jpg", "w=11&fm=webp")).expires is None

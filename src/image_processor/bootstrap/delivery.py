@@ -41,6 +41,7 @@ def build_policy(settings: Settings) -> Policy:
         fallback=settings.fallback,
         cors_origin=settings.cors_origin,
         dialects=build_dialects(settings),
+        dialect_auto=settings.dialect_auto,
         renditions_per_original=settings.renditions_per_original,
     )
 

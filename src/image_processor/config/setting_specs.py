@@ -353,11 +353,12 @@ URL_SETTINGS = (
         f"some of {', '.join(DIALECTS)}, comma-separated",
         dialects,
     ),
+    SettingSpec("DIALECT_AUTO", "choose the format of such URLs that name none by Accept", "0 or 1", flag),
     SettingSpec("DIALECT_LENIENT", "ignore unsupported operations in such URLs", "0 or 1", flag),
     SettingSpec(
         "BUCKETS",
-        "bucket names that such URLs may contain; all mean the originals",
-        "names, comma-separated",
+        "bucket names that such URLs may contain, and the key prefix of each",
+        "NAME or NAME=PREFIX, comma-separated",
         names,
     ),
 )

@@ -97,6 +97,7 @@ class Settings(Struct, frozen=True):
     delivery_queue: int = 64
     cache_bytes: int = 10 * 1024**3
     dialects: tuple[str, ...] = ()
+    dialect_auto: bool = False
     dialect_lenient: bool = False
     buckets: tuple[str, ...] = ()
     dialect_settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))

@@ -20,6 +20,7 @@ class Policy(Struct, frozen=True):
     ``allow_unsigned``: unsigned requests may ask for every rendition.
     ``hints``: client hints are enabled. ``hint_widths``: hinted widths are rounded up to one of these.
     ``dialects``: the enabled dialects, in the order in which they are tried.
+    ``dialect_auto``: their URLs without a format get the best one for the client.
     ``fallback``: the key of the original that is shown in place of one that is missing or refused.
     ``cors_origin``: the origin that may read renditions, `*`, or None.
     ``renditions_per_original``: how many undeclared renditions of one original are kept.
@@ -32,6 +33,7 @@ class Policy(Struct, frozen=True):
     hints: bool = False
     hint_widths: tuple[int, ...] = (160, 320, 480, 640, 960, 1280, 1920, 2560, 3840)
     dialects: tuple[Dialect, ...] = ()
+    dialect_auto: bool = False
     fallback: str | None = None
     cors_origin: str | None = None
     renditions_per_original: int = 200

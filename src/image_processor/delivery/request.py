@@ -15,7 +15,7 @@ from msgspec import Struct, field
 
 from image_processor.domain.errors import InvalidRequest
 from image_processor.domain.models import ImageMetadata
-from image_processor.domain.transformation import Colour, Gravity, Length
+from image_processor.domain.transformation import Gravity, Length
 
 from .url.parameter_values import parse_values
 from .url.parser import ParsedUrl
@@ -84,9 +84,8 @@ class RenditionRequest(Struct, frozen=True):
     ``signed``: whether a signature was verified.
     ``sizing``: how the output size depends on the original's.
     ``crop``: becomes the region. ``focus``: becomes the focal point; in pixels of the original.
-    ``geometry``: fields that depend on the original's size in other ways. ``matte``: the background in
-    formats without transparency, if the product's is not white. ``source_formats``: the format in place of an
-    original's own, by that.
+    ``geometry``: fields that depend on the original's size in other ways. ``source_formats``: the
+    format in place of an original's own, by that.
     ``filename``, ``attachment``: for Content-Disposition.
     ``expires``: the Unix time after which no cache may answer with the rendition, for URLs whose expiry the
     CDN does not verify. ``max_age``: the seconds that a cache may keep it.
@@ -103,7 +102,6 @@ class RenditionRequest(Struct, frozen=True):
     crop: CropSpec | None = None
     focus: tuple[float, float] | None = None
     geometry: Geometry | None = None
-    matte: Colour | None = None
     source_formats: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     filename: str | None = None
     attachment: bool = False

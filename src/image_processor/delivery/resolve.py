@@ -101,8 +101,6 @@ def declared_formats(
 
 def _in_format(request: RenditionRequest, values: Mapping[str, Any], format_: str) -> Transformation:
     fields = {**_format_quality(request, format_), **values, "format": format_}
-    if request.matte is not None and not FORMATS[format_].alpha:
-        fields.setdefault("background", request.matte)
     return Transformation(**fields)
 
 

@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import lru_cache
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import (
@@ -144,7 +145,9 @@ class RequestResolver:
     def _parse(self, request: HttpRequest) -> RenditionRequest:
         dialect = self.dialect_of(request)
         if dialect is not None:
-            return dialect.parse(request.path, request.query, now=self._clock())
+            parsed = dialect.parse(request.path, request.query, now=self._clock())
+            is_open = parsed.format is None and self._policy.dialect_auto
+            return replace(parsed, format=AUTO) if is_open else parsed
         try:
             url = parse_url(request.path, request.query)
             check_key(url.key)
@@ -159,7 +162,9 @@ class RequestResolver:
         signed = url.signature is not None
         if signed or (url.private and not self._policy.allow_unsigned):
             self._policy.keyring.verify(url, self._clock())
-        return parse_request(url, signed=signed)
+        request = parse_request(url, signed=signed)
+        expires = url.signature.expires if url.signature is not None else None
+        return request if expires is None else replace(request, expires=float(expires))
 
     def _resolve(
         self, parsed: RenditionRequest, request: HttpRequest, metadata_error: NotFound | Refused | None

@@ -44,7 +44,8 @@ class RequestBuilder:
     """Collects the fields of a request, and every problem.
 
     ``lenient``: features that are not supported are ignored instead of being a problem.
-    ``buckets``: the bucket names that a URL may use; each stands for the store of originals.
+    ``buckets``: the bucket names that a URL may use, each with `=PREFIX` or without; the keys of each are
+    those below its prefix in the store of originals.
     """
 
     def __init__(self, *, lenient: bool, buckets: frozenset[str]) -> None:
@@ -62,7 +63,6 @@ class RequestBuilder:
         self.crop: CropSpec | None = None
         self.focus: tuple[float, float] | None = None
         self.geometry: Geometry | None = None
-        self.matte: Colour | None = None
         self.max_age: int | None = None
         self.source_formats: dict[str, str] = {}
         self.filename: str | None = None
@@ -83,7 +83,6 @@ class RequestBuilder:
             crop=self.crop,
             focus=self.focus,
             geometry=self.geometry,
-            matte=self.matte,
             max_age=self.max_age,
             source_formats=self.source_formats,
             filename=self.filename,
@@ -184,8 +183,7 @@ class RequestBuilder:
         for a URL or an invalid key. Raises BucketNotAllowed."""
         match = _BUCKET.fullmatch(text)
         if match is not None:
-            check_bucket(match[1], self.buckets)
-            text = match[2]
+            text = check_bucket(match[1], self.buckets) + match[2]
         elif _SCHEME.match(text):
             self.add_error(name, "the key of an original, as nothing is fetched from other servers", text)
             return None
@@ -196,10 +194,13 @@ class RequestBuilder:
             return None
 
 
-def check_bucket(bucket: str, buckets: frozenset[str]) -> None:
-    """Raise BucketNotAllowed unless ``bucket`` is one of ``buckets``, the names that URLs may use."""
-    if bucket not in buckets:
+def check_bucket(bucket: str, buckets: frozenset[str]) -> str:
+    """The prefix of the keys of ``bucket``. ``buckets`` are the names that URLs may use, each with `=PREFIX`
+    or without. Raises BucketNotAllowed for another name."""
+    prefixes = {name: prefix for name, _, prefix in (entry.partition("=") for entry in buckets)}
+    if bucket not in prefixes:
         raise BucketNotAllowed(f"expected a bucket that URLs may name, got {bucket[:_MAX_SHOWN]!r}")
+    return prefixes[bucket]
 
 
 def _cut(text: str) -> str:

@@ -33,7 +33,7 @@ from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
 
 from .edits import apply
-from .path import QUERY_PARAMETERS, apply_query, is_dit_path, parse_path
+from .path import QUERY_PARAMETERS, apply_query, is_dit_path, is_nested, parse_path
 
 _SIGNATURE, _EXPIRES = "signature", "expires"
 # The start of a JSON object in base64, with or without white space after the brace.
@@ -85,7 +85,7 @@ class Dit(Struct, frozen=True):
         if _is_json(path) or is_dit_path(path):
             return CERTAIN
         names = {part.partition("=")[0] for part in query.split("&")} - {""}
-        is_own = bool(names & {_SIGNATURE, _EXPIRES, "flop"})
+        is_own = bool(names & {_SIGNATURE, _EXPIRES, "flop"}) or any(map(is_nested, names))
         return POSSIBLE if is_own or (self.unsafe and bool(names) and names <= QUERY_PARAMETERS) else 0
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
@@ -95,7 +95,7 @@ class Dit(Struct, frozen=True):
         try:
             return self._parse(path, query, pairs, now, signed=signed)
         except InvalidRequest as error:
-            if signed or self.secret is None:
+            if signed or self.unsafe or self.secret is None:
                 raise
             # A URL that cannot be parsed was never signed: it was altered.
             raise SignatureMissing(f"expected a signed URL that can be parsed; {error}") from error
@@ -200,7 +200,8 @@ def _key(request: dict[str, Any], builder: RequestBuilder) -> str:
     bucket, key = request.get("bucket"), request.get("key")
     if bucket is not None:
         if isinstance(bucket, str):
-            check_bucket(bucket, builder.buckets)
+            prefix = check_bucket(bucket, builder.buckets)
+            key = prefix + key if isinstance(key, str) else key
         else:
             builder.add_error("bucket", "a bucket's name", bucket)
     if not isinstance(key, str):

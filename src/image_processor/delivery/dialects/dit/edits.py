@@ -8,7 +8,7 @@ from typing import Any
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder, normalise
 from image_processor.domain.formats import WRITABLE
-from image_processor.domain.transformation import BLACK, Edge, Fit, Flip, Gravity, Subsampling
+from image_processor.domain.transformation import BLACK, Edge, Fit, Flip, Gravity, Step, Subsampling
 
 from . import tone as dit_tone
 from .overlay import add_overlay
@@ -30,8 +30,9 @@ def apply(edits: Mapping[str, Any], output: Any, effort: Any, builder: RequestBu
             read(value, builder)
         else:
             builder.unsupported(name)
-    _check_crop_order(edits, builder)
+    _set_order(edits, builder)
     _set_flip(edits, builder)
+    _set_steps(builder)
     _check_circle(builder)
     for format_ in (output, edits.get("toFormat")):
         if format_ is not None:
@@ -67,7 +68,7 @@ def _resize(value: Any, builder: RequestBuilder) -> None:
     ratio = options.get("ratio")
     if ratio is not None:
         zoom = as_number(ratio, "resize.ratio", 0.01, 100, builder)
-        builder.values.update({} if zoom is None else {"zoom": zoom})
+        builder.values.update({} if zoom is None else {"zoom": zoom, "enlarge": True})
     _check_unused(options, builder)
 
 
@@ -114,12 +115,32 @@ def _extract(name: str) -> Callable[[Any, RequestBuilder], None]:
     return read
 
 
-def _check_crop_order(edits: Mapping[str, Any], builder: RequestBuilder) -> None:
-    """Reject a crop after the resize: sharp would crop the resized image, this program the original."""
+def _set_order(edits: Mapping[str, Any], builder: RequestBuilder) -> None:
+    """What comes after the resize, as sharp orders it: a crop, and a rotation."""
     order = list(edits)
-    for name in ("extract", "crop"):
-        if name in edits and "resize" in edits and order.index(name) > order.index("resize"):
-            builder.unsupported(name, "it before resize, as only the original can be cropped", edits[name])
+    values = builder.values
+    resized = (
+        order.index("resize") if "resize" in edits and ("width" in values or "height" in values) else None
+    )
+    steps: list[Step] = []
+    crops = [name for name in ("extract", "crop") if name in edits]
+    if "region" in values and resized is not None and any(order.index(name) > resized for name in crops):
+        steps.append(Step("crop", values.pop("region")))
+    degrees = values.get("rotate", 0)
+    is_free = degrees % 90 != 0  # sharp turns by other angles after the resize, with black corners
+    if degrees and (is_free or (resized is not None and order.index("rotate") > resized)):
+        del values["rotate"]
+        steps.append(Step("rotate", (degrees, BLACK) if is_free else (degrees,)))
+    if steps:
+        values["steps"] = (*steps, *values.get("steps", ()))
+
+
+def _set_steps(builder: RequestBuilder) -> None:
+    """With a crop or a rotation after the resize, the overlay is drawn over its result."""
+    steps = builder.values.get("steps", ())
+    overlays = builder.values.pop("overlays", ()) if steps else ()
+    if overlays:
+        builder.values["steps"] = (*steps, *(Step("over", overlay) for overlay in overlays))
 
 
 def _rotate(value: Any, builder: RequestBuilder) -> None:
@@ -213,6 +234,8 @@ def _encoder(name: str, value: Any, builder: RequestBuilder) -> None:
             builder.values["optimise" if option == "mozjpeg" else option] = as_flag(argument, where, builder)
         elif option == "effort":
             _effort(format_, argument, where, builder)
+        elif option == "palette" and name == "png":
+            builder.values.update({"colours": 256} if as_flag(argument, where, builder) else {})
         elif option in {"colours", "colors"}:
             colours = as_number(argument, where, 2, 256, builder)
             builder.values.update({} if colours is None else {"colours": round(colours)})

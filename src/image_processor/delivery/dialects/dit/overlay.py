@@ -15,14 +15,14 @@ from .values import as_flag, as_gravity, as_number, as_object, as_text, is_absen
 def add_overlay(value: Any, builder: RequestBuilder) -> None:
     """Add the overlay that the edit describes."""
     edit = as_object(value, "overlayWith", builder)
-    bucket = edit.get("bucket")
+    bucket, prefix = edit.get("bucket"), ""
     if isinstance(bucket, str):
-        check_bucket(bucket, builder.buckets)
+        prefix = check_bucket(bucket, builder.buckets)
     elif bucket is not None:
         builder.add_error("overlayWith.bucket", "a bucket's name", bucket)
     options = as_object(edit.get("options") or {}, "overlayWith.options", builder)
     key = edit.get("key")
-    name = builder.parse_key(key, "overlayWith.key") if isinstance(key, str) else None
+    name = builder.parse_key(prefix + key, "overlayWith.key") if isinstance(key, str) else None
     if not isinstance(key, str):
         builder.add_error("overlayWith.key", "the key of an original", key)
     transparency = as_number(edit.get("alpha") or 0, "overlayWith.alpha", 0, 100, builder)

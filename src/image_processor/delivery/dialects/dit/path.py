@@ -20,13 +20,14 @@ QUERY_PARAMETERS = frozenset(
 )
 """Query parameters that change the rendition."""
 
-_IGNORED = frozenset({"v"})
 _SIZE = re.compile(r"([0-9]{1,9})x([0-9]{1,9})")
 _CROP = re.compile(r"([0-9]{1,9})x([0-9]{1,9}):([0-9]{1,9})x([0-9]{1,9})")
 _BUCKET = re.compile(r"s3:([^/]+)")
 _BEGIN = re.compile(
     r"(?:fit-in|[0-9]{1,9}x[0-9]{1,9}(?::[0-9]{1,9}x[0-9]{1,9})?|s3:[^/]+|filters:[a-z_]+\(.*)/", re.DOTALL
 )
+
+_OFFSET = re.compile(r"-?[0-9]{1,5}p?")
 
 Edits = dict[str, Any]
 
@@ -38,6 +39,15 @@ class FilterSpec(Struct, frozen=True):
     max_arguments: int
     edit: str
     read: Callable[[Sequence[str], Edits], None]
+
+
+def is_nested(name: str) -> bool:
+    """Whether a query parameter is one of version 8, such as `resize.width`."""
+    edit, dot, option = name.partition(".")
+    return bool(dot and option) and edit in _NESTED
+
+
+_NESTED = frozenset({"resize", "extract", "extend", "flatten", "modulate", "trim", "sharpen", "overlayWith"})
 
 
 def is_dit_path(path: str) -> bool:
@@ -99,30 +109,32 @@ def _apply_segment(kind: str, segment: str, request: dict[str, Any], edits: Edit
 
 
 def apply_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestBuilder) -> None:
-    """Apply the query parameters to ``edits``."""
+    """Apply the query parameters to ``edits``. A size in them replaces that of the path whole, as in DIT,
+    which ignores parameters that it does not know."""
     seen: set[str] = set()
+    nested: dict[str, dict[str, Any]] = {}
     for name, value in pairs:
         if name in seen:
             builder.add_error(name, "one value", "two")
         seen.add(name)
         if name in {"fit", "width", "height"}:
-            resize = edits.get("resize") or {}
-            edits["resize"] = {**resize, name: value} if isinstance(resize, dict) else {name: value}
+            nested.setdefault("resize", {})[name] = value
+        elif is_nested(name):
+            edit, _, option = name.partition(".")
+            nested.setdefault(edit, {})[option] = value
         elif name == "format":
             edits["toFormat"] = value
         elif name == "rotate":
             edits["rotate"] = value or None
         elif name in QUERY_PARAMETERS:
             edits["grayscale" if name == "greyscale" else name] = value
-        elif name not in _IGNORED:
-            builder.unsupported(name, "one of " + ", ".join(sorted(QUERY_PARAMETERS)), value)
+    edits.update(nested)
 
 
 def _filter(call: FilterCall, edits: Edits, builder: RequestBuilder) -> None:
     spec = FILTERS.get(call.name)
     if spec is None:
-        builder.unsupported(call.name, "one of " + ", ".join(sorted(FILTERS)), call.text)
-        return
+        return  # as DIT does
     arguments = () if call.arguments == ("",) else call.arguments
     if not spec.min_arguments <= len(arguments) <= spec.max_arguments:
         expected = f"{spec.min_arguments} to {spec.max_arguments} arguments"
@@ -167,15 +179,12 @@ def _convolution(arguments: Sequence[str], edits: Edits) -> None:
 
 
 def _watermark(arguments: Sequence[str], edits: Edits) -> None:
-    bucket, key, left, top, alpha = arguments[:5]
+    bucket, key, left, top = arguments[:4]
+    alpha = arguments[4] if len(arguments) > 4 else 0
     ratios = dict(zip(("wRatio", "hRatio"), arguments[5:], strict=False))
-    edits["overlayWith"] = {
-        "bucket": bucket,
-        "key": key,
-        "alpha": alpha,
-        **ratios,
-        "options": {"left": left, "top": top},
-    }
+    # Without a position in numbers the overlay is centred along that side.
+    options = {name: text for name, text in (("left", left), ("top", top)) if _OFFSET.fullmatch(text)}
+    edits["overlayWith"] = {"bucket": bucket, "key": key, "alpha": alpha, **ratios, "options": options}
 
 
 def _stretch(arguments: Sequence[str], edits: Edits) -> None:
@@ -226,12 +235,12 @@ FILTERS: dict[str, FilterSpec] = {
     ),
     "quality": FilterSpec(1, 1, "quality", _quality),
     "rgb": FilterSpec(3, 3, "tint", _rgb),
-    "rotate": FilterSpec(1, 1, "rotate", _set("rotate", value=True)),
+    "rotate": FilterSpec(0, 1, "rotate", _set("rotate", value=None)),
     "sharpen": FilterSpec(1, 3, "sharpen", _sharpen),
     "smart_crop": FilterSpec(0, 2, "smartCrop", _smart_crop),
     "stretch": FilterSpec(0, 0, "resize", _stretch),
     "strip_exif": FilterSpec(0, 0, "stripExif", _set("stripExif", value=True)),
     "strip_icc": FilterSpec(0, 0, "stripIcc", _set("stripIcc", value=True)),
     "upscale": FilterSpec(0, 0, "resize", lambda _, edits: _resize(edits, fit="inside")),
-    "watermark": FilterSpec(5, 7, "overlayWith", _watermark),
+    "watermark": FilterSpec(4, 7, "overlayWith", _watermark),
 }

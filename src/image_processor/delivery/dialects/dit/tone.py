@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder, clamp, normalise
-from image_processor.domain.transformation import BLACK
+from image_processor.domain.transformation import BLACK, Step
 
 from .values import as_colour, as_flag, as_number, as_object
 
@@ -56,10 +56,9 @@ def _median(value: Any, builder: RequestBuilder) -> None:
 
 
 def _gamma(value: Any, builder: RequestBuilder) -> None:
-    if value is False:
-        return
-    exponent = 2.2 if value is True else as_number(value, "gamma", 1, 3, builder)
-    builder.values.update({} if exponent is None else {"gamma": exponent})
+    """sharp darkens before the resize and brightens by as much after it: nothing is left of both."""
+    if value not in (True, False):
+        as_number(value, "gamma", 1, 3, builder)
 
 
 def _flatten(value: Any, builder: RequestBuilder) -> None:
@@ -80,15 +79,66 @@ def _tint(value: Any, builder: RequestBuilder) -> None:
 
 def _modulate(value: Any, builder: RequestBuilder) -> None:
     options = as_object(value, "modulate", builder)
-    for name in ("brightness", "saturation"):
-        if name in options:
-            factor = as_number(options[name], f"modulate.{name}", 0, 2, builder)
-            builder.values.update({} if factor is None else {name: normalise(100 * factor - 100)})
-    if "hue" in options:
-        degrees = as_number(options["hue"], "modulate.hue", -100_000, 100_000, builder)
-        builder.values.update({} if degrees is None else {"hue": normalise(degrees % 360)})
-    for name in options.keys() - {"brightness", "saturation", "hue"}:
+    low_high = {
+        "brightness": (0, 100),
+        "saturation": (0, 100),
+        "hue": (-(10**5), 10**5),
+        "lightness": (-100, 100),
+    }
+    numbers = {"brightness": 1.0, "saturation": 1.0, "hue": 0.0, "lightness": 0.0}
+    for name, (low, high) in low_high.items():
+        if options.get(name) is not None:
+            numbers[name] = as_number(options[name], f"modulate.{name}", low, high, builder) or 0
+    for name in options.keys() - numbers.keys():
         builder.unsupported(f"modulate.{name}")
+    hue = normalise(numbers["hue"] % 360)
+    add_step(
+        builder,
+        Step("lch", (numbers["brightness"], numbers["saturation"], hue, numbers["lightness"])),
+    )
+
+
+def _normalise(value: Any, builder: RequestBuilder) -> None:
+    options = value if isinstance(value, dict) else {}
+    if not (isinstance(value, dict) or as_flag(value, "normalize", builder)):
+        return
+    low = as_number(options.get("lower", 1), "normalize.lower", 0, 99, builder)
+    high = as_number(options.get("upper", 99), "normalize.upper", 1, 100, builder)
+    if low is not None and high is not None:
+        add_step(builder, Step("norm", (low, high)))
+
+
+def _linear(value: Any, builder: RequestBuilder) -> None:
+    """The handler passes one argument to sharp: the factor, or one for each channel."""
+    items = value if isinstance(value, list) else [value]
+    factors = [as_number(item, "linear", -1000, 1000, builder) for item in items[:3]]
+    if None in factors or len(items) not in {1, 3}:
+        builder.add_error("linear", "a number, or three of them", value)
+        return
+    add_step(builder, Step("linear", (*factors, *[0] * len(factors))))
+
+
+def _threshold(value: Any, builder: RequestBuilder) -> None:
+    if value is False:
+        return
+    level = 128 if value is True else as_number(value, "threshold", 0, 255, builder)
+    if level is not None:
+        add_step(builder, Step("threshold", round(level)))
+
+
+def _recomb(value: Any, builder: RequestBuilder) -> None:
+    rows = value if isinstance(value, list) else []
+    if len(rows) != 3 or not all(isinstance(row, list) and len(row) == 3 for row in rows):
+        builder.add_error("recomb", "three rows of three numbers", value)
+        return
+    numbers = [as_number(number, "recomb", -1000, 1000, builder) for row in rows for number in row]
+    if None not in numbers:
+        add_step(builder, Step("matrix", tuple(numbers)))
+
+
+def add_step(builder: RequestBuilder, step: Step) -> None:
+    """Add a step after the others."""
+    builder.values["steps"] = (*builder.values.get("steps", ()), step)
 
 
 def _convolve(value: Any, builder: RequestBuilder) -> None:
@@ -125,12 +175,15 @@ EDITS: Mapping[str, Callable[[Any, RequestBuilder], None]] = MappingProxyType(
         "gamma": _gamma,
         "grayscale": _switch("grayscale", "grey"),
         "greyscale": _switch("greyscale", "grey"),
+        "linear": _linear,
         "median": _median,
         "modulate": _modulate,
         "negate": _switch("negate", "negate"),
-        "normalise": _switch("normalise", "normalise"),
-        "normalize": _switch("normalize", "normalise"),
+        "normalise": _normalise,
+        "normalize": _normalise,
+        "recomb": _recomb,
         "sharpen": _sharpen,
+        "threshold": _threshold,
         "tint": _tint,
     }
 )
