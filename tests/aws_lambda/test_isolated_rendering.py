@@ -16,6 +16,7 @@ from image_processor.bootstrap.isolated import IsolatedRendering
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import parse
+from image_processor.engine.worker.isolation import IsolatedRenderer
 
 BUCKETS = {"IMAGE_PROCESSOR_UPLOAD_BUCKET": "uploads", "IMAGE_PROCESSOR_PROCESSED_BUCKET": "processed"}
 KEYS = {
@@ -70,6 +71,16 @@ def test_a_stopped_child_is_a_503_before_the_deadline_and_the_next_rendering_wor
     assert deadline.remaining > 0
     deadline.set(60)
     assert rendering.render(GOOD, [], Limits()).original.format == "jpeg"
+
+
+def test_what_the_sandbox_lacks_is_logged_once(
+    deadline: Deadline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(IsolatedRenderer, "sandbox_gaps", ("files are open: no Landlock",))
+    rendering = IsolatedRendering(deadline)
+    for _ in range(2):
+        rendering.render(GOOD, [], Limits())
+    assert caplog.messages == ["renderers are not fully sandboxed: files are open: no Landlock"]
 
 
 @pytest.mark.parametrize("isolated", [True, False])

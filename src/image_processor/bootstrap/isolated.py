@@ -29,6 +29,7 @@ class IsolatedRendering:
     def __init__(self, deadline: Deadline) -> None:
         self._deadline = deadline
         self._renderer: IsolatedRenderer | None = None
+        self._has_reported = False
 
     def start(self) -> None:
         """Start the child, which loads libvips while the caller waits for S3. Raises Unavailable."""
@@ -40,7 +41,18 @@ class IsolatedRendering:
         """As `engine.render.render`, within the deadline. Raises what `IsolatedRenderer.render` raises."""
         renderer = self._open()
         renderer.until = time.monotonic() + self._deadline.remaining - _RESERVE_SECONDS
-        return renderer.render(data, transformations, limits, **options)
+        rendered = renderer.render(data, transformations, limits, **options)
+        self._report_gaps(renderer.sandbox_gaps)
+        return rendered
+
+    def _report_gaps(self, gaps: Sequence[str]) -> None:
+        """Log once what of the sandbox this kernel does not have."""
+        if not gaps or self._has_reported:
+            return
+        import logging  # noqa: PLC0415 - 4 ms, after the first rendition
+
+        self._has_reported = True
+        logging.getLogger(__name__).warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
 
     def _open(self) -> IsolatedRenderer:
         if self._renderer is None:
