@@ -13,6 +13,7 @@ LINTED_FILES := deployment/template.yaml tests/deployment/*.py \
 	$(addprefix src/image_processor/,config/*.py aws_lambda/*.py catalog/dynamodb/*.py api/error_status.py)
 TEMPLATE_LINTED := .venv-template/.linted-$(shell cat $(LINTED_FILES) | cksum | cut -d' ' -f1)
 STRESS := .venv-stress/.done-$(shell cksum < requirements/stress.txt | cut -d' ' -f1)
+MUTATION := .venv-mutation/.done-$(shell cksum < requirements/mutation.txt | cut -d' ' -f1)
 SAM    := .venv-sam/.done-$(shell cksum < requirements/sam.txt | cut -d' ' -f1)
 BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -f1)
 PYTEST_ARGS ?=
@@ -30,7 +31,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint format types unit bench stress docs gallery edge lock package release sbom audit sam clean
+.PHONY: help run venv check test coverage lint format types unit bench stress mutation docs gallery edge lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -73,6 +74,11 @@ stress: $(DEV) $(AWS) $(SAM) ## slow campaigns: 30,000 histories, 100,000 mutati
 	-@$(MAKE) --no-print-directory $(STRESS) # atheris does not support every Python; its tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 
+mutation: $(DEV) $(MUTATION) ## mutation testing of ingest, renditions and delivery/url; ARGS="image_processor.ingest.plan*" narrows it
+	-PYTHONPATH="$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+	    .venv-mutation/bin/python -m mutmut run $(ARGS)
+	.venv-mutation/bin/python -m mutmut results
+
 docs: $(DEV) ## draw the pictures of docs/ again, and write the schema of events
 	$(BIN)/python docs/draw_architecture.py
 	$(BIN)/python docs/draw_aws_diagram.py
@@ -110,7 +116,7 @@ lock: ## pin the requirements anew (needs uv on the PATH)
 	sh requirements/lock.sh
 
 clean: ## remove what the tasks made, but not ./data
-	rm -rf $(VENV) .venv-aws .venv-template .venv-stress .venv-sam .venv-bench build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .venv-aws .venv-template .venv-stress .venv-mutation .venv-sam .venv-bench build dist mutants .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(f"expected Python 3.11 or newer for PYTHON, got {v.major}.{v.minor}: try make PYTHON=python3.12") if v < (3, 11) else None'
@@ -139,7 +145,7 @@ $(AWS): | $(VENV)/bin/python
 
 # Without dependencies: the pins are complete, and pip does not see that a pin with extras is the
 # same package as one without (boto3-stubs).
-$(TEMPLATE) $(STRESS) $(SAM) $(BENCH): | $(VENV)/bin/python
+$(TEMPLATE) $(STRESS) $(MUTATION) $(SAM) $(BENCH): | $(VENV)/bin/python
 	rm -rf $(@D)
 	$(BIN)/python -m venv $(@D)
 	$(@D)/bin/pip --disable-pip-version-check install --quiet --no-deps --require-hashes \

@@ -29,5 +29,6 @@ done
 pin --python-version 3.11 --python-platform linux requirements/stress.in --output-file requirements/stress.txt
 # Each in a venv of its own: their pins contradict each other's and those of the tests.
 lock requirements/template.in --output-file requirements/template.txt
+lock requirements/mutation.in -c requirements/dev.txt --output-file requirements/mutation.txt
 lock requirements/sam.in --output-file requirements/sam.txt
 lock requirements/bench.in --output-file requirements/bench.txt

@@ -86,7 +86,7 @@ def test_harmless_text_is_let_through(tmp_path: Path, content: str) -> None:
     assert mistakes(file) == []
 
 
-@pytest.mark.parametrize("name", ["build", "server", "dev"])
+@pytest.mark.parametrize("name", ["build", "server", "dev", "mutation"])
 def test_a_lock_file_pins_versions_by_hash_and_names_no_index(name: str) -> None:
     lock = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert "--hash=" in lock

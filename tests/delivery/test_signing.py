@@ -179,3 +179,7 @@ def test_a_signature_query_parses_back():
 
 def test_repr_hides_secrets():
     assert "secret" not in repr(Keyring(RING.secrets))
+
+
+def test_a_keyring_without_keys_is_false():
+    assert [bool(Keyring()), bool(RING)] == [False, True]

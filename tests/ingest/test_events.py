@@ -46,6 +46,12 @@ def event_bridge(key="photos/cat.jpg", kind="Object Created"):
     return {"version": "0", "source": "aws.s3", "detail-type": kind, "detail": detail}
 
 
+def with_s3(**parts):
+    """A notification with other parts."""
+    record = notification()
+    return {"Records": [{**record, "s3": {**record["s3"], **parts}}]}
+
+
 CAT = Upload("in", "photos/cat.jpg", UploadKind.CREATED, None, "0055AED6DCD90281E5")
 S3 = {"Records": [notification()]}
 
@@ -176,6 +182,10 @@ def test_a_direct_call_names_bucket_and_key():
         ({"Records": [5]}, "expected a record, got int"),
         ({"Records": [{"s3": {}}]}, "an event that changes no image: "),
         ({"bucket": "in", "key": 5}, "expected the names of a bucket and a key"),
+        (with_s3(object={"key": 5}), "expected the names of a bucket and a key"),
+        (with_s3(object={"key": "%FF"}), "expected valid Unicode for key, got '\\udcff'"),
+        (with_s3(bucket="in"), "expected a bucket and an object in the record"),
+        (with_s3(object=None), "expected a bucket and an object in the record"),
         ({"hello": "world"}, "expected a notification, got an object of another kind"),
         ([], "expected a notification, got list"),
     ],
@@ -272,3 +282,28 @@ def test_the_receive_count_is_read(attributes, receives):
     event["Records"][0]["attributes"] = attributes
     (message,) = read_messages(event)
     assert (message.receives, len(message.uploads)) == (receives, 1)
+
+
+@pytest.mark.parametrize(
+    ("sequencer", "read"),
+    [
+        ("0055aed6DCD90281E5", "000000000000000055aed6dcd90281e5"),
+        ("0123456789abcdefABCDEF0123456789", "0123456789abcdefabcdef0123456789"),
+        ("0" * 33, None),
+        ("X0", None),
+        ("", None),
+        (5, None),
+    ],
+)
+def test_a_sequencer_is_up_to_32_hex_digits(sequencer, read):
+    ((upload,),) = (
+        message.uploads for message in read_messages({"Records": [notification(sequencer=sequencer)]})
+    )
+    assert upload.sequencer == read
+
+
+def test_the_version_of_a_versioned_bucket_is_read():
+    content = with_s3(object={"key": "a", "versionId": "v1"})
+    bridge = event_bridge("a")
+    bridge["detail"]["object"]["version-id"] = "v1"
+    assert [read_messages(event)[0].uploads[0].version for event in (content, bridge)] == ["v1", "v1"]

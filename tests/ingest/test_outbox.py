@@ -14,7 +14,7 @@ from image_processor.api.schemas import ImageModel
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import Reason, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import MessageKind, OutboxMessage, OutcomeStatus, UploadKind
+from image_processor.domain.models import Lease, MessageKind, OutboxMessage, OutcomeStatus, Status, UploadKind
 from image_processor.ingest import outbox as outbox_module
 from image_processor.ingest import outcome_events
 from image_processor.ingest.drift import Drift
@@ -285,3 +285,19 @@ def test_one_scan_of_the_catalog_finds_lost_deletions_and_unsent_messages(
     found = {finding.key: finding.drift for finding in ingest.reconciler().findings()}
     assert found == {"sent.jpg": Drift.ORPHANED, "unsent.jpg": Drift.UNSENT}
     assert len(scans) == 1
+
+
+def test_a_deletion_is_invalidated_and_has_its_time(ingest: IngestFixture) -> None:
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    known = ingest.record("cat.jpg")
+    assert known is not None
+    lease, box = Lease(ID, "t", "w", ingest.now, known), Outbox(frozenset(MessageKind))
+    for wanted in (False, True):
+        messages = box.of_deletion(lease, ingest.now, None, invalidate=wanted)
+        assert [message.kind for message in messages] == [MessageKind.INVALIDATION] * wanted + [
+            MessageKind.EVENT
+        ]
+    assert json.loads(messages[-1].body)["timestamp"] == "2026-01-01T00:00:00Z"
+    first = Lease(ID, "t", "w", ingest.now, replace(known, status=Status.PROCESSING))
+    assert box.of_deletion(first, ingest.now, None, invalidate=False) == ()
