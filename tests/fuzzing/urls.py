@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
-from image_processor.delivery.dialects import Dialect, DialectOptions, load_dialects
+from image_processor.delivery.dialects import CERTAIN, POSSIBLE, Dialect, DialectOptions, load_dialects
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
@@ -191,7 +191,7 @@ def _check_dialect(name: str) -> Callable[[bytes], None]:
     def check(data: bytes) -> None:
         path, _, query = text_of(data).partition("?")
         for dialect in dialects:
-            assert dialect.matches(path, query) in {True, False}
+            assert dialect.matches(path, query) in {0, POSSIBLE, CERTAIN}
             _check_parse(dialect, path, query)
 
     return check
