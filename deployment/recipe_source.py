@@ -7,9 +7,6 @@ reads it there: the package is what the functions run, so the two never differ.
 
 from __future__ import annotations
 
-import io
-import urllib.request
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +15,11 @@ from aws_cli import Aws, AwsError
 from console import Errors
 from stack import Stack
 
+from image_processor.cli.function_package import read_from_package
+from image_processor.domain.errors import Unavailable
+
 PACKAGED = "recipe.toml"
 """The recipe's name in the package, as build.py writes it."""
-
-_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +81,13 @@ def _from_package(aws: Aws, stack: Stack, name: str, folder: Path, errors: Error
     function = stack.outputs.get("ProcessFunctionName", f"{stack.name}-process")
     try:
         found = aws("lambda", "get-function", "--function-name", function, "--qualifier", "live")
-        location = found["Code"]["Location"]
-        # The address of AWS' answer: it is presigned and ends after ten minutes.
-        with urllib.request.urlopen(location, timeout=_SECONDS) as package:  # noqa: S310
-            archive = zipfile.ZipFile(io.BytesIO(package.read()))
-        content = archive.read(name)
-    except (AwsError, OSError, KeyError, zipfile.BadZipFile) as error:
+        text = read_from_package(found["Code"]["Location"], name)
+    except (AwsError, KeyError, Unavailable) as error:
         errors.add(
             f"expected the recipe {name} in the package of {function}, got {error}: "
             "name the file again with --recipe, or take the built-in recipe with Recipe="
         )
         return RecipeSource()
     file = folder / PACKAGED
-    file.write_bytes(content)
-    return RecipeSource(content.decode(), file, {"Recipe": PACKAGED})
+    file.write_text(text, encoding="utf-8")
+    return RecipeSource(text, file, {"Recipe": PACKAGED})

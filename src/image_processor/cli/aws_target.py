@@ -7,9 +7,6 @@ deployed with `--recipe`. So an operator needs one permission on one function, a
 
 from __future__ import annotations
 
-import io
-import urllib.request
-import zipfile
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -21,13 +18,13 @@ from image_processor.domain.errors import InvalidSettings, NotFound, Problem, Un
 
 from .aws_session import open_session
 from .context import CommandContext, Library
+from .function_package import read_from_package
 from .options import settings_with
 
 if TYPE_CHECKING:
     import boto3
 
 _NO_TABLE = "objects://"
-_SECONDS = 60
 
 
 class AwsTarget(Struct, frozen=True):
@@ -76,7 +73,7 @@ def read_stack(session: boto3.Session, stack: str) -> AwsTarget:
     location = settings.recipe
     if location is None or "://" in location:
         return target
-    return replace(target, recipe=parse_recipe(_read_package(found["Code"]["Location"], location)))
+    return replace(target, recipe=parse_recipe(read_from_package(found["Code"]["Location"], location)))
 
 
 def _get_function(session: boto3.Session, stack: str) -> dict[str, Any]:
@@ -95,13 +92,3 @@ def _get_function(session: boto3.Session, stack: str) -> dict[str, Any]:
         message = f"cannot read the settings of stack {stack} (lambda:GetFunction): {error}"
         raise Unavailable(message) from error
     return found
-
-
-def _read_package(url: str, name: str) -> str:
-    """The text of a file in the package, which AWS signs an address for that is valid for ten minutes."""
-    try:
-        with urllib.request.urlopen(url, timeout=_SECONDS) as response:  # noqa: S310 - Lambda's own answer
-            archive = zipfile.ZipFile(io.BytesIO(response.read()))
-        return archive.read(name).decode()
-    except (OSError, KeyError, zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise Unavailable(f"cannot read the recipe {name} in the stack's package: {error}") from error
