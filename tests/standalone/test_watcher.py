@@ -33,7 +33,7 @@ class Scene:
         self.gap = threading.Event()
         self.broken_key = None
         self.watcher = Watcher(
-            root, PRIVATE_FOLDER, "uploads", DirectoryStore(root), self.catalog, self.submit, self.gap.set
+            root, PRIVATE_FOLDER, "uploads", DirectoryStore(root), self.catalog, self.submit, self.gap.set, 50
         )
 
     def submit(self, upload):
@@ -104,6 +104,22 @@ def test_a_directory_moved_out_deletes_the_recorded_files_below_it(scene, tmp_pa
     scene.catalog.complete(lease, lease.record)
     shutil.move(scene.root / "old", tmp_path / "elsewhere")
     scene.wait_for(("old/cat.jpg", UploadKind.DELETED))
+
+
+def test_most_originals_deleted_at_once_are_left_to_reconciliation(scene):
+    keys = [f"album/{number}.jpg" for number in range(101)]
+    now = datetime.now(UTC)
+    (scene.root / "album").mkdir()
+    for key in keys:
+        (scene.root / key).write_bytes(b"x")
+        scene.catalog.acquire(Upload("uploads", key), owner="test", now=now, duration=timedelta(seconds=1))
+    scene.wait_for(*((key, UploadKind.CREATED) for key in keys))
+    scene.gap.clear()
+    shutil.rmtree(scene.root / "album")
+    assert scene.gap.wait(WAIT)
+    (scene.root / "last.jpg").write_bytes(b"x")
+    seen = scene.wait_for(("last.jpg", UploadKind.CREATED))
+    assert [report for report in seen if report.kind is UploadKind.DELETED] == []
 
 
 def test_a_file_that_grows_slowly_is_reported_once_it_has_settled(scene):

@@ -276,6 +276,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             stores.catalog,
             workers.submit,
             reconcile_loop.trigger,
+            settings.deletion_limit,
         )
         for thread in (watcher, reconcile_loop):
             thread.start()

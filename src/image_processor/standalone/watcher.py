@@ -19,7 +19,9 @@ from pathlib import Path
 from image_processor.domain.errors import ImageProcessorError
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore, Query
+from image_processor.ingest.deletion_guard import NO_LIMIT
 
+from .deletion_burst import DeletionBurst
 from .directory_tree import DirectoryTree, WatchLimit
 from .polled_tree import PolledTree
 
@@ -36,10 +38,11 @@ class Watcher:
     """Watches ``root`` in a thread and calls ``submit`` with uploads; ignores its entry ``private``.
 
     When a whole directory is created or deleted, the system reports only the directory: ``uploads`` and
-    ``catalog`` list the keys below it. ``on_gap`` is called when notifications were lost.
+    ``catalog`` list the keys below it. ``on_gap`` is called when notifications were lost, and when more than
+    ``deletion_limit`` percent of the originals are deleted at once, which is not submitted.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - a part of the server, given its other parts
         self,
         root: Path,
         private: str,
@@ -48,6 +51,7 @@ class Watcher:
         catalog: Catalog,
         submit: Callable[[Upload], object],
         on_gap: Callable[[], object],
+        deletion_limit: int = NO_LIMIT,
     ) -> None:
         self._root = root.resolve()
         self._private = private
@@ -58,6 +62,7 @@ class Watcher:
         self._on_gap = on_gap
         self._stop = threading.Event()
         self._settling: dict[str, float] = {}
+        self._deletions = DeletionBurst(catalog, deletion_limit, submit, on_gap)
         self._polls = sys.platform != "linux"
         self._thread = threading.Thread(target=self._run, name="watcher")
 
@@ -124,13 +129,20 @@ class Watcher:
             if self._stop.is_set():
                 return
             self._report(key)
+        try:
+            self._deletions.settle()
+        except ImageProcessorError as error:
+            _log.warning("deletions are left to the next reconciliation: %s", error)
 
     def _report(self, key: str) -> None:
         try:
             for upload in self._uploads_of(key):
                 if self._stop.is_set():
                     return
-                self._submit(upload)
+                if upload.kind is UploadKind.DELETED:
+                    self._deletions.add(upload)
+                else:
+                    self._submit(upload)
         except (OSError, ImageProcessorError) as error:
             _log.warning("%r is left to the next reconciliation: %s", key, error)
 
