@@ -23,6 +23,7 @@ from . import (
     sign,
     srcset,
     transform,
+    translate,
 )
 
 app = typer.Typer(
@@ -55,6 +56,7 @@ def root(
 app.command("process")(process.command)
 app.command("transform")(transform.command)
 app.command("sign")(sign.command)
+app.command("translate")(translate.command)
 app.command("srcset")(srcset.command)
 app.command("serve")(serve.command)
 app.command("list")(library.list_command)

@@ -1,0 +1,69 @@
+"""Delivery: what a URL of another product means here, as one of the project's own URLs.
+
+Pure, for the command `translate`. Signatures are not verified, and the original is a sample of a given size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from msgspec import Struct
+
+from image_processor.config.recipe import Recipe
+from image_processor.config.setting_specs import DIALECTS
+from image_processor.domain.errors import InvalidRequest
+from image_processor.domain.models import ImageMetadata
+from image_processor.domain.transformation import Transformation
+
+from .dialects import Dialect, DialectOptions, dialect_of, load_dialects
+from .policy import Policy
+from .resolve import needs_metadata, resolve
+
+_SIGNED_FIRST = "thumbor"
+"""The dialect whose paths begin with a signature or `unsafe`."""
+
+
+class Translation(Struct, frozen=True):
+    """What one URL means: its dialect, the key of the original and the transformation. ``depends`` says that
+    another original may have another one."""
+
+    dialect: str
+    key: str
+    transformation: Transformation
+    depends: bool
+
+    @property
+    def url(self) -> str:
+        """The path and the unsigned query of the project's own URL."""
+        return f"{quote(self.key)}?{str(self.transformation).replace(',', '&')}"
+
+
+def translating_dialects(
+    names: Sequence[str], settings: Mapping[str, Any], buckets: Sequence[str]
+) -> tuple[Dialect, ...]:
+    """The dialects with these names, which verify no signature. ``settings`` and ``buckets`` are those of the
+    deployment."""
+    secrets = {spec.field for dialect in DIALECTS.values() for spec in dialect.settings if spec.secret}
+    public = {name: value for name, value in settings.items() if name not in secrets}
+    return load_dialects(names, public, DialectOptions(unsafe=True, buckets=frozenset(buckets)))
+
+
+def translate(url: str, dialects: Sequence[Dialect], original: ImageMetadata, recipe: Recipe) -> Translation:
+    """Translate a URL or its path. Raises InvalidRequest or another Invalid if it is refused here,
+    InvalidRequest if no dialect knows it."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise InvalidRequest.one("the URL", "a URL or a path", url[:100]) from None
+    path = parts.path.lstrip("/")
+    dialect = dialect_of(dialects, path, parts.query)
+    if dialect is None:
+        expected = "a URL of " + ", ".join(dialect.name for dialect in dialects)
+        raise InvalidRequest.one("the URL", expected, url[:100])
+    if dialect.name == _SIGNED_FIRST:
+        path = "unsafe/" + path.partition("/")[2]
+    request = dialect.parse(path, parts.query, now=0)
+    resolved = resolve(request, original, {}, recipe, Policy(allow_unsigned=True))
+    return Translation(dialect.name, request.key, resolved.transformation, needs_metadata(request))
