@@ -30,6 +30,8 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.Unavailable("later"), 503, "no-store"),
     (errors.AccessDenied("later"), 503, "no-store"),
     (errors.Overloaded("later"), 503, "no-store"),
+    (errors.InsufficientStorage("later"), 503, "no-store"),
+    (errors.CatalogDamaged("later"), 503, "no-store"),
     (errors.PreconditionFailed("later"), 503, "no-store"),
     (errors.LeaseBusy("later"), 503, "no-store"),
     (errors.LeaseLost("later"), 503, "no-store"),
