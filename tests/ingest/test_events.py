@@ -307,3 +307,18 @@ def test_the_version_of_a_versioned_bucket_is_read():
     bridge = event_bridge("a")
     bridge["detail"]["object"]["version-id"] = "v1"
     assert [read_messages(event)[0].uploads[0].version for event in (content, bridge)] == ["v1", "v1"]
+
+
+@pytest.mark.parametrize("task", [5, None, {}, {"taskId": 5, "s3Key": "a", "s3Bucket": "in"}])
+def test_a_task_without_an_id_is_ignored(task):
+    assert read_messages({"tasks": [task]}) == (Message(None, (), ("expected a task with a taskId",)),)
+
+
+def test_a_task_has_a_bucket_or_its_arn_and_a_version():
+    key = {"taskId": "t", "s3Key": "a+b", "s3VersionId": "v1"}
+    upload = Upload("in", "a b", UploadKind.RECONCILE, "v1")
+    for bucket in ({"s3Bucket": "in"}, {"s3BucketArn": "arn:aws:s3:::in"}):
+        assert read_messages({"tasks": [key | bucket]}) == (Message("t", (upload,)),)
+    assert read_messages({"tasks": [key]}) == (
+        Message("t", (), ("expected the names of a bucket and a key",)),
+    )

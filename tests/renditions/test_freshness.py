@@ -105,9 +105,17 @@ def test_fresh_renditions_on_demand_are_kept(uploads: MemoryStore, processed: Me
     fresh = put(processed, PLAIN, fingerprint_metadata("v2", STRIP, {}))
     old = put(processed, "~w=8,fm=png.png", fingerprint_metadata("v1", STRIP, {}))
     declared = put(processed, "w=9,fm=png.png", {})
-    stored = [fresh, old, declared]
-    assert filter_fresh(stored, "v2", uploads, processed, STRIP) == [fresh]
-    assert filter_fresh(stored, None, uploads, processed, STRIP) == [fresh, old]
+    logo = uploads.head("logo.png").entry.version
+    marked = put(processed, MARKED, fingerprint_metadata("v2", STRIP, {"logo.png": logo}))
+    stored = [fresh, old, declared, marked]
+    assert filter_fresh(stored, "v2", uploads, processed, STRIP) == [fresh, marked]
+    assert filter_fresh(stored, None, uploads, processed, STRIP) == [fresh, old, marked]
+
+
+def test_a_key_with_folders_has_its_name_at_the_end(uploads: MemoryStore, processed: MemoryStore) -> None:
+    key = f"photos/2026/a.jpg/{PLAIN}"
+    processed.put(key, b"", Attributes(metadata={SOURCE_FINGERPRINT: source_fingerprint("v1", STRIP, {})}))
+    assert not is_stale(key, "v1", uploads, processed, STRIP)
 
 
 @pytest.mark.parametrize(
