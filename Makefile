@@ -20,7 +20,7 @@ PYTEST_ARGS ?=
 # Tests that look at much more where STRESS is set.
 LONGER := tests/delivery/test_altered_urls.py tests/delivery/test_url_parser.py tests/api/test_http_contract.py \
 	tests/api/test_http_delivery.py tests/contracts/test_catalog_listing.py tests/end_to_end/test_kill.py \
-	tests/aws_lambda/test_reconcile_function.py tests/fuzzing
+	tests/aws_lambda/test_reconcile_function.py tests/deployment/test_template_rules.py tests/fuzzing
 ARGS        ?=
 TEST_WORKERS ?= 2
 # Some images of containers set it. Then each of the Pythons that tests start compiles all that it imports.
@@ -31,7 +31,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint format types unit bench stress mutation docs gallery edge lock package release sbom audit sam clean
+.PHONY: help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,7 +41,7 @@ run: $(RUN) ## start the server on http://127.0.0.1:8000, data under ./data
 
 venv: $(RUN) ## install the package into .venv, which run, test and deploy.sh do by themselves
 
-test: lint unit ## everything: style, types, all tests
+test: style unit ## everything: style, types, all tests
 
 check: lint ## the fast tier: style, types, and the tests of planning, ingest and delivery
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) $(FAST)
@@ -50,15 +50,17 @@ coverage: $(DEV) ## the tests that need no emulated AWS, under coverage, with th
 	$(BIN)/python -m pytest -q -n $(TEST_WORKERS) --cov --cov-report= $(addprefix --ignore=,$(ELSEWHERE))
 	$(BIN)/python -m coverage report
 
-lint: $(DEV) $(TEMPLATE_LINTED) ## style, types, import directions, the template
+lint: style $(TEMPLATE_LINTED) ## style, types, import directions, and the template after a change
+
+style: $(DEV) ## style, types, import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests but those of lint; PYTEST_ARGS="-k name" narrows them
+unit: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## the tests alone; PYTEST_ARGS="-k name" narrows them
 ifeq ($(PYTEST_ARGS),)
-	$(BIN)/python -m pytest -n $(TEST_WORKERS) $(addprefix --ignore=,$(TEMPLATE_LINTERS))
+	$(BIN)/python -m pytest -n $(TEST_WORKERS)
 else
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 endif
@@ -70,7 +72,7 @@ format: $(DEV) ## rewrite the code in the house style
 bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node, and what README lists)
 	$(BIN)/python -m benchmarks
 
-stress: $(DEV) $(AWS) $(SAM) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
+stress: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
 	-@$(MAKE) --no-print-directory $(STRESS) # atheris does not support every Python; its tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 

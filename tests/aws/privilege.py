@@ -14,7 +14,6 @@ def unneeded_grants(system: Deployed, role: str, scenarios: list[Scenario]) -> s
     """The actions that can be taken from the role, one at a time, and no scenario fails."""
     name = system.role(role)
     unneeded = set()
-    system.delete_all()  # scenarios reconcile a dozen times, and then each rendition is looked up
     with system.without_notifications():
         uses = {scenario: used(system, name, scenario) for scenario in scenarios}
         for grant in system.stack.grants(name):

@@ -246,7 +246,7 @@ def test_no_racing_conditional_write_is_lost(example: System) -> None:
                 continue
             return
 
-    with ThreadPoolExecutor(len(clients)) as threads:
+    with example.stack.aws.racing(), ThreadPoolExecutor(len(clients)) as threads:
         list(threads.map(raise_by_one, clients * 8))
     assert example.dynamodb.get_item(**table)["Item"]["n"]["N"] == "64"
 

@@ -55,7 +55,10 @@ def bare(aws: EmulatedAws, template: str) -> Deployed:
 
 @pytest.fixture(scope="session")
 def joined(aws: EmulatedAws, template: str) -> Deployed:
-    """A bucket that was there before, a recipe in another one, an API for key holders, snapshots."""
+    """A bucket that was there before, a recipe in another one, an API for key holders, snapshots.
+
+    Such a bucket sends no test event: at first, nobody has started the functions.
+    """
     s3 = aws.client("s3")
     s3.create_bucket(Bucket="there-before")
     s3.put_bucket_notification_configuration(
@@ -73,25 +76,6 @@ def joined(aws: EmulatedAws, template: str) -> Deployed:
         "AlarmEmail": "somebody@example.org",
     }
     return Deployed(deploy(aws, "joined", template, parameters))
-
-
-@pytest.fixture(scope="session")
-def elsewhere(aws: EmulatedAws, template: str) -> Deployed:
-    """Functions whose recipe is in a bucket, and that nobody has started yet: a bucket that was there
-    before sends no test event."""
-    s3 = aws.client("s3")
-    s3.create_bucket(Bucket="there-before-too")
-    s3.create_bucket(Bucket="more-recipes")
-    s3.put_object(Bucket="more-recipes", Key="recipe.toml", Body=RECIPE.encode())
-    parameters = {
-        "Architecture": ARCHITECTURE,
-        "ExistingUploadBucket": "there-before-too",
-        "RecipeBucket": "more-recipes",
-        "Recipe": "recipe.toml",
-        "EnableTable": "false",
-        "EnableDashboard": "false",
-    }
-    return Deployed(deploy(aws, "elsewhere", template, parameters))
 
 
 @pytest.fixture(scope="session")
@@ -215,7 +199,13 @@ def received_event(system: Deployed, queue: str, key: str) -> Any:
 
 
 def ask_for_health(system: Deployed) -> None:
-    check(system.api("GET", "/health").status_code == 200)
+    check(system.api("GET", "/health", headers={"x-api-key": api_key(system)}).status_code == 200)
+
+
+def api_key(system: Deployed) -> str:
+    client = system.stack.aws.client("apigateway")
+    key: str = client.get_api_key(apiKey=system.outputs["ApiKeyId"], includeValue=True)["value"]
+    return key
 
 
 def deliver_none(system: Deployed) -> None:
@@ -230,14 +220,14 @@ def publish_names(system: Deployed) -> None:
     ("role", "scenario"),
     [("Process", make), ("Api", ask_for_health), ("Deliver", deliver_none), ("Publish", publish_names)],
 )
-def test_a_recipe_in_a_bucket_needs_its_own_grant(elsewhere: Deployed, role: str, scenario: Scenario) -> None:
-    grants = elsewhere.stack.grants(elsewhere.role(role))
-    (grant,) = (each for each in grants if each.resource.endswith(":::more-recipes/recipe.toml"))
+def test_a_recipe_in_a_bucket_needs_its_own_grant(joined: Deployed, role: str, scenario: Scenario) -> None:
+    grants = joined.stack.grants(joined.role(role))
+    (grant,) = (each for each in grants if each.resource.endswith(":::recipes/ours/recipe.toml"))
     assert grant.action == "s3:GetObject"
-    with elsewhere.without_notifications():
-        with elsewhere.stack.without(grant):
-            assert fails(elsewhere, scenario)
-        assert not fails(elsewhere, scenario)
+    with joined.without_notifications():
+        with joined.stack.without(grant):
+            assert fails(joined, scenario)
+        assert not fails(joined, scenario)
 
 
 def test_without_optional_parts_uploads_are_processed_and_deleted(bare: Deployed) -> None:
@@ -271,10 +261,7 @@ def test_an_existing_bucket_is_connected_by_eventbridge(joined: Deployed, key: s
 
 def test_with_api_key_only_its_holders_may_call(joined: Deployed) -> None:
     assert joined.api("GET", "/health").status_code == 403
-    key = joined.stack.aws.client("apigateway").get_api_key(
-        apiKey=joined.outputs["ApiKeyId"], includeValue=True
-    )["value"]
-    assert joined.api("GET", "/health", headers={"x-api-key": key}).status_code == 200
+    ask_for_health(joined)
 
 
 def test_published_versions_deliver_too(joined: Deployed) -> None:
@@ -284,14 +271,12 @@ def test_published_versions_deliver_too(joined: Deployed) -> None:
     assert joined.deliver("/" + only).content == joined.rendition(only)["Body"]
 
 
-def test_teardown_deletes_everything_but_originals(aws: EmulatedAws, template: str, cli: Cli) -> None:
-    off = dict.fromkeys(("EnableApi", "EnableCdn", "EnableDashboard"), "false")
-    short = Deployed(deploy(aws, "short-lived", template, {"Architecture": ARCHITECTURE, **off}))
-    key = short.upload(picture())
-    short.wait_until_processed(key)
-    cli("teardown.sh", "--stack", "short-lived", "--yes")
-    assert short.s3.list_objects_v2(Bucket=short.uploads)["KeyCount"] == 1
-    buckets = {bucket["Name"] for bucket in short.s3.list_buckets()["Buckets"]}
-    assert short.processed not in buckets
+def test_teardown_deletes_everything_but_originals(aws: EmulatedAws, telling: Deployed, cli: Cli) -> None:
+    telling.wait_until_processed(telling.upload(picture()))
+    originals = telling.s3.list_objects_v2(Bucket=telling.uploads)["KeyCount"]
+    cli("teardown.sh", "--stack", "telling", "--yes")
+    assert telling.s3.list_objects_v2(Bucket=telling.uploads)["KeyCount"] == originals > 0
+    buckets = {bucket["Name"] for bucket in telling.s3.list_buckets()["Buckets"]}
+    assert telling.processed not in buckets
     with pytest.raises(ClientError, match="does not exist"):
-        aws.client("cloudformation").describe_stacks(StackName="short-lived")
+        aws.client("cloudformation").describe_stacks(StackName="telling")

@@ -63,7 +63,7 @@ def written(template: Json) -> Iterator[Path]:
 
 
 def lint(template: Path) -> set[tuple[str, str]]:
-    """cfn-lint's findings: rule and message."""
+    """cfn-lint's findings: rule and message. It lints what SAM makes of a template."""
     done = run("cfn-lint", "--format", "json", template)
     return {(found["Rule"]["Id"], found["Message"]) for found in json.loads(done.stdout or "[]")}
 

@@ -32,9 +32,12 @@ class _Resolver:
         defaults = {name: row["Default"] for name, row in template["Parameters"].items()}
         self._values = {**PSEUDO, **defaults, **parameters}
         self._conditions = template["Conditions"]
+        self._held: dict[str, bool] = {}
 
     def holds(self, name: str) -> bool:
-        return bool(self.value(self._conditions[name]))
+        if name not in self._held:
+            self._held[name] = bool(self.value(self._conditions[name]))
+        return self._held[name]
 
     def value(self, node: Any) -> Any:
         if isinstance(node, list):

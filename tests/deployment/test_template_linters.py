@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import pytest
 from linters import TEMPLATE, Json, checkov, lint, parliament, translated, written
 from policies import of_type
@@ -54,8 +52,7 @@ def unexcused(found: set[tuple[str, str]], excuses: dict[tuple[str, str], str]) 
 
 
 def test_cfn_lint() -> None:
-    with written(translated()) as file:
-        found = lint(TEMPLATE) | lint(file)
+    found = lint(TEMPLATE)
     assert unexcused(found, LINT_EXCUSES) == set()
     assert excused(found, LINT_EXCUSES) == LINT_EXCUSES.keys()
 
@@ -68,10 +65,17 @@ def test_checkov() -> None:
 
 
 def test_cfn_lint_reports_an_unknown_runtime() -> None:
-    template = deepcopy(translated())
-    template["Resources"]["ProcessFunction"]["Properties"]["Runtime"] = "python3.1"
-    with written(template) as file:
-        assert unexcused(lint(file), LINT_EXCUSES) != set()
+    function = {
+        "Type": "AWS::Lambda::Function",
+        "Properties": {
+            "Code": {"S3Bucket": "packages", "S3Key": "process.zip"},
+            "Handler": "image_processor.aws_lambda.process",
+            "Role": "arn:aws:iam::111122223333:role/process",
+            "Runtime": "python3.1",
+        },
+    }
+    with written({"Resources": {"ProcessFunction": function}}) as file:
+        assert {rule for rule, _ in unexcused(lint(file), LINT_EXCUSES)} == {"E3030"}
 
 
 @pytest.mark.parametrize(

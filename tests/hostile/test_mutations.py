@@ -16,7 +16,7 @@ from .mutate import mutation
 from .originals import chunk_ends, format_of, originals
 
 SEED = 4_000_000
-COUNT = 800
+COUNT = 300
 
 
 def inputs(numbers: range) -> Iterator[tuple[str, Callable[[], bytes]]]:

@@ -89,15 +89,6 @@ class Deployed:
     def delete(self, key: str) -> None:
         self.s3.delete_object(Bucket=self.uploads, Key=key)
 
-    def delete_all(self) -> None:
-        """Delete all originals, and wait until no rendition is left."""
-        for item in self.s3.list_objects_v2(Bucket=self.uploads).get("Contents", ()):
-            self.delete(item["Key"])
-        wait_for(
-            lambda: all(key.startswith(".image-processor/") for key in self.everything_processed()),
-            "the end of all renditions",
-        )
-
     def renditions(self, key: str) -> list[str]:
         """The keys of all renditions of an original, records left out."""
         found = self.s3.list_objects_v2(Bucket=self.processed, Prefix=rendition_prefix(key))

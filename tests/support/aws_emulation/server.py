@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
+from urllib.request import Request, urlopen
 
 import boto3
 from botocore.config import Config
@@ -103,6 +105,22 @@ class EmulatedAws:
             aws_session_token=session.get("SessionToken"),
             config=Config(s3={"addressing_style": "path"}, retries={"total_max_attempts": 1}, **signature),
         )
+
+    @contextmanager
+    def racing(self) -> Iterator[None]:
+        """For a while, LocalStack's threads take turns every 10 µs, so that a race shows in few requests."""
+        before = self._set_switch_interval(b"1e-5")
+        try:
+            yield
+        finally:
+            self._set_switch_interval(before)
+
+    def _set_switch_interval(self, seconds: bytes) -> bytes:
+        # The path is that of switching.py, which only LocalStack's venv can import.
+        request = Request(f"{self.endpoint}/_tests/switch-interval", seconds, method="PUT")
+        with urlopen(request, timeout=60) as answer:
+            before: bytes = answer.read()
+        return before
 
     def log(self) -> str:
         return self._log.read_text(errors="replace")
