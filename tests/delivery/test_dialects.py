@@ -17,6 +17,8 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import DialectOptions, dialect_of, load_dialects
+from image_processor.delivery.dialects.cloudflare import Cloudflare
+from image_processor.delivery.dialects.cloudflare.dialect import OPTIONS as CLOUDFLARE_OPTIONS
 from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
@@ -85,10 +87,12 @@ def test_equivalent_dialect_urls_share_one_stored_rendition(path: str, query: st
 def test_the_document_lists_all_supported_operations() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
     thumbor, rest = text.partition("## thumbor")[2].split("## DIT")
-    dit, imgproxy = rest.split("## imgproxy")
+    dit, rest = rest.split("## imgproxy")
+    imgproxy, cloudflare = rest.split("## Cloudflare")
     understood = (
         (thumbor, thumbor_filters.FILTERS),
         (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.QUERY_PARAMETERS}),
+        (cloudflare, CLOUDFLARE_OPTIONS),
         (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_options.LONG_NAMES.values()}),
     )
     british = {"greyscale", "normalise", "quality"}
@@ -159,6 +163,7 @@ def test_settings_enable_dialects() -> None:
         Thumbor(b"t", lenient=True, buckets=buckets),
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),
+        Cloudflare(lenient=True, buckets=buckets),
     )
 
 

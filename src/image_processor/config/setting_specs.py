@@ -224,6 +224,7 @@ DIALECTS: dict[str, DialectSpec] = {
             ),
         ),
     ),
+    "cloudflare": DialectSpec("image_processor.delivery.dialects.cloudflare:Cloudflare"),
 }
 """The dialects by their name in IMAGE_PROCESSOR_DIALECTS. A new one is one row here and its package."""
 

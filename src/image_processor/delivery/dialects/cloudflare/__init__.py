@@ -1,0 +1,3 @@
+from .dialect import Cloudflare
+
+__all__ = ["Cloudflare"]
