@@ -104,3 +104,23 @@ def test_the_fingerprint_of_a_record_tells_the_header_or_the_limits() -> None:
     }
     assert len(prints) == 4
     assert refusal_fingerprint(plan, Limits()) == refusal_fingerprint(plan, limits)
+
+
+def test_refusals_of_version_0_1_stay_valid() -> None:
+    limits = (
+        "Limits(max_bytes=67108864, max_pixels=100000000, max_frames=500, max_scans=100, "
+        "max_output_pixels=50000000, cpu_seconds=60, svg=False, truncated=<TruncatedPolicy.STRICT: 'strict'>)"
+    )
+    assert refusal_fingerprint(Plan("a.jpg", fingerprint="abc"), Limits()) == digest("abc", limits)
+
+
+def test_each_changed_limit_makes_refusals_stale() -> None:
+    numbers = {name: getattr(Limits(), name) for name in Limits.__struct_fields__}
+    changed = [
+        replace(Limits(), **{name: value + 1})
+        for name, value in numbers.items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    ]
+    plan = Plan("a.jpg", fingerprint="abc")
+    fingerprints = {refusal_fingerprint(plan, limits) for limits in (Limits(), *changed)}
+    assert len(fingerprints) == 1 + len(changed) == 8
