@@ -108,7 +108,9 @@ def translate_errors(format_: Format, fail_on: FailOn = FailOn.ERROR) -> Iterato
         reason = Reason.TOO_MANY_PIXELS if is_out_of_memory(error) else reason
         message = _MESSAGES[reason].format(format_.name)
         if fail_on is FailOn.WARNING and reason is not Reason.TOO_MANY_PIXELS:
-            raise DecoderWarning(reason, message, harmless=_is_harmless(error.detail.lower())) from None
+            raise DecoderWarning(
+                Refused(reason, message), harmless=_is_harmless(error.detail.lower())
+            ) from None
         raise Refused(reason, message) from None
     except UnicodeDecodeError:
         # libvips' message quotes the file, and pyvips decodes it as UTF-8.
@@ -127,17 +129,20 @@ def raise_late_warning(format_: Format, fail_on: FailOn) -> None:
     if fail_on is not FailOn.WARNING or _DAMAGE not in text:
         return
     reason = _reason(text)
-    raise DecoderWarning(reason, _MESSAGES[reason].format(format_.name), harmless=_is_harmless(text))
+    refusal = Refused(reason, _MESSAGES[reason].format(format_.name))
+    raise DecoderWarning(refusal, harmless=_is_harmless(text))
 
 
 _DAMAGE = "corrupt jpeg data"
 
 
-class DecoderWarning(Refused):
-    """The decoder has warned or failed. ``harmless`` says that no pixel is wrong."""
+class DecoderWarning(Exception):
+    """The decoder has warned or failed, for `probe.decode_tolerantly`. ``harmless`` says that no pixel is
+    wrong; ``refusal`` is the error if that is not tolerated."""
 
-    def __init__(self, reason: Reason, message: str, *, harmless: bool) -> None:
-        super().__init__(reason, message)
+    def __init__(self, refusal: Refused, *, harmless: bool) -> None:
+        super().__init__(refusal.message)
+        self.refusal = refusal
         self.harmless = harmless
 
 

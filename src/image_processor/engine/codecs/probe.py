@@ -99,7 +99,7 @@ def decode_tolerantly(header: ImageHeader, limits: Limits, decode: Callable[[Ima
     """What ``decode`` returns for ``header``, called once more where its decoder gave a harmless warning, or
     where Limits accept damage; then for a header that says so.
 
-    Raises what ``decode`` raises.
+    Raises what ``decode`` raises, and Refused(TRUNCATED) or Refused(CORRUPT) for a warning that is neither.
     """
     try:
         return decode(header)
@@ -107,7 +107,7 @@ def decode_tolerantly(header: ImageHeader, limits: Limits, decode: Callable[[Ima
         if warning.harmless:
             return decode(replace(header, fail_on=FailOn.ERROR))
         if limits.truncated is TruncatedPolicy.STRICT:
-            raise
+            raise warning.refusal from None
     return decode(replace(header, fail_on=FailOn.NONE, truncated=True))
 
 
