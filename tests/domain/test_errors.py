@@ -11,7 +11,10 @@ import pytest
 from image_processor.domain import errors
 from image_processor.domain.errors import ImageProcessorError, Invalid, InvalidKey, Problem, Reason, Refused
 
-RETRYABLE = {"precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded", "access-denied"}
+RETRYABLE = {
+    *("precondition-failed", "claim-busy", "claim-lost", "unavailable", "overloaded", "access-denied"),
+    *("catalog-damaged", "insufficient-storage"),
+}
 SAMPLES = [
     ImageProcessorError("text"),
     Refused(Reason.TOO_SLOW, "decoding took more than 60 s of CPU time"),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 import pyvips
-from drawing import as_floats, mean_difference, near, opened, photograph
+from drawing import as_floats, encoded, made, mean_difference, near, opened, photograph
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, JpegImagePlugin
@@ -316,3 +316,12 @@ def test_colours_are_reduced_one_picture_at_a_time(
     encoded_as(format_name, EncodeOptions(colours=colours))
     assert seen == alone
     assert not gif.palette_lock.locked()
+
+
+def test_a_soft_limit_takes_the_lowest_quality() -> None:
+    data = encoded(PHOTOGRAPH)
+    with pytest.raises(Refused) as refusal:
+        made(data, "max-bytes=300,fm=jpeg")
+    assert refusal.value.reason is Reason.OUTPUT_TOO_LARGE
+    smallest = made(data, "max-bytes=300,soft=1,fm=jpeg").body
+    assert smallest == made(data, f"q={LOWEST_QUALITY},fm=jpeg").body

@@ -54,3 +54,21 @@ def test_an_animation_keeps_what_any_frame_shows(format_name: str) -> None:
 def test_an_animation_of_border_alone_stays_whole() -> None:
     data = animated([flat(BORDER, size=(20, 10)), flat(BORDER, size=(20, 10))], "webp", [50, 60])
     assert opened(made(data, "trim=8,fm=png").body).size == (20, 10)
+
+
+def test_the_border_may_have_the_colour_of_the_last_pixel() -> None:
+    """The first pixel is a border of another colour than the last."""
+    picture = flat((0, 200, 0), size=(60, 40))
+    picture.paste(CONTENT, (0, 0, 50, 33))
+    for orientation in (1, 3, 6):
+        tags = Image.Exif()
+        tags[0x0112] = orientation
+        data = encoded(stored_as(picture, orientation), exif=tags)
+        assert picture_of(data, "trim=10,trim-last=1,fm=png").size == (50, 33)
+        assert picture_of(data, "trim=10,fm=png").size == (60, 40)
+
+
+@pytest.mark.parametrize(("sides", "size"), [("h", (60, 34)), ("v", (51, 40)), ("hv", (60, 40))])
+def test_equal_parts_are_cut_from_both_sides(sides: str, size: tuple[int, int]) -> None:
+    """`framed` has a border on the left and at the top only."""
+    assert picture_of(encoded(framed()), f"trim=10,trim-eq={sides},fm=png").size == size
