@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from image_processor.domain.errors import Reason, Refused, Unreadable
+from image_processor.domain.keys import image_id
 from image_processor.domain.models import IccPolicy, ImageMetadata, Limits, Plan, Record, Rendition, Status
 from image_processor.domain.ports import Attributes, Entry
 from image_processor.domain.transformation import parse
@@ -114,8 +115,8 @@ class OneRecord:
     def __init__(self, known: Record | None) -> None:
         self.known = known
 
-    def get(self, _id: str) -> Record | None:
-        return self.known
+    def get(self, id_: str) -> Record | None:
+        return self.known if id_ == image_id("uploads", "a.jpg") else None
 
 
 def inspector(header: str, known: Record | None) -> Inspector:

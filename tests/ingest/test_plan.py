@@ -124,3 +124,14 @@ def test_each_changed_limit_makes_refusals_stale() -> None:
     plan = Plan("a.jpg", fingerprint="abc")
     fingerprints = {refusal_fingerprint(plan, limits) for limits in (Limits(), *changed)}
     assert len(fingerprints) == 1 + len(changed) == 8
+
+
+def test_a_lazy_rendition_is_named_but_is_not_part_of_the_fingerprint() -> None:
+    text = '[presets.{0}]\nwidth = 20\nformats = ["jpeg"]\n'
+    lazy = text.format("later").replace("20", "30") + "eager = false\n"
+    rule = '[[rules]]\nmatch = "*"\npresets = [{0}]\n'
+    without = parse_recipe(text.format("now") + rule.format('"now"'))
+    both = parse_recipe(text.format("now") + lazy + rule.format('"now", "later"'))
+    plan = plan_upload("a.jpg", both, IccPolicy.STRIP)
+    assert {key: str(item) for key, item in plan.lazy.items()} == {"a.jpg/w=30,fm=jpeg.jpg": "w=30,fm=jpeg"}
+    assert plan.fingerprint == plan_upload("a.jpg", without, IccPolicy.STRIP).fingerprint
