@@ -13,6 +13,7 @@ from msgspec import Struct
 from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.delivery.dialects import CERTAIN, POSSIBLE, Dialect, DialectOptions, load_dialects
+from image_processor.delivery.dialects.cloudflare import dialect as cloudflare
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
@@ -170,6 +171,29 @@ DIALECT_INPUTS = {
                 "fill",
                 "auto",
                 "sm",
+            ),
+        ),
+    ),
+    "cloudflare": DialectInputs(
+        (
+            "cdn-cgi/image/fit=cover,width=300,height=200,gravity=0.5x0.25,format=webp,quality=high/photos/cat.jpg",
+            "cdn-cgi/image/w=1,q=80,f=auto,g=left,flip=hv,dpr=2/https://a/b.jpg",
+        ),
+        _words(
+            cloudflare.OPTIONS,
+            (
+                "cdn-cgi/image/",
+                "w=",
+                "h=",
+                "q=",
+                "f=auto",
+                "g=",
+                "auto",
+                "high",
+                "cover",
+                "0.5x0.5",
+                "hv",
+                "http://a/b",
             ),
         ),
     ),
