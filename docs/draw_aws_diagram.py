@@ -80,7 +80,10 @@ FOLDED = {
         f"{name}Alarm": "AlarmTopic"
         for name in ("DeadLetter", "OldestMessage", "Error", "Throttle", "Refused", "Invalidation")
     },
-    **{f"{name}Alarm": "AlarmTopic" for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError")},
+    **{
+        f"{name}Alarm": "AlarmTopic"
+        for name in ("TableThrottle", "ApiError", "ApiLatency", "CdnError", "HeldDeletions")
+    },
     "Budget": "AlarmTopic",
     **{f"{name}LogBucket{part}": "AlarmTopic" for name in ("Access", "Cdn") for part in ("", "Policy")},
     **{f"{name}DurationAlarm": "AlarmTopic" for name in ("Process", "Deliver")},

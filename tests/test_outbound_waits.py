@@ -93,6 +93,7 @@ WAITS: dict[str, tuple[Callable[[str], None], ...]] = {
 OPERATOR = {
     "cli/aws_session.py",
     "cli/aws_target.py",
+    "cli/function_package.py",
     "cli/sqs.py",
     "bootstrap/operator_access.py",
 }

@@ -45,9 +45,11 @@ def decoded(machine: Machine) -> list[tuple[str, ...]]:
 @pytest.fixture
 def get_all(machine: Machine) -> Any:
     """Requests URLs concurrently and returns the responses in their order."""
-    transport = httpx.ASGITransport(machine.app(), raise_app_exceptions=False)
 
     def all_at_once(*urls: str) -> list[httpx.Response]:
+        # An app serves one event loop.
+        transport = httpx.ASGITransport(machine.app(), raise_app_exceptions=False)
+
         async def gather() -> list[httpx.Response]:
             async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
                 return await asyncio.gather(*(client.get(url) for url in urls))

@@ -153,8 +153,9 @@ def test_every_effort_is_accepted(format_name: str, effort: int) -> None:
 def test_a_palette_has_at_most_the_colours_asked_for(
     format_name: str, colours: int, picture: Image.Image
 ) -> None:
-    back = opened(encoded_as(format_name, EncodeOptions(colours=colours), picture.resize((48, 32))).body)
-    assert back.mode == "P" or format_name == "gif"
+    body = encoded_as(format_name, EncodeOptions(colours=colours), picture.resize((48, 32))).body
+    assert Image.open(io.BytesIO(body)).mode == "P" or format_name == "gif"
+    back = opened(body)
     pixels = np.asarray(back.convert("RGBA")).reshape(-1, 4)
     assert 1 < len(np.unique(pixels, axis=0)) <= colours
 

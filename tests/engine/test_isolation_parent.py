@@ -12,6 +12,8 @@ import pytest
 from isolated_children import GOOD, ends
 from test_probe import jpeg_of
 
+from support.waiting import wait_for
+
 PARENT = r"""
 import sys
 from pathlib import Path
@@ -74,10 +76,18 @@ renderer.render(Path(sys.argv[1]).read_bytes(), [], Limits())
 def test_a_stopped_child_ends_when_its_parent_is_killed() -> None:
     command = [sys.executable, "-c", PARENT]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
-        child = os.pidfd_open(int(parent.stdout.readline()))
+        pid = int(parent.stdout.readline())
+        child = os.pidfd_open(pid)
         signal.pidfd_send_signal(child, signal.SIGSTOP)
+        # A child that stops after its parent's end would not be noticed: wait until it has.
+        wait_for(lambda: is_stopped(pid), "the stop of the child")
         parent.kill()
         assert ends(child)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process is in state T, which follows the name in parentheses (proc(5))."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
 
 
 @pytest.mark.parametrize("function", ["runtime.start", "render"], ids=["starting", "rendering"])
