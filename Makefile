@@ -73,7 +73,7 @@ bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, meas
 	$(BIN)/python -m benchmarks
 
 stress: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## slow campaigns: 30,000 histories, 100,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
-	-@$(MAKE) --no-print-directory $(STRESS) # atheris does not support every Python; its tests say so
+	-@$(MAKE) --no-print-directory $(STRESS) $(BENCH) # atheris and thumbor do not support every Python; their tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 
 mutation: $(DEV) $(MUTATION) ## mutation testing of ingest, renditions and delivery/url; ARGS="image_processor.ingest.plan*" narrows it
