@@ -263,6 +263,32 @@ def test_a_listing_is_filtered(
     assert originals(client.get("/images", params=query)) == expected
 
 
+def test_images_are_listed_by_their_ids_in_their_order(machine: Machine, client: Client) -> None:
+    fill(machine, client, "a.jpg", "b.txt", "c.jpg")
+    machine.gate.clear()
+    queued = client.put("/uploads/d.jpg", content=b"d").json()["id"]
+    ids = [queued, *(image_id("uploads", key) for key in ("c.jpg", "none.jpg", "a.jpg"))]
+    listing = client.get("/images", params={"ids": ",".join(ids)}).json()
+    machine.gate.set()
+    assert [(image["original"], image["status"]) for image in listing["images"]] == [
+        ("d.jpg", "queued"),
+        ("c.jpg", "processed"),
+        ("a.jpg", "processed"),
+    ]
+    assert listing["cursor"] is None
+    assert listing["images"][1] == client.get(f"/images/{ids[1]}").json()
+
+
+def test_a_listing_has_only_the_fields_that_it_is_asked_for(machine: Machine, client: Client) -> None:
+    fill(machine, client, "a.jpg", "b.txt")
+    query = {"fields": "facts,reason", "limit": "1"}
+    first = client.get("/images", params=query).json()
+    second = client.get("/images", params={**query, "cursor": first["cursor"]}).json()
+    always = {"id", "bucket", "original", "status"}
+    assert [set(image) for image in first["images"] + second["images"]] == [always | {"facts", "reason"}] * 2
+    assert (first["images"][0]["reason"], second["images"][0]["facts"]["bytes"]) == ("not-an-image", 5)
+
+
 def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -> None:
     fill(machine, client, "1", "2", "3")
     first = client.get("/images", params={"limit": 2}).json()
@@ -285,6 +311,10 @@ def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -
         ({"until": "x" * 500}, "got " + "x" * 100 + "…"),
         ({"colour": "red"}, "expected a name that exists here for colour, got an unknown one"),
         ({"cursor": "forged"}, "for cursor, got"),
+        ({"ids": ""}, "expected 1-100 ids, comma-separated, and no other filter for ids, got '0 ids'"),
+        ({"ids": ",".join(map(str, range(101)))}, "for ids, got '101 ids'"),
+        ({"ids": ID, "status": "refused", "limit": "2"}, "for ids, got 'ids and limit, status'"),
+        ({"fields": "facts,size"}, "focus, exif for fields, got 'size'"),
     ],
 )
 def test_an_invalid_filter_says_what_was_expected(client: Client, query: dict[str, str], detail: str) -> None:

@@ -54,6 +54,15 @@ def test_a_custom_domain_or_an_encoded_body_changes_nothing(api: Api, base: str,
     assert (again.status, again.json["id"]) == (200, ID)
 
 
+def test_images_are_listed_by_their_ids(api: Api) -> None:
+    api.ingest.put(KEY, b"a cat")
+    api("POST", "/images", {"key": KEY})
+    listing = api("GET", f"/images?ids={image_id(BUCKET, 'none')},{ID}&fields=renditions").json
+    (image,) = listing["images"]
+    assert set(image) == {"id", "bucket", "original", "status", "renditions"}
+    assert len(image["renditions"]) == len(api.ingest.expected())
+
+
 def test_similar_images_are_found(api: Api) -> None:
     for key in (KEY, "copy.jpg"):
         api.ingest.put(key, b"a cat")

@@ -32,6 +32,13 @@ def is_available(catalog: Catalog, key: str = KEY) -> bool:
     return True
 
 
+def test_many_records_are_read_at_once(catalog: Catalog) -> None:
+    records = [acquire(catalog, f"{number}.jpg").record for number in range(3)]
+    ids = [records[2].id, image_id("uploads", "none.jpg"), records[0].id, records[2].id]
+    assert catalog.get_many(ids) == {record.id: record for record in (records[0], records[2])}
+    assert catalog.get_many([]) == {}
+
+
 class TestAcquire:
     def test_on_a_new_key_creates_a_processing_record(self, catalog: Catalog) -> None:
         lease = catalog.acquire(upload(KEY, "AB"), owner="worker-1", now=NOW, duration=LEASE)

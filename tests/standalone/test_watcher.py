@@ -16,6 +16,8 @@ import pytest
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload, UploadKind
+from image_processor.domain.ports import Attributes
+from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import SETTLE_SECONDS, Watcher
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 from support.waiting import wait_for
@@ -32,14 +34,29 @@ class Scene:
         self.catalog = SqliteCatalog(":memory:")
         self.gap = threading.Event()
         self.broken_key = None
+        self.uploads = DirectoryStore(root)
+        self.submitted = SubmittedVersions()
         self.watcher = Watcher(
-            root, PRIVATE_FOLDER, "uploads", DirectoryStore(root), self.catalog, self.submit, self.gap.set, 50
+            root,
+            PRIVATE_FOLDER,
+            "uploads",
+            self.uploads,
+            self.catalog,
+            self.submit,
+            self.gap.set,
+            50,
+            self.submitted,
         )
 
     def submit(self, upload):
         if upload.key == self.broken_key:
             raise Unavailable("not now")
         self.reports.put(upload)
+
+    def put(self, key, body):
+        """What the API does with an upload: it stores and submits it."""
+        entry = self.uploads.put(key, body, Attributes())
+        self.submitted.note(Upload("uploads", key, version=entry.version))
 
     def wait_for(self, *expected):
         """Wait until each expected (key, kind) was reported; returns all reports up to then."""
@@ -81,6 +98,35 @@ def test_created_changed_and_deleted_files_are_reported(scene):
     scene.wait_for((path.name, UploadKind.CREATED))
     path.unlink()
     scene.wait_for((path.name, UploadKind.DELETED))
+
+
+def test_what_the_api_has_submitted_is_not_reported_until_it_changes(scene):
+    (scene.root / "here").mkdir()
+    for key in ("here/cat.jpg", "new/cat.jpg"):
+        scene.put(key, b"a cat")
+    (scene.root / "last.jpg").write_bytes(b"x")
+    seen = scene.wait_for(("last.jpg", UploadKind.CREATED))
+    assert {report.key for report in seen} == {"last.jpg"}
+
+    path = scene.root / "here" / "cat.jpg"
+    submitted = path.stat()
+    path.write_bytes(b"other cat")
+    scene.wait_for(("here/cat.jpg", UploadKind.CREATED))
+    path.write_bytes(b"a cat")
+    os.utime(path, ns=(submitted.st_atime_ns, submitted.st_mtime_ns))
+    scene.wait_for(("here/cat.jpg", UploadKind.CREATED))
+
+
+def test_only_the_last_version_that_was_submitted_is_known():
+    submitted = SubmittedVersions(capacity=2)
+    for key, version in (("a", "1"), ("a", "2"), ("b", "1")):
+        submitted.note(Upload("uploads", key, version=version))
+    assert [submitted.holds("a", version) for version in ("1", "2")] == [False, True]
+    submitted.note(Upload("uploads", "b", UploadKind.DELETED, "1"))
+    assert not submitted.holds("b", "1")
+    for key in ("c", "d"):
+        submitted.note(Upload("uploads", key, version="1"))
+    assert [submitted.holds(key, "1") for key in "acd"] == [False, True, True]
 
 
 def test_a_file_in_a_new_directory_is_reported(scene):

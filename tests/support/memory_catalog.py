@@ -47,6 +47,9 @@ class MemoryCatalog:
         row = self._rows.get(image_id)
         return row.record if row else None
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, Record]:
+        return {id_: record for id_ in image_ids if (record := self.get(id_))}
+
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         new = new_record(upload, now)
         with self._lock:

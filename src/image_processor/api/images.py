@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 
 from image_processor.delivery.markup.html import render_markup
 from image_processor.delivery.read_path import Delivery
@@ -74,10 +75,26 @@ async def post_image(
 
 @router.head("", include_in_schema=False)
 @router.get("", responses=errors(400, 503))
-def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf) -> ListingModel:
-    """List images, newest first. Uploads that are still `queued` have no record and are not listed."""
-    page = context.catalog.list(query.query, limit=query.limit, cursor=query.cursor)
-    return ListingModel(images=[_model(record, context) for record in page.records], cursor=page.cursor)
+def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, work: WorkOf) -> ListingModel:
+    """List images, newest first, or return those with the given ids.
+
+    Uploads that are still `queued` have no record and are not listed, but returned by their ids on one
+    machine. An id that no image has is left out.
+    """
+    fields, ids = query.chosen_fields, query.chosen_ids
+    if ids is not None:
+        listing = ListingModel(images=_existing(ids, context, work), cursor=None)
+    else:
+        page = context.catalog.list(query.query, limit=query.limit, cursor=query.cursor)
+        images = [_model(record, context) for record in page.records]
+        listing = ListingModel(images=images, cursor=page.cursor)
+    if fields is None:
+        return listing
+    content = {
+        "images": [image.model_dump(mode="json", include=fields) for image in listing.images],
+        "cursor": listing.cursor,
+    }
+    return JSONResponse(content)  # type: ignore[return-value]  # FastAPI sends a Response as it is
 
 
 @router.head("/{id}", include_in_schema=False)
@@ -229,6 +246,18 @@ def _current(id_: str, context: AppContext, work: Work) -> ImageModel:
     if key is None:
         raise _no_image(id_)
     return ImageModel.queued(context.bucket, key)
+
+
+def _existing(ids: list[str], context: AppContext, work: Work) -> list[ImageModel]:
+    """The images that exist among ``ids``, in their order."""
+    records = context.catalog.get_many(ids)
+    images: list[ImageModel] = []
+    for id_ in ids:
+        if record := records.get(id_):
+            images.append(_model(record, context))
+        elif (key := work.pending_key(id_)) is not None:
+            images.append(ImageModel.queued(context.bucket, key))
+    return images
 
 
 def _model(record: Record, context: AppContext) -> ImageModel:

@@ -15,7 +15,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.delivery.markup.html import ALT, Markup, MarkupOptions
 from image_processor.delivery.markup.srcset import MAX_WIDTHS, WidthSpec
 from image_processor.delivery.source_crop import output_size
-from image_processor.domain.errors import FIXES, Reason
+from image_processor.domain.errors import FIXES, Invalid, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition, Status
@@ -27,6 +27,9 @@ from image_processor.renditions.urls import object_url, public_url
 # Without opt-in formats (SVG): if the bucket were public, a browser would run their scripts.
 MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not format_.opt_in)
 
+MAX_IDS = 100
+"""How many images one request names: DynamoDB's largest batch."""
+
 _TIME = "a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC"
 
 EXPECTED = MappingProxyType(
@@ -34,6 +37,8 @@ EXPECTED = MappingProxyType(
         "bucket": "the upload bucket's name, or nothing",
         "key": "a key: 1-1024 bytes of UTF-8 text",
         "prefix": "the first characters of a key",
+        "ids": f"1-{MAX_IDS} ids, comma-separated, and no other filter",
+        "fields": "names of an image's fields, comma-separated",
         "status": " | ".join(Status),
         "since": _TIME,
         "until": _TIME,
@@ -97,6 +102,31 @@ class ListingRequest(Model):
     until: UtcTime | None = _parameter("until", default=None)
     limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
     cursor: str | None = _parameter("cursor", default=None)
+    ids: str | None = _parameter("ids", default=None, examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
+    fields: str | None = _parameter("fields", default=None, examples=["facts,renditions"])
+
+    @property
+    def chosen_ids(self) -> list[str] | None:
+        """The ids without repetitions; None if the request names none. Raises Invalid."""
+        if self.ids is None:
+            return None
+        chosen = list(dict.fromkeys(filter(None, self.ids.split(","))))
+        if not 1 <= len(chosen) <= MAX_IDS:
+            raise Invalid.one("ids", EXPECTED["ids"], f"{len(chosen)} ids")
+        if others := sorted(self.model_fields_set - {"ids", "fields"}):
+            raise Invalid.one("ids", EXPECTED["ids"], f"ids and {', '.join(others)}")
+        return chosen
+
+    @property
+    def chosen_fields(self) -> set[str] | None:
+        """The fields that the response has; None for all. Raises Invalid."""
+        if self.fields is None:
+            return None
+        chosen = self.fields.split(",")
+        if unknown := [name for name in chosen if name not in ImageModel.model_fields]:
+            known = f"{EXPECTED['fields']}: {', '.join(ImageModel.model_fields)}"
+            raise Invalid.one("fields", known, ", ".join(unknown))
+        return {*chosen, *_ALWAYS}
 
     @property
     def query(self) -> Query:
@@ -316,8 +346,14 @@ class ImageModel(Model):
         return cls(id=image_id(bucket, key), bucket=bucket, original=key, status="queued")
 
 
+_ALWAYS = frozenset(name for name, field in ImageModel.model_fields.items() if field.is_required())
+"""The fields that every response has."""
+
+
 class ListingModel(Model):
-    """A page of images, newest first. `cursor` requests the next page and is null on the last one."""
+    """A page of images, newest first; those of `ids` in the order of the request. `cursor` requests the next
+    page and is null on the last one. With `fields` an image has only these, and its id, bucket, original and
+    status."""
 
     images: list[ImageModel]
     cursor: str | None

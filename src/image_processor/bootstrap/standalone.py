@@ -43,6 +43,7 @@ from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.space_aware_store import SpaceAwareStore
+from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
 from image_processor.standalone.workers import RECONCILIATION, Workers
@@ -268,6 +269,12 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         reconciler = build_reconciler(settings, recipe, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
         disk.call_when_room(reconcile_loop.trigger)
+        submitted = SubmittedVersions()
+
+        def submit(upload: Upload) -> Future[Outcome]:
+            submitted.note(upload)
+            return workers.submit(upload)
+
         watcher = Watcher(
             settings.data / "uploads",
             PRIVATE_FOLDER,
@@ -277,6 +284,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             workers.submit,
             reconcile_loop.trigger,
             settings.deletion_limit,
+            submitted,
         )
         for thread in (watcher, reconcile_loop):
             thread.start()
@@ -291,7 +299,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 stores.uploads,
                 stores.processed,
                 stores.catalog,
-                workers.submit,
+                submit,
                 workers.backlog,
                 progress,
                 delivery,

@@ -106,6 +106,10 @@ class ObjectCatalog:
         state, _ = self._read(image_id)
         return state.record
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, Record]:
+        states = self._read_all(iter(dict.fromkeys(image_ids)))
+        return {id_: state.record for id_, state in states if state.record is not None}
+
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         new = new_record(upload, now)
         token, expires_at = new_token(), now + duration
@@ -172,12 +176,12 @@ class ObjectCatalog:
         return (CatalogEntry(id_, state.record, state.outbox) for id_, state in self._scan(after))
 
     def _scan(self, after: str = "") -> Iterator[tuple[str, _State]]:
+        entries = self._store.list(PREFIX, start_after=_key(after) if after else "", direct=True)
+        return self._read_all(entry.key[len(PREFIX) :].removesuffix(".json") for entry in entries)
+
+    def _read_all(self, ids: Iterator[str]) -> Iterator[tuple[str, _State]]:
         from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - 5 ms of a cold start, never used by one
 
-        ids = (
-            entry.key[len(PREFIX) :].removesuffix(".json")
-            for entry in self._store.list(PREFIX, start_after=_key(after) if after else "", direct=True)
-        )
         with ThreadPoolExecutor(_READER_THREADS) as readers:
             # In batches, because `map` would consume the whole listing first.
             while batch := list(islice(ids, 8 * _READER_THREADS)):

@@ -196,6 +196,10 @@ class Catalog(Protocol):
         """The record; None if there is none."""
         ...
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, Record]:
+        """The existing records among at most 100 ids, by id."""
+        ...
+
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         """Lease the upload's key until ``now`` + ``duration``; a new key gets a PROCESSING record.
 

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from image_processor.domain.errors import ImageProcessorError
+from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Catalog, ObjectStore, Query
 from image_processor.ingest.deletion_guard import NO_LIMIT
@@ -24,6 +24,7 @@ from image_processor.ingest.deletion_guard import NO_LIMIT
 from .deletion_burst import DeletionBurst
 from .directory_tree import DirectoryTree, WatchLimit
 from .polled_tree import PolledTree
+from .submitted_versions import SubmittedVersions
 
 SETTLE_SECONDS = 0.25
 
@@ -39,7 +40,8 @@ class Watcher:
 
     When a whole directory is created or deleted, the system reports only the directory: ``uploads`` and
     ``catalog`` list the keys below it. ``on_gap`` is called when notifications were lost, and when more than
-    ``deletion_limit`` percent of the originals are deleted at once, which is not submitted.
+    ``deletion_limit`` percent of the originals are deleted at once, which is not submitted. A file in a
+    version that ``submitted`` holds is not reported: the API, which has written it, has submitted it.
     """
 
     def __init__(  # noqa: PLR0913, PLR0917 - a part of the server, given its other parts
@@ -52,17 +54,19 @@ class Watcher:
         submit: Callable[[Upload], object],
         on_gap: Callable[[], object],
         deletion_limit: int = NO_LIMIT,
+        submitted: SubmittedVersions | None = None,
     ) -> None:
         self._root = root.resolve()
         self._private = private
         self._bucket = bucket
         self._uploads = uploads
         self._catalog = catalog
-        self._submit = submit
+        self._submitted = submitted or SubmittedVersions()
+        self._submit = self._noting(submit)
         self._on_gap = on_gap
         self._stop = threading.Event()
         self._settling: dict[str, float] = {}
-        self._deletions = DeletionBurst(catalog, deletion_limit, submit, on_gap)
+        self._deletions = DeletionBurst(catalog, deletion_limit, self._submit, on_gap)
         self._polls = sys.platform != "linux"
         self._thread = threading.Thread(target=self._run, name="watcher")
 
@@ -146,6 +150,19 @@ class Watcher:
         except (OSError, ImageProcessorError) as error:
             _log.warning("%r is left to the next reconciliation: %s", key, error)
 
+    def _noting(self, submit: Callable[[Upload], object]) -> Callable[[Upload], object]:
+        def note_and_submit(upload: Upload) -> object:
+            self._submitted.note(upload)
+            return submit(upload)
+
+        return note_and_submit
+
+    def _is_submitted(self, key: str) -> bool:
+        try:
+            return self._submitted.holds(key, self._uploads.head(key).entry.version)
+        except (NotFound, Refused):
+            return False
+
     def _settled(self) -> list[str]:
         now = time.monotonic()
         settled = [key for key, due in self._settling.items() if due <= now]
@@ -155,10 +172,12 @@ class Watcher:
 
     def _uploads_of(self, key: str) -> Iterator[Upload]:
         mode = _mode(self._root / key)
-        if stat.S_ISREG(mode) or stat.S_ISLNK(mode):
+        if (stat.S_ISREG(mode) and not self._is_submitted(key)) or stat.S_ISLNK(mode):
             yield Upload(self._bucket, key)
         if stat.S_ISDIR(mode) or stat.S_ISLNK(mode):
-            yield from (Upload(self._bucket, entry.key) for entry in self._uploads.list(f"{key}/"))
+            for entry in self._uploads.list(f"{key}/"):
+                if not self._submitted.holds(entry.key, entry.version):
+                    yield Upload(self._bucket, entry.key)
         elif not stat.S_ISREG(mode):
             # Nothing, or a pipe, socket or device, which is never opened.
             yield Upload(self._bucket, key, UploadKind.DELETED)

@@ -106,6 +106,10 @@ class DynamoCatalog:
         item = response.get("Item", {})
         return from_item(item) if has_record(item) else None
 
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, Record]:
+        # BatchGetItem refuses an empty list, and a key that comes twice.
+        return self._get_records(dict.fromkeys(image_ids)) if image_ids else {}
+
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         record = new_record(upload, now)
         token, expires_at = new_token(), now + duration

@@ -7,6 +7,7 @@ A lease is three columns of the record's row: `claim_token`, `claim_owner` and `
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sqlite3
@@ -36,6 +37,7 @@ from .queries import (
     COMPLETE,
     DELETE,
     GET,
+    GET_MANY,
     HASHES,
     MARK_SENT,
     RELEASE,
@@ -87,6 +89,10 @@ class SqliteCatalog:
     def get(self, image_id: str) -> Record | None:
         rows = self._execute(GET, {"id": image_id})
         return to_record(rows[0]) if rows else None
+
+    def get_many(self, image_ids: Sequence[str]) -> dict[str, Record]:
+        rows = self._execute(GET_MANY, {"ids": json.dumps(image_ids)})
+        return {row["id"]: to_record(row) for row in rows}
 
     def acquire(self, upload: Upload, *, owner: str, now: datetime, duration: timedelta) -> Lease:
         record = new_record(upload, now)

@@ -72,6 +72,7 @@ ORDER BY perceptual_hash, id LIMIT :limit
 """
 
 GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"
+GET_MANY = f"SELECT {_COLUMN_LIST} FROM records WHERE id IN (SELECT value FROM json_each(:ids))"
 
 
 def select_page(query: Query, after: tuple[int, str] | None, limit: int) -> tuple[str, Values]:
