@@ -1,7 +1,7 @@
 """Fuzzing guided by coverage: feeds a target of tests/fuzzing by atheris.
 
 TARGET [libFuzzer's options and corpora]: anything that a target raises ends the program with the input in a
-file. `--corpus FOLDER` writes the target's valid inputs to begin with instead, `--words FILE` its words.
+file. `--inputs FOLDER FILE` writes the target's valid inputs to begin with, and its words, instead.
 """
 
 from __future__ import annotations
@@ -22,12 +22,11 @@ def _word(word: bytes) -> str:
 
 def main() -> None:
     target = TARGETS[sys.argv.pop(1)]
-    if sys.argv[1] == "--corpus":
+    if sys.argv[1] == "--inputs":
+        folder, words = sys.argv[2:]
         for number, data in enumerate(target.seeds()):
-            Path(sys.argv[2], str(number)).write_bytes(data)
-        return
-    if sys.argv[1] == "--words":
-        Path(sys.argv[2]).write_text("".join(_word(word) for word in target.tokens if word))
+            Path(folder, str(number)).write_bytes(data)
+        Path(words).write_text("".join(_word(word) for word in target.tokens if word))
         return
     atheris.Setup(sys.argv, target.check)
     atheris.Fuzz()
