@@ -6,8 +6,11 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -23,6 +26,7 @@ from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
 from image_processor.catalog.sqlite.queries import HASHES
+from image_processor.catalog.sqlite.readers import MAX_READERS
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import MessageKind, OutboxMessage, Record, Status
 from image_processor.domain.ports import Query
@@ -307,6 +311,36 @@ class TestScan:
                 catalog.delete(acquire(catalog, record.key))
             assert sorted(seen) == sorted(keys)
             assert list(catalog.scan()) == []
+
+
+def test_a_slow_listing_holds_nobody_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, end, as_dict = threading.Event(), threading.Event(), adapter._row_as_dict
+
+    def read_row(cursor: sqlite3.Cursor, row: tuple[object, ...]) -> dict[str, object]:
+        if threading.current_thread().name.startswith("slow"):
+            begun.set()
+            end.wait(60)
+        return as_dict(cursor, row)
+
+    monkeypatch.setattr(adapter, "_row_as_dict", read_row)
+    with open_sqlite(path) as catalog, ThreadPoolExecutor(1, "slow") as slow, ThreadPoolExecutor(1) as others:
+        catalog.release(acquire(catalog, "a"))
+        listed = slow.submit(catalog.list, Query(), limit=10)
+        try:
+            assert begun.wait(30)
+            lease = others.submit(acquire, catalog, "b").result(30)
+            assert others.submit(catalog.get, lease.image_id).result(30) == lease.record
+            assert len(others.submit(catalog.list, Query(), limit=10).result(30).records) == 2
+        finally:
+            end.set()
+        assert [record.key for record in listed.result(30).records] == ["a"]
+
+
+def test_more_listings_than_connections_wait_for_one(path: Path) -> None:
+    with open_sqlite(path) as catalog:
+        catalog.release(acquire(catalog, "a"))
+        pages = in_threads(partial(catalog.list, limit=10), [(Query(),)] * 4 * MAX_READERS)
+        assert [len(page.records) for page in pages] == [1] * 4 * MAX_READERS
 
 
 def test_a_database_in_memory_is_shared_by_threads_only() -> None:

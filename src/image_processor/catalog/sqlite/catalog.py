@@ -49,6 +49,7 @@ from .queries import (
     Values,
     select_page,
 )
+from .readers import Readers
 from .schema import migrate, transaction
 
 Row = dict[str, Any]
@@ -64,8 +65,9 @@ _log = logging.getLogger(__name__)
 class SqliteCatalog:
     """Catalog in an SQLite file, or in memory for as long as the object exists.
 
-    All threads share one connection, one statement at a time: a statement takes microseconds, and a
-    database in memory has only one connection. Raises Invalid for a file with a newer schema.
+    All threads share one connection for statements that find their rows by an index, which take microseconds,
+    one at a time. Listings have connections of their own, so that nothing waits for a slow one; in memory,
+    where there is one connection only, they share it. Raises Invalid for a file with a newer schema.
     """
 
     def __init__(self, path: Path | Literal[":memory:"]) -> None:
@@ -75,6 +77,7 @@ class SqliteCatalog:
         with translate_errors(str(path), lambda _: None):
             self._connection = _connect(path)
             self._file = os.stat(path) if isinstance(path, Path) else None  # noqa: PTH116 - as below
+        self._readers = Readers(lambda: _connect_reader(path)) if isinstance(path, Path) else None
 
     @property
     def damage(self) -> str | None:
@@ -83,6 +86,8 @@ class SqliteCatalog:
 
     def close(self) -> None:
         """Close the file. No other method may be called afterwards."""
+        if self._readers is not None:
+            self._readers.close()
         with self._lock:
             self._connection.close()
 
@@ -145,18 +150,18 @@ class SqliteCatalog:
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
         # One row more than requested shows whether there is a next page.
-        rows = self._execute(*select_page(query, after, limit + 1))
+        rows = self._list(*select_page(query, after, limit + 1))
         records = tuple(to_record(row) for row in rows[:limit])
         return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
         # Page by page, because a read transaction left open keeps the write-ahead log growing.
-        while rows := self._execute(SCAN, {"after": after, "limit": _SCAN_PAGE}):
+        while rows := self._list(SCAN, {"after": after, "limit": _SCAN_PAGE}):
             yield from map(to_record, rows)
             after = rows[-1]["id"]
 
     def scan_entries(self, *, after: str = "") -> Iterator[CatalogEntry]:
-        while rows := self._execute(SCAN_IDS, {"after": after, "limit": _SCAN_PAGE}):
+        while rows := self._list(SCAN_IDS, {"after": after, "limit": _SCAN_PAGE}):
             ids = [row["id"] for row in rows]
             yield from (CatalogEntry(id_, self.get(id_), self.unsent(id_)) for id_ in ids)
             after = ids[-1]
@@ -169,7 +174,7 @@ class SqliteCatalog:
     def _hashes(self) -> Iterator[tuple[str, str]]:
         """The hash and the id of every record that has one, read from an index."""
         after = {"hash": "", "id": ""}
-        while rows := self._execute(HASHES, {**after, "limit": _HASHES_PAGE}):
+        while rows := self._list(HASHES, {**after, "limit": _HASHES_PAGE}):
             yield from ((row["perceptual_hash"], row["id"]) for row in rows)
             after = {"hash": rows[-1]["perceptual_hash"], "id": rows[-1]["id"]}
 
@@ -222,6 +227,14 @@ class SqliteCatalog:
             self._check_file()
             return tuple(self._connection.execute(statement, values).fetchall())
 
+    def _list(self, statement: str, values: Values) -> tuple[Row, ...]:
+        """The rows of a statement that may read many and changes none."""
+        if self._readers is None:
+            return self._execute(statement, values)
+        with self._translate_errors(), self._readers.connection() as connection:
+            self._check_file()
+            return tuple(connection.execute(statement, values).fetchall())
+
 
 def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
     if isinstance(path, Path):
@@ -237,6 +250,16 @@ def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    connection.row_factory = _row_as_dict
+    return connection
+
+
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection to the file of an open catalog that can change nothing."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
     connection.row_factory = _row_as_dict
     return connection
 
