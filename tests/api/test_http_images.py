@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import threading
+from concurrent.futures import Future
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -420,6 +422,17 @@ def test_the_key_of_submitted_uploads_is_known_until_all_are_done(machine: Machi
     assert {future.result(10).status for future in futures} == {OutcomeStatus.PROCESSED}
     machine.workers.wait_until_idle()
     assert held.pending_key(ID) is None
+
+
+def test_an_error_of_the_wait_itself_is_not_a_late_rendition(machine: Machine) -> None:
+    machine.app()
+    work: QueuedWork = machine.application.state.work
+    done: Future[str] = Future()
+    done.set_result("a rendition")
+    assert asyncio.run(work.done(done)) == "a rendition"
+    with pytest.raises(RuntimeError, match="different event loop"):
+        asyncio.run(work.done(Future()))
+    assert asyncio.run(work.done(done)) == "a rendition"
 
 
 def test_concurrent_requests_all_get_the_outcome(machine: Machine, live: Any) -> None:

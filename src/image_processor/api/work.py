@@ -211,7 +211,10 @@ class QueuedWork:
 
 
 async def _wait(done: asyncio.Future[Any], seconds: float, abandoned: asyncio.Event) -> None:
-    """Wait until ``done`` is done, ``seconds`` have passed or ``abandoned`` is set. Its work goes on."""
+    """Wait until ``done`` is done, ``seconds`` have passed or ``abandoned`` is set. Its work goes on.
+
+    Raises RuntimeError if ``abandoned`` belongs to another event loop.
+    """
     done.add_done_callback(_retrieve_error)
     end = asyncio.ensure_future(abandoned.wait())
     either: set[asyncio.Future[Any]] = {done, end}
@@ -219,6 +222,8 @@ async def _wait(done: asyncio.Future[Any], seconds: float, abandoned: asyncio.Ev
         await asyncio.wait(either, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
     finally:
         end.cancel()
+    if end.done() and not done.done():
+        end.result()  # the waiting itself may have failed, which is not a late result
 
 
 def _retrieve_error(future: asyncio.Future[Any]) -> None:
