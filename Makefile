@@ -72,7 +72,7 @@ format: $(DEV) ## rewrite the code in the house style
 bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node, and what README lists)
 	$(BIN)/python -m benchmarks
 
-stress: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## slow campaigns: 9,000 histories, 20,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
+stress: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## slow campaigns: 5,000 histories, 10,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
 	-@$(MAKE) --no-print-directory $(STRESS) $(BENCH) # atheris and thumbor do not support every Python; their tests say so
 	STRESS=1 $(BIN)/python -m pytest -n0 --durations=5 tests/stress $(LONGER) $(PYTEST_ARGS)
 

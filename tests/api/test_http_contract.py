@@ -23,7 +23,7 @@ from support.ingest import BUCKET, IngestFixture
 from support.url_strategies import PAIRS
 
 STRESS = bool(os.environ.get("STRESS"))
-EXAMPLES = 200 if STRESS else 40
+EXAMPLES = 150 if STRESS else 40
 # The schema cannot express every rule, such as the length of keys in bytes.
 CHECKS = [
     not_a_server_error,

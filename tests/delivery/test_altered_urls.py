@@ -18,7 +18,7 @@ from support.ingest import RECIPE
 SEED = int(os.environ.get("SEED", "20261126"))
 STRESS = bool(os.environ.get("STRESS"))
 URLS, DIALECT_URLS = (1000, 200) if STRESS else (200, 50)
-VALUES = int(os.environ.get("ALTERED_VALUES") or (4 if STRESS else 1))
+VALUES = int(os.environ.get("ALTERED_VALUES") or (2 if STRESS else 1))
 """How many of the 255 other values of each byte are tried. All of them take more than an hour."""
 
 NAMES = tuple(DIALECTS)

@@ -15,7 +15,7 @@ from .inputs import inputs
 from .registry import TARGETS
 from .steps import TooMuchWork, lines_executed
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (500 if os.environ.get("STRESS") else 12))
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES") or (300 if os.environ.get("STRESS") else 12))
 
 
 def test_every_dialect_and_every_codec_has_a_target() -> None:

@@ -15,7 +15,7 @@ from fuzzing.registry import TARGETS
 ROOT = Path(__file__).parent.parent.parent
 PROGRAM = Path(__file__).with_name("guided.py")
 PYTHON = ROOT / ".venv-stress" / "bin" / "python"
-RUNS = int(os.environ.get("STRESS_RUNS") or 10_000)
+RUNS = int(os.environ.get("STRESS_RUNS") or 5_000)
 SEED = int(os.environ.get("STRESS_SEED") or random.randrange(1, 2**31))
 
 

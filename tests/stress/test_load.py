@@ -34,7 +34,7 @@ presets = ["two"]
 """
 SECRET = "a-secret-of-stress"
 BURST = int(os.environ.get("BURST", "10000"))
-SOAK = int(os.environ.get("SOAK", "20000"))
+SOAK = int(os.environ.get("SOAK", "10000"))
 CONNECTIONS = 10_000
 
 

@@ -1,4 +1,4 @@
-"""20,000 mutations of every readable format, in as many processes as there are cores: each with its
+"""10,000 mutations of every readable format, in as many processes as there are cores: each with its
 reason or its renditions, within time and memory. STRESS_SEED replays a campaign, STRESS_MUTATIONS is their
 number: 100,000 take half an hour of CPU.
 """
@@ -14,7 +14,7 @@ from concurrent.futures import ProcessPoolExecutor
 from hostile.campaign import CampaignReport, limits_of, run
 from hostile.mutate import mutation
 
-COUNT = int(os.environ.get("STRESS_MUTATIONS") or 20_000)
+COUNT = int(os.environ.get("STRESS_MUTATIONS") or 10_000)
 _PART = 1_000
 
 

@@ -18,7 +18,7 @@ from simulation.simulator import Simulator
 from simulation.system import simulated_threads
 from support.ingest import RECIPE
 
-MANY = int(os.environ.get("STRESS_HISTORIES") or 2_000)
+MANY = int(os.environ.get("STRESS_HISTORIES") or 1_000)
 HISTORIES_PER_PROFILE = MANY // 5
 UPLOADS = 10_000
 # Seeds that `make test` does not use.
