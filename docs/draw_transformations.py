@@ -198,7 +198,8 @@ def _steps() -> str:
 
 
 def _then(name: str) -> Example:
-    return Example(f"w=160,then={STEP_KINDS[name].example},fm=webp")
+    kind = STEP_KINDS[name]
+    return Example(f"w=160,then={kind.example},fm=webp", kind.original)
 
 
 def _fits() -> str:

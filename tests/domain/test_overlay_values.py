@@ -23,6 +23,7 @@ from image_processor.domain.transformation.overlay import (
     Blend,
     ImageOverlay,
     Overlay,
+    OverlayFit,
     TextOverlay,
     overlay_from,
     parse,
@@ -61,6 +62,8 @@ IMAGE_FIELDS = {
     "image": st.text(min_size=1, max_size=40).filter(is_legal),
     "width": st.none() | SIDES,
     "height": st.none() | SIDES,
+    "fit": st.sampled_from(OverlayFit),
+    "crop": PLACES["gravity"],
     **PLACES,
 }
 TEXT_FIELDS = {
@@ -73,6 +76,8 @@ TEXT_FIELDS = {
     "width": SIDES,
     "align": st.sampled_from(Align),
     "spacing": st.integers(0, 3000).map(lambda part: part / 1000),
+    "outline": st.integers(0, 20) | SHARES | st.just(RelativeLength(0.0)),
+    "outline_colour": COLOURS,
     "shadow": st.none() | COLOURS,
     "shadow_x": SHADOWS,
     "shadow_y": SHADOWS,
@@ -167,6 +172,11 @@ def test_the_canonical_texts_are_pinned() -> None:
         ("image:a;rotate:-90", "image:a;rotate:270"),
         ("image:a;rotate:45.0", "image:a;rotate:45"),
         ("image:a;o:100;blend:over;g:centre", "image:a"),
+        ("image:a;w:5;fit:fill", "image:a;w:5"),
+        ("image:a;fit:scale-down", "image:a"),
+        ("image:a;w:5;h:5;fit:fill;crop:north", "image:a;w:5;h:5;fit:fill"),
+        ("text:a;outline:0;outline-colour:ff0000", "text:a"),
+        ("text:a;outline:0.0", "text:a"),
         ("text:a;shadow-x:5;shadow-y:5;shadow-blur:9", "text:a"),
         ("text:a;shadow:000;shadow-x:0.0", "text:a;shadow:000000;shadow-x:0"),
         ("text:a;font:SANS;size:0.05;colour:fff;w:1.0;align:left;spacing:0", "text:a"),
@@ -188,7 +198,7 @@ def test_values_with_an_effect_are_kept(one: str, other: str) -> None:
 
 EVERY_MISTAKE = (
     "text:a;size:0;font:sans~2012;colour:orange;w:0.0;align:middle;spacing:4;g:faces;x:20000;y:1e3;"
-    "rotate:361;o:101;blend:plus;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;spread:x;zz:1;o"
+    "rotate:361;o:101;blend:plus;outline:21;outline-colour:x;shadow:1;shadow-x:101;shadow-y:q;shadow-blur:-1;tile:2;gap:-1;spread:x;zz:1;o"
 )
 
 

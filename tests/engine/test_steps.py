@@ -35,6 +35,24 @@ def hsp(colours: Planes) -> Planes:
     return bright + (colours - bright) * 1.8
 
 
+def vibrant(colours: Planes) -> Planes:
+    bright = luma(colours)[..., None]
+    spread = (colours.max(-1) - colours.min(-1))[..., None] / 255
+    return bright + (colours - bright) * (1 + 0.8 * (1 - spread))
+
+
+def tone_of(colours: Planes, lift: float, gain: float) -> Planes:
+    share = colours / 255
+    lifted = share + lift * share * (1 - share) ** 3
+    return 255 * (lifted + gain * lifted**3 * (1 - lifted))
+
+
+def toned(colours: Planes) -> Planes:
+    share = colours / 255
+    lifted = share + 0.8 * 3 * share * (1 - share) ** 3
+    return 255 * (lifted - 0.6 * 3 * lifted**3 * (1 - lifted))
+
+
 # A step and its formula on colours (0-255) in floats, without clipping.
 FORMULAS: dict[str, Callable[[Planes], Planes]] = {
     "linear:1.4:-40": lambda c: c * 1.4 - 40,
@@ -43,6 +61,9 @@ FORMULAS: dict[str, Callable[[Planes], Planes]] = {
     "matrix:1:0:0:0:1:0:0:0:1:5:-6:7": lambda c: c + np.array([5, -6, 7]),
     "saturate:1.8": hsp,
     "neg:1": lambda c: 255 - c,
+    "vibrance:80": vibrant,
+    "tones:80:-60": toned,
+    "tones:-100:100": lambda c: tone_of(c, -1, 1),
 }
 
 
@@ -221,3 +242,45 @@ def test_corners_are_quarters_of_an_ellipse() -> None:
     assert alpha[0, 0] == alpha[-1, -1] == 0
     assert alpha[0, 62] == alpha[22, 0] == alpha[50, 100] == 255
     assert abs((255 - alpha).sum() / 255 - (4 - np.pi) * 60 * 20) < 20
+
+
+def test_a_colour_is_blended_over_the_image() -> None:
+    before = photo()
+    multiplied = before * (np.array([0x22, 0x66, 0xCC]) / 255)
+    wanted = before * 0.2 + multiplied * 0.8
+    assert np.abs(after(before, "colour:2266cc:80:multiply") - wanted).max() <= 1
+    # The colour lies behind the transparency of the image, too.
+    assert (after(photo_with_alpha(), "colour:2266cc:100:over")[..., 3] == 255).all()
+
+
+def test_a_border_lies_over_the_edge() -> None:
+    before = photo()
+    height, width = before.shape[:2]
+    got = after(before, "border:3:5:7:9:ffcc00:100")
+    assert np.array_equal(got[3 : height - 7, 9 : width - 5], before[3 : height - 7, 9 : width - 5])
+    outside = np.ones((height, width), bool)
+    outside[3 : height - 7, 9 : width - 5] = False
+    assert (got[outside] == [255, 204, 0]).all()
+    half = after(before, "border:3:3:3:3:000000:50")
+    assert np.abs(half[:3] - before[:3] / 2).max() <= 1
+    rounded = after(before, "border:3:3:3:3:ffcc00:100:20:0:0:0")
+    assert (rounded[4, 4] == [255, 204, 0]).all()
+    assert np.array_equal(rounded[height - 4, width - 4], before[height - 4, width - 4])
+
+
+def test_patterns_lie_behind_transparent_pixels_only() -> None:
+    clear = np.zeros((40, 60, 4))
+    clear[10:20, 10:20] = 255
+    rows, columns = np.mgrid[:40, :60]
+    grid = after(clear, "bg-grid:8:000000:ffffff")
+    assert (grid[10:20, 10:20] == 255).all()
+    squares = np.where((columns // 8 + rows // 8) % 2, 255, 0)
+    empty = clear[..., 3] == 0
+    assert np.array_equal(grid[empty][:, 0], squares[empty])
+    linear = after(clear, "bg-linear:0:000000:ff0000")
+    assert np.abs(linear[empty][:, 0] - ((rows + 0.5) / 40 * 255)[empty]).max() <= 0.51
+    radial = after(clear, "bg-radial:0.5:0.5:0.25:0.5:000000:0000ff")
+    distance = np.hypot(columns + 0.5 - 30, rows + 0.5 - 20) / 40
+    wanted = np.clip((distance - 0.25) / 0.25, 0, 1) * 255
+    assert np.abs(radial[empty][:, 2] - wanted[empty]).max() <= 0.51
+    assert np.array_equal(after(photo(), "bg-grid:8:000000:ffffff"), photo())

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import pyvips
 from drawing import Pixels
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from image_processor.domain.errors import InvalidSettings, Reason, Refused
 from image_processor.domain.geometry import Size
@@ -342,3 +342,16 @@ def test_a_directory_without_fonts_is_refused(tmp_path: Path, present: bool) -> 
         (directory / "readme.txt").write_text("no font")
     with pytest.raises(InvalidSettings, match="a directory with font files for IMAGE_PROCESSOR_FONTS"):
         use_fonts(directory)
+
+
+def test_an_outline_surrounds_the_letters_with_its_width() -> None:
+    plain, outlined = laid(text("H", 80)), laid(text("H", 80, outline=4, outline_colour=RED))
+    left, top, right, bottom = ink(plain)
+    assert ink(outlined) == (left - 4, top - 4, right + 4, bottom + 4)
+    letter = plain[..., 1] == 255
+    assert letter.any()
+    assert (outlined[letter] == 255).all()
+    reached = distance_transform_edt(plain.max(axis=2) < 128)
+    near, far = (reached > 1.5) & (reached < 3), reached > 5.5
+    assert (outlined[near] == [255, 0, 0]).all()
+    assert not outlined[far].any()

@@ -12,12 +12,14 @@ from image_processor.domain.errors import InvalidTransformation
 
 from .overlay import (
     IMAGE_PARAMETERS,
+    MAX_OUTLINE,
     MAX_SHADOW,
     TEXT_PARAMETERS,
     Align,
     Blend,
     ImageOverlay,
     Overlay,
+    OverlayFit,
     TextOverlay,
     overlay_from,
 )
@@ -48,6 +50,7 @@ __all__ = [
     "AUTO",
     "BLACK",
     "IMAGE_PARAMETERS",
+    "MAX_OUTLINE",
     "MAX_OVERLAYS",
     "MAX_SHADOW",
     "MAX_SIDE",
@@ -70,6 +73,7 @@ __all__ = [
     "ImageOverlay",
     "Length",
     "Overlay",
+    "OverlayFit",
     "Parameter",
     "RelativeLength",
     "Step",

@@ -21,13 +21,28 @@ from image_processor.domain.rounding import round_number
 
 from .parameter_table import Parameter, parameter_table, read_pairs, scale_length, show_pairs
 from .parameter_types import COLOUR, FLAG, ValueType, choice, integer, length, number
-from .values import MAX_SIDE, SMART, WHITE, Colour, Flip, Gravity, Length, RelativeLength, quote, unquote
+from .values import (
+    BLACK,
+    MAX_SIDE,
+    SMART,
+    WHITE,
+    Colour,
+    Flip,
+    Gravity,
+    Length,
+    RelativeLength,
+    quote,
+    unquote,
+)
 
 MAX_TEXT_LENGTH = 500
 """The most characters of a text overlay."""
 
 MAX_TEXT_SIZE = 2000
 """The largest font size in pixels."""
+
+MAX_OUTLINE = 20
+"""The widest outline of a text in pixels."""
 
 MAX_SHADOW = 100
 """The largest offset and blur radius of a shadow in pixels."""
@@ -37,7 +52,8 @@ _NO_LENGTH = RelativeLength(0.0)
 
 
 class Blend(StrEnum):
-    """How an overlay is blended: W3C Compositing and Blending Level 1, chapter 9."""
+    """How an overlay is blended: W3C Compositing and Blending Level 1, chapter 9. MASK draws nothing: it
+    keeps what lies below the overlay, by its luminance and alpha, as CSS's `mask-image` does."""
 
     OVER = "over"
     MULTIPLY = "multiply"
@@ -51,6 +67,21 @@ class Blend(StrEnum):
     SOFT_LIGHT = "soft-light"
     DIFFERENCE = "difference"
     EXCLUSION = "exclusion"
+    HUE = "hue"
+    SATURATION = "saturation"
+    COLOUR = "colour"
+    LUMINOSITY = "luminosity"
+    MASK = "mask"
+
+
+class OverlayFit(StrEnum):
+    """How an image overlay fits the size that is given for it, as CSS's `object-fit`: inside, inside without
+    enlarging it, cropped to cover, or stretched."""
+
+    INSIDE = "inside"
+    SCALE_DOWN = "scale-down"
+    COVER = "cover"
+    FILL = "fill"
 
 
 class Align(StrEnum):
@@ -115,6 +146,7 @@ _SHADOW_OFFSET = length(-MAX_SHADOW, MAX_SHADOW)
 # A positive length stays at least a pixel when `dpr` scales it.
 _scale_side = scale_length(MAX_SIDE, 1)
 _scale_shadow = scale_length(MAX_SHADOW, 1)
+_scale_outline = scale_length(MAX_OUTLINE, 1)
 
 
 class _Overlay(Struct, frozen=True):
@@ -154,9 +186,15 @@ class _Overlay(Struct, frozen=True):
         float, Parameter("rotate", number(-360, 360, "degrees"), "rotate clockwise", "rotate:20")
     ] = 0
     opacity: Annotated[int, Parameter("o", integer(0, 100), "opacity in percent", "o:40")] = 100
-    blend: Annotated[Blend, Parameter("blend", choice(Blend), "blend mode, as in CSS", "blend:overlay")] = (
-        Blend.OVER
-    )
+    blend: Annotated[
+        Blend,
+        Parameter(
+            "blend",
+            choice(Blend),
+            "blend mode, as in CSS; `mask` keeps what lies below it, by its luminance and alpha",
+            "blend:overlay",
+        ),
+    ] = Blend.OVER
     tile: Annotated[bool, Parameter("tile", FLAG, "repeat over the whole rendition", "o:60;tile:1")] = False
     gap: Annotated[
         Length,
@@ -202,7 +240,8 @@ class ImageOverlay(_Overlay, frozen=True, kw_only=True):
     """Another image, by its key in the upload store.
 
     It is scaled to fit ``width`` and ``height`` (pixels, or fractions of the rendition's sides), keeps
-    its ratio and is never larger than the rendition. With neither it has its own size if that fits.
+    its ratio unless ``fit`` stretches it, and is never larger than the rendition. With neither it has its
+    own size if that fits. ``crop`` is the part that COVER keeps.
     """
 
     image: Annotated[
@@ -237,6 +276,35 @@ class ImageOverlay(_Overlay, frozen=True, kw_only=True):
             scale=_scale_side,
         ),
     ] = None
+    fit: Annotated[
+        OverlayFit,
+        Parameter(
+            "fit",
+            choice(OverlayFit),
+            "how it fits `w` and `h`: without enlarging it, cropped or stretched",
+            "image:mark.png;w:0.8;h:0.4;fit:fill",
+            leading=True,
+        ),
+    ] = OverlayFit.INSIDE
+    crop: Annotated[
+        Gravity,
+        Parameter(
+            "crop",
+            _FIXED_GRAVITY,
+            "the part that `fit:cover` keeps",
+            "image:mark.png;w:0.5;h:0.3;fit:cover;crop:north",
+            leading=True,
+        ),
+    ] = Gravity.CENTRE
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sides = [side for side in (self.width, self.height) if side is not None]
+        # With one side there is nothing to crop or to stretch, and without any nothing to enlarge.
+        if len(sides) < (1 if self.fit is OverlayFit.SCALE_DOWN else 2):
+            force_setattr(self, "fit", OverlayFit.INSIDE)
+        if self.fit is not OverlayFit.COVER:
+            force_setattr(self, "crop", Gravity.CENTRE)
 
 
 class TextOverlay(_Overlay, frozen=True, kw_only=True):
@@ -245,8 +313,9 @@ class TextOverlay(_Overlay, frozen=True, kw_only=True):
     ``size`` is the height of the font in pixels or as a fraction of the rendition's height, ``width``
     the width at which lines wrap. A text that does not fit the rendition is made smaller until it does.
     ``font`` is a family with style words, such as `sans bold`. ``spacing`` is extra space between lines,
-    in font sizes. ``shadow`` is the colour of a shadow with offsets ``shadow_x`` and ``shadow_y`` and
-    CSS's blur radius ``shadow_blur``, in pixels or as fractions of the font size.
+    in font sizes. ``outline`` is the width of an outline around the letters. ``shadow`` is the colour of a
+    shadow with offsets ``shadow_x`` and ``shadow_y`` and CSS's blur radius ``shadow_blur``. All of these are
+    in pixels or fractions of the font size.
     """
 
     text: Annotated[
@@ -312,6 +381,25 @@ class TextOverlay(_Overlay, frozen=True, kw_only=True):
             leading=True,
         ),
     ] = 0
+    outline: Annotated[
+        Length,
+        Parameter(
+            "outline",
+            length(0, MAX_OUTLINE),
+            "width of an outline around the letters; a fraction is of the font size",
+            "text:Lake;size:0.4;outline:3",
+            scale=_scale_outline,
+        ),
+    ] = 0
+    outline_colour: Annotated[
+        Colour,
+        Parameter(
+            "outline-colour",
+            COLOUR,
+            "outline colour",
+            "text:Lake;size:0.4;outline:3;outline-colour:ffcc00",
+        ),
+    ] = BLACK
     shadow: Annotated[
         Colour | None,
         Parameter("shadow", COLOUR, "shadow colour; enables a shadow", "text:Lake;size:0.4;shadow:000000"),
@@ -352,6 +440,9 @@ class TextOverlay(_Overlay, frozen=True, kw_only=True):
         # Pango and fontconfig ignore the case of font names.
         force_setattr(self, "font", self.font.lower())
         force_setattr(self, "text", self.text.replace("\r\n", "\n"))
+        if self.outline in {0, _NO_LENGTH}:
+            force_setattr(self, "outline", 0)
+            force_setattr(self, "outline_colour", BLACK)
         for row in TEXT_PARAMETERS:
             if not row.field.startswith("shadow_"):
                 continue

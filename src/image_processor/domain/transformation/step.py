@@ -19,9 +19,9 @@ from msgspec.structs import replace
 from image_processor.domain.errors import InvalidTransformation, Problem
 from image_processor.domain.rounding import round_number
 
-from .overlay import Overlay
+from .overlay import Blend, Overlay
 from .overlay import parse as parse_overlay
-from .parameter_table import Scale, scale_length, scale_lengths
+from .parameter_table import Example, Scale, scale_length, scale_lengths
 from .parameter_types import COLOUR, FLAG, ValueType, choice, four_sides, integer, length, number, tuple_of
 from .values import MAX_SIDE, SMART, Flip, Gravity
 
@@ -43,6 +43,11 @@ _DEGREES = number(-360, 360, "degrees")
 _FACTOR = number(-1000, 1000)
 _STRENGTH = number(0.1, 10)
 _SHARE = number(0, 1)
+_PERCENT = number(-100, 100)
+_SOLID_BLENDS = tuple(blend for blend in Blend if blend is not Blend.MASK)
+_SOLID_BLEND = ValueType(
+    " | ".join(_SOLID_BLENDS), Blend, lambda value: isinstance(value, Blend) and value in _SOLID_BLENDS
+)
 
 
 class StepKind(Struct, frozen=True):
@@ -52,6 +57,8 @@ class StepKind(Struct, frozen=True):
     meaning: str
     example: str
     scale: Scale | None = None
+    original: str = Example("").original
+    """The original of the example."""
 
 
 def _fields(expected: str, *types: ValueType, optional: int = 0) -> ValueType:
@@ -102,6 +109,22 @@ _WINDOW = ValueType(
     integer(3, 15).read,
     lambda value: integer(3, 15).is_valid(value) and value % 2 == 1,
 )
+
+
+def _is_border(value: Any) -> bool:
+    """Without radii or with all four of them."""
+    return _BORDER_FIELDS.is_valid(value) and len(value) in {6, 10}
+
+
+_BORDER_FIELDS = _fields(
+    "top:right:bottom:left in pixels, a colour, opacity in percent, and four radii or none",
+    *[integer(0, MAX_SIDE)] * 4,
+    COLOUR,
+    number(0, 100),
+    *[integer(0, MAX_SIDE)] * 4,
+    optional=4,
+)
+_BORDER = ValueType(_BORDER_FIELDS.expected, _BORDER_FIELDS.read, _is_border, _BORDER_FIELDS.show)
 _DISTANCE, _EXTENT = length(0, 1_000_000), length(1, 1_000_000)
 _BOX = _fields("left:top:width:height, each pixels or a share of the side", *[_DISTANCE] * 2, *[_EXTENT] * 2)
 _SMART = ValueType(" | ".join(sorted(SMART)), Gravity, lambda value: value in SMART)
@@ -116,6 +139,15 @@ def _scale_sides(value: tuple[int, int], factor: Any) -> tuple[int, ...]:
 def _scale_canvas(value: tuple[Any, ...], factor: Any) -> tuple[Any, ...]:
     sides, offsets = _scale_sides(value[:2], factor), (_scale_offset(at, factor) for at in value[2:4])
     return (*sides, *offsets, *value[4:])
+
+
+def _scale_border(value: tuple[Any, ...], factor: Any) -> tuple[Any, ...]:
+    lengths = [_scale_offset(length_, factor) for length_ in (*value[:4], *value[6:])]
+    return (*lengths[:4], *value[4:6], *lengths[4:])
+
+
+def _scale_grid(value: tuple[Any, ...], factor: Any) -> tuple[Any, ...]:
+    return (_scale_side(value[0], factor), *value[1:])
 
 
 def _scale_blur(sigma: float, factor: Any) -> float:
@@ -185,6 +217,14 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "scale each channel's distance from the perceived brightness of the HSP colour model",
             "saturate:1.8",
         ),
+        "vibrance": StepKind(
+            _PERCENT, "as `sat`, but the less a pixel's colour is saturated, the more", "vibrance:80"
+        ),
+        "tones": StepKind(
+            _fields("shadows:highlights, each -100 to 100", _PERCENT, _PERCENT),
+            "lift or deepen the dark tones, and the light ones; black and white stay",
+            "tones:80:-60",
+        ),
         "grey": StepKind(FLAG, "greyscale", "grey:1"),
         "equal": StepKind(FLAG, "equalise the histogram of each channel by itself", "equal:1"),
         "norm": StepKind(
@@ -206,6 +246,11 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             _fields("opacity:colour:degrees:start:stop", _SHARE, COLOUR, _DEGREES, _SHARE, _SHARE),
             "a colour that fades in, downwards at 0 degrees, to the left at 90",
             "gradient:0.8:000000:0:0.3:1",
+        ),
+        "colour": StepKind(
+            _fields("a colour, opacity in percent, and a blend mode", COLOUR, number(0, 100), _SOLID_BLEND),
+            "blend a colour over the image",
+            "colour:2266cc:80:overlay",
         ),
         # Neighbourhoods
         "blur": StepKind(
@@ -238,7 +283,38 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "ellipse:80:55:60:40",
         ),
         "op": StepKind(number(0, 100), "opacity in percent", "op:40"),
+        "border": StepKind(
+            _BORDER,
+            "draw a border over the edge of the image, with these radii inside",
+            "border:6:6:12:6:ffcc00:100",
+            _scale_border,
+        ),
         "bg": StepKind(COLOUR, "flatten over this colour", "bg:ffcc00"),
+        "bg-linear": StepKind(
+            _fields("degrees and two colours", _DEGREES, COLOUR, COLOUR),
+            "flatten over a gradient, downwards at 0 degrees, to the left at 90",
+            "bg-linear:0:223355:ffcc00",
+            original="see-through",
+        ),
+        "bg-radial": StepKind(
+            _fields(
+                "centre x:y as shares of the sides, two radii as shares of the shorter side, and two colours",
+                *[_SHARE] * 2,
+                *[number(0, 100)] * 2,
+                COLOUR,
+                COLOUR,
+            ),
+            "flatten over a gradient from the inner radius to the outer one",
+            "bg-radial:0.5:0.5:0.2:0.7:ffcc00:223355",
+            original="see-through",
+        ),
+        "bg-grid": StepKind(
+            _fields("the side of a square in pixels, and two colours", integer(1, 1000), COLOUR, COLOUR),
+            "flatten over a chequerboard",
+            "bg-grid:10:d0d7dd:ffffff",
+            _scale_grid,
+            "see-through",
+        ),
     }
 )
 """Every kind of step by its name. Its operation is in engine/operations/steps.py."""

@@ -11,7 +11,7 @@ from itertools import accumulate
 
 import pyvips
 
-from .tone import with_alpha
+from .tone import luma, with_alpha
 
 _TOP = 255
 
@@ -50,6 +50,17 @@ def saturate(image: pyvips.Image, factor: float) -> pyvips.Image:
     return _finished(brightness + (plain - brightness) * factor, image)
 
 
+def vibrance(image: pyvips.Image, amount: float) -> pyvips.Image:
+    """Scale each channel's distance from luma (Rec. 709) by 1 + ``amount`` / 100 * (1 - s), where s is the
+    spread of the pixel's channels as a share of 255: grey and fully saturated colours stay."""
+    plain = image[:3]
+    bright = luma(plain)
+    least, most = _extremes(plain)
+    unsaturated = (most - least) * (-1 / _TOP) + 1
+    factor = unsaturated * (amount / 100) + 1
+    return _finished(bright + (plain - bright) * factor, image)
+
+
 def equalise(image: pyvips.Image) -> pyvips.Image:
     """Spread the values of each channel evenly over the scale, each by itself: thumbor's `equalize`."""
     tables = [_spread(channel.hist_find().tolist()[0]) for channel in image[:3].bandsplit()]
@@ -83,6 +94,12 @@ def noise(image: pyvips.Image, amount: float, seed: int) -> pyvips.Image:
     wide = pyvips.Image.gaussnoise(image.width, image.height, mean=0, sigma=100_000, seed=seed)
     uniform = (wide - (wide / 256).floor() * 256) / 256 - 0.5
     return _finished(image[:3] + uniform * amount, image)
+
+
+def _extremes(colours: pyvips.Image) -> tuple[pyvips.Image, pyvips.Image]:
+    """The least and the largest channel of each pixel."""
+    red, green, blue = colours.bandsplit()
+    return red.minpair(green).minpair(blue), red.maxpair(green).maxpair(blue)
 
 
 def _spread(counts: Sequence[float]) -> list[int]:

@@ -35,6 +35,24 @@ def ellipse(image: pyvips.Image) -> pyvips.Image:
     return _cut(image, [(image.width / 2, image.height / 2)] * 4)
 
 
+def inner_area(
+    width: int,
+    height: int,
+    sides: tuple[int, int, int, int],
+    radii: tuple[float, float, float, float] | None,
+) -> pyvips.Image:
+    """A mask of ``width`` x ``height``: opaque inside a border of ``sides`` (top, right, bottom, left), with
+    rounded corners of these ``radii``."""
+    top, right, bottom, left = sides
+    across, down = width - left - right, height - top - bottom
+    if across < 1 or down < 1:
+        return pyvips.Image.black(width, height)
+    inner = (pyvips.Image.black(across, down, bands=3)).cast("uchar").copy(interpretation="srgb")
+    rounded = round_corners(inner, radii or (0, 0, 0, 0))
+    opaque = rounded[3] if rounded.hasalpha() else (pyvips.Image.black(across, down) + _OPAQUE).cast("uchar")
+    return opaque.embed(left, top, width, height)
+
+
 def elliptic_corners(image: pyvips.Image, across: float, down: float) -> pyvips.Image:
     """Round all corners to quarters of an ellipse with these semi-axes in pixels, at most half a side."""
     return _cut(image, [(min(across, image.width / 2), min(down, image.height / 2))] * 4)

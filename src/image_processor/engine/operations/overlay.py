@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
-from image_processor.domain.geometry import Size, shrink_on_load
+from image_processor.domain.geometry import Anchor, Size, offset, shrink_on_load
 from image_processor.domain.models import Limits
 from image_processor.domain.transformation import (
     Blend,
@@ -21,6 +21,7 @@ from image_processor.domain.transformation import (
     ImageOverlay,
     Length,
     Overlay,
+    OverlayFit,
     in_pixels,
 )
 from image_processor.engine.codecs.codec import ShrinkOnLoad
@@ -71,9 +72,14 @@ def prepare(overlays: Iterable[Overlay], size: Size, images: OverlayImages) -> t
 
 
 def composite(frame: pyvips.Image, layers: Sequence[Layer]) -> pyvips.Image:
-    """Draw ``layers`` on ``frame`` (uchar sRGB, 3 bands or 4 with straight alpha); its bands are kept."""
+    """Draw ``layers`` on ``frame`` (uchar sRGB, 3 bands or 4 with straight alpha); its bands are kept, but a
+    mask adds alpha."""
     for layer in layers:
         image = layer.image
+        if layer.blend is Blend.MASK:
+            placed = image.embed(layer.left, layer.top, frame.width, frame.height)
+            frame = pixels.mask(frame, placed).copy_memory()
+            continue
         below = frame.crop(layer.left, layer.top, image.width, image.height)
         frame = frame.insert(pixels.blend(below, image, layer.blend), layer.left, layer.top)
     return frame
@@ -131,9 +137,22 @@ def _scaled_image(overlay: ImageOverlay, size: Size, images: OverlayImages) -> R
         raise Refused(Reason.OVERLAY_MISSING, f"expected an image to lay over, got none at {overlay.image!r}")
     has_size = overlay.width is not None or overlay.height is not None
     box = Size(_side(overlay.width, size.width), _side(overlay.height, size.height))
-    scaled = pixels.resize(image, _fit_inside(Size(image.width, image.height), box, enlarge=has_size))
+    scaled = _fitted(image, box, overlay, has_size=has_size)
     with_alpha = scaled if scaled.hasalpha() else scaled.bandjoin(_OPAQUE)
     return RasterText(with_alpha, Size(scaled.width, scaled.height))
+
+
+def _fitted(image: pyvips.Image, box: Size, overlay: ImageOverlay, *, has_size: bool) -> pyvips.Image:
+    natural = Size(image.width, image.height)
+    if overlay.fit is OverlayFit.FILL:
+        return pixels.resize(image, box)
+    if overlay.fit is not OverlayFit.COVER:
+        enlarge = has_size and overlay.fit is OverlayFit.INSIDE
+        return pixels.resize(image, _fit_inside(natural, box, enlarge=enlarge))
+    # The box in the image's scale, so that only the part that is kept is scaled.
+    part = _fit_inside(box, natural, enlarge=True)
+    left, top = offset(natural, part, Anchor(overlay.crop))
+    return pixels.resize(image.crop(left, top, part.width, part.height), box)
 
 
 def _side(length: Length | None, side: int) -> int:

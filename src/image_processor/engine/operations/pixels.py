@@ -16,6 +16,7 @@ from image_processor.domain.geometry import Size, tilted
 from image_processor.domain.transformation import WHITE, Blend, Colour
 from image_processor.engine.codecs.codec import attach_profile
 
+from . import non_separable
 from .orientation import Orientation
 
 _OPAQUE = 255
@@ -211,6 +212,15 @@ def blend(backdrop: pyvips.Image, source: pyvips.Image, mode: Blend) -> pyvips.I
     return result if backdrop.hasalpha() else result[:3]
 
 
+def mask(image: pyvips.Image, source: pyvips.Image) -> pyvips.Image:
+    """``image`` with its alpha times the luminance and alpha of ``source`` (W3C CSS Masking Level 1, 7.10),
+    which has its size and straight alpha."""
+    weights = pyvips.Image.new_from_array([[0.2126, 0.7152, 0.0722]])
+    share = source[:3].recomb(weights) * source[3] / _OPAQUE**2
+    alpha = image[3] if image.hasalpha() else _OPAQUE
+    return image[:3].bandjoin((share * alpha).rint().cast("uchar")).copy(interpretation="srgb")
+
+
 def _mixed(backdrop: pyvips.Image, source: pyvips.Image, mode: Blend) -> pyvips.Image:
     """The source's colours, blended with the backdrop as far as that is opaque (section 5.8.1, Cs)."""
     below = backdrop[:3]
@@ -222,7 +232,10 @@ def _mixed(backdrop: pyvips.Image, source: pyvips.Image, mode: Blend) -> pyvips.
 
 
 def _blended(below: pyvips.Image, source: pyvips.Image, mode: Blend) -> pyvips.Image:
-    """B(cb, cs) of section 9. For dodge and burn libvips has an older rule for 0/0."""
+    """B(cb, cs) of section 9. For dodge and burn libvips has an older rule for 0/0; the modes that mix
+    channels it does not have."""
+    if mode in non_separable.MODES:
+        return non_separable.mix(_floats(below), _floats(source), mode)
     mixed = _floats(below).composite2(_floats(source), str(mode), compositing_space="srgb")[:3]
     if mode is Blend.COLOUR_DODGE:
         return (below == 0).ifthenelse(0, mixed)

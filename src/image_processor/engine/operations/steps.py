@@ -116,19 +116,75 @@ def _round(frame: pyvips.Image, value: Any) -> pyvips.Image:
     return masks.round_corners(frame, (first, second, third, fourth))
 
 
-def _gradient(frame: pyvips.Image, value: Any) -> pyvips.Image:
-    opacity, colour, degrees, start, stop = value
+def _along(frame: pyvips.Image, degrees: float) -> pyvips.Image:
+    """How far each pixel lies in a direction, downwards at 0 degrees: -0.5 and 0.5 are the edges."""
     radians = math.radians(degrees)
     position = pyvips.Image.xyz(frame.width, frame.height)
-    # From the centre, in the direction in which the colour gets stronger: 0 and 1 are the edges.
     across, down = -math.sin(radians), math.cos(radians)
     reach = abs(across) * frame.width + abs(down) * frame.height
     along = (position[0] + 0.5 - frame.width / 2) * across + (position[1] + 0.5 - frame.height / 2) * down
-    share = (along / reach + 0.5 - start) / max(stop - start, 1e-6)
+    return along / reach
+
+
+def _gradient(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    opacity, colour, degrees, start, stop = value
+    share = (_along(frame, degrees) + 0.5 - start) / max(stop - start, 1e-6)
     strength = share.maxpair(0).minpair(1) * opacity
     plain = frame[:3]
     mixed = plain + (strength * -1 * plain) + strength * [colour.red, colour.green, colour.blue]
     return tone.with_alpha(mixed.rint().cast("uchar"), frame)
+
+
+def _colour(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    colour, percent, mode = value
+    return _over(frame, colour, (pyvips.Image.black(frame.width, frame.height) + 255 * percent / 100), mode)
+
+
+def _border(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    *sides, colour, percent = value[:6]
+    top, right, bottom, left = sides
+    inner = masks.inner_area(frame.width, frame.height, (top, right, bottom, left), value[6:] or None)
+    return _over(frame, colour, (inner * -1 + _OPAQUE) * (percent / 100), Blend.OVER)
+
+
+def _over(frame: pyvips.Image, colour: Colour, alpha: pyvips.Image, mode: Blend) -> pyvips.Image:
+    """``colour`` with this alpha, blended over the frame."""
+    solid = frame.new_from_image([colour.red, colour.green, colour.blue])
+    layer = solid.bandjoin(alpha.rint().cast("uchar")).copy(interpretation="srgb")
+    return pixels.blend(frame, layer, mode)
+
+
+def _on_linear(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    degrees, *ends = value
+    return _behind(frame, _between(_along(frame, degrees) + 0.5, ends))
+
+
+def _on_radial(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    x, y, inner, outer, *ends = value
+    position = pyvips.Image.xyz(frame.width, frame.height) + 0.5
+    across, down = position[0] - x * frame.width, position[1] - y * frame.height
+    distance = (across * across + down * down) ** 0.5 / min(frame.width, frame.height)
+    return _behind(frame, _between((distance - inner) / max(outer - inner, 1e-6), ends))
+
+
+def _on_grid(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    side, *ends = value
+    position = (pyvips.Image.xyz(frame.width, frame.height) / side).floor()
+    return _behind(frame, _between((position[0] + position[1]) % 2, ends))
+
+
+def _behind(frame: pyvips.Image, backdrop: pyvips.Image) -> pyvips.Image:
+    return pixels.blend(backdrop, frame, Blend.OVER) if frame.hasalpha() else frame
+
+
+def _between(share: pyvips.Image, ends: list[Colour]) -> pyvips.Image:
+    """The colours from one of the ``ends`` at 0 to the other at 1."""
+    first, last = ([end.red, end.green, end.blue] for end in ends)
+    limited = share.maxpair(0).minpair(1)
+    mixed = limited.bandjoin([limited, limited]).linear(
+        [b - a for a, b in zip(first, last, strict=True)], first
+    )
+    return mixed.rint().cast("uchar").copy(interpretation="srgb")
 
 
 def _with_alpha(frame: pyvips.Image, colour: list[Colour]) -> pyvips.Image:
@@ -156,6 +212,8 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "matrix": channels.matrix,
         "lch": lambda frame, value: channels.lch(frame, *value),
         "saturate": channels.saturate,
+        "vibrance": channels.vibrance,
+        "tones": lambda frame, value: tone.tones(frame, *value),
         "grey": _plain(tone.grey),
         "equal": _plain(channels.equalise),
         "norm": lambda frame, value: channels.stretch_lightness(frame, *value),
@@ -164,6 +222,7 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "threshold": channels.threshold,
         "noise": lambda frame, value: channels.noise(frame, *value),
         "gradient": _gradient,
+        "colour": _colour,
         "blur": filters.blur,
         "sharp": lambda frame, value: filters.sharpen(frame, *value),
         "median": _median,
@@ -173,6 +232,10 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "corners": lambda frame, value: masks.elliptic_corners(frame, *value),
         "ellipse": lambda frame, value: masks.ellipse_at(frame, *value),
         "op": tone.opacity,
+        "border": _border,
         "bg": pixels.flatten,
+        "bg-linear": _on_linear,
+        "bg-radial": _on_radial,
+        "bg-grid": _on_grid,
     }
 )

@@ -13,7 +13,15 @@ from msgspec import Struct
 
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.geometry import Size
-from image_processor.domain.transformation import MAX_SHADOW, Align, Colour, Length, TextOverlay, in_pixels
+from image_processor.domain.transformation import (
+    MAX_OUTLINE,
+    MAX_SHADOW,
+    Align,
+    Colour,
+    Length,
+    TextOverlay,
+    in_pixels,
+)
 
 _ALIGN = {Align.LEFT: "low", Align.CENTRE: "centre", Align.RIGHT: "high"}
 
@@ -52,6 +60,8 @@ def render_text(overlay: TextOverlay, size: Size) -> RasterText | None:
         drawn = _draw(overlay, pixels, box.width)
     if drawn is None:
         return None
+    if overlay.outline:
+        drawn = _outlined(drawn, overlay, pixels)
     shadowed = _shadowed(drawn, overlay, overlay.shadow, pixels) if overlay.shadow else drawn
     return RasterText(shadowed, Size(drawn.width, drawn.height))
 
@@ -105,6 +115,33 @@ def _draw(overlay: TextOverlay, pixels: int, width: int) -> pyvips.Image | None:
         if "no text to render" in error.detail:
             return None  # such as a text of invisible characters only
         raise
+
+
+def _outlined(drawn: pyvips.Image, overlay: TextOverlay, pixels: int) -> pyvips.Image:
+    """The text over the area within ``outline`` of its letters, in the outline's colour."""
+    reach = max(1, min(MAX_OUTLINE, in_pixels(overlay.outline, pixels)))
+    framed = drawn.embed(reach, reach, drawn.width + 2 * reach, drawn.height + 2 * reach).copy_memory()
+    colour = overlay.outline_colour
+    solid = framed.new_from_image([colour.red, colour.green, colour.blue])
+    around = solid.bandjoin(_dilated(framed[3].copy_memory(), reach)).cast("float")
+    result = around.copy(interpretation="srgb").composite2(
+        framed.cast("float"), "over", compositing_space="srgb"
+    )
+    return result.rint().cast("uchar").copy_memory()
+
+
+def _dilated(alpha: pyvips.Image, reach: int) -> pyvips.Image:
+    """The largest alpha within ``reach`` pixels: rows of a disc, each the maximum along a line."""
+    framed = alpha.embed(reach, reach, alpha.width + 2 * reach, alpha.height + 2 * reach).copy_memory()
+    found = alpha
+    for down in range(-reach, reach + 1):
+        half = math.isqrt(reach * reach - down * down)
+        width = 2 * half + 1
+        line = framed.crop(reach - half, reach + down, alpha.width + 2 * half, alpha.height)
+        # `rank` keeps the size; its middle part sees whole lines.
+        widest = line.rank(width, 1, width - 1).crop(half, 0, alpha.width, alpha.height)
+        found = found.maxpair(widest)
+    return found.cast("uchar")
 
 
 def _shadowed(drawn: pyvips.Image, overlay: TextOverlay, colour: Colour, pixels: int) -> pyvips.Image:

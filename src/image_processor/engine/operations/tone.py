@@ -51,6 +51,26 @@ def gamma(image: pyvips.Image, exponent: float) -> pyvips.Image:
     return _apply_curve(image, lambda value: value ** (1 / exponent))
 
 
+_STEEPEST = 3
+"""How much steeper than the identity a tone curve gets at black or white, with monotony kept."""
+
+
+def tones(image: pyvips.Image, shadows: float, highlights: float) -> pyvips.Image:
+    """Move the dark tones by ``shadows`` and then the light ones by ``highlights``, each -100 to 100.
+
+    The curves are ``v + a v (1 - v)^3`` and ``v + b v^3 (1 - v)`` on a scale of 0-1, with factors that
+    keep them monotone: black, white and the order of all values stay.
+    """
+    lift = shadows / 100 * (_STEEPEST if shadows > 0 else 1)
+    gain = highlights / 100 * (_STEEPEST if highlights < 0 else 1)
+
+    def curve(value: float) -> float:
+        lifted = value + lift * value * (1 - value) ** 3
+        return lifted + gain * lifted**3 * (1 - lifted)
+
+    return _apply_curve(image, curve)
+
+
 def negate(image: pyvips.Image) -> pyvips.Image:
     """The negative of each channel; applied twice it changes nothing."""
     return _apply_curve(image, lambda value: 1 - value)
