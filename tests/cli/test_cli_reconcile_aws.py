@@ -52,12 +52,20 @@ class Stack:
     def messages(self) -> list[tuple[str, str]]:
         """Bucket and key of every message, which is removed."""
         uploads = []
+        for body in self._take():
+            event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": body}]}
+            uploads += [upload for item in read_messages(event) for upload in item.uploads]
+        return sorted((upload.bucket, upload.key) for upload in uploads)
+
+    def bodies(self) -> list[Any]:
+        """The JSON of every message, which is removed."""
+        return [json.loads(body) for body in self._take()]
+
+    def _take(self) -> Iterator[str]:
         while found := self._sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in found:
-                event = {"Records": [{"eventSource": "aws:sqs", "messageId": "m", "body": message["Body"]}]}
-                uploads += [upload for item in read_messages(event) for upload in item.uploads]
+                yield message["Body"]
                 self._sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
-        return sorted((upload.bucket, upload.key) for upload in uploads)
 
 
 @pytest.fixture
@@ -104,6 +112,26 @@ def environment(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> Stack:
     for name, value in (stack.variables | {"IMAGE_PROCESSOR_TABLE": "objects://"}).items():
         monkeypatch.setenv(name, value)
     return stack
+
+
+def test_here_sends_the_events_and_invalidations_of_the_stack(
+    run: Any, environment: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for key in KEYS[1:]:
+        environment.uploads.delete(key)
+    # Of an earlier original, which the CDN may hold. The new one is no image.
+    environment.processed.put(f"{KEYS[0]}/w=9,fm=jpeg.jpg", b"old", Attributes())
+    monkeypatch.setenv("IMAGE_PROCESSOR_INVALIDATION_QUEUE", environment.queue)
+    monkeypatch.setenv("IMAGE_PROCESSOR_EVENT_BUS", "ours")
+    accepted = Reply(200, b'{"FailedEntryCount": 0, "Entries": [{"EventId": "1"}]}')
+    with scripted(accepted) as script:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_EVENTS", script.address)
+        status, _, err = run("reconcile", "--aws", "--here")
+    assert (status, err.partition(" (")[0]) == (1, f"refused: {KEYS[0]}")
+    (entry,) = json.loads(script.seen[0].body)["Entries"]
+    assert (entry["EventBusName"], entry["DetailType"]) == ("ours", "image.refused")
+    assert environment.bodies() == [{"id": json.loads(entry["Detail"])["id"], "key": KEYS[0]}]
+    assert run("reconcile", "--aws", "--here") == (0, "0 found\n", "")
 
 
 def test_findings_are_enqueued_and_nothing_is_rendered(run: Any, environment: Stack) -> None:

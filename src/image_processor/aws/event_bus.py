@@ -31,7 +31,7 @@ _THROTTLES = frozenset({"ThrottlingException", "ThrottledException"})
 
 
 class EventBus:
-    """The bus ``name``, or its ARN, in this region. Safe for threads.
+    """The bus ``name``, or its ARN, in ``region``, by default that of the environment. Safe for threads.
 
     ``endpoint`` replaces AWS's own, by default AWS_ENDPOINT_URL_EVENTS does. Raises InvalidSettings.
     """
@@ -41,10 +41,11 @@ class EventBus:
         name: str,
         *,
         endpoint: str | None = None,
+        region: str | None = None,
         credentials: GetCredentials | None = None,
         retries: Retries = PATIENT,
     ) -> None:
-        region = region_from()
+        region = region or region_from()
         address = regional_endpoint("events", region, endpoint or endpoint_override("events"))
         self._name = name
         self._client = Client(

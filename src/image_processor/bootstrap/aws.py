@@ -280,7 +280,9 @@ def build_outbox(settings: Settings, access: AwsAccess) -> Outbox:
     if settings.event_bus is not None:
         from image_processor.aws.event_bus import EventBus  # noqa: PLC0415 - with EventBus only
 
-        senders[MessageKind.EVENT] = EventBus(settings.event_bus, retries=access.retries).send
+        senders[MessageKind.EVENT] = EventBus(
+            settings.event_bus, region=access.region, credentials=access.credentials, retries=access.retries
+        ).send
     return Outbox(frozenset(senders), senders, settings.public_url)
 
 

@@ -77,13 +77,25 @@ class Commands:
         return open_queue(settings, access_from(session)).enqueue
 
     def open_workers(
-        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, next_try: str
+        self,
+        settings: Settings,
+        recipe: Recipe,
+        stores: Mapping[str, Stores],
+        role: str,
+        next_try: str,
+        session: Any | None = None,
     ) -> AbstractContextManager[Workers]:
         from image_processor.standalone.progress import Progress
 
         from .standalone import open_workers
 
-        return open_workers(settings, recipe, stores, role, Progress(), next_try=next_try)
+        outbox = None
+        if session is not None:
+            from .aws import build_outbox
+            from .operator_access import access_from
+
+            outbox = build_outbox(settings, access_from(session))
+        return open_workers(settings, recipe, stores, role, Progress(), next_try=next_try, outbox=outbox)
 
     def build_reconciler(
         self, settings: Settings, library: Library, session: Any | None = None

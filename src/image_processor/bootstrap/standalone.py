@@ -125,13 +125,15 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     renderers: RendererGroup | None = None,
     *,
     next_try: str = RECONCILIATION,
+    outbox: Outbox | None = None,
 ) -> Iterator[Workers]:
     """Started workers, each with an isolated renderer of its own. At the end they finish their uploads
     within ``settings.stop_seconds``; what they do not finish is left to the next start.
 
     ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
     the workers own leases. ``renderers`` is where the renderers come from. ``next_try`` says in messages what
-    will try a failed upload again.
+    will try a failed upload again. ``outbox`` is what is sent after an outcome, by default events, by the
+    server.
 
     Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
     fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
@@ -144,13 +146,14 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
         if trial.sandbox_gaps:
             _log.warning("renderers are not fully sandboxed: %s", "; ".join(trial.sandbox_gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
+    outbox = outbox or _build_outbox(settings)
     group = renderers or RendererGroup()
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with group.renderer() as renderer:
             processors = {
-                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, leases)
+                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, leases, outbox)
                 for bucket in stores
             }
 
@@ -189,6 +192,7 @@ def _build_processor(
     stores: Stores,
     renderer: IsolatedRenderer,
     leases: _LeaseOwner,
+    outbox: Outbox,
 ) -> Processor:
     return Processor(
         bucket=bucket,
@@ -205,7 +209,7 @@ def _build_processor(
         lease_duration=timedelta(seconds=settings.lease_seconds),
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
-        outbox=_build_outbox(settings),
+        outbox=outbox,
     )
 
 

@@ -86,10 +86,17 @@ class CommandContext(Protocol):
         ...
 
     def open_workers(
-        self, settings: Settings, recipe: Recipe, stores: Mapping[str, Stores], role: str, next_try: str
+        self,
+        settings: Settings,
+        recipe: Recipe,
+        stores: Mapping[str, Stores],
+        role: str,
+        next_try: str,
+        session: Any | None = None,
     ) -> AbstractContextManager[Workers]:
         """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner,
-        ``next_try`` says in messages what will try a failed upload again.
+        ``next_try`` says in messages what will try a failed upload again. With a ``session`` of AWS they send
+        the events and invalidations that the settings ask for, as the functions do.
 
         Raises UnsafeRuntime, InvalidSettings, InvalidRecipe.
         """

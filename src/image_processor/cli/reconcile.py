@@ -6,9 +6,9 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from msgspec.structs import replace
@@ -25,6 +25,7 @@ from image_processor.ingest.reconcile_run import Enqueue
 from image_processor.ingest.verify import Verifier
 from image_processor.standalone import BUCKET
 from image_processor.standalone.reconcile_loop import apply
+from image_processor.standalone.workers import Workers
 
 from .aws_target import open_target
 from .context import CommandContext, Library, command_context
@@ -100,9 +101,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         settings = _accepting(settings_with(data=data, recipe=recipe), accept_deletions)
         with _open_local_library(context, settings) as library:
             reconciler = context.build_reconciler(settings, library)
-            _process_here(
-                context, settings, library, reconciler, show, verify=verify, dry_run=dry_run, as_json=as_json
-            )
+            opening = _worker_opening(context, settings, library)
+            _process_here(library, reconciler, opening, show, verify=verify, dry_run=dry_run, as_json=as_json)
         return
     target = open_target(stack, profile, region, recipe=None if stack else recipe)
     if stack and recipe:
@@ -116,9 +116,8 @@ def command(  # noqa: PLR0913, PLR0917 - one per option
         _reindex(library.stores, as_json=as_json)
         results.finish()
     else:
-        _process_here(
-            context, settings, library, reconciler, show, verify=verify, dry_run=dry_run, as_json=as_json
-        )
+        opening = _worker_opening(context, settings, library, target.session)
+        _process_here(library, reconciler, opening, show, verify=verify, dry_run=dry_run, as_json=as_json)
 
 
 def _accepting(settings: Settings, accept_deletions: bool) -> Settings:  # noqa: FBT001 - the option's value
@@ -132,11 +131,21 @@ def _check_options(*conflicts: tuple[object, str, str, str]) -> None:
         raise Invalid(problems)
 
 
-def _process_here(  # noqa: PLR0913 - what the command has opened, and its options
-    context: CommandContext,
-    settings: Settings,
+_OpenWorkers = Callable[[], AbstractContextManager[Workers]]
+
+
+def _worker_opening(
+    context: CommandContext, settings: Settings, library: Library, session: Any | None = None
+) -> _OpenWorkers:
+    """Opens workers on this machine for ``library``, which is in AWS if there is a ``session``."""
+    stores = {library.bucket: library.stores}
+    return lambda: context.open_workers(settings, library.recipe, stores, _ROLE, "the next run", session)
+
+
+def _process_here(
     library: Library,
     reconciler: Reconciler,
+    open_workers: _OpenWorkers,
     show: Callable[[Finding], None],
     *,
     verify: bool,
@@ -156,9 +165,7 @@ def _process_here(  # noqa: PLR0913 - what the command has opened, and its optio
                 results.add_left(finding)
                 continue
             if submit is None:
-                stores = {library.bucket: library.stores}
-                workers = context.open_workers(settings, library.recipe, stores, _ROLE, "the next run")
-                submit = stack.enter_context(workers).submit
+                submit = stack.enter_context(open_workers()).submit
             if failure := apply(finding, reconciler, results.watching(submit)):
                 results.add_left(failure)
         if not dry_run:
