@@ -28,8 +28,9 @@ MAX_BYTES = 10_240 - 300
 """The size limit of a CloudFront function ("Quotas on CloudFront Functions"), less what the template adds: a
 line with the value of a parameter."""
 
-# Query parameters of dialects: only DIT has any. imgproxy ignores a query, thumbor rejects it.
-DIALECT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS), *names.IGNORED)
+# Query parameters of dialects: DIT's, and those of Next.js, Vercel and Netlify. The others ignore a query.
+PLATFORM_PARAMETERS = ("url", "w", "h", "q", "fm", "position")
+DIALECT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS), *PLATFORM_PARAMETERS, *names.IGNORED)
 
 # fmt: off
 S3_PARAMETERS = (

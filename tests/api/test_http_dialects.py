@@ -64,3 +64,24 @@ def test_without_the_setting_the_root_serves_no_renditions(machine: Machine) -> 
     with asyncio.Runner() as runner:
         client = Client(machine.app(), runner)
         assert client.get("/" + signed(f"33x0/{KEY}")).status_code == 404
+
+
+@pytest.mark.parametrize("root", ["/", "/renditions/"])
+@pytest.mark.parametrize(
+    ("url", "made"),
+    [
+        (f"_next/image?url=%2F{KEY}&w=640&q=70", "w=640,q=70,fm=webp"),
+        (f"_vercel/image?url=%2F{KEY}&w=33&q=70", "w=33,q=70,fm=webp"),
+        (f".netlify/images?url=/{KEY}&w=33&h=9&fit=cover&position=top", "w=33,h=9,g=north,fm=webp"),
+        (f"cdn-cgi/image/w=33,q=70,f=auto/{KEY}", "w=33,q=70,fm=webp"),
+    ],
+)
+def test_urls_of_platforms_are_served(machine: Machine, root: str, url: str, made: str) -> None:
+    machine.settings = replace(
+        machine.settings, dialects=("next", "vercel", "netlify", "cloudflare"), allow_unsigned=True
+    )
+    machine.ingest.put(KEY, b"cat")
+    with asyncio.Runner() as runner:
+        response = Client(machine.app(), runner).get(root + url, headers={"accept": "image/webp"})
+    assert (response.status_code, response.content) == (200, f"{made} of cat".encode())
+    assert response.headers["vary"] == "Accept"

@@ -21,8 +21,11 @@ from msgspec import Struct
 from PIL import Image, ImageDraw
 
 from image_processor.config.recipe import parse_recipe
+from image_processor.config.setting_specs import DIALECTS
 from image_processor.delivery.dialects import Dialect
+from image_processor.delivery.dialects.cloudflare import Cloudflare
 from image_processor.delivery.dialects.imgproxy import Imgproxy
+from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
 from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.policy import Policy
 from image_processor.delivery.request import RenditionRequest
@@ -45,13 +48,14 @@ _PRESETS = {
 
 class Vector(Struct, frozen=True):
     """One URL. ``image`` names the original; ``size`` and ``format`` are the peer's, None where not known.
-    ``refused`` says that the peer answers with an error."""
+    ``refused`` says that the peer answers with an error. ``accept`` is the request's header."""
 
     url: str
     image: str | None = None
     size: tuple[int, int] | None = None
     format: str | None = None
     refused: bool = False
+    accept: str = ""
 
 
 class Verdict(Struct, frozen=True):
@@ -77,6 +81,10 @@ PEERS: Mapping[str, Peer] = {
         lambda: Imgproxy(unsafe=True, presets=_PRESETS, watermark="geometry.png"),
         0.97,
     ),
+    "cloudflare": Peer("Cloudflare", Cloudflare, 0.9),
+    "next": Peer("Next.js", lambda: NextImage(DIALECTS["next"].settings[0].default), 0.95),
+    "vercel": Peer("Vercel", lambda: VercelImage(DIALECTS["next"].settings[0].default), 0.95),
+    "netlify": Peer("Netlify", Netlify, 0.95),
 }
 
 
@@ -91,7 +99,7 @@ def judge(vector: Vector, dialect: Dialect) -> Verdict:
     try:
         request = dialect.parse(path, query, now=NOW)
         metadata = metadata_of(request.key)
-        transformation = transformation_of(request, metadata)
+        transformation = transformation_of(request, metadata, vector.accept)
         made = rendered(request.key, transformation)
     except (Invalid, Forbidden, NotFound, Refused) as error:
         if vector.refused:
@@ -109,10 +117,12 @@ def judge(vector: Vector, dialect: Dialect) -> Verdict:
     return Verdict(vector, "agrees")
 
 
-def transformation_of(request: RenditionRequest, metadata: ImageMetadata) -> Transformation:
+def transformation_of(request: RenditionRequest, metadata: ImageMetadata, accept: str = "") -> Transformation:
     recipe = parse_recipe('[presets.p]\nwidth = 1\n[[rules]]\nmatch = "none"\npresets = ["p"]\n')
     try:
-        return resolve(request, metadata, {}, recipe, Policy(allow_unsigned=True)).transformation
+        return resolve(
+            request, metadata, {"accept": accept}, recipe, Policy(allow_unsigned=True)
+        ).transformation
     except InvalidTransformation as error:
         raise Invalid(error.problems) from error
 

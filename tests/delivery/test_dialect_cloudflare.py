@@ -13,6 +13,7 @@ from image_processor.delivery.dialects.cloudflare import Cloudflare
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest
+from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import WHITE, Colour, Fit, Flip, Gravity, Transformation
 
 DIALECT = Cloudflare(buckets=frozenset({"photos"}))
@@ -78,6 +79,31 @@ def test_matches() -> None:
 
 
 @pytest.mark.parametrize(
+    ("options", "region"),
+    [
+        ("trim=20;30;10;5", (5, 20, 445, 290)),
+        ("trim.top=20,trim.left=5", (5, 20, 475, 300)),
+        ("trim.left=5,trim.width=100,trim.height=9999", (5, 0, 100, 320)),
+        ("trim=1;1;1;1,dpr=2", (2, 2, 476, 316)),
+    ],
+)
+def test_trim_cuts_the_original(options: str, region: tuple[int, ...]) -> None:
+    request = ask(options)
+    assert request.geometry is not None
+    original = ImageMetadata(480, 320, "jpeg", 1, False, 1, "")
+    assert request.geometry.apply(request.values, original, None)["region"] == region
+
+
+def test_trim_may_not_cut_all_and_may_find_a_border() -> None:
+    geometry = ask("trim=0;400;0;80").geometry
+    assert geometry is not None
+    with pytest.raises(InvalidRequest, match="less than an original of 480 x 320 pixels"):
+        geometry.apply({}, ImageMetadata(480, 320, "jpeg", 1, False, 1, ""), None)
+    assert ask("trim=border").values == {"trim": 10}
+    assert ask("trim=0;0;0;0").geometry is None
+
+
+@pytest.mark.parametrize(
     ("options", "key"),
     [
         ("w=0", "a.jpg"),
@@ -89,6 +115,9 @@ def test_matches() -> None:
         ("rotate=45", "a.jpg"),
         ("background=%FF", "a.jpg"),
         ("draw=1", "a.jpg"),
+        ("trim=20", "a.jpg"),
+        ("trim=1;2;3;x", "a.jpg"),
+        ("trim.middle=1", "a.jpg"),
         ("w=1", "https://other/a.jpg"),
         ("w=1", "%FF"),
         ("w=1", ""),

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from image_processor.delivery.dialects.dit import tone as dit_tone
 from image_processor.delivery.dialects.dit.dialect import ERROR_CODES
 from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
+from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
 from image_processor.delivery.dialects.thumbor import Thumbor
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
 from image_processor.delivery.policy import Policy
@@ -45,6 +45,7 @@ match = "**"
 presets = ["card"]
 """)
 NAMES = tuple(DIALECTS)
+PLATFORM_PARAMETERS = ("url", "w", "h", "q", "fit", "position", "fm")
 ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 
@@ -68,6 +69,7 @@ def test_a_dialect_url_equal_to_a_preset_is_the_stored_file() -> None:
         ("photos/cat.jpg", "width=300&height=200&format=webp", "dit"),
         ("insecure/rs:fill:300:200:1/plain/photos/cat.jpg@webp", "", "imgproxy"),
         ("_/pr:card/plain/photos/cat.jpg", "", "imgproxy"),
+        ("cdn-cgi/image/w=300,h=200,fit=cover,f=webp/photos/cat.jpg", "", "cloudflare"),
         ("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp", None),
     ],
 )
@@ -88,11 +90,13 @@ def test_the_document_lists_all_supported_operations() -> None:
     text = (Path(__file__).parents[2] / "docs" / "dialects.md").read_text(encoding="utf-8")
     thumbor, rest = text.partition("## thumbor")[2].split("## DIT")
     dit, rest = rest.split("## imgproxy")
-    imgproxy, cloudflare = rest.split("## Cloudflare")
+    imgproxy, rest = rest.split("## Cloudflare\n")
+    cloudflare, platforms = rest.split("## Next.js, Vercel and Netlify\n")
     understood = (
         (thumbor, thumbor_filters.FILTERS),
         (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.QUERY_PARAMETERS}),
         (cloudflare, CLOUDFLARE_OPTIONS),
+        (platforms, PLATFORM_PARAMETERS),
         (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_options.LONG_NAMES.values()}),
     )
     british = {"greyscale", "normalise", "quality"}
@@ -119,6 +123,29 @@ def test_a_setting_chooses_the_format_of_urls_without_one(path: str, query: str)
         ref = RequestResolver(RECIPE, policy, lambda _: ORIGINAL, lambda: 0.0).resolve(get)
         assert ref.transformation is not None
         assert (ref.transformation.format, ref.vary) == (format_, vary)
+
+
+def test_next_urls_of_a_lazy_preset_are_public() -> None:
+    """The recipe of docs/migrating.md: no signature is needed for the widths that it declares."""
+    recipe = parse_recipe(
+        '[presets.next]\nwidths = [640, 1080]\nquality = 75\nformats = ["avif", "webp", "jpeg"]\n'
+        "eager = false\n"
+        '[[rules]]\nmatch = "**"\npresets = ["next"]\n'
+    )
+    policy = Policy(dialects=load_dialects(("next",), {}, DialectOptions()))
+    resolver = RequestResolver(recipe, policy, lambda _: ORIGINAL, lambda: 0.0)
+
+    def ask(width: int, accept: str) -> RenditionRef:
+        query = f"url=%2Fphotos%2Fcat.jpg&w={width}&q=75"
+        return resolver.resolve(HttpRequest("GET", "_next/image", query, {"accept": accept}))
+
+    assert ask(640, "image/avif,image/webp,*/*").stored_key == "photos/cat.jpg/w=640,q=75,fm=avif.avif"
+    assert ask(1080, "image/webp,*/*").stored_key == "photos/cat.jpg/w=1080,q=75,fm=webp.webp"
+    plain = ask(640, "*/*")
+    assert (plain.stored_key, plain.vary) == ("photos/cat.jpg/w=640,fm=jpeg.jpg", ("Accept",))
+    assert plain.lazy
+    with pytest.raises(SignatureMissing):
+        ask(750, "*/*")
 
 
 def test_dialect_urls_need_a_signature() -> None:
@@ -164,6 +191,9 @@ def test_settings_enable_dialects() -> None:
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),
         Cloudflare(lenient=True, buckets=buckets),
+        NextImage(DIALECTS["next"].settings[0].default, lenient=True, buckets=buckets),
+        VercelImage(lenient=True, buckets=buckets),
+        Netlify(lenient=True, buckets=buckets),
     )
 
 
@@ -183,7 +213,11 @@ def test_only_what_is_enabled_is_loaded() -> None:
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("names", list(permutations(NAMES)))
+ORDERS = [order[at:] + order[:at] for order in (NAMES, NAMES[::-1]) for at in range(len(NAMES))]
+"""Each pair of dialects in both orders."""
+
+
+@pytest.mark.parametrize("names", ORDERS)
 @pytest.mark.parametrize(
     ("path", "name"),
     [
@@ -198,6 +232,10 @@ def test_only_what_is_enabled_is_loaded() -> None:
         ("fit-in/300x200/a.jpg", "dit"),
         ("300x200/filters:blur(3)/a.jpg", "dit"),
         ("eyJrZXkiOiJhLmpwZyJ9", "dit"),
+        ("cdn-cgi/image/w=30/a.jpg", "cloudflare"),
+        ("_next/image", "next"),
+        ("_vercel/image", "vercel"),
+        (".netlify/images", "netlify"),
     ],
 )
 def test_the_shape_of_a_url_tells_its_dialect_whatever_the_order(

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.parametrize("peer", peer_urls.PEERS)
 def test_the_share_that_agrees_is_above_the_bar(peer: str) -> None:
     found = peer_urls.verdicts(peer)
-    assert len(found) > 50
+    assert len(found) >= 20
     assert peer_urls.share(found) >= peer_urls.PEERS[peer].bar, peer_urls.differences(peer)
 
 

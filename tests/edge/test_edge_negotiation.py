@@ -164,6 +164,9 @@ FOREIGN = (
     ("/fit-in/300x300/test.jpg", "signature=7d84&expires=20270101T000000Z"),
     ("/oWaL7/rs:fit:300:200/plain/local%3A%2F%2F%2Fcat.jpg@webp", ""),
     ("/eyJidWNrZXQiOiJiIn0=", ""),
+    ("/_next/image", "url=%2Fcat.jpg&w=640&q=75"),
+    ("/.netlify/images", "url=/cat.jpg&w=50&h=50&fit=cover&position=left&fm=webp&q=80"),
+    ("/cdn-cgi/image/w=15,f=auto/cat.jpg", ""),
 )
 
 
@@ -285,6 +288,26 @@ def long_path(edge: Edge) -> None:
 
 def test_a_long_dialect_url_is_rendered(node: Host) -> None:
     long_path(dialect_edge(node))
+
+
+@pytest.mark.parametrize(
+    ("path", "query"),
+    [
+        ("/_next/image", "url=%2Fcat.jpg&w=15&q=80&dpl=dpl_5B"),
+        ("/_vercel/image", "url=/cat.jpg&w=15&q=80"),
+        ("/.netlify/images", "url=cat.jpg&w=15"),
+        ("/cdn-cgi/image/w=15,f=auto/cat.jpg", ""),
+    ],
+)
+def test_urls_of_platforms_are_rendered(node: Host, path: str, query: str) -> None:
+    settings = Settings(
+        allow_unsigned=True,
+        dialects=("next", "vercel", "netlify", "cloudflare"),
+        dialect_settings={"next_widths": (15,)},
+    )
+    answer = dialect_edge(node, settings).ask(path, query=query, accept=CHROME)
+    quality = ",q=80" if "q=80" in query else ""
+    assert (answer.status, answer.body) == (200, f"w=15{quality},fm=avif of cat".encode())
 
 
 @pytest.mark.parametrize(

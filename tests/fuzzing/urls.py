@@ -112,6 +112,22 @@ class DialectInputs(Struct, frozen=True):
     words: tuple[bytes, ...]
 
 
+_PLATFORM_WORDS = _words(
+    (
+        "_next/image?",
+        "_vercel/image?",
+        ".netlify/images?",
+        "url=",
+        "w=",
+        "h=",
+        "q=",
+        "fm=",
+        "fit=",
+        "position=",
+    ),
+    ("contain", "cover", "fill", "top", "center", "webp", "auto", "https://photos/", "position="),
+)
+
 DIALECT_INPUTS = {
     "thumbor": DialectInputs(
         (
@@ -196,6 +212,11 @@ DIALECT_INPUTS = {
                 "http://a/b",
             ),
         ),
+    ),
+    "next": DialectInputs(("_next/image?url=%2Fphotos%2Fcat.jpg&w=640&q=75",), _PLATFORM_WORDS),
+    "vercel": DialectInputs(("_vercel/image?url=https%3A%2F%2Fphotos%2Fa.jpg&w=640&q=75",), _PLATFORM_WORDS),
+    "netlify": DialectInputs(
+        (".netlify/images?url=/owl.jpeg&fit=cover&w=50&h=50&position=left&fm=webp&q=80",), _PLATFORM_WORDS
     ),
 }
 """By the dialect's name in IMAGE_PROCESSOR_DIALECTS: each dialect has a row."""

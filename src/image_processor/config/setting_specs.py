@@ -130,6 +130,11 @@ def sizes(text: str) -> tuple[int, ...]:
     return tuple(sorted({read_side(name) for name in names(text)}))
 
 
+def qualities(text: str) -> tuple[int, ...]:
+    read_quality = integer(1, 100)
+    return tuple(sorted({read_quality(name) for name in names(text)}))
+
+
 def dialects(text: str) -> tuple[str, ...]:
     """Names of dialects in the order in which they are written."""
     wanted = tuple(dict.fromkeys(names(text.lower())))
@@ -174,6 +179,9 @@ class DialectSpec(Struct, frozen=True):
     target: str
     settings: tuple[SettingSpec, ...] = ()
 
+
+# Next.js, "Image Component": the defaults of deviceSizes and imageSizes.
+_NEXT_WIDTHS = (16, 32, 48, 64, 96, 128, 256, 384, 640, 750, 828, 1080, 1200, 1920, 2048, 3840)
 
 DIALECTS: dict[str, DialectSpec] = {
     "thumbor": DialectSpec(
@@ -225,6 +233,27 @@ DIALECTS: dict[str, DialectSpec] = {
         ),
     ),
     "cloudflare": DialectSpec("image_processor.delivery.dialects.cloudflare:Cloudflare"),
+    "next": DialectSpec(
+        "image_processor.delivery.dialects.platforms:NextImage",
+        (
+            SettingSpec(
+                "NEXT_WIDTHS",
+                "widths of Next.js' URLs: its deviceSizes and imageSizes",
+                "1-16383, comma-separated",
+                sizes,
+                default=_NEXT_WIDTHS,
+            ),
+            SettingSpec("NEXT_QUALITIES", "Next.js' qualities", "1-100, comma-separated", qualities),
+        ),
+    ),
+    "vercel": DialectSpec(
+        "image_processor.delivery.dialects.platforms:VercelImage",
+        (
+            SettingSpec("VERCEL_WIDTHS", "Vercel's images.sizes", "1-16383, comma-separated", sizes),
+            SettingSpec("VERCEL_QUALITIES", "Vercel's images.qualities", "1-100, comma-separated", qualities),
+        ),
+    ),
+    "netlify": DialectSpec("image_processor.delivery.dialects.platforms:Netlify"),
 }
 """The dialects by their name in IMAGE_PROCESSOR_DIALECTS. A new one is one row here and its package."""
 
@@ -358,7 +387,7 @@ URL_SETTINGS = (
     SettingSpec("DIALECT_LENIENT", "ignore unsupported operations in such URLs", "0 or 1", flag),
     SettingSpec(
         "BUCKETS",
-        "bucket names that such URLs may contain, and the key prefix of each",
+        "buckets and hosts that such URLs may name, and the key prefix of each",
         "NAME or NAME=PREFIX, comma-separated",
         names,
     ),

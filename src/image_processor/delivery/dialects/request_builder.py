@@ -33,6 +33,7 @@ _NUMBER = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,9}(\.[0-9]{0,20})?")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,12}")
 _BUCKET = re.compile(r"s3:(?://)?([^/]*)/(.*)", re.DOTALL)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]*:)?//", re.IGNORECASE)
+_REMOTE = re.compile(r"(?:https?:)?//([^/?#]*)/([^?#]*).*", re.IGNORECASE | re.DOTALL)
 _MAX_SHOWN = 100
 """Characters of a value that an error message shows."""
 
@@ -44,8 +45,8 @@ class RequestBuilder:
     """Collects the fields of a request, and every problem.
 
     ``lenient``: features that are not supported are ignored instead of being a problem.
-    ``buckets``: the bucket names that a URL may use, each with `=PREFIX` or without; the keys of each are
-    those below its prefix in the store of originals.
+    ``buckets``: the names of buckets, or hosts in lower case, that a URL may use, each with `=PREFIX` or
+    without; the keys of each are those below its prefix in the store of originals.
     """
 
     def __init__(self, *, lenient: bool, buckets: frozenset[str]) -> None:
@@ -179,13 +180,17 @@ class RequestBuilder:
             self.values["overlays"] = overlays
 
     def parse_key(self, text: str, name: str) -> str | None:
-        """The key of an original that ``text`` is, with or without a bucket before it. None, and a problem,
-        for a URL or an invalid key. Raises BucketNotAllowed."""
-        match = _BUCKET.fullmatch(text)
+        """The key of an original that ``text`` is, with or without a bucket before it, or as a URL whose host
+        is listed like a bucket. None, and a problem, for another URL or an invalid key. Raises
+        BucketNotAllowed."""
+        match, remote = _BUCKET.fullmatch(text), _REMOTE.fullmatch(text)
         if match is not None:
             text = check_bucket(match[1], self.buckets) + match[2]
+        elif remote is not None and remote[1].lower() in _prefixes(self.buckets):
+            text = check_bucket(remote[1].lower(), self.buckets) + remote[2]
         elif _SCHEME.match(text):
-            self.add_error(name, "the key of an original, as nothing is fetched from other servers", text)
+            expected = "the key of an original, or a URL of a host that IMAGE_PROCESSOR_BUCKETS names"
+            self.add_error(name, f"{expected}, as nothing is fetched from other servers", text)
             return None
         try:
             return check_key(text)
@@ -197,10 +202,14 @@ class RequestBuilder:
 def check_bucket(bucket: str, buckets: frozenset[str]) -> str:
     """The prefix of the keys of ``bucket``. ``buckets`` are the names that URLs may use, each with `=PREFIX`
     or without. Raises BucketNotAllowed for another name."""
-    prefixes = {name: prefix for name, _, prefix in (entry.partition("=") for entry in buckets)}
+    prefixes = _prefixes(buckets)
     if bucket not in prefixes:
         raise BucketNotAllowed(f"expected a bucket that URLs may name, got {bucket[:_MAX_SHOWN]!r}")
     return prefixes[bucket]
+
+
+def _prefixes(buckets: frozenset[str]) -> dict[str, str]:
+    return {name: prefix for name, _, prefix in (entry.partition("=") for entry in buckets)}
 
 
 def _cut(text: str) -> str:

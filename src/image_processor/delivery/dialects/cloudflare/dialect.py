@@ -19,6 +19,9 @@ from image_processor.delivery.url.parser import check_length
 from image_processor.domain.keys import percent_decode
 from image_processor.domain.transformation import WHITE, Fit, Flip, Gravity
 
+from .trim import NAMES as TRIMS
+from .trim import read_trim
+
 _START = "cdn-cgi/image/"
 _MAX_SIDE = 16_383
 _POINT = re.compile(r"([01](?:\.[0-9]{1,6})?|\.[0-9]{1,6})x([01](?:\.[0-9]{1,6})?|\.[0-9]{1,6})")
@@ -75,14 +78,18 @@ class Cloudflare(Struct, frozen=True):
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         options, _, key = path.removeprefix(_START).partition("/")
         # The size is an upper limit that nothing is enlarged to, unless a fit says otherwise.
+        trims: dict[str, str] = {}
         for pair in sorted(filter(None, options.split(",")), key=lambda pair: not pair.startswith("fit=")):
             name, _, value = pair.partition("=")
             name = _SHORT_NAMES.get(name, name)
             read = OPTIONS.get(name)
-            if read is None:
-                builder.unsupported(name, "one of " + ", ".join(OPTIONS), pair)
+            if name in TRIMS:
+                trims[name] = value
+            elif read is None:
+                builder.unsupported(name, "one of " + ", ".join((*OPTIONS, "trim")), pair)
             else:
                 read(value, builder)
+        read_trim(trims, builder)
         if {"width", "height"} & builder.values.keys():
             builder.values.setdefault("fit", Fit.INSIDE)
         return builder.build(_key(key, builder), signed=False)
