@@ -219,3 +219,32 @@ def test_unwritable_output_is_reported_and_exits_with_3():
 )
 def test_a_key_cannot_control_the_terminal(key, shown):
     assert printable(key) == shown
+
+
+def test_a_command_does_not_import_the_others():
+    program = (
+        "import sys\n"
+        "from image_processor.__main__ import main\n"
+        "try:\n    main()\n"
+        "finally:\n    print(*sys.modules, file=sys.stderr)"
+    )
+    version = subprocess.run([sys.executable, "-c", program, "--version"], check=True, capture_output=True)
+    assert version.stdout.split() == [__version__.encode()]
+    modules = version.stderr.decode().split()
+    assert "image_processor.cli.commands" in modules
+    assert not {"rich", "image_processor.config.recipe", "image_processor.cli.transform"} & set(modules)
+
+
+def test_help_lists_every_command_with_its_summary(run):
+    status, out, _ = run("--help")
+    assert status == 0
+    summaries = dict(line.strip("│ ").split(maxsplit=1) for line in out.splitlines() if line.startswith("│ "))
+    assert summaries["transform"] == "Render one file with one transformation."
+    assert summaries["recipe"] == "Check a recipe, or show the built-in one."
+    assert list(summaries)[-1] == "recipe"
+
+
+def test_an_unknown_command_is_answered_with_the_nearest_one(run):
+    status, _, err = run("recip")
+    assert status == 2
+    assert "Did you mean 'recipe'?" in err

@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_processor.cli.context import FileListing, Library, RepairedCatalog
-from image_processor.config.recipe import Recipe
-from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
-from image_processor.domain.models import Record, Upload
-from image_processor.domain.ports import EventQueue, Stores
 
 if TYPE_CHECKING:
+    from image_processor.config.recipe import Recipe
+    from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
+    from image_processor.domain.models import Record, Upload
+    from image_processor.domain.ports import EventQueue, Stores
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
@@ -38,6 +38,7 @@ class Commands:
     @contextmanager
     def open_directories(self, roots: Collection[str], out: Path) -> Iterator[Mapping[str, Stores]]:
         from image_processor.catalog.sqlite import SqliteCatalog
+        from image_processor.domain.ports import Stores
         from image_processor.storage.directory import DirectoryStore
 
         processed = DirectoryStore(out)
@@ -57,6 +58,8 @@ class Commands:
         return FileListing(keys, tuple(skipped))
 
     def open_aws_library(self, settings: Settings, session: Any, recipe: Recipe | None = None) -> Library:
+        from image_processor.config.settings import PREFIX
+
         from .aws import bucket_names, load_aws_recipe, open_aws_stores
         from .operator_access import access_from
         from .reconciler import AWS_THREADS

@@ -1,32 +1,82 @@
-"""The commands, in the order in which `--help` lists them."""
+"""The commands, in the order in which `--help` lists them.
+
+The module of a command is imported when the command is run or its help is printed: importing all of them
+takes several times as long as printing the version.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from image_processor import __version__
 
-from . import (
-    backfill,
-    backup,
-    cost,
-    dead_letters,
-    doctor,
-    events,
-    library,
-    process,
-    recipe,
-    reconcile,
-    serve,
-    sign,
-    srcset,
-    transform,
-    translate,
-)
+_MODULES = {
+    "process": "process:command",
+    "transform": "transform:command",
+    "sign": "sign:command",
+    "translate": "translate:command",
+    "srcset": "srcset:command",
+    "serve": "serve:command",
+    "list": "library:list_command",
+    "show": "library:show_command",
+    "similar": "library:similar_command",
+    "reconcile": "reconcile:command",
+    "backup": "backup:backup_command",
+    "restore": "backup:restore_command",
+    "cost": "cost:command",
+    "doctor": "doctor:command",
+    "dead-letters": "dead_letters:app",
+    "events": "events:app",
+    "backfill": "backfill:app",
+    "recipe": "recipe:app",
+}
+"""Where the function of a command is, or the application of a group of commands."""
+
+
+class _Commands(Mapping[str, Any]):
+    """Click commands by name, made when they are read."""
+
+    def __getitem__(self, name: str) -> Any:
+        module, _, attribute = _MODULES[name].partition(":")
+        loaded = getattr(import_module(f".{module}", __package__), attribute)
+        holder = typer.Typer(callback=lambda: None, rich_markup_mode="markdown")
+        if isinstance(loaded, typer.Typer):
+            holder.add_typer(loaded, name=name)
+        else:
+            holder.command(name)(loaded)
+        group = typer.main.get_command(holder)
+        assert isinstance(group, TyperGroup)
+        return group.commands[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(_MODULES)
+
+    def __len__(self) -> int:
+        return len(_MODULES)
+
+    def __contains__(self, name: object) -> bool:
+        return name in _MODULES
+
+
+class _LazyGroup(TyperGroup):
+    """A group that imports a command when it is needed (Click's manual, "Lazily Loading Subcommands")."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = _Commands()  # type: ignore[assignment]  # nothing is added to them
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        del ctx
+        return list(_MODULES)
+
 
 app = typer.Typer(
+    cls=_LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -51,23 +101,3 @@ def root(
 
     Settings are environment variables; `image-processor doctor` lists them.
     """
-
-
-app.command("process")(process.command)
-app.command("transform")(transform.command)
-app.command("sign")(sign.command)
-app.command("translate")(translate.command)
-app.command("srcset")(srcset.command)
-app.command("serve")(serve.command)
-app.command("list")(library.list_command)
-app.command("show")(library.show_command)
-app.command("similar")(library.similar_command)
-app.command("reconcile")(reconcile.command)
-app.command("backup")(backup.backup_command)
-app.command("restore")(backup.restore_command)
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(events.app, name="events")
-app.add_typer(backfill.app, name="backfill")
-app.add_typer(recipe.app, name="recipe")
-app.command("cost")(cost.command)
-app.command("doctor")(doctor.command)

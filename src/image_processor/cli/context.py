@@ -14,15 +14,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec import Struct
 
-from image_processor.config.recipe import Recipe
-from image_processor.config.settings import Settings
-from image_processor.delivery.policy import Policy
-from image_processor.domain.models import Record, Upload
-from image_processor.domain.ports import EventQueue, Stores
-
 if TYPE_CHECKING:
     import typer  # missing without the extra `cli`, which `cli.main` reports
 
+    from image_processor.config.recipe import Recipe
+    from image_processor.config.settings import Settings
+    from image_processor.delivery.policy import Policy
+    from image_processor.domain.models import Record, Upload
+    from image_processor.domain.ports import EventQueue, Stores
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
