@@ -17,15 +17,15 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
-from image_processor.catalog.rows import COLUMNS, to_row
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Record, Rendition, Status, Upload, VisualSummary
 from image_processor.domain.ports import Query
 
+from .library import insert
+
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _LEASE = timedelta(minutes=5)
-_BATCH = 10_000
 
 
 def records(count: int) -> Iterator[Record]:
@@ -52,17 +52,6 @@ def records(count: int) -> Iterator[Record]:
         )
 
 
-def fill(catalog: SqliteCatalog, count: int) -> None:
-    made = records(count)
-    names = ", ".join((*COLUMNS, "perceptual_hash"))
-    values = ", ".join(f":{name}" for name in COLUMNS) + ", json_extract(:look, '$.perceptual_hash')"
-    connection = catalog._connection  # noqa: SLF001 - to fill it quickly
-    while rows := [to_row(record) for record in islice(made, _BATCH)]:
-        connection.execute("BEGIN")
-        connection.executemany(f"INSERT INTO records ({names}) VALUES ({values})", rows)  # noqa: S608 - constants
-        connection.execute("COMMIT")
-
-
 def timed(name: str, call: Callable[[], object]) -> None:
     started, cpu = time.perf_counter(), time.process_time()
     result = call()
@@ -75,17 +64,19 @@ def main(count: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "catalog.sqlite")
         catalog = SqliteCatalog(file)
-        timed(f"fill with {count:,} records", lambda: fill(catalog, count))
+        timed(f"fill with {count:,} records", lambda: insert(catalog, records(count)))
         print(f"{file.stat().st_size / count:,.0f} bytes a record")
         timed("get", lambda: catalog.get(image_id("uploads", "photos/042/0000042.jpg")) is not None)
         queries = {
             "first page of 100": Query(),
             "page of 100 refused (1 in 1,000)": Query(status=Status.REFUSED),
             "page of 100 with a prefix (1 in 1,000)": Query("photos/042/"),
+            "page of 100 with a prefix that all have": Query("photos/"),
             "page without any match": Query("nothing/"),
         }
         for name, query in queries.items():
             timed(name, lambda query=query: len(catalog.list(query, limit=100).records))  # type: ignore[misc] # a default
+        timed("20 nearest within 10 bits", lambda: len(catalog.near(2**63, distance=10, limit=20).records))
         timed("20 nearest of all hashes", lambda: len(catalog.near(2**63, distance=20, limit=20).records))
         timed("scan of 20,000", lambda: len(list(islice(catalog.scan(), 20_000))))
         timed("acquire and complete 1,000 new", lambda: _process(catalog, count))

@@ -25,7 +25,7 @@ from image_processor.catalog.rows import COLUMNS, from_micros, to_micros, to_rec
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
-from image_processor.catalog.sqlite.queries import HASHES
+from image_processor.catalog.sqlite.queries import HASHES, HASHES_BY_BAND
 from image_processor.catalog.sqlite.readers import MAX_READERS
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import MessageKind, OutboxMessage, Record, Status
@@ -174,6 +174,16 @@ class TestSchema:
             values = {"hash": "", "id": "", "limit": 1}
             plan = connection.execute(f"EXPLAIN QUERY PLAN {HASHES}", values).fetchall()
         assert "COVERING INDEX records_by_hash" in str(plan)
+
+    def test_near_hashes_are_read_from_indexes_only(self, path: Path) -> None:
+        SqliteCatalog(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            values = {f"band_{number}": '["0000"]' for number in range(4)}
+            plan = connection.execute(f"EXPLAIN QUERY PLAN {HASHES_BY_BAND}", values).fetchall()
+        steps = [row[3] for row in plan if " records " in row[3]]
+        assert len(steps) == 4
+        for number, step in enumerate(steps):
+            assert step.startswith(f"SEARCH records USING COVERING INDEX records_by_band_{number} ")
 
     def test_a_failed_migration_leaves_the_old_schema(
         self, path: Path, monkeypatch: pytest.MonkeyPatch
@@ -341,6 +351,28 @@ def test_more_listings_than_connections_wait_for_one(path: Path) -> None:
         catalog.release(acquire(catalog, "a"))
         pages = in_threads(partial(catalog.list, limit=10), [(Query(),)] * 4 * MAX_READERS)
         assert [len(page.records) for page in pages] == [1] * 4 * MAX_READERS
+
+
+@pytest.mark.parametrize("max_sorted", [0, 4])
+def test_a_prefix_selects_the_same_records_with_and_without_the_index_of_keys(
+    max_sorted: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys next to each other in the order of bytes, and the last code points."""
+    monkeypatch.setattr(adapter, "MAX_SORTED", max_sorted)
+    top, before_surrogates = "\U0010ffff", "\ud7ff"
+    keys = ["a", "a/b", "a0", "A/b", top, f"{top}{top}b", f"x{top}", "x\ue000", f"x{before_surrogates}", "y"]
+    with open_sqlite(":memory:") as catalog:
+        for number, key in enumerate(keys):
+            acquire(catalog, key, now=NOW + timedelta(seconds=number))
+        for prefix in ("a", "a/", "A", "x", f"x{before_surrogates}", f"x{top}", top, f"{top}{top}", "b"):
+            expected = [key for key in reversed(keys) if key.startswith(prefix)]
+            first = catalog.list(Query(prefix), limit=1)
+            rest = catalog.list(Query(prefix), limit=9, cursor=first.cursor) if first.cursor else None
+            found = [*first.records, *(rest.records if rest else ())]
+            assert [record.key for record in found] == expected
+            processing = catalog.list(Query(prefix, status=Status.PROCESSING), limit=9).records
+            assert [record.key for record in processing] == expected
+            assert catalog.list(Query(prefix, status=Status.REFUSED), limit=9).records == ()
 
 
 def test_a_database_in_memory_is_shared_by_threads_only() -> None:

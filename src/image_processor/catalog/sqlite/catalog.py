@@ -19,10 +19,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
 
+from msgspec.json import encode
 from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
-from image_processor.catalog.nearest import nearest
+from image_processor.catalog.nearest import nearest, similar_bands
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
 from image_processor.domain.errors import CatalogDamaged
@@ -35,11 +36,14 @@ from .queries import (
     ACQUIRE,
     ADD_MESSAGE,
     COMPLETE,
+    COUNT_KEYS,
     DELETE,
     GET,
     GET_MANY,
     HASHES,
+    HASHES_BY_BAND,
     MARK_SENT,
+    MAX_SORTED,
     RELEASE,
     RELEASE_OWNER,
     RENEW,
@@ -47,6 +51,7 @@ from .queries import (
     SCAN_IDS,
     UNSENT,
     Values,
+    key_range,
     select_page,
 )
 from .readers import Readers
@@ -150,9 +155,17 @@ class SqliteCatalog:
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
         # One row more than requested shows whether there is a next page.
-        rows = self._list(*select_page(query, after, limit + 1))
+        by_key = self._has_few_keys(query.prefix)
+        rows = self._list(*select_page(query, after, limit + 1, by_key=by_key))
         records = tuple(to_record(row) for row in rows[:limit])
         return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
+
+    def _has_few_keys(self, prefix: str) -> bool:
+        """Whether few enough records have the prefix to sort all of them for a page."""
+        if not prefix:
+            return False
+        rows = self._list(COUNT_KEYS, key_range(prefix) | {"limit": MAX_SORTED + 1})
+        return int(rows[0]["count"]) <= MAX_SORTED
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
         # Page by page, because a read transaction left open keeps the write-ahead log growing.
@@ -167,9 +180,16 @@ class SqliteCatalog:
             after = ids[-1]
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
-        found = nearest(self._hashes(), perceptual_hash, distance, limit)
+        bands = similar_bands(perceptual_hash, distance)
+        hashes = self._hashes() if bands is None else self._hashes_in(bands)
+        found = nearest(hashes, perceptual_hash, distance, limit)
         records = ((bits, self.get(id_)) for bits, id_ in found)
         return Neighbours(tuple((bits, record) for bits, record in records if record is not None))
+
+    def _hashes_in(self, bands: Sequence[Sequence[str]]) -> Iterator[tuple[str, str]]:
+        """The hash and the id of every record whose hash has one of the values in one of its bands."""
+        values = {f"band_{number}": encode(texts).decode() for number, texts in enumerate(bands)}
+        return ((row["perceptual_hash"], row["id"]) for row in self._list(HASHES_BY_BAND, values))
 
     def _hashes(self) -> Iterator[tuple[str, str]]:
         """The hash and the id of every record that has one, read from an index."""

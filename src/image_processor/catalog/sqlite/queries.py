@@ -7,15 +7,21 @@ Statements are built from constants of this module only. Every outside value is 
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from image_processor.catalog.rows import COLUMNS, to_micros
 from image_processor.domain.ports import Query
 
+from .schema import HASH_BANDS
+
 Values = dict[str, Any]
 
 _COLUMN_LIST = ", ".join(COLUMNS)
 CLEAR_LEASE = "claim_token = NULL, claim_owner = NULL, claim_expires_at = NULL"
+_FIRST_SURROGATE, _AFTER_SURROGATES = 0xD800, 0xE000
+_UNINDEXED_KEY = "+key"
+"""The column as an expression, for which SQLite does not use an index."""
 _IS_OWN_LEASE = "id = :id AND claim_token = :claim_token"
 
 ACQUIRE = f"""
@@ -71,29 +77,64 @@ WHERE perceptual_hash IS NOT NULL AND (perceptual_hash, id) > (:hash, :id)
 ORDER BY perceptual_hash, id LIMIT :limit
 """
 
+HASHES_BY_BAND = " UNION ".join(
+    f"""
+SELECT perceptual_hash, id FROM records INDEXED BY records_by_band_{number}
+WHERE perceptual_hash IS NOT NULL AND {band} IN (SELECT value FROM json_each(:band_{number}))
+"""
+    for number, band in enumerate(HASH_BANDS)
+)
+
 GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"
 GET_MANY = f"SELECT {_COLUMN_LIST} FROM records WHERE id IN (SELECT value FROM json_each(:ids))"
 
+MAX_SORTED = 10_000
+"""So many records with a prefix are found by the index of keys, and sorted. Of more, a page is soon full when
+records are read in the order of time."""
 
-def select_page(query: Query, after: tuple[int, str] | None, limit: int) -> tuple[str, Values]:
-    """The statement for the records of a query after a position (microseconds and id), newest first."""
-    where, values = _where(query)
+COUNT_KEYS = """
+SELECT count(*) AS count FROM (
+    SELECT 1 FROM records INDEXED BY records_by_key WHERE key >= :prefix AND key < :end LIMIT :limit
+)
+"""
+
+
+def key_range(prefix: str) -> Values:
+    """The bounds of the keys that start with ``prefix``: from `prefix` to before `end`."""
+    kept = prefix.rstrip(chr(sys.maxunicode))
+    if not kept:
+        return {"prefix": prefix, "end": b""}  # SQLite orders every text before every blob
+    following = ord(kept[-1]) + 1
+    if following == _FIRST_SURROGATE:  # surrogates are in no key
+        following = _AFTER_SURROGATES
+    return {"prefix": prefix, "end": kept[:-1] + chr(following)}
+
+
+def select_page(
+    query: Query, after: tuple[int, str] | None, limit: int, *, by_key: bool
+) -> tuple[str, Values]:
+    """The statement for the records of a query after a position (microseconds and id), newest first. It reads
+    them in this order, or with ``by_key`` finds all of the prefix in the index of keys and sorts them."""
+    where, values = _where(query, "key" if by_key else _UNINDEXED_KEY)
     if after is not None:
         where += " AND (created_at, id) < (:after_micros, :after_id)"
         values |= {"after_micros": after[0], "after_id": after[1]}
-    statement = (
-        f"SELECT {_COLUMN_LIST} FROM records WHERE {where} ORDER BY created_at DESC, id DESC LIMIT :limit"
-    )
+    order = "ORDER BY created_at DESC, id DESC"
+    if by_key:
+        found = f"SELECT rowid FROM records INDEXED BY records_by_key WHERE {where} {order} LIMIT :limit"
+        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE rowid IN ({found}) {order}"
+    else:
+        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE {where} {order} LIMIT :limit"
     return statement, values | {"limit": limit}
 
 
-def _where(query: Query) -> tuple[str, Values]:
+def _where(query: Query, key: str) -> tuple[str, Values]:
     conditions: list[str] = []
     values: Values = {}
     if query.prefix:
         # LIKE would interpret % and _ in the prefix, and ignore case.
-        conditions.append("substr(key, 1, :length) = :prefix")
-        values |= {"length": len(query.prefix), "prefix": query.prefix}
+        conditions.append(f"{key} >= :prefix AND {key} < :end")
+        values |= key_range(query.prefix)
     if query.status is not None:
         conditions.append("status = :status")
         values["status"] = query.status.value

@@ -53,6 +53,9 @@ CREATE TABLE outbox (
 ) STRICT
 """
 
+HASH_BANDS = tuple(f"substr(perceptual_hash, {start}, 4)" for start in (1, 5, 9, 13))
+"""The four bands of 16 bits of a hash, as expressions that indexes exist for."""
+
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         _RECORDS,
@@ -72,6 +75,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE records ADD COLUMN perceptual_hash TEXT",
         "UPDATE records SET perceptual_hash = json_extract(look, '$.perceptual_hash') WHERE look IS NOT NULL",
         "CREATE INDEX records_by_hash ON records (perceptual_hash, id) WHERE perceptual_hash IS NOT NULL",
+    ),
+    (
+        # With every column that a listing filters or orders by, so that only a page's rows are read.
+        "CREATE INDEX records_by_key ON records (key, created_at, id, status)",
+        *(
+            f"CREATE INDEX records_by_band_{number} ON records ({band}, perceptual_hash, id)"
+            " WHERE perceptual_hash IS NOT NULL"
+            for number, band in enumerate(HASH_BANDS)
+        ),
     ),
 )
 
