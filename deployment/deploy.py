@@ -283,17 +283,19 @@ def _plan(aws: Aws, options: Options, stack: Stack | None, folder: Path) -> Plan
     try:
         text = source.text or DEFAULT_RECIPE
         recipe = parse_recipe(text)
-        settings = from_environment({**secrets.variables, **dict(_flags(values))})
+        settings = from_environment({**secrets.variables, **dict(_checked_settings(values))})
         entries(recipe, settings)
     except (Invalid, ValueError) as error:
         raise Rejected([str(error)]) from None
     return Plan(values, overrides, source.file, text, recipe)
 
 
-def _flags(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+def _checked_settings(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, variable in (("AllowUnsigned", "ALLOW_UNSIGNED"), ("EnableHints", "HINTS")):
         if values[name] == "true":
             yield PREFIX + variable, "1"
+    if presets := values["ImgproxyPresets"]:
+        yield f"{PREFIX}IMGPROXY_PRESETS", presets
 
 
 def _check_uploads(aws: Aws, bucket: str, errors: Errors) -> None:

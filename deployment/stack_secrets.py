@@ -70,6 +70,7 @@ def read_secrets(aws: Aws, values: Mapping[str, str], errors: Errors) -> Secrets
             continue
         versions[spec.version] = found["VersionId"]
         variables |= _fields(spec, name, found.get("SecretString"), errors)
+    dialects += filter(None, values.get("Dialects", "").split(","))
     if dialects:
         variables[f"{PREFIX}DIALECTS"] = ",".join(dialects)
     return Secrets(versions, variables)

@@ -467,6 +467,21 @@ def test_a_secret_of_the_wrong_shape_is_an_error_that_does_not_show_it(
         assert text not in done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("Dialects=cloudflare,nonsense", "for IMAGE_PROCESSOR_DIALECTS, got 'cloudflare,nonsense'"),
+        ("ImgproxyPresets=small", "for IMAGE_PROCESSOR_IMGPROXY_PRESETS, got 'small'"),
+    ],
+)
+def test_settings_of_dialects_are_checked_before_anything_changes(
+    cli: StubbedCli, given: str, message: str
+) -> None:
+    done = cli.run("deploy.sh", "--dry-run", given)
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
 def test_all_unreadable_secrets_are_reported_at_once(cli: StubbedCli) -> None:
     cli.fail("get-secret-value", "ResourceNotFoundException", "none")
     done = cli.run("deploy.sh", "--dry-run", "ThumborSecret=a", "DitSecret=b", "SigningKeysSecret=c")

@@ -176,6 +176,10 @@ LONG = {
     "EnablePurge": "true",
     "EnableHints": "true",
     "DialectLenient": "true",
+    "DialectAuto": "true",
+    "Dialects": "cloudflare",
+    "ImgproxyPresets": "small=rs:fit:200:200/q:70," * 4 + "large=q:80",
+    "ImgproxyWatermark": "w" * 100,
 }
 SECRETS = {
     "SigningKeysSecret": "url-keys",

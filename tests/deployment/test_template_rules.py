@@ -17,6 +17,13 @@ from resolve import references, resolve
 from template_rules import RULES, broken
 
 from image_processor.aws_lambda.invalidate_function import MAX_PATHS
+from image_processor.config.settings import (
+    AWS_SETTINGS,
+    GENERAL_SETTINGS,
+    LIMIT_SETTINGS,
+    PREFIX,
+    URL_SETTINGS,
+)
 
 POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
@@ -58,6 +65,11 @@ PARTS: tuple[dict[str, str], ...] = (
     {"Fallback": "logos/none.png"},
     {"ThumborSecret": "thumbor", "DialectLenient": "true", "DialectBuckets": "old-pictures"},
     {"DitSecret": "dit", "ImgproxySecret": "imgproxy"},
+    {"Dialects": "cloudflare", "DialectAuto": "true"},
+    {"ImgproxySignatureBytes": "16", "ImgproxyPresets": "a=q:1", "ImgproxyWatermark": "logos/w.png"},
+    {"Overlays": "logos/"},
+    {"DeletionLimit": "10", "MaxMemoryMebibytes": "900", "MaxOutputMegapixels": "5"},
+    {"EnableSvg": "true", "Icc": "preserve", "MaxFrames": "1", "MaxScans": "10"},
     {"ThumborSecret": "thumbor", "ThumborVersion": "0a1b"},
     {"DitSecret": "dit", "DitVersion": "0a1b", "ImgproxySecret": "imgproxy", "ImgproxyVersion": "2c3d"},
     {"PermissionsBoundary": "arn:aws:iam::111122223333:policy/limit"},
@@ -182,6 +194,43 @@ def test_signing_keys_are_read_in_the_named_version() -> None:
         resources = resolve(translated(), SigningKeysSecret="url-keys", SigningKeysVersion=version)
         for name in ("ApiFunction", "DeliverFunction"):
             assert variables(resources, name)["IMAGE_PROCESSOR_SIGNING_KEYS"] == expected
+
+
+NOT_PARAMETERS = {
+    # One machine only.
+    *("DATA", "HOST", "PORT", "ALLOWED_HOSTS", "WORKERS", "STOP_SECONDS", "SWEEP_SECONDS", "MIN_FREE_BYTES"),
+    *("EVENT_STREAMS", "EVENT_STREAMS_PER_CLIENT", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_DAYS"),
+    *("DELIVERY_QUEUE", "CACHE_BYTES"),
+    # A directory: the packages have no fonts.
+    "FONTS",
+    # The headers policy sends it (RenditionOrigin).
+    "CORS_ORIGIN",
+    # Leases and the functions' timeouts depend on it.
+    "CPU_SECONDS",
+}
+
+
+def test_every_setting_of_aws_can_be_set() -> None:
+    common = (*GENERAL_SETTINGS, *URL_SETTINGS, *AWS_SETTINGS, *LIMIT_SETTINGS)
+    given = dict(item for part in PARTS for item in part.items()) | {
+        "EnableCdn": "true", "EnableApi": "true", "EnableTable": "true", "ReconcileSchedule": "rate(1 day)",
+    }  # fmt: skip
+    resources = resolve(translated(), **given)
+    passed = {
+        name.removeprefix(PREFIX)
+        for function in of_type(resources, "AWS::Lambda::Function").values()
+        for name in function["Environment"]["Variables"]
+    }
+    assert {spec.name for spec in common} - passed == NOT_PARAMETERS
+
+
+def test_dialects_without_a_secret_are_named() -> None:
+    resources = resolve(translated(), DitSecret="dit", Dialects="cloudflare", DialectAuto="true")
+    assert variables(resources, "DeliverFunction")["IMAGE_PROCESSOR_DIALECTS"] == "dit,cloudflare"
+    assert variables(resources, "PublishFunction")["IMAGE_PROCESSOR_DIALECTS"] == "dit,cloudflare"
+    assert variables(resources, "DeliverFunction")["IMAGE_PROCESSOR_DIALECT_AUTO"] == "1"
+    alone = variables(resolve(translated(), Dialects="cloudflare"), "DeliverFunction")
+    assert alone["IMAGE_PROCESSOR_DIALECTS"] == "cloudflare"
 
 
 def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
