@@ -71,6 +71,7 @@ ON = {
     "MaxMemoryMebibytes": "300",
     "EnableSvg": "true",
     "Icc": "embed",
+    "Sandbox": "off",
     "DeletionLimit": "60",
     "DialectBuckets": "old-pictures",
     "EnablePurge": "true",

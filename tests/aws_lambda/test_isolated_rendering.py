@@ -34,6 +34,12 @@ def _jpeg() -> bytes:
 
 
 GOOD = _jpeg()
+# On every kernel.
+COMPLETE = """
+from image_processor.engine.worker import child, sandbox
+sandbox.enter = lambda: ()
+child.main()
+"""
 
 
 def children() -> set[str]:
@@ -83,11 +89,17 @@ def test_what_the_sandbox_lacks_is_logged_once(
     assert caplog.messages == ["renderers are not fully sandboxed: files are open: no Landlock"]
 
 
-@pytest.mark.parametrize("isolated", [True, False])
+@pytest.mark.parametrize(
+    ("isolated", "sandbox", "child_count"), [(True, "auto", 1), (False, "auto", 0), (False, "required", 1)]
+)
 def test_one_child_serves_all_renderings_of_a_function_that_holds_secrets(
     isolated: bool,  # noqa: FBT001 - a column
+    sandbox: str,
+    child_count: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(IsolatedRenderer, "_program", COMPLETE)
+    monkeypatch.setenv("IMAGE_PROCESSOR_SANDBOX", sandbox)
     for name, value in {**BUCKETS, **KEYS}.items():
         monkeypatch.setenv(name, value)
     before = children()
@@ -97,7 +109,7 @@ def test_one_child_serves_all_renderings_of_a_function_that_holds_secrets(
         assert context.render(GOOD, [], Limits(), summary=False).original.format == "jpeg"
     pids = children() - before
     programs = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in pids]
-    assert sum(b"worker.child" in program for program in programs) == int(isolated)
+    assert sum(b"engine.worker" in program for program in programs) == child_count
     for pid, program in zip(pids, programs, strict=True):
         if b"worker.child" in program:
             assert b"correct-horse" not in Path(f"/proc/{pid}/environ").read_bytes()

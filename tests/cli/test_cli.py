@@ -77,6 +77,13 @@ def test_doctor_prints_versions_codecs_and_settings(run, monkeypatch):
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
 
 
+WITHOUT_LANDLOCK = """
+from image_processor.engine.worker import child, sandbox
+sandbox.enter = lambda: ("files are open: no Landlock",)
+child.main()
+"""
+
+
 @pytest.mark.parametrize(
     ("gaps", "told"), [((), "on"), (("files are open: no Landlock",), "files are open: no Landlock")]
 )
@@ -85,6 +92,19 @@ def test_doctor_says_whether_renderers_are_sandboxed(run, monkeypatch, gaps, tol
     status, out, _ = run("doctor")
     assert status == 0
     assert f"sandbox of renderers: {told}\n" in out
+
+
+def test_doctor_says_that_the_sandbox_is_off(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_SANDBOX", "off")
+    assert "sandbox of renderers: off, as configured\n" in run("doctor")[1]
+
+
+def test_doctor_ends_with_4_if_a_required_sandbox_is_incomplete(run, monkeypatch):
+    monkeypatch.setattr(IsolatedRenderer, "_program", WITHOUT_LANDLOCK)
+    monkeypatch.setenv("IMAGE_PROCESSOR_SANDBOX", "required")
+    status, _, err = run("doctor")
+    assert status == 4
+    assert "expected renderers in a sandbox, which is required, but files are open: no Landlock" in err
 
 
 def test_doctor_names_the_extra_that_reads_a_format(run, monkeypatch):

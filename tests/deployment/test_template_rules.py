@@ -69,7 +69,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ImgproxySignatureBytes": "16", "ImgproxyPresets": "a=q:1", "ImgproxyWatermark": "logos/w.png"},
     {"Overlays": "logos/"},
     {"DeletionLimit": "10", "MaxMemoryMebibytes": "900", "MaxOutputMegapixels": "5"},
-    {"EnableSvg": "true", "Icc": "preserve", "MaxFrames": "1", "MaxScans": "10"},
+    {"EnableSvg": "true", "Icc": "preserve", "Sandbox": "off", "MaxFrames": "1", "MaxScans": "10"},
     {"ThumborSecret": "thumbor", "ThumborVersion": "0a1b"},
     {"DitSecret": "dit", "DitVersion": "0a1b", "ImgproxySecret": "imgproxy", "ImgproxyVersion": "2c3d"},
     {"PermissionsBoundary": "arn:aws:iam::111122223333:policy/limit"},

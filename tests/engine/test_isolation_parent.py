@@ -86,8 +86,10 @@ def test_a_stopped_child_ends_when_its_parent_is_killed() -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process is in state T, which follows the name in parentheses (proc(5))."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("T")
+    """Whether all threads of a process are in state T, which follows the name in parentheses (proc(5)). Only
+    then does the kernel count the process as stopped."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return all((thread / "stat").read_text().rpartition(") ")[2].startswith("T") for thread in threads)
 
 
 @pytest.mark.parametrize("function", ["runtime.start", "render"], ids=["starting", "rendering"])

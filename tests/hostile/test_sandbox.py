@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from image_processor.domain.errors import Refused
-from image_processor.domain.models import Limits
+from image_processor.domain.errors import Refused, UnsafeRuntime
+from image_processor.domain.models import Limits, SandboxPolicy
 from image_processor.engine.worker import sandbox
 from image_processor.engine.worker.isolation import IsolatedRenderer
+from image_processor.engine.worker.renderer_group import RendererGroup
 
 
 class TakenOver(IsolatedRenderer):
@@ -223,6 +224,35 @@ def test_text_is_drawn_with_the_configured_fonts(tmp_path: Path) -> None:
     command = [sys.executable, "-c", FONTS, str(directory)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert (int(done.stdout) > 200, done.stderr) == (True, "")
+
+
+WITHOUT = """
+from image_processor.engine.worker import child, sandbox
+sandbox.enter = lambda: ("files are open: no Landlock",)
+child.main()
+"""
+
+
+def test_a_required_sandbox_that_is_not_complete_decodes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(IsolatedRenderer, "_program", WITHOUT)
+    group = RendererGroup(SandboxPolicy.REQUIRED)
+    with group.renderer() as renderer, pytest.raises(UnsafeRuntime, match="files are open: no Landlock"):
+        renderer.render(b"", [], Limits())
+    with IsolatedRenderer() as renderer:
+        renderer.warm()
+        assert renderer.sandbox_gaps == ("files are open: no Landlock",)
+
+
+@pytest.mark.usefixtures("child")
+def test_a_required_sandbox_that_is_complete_renders() -> None:
+    with TakenOver(sandbox=SandboxPolicy.REQUIRED) as renderer:
+        assert renderer.try_("open('/etc/hostname')") == "EACCES"
+
+
+def test_the_sandbox_can_be_turned_off(folder: Path) -> None:
+    with TakenOver(sandbox=SandboxPolicy.OFF) as renderer:
+        assert renderer.try_(f"open('{folder}/original.jpg')") == "done"
+        assert renderer.sandbox_gaps == ("off, as configured",)
 
 
 def test_what_the_system_lacks_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

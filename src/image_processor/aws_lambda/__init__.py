@@ -156,6 +156,9 @@ def _initialize(environment: Mapping[str, str]) -> None:
             _context(is_interactive=True).prepare()
     elif opener is not _process:
         return
+    elif environment.get("IMAGE_PROCESSOR_SANDBOX") == "required":
+        if init_type != "snap-start":  # as above
+            _context(is_interactive=False).prepare()
     elif init_type != "on-demand":
         _load_engine()
     else:

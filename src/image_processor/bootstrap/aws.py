@@ -23,7 +23,15 @@ from image_processor.catalog import catalog_from_url
 from image_processor.config.recipe import Recipe, load_recipe, parse_recipe
 from image_processor.config.settings import PREFIX, Settings, from_environment
 from image_processor.domain.errors import InvalidRecipe, InvalidSettings, NotFound, Problem
-from image_processor.domain.models import Limits, MessageKind, OutboxMessage, Outcome, Rendered, Upload
+from image_processor.domain.models import (
+    Limits,
+    MessageKind,
+    OutboxMessage,
+    Outcome,
+    Rendered,
+    SandboxPolicy,
+    Upload,
+)
 from image_processor.domain.ports import Catalog, ObjectStore, Renderer, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
@@ -88,7 +96,7 @@ def open_aws_context(
 ) -> AwsContext:
     """The context that ``environment`` describes, by default the process's own. ``retries`` limits each
     request to the buckets and the table, which end with the context's deadline, too. ``isolated``: decode
-    originals in a child process only.
+    originals in a child process only, as a required sandbox implies.
 
     Raises InvalidSettings, InvalidRecipe.
     """
@@ -102,7 +110,8 @@ def open_aws_context(
         use_fonts(settings.fonts)
     deadline = Deadline()
     stores = open_aws_stores(settings, AwsAccess(retries=replace(retries, deadline=deadline)))
-    rendering = IsolatedRendering(deadline)
+    isolated = isolated or settings.sandbox is SandboxPolicy.REQUIRED
+    rendering = IsolatedRendering(deadline, settings.sandbox)
     render: Renderer = rendering.render if isolated else _render_within_deadline
 
     @cache
@@ -119,7 +128,7 @@ def open_aws_context(
         stores.catalog,
         lambda upload: processor().process(upload),
         _post_signer(bucket, settings.limits.max_bytes),
-        lambda upload, seconds: _process_isolated(processor(), upload, seconds),
+        lambda upload, seconds: _process_isolated(processor(), upload, seconds, settings.sandbox),
         deadline,
         render,
         rendering.start if isolated else lambda: None,
@@ -265,10 +274,12 @@ def _render_within_deadline(
         return render_in_process(data, transformations, limits, **options)
 
 
-def _process_isolated(processor: Processor, upload: Upload, seconds: float) -> Outcome:
+def _process_isolated(
+    processor: Processor, upload: Upload, seconds: float, sandbox: SandboxPolicy
+) -> Outcome:
     from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - for repeated messages only
 
-    with IsolatedRenderer(until=time.monotonic() + seconds) as renderer:
+    with IsolatedRenderer(until=time.monotonic() + seconds, sandbox=sandbox) as renderer:
         return replace(processor, render=renderer.render).process(upload)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from image_processor.aws.retries import Deadline
-from image_processor.domain.models import Limits, Rendered
+from image_processor.domain.models import Limits, Rendered, SandboxPolicy
 from image_processor.domain.transformation import Transformation
 
 if TYPE_CHECKING:
@@ -26,8 +26,9 @@ class IsolatedRendering:
     time for it.
     """
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, deadline: Deadline, sandbox: SandboxPolicy = SandboxPolicy.AUTO) -> None:
         self._deadline = deadline
+        self._sandbox = sandbox
         self._renderer: IsolatedRenderer | None = None
         self._has_reported = False
 
@@ -58,5 +59,5 @@ class IsolatedRendering:
         if self._renderer is None:
             from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - a stored rendition does not need it
 
-            self._renderer = IsolatedRenderer(late_is_unavailable=True)
+            self._renderer = IsolatedRenderer(late_is_unavailable=True, sandbox=self._sandbox)
         return self._renderer

@@ -135,19 +135,20 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     will try a failed upload again. ``outbox`` is what is sent after an outcome, by default events, by the
     server.
 
-    Raises before any work: UnsafeRuntime if libvips cannot be made safe, InvalidSettings if the directory of
-    fonts has none, InvalidRecipe if the recipe needs what this machine lacks.
+    Raises before any work: UnsafeRuntime if libvips cannot be made safe, or a required sandbox is not
+    complete; InvalidSettings if the directory of fonts has none, InvalidRecipe if the recipe needs what this
+    machine lacks.
     """
     check_recipe(recipe, settings)
     if settings.fonts:
         use_fonts(settings.fonts)
-    with IsolatedRenderer() as trial:
+    with IsolatedRenderer(sandbox=settings.sandbox) as trial:
         trial.warm()
         if trial.sandbox_gaps:
             _log.warning("renderers are not fully sandboxed: %s", "; ".join(trial.sandbox_gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
     outbox = outbox or _build_outbox(settings)
-    group = renderers or RendererGroup()
+    group = renderers or RendererGroup(settings.sandbox)
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
@@ -238,7 +239,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     recipe = load_recipe(settings.recipe)
     webhook = build_webhook(settings)
     progress = Progress()
-    renderers = RendererGroup()
+    renderers = RendererGroup(settings.sandbox)
 
     @contextmanager
     def open_renderer() -> Iterator[Renderer]:

@@ -24,6 +24,7 @@ from image_processor.config.settings import (
 )
 from image_processor.domain.errors import CatalogDamaged, Invalid, Unavailable, UnsafeRuntime
 from image_processor.domain.formats import FORMATS
+from image_processor.domain.models import SandboxPolicy
 
 from . import reconcile
 from .aws_target import open_target
@@ -32,7 +33,7 @@ from .options import Data, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
 
 if TYPE_CHECKING:
-    from image_processor.engine.worker.isolation import IsolatedRenderer
+    pass
 
 _TABLES = (
     ("Settings", GENERAL_SETTINGS),
@@ -72,6 +73,7 @@ def command(
     console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
     _print_runtime(console)
     settings = settings_with(data=data, recipe=recipe)
+    console.print(f"sandbox of renderers: {_describe_sandbox(settings.sandbox)}")
     free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
     console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
     _print_settings(console, settings)
@@ -102,7 +104,6 @@ def _print_runtime(console: Console) -> None:
     try:
         from image_processor.engine import runtime  # noqa: PLC0415 - reports that libvips cannot be loaded
         from image_processor.engine.operations import faces  # noqa: PLC0415 - as above
-        from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - as above
 
         runtime.start()
     except (UnsafeRuntime, ImportError, OSError) as error:
@@ -111,8 +112,6 @@ def _print_runtime(console: Console) -> None:
         raise typer.Exit(UNSAFE) from None
     for name, version in runtime.versions().items():
         console.print(f"{name}: {version}")
-    with IsolatedRenderer() as renderer:
-        console.print(f"sandbox of renderers: {_describe_sandbox(renderer)}")
     loaders, savers = runtime.loaders(), runtime.savers()
     table = Table("Format", "Reads", "Writes", box=None)
     for name in loaders:
@@ -129,12 +128,16 @@ def _print_runtime(console: Console) -> None:
         console.print(f"missing: {', '.join(missing)}; the wheel pyvips-binary has all of them")
 
 
-def _describe_sandbox(renderer: IsolatedRenderer) -> str:
-    try:
-        renderer.warm()
-    except (Unavailable, UnsafeRuntime) as error:
-        return f"unknown, {error}"
-    return "; ".join(renderer.sandbox_gaps) or "on"
+def _describe_sandbox(policy: SandboxPolicy) -> str:
+    """Raises UnsafeRuntime if it is required and not complete."""
+    from image_processor.engine.worker.isolation import IsolatedRenderer  # noqa: PLC0415 - as in _print_runtime
+
+    with IsolatedRenderer(sandbox=policy) as renderer:
+        try:
+            renderer.warm()
+        except Unavailable as error:
+            return f"unknown, {error}"
+        return "; ".join(renderer.sandbox_gaps) or "on"
 
 
 def _yes_or_dash(available: bool) -> str:  # noqa: FBT001 - a value to print

@@ -14,7 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from image_processor.domain.models import ExifField, IccPolicy, TruncatedPolicy
+from image_processor.domain.models import ExifField, IccPolicy, SandboxPolicy, TruncatedPolicy
 
 _MEBIBYTE = 1024 * 1024
 
@@ -310,6 +310,12 @@ GENERAL_SETTINGS = (
         "seconds that images in work may take after a stop; then they are left to the next start",
         "0-3600",
         integer(0, 3600),
+    ),
+    SettingSpec(
+        "SANDBOX",
+        "sandbox of the processes that decode: as far as the system has it, complete or refuse, or none",
+        " | ".join(SandboxPolicy),
+        SandboxPolicy,
     ),
     SettingSpec("EVENT_STREAMS", "maximum number of open event streams", "1-300", integer(1, 300)),
     SettingSpec(

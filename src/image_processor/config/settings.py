@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from image_processor.domain.errors import InvalidSettings, Problem
-from image_processor.domain.models import ExifField, IccPolicy, Limits
+from image_processor.domain.models import ExifField, IccPolicy, Limits, SandboxPolicy
 from image_processor.domain.redaction import redacted_repr
 
 from .setting_specs import (
@@ -78,6 +78,7 @@ class Settings(Struct, frozen=True):
     sweep_seconds: int = 300
     deletion_limit: int = 50
     stop_seconds: int = 15
+    sandbox: SandboxPolicy = SandboxPolicy.AUTO
     event_streams: int = 100
     event_streams_per_client: int = 20
     min_free_bytes: int | None = None

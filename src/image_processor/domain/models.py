@@ -94,6 +94,16 @@ class IccPolicy(StrEnum):
     """Keep RGB pixels in their own colour space and embed its profile; other spaces as EMBED."""
 
 
+class SandboxPolicy(StrEnum):
+    """Whether the processes that decode originals enter a sandbox."""
+
+    AUTO = "auto"
+    """As far as the system has one. What is missing is logged."""
+    REQUIRED = "required"
+    """Originals are decoded in a complete sandbox, or not at all."""
+    OFF = "off"
+
+
 class ExifField(StrEnum):
     """The EXIF fields that a record may keep, each only if the settings ask for it.
 

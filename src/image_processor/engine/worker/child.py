@@ -17,7 +17,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
-from image_processor.domain.models import Limits, Rendered
+from image_processor.domain.models import Limits, Rendered, SandboxPolicy
 from image_processor.domain.transformation import parse
 from image_processor.engine import runtime
 from image_processor.engine.render import render
@@ -35,9 +35,10 @@ black."""
 
 
 def main() -> None:
-    """Serve the pipes whose file descriptors are the arguments: one to read, one to write. Returns when the
-    parent is gone."""
-    reader, writer = map(int, sys.argv[1:])
+    """Serve the pipes whose file descriptors are the arguments: one to read, one to write; the third is the
+    SandboxPolicy. Returns when the parent is gone."""
+    reader, writer = map(int, sys.argv[1:3])
+    policy = SandboxPolicy(sys.argv[3])
     _apply_limits()
     channel = Channel(reader, writer)
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, and nobody needs an answer or a traceback
@@ -46,7 +47,7 @@ def main() -> None:
         except UnsafeRuntime as error:
             channel.send(messages.encode(messages.Unsafe(str(error))))
             return
-        gaps = sandbox.enter()
+        gaps = sandbox.enter() if policy is not SandboxPolicy.OFF else ("off, as configured",)
         threading.Thread(target=_exit_with_parent, args=[reader], daemon=True).start()
         channel.send(messages.encode(messages.Ready(gaps)))
         _serve(channel)

@@ -27,7 +27,7 @@ from image_processor.domain.errors import (
     Unavailable,
     UnsafeRuntime,
 )
-from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered, RenderedImage
+from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered, RenderedImage, SandboxPolicy
 from image_processor.domain.transformation import Transformation
 
 from . import messages
@@ -75,16 +75,23 @@ class IsolatedRenderer:
     It only matters where a child gets little CPU time. ``until``, in seconds of time.monotonic(), is a
     deadline for every reply, for a caller that will be stopped then. A missed one is a refusal, or with
     ``late_is_unavailable`` Unavailable, for a caller that has less time than others for the same image.
+    ``sandbox`` says whether the child enters a sandbox.
     """
 
     _program = "from image_processor.engine.worker.child import main; main()"
 
     def __init__(
-        self, *, timeout_factor: float = 10.0, until: float = math.inf, late_is_unavailable: bool = False
+        self,
+        *,
+        timeout_factor: float = 10.0,
+        until: float = math.inf,
+        late_is_unavailable: bool = False,
+        sandbox: SandboxPolicy = SandboxPolicy.AUTO,
     ) -> None:
         self.until = until
         self._timeout_factor = timeout_factor
         self._late_is_unavailable = late_is_unavailable
+        self._sandbox = sandbox
         self._child: _Child | None = None
         self._aborted = False
 
@@ -102,7 +109,8 @@ class IsolatedRenderer:
     def warm(self) -> None:
         """Start the child now instead of with the first render.
 
-        Raises UnsafeRuntime where libvips cannot be made safe, Unavailable where no child starts in time.
+        Raises UnsafeRuntime where libvips cannot be made safe, or a required sandbox is not complete;
+        Unavailable where no child starts in time.
         """
         self.start()
         assert self._child is not None
@@ -124,7 +132,7 @@ class IsolatedRenderer:
         self._check_not_aborted()
         if self._child is None:
             _hide_memory()
-            self._child = _Child(self._program)
+            self._child = _Child(self._program, self._sandbox)
             self._check_not_aborted()  # `abort` may not have seen the new child
 
     def close(self) -> None:
@@ -218,15 +226,16 @@ class _Reply(Struct, frozen=True):
 class _Child:
     """One child process and the pipes to it. Only `kill` may be called from any thread."""
 
-    def __init__(self, program: str) -> None:
+    def __init__(self, program: str, sandbox: SandboxPolicy) -> None:
         theirs_read, ours_write = os.pipe()
         ours_read, theirs_write = os.pipe()
         self._channel = Channel(ours_read, ours_write)
         self._ready = False
+        self._needs_sandbox = sandbox is SandboxPolicy.REQUIRED
         self.sandbox_gaps: tuple[str, ...] = ()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
-                [sys.executable, "-P", "-c", program, str(theirs_read), str(theirs_write)],
+                [sys.executable, "-P", "-c", program, str(theirs_read), str(theirs_write), sandbox],
                 pass_fds=[theirs_read, theirs_write],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -261,6 +270,9 @@ class _Child:
             raise Unavailable(f"expected a renderer to start, got {got}") from None
         if isinstance(message, messages.Unsafe):
             raise UnsafeRuntime(message.message)
+        if message.sandbox_gaps and self._needs_sandbox:
+            gaps = "; ".join(message.sandbox_gaps)
+            raise UnsafeRuntime(f"expected renderers in a sandbox, which is required, but {gaps}")
         self._ready = True
         self.sandbox_gaps = message.sandbox_gaps
 

@@ -6,13 +6,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from image_processor.domain.models import SandboxPolicy
+
 from .isolation import IsolatedRenderer
 
 
 class RendererGroup:
-    """Opens isolated renderers and can abort them. Methods may be called from any thread."""
+    """Opens isolated renderers and can abort them. Methods may be called from any thread. ``sandbox`` is
+    that of all renderers."""
 
-    def __init__(self) -> None:
+    def __init__(self, sandbox: SandboxPolicy = SandboxPolicy.AUTO) -> None:
+        self._sandbox = sandbox
         self._lock = threading.Lock()
         self._open: set[IsolatedRenderer] = set()
         self._aborted = False
@@ -20,7 +24,7 @@ class RendererGroup:
     @contextmanager
     def renderer(self) -> Iterator[IsolatedRenderer]:
         """A renderer for one thread."""
-        with IsolatedRenderer() as renderer:
+        with IsolatedRenderer(sandbox=self._sandbox) as renderer:
             with self._lock:
                 self._open.add(renderer)
                 if self._aborted:
