@@ -111,6 +111,27 @@ a pixel, `1.0` the whole side.
 The default of `q` is {_qualities()}; {_lossless()} are lossless.
 Renditions are at most as large as the original unless `enlarge=1`.
 
+## Fewer bytes
+
+A rendition in the format and at the size of its original can have more bytes than it, at no gain. The
+original's coded data is sent instead, without its metadata, if it has fewer bytes and decodes to the very
+pixels of the rendition: orientation, colours and every other parameter have their effect. The API's
+`keep_smaller` and, for a new rendition by URL, `Server-Timing` say `kept` then; else they say why a rendition
+has more bytes than the original:
+
+| | |
+| --- | --- |
+| `pixels` | it has other pixels: colours were converted, or a parameter changes them |
+| `orientation` | EXIF orientation was applied |
+| `colour` | the file's colour space cannot be told in this format, or not be removed from it |
+| `options` | `prog` or `colours` asks for another encoding |
+| `damaged` | the file ends early or is damaged |
+| `structure` | the file has parts that cannot be told from metadata |
+| `profile` | with the profile of `IMAGE_PROCESSOR_ICC` the original's data has more bytes, too |
+
+Viewers then decode what a stranger has encoded. `keep-smaller=0`, in a recipe `keep_smaller = false`, always
+encodes anew.
+
 ## Fit
 
 `fit` applies if both sides are given, or one side and a ratio. All examples but the last ask for 160 x 80.

@@ -14,7 +14,7 @@ import crypto from 'crypto';
 const kvs = cf.kvs();
 
 // <tables>
-const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg trim-last trim-eq rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes soft prog chroma moz effort lossless colours fm'.split(' ');
+const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg trim-last trim-eq rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes soft prog chroma moz effort lossless colours keep-smaller fm'.split(' ');
 const REPEATABLE = ['over', 'then'];
 const CASE_SENSITIVE = ['over', 'preset', 'then'];
 const FOCAL_POINT = ['fp', 'fp-x', 'fp-y'];

@@ -121,6 +121,13 @@ def test_without_an_allowed_origin_there_are_no_cors_headers(machine: Machine) -
         assert not [name for name in response.headers if name.startswith(("access-control", "cross-origin"))]
 
 
+def test_server_timing_tells_that_the_original_is_sent(machine: Machine, client: Client) -> None:
+    machine.ingest.put("small.jpg", b"small cat")
+    timing = client.get(signed("small.jpg", "w=11&fm=webp")).headers["server-timing"]
+    assert timing.split(", ")[-1] == "keep-smaller;desc=kept"
+    assert "keep-smaller" not in client.get(signed("cat.jpg", "w=12&fm=webp")).headers["server-timing"]
+
+
 def test_forwarding_headers_change_nothing(client: Client) -> None:
     url = signed("cat.jpg", "w=11&fm=webp")
     plain = client.get(url)

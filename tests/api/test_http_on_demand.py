@@ -45,6 +45,20 @@ def test_a_rendition_is_made_stored_and_opened_by_its_url(client: Client) -> Non
     assert client.post(PATH, json={"transformation": "w=33,fm=webp"}).json()["sha256"] == rendition["sha256"]
 
 
+def test_an_original_that_is_sent_as_it_is_is_told(client: Client, signing: Machine) -> None:
+    signing.ingest.put("small.jpg", b"small cat")
+    image = client.post("/images?wait=true", json={"key": "small.jpg"}).json()
+    path = f"/images/{image_id(BUCKET, 'small.jpg')}"
+    assert (
+        client.post(f"{path}/renditions", json={"transformation": "w=34,fm=webp"}).json()["keep_smaller"]
+        == "kept"
+    )
+    recorded = client.get(path).json()["renditions"]
+    assert [rendition["keep_smaller"] for rendition in recorded] == ["kept"] * len(recorded), image
+    other = client.post(PATH, json={"transformation": "w=34,fm=webp"}).json()
+    assert other["keep_smaller"] is None
+
+
 def test_a_declared_transformation_returns_the_stored_rendition_with_a_public_url(client: Client) -> None:
     rendition = client.post(PATH, json={"transformation": "w=10,fm=webp"}).json()
     assert (rendition["key"], rendition["url"]) == (

@@ -117,5 +117,11 @@ def stable(value: Any) -> Any:
     return [stable(item) for item in value] if isinstance(value, list) else value
 
 
+NEW_FIELDS = {"keep_smaller": None}
+"""What later versions tell, and what they tell of records that version 0.1 wrote."""
+
+
 def _is_left_out(name: str, item: Any) -> bool:
+    if name in NEW_FIELDS:
+        return item == NEW_FIELDS[name]
     return name in NOT_COMPARED or (name == "processed" and (item is None or "/~" in item))

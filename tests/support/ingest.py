@@ -18,6 +18,7 @@ from image_processor.domain.models import (
     ExifField,
     IccPolicy,
     ImageMetadata,
+    KeepSmaller,
     Limits,
     MessageKind,
     Record,
@@ -73,13 +74,17 @@ def fake_render(
     on_rendition: Callable[[RenderedImage], None] = lambda _: None,
 ) -> Rendered:
     """A Renderer. Refuses originals that start with `bad`, and `big N` if N is over the pixel limit; those
-    that start with `half` are truncated."""
+    that start with `half` are truncated; those that start with `small` are kept by `keep_smaller`."""
     if data.startswith(b"bad"):
         raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
     if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:
         raise Refused(Reason.TOO_MANY_PIXELS, f"expected at most {limits.max_pixels} pixels, got more")
     bodies = [(item, rendition_bytes(data, item)) for item in transformations]
-    images = tuple(RenderedImage(item, body, _metadata(body, item.format)) for item, body in bodies)
+    kept = KeepSmaller.KEPT if data.startswith(b"small") else None
+    images = tuple(
+        RenderedImage(item, body, replace(_metadata(body, item.format), keep_smaller=kept))
+        for item, body in bodies
+    )
     for image in images:
         on_rendition(image)
     return Rendered(

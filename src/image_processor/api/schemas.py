@@ -18,7 +18,7 @@ from image_processor.delivery.source_crop import output_size
 from image_processor.domain.errors import FIXES, Invalid, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import ImageMetadata, Record, Rendition, Status
+from image_processor.domain.models import KEEP_SMALLER, ImageMetadata, KeepSmaller, Record, Rendition, Status
 from image_processor.domain.ports import Entry, Query, StoredObject
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 from image_processor.renditions.freshness import is_on_demand
@@ -193,6 +193,11 @@ class RenditionModel(MetadataModel):
         examples=["/renditions/photos/cat.jpg/w=640,fm=avif.avif?v=9f86d081884c7d65"],
     )
     transformation: str = Field(examples=["w=640,fm=avif"])
+    keep_smaller: KeepSmaller | None = Field(
+        default=None,
+        description="In the original's format and size only: `kept` if its coded data is sent without "
+        "metadata, because a new encoding has more bytes; else why it has more bytes than the original.",
+    )
 
     @classmethod
     def of_rendition(cls, rendition: Rendition, base: str | None) -> Self:
@@ -200,6 +205,7 @@ class RenditionModel(MetadataModel):
             key=rendition.key,
             url=public_url(rendition, base),
             transformation=rendition.transformation,
+            keep_smaller=rendition.metadata.keep_smaller,
             **_metadata(rendition.metadata),
         )
 
@@ -218,9 +224,11 @@ class OnDemandRenditionModel(Model):
     media_type: str = Field(examples=["image/webp"])
     bytes: int
     sha256: str
+    keep_smaller: KeepSmaller | None = Field(default=None, description="As of a rendition of an image.")
 
     @classmethod
     def of(cls, key: str, transformation: str, stored: StoredObject, url: str | None) -> Self:
+        kept = stored.attributes.metadata.get(KEEP_SMALLER)
         return cls(
             key=key,
             url=url,
@@ -228,6 +236,7 @@ class OnDemandRenditionModel(Model):
             media_type=stored.attributes.media_type,
             bytes=stored.entry.size,
             sha256=stored.attributes.metadata["sha256"],
+            keep_smaller=KeepSmaller(kept) if kept else None,
         )
 
 

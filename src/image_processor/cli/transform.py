@@ -99,4 +99,5 @@ def _description(rendition: RenderedImage) -> str:
     metadata = rendition.metadata
     frames = f", {metadata.frames} frames" if metadata.frames > 1 else ""
     size = f"{metadata.width} x {metadata.height}{frames}, {format_bytes(metadata.bytes)}"
-    return f"{rendition.transformation}: {size}"
+    kept = f" (keep_smaller: {metadata.keep_smaller})" if metadata.keep_smaller else ""
+    return f"{rendition.transformation}: {size}{kept}"

@@ -126,7 +126,7 @@ class OnDemandRenderer(Struct, frozen=True):
         has the version _NOT_STORED."""
         repository = self.repository
         metadata = {
-            "sha256": image.metadata.sha256,
+            **image.metadata.object_metadata,
             "image": image_id(repository.bucket, ref.key),
             **fingerprint_metadata(version, repository.icc, overlays),
         }

@@ -25,6 +25,7 @@ from msgspec.structs import replace
 from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.models import KEEP_SMALLER
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
 
@@ -159,7 +160,9 @@ class Delivery(Struct, frozen=True):
         if ref.vary:
             headers["vary"] = ", ".join(ref.vary)
         if lookup.timings:
-            timings = (f"{name};dur={1000 * seconds:.1f}" for name, seconds in lookup.timings.items())
+            timings = [f"{name};dur={1000 * seconds:.1f}" for name, seconds in lookup.timings.items()]
+            kept = lookup.stored.attributes.metadata.get(KEEP_SMALLER) if lookup.stored else None
+            timings += [f"{KEEP_SMALLER};desc={kept}"] if kept else []
             headers["server-timing"] = ", ".join(timings)
         if self.base_url is not None and lookup.error is None and ref.is_public:
             url = f"{self.base_url}/{quote(ref.stored_key, safe='/=,~:')}"

@@ -62,7 +62,7 @@ _TABLE = (
         compatibility=3,
         alpha=False,
         quality=75,
-        encoder_options=_options("progressive subsampling optimise"),
+        encoder_options=_options("progressive subsampling optimise keep_smaller"),
         signatures=(b"\xff\xd8\xff",),
     ),
     Format(
@@ -72,7 +72,7 @@ _TABLE = (
         media_type="image/png",
         writable=True,
         compatibility=2,
-        encoder_options=_options("progressive effort colours"),
+        encoder_options=_options("progressive effort colours keep_smaller"),
         signatures=(b"\x89PNG\r\n\x1a\n",),
     ),
     Format(
@@ -84,7 +84,7 @@ _TABLE = (
         compatibility=1,
         animation=True,
         quality=80,
-        encoder_options=_options("effort lossless"),
+        encoder_options=_options("effort lossless keep_smaller"),
     ),
     Format(
         name="avif",
@@ -93,7 +93,7 @@ _TABLE = (
         media_type="image/avif",
         writable=True,
         quality=63,
-        encoder_options=_options("subsampling effort lossless"),
+        encoder_options=_options("subsampling effort lossless keep_smaller"),
     ),
     Format(
         name="gif",
@@ -103,7 +103,7 @@ _TABLE = (
         writable=True,
         compatibility=2,
         animation=True,
-        encoder_options=_options("progressive effort colours"),
+        encoder_options=_options("progressive effort colours keep_smaller"),
         signatures=(b"GIF87a", b"GIF89a"),
     ),
     Format(

@@ -131,11 +131,38 @@ Exif = tuple[tuple[str, str], ...]
 """EXIF fields of an original: names of ExifField with their values."""
 
 
+class KeepSmaller(StrEnum):
+    """What `keep_smaller` did for a rendition in its original's format and size: that the original's coded
+    data is sent, or why it is not although the rendition has more bytes than the original."""
+
+    KEPT = "kept"
+    """The coded data of the original without its metadata: a new encoding has more bytes."""
+    PIXELS = "pixels"
+    """The rendition has other pixels: colours were converted, or a parameter changes them."""
+    ORIENTATION = "orientation"
+    """EXIF orientation was applied."""
+    COLOUR = "colour"
+    """The file has a colour space that the ICC policy does not keep, or that this format cannot be given."""
+    OPTIONS = "options"
+    """The transformation asks for another encoding: `prog` or `colours`."""
+    DAMAGED = "damaged"
+    """The file ends early or is damaged."""
+    STRUCTURE = "structure"
+    """The file has parts that cannot be told from metadata."""
+    PROFILE = "profile"
+    """With the profile that the ICC policy embeds, the coded data has more bytes too."""
+
+
+KEEP_SMALLER = "keep-smaller"
+"""Metadata key: KeepSmaller, where it is not None."""
+
+
 class ImageMetadata(Struct, frozen=True):
     """The properties of an encoded image. ``width`` and ``height`` are pixels of one upright frame.
     ``alpha`` is False also for an alpha channel that was decoded and found opaque.
 
     ``truncated`` means that the file ends early, or is damaged, and was accepted nevertheless.
+    ``keep_smaller`` is None for originals, and for renditions of another size or format, or of fewer bytes.
     """
 
     width: int
@@ -146,10 +173,17 @@ class ImageMetadata(Struct, frozen=True):
     bytes: int
     sha256: str
     truncated: bool = False
+    keep_smaller: KeepSmaller | None = None
 
     @property
     def media_type(self) -> str:
         return FORMATS[self.format].media_type
+
+    @property
+    def object_metadata(self) -> dict[str, str]:
+        """What a stored object tells of it beside its bytes."""
+        kept = {KEEP_SMALLER: self.keep_smaller.value} if self.keep_smaller else {}
+        return {"sha256": self.sha256, **kept}
 
 
 class VisualSummary(Struct, frozen=True):

@@ -23,6 +23,7 @@ from .codecs.codec import EncodeOptions
 from .codecs.decode import open_original
 from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within, srgb_profile
 from .codecs.registry import CODECS
+from .keep_smaller import EncodedFrames, smaller
 from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
 from .operations.decode_plan import DecodePlan, SourceSelection
@@ -74,9 +75,13 @@ def plan_job(source: DecodePlan, transformation: Transformation, limits: Limits)
 
 
 def run_job(
-    job: RenditionJob, level: Sequence[pyvips.Image], images: OverlayImages, profile: bytes | None
+    job: RenditionJob,
+    level: Sequence[pyvips.Image],
+    images: OverlayImages,
+    profile: bytes | None,
+    data: bytes,
 ) -> FinishedRendition:
-    """Compose one rendition from the frames of its level and encode it."""
+    """Compose one rendition of the original ``data`` from the frames of its level and encode it."""
     started = time.perf_counter()
     context = CompositionContext(job.placement, job.anchor, job.edge, job.remaining, images)
     frames = _computed(compose(level if job.animated else level[:1], context), level)
@@ -86,7 +91,10 @@ def run_job(
         profile = None
     rendered = time.perf_counter()
     timing = AnimationTiming(job.source.delays, job.source.header.loop) if job.animated else AnimationTiming()
-    body = _encoded(frames, job.remaining, profile, timing).body
+    encoded = _encoded(frames, job.remaining, profile, timing).body
+    body, kept = smaller(
+        data, job.source.header, job.remaining, EncodedFrames(frames, timing, profile, encoded)
+    )
     metadata = ImageMetadata(
         width=frames[0].width,
         height=frames[0].height,
@@ -95,6 +103,7 @@ def run_job(
         alpha=bool(frames[0].hasalpha()),
         bytes=len(body),
         sha256=sha256_hex(body),
+        keep_smaller=kept,
     )
     return FinishedRendition(body, metadata, rendered - started, time.perf_counter() - rendered)
 

@@ -207,7 +207,7 @@ class _Decoding(Struct, frozen=True):
     def _finish(
         self, job: RenditionJob, frames: Sequence[pyvips.Image], profile: bytes | None
     ) -> FinishedRendition:
-        finished = run_job(job, frames, self.images, profile)
+        finished = run_job(job, frames, self.images, profile, self.data)
         self.emitter.emit(job, finished)
         return finished
 

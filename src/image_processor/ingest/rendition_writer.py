@@ -59,7 +59,7 @@ class UploadTarget(Struct, frozen=True):
 
     def _attributes(self, lease: Lease, image: RenderedImage) -> Attributes:
         cache_control = self.recipe.cache_control_for(lease.record.key) or self.cache_control
-        metadata = {"sha256": image.metadata.sha256, "image": lease.image_id}
+        metadata = {**image.metadata.object_metadata, "image": lease.image_id}
         return Attributes(image.metadata.media_type, cache_control, metadata)
 
     def _renew(self, lease: Lease) -> Lease:

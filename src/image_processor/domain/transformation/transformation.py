@@ -633,6 +633,16 @@ class Transformation(Struct, frozen=True, kw_only=True):
             aliases=("colors",),
         ),
     ] = None
+    keep_smaller: Annotated[
+        bool,
+        Parameter(
+            "keep-smaller",
+            FLAG,
+            "send the original's own data, without metadata, where it shows the same in fewer bytes; see "
+            "[Fewer bytes](#fewer-bytes)",
+            "w=160,keep-smaller=0,fm=webp",
+        ),
+    ] = True
     format: Annotated[
         str,
         Parameter("fm", _FORMAT, "output format", "w=160,fm=avif", aliases=("format",), always_shown=True),

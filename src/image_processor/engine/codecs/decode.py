@@ -61,10 +61,11 @@ def open_original(
     """
     options = DecodeOptions(shrink=shrink, first=first, count=count, fail_on=fail_on, target=target)
     with translate_errors(format_, fail_on):
-        return _open(CODECS[format_.name], data, options)
+        return open_encoded(CODECS[format_.name], data, options)
 
 
-def _open(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Image:
+def open_encoded(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Image:
+    """As `open_original`, but raises pyvips.Error, and leaves the messages of other threads as they are."""
     if codec.open is not None:
         return codec.open(data, options)
     assert codec.loader is not None

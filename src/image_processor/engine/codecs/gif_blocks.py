@@ -31,7 +31,7 @@ class Block(Struct, frozen=True):
 
 def blocks(data: bytes) -> Iterator[Block]:
     """All blocks up to the trailer. Bytes between them that begin no block are left out."""
-    at = _header_end(data)
+    at = header_end(data)
     while at < len(data):
         introducer = data[at]
         if introducer == TRAILER:
@@ -76,7 +76,7 @@ def leaves_gaps(data: bytes) -> bool:
 def mended(data: bytes, *, with_gaps: bool) -> bytes:
     """The same animation, for libnsgif. ``with_gaps`` adds a transparent frame at the end, for which libnsgif
     gives all frames alpha, and clears to transparent what libnsgif would fill with the background colour."""
-    body = bytearray(data[: _header_end(data)])
+    body = bytearray(data[: header_end(data)])
     control = None
     for block in blocks(data):
         if block.end > len(data):
@@ -116,7 +116,8 @@ def _code_bits(data: bytes, image: Block) -> int:
     return data[image.start + 10 + _colour_table_bytes(data, image.start + 9)]
 
 
-def _header_end(data: bytes) -> int:
+def header_end(data: bytes) -> int:
+    """Where the blocks begin: behind the header, the screen descriptor and the global colour table."""
     return 13 + _colour_table_bytes(data, 10)
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import struct
-from collections.abc import Iterator
 from typing import Any
 
 import pyvips
@@ -12,6 +10,7 @@ import pyvips
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.models import Limits
 
+from . import strip
 from .codec import (
     Codec,
     DecodeOptions,
@@ -22,12 +21,8 @@ from .codec import (
     always,
     load,
 )
+from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers
 
-# In entropy-coded data 0xff is followed by 0x00 (stuffing) or by a restart marker (ITU-T T.81, B.1.1.5);
-# anything else ends the scan. Further 0xff are fill bytes.
-_SCAN_END = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-_START_OF_SCAN = 0xDA
-_END_OF_IMAGE = 0xD9
 _SEQUENTIAL_FRAMES = frozenset({0xC0, 0xC1, 0xC9})
 _PROGRESSIVE_FRAMES = frozenset({0xC2, 0xCA})
 
@@ -45,10 +40,10 @@ def count_scans(data: bytes) -> int:
     """
     scans = 0
     components = b""
-    for marker, at in _markers(data):
+    for marker, at in markers(data):
         if marker in _SEQUENTIAL_FRAMES:
             components = data[at + 7 : at + 8]
-        if marker == _START_OF_SCAN:
+        if marker == START_OF_SCAN:
             scans += 1
             # A scan with all components of a sequential frame is the last that libjpeg reads.
             # Stopping here avoids the walk through the data of most photographs.
@@ -61,7 +56,7 @@ def buffered_coefficients(data: bytes) -> int:
     """How many coefficients libjpeg holds at a time: all where they come in several scans, 0 (but for a
     few lines) where one pass is enough."""
     frames = _SEQUENTIAL_FRAMES | _PROGRESSIVE_FRAMES
-    marker, at = next((found for found in _markers(data) if found[0] in frames), (0, 0))
+    marker, at = next((found for found in markers(data) if found[0] in frames), (0, 0))
     if len(data) < at + 8 or (marker not in _PROGRESSIVE_FRAMES and count_scans(data) < 2):
         return 0
     height, width, components = struct.unpack_from(">HHB", data, at + 3)
@@ -77,24 +72,7 @@ def buffered_coefficients(data: bytes) -> int:
 
 def lacks_end(data: bytes) -> bool:
     """Whether there is no end-of-image marker. Walks through the whole file."""
-    return all(marker != _END_OF_IMAGE for marker, _ in _markers(data))
-
-
-def _markers(data: bytes) -> Iterator[tuple[int, int]]:
-    """Each marker up to the end of image, and the offset of its segment (which begins with its length)."""
-    at = 2
-    while at + 2 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-            continue
-        yield marker, at + 2
-        if marker == _END_OF_IMAGE:
-            return
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker == _START_OF_SCAN:
-            end = _SCAN_END.search(data, at)
-            at = end.start() if end else len(data)
+    return all(marker != END_OF_IMAGE for marker, _ in markers(data))
 
 
 def _check_scans(data: bytes, limits: Limits) -> None:
@@ -115,18 +93,18 @@ def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
     return load("jpegload", data, access="sequential", fail_on=options.fail_on, **shrink)
 
 
-_END = bytes([0xFF, _END_OF_IMAGE])
+_END = bytes([0xFF, END_OF_IMAGE])
 
 
 def _lacks_only_end(data: bytes) -> bool:
     """Whether there is no end-of-image marker, and the last scan of a sequential image has begun."""
     components, has_last_scan = b"", False
-    for marker, at in _markers(data):
-        if marker == _END_OF_IMAGE:
+    for marker, at in markers(data):
+        if marker == END_OF_IMAGE:
             return False
         if marker in _SEQUENTIAL_FRAMES:
             components = data[at + 7 : at + 8]
-        if marker == _START_OF_SCAN and components:
+        if marker == START_OF_SCAN and components:
             has_last_scan = data[at + 2 : at + 3] == components
     return has_last_scan
 
@@ -158,5 +136,6 @@ CODEC = Codec(
     lacks_end=lambda data, _page: lacks_end(data),
     decodes_partially=always,
     decode_memory=lambda data, _opened, _pixels, _page: int(_COEFFICIENT_BYTES * buffered_coefficients(data)),
+    strip=strip.jpeg,
     shrink_on_load=ShrinkOnLoad.CROPS,
 )

@@ -1,0 +1,163 @@
+"""Files without metadata, from the coded data of others: nothing is decoded, no pixel changes.
+
+Each function keeps an allow-list of parts and drops all else: EXIF, XMP, comments, thumbnails, what follows
+the image. ``profile`` is the ICC profile to embed, None for none. Where that cannot be done, the result is a
+KeepSmaller that says why. Whether it shows the same is for the caller to check (engine/keep_smaller.py).
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+
+from image_processor.domain.models import KeepSmaller
+
+from . import gif_blocks
+from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
+
+Stripped = bytes | KeepSmaller
+
+# JPEG ----------------------------------------------------------------------------------------------
+
+_JFIF, _ADOBE, _ICC = 0xE0, 0xEE, 0xE2
+_CODED = frozenset({*range(0xC0, 0xD0), START_OF_SCAN, 0xDB, 0xDC, 0xDD}) - {0xC8}
+"""Frames, scans, and the tables that they need (ITU-T T.81, table B.1)."""
+_DROPPED = frozenset({*range(0xE0, 0xF0), 0xFE})
+_JFIF_HEADER = bytes.fromhex("ffe00010") + b"JFIF\0" + bytes.fromhex("010100000100010000")
+"""Without a density and without a thumbnail."""
+_ICC_PART = 65_519
+
+
+def jpeg(data: bytes, profile: bytes | None) -> Stripped:
+    """JFIF and Adobe segments stay as far as they say which colours the components are."""
+    head, body = [b"\xff\xd8"], list[bytes]()
+    for marker, at in markers(data):
+        end = at + int.from_bytes(data[at : at + 2], "big")
+        if marker in _CODED:
+            body.append(data[at - 2 : scan_end(data, end) if marker == START_OF_SCAN else end])
+        elif marker == _JFIF and data[at + 2 : at + 7] == b"JFIF\0":
+            head.append(_JFIF_HEADER)
+        elif marker == _ADOBE and data[at + 2 : at + 7] == b"Adobe":
+            body.insert(0, b"\xff\xee\x00\x0e" + data[at + 2 : at + 14])
+        elif marker not in _DROPPED and marker != END_OF_IMAGE:
+            return KeepSmaller.STRUCTURE
+    return b"".join([*head, *_icc_segments(profile or b""), *body, b"\xff\xd9"])
+
+
+def _icc_segments(profile: bytes) -> Iterator[bytes]:
+    """A profile in numbered parts (ICC.1:2022, B.4)."""
+    parts = [profile[at : at + _ICC_PART] for at in range(0, len(profile), _ICC_PART)]
+    for number, part in enumerate(parts, 1):
+        content = b"ICC_PROFILE\0" + bytes([number, len(parts)]) + part
+        yield bytes([0xFF, _ICC]) + (len(content) + 2).to_bytes(2, "big") + content
+
+
+# PNG -----------------------------------------------------------------------------------------------
+
+_PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
+_ANCILLARY = 0x20
+"""The bit of a chunk's first letter that says that an image can be shown without it (PNG, 5.4)."""
+_GREY_TYPES = frozenset({0, 4})
+_INFLATED_BYTES = 1 << 20
+
+
+def png(data: bytes, profile: bytes | None) -> Stripped:
+    """Of an animation the still image; a grey image can have no RGB profile."""
+    if profile is not None and data[25] in _GREY_TYPES:
+        return KeepSmaller.COLOUR
+    parts, pixels = [data[:8]], []
+    for name, start, end in _png_chunks(data):
+        if name in _PIXEL_CHUNKS:
+            parts.append(data[start:end])
+        elif not name[0] & _ANCILLARY and name != b"IEND":
+            return KeepSmaller.STRUCTURE
+        if name == b"IDAT":
+            pixels.append(data[start + 8 : end - 4])
+        if name == b"IHDR" and profile is not None:
+            parts.append(_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9)))
+    return b"".join([*parts, _png_chunk(b"IEND", b"")]) if _is_one_stream(pixels) else KeepSmaller.STRUCTURE
+
+
+def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each chunk up to IEND."""
+    at, name = 8, b""
+    while at + 12 <= len(data) and name != b"IEND":
+        name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
+        yield name, at, end
+        at = end
+
+
+def _png_chunk(name: bytes, content: bytes) -> bytes:
+    checked = name + content
+    return len(content).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+
+
+def _is_one_stream(parts: list[bytes]) -> bool:
+    """Whether ``parts`` are a zlib stream, with nothing hidden behind its end."""
+    stream = zlib.decompressobj()
+    try:
+        for part in parts:
+            stream.decompress(part, _INFLATED_BYTES)
+            while stream.unconsumed_tail:
+                stream.decompress(stream.unconsumed_tail, _INFLATED_BYTES)
+    except zlib.error:
+        return False
+    return stream.eof and not stream.unused_data
+
+
+# WebP ----------------------------------------------------------------------------------------------
+
+_FRAME_CHUNKS = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
+_SHOWN_FLAGS, _ICC_FLAG = 0x12, 0x20
+"""Alpha and animation; and a profile, in the first byte of VP8X (RFC 9649, 2.7)."""
+
+
+def webp(data: bytes, profile: bytes | None) -> Stripped:
+    """A profile needs the extended format, to which a simple file is not converted."""
+    parts = []
+    for name, content in _riff_chunks(data[12 : 8 + int.from_bytes(data[4:8], "little")]):
+        if name == b"VP8X":
+            flags = content[0] & _SHOWN_FLAGS | (_ICC_FLAG if profile else 0)
+            parts.append(_riff_chunk(name, bytes([flags, 0, 0, 0]) + content[4:10]))
+            parts += [_riff_chunk(b"ICCP", profile)] if profile else []
+        elif name == b"ANMF":
+            coded = [_riff_chunk(*sub) for sub in _riff_chunks(content[16:]) if sub[0] in _FRAME_CHUNKS]
+            parts.append(_riff_chunk(name, content[:16] + b"".join(coded)))
+        elif name in _FRAME_CHUNKS or name == b"ANIM":
+            parts.append(_riff_chunk(name, content))
+    if not parts or (profile and parts[0][:4] != b"VP8X"):
+        return KeepSmaller.STRUCTURE
+    body = b"WEBP" + b"".join(parts)
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    at = 0
+    while at + 8 <= len(data):
+        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], data[at + 8 : end]
+        at = end + end % 2
+
+
+def _riff_chunk(name: bytes, content: bytes) -> bytes:
+    return name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+
+
+# GIF -----------------------------------------------------------------------------------------------
+
+_GRAPHIC_CONTROL, _LOOP = b"\x21\xf9", b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
+
+
+def gif(data: bytes, _profile: bytes | None) -> Stripped:
+    """Of extensions only the timing of frames and the number of loops stay."""
+    found = list(gif_blocks.blocks(data))
+    if not found or found[-1].end > len(data):
+        return KeepSmaller.STRUCTURE
+    parts = [data[: gif_blocks.header_end(data)]]
+    for block in found:
+        content = data[block.start : block.end]
+        if block.introducer == gif_blocks.IMAGE or content.startswith(_GRAPHIC_CONTROL):
+            parts.append(content)
+        elif content.startswith(_LOOP):
+            parts.append(content[: len(_LOOP) + 2] + b"\0")
+    return b"".join(parts) + bytes([gif_blocks.TRAILER])

@@ -1,0 +1,181 @@
+"""A rendition in its original's format and size is the original's coded data where that has fewer bytes."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from drawing import animated, corners, encoded, flat, made, opened, photograph
+from PIL import Image, ImageCms, ImageSequence
+from tests.hostile.metadata_canaries import WITH_CANARIES, canaries_in
+
+from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
+from image_processor.domain.transformation import parse
+from image_processor.engine.codecs.encode import srgb_profile
+from image_processor.engine.codecs.registry import CODECS
+from image_processor.engine.render import render
+
+PHOTO = photograph().resize((150, 100))
+SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+FADING = PHOTO.copy()
+FADING.putalpha(Image.linear_gradient("L").resize(PHOTO.size))
+FRAMES = [PHOTO.rotate(degrees).resize((60, 40)) for degrees in (0, 20, 40)]
+
+
+def exif(orientation: int | None = None) -> bytes:
+    tags = Image.Exif()
+    tags[0x010E] = "Falkenstrasse 17"
+    if orientation:
+        tags[0x0112] = orientation
+    return tags.tobytes()
+
+
+SMALL: dict[str, tuple[str, Callable[[], bytes]]] = {
+    "jpeg": ("jpeg", lambda: encoded(PHOTO, "jpeg", quality=30, exif=exif(), comment=b"Falkenstrasse 17")),
+    "progressive jpeg": ("jpeg", lambda: encoded(PHOTO, "progressive", quality=30, exif=exif())),
+    "grey jpeg": ("jpeg", lambda: encoded(PHOTO.convert("L"), "jpeg", quality=30, exif=exif())),
+    "jpeg in sRGB": ("jpeg", lambda: encoded(PHOTO, "jpeg", quality=30, exif=exif(), icc_profile=SRGB)),
+    "jpeg of RGB": ("jpeg", lambda: encoded(PHOTO, "jpeg", quality=3, exif=exif(), keep_rgb=True)),
+    "png": ("png", lambda: encoded(PHOTO, "png", optimize=True, exif=exif())),
+    "png with alpha": ("png", lambda: encoded(FADING, "png", optimize=True, exif=exif())),
+    "webp": ("webp", lambda: encoded(PHOTO, "webp", quality=20, exif=exif())),
+    "webp with alpha": ("webp", lambda: encoded(FADING, "webp", quality=20, exif=exif())),
+    "animated webp": ("webp", lambda: animated(FRAMES, "webp", [40, 80, 90], quality=10, exif=exif())),
+    "avif": ("avif", lambda: encoded(PHOTO, "avif", quality=20)),
+    "avif with alpha": ("avif", lambda: encoded(FADING, "avif", quality=20)),
+    "gif": (
+        "gif",
+        lambda: encoded(PHOTO.quantize(64, dither=0).resize((20, 20)), "gif", comment=b"Falkenstrasse 17"),
+    ),
+}
+
+
+def pixels(body: bytes) -> np.ndarray[Any, Any]:
+    """All frames, as Pillow decodes them."""
+    with warnings.catch_warnings(action="ignore"):  # about a JPEG's index of further pictures
+        picture = Image.open(io.BytesIO(body))
+    return np.stack([np.asarray(frame.convert("RGBA")) for frame in ImageSequence.Iterator(picture)])
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_original_is_sent_without_metadata_where_it_has_fewer_bytes(name: str) -> None:
+    format_, make = SMALL[name]
+    data = make()
+    kept, encoded_anew = made(data, f"fm={format_}"), made(data, f"keep-smaller=0,fm={format_}")
+    assert kept.metadata.keep_smaller is KeepSmaller.KEPT
+    assert encoded_anew.metadata.keep_smaller is None
+    assert len(kept.body) == kept.metadata.bytes < len(encoded_anew.body)
+    assert len(kept.body) <= len(data)
+    assert np.array_equal(pixels(kept.body), pixels(data))
+    picture = Image.open(io.BytesIO(kept.body))
+    assert b"Falkenstrasse" not in kept.body
+    assert not picture.info.get("icc_profile")
+    assert picture.size == (kept.metadata.width, kept.metadata.height)
+    assert kept.metadata.frames == getattr(picture, "n_frames", 1)
+
+
+def test_timing_of_an_animation_stays() -> None:
+    picture = Image.open(io.BytesIO(made(SMALL["animated webp"][1](), "fm=webp").body))
+    delays = []
+    for frame in ImageSequence.Iterator(picture):
+        frame.load()
+        delays.append(frame.info["duration"])
+    assert (delays, picture.info["loop"]) == ([40, 80, 90], 0)
+
+
+@pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "avif"])
+def test_nothing_beside_the_image_passes(name: str) -> None:
+    """A canary is in every place that the format has besides pixels."""
+    data, strip = WITH_CANARIES[name](), CODECS[name].strip
+    assert strip is not None
+    stripped = strip(data, None)
+    if name == "avif":  # it has metadata items, which are not cut out
+        assert isinstance(stripped, KeepSmaller)
+        return
+    assert isinstance(stripped, bytes)
+    assert canaries_in(data)
+    assert canaries_in(stripped) == []
+    # The canaries are all in what Pillow reads beside the pixels.
+    assert np.array_equal(pixels(stripped)[..., :3], pixels(data)[..., :3])
+
+
+@pytest.mark.parametrize("policy", [IccPolicy.EMBED, IccPolicy.PRESERVE])
+@pytest.mark.parametrize("name", ["jpeg", "jpeg of RGB", "png", "png with alpha"])
+def test_the_policy_decides_about_the_profile(name: str, policy: IccPolicy) -> None:
+    format_, make = SMALL[name]
+    rendition = made(make(), f"fm={format_}", icc=policy)
+    assert rendition.metadata.keep_smaller is KeepSmaller.KEPT
+    assert opened(rendition.body).info["icc_profile"] == srgb_profile()
+
+
+def test_a_long_profile_is_kept_in_parts() -> None:
+    profile = srgb_profile().ljust(140_000, b"\0")
+    profile = len(profile).to_bytes(4, "big") + profile[4:]
+    strip = CODECS["jpeg"].strip
+    assert strip is not None
+    stripped = strip(SMALL["jpeg"][1](), profile)
+    assert isinstance(stripped, bytes)
+    assert opened(stripped).info["icc_profile"] == profile
+
+
+def wide(quality: int) -> bytes:
+    profile: bytes = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb").icc_transform(
+        "p3"
+    ).get("icc-profile-data")  # fmt: skip
+    return encoded(corners(96, 64), "jpeg", quality=quality, icc_profile=profile)
+
+
+@pytest.mark.parametrize(
+    ("reason", "make", "text"),
+    [
+        (KeepSmaller.ORIENTATION, lambda: encoded(PHOTO, "jpeg", quality=20, exif=exif(6)), "fm=jpeg"),
+        (KeepSmaller.PIXELS, lambda: wide(20), "q=100,fm=jpeg"),
+        (KeepSmaller.PIXELS, lambda: encoded(PHOTO, "jpeg", quality=20), "bri=5,fm=jpeg"),
+        (KeepSmaller.PIXELS, lambda: encoded(PHOTO.convert("CMYK"), "jpeg", quality=10), "q=95,fm=jpeg"),
+        (KeepSmaller.OPTIONS, lambda: encoded(PHOTO, "jpeg", quality=20), "prog=1,fm=jpeg"),
+        (KeepSmaller.STRUCTURE, lambda: encoded(PHOTO, "avif", quality=20, exif=exif()), "fm=avif"),
+        (KeepSmaller.COLOUR, lambda: encoded(PHOTO, "avif", quality=20, icc_profile=SRGB), "fm=avif"),
+    ],
+)
+def test_why_a_larger_rendition_is_not_replaced(
+    reason: KeepSmaller, make: Callable[[], bytes], text: str
+) -> None:
+    data = make()
+    rendition = made(data, text)
+    assert rendition.metadata.keep_smaller is reason
+    assert rendition.metadata.bytes > len(data)
+
+
+def test_a_damaged_original_is_not_sent() -> None:
+    data = encoded(PHOTO, "jpeg", quality=30)
+    limits = Limits(truncated=TruncatedPolicy.LENIENT)
+    rendition = render(data[: len(data) // 2], [parse("q=95,fm=jpeg")], limits, summary=False).renditions[0]
+    assert rendition.metadata.keep_smaller is KeepSmaller.DAMAGED
+
+
+@pytest.mark.parametrize("text", ["w=50,fm=jpeg", "fm=webp", "rect=0:0:90:90,fm=jpeg"])
+def test_other_sizes_and_formats_are_left_alone(text: str) -> None:
+    assert made(encoded(PHOTO, "jpeg", quality=20), text).metadata.keep_smaller is None
+
+
+def test_a_rendition_of_fewer_bytes_needs_no_reason() -> None:
+    data = encoded(PHOTO, "jpeg", quality=98, exif=exif(6))
+    assert made(data, "fm=jpeg").metadata.keep_smaller is None
+
+
+def test_hidden_bytes_behind_the_pixels_of_a_png_do_not_pass() -> None:
+    data = encoded(flat("red"), "png")
+    at = data.index(b"IDAT")
+    length = int.from_bytes(data[at - 4 : at], "big")
+    secret = b"Falkenstrasse 17"
+    hidden = data[: at - 4] + (length + len(secret)).to_bytes(4, "big") + data[at : at + 4 + length]
+    hidden += secret + data[at + 4 + length :]
+    strip = CODECS["png"].strip
+    assert strip is not None
+    assert isinstance(strip(data, None), bytes)
+    assert strip(hidden, None) is KeepSmaller.STRUCTURE
