@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
-from image_processor.bootstrap.standalone import StandaloneContext, open_read_path
+from image_processor.bootstrap.standalone import StandaloneContext, local_stores, open_read_path
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
@@ -88,6 +88,7 @@ class Machine:
                 reconcile_report=lambda: self.reconcile_report,
                 data_trouble=lambda: self.data_trouble,
                 disk_state=lambda: self.disk,
+                local_stores=local_stores(self.ingest.uploads, self.ingest.processed),
             )
         )
         return self.application

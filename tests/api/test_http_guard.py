@@ -136,7 +136,7 @@ def test_unknown_paths_and_methods(client: Client, method: str, path: str, statu
 def test_an_error_in_the_middleware_is_a_problem_document_too(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(OriginGuard, "_is_own_name", lambda *_: 1 / 0)
+    monkeypatch.setattr(OriginGuard, "_rejection", lambda *_: 1 / 0)
     response = client.get("/health")
     assert (response.status_code, response.json()["code"]) == (500, "internal-server-error")
     assert response.headers["content-security-policy"] == POLICY

@@ -120,3 +120,70 @@ def test_the_oldest_object_is_evicted(store: DirectoryStore, monkeypatch: pytest
     for key in ("b", "c", KEY):
         store.head(key)
     assert opened_paths == [(b"folder", b"key")]
+
+
+@pytest.fixture
+def _tells_what_is_in_memory(root: Path, store: DirectoryStore) -> None:
+    with (root / KEY).open("rb") as file:
+        try:
+            os.preadv(file.fileno(), [bytearray(4)], 0, stat_cache._NO_WAIT)
+        except OSError:
+            pytest.skip("this file system does not tell what is in memory")
+    store.head(KEY)
+
+
+@pytest.mark.usefixtures("_tells_what_is_in_memory")
+def test_bytes_in_memory_are_read_at_once(store: DirectoryStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(RootFolder, "folder", None)
+    known = store.head_cached(KEY)
+    assert known == store.head(KEY)
+    assert (store.read_cached(known, 0, 4), store.read_cached(known, 1, 3)) == (b"body", b"od")
+
+
+@pytest.mark.usefixtures("_tells_what_is_in_memory")
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(_overwritten, _another_file, _same_size_and_time, lambda root: (root / KEY).unlink()),
+        lambda root: (root / KEY).rename(root / "moved") or (root / KEY).symlink_to(root / "moved"),
+        lambda root: (root / KEY).unlink() or os.mkfifo(root / KEY),
+        lambda root: (root / KEY).chmod(0o600),
+        shutil.rmtree,
+    ],
+)
+def test_a_changed_object_is_not_read_from_memory(
+    store: DirectoryStore, root: Path, change: Callable[[Path], None]
+) -> None:
+    known = store.head(KEY)
+    change(root)
+    assert store.read_cached(known, 0, 4) is None
+    if not (root / KEY).is_symlink():
+        assert store.head_cached(KEY) is None
+
+
+def test_an_object_that_was_not_seen_is_not_known(store: DirectoryStore, root: Path) -> None:
+    known = store.head(KEY)
+    other = DirectoryStore(root)
+    assert other.head_cached(KEY) is None
+    assert other.read_cached(known, 0, 4) is None
+
+
+@pytest.mark.usefixtures("_tells_what_is_in_memory")
+def test_an_older_state_and_what_is_beyond_the_end_are_not_read(store: DirectoryStore, root: Path) -> None:
+    known = store.head(KEY)
+    assert store.read_cached(known, 0, 5) is None
+    _overwritten(root)
+    store.head(KEY)
+    assert store.read_cached(known, 0, 4) is None
+
+
+@pytest.mark.usefixtures("_tells_what_is_in_memory")
+@pytest.mark.skipif(not stat_cache._NO_WAIT, reason="only Linux reads without waiting")
+def test_what_is_not_in_memory_is_not_waited_for(store: DirectoryStore, root: Path) -> None:
+    with (root / KEY).open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    known = store.head(KEY)
+    assert store.read_cached(known, 0, 4) is None
+    assert store.get(KEY).body == b"body"
+    assert store.read_cached(known, 0, 4) == b"body"

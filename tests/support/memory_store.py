@@ -39,6 +39,16 @@ class MemoryStore:
         stored = self._find(key, self.unreadable)
         return StoredObject(stored.entry, stored.attributes)
 
+    def head_cached(self, key: str) -> StoredObject | None:
+        try:
+            return self.head(key)
+        except (NotFound, Refused):
+            return None
+
+    def read_cached(self, stored: StoredObject, start: int, stop: int) -> bytes | None:
+        current = self._objects.get(stored.entry.key)
+        return current.body[start:stop] if current and current.entry == stored.entry else None
+
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
         stored = self._find(key, self.unreadable | self.archived)
         if version is not None and stored.entry.version != version:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from image_processor.domain.errors import Overloaded
 
@@ -47,8 +46,8 @@ class ConnectionLimiter:
     There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
     the oldest, whose client connects again and misses nothing.
 
-    It learns of connections as the base of uvicorn's protocol class, and of requests as middleware
-    around ``app``. The address of the client links the two.
+    It learns of connections from `protocol.HttpProtocol`, and of requests as middleware around ``app``. The
+    address of the client links the two.
     """
 
     def __init__(self, app: ASGIApp, *, streams: int, streams_per_client: int) -> None:
@@ -81,34 +80,12 @@ class ConnectionLimiter:
             self._requests -= 1
             connection.end_request()
 
-    def protocol_class(self) -> type[asyncio.Protocol]:
-        """uvicorn's protocol, which reports its connections to this limiter."""
-        limiter = self
-
-        class LimitedProtocol(H11Protocol):
-            def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
-                super().connection_made(transport)
-                limiter.add(transport)
-
-            def connection_lost(self, exc: Exception | None) -> None:
-                limiter.remove(self.transport)
-                super().connection_lost(exc)
-
-            def pause_writing(self) -> None:
-                limiter.note_unread(self.transport, is_unread=True)
-                super().pause_writing()
-
-            def resume_writing(self) -> None:
-                limiter.note_unread(self.transport, is_unread=False)
-                super().resume_writing()
-
-        return LimitedProtocol
-
-    def add(self, transport: asyncio.Transport) -> None:
+    def add(self, transport: asyncio.Transport) -> Connection:
         """Watch a new connection, and close one if there are too many."""
         connection = self._connections[_address(transport)] = Connection(transport)
         if len(self._connections) > MAX_CONNECTIONS:
             self._evict(connection)
+        return connection
 
     def remove(self, transport: asyncio.Transport) -> None:
         """Forget a connection that is closed."""

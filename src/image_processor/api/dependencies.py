@@ -26,6 +26,8 @@ from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
 
+from .hit_cache import LocalStores
+
 MAX_WAIT_SECONDS = 60.0
 """The longest time that a request waits for the outcome of its work."""
 
@@ -96,6 +98,11 @@ class StandaloneContext(AppContext, Protocol):
     def render_coordinator(self) -> RenderCoordinator: ...
     @property
     def events(self) -> EventQueue | None: ...
+    @property
+    def local_stores(self) -> LocalStores | None:
+        """The stores without their checks of free space, where they are on this machine."""
+        ...
+
     @property
     def reconcile_report(self) -> Callable[[], ReconcileReport]:
         """What the last complete reconciliation could not do."""

@@ -6,7 +6,6 @@ The server of one machine has no login, so a browser must not send requests on b
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 from urllib.parse import urlsplit
 
@@ -17,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from image_processor.config.settings import Settings
 
+from .origin import SECURITY_HEADERS, HostNames
 from .problems import of_status, problem
 
 MAX_BODY_BYTES = 64 * 1024
@@ -25,18 +25,7 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 30.0
 """The longest time that a body of at most MAX_BODY_BYTES may take."""
 
-_HEADERS = {
-    "content-security-policy": (
-        "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
-        "form-action 'self'; frame-ancestors 'none'"
-    ),
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "same-origin",
-    # Records change, and an update of the web page must show at once.
-    "cache-control": "no-cache",
-}
 _SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +51,7 @@ class SecurityHeadersMiddleware:
                 # The headers of a 304 replace those that the client has cached (RFC 9111, 3.2).
                 if message["status"] != 304:
                     headers = MutableHeaders(scope=message)
-                    for name, value in _HEADERS.items():
+                    for name, value in SECURITY_HEADERS.items():
                         headers.setdefault(name, value)
             await send(message)
 
@@ -86,16 +75,11 @@ class OriginGuard(SecurityHeadersMiddleware):
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         super().__init__(app)
-        self._hosts = frozenset(
-            name.lower().strip("[]") for name in (*_LOOPBACK, settings.host, *settings.allowed_hosts)
-        )
-        # Bound to every address, the server has each address of the machine as its name. DNS can
-        # rebind names only, not addresses.
-        self._any_address = _is_unspecified(settings.host)
+        self._hosts = HostNames(settings.host, settings.allowed_hosts)
 
     def _rejection(self, scope: Scope) -> ASGIApp | None:
         headers = Headers(scope=scope)
-        if not self._is_own_name(headers.get("host", "")):
+        if not self._hosts.has(headers.get("host", "")):
             return problem(
                 421,
                 "unknown-host",
@@ -111,13 +95,6 @@ class OriginGuard(SecurityHeadersMiddleware):
         if int(headers.get("content-length", "0")) > MAX_BODY_BYTES:
             return of_status(413, f"expected at most {MAX_BODY_BYTES} bytes for the body, got more")
         return None
-
-    def _is_own_name(self, host: str) -> bool:
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
-        return name in self._hosts or (self._any_address and _is_address(name))
 
 
 class BodyTimeoutMiddleware:
@@ -171,15 +148,3 @@ def _is_cross_site(headers: Headers) -> bool:
         return urlsplit(origin).netloc != headers.get("host")
     except ValueError:  # no browser sends such an origin
         return True
-
-
-def _is_address(name: str) -> bool:
-    try:
-        ipaddress.ip_address(name)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_unspecified(host: str) -> bool:
-    return _is_address(host.strip("[]")) and ipaddress.ip_address(host.strip("[]")).is_unspecified

@@ -12,6 +12,7 @@ from typing import Annotated
 from anyio import to_thread
 from fastapi import APIRouter, Depends, FastAPI, Path, Request
 from fastapi.responses import Response, StreamingResponse
+from msgspec import Struct
 
 from image_processor.delivery.http.headers import cors_headers, preflight_headers
 from image_processor.delivery.http.response import ResponseHead
@@ -28,6 +29,7 @@ from image_processor.standalone.render_coordinator import MetadataPending
 
 from .dependencies import ANY_PATH, StandaloneContext, StandaloneContextOf
 from .error_status import MEDIA_TYPE, error_response
+from .hit_cache import MAX_BUFFERED, HitCache, StoredHit
 from .problems import errors, of_status
 from .work import QueuedWork, QueuedWorkOf
 
@@ -36,9 +38,6 @@ ROOT = "/renditions/"
 _PATH = ROOT + ANY_PATH
 
 _ATTEMPTS = 5
-_MAX_BUFFERED = 256 * 1024
-"""Bytes of a rendition that are held while a client reads them. Larger ones are read in such pieces, also
-those that have just been rendered."""
 
 
 async def _http_request(request: Request) -> HttpRequest:
@@ -50,6 +49,23 @@ async def _http_request(request: Request) -> HttpRequest:
 
 
 HttpRequestOf = Annotated[HttpRequest, Depends(_http_request)]
+
+
+class _Memory(Struct, frozen=True):
+    """Where the hit for one request is remembered: ``target`` is its undecoded path and query."""
+
+    hits: HitCache
+    target: bytes
+
+
+async def _memory(request: Request) -> _Memory | None:
+    hits: HitCache | None = request.app.state.hits
+    query = request.scope["query_string"]
+    target = request.scope["raw_path"] + (b"?" + query if query else b"")
+    return _Memory(hits, target) if hits is not None else None
+
+
+_MemoryOf = Annotated[_Memory | None, Depends(_memory)]
 
 
 @router.options(_PATH, include_in_schema=False)
@@ -85,11 +101,12 @@ async def get_rendition(
     http_request: HttpRequestOf,
     context: StandaloneContextOf,
     work: QueuedWorkOf,
+    memory: _MemoryOf,
 ) -> Response:
     """Return a rendition, with ETag, conditional requests and single ranges (RFC 9110)."""
     del key  # http_request has it undecoded
     try:
-        return await _serve(http_request, context, work)
+        return await _serve(http_request, context, work, memory)
     except ImageProcessorError as error:
         return _error(http_request, error, context)
 
@@ -100,11 +117,13 @@ def mount_catch_all(app: FastAPI) -> None:
     app.add_api_route("/" + ANY_PATH, get_rendition, methods=["GET", "HEAD"], include_in_schema=False)
 
 
-async def _serve(http_request: HttpRequest, context: StandaloneContext, work: QueuedWork) -> Response:
+async def _serve(
+    http_request: HttpRequest, context: StandaloneContext, work: QueuedWork, memory: _Memory | None
+) -> Response:
     metadata_error: NotFound | Refused | None = None
     for _ in range(_ATTEMPTS):
         try:
-            return await _attempt(http_request, context, work, metadata_error)
+            return await _attempt(http_request, context, work, memory, metadata_error)
         except MetadataPending as pending:
             metadata_error = await _metadata_error(pending, work) or metadata_error
         except PreconditionFailed:  # replaced between the lookup and the read
@@ -116,18 +135,22 @@ async def _attempt(
     http_request: HttpRequest,
     context: StandaloneContext,
     work: QueuedWork,
+    memory: _Memory | None,
     metadata_error: NotFound | Refused | None,
 ) -> Response:
     """The loop of `Delivery.serve`, with I/O in threads and rendering awaited from the render pool."""
-    lookup = await to_thread.run_sync(_find, http_request, context, metadata_error)
-    while not isinstance(lookup, Response):
+    lookup = await to_thread.run_sync(_find, http_request, context, memory, metadata_error)
+    if isinstance(lookup, _Found):
+        if memory is not None and lookup.hit is not None:
+            memory.hits.add(memory.target, lookup.hit)
+        return lookup.response
+    while True:
         try:
             lookup = lookup.rendered(await work.rendition(lookup.ref))
         except ImageProcessorError as error:
             lookup = await to_thread.run_sync(context.delivery.recover, lookup, error)
         if lookup.stored is not None:
             return await to_thread.run_sync(_response, http_request, lookup, context)
-    return lookup
 
 
 async def _metadata_error(pending: MetadataPending, work: QueuedWork) -> NotFound | Refused | None:
@@ -141,15 +164,27 @@ async def _metadata_error(pending: MetadataPending, work: QueuedWork) -> NotFoun
     return None
 
 
+class _Found(Struct, frozen=True):
+    """The response with a stored rendition, and what later requests are answered with."""
+
+    response: Response
+    hit: StoredHit | None
+
+
 def _find(
-    http_request: HttpRequest, context: StandaloneContext, metadata_error: NotFound | Refused | None
-) -> Response | Lookup:
+    http_request: HttpRequest,
+    context: StandaloneContext,
+    memory: _Memory | None,
+    metadata_error: NotFound | Refused | None,
+) -> _Found | Lookup:
     """The response if the rendition is stored, else what has to be rendered. Runs in one thread call."""
     lookup = context.delivery.find(http_request, metadata_error)
     if lookup.stored is None:
         return lookup
-    context.render_coordinator.touch(lookup.ref)
-    return _response(http_request, lookup, context)
+    context.render_coordinator.touch(lookup.ref.stored_key)
+    response = _response(http_request, lookup, context)
+    hit = memory.hits.hit_of(http_request, lookup, context.delivery) if memory is not None else None
+    return _Found(response, hit)
 
 
 def _response(http_request: HttpRequest, lookup: Lookup, context: StandaloneContext) -> Response:
@@ -164,7 +199,7 @@ def _response(http_request: HttpRequest, lookup: Lookup, context: StandaloneCont
     if head.byte_range is None:
         return Response(status_code=status, headers=headers)
     start, stop = head.byte_range.start, head.byte_range.stop
-    if stop - start > _MAX_BUFFERED:
+    if stop - start > MAX_BUFFERED:
         return StreamingResponse(_chunks(lookup, head, context), status, headers)
     body = stored.body[start:stop] if stored.body else b"".join(_chunks(lookup, head, context))
     return Response(body, status, headers)

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from image_processor.config.settings import Settings
 
 from .connections import MAX_CONNECTIONS, ConnectionLimiter
+from .protocol import protocol_class
 from .work import STOP_RENDER_SECONDS, QueuedWork
 
 GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
@@ -34,7 +35,7 @@ class Server(uvicorn.Server):
                 limiter,
                 host=settings.host,
                 port=settings.port,
-                http=limiter.protocol_class(),
+                http=protocol_class(limiter, app.state.hits),
                 # asyncio accepts as many connections at once, before one can be closed.
                 backlog=MAX_CONNECTIONS // 4,
                 log_config=None,

@@ -22,8 +22,10 @@ from image_processor.standalone.progress import Event
 from . import app, images, renditions, uploads
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
+from .hit_cache import HitCache
 from .http11 import Http11Middleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
+from .origin import HostNames
 from .schemas import EventModel, StandaloneHealthModel, WaitingEventsModel
 from .work import QueuedWork
 
@@ -135,6 +137,7 @@ def _trouble(context: StandaloneContext) -> str | None:
 def standalone_app(context: StandaloneContext) -> FastAPI:
     """The application that `serve` runs."""
     application = app.create_app(context, QueuedWork(context), ROUTERS)
+    application.state.hits = _build_hits(context)
     application.mount("/static", StaticFiles(directory=WEB))
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
@@ -142,3 +145,11 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.add_middleware(OriginGuard, settings=context.settings)
     application.add_middleware(Http11Middleware)
     return application
+
+
+def _build_hits(context: StandaloneContext) -> HitCache | None:
+    """None where the stores are on other machines."""
+    if context.local_stores is None:
+        return None
+    names = HostNames(context.settings.host, context.settings.allowed_hosts)
+    return HitCache(context.local_stores, names.has, context.render_coordinator.touch)

@@ -18,6 +18,7 @@ from typing import Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from image_processor.api.hit_cache import LocalStores
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe, load_recipe
 from image_processor.config.settings import PREFIX, Settings
@@ -26,7 +27,7 @@ from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
 from image_processor.domain.errors import InsufficientStorage, InvalidSettings, Problem, Unavailable
 from image_processor.domain.models import MessageKind, Outcome, Upload
-from image_processor.domain.ports import Catalog, EventQueue, ObjectStore, Renderer, Stores
+from image_processor.domain.ports import CachedReads, Catalog, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
@@ -66,7 +67,8 @@ class StandaloneContext(Struct, frozen=True):
 
     ``submit`` queues an upload for the workers; ``backlog`` counts keys that wait or are being processed.
     ``delivery`` finds stored renditions for URLs, ``render_coordinator`` has missing ones rendered.
-    ``renditions_url`` is the base URL of renditions. ``events`` are those that wait for the receiver of
+    ``renditions_url`` is the base URL of renditions. ``local_stores`` are the stores where they are on this
+    machine. ``events`` are those that wait for the receiver of
     webhooks, None without one.
     """
 
@@ -83,6 +85,7 @@ class StandaloneContext(Struct, frozen=True):
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
+    local_stores: LocalStores | None = None
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
@@ -104,6 +107,13 @@ def open_stores(settings: Settings) -> Iterator[Stores]:
         raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
     with closing(SqliteCatalog(catalog_file(settings))) as catalog:
         yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
+
+
+def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | None:
+    """The stores if both can be read without waiting, else None."""
+    if isinstance(uploads, CachedReads) and isinstance(processed, CachedReads):
+        return LocalStores(uploads, processed)
+    return None
 
 
 class WorkerHooks(Struct, frozen=True):
@@ -310,6 +320,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 events=events,
+                local_stores=local_stores(opened.uploads, opened.processed),
                 data_trouble=lambda: lock.trouble() or catalog.damage,
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,

@@ -62,6 +62,36 @@ class Lookup(Struct, frozen=True):
         return replace(self, stored=result.stored, timings=result.timings)
 
 
+class Presentation(Struct, frozen=True):
+    """What the responses for one stored rendition say beside what is stored with it.
+
+    ``headers`` are those of the rendition, ``error_headers`` those of a 412 or 416. ``cache_control`` applies
+    to an object without a Cache-Control of its own, ``fixed_cache_control`` to every object. No cache may
+    use a response after ``expires`` (Unix seconds).
+    """
+
+    headers: Mapping[str, str]
+    error_headers: Mapping[str, str]
+    cache_control: str
+    fixed_cache_control: str | None = None
+    expires: float | None = None
+
+    def response(self, method: str, conditions: Headers, stored: StoredObject, now: float) -> ResponseHead:
+        """The response to a GET or HEAD with these ``conditions`` at ``now`` (Unix seconds)."""
+        head = build_response(method, conditions, stored, cache_control=self.cache_control)
+        if head.status >= 400:
+            return replace(head, headers={**head.headers, **self.error_headers})
+        headers = {**head.headers, **self.headers}
+        if self.fixed_cache_control is not None:
+            headers["cache-control"] = self.fixed_cache_control
+        if self.expires is not None:
+            seconds = max(0, int(self.expires - now))
+            headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
+        if head.status == 304:
+            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
+        return replace(head, headers=headers)
+
+
 class Delivery(Struct, frozen=True):
     """The read path over its parts. ``base_url`` is the URL below which keys can be opened, if any."""
 
@@ -116,23 +146,24 @@ class Delivery(Struct, frozen=True):
 
     def http_response(self, request: HttpRequest, lookup: Lookup) -> ResponseHead:
         """The response for a stored rendition. A fallback is sent whole and is not cached."""
-        stored = lookup.stored
-        assert stored is not None
+        assert lookup.stored is not None
         conditions: Headers = request.headers if lookup.error is None else {}
-        head = build_response(request.method, conditions, stored, cache_control=self.cache_control)
-        if head.status >= 400:
-            return replace(head, headers={**head.headers, **cors_headers(self.policy.cors_origin)})
-        headers = {**head.headers, **self._rendition_headers(lookup)}
+        now = self.clock()
+        return self.presentation(lookup).response(request.method, conditions, lookup.stored, now)
+
+    def presentation(self, lookup: Lookup) -> Presentation:
+        """What responses for the rendition say beside what is stored with it."""
         if lookup.error is not None:
-            headers["cache-control"] = _NOT_CACHED
-        elif lookup.ref.max_age is not None:
-            headers["cache-control"] = f"public, max-age={lookup.ref.max_age}"
-        if lookup.error is None and lookup.ref.expires is not None:
-            seconds = max(0, int(lookup.ref.expires - self.clock()))
-            headers["cache-control"] = expiring_cache_control(headers["cache-control"], seconds)
-        if head.status == 304:
-            headers = {name: value for name, value in headers.items() if name in _NOT_MODIFIED}
-        return replace(head, headers=headers)
+            fixed: str | None = _NOT_CACHED
+        else:
+            fixed = None if lookup.ref.max_age is None else f"public, max-age={lookup.ref.max_age}"
+        return Presentation(
+            headers=self._rendition_headers(lookup),
+            error_headers=cors_headers(self.policy.cors_origin),
+            cache_control=self.cache_control,
+            fixed_cache_control=fixed,
+            expires=lookup.ref.expires if lookup.error is None else None,
+        )
 
     def stored_query(self, ref: RenditionRef, seconds: int = _REDIRECT_SECONDS) -> str:
         """The query that opens the path of a stored rendition for ``seconds``; empty if none is needed.

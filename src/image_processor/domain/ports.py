@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
@@ -147,6 +147,21 @@ class ObjectStore(Protocol):
         An object that is created or deleted meanwhile may be listed or not. A link that leads out of
         the store is listed, so that its refusal can be recorded.
         """
+        ...
+
+
+@runtime_checkable
+class CachedReads(Protocol):
+    """What a store on this machine offers beside ObjectStore: reads that wait for no disk, for callers that
+    must not block. They raise nothing; where they do not know, ObjectStore's methods do."""
+
+    def head_cached(self, key: str) -> StoredObject | None:
+        """The current entry and attributes; None if they are not cached or the object has changed."""
+        ...
+
+    def read_cached(self, stored: StoredObject, start: int, stop: int) -> bytes | bytearray | None:
+        """The bytes of ``stored`` from ``start`` to before ``stop``; None if the object has changed or its
+        bytes are not in memory."""
         ...
 
 

@@ -64,10 +64,9 @@ class RenderCoordinator:
         """The rendition that the result of a `request` stands for. Raises Refused, NotFound."""
         return result if isinstance(result, RenderResult) else self._repository.after_ingest(ref, result)
 
-    def touch(self, ref: RenditionRef) -> None:
-        """Mark a stored rendition as used, so that it is evicted later."""
-        if not ref.declared:
-            self._cache.touch(ref.stored_key)
+    def touch(self, stored_key: str) -> None:
+        """Mark a stored rendition as used, so that it is evicted later. Ingest's are never evicted."""
+        self._cache.touch(stored_key)
 
     def metadata_of(self, key: str, version: str) -> ImageMetadata:
         """The metadata of an original, from its header.

@@ -14,6 +14,12 @@ from image_processor.domain.ports import StoredObject
 _MAX_OBJECTS = 10_000
 """About a kilobyte of memory each."""
 
+_NO_WAIT = getattr(os, "RWF_NOWAIT", 0)
+"""preadv(2): fail if the bytes are not in memory. Elsewhere than on Linux a read may wait for the disk."""
+
+# O_NONBLOCK: opening a FIFO that replaced the file must not block.
+_FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+
 _Identity = tuple[int, int, int, int, int]
 
 
@@ -38,6 +44,29 @@ class StatCache:
         except OSError:
             return None
         return stored if _identity(file) == identity else None
+
+    def read(self, stored: StoredObject, start: int, stop: int) -> bytearray | None:
+        """Bytes of the cached object ``stored``. None if it is unknown or its file has changed, and if the
+        bytes are not in the kernel's page cache, or the file system does not tell."""
+        key = stored.entry.key
+        identity, known = self._objects.get(key, (None, None))
+        if known is None or known != stored:
+            return None
+        try:
+            file = os.open(self._root + key.encode(), _FILE_FLAGS)
+        except OSError:
+            return None
+        body = bytearray(stop - start)
+        try:
+            is_whole = os.preadv(file, [body], start, _NO_WAIT) == len(body)
+            # Afterwards, so that a change in place is noticed too.
+            if is_whole and _identity(os.fstat(file)) == identity:
+                return body
+        except OSError:
+            pass
+        finally:
+            os.close(file)
+        return None
 
     def put(self, stored: StoredObject, file: os.stat_result) -> None:
         """Remember an object. ``file`` is the stat result from before anything was read. Evicts the

@@ -62,6 +62,12 @@ class DirectoryStore:
         check_key(key)
         return self._cache.get(key) or self._read_object(key, None, None, with_body=False)
 
+    def head_cached(self, key: str) -> StoredObject | None:
+        return self._cache.get(key)
+
+    def read_cached(self, stored: StoredObject, start: int, stop: int) -> bytearray | None:
+        return self._cache.read(stored, start, stop)
+
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
         return self._read_object(key, limit, version, with_body=True)
 

@@ -1,0 +1,186 @@
+"""Answers requests for stored renditions again, without the web framework and in the event loop.
+
+The routes in `renditions` decide the first request for a URL. What they found is remembered here with all
+that it was decided from, and holds while none of that has changed: the versions of the original and of
+overlay images, the stored rendition, the headers that the response varies by, and the expiry of the URL. A
+response from here equals that of the routes, byte for byte.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import TypeVar
+
+from msgspec import Struct, field
+
+from image_processor.delivery.read_path import Delivery, Lookup, Presentation
+from image_processor.delivery.request import Clock, HttpRequest
+from image_processor.domain.ports import CachedReads, StoredObject
+from image_processor.renditions.originals import head_original, overlay_keys
+
+from .origin import SECURITY_HEADERS
+from .plain_request import PlainHeaders, PlainRequest
+
+MAX_BUFFERED = 256 * 1024
+"""Bytes of a rendition that are held while a client reads them. The routes send larger ones in such pieces,
+also those that have just been rendered."""
+
+_MAX_HITS = 8192
+"""About three kilobytes of memory each."""
+
+_MAX_HEADS = 16
+"""Different conditions and ranges for which a rendition's response heads are remembered."""
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+_Head = tuple[bytes, bytes, int, int]
+"""A response's status line, its headers without those of the server, and the range of bytes that it sends."""
+
+
+class LocalStores(Struct, frozen=True):
+    """The stores of originals and renditions, where they are on this machine."""
+
+    uploads: CachedReads
+    processed: CachedReads
+
+
+class StoredHit(Struct, frozen=True):
+    """A stored rendition that answers one URL, and what that depends on.
+
+    ``vary`` are the lower-case names of the request headers that it depends on, with their values.
+    ``sources`` are the versions of objects of the upload side by key.
+    """
+
+    stored: StoredObject
+    presentation: Presentation
+    vary: tuple[tuple[str, str | None], ...]
+    sources: tuple[tuple[str, str], ...]
+    heads: dict[tuple[object, ...], _Head] = field(default_factory=dict)
+
+
+class HitCache:
+    """The hits of recent requests. ``allows_host`` says whether the value of a Host header names this server;
+    ``touch`` marks the rendition with a key as used. Used in the event loop only, but for `hit_of`."""
+
+    def __init__(
+        self,
+        stores: LocalStores,
+        allows_host: Callable[[str], bool],
+        touch: Callable[[str], None],
+        clock: Clock = time.time,
+    ) -> None:
+        self._stores = stores
+        self._allows_host = allows_host
+        self._touch = touch
+        self._clock = clock
+        self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
+        self._hits: OrderedDict[tuple[object, ...], StoredHit] = OrderedDict()
+
+    def add(self, target: bytes, hit: StoredHit) -> None:
+        """Remember that ``target`` is answered with ``hit``."""
+        names = tuple(name for name, _ in hit.vary)
+        _put(self._vary, target, names)
+        _put(self._hits, (target, *(value for _, value in hit.vary)), hit)
+
+    def hit_of(self, request: HttpRequest, lookup: Lookup, delivery: Delivery) -> StoredHit | None:
+        """``lookup``, which has just been found for ``request``, with all that it depends on; None if that
+        cannot be remembered. Reads the stores and may be called from any thread. Raises what `Delivery.find`
+        raises."""
+        ref, stored = lookup.ref, lookup.stored
+        if stored is None or lookup.error is not None or lookup.timings:
+            return None
+        keys: set[str] = set()
+        if ref.transformation is not None:
+            keys = {ref.key, *overlay_keys([ref.transformation])}
+        uploads = delivery.repository.uploads
+        sources = [(key, self._version(key)) for key in sorted(keys) if head_original(uploads, key)]
+        # Looked up once more, now that the versions are known: what changes from here on is noticed.
+        if delivery.find(request) != Lookup(ref, stored):
+            return None
+        known = tuple((key, version) for key, version in sources if version is not None)
+        if len(known) < len(keys):
+            return None
+        vary = tuple((name.lower(), request.headers.get(name.lower())) for name in ref.vary)
+        return StoredHit(stored, delivery.presentation(lookup), vary, known)
+
+    def respond(self, request: PlainRequest, server_headers: bytes) -> tuple[bytes, bytes | bytearray] | None:
+        """Head and body of the response; None if the routes must answer. ``server_headers`` are lines that
+        precede the other headers."""
+        hit = self._find(request.target, request.headers)
+        if hit is None or not self._allows_host(request.headers.host):
+            return None
+        head = self._head(request, hit)
+        if head is None:
+            return None
+        line, headers, start, stop = head
+        body = self._body(hit.stored, start, stop)
+        if body is None:
+            return None
+        self._touch(hit.stored.entry.key)
+        return line + server_headers + headers, body
+
+    def _find(self, target: bytes, headers: PlainHeaders) -> StoredHit | None:
+        names = self._vary.get(target)
+        if names is None:
+            return None
+        key = (target, *(headers.by_name.get(name) for name in names))
+        hit = self._hits.get(key)
+        if hit is None:
+            return None
+        if not self._is_current(hit):
+            del self._hits[key]
+            return None
+        self._vary.move_to_end(target)
+        self._hits.move_to_end(key)
+        return hit
+
+    def _is_current(self, hit: StoredHit) -> bool:
+        expires = hit.presentation.expires
+        if expires is not None and expires <= self._clock():
+            return False
+        return all(self._version(key) == version for key, version in hit.sources)
+
+    def _version(self, key: str) -> str | None:
+        """The current version of an object of the upload side, if it is known."""
+        cached = self._stores.uploads.head_cached(key)
+        return cached.entry.version if cached else None
+
+    def _head(self, request: PlainRequest, hit: StoredHit) -> _Head | None:
+        key = (request.method, request.headers.conditions)
+        head = hit.heads.get(key)
+        if head is None:
+            head = _build_head(request, hit, self._clock())
+            # Of a URL that expires, each second has another head.
+            if head is not None and hit.presentation.expires is None and len(hit.heads) < _MAX_HEADS:
+                hit.heads[key] = head
+        return head
+
+    def _body(self, stored: StoredObject, start: int, stop: int) -> bytes | bytearray | None:
+        """The bytes to send, read from the current rendition."""
+        if stop > start:
+            return self._stores.processed.read_cached(stored, start, stop)
+        return b"" if self._stores.processed.head_cached(stored.entry.key) == stored else None
+
+
+def _build_head(request: PlainRequest, hit: StoredHit, now: float) -> _Head | None:
+    """None for errors, and for what is too large to be sent at once."""
+    head = hit.presentation.response(request.method, request.headers.by_name, hit.stored, now)
+    start, stop = (head.byte_range.start, head.byte_range.stop) if head.byte_range else (0, 0)
+    if head.status >= 400 or stop - start > MAX_BUFFERED:
+        return None
+    line = f"HTTP/1.1 {head.status} {HTTPStatus(head.status).phrase}\r\n"
+    # The headers of a 304 replace those that the client has cached (RFC 9111, 3.2).
+    added = {} if head.status == 304 else SECURITY_HEADERS
+    lines = [f"{name}: {value}\r\n" for name, value in head.headers.items()]
+    lines += [f"{name}: {value}\r\n" for name, value in added.items() if name not in head.headers]
+    return line.encode(), ("".join(lines) + "\r\n").encode("latin-1"), start, stop
+
+
+def _put(cache: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
+    cache[key] = value
+    cache.move_to_end(key)
+    while len(cache) > _MAX_HITS:
+        cache.popitem(last=False)
