@@ -74,11 +74,14 @@ def test_without_the_setting_the_root_serves_no_renditions(machine: Machine) -> 
         (f"_vercel/image?url=%2F{KEY}&w=33&q=70", "w=33,q=70,fm=webp"),
         (f".netlify/images?url=/{KEY}&w=33&h=9&fit=cover&position=top", "w=33,h=9,g=north,fm=webp"),
         (f"cdn-cgi/image/w=33,q=70,f=auto/{KEY}", "w=33,q=70,fm=webp"),
+        (f"demo/image/upload/c_limit,w_33/f_auto,q_70/v1/{KEY}", "w=33,q=70,fm=webp"),
     ],
 )
 def test_urls_of_platforms_are_served(machine: Machine, root: str, url: str, made: str) -> None:
     machine.settings = replace(
-        machine.settings, dialects=("next", "vercel", "netlify", "cloudflare"), allow_unsigned=True
+        machine.settings,
+        dialects=("next", "vercel", "netlify", "cloudflare", "cloudinary"),
+        allow_unsigned=True,
     )
     machine.ingest.put(KEY, b"cat")
     with asyncio.Runner() as runner:

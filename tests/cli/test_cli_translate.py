@@ -32,6 +32,21 @@ def run(*arguments: str) -> Result:
             "/AfrOrF3gWeDA6VOlDG4TzxMv39O7MXnF4CXpKUwGqRM/rs:fill:300:400/plain/a.jpg@webp",
             "imgproxy: a.jpg?w=300&h=400&fm=webp",
         ),
+        (
+            "https://res.cloudinary.com/demo/image/upload/s--AAAAAAAA--/c_fill,h_200,w_300/f_webp/v1/a.jpg",
+            "cloudinary: a.jpg?w=300&h=200&enlarge=1&fm=webp",
+        ),
+        (
+            "https://shop.example/_next/image?url=%2Fphotos%2Fa.jpg&w=640&q=70",
+            "next: photos/a.jpg?w=640&q=70&fm=auto",
+        ),
+        ("/_vercel/image?url=%2Fa.jpg&w=640&q=70", "vercel: a.jpg?w=640&q=70&fm=auto"),
+        (
+            "/.netlify/images?url=/a.jpg&fit=cover&w=50&h=40&position=left&fm=webp",
+            "netlify: a.jpg?w=50&h=40&g=west&fm=webp",
+        ),
+        ("/_next/image?url=%2Fa.jpg&w=640&q=75", "next: a.jpg?w=640&q=75&fm=auto\n"),
+        ("/cdn-cgi/image/w=80,f=webp/a.jpg", "cloudflare: a.jpg?w=80&fm=webp"),
         ("/300x200/filters:format(webp)/a.jpg", "dit: a.jpg?w=300&h=200&enlarge=1&fm=webp"),
         ("/unsafe/fit-in/300x300/filters:equalize()/a.jpg", "(depends on the original)"),
     ],

@@ -135,6 +135,7 @@ def test_secrets_are_not_shown():
         "DIT_SECRET": "hush-hush",
         "IMGPROXY_KEY": "686f7573",
         "IMGPROXY_SALT": "686f7573",
+        "CLOUDINARY_SECRET": "hush-hush",
         "SIGNING_KEYS": "a:hush-hush-hush-hush",
     }
     settings = read(**secrets)
@@ -143,6 +144,7 @@ def test_secrets_are_not_shown():
         "dit_secret": "hush-hush",
         "imgproxy_key": b"hous",
         "imgproxy_salt": b"hous",
+        "cloudinary_secret": "hush-hush",
     }
     specs = (*URL_SETTINGS, *dialect_settings())
     shown = {row.name: value for row, value in effective(settings, specs)}

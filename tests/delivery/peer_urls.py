@@ -24,6 +24,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.delivery.dialects import Dialect
 from image_processor.delivery.dialects.cloudflare import Cloudflare
+from image_processor.delivery.dialects.cloudinary import Cloudinary
 from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
 from image_processor.delivery.dialects.thumbor import Thumbor
@@ -80,6 +81,13 @@ PEERS: Mapping[str, Peer] = {
         "imgproxy 4.0",
         lambda: Imgproxy(unsafe=True, presets=_PRESETS, watermark="geometry.png"),
         0.97,
+    ),
+    "cloudinary": Peer(
+        "Cloudinary",
+        lambda: Cloudinary(
+            named={"media_lib_thumb": "c_limit,w_100/c_fill,h_100,w_100"}, buckets=frozenset({"example.com"})
+        ),
+        0.8,
     ),
     "cloudflare": Peer("Cloudflare", Cloudflare, 0.9),
     "next": Peer("Next.js", lambda: NextImage(DIALECTS["next"].settings[0].default), 0.95),

@@ -18,6 +18,11 @@ from image_processor.config.settings import Settings
 from image_processor.delivery.dialects import DialectOptions, dialect_of, load_dialects
 from image_processor.delivery.dialects.cloudflare import Cloudflare
 from image_processor.delivery.dialects.cloudflare.dialect import OPTIONS as CLOUDFLARE_OPTIONS
+from image_processor.delivery.dialects.cloudinary import Cloudinary
+from image_processor.delivery.dialects.cloudinary import components as cloudinary_components
+from image_processor.delivery.dialects.cloudinary.effects import EFFECTS as CLOUDINARY_EFFECTS
+from image_processor.delivery.dialects.cloudinary.encoding import IGNORED_FLAGS as CLOUDINARY_FLAGS
+from image_processor.delivery.dialects.cloudinary.operations import MODES as CLOUDINARY_MODES
 from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
@@ -46,6 +51,7 @@ presets = ["card"]
 """)
 NAMES = tuple(DIALECTS)
 PLATFORM_PARAMETERS = ("url", "w", "h", "q", "fit", "position", "fm")
+CLOUDINARY_PARAMETERS = {f"{name}_" for name in (*cloudinary_components.ACTIONS, "l", "t", "bl", "if")}
 ORIGINAL = ImageMetadata(800, 600, "jpeg", 1, False, 1, "")
 
 
@@ -70,6 +76,7 @@ def test_a_dialect_url_equal_to_a_preset_is_the_stored_file() -> None:
         ("insecure/rs:fill:300:200:1/plain/photos/cat.jpg@webp", "", "imgproxy"),
         ("_/pr:card/plain/photos/cat.jpg", "", "imgproxy"),
         ("cdn-cgi/image/w=300,h=200,fit=cover,f=webp/photos/cat.jpg", "", "cloudflare"),
+        ("demo/image/upload/c_fill,h_200,w_300/f_webp/v12/photos/cat.jpg", "", "cloudinary"),
         ("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp", None),
     ],
 )
@@ -91,17 +98,23 @@ def test_the_document_lists_all_supported_operations() -> None:
     thumbor, rest = text.partition("## thumbor")[2].split("## DIT")
     dit, rest = rest.split("## imgproxy")
     imgproxy, rest = rest.split("## Cloudflare\n")
-    cloudflare, platforms = rest.split("## Next.js, Vercel and Netlify\n")
+    cloudflare, rest = rest.split("## Cloudinary\n")
+    cloudinary, platforms = rest.split("## Next.js, Vercel and Netlify\n")
     understood = (
         (thumbor, thumbor_filters.FILTERS),
         (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.QUERY_PARAMETERS}),
         (cloudflare, CLOUDFLARE_OPTIONS),
         (platforms, PLATFORM_PARAMETERS),
+        (cloudinary, {*CLOUDINARY_MODES, *CLOUDINARY_EFFECTS, *CLOUDINARY_FLAGS, *CLOUDINARY_PARAMETERS}),
         (imgproxy, {*imgproxy_options.OPTIONS, *imgproxy_options.LONG_NAMES.values()}),
     )
     british = {"greyscale", "normalise", "quality"}
     for part, names in understood:
-        assert [name for name in names if not re.search(rf"\b{name}\b", part) and name not in british] == []
+        assert [
+            name
+            for name in names
+            if not re.search(rf"(?<![A-Za-z0-9]){name}(?![A-Za-z])", part) and name not in british
+        ] == []
     for code in ERROR_CODES.values():
         assert f"`{code}`" in dit
 
@@ -113,6 +126,7 @@ def test_the_document_lists_all_supported_operations() -> None:
         ("30x20/a.jpg", ""),
         ("a.jpg", "width=30"),
         ("_/rs:fill:30:20/plain/a.jpg", ""),
+        ("demo/image/upload/w_30/a.jpg", ""),
     ],
 )
 def test_a_setting_chooses_the_format_of_urls_without_one(path: str, query: str) -> None:
@@ -191,6 +205,7 @@ def test_settings_enable_dialects() -> None:
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),
         Cloudflare(lenient=True, buckets=buckets),
+        Cloudinary(lenient=True, buckets=buckets),
         NextImage(DIALECTS["next"].settings[0].default, lenient=True, buckets=buckets),
         VercelImage(lenient=True, buckets=buckets),
         Netlify(lenient=True, buckets=buckets),
@@ -233,6 +248,7 @@ ORDERS = [order[at:] + order[:at] for order in (NAMES, NAMES[::-1]) for at in ra
         ("300x200/filters:blur(3)/a.jpg", "dit"),
         ("eyJrZXkiOiJhLmpwZyJ9", "dit"),
         ("cdn-cgi/image/w=30/a.jpg", "cloudflare"),
+        ("demo/image/upload/w_30/a.jpg", "cloudinary"),
         ("_next/image", "next"),
         ("_vercel/image", "vercel"),
         (".netlify/images", "netlify"),

@@ -167,6 +167,7 @@ FOREIGN = (
     ("/_next/image", "url=%2Fcat.jpg&w=640&q=75"),
     ("/.netlify/images", "url=/cat.jpg&w=50&h=50&fit=cover&position=left&fm=webp&q=80"),
     ("/cdn-cgi/image/w=15,f=auto/cat.jpg", ""),
+    ("/demo/image/upload/s--Ai4Znfl3--/c_fill,g_auto,w_15/f_auto/v1/a%20b/cat.jpg", ""),
 )
 
 
@@ -297,12 +298,13 @@ def test_a_long_dialect_url_is_rendered(node: Host) -> None:
         ("/_vercel/image", "url=/cat.jpg&w=15&q=80"),
         ("/.netlify/images", "url=cat.jpg&w=15"),
         ("/cdn-cgi/image/w=15,f=auto/cat.jpg", ""),
+        ("/demo/image/upload/c_limit,w_15/f_auto/v12/cat.jpg", "_a=BATAXdDg0"),
     ],
 )
 def test_urls_of_platforms_are_rendered(node: Host, path: str, query: str) -> None:
     settings = Settings(
         allow_unsigned=True,
-        dialects=("next", "vercel", "netlify", "cloudflare"),
+        dialects=("next", "vercel", "netlify", "cloudflare", "cloudinary"),
         dialect_settings={"next_widths": (15,)},
     )
     answer = dialect_edge(node, settings).ask(path, query=query, accept=CHROME)

@@ -14,6 +14,11 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.config.setting_specs import DIALECTS
 from image_processor.delivery.dialects import CERTAIN, POSSIBLE, Dialect, DialectOptions, load_dialects
 from image_processor.delivery.dialects.cloudflare import dialect as cloudflare
+from image_processor.delivery.dialects.cloudinary import components as cloudinary_components
+from image_processor.delivery.dialects.cloudinary import effects as cloudinary_effects
+from image_processor.delivery.dialects.cloudinary import encoding as cloudinary_encoding
+from image_processor.delivery.dialects.cloudinary import operations as cloudinary_operations
+from image_processor.delivery.dialects.cloudinary import values as cloudinary_values
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
@@ -211,6 +216,33 @@ DIALECT_INPUTS = {
                 "hv",
                 "http://a/b",
             ),
+        ),
+    ),
+    "cloudinary": DialectInputs(
+        (
+            "demo/image/upload/s--Ai4Znfl3--/c_fill,g_auto,h_200,w_300/e_sepia:50/r_max/f_auto,q_auto/v12/photos/cat.jpg",
+            "demo/image/upload/c_crop,w_0.5,x_10,y_10,ar_16:9/b_auto,c_pad,h_9,w_9/bo_2px_solid_red,r_3/a_vflip.20/a.jpg",
+            "d/image/upload/co_red,l_text:Arial_20_bold:Hi%20%252C/fl_layer_apply,g_south/l_b:c.png,w_9,o_40/dpr_2.0/a",
+            "d/image/upload/if_w_gt_100_and_ar_lt_2/$s_9/c_mpad,w_$s,h_9/if_else/t_card/if_end/a.png",
+        ),
+        _words(
+            cloudinary_effects.EFFECTS,
+            cloudinary_operations.MODES,
+            cloudinary_operations.COMPARISONS,
+            cloudinary_encoding.IGNORED_FLAGS,
+            cloudinary_values.GRAVITIES,
+            (f"{name}_" for name in (*cloudinary_components.ACTIONS, "u", "t", "if", "so")),
+            (
+                "image/upload/",
+                "fl_layer_apply",
+                "if_else",
+                "if_end",
+                "l_text:Arial_9:",
+                "$a_",
+                "rgb:",
+                "px_solid_",
+            ),
+            ("auto", "iw_div_2", "max", "hflip", "s--Ai4Znfl3--", "v1", "fl_relative", "face", "xy_center"),
         ),
     ),
     "next": DialectInputs(("_next/image?url=%2Fphotos%2Fcat.jpg&w=640&q=75",), _PLATFORM_WORDS),

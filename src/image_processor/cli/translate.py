@@ -39,7 +39,7 @@ def command(
     ] = "4000x3000",
     recipe: RecipeFile = None,
 ) -> None:
-    """Print what URLs of thumbor, DIT or imgproxy mean here: the product, our URL, and what is refused.
+    """Print what URLs of other products mean here: the product, our URL, and what is refused.
 
     Uses the dialects of `IMAGE_PROCESSOR_DIALECTS`, by default all. Signatures are not verified.
     """

@@ -153,11 +153,24 @@ def presets(text: str) -> dict[str, str]:
 
 def presets_file(text: str) -> dict[str, str]:
     """imgproxy's presets in a file, one a line; lines that begin with # are comments."""
+    return presets(",".join(_lines(text)))
+
+
+def named_transformations(text: str) -> dict[str, str]:
+    """Cloudinary's named transformations in a file, one a line; lines that begin with # are comments."""
+    pairs = [line.strip().partition("=") for line in _lines(text) if line.strip()]
+    if not pairs or not all(name and transformation for name, _, transformation in pairs):
+        raise ValueError(text)
+    return {name.strip().removeprefix("t_"): transformation.strip(" /") for name, _, transformation in pairs}
+
+
+def _lines(path: str) -> list[str]:
+    """The lines of a file without comments. Raises ValueError if it cannot be read."""
     try:
-        lines = Path(text).read_text(encoding="utf-8").splitlines()
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeError) as error:
-        raise ValueError(text) from error
-    return presets(",".join(line for line in lines if not line.lstrip().startswith("#")))
+        raise ValueError(path) from error
+    return [line for line in lines if not line.lstrip().startswith("#")]
 
 
 def hexadecimal(text: str) -> bytes:
@@ -233,6 +246,26 @@ DIALECTS: dict[str, DialectSpec] = {
         ),
     ),
     "cloudflare": DialectSpec("image_processor.delivery.dialects.cloudflare:Cloudflare"),
+    "cloudinary": DialectSpec(
+        "image_processor.delivery.dialects.cloudinary:Cloudinary",
+        (
+            SettingSpec(
+                "CLOUDINARY_SECRET", "Cloudinary's API secret", "a line of ASCII", ascii_line, secret=True
+            ),
+            SettingSpec(
+                "CLOUDINARY_PUBLIC_IDS",
+                "keys are Cloudinary's public IDs, and a URL's extension is the format",
+                "0 or 1",
+                flag,
+            ),
+            SettingSpec(
+                "CLOUDINARY_TRANSFORMATIONS_PATH",
+                "a file with one named transformation of Cloudinary a line",
+                "a readable file of NAME=TRANSFORMATION",
+                named_transformations,
+            ),
+        ),
+    ),
     "next": DialectSpec(
         "image_processor.delivery.dialects.platforms:NextImage",
         (

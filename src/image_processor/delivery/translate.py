@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.config.recipe import Recipe
 from image_processor.config.setting_specs import DIALECTS
@@ -19,7 +20,9 @@ from image_processor.domain.transformation import Transformation
 
 from .dialects import Dialect, DialectOptions, dialect_of, load_dialects
 from .policy import Policy
+from .request import RenditionRequest
 from .resolve import needs_metadata, resolve
+from .url.parameter_names import AUTO
 
 _SIGNED_FIRST = "thumbor"
 """The dialect whose paths begin with a signature or `unsafe`."""
@@ -27,17 +30,28 @@ _SIGNED_FIRST = "thumbor"
 
 class Translation(Struct, frozen=True):
     """What one URL means: its dialect, the key of the original and the transformation. ``depends`` says that
-    another original may have another one."""
+    another original may have another one. ``automatic``: the client's Accept decides about the format;
+    ``quality`` is then the one that the URL gives for any."""
 
     dialect: str
     key: str
     transformation: Transformation
     depends: bool
+    automatic: bool = False
+    quality: Any = None
 
     @property
     def url(self) -> str:
         """The path and the unsigned query of the project's own URL."""
-        return f"{quote(self.key)}?{str(self.transformation).replace(',', '&')}"
+        return f"{quote(self.key)}?{'&'.join(self._pairs())}"
+
+    def _pairs(self) -> list[str]:
+        pairs = str(self.transformation).split(",")
+        if not self.automatic:
+            return pairs
+        # The quality of one format may be the default of another, and left out there.
+        kept = [pair for pair in pairs if not pair.startswith(("q=", "fm="))]
+        return [*kept, *([f"q={self.quality}"] if self.quality else []), "fm=auto"]
 
 
 def translating_dialects(
@@ -66,4 +80,16 @@ def translate(url: str, dialects: Sequence[Dialect], original: ImageMetadata, re
         path = "unsafe/" + path.partition("/")[2]
     request = dialect.parse(path, parts.query, now=0)
     resolved = resolve(request, original, {}, recipe, Policy(allow_unsigned=True))
-    return Translation(dialect.name, request.key, resolved.transformation, needs_metadata(request))
+    return Translation(
+        dialect.name,
+        request.key,
+        resolved.transformation,
+        _depends(request),
+        request.format == AUTO,
+        request.values.get("quality"),
+    )
+
+
+def _depends(request: RenditionRequest) -> bool:
+    """Whether another original may have another transformation, beside its format with `fm=auto`."""
+    return needs_metadata(replace(request, format="jpeg") if request.format == AUTO else request)

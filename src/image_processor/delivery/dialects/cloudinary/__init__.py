@@ -1,0 +1,3 @@
+from .dialect import Cloudinary
+
+__all__ = ["Cloudinary"]
