@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import struct
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
+import tifffile
 from drawing import encoded, near, photograph, picture_of, pixel_at
 from hypothesis import given
 from hypothesis import strategies as st
@@ -168,15 +170,18 @@ def test_black_and_white_compressions_are_read(compression: str) -> None:
         ((*ORANGE, 128), [2], (*ORANGE, 128)),
         ((100, 50, 25, 128), [1], (*ORANGE, 128)),
         ((*ORANGE, 128), [0], ORANGE),
-        ((*ORANGE, 128), [], ORANGE),
+        ((*ORANGE, 128), [], (*ORANGE, 128)),
+        ((*ORANGE, 128), [999], (*ORANGE, 128)),
+        ((*ORANGE, 128, 7), [], ORANGE),
         ((*ORANGE, 128, 7), [2, 0], (*ORANGE, 128)),
         ((*ORANGE, 7, 128), [0, 0], ORANGE),
         ((77, 128), [2], (77, 77, 77, 128)),
         ((77, 128), [0], (77, 77, 77)),
+        ((77, 128), [], (77, 77, 77)),
         ((77, 3, 2, 1), [0, 0, 0], (77, 77, 77)),
     ],
 )
-def test_only_declared_alpha_is_alpha(
+def test_alpha_is_what_the_file_says_or_other_readers_assume(
     values: Sequence[int], extra: Sequence[int], expected: Sequence[int]
 ) -> None:
     fields = {Tag.EXTRA_SAMPLES: extra} if extra else {}
@@ -186,6 +191,34 @@ def test_only_declared_alpha_is_alpha(
     assert probe(data, Limits()).alpha is (len(expected) == 4)
     for text in ("fm=png", "w=20,fm=png"):
         assert near(pixel_at(picture_of(data, text), 0.5, 0.5), expected, 2)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "u2"])
+@pytest.mark.parametrize("kind", ["minisblack", "miniswhite", "rgb"])
+@pytest.mark.parametrize("extra", ["unassalpha", "assocalpha", "unspecified"])
+def test_samples_in_separate_planes_are_read(dtype: str, kind: str, extra: str) -> None:
+    """libvips mixes up the rows of grey ones."""
+    rows, columns = np.mgrid[0:16, 0:24]
+    colours = [columns * 10, rows * 16, columns * 4 + rows * 8][: 3 if kind == "rgb" else 1]
+    opacity = np.where(columns < 12, 51, 255)
+    stored = [255 - colour if kind == "miniswhite" else colour for colour in colours]
+    if extra == "assocalpha":
+        colours = [colour * opacity // 255 * 255 // opacity for colour in colours]
+        stored = [colour * opacity // 255 for colour in colours]
+        stored = [255 - colour if kind == "miniswhite" else colour for colour in stored]
+    planes = np.array([*stored, opacity]).astype(dtype) * (1 if dtype == "u1" else 257)
+    file = io.BytesIO()
+    options = {"photometric": kind, "planarconfig": "separate", "extrasamples": [extra], "rowsperstrip": 5}
+    tifffile.imwrite(file, planes, **options)
+    made = np.asarray(picture_of(file.getvalue(), "fm=png").convert("RGBA")).astype(int)
+    alpha = np.full_like(opacity, 255) if extra == "unspecified" else opacity
+    expected = [*(colours if kind == "rgb" else colours * 3), alpha]
+    assert np.abs(made - np.stack(expected, -1)).max() <= (6 if extra == "assocalpha" else 1)
+
+
+def test_separate_planes_in_tiles_are_refused_by_name() -> None:
+    refusal = refusal_of(tiff(flat(ORANGE), {Tag.PLANAR: [2]}, tiled=True))
+    assert (refusal.reason, "a plane for each" in refusal.message) == (Reason.UNSUPPORTED_FORMAT, True)
 
 
 def test_cmyk_black_is_not_alpha() -> None:

@@ -20,7 +20,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.redaction import redacted_repr
 
 from .codec import Codec, DecodeOptions, EncodeOptions, load, page_options
-from .tiff_colour import Lab, YCbCr, with_colours
+from .tiff_colour import Lab, YCbCr, as_grey, with_colours
 
 
 class Tag(IntEnum):
@@ -75,7 +75,9 @@ _COMPRESSIONS = frozenset({1, 2, 3, 4, 5, _JPEG, 8, 32773, 32946})
 _COMPRESSION_NAMES = {6: "old JPEG", 34712: "JPEG 2000", 34925: "LZMA", 50000: "Zstandard", 50001: "WebP"}
 
 _SAMPLE_FORMATS = {2: "signed", 3: "floating", 5: "complex", 6: "complex"}
-_ALPHA = frozenset({1, 2})  # ExtraSamples: associated and unassociated; 0 is unspecified
+# ExtraSamples; 0 is unspecified.
+_ASSOCIATED, _UNASSOCIATED, _COREL = 1, 2, 999  # libtiff takes Corel's for unassociated
+_ALPHA = frozenset({_ASSOCIATED, _UNASSOCIATED, _COREL})
 _SEPARATE = 2  # PlanarConfiguration
 
 _MAX_SAMPLES = 5
@@ -140,6 +142,12 @@ class Directory(Struct, frozen=True, dict=True):
             self._ratios(Tag.REFERENCE_BLACK_WHITE, default.references),
         )
 
+    @cached_property
+    def is_separate_grey(self) -> bool:
+        """Whether grey and further samples are in planes of their own, whose rows libvips mixes up (8.18)."""
+        is_separate = self.samples > 1 and self.value(Tag.PLANAR, 1) == _SEPARATE
+        return is_separate and self.value(Tag.PHOTOMETRIC, -1) in {_WHITE_IS_ZERO, _BLACK_IS_ZERO}
+
     def _ratios(self, tag: Tag, default: Sequence[float]) -> Sequence[float]:
         numbers = list(islice(self.values(tag), 2 * len(default)))
         if len(numbers) < 2 * len(default) or 0 in numbers[1::2]:
@@ -148,15 +156,38 @@ class Directory(Struct, frozen=True, dict=True):
 
     def as_rgb(self) -> bytes:
         """The file, of the same length, whose page claims to be RGB: libtiff then converts nothing."""
-        code, _, at = self.fields[Tag.PHOTOMETRIC]
-        value = struct.pack(self.order + code, _RGB)
-        return b"".join((self.data[:at], value, self.data[at + len(value) :]))
+        return self._with_value(self.data, Tag.PHOTOMETRIC, _RGB)
+
+    def as_planes(self) -> bytes:
+        """As `as_rgb`, without associated alpha: libvips then leaves the samples as they are."""
+        data = self.as_rgb()
+        return self._with_value(data, Tag.EXTRA_SAMPLES, _UNASSOCIATED) if self.is_associated else data
+
+    def _with_value(self, data: bytes, tag: Tag, value: int) -> bytes:
+        """``data`` with another first value of a field that exists."""
+        code, _, at = self.fields[tag]
+        packed = struct.pack(self.order + code, value)
+        return b"".join((data[:at], packed, data[at + len(packed) :]))
+
+    @cached_property
+    def is_associated(self) -> bool:
+        """Whether colours are premultiplied by alpha."""
+        return self.value(Tag.EXTRA_SAMPLES, 0) == _ASSOCIATED
 
     @cached_property
     def idle_samples(self) -> int:
         """How many trailing samples of a pixel are neither colour nor alpha."""
         extra = self.samples - self.colours
-        return extra - 1 if extra and self.value(Tag.EXTRA_SAMPLES, 0) in _ALPHA else extra
+        return extra - 1 if extra and self._has_alpha else extra
+
+    @cached_property
+    def _has_alpha(self) -> bool:
+        """Whether the first sample after the colours is alpha. Where the field is missing, a fourth sample of
+        RGB is, as for Pillow: without alpha, what is transparent would often be black."""
+        kind = next(self.values(Tag.EXTRA_SAMPLES), None)
+        if kind is None:
+            return self.samples == 4 and self.value(Tag.PHOTOMETRIC, -1) == _RGB
+        return kind in _ALPHA
 
     @cached_property
     def block_bytes(self) -> int:
@@ -226,7 +257,7 @@ def is_truncated(data: bytes, page: int = 0) -> bool:
 
 def check_samples(directory: Directory) -> None:
     """Raise Refused(UNSUPPORTED_FORMAT) unless libvips converts this kind of pixel correctly."""
-    for check in (_compression_fault, _colour_fault, _count_fault, _sample_fault, _subsampling_fault):
+    for check in _CHECKS:
         fault = check(directory)
         if fault is not None:
             raise Refused(Reason.UNSUPPORTED_FORMAT, f"expected {fault}")
@@ -279,6 +310,18 @@ def _subsampling_fault(directory: Directory) -> str | None:
     return None if directory.idle_samples == 0 else "no samples but colour and alpha in a tiff, got others"
 
 
+def _layout_fault(directory: Directory) -> str | None:
+    is_separate = directory.samples > 1 and directory.value(Tag.PLANAR, 1) == _SEPARATE
+    if is_separate and Tag.TILE_OFFSETS in directory.fields:
+        return "all samples of a pixel side by side in a tiff with tiles, got a plane for each"
+    return None
+
+
+_CHECKS = (
+    *(_compression_fault, _colour_fault, _count_fault),
+    *(_sample_fault, _subsampling_fault, _layout_fault),
+)
+
 _MEMORY_FACTOR = 3
 """A row of tiles as decoded, as pixels, and the next one."""
 
@@ -306,14 +349,16 @@ def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
     """One page, for one sequential pass. Raises pyvips.Error."""
     directory = read_directory(data, options.first)
     colours = directory.unconverted if directory else None
-    image = load(
-        "tiffload",
-        directory.as_rgb() if directory and colours else data,
-        access="sequential",
-        fail_on=options.fail_on,
-        **page_options(options),
-    )
+    if directory and directory.is_separate_grey:
+        image = _load(directory.as_planes(), options)
+        is_inverted = directory.value(Tag.PHOTOMETRIC, -1) == _WHITE_IS_ZERO
+        return as_grey(image, white_is_zero=is_inverted, is_premultiplied=directory.is_associated)
+    image = _load(directory.as_rgb() if directory and colours else data, options)
     return with_colours(image, colours) if colours else image
+
+
+def _load(data: bytes, options: DecodeOptions) -> pyvips.Image:
+    return load("tiffload", data, access="sequential", fail_on=options.fail_on, **page_options(options))
 
 
 def main_page(data: bytes) -> int:

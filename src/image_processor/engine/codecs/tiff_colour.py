@@ -1,4 +1,4 @@
-"""TIFF's colour spaces that libvips does not convert: YCbCr without JPEG, and CIE L*a*b*.
+"""TIFF's pixels that libvips does not convert: YCbCr without JPEG, CIE L*a*b*, and grey in separate planes.
 
 The directory is patched so that libtiff returns the samples as they are; they are converted here.
 """
@@ -69,3 +69,15 @@ def with_colours(image: pyvips.Image, colours: YCbCr | Lab) -> pyvips.Image:
         return rgb
     alpha = image[3] if image.format == "uchar" else image[3].msb()
     return rgb.bandjoin(alpha).copy(interpretation="srgb")
+
+
+def as_grey(image: pyvips.Image, *, white_is_zero: bool, is_premultiplied: bool) -> pyvips.Image:
+    """``image`` of raw samples, of which the first is grey and the second may be alpha."""
+    is_deep = image.format == "ushort"
+    grey, others = image[0], image[1:]
+    if white_is_zero:
+        grey = grey.invert()
+    if is_premultiplied:
+        plain = grey.bandjoin(others[0]).unpremultiply(max_alpha=65535 if is_deep else 255)
+        grey = plain[0].rint().cast(image.format)
+    return grey.bandjoin(others).copy(interpretation="grey16" if is_deep else "b-w")
