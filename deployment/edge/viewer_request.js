@@ -14,11 +14,11 @@ import crypto from 'crypto';
 const kvs = cf.kvs();
 
 // <tables>
-const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg trim-last trim-eq rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes soft prog chroma moz effort lossless colours keep-smaller fm'.split(' ');
+const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg trim-last trim-eq rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes soft prog chroma moz effort lossless colours colour keep-smaller fm'.split(' ');
 const REPEATABLE = ['over', 'then'];
 const CASE_SENSITIVE = ['over', 'preset', 'then'];
 const FOCAL_POINT = ['fp', 'fp-x', 'fp-y'];
-const ALIASES = {rotate: 'rot', width: 'w', height: 'h', crop: 'g', gravity: 'g', background: 'bg', gamma: 'gam', brightness: 'bri', contrast: 'con', saturation: 'sat', gray: 'grey', grayscale: 'grey', greyscale: 'grey', invert: 'neg', sharpen: 'sharp', pixelate: 'px', padding: 'pad', quality: 'q', colors: 'colours', format: 'fm'};
+const ALIASES = {rotate: 'rot', width: 'w', height: 'h', crop: 'g', gravity: 'g', background: 'bg', gamma: 'gam', brightness: 'bri', contrast: 'con', saturation: 'sat', gray: 'grey', grayscale: 'grey', greyscale: 'grey', invert: 'neg', sharpen: 'sharp', pixelate: 'px', padding: 'pad', quality: 'q', colors: 'colours', color: 'colour', format: 'fm'};
 const AUTO_WORDS = {format: ['fm', 'auto'], compress: ['q', 'auto']};
 const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip: 'inside', max: 'inside', scale: 'fill', pad: 'contain'}, g: {center: 'centre', top: 'north', bottom: 'south', left: 'west', right: 'east', smart: 'attention', edges: 'entropy', face: 'faces'}};
 const EXTENSIONS = {jpeg: 'jpg', png: 'png', webp: 'webp', avif: 'avif', gif: 'gif', tiff: 'tif', heic: 'heic', jxl: 'jxl', svg: 'svg'};

@@ -437,8 +437,8 @@ def test_an_optimised_jpeg_is_smaller_and_as_good() -> None:
 ELSEWHERE = {
     # in test_decode_plan, test_trim, test_steps, test_canvas and test_sizes
     "frame", "frames", "orient", "trim", "trim-bg", "trim-last", "trim-eq", "then", "gy",
-    # in test_keep_smaller
-    "keep-smaller",
+    # in test_keep_smaller and test_wide_colour
+    "keep-smaller", "colour",
     # those of encoders, above
     "q", "max-bytes", "soft", "prog", "chroma", "moz", "effort", "lossless", "colours", "fm",
 }  # fmt: skip

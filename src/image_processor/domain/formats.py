@@ -62,7 +62,7 @@ _TABLE = (
         compatibility=3,
         alpha=False,
         quality=75,
-        encoder_options=_options("progressive subsampling optimise keep_smaller"),
+        encoder_options=_options("progressive subsampling optimise keep_smaller colour"),
         signatures=(b"\xff\xd8\xff",),
     ),
     Format(
@@ -72,7 +72,7 @@ _TABLE = (
         media_type="image/png",
         writable=True,
         compatibility=2,
-        encoder_options=_options("progressive effort colours keep_smaller"),
+        encoder_options=_options("progressive effort colours keep_smaller colour"),
         signatures=(b"\x89PNG\r\n\x1a\n",),
     ),
     Format(
@@ -84,7 +84,7 @@ _TABLE = (
         compatibility=1,
         animation=True,
         quality=80,
-        encoder_options=_options("effort lossless keep_smaller"),
+        encoder_options=_options("effort lossless keep_smaller colour"),
     ),
     Format(
         name="avif",
@@ -93,7 +93,7 @@ _TABLE = (
         media_type="image/avif",
         writable=True,
         quality=63,
-        encoder_options=_options("subsampling effort lossless keep_smaller"),
+        encoder_options=_options("subsampling effort lossless keep_smaller colour"),
     ),
     Format(
         name="gif",
@@ -113,6 +113,7 @@ _TABLE = (
         media_type="image/tiff",
         aliases=("tif",),
         writable=True,
+        encoder_options=_options("colour"),
         signatures=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
     ),
     Format(name="heic", title="HEIC", extension="heic", media_type="image/heic", extra="heic"),

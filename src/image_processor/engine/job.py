@@ -16,7 +16,7 @@ from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Anchor, Placement, Size, place, sizes_after
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.models import ImageMetadata, Limits
-from image_processor.domain.transformation import AUTO, PARAMETERS, Edge, Transformation
+from image_processor.domain.transformation import AUTO, PARAMETERS, ColourSpace, Edge, Transformation
 
 from .auto_quality import auto_quality
 from .codecs.codec import EncodeOptions
@@ -28,7 +28,8 @@ from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
 from .operations.decode_plan import DecodePlan, SourceSelection
 from .operations.overlay import OverlayImages
-from .operations.pixels import from_profile
+from .operations.pixels import from_profile, materialise, to_p3
+from .operations.wide_colour import in_p3
 
 
 class RenditionJob(Struct, frozen=True):
@@ -83,6 +84,8 @@ def run_job(
 ) -> FinishedRendition:
     """Compose one rendition of the original ``data`` from the frames of its level and encode it."""
     started = time.perf_counter()
+    if job.source.colour is ColourSpace.P3:
+        images = {key: materialise(to_p3(image)) for key, image in images.items()}
     context = CompositionContext(job.placement, job.anchor, job.edge, job.remaining, images)
     frames = _computed(compose(level if job.animated else level[:1], context), level)
     if profile is not None and not CODECS[job.remaining.format].carries_profile:
@@ -184,6 +187,8 @@ def _remaining(source: DecodePlan, placement: Placement, transformation: Transfo
     is_shaped = transformation.round or transformation.ellipse or transformation.padding
     if not (has_bars or is_transparent or is_shaped or transformation.steps):
         fields["background"] = None
+    if source.colour is ColourSpace.P3:
+        fields = {field: in_p3(value) for field, value in fields.items()}
     return Transformation(**fields)
 
 

@@ -15,6 +15,7 @@ from msgspec import Struct
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size, Stage, cascade, needed_for, shrink_on_load
 from image_processor.domain.models import IccPolicy
+from image_processor.domain.transformation import ColourSpace
 
 from .codecs.codec import ShrinkOnLoad
 from .codecs.decode import (
@@ -24,7 +25,7 @@ from .codecs.decode import (
     translate_errors,
     without_bands,
 )
-from .codecs.encode import srgb_profile
+from .codecs.encode import p3_profile, srgb_profile
 from .codecs.registry import CODECS
 from .operations import pixels
 from .operations.decode_plan import DecodePlan, size_before_fine_rotation
@@ -77,8 +78,10 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
     )
     # Before resizing, which costs as much for an idle band as for a colour.
     image = without_bands(whole, header.idle_bands)
-    own_profile = pixels.rgb_profile(image) if icc is IccPolicy.PRESERVE else None
+    own_profile = pixels.rgb_profile(image) if icc is IccPolicy.PRESERVE and not source.colour else None
     profile = None if icc is IccPolicy.STRIP else own_profile or srgb_profile()
+    if source.colour is ColourSpace.P3:
+        profile = p3_profile()
     # Not every decoder shrinks, and a vector drawing may be larger than its natural size.
     shrink = requested_shrink if whole.width < header.stored.width else 1
     return OpenedSource(source, image, frames, shrink, base, stages, plan, profile, own_profile is not None)
@@ -164,6 +167,8 @@ def _resized(cropped: pyvips.Image, opened: OpenedSource) -> pyvips.Image:
     upright = size_before_fine_rotation(source, opened.base) if source.fine_rotation else opened.base
     size, resize = source.orientation.apply(upright), _resizer(source)
     convert = pixels.to_eight_bits if opened.keeps_colours else pixels.to_srgb
+    if source.colour is ColourSpace.P3:
+        convert = pixels.to_p3
     # Linear resizing needs sRGB first; otherwise converting fewer pixels is cheaper.
     small = resize(convert(cropped), size) if source.linear else convert(resize(cropped, size))
     memory = small.write_to_memory()

@@ -46,6 +46,7 @@ from .values import (
     AUTO,
     MAX_SIDE,
     Colour,
+    ColourSpace,
     Edge,
     Fit,
     Flip,
@@ -631,6 +632,16 @@ class Transformation(Struct, frozen=True, kw_only=True):
             "quantise to a palette of at most this many colours",
             "w=160,colours=8,fm=png",
             aliases=("colors",),
+        ),
+    ] = None
+    colour: Annotated[
+        ColourSpace | None,
+        Parameter(
+            "colour",
+            choice(ColourSpace),
+            "colour space with an embedded profile, instead of sRGB or what `IMAGE_PROCESSOR_ICC` says",
+            "w=160,colour=p3,fm=webp",
+            aliases=("color",),
         ),
     ] = None
     keep_smaller: Annotated[

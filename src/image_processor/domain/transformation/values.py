@@ -78,6 +78,13 @@ class Subsampling(StrEnum):
     FULL = "444"
 
 
+class ColourSpace(StrEnum):
+    """The colour space of a rendition, where the ICC policy does not decide about it."""
+
+    P3 = "p3"
+    """Display P3, with its profile embedded."""
+
+
 class Colour(Struct, frozen=True, order=True):
     """An opaque sRGB colour, 0-255 per channel; its text is six lower-case hex digits."""
 

@@ -98,8 +98,18 @@ def encode_within(
 @cache
 def srgb_profile() -> bytes:
     """The sRGB profile built into libvips, about 500 bytes."""
+    return _built_in("srgb")
+
+
+@cache
+def p3_profile() -> bytes:
+    """The Display P3 profile built into libvips, about 500 bytes."""
+    return _built_in("p3")
+
+
+def _built_in(name: str) -> bytes:
     pixel = pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
-    profile: bytes = pixel.icc_transform("srgb").get("icc-profile-data")
+    profile: bytes = pixel.icc_transform(name).get("icc-profile-data")
     return profile
 
 

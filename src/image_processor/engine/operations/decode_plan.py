@@ -14,7 +14,7 @@ from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Box, Size, region_box, tilted
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation import Colour, Flip, Length, Transformation
+from image_processor.domain.transformation import Colour, ColourSpace, Flip, Length, Transformation
 from image_processor.engine.codecs.decode import frames_of, open_original, translate_errors, without_bands
 from image_processor.engine.codecs.probe import ImageHeader, decode_tolerantly, probe
 
@@ -38,6 +38,7 @@ class SourceSelection(Struct, frozen=True):
     rotate: float = 0
     flip: Flip | None = None
     linear: bool = False
+    colour: ColourSpace | None = None
 
 
 WHOLE_IMAGE = SourceSelection()
@@ -52,7 +53,8 @@ def source_selection(transformation: Transformation) -> SourceSelection:
 class DecodePlan(Struct, frozen=True):
     """What to decode of one original: ``box`` of each stored frame is cropped, brought to ``orientation`` and
     rotated clockwise by ``fine_rotation`` (0 to 90 degrees); ``size`` is the result's. ``frames`` frames are
-    used, from the 0-based ``first``. ``linear`` resizes in linear light."""
+    used, from the 0-based ``first``. ``linear`` resizes in linear light. ``colour`` is the colour space of
+    the pixels; None for what the ICC policy says."""
 
     header: ImageHeader
     box: Box
@@ -62,6 +64,7 @@ class DecodePlan(Struct, frozen=True):
     first: int
     frames: int
     linear: bool
+    colour: ColourSpace | None = None
 
     @property
     def delays(self) -> tuple[int, ...]:
@@ -98,7 +101,8 @@ def plan_decode(data: bytes, header: ImageHeader, selection: SourceSelection, li
     box = upright.stored_box(selected, header.stored)
     oriented = orientation.apply(box.size)
     size = tilted(oriented, fine_rotation) if fine_rotation else oriented
-    return DecodePlan(header, box, orientation, fine_rotation, size, first, frames, selection.linear)
+    how = selection.linear, selection.colour
+    return DecodePlan(header, box, orientation, fine_rotation, size, first, frames, *how)
 
 
 def size_before_fine_rotation(source: DecodePlan, level: Size) -> Size:
