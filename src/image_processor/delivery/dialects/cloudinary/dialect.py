@@ -21,7 +21,7 @@ from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.url.parameter_names import AUTO
 from image_processor.delivery.url.parser import check_length
-from image_processor.domain.errors import SignatureMismatch
+from image_processor.domain.errors import InvalidTransformation, SignatureMismatch
 from image_processor.domain.formats import FORMAT_ALIASES, FORMATS
 from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
@@ -158,3 +158,5 @@ def _set_operations(operations: tuple[Any, ...], builder: RequestBuilder) -> Non
         if any(isinstance(operation, Effect) and operation.field == "trim" for operation in operations):
             builder.add_error("e_trim", "no operation after it that needs the size", "one")
         builder.geometry = Chain(operations)
+    except InvalidTransformation as error:
+        builder.problems += error.problems
