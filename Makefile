@@ -31,7 +31,7 @@ ELSEWHERE := tests/aws tests/deployment tests/browser
 FAST := tests/domain tests/config tests/ingest tests/delivery tests/test_*.py --deselect tests/delivery/test_altered_urls.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge lock package release sbom audit sam clean
+.PHONY: help run venv check test coverage lint style format types unit bench stress mutation docs gallery edge studio lock package release sbom audit sam clean
 
 help: ## list the tasks
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -95,6 +95,12 @@ edge: $(RUN) deployment/edge/node_modules/.package-lock.json ## generate the Clo
 
 deployment/edge/node_modules/.package-lock.json: deployment/edge/package-lock.json
 	npm ci --prefix deployment/edge --no-audit --no-fund
+
+studio: $(RUN) studio/node_modules/.package-lock.json ## build the web page in src/image_processor/web from studio/
+	$(BIN)/python studio/generate.py
+
+studio/node_modules/.package-lock.json: studio/package-lock.json
+	npm ci --prefix studio --no-audit --no-fund
 
 FUNCTION ?= process
 ARCH     ?= arm64

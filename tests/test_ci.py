@@ -172,9 +172,13 @@ def test_it_can_be_run_as_it_is() -> None:
 def test_the_minifier_is_installed_and_in_ci_its_lack_is_a_failure(world: World) -> None:
     world.stub("chromium", "")
     world.stub("npm", 'echo "npm $*"')
-    assert "npm ci --prefix deployment/edge" in world.run(CI="true").stdout
+    installed = world.run(CI="true").stdout
+    for folder in ("deployment/edge", "studio", "examples/cdk"):
+        assert f"npm ci --prefix {folder}" in installed
     world.stub("npm", "exit 1")
     done = world.run(CI="true")
     assert done.returncode == 1
     assert "expected npm ci to install deployment/edge" in done.stderr
-    assert "terser is missing" in world.run().stderr
+    said = world.run().stderr
+    assert "terser is missing" in said
+    assert "vite is missing" in said

@@ -27,7 +27,7 @@ def tracked() -> list[Path]:
 
 # Pictures of the papers, of the page, and what the engine must go on making.
 ARCHIVE_PLACE = "tests/compatibility"
-PICTURE_PLACES = ("docs", "src/image_processor/web", "tests/engine/golden")
+PICTURE_PLACES = ("docs", "src/image_processor/web", "studio/public", "tests/engine/golden")
 
 
 def mistakes(path: Path) -> list[str]:

@@ -88,7 +88,7 @@ def test_a_page_may_be_opened_from_anywhere(client: Client) -> None:
     assert client.get("/", headers={"sec-fetch-site": "cross-site"}).status_code == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/static/app.js", "/images?limit=0"])
+@pytest.mark.parametrize("path", ["/", "/health", "/nothing", "/static/studio.js", "/images?limit=0"])
 def test_every_response_has_the_security_headers(client: Client, path: str) -> None:
     headers = client.get(path, headers={"origin": "http://evil.example"}).headers
     assert headers["content-security-policy"] == POLICY

@@ -143,7 +143,7 @@ def test_missing_resources_are_404(api: Api) -> None:
         ("GET", "/events"),
         ("POST", "/samples"),
         ("GET", "/"),
-        ("GET", "/static/app.js"),
+        ("GET", "/static/studio.js"),
     ],
 )
 def test_routes_of_the_server_are_404(api: Api, method: str, url: str) -> None:

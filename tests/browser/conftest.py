@@ -1,13 +1,21 @@
-"""The browser of the browser tests."""
+"""The browser and the server of the browser tests."""
 
 from __future__ import annotations
 
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from serving import Site, serving
+from windows import Open, opening
+
+TIMEOUT = 30_000
+"""Milliseconds until an expectation fails, enough for a busy machine."""
+
+expect.set_options(timeout=TIMEOUT)
 
 FLAGS = (
     "--no-sandbox",
@@ -30,3 +38,20 @@ def browser() -> Iterator[Browser]:
         launched = playwright.chromium.launch(executable_path=found, args=FLAGS)
         yield launched
         launched.close()
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with serving(tmp_path / "data") as site:
+        yield site
+
+
+@pytest.fixture
+def open_page(browser: Browser, site: Site) -> Iterator[Open]:
+    with opening(browser, site) as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(open_page: Open) -> Page:
+    return open_page()

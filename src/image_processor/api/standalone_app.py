@@ -49,7 +49,11 @@ ROUTERS = (
 )
 
 
-@events_router.get(EVENTS_PATH, response_class=EventSourceResponse)
+@events_router.get(
+    EVENTS_PATH,
+    response_class=EventSourceResponse,
+    responses={200: {"model": EventModel, "description": "Events; `data` of each but `ready` is an event."}},
+)
 async def get_events(
     context: StandaloneContextOf,
     prefix: Annotated[str, Query(description="Only events of keys with this prefix.")] = "",
@@ -138,7 +142,7 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     """The application that `serve` runs."""
     application = app.create_app(context, QueuedWork(context), ROUTERS)
     application.state.hits = _build_hits(context)
-    application.mount("/static", StaticFiles(directory=WEB))
+    application.mount("/static", StaticFiles(directory=WEB / "static"))
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
     application.add_middleware(BodyTimeoutMiddleware)

@@ -1,6 +1,9 @@
 // Texts of the page: sizes, savings, times, states, and why an image was refused.
 
-const REFUSALS = {
+import type { ProblemDocument } from "./api/client";
+import type { State } from "./state/item";
+
+const REFUSALS: Record<string, string> = {
   empty: "The file is empty.",
   "not-an-image": "This is not an image.",
   "unsupported-format": "This image format is not supported.",
@@ -22,17 +25,17 @@ const REFUSALS = {
   "no-font": "No font is available for a text overlay.",
 };
 
-export const refusal = (reason) => REFUSALS[reason] ?? "This file cannot be processed.";
+export const refusal = (reason: string | null | undefined) => REFUSALS[reason ?? ""] ?? "This file cannot be processed.";
 
 // Why a request failed, from the server's problem document.
-export function trouble({ code, reason, fix, detail }) {
+export function trouble({ code, reason, fix, detail }: ProblemDocument): string {
   if (reason) return refusal(reason);
   return code === "skipped" ? "The recipe makes no renditions of this file." : (fix ?? detail);
 }
 
-export const FORMATS = { jpeg: "JPEG", png: "PNG", webp: "WebP", avif: "AVIF", gif: "GIF", tiff: "TIFF" };
+export const FORMATS: Record<string, string> = { jpeg: "JPEG", png: "PNG", webp: "WebP", avif: "AVIF", gif: "GIF", tiff: "TIFF" };
 
-export const EXIF = {
+export const EXIF: Record<string, string> = {
   make: "Camera maker",
   model: "Camera",
   lens: "Lens",
@@ -49,7 +52,7 @@ export const EXIF = {
   gps: "Position",
 };
 
-export const STATES = {
+export const STATES: Record<State, string> = {
   uploading: "Uploading",
   queued: "Waiting",
   processing: "Processing",
@@ -60,41 +63,42 @@ export const STATES = {
   skipped: "Stored only",
 };
 
-export function bytes(count) {
+export function bytes(count: number): string {
   if (count < 1000) return `${count} B`;
-  const [value, unit] = count < 999_500 ? [count / 1e3, "kB"] : [count / 1e6, "MB"];
+  const [value, unit] = count < 999_500 ? ([count / 1e3, "kB"] as const) : ([count / 1e6, "MB"] as const);
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 
 // No-break spaces keep a number and its unit on one line.
-export const pixels = ({ width, height }) => `${width}\u00a0×\u00a0${height}`;
+export const pixels = ({ width, height }: { width: number; height: number }) => `${width}\u00a0×\u00a0${height}`;
 
-export const counted = (count, singular, plural) => `${count}\u00a0${count === 1 ? singular : plural}`;
+export const counted = (count: number, singular: string, plural: string) =>
+  `${count.toLocaleString("en")}\u00a0${count === 1 ? singular : plural}`;
 
 // The fraction of the original's bytes that a rendition saves: negative if it is larger.
-export const saving = (rendition, original) => 1 - rendition.bytes / original.bytes;
+export const saving = (rendition: { bytes: number }, original: { bytes: number }) => 1 - rendition.bytes / original.bytes;
 
-export const percent = (fraction) => `${fraction < 0 ? "+" : "−"}${Math.round(Math.abs(fraction) * 100)}\u00a0%`;
+export const percent = (fraction: number) => `${fraction < 0 ? "+" : "−"}${Math.round(Math.abs(fraction) * 100)}\u00a0%`;
 
-export const part = (fraction) => `${Math.round(fraction * 100)}\u00a0%`;
+export const part = (fraction: number) => `${Math.round(fraction * 100)}\u00a0%`;
 
-export const moment = (text) =>
+export const moment = (text: string) =>
   new Date(text).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
 
-export const fileName = (key) => key.split("/").filter(Boolean).at(-1) ?? key;
+export const fileName = (key: string) => key.split("/").filter(Boolean).at(-1) ?? key;
 
 const LABELLED = new Set(["w", "h", "fit", "g", "q", "bg", "fm"]);
 
 // "w=640,q=80,fm=avif" in words, without the format, which the page shows separately.
-export function transformationLabel(transformation) {
-  const values = Object.fromEntries(transformation.split(",").map((pair) => pair.split("=")));
+export function transformationLabel(transformation: string): string {
+  const values: Record<string, string> = Object.fromEntries(transformation.split(",").map((pair) => pair.split("=")));
   const box = values.w && values.h ? `${values.w} × ${values.h}` : values.w ? `${values.w} wide` : `${values.h} high`;
   const parts = [values.w || values.h ? box : "original size", values.fit];
   if (values.g) parts.push(values.g === "attention" ? "smart crop" : values.g);
   if (values.q) parts.push(`quality ${values.q}`);
   if (values.bg) parts.push(`on #${values.bg}`);
   // Parameters without a label are shown as they are written.
-  const others = transformation.split(",").filter((pair) => !LABELLED.has(pair.split("=")[0]));
+  const others = transformation.split(",").filter((pair) => !LABELLED.has(pair.split("=")[0] ?? ""));
   parts.push(...others);
   return parts.filter(Boolean).join(", ");
 }

@@ -1,7 +1,7 @@
 // Names for added files, so that none replaces another.
 
 // "album/cat.jpg" the first time, "album/cat-2.jpg" the second.
-export function numbered(key, count) {
+export function numbered(key: string, count: number): string {
   if (count === 1) return key;
   const dot = key.lastIndexOf(".");
   const end = dot > key.lastIndexOf("/") + 1 ? dot : key.length;
@@ -9,10 +9,10 @@ export function numbered(key, count) {
 }
 
 // Browsers name every image from the clipboard "image.png"; a copied file has its own name.
-export function pastedName(name, now) {
+export function pastedName(name: string, now: Date): string {
   const [, extension] = /^image(\.\w+)$/.exec(name) ?? [];
   if (!extension) return name;
-  const two = (number) => String(number).padStart(2, "0");
+  const two = (number: number) => String(number).padStart(2, "0");
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
   const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join("-");
   return `pasted-${day}-${time}${extension}`;

@@ -1,0 +1,105 @@
+// The REST API of the server: every request of the page is made here.
+
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+export type Image = Schemas["ImageModel"];
+export type Rendition = Schemas["RenditionModel"];
+export type Metadata = Schemas["MetadataModel"];
+export type ProblemDocument = Partial<Schemas["ProblemModel"]> & { detail: string };
+export type ImageEvent = Schemas["EventModel"];
+type Health = Schemas["StandaloneHealthModel"];
+type Upload = Schemas["UploadModel"];
+
+// What a card shows of an image. The details of one image have all of it.
+const CARD_FIELDS = [
+  "renditions",
+  "reason",
+  "message",
+  "fix",
+  "created_at",
+  "facts",
+  "dominant_colour",
+  "thumbhash",
+  "focus",
+] as const satisfies readonly (keyof Image)[];
+export type CardImage = Pick<Image, "id" | "bucket" | "original" | "status" | (typeof CARD_FIELDS)[number]>;
+
+export const MAX_IDS = 100;
+
+// A failed request; `problem` is the server's problem document (RFC 9457).
+export class Problem extends Error {
+  constructor(readonly problem: ProblemDocument) {
+    super(problem.detail);
+  }
+
+  // Whether the key of an upload already holds another file.
+  get isTaken(): boolean {
+    return this.problem.code === "precondition-failed";
+  }
+}
+
+export const OFFLINE = "offline";
+
+// The address of a path of the server. The page may be below a path of a proxy, which the server does not
+// know: "/renditions/a" of the server is "renditions/a" of the page.
+export const address = (path: string): string => path.replace(/^\/(?!\/)/, new URL("./", document.baseURI).pathname);
+
+async function request<T>(method: string, path: string): Promise<T> {
+  let response: Response;
+  try {
+    response = await fetch(address(path), { method });
+  } catch {
+    throw new Problem({ code: OFFLINE, detail: "The server does not respond." });
+  }
+  if (response.status === 204) return null as T;
+  const body = await response.json().catch(() => ({ detail: `The server answered ${response.status}.` }));
+  if (!response.ok) throw new Problem(body);
+  return body;
+}
+
+export const health = () => request<Health>("GET", "/health");
+export const image = (id: string) => request<Image>("GET", `/images/${id}`);
+export const remove = (id: string) => request<null>("DELETE", `/images/${id}`);
+export const reprocess = (id: string) => request<Image>("POST", `/images/${id}/reprocess`);
+export const sample = () => request<Upload>("POST", "/samples");
+
+interface Listing {
+  images: CardImage[];
+  cursor: string | null;
+}
+
+function list(parameters: Record<string, string | number | null>): Promise<Listing> {
+  const query = new URLSearchParams({ fields: CARD_FIELDS.join() });
+  for (const [name, value] of Object.entries(parameters)) if (value) query.set(name, String(value));
+  return request<Listing>("GET", `/images?${query}`);
+}
+
+export interface Filter {
+  prefix: string;
+  status: string;
+}
+
+export const page = (filter: Filter, limit: number, cursor: string | null) => list({ ...filter, limit, cursor });
+
+export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
+
+// Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
+// does not.
+export function upload(key: string, file: File, onProgress: (part: number) => void, signal: AbortSignal): Promise<Upload> {
+  return new Promise((resolve, reject) => {
+    const xhr = new XMLHttpRequest();
+    xhr.open("PUT", address("/uploads/" + key.split("/").map(encodeURIComponent).join("/")));
+    xhr.setRequestHeader("If-None-Match", "*");
+    xhr.responseType = "json";
+    xhr.upload.onprogress = (event) => event.lengthComputable && onProgress(event.loaded / event.total);
+    xhr.onerror = () => reject(new Problem({ code: OFFLINE, detail: "The connection was lost." }));
+    xhr.onabort = () => reject(new Problem({ code: "stopped", detail: "You stopped this upload." }));
+    xhr.onload = () => {
+      if (xhr.status === 200 || xhr.status === 201) resolve(xhr.response);
+      else reject(new Problem(xhr.response ?? { detail: `The server answered ${xhr.status}.` }));
+    };
+    signal.addEventListener("abort", () => xhr.abort(), { once: true });
+    xhr.send(file);
+  });
+}

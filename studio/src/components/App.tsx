@@ -1,0 +1,64 @@
+// The page: its head, the library, and what lies over them.
+
+import { counted } from "../labels";
+import { isConnected } from "../state/follow";
+import { workingCount } from "../state/library";
+import { address } from "../api/client";
+import { FilePickers, chooseFiles, chooseFolder } from "./Choose";
+import { Confirm } from "./Confirm";
+import { Details } from "./Details";
+import { hasDialog } from "./Dialog";
+import { DropZone } from "./DropZone";
+import { Library } from "./Library";
+import { Toasts } from "./Toasts";
+import { Tray } from "./Tray";
+
+export function App() {
+  return (
+    <>
+      <Head />
+      <main>
+        <Library />
+      </main>
+      <Details />
+      <Confirm />
+      <Tray />
+      <DropZone />
+      {!hasDialog() && <Toasts />}
+    </>
+  );
+}
+
+function Head() {
+  return (
+    <header class="top">
+      <a class="brand" href={address("/")}>
+        <img src={address("/static/icon.svg")} alt="" width="28" height="28" />
+        <h1>Image processor</h1>
+      </a>
+      <State />
+      <button class="button wide" type="button" onClick={chooseFolder}>
+        Add a folder
+      </button>
+      <button class="button primary" type="button" onClick={chooseFiles}>
+        Add images
+      </button>
+      <FilePickers />
+    </header>
+  );
+}
+
+function State() {
+  const working = workingCount.value;
+  const [state, text] = !isConnected.value
+    ? ["lost", "Connection lost, reconnecting"]
+    : working
+      ? ["busy", `${counted(working, "image", "images")} in progress`]
+      : ["ready", "Up to date"];
+  return (
+    <p class="state" data-state={state}>
+      <span class="dot" aria-hidden="true" />
+      <span id="state-text">{text}</span>
+    </p>
+  );
+}

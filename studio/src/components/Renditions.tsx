@@ -1,0 +1,81 @@
+// The renditions of an image as a table, from small to large.
+
+import { address, type Image, type Metadata, type Rendition } from "../api/client";
+import { FORMATS, bytes, counted, percent, pixels, saving, transformationLabel } from "../labels";
+
+const HEADS = ["Size", "Format", "Bytes", "Compared to the original", "Transformation"];
+
+export function Renditions({ image }: { image: Image }) {
+  return (
+    <section class="renditions">
+      <h3>{counted(image.renditions.length, "rendition", "renditions")}</h3>
+      <table>
+        <thead>
+          <tr>
+            {HEADS.map((head) => (
+              <th key={head} scope="col" class={head === "Bytes" ? "number" : ""}>
+                {head}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>{rows(image)}</tbody>
+      </table>
+    </section>
+  );
+}
+
+// Renditions with the same bytes share a row group.
+function rows({ renditions, facts: original }: Image) {
+  if (!original) return null;
+  const ordered = [...renditions].sort(
+    (a, b) => a.width * a.height - b.width * b.height || compare(a.format, b.format) || compare(a.sha256, b.sha256),
+  );
+  return ordered.map((rendition, at) => {
+    const isSame = rendition.sha256 === ordered[at - 1]?.sha256;
+    return <Row key={rendition.key} rendition={rendition} original={original} same={isSame ? sameness(rendition, original) : null} />;
+  });
+}
+
+const compare = (one: string, other: string) => (one < other ? -1 : Number(one > other));
+
+const sameness = (rendition: Rendition, original: Metadata) =>
+  rendition.width === original.width || rendition.height === original.height
+    ? "same image: the original is no larger"
+    : "same image";
+
+interface RowProps {
+  rendition: Rendition;
+  original: Metadata;
+  same: string | null;
+}
+
+function Row({ rendition, original, same }: RowProps) {
+  const share = saving(rendition, original);
+  const size = pixels(rendition);
+  return (
+    <tr class={same ? "same" : ""}>
+      <td>
+        {rendition.url ? (
+          <a href={address(rendition.url)} target="_blank" rel="noopener">
+            {size}
+          </a>
+        ) : (
+          size
+        )}
+      </td>
+      <td>{FORMATS[rendition.format] ?? rendition.format}</td>
+      <td class="number">{bytes(rendition.bytes)}</td>
+      <td class="saved">
+        <span class="bar" aria-hidden="true">
+          <i style={{ width: `${Math.min(1 - share, 1) * 100}%` }} />
+        </span>
+        {percent(share)}
+      </td>
+      <td class="made">
+        {transformationLabel(rendition.transformation)}
+        {same && <em>{same}</em>}
+      </td>
+    </tr>
+  );
+}

@@ -1,0 +1,192 @@
+// The images of the grid. The server's records are the source of truth; states that only the page knows (a
+// file that is being uploaded, a queued key) are kept until a record replaces them.
+//
+// Each image is a signal of its own, so that a change draws one card. The order changes only when the user
+// filters, adds files or scrolls to the end: nothing moves under the pointer.
+
+import { batch, computed, signal, type Signal } from "@preact/signals";
+
+import * as api from "../api/client";
+import { type Item, fromRecord, isDone, isLocal, isWorking, newItem } from "./item";
+
+const PAGE = 100;
+const READ_MILLISECONDS = 50;
+
+const items = new Map<string, Signal<Item>>(); // by key
+const keys = new Map<string, string>(); // by id
+const order = signal<readonly string[]>([]);
+const changes = signal(0); // grows with every change of an image
+
+export const filter = signal<api.Filter>({ prefix: "", status: "" });
+export const cursor = signal<string | null>(null);
+export const isLoaded = signal(false);
+export const isLoadingMore = signal(false);
+export const loadError = signal<string | null>(null);
+// Images that were added elsewhere and wait to be shown, because they would move what the user looks at.
+export const waiting = signal<readonly string[]>([]);
+
+export const isFiltered = computed(() => Boolean(filter.value.prefix || filter.value.status));
+
+export const shown = computed<readonly string[]>(() => {
+  if (!isFiltered.value) return order.value;
+  void changes.value;
+  return order.value.filter((key) => matches(items.get(key)!.peek()));
+});
+
+export const workingCount = signal(0);
+
+export const itemOf = (key: string): Signal<Item> | undefined => items.get(key);
+export const peek = (key: string): Item | undefined => items.get(key)?.peek();
+export const keyOf = (id: string): string | undefined => keys.get(id);
+
+function matches(item: Item): boolean {
+  const { prefix, status } = filter.value;
+  return item.key.startsWith(prefix) && (!status || status === item.state || isLocal(item));
+}
+
+function write(item: Item): void {
+  const known = items.get(item.key);
+  workingCount.value += Number(isWorking(item)) - Number(known !== undefined && isWorking(known.peek()));
+  if (known) known.value = item;
+  else items.set(item.key, signal(item));
+  if (item.id) keys.set(item.id, item.key);
+  changes.value++;
+}
+
+// Changes an image that the page knows, or adds it at the top.
+export function mark(key: string, change: Partial<Item>): void {
+  const known = peek(key);
+  batch(() => {
+    write({ ...(known ?? newItem(key, "queued")), ...change });
+    if (!known) order.value = [key, ...order.value];
+  });
+}
+
+// Adds files at the top, in their order.
+export function announce(files: readonly { key: string; size: number }[]): void {
+  batch(() => {
+    const added = new Set(files.map(({ key }) => key));
+    for (const { key, size } of files) write({ ...newItem(key, "uploading"), size, progress: 0 });
+    order.value = [...added, ...order.value.filter((key) => !added.has(key))];
+  });
+}
+
+// Adds images of somebody else. They wait where they would move what the user looks at.
+export function addFound(found: readonly Item[], mayMove: boolean): void {
+  batch(() => {
+    for (const item of found) write(item);
+    waiting.value = [...found.map(({ key }) => key).reverse(), ...waiting.value];
+    if (mayMove) showWaiting();
+  });
+}
+
+export function showWaiting(): void {
+  batch(() => {
+    const known = new Set(order.value);
+    order.value = [...waiting.value.filter((key) => items.has(key) && !known.has(key)), ...order.value];
+    waiting.value = [];
+  });
+}
+
+export function remove(...removed: string[]): void {
+  const gone = new Set(removed.filter((key) => items.has(key)));
+  if (!gone.size) return;
+  batch(() => {
+    for (const key of gone) forget(key);
+    order.value = order.value.filter((key) => !gone.has(key));
+    waiting.value = waiting.value.filter((key) => !gone.has(key));
+    changes.value++;
+  });
+}
+
+function forget(key: string): void {
+  const item = peek(key)!;
+  if (isWorking(item)) workingCount.value--;
+  if (item.id) keys.delete(item.id);
+  items.delete(key);
+}
+
+let loading = 0;
+
+// Reads the first page again; keeps the states that only this page knows.
+export async function reload(): Promise<void> {
+  const request = ++loading;
+  const page = await api.page(filter.peek(), PAGE, null);
+  if (request !== loading) return; // a later request has replaced this one
+  batch(() => {
+    const recorded = new Set(page.images.map(({ original }) => original));
+    const local = [...items.values()].map((item) => item.peek()).filter((item) => isLocal(item) && !recorded.has(item.key));
+    items.clear();
+    keys.clear();
+    workingCount.value = 0;
+    for (const item of local) write(item);
+    for (const image of page.images) write(fromRecord(image));
+    order.value = [...local.map(({ key }) => key), ...recorded];
+    waiting.value = [];
+    cursor.value = page.cursor;
+    loadError.value = null;
+    isLoaded.value = true;
+  });
+}
+
+export async function loadMore(): Promise<void> {
+  if (isLoadingMore.peek() || !cursor.peek()) return;
+  isLoadingMore.value = true;
+  loadError.value = null;
+  const request = loading;
+  try {
+    const page = await api.page(filter.peek(), PAGE, cursor.peek());
+    if (request !== loading) return;
+    batch(() => {
+      const known = new Set(order.peek());
+      for (const image of page.images) write(fromRecord(image));
+      order.value = [...order.peek(), ...page.images.map(({ original }) => original).filter((key) => !known.has(key))];
+      cursor.value = page.cursor;
+    });
+  } catch (error) {
+    loadError.value = (error as Error).message;
+  } finally {
+    isLoadingMore.value = false;
+  }
+}
+
+export async function filterBy(next: api.Filter): Promise<void> {
+  filter.value = next;
+  await reload();
+}
+
+// Reads the records of images that are in view and have changed: one request for up to MAX_IDS of them, one
+// request at a time.
+const unread = new Set<string>(); // ids
+let isReading = false;
+
+export function read(id: string): void {
+  unread.add(id);
+  if (isReading) return;
+  isReading = true;
+  setTimeout(readUnread, READ_MILLISECONDS);
+}
+
+async function readUnread(): Promise<void> {
+  while (unread.size) {
+    const ids = [...unread].slice(0, api.MAX_IDS);
+    for (const id of ids) unread.delete(id);
+    const changesOf = new Map(ids.map((id) => [id, itemById(id)?.changes ?? 0]));
+    const images = await api.byIds(ids).catch(() => []);
+    batch(() => {
+      for (const image of images) apply(image, changesOf.get(image.id)!);
+    });
+  }
+  isReading = false;
+}
+
+const itemById = (id: string): Item | undefined => peek(keys.get(id) ?? "");
+
+// Shows a record that was read when ``changesRead`` changes were known. What is done stays done, although its
+// original may be processed again.
+function apply(image: api.CardImage, changesRead: number): void {
+  const item = itemById(image.id);
+  if (!item) return;
+  const state = isDone(item) && image.status !== "refused" ? "processed" : image.status;
+  write({ ...item, state, image, changesRead, note: undefined });
+}

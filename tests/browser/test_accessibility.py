@@ -1,0 +1,47 @@
+"""The page has no violation that axe knows of, with many images, in both colour schemes and on a phone."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from serving import Site
+from test_library import png
+from windows import Open
+
+AXE = Path(__file__).parents[2] / "studio" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def axe() -> str:
+    """axe-core, from the studio's tools."""
+    if not AXE.exists():
+        message = "axe is not installed: run `npm ci` in studio"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return AXE.read_text("utf-8")
+
+
+def violations(page: Page) -> list[str]:
+    found: list[str] = page.evaluate("""async () => (await axe.run()).violations
+        .flatMap(({ id, nodes }) => nodes.map(({ html }) => `${id}: ${html.slice(0, 200)}`))""")
+    return found
+
+
+def test_axe_finds_no_violation(open_page: Open, site: Site, axe: str) -> None:
+    site.put_all({f"notes/{number:02}.txt": b"words %d" % number for number in range(98)})
+    site.put("notes.txt", b"words")
+    image = site.put("logo.png", png(300, 200, (200, 0, 0, 90)))
+    for scheme in ("light", "dark"):
+        for width in (390, 1440):
+            page = open_page(width=width, scheme=scheme)
+            page.evaluate(axe)
+            expect(page.locator(".picture.loaded")).to_be_visible()
+            assert violations(page) == []
+            page.evaluate("(id) => { location.hash = id }", image)
+            expect(page.locator("#details .picture.loaded")).to_be_visible()
+            assert violations(page) == []
+            page.get_by_role("button", name="Delete", exact=True).click()
+            assert violations(page) == []
+            page.context.close()

@@ -1,0 +1,37 @@
+"""Files that a user drags over the page, or pastes."""
+
+from __future__ import annotations
+
+import base64
+
+from playwright.sync_api import JSHandle, Page, expect
+
+
+def transfer_of(page: Page, *files: tuple[str, bytes]) -> JSHandle:
+    return page.evaluate_handle(
+        """(files) => {
+            const transfer = new DataTransfer();
+            for (const [name, body] of files) {
+                const bytes = Uint8Array.from(atob(body), (character) => character.charCodeAt(0));
+                transfer.items.add(new File([bytes], name));
+            }
+            return transfer;
+        }""",
+        [[name, base64.b64encode(body).decode()] for name, body in files],
+    )
+
+
+def drop(page: Page, *files: tuple[str, bytes]) -> None:
+    """Drag files over the page and drop them."""
+    transfer = transfer_of(page, *files)
+    page.dispatch_event("main", "dragenter", {"dataTransfer": transfer})
+    expect(page.locator("#dropping")).to_be_visible()
+    page.dispatch_event("main", "drop", {"dataTransfer": transfer})
+    expect(page.locator("#dropping")).to_be_hidden()
+
+
+def paste(page: Page, *files: tuple[str, bytes]) -> None:
+    page.evaluate(
+        "(clipboardData) => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData }))",
+        transfer_of(page, *files),
+    )

@@ -1,0 +1,55 @@
+"""The web page and the types of the API are what `make studio` makes of their sources, and small."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from image_processor.api.standalone_app import WEB
+
+STUDIO = Path(__file__).parents[2] / "studio"
+MAX_BYTES = 250_000
+"""What the page's own files may have, compressed."""
+
+
+@pytest.fixture(scope="module")
+def generate() -> ModuleType:
+    """studio/generate.py with its tools. CI installs them; elsewhere the tests are skipped without them."""
+    spec = importlib.util.spec_from_file_location("studio_generate", STUDIO / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    if not module.TOOLS.is_dir():
+        message = "the studio's tools are not installed: run `npm ci` in studio"
+        pytest.fail(message) if os.environ.get("CI") else pytest.skip(message)
+    return module
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_types_are_those_of_the_api(generate: ModuleType, tmp_path: Path) -> None:
+    generate.types(tmp_path / "schema.d.ts")
+    assert (tmp_path / "schema.d.ts").read_text("utf-8") == generate.SCHEMA.read_text("utf-8"), (
+        "run `make studio`"
+    )
+
+
+def test_the_page_is_built_from_its_sources(generate: ModuleType, tmp_path: Path) -> None:
+    generate.page(tmp_path)
+    assert files_of(tmp_path) == files_of(WEB), "run `make studio`"
+
+
+def test_the_sources_have_the_types_that_they_need(generate: ModuleType) -> None:
+    generate.check()
+
+
+def test_the_page_is_small() -> None:
+    assert sum(len(gzip.compress(body)) for body in files_of(WEB).values()) < MAX_BYTES
