@@ -6,6 +6,7 @@ import base64
 import contextlib
 import hashlib
 import io
+import itertools
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -482,6 +483,16 @@ def test_named_transformations_come_from_a_file(tmp_path: Path) -> None:
         file.write_text(bad)
         with pytest.raises(ValueError, match="named"):
             read["cloudinary_transformations_path"](str(file))
+
+
+def test_variables_cannot_multiply() -> None:
+    """Each would be ten times as long as the one before."""
+    doubling = "/".join(
+        f"${name}_" + f"$({before})" * 10 for before, name in itertools.pairwise("abcdefghij")
+    )
+    with pytest.raises(InvalidRequest, match="at most 200 characters"):
+        ask(f"$a_1234567890/{doubling}/w_$j")
+    assert fields("$a_1/$b_$(a)00/c_limit,w_$b") == {"width": 100}
 
 
 # What is refused ------------------------------------------------------------------------------------

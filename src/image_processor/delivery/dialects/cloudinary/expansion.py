@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 
+_MAX_VALUE = 200
 _USE = re.compile(r"\$\(?([A-Za-z][A-Za-z0-9]*)\)?")
 
 
@@ -22,7 +23,7 @@ def expand(texts: Sequence[str], builder: RequestBuilder, named: Mapping[str, st
                 _set_preset(name, builder)
         rest = [part for part in parts if not _names_in(part)]
         expanded += [",".join(rest)] if rest else []
-    return _substitute(expanded)
+    return _substitute(expanded, builder)
 
 
 def _names_in(part: str) -> list[str]:
@@ -37,8 +38,9 @@ def _set_preset(name: str, builder: RequestBuilder) -> None:
     builder.preset = name
 
 
-def _substitute(texts: Sequence[str]) -> list[str]:
-    """The components with the values of variables, `$size_300`, in place of `$size` and `$(size)`."""
+def _substitute(texts: Sequence[str], builder: RequestBuilder) -> list[str]:
+    """The components with the values of variables, `$size_300`, in place of `$size` and `$(size)`. A value
+    may use earlier ones, so its length is limited: each could be a multiple of the one before."""
     variables: dict[str, str] = {}
 
     def value_of(use: re.Match[str]) -> str:
@@ -49,8 +51,12 @@ def _substitute(texts: Sequence[str]) -> list[str]:
         kept = []
         for part in text.split(","):
             if part.startswith("$"):
-                name, _, value = part[1:].partition("_")
-                variables[name] = _USE.sub(value_of, value).strip("!")
+                name, _, raw = part[1:].partition("_")
+                value = _USE.sub(value_of, raw).strip("!")
+                if len(value) > _MAX_VALUE:
+                    builder.add_error(f"${name}", f"at most {_MAX_VALUE} characters", len(value))
+                    value = ""
+                variables[name] = value
             else:
                 kept.append(_USE.sub(value_of, part))
         result += [",".join(kept)] if kept else []
