@@ -73,7 +73,7 @@ def test_every_setting_of_urls_is_told() -> None:
 
 def test_the_aliases_and_steps_are_those_of_the_code() -> None:
     paragraph = TEXT.partition("## Parameters")[2].partition("One meaning")[0]
-    american = {"gray", "greyscale", "colors"}  # other spellings need no telling
+    american = {"gray", "greyscale", "color", "colors"}  # other spellings need no telling
     assert [name for name in ALIASES if f"`{name}`" not in paragraph and name not in american] == []
     steps = ", ".join(map(str, Policy().hint_widths[:-1])) + f" or {Policy().hint_widths[-1]} pixels"
     assert steps in TEXT

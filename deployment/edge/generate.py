@@ -30,7 +30,13 @@ line with the value of a parameter."""
 
 # Query parameters of dialects: DIT's, and those of Next.js, Vercel and Netlify. The others ignore a query.
 PLATFORM_PARAMETERS = ("url", "w", "h", "q", "fm", "position")
-DIALECT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS), *PLATFORM_PARAMETERS, *names.IGNORED)
+DIALECT_PARAMETERS = (
+    "signature",
+    "expires",
+    *sorted(QUERY_PARAMETERS),
+    *PLATFORM_PARAMETERS,
+    names.CACHE_BUSTER,
+)
 
 # fmt: off
 S3_PARAMETERS = (
@@ -64,6 +70,8 @@ def tables() -> str:
     fixes = {error.code.removeprefix("signature-"): error.fix for error in refusals}
     lines = [
         f"const PARAMETER_ORDER = {_text(' '.join(names.PARAMETER_ORDER))}.split(' ');",
+        f"const IGNORED = {_text(' '.join(names.IGNORED))}.split(' ');",
+        f"const IGNORED_PREFIX = {_text(names.TRACKING_PREFIX)};",
         f"const REPEATABLE = {_literal(sorted(names.REPEATABLE))};",
         f"const CASE_SENSITIVE = {_literal(sorted(names.CASE_SENSITIVE))};",
         f"const FOCAL_POINT = {_literal(names.FOCAL_POINT)};",

@@ -15,6 +15,8 @@ const kvs = cf.kvs();
 
 // <tables>
 const PARAMETER_ORDER = 'preset frame frames orient trim trim-bg trim-last trim-eq rect rot flip w h ar min-w min-h zoom dpr fit g gx gy fp bg enlarge linear norm equal gam bri con sat hue grey sepia tint duo neg median blur sharp conv px over round ellipse op pad edge then q max-bytes soft prog chroma moz effort lossless colours colour keep-smaller fm'.split(' ');
+const IGNORED = 'v gclid dclid gbraid wbraid gad_source gad_campaignid fbclid msclkid ttclid twclid li_fat_id yclid igshid mc_cid mc_eid _gl srsltid'.split(' ');
+const IGNORED_PREFIX = 'utm_';
 const REPEATABLE = ['over', 'then'];
 const CASE_SENSITIVE = ['over', 'preset', 'then'];
 const FOCAL_POINT = ['fp', 'fp-x', 'fp-y'];
@@ -248,7 +250,7 @@ function parseUrl(path, query, size) {
       if (/^(expires|kid|s)(?![\s\S])/.test(name)) {
         signatureCount++;
         signature[name] = value;
-      } else if (name != 'v') pairs.push([name, value]);
+      } else if (IGNORED.indexOf(name) < 0 && name.indexOf(IGNORED_PREFIX)) pairs.push([name, value]);
     });
   } catch (error) {
     return {error: 'expected percent-encoded UTF-8 for the query'};

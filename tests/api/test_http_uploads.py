@@ -26,6 +26,15 @@ from image_processor.domain.keys import image_id
 LIMIT = 1_000_000
 
 
+@pytest.mark.parametrize("part", ["bytes 0-4/5", "bytes 5-9/20", "pages 1-2/3", ""])
+def test_a_part_of_a_file_is_refused(client: Client, part: str) -> None:
+    """RFC 9110, 14.5: a server that does not support partial PUT responds with 400."""
+    response = client.put("/uploads/part.jpg", content=b"a cat", headers={"content-range": part})
+    assert response.status_code == 400
+    assert response.json()["problems"][0]["name"] == "Content-Range"
+    assert client.put("/uploads/part.jpg", content=b"a cat").status_code == 201
+
+
 def test_an_upload_is_stored_queued_and_located(machine: Machine, client: Client) -> None:
     response = client.put("/uploads/photos/cat.jpg", content=b"a cat")
     id_ = image_id("uploads", "photos/cat.jpg")

@@ -175,10 +175,24 @@ def test_the_last_path_segment_may_be_a_transformation(path, key, text):
         ("preset=Big", "preset=Big"),
         ("bg=%23FF0000&fm=JPG", "bg=ff0000,fm=jpeg"),
         ("v=1&v=2", ""),
+        ("utm_source=x&w=20&fbclid=IwAR0&gclid=1&msclkid=2&utm_anything=%F0%9F%90%B1", "w=20"),
     ],
 )
 def test_aliases_of_other_tools_are_accepted(query, text):
     assert parse_url("k", query).text == text
+
+
+@pytest.mark.parametrize("name", ["utm", "utmx", "xgclid", "gclidx", "ref", "source"])
+def test_other_unknown_names_are_errors(name):
+    with pytest.raises(InvalidRequest, match=name):
+        parse_url("k", f"w=20&{name}=1")
+
+
+@pytest.mark.parametrize("name", ["utm_source", "fbclid", "gclid", "v"])
+def test_tracking_parameters_are_not_signed(name):
+    """A service that appends one to a signed link does not break it."""
+    signed, clicked = (parse_url("k", f"{more}w=20&kid=a&s=x") for more in ("", f"{name}=1&"))
+    assert (clicked, clicked.string_to_sign) == (signed, signed.string_to_sign)
 
 
 def test_the_name_tables_agree_with_the_vocabulary():

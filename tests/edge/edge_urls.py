@@ -22,8 +22,11 @@ _VALUES = (
     "format,zebra", "a b", "a/b", "ä", "1\n", "\u212aelvin", "\u0130", "\U0001f431", "a,b", "_x-y.z;1",
     "hero,1", "__proto__", "\0", "+", "%zz", "%",
 )  # fmt: skip
-_STRANGE = ("W\u0130DTH", "foo", "utm_source", "__proto__", "constructor", "toString", "s", "S", "kid", "KID",
-            "expires", "v", "V", "", "w ", "fm[]", "\u212aid", "bl\u017fr")  # fmt: skip
+_STRANGE = (
+    "W\u0130DTH", "foo", "utm_source", "utm_", "UTM_source", "utm", "fbclid", "xfbclid", "__proto__",
+    "constructor", "toString", "s", "S", "kid", "KID", "expires", "v", "V", "", "w ", "fm[]", "\u212aid",
+    "bl\u017fr",
+)  # fmt: skip
 _WORDS = (*names.PARAMETER_ORDER, *names.ALIASES, *names.FOCAL_POINT, "auto")
 _EXTENSIONS = ("", "", ".webp", ".jpg", ".jpeg", ".tif", ".x", ".")
 

@@ -175,8 +175,15 @@ def test_ignored_parameters_do_not_change_the_cache_key(edge: Edge) -> None:
 
 def test_unknown_parameters_are_rejected(edge: Edge) -> None:
     put(edge)
-    assert edge.ask(URI, query="utm_source=mail").status == 400
+    assert edge.ask(URI, query="source=mail").status == 400
     assert edge.bucket.asked == []
+
+
+def test_tracking_parameters_do_not_split_the_cache(edge: Edge) -> None:
+    put(edge)
+    answers = [edge.ask(URI, query=query) for query in ("", "utm_source=mail", "fbclid=IwAR0&utm_id=7")]
+    assert [answer.body for answer in answers] == [BODY] * 3
+    assert [request.query for request in edge.bucket.asked] == [""]
 
 
 def test_accept_encoding_does_not_split_the_cache(edge: Edge) -> None:

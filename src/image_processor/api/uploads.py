@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from image_processor.delivery.http.conditions import may_write
-from image_processor.domain.errors import NotFound, PreconditionFailed, Reason, Refused
+from image_processor.domain.errors import Invalid, NotFound, PreconditionFailed, Reason, Refused
 from image_processor.domain.formats import sniff
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
@@ -139,6 +139,7 @@ async def put_upload(
     if reason := upload_skip_reason(key, context):
         return skipped(key, reason)  # type: ignore[return-value]  # FastAPI sends a Response as it is
     limit = context.settings.limits.max_bytes
+    _check_whole(request)
     _check_length(request, limit)
     current = await run_in_threadpool(_entry, context.uploads, key)
     condition = preconditions.condition_for(key, current)
@@ -199,6 +200,13 @@ def _stored(response: Response, context: AppContext, entry: Entry, *, new: bool)
     response.headers["location"] = upload.image
     response.headers["etag"] = f'"{entry.version}"'
     return upload
+
+
+def _check_whole(request: Request) -> None:
+    """Refuse a part of a file, which would be stored as the whole (RFC 9110, 14.5)."""
+    part = request.headers.get("content-range")
+    if part is not None:
+        raise Invalid.one("Content-Range", "no such header, as a file is stored as a whole", part)
 
 
 def _check_length(request: Request, limit: int) -> None:

@@ -31,7 +31,7 @@ from .dialects import Dialect, dialect_of
 from .policy import Policy
 from .request import Clock, HttpRequest, RenditionRequest, parse_request
 from .resolve import declared_formats, needs_metadata, resolve
-from .url.parameter_names import AUTO, IGNORED
+from .url.parameter_names import AUTO, is_ignored
 from .url.parser import ParsedUrl, parse_url
 
 _CACHED_ORIGINALS = 4096
@@ -235,7 +235,8 @@ def _has_signature(query: str) -> bool:
 
 
 def _is_empty(query: str) -> bool:
-    return all(part.partition("=")[0] in ("", *IGNORED) for part in query.split("&"))
+    names = (part.partition("=")[0] for part in query.split("&"))
+    return all(not name or is_ignored(name) for name in names)
 
 
 def _decode(path: str) -> str:

@@ -27,8 +27,25 @@ CASE_SENSITIVE = frozenset({PRESET, *REPEATABLE})
 SIGNATURE_PARAMETERS = ("expires", "kid", "s")
 """Parameters that carry the signature. They are not part of a rendition's name."""
 
-IGNORED = ("v",)
-"""Parameters without meaning: a changed value makes a new URL, which caches fetch again."""
+CACHE_BUSTER = "v"
+"""A parameter without meaning: a changed value makes a new URL, which caches fetch again."""
+
+TRACKING = (
+    "gclid", "dclid", "gbraid", "wbraid", "gad_source", "gad_campaignid", "fbclid", "msclkid", "ttclid",
+    "twclid", "li_fat_id", "yclid", "igshid", "mc_cid", "mc_eid", "_gl", "srsltid",
+)  # fmt: skip
+"""Parameters that advertising and mail services append to links."""
+
+TRACKING_PREFIX = "utm_"
+
+IGNORED = (CACHE_BUSTER, *TRACKING)
+"""Parameters that are left out before anything else, also before a signature is verified."""
+
+
+def is_ignored(name: str) -> bool:
+    """Whether the parameter ``name``, as it is written, is left out."""
+    return name in IGNORED or name.startswith(TRACKING_PREFIX)
+
 
 ALIASES = MappingProxyType({alias: row.name for row in PARAMETERS for alias in row.aliases})
 """Parameters by the names of imgix, and by long names."""

@@ -22,11 +22,11 @@ from .parameter_names import (
     CASE_SENSITIVE,
     FOCAL_POINT,
     FORMAT,
-    IGNORED,
     PARAMETER_ORDER,
     REPEATABLE,
     SIGNATURE_PARAMETERS,
     VALUE_ALIASES,
+    is_ignored,
 )
 from .parameter_values import parse_values
 
@@ -188,7 +188,7 @@ def _parse_query(query: str) -> list[tuple[str, str]]:
         (_decode(name, "the query", plus=True), _decode(value, "the query", plus=True))
         for name, _, value in pairs
     ]
-    return [pair for pair in decoded if pair[0] not in IGNORED]
+    return [pair for pair in decoded if not is_ignored(pair[0])]
 
 
 def _decode(text: str, where: str, *, plus: bool = False) -> str:
