@@ -28,8 +28,16 @@ from image_processor.catalog.sqlite import schema as sqlite_schema
 from image_processor.catalog.sqlite.queries import HASHES, HASHES_BY_BAND
 from image_processor.catalog.sqlite.readers import MAX_READERS
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
-from image_processor.domain.models import MessageKind, OutboxMessage, Record, Status
-from image_processor.domain.ports import Query
+from image_processor.domain.models import (
+    ImageMetadata,
+    MessageKind,
+    OutboxMessage,
+    Record,
+    Rendition,
+    Status,
+    Upload,
+)
+from image_processor.domain.ports import Query, RecordState
 
 # Fixed offsets, because in the repeated hour of a clock change Python compares no times of
 # different zones as equal.
@@ -351,6 +359,32 @@ def test_more_listings_than_connections_wait_for_one(path: Path) -> None:
         catalog.release(acquire(catalog, "a"))
         pages = in_threads(partial(catalog.list, limit=10), [(Query(),)] * 4 * MAX_READERS)
         assert [len(page.records) for page in pages] == [1] * 4 * MAX_READERS
+
+
+@pytest.mark.parametrize("page", [1, 500])
+def test_states_are_those_of_the_records_in_the_order_of_keys(
+    page: int, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter, "_SCAN_PAGE", page)
+    with open_sqlite(path) as catalog:
+        for key in ("b", "a/b", "\U0010ffff", "\ue000", "a"):
+            lease = acquire(catalog, key)
+            metadata = ImageMetadata(4, 3, "webp", 1, False, 5, "ab" * 32)
+            rendition = Rendition(f"{key}/w=4,fm=webp.webp", "w=4,fm=webp", metadata, f"version of {key}")
+            catalog.complete(lease, replace(lease.record, status=Status.PROCESSED, renditions=(rendition,)))
+        catalog.acquire(Upload("other", "a"), owner="a", now=NOW, duration=timedelta(1))
+        states = {state.key: state for state in catalog.scan_states("uploads")}
+        assert list(states) == ["a", "a/b", "b", "\ue000", "\U0010ffff"]
+        for record in catalog.scan():
+            versions = {rendition.key: rendition.version for rendition in record.renditions}
+            parts = (record.status, record.version, record.fingerprint, record.reason)
+            if record.bucket == "uploads":
+                assert list(versions.values()) == [f"version of {record.key}"]
+                assert states[record.key] == RecordState(record.key, *parts, versions)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE records SET renditions = '{' WHERE key = 'a'")
+    with open_sqlite(path) as catalog:
+        assert next(catalog.scan_states("uploads")).status is Status.PROCESSING
 
 
 @pytest.mark.parametrize("max_sorted", [0, 4])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,12 @@ from contract_keys import FULL, PLAIN, in_order, keys_of
 from directory_folders import create_file
 
 from image_processor.domain.errors import Unavailable
-from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
-from image_processor.storage.directory.root_folder import RootFolder
+from image_processor.storage.directory import DirectoryStore
+from image_processor.storage.directory.listing import PlainFiles, TreeNode
+
+
+def count_descriptors() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
 @pytest.fixture
@@ -31,14 +36,14 @@ class TestListing:
     def opened(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """The folders that were opened, without the private folder."""
         opened: list[str] = []
-        folder = RootFolder.folder
+        open_folder = PlainFiles._open
 
-        def record(self: RootFolder, path: tuple[bytes, ...], **options: Any) -> Any:
-            if path and path[0] != PRIVATE_FOLDER.encode():
-                opened.append(b"/".join(path).decode())
-            return folder(self, path, **options)
+        def record(self: PlainFiles, node: TreeNode, parent: Any) -> int:
+            if node.path:
+                opened.append(b"/".join(node.path).decode())
+            return open_folder(self, node, parent)
 
-        monkeypatch.setattr(RootFolder, "folder", record)
+        monkeypatch.setattr(PlainFiles, "_open", record)
         return opened
 
     @pytest.mark.parametrize(
@@ -66,6 +71,17 @@ class TestListing:
             create_file(root / key)
         assert next(DirectoryStore(root).list()).key == "a/1"
         assert opened == ["a"]
+
+    @pytest.mark.skipif(sys.platform != "linux", reason="counts descriptors in /proc")
+    def test_keeps_few_folders_open_and_closes_them(self, root: Path) -> None:
+        for number in range(30):
+            create_file(root / ("d/" * number + "file"))
+        before = count_descriptors()
+        listing = DirectoryStore(root).list()
+        assert next(listing).key.count("/") == 29
+        assert count_descriptors() == before + 16
+        listing.close()
+        assert count_descriptors() == before
 
     def test_lists_deep_folders_but_creates_none(self, store: DirectoryStore, root: Path) -> None:
         theirs, ours = "d/" * 100 + "theirs", "d/" * 100 + "ours"

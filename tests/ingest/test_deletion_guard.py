@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.models import OutcomeStatus, UploadKind
-from image_processor.ingest import reconcile
+from image_processor.ingest import merging_reconcile, reconcile
 from image_processor.ingest.deletion_guard import MIN_KEYS, NO_LIMIT, DeletionGuard
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile_run import Checkpoint, run
@@ -132,3 +132,13 @@ def test_the_guard_holds_above_the_limit_only(checked, gone, limit):
     if checked and abs(gone / checked - limit / 100) > 1e-9:
         assert DeletionGuard().after(checked, gone).holds(limit) == expected
     assert not DeletionGuard(checked, gone).holds(NO_LIMIT)
+
+
+@pytest.mark.parametrize(("gone", "drifts"), [(60, {Drift.ORPHANED}), (61, {Drift.HELD})])
+def test_one_machine_counts_what_is_gone_before_it_deletes(ingest, monkeypatch, gone, drifts):
+    """With pages of 10, so that the first ones are of originals that are all gone."""
+    monkeypatch.setattr(merging_reconcile, "_PAGE", 10)
+    lose(ingest, gone)
+    findings = list(ingest.reconciler().findings())
+    assert {finding.drift for finding in findings} == drifts
+    assert len(findings) == gone

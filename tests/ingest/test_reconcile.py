@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import chain
 
 import pytest
@@ -14,8 +15,9 @@ from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
-from image_processor.ingest import reconcile
+from image_processor.ingest import merging_reconcile, reconcile
 from image_processor.ingest.drift import Drift
+from image_processor.ingest.reconcile import Reconciler
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, RecordingStore, fake_render, upload
 
 
@@ -29,7 +31,13 @@ def ingest():
 
 
 def found(ingest):
-    return [(finding.key, finding.drift) for finding in ingest.reconciler().findings()]
+    """The same by the merge of listings and by the search in pages."""
+    merged, paged = (
+        [(finding.key, finding.drift) for finding in findings()]
+        for findings in (ingest.reconciler().findings, partial(Reconciler.findings, ingest.reconciler()))
+    )
+    assert sorted(set(merged)) == sorted(set(paged))
+    return merged
 
 
 def repair(ingest):
@@ -236,8 +244,9 @@ NUMBERS = [f"{number}" for number in range(23)]
 
 
 def test_a_search_in_small_pages_finds_the_same_from_any_page_on(monkeypatch):
-    monkeypatch.setattr(reconcile, "_PAGE", 3)
-    monkeypatch.setattr(reconcile, "_LISTED", 5)
+    for module in (reconcile, merging_reconcile):
+        monkeypatch.setattr(module, "_PAGE", 3)
+        monkeypatch.setattr(module, "_LISTED", 5)
     ingest = IngestFixture()
     keys = [*NUMBERS, "a!b", "a", "a/b", "x" * 900, "x" * 901]
     for key in keys:
@@ -251,6 +260,7 @@ def test_a_search_in_small_pages_finds_the_same_from_any_page_on(monkeypatch):
     pages = list(ingest.reconciler().pages())
     whole = [[finding.key for finding in page.findings] for page in pages]
     assert set(chain.from_iterable(whole)) == {"2", "20", "a", "x" * 900, "21", "new"}
+    assert {key for key, _ in found(ingest)} == {"2", "20", "a", "x" * 900, "21", "new"}
     assert len(pages) > 15
     for number, page in enumerate(pages):
         rest = [
@@ -260,13 +270,28 @@ def test_a_search_in_small_pages_finds_the_same_from_any_page_on(monkeypatch):
     repair(ingest)
 
 
-def test_renditions_are_listed_once_and_not_for_each_original(ingest):
+def test_an_unchanged_library_is_listed_once_and_not_asked_for_each_original(ingest, monkeypatch):
     for number in range(3, 200):
         ingest.put(f"{number:03}.jpg", b"%d" % number)
         ingest.processor().process(upload(f"{number:03}.jpg"))
     ingest.processed = RecordingStore(ingest.processed)
     ingest.uploads = RecordingStore(ingest.uploads)
-    assert found(ingest) == []
+    records, get = [], ingest.catalog.get
+    monkeypatch.setattr(ingest.catalog, "get", lambda id_: records.append(id_) or get(id_))
+    assert list(replace(ingest.reconciler(), outboxes=False).findings()) == []
+    # Whether the last original has all its renditions shows only after its key.
+    assert ingest.processed.calls == ["list", "list"]
+    assert ingest.uploads.calls == ["list"]
+    assert len(records) == 1
+
+
+def test_a_search_in_pages_lists_renditions_once_and_not_for_each_original(ingest):
+    for number in range(3, 200):
+        ingest.put(f"{number:03}.jpg", b"%d" % number)
+        ingest.processor().process(upload(f"{number:03}.jpg"))
+    ingest.processed = RecordingStore(ingest.processed)
+    ingest.uploads = RecordingStore(ingest.uploads)
+    assert [page.findings for page in ingest.reconciler().pages()] == [()] * 3
     # Two listings of both, and one of the last original's renditions; a head for each record.
     assert ingest.processed.calls == ["list", "list", "list"]
     assert sorted(set(ingest.uploads.calls)) == ["head", "list"]
@@ -274,8 +299,10 @@ def test_renditions_are_listed_once_and_not_for_each_original(ingest):
     assert ingest.uploads.calls.count("head") == 200
 
 
-def test_more_stored_objects_than_expected_are_listed_for_each_original(ingest, monkeypatch):
-    monkeypatch.setattr(reconcile, "_MAX_PER_ORIGINAL", 1)
+@pytest.mark.parametrize("limit", ["_MAX_PER_ORIGINAL", "_MAX_STRAYS"])
+def test_more_stored_objects_than_expected_are_listed_for_each_original(ingest, monkeypatch, limit):
+    for module in (reconcile, merging_reconcile):
+        monkeypatch.setattr(module, limit, 0, raising=False)
     ingest.put("new.jpg", b"new")
     assert found(ingest) == [("new.jpg", Drift.MISSING)]
     ingest.uploads.delete("0.jpg")

@@ -9,6 +9,7 @@ from typing import Any
 
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.models import IccPolicy, Limits
+from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
 from image_processor.storage.directory import DirectoryStore
@@ -70,4 +71,4 @@ def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) 
 
 
 def reconciler(ports: tuple[Any, Any, Any], recipe: int) -> Reconciler:
-    return Reconciler(BUCKET, *ports, RECIPES[recipe], Limits(), IccPolicy.STRIP, CACHE_CONTROL)
+    return MergingReconciler(BUCKET, *ports, RECIPES[recipe], Limits(), IccPolicy.STRIP, CACHE_CONTROL)

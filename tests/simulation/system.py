@@ -26,6 +26,7 @@ from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
+from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
@@ -69,7 +70,7 @@ class SimulatedSystem:
     """
 
     processor_class: type[Processor] = Processor
-    reconciler_class: type[Reconciler] = Reconciler
+    reconciler_class: type[Reconciler] = MergingReconciler
     renderer_class: type[OnDemandRenderer] = OnDemandRenderer
     repository_class: type[RenditionRepository] = RenditionRepository
     object_catalog_class: type[ObjectCatalog] = ObjectCatalog

@@ -135,7 +135,7 @@ def test_a_stop_amid_a_search_without_findings_takes_one_page():
 
 def test_triggers_do_not_keep_a_large_library_under_search():
     """A search that takes long is followed by a rest, however often it is triggered."""
-    clock, rests = iter([0.0, 30.0]), []
+    clock, rests = iter([0.0, 0.0, 30.0]), []
     loop = ReconcileLoop(Scripted([]), lambda _: None, 300.0, clock=lambda: next(clock))
 
     def rest(seconds):
@@ -146,6 +146,23 @@ def test_triggers_do_not_keep_a_large_library_under_search():
     loop.trigger()
     loop._run()
     assert rests == [120.0]
+
+
+def test_a_search_takes_a_tenth_of_the_time():
+    """After each page it pauses nine times as long as the page took, and at most five seconds."""
+    clock, pauses, stops = iter([0.0, 0.0, 0.1, 1.0, 3.0, 8.0, 8.0]), [], []
+
+    class TwoPages(Scripted):
+        def findings(self, should_stop):
+            stops.extend(should_stop() for _ in range(2))
+            return iter(())
+
+    loop = ReconcileLoop(TwoPages(), lambda _: None, 300.0, clock=lambda: next(clock))
+    loop._stop.wait = pauses.append
+    loop._wake.wait = lambda _: loop._stop.set()
+    loop._run()
+    assert pauses[:2] == pytest.approx([0.9, 5.0])
+    assert stops == [False, False]
 
 
 def test_an_orphaned_object_is_deleted():

@@ -29,6 +29,7 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import Transformation
+from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
@@ -150,7 +151,7 @@ class IngestFixture:
         )
 
     def reconciler(self) -> Reconciler:
-        return Reconciler(
+        return MergingReconciler(
             *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
             *(self.limits, self.icc, self.cache_control, self.exif),
             outboxes=True,

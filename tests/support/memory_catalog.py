@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
 from image_processor.catalog.nearest import nearest_records
 from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
-from image_processor.catalog.rows import merge_messages
+from image_processor.catalog.rows import merge_messages, to_row, to_state
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Neighbours, ObjectStore, Page, Query
+from image_processor.domain.ports import CatalogEntry, Neighbours, ObjectStore, Page, Query, RecordState
 
 _catalogs: dict[str, MemoryCatalog] = {}
 
@@ -115,6 +115,12 @@ class MemoryCatalog:
         for id_ in sorted({*self._rows, *self._outbox}):
             if id_ > after:
                 yield CatalogEntry(id_, self.get(id_), self.unsent(id_))
+
+    def scan_states(self, bucket: str) -> Iterator[RecordState]:
+        records = [row.record for row in self._rows.values() if row.record.bucket == bucket]
+        for id_ in [record.id for record in sorted(records, key=lambda record: record.key)]:
+            if row := self._rows.get(id_):
+                yield to_state(to_row(row.record))
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         return Neighbours(nearest_records(self.scan(), perceptual_hash, distance, limit))

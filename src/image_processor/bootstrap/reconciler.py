@@ -5,6 +5,7 @@ from __future__ import annotations
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.ports import Stores
+from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Send
 from image_processor.ingest.reconcile import Reconciler
 
@@ -24,7 +25,7 @@ def build_reconciler(
     """Compares the stores with the recipe; see `Reconciler`."""
     # One machine's webhooks are sent by a thread of its server, which needs no help.
     outboxes = any((settings.event_bus, settings.invalidation_queue, settings.distribution))
-    return Reconciler(
+    return MergingReconciler(
         bucket,
         stores.uploads,
         stores.processed,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec import Struct
 from msgspec.json import Decoder, Encoder
 
 from image_processor.domain.errors import Reason
@@ -22,6 +23,7 @@ from image_processor.domain.models import (
     Status,
     VisualSummary,
 )
+from image_processor.domain.ports import RecordState
 
 Row = dict[str, str | int | None]
 
@@ -49,9 +51,19 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 _ENCODER = Encoder()
+
+
+class _Stored(Struct, frozen=True):
+    """What identifies the object of a rendition; msgspec passes over the other fields."""
+
+    key: str
+    version: str
+
+
 _METADATA = Decoder(ImageMetadata)
 _SUMMARY = Decoder(VisualSummary)
 _RENDITIONS = Decoder(tuple[Rendition, ...])
+_STORED = Decoder(list[_Stored])
 _EXIF = Decoder(dict[str, str])
 _MESSAGE = Decoder(OutboxMessage)
 _log = logging.getLogger(__name__)
@@ -124,6 +136,18 @@ def _decoded(row: Mapping[str, Any]) -> Record:
         # Rows written before this column existed lack it.
         exif=tuple(_EXIF.decode(row["exif"]).items()) if row.get("exif") else (),
     )
+
+
+def to_state(row: Mapping[str, Any]) -> RecordState:
+    """The state of a row. As `to_record`, of a row that cannot be decoded that of an unfinished record."""
+    try:
+        renditions = {item.key: item.version for item in _STORED.decode(row["renditions"])}
+        reason = Reason(row["reason"]) if row["reason"] else None
+        return RecordState(
+            *(row["key"], Status(row["status"]), row["version"], row["fingerprint"], reason, renditions)
+        )
+    except (ValueError, TypeError):
+        return RecordState(row["key"], Status.PROCESSING, None, None, None, {})
 
 
 def to_message_text(message: OutboxMessage) -> str:

@@ -117,19 +117,20 @@ class Recipe(Struct, frozen=True):
 
     def cache_control_for(self, key: str) -> str | None:
         """The Cache-Control of the rule that matches ``key``; None if the rule sets none."""
-        rule = self._rule_for(key)
+        rule = self.rule_for(key)
         return rule.cache_control if rule else None
 
     def presets_for(self, key: str) -> tuple[str, ...]:
         """The names of the presets of an upload under ``key``, in the order of its rule."""
-        rule = self._rule_for(key)
+        rule = self.rule_for(key)
         return rule.presets if rule else ()
 
     def _is_public(self, key: str, transformation: Transformation) -> bool:
         public = (name for name in self.presets_for(key) if name not in self.private)
         return any(transformation in self.presets[name] for name in public)
 
-    def _rule_for(self, key: str) -> Rule | None:
+    def rule_for(self, key: str) -> Rule | None:
+        """The first rule that matches ``key``."""
         return next((rule for rule in self.rules if matches(rule.match, key)), None)
 
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, field
 
+from .errors import Reason
 from .models import (
     ExifField,
     IccPolicy,
@@ -192,6 +193,17 @@ class CatalogEntry(Struct, frozen=True):
     unsent: tuple[OutboxMessage, ...] = ()
 
 
+class RecordState(Struct, frozen=True):
+    """What tells whether a record is current. ``renditions`` are the versions of its renditions by key."""
+
+    key: str
+    status: Status
+    version: str | None
+    fingerprint: str | None
+    reason: Reason | None
+    renditions: Mapping[str, str]
+
+
 class Neighbours(Struct, frozen=True):
     """Records whose perceptual hashes are near a given one, each with the number of bits in which they
     differ, the nearest first. Unless ``is_complete``, other records may be as near."""
@@ -294,6 +306,15 @@ class Catalog(Protocol):
 
         Every other method reads both forms; a record that is completed gets the current one anyway.
         """
+        ...
+
+
+class KeyOrderedCatalog(Protocol):
+    """A catalog that can also list its records in the order of their keys."""
+
+    def scan_states(self, bucket: str) -> Iterator[RecordState]:
+        """The state of every record of ``bucket`` once, ordered by the UTF-8 bytes of the keys. A record that
+        is changed or deleted meanwhile comes in either state."""
         ...
 
 

@@ -6,7 +6,7 @@ keys of failed messages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -15,7 +15,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound, Reason, Refused
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan, Record, Status
-from image_processor.domain.ports import Catalog, Entry, ObjectStore
+from image_processor.domain.ports import Catalog, Entry, ObjectStore, RecordState
 from image_processor.renditions.freshness import is_on_demand, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, head_overlays, read_denial
 
@@ -162,6 +162,37 @@ def detect_drift(
         return drift
     expected = declared if record.status is Status.PROCESSED else actual
     return None if recorded == expected else Drift.DAMAGED
+
+
+class ExpectedFingerprints(Struct, frozen=True):
+    """The current fingerprints of a plan, for records that were processed and that were refused."""
+
+    processed: str
+    refused: str
+
+    @classmethod
+    def of(cls, plan: Plan, limits: Limits) -> ExpectedFingerprints | None:
+        """Those of ``plan``; None if it has no renditions."""
+        if plan.skip is not None:
+            return None
+        return cls(processed_fingerprint(plan), refusal_fingerprint(plan, limits))
+
+
+def is_current(
+    expected: ExpectedFingerprints | None, version: str, state: RecordState | None, stored: Mapping[str, str]
+) -> bool:
+    """Whether an original in ``version`` certainly has neither drift nor stale renditions. Pure.
+
+    ``stored`` are the versions of all objects under the prefix of its renditions, by key. False says nothing:
+    renditions made on demand, for example, carry what tells whether they are stale.
+    """
+    if expected is None:
+        return state is None and not stored
+    if state is None or state.version != version or state.renditions != stored:
+        return False
+    if state.status is Status.REFUSED:
+        return state.fingerprint == expected.refused and state.reason is not Reason.UNREADABLE
+    return state.status is Status.PROCESSED and state.fingerprint == expected.processed
 
 
 def _record_drift(plan: Plan, limits: Limits, original: OriginalState, record: Record) -> Drift | None:

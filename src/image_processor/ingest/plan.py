@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 
 from image_processor.config.recipe import Recipe
 from image_processor.domain.hashing import sha256_hex
+from image_processor.domain.keys import is_plain_prefix, rendition_prefix
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
 from image_processor.renditions.freshness import RENDERING_VERSION
 from image_processor.renditions.originals import OverlayVersions
@@ -57,11 +58,22 @@ def plan_upload(
 
 def skip_reason(key: str, recipe: Recipe) -> str | None:
     """Why the original ``key`` gets no renditions; None if it gets some."""
+    if (reason := _never_an_image(key)) is not None:
+        return reason
+    return None if recipe.transformations_for(key) else "no rule of the recipe matches it"
+
+
+def plan_kind(key: str, recipe: Recipe) -> Hashable:
+    """Equal for originals whose plans have the same fingerprints, because they differ in the key only."""
+    return _never_an_image(key), recipe.rule_for(key), is_plain_prefix(rendition_prefix(key))
+
+
+def _never_an_image(key: str) -> str | None:
     if key.endswith("/"):
         return "a folder marker, not a file"
     if _is_os_metadata(key.rpartition("/")[2]):
         return "a metadata file of an operating system"
-    return None if recipe.transformations_for(key) else "no rule of the recipe matches it"
+    return None
 
 
 def _is_os_metadata(name: str) -> bool:

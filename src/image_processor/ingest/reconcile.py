@@ -106,8 +106,12 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
     def findings(self, should_stop: Callable[[], bool] = lambda: False) -> Iterator[Finding]:
         """Every key that needs work, once. Memory grows by one key per finding. ``should_stop`` is asked
         after each page and ends the search."""
+        return self._distinct(self.pages(), should_stop)
+
+    @staticmethod
+    def _distinct(pages: Iterable[CheckedPage], should_stop: Callable[[], bool]) -> Iterator[Finding]:
         seen: set[tuple[str, str | None]] = set()
-        for page in self.pages():
+        for page in pages:
             for finding in page.findings:
                 if (finding.key, finding.orphan) not in seen:
                     seen.add((finding.key, finding.orphan))
@@ -133,12 +137,12 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
                 if phase is Phase.RECORDS or not guard.holds(self.deletion_limit):
                     guard = guard.after(page.guard.checked, page.guard.gone)
                 is_held = phase in _DELETING and guard.holds(self.deletion_limit)
-                findings = _held(page.findings, guard.reason()) if is_held else page.findings
+                findings = held(page.findings, guard.reason()) if is_held else page.findings
                 yield replace(page, findings=findings, guard=guard)
 
     def _from_originals(self, after: str) -> Iterator[CheckedPage]:
         listed = self.uploads.list(start_after=after)
-        stored = _Listing(self.processed, after)
+        stored = Listing(self.processed, after)
         while page := list(islice(listed, _PAGE)):
             renditions = _renditions_of(page, stored)
             checks = [
@@ -199,7 +203,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
     def _from_renditions(self, after: str) -> Iterator[CheckedPage]:
         """Renditions of originals that have neither an object nor a record."""
         listed = self.processed.list(start_after=after)
-        uploads = _Listing(self.uploads, after)
+        uploads = Listing(self.uploads, after)
         while page := list(islice(listed, _LISTED)):
             groups = _by_prefix(page)
             keys = {prefix: original_of(prefix) for prefix in groups}
@@ -299,7 +303,7 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
             return list(executor.map(lambda check: self._try(*check), checks))
 
 
-def _held(findings: Iterable[Finding], reason: str) -> tuple[Finding, ...]:
+def held(findings: Iterable[Finding], reason: str) -> tuple[Finding, ...]:
     """The same findings, with those that would delete something left to a person."""
     return tuple(
         Finding(finding.key, Drift.HELD, None, detail=reason) if finding.drift is Drift.ORPHANED else finding
@@ -320,7 +324,7 @@ def _invalidated_key(orphan: str) -> str:
     return original_of(prefix) or prefix.rpartition("~")[0]
 
 
-class _Listing:
+class Listing:
     """A store's entries in the order of their keys, read along with the listing of another store."""
 
     def __init__(self, store: ObjectStore, after: str) -> None:
@@ -341,8 +345,12 @@ class _Listing:
                 return None
         return taken
 
+    def take(self, count: int) -> list[Entry]:
+        """The next entries, at most ``count``."""
+        return list(islice(self._entries, count))
 
-def _renditions_of(page: Sequence[Entry], stored: _Listing) -> dict[str, list[Entry]]:
+
+def _renditions_of(page: Sequence[Entry], stored: Listing) -> dict[str, list[Entry]]:
     """The renditions of a page of originals by key, from one listing. Left out: keys whose renditions are
     not all between the page's first key and its last.
 
@@ -371,7 +379,7 @@ def _by_prefix(entries: Iterable[Entry]) -> dict[str, list[Entry]]:
     return groups
 
 
-def _existing(keys: Sequence[str], uploads: _Listing) -> set[str]:
+def _existing(keys: Sequence[str], uploads: Listing) -> set[str]:
     """Those of ``keys`` that the listing of originals shows. It may miss some."""
     if not keys:
         return set()

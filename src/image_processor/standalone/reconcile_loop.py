@@ -17,6 +17,10 @@ from image_processor.ingest.reconcile import Finding, Reconciler
 REST = 4.0
 """How many times the duration of a search the shortest pause after it is."""
 
+PACE = 9.0
+"""How many times the duration of a page of a search the pause after it is: it takes a tenth of a core."""
+_LONGEST_PACE = 5.0
+
 _log = logging.getLogger(__name__)
 
 
@@ -37,6 +41,21 @@ def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], o
     if finding.orphan is not None:
         return reconciler.delete_orphan(finding)
     return finding if finding.upload is None else None
+
+
+class _Pace:
+    """Makes a search pause after each page, until a stop."""
+
+    def __init__(self, stop: threading.Event, clock: Callable[[], float]) -> None:
+        self._stop = stop
+        self._clock = clock
+        self._resumed = clock()
+
+    def is_stopping(self) -> bool:
+        """Pause, and return whether the search is to end."""
+        self._stop.wait(min(_LONGEST_PACE, PACE * (self._clock() - self._resumed)))
+        self._resumed = self._clock()
+        return self._stop.is_set()
 
 
 class ReconcileLoop:
@@ -98,7 +117,7 @@ class ReconcileLoop:
     def _reconcile(self) -> None:
         passed_over: set[str] = set()
         held, reason = 0, None
-        for finding in self._reconciler.findings(self._stop.is_set):
+        for finding in self._reconciler.findings(_Pace(self._stop, self._clock).is_stopping):
             if self._stop.is_set():
                 return
             failure = apply(finding, self._reconciler, self._submit)

@@ -25,10 +25,10 @@ from msgspec.structs import replace
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.nearest import nearest, similar_bands
 from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
-from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row
+from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row, to_state
 from image_processor.domain.errors import CatalogDamaged
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query
+from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query, RecordState
 
 from .errors import translate_errors
 from .event_queue import SqliteEventQueue
@@ -49,6 +49,7 @@ from .queries import (
     RENEW,
     SCAN,
     SCAN_IDS,
+    SCAN_STATES,
     UNSENT,
     Values,
     key_range,
@@ -178,6 +179,12 @@ class SqliteCatalog:
             ids = [row["id"] for row in rows]
             yield from (CatalogEntry(id_, self.get(id_), self.unsent(id_)) for id_ in ids)
             after = ids[-1]
+
+    def scan_states(self, bucket: str) -> Iterator[RecordState]:
+        after = ""
+        while rows := self._list(SCAN_STATES, {"after": after, "bucket": bucket, "limit": _SCAN_PAGE}):
+            yield from map(to_state, rows)
+            after = rows[-1]["key"]
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         bands = similar_bands(perceptual_hash, distance)

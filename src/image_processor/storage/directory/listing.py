@@ -11,8 +11,9 @@ import heapq
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
+from itertools import chain
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,12 +21,15 @@ from msgspec.structs import replace
 from image_processor.domain.errors import Refused
 from image_processor.domain.keys import MAX_KEY_BYTES
 
-from .paths import ENCODED_FOLDER, Segments, decode_piece, is_private, plain_path
-from .root_folder import NOT_FOUND_ERRORS, RootFolder
+from .paths import ENCODED_FOLDER, NAME_MAX, Segments, decode_piece, is_private, plain_path
+from .root_folder import FOLDER_FLAGS, NOT_FOUND_ERRORS, RootFolder
 
 # A folder without permission (lost+found at the top of a disk) must not end the listing.
 _DENIED = frozenset({errno.EPERM, errno.EACCES})
 _SKIPPED_ERRORS = NOT_FOUND_ERRORS | _DENIED
+_MISSING = (FileNotFoundError, NotADirectoryError, PermissionError)
+_MAX_OPEN = 16
+"""So many folders of a walk are open at a time, so that a deep tree does not take all descriptors."""
 _log = logging.getLogger(__name__)
 
 
@@ -43,6 +47,14 @@ class KeyFilter(Struct, frozen=True):
             and len(key) <= MAX_KEY_BYTES
             and key.startswith(self.prefix)
             and not (self.direct and b"/" in key[len(self.prefix) :])
+        )
+
+    def matches_files_in(self, stem: bytes) -> bool:
+        """Whether the listing includes every file directly in the folder ``stem``, which may match below."""
+        return (
+            stem.startswith(self.prefix)
+            and (self.start_after[: len(stem)] < stem or self.start_after == stem)
+            and len(stem) + NAME_MAX <= MAX_KEY_BYTES
         )
 
     def may_match_below(self, stem: bytes) -> bool:
@@ -70,60 +82,183 @@ class TreeNode(Struct, frozen=True):
     leads_out: bool = False
 
 
-_GetChildren = Callable[[TreeNode], Iterable[TreeNode]]
+_File = tuple[str, os.stat_result]
+"""A key, and the lstat result of its file."""
 
 
-def list_files(root: RootFolder, keys: KeyFilter) -> Iterator[tuple[bytes, os.stat_result]]:
-    """The matching keys with the lstat results of their files, ordered by the keys' bytes.
+def list_files(root: RootFolder, keys: KeyFilter) -> Iterator[_File]:
+    """The matching keys with the lstat results of their files, in the order of UTF-8, which is also that of
+    Python's text.
 
     A link that leads out of the root is listed with the link's own size and time. Names that are
     not valid UTF-8, special files, files that disappear meanwhile, and what is in a folder that may not be
     opened or searched are left out; each such folder is logged once.
     """
+    encoded = _encoded_files(root, keys)
+    plain = PlainFiles(root, keys).walk()
+    first = next(encoded, None)
+    # Most folders have no encoded names, and merging takes as long as half of the walk.
+    yield from plain if first is None else _merged(plain, chain([first], encoded))
+    # Files may disappear during the walk. If the root itself did, this raises Unavailable.
+    with root.folder(()):
+        pass
 
-    def plain_children(node: TreeNode) -> Iterable[TreeNode]:
-        return _plain_children(root, node, keys)
 
-    def encoded_children(node: TreeNode) -> Iterable[TreeNode]:
-        return _encoded_children(root, node)
-
-    encoded_root = TreeNode(b"", ENCODED_FOLDER, is_file=False)
-    plain = _existing_files(root, _walk(_start_node(root, keys), plain_children, keys))
-    encoded = _existing_files(root, _walk(encoded_root, encoded_children, keys))
+def _merged(plain: Iterator[_File], encoded: Iterator[_File]) -> Iterator[_File]:
     last = None
     for key, file in heapq.merge(plain, encoded, key=lambda pair: pair[0]):
         # A user's file hides an encoded object of the same key, as in every lookup.
         if key != last:
             yield key, file
         last = key
-    # Files may disappear during the walk. If the root itself did, this raises Unavailable.
-    with root.folder(()):
-        pass
 
 
-def _walk(start: TreeNode | None, get_children: _GetChildren, keys: KeyFilter) -> Iterator[TreeNode]:
-    """The matching files below ``start``, depth first. Uses a stack, because keys may have 512 levels."""
-    pending = [start] if start is not None else []
+class _Folder(Struct):
+    """A folder on the way from the root to where the walk is. ``children`` are left, the next one last: the
+    order, the name, and the node of what is no ordinary file. ``descriptor`` is open, or None far down."""
+
+    node: TreeNode
+    stem: str
+    descriptor: int | None
+    children: list[tuple[str, str, TreeNode | None]]
+
+
+class PlainFiles:
+    """Walks the ordinary files below the root, whose paths are their keys, depth first. Each file costs one
+    system call, relative to its folder.
+
+    Uses a stack, because keys may have 512 levels, and keeps only the upper _MAX_OPEN folders open.
+    """
+
+    def __init__(self, root: RootFolder, keys: KeyFilter) -> None:
+        self._root = root
+        self._keys = keys
+        self._stack: list[_Folder] = []
+
+    def walk(self) -> Iterator[_File]:
+        start = _start_node(self._root, self._keys)
+        try:
+            if start is not None:
+                self._enter(start)
+            while self._stack:
+                yield from self._next_files(self._stack[-1])
+        finally:
+            while self._stack:
+                self._leave()
+
+    def _next_files(self, folder: _Folder) -> Iterator[_File]:
+        """The files of ``folder`` up to its next child that is none. Enters that, or leaves the folder."""
+        children, descriptor, stem = folder.children, folder.descriptor, folder.stem
+        path = None if descriptor is not None else _joined(self._root, folder.node.path) + b"/"
+        while children:
+            _, name, node = children.pop()
+            if node is not None:
+                if not node.is_file:
+                    self._enter(node, folder)
+                    return
+                yield from _existing(self._root, node)
+                continue
+            try:
+                if path is None:
+                    file = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
+                else:
+                    file = os.lstat(path + os.fsencode(name))
+            except _MISSING:
+                continue
+            if stat.S_ISREG(file.st_mode):
+                yield stem + name, file
+        self._leave()
+
+    def _enter(self, node: TreeNode, parent: _Folder | None = None) -> None:
+        """Open and read a folder. Without effect if it cannot be opened."""
+        try:
+            descriptor = self._open(node, parent)
+            kept = None
+            try:
+                children = self._children(node, descriptor)
+                kept = descriptor if len(self._stack) < _MAX_OPEN else None
+            finally:
+                if kept is None:
+                    os.close(descriptor)
+        except OSError as error:
+            _skip(self._root, node.path, error)
+            return
+        self._stack.append(_Folder(node, node.key.decode(), kept, children))
+
+    def _open(self, node: TreeNode, parent: _Folder | None) -> int:
+        if parent is not None and parent.descriptor is not None and node.path[:-1] == parent.node.path:
+            return os.open(node.path[-1], FOLDER_FLAGS, dir_fd=parent.descriptor)
+        with self._root.folder(node.path) as folder:
+            return os.dup(folder)
+
+    def _leave(self) -> None:
+        descriptor = self._stack.pop().descriptor
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _children(self, node: TreeNode, descriptor: int) -> list[tuple[str, str, TreeNode | None]]:
+        """The matching children, in reverse order."""
+        keys, stem, matches_all = self._keys, node.key.decode(), self._keys.matches_files_in(node.key)
+        children: list[tuple[str, str, TreeNode | None]] = []
+        with os.scandir(descriptor) as entries:
+            for entry in entries:
+                name = entry.name
+                if not _is_utf8(name) or (not node.path and is_private(os.fsencode(name))):
+                    continue
+                if entry.is_file(follow_symlinks=False):
+                    if matches_all or keys.matches((stem + name).encode()):
+                        children.append((stem + name, name, None))
+                    continue
+                for child in self._special(node, entry):
+                    is_included = keys.matches if child.is_file else keys.may_match_below
+                    if is_included(child.key):
+                        children.append((child.key.decode(), name, child))
+        children.sort(key=_order, reverse=True)
+        return children
+
+    def _special(self, node: TreeNode, entry: os.DirEntry[str]) -> Iterator[TreeNode]:
+        """What a folder or a link stands for."""
+        name = os.fsencode(entry.name)
+        file = TreeNode(node.key + name, (*node.path, name), is_file=True, parents=(*node.parents, node.path))
+        if entry.is_dir(follow_symlinks=False):
+            yield replace(file, key=file.key + b"/", is_file=False)
+        elif entry.is_symlink() and (
+            self._keys.matches(file.key) or self._keys.may_match_below(file.key + b"/")
+        ):
+            yield from _follow_link(self._root, file)
+
+
+def _order(child: tuple[str, str, TreeNode | None]) -> str:
+    return child[0]
+
+
+def _encoded_files(root: RootFolder, keys: KeyFilter) -> Iterator[_File]:
+    """The files whose paths are their encoded keys, depth first."""
+    pending = [TreeNode(b"", ENCODED_FOLDER, is_file=False)]
     while pending:
         node = pending.pop()
         if node.is_file:
-            yield node
+            yield from _existing(root, node)
             continue
         children = [
             child
-            for child in get_children(node)
+            for child in _encoded_children(root, node)
             if (keys.matches(child.key) if child.is_file else keys.may_match_below(child.key))
         ]
         # Of an encoded file and an encoded folder with the same key, the file comes first.
         pending.extend(sorted(children, key=lambda child: (child.key, not child.is_file), reverse=True))
 
 
-def _existing_files(root: RootFolder, nodes: Iterator[TreeNode]) -> Iterator[tuple[bytes, os.stat_result]]:
-    for node in nodes:
-        with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-            file = os.lstat(b"/".join((root.path, *node.path)))
-            if stat.S_ISREG(file.st_mode) or (node.leads_out and stat.S_ISLNK(file.st_mode)):
-                yield node.key, file
+def _existing(root: RootFolder, node: TreeNode) -> Iterator[_File]:
+    """The file of a node, if it still exists."""
+    with suppress(*_MISSING):
+        file = os.lstat(_joined(root, node.path))
+        if stat.S_ISREG(file.st_mode) or (node.leads_out and stat.S_ISLNK(file.st_mode)):
+            yield node.key.decode(), file
+
+
+def _joined(root: RootFolder, path: Segments) -> bytes:
+    return b"/".join((root.path, *path))
 
 
 def _start_node(root: RootFolder, keys: KeyFilter) -> TreeNode | None:
@@ -138,22 +273,6 @@ def _start_node(root: RootFolder, keys: KeyFilter) -> TreeNode | None:
         return TreeNode(stem + slash, root.resolve(path), is_file=False)
     except Refused:
         return None
-
-
-def _plain_children(root: RootFolder, node: TreeNode, keys: KeyFilter) -> Iterator[TreeNode]:
-    parents = (*node.parents, node.path)
-    for entry in _scan(root, node.path):
-        name = os.fsencode(entry.name)
-        if not _is_utf8(name) or (not node.path and is_private(name)):
-            continue
-        file = TreeNode(node.key + name, (*node.path, name), is_file=True, parents=parents)
-        if entry.is_symlink():
-            if keys.matches(file.key) or keys.may_match_below(file.key + b"/"):
-                yield from _follow_link(root, file)
-        elif entry.is_dir(follow_symlinks=False):
-            yield replace(file, key=file.key + b"/", is_file=False)
-        elif entry.is_file(follow_symlinks=False):
-            yield file
 
 
 def _follow_link(root: RootFolder, link: TreeNode) -> Iterator[TreeNode]:
@@ -191,16 +310,24 @@ def _scan(root: RootFolder, path: Segments) -> Iterator[os.DirEntry[str]]:
         with root.folder(path) as folder, os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        if error.errno not in _SKIPPED_ERRORS:
-            raise
-        if error.errno in _DENIED and root.is_first_denial(path):
-            shown = b"/".join(path).decode(errors="replace")
-            _log.warning("the folder %r is not searched: %s", shown, error.strerror)
+        _skip(root, path, error)
 
 
-def _is_utf8(name: bytes) -> bool:
+def _skip(root: RootFolder, path: Segments, error: OSError) -> None:
+    """Log once that a folder is denied. Raises ``error`` if it says nothing about the folder."""
+    if error.errno not in _SKIPPED_ERRORS:
+        raise error
+    if error.errno in _DENIED and root.is_first_denial(path):
+        shown = b"/".join(path).decode(errors="replace")
+        _log.warning("the folder %r is not searched: %s", shown, error.strerror)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name of os.scandir is UTF-8: in others, surrogates stand for the bytes that are not."""
+    if name.isascii():
+        return True
     try:
-        name.decode()
+        os.fsencode(name).decode()
     except UnicodeDecodeError:
         return False
     return True

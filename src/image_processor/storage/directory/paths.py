@@ -18,7 +18,7 @@ Segments = tuple[bytes, ...]
 ENCODED_FOLDER: Segments = (os.fsencode(PRIVATE_FOLDER), b"odd")
 """Where files with encoded names lie."""
 
-_NAME_MAX = 255
+NAME_MAX = 255
 _PATH_MAX = 4096
 
 # An encoded key is split into pieces of so many bytes. Percent-encoded (three characters a byte)
@@ -32,7 +32,7 @@ def plain_path(key: bytes, root: bytes) -> Segments | None:
     names = tuple(key.split(b"/"))
     if b"\0" in key or is_private(names[0]):
         return None
-    if any(name in {b"", b".", b".."} or len(name) > _NAME_MAX for name in names):
+    if any(name in {b"", b".", b".."} or len(name) > NAME_MAX for name in names):
         return None
     return names if len(root) + 1 + len(key) < _PATH_MAX else None
 

@@ -20,7 +20,7 @@ from .paths import Segments, is_private
 
 _T = TypeVar("_T")
 
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 # O_NONBLOCK: opening a FIFO that replaced the file must not block.
 _FILE_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
 
@@ -76,7 +76,7 @@ class RootFolder:
                 if make:
                     with suppress(FileExistsError):
                         os.mkdir(name, dir_fd=current)
-                child = os.open(name, _FOLDER_FLAGS, dir_fd=current)
+                child = os.open(name, FOLDER_FLAGS, dir_fd=current)
                 os.close(current)
                 current = child
             yield current
@@ -85,7 +85,7 @@ class RootFolder:
 
     def _open_root(self) -> int:
         try:
-            return os.open(self.path, _FOLDER_FLAGS)
+            return os.open(self.path, FOLDER_FLAGS)
         except OSError as error:
             # Not the same as empty: an unmounted disk must not look like a folder whose originals
             # were all deleted.

@@ -112,7 +112,7 @@ class DirectoryStore:
         keys = KeyFilter(_encode(prefix), _encode(start_after), direct)
         with _translate_errors(f"the listing of {prefix!r}"):
             for key, file in list_files(self._root, keys):
-                yield entry_from_stat(key.decode(), file)
+                yield entry_from_stat(key, file)
 
     def _read_object(
         self, key: str, limit: int | None, version: str | None, *, with_body: bool
