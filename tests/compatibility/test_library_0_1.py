@@ -117,7 +117,7 @@ def stable(value: Any) -> Any:
     return [stable(item) for item in value] if isinstance(value, list) else value
 
 
-NEW_FIELDS = {"keep_smaller": None}
+NEW_FIELDS = {"keep_smaller": None, "file_frames": None}
 """What later versions tell, and what they tell of records that version 0.1 wrote."""
 
 

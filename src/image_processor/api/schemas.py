@@ -300,6 +300,10 @@ class ImageModel(Model):
     truncated: bool = Field(
         default=False, description="Whether the file of the original ends early; the readable part was used."
     )
+    file_frames: int | None = Field(
+        default=None,
+        description="The frames of an animated PNG, AVIF or HEIC, of which a still is used; null for others.",
+    )
     dominant_colour: str | None = Field(default=None, examples=["#7a8a5c"])
     thumbhash: str | None = Field(default=None, description="ThumbHash placeholder, base64.")
     perceptual_hash: str | None = Field(default=None, examples=["d4c6b2a19f3e5870"])
@@ -340,6 +344,7 @@ class ImageModel(Model):
             updated_at=record.updated_at,
             facts=MetadataModel.of(record.original) if record.original else None,
             truncated=record.original.truncated if record.original else False,
+            file_frames=record.original.file_frames if record.original else None,
             dominant_colour=summary.dominant_colour if summary else None,
             thumbhash=summary.thumbhash if summary else None,
             perceptual_hash=summary.perceptual_hash if summary else None,

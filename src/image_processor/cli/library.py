@@ -123,9 +123,10 @@ def _description(record: Record) -> Iterator[str]:
         yield f"fix: {FIXES[record.reason]}"
     if record.original and record.summary:
         metadata, summary = record.original, record.summary
+        of = f" of {metadata.file_frames}" if metadata.file_frames else ""
         yield (
             f"{_size(metadata)} {metadata.format}, {format_bytes(metadata.bytes)}, "
-            f"{metadata.frames} frame(s), dominant colour {summary.dominant_colour}"
+            f"{metadata.frames}{of} frame(s), dominant colour {summary.dominant_colour}"
         )
         yield from _summary_lines(summary)
     for name, value in record.exif:

@@ -53,8 +53,11 @@ def command(
     overlay_sources = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in keys}
     with Engine(limits=settings.limits, icc=settings.icc) as engine:
         rendition = engine.transform(data, transformation, overlays=overlay_sources)
-        truncated = engine.probe(data).truncated
-    if truncated:
+        original = engine.probe(data)
+    if original.file_frames is not None:
+        name = printable(str(file))
+        typer.echo(f"{name} has {original.file_frames} frames, of which only a still can be read", err=True)
+    if original.truncated:
         typer.echo(f"{printable(str(file))} is truncated; the missing part was filled", err=True)
     _write(out, rendition.body)
     typer.echo(_description(rendition), err=True)

@@ -162,6 +162,7 @@ class ImageMetadata(Struct, frozen=True):
     ``alpha`` is False also for an alpha channel that was decoded and found opaque.
 
     ``truncated`` means that the file ends early, or is damaged, and was accepted nevertheless.
+    ``file_frames`` is the number of frames of an animated file that is read as a still; None for all others.
     ``keep_smaller`` is None for originals, and for renditions of another size or format, or of fewer bytes.
     """
 
@@ -174,6 +175,7 @@ class ImageMetadata(Struct, frozen=True):
     sha256: str
     truncated: bool = False
     keep_smaller: KeepSmaller | None = None
+    file_frames: int | None = None
 
     @property
     def media_type(self) -> str:

@@ -255,6 +255,7 @@ def _original_metadata(header: ImageHeader, length: int, sha256: str, *, alpha: 
         alpha=header.alpha if alpha is None else alpha,
         bytes=length,
         sha256=sha256,
+        file_frames=header.file_frames,
     )
 
 

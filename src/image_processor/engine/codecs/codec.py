@@ -122,9 +122,9 @@ class Codec(Struct, frozen=True, kw_only=True):
     announces more bytes than there are (False: only decoding can tell); ``lacks_end`` is a slower check,
     used where a truncated file is accepted; ``decodes_partially`` says whether the decoder returns the
     pixels there are; ``idle_bands`` counts the trailing samples of a pixel that are neither colour nor
-    alpha; ``decode_memory`` (bytes, opened image or PixelLayout, pixels of a frame, page) estimates the
-    bytes of memory that decoding takes beyond one strip of lines; ``exif_block`` returns the EXIF block,
-    None where libvips finds it.
+    alpha; ``file_frames`` counts the frames of a file of which only a still is read; ``decode_memory``
+    (bytes, opened image or PixelLayout, pixels of a frame, page) estimates the bytes of memory that decoding
+    takes beyond one strip of lines; ``exif_block`` returns the EXIF block, None where libvips finds it.
     ``multi_page`` formats have pages with a header each; ``main_page`` is the one that is shown where none is
     asked for, from 0. ``vector`` formats are drawn at any size.
     """
@@ -148,6 +148,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     lacks_end: Callable[[bytes, int], bool] | None = None
     decodes_partially: Callable[[bytes, int], bool] = _never
     idle_bands: Callable[[bytes, int], int] = _no_bands
+    file_frames: Callable[[bytes], int] | None = None
     decode_memory: Callable[[bytes, Any, int, int], int] = lambda _data, _opened, _pixels, _page: 0
     exif_block: Callable[[bytes], bytes] | None = None
 

@@ -17,6 +17,7 @@ from image_processor.domain.errors import Reason, Refused
 from .codec import Codec, DecodeOptions, PixelLayout, image_from_pixels
 from .heif_items import HeifItems, is_truncated, turn
 from .heif_pixels import completed
+from .sequences import heif_frames
 
 # Parts of libheif's messages, by reason; CORRUPT where none occurs. The text itself is not passed on.
 _ERROR_PATTERNS = (
@@ -107,6 +108,7 @@ CODEC = Codec(
     package="pillow_heif",
     open=decode,
     read_layout=read_layout,
+    file_frames=heif_frames,
     is_truncated=lambda data, _page: is_truncated(data),
     decode_memory=lambda _data, layout, pixels, _page: int(layout.bytes_per_pixel * pixels),
     exif_block=lambda _data: b"",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pyvips
 
-from . import gif, png_palette, strip
+from . import gif, png_palette, sequences, strip
 from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
 from .png_colour import with_colour
 
@@ -133,6 +133,7 @@ CODEC = Codec(
     saver="pngsave",
     save_options=_save_options,
     encode=_encode,
+    file_frames=sequences.png_frames,
     strip=strip.png,
     is_truncated=lambda data, _page: is_truncated(data),
     decodes_partially=always,

@@ -35,6 +35,7 @@ class ImageHeader(Struct, frozen=True):
     ``truncated`` says that the file ends early, or is damaged, and that Limits accept it;
     ``fail_on`` what ends its decoding. ``pages`` is the number of
     pages of a TIFF; the other fields then describe its 0-based ``page``.
+    ``file_frames`` is the number of frames of an animation that is read as a still.
     """
 
     width: int
@@ -50,6 +51,7 @@ class ImageHeader(Struct, frozen=True):
     fail_on: FailOn = FailOn.ERROR
     pages: int = 1
     page: int = 0
+    file_frames: int | None = None
 
     @property
     def shrink_on_load(self) -> ShrinkOnLoad:
@@ -85,6 +87,8 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
     truncated = _is_truncated(data, format_, codec, limits, page)
     codec.check(data, limits)
     opened, header = _open(data, format_, codec, page, truncated=truncated)
+    if codec.file_frames is not None and (frames := codec.file_frames(data)) > 1:
+        header = replace(header, file_frames=frames)
     _check_size(header, limits)
     expected = codec.decode_memory(data, opened, header.upright.area, page)
     strips = 0 if codec.vector else strip_bytes(opened)
