@@ -294,8 +294,13 @@ def _checked_settings(values: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     for name, variable in (("AllowUnsigned", "ALLOW_UNSIGNED"), ("EnableHints", "HINTS")):
         if values[name] == "true":
             yield PREFIX + variable, "1"
-    if presets := values["ImgproxyPresets"]:
-        yield f"{PREFIX}IMGPROXY_PRESETS", presets
+    for name, variable in (
+        ("ImgproxyPresets", "IMGPROXY_PRESETS"),
+        ("NextWidths", "NEXT_WIDTHS"),
+        ("VercelWidths", "VERCEL_WIDTHS"),
+    ):
+        if values[name]:
+            yield PREFIX + variable, values[name]
 
 
 def _check_uploads(aws: Aws, bucket: str, errors: Errors) -> None:

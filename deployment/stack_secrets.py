@@ -36,6 +36,7 @@ SECRETS = (
     SecretSpec(
         "ImgproxySecret", "ImgproxyVersion", {"key": "IMGPROXY_KEY", "salt": "IMGPROXY_SALT"}, "imgproxy"
     ),
+    SecretSpec("CloudinarySecret", "CloudinaryVersion", {"": "CLOUDINARY_SECRET"}, "cloudinary"),
 )
 
 

@@ -61,7 +61,10 @@ ON = {
     "RenditionsPerOriginal": "5",
     "DialectLenient": "true",
     "DialectAuto": "true",
-    "Dialects": "cloudflare",
+    "Dialects": "cloudflare,next",
+    "NextWidths": "640,1080",
+    "VercelWidths": "640",
+    "CloudinaryPublicIds": "true",
     "ImgproxySignatureBytes": "16",
     "ImgproxyPresets": "small=rs:fit:200:200/q:70",
     "ImgproxyWatermark": "logos/w.png",
@@ -73,7 +76,7 @@ ON = {
     "Icc": "embed",
     "Sandbox": "off",
     "DeletionLimit": "60",
-    "DialectBuckets": "old-pictures",
+    "DialectBuckets": "old-pictures,images.example.com=web/",
     "EnablePurge": "true",
     "PriceClass": "PriceClass_All",
     "DomainName": "img.example.org",
@@ -98,6 +101,7 @@ SECRETS = {
     "SigningKeys": "a:b",
     "Thumbor": "t",
     "Dit": "d",
+    "Cloudinary": "c",
     "Imgproxy": json.dumps({"key": "00", "salt": "01"}),
 }
 OFF = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")

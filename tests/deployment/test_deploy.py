@@ -471,6 +471,7 @@ def test_a_secret_of_the_wrong_shape_is_an_error_that_does_not_show_it(
     ("given", "message"),
     [
         ("Dialects=cloudflare,nonsense", "for IMAGE_PROCESSOR_DIALECTS, got 'cloudflare,nonsense'"),
+        ("NextWidths=640,99999", "for IMAGE_PROCESSOR_NEXT_WIDTHS, got '640,99999'"),
         ("ImgproxyPresets=small", "for IMAGE_PROCESSOR_IMGPROXY_PRESETS, got 'small'"),
     ],
 )

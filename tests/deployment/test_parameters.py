@@ -72,6 +72,7 @@ def holds(node: Any, values: Mapping[str, str]) -> Any:
         ({"WebAclArn": "a"}, {}),
         ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),
+        ({"CloudinarySecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"ThumborSecret": "a", "SigningKeysSecret": "b"}, {}),
         ({"ThumborSecret": "a", "AllowUnsigned": "true"}, {}),
     ],
@@ -169,7 +170,7 @@ LONG = {
     "Sizes": ",".join(["1920"] * 40),
     "Fallback": "f" * 512,
     "UploadPrefix": "u" * 256,
-    "DialectBuckets": ",".join(["b" * 60] * 10),
+    "DialectBuckets": ",".join(["b" * 60] * 7),
     "DomainName": "d" * 60 + ".example.org",
     "CertificateArn": "arn:aws:acm:us-east-1:111122223333:certificate/a",
     "AllowUnsigned": "true",
@@ -180,17 +181,22 @@ LONG = {
     "Dialects": "cloudflare",
     "ImgproxyPresets": "small=rs:fit:200:200/q:70," * 4 + "large=q:80",
     "ImgproxyWatermark": "w" * 100,
+    "CloudinaryPublicIds": "true",
+    "NextWidths": "640,1080",
+    "VercelWidths": "640,1080",
 }
 SECRETS = {
     "SigningKeysSecret": "url-keys",
     "ThumborSecret": "thumbor",
     "DitSecret": "dit",
     "ImgproxySecret": "imgproxy",
+    "CloudinarySecret": "cloudinary",
 }
 VALUES = {
     "IMAGE_PROCESSOR_SIGNING_KEYS": "2026:" + "k" * 300,
     "IMAGE_PROCESSOR_THUMBOR_KEY": "t" * 80,
     "IMAGE_PROCESSOR_DIT_SECRET": "d" * 40,
+    "IMAGE_PROCESSOR_CLOUDINARY_SECRET": "c" * 27,
     "IMAGE_PROCESSOR_IMGPROXY_KEY": "0a" * 64,
     "IMAGE_PROCESSOR_IMGPROXY_SALT": "0b" * 64,
 }

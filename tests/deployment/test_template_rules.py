@@ -66,6 +66,13 @@ PARTS: tuple[dict[str, str], ...] = (
     {"ThumborSecret": "thumbor", "DialectLenient": "true", "DialectBuckets": "old-pictures"},
     {"DitSecret": "dit", "ImgproxySecret": "imgproxy"},
     {"Dialects": "cloudflare", "DialectAuto": "true"},
+    {
+        "CloudinarySecret": "cloudinary",
+        "CloudinaryPublicIds": "true",
+        "DialectBuckets": "images.example.com=web/",
+    },
+    {"CloudinarySecret": "cloudinary", "CloudinaryVersion": "0a1b"},
+    {"Dialects": "next,vercel", "NextWidths": "640,1080", "VercelWidths": "320"},
     {"ImgproxySignatureBytes": "16", "ImgproxyPresets": "a=q:1", "ImgproxyWatermark": "logos/w.png"},
     {"Overlays": "logos/"},
     {"DeletionLimit": "10", "MaxMemoryMebibytes": "900", "MaxOutputMegapixels": "5"},
@@ -229,8 +236,14 @@ def test_dialects_without_a_secret_are_named() -> None:
     assert variables(resources, "DeliverFunction")["IMAGE_PROCESSOR_DIALECTS"] == "dit,cloudflare"
     assert variables(resources, "PublishFunction")["IMAGE_PROCESSOR_DIALECTS"] == "dit,cloudflare"
     assert variables(resources, "DeliverFunction")["IMAGE_PROCESSOR_DIALECT_AUTO"] == "1"
-    alone = variables(resolve(translated(), Dialects="cloudflare"), "DeliverFunction")
-    assert alone["IMAGE_PROCESSOR_DIALECTS"] == "cloudflare"
+    alone = variables(
+        resolve(translated(), Dialects="next,cloudinary", NextWidths="640,1080", CloudinaryPublicIds="true"),
+        "DeliverFunction",
+    )
+    assert alone["IMAGE_PROCESSOR_DIALECTS"] == "next,cloudinary"
+    assert alone["IMAGE_PROCESSOR_NEXT_WIDTHS"] == "640,1080"
+    assert alone["IMAGE_PROCESSOR_CLOUDINARY_PUBLIC_IDS"] == "1"
+    assert "IMAGE_PROCESSOR_VERCEL_WIDTHS" not in alone
 
 
 def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
@@ -251,11 +264,15 @@ def test_a_dialect_secret_enables_it_in_deliver_only() -> None:
 def test_dialect_secrets_are_read_in_the_named_version() -> None:
     resources = resolve(
         translated(), ThumborSecret="old", ThumborVersion="1f-2", DitSecret="dit", DitVersion="3a-4",
-        ImgproxySecret="keys", ImgproxyVersion="5b-6",
+        ImgproxySecret="keys", ImgproxyVersion="5b-6", CloudinarySecret="cloud", CloudinaryVersion="7c-8",
     )  # fmt: skip
     found = variables(resources, "DeliverFunction")
     assert found["IMAGE_PROCESSOR_THUMBOR_KEY"] == "{{resolve:secretsmanager:old:SecretString:::1f-2}}"
     assert found["IMAGE_PROCESSOR_DIT_SECRET"] == "{{resolve:secretsmanager:dit:SecretString:::3a-4}}"
+    assert (
+        found["IMAGE_PROCESSOR_CLOUDINARY_SECRET"] == "{{resolve:secretsmanager:cloud:SecretString:::7c-8}}"
+    )
+    assert found["IMAGE_PROCESSOR_DIALECTS"] == "thumbor,dit,imgproxy,cloudinary"
     for part in ("key", "salt"):
         reference = f"{{{{resolve:secretsmanager:keys:SecretString:{part}::5b-6}}}}"
         assert found[f"IMAGE_PROCESSOR_IMGPROXY_{part.upper()}"] == reference
