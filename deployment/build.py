@@ -29,6 +29,7 @@ CACHE = ROOT / "build" / "cache"
 REQUIREMENTS = ROOT / "requirements"
 RECIPE = "recipe.toml"
 MIB = 1024 * 1024
+COMPRESSION = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +95,7 @@ def build(
 def pack(tree: Path, file: Path) -> None:
     """Write ``tree`` as a zip that depends only on its content."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=COMPRESSION) as archive:
         for path in _files(tree):
             entry = zipfile.ZipInfo(path.relative_to(tree).as_posix())  # dated 1980-01-01
             entry.compress_type = zipfile.ZIP_DEFLATED
@@ -146,7 +147,8 @@ def _install(python: Path, requirements: Sequence[Path], arch: str, into: Path) 
     with tempfile.TemporaryDirectory() as folder:
         wheels, sources = Path(folder, "wheels.txt"), Path(folder, "sources.txt")
         wheels.write_text("".join(pin for name, pin in pins.items() if name != FROM_SOURCE))
-        target = ("--require-hashes", "--no-deps", "--target", into)
+        # _compile does it, for the paths in Lambda.
+        target = ("--require-hashes", "--no-deps", "--no-compile", "--target", into)
         platforms = [f"--platform={platform}" for platform in PLATFORMS[arch]]
         version = f"--python-version={interpreter.VERSION}"
         _pip(python, *target, "--only-binary=:all:", "--implementation=cp", version, *platforms, "-r", wheels)

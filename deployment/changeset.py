@@ -12,7 +12,8 @@ from aws_cli import Aws, AwsError
 from console import RED, Stopped, detail, in_colour, say
 from stack import Stack, find, is_missing
 
-POLL_SECONDS = 3
+# A call of the AWS CLI takes about a second of CPU, and CloudFormation minutes.
+POLL_SECONDS = 5
 
 # What a change does, the worst first. Whether a conditional replacement happens shows only while deploying.
 REPLACE, MAY_REPLACE, REMOVE, MODIFY, ADD = "replace", "may replace", "remove", "modify", "add"
@@ -74,14 +75,16 @@ def execute(aws: Aws, arn: str, name: str) -> Stack:
     seen = {event["EventId"] for event in _events(aws, name)}
     aws("cloudformation", "execute-change-set", "--change-set-name", arn)
     reasons: list[str] = []
+    stack: Stack | None = None
     while True:
-        stack = find(aws, name)
-        for event in reversed(_events(aws, name)):
-            if event["EventId"] not in seen:
-                seen.add(event["EventId"])
-                reasons += _tell(event)
-        if stack is None or not stack.is_changing:
-            break
+        events = _new_events(aws, name, seen)
+        reasons += _tell(events)
+        # While resources change there are events, so the stack itself need not be asked.
+        if not events or any(map(_ends_stack, events)):
+            stack = find(aws, name)
+            if stack is None or not stack.is_changing:
+                reasons += _tell(_new_events(aws, name, seen))
+                break
         time.sleep(POLL_SECONDS)
     if stack is None or not stack.is_done:
         status = stack.status if stack else "no stack"
@@ -89,6 +92,19 @@ def execute(aws: Aws, arn: str, name: str) -> Stack:
             f"expected the stack to be deployed, got {status}: {'; '.join(reasons) or 'no reason given'}"
         )
     return stack
+
+
+def _new_events(aws: Aws, name: str, seen: set[str]) -> list[dict[str, Any]]:
+    """The events that are not in ``seen``, the oldest first; adds them to it."""
+    events = [event for event in reversed(_events(aws, name)) if event["EventId"] not in seen]
+    seen.update(event["EventId"] for event in events)
+    return events
+
+
+def _ends_stack(event: Mapping[str, Any]) -> bool:
+    """Whether an event says that the stack as a whole is done."""
+    is_of_stack = event.get("PhysicalResourceId") == event.get("StackId")
+    return is_of_stack and not event["ResourceStatus"].endswith("_IN_PROGRESS")
 
 
 def _events(aws: Aws, name: str) -> list[dict[str, Any]]:
@@ -99,12 +115,15 @@ def _events(aws: Aws, name: str) -> list[dict[str, Any]]:
     return found
 
 
-def _tell(event: Mapping[str, Any]) -> Iterator[str]:
-    """Prints an event, and yields the reason if it tells of a failure."""
-    status, name = event["ResourceStatus"], event["LogicalResourceId"]
-    if status.endswith("_IN_PROGRESS"):
-        return
-    reason = event.get("ResourceStatusReason", "") if "FAILED" in status else ""
-    detail(f"{status:<24} {name}{': ' if reason else ''}{reason}")
-    if reason and "cancelled" not in reason.lower():
-        yield f"{name}: {reason}"
+def _tell(events: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Print events, and return the reasons of failures."""
+    reasons = []
+    for event in events:
+        status, name = event["ResourceStatus"], event["LogicalResourceId"]
+        if status.endswith("_IN_PROGRESS"):
+            continue
+        reason = event.get("ResourceStatusReason", "") if "FAILED" in status else ""
+        detail(f"{status:<24} {name}{': ' if reason else ''}{reason}")
+        if reason and "cancelled" not in reason.lower():
+            reasons.append(f"{name}: {reason}")
+    return reasons

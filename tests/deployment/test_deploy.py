@@ -593,6 +593,51 @@ def test_replacements_are_red_on_a_terminal_only(
     assert [line.split()[-2] for line in lines if "\x1b[31m" in line] == red
 
 
+def test_events_are_followed_until_the_stack_is_done(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def event(name: str, status: str, physical: str = "other") -> dict[str, str]:
+        return {
+            "EventId": f"{name} {status}",
+            "LogicalResourceId": name,
+            "PhysicalResourceId": physical,
+            "ResourceStatus": status,
+            "StackId": "arn:stack",
+        }
+
+    before = event("Table", "CREATE_COMPLETE")
+    arriving = [
+        [event("Queue", "UPDATE_COMPLETE")],
+        [],
+        [event("images", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "arn:stack")],
+        [event("OldQueue", "DELETE_COMPLETE"), event("images", "UPDATE_COMPLETE", "arn:stack")],
+        [event("Late", "UPDATE_COMPLETE")],
+    ]
+    listed, calls, statuses = [before], [], iter(["UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"])
+
+    def aws(_: str, operation: str, *__: str) -> dict[str, object]:
+        calls.append(operation)
+        if operation == "describe-stacks":
+            return {"Stacks": [{"StackName": "images", "StackStatus": next(statuses)}]}
+        if operation == "describe-stack-events":
+            if "execute-change-set" in calls:
+                listed[:0] = reversed(arriving.pop(0))
+            return {"StackEvents": list(listed)}
+        return {}
+
+    monkeypatch.setattr(changeset, "POLL_SECONDS", 0)
+    assert changeset.execute(aws, "arn", "images").status == "UPDATE_COMPLETE"
+    told = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert told == [
+        ["UPDATE_COMPLETE", "Queue"],
+        ["DELETE_COMPLETE", "OldQueue"],
+        ["UPDATE_COMPLETE", "images"],
+        ["UPDATE_COMPLETE", "Late"],
+    ]
+    # Once when nothing had come, once when the stack said that it was done.
+    assert calls.count("describe-stacks") == 2
+
+
 def test_changeset_only_executes_nothing_and_says_how(cli: StubbedCli) -> None:
     cli.has_stack(outputs={**OUTPUTS, "EdgeStoreArn": "arn:store"})
     done = cli.run("deploy.sh", "--changeset-only")
