@@ -22,7 +22,7 @@ def cli(aws: EmulatedAws) -> Cli:
     environment = {
         "HOME": os.environ.get("HOME", "/"),
         "PATH": os.pathsep.join(map(str, tools)),
-        "PYTHONPATH": str(Path(__file__).parent / "quick_zip"),
+        "PYTHONPATH": str(Path(__file__).parent / "quick_sam"),
         "AWS_DEFAULT_REGION": REGION,
         "AWS_ENDPOINT_URL": aws.endpoint,
         "AWS_ACCESS_KEY_ID": ACCOUNT,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import re
 
 import pytest
@@ -15,6 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 
 from image_processor.domain.errors import PreconditionFailed
 from image_processor.domain.ports import ABSENT, Absent, Attributes, ObjectStore
+
+STRESS = bool(os.environ.get("STRESS"))
+LISTINGS, SEQUENCES = (200, 200) if STRESS else (20, 15)
 
 UNWRITABLE = re.compile("[\x01-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 
@@ -35,7 +39,7 @@ class TestListing:
         assert keys_of(store.list(direct=True)) == ["cat.jpg", "cat.jpg0"]
 
     @given(data=st.data(), keys=st.sets(SHORT_KEYS | KEYS, max_size=12))
-    @settings(max_examples=60)
+    @settings(max_examples=LISTINGS)
     def test_any_listing_equals_a_sorted_dictionary(
         self, store_adapter: StoreAdapter, data: st.DataObject, keys: set[str]
     ) -> None:
@@ -157,4 +161,4 @@ def test_any_sequence_of_calls_equals_a_dictionary(store_adapter: StoreAdapter) 
     class Machine(StoreAgainstDictionary):
         adapter = store_adapter
 
-    run_state_machine_as_test(Machine, settings=settings(max_examples=40, stateful_step_count=20))
+    run_state_machine_as_test(Machine, settings=settings(max_examples=SEQUENCES, stateful_step_count=20))
