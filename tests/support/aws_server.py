@@ -59,7 +59,7 @@ def main() -> None:
     vars(werkzeug_app)["RegexConverter"] = AnyCharacter
     dispatcher = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
     # For each request it lists moto's directory and tries hundreds of patterns: a third of the server's CPU.
-    dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)
+    dispatcher.get_backend_for_host = functools.cache(dispatcher.get_backend_for_host)  # type: ignore[method-assign]
     emulation = Serialized(dispatcher)
     server = make_server("127.0.0.1", 0, emulation, threaded=True, request_handler=QuietHandler)
     threading.Thread(target=server.serve_forever, daemon=True).start()

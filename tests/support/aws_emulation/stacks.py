@@ -18,7 +18,7 @@ from botocore.exceptions import WaiterError
 from .server import EmulatedAws
 
 CODE_BUCKET = "code"
-WAIT = {"Delay": 0.2, "MaxAttempts": 600}
+WAIT = {"Delay": 0.5, "MaxAttempts": 400}
 
 
 @dataclass(frozen=True, slots=True)
