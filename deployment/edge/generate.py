@@ -12,6 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from image_processor.delivery.dialects.dit import version8
 from image_processor.delivery.dialects.dit.path import QUERY_PARAMETERS
 from image_processor.delivery.url import parameter_names as names
 from image_processor.domain import errors
@@ -29,14 +30,10 @@ MAX_BYTES = 10_240 - 300
 line with the value of a parameter."""
 
 # Query parameters of dialects: DIT's, and those of Next.js, Vercel and Netlify. The others ignore a query.
+# Those of DIT's version 8 also stand for their options, such as `resize.width` or `resize[width]`.
+DIT_PARAMETERS = ("signature", "expires", *sorted(QUERY_PARAMETERS | version8.SCHEMAS.keys()))
 PLATFORM_PARAMETERS = ("url", "w", "h", "q", "fm", "position")
-DIALECT_PARAMETERS = (
-    "signature",
-    "expires",
-    *sorted(QUERY_PARAMETERS),
-    *PLATFORM_PARAMETERS,
-    names.CACHE_BUSTER,
-)
+DIALECT_PARAMETERS = (*DIT_PARAMETERS, *PLATFORM_PARAMETERS, names.CACHE_BUSTER)
 
 # fmt: off
 S3_PARAMETERS = (

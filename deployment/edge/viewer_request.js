@@ -25,7 +25,7 @@ const AUTO_WORDS = {format: ['fm', 'auto'], compress: ['q', 'auto']};
 const VALUE_ALIASES = {fm: {jpg: 'jpeg', tif: 'tiff'}, fit: {crop: 'cover', clip: 'inside', max: 'inside', scale: 'fill', pad: 'contain'}, g: {center: 'centre', top: 'north', bottom: 'south', left: 'west', right: 'east', smart: 'attention', edges: 'entropy', face: 'faces'}};
 const EXTENSIONS = {jpeg: 'jpg', png: 'png', webp: 'webp', avif: 'avif', gif: 'gif', tiff: 'tif', heic: 'heic', jxl: 'jxl', svg: 'svg'};
 const FIXES = {missing: 'Request a rendition that the recipe declares, or sign the URL.', 'key-unknown': 'Sign the URL with a key that is in use.', mismatch: 'Sign the URL again: it, or its signature, was changed.', expired: 'Sign the URL again, with a later expiry.'};
-const DIALECT_PARAMETERS = 'signature expires fit flip flop format grayscale greyscale height rotate width url w h q fm position v'.split(' ');
+const DIALECT_PARAMETERS = 'signature expires animated blur convolve extract fit flatten flip flop format grayscale greyscale height normalize quality resize rotate sharpen smartCrop stripExif stripIcc tint watermark width url w h q fm position v'.split(' ');
 const S3_PARAMETERS = 'accelerate acl analytics attributes awsaccesskeyid continuation-token cors delete delimiter encoding-type encryption expires fetch-owner inventory key-marker legal-hold lifecycle list-type location logging marker max-keys max-parts metrics notification object-lock ownershipcontrols part-number-marker partnumber policy policystatus prefix publicaccessblock replication requestpayment restore retention select session signature start-after tagging torrent upload-id-marker uploadid uploads version-id-marker versionid versioning versions website'.split(' ');
 // </tables>
 
@@ -142,7 +142,7 @@ function forwardDialect(request, client, query) {
     return invalid('expected percent-encoded UTF-8 for the query');
   }
   const signed = names.indexOf('signature') >= 0;
-  const kept = pairs.filter((_, i) => DIALECT_PARAMETERS.indexOf(names[i]) >= 0 || signed && !isOfS3(names[i].toLowerCase()));
+  const kept = pairs.filter((_, i) => DIALECT_PARAMETERS.indexOf(names[i].split(/[.[]/)[0]) >= 0 || signed && !isOfS3(names[i].toLowerCase()));
   const expires = kept.find(pair => /^expires=/.test(pair));
   if (expires) request.headers['x-expires'] = {value: expires};
   request.querystring = kept.join('&');

@@ -1,7 +1,8 @@
 """URLs of other products with the results that their documents, their tests or they themselves gave.
 
 `vectors/PEER.json` holds the facts: a URL, the original that it names, and the size and format of the
-result, or that the peer refuses it. `judge` parses, resolves and renders such a URL here and compares. The
+result, or that the peer refuses it. In place of a URL a row may have the JSON ``request`` that the path is
+the base64 of, and a ``query``. `judge` parses, resolves and renders such a URL here and compares. The
 originals are drawn here with the sizes and colours of the peers' test images.
 
     python tests/delivery/peer_urls.py      prints the table of docs/dialects.md and every difference
@@ -9,13 +10,15 @@ originals are drawn here with the sizes and colours of the peers' test images.
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from PIL import Image, ImageDraw
@@ -25,6 +28,7 @@ from image_processor.config.setting_specs import DIALECTS
 from image_processor.delivery.dialects import Dialect
 from image_processor.delivery.dialects.cloudflare import Cloudflare
 from image_processor.delivery.dialects.cloudinary import Cloudinary
+from image_processor.delivery.dialects.dit import Dit
 from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
 from image_processor.delivery.dialects.thumbor import Thumbor
@@ -49,7 +53,8 @@ _PRESETS = {
 
 class Vector(Struct, frozen=True):
     """One URL. ``image`` names the original; ``size`` and ``format`` are the peer's, None where not known.
-    ``refused`` says that the peer answers with an error. ``accept`` is the request's header."""
+    ``refused`` says that the peer answers with an error. ``accept`` is the request's header.
+    ``decoded`` is what a path in base64 says."""
 
     url: str
     image: str | None = None
@@ -57,6 +62,11 @@ class Vector(Struct, frozen=True):
     format: str | None = None
     refused: bool = False
     accept: str = ""
+    decoded: str = ""
+
+    @property
+    def shown(self) -> str:
+        return self.decoded or self.url
 
 
 class Verdict(Struct, frozen=True):
@@ -82,6 +92,7 @@ PEERS: Mapping[str, Peer] = {
         lambda: Imgproxy(unsafe=True, presets=_PRESETS, watermark="geometry.png"),
         0.97,
     ),
+    "dit": Peer("DIT 8.0", lambda: Dit(unsafe=True, buckets=frozenset({"images"})), 0.95),
     "cloudinary": Peer(
         "Cloudinary",
         lambda: Cloudinary(
@@ -98,7 +109,16 @@ PEERS: Mapping[str, Peer] = {
 
 def vectors_of(peer: str) -> list[Vector]:
     rows = json.loads((VECTORS / f"{peer}.json").read_text(encoding="utf-8"))
-    return [Vector(**{**row, "size": tuple(row["size"]) if row.get("size") else None}) for row in rows]
+    return [_vector(**row) for row in rows]
+
+
+def _vector(
+    *, request: Mapping[str, Any] | None = None, query: str = "", size: Sequence[int] = (), **row: Any
+) -> Vector:
+    if request is not None:
+        text, end = json.dumps(request), f"?{query}" if query else ""
+        row |= {"url": base64.b64encode(text.encode()).decode() + end, "decoded": text + end}
+    return Vector(**row, size=(size[0], size[1]) if size else None)
 
 
 def judge(vector: Vector, dialect: Dialect) -> Verdict:
@@ -300,8 +320,10 @@ def table() -> str:
 
 
 def differences(peer: str) -> list[tuple[str, str]]:
-    """URL and reason of everything that does not agree."""
-    return [(verdict.vector.url, verdict.reason) for verdict in verdicts(peer) if verdict.outcome != "agrees"]
+    """URL, decoded, and reason of everything that does not agree."""
+    return [
+        (verdict.vector.shown, verdict.reason) for verdict in verdicts(peer) if verdict.outcome != "agrees"
+    ]
 
 
 def main(peers: list[str]) -> None:

@@ -102,7 +102,7 @@ def test_the_document_lists_all_supported_operations() -> None:
     cloudinary, platforms = rest.split("## Next.js, Vercel and Netlify\n")
     understood = (
         (thumbor, thumbor_filters.FILTERS),
-        (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.EDITS, *dit_path.QUERY_PARAMETERS}),
+        (dit, {*dit_path.FILTERS, *dit_edits.EDITS, *dit_tone.OPERATIONS, *dit_path.QUERY_PARAMETERS}),
         (cloudflare, CLOUDFLARE_OPTIONS),
         (platforms, PLATFORM_PARAMETERS),
         (cloudinary, {*CLOUDINARY_MODES, *CLOUDINARY_EFFECTS, *CLOUDINARY_FLAGS, *CLOUDINARY_PARAMETERS}),

@@ -216,6 +216,29 @@ def test_dialect_urls_keep_only_parameters_of_dialects(edge: Edge) -> None:
     assert edge.bucket.asked[0].query == "width=1&%66lip=1&expires=2"
 
 
+def test_options_of_transformations_of_dit_are_kept(edge: Edge) -> None:
+    """Version 8 has `resize.width`, or `resize[width]`."""
+    edge.store["dialects"] = "1"
+    kept = ("resize.width=1", "resize%5Bheight%5D=2", "resize[fit]=inside", "quality=3", "extract=[0,0,9,9]")
+    others = (
+        "resized.width=1",
+        "re.size=1",
+        ".width=1",
+        "[width]=1",
+        "acl.width=1",
+        "partNumber[0]=1",
+        "utm.x=1",
+    )
+    edge.ask("/unsafe/cat.jpg", query="&".join((*kept, *others)))
+    assert edge.bucket.asked[0].query == "&".join(kept)
+
+
+def test_an_unsigned_url_of_dit_8_is_rendered(node: Host) -> None:
+    edge = dialect_edge(node)
+    answer = edge.ask("/cat.jpg", query="resize.width=15&format=webp&utm=3")
+    assert answer.body == b"w=15,enlarge=1,fm=webp of cat"
+
+
 def test_a_signed_dit_url_keeps_all_parameters_but_those_of_s3(edge: Edge) -> None:
     """DIT's signature covers all parameters."""
     edge.store["dialects"] = "1"

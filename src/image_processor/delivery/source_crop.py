@@ -8,10 +8,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from image_processor.domain.geometry import Anchor, Size, offset, place, region_box, sizes_after
+from image_processor.domain.geometry import Anchor, Box, Size, offset, place, region_box, sizes_after
 from image_processor.domain.models import ImageMetadata
 from image_processor.domain.transformation import (
     PARAMETERS,
+    Flip,
     Length,
     RelativeLength,
     Transformation,
@@ -107,3 +108,17 @@ def _fraction(value: float) -> float:
     """``value`` limited to 0-1, with 3 decimals; a whole number is an int."""
     rounded = round(min(max(value, 0.0), 1.0), 3)
     return int(rounded) if rounded in {0.0, 1.0} else rounded
+
+
+def box_before_turning(box: Box, size: Size, flip: Flip | None, degrees: float) -> Box:
+    """The box of the original that becomes ``box`` of ``size`` by a clockwise rotation, then a flip."""
+    left, top, width, height = box.left, box.top, box.width, box.height
+    if flip is not None and "h" in flip:
+        left = size.width - left - width
+    if flip is not None and "v" in flip:
+        top = size.height - top - height
+    for _ in range(round(degrees / 90) % 4):
+        # A clockwise quarter turn moves the point (x, y) of an image of height h to (h - y, x).
+        left, top, width, height = top, size.width - left - width, height, width
+        size = size.turned()
+    return Box(left, top, width, height)

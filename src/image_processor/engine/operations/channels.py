@@ -70,12 +70,15 @@ def equalise(image: pyvips.Image) -> pyvips.Image:
 
 
 def stretch_lightness(image: pyvips.Image, low: float, high: float) -> pyvips.Image:
-    """Stretch CIE L* so that its percentiles ``low`` and ``high`` become 0 and 100: sharp's `normalise`.
-    Nothing changes where both are equal."""
+    """Stretch CIE L* so that its percentiles ``low`` and ``high`` become 0 and 100: sharp's `normalise`,
+    which counts whole numbers of L* and ranks them in as many steps. Nothing changes where both differ by
+    at most 1.
+    """
     lab = image[:3].colourspace("lab")
-    hundredths = (lab[0] * 100).rint().cast("ushort")  # libvips finds percentiles of integers only
-    first, last = (hundredths.percent(percent) / 100 for percent in (low, high))
-    if last - first < 1:
+    whole = lab[0].cast("ushort")  # libvips finds percentiles of integers only
+    first = whole.min() if low == 0 else whole.percent(low)
+    last = whole.max() if high == 100 else whole.percent(high)
+    if last - first <= 1:
         return image
     stretched = (lab[0] - first) * (100 / (last - first))
     joined = stretched.bandjoin(lab[1:]).copy(interpretation="lab")

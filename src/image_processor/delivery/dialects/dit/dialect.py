@@ -1,4 +1,5 @@
-"""Delivery, step 1: parses URLs of AWS' Dynamic Image Transformation for Amazon CloudFront (DIT, version 7).
+"""Delivery, step 1: parses URLs of AWS' Dynamic Image Transformation for Amazon CloudFront (DIT), versions 7
+and 8.
 
 A path is base64 of JSON, `{"key": ..., "edits": {...}}`, or has thumbor's form. Query parameters override
 it; one of them is the signature.
@@ -14,7 +15,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Self
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,14 +33,16 @@ from image_processor.domain.errors import (
 from image_processor.domain.keys import percent_decode
 from image_processor.domain.redaction import redacted_repr
 
+from . import version8
 from .edits import apply
-from .path import QUERY_PARAMETERS, apply_query, is_dit_path, is_nested, parse_path
+from .path import QUERY_PARAMETERS, apply_query, is_dit_path, parse_path
 
 _SIGNATURE, _EXPIRES = "signature", "expires"
 # The start of a JSON object in base64, with or without white space after the brace.
 _OBJECT = ("eyJ", "eyA", "ewo", "ew0", "ewk")
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/_-]|%2[BbFf])+(?:=|%3[Dd]){0,2}")
 _TIME = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z")
+_MAX_AGE = re.compile(r"\bmax-age=([0-9]{1,9})\b")
 _JSON = "the path"
 
 ERROR_CODES = {
@@ -85,8 +88,10 @@ class Dit(Struct, frozen=True):
         if _is_json(path) or is_dit_path(path):
             return CERTAIN
         names = {part.partition("=")[0] for part in query.split("&")} - {""}
-        is_own = bool(names & {_SIGNATURE, _EXPIRES, "flop"}) or any(map(is_nested, names))
-        return POSSIBLE if is_own or (self.unsafe and bool(names) and names <= QUERY_PARAMETERS) else 0
+        if names & {_SIGNATURE, _EXPIRES, "flop"} or any(map(version8.is_nested, map(unquote, names))):
+            return POSSIBLE
+        is_shared = names <= QUERY_PARAMETERS or names <= version8.SCHEMAS.keys()
+        return POSSIBLE if self.unsafe and names and is_shared else 0
 
     def parse(self, path: str, query: str, *, now: float) -> RenditionRequest:
         """Verify the signature, then parse the URL. Raises Forbidden, InvalidRequest."""
@@ -106,7 +111,7 @@ class Dit(Struct, frozen=True):
         builder = RequestBuilder(lenient=self.lenient, buckets=self.buckets)
         request = _read_json(path) if _is_json(path) else parse_path(path, builder)
         edits = _edits(request, builder)
-        apply_query([pair for pair in pairs if pair[0] not in {_SIGNATURE, _EXPIRES}], edits, builder)
+        _apply_query([pair for pair in pairs if pair[0] not in {_SIGNATURE, _EXPIRES}], edits, builder)
         apply(edits, request.get("outputFormat"), request.get("effort"), builder)
         return replace(builder.build(_key(request, builder), signed=signed), expires=expires)
 
@@ -143,6 +148,15 @@ class Dit(Struct, frozen=True):
         if not (same and unambiguous and len(signatures) == 1):
             raise SignatureMismatch("expected a signature of this URL, got another one")
         return True
+
+
+def _apply_query(pairs: Pairs, edits: dict[str, Any], builder: RequestBuilder) -> None:
+    """Apply parameters of version 8 if there are any and no size of version 7, else those of version 7."""
+    names = {name for name, _ in pairs}
+    if any(map(version8.is_own, names)) and not names & {"width", "height", "fit"}:
+        edits.update(version8.edits_of(pairs))
+    else:
+        apply_query(pairs, edits, builder)
 
 
 def _check_expiry(text: str | None, now: float) -> float | None:
@@ -192,11 +206,18 @@ def _edits(request: dict[str, Any], builder: RequestBuilder) -> dict[str, Any]:
     return dict(edits)
 
 
+def _set_headers(headers: Any, builder: RequestBuilder) -> None:
+    """Of the response headers that a request may set, only the `max-age` of Cache-Control is."""
+    for name, value in headers.items() if isinstance(headers, dict) else ():
+        max_age = _MAX_AGE.search(value) if isinstance(value, str) else None
+        if name.lower() == "cache-control" and max_age is not None:
+            builder.max_age = int(max_age[1])
+        else:
+            builder.unsupported(f"headers.{name}", "no header but the max-age of Cache-Control", value)
+
+
 def _key(request: dict[str, Any], builder: RequestBuilder) -> str:
-    if request.get("headers"):
-        builder.unsupported("headers", "none, as response headers cannot be set", request["headers"])
-    for name in request.keys() - {"bucket", "key", "edits", "outputFormat", "effort", "headers"}:
-        builder.unsupported(name)
+    _set_headers(request.get("headers"), builder)
     bucket, key = request.get("bucket"), request.get("key")
     if bucket is not None:
         if isinstance(bucket, str):

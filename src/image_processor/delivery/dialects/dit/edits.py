@@ -1,74 +1,156 @@
-"""Delivery, step 1: converts DIT's edits, which have sharp's names and values, to transformation fields."""
+"""Delivery, step 1: converts DIT's edits, which have sharp's names and values, to a `Pipeline`.
+
+An edit that DIT does not know is ignored, as there; one that it knows and this program does not is an error.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from fractions import Fraction
 from typing import Any
 
 from image_processor.delivery.dialects.request_builder import RequestBuilder, normalise
+from image_processor.domain.errors import InvalidTransformation
 from image_processor.domain.formats import WRITABLE
-from image_processor.domain.transformation import BLACK, Edge, Fit, Flip, Gravity, Step, Subsampling
+from image_processor.domain.rounding import round_half_up
+from image_processor.domain.transformation import BLACK, MAX_SIDE, Edge, Fit, Flip, Gravity, Subsampling
 
-from . import tone as dit_tone
-from .overlay import add_overlay
-from .values import as_colour, as_flag, as_gravity, as_number, as_object, as_text, is_absent, set_side
+from . import tone
+from .overlay import read_watermark
+from .pipeline import Area, Circle, Extension, Operation, Pipeline, Resize
+from .values import as_background, as_colour, as_flag, as_gravity, as_number, as_object, as_side, as_text
 
-_MAX_SIDE = 16_383
-_OUTPUTS = (*WRITABLE, "jpg", "heif", "raw")
+_OUTPUTS = (*WRITABLE, "jpg", "heif")
 _SUBSAMPLING = {"4:2:0": Subsampling.HALF, "4:4:4": Subsampling.FULL}
 _MAX_EFFORT = {"webp": 6}
+_DEFAULT_WEBP_EFFORT = 4
+
+_IGNORED_OPTIONS = frozenset({
+    "force", "trellisQuantisation", "trellisQuantization", "overshootDeringing", "optimiseScans",
+    "optimizeScans", "optimiseCoding", "optimizeCoding", "quantisationTable", "quantizationTable",
+    "compressionLevel", "adaptiveFiltering", "dither", "alphaQuality", "nearLossless", "smartSubsample",
+    "smartDeblock", "preset", "loop", "delay", "minSize", "mixed", "reuse", "reoptimise",
+    "interFrameMaxError", "interPaletteMaxError", "compression", "predictor", "pyramid", "tile",
+    "tileWidth", "tileHeight", "xres", "yres", "resolutionUnit", "miniswhite", "bitdepth", "bigtiff",
+})  # fmt: skip
+"""Options of encoders that change bytes, not the picture."""
+
+_UNSUPPORTED = frozenset({
+    "affine", "bandbool", "boolean", "clahe", "contentModeration", "ensureAlpha", "joinChannel",
+    "pipelineColorspace", "pipelineColourspace", "removeAlpha", "unflatten",
+})  # fmt: skip
+"""Edits that DIT has and this program lacks."""
+
+
+class Calls:
+    """The calls of sharp's methods, in the order of the edits."""
+
+    def __init__(self) -> None:
+        self.turn = 0.0
+        self.turns_first = False
+        self.flip = ""
+        self.trim: dict[str, Any] = {}
+        self.region: Area | None = None
+        self.crop: Area | None = None
+        self.resize: Resize | None = None
+        self.operations: dict[str, Operation] = {}
+        self.more: dict[str, Any] = {}
+        """Fields of the pipeline that depend on no order."""
+
+    @property
+    def is_resized(self) -> bool:
+        return self.resize is not None and bool(self.resize.width or self.resize.height)
+
+    def pipeline(self, following: Pipeline | None) -> Pipeline:
+        fields = dict(self.more)
+        ordered = [self.operations[name] for name in tone.ORDER if name in self.operations]
+        late = [self.operations[name] for name in tone.LATE if name in self.operations]
+        # A grey image has no colour to tint, unless something has made colours again.
+        if fields.get("grey") and "recomb" not in self.operations and not fields.get("watermark"):
+            late = [operation for operation in late if operation.step.name != "tint"]
+        return Pipeline(
+            turn=self.turn,
+            turns_first=self.turns_first and bool(self.turn),
+            flip=Flip(self.flip) if self.flip else None,
+            trim=self.trim,
+            region=self.region,
+            crop=self.crop,
+            resize=self.resize,
+            before=tuple(ordered),
+            after=tuple(late),
+            following=following,
+            **fields,
+        )
 
 
 def apply(edits: Mapping[str, Any], output: Any, effort: Any, builder: RequestBuilder) -> None:
     """Apply ``edits`` to ``builder``, and the output format and effort of the request."""
-    for name, value in edits.items():
-        read = EDITS.get(name) or dit_tone.EDITS.get(name)
-        if name in _OUTPUTS:
-            _encoder(name, value, builder)
-        elif read is not None:
-            read(value, builder)
-        else:
-            builder.unsupported(name)
-    _set_order(edits, builder)
-    _set_flip(edits, builder)
-    _set_steps(builder)
-    _check_circle(builder)
+    names = list(edits)
+    cut = names.index("roundCrop") + 1 if edits.get("roundCrop") else len(names)
+    first = _read({name: edits[name] for name in names[:cut]}, builder)
+    rest = _read({name: edits[name] for name in names[cut:]}, builder) if cut < len(names) else None
     for format_ in (output, edits.get("toFormat")):
         if format_ is not None:
             builder.set_format(format_ if isinstance(format_, str) else repr(format_), "toFormat")
-    if effort is not None:
-        _effort("webp", effort, "effort", builder)
+    if effort is not None and builder.format == "webp":
+        _request_effort(effort, builder)
+    if builder.problems:
+        return
+    pipeline = first.pipeline(rest.pipeline(None) if rest else None)
+    if pipeline.needs_original:
+        builder.geometry = pipeline
+        return
+    try:
+        builder.values |= pipeline.fields(None)
+    except InvalidTransformation as error:
+        builder.problems += error.problems
 
 
-def _resize(value: Any, builder: RequestBuilder) -> None:
+def _read(edits: Mapping[str, Any], builder: RequestBuilder) -> Calls:
+    calls = Calls()
+    for name, value in edits.items():
+        read = EDITS.get(name)
+        operation = tone.OPERATIONS.get(name)
+        if name in _OUTPUTS:
+            _encoder(name, value, builder)
+        elif read is not None:
+            read(value, calls, builder)
+        elif operation is not None:
+            made = operation(value, builder)
+            if made is not None:
+                calls.operations[tone.ALIASES.get(name, name)] = made
+        elif name in _UNSUPPORTED:
+            builder.unsupported(name)
+    return calls
+
+
+def _resize(value: Any, calls: Calls, builder: RequestBuilder) -> None:
     options = as_object(value, "resize", builder)
-    sides = [
-        side
-        for side in ("width", "height")
-        if not (is_absent(options.get(side)) or as_text(options[side]) == "0")
-    ]
-    for side in sides:
-        set_side(options[side], side, f"resize.{side}", builder)
+    width, height = (as_side(options.get(side), f"resize.{side}", builder) for side in ("width", "height"))
     fit = _fit(options.get("fit"), builder)
-    if sides:
-        builder.values["fit"] = fit
-        builder.values["enlarge"] = not as_flag(
-            options.get("withoutEnlargement"), "resize.withoutEnlargement", builder
-        )
     background = options.get("background")
-    if background is not None:
-        parsed = as_colour(background, "resize.background", builder)
-        builder.values.update({} if parsed is None else {"background": parsed})
-    elif fit is Fit.CONTAIN and len(sides) == 2 and "background" not in builder.values:
-        builder.values["background"] = BLACK
-    for name in ("position", "gravity"):
-        if options.get(name) is not None:
-            _position(options[name], f"resize.{name}", builder)
+    bars = fit is Fit.CONTAIN and width and height
     ratio = options.get("ratio")
-    if ratio is not None:
-        zoom = as_number(ratio, "resize.ratio", 0.01, 100, builder)
-        builder.values.update({} if zoom is None else {"zoom": zoom, "enlarge": True})
+    zoom = 1.0 if ratio is None else as_number(ratio, "resize.ratio", 0.01, 100, builder) or 1
+    if zoom != 1 and width and height:
+        width, height, zoom = round_half_up(width * zoom), round_half_up(height * zoom), 1
+        fit = fit if options.get("fit") else Fit.INSIDE
+    calls.resize = Resize(
+        0 if zoom != 1 else min(width, MAX_SIDE),
+        0 if zoom != 1 else min(height, MAX_SIDE),
+        fit,
+        not as_flag(options.get("withoutEnlargement"), "resize.withoutEnlargement", builder),
+        _position(options, builder),
+        BLACK
+        if background is None
+        else as_background(background, "resize.background", builder)
+        if bars
+        else None,
+        zoom,
+    )
+    if calls.turn and (width or height):
+        calls.turns_first = True
+    if calls.more.get("watermark"):
+        calls.more["watermark_first"] = True
     _check_unused(options, builder)
 
 
@@ -77,9 +159,6 @@ def _check_unused(options: Mapping[str, Any], builder: RequestBuilder) -> None:
         builder.unsupported("resize.withoutReduction", "false, as a smaller size is always met")
     if as_text(options.get("kernel"), "lanczos3") not in {"lanczos3", "lanczos2", "cubic", "mitchell"}:
         builder.unsupported("resize.kernel", "lanczos3", options["kernel"])
-    known = "width height fit position gravity background withoutEnlargement withoutReduction ratio kernel"
-    for name in options.keys() - {*known.split(), "fastShrinkOnLoad"}:
-        builder.unsupported(f"resize.{name}")
 
 
 def _fit(value: Any, builder: RequestBuilder) -> Fit:
@@ -92,108 +171,114 @@ def _fit(value: Any, builder: RequestBuilder) -> Fit:
     return Fit.COVER
 
 
-def _position(value: Any, name: str, builder: RequestBuilder) -> None:
-    gravity = as_gravity(value)
-    if gravity is None:
-        builder.add_error(
-            name, "a side such as right top, a gravity such as northeast, entropy or attention", value
-        )
-    else:
-        builder.values["gravity"] = Gravity(gravity)
+def _position(options: Mapping[str, Any], builder: RequestBuilder) -> Gravity:
+    for name in ("position", "gravity"):
+        value = options.get(name)
+        if value is None:
+            continue
+        gravity = as_gravity(value)
+        if gravity is not None:
+            return Gravity(gravity)
+        expected = "a side such as right top, a gravity such as northeast, entropy or attention"
+        builder.add_error(f"resize.{name}", expected, value)
+    return Gravity.CENTRE
 
 
-def _extract(name: str) -> Callable[[Any, RequestBuilder], None]:
-    def read(value: Any, builder: RequestBuilder) -> None:
+def _extract(name: str) -> Callable[[Any, Calls, RequestBuilder], None]:
+    def read(value: Any, calls: Calls, builder: RequestBuilder) -> None:
         options = as_object(value, name, builder)
         numbers = [
             as_number(options.get(side), f"{name}.{side}", low, 10**6, builder)
             for side, low in (("left", 0), ("top", 0), ("width", 1), ("height", 1))
         ]
-        if None not in numbers:
-            builder.set_field("region", tuple(round(number or 0) for number in numbers), name)
+        if None in numbers:
+            return
+        left, top, width, height = (round(number or 0) for number in numbers)
+        if calls.is_resized or calls.region is not None:
+            calls.crop = (left, top, width, height)
+        else:
+            calls.region = (left, top, width, height)
+        if calls.turn and not calls.is_resized:
+            calls.turns_first = True
 
     return read
 
 
-def _set_order(edits: Mapping[str, Any], builder: RequestBuilder) -> None:
-    """What comes after the resize, as sharp orders it: a crop, and a rotation."""
-    order = list(edits)
-    values = builder.values
-    resized = (
-        order.index("resize") if "resize" in edits and ("width" in values or "height" in values) else None
-    )
-    steps: list[Step] = []
-    crops = [name for name in ("extract", "crop") if name in edits]
-    if "region" in values and resized is not None and any(order.index(name) > resized for name in crops):
-        steps.append(Step("crop", values.pop("region")))
-    degrees = values.get("rotate", 0)
-    is_free = degrees % 90 != 0  # sharp turns by other angles after the resize, with black corners
-    if degrees and (is_free or (resized is not None and order.index("rotate") > resized)):
-        del values["rotate"]
-        steps.append(Step("rotate", (degrees, BLACK) if is_free else (degrees,)))
-    if steps:
-        values["steps"] = (*steps, *values.get("steps", ()))
-
-
-def _set_steps(builder: RequestBuilder) -> None:
-    """With a crop or a rotation after the resize, the overlay is drawn over its result."""
-    steps = builder.values.get("steps", ())
-    overlays = builder.values.pop("overlays", ()) if steps else ()
-    if overlays:
-        builder.values["steps"] = (*steps, *(Step("over", overlay) for overlay in overlays))
-
-
-def _rotate(value: Any, builder: RequestBuilder) -> None:
+def _rotate(value: Any, calls: Calls, builder: RequestBuilder) -> None:
     if value is None:
+        return
+    if isinstance(value, str):
+        builder.add_error("rotate", "a number of degrees", value)
         return
     degrees = as_number(value, "rotate", -100_000, 100_000, builder)
     if degrees is not None:
-        builder.values["rotate"] = normalise(degrees % 360)
+        calls.turn = normalise(degrees % 360)
 
 
-def _set_flip(edits: Mapping[str, Any], builder: RequestBuilder) -> None:
-    """`flip` is vertical and `flop` horizontal. sharp flips before it rotates, this program after."""
-    down, across = as_flag(edits.get("flip"), "flip", builder), as_flag(edits.get("flop"), "flop", builder)
-    if not (down or across):
-        return
-    builder.values["flip"] = Flip(("h" if across else "") + ("v" if down else ""))
-    if down != across and builder.values.get("rotate"):
-        builder.values["rotate"] = normalise(-builder.values["rotate"] % 360)
+def _mirror(name: str, axis: str) -> Callable[[Any, Calls, RequestBuilder], None]:
+    """`flip` is vertical and `flop` horizontal."""
+
+    def read(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+        if as_flag(value, name, builder) and axis not in calls.flip:
+            calls.flip = "".join(sorted(calls.flip + axis))
+
+    return read
 
 
-def _extend(value: Any, builder: RequestBuilder) -> None:
+def _extend(value: Any, calls: Calls, builder: RequestBuilder) -> None:
     names = ("top", "right", "bottom", "left")
     options = as_object(value, "extend", builder) if isinstance(value, dict) else dict.fromkeys(names, value)
-    sides = [as_number(options.get(side, 0), f"extend.{side}", 0, _MAX_SIDE, builder) for side in names]
-    if None not in sides:
-        builder.values["padding"] = tuple(round(side or 0) for side in sides)
+    sides = [as_number(options.get(side, 0), f"extend.{side}", 0, MAX_SIDE, builder) for side in names]
     background = options.get("background")
     # The default of sharp is black.
-    parsed = BLACK if background is None else as_colour(background, "extend.background", builder)
+    colour = BLACK if background is None else as_background(background, "extend.background", builder)
     kind = as_text(options.get("extendWith"), "background")
-    if kind in {"copy", "repeat", "mirror", "background"}:
-        builder.values["edge"] = Edge(kind)
-    else:
+    if kind not in {"copy", "repeat", "mirror", "background"}:
         builder.add_error("extend.extendWith", "background | copy | repeat | mirror", kind)
-    if parsed is not None and kind == "background":
-        builder.values["background"] = parsed
+    elif None not in sides:
+        top, right, bottom, left = (round(side or 0) for side in sides)
+        calls.more["extension"] = Extension((top, right, bottom, left), Edge(kind), colour)
 
 
-def _trim(value: Any, builder: RequestBuilder) -> None:
-    if value is False:
-        return
-    options = {} if value is True else value if isinstance(value, dict) else {"threshold": value}
+def _trim(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    options = as_object(value, "trim", builder) if value is not True else {"threshold": value}
     threshold = as_number(options.get("threshold", 10), "trim.threshold", 0, 255, builder)
     if threshold is not None:
-        builder.values["trim"] = round(threshold)
+        calls.trim = {"trim": round(threshold)}
     if options.get("background") is not None:
         parsed = as_colour(options["background"], "trim.background", builder)
-        builder.values.update({} if parsed is None else {"trim_colour": parsed})
+        calls.trim |= {} if parsed is None else {"trim_colour": parsed}
     for name in options.keys() - {"threshold", "background"}:
         builder.unsupported(f"trim.{name}")
+    if calls.turn:
+        calls.turns_first = True
 
 
-def _smart_crop(value: Any, builder: RequestBuilder) -> None:
+def _flatten(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    if value is False:
+        return
+    options = as_object(value, "flatten", builder)
+    background = options.get("background")
+    calls.more["flatten"] = (
+        BLACK if background is None else as_colour(background, "flatten.background", builder)
+    )
+
+
+def _grey(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    """sharp makes grey what is neither false nor absent."""
+    if isinstance(value, str):
+        calls.more["grey"] = True
+    else:
+        calls.more["grey"] = as_flag(value, "grayscale", builder)
+
+
+def _overlay(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    calls.more["watermark"] = read_watermark(value, builder)
+
+
+def _smart_crop(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    """Keep faces; Amazon Rekognition's box around one of them cannot be had."""
+    del calls
     if value is False:
         return
     if value is not True and value != {}:
@@ -201,30 +286,31 @@ def _smart_crop(value: Any, builder: RequestBuilder) -> None:
     builder.values["gravity"] = Gravity.FACES
 
 
-def _round_crop(value: Any, builder: RequestBuilder) -> None:
-    """Crop to the largest circle in the centre."""
-    if value is False:
+def _round_crop(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    if value is False or value is None:
         return
-    if value is not True and value != {}:
-        builder.unsupported("roundCrop", "true, as the circle is always in the centre", value)
-    builder.values["ellipse"] = True
+    options = as_object(value, "roundCrop", builder)
+    numbers = {
+        field: as_number(options.get(name) or 0, f"roundCrop.{name}", 0, MAX_SIDE, builder) or 0
+        for field, name in (("left", "left"), ("top", "top"), ("across", "rx"), ("down", "ry"))
+    }
+    calls.more["circle"] = Circle(**numbers)
 
 
-def _check_circle(builder: RequestBuilder) -> None:
-    if not builder.values.get("ellipse"):
-        return
-    sides = [builder.values[side] for side in ("width", "height") if side in builder.values]
-    if not sides:
-        builder.values |= {"ratio": Fraction(1), "fit": Fit.COVER}
-    elif len(sides) == 1 or sides[0] != sides[1] or builder.values["fit"] is not Fit.COVER:
-        builder.unsupported("roundCrop", "no resize, or one that covers equal sides", sides)
+def _animated(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    animated = as_flag(value, "animated", builder)
+    calls.more["animated"] = animated
+    if not animated:
+        builder.values["frame"] = 1
 
 
 def _encoder(name: str, value: Any, builder: RequestBuilder) -> None:
     """Set the options of an encoder and its format; `toFormat` overrides the format."""
     options = as_object(value, name, builder)
-    builder.set_format(name, name)
     format_ = "jpeg" if name == "jpg" else name
+    if name == "heif" and options.get("compression") == "av1":
+        format_ = "avif"
+    builder.set_format(format_, name)
     for option, argument in options.items():
         where = f"{name}.{option}"
         if option == "quality":
@@ -241,7 +327,7 @@ def _encoder(name: str, value: Any, builder: RequestBuilder) -> None:
             builder.values.update({} if colours is None else {"colours": round(colours)})
         elif option == "chromaSubsampling" and as_text(argument) in _SUBSAMPLING:
             builder.values["subsampling"] = _SUBSAMPLING[argument]
-        else:
+        elif option not in _IGNORED_OPTIONS:
             builder.unsupported(where, got=argument)
 
 
@@ -253,29 +339,35 @@ def _effort(format_: str, value: Any, name: str, builder: RequestBuilder) -> Non
         builder.values["effort"] = min(9, round(effort * 9 / highest))
 
 
-def _quality(value: Any, builder: RequestBuilder) -> None:
+def _request_effort(value: Any, builder: RequestBuilder) -> None:
+    """The effort beside the edits, for WebP: truncated, and 4 if it is none from 0 to 6."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    effort = int(value) if is_number and -1 < value < 7 else _DEFAULT_WEBP_EFFORT
+    builder.values["effort"] = round(effort * 9 / _MAX_EFFORT["webp"])
+
+
+def _quality(value: Any, calls: Calls, builder: RequestBuilder) -> None:
+    del calls
     quality = as_number(value, "quality", 1, 100, builder)
     builder.values.update({} if quality is None else {"quality": round(quality)})
 
 
-def _animated(value: Any, builder: RequestBuilder) -> None:
-    if not as_flag(value, "animated", builder):
-        builder.values["frame"] = 1
-
-
-def _no_effect(value: Any, builder: RequestBuilder) -> None:
+def _no_effect(value: Any, calls: Calls, builder: RequestBuilder) -> None:
     """An edit whose effect is always on, or that is applied elsewhere."""
-    del value, builder
+    del value, calls, builder
 
 
-EDITS: dict[str, Callable[[Any, RequestBuilder], None]] = {
+EDITS: dict[str, Callable[[Any, Calls, RequestBuilder], None]] = {
     "animated": _animated,
     "crop": _extract("crop"),
     "extend": _extend,
     "extract": _extract("extract"),
-    "flip": _no_effect,
-    "flop": _no_effect,
-    "overlayWith": add_overlay,
+    "flatten": _flatten,
+    "flip": _mirror("flip", "v"),
+    "flop": _mirror("flop", "h"),
+    "grayscale": _grey,
+    "greyscale": _grey,
+    "overlayWith": _overlay,
     "quality": _quality,
     "resize": _resize,
     "rotate": _rotate,

@@ -1,4 +1,4 @@
-"""Delivery, step 1: parses DIT's paths of thumbor's form, and its query parameters, into edits.
+"""Delivery, step 1: parses DIT's paths of thumbor's form, and version 7's query parameters, into edits.
 
 The leading segments are options as long as they have the form of one, each kind once; the rest is the key.
 """
@@ -27,7 +27,10 @@ _BEGIN = re.compile(
     r"(?:fit-in|[0-9]{1,9}x[0-9]{1,9}(?::[0-9]{1,9}x[0-9]{1,9})?|s3:[^/]+|filters:[a-z_]+\(.*)/", re.DOTALL
 )
 
-_OFFSET = re.compile(r"-?[0-9]{1,5}p?")
+_OFFSET = re.compile(r"-?[0-9]{1,5}(\.[0-9]{1,5})?|-?(100|[1-9]?[0-9])p")
+_INTEGER = re.compile(r"\s*([+-]?[0-9]{1,9})")
+_OFF = frozenset({"", "0", "false"})
+_FORMATS = frozenset(["avif", "gif", "heic", "heif", "jpeg", "png", "raw", "tiff", "webp"])
 
 Edits = dict[str, Any]
 
@@ -39,15 +42,6 @@ class FilterSpec(Struct, frozen=True):
     max_arguments: int
     edit: str
     read: Callable[[Sequence[str], Edits], None]
-
-
-def is_nested(name: str) -> bool:
-    """Whether a query parameter is one of version 8, such as `resize.width`."""
-    edit, dot, option = name.partition(".")
-    return bool(dot and option) and edit in _NESTED
-
-
-_NESTED = frozenset({"resize", "extract", "extend", "flatten", "modulate", "trim", "sharpen", "overlayWith"})
 
 
 def is_dit_path(path: str) -> bool:
@@ -74,7 +68,7 @@ def parse_path(path: str, builder: RequestBuilder) -> dict[str, Any]:
         seen.add(kind)
         rest = following
         _apply_segment(kind, segment, request, edits)
-    for call in sorted(calls, key=lambda call: call.name):
+    for call in sorted(calls, key=lambda call: call.text):
         _filter(call, edits, builder)
     try:
         return {**request, "key": percent_decode(rest), "edits": edits}
@@ -97,7 +91,7 @@ def _apply_segment(kind: str, segment: str, request: dict[str, Any], edits: Edit
         _resize(edits, fit="inside")
     elif kind == "size":
         width, height = map(int, segment.split("x"))
-        _resize(edits, width=width, height=height)
+        _resize(edits, width=width or None, height=height or None)
         if not (width and height):
             _resize(edits, fit="inside")
     else:
@@ -111,33 +105,42 @@ def _apply_segment(kind: str, segment: str, request: dict[str, Any], edits: Edit
 def apply_query(pairs: Sequence[tuple[str, str]], edits: Edits, builder: RequestBuilder) -> None:
     """Apply the query parameters to ``edits``. A size in them replaces that of the path whole, as in DIT,
     which ignores parameters that it does not know."""
+    changed: Edits = {}
     seen: set[str] = set()
-    nested: dict[str, dict[str, Any]] = {}
     for name, value in pairs:
         if name in seen:
             builder.add_error(name, "one value", "two")
         seen.add(name)
-        if name in {"fit", "width", "height"}:
-            nested.setdefault("resize", {})[name] = value
-        elif is_nested(name):
-            edit, _, option = name.partition(".")
-            nested.setdefault(edit, {})[option] = value
+        if name in {"width", "height"}:
+            changed.setdefault("resize", {})[name] = None if value == "0" else _integer(value)
+        elif name == "fit":
+            changed.setdefault("resize", {})[name] = value
         elif name == "format":
-            edits["toFormat"] = value
+            changed["toFormat"] = value
         elif name == "rotate":
-            edits["rotate"] = value or None
+            changed["rotate"] = _integer(value)
+        elif name in {"flip", "flop"}:
+            changed[name] = value.lower() not in _OFF
         elif name in QUERY_PARAMETERS:
-            edits["grayscale" if name == "greyscale" else name] = value
-    edits.update(nested)
+            edits.pop("grayscale", None)
+            changed["greyscale"] = value.lower() not in _OFF
+    edits.update(changed)
+
+
+def _integer(text: str) -> int | str | None:
+    """The whole number at the start of ``text``, None if it is empty; ``text`` itself, which is an error
+    later, if there is none."""
+    match = _INTEGER.match(text)
+    return int(match[1]) if match else text or None
 
 
 def _filter(call: FilterCall, edits: Edits, builder: RequestBuilder) -> None:
     spec = FILTERS.get(call.name)
     if spec is None:
         return  # as DIT does
-    arguments = () if call.arguments == ("",) else call.arguments
-    if not spec.min_arguments <= len(arguments) <= spec.max_arguments:
-        expected = f"{spec.min_arguments} to {spec.max_arguments} arguments"
+    arguments = () if call.arguments == ("",) else call.arguments[: spec.max_arguments]
+    if len(arguments) < spec.min_arguments:
+        expected = f"at least {spec.min_arguments} arguments"
         builder.add_error(call.name, expected, call.text)
         return
     builder.aliases[spec.edit] = call.name
@@ -149,14 +152,14 @@ def _resize(edits: Edits, **values: Any) -> None:
 
 
 def _blur(arguments: Sequence[str], edits: Edits) -> None:
-    if len(arguments) > 1 and arguments[1]:
+    if len(arguments) > 1 and re.fullmatch(r"[0-9.]+", arguments[1]):
         edits["blur"] = arguments[1]
     else:
         edits["blur"] = _times(arguments[0], 0.5)
 
 
 def _sharpen(arguments: Sequence[str], edits: Edits) -> None:
-    half = _times(arguments[1] if len(arguments) > 1 else "0", 0.5)
+    half = _times(arguments[1], 0.5)
     edits["sharpen"] = 1 + half if isinstance(half, float) else half
 
 
@@ -187,10 +190,36 @@ def _watermark(arguments: Sequence[str], edits: Edits) -> None:
     edits["overlayWith"] = {"bucket": bucket, "key": key, "alpha": alpha, **ratios, "options": options}
 
 
+def _rotate(arguments: Sequence[str], edits: Edits) -> None:
+    """Without an angle the orientation is applied, which always is."""
+    edits["rotate"] = _number(arguments[0]) if arguments else None
+
+
+def _number(text: str) -> float | str:
+    return float(text) if re.fullmatch(r"[+-]?[0-9]{1,9}(\.[0-9]{1,9})?", text) else text
+
+
 def _stretch(arguments: Sequence[str], edits: Edits) -> None:
     del arguments
     if edits.get("resize", {}).get("fit") != "inside":
         _resize(edits, fit="fill")
+
+
+def _proportion(arguments: Sequence[str], edits: Edits) -> None:
+    resize = edits.get("resize", {})
+    sides = {side: resize.get(side) for side in ("width", "height")}
+    factor = _times(arguments[0], 1)
+    if all(sides.values()) and isinstance(factor, float):
+        _resize(edits, **{side: length * factor for side, length in sides.items()})
+    else:
+        _resize(edits, ratio=arguments[0])
+
+
+def _format(arguments: Sequence[str], edits: Edits) -> None:
+    """Other formats are ignored, as in DIT."""
+    format_ = re.sub("jpg", "jpeg", re.sub("[^0-9a-zA-Z]", "", arguments[0]), flags=re.IGNORECASE)
+    if format_ in _FORMATS:
+        edits["toFormat"] = format_
 
 
 def _quality(arguments: Sequence[str], edits: Edits) -> None:
@@ -210,7 +239,12 @@ def _set(edit: str, *, value: Any) -> Callable[[Sequence[str], Edits], None]:
 
 
 FILTERS: dict[str, FilterSpec] = {
-    "animated": FilterSpec(0, 1, "animated", _set("animated", value=True)),
+    "animated": FilterSpec(
+        0,
+        1,
+        "animated",
+        lambda arguments, edits: edits.update({"animated": "".join(arguments).lower() != "false"}),
+    ),
     "autojpg": FilterSpec(0, 0, "toFormat", _set("toFormat", value="jpeg")),
     "background_color": FilterSpec(
         1,
@@ -227,20 +261,18 @@ FILTERS: dict[str, FilterSpec] = {
         "resize.background",
         lambda arguments, edits: _resize(edits, fit="contain", background=arguments[0]),
     ),
-    "format": FilterSpec(1, 1, "toFormat", _set("toFormat", value=True)),
+    "format": FilterSpec(1, 1, "toFormat", _format),
     "grayscale": FilterSpec(0, 0, "grayscale", _set("grayscale", value=True)),
     "no_upscale": FilterSpec(0, 0, "resize", lambda _, edits: _resize(edits, withoutEnlargement=True)),
-    "proportion": FilterSpec(
-        1, 1, "resize.ratio", lambda arguments, edits: _resize(edits, ratio=arguments[0])
-    ),
+    "proportion": FilterSpec(1, 1, "resize.ratio", _proportion),
     "quality": FilterSpec(1, 1, "quality", _quality),
     "rgb": FilterSpec(3, 3, "tint", _rgb),
-    "rotate": FilterSpec(0, 1, "rotate", _set("rotate", value=None)),
-    "sharpen": FilterSpec(1, 3, "sharpen", _sharpen),
+    "rotate": FilterSpec(0, 1, "rotate", _rotate),
+    "sharpen": FilterSpec(2, 3, "sharpen", _sharpen),
     "smart_crop": FilterSpec(0, 2, "smartCrop", _smart_crop),
     "stretch": FilterSpec(0, 0, "resize", _stretch),
-    "strip_exif": FilterSpec(0, 0, "stripExif", _set("stripExif", value=True)),
-    "strip_icc": FilterSpec(0, 0, "stripIcc", _set("stripIcc", value=True)),
+    "strip_exif": FilterSpec(0, 0, "rotate", _set("rotate", value=None)),
+    "strip_icc": FilterSpec(0, 0, "rotate", _set("rotate", value=None)),
     "upscale": FilterSpec(0, 0, "resize", lambda _, edits: _resize(edits, fit="inside")),
     "watermark": FilterSpec(4, 7, "overlayWith", _watermark),
 }

@@ -6,78 +6,85 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from image_processor.delivery.dialects.request_builder import RequestBuilder, clamp, normalise
-from image_processor.domain.transformation import BLACK, Step
+from msgspec.structs import replace
 
+from image_processor.delivery.dialects.request_builder import RequestBuilder, clamp, normalise
+from image_processor.domain.errors import InvalidTransformation
+from image_processor.domain.transformation import Step
+
+from .pipeline import GREY, Operation
 from .values import as_colour, as_flag, as_number, as_object
 
 _MILD_BLUR = 0.5
 _MILD_SHARPEN = (0.5, 1)
+_MAX_BLUR = 250
+
+ORDER = ("median", "threshold", "blur", "convolve", "recomb", "modulate", "sharpen")
+"""The order in which sharp applies operations before a watermark."""
+
+LATE = ("linear", "normalise", "tint", "toColourspace", "extractChannel", "negate")
+"""And those after it."""
+
+ALIASES: Mapping[str, str] = MappingProxyType({"normalize": "normalise", "toColorspace": "toColourspace"})
+_CHANNELS: Mapping[str | int, int] = MappingProxyType({"red": 0, "green": 1, "blue": 2, 0: 0, 1: 1, 2: 2})
+
+Reader = Callable[[Any, RequestBuilder], Operation | None]
+"""The operation of an edit's value; None if it changes nothing, or with a problem."""
 
 
-def _switch(name: str, field: str) -> Callable[[Any, RequestBuilder], None]:
-    def read(value: Any, builder: RequestBuilder) -> None:
-        if as_flag(value, name, builder):
-            builder.values[field] = True
-
-    return read
-
-
-def _blur(value: Any, builder: RequestBuilder) -> None:
+def _blur(value: Any, builder: RequestBuilder) -> Operation | None:
     if value is True:
-        builder.values["blur"] = _MILD_BLUR
-        return
+        return Operation(Step("blur", _MILD_BLUR), "blur", _MILD_BLUR)
     options = value.get("sigma") if isinstance(value, dict) else value
     if options is False:
-        return
-    sigma = as_number(options, "blur", 0, 1000, builder)
-    if sigma is not None and sigma >= 0.3:
-        builder.set_field("blur", sigma, "blur")
+        return None
+    sigma = as_number(options, "blur", 0.3, 1000, builder)
+    if sigma is None:
+        return None
+    sigma = min(sigma, _MAX_BLUR)
+    return Operation(Step("blur", sigma), "blur", sigma)
 
 
-def _sharpen(value: Any, builder: RequestBuilder) -> None:
-    if value is True:
-        builder.values["sharpen"] = _MILD_SHARPEN
-        return
-    options = value.get("sigma") if isinstance(value, dict) else value
-    if options is False:
-        return
-    sigma = as_number(options, "sharpen", 0, 10, builder)
-    if sigma:
-        builder.values["sharpen"] = (clamp(sigma, 0.1, 10), 1)
+def _sharpen(value: Any, builder: RequestBuilder) -> Operation | None:
+    strength: tuple[float, float] = _MILD_SHARPEN
+    if value is not True:
+        options = value.get("sigma") if isinstance(value, dict) else value
+        if options is False:
+            return None
+        sigma = as_number(options, "sharpen", 0.000001, 10000, builder)
+        if sigma is None:
+            return None
+        strength = (clamp(sigma, 0.1, 10), 1)
+    return Operation(Step("sharp", strength), "sharpen", strength)
 
 
-def _median(value: Any, builder: RequestBuilder) -> None:
-    if value is False:
-        return
-    size = 3 if value is True else as_number(value, "median", 1, 1000, builder)
-    if size is not None and size != 1:
-        builder.set_field("median", size, "median")
+def _median(value: Any, builder: RequestBuilder) -> Operation | None:
+    size = as_number(value, "median", 1, 1000, builder)
+    if size is None or size == 1:
+        return None
+    try:
+        return Operation(Step("median", size), "median", size)
+    except InvalidTransformation as error:
+        builder.unsupported("median", error.problems[0].expected, value)
+        return None
 
 
 def _gamma(value: Any, builder: RequestBuilder) -> None:
     """sharp darkens before the resize and brightens by as much after it: nothing is left of both."""
-    if value not in (True, False):
-        as_number(value, "gamma", 1, 3, builder)
+    as_number(value, "gamma", 1, 3, builder)
 
 
-def _flatten(value: Any, builder: RequestBuilder) -> None:
-    if value is False:
-        return
-    options = as_object(value, "flatten", builder)
-    if options.get("background") is None:
-        builder.values["background"] = BLACK
-        return
-    parsed = as_colour(options["background"], "flatten.background", builder)
-    builder.values.update({} if parsed is None else {"background": parsed})
-
-
-def _tint(value: Any, builder: RequestBuilder) -> None:
+def _tint(value: Any, builder: RequestBuilder) -> Operation | None:
     parsed = as_colour(value, "tint", builder)
-    builder.values.update({} if parsed is None else {"tint": parsed})
+    return None if parsed is None else Operation(Step("tint", parsed), "tint", parsed)
 
 
-def _modulate(value: Any, builder: RequestBuilder) -> None:
+def _negate(value: Any, builder: RequestBuilder) -> Operation | None:
+    is_on = isinstance(value, dict) or as_flag(value, "negate", builder)
+    return Operation(Step("neg", value=True), "negate", value=True) if is_on else None
+
+
+def _modulate(value: Any, builder: RequestBuilder) -> Operation | None:
     options = as_object(value, "modulate", builder)
     low_high = {
         "brightness": (0, 100),
@@ -89,101 +96,120 @@ def _modulate(value: Any, builder: RequestBuilder) -> None:
     for name, (low, high) in low_high.items():
         if options.get(name) is not None:
             numbers[name] = as_number(options[name], f"modulate.{name}", low, high, builder) or 0
-    for name in options.keys() - numbers.keys():
-        builder.unsupported(f"modulate.{name}")
     hue = normalise(numbers["hue"] % 360)
-    add_step(
-        builder,
-        Step("lch", (numbers["brightness"], numbers["saturation"], hue, numbers["lightness"])),
-    )
+    return Operation(Step("lch", (numbers["brightness"], numbers["saturation"], hue, numbers["lightness"])))
 
 
-def _normalise(value: Any, builder: RequestBuilder) -> None:
+def _normalise(value: Any, builder: RequestBuilder) -> Operation | None:
     options = value if isinstance(value, dict) else {}
     if not (isinstance(value, dict) or as_flag(value, "normalize", builder)):
-        return
+        return None
     low = as_number(options.get("lower", 1), "normalize.lower", 0, 99, builder)
     high = as_number(options.get("upper", 99), "normalize.upper", 1, 100, builder)
-    if low is not None and high is not None:
-        add_step(builder, Step("norm", (low, high)))
+    return None if low is None or high is None else Operation(Step("norm", (low, high)))
 
 
-def _linear(value: Any, builder: RequestBuilder) -> None:
-    """The handler passes one argument to sharp: the factor, or one for each channel."""
-    items = value if isinstance(value, list) else [value]
-    factors = [as_number(item, "linear", -1000, 1000, builder) for item in items[:3]]
-    if None in factors or len(items) not in {1, 3}:
-        builder.add_error("linear", "a number, or three of them", value)
-        return
-    add_step(builder, Step("linear", (*factors, *[0] * len(factors))))
+def _linear(value: Any, builder: RequestBuilder) -> Operation | None:
+    """The handler passes one argument to sharp: a factor for all channels."""
+    factor = as_number(value, "linear", -1000, 1000, builder)
+    return None if factor is None else Operation(Step("linear", (factor, 0)))
 
 
-def _threshold(value: Any, builder: RequestBuilder) -> None:
+def _threshold(value: Any, builder: RequestBuilder) -> Operation | None:
     if value is False:
-        return
+        return None
     level = 128 if value is True else as_number(value, "threshold", 0, 255, builder)
-    if level is not None:
-        add_step(builder, Step("threshold", round(level)))
+    return Operation(Step("threshold", round(level))) if level else None
 
 
-def _recomb(value: Any, builder: RequestBuilder) -> None:
+def _recomb(value: Any, builder: RequestBuilder) -> Operation | None:
     rows = value if isinstance(value, list) else []
     if len(rows) != 3 or not all(isinstance(row, list) and len(row) == 3 for row in rows):
         builder.add_error("recomb", "three rows of three numbers", value)
-        return
+        return None
     numbers = [as_number(number, "recomb", -1000, 1000, builder) for row in rows for number in row]
-    if None not in numbers:
-        add_step(builder, Step("matrix", tuple(numbers)))
+    return None if None in numbers else Operation(Step("matrix", tuple(numbers)))
 
 
-def add_step(builder: RequestBuilder, step: Step) -> None:
-    """Add a step after the others."""
-    builder.values["steps"] = (*builder.values.get("steps", ()), step)
-
-
-def _convolve(value: Any, builder: RequestBuilder) -> None:
+def _convolve(value: Any, builder: RequestBuilder) -> Operation | None:
     options = as_object(value, "convolve", builder)
     kernel = options.get("kernel")
     if not isinstance(kernel, list):
         builder.add_error("convolve", "a kernel, which is a list of numbers", value)
-        return
-    numbers = [as_number(number, "convolve", -1000, 1000, builder) for number in kernel[:26]]
-    sides = [
-        as_number(options.get(side), f"convolve.{side}", 1, 1001, builder) for side in ("width", "height")
-    ]
-    if None in numbers or None in sides:
-        return
-    if sides not in ([3, 3], [5, 5]) or len(numbers) != (sides[0] or 0) ** 2:
-        builder.unsupported("convolve", "3 or 5 columns and as many rows", kernel)
-    elif not _is_normalised(options, numbers) or options.get("offset", 0) != 0:
-        builder.unsupported("convolve", "no scale and no offset, as the kernel is divided by its sum", value)
-    else:
-        builder.set_field("convolve", tuple(numbers), "convolve")
+        return None
+    numbers = [as_number(number, "convolve", -1000, 1000, builder) for number in kernel[:226]]
+    columns, rows = (
+        as_number(options.get(side), f"convolve.{side}", 3, 1001, builder) for side in ("width", "height")
+    )
+    if None in numbers or columns is None or rows is None:
+        return None
+    kernel = [number or 0 for number in numbers]
+    made = _correlation(kernel, (columns, rows), options.get("scale"), builder)
+    offset = as_number(options.get("offset", 0), "convolve.offset", -255, 255, builder)
+    if made is None or not offset:
+        return made
+    return replace(made, second=Step("linear", (1, offset)))
 
 
-def _is_normalised(options: Mapping[str, Any], numbers: list[float | None]) -> bool:
-    """Whether sharp, too, would divide by the sum: ``scale`` defaults to it, or to 1 if it is 0."""
-    scale = options.get("scale")
-    return scale is None or scale == (normalise(sum(number or 0 for number in numbers)) or 1)
+def _correlation(
+    numbers: list[float], sides: tuple[float, float], scale: Any, builder: RequestBuilder
+) -> Operation | None:
+    """As in sharp, the result is divided by ``scale``, by default by the sum, if that is at least 1."""
+    total = sum(numbers)
+    divisor = scale if isinstance(scale, int) and not isinstance(scale, bool) else total
+    divides = divisor == total and total >= 1
+    if not divides and divisor > 1:
+        numbers = [normalise(number / divisor) for number in numbers]
+    columns, rows = sides
+    if len(numbers) != columns * rows:
+        builder.add_error("convolve.kernel", f"{columns} times {rows} numbers", numbers)
+        return None
+    try:
+        step = Step("conv", (int(columns), divides, *numbers))
+    except InvalidTransformation:
+        builder.unsupported("convolve", "3 to 15 columns and rows, odd numbers of them", numbers)
+        return None
+    as_field = divides and columns == rows and columns in {3, 5}
+    return Operation(step, "convolve", tuple(numbers)) if as_field else Operation(step)
 
 
-EDITS: Mapping[str, Callable[[Any, RequestBuilder], None]] = MappingProxyType(
+def _extract_channel(value: Any, builder: RequestBuilder) -> Operation | None:
+    """One channel as a grey image."""
+    is_named = isinstance(value, str | int) and not isinstance(value, bool)
+    channel = _CHANNELS.get(value) if is_named else None
+    if channel is None:
+        builder.unsupported("extractChannel", "red, green, blue or its number", value)
+        return None
+    row = [int(number == channel) for number in range(3)]
+    return Operation(Step("matrix", tuple(row * 3)))
+
+
+def _to_colourspace(value: Any, builder: RequestBuilder) -> Operation | None:
+    if value in ("srgb", "rgb", "rgb16"):
+        return None
+    if value not in ("b-w", "grey16"):
+        builder.unsupported("toColourspace", "srgb or b-w", value)
+        return None
+    return Operation(GREY)
+
+
+OPERATIONS: Mapping[str, Reader] = MappingProxyType(
     {
         "blur": _blur,
         "convolve": _convolve,
-        "flatten": _flatten,
+        "extractChannel": _extract_channel,
         "gamma": _gamma,
-        "grayscale": _switch("grayscale", "grey"),
-        "greyscale": _switch("greyscale", "grey"),
         "linear": _linear,
         "median": _median,
         "modulate": _modulate,
-        "negate": _switch("negate", "negate"),
+        "negate": _negate,
         "normalise": _normalise,
         "normalize": _normalise,
         "recomb": _recomb,
         "sharpen": _sharpen,
         "threshold": _threshold,
         "tint": _tint,
+        "toColorspace": _to_colourspace,
+        "toColourspace": _to_colourspace,
     }
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct
+
 from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.domain.rounding import round_half_up
-from image_processor.domain.transformation import Colour
+from image_processor.domain.transformation import MAX_SIDE, Colour
 
 # sharp's positions, its gravities by name and by number, and its strategies.
 POSITIONS: Mapping[str | int, str] = MappingProxyType(
@@ -30,6 +33,15 @@ POSITIONS: Mapping[str | int, str] = MappingProxyType(
         **dict(enumerate(("northeast", "southeast", "southwest", "northwest"), 5)),
     }
 )
+
+_HEX_WITH_ALPHA = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})([0-9a-fA-F]{1,2})")
+
+
+class Paint(Struct, frozen=True):
+    """A colour and its opacity, 0 to 1."""
+
+    colour: Colour
+    alpha: float = 1
 
 
 def as_object(value: Any, name: str, builder: RequestBuilder) -> Mapping[str, Any]:
@@ -66,11 +78,12 @@ def as_number(value: Any, name: str, low: float, high: float, builder: RequestBu
     return builder.number(text, name, low, high)
 
 
-def set_side(value: Any, field: str, name: str, builder: RequestBuilder) -> None:
-    """Set ``field`` to a side of the output in pixels, rounded half up as in DIT."""
-    side = as_number(value, name, 1, 16_383, builder)
-    if side is not None:
-        builder.set_field(field, round_half_up(side), name)
+def as_side(value: Any, name: str, builder: RequestBuilder) -> int:
+    """A side of the output in pixels, rounded half up as in DIT. 0 if it is absent, or with a problem."""
+    if is_absent(value):
+        return 0
+    side = as_number(value, name, 0.5, MAX_SIDE, builder)
+    return 0 if side is None else round_half_up(side)
 
 
 def as_flag(value: Any, name: str, builder: RequestBuilder) -> bool:
@@ -83,21 +96,39 @@ def as_flag(value: Any, name: str, builder: RequestBuilder) -> bool:
     return False
 
 
-def as_colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
-    """A colour in CSS or as `{r, g, b, alpha}`. None if it is transparent; None, and a problem, if it is not
-    a colour."""
+def as_paint(value: Any, name: str, builder: RequestBuilder) -> Paint | None:
+    """A colour in CSS, as `{r, g, b, alpha}` or as a list of these. None, and a problem, if it is none."""
     if isinstance(value, str):
         if value == "transparent":
-            return None
-        return builder.colour(value, name)
+            return Paint(Colour(0, 0, 0), 0)
+        match = _HEX_WITH_ALPHA.fullmatch(value) if len(value.removeprefix("#")) in {4, 8} else None
+        parsed = builder.colour(match[1] if match else value, name)
+        alpha = int(match[2] * (2 if len(match[2]) == 1 else 1), 16) / 255 if match else 1
+        return None if parsed is None else Paint(parsed, alpha)
+    if isinstance(value, list) and len(value) in {3, 4}:
+        value = dict(zip(("r", "g", "b", "alpha"), value, strict=False))
     if not isinstance(value, dict):
-        builder.add_error(name, "a colour such as #ff8800 or an object of r, g and b", value)
+        builder.add_error(name, "a colour such as #ff8800, a list or an object of r, g and b", value)
         return None
     channels = [as_number(value.get(channel, 0), name, 0, 255, builder) for channel in "rgb"]
-    if value.get("alpha", 1) == 0:
+    alpha_ = as_number(value.get("alpha", 1), f"{name}.alpha", 0, 1, builder)
+    if alpha_ is None or None in channels:
         return None
-    if value.get("alpha", 1) != 1:
+    return Paint(Colour(*(round_half_up(channel or 0) for channel in channels)), alpha_)
+
+
+def as_colour(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
+    """A colour whatever its opacity. None, and a problem, if it is none."""
+    paint = as_paint(value, name, builder)
+    return None if paint is None else paint.colour
+
+
+def as_background(value: Any, name: str, builder: RequestBuilder) -> Colour | None:
+    """The colour of new pixels. None if they are transparent; None, and a problem, if it is no colour or
+    neither opaque nor transparent."""
+    paint = as_paint(value, name, builder)
+    if paint is None or paint.alpha == 0:
+        return None
+    if paint.alpha != 1:
         builder.unsupported(name, "an alpha of 0 or 1", value)
-    if None in channels:
-        return None
-    return Colour(*(round(channel or 0) for channel in channels))
+    return paint.colour

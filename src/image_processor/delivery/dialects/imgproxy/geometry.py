@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from image_processor.delivery.source_crop import box_before_turning
 from image_processor.domain.errors import InvalidRequest, InvalidTransformation
 from image_processor.domain.geometry import Box, Placement, Size, place
 from image_processor.domain.models import ImageMetadata
@@ -21,7 +22,6 @@ from image_processor.domain.transformation import (
     MAX_SIDE,
     SMART,
     Fit,
-    Flip,
     Gravity,
     Length,
     RelativeLength,
@@ -253,7 +253,7 @@ class _Result:
             return {}
         left, top = _position(self.source, self.crop, self.rules.crop_gravity, 1)
         box = Box(left, top, self.crop.width, self.crop.height)
-        box = _before_turning(box, self.source, values.get("flip"), values.get("rotate", 0))
+        box = box_before_turning(box, self.source, values.get("flip"), values.get("rotate", 0))
         assert box.left + box.width <= upright.width
         return {"region": (box.left, box.top, box.width, box.height)}
 
@@ -353,17 +353,3 @@ def _length(value: float, dpr: float) -> Length:
     if abs(value) < 1:
         return RelativeLength(round(float(value), 3))
     return max(-MAX_SIDE, min(MAX_SIDE, round(value * dpr)))
-
-
-def _before_turning(box: Box, size: Size, flip: Flip | None, degrees: float) -> Box:
-    """The box of the original that becomes ``box`` of ``size`` by a clockwise rotation, then a flip."""
-    left, top, width, height = box.left, box.top, box.width, box.height
-    if flip is not None and "h" in flip:
-        left = size.width - left - width
-    if flip is not None and "v" in flip:
-        top = size.height - top - height
-    for _ in range(round(degrees / 90) % 4):
-        # A clockwise quarter turn moves the point (x, y) of an image of height h to (h - y, x).
-        left, top, width, height = top, size.width - left - width, height, width
-        size = size.turned()
-    return Box(left, top, width, height)
