@@ -51,8 +51,10 @@ def run(environment: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def test_reconcile_finds_nothing_to_do(environment: dict[str, str]) -> None:
-    assert run(environment, "reconcile", "--dry-run", "--json") == ""
+def test_reconcile_finds_only_refused_files_that_this_version_may_read(environment: dict[str, str]) -> None:
+    """And originals whose pixels it corrects, of which there are none."""
+    found = [json.loads(line) for line in run(environment, "reconcile", "--dry-run", "--json").splitlines()]
+    assert found == [{"key": key, "why": "stale"} for key in ("broken.jpg", "notes.txt")]
 
 
 def test_the_cli_lists_the_same_records(environment: dict[str, str]) -> None:

@@ -13,7 +13,12 @@ from image_processor.domain.models import IccPolicy, ImageMetadata, Limits, Plan
 from image_processor.domain.ports import Attributes, Entry
 from image_processor.domain.transformation import parse
 from image_processor.ingest.drift import Drift, Inspector, detect_drift
-from image_processor.ingest.plan import processed_fingerprint, refusal_fingerprint
+from image_processor.ingest.plan import (
+    processed_fingerprint,
+    refusal_fingerprint,
+    uncorrected_fingerprints,
+    uncorrected_refusal,
+)
 from image_processor.renditions.originals import OriginalState
 from support.ingest import OTHER_RECIPE
 from support.memory_store import MemoryStore
@@ -46,6 +51,51 @@ def record(status: Status = Status.PROCESSED, **fields: Any) -> Record:
 
 REFUSED = record(Status.REFUSED)
 ON_DEMAND = entry(f"~{NAME}")
+
+
+@pytest.mark.parametrize("fingerprint", ["f", *uncorrected_fingerprints(PLAN)])
+@pytest.mark.parametrize(
+    ("format_", "alpha", "drift"),
+    [
+        ("jpeg", False, None),
+        ("png", True, None),
+        ("webp", False, None),
+        ("webp", True, Drift.STALE),
+        ("avif", False, Drift.STALE),
+        ("heic", False, Drift.STALE),
+        ("gif", False, Drift.STALE),
+        ("tiff", False, Drift.STALE),
+        ("svg", True, Drift.STALE),
+    ],
+)
+def test_an_upgrade_makes_only_what_it_corrects(
+    fingerprint: str,
+    format_: str,
+    alpha: bool,  # noqa: FBT001 - a parameter of the test
+    drift: Drift | None,
+) -> None:
+    metadata = ImageMetadata(9, 9, format_, 1, alpha, 1, "")
+    before = record(fingerprint=fingerprint, original=metadata)
+    assert detect_drift(PLAN, LIMITS, ORIGINAL, before, [entry()]) is drift
+    assert detect_drift(PLAN, LIMITS, ORIGINAL, record(original=metadata), [entry()]) is None
+
+
+@pytest.mark.parametrize(
+    ("reason", "drift"),
+    [
+        (Reason.TRUNCATED, Drift.STALE),
+        (Reason.CORRUPT, Drift.STALE),
+        (Reason.TOO_MANY_PIXELS, Drift.STALE),
+        (Reason.EMPTY, None),
+        (Reason.TOO_MANY_BYTES, None),
+        (Reason.TOO_SLOW, None),
+    ],
+)
+def test_an_upgrade_tries_refused_files_again_that_it_may_read(reason: Reason, drift: Drift | None) -> None:
+    fingerprint = uncorrected_refusal(PLAN, LIMITS)
+    before = record(Status.REFUSED, fingerprint=fingerprint, reason=reason)
+    assert detect_drift(PLAN, LIMITS, ORIGINAL, before, []) is drift
+    assert detect_drift(PLAN, LIMITS, ORIGINAL, record(Status.REFUSED, reason=reason), []) is None
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,9 @@ from image_processor.delivery.resolver import RequestResolver
 from image_processor.domain.models import IccPolicy, OutcomeStatus, UploadKind
 from image_processor.domain.ports import Attributes
 from image_processor.domain.transformation import parse
+from image_processor.ingest import drift
+from image_processor.ingest import plan as plan_module
+from image_processor.ingest import process as process_module
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.plan import plan_upload
 from image_processor.ingest.verify import Verifier
@@ -195,6 +198,22 @@ def test_new_renditions_on_request_include_lazy_ones(ingest: IngestFixture) -> N
     view(ingest)
     assert process(ingest, kind=UploadKind.REPROCESS) is OutcomeStatus.PROCESSED
     ingest.assert_converged()
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_an_upgrade_that_corrects_an_original_makes_its_lazy_renditions_anew(
+    ingest: IngestFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    corrected: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    view(ingest)
+    for module in (drift, process_module):
+        monkeypatch.setattr(module, "is_corrected", lambda _: corrected)
+    monkeypatch.setattr(plan_module, "_CORRECTIONS", "corrections=99")
+    monkeypatch.setattr(drift, "uncorrected_fingerprints", lambda _: (ingest.record("cat.jpg").fingerprint,))
+    expected = OutcomeStatus.PROCESSED if corrected else OutcomeStatus.UNCHANGED
+    assert process(ingest) is expected
+    assert (LAZY in ingest.processed.bodies()) is not corrected
 
 
 def test_a_preset_that_becomes_lazy_loses_its_renditions_until_they_are_viewed(ingest: IngestFixture) -> None:

@@ -9,8 +9,14 @@ from msgspec.structs import replace
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
-from image_processor.ingest.plan import plan_upload, processed_fingerprint, refusal_fingerprint, skip_reason
-from image_processor.renditions.freshness import RENDERING_VERSION
+from image_processor.ingest.plan import (
+    plan_upload,
+    processed_fingerprint,
+    refusal_fingerprint,
+    skip_reason,
+    uncorrected_refusal,
+)
+from image_processor.renditions.freshness import CORRECTIONS, RENDERING_VERSION
 from support.ingest import RECIPE
 
 SOME = parse_recipe("""
@@ -93,7 +99,7 @@ def test_a_key_is_skipped_for_a_reason(key: str, reason: str | None) -> None:
 
 def test_the_fingerprint_of_a_record_tells_the_header_or_the_limits() -> None:
     plan = Plan("a", fingerprint="f", cache_control="no-store")
-    assert processed_fingerprint(plan) == digest("f", "cache-control=no-store")
+    assert processed_fingerprint(plan) == digest("f", "cache-control=no-store", f"corrections={CORRECTIONS}")
     assert processed_fingerprint(replace(plan, cache_control="")) != processed_fingerprint(plan)
     limits = Limits()
     raised = replace(limits, max_pixels=limits.max_pixels + 1)
@@ -106,12 +112,14 @@ def test_the_fingerprint_of_a_record_tells_the_header_or_the_limits() -> None:
     assert refusal_fingerprint(plan, Limits()) == refusal_fingerprint(plan, limits)
 
 
-def test_refusals_of_version_0_1_stay_valid() -> None:
+def test_the_fingerprint_of_refusals_of_version_0_1_is_known() -> None:
     limits = (
         "Limits(max_bytes=67108864, max_pixels=100000000, max_frames=500, max_scans=100, "
         "max_output_pixels=50000000, cpu_seconds=60, svg=False, truncated=<TruncatedPolicy.STRICT: 'strict'>)"
     )
-    assert refusal_fingerprint(Plan("a.jpg", fingerprint="abc"), Limits()) == digest("abc", limits)
+    plan = Plan("a.jpg", fingerprint="abc")
+    assert uncorrected_refusal(plan, Limits()) == digest("abc", limits)
+    assert refusal_fingerprint(plan, Limits()) == digest(digest("abc", limits), f"corrections={CORRECTIONS}")
 
 
 def test_each_changed_limit_makes_refusals_stale() -> None:

@@ -16,10 +16,21 @@ from image_processor.domain.errors import NotFound, Reason, Refused
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan, Record, Status
 from image_processor.domain.ports import Catalog, Entry, ObjectStore, RecordState
-from image_processor.renditions.freshness import is_on_demand, list_renditions
+from image_processor.renditions.freshness import (
+    REFUSALS_TO_RETRY,
+    is_corrected,
+    is_on_demand,
+    list_renditions,
+)
 from image_processor.renditions.originals import OriginalState, head_original, head_overlays, read_denial
 
-from .plan import plan_upload, processed_fingerprint, refusal_fingerprint
+from .plan import (
+    plan_upload,
+    processed_fingerprint,
+    refusal_fingerprint,
+    uncorrected_fingerprints,
+    uncorrected_refusal,
+)
 
 
 class Drift(StrEnum):
@@ -207,6 +218,9 @@ def _record_drift(plan: Plan, limits: Limits, original: OriginalState, record: R
 
 
 def _current_fingerprints(plan: Plan, limits: Limits, record: Record) -> tuple[str, ...]:
+    """Those of this version; and of earlier ones, unless it may do better with this original."""
     if record.status is Status.REFUSED:
-        return (refusal_fingerprint(plan, limits),)
-    return processed_fingerprint(plan), plan.fingerprint
+        is_final = record.reason not in REFUSALS_TO_RETRY
+        return refusal_fingerprint(plan, limits), *([uncorrected_refusal(plan, limits)] if is_final else [])
+    is_right = record.original is None or not is_corrected(record.original)
+    return processed_fingerprint(plan), *(uncorrected_fingerprints(plan) if is_right else ())

@@ -8,7 +8,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import is_plain_prefix, rendition_prefix
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
-from image_processor.renditions.freshness import RENDERING_VERSION
+from image_processor.renditions.freshness import CORRECTIONS, RENDERING_VERSION
 from image_processor.renditions.originals import OverlayVersions
 
 _OS_METADATA_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
@@ -81,19 +81,29 @@ def _is_os_metadata(name: str) -> bool:
 
 
 def processed_fingerprint(plan: Plan) -> str:
-    """The fingerprint of a processed record: of the pixels, and of the header that they are stored with.
+    """The fingerprint of a processed record: of the pixels, and of the header that they are stored with."""
+    return _digest([plan.fingerprint, f"cache-control={plan.cache_control}", _CORRECTIONS])
 
-    Records of version 0.2 and earlier have ``plan.fingerprint`` instead, which does not tell the header.
-    """
-    return _digest([plan.fingerprint, f"cache-control={plan.cache_control}"])
+
+def uncorrected_fingerprints(plan: Plan) -> tuple[str, ...]:
+    """Those of processed records from before the last correction. Version 0.1 did not tell the header."""
+    return _digest([plan.fingerprint, f"cache-control={plan.cache_control}"]), plan.fingerprint
 
 
 def refusal_fingerprint(plan: Plan, limits: Limits) -> str:
     """The fingerprint of a refused record. A refusal also depends on the limits: after a limit is
     raised, the uploads that it refused count as stale and are processed again."""
+    return _digest([uncorrected_refusal(plan, limits), _CORRECTIONS])
+
+
+def uncorrected_refusal(plan: Plan, limits: Limits) -> str:
+    """The fingerprint of records that were refused before the last correction."""
     # Records of version 0.1 stay valid: a later field is told only where it is not the default.
     described = repr(limits).replace(f", max_memory={Limits().max_memory}", "")
     return _digest([plan.fingerprint, described])
+
+
+_CORRECTIONS = f"corrections={CORRECTIONS}"
 
 
 def _digest(lines: Iterable[str]) -> str:

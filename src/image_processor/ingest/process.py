@@ -37,7 +37,7 @@ from image_processor.domain.models import (
     UploadKind,
 )
 from image_processor.domain.ports import Entry, Renderer, StoredObject
-from image_processor.renditions.freshness import filter_fresh, is_stale, list_renditions
+from image_processor.renditions.freshness import filter_fresh, is_corrected, is_stale, list_renditions
 from image_processor.renditions.originals import OriginalState, head_original, read_overlays
 
 from .drift import Drift, Inspector
@@ -131,7 +131,9 @@ class Processor(Inspector, frozen=True, kw_only=True):
                 renditions = writer.finish(plan.transformations)
                 # 6. Delete what is stale, complete the record with its messages in the outbox.
                 record = _processed_record(record, plan, rendered, renditions)
-                return self._complete(lease, record, self._replaced(upload, plan, original, writer))
+                return self._complete(
+                    lease, record, self._replaced(upload, plan, lease.record, original, writer)
+                )
             except BaseException:
                 self._abandon(lease, executor)
                 raise
@@ -292,12 +294,13 @@ class Processor(Inspector, frozen=True, kw_only=True):
         return self._complete(lease, refused, stored)
 
     def _replaced(
-        self, upload: Upload, plan: Plan, original: OriginalState, writer: RenditionWriter
+        self, upload: Upload, plan: Plan, before: Record, original: OriginalState, writer: RenditionWriter
     ) -> Sequence[Entry]:
         """What was stored before, without the fresh renditions of lazy presets, which views have made. An
-        upload that asks for new renditions keeps none of them."""
+        upload that asks for new renditions keeps none of them, and neither does an original whose pixels a
+        new version corrects."""
         stored = writer.listed()
-        if original.version is None or upload.kind is UploadKind.REPROCESS:
+        if original.version is None or upload.kind is UploadKind.REPROCESS or _is_corrected(before, plan):
             return stored
         sources = (original.version, self.uploads, self.processed, self.icc, plan.cache_control)
         return [
@@ -344,6 +347,13 @@ class Processor(Inspector, frozen=True, kw_only=True):
 def _next_record(record: Record, original: OriginalState, upload: Upload) -> Record:
     """The leased record for the version that is about to be processed."""
     return replace(record, version=original.version, sequencer=_max_sequencer(record, upload))
+
+
+def _is_corrected(before: Record, plan: Plan) -> bool:
+    """Whether the renditions of ``before`` may have other pixels than this version gives them."""
+    if before.original is None or not is_corrected(before.original):
+        return False
+    return before.fingerprint != processed_fingerprint(plan)
 
 
 def _max_sequencer(record: Record, upload: Upload) -> str | None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from image_processor.domain.errors import NotFound
+from image_processor.domain.errors import NotFound, Reason
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import IccPolicy
+from image_processor.domain.models import IccPolicy, ImageMetadata
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import (
     ON_DEMAND,
@@ -25,10 +25,30 @@ from .originals import OverlayVersions, head_overlays
 
 RENDERING_VERSION = 3
 """Increase it when the engine makes other pixels from the same transformation. All renditions made
-with a lower number are then stale, and reconcile makes them again.
+with a lower number are then stale, and reconcile makes them again. If only some originals are affected,
+increase CORRECTIONS instead.
 
 Do not increase it for a new field of ImageMetadata or VisualSummary: it is the operator's decision
 to decode a whole library again. Records get new fields when they are next processed."""
+
+CORRECTIONS = 1
+"""Counts the releases that correct the pixels of some originals. Only these are stale then: `is_corrected`
+describes those of the last correction, and REFUSALS_TO_RETRY what it may accept that was refused before."""
+
+_CORRECTED = frozenset({"avif", "heic", "gif", "tiff", "svg"})
+"""Colours told by numbers, premultiplied and turned alpha, uncovered canvas, main pages, drawn sizes."""
+
+REFUSALS_TO_RETRY = frozenset({
+    Reason.TRUNCATED, Reason.CORRUPT, Reason.NOT_AN_IMAGE, Reason.UNSUPPORTED_FORMAT, Reason.TOO_MANY_PIXELS,
+    Reason.REGION_OUTSIDE,
+})  # fmt: skip
+
+
+def is_corrected(original: ImageMetadata) -> bool:
+    """Whether the last of CORRECTIONS may give the renditions of ``original`` other pixels. Of PNG and JPEG
+    only rare files are affected, which no record can tell from others."""
+    return original.format in _CORRECTED or (original.format == "webp" and original.alpha)
+
 
 SOURCE_FINGERPRINT = "made"
 """Metadata key: the fingerprint of all sources of a rendition."""
