@@ -1,6 +1,6 @@
 """Fidelity of renditions: PSNR against the original resized by Pillow with the Lanczos filter.
 
-Compared in sRGB values, not in linear light, because both servers resize in sRGB too.
+Compared in sRGB values, not in linear light, because all servers resize in sRGB too.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def reference_pixels(original: Path, target: Target) -> Pixels:
     """The pixels of ``target`` before encoding."""
     image = Image.open(original)
     width, height = image.size
-    if target.kind != "JPEG crop":
+    if not target.is_crop:
         size = (target.width, round(target.width * height / width))
         return _pixels(image.resize(size, Image.Resampling.LANCZOS))
     side = min(width, height)

@@ -1,7 +1,8 @@
-"""The two compared servers, each run as its documentation recommends."""
+"""The compared servers, each run as its documentation recommends."""
 
 from __future__ import annotations
 
+import getpass
 import http.client
 import json
 import os
@@ -12,10 +13,12 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from email.message import Message
 from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
+IPX = ROOT / "benchmarks" / "ipx"
 THUMBOR = ROOT / ".venv-bench" / "bin" / "thumbor"
 KEY_ID, SECRET = "bench", "a-secret-of-the-benchmark"
 QUALITY = {"jpeg": 75, "webp": 80}
@@ -36,6 +39,19 @@ QUALITY = {jpeg}
 WEBP_QUALITY = {webp}
 PROGRESSIVE_JPEG = False  # as ours are
 MAX_PIXELS = 100000000
+"""
+
+_NGINX_CONF = """
+daemon off; user {user}; worker_processes auto; pid {folder}/pid;
+events {{ }}
+http {{
+  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000000; {temporary}
+  types {{ image/jpeg jpg; }}
+  server {{
+    listen 127.0.0.1:{port}; root {files};
+    location = /health {{ return 200; }}
+  }}
+}}
 """
 
 
@@ -77,16 +93,20 @@ class Server:
 
     def get(self, path: str) -> bytes:
         """The body of a 200 response. Raises RuntimeError for another status."""
+        status, _, body = self.request(path)
+        if status != 200:
+            raise RuntimeError(f"GET {path} was answered {status}: {body[:500]!r}")
+        return body
+
+    def request(self, path: str, headers: Mapping[str, str] | None = None) -> tuple[int, Message, bytes]:
+        """Status, headers and body of the response to a GET."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request("GET", path)
+            connection.request("GET", path, headers=headers or {})
             answer = connection.getresponse()
-            body = answer.read()
+            return answer.status, answer.headers, answer.read()
         finally:
             connection.close()
-        if answer.status != 200:
-            raise RuntimeError(f"GET {path} was answered {answer.status}: {body[:500]!r}")
-        return body
 
     def cpu_seconds(self) -> float:
         """CPU time so far of the server and all its child processes."""
@@ -100,8 +120,8 @@ class Server:
         return True
 
 
-def ours(folder: Path, plain: Path) -> Server:
-    """Our server with its data in ``folder`` and the files of ``plain`` under /static."""
+def ours(folder: Path) -> Server:
+    """Our server with its data in ``folder``."""
     recipe = folder / "recipe.toml"
     recipe.write_text(
         '[presets.small]\nwidth = 200\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["small"]\n'
@@ -109,12 +129,7 @@ def ours(folder: Path, plain: Path) -> Server:
     port = free_port()
     settings = {"DATA": str(folder), "RECIPE": str(recipe), "SIGNING_KEYS": f"{KEY_ID}:{SECRET}"}
     return Server(
-        sys.executable,
-        "-m",
-        "benchmarks.delivery.static_server",
-        plain,
-        "--port",
-        str(port),
+        *(sys.executable, "-m", "image_processor", "serve", "--port", str(port)),
         port=port,
         health="/health",
         environment={f"IMAGE_PROCESSOR_{name}": value for name, value in settings.items()},
@@ -140,6 +155,24 @@ def thumbor(folder: Path, originals: Path, processes: int) -> Server:
         port=port,
         health="/healthcheck",
     )
+
+
+def nginx(folder: Path, files: Path) -> Server:
+    """nginx with a process for each core and the files of ``files``, its own files in ``folder``."""
+    port = free_port()
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    temporary = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    conf = folder / "nginx.conf"
+    conf.write_text(
+        _NGINX_CONF.format(user=getpass.getuser(), folder=folder, files=files, port=port, temporary=temporary)
+    )
+    return Server("nginx", "-c", conf, "-e", folder / "errors", port=port, health="/health")
+
+
+def ipx(originals: Path) -> Server:
+    """ipx on the files of ``originals``. Raises FileNotFoundError without Node."""
+    port = free_port()
+    return Server("node", IPX / "server.js", originals, str(port), port=port, health="/health")
 
 
 def free_port() -> int:

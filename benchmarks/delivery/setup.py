@@ -1,4 +1,4 @@
-"""Set-up of the read path's benchmark: our server and thumbor, both running on the same originals."""
+"""Set-up of the read path's benchmark: our server and its peers, running on the same originals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.photographs import make_photograph
 
 from . import servers
 from .servers import Server
-from .targets import Target, all_targets
+from .targets import IPX_KINDS, KINDS, Target, all_targets
 
 # Sizes of phones and cameras, some with sides that no shrink factor divides. With smaller originals the
 # encoder dominates, and both sides use the same libwebp, so that the ratio is smaller.
@@ -39,7 +39,7 @@ SIDES = ("ours", "thumbor")
 
 @dataclass(slots=True)
 class Setup:
-    """``servers`` are by side. ``plain`` is the folder behind our server's /static. Each side takes the
+    """``servers`` are by side. ``plain`` is the folder of the files that nginx sends. Each side takes the
     ``targets`` in the same order, each once."""
 
     servers: Mapping[str, Server]
@@ -72,17 +72,33 @@ class Setup:
 
 @contextmanager
 def running_servers(folder: Path) -> Iterator[Setup]:
-    """Both servers with all their data in ``folder``."""
-    originals, plain, theirs = (folder / name for name in ("ours/uploads", "plain", "thumbor"))
-    for path in (originals, plain, theirs):
+    """All servers but ipx, with all their data in ``folder``."""
+    names = ("ours/uploads", "plain", "thumbor", "nginx")
+    originals, plain, theirs, nginx = (folder / name for name in names)
+    for path in (originals, plain, theirs, nginx):
         path.mkdir(parents=True)
     keys = [key for name in _PHOTOGRAPHS for key in _copies(folder, originals, name)]
     with (
-        servers.ours(folder / "ours", plain) as ours,
+        servers.ours(folder / "ours") as ours,
         servers.thumbor(theirs, originals, _THUMBORS_PROCESSES) as thumbor,
+        servers.nginx(nginx, plain) as files,
     ):
         servers.wait_until_idle(ours)
-        yield Setup({"ours": ours, "thumbor": thumbor}, originals, plain, all_targets(keys))
+        running = {"ours": ours, "thumbor": thumbor, "nginx": files}
+        yield Setup(running, originals, plain, all_targets(keys, KINDS))
+
+
+@contextmanager
+def beside_ipx(setup: Setup) -> Iterator[Setup]:
+    """Our server and ipx, with targets of the settings that ipx has."""
+    keys = sorted(path.name for path in setup.originals.glob("*.jpg"))
+    with servers.ipx(setup.originals) as ipx:
+        yield Setup(
+            {"ours": setup.servers["ours"], "ipx": ipx},
+            setup.originals,
+            setup.plain,
+            all_targets(keys, IPX_KINDS),
+        )
 
 
 def _copies(folder: Path, originals: Path, name: str) -> Iterator[str]:

@@ -40,9 +40,11 @@ class Run:
 _FIGURES = ("rate", "cpu", "p50", "p99")
 
 
-def drive(server: Server, paths: Sequence[str], connections: int, seconds: int) -> Run:
-    """Request ``paths`` in order, over ``connections`` that each wait for their response.
-    Raises RuntimeError if any response is an error."""
+def drive(
+    server: Server, paths: Sequence[str], connections: int, seconds: int, headers: Sequence[str] = ()
+) -> Run:
+    """Request ``paths`` in order with these header lines, over ``connections`` that each wait for their
+    response. Raises RuntimeError if any response is an error."""
     with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
         file.write("\n".join(paths))
         file.flush()
@@ -50,6 +52,7 @@ def drive(server: Server, paths: Sequence[str], connections: int, seconds: int) 
         printed = subprocess.run(
             [
                 *("wrk", "-t", "1", "-c", str(connections), "-d", f"{seconds}s", "--timeout", "30s"),
+                *(argument for line in headers for argument in ("-H", line)),
                 *("-s", _SCRIPT, f"http://127.0.0.1:{server.port}", "--", file.name),
             ],
             check=True,
