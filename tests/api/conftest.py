@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 from http_machine import Client, Machine, Uploads
 
+from image_processor.api.hit_servers import HitServers
 from image_processor.api.server import Server
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Limits
@@ -38,9 +39,18 @@ def client(machine: Machine) -> Iterator[Client]:
 
 
 @pytest.fixture
-def address(machine: Machine) -> Iterator[tuple[str, int]]:
+def build_hit_servers() -> Callable[[Machine], HitServers | None]:
+    """Builds the hit servers of a machine whose application exists."""
+    return lambda _: None
+
+
+@pytest.fixture
+def address(
+    machine: Machine, build_hit_servers: Callable[[Machine], HitServers | None]
+) -> Iterator[tuple[str, int]]:
     """A real server on a free port, for what only a socket shows."""
-    machine.server = server = Server(machine.app(), machine.settings)
+    app = machine.app()
+    machine.server = server = Server(app, machine.settings, build_hit_servers(machine))
     with socket.create_server(("127.0.0.1", 0)) as listener:  # a client may connect before the server runs
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # as `serve` does
         thread = threading.Thread(target=server.run, args=([listener],))

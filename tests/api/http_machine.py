@@ -52,6 +52,7 @@ class Machine:
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
     application: FastAPI = field(init=False)
+    hit_server_processes: list[Any] = field(default_factory=list)
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ class Served:
 
     def __init__(self, folder: Path, recipe: str, settings: Mapping[str, str] | None = None) -> None:
         self.folder = folder
-        self.settings = dict(settings or {})
+        self.settings = {"IMAGE_PROCESSOR_SERVER_PROCESSES": "1", **(settings or {})}
         (folder / "recipe.toml").write_text(recipe)
         self.log = (folder / "log").open("ab")
 

@@ -8,12 +8,9 @@ included. docs/adr/0017 compares other servers.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-from image_processor.domain.errors import Overloaded
-
-from .problems import of_error
 
 MAX_CONNECTIONS = 400
 """Open connections. Each may also have a file open, and most systems give a process 1024 descriptors."""
@@ -36,49 +33,16 @@ EVENTS_PATH = "/events"
 HEALTH_PATH = "/health"
 
 
-class ConnectionLimiter:
+class OpenConnections:
     """Closes connections that wait too long for their client, and limits their number.
 
     Above MAX_CONNECTIONS, one is closed that waits for its client: of those without a request the one that
     has waited longest, else the oldest event stream, else the response that has not been read for longest. A
     new one is closed only if all others have work in progress.
-
-    There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
-    the oldest, whose client connects again and misses nothing.
-
-    It learns of connections from `protocol.HttpProtocol`, and of requests as middleware around ``app``. The
-    address of the client links the two.
     """
 
-    def __init__(self, app: ASGIApp, *, streams: int, streams_per_client: int) -> None:
-        self._app = app
-        self._streams = streams
-        self._streams_per_client = streams_per_client
+    def __init__(self) -> None:
         self._connections: dict[tuple[str, int], Connection] = {}
-        self._requests = 0
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection = self._connections.get(scope["client"]) if scope["type"] == "http" else None
-        if connection is None:
-            await self._app(scope, receive, send)
-            return
-
-        async def receive_and_note() -> Message:
-            message = await receive()
-            if not message.get("more_body", False):
-                connection.unread_body = False
-            return message
-
-        app = self._app if self._has_room(scope) else _overloaded()
-        if scope["path"] == EVENTS_PATH:
-            self._make_room_for_stream(connection)
-        connection.begin_request(unread_body=_has_body(scope), is_stream=scope["path"] == EVENTS_PATH)
-        self._requests += 1
-        try:
-            await app(scope, receive_and_note, send)
-        finally:
-            self._requests -= 1
-            connection.end_request()
 
     def add(self, transport: asyncio.Transport) -> Connection:
         """Watch a new connection, and close one if there are too many."""
@@ -105,13 +69,65 @@ class ConnectionLimiter:
         connection = self._connections.get(_address(transport))
         return connection if connection is not None and connection.transport is transport else None
 
-    def _has_room(self, scope: Scope) -> bool:
-        return self._requests < MAX_REQUESTS or scope["path"] == HEALTH_PATH
-
     def _evict(self, new: Connection) -> None:
         others = (connection for connection in self._connections.values() if connection is not new)
         ranked = [(rank, other) for other in others if (rank := other.rank()) is not None]
         self._abort(min(ranked, key=lambda pair: pair[0])[1] if ranked else new)
+
+    def _abort(self, connection: Connection) -> None:
+        self.remove(connection.transport)
+        connection.transport.abort()
+
+
+class ConnectionLimiter(OpenConnections):
+    """The connections of a server, and limits on what they ask for, as middleware around ``app``.
+
+    There are at most ``streams`` event streams, and ``streams_per_client`` of one address: a new one replaces
+    the oldest, whose client connects again and misses nothing. ``overloaded`` makes the response to a request
+    above MAX_REQUESTS of a message.
+
+    It learns of connections from `protocol.HttpProtocol`, and of requests as middleware. The address of the
+    client links the two.
+    """
+
+    def __init__(
+        self, app: ASGIApp, overloaded: Callable[[str], ASGIApp], *, streams: int, streams_per_client: int
+    ) -> None:
+        super().__init__()
+        self._app = app
+        self._overloaded = overloaded
+        self._streams = streams
+        self._streams_per_client = streams_per_client
+        self._requests = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        connection = self._connections.get(scope["client"]) if scope["type"] == "http" else None
+        if connection is None:
+            await self._app(scope, receive, send)
+            return
+
+        async def receive_and_note() -> Message:
+            message = await receive()
+            if not message.get("more_body", False):
+                connection.unread_body = False
+            return message
+
+        app = self._app if self._has_room(scope) else self._overload()
+        if scope["path"] == EVENTS_PATH:
+            self._make_room_for_stream(connection)
+        connection.begin_request(unread_body=_has_body(scope), is_stream=scope["path"] == EVENTS_PATH)
+        self._requests += 1
+        try:
+            await app(scope, receive_and_note, send)
+        finally:
+            self._requests -= 1
+            connection.end_request()
+
+    def _has_room(self, scope: Scope) -> bool:
+        return self._requests < MAX_REQUESTS or scope["path"] == HEALTH_PATH
+
+    def _overload(self) -> ASGIApp:
+        return self._overloaded(f"expected at most {MAX_REQUESTS} requests at the same time, got more")
 
     def _make_room_for_stream(self, new: Connection) -> None:
         """Close the oldest event stream of the client of ``new``, or of all, if there are too many."""
@@ -121,10 +137,6 @@ class ConnectionLimiter:
             if len(group) >= limit:
                 self._abort(min(group, key=lambda connection: connection.since))
                 return
-
-    def _abort(self, connection: Connection) -> None:
-        self.remove(connection.transport)
-        connection.transport.abort()
 
 
 class Connection:
@@ -195,13 +207,10 @@ class Connection:
             self.transport.close()
 
 
-def _overloaded() -> ASGIApp:
-    return of_error(Overloaded(f"expected at most {MAX_REQUESTS} requests at the same time, got more"))
-
-
 def _address(transport: asyncio.Transport) -> tuple[str, int]:
     """The address of the client, as uvicorn puts it into the scope."""
-    host, port, *_ = transport.get_extra_info("peername")
+    # A client that is gone already has no address.
+    host, port, *_ = transport.get_extra_info("peername") or ("", id(transport))
     return host, port
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from image_processor.domain.ports import CachedReads, StoredObject
 from image_processor.renditions.originals import head_original, overlay_keys
 
 from .origin import SECURITY_HEADERS
-from .plain_request import PlainHeaders, PlainRequest
+from .plain_request import PlainRequest
 
 MAX_BUFFERED = 256 * 1024
 """Bytes of a rendition that are held while a client reads them. The routes send larger ones in such pieces,
@@ -58,6 +58,12 @@ class StoredHit(Struct, frozen=True):
     presentation: Presentation
     vary: tuple[tuple[str, str | None], ...]
     sources: tuple[tuple[str, str], ...]
+
+
+class _Remembered(Struct, frozen=True):
+    """A hit, and the response heads that were built for it."""
+
+    hit: StoredHit
     heads: dict[tuple[object, ...], _Head] = field(default_factory=dict)
 
 
@@ -77,13 +83,13 @@ class HitCache:
         self._touch = touch
         self._clock = clock
         self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
-        self._hits: OrderedDict[tuple[object, ...], StoredHit] = OrderedDict()
+        self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
 
     def add(self, target: bytes, hit: StoredHit) -> None:
         """Remember that ``target`` is answered with ``hit``."""
         names = tuple(name for name, _ in hit.vary)
         _put(self._vary, target, names)
-        _put(self._hits, (target, *(value for _, value in hit.vary)), hit)
+        _put(self._hits, (target, *(value for _, value in hit.vary)), _Remembered(hit))
 
     def hit_of(self, request: HttpRequest, lookup: Lookup, delivery: Delivery) -> StoredHit | None:
         """``lookup``, which has just been found for ``request``, with all that it depends on; None if that
@@ -106,36 +112,42 @@ class HitCache:
         vary = tuple((name.lower(), request.headers.get(name.lower())) for name in ref.vary)
         return StoredHit(stored, delivery.presentation(lookup), vary, known)
 
+    def find(self, target: bytes, headers: Mapping[str, str]) -> StoredHit | None:
+        """The hit that answers a request with these headers by lower-case name."""
+        found = self._find(target, headers)
+        return found.hit if found is not None else None
+
     def respond(self, request: PlainRequest, server_headers: bytes) -> tuple[bytes, bytes | bytearray] | None:
         """Head and body of the response; None if the routes must answer. ``server_headers`` are lines that
         precede the other headers."""
-        hit = self._find(request.target, request.headers)
-        if hit is None or not self._allows_host(request.headers.host):
+        found = self._find(request.target, request.headers.by_name)
+        if found is None or not self._allows_host(request.headers.host):
             return None
-        head = self._head(request, hit)
+        head = self._head(request, found)
         if head is None:
             return None
         line, headers, start, stop = head
-        body = self._body(hit.stored, start, stop)
+        stored = found.hit.stored
+        body = self._body(stored, start, stop)
         if body is None:
             return None
-        self._touch(hit.stored.entry.key)
+        self._touch(stored.entry.key)
         return line + server_headers + headers, body
 
-    def _find(self, target: bytes, headers: PlainHeaders) -> StoredHit | None:
+    def _find(self, target: bytes, headers: Mapping[str, str]) -> _Remembered | None:
         names = self._vary.get(target)
         if names is None:
             return None
-        key = (target, *(headers.by_name.get(name) for name in names))
-        hit = self._hits.get(key)
-        if hit is None:
+        key = (target, *(headers.get(name) for name in names))
+        found = self._hits.get(key)
+        if found is None:
             return None
-        if not self._is_current(hit):
+        if not self._is_current(found.hit):
             del self._hits[key]
             return None
         self._vary.move_to_end(target)
         self._hits.move_to_end(key)
-        return hit
+        return found
 
     def _is_current(self, hit: StoredHit) -> bool:
         expires = hit.presentation.expires
@@ -148,14 +160,15 @@ class HitCache:
         cached = self._stores.uploads.head_cached(key)
         return cached.entry.version if cached else None
 
-    def _head(self, request: PlainRequest, hit: StoredHit) -> _Head | None:
+    def _head(self, request: PlainRequest, found: _Remembered) -> _Head | None:
         key = (request.method, request.headers.conditions)
-        head = hit.heads.get(key)
+        head = found.heads.get(key)
         if head is None:
-            head = _build_head(request, hit, self._clock())
+            head = _build_head(request, found.hit, self._clock())
             # Of a URL that expires, each second has another head.
-            if head is not None and hit.presentation.expires is None and len(hit.heads) < _MAX_HEADS:
-                hit.heads[key] = head
+            expires = found.hit.presentation.expires
+            if head is not None and expires is None and len(found.heads) < _MAX_HEADS:
+                found.heads[key] = head
         return head
 
     def _body(self, stored: StoredObject, start: int, stop: int) -> bytes | bytearray | None:

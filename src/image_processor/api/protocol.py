@@ -18,11 +18,16 @@ class HttpProtocol(H11Protocol):
 
     limiter: ClassVar[ConnectionLimiter]
     hits: ClassVar[HitCache | None]
+    received = b""
+    """What another process has received of the first request."""
+
     _connection: Connection
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn's
         super().connection_made(transport)
         self._connection = self.limiter.add(transport)
+        if self.received:
+            self.data_received(self.received)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.limiter.remove(self.transport)

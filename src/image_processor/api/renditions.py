@@ -40,6 +40,12 @@ _PATH = ROOT + ANY_PATH
 _ATTEMPTS = 5
 
 
+def path_below_root(target: bytes) -> str | None:
+    """The path and query of an undecoded target as delivery reads them; None if it is not below ROOT."""
+    text = target.decode("latin-1")
+    return text.removeprefix(ROOT) if text.startswith(ROOT) else None
+
+
 async def _http_request(request: Request) -> HttpRequest:
     """The request as delivery reads it: the undecoded path below ROOT."""
     path = request.scope["raw_path"].decode("latin-1")

@@ -8,9 +8,12 @@ import uvicorn
 from fastapi import FastAPI
 
 from image_processor.config.settings import Settings
+from image_processor.domain.errors import Overloaded
 
 from .connections import MAX_CONNECTIONS, ConnectionLimiter
-from .protocol import protocol_class
+from .hit_servers import HitServers
+from .problems import of_error
+from .protocol import HttpProtocol, protocol_class
 from .work import STOP_RENDER_SECONDS, QueuedWork
 
 GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
@@ -25,10 +28,14 @@ class Server(uvicorn.Server):
     it is told to: `shutdown` ends those first.
     """
 
-    def __init__(self, app: FastAPI, settings: Settings) -> None:
+    def __init__(self, app: FastAPI, settings: Settings, hit_servers: HitServers | None = None) -> None:
         self._work: QueuedWork = app.state.work
+        self._hit_servers = hit_servers
         limiter = ConnectionLimiter(
-            app, streams=settings.event_streams, streams_per_client=settings.event_streams_per_client
+            app,
+            lambda message: of_error(Overloaded(message)),
+            streams=settings.event_streams,
+            streams_per_client=settings.event_streams_per_client,
         )
         super().__init__(
             uvicorn.Config(
@@ -47,6 +54,23 @@ class Server(uvicorn.Server):
             )
         )
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._hit_servers is None or not sockets:
+            await super().startup(sockets)
+            return
+        await super().startup([])  # uvicorn would accept all connections that wait
+        self._hit_servers.start(sockets[0], self._make_protocol)
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._hit_servers is not None:
+            await self._hit_servers.quiet()
         self._work.stop()
         await super().shutdown(sockets)
+        if self._hit_servers is not None:
+            await self._hit_servers.stop(GRACE_SECONDS)
+
+    def _make_protocol(self) -> HttpProtocol:
+        protocol: HttpProtocol = self.config.http_protocol_class(  # type: ignore[call-arg, assignment]
+            config=self.config, server_state=self.server_state, app_state=self.lifespan.state
+        )
+        return protocol

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from image_processor.api.hit_cache import HitCache
+from image_processor.api.hit_channel import Setup
+from image_processor.api.hit_servers import HitServers, HitSource
+from image_processor.api.renditions import path_below_root
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.config.settings import Settings
@@ -27,7 +32,8 @@ def open_server(settings: Settings) -> Iterator[Callable[[socket.socket], None]]
 
 def serve(context: StandaloneContext, listener: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM. A second signal, while workers finish, ends at once."""
-    server = Server(standalone_app(context), context.settings)
+    application = standalone_app(context)
+    server = Server(application, context.settings, build_hit_servers(context, application.state.hits))
     # When uvicorn has stopped it raises the signal again. By default that would end the process before the
     # workers can finish.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -35,3 +41,16 @@ def serve(context: StandaloneContext, listener: socket.socket) -> None:
     server.run(sockets=[listener])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+
+def build_hit_servers(context: StandaloneContext, hits: HitCache | None) -> HitServers | None:
+    """One process for each of the server's but this one. None where there is to be one process only, and
+    where the system cannot hand connections over as the hit servers do."""
+    settings = context.settings
+    count = settings.server_process_count - 1
+    if count < 1 or hits is None or sys.platform != "linux":
+        return None
+    uploads, processed = str(settings.data / "uploads"), str(settings.data / "processed")
+    setup = Setup(uploads, processed, settings.host, tuple(settings.allowed_hosts))
+    source = HitSource(hits, context.delivery, context.render_coordinator.touch, path_below_root)
+    return HitServers(count, setup, source)

@@ -350,6 +350,12 @@ GENERAL_SETTINGS = (
         " | ".join(SandboxPolicy),
         SandboxPolicy,
     ),
+    SettingSpec(
+        "SERVER_PROCESSES",
+        "processes that answer requests for stored renditions; 0 means one per core",
+        "0-256",
+        integer(0, 256),
+    ),
     SettingSpec("EVENT_STREAMS", "maximum number of open event streams", "1-300", integer(1, 300)),
     SettingSpec(
         "EVENT_STREAMS_PER_CLIENT",

@@ -79,6 +79,7 @@ class Settings(Struct, frozen=True):
     deletion_limit: int = 50
     stop_seconds: int = 15
     sandbox: SandboxPolicy = SandboxPolicy.AUTO
+    server_processes: int = 0
     event_streams: int = 100
     event_streams_per_client: int = 20
     min_free_bytes: int | None = None
@@ -116,6 +117,11 @@ class Settings(Struct, frozen=True):
         dead worker expired.
         """
         return 4 * self.limits.cpu_seconds + 60
+
+    @property
+    def server_process_count(self) -> int:
+        """The number of processes that answer requests: ``server_processes``, or one per core if it is 0."""
+        return self.server_processes or os.cpu_count() or 1
 
     @property
     def worker_count(self) -> int:

@@ -1,0 +1,184 @@
+"""The server's side of its hit servers: starts them, takes their connections, and answers their queries."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
+
+from anyio import to_thread
+from msgspec import Struct
+
+from image_processor.delivery.read_path import Delivery
+from image_processor.delivery.request import HttpRequest
+from image_processor.domain.errors import ImageProcessorError
+from image_processor.standalone.render_coordinator import MetadataPending
+
+from .acceptor import Acceptor
+from .hit_cache import HitCache, StoredHit
+from .hit_channel import Channel, HandOver, Message, Query, Quiet, Reply, Setup, Stop, Touched
+from .protocol import HttpProtocol
+
+_MODULE = "image_processor.bootstrap.hit_server"
+_FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 1.0, 60.0
+_QUIET_SECONDS = 2.0
+"""How long a stop waits until the hit servers hand nothing over any more."""
+
+_PREFIX = "IMAGE_PROCESSOR_"
+_log = logging.getLogger(__name__)
+
+
+class HitSource(Struct, frozen=True):
+    """What answers the queries of hit servers. ``touch`` marks the rendition with a key as used. ``path_of``:
+    path and query of a target as delivery reads them, None if it is not below the renditions."""
+
+    hits: HitCache
+    delivery: Delivery
+    touch: Callable[[str], None]
+    path_of: Callable[[bytes], str | None]
+
+
+class HitServers:
+    """``count`` hit servers for ``listener``, which accepts here too. One that ends is started again."""
+
+    def __init__(self, count: int, setup: Setup, source: HitSource) -> None:
+        self._count = count
+        self._setup = setup
+        self._source = source
+        self._servers: dict[int, _Process] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_stopping = False
+
+    def start(self, listener: socket.socket, make_protocol: Callable[[], HttpProtocol]) -> None:
+        """Start the processes, and accept connections. Call it in the event loop."""
+        self._listener = listener
+        self._make_protocol = make_protocol
+        self._acceptor = Acceptor(listener, make_protocol)
+        for number in range(self._count):
+            self._run(self._keep_running(number))
+
+    async def quiet(self) -> None:
+        """Accept no more connections, here and in the hit servers, and wait until those have handed over the
+        last one."""
+        self._is_stopping = True
+        self._acceptor.stop()
+        for process in self._servers.values():
+            process.channel.send(Stop())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_QUIET_SECONDS):
+                await asyncio.gather(*(process.quiet.wait() for process in self._servers.values()))
+
+    async def stop(self, seconds: float) -> None:
+        """Wait until the hit servers have sent their last responses; kill them after ``seconds``."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await asyncio.gather(*(process.ended.wait() for process in self._servers.values()))
+        for process in list(self._servers.values()):
+            process.end()
+        for task in self._tasks:
+            task.cancel()
+
+    @property
+    def process_ids(self) -> Sequence[int]:
+        return [process.id for process in self._servers.values()]
+
+    async def _keep_running(self, number: int) -> None:
+        pause = _FIRST_PAUSE_SECONDS
+        while not self._is_stopping:
+            started = asyncio.get_running_loop().time()
+            process = self._servers[number] = _Process(self._listener, self._receive)
+            process.channel.send(self._setup)
+            await process.ended.wait()
+            status = process.end()
+            if self._is_stopping:
+                return
+            has_run = asyncio.get_running_loop().time() - started > _LONGEST_PAUSE_SECONDS
+            pause = _FIRST_PAUSE_SECONDS if has_run else min(2 * pause, _LONGEST_PAUSE_SECONDS)
+            _log.error("a hit server ended with status %s; another one starts in %g s", status, pause)
+            await asyncio.sleep(pause)
+
+    def _receive(self, process: _Process, message: Message, descriptor: int | None) -> None:
+        if isinstance(message, HandOver):
+            assert descriptor is not None
+            self._take_over(socket.socket(fileno=descriptor), message.data)
+        elif isinstance(message, Query):
+            self._run(self._reply(process, message))
+        elif isinstance(message, Touched):
+            for key in message.keys:
+                self._source.touch(key)
+        elif isinstance(message, Quiet):
+            process.quiet.set()
+
+    def _take_over(self, connection: socket.socket, data: bytes) -> None:
+        def make_protocol() -> HttpProtocol:
+            protocol = self._make_protocol()
+            protocol.received = data
+            return protocol
+
+        self._acceptor.adopt(connection, make_protocol)
+
+    async def _reply(self, process: _Process, query: Query) -> None:
+        hits, hit = self._source.hits, self._source.hits.find(query.target, query.headers)
+        if hit is None:
+            hit = await to_thread.run_sync(self._look_up, query)
+            if hit is not None:
+                hits.add(query.target, hit)
+        process.channel.send(Reply(query.number, hit))
+
+    def _look_up(self, query: Query) -> StoredHit | None:
+        """The hit if the rendition is stored. Runs in a thread."""
+        path = self._source.path_of(query.target)
+        if path is None:
+            return None
+        path, _, text = path.partition("?")
+        request = HttpRequest(query.method, path, text, query.headers)
+        delivery = self._source.delivery
+        try:
+            return self._source.hits.hit_of(request, delivery.find(request), delivery)
+        except (ImageProcessorError, MetadataPending):
+            return None
+
+    def _run(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class _Process:
+    """A running hit server and the channel to it."""
+
+    def __init__(
+        self, listener: socket.socket, receive: Callable[[_Process, Message, int | None], None]
+    ) -> None:
+        self.quiet, self.ended = asyncio.Event(), asyncio.Event()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        descriptors = (listener.fileno(), theirs.fileno())
+        # Hit servers need no settings, and no secrets.
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIX)}
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
+                [sys.executable, "-P", "-m", _MODULE, *map(str, descriptors)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=descriptors,
+                env=environment,
+            )
+        self.id = self._process.pid
+        self.channel = Channel(ours, lambda *message: receive(self, *message), self._close)
+
+    def end(self) -> int:
+        """Kill the process if it runs. Returns its exit status."""
+        self.channel.close()
+        with suppress(ProcessLookupError):
+            self._process.send_signal(signal.SIGKILL)
+        self._close()
+        return self._process.wait()
+
+    def _close(self) -> None:
+        self.quiet.set()
+        self.ended.set()
