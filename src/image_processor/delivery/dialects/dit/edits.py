@@ -84,7 +84,8 @@ class Calls:
 
 def apply(edits: Mapping[str, Any], output: Any, effort: Any, builder: RequestBuilder) -> None:
     """Apply ``edits`` to ``builder``, and the output format and effort of the request."""
-    names = list(edits)
+    # DIT opens the original as this edit says, wherever it is.
+    names = sorted(edits, key=lambda name: name != "animated")
     cut = names.index("roundCrop") + 1 if edits.get("roundCrop") else len(names)
     first = _read({name: edits[name] for name in names[:cut]}, builder)
     rest = _read({name: edits[name] for name in names[cut:]}, builder) if cut < len(names) else None

@@ -161,7 +161,8 @@ class _Layout:
         self.is_moving = bool(original and original.format == "gif" and original.frames > 1)
 
     def run(self, pipeline: Pipeline) -> None:
-        if self.is_moving and pipeline.animated is not False:  # DIT does not turn or round animations
+        self.is_moving = self.is_moving and pipeline.animated is not False
+        if self.is_moving:  # DIT does not turn or round animations
             pipeline = replace(pipeline, turn=0, circle=None)
         base = self.size
         self._before_resize(pipeline)
