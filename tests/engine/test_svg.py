@@ -329,3 +329,27 @@ def test_any_bytes_are_rendered_or_refused(noise: bytes, at: int) -> None:
         render(bytes(data), [parse("w=20,fm=png")], Limits(svg=True, max_pixels=100_000))
     except Refused:
         return
+
+
+@pytest.mark.parametrize("text", ["rect=0:0:12:12,w=240,fm=png", "rect=0.0:0.0:0.5:0.5,w=240,fm=png"])
+@pytest.mark.parametrize("turned", ["", ",rot=180"])
+def test_a_region_is_drawn_at_the_size_that_is_needed(text: str, turned: str) -> None:
+    """An edge at a quarter of the drawing is between two pixels; drawn at 24 and enlarged it blurs."""
+    data = svg(
+        '<rect width="100%" height="100%" fill="white"/><rect width="6" height="24"/>',
+        'width="24" height="24"',
+    )
+    picture = drawn(data, text.replace(",fm", f"{turned},fm"))
+    if turned:  # `rot` is applied after `rect`
+        picture = picture.transpose(Image.Transpose.ROTATE_180)
+    assert picture.size == (240, 240)
+    row = np.asarray(picture.convert("L"))[100]
+    assert set(row[:120]) == {0}
+    assert set(row[120:]) == {255}
+
+
+def test_a_region_of_a_region_keeps_its_place() -> None:
+    data = svg('<circle cx="30" cy="10" r="5" fill="red"/>', 'width="40" height="20" viewBox="0 0 40 20"')
+    whole = drawn(data, "w=800,fm=png").crop((400, 0, 800, 400))
+    part = drawn(data, "rect=20:0:20:20,w=400,fm=png")
+    assert np.abs(np.asarray(whole, dtype=int) - np.asarray(part, dtype=int)).max() <= 1

@@ -18,7 +18,7 @@ from image_processor.domain.errors import InsufficientStorage, NotFound, Precond
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Limits, Record, RenderedImage
 from image_processor.domain.ports import Attributes, Entry, Renderer, StoredObject
-from image_processor.domain.transformation import Transformation
+from image_processor.domain.transformation import Fit, Transformation
 from image_processor.renditions.freshness import fingerprint_metadata, is_on_demand, list_renditions
 from image_processor.renditions.originals import (
     OverlayVersions,
@@ -32,6 +32,9 @@ from .resolver import RenditionRef
 
 _MAX_ATTEMPTS = 3
 """Renderings of one request whose original changes meanwhile, before the client has to retry."""
+
+_SMALL = Transformation(width=512, height=512, fit=Fit.INSIDE)
+"""What is decoded to tell whether an alpha channel is opaque: small, but with rounded corners still seen."""
 
 _NOT_STORED = ""
 """The version of a rendition for which there is no room."""
@@ -71,12 +74,20 @@ class OnDemandRenderer(Struct, frozen=True):
         raise Unavailable(f"the original {ref.key!r} kept changing during the rendering")
 
     def read_metadata(self, key: str, version: str) -> ImageMetadata:
-        """The metadata in the header of the original, which is not decoded. Raises as `render`, and
-        PreconditionFailed if the original has another version."""
+        """The metadata in the header of the original. Only an alpha channel is decoded: it may be opaque
+        throughout. Raises as `render`, and PreconditionFailed if the original has another version."""
         self.prepare()
         data = self._read_original(key, version)
-        icc = self.repository.icc
-        return self.renderer(data, (), self.limits, icc=icc, summary=False, overlay_sources={}).original
+
+        def read(*transformations: Transformation) -> ImageMetadata:
+            icc = self.repository.icc
+            rendered = self.renderer(
+                data, transformations, self.limits, icc=icc, summary=False, overlay_sources={}
+            )
+            return rendered.original
+
+        header = read()
+        return read(_SMALL) if header.alpha and header.frames == 1 and header.format != "svg" else header
 
     def _attempt(self, ref: RenditionRef, transformation: Transformation) -> RenderResult | None:
         """One rendering; None if a source changed. Raises PreconditionFailed if it did before reading."""

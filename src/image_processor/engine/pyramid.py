@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence, Set
+from math import ceil
 
 import pyvips
 from msgspec import Struct
@@ -74,7 +75,7 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
         first=source.first,
         count=frames,
         fail_on=header.fail_on,
-        target=needed if source.is_whole else None,
+        target=_drawn_size(source, needed),
     )
     # Before resizing, which costs as much for an idle band as for a colour.
     image = without_bands(whole, header.idle_bands)
@@ -85,6 +86,19 @@ def open_source(data: bytes, source: DecodePlan, plan: PyramidPlan, icc: IccPoli
     # Not every decoder shrinks, and a vector drawing may be larger than its natural size.
     shrink = requested_shrink if whole.width < header.stored.width else 1
     return OpenedSource(source, image, frames, shrink, base, stages, plan, profile, own_profile is not None)
+
+
+def _drawn_size(source: DecodePlan, needed: Size) -> Size | None:
+    """The size of the whole stored frame at which what is shown of it has the size ``needed``; None where its
+    natural size is used. Only a vector drawing can be opened at another one."""
+    if source.is_whole:
+        return needed
+    if not CODECS[source.header.format].vector or source.fine_rotation:
+        return None
+    stored, box = source.header.stored, source.box
+    return Size(
+        ceil(stored.width * needed.width / box.width), ceil(stored.height * needed.height / box.height)
+    )
 
 
 def _shrink(source: DecodePlan, needed: Size) -> int:
@@ -106,7 +120,7 @@ def _shrink(source: DecodePlan, needed: Size) -> int:
 
 def _largest_size(source: DecodePlan, plan: PyramidPlan) -> Size:
     """The largest size at which the original still has detail. A vector drawing has it at any size."""
-    if not CODECS[source.header.format].vector or not source.is_whole or source.fine_rotation:
+    if not CODECS[source.header.format].vector or source.fine_rotation:
         return source.size
     return Size(max(size.width for size in plan.sizes), max(size.height for size in plan.sizes))
 
@@ -146,7 +160,20 @@ def _cropped(frame: pyvips.Image, opened: OpenedSource) -> pyvips.Image:
     box, shrink = opened.source.box, opened.shrink
     if opened.source.is_whole:
         return _with_dropped_edge(frame, opened)
+    if CODECS[opened.source.header.format].vector:
+        return _cropped_drawing(frame, opened.source)
     return frame.crop(box.left // shrink, box.top // shrink, box.width // shrink, box.height // shrink)
+
+
+def _cropped_drawing(frame: pyvips.Image, source: DecodePlan) -> pyvips.Image:
+    """The box of a drawing of any size, to the nearest pixel."""
+    stored, box = source.header.stored, source.box
+    across, down = frame.width / stored.width, frame.height / stored.height
+    left, top = min(round(box.left * across), frame.width - 1), min(round(box.top * down), frame.height - 1)
+    right, bottom = round((box.left + box.width) * across), round((box.top + box.height) * down)
+    return frame.crop(
+        left, top, max(1, min(right, frame.width) - left), max(1, min(bottom, frame.height) - top)
+    )
 
 
 def _with_dropped_edge(frame: pyvips.Image, opened: OpenedSource) -> pyvips.Image:
