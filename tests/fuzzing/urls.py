@@ -22,6 +22,7 @@ from image_processor.delivery.dialects.cloudinary import values as cloudinary_va
 from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
+from image_processor.delivery.dialects.dit import version8 as dit_version8
 from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
 from image_processor.delivery.policy import Policy
@@ -163,11 +164,14 @@ DIALECT_INPUTS = {
         (
             "300x200/filters:format(webp):quality(80)/photos/cat.jpg",
             "photos/cat.jpg?width=300&height=200&format=webp&signature=aa&expires=20270101T000000Z",
+            "cat.jpg?resize.width=9&resize[height]=9&extract=[1,2,3,4]&rotate=30&watermark=[a/b,[1,2p,0,0.5,null]]",
             "eyJrZXkiOiJhLmpwZyIsImVkaXRzIjp7InJlc2l6ZSI6eyJ3aWR0aCI6OX19fQ==",
         ),
         _words(
             dit_path.FILTERS,
             dit_path.QUERY_PARAMETERS,
+            (f"{name}=" for name in dit_version8.SCHEMAS),
+            (f"{name}.{option}=" for name, options in dit_version8.OPTIONS.items() for option in options),
             ("signature=", "expires=", "flop", "filters:", "eyJrZXkiOiJhIn0=", "fit-in", "x"),
         ),
     ),
@@ -310,13 +314,14 @@ _EDITS = (
         "key": "a",
         "edits": {"tint": {"r": 1, "g": 2, "b": 3}, "modulate": {"brightness": 1}, "smartCrop": True},
     },
+    {"key": "a", "edits": {"roundCrop": {"rx": 3}, "crop": {"left": 1, "top": 2, "width": 3, "height": 4}}},
     {"key": "a", "edits": {"webp": {"quality": 3}, "extend": {"top": 1, "background": "red"}, "blur": 2.5}},
 )
 DIT_EDITS = FuzzTarget(
     _check_edits,
     lambda: tuple(json.dumps(edits).encode() for edits in _EDITS),
     _words(
-        (f'"{name}":' for name in (*dit_edits.EDITS, *dit_tone.EDITS)),
+        (f'"{name}":' for name in (*dit_edits.EDITS, *dit_tone.OPERATIONS)),
         (
             "key",
             "edits",
