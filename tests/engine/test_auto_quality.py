@@ -97,3 +97,14 @@ def test_few_encodings_are_made(monkeypatch: pytest.MonkeyPatch) -> None:
         auto_quality(level_of(picture), "jpeg")
         assert 1 <= len(tried) <= 3
         assert len(set(tried)) == len(tried)
+
+
+@pytest.mark.parametrize("format_name", ["jpeg", "webp", "avif"])
+def test_images_that_are_too_small_to_compare_get_the_default(format_name: str) -> None:
+    """A placeholder of a pixel was an error."""
+    for size in ((1, 1), (6, 40), (40, 6), (15, 15), (16, 16), (17, 40)):
+        image = pyvips.Image.black(*size, bands=3).copy(interpretation="srgb")
+        found = auto_quality(image, format_name)
+        assert LOWEST <= found <= HIGHEST
+        if min(size) < 16:
+            assert found == FORMATS[format_name].quality

@@ -24,6 +24,9 @@ TARGET = 76
 LOWEST, HIGHEST = 35, 95
 """The range of qualities: the fit is not valid outside it."""
 
+_LEAST_SIDE = 16
+"""At half size, a block of `_similarity`."""
+
 _TILE = 256
 _TILES_ACROSS = 3
 _MAX_TRIES = 3
@@ -34,14 +37,14 @@ _OPPONENTS = [[0.299, 0.587, 0.114], [-0.169, -0.331, 0.5], [0.5, -0.419, -0.081
 
 def auto_quality(image: pyvips.Image, format_name: str) -> int:
     """The quality (LOWEST-HIGHEST) at which ``image`` comes near TARGET in a lossy format; the format's
-    default where its codec has no fit.
+    default where its codec has no fit, or where the image is too small to compare.
 
     ``image`` is 8-bit sRGB with 3 or 4 bands. The cost is bounded: three encodings of at most 768 x 768
     pixels, in all 0.1-0.2 s of CPU for an image of 640 x 480, twice that for the largest.
     """
     quality = FORMATS[format_name].quality or LOWEST
     fit = CODECS[format_name].quality_fit
-    if fit is None:
+    if fit is None or min(image.width, image.height) < _LEAST_SIDE:
         return quality
     sample = Sample.of(image)
     tried: dict[int, float] = {}

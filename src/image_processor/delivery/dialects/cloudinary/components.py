@@ -73,7 +73,7 @@ def is_component(text: str) -> bool:
     """Whether a decoded segment of a path is a component: parameters with commas between."""
     return all(
         (match := _PAIR.fullmatch(part)) is not None and (match[1] in _NAMES or match[1].startswith("$"))
-        for part in text.split(",")
+        for part in text.rstrip(",").split(",")
     )
 
 
@@ -92,7 +92,7 @@ def read_components(texts: Sequence[str], builder: RequestBuilder, named: Named)
 
 def _split(text: str) -> Component:
     """The parameters of a component; a condition is one."""
-    parts = [text] if text.startswith("if_") else text.split(",")
+    parts = [text] if text.startswith("if_") else [part for part in text.split(",") if part]
     return [(name, value) for name, _, value in (part.partition("_") for part in parts)]
 
 
@@ -226,8 +226,8 @@ def _resize(
     if mode not in MODES:
         builder.unsupported("c", "one of " + ", ".join(MODES), f"c_{mode}")
         return []
-    if "z" in values and builder.number(values["z"], "z", 0.01, 100) != 1:
-        builder.unsupported("z", "1, as faces are not zoomed to", f"z_{values['z']}")
+    if "z" in values:  # Nothing is zoomed to: faces are kept inside the crop.
+        builder.number(values["z"], "z", 0.01, 100)
     width, height = (
         parse_side(values[name], name, builder, dpr)
         if name in values and not _is_auto(values[name])

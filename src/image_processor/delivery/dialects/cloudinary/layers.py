@@ -64,6 +64,7 @@ _ALIGNMENTS = {
 _KNOWN = frozenset(["l", "u", "fl", "c", "w", "h", "g", "x", "y", "o", "a", "e", "co", "q", "f", "ar"])
 _PLAIN_WORDS = frozenset({"normal", "none", "regular"})
 _LINE_SPACING = re.compile(r"_line_spacing_([0-9]{1,3})(?![0-9])")
+_STORED = re.compile(r"(?:image:)?(?:upload|private|authenticated):")
 _OTHER_SOURCES = ("fetch", "video", "subtitles", "lut")
 
 
@@ -82,7 +83,9 @@ class _Layer:
         # The last component places the layer; the first and those between make it.
         self.placing = dict(components[-1])
         inner = components if len(components) == 1 else components[:-1]
-        self.values = dict(pair for component in inner for pair in component)
+        # The size may also be given where the layer is placed.
+        own = {name: value for name, value in components[-1] if name in {"c", "w", "h"}}
+        self.values = {**own, **dict(pair for component in inner for pair in component)}
         self.flags = {flag for name, value in self.pairs if name == "fl" for flag in value.split(".")}
         self.fields: dict[str, Any] = {}
 
@@ -162,7 +165,8 @@ class _Layer:
         return sides
 
     def _image(self, source: str) -> Overlay | None:
-        key = self.builder.parse_key(source.replace(":", "/"), f"l_{source}")
+        public_id = _STORED.sub("", source).replace(":", "/")
+        key = self.builder.parse_key(public_id, f"l_{source}")
         mode = self.values.get("c", "scale")
         if mode not in _FITS:
             self.builder.unsupported("c_ of a layer", "one of " + ", ".join(_FITS), f"c_{mode}")
