@@ -126,6 +126,12 @@ def steps(transformation: str) -> list[str]:
             {"region": (10, 20, 300, 200), "width": 30, "height": 30, "enlarge": True},
         ),
         ("a_90/c_fill,h_20,w_30", {"rotate": 90, "width": 30, "height": 20, "enlarge": True}),
+        ("b_red", {"background": Colour(255, 0, 0)}),
+        ("b_red,c_limit,w_9", {"width": 9, "background": Colour(255, 0, 0)}),
+        (
+            "b_red,c_limit,w_9/r_3",
+            {"width": 9, "steps": (Step("bg", Colour(255, 0, 0)), Step("round", (3,) * 4))},
+        ),
         ("a_hflip", {"flip": Flip.HORIZONTAL}),
         ("c_limit,w_30/e_grayscale/r_max", {"width": 30, "grey": True, "ellipse": True}),
         ("r_20", {"round": (20, 20, 20, 20)}),

@@ -18,7 +18,7 @@ from .effects import parse_effect
 from .encoding import set_encoding
 from .expansion import expand
 from .layers import APPLY, Component, parse_layer
-from .operations import COMPARISONS, MODES, Branch, Corners, Effect, Operation, Resize, Turn
+from .operations import COMPARISONS, MODES, PADDING, Branch, Corners, Effect, Operation, Resize, Turn
 from .values import (
     parse_border,
     parse_colour,
@@ -237,7 +237,7 @@ def _resize(
     ratio = parse_ratio(values["ar"], builder) if "ar" in values else None
     background = _background(values["b"], builder) if "b" in values else None
     if "c" not in values and width is None and height is None and background is not None:
-        return [_flattened(background, builder)] if isinstance(background, Colour) else []
+        return _flattened(background)
     if mode == "scale" and "ignore_aspect_ratio" in flags:
         ratio = None
     gravity, centred = _gravity(values, mode, builder)
@@ -246,8 +246,9 @@ def _resize(
         builder.unsupported("x, y", "c_crop or g_xy_center with them", f"x_{x},y_{y}")
     quarters = next((turns for word in angle.split(".") if isinstance(turns := _TURNS.get(word), int)), 0)
     if width is None and height is None and ratio is None and mode != "crop":
-        return []
-    return [Resize(mode, width, height, _bounded(ratio), gravity, x, y, centred, background, quarters)]
+        return _flattened(background)
+    resize = Resize(mode, width, height, _bounded(ratio), gravity, x, y, centred, background, quarters)
+    return [resize] if mode in PADDING else [resize, *_flattened(background)]
 
 
 def _is_auto(text: str) -> bool:
@@ -276,9 +277,11 @@ def _background(text: str, builder: RequestBuilder) -> Colour | Backdrop | None:
     return kind or parse_colour(text, "b", builder)
 
 
-def _flattened(colour: Colour, builder: RequestBuilder) -> Effect:
-    del builder
-    return Effect("b", steps=(Step("bg", colour),))
+def _flattened(background: Colour | Backdrop | None) -> list[Operation]:
+    """A colour also fills what is transparent, whatever the mode."""
+    if not isinstance(background, Colour):
+        return []
+    return [Effect("b", "background", background, (Step("bg", background),))]
 
 
 def _opacity(text: str, builder: RequestBuilder) -> list[Operation]:

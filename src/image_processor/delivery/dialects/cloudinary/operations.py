@@ -39,7 +39,7 @@ MAX_RADIUS = "max"
 _ORDER = (
     "trim", "region", "rotate", "flip", "resize", "normalise", "gamma", "brightness", "contrast",
     "saturation", "hue", "grey", "sepia", "negate", "blur", "sharpen", "pixelate", "overlays", "ellipse",
-    "round", "opacity",
+    "round", "opacity", "background",
 )
 # fmt: on
 _RANKS = {field: rank for rank, field in enumerate(_ORDER)}
@@ -377,7 +377,9 @@ class _Composition:
     # Pixels
 
     def _effect(self, effect: Effect) -> None:
-        if effect.field and self._take(effect.field):
+        # The field fills all that is transparent at the end, the step what is transparent now.
+        is_early = effect.field == "background" and self._is_followed
+        if effect.field and not is_early and self._take(effect.field):
             self.fields[effect.field] = effect.value
         elif effect.steps:
             self.steps += effect.steps
@@ -464,6 +466,9 @@ _FITS = {
 }
 MODES = ("crop", "mfit", "mpad", *_FITS)
 """The crop modes."""
+
+PADDING = frozenset({"pad", "lpad", "mpad"})
+"""The modes that put the image on a background."""
 
 _SHRINKING = frozenset({"limit", "lfill", "lpad"})
 _WHOLE = frozenset({"scale", "fit", "limit", "mfit"})
