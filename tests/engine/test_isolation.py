@@ -18,7 +18,7 @@ from msgspec.structs import replace
 from test_probe import jpeg_of
 
 from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRuntime
-from image_processor.domain.models import IccPolicy, Limits
+from image_processor.domain.models import IccPolicy, Limits, RenderedImage
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -46,7 +46,31 @@ def test_the_result_equals_render(shared: IsolatedRenderer, options: dict[str, o
 def test_renditions_are_emitted(shared: IsolatedRenderer) -> None:
     handed: list[object] = []
     rendered = shared.render(GOOD, WANTED, Limits(), on_rendition=handed.append)
-    assert handed == list(rendered.renditions)
+    assert sorted(map(repr, handed)) == sorted(map(repr, rendered.renditions))
+
+
+def test_a_rendition_is_emitted_before_the_next_is_made_and_once_although_its_child_is_lost(
+    tmp_path: Path,
+) -> None:
+    """The first child makes one rendition, and waits for its end."""
+    once = str(tmp_path / "once")
+    start = f"import time; is_first = not os.path.exists({once!r}); open({once!r}, 'w').close()"
+    rigging = (
+        "send = options['on_rendition']; options['threads'] = 1; "
+        "options['on_rendition'] = lambda image: (send(image), is_first and time.sleep(600))"
+    )
+    emitted: list[RenderedImage] = []
+
+    def kill_first(image: RenderedImage) -> None:
+        emitted.append(image)
+        if len(emitted) == 1:
+            os.kill(pid_of(renderer), signal.SIGKILL)
+
+    with rigged(rigging, start) as renderer:
+        rendered = renderer.render(GOOD, WANTED, Limits(), on_rendition=kill_first)
+    assert {image.transformation for image in emitted} == set(WANTED)
+    assert len(emitted) == 2
+    assert [image.transformation for image in rendered.renditions] == WANTED
 
 
 def test_an_empty_list_of_transformations(shared: IsolatedRenderer) -> None:

@@ -124,9 +124,23 @@ def test_a_reply_of_another_form_is_a_crash(reply: bytes, monkeypatch: pytest.Mo
         assert refusal.value.reason is Reason.DECODER_CRASHED
 
 
-def test_more_renditions_than_requested_are_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
+MADE = (
+    b'{{"type":"made","number":{},"metadata":{{"width":1,"height":1,"format":"webp","frames":1,"alpha":false,\
+"bytes":1,"sha256":""}}}}'
+)
+DONE = b'{"type":"done","original":{"width":1,"height":1,"format":"jpeg","frames":1,"alpha":false,"bytes":1,\
+"sha256":""},"summary":null,"exif":[],"timings":[0,0,0]}'
+
+
+@pytest.mark.parametrize("numbers", [(0, 0), (0, 1, 2), (-1, 0), (0,), ()])
+def test_other_renditions_than_requested_are_a_crash(
+    numbers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two: one twice, one too many, one that was not requested, one too few, none."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
-    with rigged("kwargs = args[1].append(args[1][0])") as renderer:
+    made = [message for number in numbers for message in (MADE.replace(b"{}", b"%d" % number), b"x")]
+    replies = b"".join(len(reply).to_bytes(8) + reply for reply in (*made, DONE))
+    with rigged(f"os.write(int(sys.argv[2]), {replies!r}); signal.pause()") as renderer:
         with pytest.raises(Refused) as refusal:
             renderer.render(GOOD, WANTED, Limits())
         assert refusal.value.reason is Reason.DECODER_CRASHED

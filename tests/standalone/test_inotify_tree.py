@@ -76,6 +76,21 @@ def test_files_in_every_directory_are_reported(root, tree):
     assert changes(tree, "a.jpg") == {"a.jpg"}
 
 
+def test_a_file_is_closed_after_its_last_write(root, tree):
+    with (root / "a.jpg").open("wb", buffering=0) as file:
+        file.write(b"a")
+        changes(tree, "a.jpg")
+        assert tree.closed == frozenset()
+    changes(tree, "a.jpg")
+    assert tree.closed == {"a.jpg"}
+    (root / "b.jpg").write_bytes(b"b")
+    (root / "b.jpg").chmod(0o600)  # as tools that copy attributes do
+    (root / "a.jpg").rename(root / "c.jpg")
+    changes(tree, "b.jpg", "a.jpg", "c.jpg")
+    assert "b.jpg" in tree.closed
+    assert not {"a.jpg", "c.jpg"} & tree.closed
+
+
 def test_a_change_of_permissions_is_reported(root, tree):
     (root / "a.jpg").write_bytes(b"a")
     changes(tree, "a.jpg")

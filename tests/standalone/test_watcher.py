@@ -17,6 +17,7 @@ from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.domain.errors import Unavailable
 from image_processor.domain.models import Upload, UploadKind
 from image_processor.domain.ports import Attributes
+from image_processor.standalone import watcher as watcher_module
 from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import SETTLE_SECONDS, Watcher
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
@@ -178,6 +179,18 @@ def test_a_file_that_grows_slowly_is_reported_once_it_has_settled(scene):
     seen = scene.wait_for(("slow.jpg", UploadKind.CREATED))
     assert len([report for report in seen if report.key == "slow.jpg"]) == 1
     assert path.stat().st_size == parts
+
+
+def test_a_file_is_reported_when_it_is_closed_unless_it_is_empty(scene, monkeypatch):
+    """Nothing settles in this test: only what is closed is reported."""
+    monkeypatch.setattr(watcher_module, "SETTLE_SECONDS", 10_000.0)
+    with (scene.root / "open.jpg").open("wb", buffering=0) as file:
+        file.write(b"x")
+        (scene.root / "empty.jpg").touch()
+        (scene.root / "last.jpg").write_bytes(b"x")
+        seen = scene.wait_for(("last.jpg", UploadKind.CREATED))
+        assert {report.key for report in seen} <= {"last.jpg", "probe"}
+    scene.wait_for(("open.jpg", UploadKind.CREATED))
 
 
 def test_private_files_are_not_reported(scene):

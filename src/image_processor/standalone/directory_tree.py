@@ -3,6 +3,7 @@ lists the directory at intervals."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Protocol, Self
 
 
@@ -20,6 +21,11 @@ class DirectoryTree(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
+
+    @property
+    def closed(self) -> Collection[str]:
+        """Those keys of the last `changes` that are files whose writer has closed them."""
+        ...
 
     def changes(self, seconds: float) -> set[str]:
         """The keys of files and directories that were created, changed, moved or deleted. Waits up to

@@ -59,6 +59,7 @@ class InotifyTree:
         self._paths: dict[int, bytes] = {}
         self._watches: dict[bytes, int] = {}
         self._reported: set[bytes] = set()
+        self._closed: frozenset[str] = frozenset()
         self._inotify = _open_inotify()
         try:
             self._watch(b"")
@@ -75,8 +76,18 @@ class InotifyTree:
 
     def changes(self, seconds: float) -> set[str]:
         events = self._inotify.read(timeout=int(seconds * 1000), read_delay=_COALESCE_MS)
-        paths = [path for event in events if (path := self._follow(event)) is not None]
-        return {key for path in paths if (key := _key(path)) is not None}
+        changed: dict[str, bool] = {}  # whether the last event about the content was the last write
+        for event in events:
+            path = self._follow(event)
+            key = None if path is None else _key(path)
+            if key is not None:
+                changed[key] = _is_closed(event.mask, before=changed.get(key, False))
+        self._closed = frozenset(key for key, is_closed in changed.items() if is_closed)
+        return set(changed)
+
+    @property
+    def closed(self) -> frozenset[str]:
+        return self._closed
 
     def _follow(self, event: Event) -> bytes | None:
         """Keep the watches up to date. Returns the path that changed, if any did."""
@@ -179,6 +190,14 @@ class InotifyTree:
         _log.warning("%r is not watched, the rest is: %s", os.fsdecode(self._root + b"/" + folder), reason)
         if len(self._reported) == _MAX_REPORTS:
             _log.warning("further directories that cannot be watched are not reported")
+
+
+def _is_closed(mask: int, *, before: bool) -> bool:
+    """Whether a file is closed after an event. One about its attributes says nothing about its content.
+
+    A file that is moved here is not: the API does that with an upload, and submits it right after.
+    """
+    return bool(mask & flags.CLOSE_WRITE) or (before and bool(mask & flags.ATTRIB))
 
 
 def _open_inotify() -> INotify:

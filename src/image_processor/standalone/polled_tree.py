@@ -32,6 +32,11 @@ class PolledTree:
     def __exit__(self, *_: object) -> None:
         pass
 
+    @property
+    def closed(self) -> frozenset[str]:
+        """A listing does not tell."""
+        return frozenset()
+
     def changes(self, seconds: float) -> set[str]:
         """The keys of files that were created, changed or deleted. Waits up to ``seconds``, and returns
         nothing until the next listing is due. Raises Unavailable."""

@@ -1,7 +1,8 @@
 """Turns created, changed and deleted files of the upload directory into uploads.
 
-A file is reported once it has not changed for SETTLE_SECONDS, so that a slow copy is not mistaken for
-a truncated image. Reconciliation finds what the file notifications miss.
+A file is reported once its writer has closed it, or where that is not known, once it has not changed for
+SETTLE_SECONDS: a slow copy must not be mistaken for a truncated image. Reconciliation finds what the file
+notifications miss.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from image_processor.domain.errors import ImageProcessorError, NotFound, Refused
@@ -113,7 +114,8 @@ class Watcher:
                     _log.warning("%s is watched again", self._root)
                     self._on_gap()
                 while not self._stop.is_set():
-                    self._follow_changes(tree.changes(_TICK_SECONDS))
+                    changes = tree.changes(_TICK_SECONDS)
+                    self._follow_changes(changes, tree.closed)
                     if not _is_still_at(self._root, descriptor):
                         raise FileNotFoundError("the directory was replaced or removed")
         finally:
@@ -126,9 +128,11 @@ class Watcher:
 
         return InotifyTree(self._root, self._private, self._on_gap, self._stop.is_set)
 
-    def _follow_changes(self, keys: set[str]) -> None:
-        due = time.monotonic() + SETTLE_SECONDS
-        self._settling.update(dict.fromkeys(keys, due))
+    def _follow_changes(self, keys: set[str], closed: Collection[str]) -> None:
+        now = time.monotonic()
+        for key in keys:
+            is_complete = key in closed and not _is_empty(self._root / key)
+            self._settling[key] = now if is_complete else now + SETTLE_SECONDS
         for key in self._settled():
             if self._stop.is_set():
                 return
@@ -191,6 +195,14 @@ class Watcher:
                 yield Upload(self._bucket, record.key, UploadKind.DELETED)
             if (cursor := page.cursor) is None:
                 return
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a file has no bytes: then its writer has only reserved the name so far."""
+    try:
+        return path.lstat().st_size == 0
+    except OSError:
+        return True
 
 
 def _is_still_at(path: Path, descriptor: int) -> bool:

@@ -13,12 +13,13 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from image_processor.domain.errors import MissingExtra, Refused, UnsafeRuntime
-from image_processor.domain.models import Limits, Rendered, SandboxPolicy
-from image_processor.domain.transformation import parse
+from image_processor.domain.models import Limits, RenderedImage, SandboxPolicy
+from image_processor.domain.transformation import Transformation, parse
 from image_processor.engine import runtime
 from image_processor.engine.render import render
 
@@ -59,10 +60,7 @@ def _serve(channel: Channel) -> None:
         request = messages.decode_request(channel.receive())
         data = channel.receive()
         overlay_sources = {key: channel.receive() for key in request.overlay_keys}
-        reply, bodies = _answer(request, data, overlay_sources)
-        channel.send(messages.encode(reply))
-        for body in bodies:
-            channel.send(body)
+        channel.send(messages.encode(_answer(request, data, overlay_sources, channel)))
 
 
 def _apply_limits() -> None:
@@ -88,33 +86,47 @@ def _exit_with_parent(descriptor: int) -> None:
 
 
 def _answer(
-    request: messages.Request, data: bytes, overlay_sources: Mapping[str, bytes]
-) -> tuple[messages.Reply, list[bytes]]:
-    """The reply to a request, and the bytes of the renditions."""
+    request: messages.Request, data: bytes, overlay_sources: Mapping[str, bytes], channel: Channel
+) -> messages.Reply:
+    """The reply to a request, after the renditions have been sent."""
     try:
         limit_cpu(request.limits.cpu_seconds)
         limit_memory(_MEMORY_FACTOR * request.limits.max_memory)
+        transformations = [parse(text) for text in request.transformations]
         rendered = render(
             data,
-            [parse(text) for text in request.transformations],
+            transformations,
             request.limits,
             icc=request.icc,
             threads=request.threads,
             summary=request.summary,
             exif=request.exif,
             overlay_sources=overlay_sources,
+            on_rendition=_Sender(transformations, channel).send,
         )
     except Refused as refused:
-        return messages.Refusal(refused.reason, refused.message), []
+        return messages.Refusal(refused.reason, refused.message)
     except MissingExtra as missing:
-        return messages.Missing(str(missing)), []
+        return messages.Missing(str(missing))
     except MemoryError:
-        return messages.Exhausted(), []
+        return messages.Exhausted()
     except Exception:  # noqa: BLE001 - the parent waits for a reply, whatever happened
-        return messages.Failed(traceback.format_exc()), []
-    return _done(rendered), [rendition.body for rendition in rendered.renditions]
+        return messages.Failed(traceback.format_exc())
+    return messages.Done(rendered.original, rendered.summary, rendered.exif, rendered.timings)
 
 
-def _done(rendered: Rendered) -> messages.Done:
-    metadata = tuple(rendition.metadata for rendition in rendered.renditions)
-    return messages.Done(rendered.original, rendered.summary, metadata, rendered.exif, rendered.timings)
+class _Sender:
+    """Sends each rendition as soon as it is made, from the threads of the encoders."""
+
+    def __init__(self, transformations: Sequence[Transformation], channel: Channel) -> None:
+        self._channel = channel
+        self._lock = threading.Lock()
+        self._numbers: defaultdict[Transformation, list[int]] = defaultdict(list)
+        for number, transformation in enumerate(transformations):
+            self._numbers[transformation].append(number)
+
+    def send(self, image: RenderedImage) -> None:
+        with self._lock:
+            number = self._numbers[image.transformation].pop()
+            self._channel.send(messages.encode(messages.Made(number, image.metadata)))
+            self._channel.send(image.body)

@@ -17,7 +17,7 @@ from functools import cache
 from types import TracebackType
 from typing import Self
 
-from msgspec import MsgspecError, Struct
+from msgspec import MsgspecError
 
 from image_processor.domain.errors import (
     ImageProcessorError,
@@ -162,8 +162,8 @@ class IsolatedRenderer:
         overlay_sources: Mapping[str, bytes] | None = None,
         on_rendition: Callable[[RenderedImage], None] = lambda _: None,
     ) -> Rendered:
-        """As `engine.render.render`, and enforces ``limits.cpu_seconds``. ``on_rendition`` is called once all
-        renditions are made.
+        """As `engine.render.render`, and enforces ``limits.cpu_seconds``. ``on_rendition`` is called in the
+        calling thread.
 
         Also raises Refused(TOO_SLOW), Refused(DECODER_CRASHED) if two children died of it, and Unavailable
         if no child takes it or the renderer was aborted.
@@ -173,26 +173,36 @@ class IsolatedRenderer:
             tuple(map(str, transformations)), limits, icc, threads, summary, tuple(exif), tuple(overlays)
         )
         bodies = [data, *overlays.values()]
+        images: dict[int, RenderedImage] = {}
+
+        def attempt() -> messages.Reply:
+            for message, body in self._ask(request, bodies):
+                if not isinstance(message, messages.Made):
+                    reply = message  # the last message, but `_ask` must come to its end
+                # A child that was lost may have made it before.
+                elif message.number not in images:
+                    image = RenderedImage(transformations[message.number], body, message.metadata)
+                    images[message.number] = image
+                    on_rendition(image)
+            return reply
+
         try:
-            reply = self._ask(request, bodies)
+            reply = attempt()
         except _ChildLost:
             try:
-                reply = self._ask(request, bodies)
+                reply = attempt()
             except _ChildLost as second:
                 raise second.error from None
-        rendered = _rendered(reply, transformations)
-        for rendition in rendered.renditions:
-            on_rendition(rendition)
-        return rendered
+        return _rendered(reply, [images[number] for number in sorted(images)])
 
-    def _ask(self, request: messages.Request, bodies: Sequence[bytes]) -> _Reply:
-        """Raises _ChildLost, Refused(TOO_SLOW), Unavailable, UnsafeRuntime."""
+    def _ask(self, request: messages.Request, bodies: Sequence[bytes]) -> Iterator[_Message]:
+        """As `_Child.ask`. Raises _ChildLost, Refused(TOO_SLOW), Unavailable, UnsafeRuntime."""
         try:
             self.warm()
             assert self._child is not None
             wall_seconds = self._wall_seconds(request.limits)
             try:
-                return self._child.ask(request, bodies, wall_seconds)
+                yield from self._child.ask(request, bodies, wall_seconds)
             except TimeoutError:
                 raise self._late(wall_seconds) from None
         except BaseException:
@@ -216,11 +226,8 @@ class IsolatedRenderer:
             raise Unavailable("the program is stopping")
 
 
-class _Reply(Struct, frozen=True):
-    """The child's reply, and the renditions' bytes in the requested order."""
-
-    message: messages.Reply
-    bodies: tuple[bytes, ...] = ()
+_Message = tuple[messages.Made | messages.Reply, bytes]
+"""A message of the child, with the bytes of a rendition."""
 
 
 class _Child:
@@ -276,16 +283,27 @@ class _Child:
         self._ready = True
         self.sandbox_gaps = message.sandbox_gaps
 
-    def ask(self, request: messages.Request, bodies: Sequence[bytes], wall_seconds: float) -> _Reply:
-        """Render the first of ``bodies``; the others are the overlay sources that ``request`` names.
+    def ask(
+        self, request: messages.Request, bodies: Sequence[bytes], wall_seconds: float
+    ) -> Iterator[_Message]:
+        """Render the first of ``bodies``; the others are the overlay sources that ``request`` names. Yields
+        each rendition once, and at last the reply.
 
         Raises _ChildLost, Refused(TOO_SLOW), and TimeoutError after ``wall_seconds``; the child cannot be
-        used after any of them."""
+        used after any of them, and neither if not all is read."""
         until = time.monotonic() + wall_seconds
+        missing = set(range(len(request.transformations)))
+        allowed = _MAX_RENDITIONS
         try:
             self._send([messages.encode(request), *bodies], until)
-            self._await_reply(until)
-            return self._receive(len(request.transformations), until)
+            while True:
+                self._await_reply(until)
+                message, body = self._receive(missing, allowed, until)
+                yield message, body
+                if not isinstance(message, messages.Made):
+                    return
+                missing.remove(message.number)
+                allowed -= len(body)
         except TimeoutError:
             raise
         except _INVALID_REPLY:
@@ -330,19 +348,18 @@ class _Child:
                 got = f"a decoder that used no CPU time for {_STALL_SECONDS} s"
                 raise _ChildLost(Refused(Reason.TOO_SLOW, f"expected a reply, got {got}"))
 
-    def _receive(self, rendition_count: int, until: float) -> _Reply:
+    def _receive(self, missing: Collection[int], allowed: int, until: float) -> _Message:
+        """The next message. Raises ValueError for one that cannot come now."""
         got = f"a part of it within {_TRANSFER_SECONDS} s"
         with _transfer(until, Refused(Reason.TOO_SLOW, f"expected a reply, got {got}")) as end:
             message = messages.decode_reply(self._channel.receive(end, _MAX_MESSAGE))
-            if not isinstance(message, messages.Done):
-                return _Reply(message)
-            if len(message.renditions) != rendition_count:
-                raise ValueError(f"expected {rendition_count} renditions, got {len(message.renditions)}")
-            bodies: list[bytes] = []
-            for _ in message.renditions:
-                allowed = _MAX_RENDITIONS - sum(map(len, bodies))
-                bodies.append(self._channel.receive(end, allowed))
-            return _Reply(message, tuple(bodies))
+            if isinstance(message, messages.Made):
+                if message.number not in missing:
+                    raise ValueError(f"expected one of the renditions {missing}, got {message.number}")
+                return message, self._channel.receive(end, allowed)
+            if isinstance(message, messages.Done) and missing:
+                raise ValueError(f"expected the renditions {missing}, got none of them")
+            return message, b""
 
     def _exit_code(self, until: float) -> int:
         """The return code of a child that has closed its pipes or sent nonsense, negative for a signal."""
@@ -365,9 +382,9 @@ def _transfer(until: float, error: ImageProcessorError) -> Iterator[float]:
         raise _ChildLost(error) from None
 
 
-def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rendered:
+def _rendered(reply: messages.Reply, renditions: Sequence[RenderedImage]) -> Rendered:
     """The value of a reply; raises the error of the child's render."""
-    match reply.message:
+    match reply:
         case messages.Refusal(reason, message):
             raise Refused(reason, message)
         case messages.Missing(message):
@@ -386,11 +403,8 @@ def _rendered(reply: _Reply, transformations: Sequence[Transformation]) -> Rende
             raise Refused(
                 Reason.ENGINE_FAILED, "expected a rendition, got an error of the program; see its log"
             )
-        case messages.Done(original, summary, metadata, exif, timings):
-            renditions = zip(transformations, reply.bodies, metadata, strict=True)
-            return Rendered(
-                original, summary, tuple(RenderedImage(*parts) for parts in renditions), exif, timings
-            )
+        case messages.Done(original, summary, exif, timings):
+            return Rendered(original, summary, tuple(renditions), exif, timings)
 
 
 _INHERITED = frozenset({"PATH", "HOME", "LANG", "LANGUAGE", "TZ", "TMPDIR"})

@@ -46,12 +46,19 @@ class Unsafe(Struct, frozen=True, tag="unsafe"):
     message: str
 
 
+class Made(Struct, frozen=True, tag="made"):
+    """The rendition of the transformation ``number``, from 0, of the request; its bytes follow. They come in
+    any order, and a reply follows the last one."""
+
+    number: int
+    metadata: ImageMetadata
+
+
 class Done(Struct, frozen=True, tag="done"):
-    """The fields of domain.models.Rendered. ``renditions`` are in the requested order; their bytes follow."""
+    """The fields of domain.models.Rendered, after all renditions."""
 
     original: ImageMetadata
     summary: VisualSummary | None
-    renditions: tuple[ImageMetadata, ...]
     exif: Exif
     timings: Timings
 
@@ -82,4 +89,4 @@ Reply = Done | Refusal | Missing | Exhausted | Failed
 encode = Encoder().encode
 decode_request = Decoder(Request).decode
 decode_start = Decoder(Ready | Unsafe).decode
-decode_reply = Decoder(Reply).decode
+decode_reply = Decoder(Made | Reply).decode
