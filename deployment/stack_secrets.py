@@ -37,6 +37,7 @@ SECRETS = (
         "ImgproxySecret", "ImgproxyVersion", {"key": "IMGPROXY_KEY", "salt": "IMGPROXY_SALT"}, "imgproxy"
     ),
     SecretSpec("CloudinarySecret", "CloudinaryVersion", {"": "CLOUDINARY_SECRET"}, "cloudinary"),
+    SecretSpec("ImgixSecret", "ImgixVersion", {"": "IMGIX_TOKENS"}, "imgix"),
 )
 
 

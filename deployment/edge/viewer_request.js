@@ -9,7 +9,7 @@ import crypto from 'crypto';
 // What the deployment allows; the function publish writes it. k/KID: the secret of a key. n/NAME and p/PRESET: public for
 // some originals or ("all") for every one, or the modern formats that an unsigned request may get. names: these
 // lists are complete. unsigned: every rendition is public. hints: the widths that client hints are rounded
-// up to, if they are enabled. dialects: a dialect is enabled. The template adds CORS_ORIGIN, the parameter
+// up to, if they are enabled. dialects: a dialect is enabled, `imgix` if that is among them. The template adds CORS_ORIGIN, the parameter
 // RenditionOrigin.
 const kvs = cf.kvs();
 
@@ -35,6 +35,7 @@ const S3_PARAMETERS = 'accelerate acl analytics attributes awsaccesskeyid contin
   words[row + ':' + column] = words[column + ':' + row] = words[row] + words[column];
 }));
 
+const NOT_UTF_8 = 'expected percent-encoded UTF-8 for the query';
 const KEY_HEADERS = 'accept sec-ch-width width sec-ch-dpr dpr x-expires'.split(' ');
 const RENDITION_NAME = /^(~?)((?:[a-z-]+=[^,\/]*(?:,[a-z-]+=[^,\/]*)*)?)(?![\s\S])/;
 const STORED_NAME = /^(?:[a-z-]+=[^,\/]*,)*fm=[a-z]+\.[a-z0-9]+(?![\s\S])/;
@@ -58,6 +59,9 @@ async function handler(event) {
   });
   const last = path.slice(path.lastIndexOf('/') + 1);
   const onDemand = last[0] == '~';
+  // Every query may be imgix's, unless it has a signature of the project's own: imgix's is MD5.
+  if (!onDemand && /(^|&)(?!v=|&)./.test(query) && !/(^|&)(kid=|s=(?![0-9a-f]{32}(?![^&])))/.test(query) &&
+    await lookup('dialects') == 'imgix') return forwardDialect(request, client, query, true);
   const url = parseUrl(path.slice(1), query, request.uri.length - 1 + query.length);
   const signature = url.signature;
   if (url.error) {
@@ -131,20 +135,23 @@ function preflight(origin) {
 
 // A URL of a dialect: the deliver function parses and verifies it. Other parameters than those of dialects are
 // left out: each would be another object to cache. DIT's signature covers all parameters, so a URL with one keeps
-// them, but never one that S3 would obey.
-function forwardDialect(request, client, query) {
+// them, but never one that S3 would obey. So does a signed one of imgix; from an unsigned one only those of imgix's
+// clients and of trackers are left out, as imgix has too many parameters to list.
+function forwardDialect(request, client, query, imgix) {
   if (client.accept) request.headers.accept = {value: client.accept};
   const pairs = query.split('&').filter(pair => pair);
   let names;
   try {
     names = pairs.map(pair => decode(pair.split('=')[0]));
   } catch (error) {
-    return invalid('expected percent-encoded UTF-8 for the query');
+    return invalid(NOT_UTF_8);
   }
-  const signed = names.indexOf('signature') >= 0;
-  const kept = pairs.filter((_, i) => DIALECT_PARAMETERS.indexOf(names[i].split(/[.[]/)[0]) >= 0 || signed && !isOfS3(names[i].toLowerCase()));
-  const expires = kept.find(pair => /^expires=/.test(pair));
-  if (expires) request.headers['x-expires'] = {value: expires};
+  const signed = names.indexOf('signature') >= 0 || imgix && /(^|&)s=/.test(query);
+  const kept = pairs.filter((_, i) => DIALECT_PARAMETERS.indexOf(names[i].split(/[.[]/)[0]) >= 0 ||
+    (signed || imgix && !/_|clid|^ix/.test(names[i])) && !isOfS3(names[i].toLowerCase()));
+  // These are not in the cache's key under their own names, and only deliver verifies them.
+  const verified = kept.filter(pair => /^(expires|s)=/.test(pair)).join('&');
+  if (verified) request.headers['x-expires'] = {value: verified};
   request.querystring = kept.join('&');
   return request;
 }
@@ -253,7 +260,7 @@ function parseUrl(path, query, size) {
       } else if (IGNORED.indexOf(name) < 0 && name.indexOf(IGNORED_PREFIX)) pairs.push([name, value]);
     });
   } catch (error) {
-    return {error: 'expected percent-encoded UTF-8 for the query'};
+    return {error: NOT_UTF_8};
   }
   if (signatureCount > Object.keys(signature).length) return {error: 'expected s, kid and expires at most once each'};
   const slash = path.lastIndexOf('/');

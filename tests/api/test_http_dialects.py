@@ -30,6 +30,35 @@ def thumbor(machine: Machine):
         yield Client(machine.app(), runner)
 
 
+def test_an_imgix_url_is_served(machine: Machine) -> None:
+    """It means another image than the same URL of ours, and its errors are ours."""
+    machine.settings = replace(
+        machine.settings, dialects=("imgix",), dialect_settings={"imgix_tokens": (SECRET,)}
+    )
+    machine.ingest.put(KEY, b"cat")
+
+    def query(text: str, path: str = KEY) -> str:
+        digest = hashlib.md5(f"{SECRET}/{path}?{text}".encode(), usedforsecurity=False).hexdigest()
+        return f"{text}&s={digest}"
+
+    with asyncio.Runner() as runner:
+        client = Client(machine.app(), runner)
+        for root in ("/", "/renditions/"):
+            response = client.get(f"{root}{KEY}?{query('w=33&h=33&fm=webp&ixlib=js')}")
+            assert (response.status_code, response.content) == (
+                200, b"w=33,h=33,fit=inside,enlarge=1,fm=webp of cat",
+            )  # fmt: skip
+        download = client.get(f"/{KEY}?{query('w=33&dl=my%20cat.jpg')}")
+        assert download.headers["content-disposition"].startswith("attachment")
+        assert client.get(f"/{KEY}?w=33").json()["code"] == "signature-missing"
+        assert client.get(f"/{KEY}?w=34&s={'0' * 32}").json()["code"] == "signature-mismatch"
+        assert client.get(f"/{KEY}?{query('bg-remove=true')}").json()["code"] == "invalid-request"
+        assert client.get(f"/{KEY}?{query('w=3&expires=9')}").json()["code"] == "signature-expired"
+        # Names of renditions and signatures of ours stay ours.
+        assert client.get(f"/renditions/{KEY}/w=10,fm=webp.webp").content == b"w=10,fm=webp of cat"
+        assert client.get(f"/{KEY}?w=33&kid=a&s=b").json()["code"] == "signature-key-unknown"
+
+
 @pytest.mark.parametrize("root", ["/", "/renditions/"])
 def test_a_thumbor_url_is_served(thumbor: Client, root: str) -> None:
     response = thumbor.get(root + signed(f"fit-in/33x0/filters:format(webp)/{KEY}"))

@@ -48,6 +48,10 @@ def run(*arguments: str) -> Result:
         ("/_next/image?url=%2Fa.jpg&w=640&q=75", "next: a.jpg?w=640&q=75&fm=auto\n"),
         ("/cdn-cgi/image/w=80,f=webp/a.jpg", "cloudflare: a.jpg?w=80&fm=webp"),
         ("/300x200/filters:format(webp)/a.jpg", "dit: a.jpg?w=300&h=200&enlarge=1&fm=webp"),
+        (
+            "https://x.imgix.net/a.jpg?w=300&h=200&fit=max&fm=webp&ixlib=js-3&s=0123456789abcdef0123456789abcdef",
+            "imgix: a.jpg?w=300&h=200&fit=inside&fm=webp",
+        ),
         ("/unsafe/fit-in/300x300/filters:equalize()/a.jpg", "(depends on the original)"),
     ],
 )

@@ -125,8 +125,8 @@ def test_only_listed_exif_fields_are_kept():
 def test_dialects_keep_their_order_and_unknown_ones_are_invalid():
     assert read().dialects == ()
     assert read(DIALECTS=" imgproxy, Thumbor,thumbor").dialects == ("imgproxy", "thumbor")
-    with pytest.raises(InvalidSettings, match="for IMAGE_PROCESSOR_DIALECTS, got 'imgix'"):
-        read(DIALECTS="imgix")
+    with pytest.raises(InvalidSettings, match="for IMAGE_PROCESSOR_DIALECTS, got 'imagekit'"):
+        read(DIALECTS="imagekit")
 
 
 def test_secrets_are_not_shown():
@@ -136,6 +136,7 @@ def test_secrets_are_not_shown():
         "IMGPROXY_KEY": "686f7573",
         "IMGPROXY_SALT": "686f7573",
         "CLOUDINARY_SECRET": "hush-hush",
+        "IMGIX_TOKENS": "hush-hush,hush",
         "SIGNING_KEYS": "a:hush-hush-hush-hush",
     }
     settings = read(**secrets)
@@ -145,6 +146,7 @@ def test_secrets_are_not_shown():
         "imgproxy_key": b"hous",
         "imgproxy_salt": b"hous",
         "cloudinary_secret": "hush-hush",
+        "imgix_tokens": ("hush-hush", "hush"),
     }
     specs = (*URL_SETTINGS, *dialect_settings())
     shown = {row.name: value for row, value in effective(settings, specs)}

@@ -29,6 +29,7 @@ from image_processor.delivery.dialects import Dialect
 from image_processor.delivery.dialects.cloudflare import Cloudflare
 from image_processor.delivery.dialects.cloudinary import Cloudinary
 from image_processor.delivery.dialects.dit import Dit
+from image_processor.delivery.dialects.imgix import Imgix
 from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
 from image_processor.delivery.dialects.thumbor import Thumbor
@@ -104,6 +105,7 @@ PEERS: Mapping[str, Peer] = {
     "next": Peer("Next.js", lambda: NextImage(DIALECTS["next"].settings[0].default), 0.95),
     "vercel": Peer("Vercel", lambda: VercelImage(DIALECTS["next"].settings[0].default), 0.95),
     "netlify": Peer("Netlify", Netlify, 0.95),
+    "imgix": Peer("imgix", Imgix, 0.85),
 }
 
 
@@ -227,6 +229,13 @@ def _striped(*, transparent: bool) -> Image.Image:
     return image if transparent else image.convert("RGB")
 
 
+def _halves() -> Image.Image:
+    """Red above blue."""
+    image = Image.new("RGB", (20, 20), "red")
+    image.paste((0, 0, 255), (0, 10, 20, 20))
+    return image
+
+
 def _with_alpha() -> Image.Image:
     image = _scene(200, 100).convert("RGBA")
     mask = Image.new("L", image.size, 0)
@@ -265,6 +274,12 @@ ORIGINALS: Mapping[str, Callable[[], Image.Image | bytes]] = {
     "cmyk.jpg": lambda: _jpeg(_scene(480, 320).convert("CMYK")),
     "gradient.tif": lambda: _tiff(_scene(200, 100)),
     "large.png": lambda: _scene(1080, 902),
+    "docs.jpg": lambda: _jpeg(_scene(300, 200)),
+    "tall.jpg": lambda: _jpeg(_scene(532, 800)),
+    "wide.jpg": lambda: _jpeg(_scene(900, 270)),
+    "watermark.png": lambda: Image.new("RGBA", (20, 10), (255, 0, 0, 255)),
+    "halves.png": _halves,
+    "white.png": lambda: Image.new("RGB", (200, 100), "white"),
     "grey.png": lambda: _scene(200, 100).convert("L"),
     "alpha.png": _with_alpha,
     "trim1.png": _nested,

@@ -28,6 +28,7 @@ from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
 from image_processor.delivery.dialects.dit.dialect import ERROR_CODES
+from image_processor.delivery.dialects.imgix import Imgix
 from image_processor.delivery.dialects.imgproxy import Imgproxy
 from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
 from image_processor.delivery.dialects.platforms import Netlify, NextImage, VercelImage
@@ -77,6 +78,7 @@ def test_a_dialect_url_equal_to_a_preset_is_the_stored_file() -> None:
         ("_/pr:card/plain/photos/cat.jpg", "", "imgproxy"),
         ("cdn-cgi/image/w=300,h=200,fit=cover,f=webp/photos/cat.jpg", "", "cloudflare"),
         ("demo/image/upload/c_fill,h_200,w_300/f_webp/v12/photos/cat.jpg", "", "cloudinary"),
+        ("photos/cat.jpg", "w=300&h=200&fit=crop&fm=webp", "imgix"),
         ("photos/cat.jpg", "w=300&h=200&enlarge=1&fm=webp", None),
     ],
 )
@@ -194,6 +196,7 @@ def test_settings_enable_dialects() -> None:
             "imgproxy_key": b"k",
             "imgproxy_salt": b"s",
             "imgproxy_signature_bytes": 8,
+            "imgix_tokens": ("i",),
         },
         buckets=("b",),
         dialect_lenient=True,
@@ -204,6 +207,7 @@ def test_settings_enable_dialects() -> None:
         Thumbor(b"t", lenient=True, buckets=buckets),
         Dit(b"d", lenient=True, buckets=buckets),
         Imgproxy(b"k", b"s", 8, lenient=True, buckets=buckets),
+        Imgix(("i",), lenient=True, buckets=buckets),
         Cloudflare(lenient=True, buckets=buckets),
         Cloudinary(lenient=True, buckets=buckets),
         NextImage(DIALECTS["next"].settings[0].default, lenient=True, buckets=buckets),
@@ -213,8 +217,8 @@ def test_settings_enable_dialects() -> None:
 
 
 def test_an_unknown_dialect_is_an_error() -> None:
-    with pytest.raises(KeyError, match="imgix"):
-        load_dialects(["imgix"], {}, DialectOptions())
+    with pytest.raises(KeyError, match="nobody"):
+        load_dialects(["nobody"], {}, DialectOptions())
 
 
 def test_only_what_is_enabled_is_loaded() -> None:

@@ -73,6 +73,7 @@ def holds(node: Any, values: Mapping[str, str]) -> Any:
         ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),
         ({"CloudinarySecret": "a"}, {"DialectsNeedKeys": 1}),
+        ({"ImgixSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"ThumborSecret": "a", "SigningKeysSecret": "b"}, {}),
         ({"ThumborSecret": "a", "AllowUnsigned": "true"}, {}),
     ],
@@ -191,6 +192,7 @@ SECRETS = {
     "DitSecret": "dit",
     "ImgproxySecret": "imgproxy",
     "CloudinarySecret": "cloudinary",
+    "ImgixSecret": "imgix",
 }
 VALUES = {
     "IMAGE_PROCESSOR_SIGNING_KEYS": "2026:" + "k" * 300,
@@ -199,6 +201,7 @@ VALUES = {
     "IMAGE_PROCESSOR_CLOUDINARY_SECRET": "c" * 27,
     "IMAGE_PROCESSOR_IMGPROXY_KEY": "0a" * 64,
     "IMAGE_PROCESSOR_IMGPROXY_SALT": "0b" * 64,
+    "IMAGE_PROCESSOR_IMGIX_TOKENS": "i" * 33,
 }
 
 

@@ -64,7 +64,7 @@ PARTS: tuple[dict[str, str], ...] = (
     {"EnableHints": "true"},
     {"Fallback": "logos/none.png"},
     {"ThumborSecret": "thumbor", "DialectLenient": "true", "DialectBuckets": "old-pictures"},
-    {"DitSecret": "dit", "ImgproxySecret": "imgproxy"},
+    {"DitSecret": "dit", "ImgproxySecret": "imgproxy", "ImgixSecret": "imgix"},
     {"Dialects": "cloudflare", "DialectAuto": "true"},
     {
         "CloudinarySecret": "cloudinary",
@@ -265,6 +265,7 @@ def test_dialect_secrets_are_read_in_the_named_version() -> None:
     resources = resolve(
         translated(), ThumborSecret="old", ThumborVersion="1f-2", DitSecret="dit", DitVersion="3a-4",
         ImgproxySecret="keys", ImgproxyVersion="5b-6", CloudinarySecret="cloud", CloudinaryVersion="7c-8",
+        ImgixSecret="imgix", ImgixVersion="9d-0",
     )  # fmt: skip
     found = variables(resources, "DeliverFunction")
     assert found["IMAGE_PROCESSOR_THUMBOR_KEY"] == "{{resolve:secretsmanager:old:SecretString:::1f-2}}"
@@ -272,7 +273,8 @@ def test_dialect_secrets_are_read_in_the_named_version() -> None:
     assert (
         found["IMAGE_PROCESSOR_CLOUDINARY_SECRET"] == "{{resolve:secretsmanager:cloud:SecretString:::7c-8}}"
     )
-    assert found["IMAGE_PROCESSOR_DIALECTS"] == "thumbor,dit,imgproxy,cloudinary"
+    assert found["IMAGE_PROCESSOR_DIALECTS"] == "thumbor,dit,imgproxy,imgix,cloudinary"
+    assert found["IMAGE_PROCESSOR_IMGIX_TOKENS"] == "{{resolve:secretsmanager:imgix:SecretString:::9d-0}}"
     for part in ("key", "salt"):
         reference = f"{{{{resolve:secretsmanager:keys:SecretString:{part}::5b-6}}}}"
         assert found[f"IMAGE_PROCESSOR_IMGPROXY_{part.upper()}"] == reference

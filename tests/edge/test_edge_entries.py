@@ -68,6 +68,7 @@ def test_settings_add_entries() -> None:
         "unsigned": "1",
         "dialects": "1",
     }
+    assert entries(RECIPE, Settings(dialects=("thumbor", "imgix")))["dialects"] == "imgix"
     found = entries(RECIPE, Settings(allow_unsigned=True, hints=True, signing_keys=KEYS.signing_keys))
     assert found == {
         "k/new": SECRET,

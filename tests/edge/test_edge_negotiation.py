@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import json
 from functools import partial
@@ -256,6 +257,71 @@ def test_a_signed_dit_url_with_an_unknown_parameter_is_rendered_if_lenient(node:
     signature = hmac.new(b"correct-horse", f"/fit-in/15x15/cat.jpg?{query}".encode(), "sha256").hexdigest()
     edge = dialect_edge(node, replace(UNSIGNED_DIALECTS, dialect_lenient=True, allow_unsigned=False))
     assert edge.ask("/fit-in/15x15/cat.jpg", query=f"{query}&signature={signature}").status == 200
+
+
+IMGIX = (
+    "w=15&h=15",
+    "w=15&fit=crop&auto=format&txt=a%20b",
+    f"w=15&ixlib=js&utm_source=x&location=1&s={'a' * 32}",
+)
+
+
+def test_imgix_urls_go_to_deliver_if_it_is_enabled(edge: Edge) -> None:
+    """They look like the project's own, which the function would rewrite."""
+    edge.store["dialects"] = "imgix"
+    for query in IMGIX:
+        edge.ask(CAT, query=query, accept=CHROME)
+    assert [(request.uri, request.query) for request in edge.function.asked] == [
+        (CAT, IMGIX[0]),
+        (CAT, IMGIX[1]),
+        # The signature covers all parameters; those that S3 obeys are never sent there.
+        (CAT, IMGIX[2].replace("&location=1", "")),
+    ]
+    assert {request.headers["accept"] for request in edge.function.asked} == {"image/avif,image/webp"}
+
+
+def test_of_an_unsigned_imgix_url_trackers_are_left_out(edge: Edge) -> None:
+    edge.store["dialects"] = "imgix"
+    edge.ask(CAT, query="w=15&ixlib=js&ixid=a&utm_source=x&fbclid=y&acl=&blend-mode=normal&expires=9")
+    assert edge.bucket.asked[0].query == "w=15&blend-mode=normal&expires=9"
+    assert edge.bucket.asked[0].headers["x-expires"] == "expires=9"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"{CAT}?w=15&s=x",
+        f"{CAT}?w=15&kid=x",
+        f"{CAT}/~w=15",
+        # A rendition that only a signature opens is in the bucket under this name.
+        f"{CAT}/~w=15,fm=webp.webp?w=15",
+        f"{CAT}/%7Ew=15,fm=webp.webp?utm=1",
+        f"{CAT}/~w=15,fm=webp.webp?s={'a' * 32}",
+    ],
+)
+def test_own_urls_are_still_checked_with_imgix_enabled(edge: Edge, url: str) -> None:
+    edge.store["dialects"] = "imgix"
+    path, _, query = url.partition("?")
+    assert edge.ask(path, query=query).status in {400, 403}
+    assert asked(edge) == 0
+
+
+def test_deliver_decides_about_unsigned_own_urls_with_imgix_enabled(node: Host) -> None:
+    edge = dialect_edge(node, Settings(dialects=("imgix",), dialect_settings={"imgix_tokens": ("token",)}))
+    assert edge.ask("/cat.jpg", query="w=10&fm=webp&enlarge=0").status == 200
+    assert edge.ask("/cat.jpg", query="w=15&then=grey:1").status == 403
+
+
+def test_a_signed_imgix_url_is_rendered(node: Host) -> None:
+    settings = Settings(dialects=("imgix",), dialect_settings={"imgix_tokens": ("correct-horse",)})
+    edge = dialect_edge(node, settings)
+    query = "w=15&fm=webp&fit=max&ixlib=js-3"
+    signature = hashlib.md5(f"correct-horse/cat.jpg?{query}".encode(), usedforsecurity=False).hexdigest()
+    response = edge.ask("/cat.jpg", query=f"{query}&s={signature}")
+    assert (response.status, response.body) == (200, b"w=15,fm=webp of cat")
+    # It is in the cache now, but for this signature only.
+    assert edge.ask("/cat.jpg", query=f"{query}&s={signature[::-1]}").status == 403
+    assert edge.ask("/cat.jpg", query=query).status == 403
 
 
 def test_a_dialect_url_whose_query_is_not_utf_8_is_rejected(edge: Edge) -> None:

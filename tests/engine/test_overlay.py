@@ -189,6 +189,8 @@ def test_an_image_overlay_can_be_cropped_stretched_or_kept_small() -> None:
     assert drawn("w:40;h:10;fit:cover;crop:south") == ((40, 10), {blue})
     assert drawn("w:40;h:40;fit:scale-down")[0] == (20, 20)
     assert drawn("w:40;h:40")[0] == (40, 40)
+    assert drawn("zoom:0.5")[0] == (10, 10)
+    assert drawn("zoom:100")[0] == (40, 40)
 
 
 def test_every_pair_of_opaque_values_blends_within_half_a_step() -> None:

@@ -295,3 +295,22 @@ def test_patterns_lie_behind_transparent_pixels_only() -> None:
     wanted = np.clip((distance - 0.25) / 0.25, 0, 1) * 255
     assert np.abs(radial[empty][:, 2] - wanted[empty]).max() <= 0.51
     assert np.array_equal(after(photo(), "bg-grid:8:000000:ffffff"), photo())
+
+
+def test_padding_as_a_step_surrounds_the_image() -> None:
+    before = photo()
+    height, width = before.shape[:2]
+    got = after(before, "pad:1:2:3:4:223355")
+    assert got.shape == (height + 4, width + 6, 3)
+    assert np.array_equal(got[1 : height + 1, 4 : width + 4], before)
+    assert (got[0] == [0x22, 0x33, 0x55]).all()
+    assert not after(before, "pad:1:2:3:4")[0, :, 3].any()
+
+
+def test_a_translucent_colour_behind_the_image() -> None:
+    clear = np.zeros((4, 4, 4))
+    clear[1, 1] = [10, 20, 30, 255]
+    got = after(clear, "behind:ffcc00:50")
+    assert np.abs(got[0, 0] - [255, 204, 0, 128]).max() <= 1
+    assert np.array_equal(got[1, 1], [10, 20, 30, 255])
+    assert np.array_equal(after(photo(), "behind:ffcc00:50"), photo())

@@ -23,6 +23,7 @@ from image_processor.delivery.dialects.dit import edits as dit_edits
 from image_processor.delivery.dialects.dit import path as dit_path
 from image_processor.delivery.dialects.dit import tone as dit_tone
 from image_processor.delivery.dialects.dit import version8 as dit_version8
+from image_processor.delivery.dialects.imgix import parameters as imgix
 from image_processor.delivery.dialects.imgproxy import options as imgproxy_options
 from image_processor.delivery.dialects.thumbor import filters as thumbor_filters
 from image_processor.delivery.policy import Policy
@@ -197,6 +198,21 @@ DIALECT_INPUTS = {
                 "auto",
                 "sm",
             ),
+        ),
+    ),
+    "imgix": DialectInputs(
+        (
+            "photos/cat.jpg?w=300&h=0.5&fit=crop&crop=focalpoint&fp-x=0.2&fp-z=2&auto=format,compress&dpr=2",
+            "a.jpg?mark64=L2xvZ28ucG5n&mark-align=top,left&mark-w=0.5&txt=Hi&txt-line=2&blend=80ff0000&ixlib=js",
+            "a.jpg?fit=fill&fill=gradient&fill-gradient-linear=red,blue&rot=30&exp=5&mask=corners&mask-bg=ccc&h=3",
+            "a.jpg?rect=center,0.1,100,full&border=5,f00&border-radius=1,2,3,4&pad=3&trim=alpha&orient=6&expires=9",
+        ),
+        _words(
+            imgix.NAMES,
+            imgix.ALIASES,
+            imgix.UNLISTED,
+            ("?", "=", "64=", "s=00000000000000000000000000000000", "top,left", "80ff0000", "red,blue"),
+            ("clip", "crop", "fillmax", "gradient", "ellipse", "inherit", "s3://photos/a", "http://a/b"),
         ),
     ),
     "cloudflare": DialectInputs(

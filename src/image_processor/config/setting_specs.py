@@ -245,6 +245,18 @@ DIALECTS: dict[str, DialectSpec] = {
             ),
         ),
     ),
+    "imgix": DialectSpec(
+        "image_processor.delivery.dialects.imgix:Imgix",
+        (
+            SettingSpec(
+                "IMGIX_TOKENS",
+                "imgix's secure URL tokens, each of which verifies",
+                "lines of ASCII, comma-separated",
+                names,
+                secret=True,
+            ),
+        ),
+    ),
     "cloudflare": DialectSpec("image_processor.delivery.dialects.cloudflare:Cloudflare"),
     "cloudinary": DialectSpec(
         "image_processor.delivery.dialects.cloudinary:Cloudinary",

@@ -29,6 +29,8 @@ FOR_SOME = "some"
 """Whether a name is public for every original or only for some. A request whose format is negotiated has the
 declared formats of MODERN instead, if there are any."""
 _COMPLETE = "names"
+_QUERIES = "imgix"
+"""The dialect whose URLs look like the project's own, which the function has to know."""
 
 Store = Mapping[str, str]
 
@@ -39,7 +41,7 @@ def entries(recipe: Recipe, settings: Settings) -> dict[str, str]:
     if settings.hints:
         found["hints"] = ",".join(map(str, Policy().hint_widths))
     if settings.dialects:
-        found["dialects"] = "1"
+        found["dialects"] = _QUERIES if _QUERIES in settings.dialects else "1"
     # If unsigned requests are allowed, every name is public and no list is complete.
     if settings.allow_unsigned:
         found["unsigned"] = "1"

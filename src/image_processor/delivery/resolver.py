@@ -6,6 +6,7 @@ A forbidden request is rejected before any store is accessed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import lru_cache
@@ -121,7 +122,7 @@ class RequestResolver:
 
     def dialect_of(self, request: HttpRequest) -> Dialect | None:
         """The dialect of a request, None for the project's own URLs."""
-        if _has_signature(request.query):
+        if _has_own_signature(request.query):
             return None
         return dialect_of(self._policy.dialects, request.path, request.query)
 
@@ -229,9 +230,21 @@ class RequestResolver:
         return {self._recipe.stored_name(key, transformation): transformation for transformation in declared}
 
 
+_OTHER_SIGNATURE = re.compile(r"s=[0-9a-f]{32}")
+"""imgix's, which has the parameter's name and another length."""
+
+
 def _has_signature(query: str) -> bool:
     """Whether a query has a signature parameter of the project's own URLs."""
     return any(part.startswith(("s=", "kid=")) for part in query.split("&"))
+
+
+def _has_own_signature(query: str) -> bool:
+    """Whether a signature in the query can be one of the project's own, and not imgix's."""
+    parts = query.split("&")
+    if any(part.startswith("kid=") for part in parts):
+        return True
+    return any(part.startswith("s=") and not _OTHER_SIGNATURE.fullmatch(part) for part in parts)
 
 
 def _is_empty(query: str) -> bool:

@@ -178,9 +178,17 @@ def _size_after(size: Size, step: Step) -> Size | None:
         return size.within(Size(*step.value[:2]))
     if step.new_sides:
         return Size(*step.new_sides)
-    if step.name != "rotate":
-        return size
-    degrees = step.value[0] % 360
+    if step.name == "pad":
+        return _padded(size, step.value)
+    return _turned(size, step.value[0] % 360) if step.name == "rotate" else size
+
+
+def _padded(size: Size, sides: Sequence[int]) -> Size:
+    top, right, bottom, left = sides[:4]
+    return Size(size.width + left + right, size.height + top + bottom)
+
+
+def _turned(size: Size, degrees: float) -> Size:
     if degrees % 90:
         return tilted(size, degrees)
     return size.turned() if degrees % 180 else size

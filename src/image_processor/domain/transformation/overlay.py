@@ -241,7 +241,7 @@ class ImageOverlay(_Overlay, frozen=True, kw_only=True):
 
     It is scaled to fit ``width`` and ``height`` (pixels, or fractions of the rendition's sides), keeps
     its ratio unless ``fit`` stretches it, and is never larger than the rendition. With neither it has its
-    own size if that fits. ``crop`` is the part that COVER keeps.
+    own size, times ``zoom``, if that fits. ``crop`` is the part that COVER keeps.
     """
 
     image: Annotated[
@@ -276,6 +276,16 @@ class ImageOverlay(_Overlay, frozen=True, kw_only=True):
             scale=_scale_side,
         ),
     ] = None
+    zoom: Annotated[
+        float,
+        Parameter(
+            "zoom",
+            number(0.01, 100),
+            "multiply its own size, without `w` and `h`",
+            "image:mark.png;zoom:0.5",
+            leading=True,
+        ),
+    ] = 1
     fit: Annotated[
         OverlayFit,
         Parameter(
@@ -303,6 +313,8 @@ class ImageOverlay(_Overlay, frozen=True, kw_only=True):
         # With one side there is nothing to crop or to stretch, and without any nothing to enlarge.
         if len(sides) < (1 if self.fit is OverlayFit.SCALE_DOWN else 2):
             force_setattr(self, "fit", OverlayFit.INSIDE)
+        if sides:
+            force_setattr(self, "zoom", 1)
         if self.fit is not OverlayFit.COVER:
             force_setattr(self, "crop", Gravity.CENTRE)
 

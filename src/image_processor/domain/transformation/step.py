@@ -289,6 +289,23 @@ STEP_KINDS: Mapping[str, StepKind] = MappingProxyType(
             "border:6:6:12:6:ffcc00:100",
             _scale_border,
         ),
+        "pad": StepKind(
+            _fields(
+                "top:right:bottom:left in pixels, and a colour",
+                *[integer(0, MAX_SIDE)] * 4,
+                COLOUR,
+                optional=1,
+            ),
+            "padding around the image; transparent without a colour",
+            "pad:6:20:6:20:223355",
+            lambda value, factor: (*(_scale_offset(side, factor) for side in value[:4]), *value[4:]),
+        ),
+        "behind": StepKind(
+            _fields("a colour, and opacity in percent", COLOUR, number(0, 100)),
+            "draw a translucent colour behind the image",
+            "behind:ffcc00:50",
+            original="see-through",
+        ),
         "bg": StepKind(COLOUR, "flatten over this colour", "bg:ffcc00"),
         "bg-linear": StepKind(
             _fields("degrees and two colours", _DEGREES, COLOUR, COLOUR),

@@ -143,7 +143,7 @@ def _scaled_image(overlay: ImageOverlay, size: Size, images: OverlayImages) -> R
 
 
 def _fitted(image: pyvips.Image, box: Size, overlay: ImageOverlay, *, has_size: bool) -> pyvips.Image:
-    natural = Size(image.width, image.height)
+    natural = Size(*(max(1, round(side * overlay.zoom)) for side in (image.width, image.height)))
     if overlay.fit is OverlayFit.FILL:
         return pixels.resize(image, box)
     if overlay.fit is not OverlayFit.COVER:

@@ -147,6 +147,20 @@ def _border(frame: pyvips.Image, value: Any) -> pyvips.Image:
     return _over(frame, colour, (inner * -1 + _OPAQUE) * (percent / 100), Blend.OVER)
 
 
+def _pad(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    top, right, bottom, left, *colour = value
+    size = (frame.width + left + right, frame.height + top + bottom)
+    return _canvas(frame, (*size, left, top, *colour))
+
+
+def _behind_translucent(frame: pyvips.Image, value: Any) -> pyvips.Image:
+    if not frame.hasalpha():
+        return frame
+    colour, percent = value
+    solid = frame[:3].new_from_image([colour.red, colour.green, colour.blue, round(_OPAQUE * percent / 100)])
+    return pixels.blend(solid.cast("uchar").copy(interpretation="srgb"), frame, Blend.OVER)
+
+
 def _over(frame: pyvips.Image, colour: Colour, alpha: pyvips.Image, mode: Blend) -> pyvips.Image:
     """``colour`` with this alpha, blended over the frame."""
     solid = frame.new_from_image([colour.red, colour.green, colour.blue])
@@ -233,6 +247,8 @@ STEP_OPERATIONS: Mapping[str, FrameOperation] = MappingProxyType(
         "ellipse": lambda frame, value: masks.ellipse_at(frame, *value),
         "op": tone.opacity,
         "border": _border,
+        "pad": _pad,
+        "behind": _behind_translucent,
         "bg": pixels.flatten,
         "bg-linear": _on_linear,
         "bg-radial": _on_radial,

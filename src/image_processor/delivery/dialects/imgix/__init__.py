@@ -1,0 +1,3 @@
+from .dialect import Imgix
+
+__all__ = ["Imgix"]
