@@ -48,14 +48,16 @@ FIXES: Mapping[Reason, str] = MappingProxyType(
         Reason.NOT_AN_IMAGE: f"Send a {READABLE_TITLES} file; only the content counts.",
         Reason.UNSUPPORTED_FORMAT: f"Convert it to {READABLE_TITLES} first, "
         "or enable its format: HEIC and JPEG XL need a package, SVG needs IMAGE_PROCESSOR_SVG=1.",
-        Reason.TRUNCATED: "Send the file again: its end is missing.",
+        Reason.TRUNCATED: "Send the file again: its end is missing. IMAGE_PROCESSOR_TRUNCATED=lenient shows "
+        "what there is of a JPEG, PNG, GIF or TIFF.",
         Reason.CORRUPT: "Open and save it in an image editor, then send the new file.",
         Reason.TOO_MANY_BYTES: "Send a smaller file, or raise IMAGE_PROCESSOR_MAX_BYTES.",
         Reason.TOO_MANY_PIXELS: "Send a smaller image, or raise IMAGE_PROCESSOR_MAX_PIXELS; "
-        "IMAGE_PROCESSOR_MAX_MEMORY where the message is about memory.",
+        "IMAGE_PROCESSOR_MAX_MEMORY where the message is about memory. A decoder's own limits stay.",
         Reason.TOO_MANY_FRAMES: "Send a shorter animation, or raise IMAGE_PROCESSOR_MAX_FRAMES.",
         Reason.TOO_MANY_SCANS: "Save it as a baseline JPEG, or raise IMAGE_PROCESSOR_MAX_SCANS.",
-        Reason.OUTPUT_TOO_LARGE: "Request smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS.",
+        Reason.OUTPUT_TOO_LARGE: "Request smaller renditions, or raise IMAGE_PROCESSOR_MAX_OUTPUT_PIXELS; "
+        "max-bytes, or soft=1, where the message is about bytes.",
         Reason.REGION_OUTSIDE: "Send a larger image, or give the region in fractions of its sides.",
         Reason.TOO_SLOW: "Send a simpler image, or raise IMAGE_PROCESSOR_CPU_SECONDS.",
         Reason.DECODER_CRASHED: "Open and save it in an image editor, then send the new file.",

@@ -107,9 +107,9 @@ def decode(data: bytes, _options: DecodeOptions) -> pyvips.Image:
 def _unpacked(jpeg: bytes, data: bytes) -> pyvips.Image:
     """The pixels of a JPEG that was packed losslessly: libjxl returns the JPEG itself."""
     if count_scans(jpeg) > _MAX_SCANS:
-        raise Refused(
-            Reason.TOO_MANY_SCANS, f"expected at most {_MAX_SCANS} scans of the JPEG in a jxl, got more"
-        )
+        # Not TOO_MANY_SCANS: no setting raises this limit.
+        message = f"expected at most {_MAX_SCANS} scans of the JPEG in a jxl, got more"
+        raise Refused(Reason.UNSUPPORTED_FORMAT, message)
     try:
         source = pyvips.Source.new_from_memory(jpeg)
         opened = pyvips.Operation.call("jpegload_source", source, autorotate=True, fail_on="error")
