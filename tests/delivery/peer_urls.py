@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from PIL import Image, ImageDraw
 
 from image_processor.config.recipe import parse_recipe
@@ -38,7 +39,7 @@ from image_processor.delivery.request import RenditionRequest
 from image_processor.delivery.resolve import resolve
 from image_processor.domain.errors import Forbidden, Invalid, InvalidTransformation, NotFound, Refused
 from image_processor.domain.models import ImageMetadata, Limits
-from image_processor.domain.transformation import Transformation
+from image_processor.domain.transformation import AUTO, Transformation
 from image_processor.engine.render import render
 from image_processor.renditions.originals import overlay_keys
 
@@ -130,7 +131,9 @@ def judge(vector: Vector, dialect: Dialect) -> Verdict:
         request = dialect.parse(path, query, now=NOW)
         metadata = metadata_of(request.key)
         transformation = transformation_of(request, metadata, vector.accept)
-        made = rendered(request.key, transformation)
+        # The search for a quality takes most of the time and does not change the size.
+        fixed = {"quality": None} if transformation.quality == AUTO else {}
+        made = rendered(request.key, replace(transformation, **fixed))
     except (Invalid, Forbidden, NotFound, Refused) as error:
         if vector.refused:
             return Verdict(vector, "agrees")
