@@ -9,7 +9,7 @@ import pytest
 from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, finishes, points_of, prepare
 
 from image_processor.config.recipe import parse_recipe
-from image_processor.domain.errors import Unavailable
+from image_processor.domain.errors import LeaseLost, Unavailable
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import MessageKind, OutboxMessage, Upload, UploadKind
 from image_processor.domain.ports import Attributes
@@ -226,6 +226,32 @@ def test_the_cdn_is_right_without_a_record_after_an_interruption_at_any_point() 
             ingest.processor().process(event)
         assert ingest.processed.bodies() == {}
         assert cdn.kept == {}
+
+
+@pytest.mark.parametrize("call", ["delete", "complete"])
+def test_deleted_renditions_that_no_record_has_are_invalidated_even_if_the_worker_fails(
+    monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    ingest = IngestFixture()
+    ingest.put("cat.jpg", b"bad")
+    ingest.processor().process(upload("cat.jpg"))
+    # Of a worker that lost its lease before it could record them.
+    ingest.processed.put("cat.jpg/w=10,fm=webp.webp", b"old", Attributes())
+    cdn = with_cdn(ingest)
+
+    def fail(*_: object) -> None:
+        raise LeaseLost("another worker has the lease")
+
+    if call == "delete":
+        ingest.uploads.delete("cat.jpg")
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest.catalog, call, fail)
+        with pytest.raises(LeaseLost):
+            ingest.processor().process(upload("cat.jpg"))
+    assert (ingest.processed.bodies(), cdn.kept) == ({}, {})
+    ingest.advance()
+    ingest.processor().process(upload("cat.jpg"))
+    assert len(set(cdn.changes)) == len(cdn.changes)
 
 
 LONG = "x" * 800

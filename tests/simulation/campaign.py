@@ -107,7 +107,10 @@ def _problems(sim: Simulator) -> list[str]:
 def _problems_while_unreadable(sim: Simulator) -> list[str]:
     """Reconcile while some keys cannot be read, which must not disturb the others; then they can be."""
     wrong: list[str] = []
-    if unreadable := sim.troubles.denied():
+    # A key that has lost its rule keeps its record while one of its renditions cannot be looked at.
+    names = sim.processed.unreadable & sim.processed.bodies().keys()
+    of_renditions = {sim.oracle.original_of(name)[0] for name in names}
+    if unreadable := sim.troubles.denied() | {key for key in of_renditions if key is not None}:
         sim.oracle.unreadable = unreadable
         sim.reconcile()
         sim.loop.run()

@@ -36,6 +36,8 @@ class Process:
         """Whether it cannot know if it has a lease: a call to acquire or release one has failed."""
         self.holds: set[str] = set()
         """The ids of originals whose lease it has acquired and not given back; it may have expired."""
+        self.conflicts: set[str] = set()
+        """The renditions of which it has met another version than the one that it expected."""
 
     def check(self) -> None:
         """Raise Killed if the process is dead, so that no thread of it does anything more."""

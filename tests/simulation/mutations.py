@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from msgspec.structs import replace
@@ -139,8 +140,8 @@ class IgnoresVersion(Processor):
 class KeepsLazyRenditions(Processor):
     """Keeps the renditions of lazy presets that views of earlier versions have made."""
 
-    def _replaced(self, upload: Any, plan: Any, original: Any, writer: Any) -> Any:
-        stored = super()._replaced(upload, plan, original, writer)
+    def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, writer: Any) -> Any:
+        stored = super()._replaced(upload, plan, before, original, writer)
         return [entry for entry in stored if entry.key not in plan.lazy]
 
 
@@ -266,6 +267,22 @@ class TrustsItsClock(Processor):
         return TargetThatTrustsItsClock(**{name: getattr(target, name) for name in target.__struct_fields__})
 
 
+class ForgetsOverwrittenLateWrites(Processor):
+    """Tells nobody of what others wrote, and it has overwritten, while it had the lease."""
+
+    def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, writer: Any) -> Any:
+        writer._late_writes.clear()
+        return super()._replaced(upload, plan, before, original, writer)
+
+
+class ForgetsChangesThatItCannotRecord(Processor):
+    """Has the CDN forget nothing if it has changed renditions but not completed the record."""
+
+    @contextmanager
+    def _invalidating_after_failure(self, key: str, *, changed: bool) -> Iterator[None]:  # noqa: ARG002
+        yield
+
+
 class CatalogWithoutTokens(MemoryCatalog):
     def _leased_row(self, lease: Any) -> Row:
         return self._rows.setdefault(lease.image_id, Row(lease.record))
@@ -358,5 +375,6 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "a record is completed before deletions": (use_processor(CompletesBeforeItDeletes), "calm"),
     "a stopped renderer refuses the file": (use_processor(RefusesAfterAStop), "stopping"),
     "the worker's own clock is trusted": (use_processor(TrustsItsClock), "clocks"),
-    "slow calls lose the lease unnoticed": (use_processor(IgnoresLostLease), "slow"),
+    "overwritten late writes are not invalidated": (use_processor(ForgetsOverwrittenLateWrites), "clocks"),
+    "unrecorded changes are not invalidated": (use_processor(ForgetsChangesThatItCannotRecord), "slow"),
 }

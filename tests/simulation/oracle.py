@@ -61,7 +61,8 @@ class Oracle:
     ``live`` holds the current originals by key, ``violations`` the broken promises. ``late_writes``
     counts writes and deletions by workers that had lost their lease; they are no violations, but
     must be repaired. ``unreadable`` are originals that cannot be read, whose state is not judged;
-    ``kept`` what was stored of some when they became unreadable.
+    ``kept`` what was stored of some when they became unreadable. ``had_conflict`` says of the current change
+    whether its worker has met another version of the object before.
     """
 
     def __init__(self, recipe: Recipe) -> None:
@@ -75,6 +76,8 @@ class Oracle:
         self.unreadable: set[str] = set()
         self.kept: dict[str, dict[str, bytes]] = {}
         self.etags = False
+        self.clocks_agree = True
+        self.had_conflict = False
         self._returned: set[str] = set()
         self._finished: dict[str, bytes | None] = {}
         self.ever_lazy: set[str] = set()
@@ -165,6 +168,10 @@ class Oracle:
         elif self.etags and original in self._returned:
             # S3 compares ETags, and equal bytes have equal ETags: a put that takes longer than a lease
             # cannot notice that the object was another one in between. Its worker repairs it.
+            self.late_writes["overwritten"] += 1
+        elif not self.clocks_agree and not self.had_conflict:
+            # For another worker the lease expired at once. If this one lists the renditions only after that,
+            # its puts meet no other version. Reconcile repairs it.
             self.late_writes["overwritten"] += 1
         elif key in self.ever_lazy:
             # A view that began under a recipe in which it was lazy. Delivery deletes it, reconcile repairs.

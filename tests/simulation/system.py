@@ -21,7 +21,13 @@ from image_processor.config.recipe import Recipe
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
-from image_processor.domain.errors import ImageProcessorError, LeaseBusy, Reason, Unavailable
+from image_processor.domain.errors import (
+    ImageProcessorError,
+    LeaseBusy,
+    PreconditionFailed,
+    Reason,
+    Unavailable,
+)
 from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
 from image_processor.domain.transformation import Transformation
@@ -83,6 +89,7 @@ class SimulatedSystem:
         self.digest = 0
         self.oracle = Oracle(recipe)
         self.oracle.on_violation = self._record_violation
+        self.oracle.clocks_agree = not profile.skew
         self.evidence: list[str] = []
         etags = self.oracle.etags = self.random.random() < 0.5
         self.uploads: MemoryStore = MemoryStore(etags=etags)
@@ -200,7 +207,13 @@ class SimulatedSystem:
             original, _ = self.oracle.original_of(args[0])
             if original is not None and image_id(BUCKET, original) not in process.holds:
                 self.oracle.violate(f"{process.name} calls {what} of {args[0]!r} without a lease")
-        result = act()
+        self.oracle.had_conflict = what in _CHANGES and args[0] in process.conflicts
+        try:
+            result = act()
+        except PreconditionFailed:
+            if what in _CHANGES:
+                process.conflicts.add(args[0])
+            raise
         if what == "catalog.acquire":
             process.holds.add(result.image_id)
         elif what in _GIVES_BACK:

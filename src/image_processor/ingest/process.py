@@ -7,14 +7,16 @@ why an original may be read before the lease is acquired.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from msgspec import field
 from msgspec.structs import replace
 
 from image_processor.domain.errors import (
+    ImageProcessorError,
     LeaseBusy,
     NotFound,
     PreconditionFailed,
@@ -260,11 +262,12 @@ class Processor(Inspector, frozen=True, kw_only=True):
         stored = list_renditions(self.processed, plan.key)
         kept = filter_fresh(stored, version, self.uploads, self.processed, self.icc) if original else []
         unwanted = [entry for entry in stored if entry not in kept]
-        self._delete_stale(unwanted, keep=())
         changed = needs_invalidation(lease, self.lease_duration, unwanted, ())
         skip = None if original is None else plan.skip
-        messages = self.outbox.of_deletion(lease, self.clock(), skip, invalidate=changed)
-        self.catalog.delete(lease, messages)
+        with self._invalidating_after_failure(plan.key, changed=changed):
+            self._delete_stale(unwanted, keep=())
+            messages = self.outbox.of_deletion(lease, self.clock(), skip, invalidate=changed)
+            self.catalog.delete(lease, messages)
         unsent = (*lease.unsent, *messages)
         if original is None:
             return Outcome(plan.key, OutcomeStatus.DELETED, unsent=unsent)
@@ -299,7 +302,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
         """What was stored before, without the fresh renditions of lazy presets, which views have made. An
         upload that asks for new renditions keeps none of them, and neither does an original whose pixels a
         new version corrects."""
-        stored = writer.listed()
+        stored = writer.replaced()
         if original.version is None or upload.kind is UploadKind.REPROCESS or _is_corrected(before, plan):
             return stored
         sources = (original.version, self.uploads, self.processed, self.icc, plan.cache_control)
@@ -311,14 +314,26 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Outcome:
         """Delete what ``stored`` has beyond the record, and only then write the record."""
-        self._delete_stale(stored, keep=record.renditions)
         changed = needs_invalidation(lease, self.lease_duration, stored, record.renditions)
-        now = self.clock()
-        messages = self.outbox.of_completion(lease, record, now, invalidate=changed)
-        self.outbox.make_room(self.catalog, lease)
-        completed = self.catalog.complete(lease, replace(record, updated_at=now), messages)
+        with self._invalidating_after_failure(record.key, changed=changed):
+            self._delete_stale(stored, keep=record.renditions)
+            now = self.clock()
+            messages = self.outbox.of_completion(lease, record, now, invalidate=changed)
+            self.outbox.make_room(self.catalog, lease)
+            completed = self.catalog.complete(lease, replace(record, updated_at=now), messages)
         status = OutcomeStatus(completed.status.value)
         return Outcome(record.key, status, completed, record.message, (*lease.unsent, *messages))
+
+    @contextmanager
+    def _invalidating_after_failure(self, key: str, *, changed: bool) -> Iterator[None]:
+        """What is deleted may be in no record, if the worker that stored it did not complete. Then the next
+        one cannot tell that a CDN may hold it."""
+        try:
+            yield
+        except ImageProcessorError:
+            if changed:
+                self.outbox.invalidate_now(key, self.clock())
+            raise
 
     def _delete_stale(self, stored: Sequence[Entry], *, keep: Sequence[Rendition]) -> None:
         kept = {rendition.key for rendition in keep}

@@ -34,9 +34,12 @@ class UploadTarget(Struct, frozen=True):
     lease_duration: timedelta
     clock: Callable[[], datetime]
 
-    def put(self, lease: Lease, image: RenderedImage, versions: Mapping[str, str]) -> Rendition:
+    def put(
+        self, lease: Lease, image: RenderedImage, versions: Mapping[str, str], late_writes: list[Entry]
+    ) -> Rendition:
         """Store ``image`` over exactly the version that ``versions`` has for its key, or as a new
-        object if it has none. Raises LeaseLost, Unavailable."""
+        object if it has none. What a worker that had lost its lease has written meanwhile is overwritten
+        and added to ``late_writes``. Raises LeaseLost, Unavailable."""
         if self.clock() > lease.expires_at - self.lease_duration / 2:
             lease = self._renew(lease)
         key = self._rendition_key(lease.record.key, image)
@@ -49,7 +52,9 @@ class UploadTarget(Struct, frozen=True):
                 # Another worker wrote it. If renew succeeds, the lease is still ours, so the other
                 # had lost its own and our rendition is the newer one. Else renew raises LeaseLost.
                 lease = self._renew(lease)
-                condition = self._current_version(key)
+                late_write = self._find(key)
+                condition = late_write.version if late_write else ABSENT
+                late_writes += [late_write] if late_write else []
             else:
                 return Rendition(key, str(image.transformation), image.metadata, entry.version)
         raise Unavailable(f"{key!r} kept changing while it was written")
@@ -65,11 +70,11 @@ class UploadTarget(Struct, frozen=True):
     def _renew(self, lease: Lease) -> Lease:
         return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration)
 
-    def _current_version(self, key: str) -> str | Absent:
+    def _find(self, key: str) -> Entry | None:
         try:
-            return self.processed.head(key).entry.version
+            return self.processed.head(key).entry
         except NotFound:
-            return ABSENT
+            return None
 
 
 class RenditionWriter:
@@ -87,6 +92,7 @@ class RenditionWriter:
         self._puts: dict[Transformation, Future[Rendition]] = {}
         self._write_at_once = lease.record.status is Status.PROCESSING
         self._held_back: list[RenderedImage] = []
+        self._late_writes: list[Entry] = []
 
     def write(self, image: RenderedImage) -> None:
         """Begin to store ``image``, or hold it back until `finish`. Returns at once; thread-safe."""
@@ -98,6 +104,10 @@ class RenditionWriter:
     def listed(self) -> list[Entry]:
         """The renditions that were stored when the lease began. Waits for the listing."""
         return self._listing.result()
+
+    def replaced(self) -> list[Entry]:
+        """The same, and what others wrote since and this writer has overwritten. Call `finish` first."""
+        return [*self.listed(), *self._late_writes]
 
     def finish(self, wanted: Iterable[Transformation]) -> tuple[Rendition, ...]:
         """Store what was held back, wait for all puts, and return the renditions in the order of
@@ -119,4 +129,4 @@ class RenditionWriter:
 
     def _put(self, image: RenderedImage) -> Rendition:
         versions = {entry.key: entry.version for entry in self.listed()}
-        return self._target.put(self._lease, image, versions)
+        return self._target.put(self._lease, image, versions, self._late_writes)
