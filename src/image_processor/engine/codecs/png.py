@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
 from typing import Any
 
 import pyvips
@@ -11,6 +9,7 @@ import pyvips
 from . import gif, png_palette, sequences, strip
 from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
 from .png_colour import with_colour
+from .png_stream import after_stream
 
 _ADAM7_FACTOR = 1.2
 """Memory of an interlaced PNG: the decoded image, and the strip that is read from it."""
@@ -31,24 +30,7 @@ def is_truncated(data: bytes) -> bool:
         if name == b"IDAT":
             parts.append((at + 8, end - 4))
         at = end
-    return not _ends(data[start:end] for start, end in parts)
-
-
-def _ends(parts: Iterable[bytes]) -> bool:
-    """Whether the compressed ``parts`` are a whole zlib stream. Its content is not kept."""
-    stream = zlib.decompressobj()
-    try:
-        for part in parts:
-            stream.decompress(part, _INFLATED_BYTES)
-            while stream.unconsumed_tail:
-                stream.decompress(stream.unconsumed_tail, _INFLATED_BYTES)
-    except zlib.error:
-        return False
-    return bool(stream.eof)
-
-
-_INFLATED_BYTES = 1 << 20
-"""Decompressed at a time."""
+    return after_stream(data[start:end] for start, end in parts) is None
 
 
 def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:

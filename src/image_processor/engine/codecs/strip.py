@@ -14,6 +14,7 @@ from image_processor.domain.models import KeepSmaller
 
 from . import gif_blocks
 from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
+from .png_stream import after_stream
 
 Stripped = bytes | KeepSmaller
 
@@ -58,7 +59,6 @@ _PIXEL_CHUNKS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT"})
 _ANCILLARY = 0x20
 """The bit of a chunk's first letter that says that an image can be shown without it (PNG, 5.4)."""
 _GREY_TYPES = frozenset({0, 4})
-_INFLATED_BYTES = 1 << 20
 
 
 def png(data: bytes, profile: bytes | None) -> Stripped:
@@ -75,7 +75,9 @@ def png(data: bytes, profile: bytes | None) -> Stripped:
             pixels.append(data[start + 8 : end - 4])
         if name == b"IHDR" and profile is not None:
             parts.append(_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9)))
-    return b"".join([*parts, _png_chunk(b"IEND", b"")]) if _is_one_stream(pixels) else KeepSmaller.STRUCTURE
+    if after_stream(pixels) != b"":  # not whole, or something is hidden behind it
+        return KeepSmaller.STRUCTURE
+    return b"".join([*parts, _png_chunk(b"IEND", b"")])
 
 
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
@@ -90,19 +92,6 @@ def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
 def _png_chunk(name: bytes, content: bytes) -> bytes:
     checked = name + content
     return len(content).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
-
-
-def _is_one_stream(parts: list[bytes]) -> bool:
-    """Whether ``parts`` are a zlib stream, with nothing hidden behind its end."""
-    stream = zlib.decompressobj()
-    try:
-        for part in parts:
-            stream.decompress(part, _INFLATED_BYTES)
-            while stream.unconsumed_tail:
-                stream.decompress(stream.unconsumed_tail, _INFLATED_BYTES)
-    except zlib.error:
-        return False
-    return stream.eof and not stream.unused_data
 
 
 # WebP ----------------------------------------------------------------------------------------------
