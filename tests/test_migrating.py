@@ -141,3 +141,8 @@ def test_the_configuration_that_splits_requests_is_valid(tmp_path: Path) -> None
     command = ["nginx", "-t", "-q", "-p", str(tmp_path), "-c", str(file), "-e", "stderr"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_every_guide_is_in_the_table() -> None:
+    anchors = set(re.findall(r"\[below\]\(#([a-z-]+)\)", TEXT))
+    assert anchors == {re.sub(r"[^a-z-]", "", name.lower().replace(" ", "-")) for name in GUIDES}
