@@ -102,6 +102,7 @@ SECRETS = {
     "Thumbor": "t",
     "Dit": "d",
     "Cloudinary": "c",
+    "Imgix": "i",
     "Imgproxy": json.dumps({"key": "00", "salt": "01"}),
 }
 OFF = dict.fromkeys(("EnableTable", "EnableApi", "EnableCdn", "EnableDashboard"), "false")
