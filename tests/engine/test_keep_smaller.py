@@ -17,7 +17,7 @@ from tests.hostile.metadata_canaries import WITH_CANARIES, canaries_in
 from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs.encode import srgb_profile
-from image_processor.engine.codecs.registry import CODECS
+from image_processor.engine.codecs.strip import STRIPPERS
 from image_processor.engine.render import render
 
 PHOTO = photograph().resize((150, 100))
@@ -91,8 +91,7 @@ def test_timing_of_an_animation_stays() -> None:
 @pytest.mark.parametrize("name", ["jpeg", "png", "gif", "webp", "avif"])
 def test_nothing_beside_the_image_passes(name: str) -> None:
     """A canary is in every place that the format has besides pixels."""
-    data, strip = WITH_CANARIES[name](), CODECS[name].strip
-    assert strip is not None
+    data, strip = WITH_CANARIES[name](), STRIPPERS[name]
     stripped = strip(data, None)
     if name == "avif":  # it has metadata items, which are not cut out
         assert isinstance(stripped, KeepSmaller)
@@ -116,8 +115,7 @@ def test_the_policy_decides_about_the_profile(name: str, policy: IccPolicy) -> N
 def test_a_long_profile_is_kept_in_parts() -> None:
     profile = srgb_profile().ljust(140_000, b"\0")
     profile = len(profile).to_bytes(4, "big") + profile[4:]
-    strip = CODECS["jpeg"].strip
-    assert strip is not None
+    strip = STRIPPERS["jpeg"]
     stripped = strip(SMALL["jpeg"][1](), profile)
     assert isinstance(stripped, bytes)
     assert opened(stripped).info["icc_profile"] == profile
@@ -175,7 +173,6 @@ def test_hidden_bytes_behind_the_pixels_of_a_png_do_not_pass() -> None:
     secret = b"Falkenstrasse 17"
     hidden = data[: at - 4] + (length + len(secret)).to_bytes(4, "big") + data[at : at + 4 + length]
     hidden += secret + data[at + 4 + length :]
-    strip = CODECS["png"].strip
-    assert strip is not None
+    strip = STRIPPERS["png"]
     assert isinstance(strip(data, None), bytes)
     assert strip(hidden, None) is KeepSmaller.STRUCTURE

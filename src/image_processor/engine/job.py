@@ -23,13 +23,11 @@ from .codecs.codec import EncodeOptions
 from .codecs.decode import open_original
 from .codecs.encode import AnimationTiming, EncodedImage, encode, encode_within, srgb_profile
 from .codecs.registry import CODECS
-from .keep_smaller import EncodedFrames, smaller
 from .operations.canvas import padded_canvas
 from .operations.compose import CompositionContext, compose
 from .operations.decode_plan import DecodePlan, SourceSelection
 from .operations.overlay import OverlayImages
 from .operations.pixels import from_profile, materialise, to_p3
-from .operations.wide_colour import in_p3
 
 
 class RenditionJob(Struct, frozen=True):
@@ -95,9 +93,12 @@ def run_job(
     rendered = time.perf_counter()
     timing = AnimationTiming(job.source.delays, job.source.header.loop) if job.animated else AnimationTiming()
     encoded = _encoded(frames, job.remaining, profile, timing).body
-    body, kept = smaller(
-        data, job.source.header, job.remaining, EncodedFrames(frames, timing, profile, encoded)
-    )
+    body, kept = encoded, None
+    if _is_like_original(frames, job):
+        from .keep_smaller import EncodedFrames, smaller  # noqa: PLC0415 - not needed for most renditions
+
+        whole = EncodedFrames(frames, timing, profile, encoded)
+        body, kept = smaller(data, job.source.header, job.remaining, whole)
     metadata = ImageMetadata(
         width=frames[0].width,
         height=frames[0].height,
@@ -109,6 +110,14 @@ def run_job(
         keep_smaller=kept,
     )
     return FinishedRendition(body, metadata, rendered - started, time.perf_counter() - rendered)
+
+
+def _is_like_original(frames: Sequence[pyvips.Image], job: RenditionJob) -> bool:
+    """Whether `keep_smaller` applies: in format, size and number of frames the rendition is the original."""
+    header, remaining = job.source.header, job.remaining
+    same_kind = remaining.format == header.format and len(frames) == header.frames
+    same_size = (frames[0].width, frames[0].height) == (header.width, header.height)
+    return remaining.keep_smaller and same_kind and same_size
 
 
 def _frame_count(body: bytes, job: RenditionJob) -> int:
@@ -188,6 +197,8 @@ def _remaining(source: DecodePlan, placement: Placement, transformation: Transfo
     if not (has_bars or is_transparent or is_shaped or transformation.steps):
         fields["background"] = None
     if source.colour is ColourSpace.P3:
+        from .operations.wide_colour import in_p3  # noqa: PLC0415 - as above
+
         fields = {field: in_p3(value) for field, value in fields.items()}
     return Transformation(**fields)
 

@@ -23,6 +23,7 @@ from .codecs.decode import frames_of, open_encoded
 from .codecs.encode import AnimationTiming
 from .codecs.probe import ImageHeader
 from .codecs.registry import CODECS
+from .codecs.strip import STRIPPERS
 from .operations.pixels import drop_opaque_alpha, to_eight_bits
 
 _TOLERANCE = 2
@@ -42,26 +43,17 @@ def smaller(
     data: bytes, header: ImageHeader, remaining: Transformation, encoded: EncodedFrames
 ) -> tuple[bytes, KeepSmaller | None]:
     """The bytes of the rendition: ``encoded.body``, or the coded data of the original ``data`` where that has
-    fewer bytes and shows the same; and what to record about it."""
-    if not _is_comparable(header, remaining, encoded):
-        return encoded.body, None
+    fewer bytes and shows the same; and what to record about it. It has the original's format and size."""
     stripped = _stripped(data, header, remaining, encoded)
     if isinstance(stripped, bytes):
         return stripped, KeepSmaller.KEPT
     return encoded.body, stripped if len(encoded.body) > len(data) else None
 
 
-def _is_comparable(header: ImageHeader, remaining: Transformation, encoded: EncodedFrames) -> bool:
-    frame = encoded.frames[0]
-    size = frame.width, frame.height
-    same_kind = remaining.format == header.format and len(encoded.frames) == header.frames
-    return remaining.keep_smaller and same_kind and size == (header.width, header.height)
-
-
 def _stripped(
     data: bytes, header: ImageHeader, remaining: Transformation, encoded: EncodedFrames
 ) -> bytes | KeepSmaller:
-    strip = CODECS[header.format].strip
+    strip = STRIPPERS.get(header.format)
     stripped = _obstacle(header, remaining) or (strip(data, encoded.profile) if strip else None)
     if not isinstance(stripped, bytes):
         return stripped or KeepSmaller.STRUCTURE

@@ -6,7 +6,7 @@ from typing import Any
 
 import pyvips
 
-from . import avif_strip, sequences
+from . import sequences
 from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, load, sample_bytes
 from .heif_items import HeifItems, is_truncated, turn
 from .heif_pixels import completed
@@ -56,7 +56,6 @@ CODEC = Codec(
     save_options=_save_options,
     quality_fit=QualityFit(62.51, (-9.6, 6.87, -5.59, -0.33), 0.65),
     file_frames=sequences.heif_frames,
-    strip=avif_strip.avif,
     is_truncated=lambda data, _page: is_truncated(data),
     decode_memory=_decode_memory,
 )

@@ -14,7 +14,7 @@ import pyvips
 from msgspec import Struct
 
 from image_processor.domain.geometry import Size
-from image_processor.domain.models import KeepSmaller, Limits
+from image_processor.domain.models import Limits
 
 
 class FailOn(StrEnum):
@@ -114,8 +114,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
     Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
     ``encode`` replaces that call. With neither, the format is read only. ``carries_profile`` says whether a
-    file can have an ICC profile; without one its pixels are sRGB. ``strip`` returns the coded data of a whole
-    file with this ICC profile and without all else that is not needed to show it, or why it cannot.
+    file can have an ICC profile; without one its pixels are sRGB.
 
     The other callables take the file's bytes and, with ``page``, the 0-based page of a TIFF:
     ``check`` raises Refused for what the structure alone rules out; ``is_truncated`` says whether the file
@@ -141,7 +140,6 @@ class Codec(Struct, frozen=True, kw_only=True):
     encode: Callable[[pyvips.Image, EncodeOptions, int | None], bytes] | None = None
     quality_fit: QualityFit | None = None
     carries_profile: bool = True
-    strip: Callable[[bytes, bytes | None], bytes | KeepSmaller] | None = None
 
     check: Callable[[bytes, Limits], None] = _accept
     is_truncated: Callable[[bytes, int], bool] = _never

@@ -8,7 +8,6 @@ from typing import Any
 import pyvips
 from msgspec.structs import replace
 
-from . import strip
 from .codec import Codec, DecodeOptions, EncodeOptions, always, load, page_options, save
 from .gif_blocks import is_truncated, leaves_gaps, mended
 
@@ -75,7 +74,6 @@ CODEC = Codec(
     save_options=_save_options,
     encode=_encode,
     carries_profile=False,
-    strip=strip.gif,
     is_truncated=lambda data, _page: is_truncated(data),
     decodes_partially=always,
     decode_memory=lambda data, _opened, pixels, _page: len(data) + _DECODE_BYTES_PER_PIXEL * pixels,

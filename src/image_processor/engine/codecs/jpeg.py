@@ -10,7 +10,6 @@ import pyvips
 from image_processor.domain.errors import Reason, Refused
 from image_processor.domain.models import Limits
 
-from . import strip
 from .codec import (
     Codec,
     DecodeOptions,
@@ -136,6 +135,5 @@ CODEC = Codec(
     lacks_end=lambda data, _page: lacks_end(data),
     decodes_partially=always,
     decode_memory=lambda data, _opened, _pixels, _page: int(_COEFFICIENT_BYTES * buffered_coefficients(data)),
-    strip=strip.jpeg,
     shrink_on_load=ShrinkOnLoad.CROPS,
 )

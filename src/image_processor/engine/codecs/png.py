@@ -6,7 +6,7 @@ from typing import Any
 
 import pyvips
 
-from . import gif, png_palette, sequences, strip
+from . import gif, png_palette, sequences
 from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
 from .png_colour import with_colour
 from .png_stream import after_stream
@@ -116,7 +116,6 @@ CODEC = Codec(
     save_options=_save_options,
     encode=_encode,
     file_frames=sequences.png_frames,
-    strip=strip.png,
     is_truncated=lambda data, _page: is_truncated(data),
     decodes_partially=always,
     decode_memory=_decode_memory,

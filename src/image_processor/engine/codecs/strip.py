@@ -8,11 +8,13 @@ KeepSmaller that says why. Whether it shows the same is for the caller to check 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 from image_processor.domain.models import KeepSmaller
 
 from . import gif_blocks
+from .avif_strip import avif
 from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
 from .png_stream import after_stream
 
@@ -150,3 +152,11 @@ def gif(data: bytes, _profile: bytes | None) -> Stripped:
         elif content.startswith(_LOOP):
             parts.append(content[: len(_LOOP) + 2] + b"\0")
     return b"".join(parts) + bytes([gif_blocks.TRAILER])
+
+
+# All -----------------------------------------------------------------------------------------------
+
+STRIPPERS: Mapping[str, Callable[[bytes, bytes | None], Stripped]] = MappingProxyType(
+    {"jpeg": jpeg, "png": png, "webp": webp, "gif": gif, "avif": avif}
+)
+"""By format. Imported only where a rendition has its original's format and size."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import pyvips
 
-from . import strip
 from .codec import Codec, DecodeOptions, EncodeOptions, QualityFit, ShrinkOnLoad, page_options, save
 
 _DECODE_BYTES_PER_PIXEL = 9
@@ -51,7 +50,6 @@ CODEC = Codec(
     save_options=_save_options,
     encode=_encode,
     quality_fit=QualityFit(56.18, (-10.38, 6.37, -5.16, -1.5), 0.62),
-    strip=strip.webp,
     is_truncated=lambda data, _page: is_truncated(data),
     decode_memory=lambda _data, _opened, pixels, _page: _DECODE_BYTES_PER_PIXEL * pixels,
     shrink_on_load=ShrinkOnLoad.ROUNDS,
