@@ -43,6 +43,7 @@ from image_processor.domain.errors import (
     Forbidden,
     Invalid,
     InvalidRequest,
+    InvalidTransformation,
     SignatureMismatch,
 )
 from image_processor.domain.geometry import Size
@@ -381,7 +382,10 @@ def test_a_size_that_is_known_changes_nothing(
         blind = Transformation(**compose(operations))
     except NeedsSize:
         blind = None
-    sized = Transformation(**compose(operations, Size(width, height)))
+    try:
+        sized = Transformation(**compose(operations, Size(width, height)))
+    except InvalidTransformation:  # larger than any rendition
+        return
     if blind is not None:
         assert output_size(blind, original) == output_size(sized, original)
 

@@ -242,7 +242,10 @@ def _extend(value: Any, calls: Calls, builder: RequestBuilder) -> None:
 
 
 def _trim(value: Any, calls: Calls, builder: RequestBuilder) -> None:
-    options = as_object(value, "trim", builder) if value is not True else {"threshold": value}
+    if not isinstance(value, dict):
+        builder.add_error("trim", "an object", value)
+        return
+    options = value
     threshold = as_number(options.get("threshold", 10), "trim.threshold", 0, 255, builder)
     if threshold is not None:
         calls.trim = {"trim": round(threshold)}
