@@ -1,5 +1,5 @@
-"""`make bench`: our engine beside sharp on the same photographs, a cold Lambda function of ours
-beside one in Node (cold_start), and our read path beside thumbor (delivery).
+"""`make bench`: our engine beside sharp on the same photographs, the command line beside sharp-cli, a cold
+Lambda function of ours beside one in Node (cold_start), and our read path beside thumbor (delivery).
 
 Absolute times depend on the machine and its load. Judged are ratios of medians, from runs that
 alternate between the two sides. Exit code 1 if a bar is missed.
@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from . import cold_start
+from . import cold_start, command_line
 from .delivery import comparison as delivery
 from .npm import install
 from .photographs import make_photograph
@@ -58,7 +58,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         large = make_photograph(Path(directory) / "large.jpg", 4000, 3000)
         medium = make_photograph(Path(directory) / "medium.jpg", 2725, 2225)
-        rows = [*_compare_with_sharp(large, medium), _peak_memory(large), *cold_start.rows()]
+        rows = [*_compare_with_sharp(large, medium), _peak_memory(large)]
+    rows += [*command_line.rows(), *cold_start.rows()]
     print(HEADING, *rows, sep="\n")
     delivery_rows = delivery.print_rows()
     return 0 if all(row.met for row in [*rows, *delivery_rows]) else 1

@@ -1,5 +1,7 @@
 """A large library of one machine for benchmarks: files of a few bytes, and records as processing leaves them.
 
+`python -m benchmarks.library [ORIGINALS]` fills one and measures what a search of it costs.
+
 The files have no pixels, because searches and listings read none. Everything else is as in a library whose
 uploads were processed: keys, versions, fingerprints, renditions.
 """
@@ -7,15 +9,22 @@ uploads were processed: keys, versions, fingerprints, renditions.
 from __future__ import annotations
 
 import random
+import sys
+import tempfile
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from image_processor.bootstrap.reconciler import build_reconciler
+from image_processor.bootstrap.standalone import open_stores
 from image_processor.catalog.rows import COLUMNS, to_row
 from image_processor.catalog.sqlite import SqliteCatalog
-from image_processor.config.recipe import Recipe
-from image_processor.config.settings import Settings
+from image_processor.config.recipe import Recipe, load_recipe
+from image_processor.config.settings import Settings, from_environment
 from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import ImageMetadata, Record, Rendition, Status, VisualSummary
 from image_processor.ingest.plan import plan_upload, processed_fingerprint
@@ -86,3 +95,28 @@ def _write(file: Path) -> str:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(_BODY)
     return entry_from_stat(file.name, file.stat()).version
+
+
+def _sweep(settings: Settings, recipe: Recipe) -> tuple[float, float]:
+    """Seconds of CPU and of wall time of one search of an unchanged library."""
+    with open_stores(settings) as stores:
+        reconciler = build_reconciler(settings, recipe, stores, BUCKET)
+        cpu, started = time.process_time(), time.perf_counter()
+        findings = sum(1 for _ in reconciler.findings())
+        assert not findings
+        return time.process_time() - cpu, time.perf_counter() - started
+
+
+def main(count: int) -> None:
+    """Make a library of ``count`` originals by the built-in recipe, and search it three times."""
+    recipe = load_recipe(None)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = replace(from_environment({}), data=Path(folder))
+        fill(settings, recipe, count)
+        for _ in range(3):
+            cpu, wall = _sweep(settings, recipe)
+            print(f"search of {count:,} unchanged originals: {cpu:.2f} s of CPU, {wall:.2f} s")
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 100_000)
