@@ -337,3 +337,11 @@ def test_the_memory_is_bounded(get: Any, machine: Machine, monkeypatch: pytest.M
         get(f"{STORED}?v={number}")
     hits = machine.application.state.hits
     assert (len(hits._hits), len(hits._vary)) == (3, 3)
+
+
+def test_on_a_file_system_that_may_wait_the_routes_answer(
+    machine: Machine, get: Any, answered: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine.ingest.uploads, "tells_what_is_cached", lambda _: False)
+    assert {status(get(STORED)) for _ in range(4)} == {200}
+    assert answered == []

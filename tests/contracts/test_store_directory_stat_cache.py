@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -123,13 +124,22 @@ def test_the_oldest_object_is_evicted(store: DirectoryStore, monkeypatch: pytest
 
 
 @pytest.fixture
-def _tells_what_is_in_memory(root: Path, store: DirectoryStore) -> None:
-    with (root / KEY).open("rb") as file:
-        try:
-            os.preadv(file.fileno(), [bytearray(4)], 0, stat_cache._NO_WAIT)
-        except OSError:
-            pytest.skip("this file system does not tell what is in memory")
+def _tells_what_is_in_memory(store: DirectoryStore) -> None:
+    if not store.tells_what_is_cached(KEY):
+        pytest.skip("this file system does not tell what is in memory")
     store.head(KEY)
+
+
+@pytest.mark.parametrize(("number", "tells"), [(errno.EAGAIN, True), (errno.EOPNOTSUPP, False)])
+def test_a_file_system_that_does_not_tell_what_is_in_memory_is_recognised(
+    store: DirectoryStore, monkeypatch: pytest.MonkeyPatch, number: int, tells
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "preadv", fail)
+    assert store.tells_what_is_cached(KEY) is tells
+    assert store.tells_what_is_cached("none") is False
 
 
 @pytest.mark.usefixtures("_tells_what_is_in_memory")

@@ -39,6 +39,9 @@ class MemoryStore:
         stored = self._find(key, self.unreadable)
         return StoredObject(stored.entry, stored.attributes)
 
+    def tells_what_is_cached(self, key: str) -> bool:
+        return key in self._objects
+
     def head_cached(self, key: str) -> StoredObject | None:
         try:
             return self.head(key)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -82,6 +82,7 @@ class HitCache:
         self._allows_host = allows_host
         self._touch = touch
         self._clock = clock
+        self._is_quick: bool | None = None
         self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
         self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
 
@@ -107,10 +108,22 @@ class HitCache:
         if delivery.find(request) != Lookup(ref, stored):
             return None
         known = tuple((key, version) for key, version in sources if version is not None)
-        if len(known) < len(keys):
+        if len(known) < len(keys) or not self._tells_what_is_cached(stored.entry.key, known):
             return None
         vary = tuple((name.lower(), request.headers.get(name.lower())) for name in ref.vary)
         return StoredHit(stored, delivery.presentation(lookup), vary, known)
+
+    def _tells_what_is_cached(self, key: str, sources: Sequence[tuple[str, str]]) -> bool:
+        """Whether what a hit reads never waits long. Looked at once, with the first hit that has sources."""
+        if self._is_quick is not None:
+            return self._is_quick
+        uploads, processed = self._stores.uploads, self._stores.processed
+        is_quick = processed.tells_what_is_cached(key) and all(
+            uploads.tells_what_is_cached(source) for source, _ in sources
+        )
+        if sources:
+            self._is_quick = is_quick
+        return is_quick
 
     def find(self, target: bytes, headers: Mapping[str, str]) -> StoredHit | None:
         """The hit that answers a request with these headers by lower-case name."""

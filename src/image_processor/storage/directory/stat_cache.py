@@ -6,6 +6,7 @@ every change of permissions or owner changes one of them.
 
 from __future__ import annotations
 
+import errno
 import os
 from threading import Lock
 
@@ -76,6 +77,15 @@ class StatCache:
             self._objects[stored.entry.key] = (_identity(file), stored)
             if len(self._objects) > _MAX_OBJECTS:
                 del self._objects[next(iter(self._objects))]
+
+
+def tells_what_is_cached(file: int) -> bool:
+    """Whether the file system of an open file supports reads that fail in place of waiting for a disk."""
+    try:
+        os.preadv(file, [bytearray(1)], 0, _NO_WAIT)
+    except OSError as error:
+        return error.errno == errno.EAGAIN
+    return True
 
 
 def _identity(file: os.stat_result) -> _Identity:

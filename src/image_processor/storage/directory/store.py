@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from image_processor.domain.errors import (
+    ImageProcessorError,
     InsufficientStorage,
     NotFound,
     PreconditionFailed,
@@ -31,7 +32,7 @@ from .object_files import ObjectFiles, entry_from_stat
 from .paths import Segments
 from .private_folder import PrivateFolder, TemporaryFile, assign_mtime, write_all
 from .root_folder import RootFolder
-from .stat_cache import StatCache
+from .stat_cache import StatCache, tells_what_is_cached
 
 _CHUNK = 256 * 1024
 _SNIFFED_BYTES = 256
@@ -61,6 +62,13 @@ class DirectoryStore:
     def head(self, key: str) -> StoredObject:
         check_key(key)
         return self._cache.get(key) or self._read_object(key, None, None, with_body=False)
+
+    def tells_what_is_cached(self, key: str) -> bool:
+        try:
+            with self._open(key, None) as (file, _, _):
+                return tells_what_is_cached(file)
+        except ImageProcessorError:
+            return False
 
     def head_cached(self, key: str) -> StoredObject | None:
         return self._cache.get(key)
