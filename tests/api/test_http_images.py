@@ -251,6 +251,7 @@ def originals(response: Any) -> list[str]:
     [
         ({}, ["b/2.txt", "b/1.jpg", "a.jpg"]),
         ({"prefix": "b/"}, ["b/2.txt", "b/1.jpg"]),
+        ({"search": "1.J"}, ["b/1.jpg"]),
         ({"status": "refused"}, ["b/2.txt"]),
         ({"status": "processed", "prefix": "a"}, ["a.jpg"]),
         ({"since": "2026-01-01T00:00:01Z"}, ["b/2.txt", "b/1.jpg"]),
@@ -289,6 +290,15 @@ def test_a_listing_has_only_the_fields_that_it_is_asked_for(machine: Machine, cl
     always = {"id", "bucket", "original", "status"}
     assert [set(image) for image in first["images"] + second["images"]] == [always | {"facts", "reason"}] * 2
     assert (first["images"][0]["reason"], second["images"][0]["facts"]["bytes"]) == ("not-an-image", 5)
+
+
+def test_a_listing_has_a_total_if_asked_for(machine: Machine, client: Client) -> None:
+    fill(machine, client, "1.jpg", "2.txt", "3.txt")
+    query = {"search": ".TXT", "limit": "1"}
+    assert client.get("/images", params=query).json()["total"] is None
+    for fields in ({}, {"fields": "facts"}):
+        listing = client.get("/images", params={**query, **fields, "total": "true"}).json()
+        assert (len(listing["images"]), listing["total"]) == (1, 2)
 
 
 def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -> None:

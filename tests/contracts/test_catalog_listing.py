@@ -49,6 +49,7 @@ DAYS = st.integers(0, 5).map(lambda day: NOW + day * DAY)
 QUERIES = st.builds(
     Query,
     prefix=st.text("ab%_/é", max_size=2),
+    text=st.text("aB%_/É", max_size=2),
     status=st.none() | st.sampled_from(Status),
     since=st.none() | DAYS,
     until=st.none() | DAYS,
@@ -110,12 +111,14 @@ class TestQuery:
                     record
                     for record in added
                     if record.key.startswith(query.prefix)
+                    and query.text.casefold() in record.key.casefold()
                     and query.status in {None, record.status}
                     and (query.since is None or query.since <= record.created_at)
                     and (query.until is None or record.created_at < query.until)
                 ]
                 found = pages(catalog, query, limit)
                 assert sorted(found, key=by_id) == sorted(expected, key=by_id)
+                assert catalog.count(query) in {len(expected), None}
                 times = [record.created_at for record in found]
                 assert times == sorted(times, reverse=True)
 

@@ -106,6 +106,9 @@ class MemoryCatalog:
         has_more = len(records) > limit
         return Page(tuple(records[:limit]), write_cursor(records[limit - 1]) if has_more else None)
 
+    def count(self, query: Query) -> int:
+        return sum(matches(row.record, query, None) for row in self._rows.values())
+
     def scan(self, *, after: str = "") -> Iterator[Record]:
         for id_ in sorted(self._rows):
             if id_ > after and (row := self._rows.get(id_)):

@@ -87,12 +87,14 @@ def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, w
     else:
         page = context.catalog.list(query.query, limit=query.limit, cursor=query.cursor)
         images = [_model(record, context) for record in page.records]
-        listing = ListingModel(images=images, cursor=page.cursor)
+        total = context.catalog.count(query.query) if query.total else None
+        listing = ListingModel(images=images, cursor=page.cursor, total=total)
     if fields is None:
         return listing
     content = {
         "images": [image.model_dump(mode="json", include=fields) for image in listing.images],
         "cursor": listing.cursor,
+        "total": listing.total,
     }
     return JSONResponse(content)  # type: ignore[return-value]  # FastAPI sends a Response as it is
 

@@ -37,6 +37,8 @@ EXPECTED = MappingProxyType(
         "bucket": "the upload bucket's name, or nothing",
         "key": "a key: 1-1024 bytes of UTF-8 text",
         "prefix": "the first characters of a key",
+        "search": "a part of a key, in any case",
+        "total": "true or false",
         "ids": f"1-{MAX_IDS} ids, comma-separated, and no other filter",
         "fields": "names of an image's fields, comma-separated",
         "status": " | ".join(Status),
@@ -97,11 +99,13 @@ class ListingRequest(Model):
     """Which images to list; an omitted parameter matches any."""
 
     prefix: str = _parameter("prefix", default="")
+    search: str = _parameter("search", default="", examples=["cat"])
     status: Status | None = _parameter("status", default=None)
     since: UtcTime | None = _parameter("since", default=None)
     until: UtcTime | None = _parameter("until", default=None)
     limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
     cursor: str | None = _parameter("cursor", default=None)
+    total: bool = _parameter("total", default=False)
     ids: str | None = _parameter("ids", default=None, examples=["k3vq2m5xw7n4c6a2yzt5b3d7he"])
     fields: str | None = _parameter("fields", default=None, examples=["facts,renditions"])
 
@@ -130,7 +134,9 @@ class ListingRequest(Model):
 
     @property
     def query(self) -> Query:
-        return Query(prefix=self.prefix, status=self.status, since=self.since, until=self.until)
+        return Query(
+            prefix=self.prefix, status=self.status, since=self.since, until=self.until, text=self.search
+        )
 
 
 class SimilarRequest(Model):
@@ -371,6 +377,11 @@ class ListingModel(Model):
 
     images: list[ImageModel]
     cursor: str | None
+    total: int | None = Field(
+        default=None,
+        description="How many images all pages have, if `total=true` was requested. Null on AWS, where "
+        "all of them would have to be read.",
+    )
 
 
 class SimilarImageModel(Model):

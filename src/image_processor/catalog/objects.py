@@ -169,6 +169,9 @@ class ObjectCatalog:
         page = tuple(records[:limit])
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
 
+    def count(self, _query: Query) -> None:
+        """None: it would read every record."""
+
     def scan(self, *, after: str = "") -> Iterator[Record]:
         return (state.record for _, state in self._scan(after) if state.record is not None)
 

@@ -41,11 +41,17 @@ def matches(record: Record, query: Query, after: Position | None) -> bool:
     """Whether a listing of ``query`` includes the record after the position ``after``."""
     return (
         record.key.startswith(query.prefix)
+        and has_text(record.key, query.text)
         and query.status in {None, record.status}
         and (query.since is None or record.created_at >= query.since)
         and (query.until is None or record.created_at < query.until)
         and (after is None or position_of(record) < after)
     )
+
+
+def has_text(key: str, text: str) -> bool:
+    """Whether ``text`` is a part of the key, without regard to case."""
+    return text.casefold() in key.casefold()
 
 
 def write_cursor(record: Record) -> str:

@@ -174,13 +174,15 @@ class CachedReads(Protocol):
 class Query(Struct, frozen=True):
     """Selects the records of a listing; None and "" select all.
 
-    ``since`` (inclusive) and ``until`` (exclusive) are compared with created_at.
+    ``text`` is a part of the key, compared without case. ``since`` (inclusive) and ``until`` (exclusive) are
+    compared with created_at.
     """
 
     prefix: str = ""
     status: Status | None = None
     since: datetime | None = None
     until: datetime | None = None
+    text: str = ""
 
 
 class Page(Struct, frozen=True):
@@ -283,6 +285,10 @@ class Catalog(Protocol):
 
         Pages are stable: records created or changed meanwhile neither repeat nor hide others.
         """
+        ...
+
+    def count(self, query: Query) -> int | None:
+        """How many records a listing has; None if the catalog would have to read all of them."""
         ...
 
     def scan(self, *, after: str = "") -> Iterator[Record]:

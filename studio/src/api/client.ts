@@ -67,6 +67,7 @@ export const sample = () => request<Upload>("POST", "/samples");
 interface Listing {
   images: CardImage[];
   cursor: string | null;
+  total: number | null;
 }
 
 function list(parameters: Record<string, string | number | null>): Promise<Listing> {
@@ -76,11 +77,14 @@ function list(parameters: Record<string, string | number | null>): Promise<Listi
 }
 
 export interface Filter {
-  prefix: string;
+  // Any part of the name.
+  search: string;
   status: string;
 }
 
-export const page = (filter: Filter, limit: number, cursor: string | null) => list({ ...filter, limit, cursor });
+// A page, and with the first one the number of all images, if the server can count them.
+export const page = (filter: Filter, limit: number, cursor: string | null) =>
+  list({ ...filter, limit, cursor, total: cursor ? null : "true" });
 
 export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
 

@@ -473,6 +473,11 @@ export interface components {
              */
             truncated: boolean;
             /**
+             * File Frames
+             * @description The frames of an animated PNG, AVIF or HEIC, of which a still is used; null for others.
+             */
+            file_frames?: number | null;
+            /**
              * Dominant Colour
              * @example #7a8a5c
              */
@@ -574,6 +579,11 @@ export interface components {
             images: components["schemas"]["ImageModel"][];
             /** Cursor */
             cursor: string | null;
+            /**
+             * Total
+             * @description How many images all pages have, if `total=true` was requested. Null on AWS, where all of them would have to be read.
+             */
+            total?: number | null;
         };
         /**
          * MarkupModel
@@ -1007,6 +1017,8 @@ export interface operations {
             query?: {
                 /** @description Expected: the first characters of a key. */
                 prefix?: string;
+                /** @description Expected: a part of a key, in any case. */
+                search?: string;
                 /** @description Expected: processing | processed | refused. */
                 status?: components["schemas"]["Status"] | null;
                 /** @description Expected: a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC. */
@@ -1017,6 +1029,8 @@ export interface operations {
                 limit?: number;
                 /** @description Expected: the `cursor` of the previous page. */
                 cursor?: string | null;
+                /** @description Expected: true or false. */
+                total?: boolean;
                 /** @description Expected: 1-100 ids, comma-separated, and no other filter. */
                 ids?: string | null;
                 /** @description Expected: names of an image's fields, comma-separated. */

@@ -30,7 +30,7 @@ export function Library() {
       {isEmpty && library.isFiltered.value && (
         <p class="nothing" id="nothing">
           No image matches.{" "}
-          <button class="link" type="button" onClick={() => filterBy({ prefix: "", status: "" })}>
+          <button class="link" type="button" onClick={() => filterBy({ search: "", status: "" })}>
             Show all
           </button>
         </p>
@@ -41,25 +41,25 @@ export function Library() {
 }
 
 function Filters() {
-  const { prefix, status } = library.filter.value;
-  const [typed, setTyped] = useState(prefix);
+  const { search, status } = library.filter.value;
+  const [typed, setTyped] = useState(search);
   const input = useRef<HTMLInputElement>(null);
   const timer = useRef<ReturnType<typeof setTimeout>>(undefined);
-  useEffect(() => setTyped(prefix), [prefix]);
+  useEffect(() => setTyped(search), [search]);
   useTypeToSearch(input);
   const onInput = (value: string) => {
     setTyped(value);
     clearTimeout(timer.current);
-    timer.current = setTimeout(() => filterBy({ ...library.filter.peek(), prefix: value }), TYPING_MILLISECONDS);
+    timer.current = setTimeout(() => filterBy({ ...library.filter.peek(), search: value }), TYPING_MILLISECONDS);
   };
   return (
     <form class="filters" role="search" onSubmit={(event) => event.preventDefault()}>
       <label class="search">
-        <span class="unseen">Filter images by the start of their name</span>
+        <span class="unseen">Search images by any part of their name</span>
         <input
           ref={input}
           type="search"
-          placeholder="Name starts with…"
+          placeholder="Search by name"
           autocomplete="off"
           spellcheck={false}
           value={typed}
@@ -81,8 +81,14 @@ function Filters() {
           </label>
         ))}
       </fieldset>
+      <Total />
     </form>
   );
+}
+
+function Total() {
+  const total = library.total.value;
+  return total === null ? null : <output class="total">{counted(total, "image", "images")}</output>;
 }
 
 // A letter that is typed anywhere on the page goes to the search; escape leaves it.

@@ -17,7 +17,7 @@ const keys = new Map<string, string>(); // by id
 const order = signal<readonly string[]>([]);
 const changes = signal(0); // grows with every change of an image
 
-export const filter = signal<api.Filter>({ prefix: "", status: "" });
+export const filter = signal<api.Filter>({ search: "", status: "" });
 export const cursor = signal<string | null>(null);
 export const isLoaded = signal(false);
 export const isLoadingMore = signal(false);
@@ -25,7 +25,13 @@ export const loadError = signal<string | null>(null);
 // Images that were added elsewhere and wait to be shown, because they would move what the user looks at.
 export const waiting = signal<readonly string[]>([]);
 
-export const isFiltered = computed(() => Boolean(filter.value.prefix || filter.value.status));
+// How many images match on the server that are not in the page yet; null if it cannot count them.
+const unloaded = signal<number | null>(0);
+
+// How many images match; null if that is not known.
+export const total = computed(() => (unloaded.value === null ? null : shown.value.length + unloaded.value));
+
+export const isFiltered = computed(() => Boolean(filter.value.search || filter.value.status));
 
 export const shown = computed<readonly string[]>(() => {
   if (!isFiltered.value) return order.value;
@@ -40,8 +46,8 @@ export const peek = (key: string): Item | undefined => items.get(key)?.peek();
 export const keyOf = (id: string): string | undefined => keys.get(id);
 
 function matches(item: Item): boolean {
-  const { prefix, status } = filter.value;
-  return item.key.startsWith(prefix) && (!status || status === item.state || isLocal(item));
+  const { search, status } = filter.value;
+  return item.key.toLowerCase().includes(search.toLowerCase()) && (!status || status === item.state || isLocal(item));
 }
 
 function write(item: Item): void {
@@ -124,6 +130,7 @@ export async function reload(): Promise<void> {
     order.value = [...local.map(({ key }) => key), ...recorded];
     waiting.value = [];
     cursor.value = page.cursor;
+    unloaded.value = page.cursor ? page.total && page.total - page.images.length : 0;
     loadError.value = null;
     isLoaded.value = true;
   });
@@ -140,6 +147,8 @@ export async function loadMore(): Promise<void> {
     batch(() => {
       const known = new Set(order.peek());
       for (const image of page.images) write(fromRecord(image));
+      const rest = unloaded.peek();
+      unloaded.value = page.cursor ? rest && Math.max(0, rest - page.images.length) : 0;
       order.value = [...order.peek(), ...page.images.map(({ original }) => original).filter((key) => !known.has(key))];
       cursor.value = page.cursor;
     });

@@ -29,7 +29,7 @@ export function close(id?: string): void {
 
 function readFilter(): typeof library.filter.value {
   const query = new URLSearchParams(location.search);
-  return { prefix: query.get("prefix") ?? "", status: query.get("status") ?? "" };
+  return { search: query.get("search") ?? "", status: query.get("status") ?? "" };
 }
 
 export function filterBy(filter: typeof library.filter.value): void {

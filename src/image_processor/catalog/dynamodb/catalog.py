@@ -71,7 +71,7 @@ class DynamoCatalog:
     default to those in the environment. Raises InvalidSettings.
 
     `list` reads the partitions of the index of listings from their newest records on, 250 bytes a
-    record, and then the records of the page. Status and prefix are filtered in the index, so a query
+    record, and then the records of the page. Status, prefix and text are filtered in the index, so a query
     with few matches reads much: half a read unit for every 16 records that it skips. The index
     follows a write within about a second; a newer record may be missing.
     """
@@ -188,6 +188,9 @@ class DynamoCatalog:
             records += [record for record in existing if query.status in {None, record.status}]
         page = tuple(records[:limit])
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
+
+    def count(self, _query: Query) -> None:
+        """None: it would read the whole index of listings."""
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
         yield from (entry.record for entry in self.scan_entries(after=after) if entry.record is not None)

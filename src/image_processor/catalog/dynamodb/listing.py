@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from image_processor.catalog.paging import has_text
 from image_processor.domain.ports import Query
 
 from .requests import query_arguments
@@ -32,8 +33,9 @@ _GROWTH = 4
 class _Partition:
     """The entries of one partition that have been read and not been used, newest first."""
 
-    def __init__(self, arguments: dict[str, Any], limit: int) -> None:
+    def __init__(self, arguments: dict[str, Any], limit: int, text: str) -> None:
         self._arguments = arguments | {"ScanIndexForward": False, "Limit": limit}
+        self._text = text
         self.entries: deque[tuple[str, str]] = deque()
         self.is_exhausted = False
 
@@ -44,7 +46,12 @@ class _Partition:
     def read(self, run_query: RunQuery) -> None:
         """Read the next entries: positions and ids."""
         response = run_query(**self._arguments)
-        self.entries.extend((item["position"]["S"], item["id"]["S"]) for item in response["Items"])
+        self.entries.extend(
+            (item["position"]["S"], item["id"]["S"])
+            for item in response["Items"]
+            # DynamoDB's own `contains` would regard case; what is read costs the same either way.
+            if not self._text or has_text(item["original_file"]["S"], self._text)
+        )
         last = response.get("LastEvaluatedKey")
         self.is_exhausted = last is None
         self._arguments |= {"ExclusiveStartKey": last, "Limit": self._arguments["Limit"] * _GROWTH}
@@ -60,7 +67,7 @@ def newest_ids(run_query: RunQuery, query: Query, after: str | None, wanted: int
         arguments = query_arguments(query, shelf, after)
         if arguments is None:
             return
-        partitions.append(_Partition(arguments, limit))
+        partitions.append(_Partition(arguments, limit, query.text))
     previous = after
     while first := _newest(partitions, run_query):
         position, id_ = first.entries.popleft()

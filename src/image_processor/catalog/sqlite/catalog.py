@@ -24,7 +24,7 @@ from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.nearest import nearest, similar_bands
-from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
+from image_processor.catalog.paging import check_limit, has_text, read_cursor, write_cursor
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row, to_state
 from image_processor.domain.errors import CatalogDamaged
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
@@ -40,6 +40,7 @@ from .queries import (
     DELETE,
     GET,
     GET_MANY,
+    HAS_TEXT,
     HASHES,
     HASHES_BY_BAND,
     MARK_SENT,
@@ -53,6 +54,7 @@ from .queries import (
     UNSENT,
     Values,
     key_range,
+    select_count,
     select_page,
 )
 from .readers import Readers
@@ -156,10 +158,14 @@ class SqliteCatalog:
         check_limit(limit)
         after = None if cursor is None else read_cursor(cursor)
         # One row more than requested shows whether there is a next page.
-        by_key = self._has_few_keys(query.prefix)
+        # A part of a key is looked for in all keys: their index is small enough to read, all rows are not.
+        by_key = bool(query.text) or self._has_few_keys(query.prefix)
         rows = self._list(*select_page(query, after, limit + 1, by_key=by_key))
         records = tuple(to_record(row) for row in rows[:limit])
         return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
+
+    def count(self, query: Query) -> int:
+        return int(self._list(*select_count(query))[0]["count"])
 
     def _has_few_keys(self, prefix: str) -> bool:
         """Whether few enough records have the prefix to sort all of them for a page."""
@@ -277,7 +283,7 @@ def _connect(path: Path | Literal[":memory:"]) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    connection.row_factory = _row_as_dict
+    _prepare(connection)
     return connection
 
 
@@ -287,8 +293,13 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    connection.row_factory = _row_as_dict
+    _prepare(connection)
     return connection
+
+
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.row_factory = _row_as_dict
+    connection.create_function(HAS_TEXT, 2, has_text, deterministic=True)
 
 
 def _enable_wal(connection: sqlite3.Connection) -> None:

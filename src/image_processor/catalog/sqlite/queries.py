@@ -92,6 +92,9 @@ WHERE perceptual_hash IS NOT NULL AND {band} IN (SELECT value FROM json_each(:ba
 GET = f"SELECT {_COLUMN_LIST} FROM records WHERE id = :id"
 GET_MANY = f"SELECT {_COLUMN_LIST} FROM records WHERE id IN (SELECT value FROM json_each(:ids))"
 
+HAS_TEXT = "has_text"
+"""The SQL function of `catalog.paging.has_text`. Every connection has it."""
+
 MAX_SORTED = 10_000
 """So many records with a prefix are found by the index of keys, and sorted. Of more, a page is soon full when
 records are read in the order of time."""
@@ -132,6 +135,13 @@ def select_page(
     return statement, values | {"limit": limit}
 
 
+def select_count(query: Query) -> tuple[str, Values]:
+    """The statement for the number of records of a query."""
+    where, values = _where(query, "key")
+    index = "INDEXED BY records_by_key" if query.prefix or query.text else ""
+    return f"SELECT count(*) AS count FROM records {index} WHERE {where}", values
+
+
 def _where(query: Query, key: str) -> tuple[str, Values]:
     conditions: list[str] = []
     values: Values = {}
@@ -139,6 +149,10 @@ def _where(query: Query, key: str) -> tuple[str, Values]:
         # LIKE would interpret % and _ in the prefix, and ignore case.
         conditions.append(f"{key} >= :prefix AND {key} < :end")
         values |= key_range(query.prefix)
+    if query.text:
+        # LIKE would interpret % and _, and ignore the case of ASCII only.
+        conditions.append(f"{HAS_TEXT}(key, :text)")
+        values["text"] = query.text
     if query.status is not None:
         conditions.append("status = :status")
         values["status"] = query.status.value
