@@ -19,7 +19,7 @@ from image_processor.domain.keys import image_id
 from image_processor.standalone.disk_space import DiskStatus
 from image_processor.standalone.progress import Event
 
-from . import app, images, renditions, uploads
+from . import app, images, playground, renditions, uploads
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
@@ -43,6 +43,7 @@ ROUTERS = (
     images.router,
     uploads.router,
     renditions.router,
+    playground.router,
     events_router,
     app.router,
     router,

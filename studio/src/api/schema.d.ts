@@ -205,6 +205,46 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/parameters": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Parameters
+         * @description List the parameters of transformations: the table from which recipes, URLs and documents follow.
+         */
+        get: operations["list_parameters"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/images/{id}/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Post Preview
+         * @description Render any transformation of an image and return the rendition itself, which needs no signed URL.
+         */
+        post: operations["post_preview"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/events": {
         parameters: {
             query?: never;
@@ -378,6 +418,12 @@ export interface components {
             sha256: string;
             url?: string;
         };
+        /**
+         * Control
+         * @description What a program can offer to choose a value with.
+         * @enum {string}
+         */
+        Control: "integer" | "number" | "length" | "choice" | "flag" | "colour" | "text";
         /**
          * EventModel
          * @description An event of the stream: what happened to which original.
@@ -717,6 +763,47 @@ export interface components {
              * @default 86400
              */
             expires_in: number;
+        };
+        /**
+         * ParameterModel
+         * @description One parameter of transformations. `expected` describes its values to people, the other fields to
+         *     programs. `default` is its text, null if it has none.
+         */
+        ParameterModel: {
+            /**
+             * Name
+             * @example w
+             */
+            name: string;
+            /**
+             * Meaning
+             * @example width; without `h`, the height keeps the aspect ratio
+             */
+            meaning: string;
+            /**
+             * Expected
+             * @example a whole number of pixels from 1 to 16383
+             */
+            expected: string;
+            control: components["schemas"]["Control"];
+            /** Low */
+            low: number | null;
+            /** High */
+            high: number | null;
+            /** Choices */
+            choices: string[];
+            /** Default */
+            default: string | null;
+            /** Repeatable */
+            repeatable: boolean;
+        };
+        /**
+         * ParametersModel
+         * @description Every parameter, in canonical order.
+         */
+        ParametersModel: {
+            /** Parameters */
+            parameters: components["schemas"]["ParameterModel"][];
         };
         /** ProblemItemModel */
         ProblemItemModel: {
@@ -1905,6 +1992,136 @@ export interface operations {
             };
             /** @description The range is not satisfiable. */
             416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Refused: `reason` and `fix` say why and what helps. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It needs an optional package that is not installed. */
+            501: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    list_parameters: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ParametersModel"];
+                };
+            };
+        };
+    };
+    post_preview: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The id of an original. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["OnDemandRequest"];
+            };
+        };
+        responses: {
+            /** @description The rendition. */
+            200: {
+                headers: {
+                    /** @description The canonical text of the transformation. */
+                    "image-processor-transformation"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "image/*": unknown;
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Another worker is processing it; try again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -1,11 +1,12 @@
 // The details of one image: the original, every rendition, and the actions.
 
+import type { ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 
 import * as api from "../api/client";
 import { fileName, refusal } from "../labels";
 import * as library from "../state/library";
-import { close, openId, replace } from "../state/location";
+import { close, openId, replace, tried, tryTransformation } from "../state/location";
 import { say, sayError } from "../state/toasts";
 import { confirmRemoval } from "./Confirm";
 import { Dialog } from "./Dialog";
@@ -35,14 +36,29 @@ function useImage(id: string): api.Image | null {
       isCurrent = false;
     };
   }, [id, item?.state, item?.changes]);
-  return image?.id === id ? image : null;
+  // The previous image stays until the next one is there.
+  return id ? image : null;
 }
 
 export function Details() {
   const id = openId.value;
   const image = useImage(id);
   if (!id || !image) return null;
-  return <Open image={image} />;
+  return (
+    <>
+      <Open image={image} />
+      {tried.value !== null && image.status === "processed" && <LazyPlayground image={image} />}
+    </>
+  );
+}
+
+// Loaded when it is first opened.
+function LazyPlayground({ image }: { image: api.Image }) {
+  const [Loaded, setLoaded] = useState<ComponentType<{ image: api.Image }> | null>(null);
+  useEffect(() => {
+    import("./Playground").then(({ Playground }) => setLoaded(() => Playground), sayError);
+  }, []);
+  return Loaded && <Loaded image={image} />;
 }
 
 function neighbour(image: api.Image, by: number): string | null {
@@ -116,6 +132,11 @@ function Actions({ image }: { image: api.Image }) {
   };
   return (
     <p class="actions">
+      {image.status === "processed" && (
+        <button class="button primary" type="button" onClick={() => tryTransformation("w=640,fm=webp")}>
+          Try transformations
+        </button>
+      )}
       <button class="button" type="button" id="reprocess" onClick={reprocess}>
         Render again
       </button>

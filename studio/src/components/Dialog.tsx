@@ -2,7 +2,7 @@
 
 import { signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useLayoutEffect, useRef, useState } from "preact/hooks";
 
 import { Toasts } from "./Toasts";
 
@@ -21,7 +21,8 @@ interface Props {
 export function Dialog({ class: name, id, labelledBy, onClose, onKeyDown, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const [token] = useState(() => Symbol(id));
-  useEffect(() => {
+  // At once: keys that follow belong to the dialog.
+  useLayoutEffect(() => {
     const before = document.activeElement;
     const element = dialog.current!;
     element.showModal();

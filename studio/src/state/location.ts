@@ -7,7 +7,22 @@ import { sayError } from "./toasts";
 
 const fragment = (): string => location.hash.slice(1);
 
-export const openId = signal(fragment());
+// "#ID" is an image, "#ID/TRANSFORMATION" its playground.
+const fragmentId = (): string => fragment().split("/")[0] ?? "";
+const fragmentText = (): string | null => {
+  const [, ...rest] = fragment().split("/");
+  return rest.length ? decodeURIComponent(rest.join("/")) : null;
+};
+
+export const openId = signal(fragmentId());
+// The transformation of the playground; null while it is closed.
+export const tried = signal<string | null>(fragmentText());
+
+export function tryTransformation(text: string | null): void {
+  const rest = text === null ? "" : `/${encodeURIComponent(text)}`;
+  history.replaceState(null, "", `#${openId.peek()}${rest}`);
+  tried.value = text;
+}
 
 export function open(id: string): void {
   history.pushState(null, "", `#${id}`);
@@ -25,6 +40,7 @@ export function close(id?: string): void {
   if (!openId.peek() || (id !== undefined && openId.peek() !== id)) return;
   history.replaceState(null, "", location.pathname + location.search);
   openId.value = "";
+  tried.value = null;
 }
 
 function readFilter(): typeof library.filter.value {
@@ -43,10 +59,12 @@ export function filterBy(filter: typeof library.filter.value): void {
 export function start(): void {
   library.filter.value = readFilter();
   addEventListener("hashchange", () => {
-    openId.value = fragment();
+    openId.value = fragmentId();
+    tried.value = fragmentText();
   });
   addEventListener("popstate", () => {
-    openId.value = fragment();
+    openId.value = fragmentId();
+    tried.value = fragmentText();
     const filter = readFilter();
     if (JSON.stringify(filter) !== JSON.stringify(library.filter.peek())) library.filterBy(filter).catch(sayError);
   });

@@ -24,7 +24,7 @@ from .overlay import (
     overlay_from,
 )
 from .parameter_table import Example, Parameter, read_pairs, suggest
-from .parameter_types import read_colour
+from .parameter_types import Control, read_colour
 from .step import MAX_STEPS, STEP_KINDS, Backdrop, Step, StepKind, parse_step
 from .transformation import MAX_OVERLAYS, PARAMETERS, Transformation
 from .values import (
@@ -67,6 +67,7 @@ __all__ = [
     "Blend",
     "Colour",
     "ColourSpace",
+    "Control",
     "Edge",
     "Example",
     "Fit",

@@ -15,13 +15,26 @@ from image_processor.domain.rounding import DECIMALS
 from .values import Colour, Length, RelativeLength, format_number
 
 
+class Control(StrEnum):
+    """What a program can offer to choose a value with."""
+
+    INTEGER = "integer"
+    NUMBER = "number"
+    LENGTH = "length"
+    CHOICE = "choice"
+    FLAG = "flag"
+    COLOUR = "colour"
+    TEXT = "text"
+
+
 class ValueType(Struct, frozen=True):
     """A type of value with its text form.
 
     ``expected`` describes it in error messages and documents. ``read`` makes a value from text and
     raises ValueError, or InvalidTransformation to report several problems. ``is_valid`` checks a value
     of any type. ``show`` is the inverse of ``read``. Files with typed values (TOML) give a value that
-    is not ``textual`` as a number or boolean, not as text.
+    is not ``textual`` as a number or boolean, not as text. ``control``, ``low`` and ``high``, and ``choices``
+    describe it to programs.
     """
 
     expected: str
@@ -29,13 +42,23 @@ class ValueType(Struct, frozen=True):
     is_valid: Callable[[Any], bool]
     show: Callable[[Any], str] = str
     textual: bool = True
+    control: Control = Control.TEXT
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
 
 
 def integer(low: int, high: int, unit: str = "") -> ValueType:
     """Whole numbers from ``low`` to ``high``."""
     expected = f"a whole number of {unit} from {low} to {high}" if unit else _range(low, high)
     return ValueType(
-        expected, read_integer, lambda value: type(value) is int and low <= value <= high, textual=False
+        expected,
+        read_integer,
+        lambda value: type(value) is int and low <= value <= high,
+        textual=False,
+        control=Control.INTEGER,
+        low=low,
+        high=high,
     )
 
 
@@ -51,12 +74,27 @@ def number(low: float, high: float, unit: str = "") -> ValueType:
         )
 
     expected = _range(low, high) + (f" {unit}" if unit else "")
-    return ValueType(expected, read_number, is_valid, format_number, textual=False)
+    return ValueType(
+        expected,
+        read_number,
+        is_valid,
+        format_number,
+        textual=False,
+        control=Control.NUMBER,
+        low=low,
+        high=high,
+    )
 
 
 def choice(names: type[StrEnum]) -> ValueType:
     """The members of an enum, by their values."""
-    return ValueType(" | ".join(names), names, lambda value: isinstance(value, names))
+    return ValueType(
+        " | ".join(names),
+        names,
+        lambda value: isinstance(value, names),
+        control=Control.CHOICE,
+        choices=tuple(names),
+    )
 
 
 def length(low: int, high: int) -> ValueType:
@@ -70,7 +108,7 @@ def length(low: int, high: int) -> ValueType:
             return type(part) is float and lowest <= part <= 1 and part == round(part, DECIMALS)
         return type(value) is int and low <= value <= high
 
-    return ValueType(expected, read_length, is_valid)
+    return ValueType(expected, read_length, is_valid, control=Control.LENGTH, low=low, high=high)
 
 
 def tuple_of(item: ValueType, counts: Sequence[int], expected: str) -> ValueType:
@@ -150,5 +188,12 @@ def _range(low: float, high: float) -> str:
     )
 
 
-FLAG = ValueType("0 or 1", _read_flag, lambda value: isinstance(value, bool), "{:d}".format, textual=False)
-COLOUR = ValueType("a colour as RRGGBB", read_colour, _is_colour)
+FLAG = ValueType(
+    "0 or 1",
+    _read_flag,
+    lambda value: isinstance(value, bool),
+    "{:d}".format,
+    textual=False,
+    control=Control.FLAG,
+)
+COLOUR = ValueType("a colour as RRGGBB", read_colour, _is_colour, control=Control.COLOUR)

@@ -32,6 +32,7 @@ from .parameter_table import (
 from .parameter_types import (
     COLOUR,
     FLAG,
+    Control,
     ValueType,
     choice,
     four_sides,
@@ -124,7 +125,13 @@ _SHARPEN = ValueType(
     tuple_of(_STRENGTH, (2,), "").is_valid,
     lambda value: ":".join(map(_STRENGTH.show, value if value[1] != 1 else value[:1])),
 )
-_FORMAT = ValueType(" | ".join(WRITABLE), str, lambda value: value in WRITABLE)
+_FORMAT = ValueType(
+    " | ".join(WRITABLE),
+    str,
+    lambda value: value in WRITABLE,
+    control=Control.CHOICE,
+    choices=tuple(WRITABLE),
+)
 
 # How dpr scales values -----------------------------------------------------------------------------
 
