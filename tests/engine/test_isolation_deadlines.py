@@ -168,6 +168,22 @@ def test_renderers_are_not_aborted_if_all_ends_in_time() -> None:
         assert renderer.render(GOOD, [], Limits()).original.format == "jpeg"
 
 
+def test_the_child_of_a_trial_serves_the_first_renderer_or_is_ended() -> None:
+    group = RendererGroup()
+    assert isinstance(group.try_start(), tuple)
+    pid = pid_of(group._tried[0])
+    with group.renderer() as first, group.renderer() as second:
+        first.warm()
+        second.warm()
+        assert pid in {pid_of(first), pid_of(second)}
+        assert pid_of(first) != pid_of(second)
+    assert is_gone(pid)
+    group.try_start()
+    pid = pid_of(group._tried[0])
+    group.close_unused()
+    assert is_gone(pid)
+
+
 def test_an_invalid_reply_is_a_crash(monkeypatch: pytest.MonkeyPatch) -> None:
     """A hostile image may control the child: the child is ended and its reply is ignored."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)

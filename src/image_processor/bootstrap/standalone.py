@@ -152,13 +152,13 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     check_recipe(recipe, settings)
     if settings.fonts:
         use_fonts(settings.fonts)
-    with IsolatedRenderer(sandbox=settings.sandbox) as trial:
-        trial.warm()
-        if trial.sandbox_gaps:
-            _log.warning("renderers are not fully sandboxed: %s", "; ".join(trial.sandbox_gaps))
+    group = renderers or RendererGroup(settings.sandbox)
+    if gaps := group.try_start():
+        _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
+    if renderers is not None:
+        group.close_unused()  # a server may wait for long, and an idle child takes 50 MB
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
     outbox = outbox or _build_outbox(settings)
-    group = renderers or RendererGroup(settings.sandbox)
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
@@ -187,6 +187,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     finally:
         with group.abort_after(settings.stop_seconds):
             workers.stop()
+        group.close_unused()
 
 
 class _LeaseOwner(Struct, frozen=True):

@@ -19,12 +19,30 @@ class RendererGroup:
         self._sandbox = sandbox
         self._lock = threading.Lock()
         self._open: set[IsolatedRenderer] = set()
+        self._tried: list[IsolatedRenderer] = []
         self._aborted = False
+
+    def try_start(self) -> tuple[str, ...]:
+        """Start a child, which the next renderer uses. Returns the gaps of its sandbox. Raises as
+        `IsolatedRenderer.warm`."""
+        renderer = IsolatedRenderer(sandbox=self._sandbox)
+        renderer.warm()
+        self._tried.append(renderer)
+        return renderer.sandbox_gaps
+
+    def close_unused(self) -> None:
+        """End the child that `try_start` started, if no renderer uses it."""
+        with self._lock:
+            tried, self._tried = self._tried, []
+        for renderer in tried:
+            renderer.close()
 
     @contextmanager
     def renderer(self) -> Iterator[IsolatedRenderer]:
         """A renderer for one thread."""
-        with IsolatedRenderer(sandbox=self._sandbox) as renderer:
+        with self._lock:
+            tried = self._tried.pop() if self._tried else None
+        with tried or IsolatedRenderer(sandbox=self._sandbox) as renderer:
             with self._lock:
                 self._open.add(renderer)
                 if self._aborted:
