@@ -305,6 +305,22 @@ def test_libvips_is_loaded_ahead_without_delaying_the_event(
     assert _run("-c", _ENGINE, **environment | variables).stdout.splitlines() == loaded
 
 
+@pytest.mark.parametrize(("kind", "started"), [("on-demand", 1), ("snap-start", 0)])
+def test_a_required_sandbox_starts_a_child_ahead_and_loads_libvips_in_it_only(
+    environment: dict[str, str], kind: str, started: int
+) -> None:
+    program = """
+import subprocess, sys
+started = []
+subprocess.Popen = lambda *_, **__: started.append(1)
+from image_processor import aws_lambda
+print(len(started), "image_processor.engine.render" in sys.modules)
+"""
+    variables = {"AWS_LAMBDA_INITIALIZATION_TYPE": kind, "_HANDLER": "image_processor.aws_lambda.process"}
+    done = _run("-c", program, **environment | variables, IMAGE_PROCESSOR_SANDBOX="required")
+    assert done.stdout.split() == [str(started), "False"], done.stderr
+
+
 def test_a_stored_rendition_is_delivered_without_libvips(environment: dict[str, str], tmp_path: Path) -> None:
     put_picture(environment, tmp_path, "a cat.png")
     there = requested("/a%20cat.png/w=8,fm=png.png")
