@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -237,7 +238,13 @@ def test_deleted_renditions_that_no_record_has_are_invalidated_even_if_the_worke
     ingest.processor().process(upload("cat.jpg"))
     # Of a worker that lost its lease before it could record them.
     ingest.processed.put("cat.jpg/w=10,fm=webp.webp", b"old", Attributes())
-    cdn = with_cdn(ingest)
+    cdn, sent = with_cdn(ingest), list[OutboxMessage]()
+
+    def send(messages: Sequence[OutboxMessage]) -> None:
+        sent.extend(messages)
+        cdn.send(messages)
+
+    ingest.outbox = outbox(send)
 
     def fail(*_: object) -> None:
         raise LeaseLost("another worker has the lease")
@@ -249,6 +256,10 @@ def test_deleted_renditions_that_no_record_has_are_invalidated_even_if_the_worke
         with pytest.raises(LeaseLost):
             ingest.processor().process(upload("cat.jpg"))
     assert (ingest.processed.bodies(), cdn.kept) == ({}, {})
+    (message,) = sent
+    assert re.fullmatch("[0-9a-f]{32}", message.id)
+    assert (message.kind, message.key) == (MessageKind.INVALIDATION, "cat.jpg")
+    assert message.created_at == ingest.now
     ingest.advance()
     ingest.processor().process(upload("cat.jpg"))
     assert len(set(cdn.changes)) == len(cdn.changes)
