@@ -87,6 +87,20 @@ def test_each_outcome_is_one_event(ingest: IngestFixture, receiver: Receiver) ->
     assert ingest.catalog.unsent(ID) == ()
 
 
+def test_messages_of_all_kinds_that_cannot_be_sent_are_left() -> None:
+    def down(_messages: object) -> None:
+        raise Unavailable("it cannot answer")
+
+    kinds = frozenset(MessageKind)
+    ingest = IngestFixture(outbox=Outbox(kinds, dict.fromkeys(kinds, down)), recipe=OTHER_RECIPE)
+    for body in (b"cat", b"dog"):
+        ingest.put("cat.jpg", body)
+        outcome = ingest.processor().process(upload("cat.jpg"))
+        ingest.advance()
+    assert {message.kind for message in outcome.unsent} == kinds
+    assert len(outcome.unsent) == len(ingest.catalog.unsent(ID)) == 3
+
+
 def test_what_an_event_says(ingest: IngestFixture, receiver: Receiver) -> None:
     ingest.put("cat.jpg", b"cat")
     ingest.processor().process(upload("cat.jpg"))
