@@ -624,3 +624,10 @@ def test_matches() -> None:
 def test_arbitrary_text_raises_expected_errors_only(text: str, dialect: Cloudinary) -> None:
     with contextlib.suppress(Invalid, Forbidden):
         assert dialect.parse(f"demo/image/upload/{text}/a.jpg", "", now=0).key
+
+
+def test_what_a_message_repeats_of_a_url_is_printable() -> None:
+    with pytest.raises(InvalidRequest) as refusal:
+        ask("t_card\udc99/w_4")
+    assert str(refusal.value).isprintable()
+    assert "card" in str(refusal.value)
