@@ -168,9 +168,9 @@ def test_the_first_matching_rule_applies():
         ),
         ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
         (
-            "width = 1\ncolour = 1",
+            "width = 1\ncolur = 1",
             (
-                f"line 3: expected {NAMES} such as colours or trim_colour or blur for presets.p.colour, "
+                f"line 3: expected {NAMES} such as colour or colours or blur for presets.p.colur, "
                 "got an unknown name"
             ),
         ),
