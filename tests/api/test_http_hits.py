@@ -345,3 +345,13 @@ def test_on_a_file_system_that_may_wait_the_routes_answer(
     monkeypatch.setattr(machine.ingest.uploads, "tells_what_is_cached", lambda _: False)
     assert {status(get(STORED)) for _ in range(4)} == {200}
     assert answered == []
+
+
+def test_clients_cannot_fill_the_memory_with_long_requests(get: Any, machine: Machine) -> None:
+    long = "x" * 3000
+    for _ in range(2):
+        assert status(get(f"{STORED}?utm_source={long}")) == 200
+        assert status(get(STORED, f'If-None-Match: "{long}"')) == 200
+    hits = machine.application.state.hits
+    assert list(hits._vary) == [STORED.encode()]
+    assert [found.heads for found in hits._hits.values()] == [{}]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import TypeVar
 
@@ -31,8 +31,14 @@ also those that have just been rendered."""
 _MAX_HITS = 8192
 """About three kilobytes of memory each."""
 
+_MAX_KEY = 2048
+"""Characters of the longest target and headers that are remembered: clients choose them."""
+
 _MAX_HEADS = 16
 """Different conditions and ranges for which a rendition's response heads are remembered."""
+
+_MAX_CONDITIONS = 256
+"""Characters of the longest conditions for which they are."""
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -87,7 +93,9 @@ class HitCache:
         self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
 
     def add(self, target: bytes, hit: StoredHit) -> None:
-        """Remember that ``target`` is answered with ``hit``."""
+        """Remember that ``target`` is answered with ``hit``, unless it is too long."""
+        if len(target) + _length(value for _, value in hit.vary) > _MAX_KEY:
+            return
         names = tuple(name for name, _ in hit.vary)
         _put(self._vary, target, names)
         _put(self._hits, (target, *(value for _, value in hit.vary)), _Remembered(hit))
@@ -179,8 +187,9 @@ class HitCache:
         if head is None:
             head = _build_head(request, found.hit, self._clock())
             # Of a URL that expires, each second has another head.
-            expires = found.hit.presentation.expires
-            if head is not None and expires is None and len(found.heads) < _MAX_HEADS:
+            is_lasting = found.hit.presentation.expires is None
+            is_short = _length(request.headers.conditions) <= _MAX_CONDITIONS
+            if head is not None and is_lasting and is_short and len(found.heads) < _MAX_HEADS:
                 found.heads[key] = head
         return head
 
@@ -203,6 +212,10 @@ def _build_head(request: PlainRequest, hit: StoredHit, now: float) -> _Head | No
     lines = [f"{name}: {value}\r\n" for name, value in head.headers.items()]
     lines += [f"{name}: {value}\r\n" for name, value in added.items() if name not in head.headers]
     return line.encode(), ("".join(lines) + "\r\n").encode("latin-1"), start, stop
+
+
+def _length(values: Iterable[str | None]) -> int:
+    return sum(len(value) for value in values if value is not None)
 
 
 def _put(cache: OrderedDict[_Key, _Value], key: _Key, value: _Value) -> None:
