@@ -176,3 +176,42 @@ def test_hidden_bytes_behind_the_pixels_of_a_png_do_not_pass() -> None:
     strip = STRIPPERS["png"]
     assert isinstance(strip(data, None), bytes)
     assert strip(hidden, None) is KeepSmaller.STRUCTURE
+
+
+def _riff(*chunks: tuple[bytes, bytes]) -> bytes:
+    body = b"WEBP" + b"".join(
+        name + len(content).to_bytes(4, "little") + content + bytes(len(content) % 2)
+        for name, content in chunks
+    )
+    return b"RIFF" + len(body).to_bytes(4, "little") + body
+
+
+_SECRET = b"Falkenstrasse 17"
+_VP8 = (b"VP8 ", b"coded data")
+_FRAME = (b"ANMF", bytes(16) + _riff(_VP8)[12:])
+
+
+def _vp8x(flags: int) -> tuple[bytes, bytes]:
+    return b"VP8X", bytes([flags]) + bytes(9)
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        (_VP8, (b"VP8 ", _SECRET)),
+        (_vp8x(0), _VP8, (b"VP8L", _SECRET)),
+        (_vp8x(0), (b"ALPH", _SECRET), _VP8),
+        (_vp8x(0), _VP8, (b"ANMF", bytes(16) + _SECRET)),
+        (_vp8x(0x02), _FRAME, (b"VP8 ", _SECRET)),
+        (_vp8x(0x02), (_FRAME[0], _FRAME[1] + _riff((b"VP8 ", _SECRET))[12:])),
+    ],
+)
+def test_images_in_a_webp_that_no_decoder_shows_do_not_pass(chunks: tuple[tuple[bytes, bytes], ...]) -> None:
+    assert STRIPPERS["webp"](_riff(*chunks), None) is KeepSmaller.STRUCTURE
+
+
+def test_bytes_behind_the_timing_of_a_gif_do_not_pass() -> None:
+    data, strip = animated(FRAMES, "gif", [40, 80, 90]), STRIPPERS["gif"]
+    at = data.index(b"\x21\xf9\x04") + 7
+    assert isinstance(strip(data, None), bytes)
+    assert strip(data[:at] + bytes([len(_SECRET)]) + _SECRET + data[at:], None) is KeepSmaller.STRUCTURE

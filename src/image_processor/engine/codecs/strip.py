@@ -8,7 +8,7 @@ KeepSmaller that says why. Whether it shows the same is for the caller to check 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 from image_processor.domain.models import KeepSmaller
@@ -98,31 +98,48 @@ def _png_chunk(name: bytes, content: bytes) -> bytes:
 
 # WebP ----------------------------------------------------------------------------------------------
 
-_FRAME_CHUNKS = frozenset({b"ALPH", b"VP8 ", b"VP8L"})
-_SHOWN_FLAGS, _ICC_FLAG = 0x12, 0x20
-"""Alpha and animation; and a profile, in the first byte of VP8X (RFC 9649, 2.7)."""
+_IMAGES = frozenset({(b"VP8 ",), (b"VP8L",), (b"ALPH", b"VP8 ")})
+"""The chunks of which an image can be. What else a decoder skips could hide anything."""
+_FRAME_CHUNKS = frozenset(name for names in _IMAGES for name in names)
+_ALPHA_FLAG, _ANIMATION_FLAG, _ICC_FLAG = 0x10, 0x02, 0x20
+"""Of the first byte of VP8X (RFC 9649, 2.7)."""
+_Chunk = tuple[bytes, bytes]
 
 
 def webp(data: bytes, profile: bytes | None) -> Stripped:
     """A profile needs the extended format, to which a simple file is not converted."""
-    parts = []
+    parts, still, frames, flags = [], list[_Chunk](), list[list[_Chunk]](), 0
     for name, content in _riff_chunks(data[12 : 8 + int.from_bytes(data[4:8], "little")]):
         if name == b"VP8X":
-            flags = content[0] & _SHOWN_FLAGS | (_ICC_FLAG if profile else 0)
-            parts.append(_riff_chunk(name, bytes([flags, 0, 0, 0]) + content[4:10]))
+            flags = content[0] & (_ALPHA_FLAG | _ANIMATION_FLAG)
+            header = bytes([flags | (_ICC_FLAG if profile else 0), 0, 0, 0]) + content[4:10]
+            parts.append(_riff_chunk(name, header))
             parts += [_riff_chunk(b"ICCP", profile)] if profile else []
         elif name == b"ANMF":
-            coded = [_riff_chunk(*sub) for sub in _riff_chunks(content[16:]) if sub[0] in _FRAME_CHUNKS]
-            parts.append(_riff_chunk(name, content[:16] + b"".join(coded)))
-        elif name in _FRAME_CHUNKS or name == b"ANIM":
+            frames.append([sub for sub in _riff_chunks(content[16:]) if sub[0] in _FRAME_CHUNKS])
+            coded = b"".join(_riff_chunk(*sub) for sub in frames[-1])
+            parts.append(_riff_chunk(name, content[:16] + coded))
+        elif name in _FRAME_CHUNKS:
+            still.append((name, content))
             parts.append(_riff_chunk(name, content))
-    if not parts or (profile and parts[0][:4] != b"VP8X"):
+        elif name == b"ANIM":
+            parts.append(_riff_chunk(name, content[:6]))
+    is_animated = bool(flags & _ANIMATION_FLAG)
+    images, hidden = (frames, still) if is_animated else ([still], frames)
+    is_shown = images and all(_is_image(chunks, flags) for chunks in images)
+    if hidden or not is_shown or (profile and parts[0][:4] != b"VP8X"):
         return KeepSmaller.STRUCTURE
     body = b"WEBP" + b"".join(parts)
     return b"RIFF" + len(body).to_bytes(4, "little") + body
 
 
-def _riff_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _is_image(chunks: Sequence[_Chunk], flags: int) -> bool:
+    """Whether a decoder shows all of ``chunks`` in a file with these flags."""
+    names = tuple(name for name, _ in chunks)
+    return names in _IMAGES and (b"ALPH" not in names or bool(flags & _ALPHA_FLAG))
+
+
+def _riff_chunks(data: bytes) -> Iterator[_Chunk]:
     at = 0
     while at + 8 <= len(data):
         end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "little")
@@ -136,7 +153,8 @@ def _riff_chunk(name: bytes, content: bytes) -> bytes:
 
 # GIF -----------------------------------------------------------------------------------------------
 
-_GRAPHIC_CONTROL, _LOOP = b"\x21\xf9", b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
+_GRAPHIC_CONTROL, _CONTROL_BYTES = b"\x21\xf9\x04", 8
+_LOOP = b"\x21\xff\x0bNETSCAPE2.0\x03\x01"
 
 
 def gif(data: bytes, _profile: bytes | None) -> Stripped:
@@ -147,6 +165,8 @@ def gif(data: bytes, _profile: bytes | None) -> Stripped:
     parts = [data[: gif_blocks.header_end(data)]]
     for block in found:
         content = data[block.start : block.end]
+        if content.startswith(_GRAPHIC_CONTROL) and len(content) != _CONTROL_BYTES:
+            return KeepSmaller.STRUCTURE
         if block.introducer == gif_blocks.IMAGE or content.startswith(_GRAPHIC_CONTROL):
             parts.append(content)
         elif content.startswith(_LOOP):
