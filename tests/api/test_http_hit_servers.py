@@ -19,6 +19,7 @@ from test_http_hits import STORED, TARGETS, body_of, receive, send, status
 from test_http_messages import AMBIGUOUS, FOLLOWING, exchange
 
 from image_processor.api import connections, hit_servers
+from image_processor.api.hit_cache import HitCache
 from image_processor.api.hit_channel import Setup
 from image_processor.api.hit_server import HitProtocol, serve_hits
 from image_processor.api.hit_servers import HitServers, HitSource
@@ -125,6 +126,16 @@ def test_anything_else_is_handed_over_once_and_stays(get: Any, handed_over: list
 def test_a_foreign_host_is_refused(get: Any) -> None:
     assert status(get(STORED)) == 200
     assert status(get(STORED, host="elsewhere.example")) == 421
+
+
+def test_an_unexpected_error_is_a_500_as_without_a_hit_server(
+    get: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr(HitCache, "hit_of", fail)
+    assert status(get(STORED)) == 500
 
 
 def test_ambiguous_requests_are_400_and_close_the_connection(address: Address) -> None:

@@ -124,12 +124,22 @@ class HitServers:
         self._acceptor.adopt(connection, make_protocol)
 
     async def _reply(self, process: _Process, query: Query) -> None:
-        hits, hit = self._source.hits, self._source.hits.find(query.target, query.headers)
+        hit = None
+        try:
+            hit = await self._find(query)
+        except Exception:  # noqa: BLE001 - logged, and the routes answer
+            _log.exception("unexpected error on %s %r", query.method, query.target)
+        finally:  # without a reply the connection would wait for ever
+            process.channel.send(Reply(query.number, hit))
+
+    async def _find(self, query: Query) -> StoredHit | None:
+        hits = self._source.hits
+        hit = hits.find(query.target, query.headers)
         if hit is None:
             hit = await to_thread.run_sync(self._look_up, query)
             if hit is not None:
                 hits.add(query.target, hit)
-        process.channel.send(Reply(query.number, hit))
+        return hit
 
     def _look_up(self, query: Query) -> StoredHit | None:
         """The hit if the rendition is stored. Runs in a thread."""
