@@ -21,9 +21,9 @@ def id_of(key: str) -> str:
 
 def render_with_looks(data: bytes, *arguments: Any, **kwargs: Any) -> Rendered:
     """A renderer whose originals consist of their own names."""
-    made = fake_render(data, *arguments, **kwargs)
+    result = fake_render(data, *arguments, **kwargs)
     seen = VisualSummary("#102030", "aGFzaA==", f"{HASHES.get(data.decode(), 0):016x}")
-    return replace(made, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
+    return replace(result, summary=replace(seen, blurhash="L00000", palette=("#102030",), focus=(0.25, 0.5)))
 
 
 def fill(ingest: IngestFixture) -> None:

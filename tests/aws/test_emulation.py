@@ -183,10 +183,10 @@ def test_a_bucket_may_only_notify_a_queue_that_allows_it(example: System) -> Non
     attributes = example.sqs.get_queue_attributes(
         QueueUrl=example.names["Queue"], AttributeNames=["QueueArn"]
     )["Attributes"]
-    wanted = {"QueueArn": attributes["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
+    expected = {"QueueArn": attributes["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
     with pytest.raises(botocore.exceptions.ClientError, match="destination configurations"):
         example.s3.put_bucket_notification_configuration(
-            Bucket=stranger, NotificationConfiguration={"QueueConfigurations": [wanted]}
+            Bucket=stranger, NotificationConfiguration={"QueueConfigurations": [expected]}
         )
 
 

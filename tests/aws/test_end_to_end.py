@@ -37,8 +37,8 @@ def grant(system: Deployed) -> Grant:
 
 def declared(key: str) -> set[str]:
     """What the built-in recipe makes of an original."""
-    made = parse_recipe(DEFAULT_RECIPE).transformations_for(key)
-    return {rendition_prefix(key) + each.name for each in made}
+    result = parse_recipe(DEFAULT_RECIPE).transformations_for(key)
+    return {rendition_prefix(key) + each.name for each in result}
 
 
 def test_deploy_prints_the_addresses(deployment: str, system: Deployed) -> None:

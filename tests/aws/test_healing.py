@@ -25,8 +25,8 @@ OLD_RECIPE = '[presets.old]\nwidth = 16\nformats = ["png"]\n[[rules]]\nmatch = "
 
 def declared(key: str) -> set[str]:
     """What the built-in recipe makes of an original."""
-    made = parse_recipe(DEFAULT_RECIPE).transformations_for(key)
-    return {rendition_prefix(key) + item.name for item in made}
+    result = parse_recipe(DEFAULT_RECIPE).transformations_for(key)
+    return {rendition_prefix(key) + item.name for item in result}
 
 
 def test_lost_events_are_healed_by_the_schedule_alone(system: Deployed) -> None:

@@ -81,8 +81,8 @@ def test_markup_has_the_urls_of_the_cdn(api: Api, ingest: IngestFixture) -> None
     path, resource = f"/images/{ID}/markup", IMAGE + "/markup"
     nowhere = Api(ingest)("GET", path, resource=resource)
     assert (nowhere.status, nowhere.json["problems"][0]["name"]) == (400, "base")
-    told = Api(ingest, public_url="https://cdn.example")("GET", path, resource=resource).json
-    assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in told["img"]
+    reported = Api(ingest, public_url="https://cdn.example")("GET", path, resource=resource).json
+    assert 'src="https://cdn.example/photos/cat%20%C3%A9.jpg/w=10,fm=jpeg.jpg"' in reported["img"]
 
 
 def test_renditions_have_urls_with_a_cdn(ingest: IngestFixture) -> None:

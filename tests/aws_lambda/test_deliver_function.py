@@ -36,11 +36,11 @@ def ingest():
 
 def function(ingest, settings=SETTINGS):
     """The function, and the list of the uploads that ingest processed."""
-    made = []
+    result = []
 
     def process(wanted):
         assert wanted.kind is UploadKind.RECONCILE
-        made.append(wanted.key)
+        result.append(wanted.key)
         return ingest.processor().process(wanted)
 
     cloud = AwsContext(
@@ -50,11 +50,11 @@ def function(ingest, settings=SETTINGS):
         process_isolated=None,
         render=fake_render,
     )
-    return open_deliver(cloud), made
+    return open_deliver(cloud), result
 
 
 def ask(ingest, path=PATH, method="GET", query="", settings=SETTINGS, **headers):
-    deliver, made = function(ingest, settings)
+    deliver, result = function(ingest, settings)
     event = {
         "rawPath": path,
         "rawQueryString": query,
@@ -62,7 +62,7 @@ def ask(ingest, path=PATH, method="GET", query="", settings=SETTINGS, **headers)
         "requestContext": {"http": {"method": method}},
     }
     answer = deliver(event, None)
-    answer["made"] = made
+    answer["made"] = result
     return answer
 
 
@@ -111,7 +111,7 @@ def test_conditions_ranges_and_head_are_honoured(ingest):
 )
 def test_an_undeclared_rendition_needs_a_signature_before_any_store_is_read(ingest, path, monkeypatch):
     ingest.put("ignored/cat.jpg", b"cat")
-    deliver, made = function(ingest)
+    deliver, result = function(ingest)
     for store in (ingest.uploads, ingest.processed):
         for name in ("head", "get", "read", "put", "list"):
             monkeypatch.setattr(store, name, None)
@@ -119,7 +119,7 @@ def test_an_undeclared_rendition_needs_a_signature_before_any_store_is_read(inge
     answer = deliver(event, None)
     assert (answer["statusCode"], json.loads(answer["body"])["code"]) == (403, "signature-missing")
     assert answer["headers"]["cache-control"] == "max-age=300"
-    assert (made, list(ingest.catalog.scan())) == ([], [])
+    assert (result, list(ingest.catalog.scan())) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -140,9 +140,9 @@ def test_a_declared_rendition_of_a_missing_original_is_404(ingest):
 def test_a_rendition_of_a_refused_original_has_the_reason(ingest):
     ingest.put("bad.jpg", b"bad")
     answer = ask(ingest, "/bad.jpg/w=10,fm=jpeg.jpg")
-    told = json.loads(answer["body"])
-    assert (answer["statusCode"], told["code"], told["reason"]) == (415, "refused", "not-an-image")
-    assert told["fix"].startswith("Send a JPEG")
+    reported = json.loads(answer["body"])
+    assert (answer["statusCode"], reported["code"], reported["reason"]) == (415, "refused", "not-an-image")
+    assert reported["fix"].startswith("Send a JPEG")
     assert ingest.record("bad.jpg").status == "refused"
 
 

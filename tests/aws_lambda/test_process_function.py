@@ -235,6 +235,6 @@ def test_messages_that_cannot_be_sent_are_retried_but_never_make_a_dead_letter(i
         answer = run(ingest, received(event, receives))
         assert [item["itemIdentifier"] for item in answer["batchItemFailures"]] == failures
         lines = logged(capsys)
-        told = next(line for line in lines if line.get("message") == "unsent")
-        assert (told["level"], told["key"], told["retry"]) == ("ERROR", "a.jpg", bool(failures))
+        reported = next(line for line in lines if line.get("message") == "unsent")
+        assert (reported["level"], reported["key"], reported["retry"]) == ("ERROR", "a.jpg", bool(failures))
     assert ingest.record("a.jpg").revision == 1

@@ -141,11 +141,11 @@ def test_renditions_with_the_same_bytes_say_so(open_page: Open, site: Site, widt
     """The photo is 600 pixels wide: the widths 640, 1280 and 1920 all give 600, in both formats."""
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     page = open_page(f"/#{id_}", width=width)
-    made = page.locator(".renditions .made")
-    expect(made).to_have_count(10)
+    result = page.locator(".renditions .made")
+    expect(result).to_have_count(10)
     for at in range(10):
-        expect(made.nth(at)).to_be_visible()
-    texts = made.all_inner_texts()
+        expect(result.nth(at)).to_be_visible()
+    texts = result.all_inner_texts()
     same = [text for text in texts if "same image: the original is no larger" in text]
     assert [text.split()[0] for text in same] == ["1280", "1920"] * 2
 

@@ -108,11 +108,11 @@ def test_the_command_names_the_largest_line_and_what_has_no_price(run):
     _, out, _ = run("cost", "--uploads", "1000000", "--views", "0", "--events", "--region", "eu-central-1")
     assert "EventBridge, outcome events" in out.splitlines()[-1]
     status, out, _ = run("cost", "--json", "--no-table", "--region", "eu-central-1")
-    told = json.loads(out)
+    reported = json.loads(out)
     assert status == 0
-    assert told["region"] == "eu-central-1"
-    assert not any(line["service"] == "DynamoDB" for line in told["lines"])
-    assert told["total"] == pytest.approx(sum(line["dollars"] or 0 for line in told["lines"]))
+    assert reported["region"] == "eu-central-1"
+    assert not any(line["service"] == "DynamoDB" for line in reported["lines"])
+    assert reported["total"] == pytest.approx(sum(line["dollars"] or 0 for line in reported["lines"]))
 
 
 @pytest.mark.parametrize(

@@ -305,9 +305,9 @@ class Client:
 
 
 def queue(url, client):
-    made = object.__new__(Queue)
-    made._url, made._client = url, client
-    return made
+    result = object.__new__(Queue)
+    result._url, result._client = url, client
+    return result
 
 
 @pytest.mark.parametrize(

@@ -117,8 +117,8 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
     status, _, err = run("reconcile", "--aws", "--here", "--recipe", "r.toml")
     assert status == 1
     assert err.startswith("refused: bad.jpg (not-an-image)")
-    made = {key for key in processed.bodies() if key.endswith(".webp")}
-    assert made == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
+    result = {key for key in processed.bodies() if key.endswith(".webp")}
+    assert result == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
     assert run("reconcile", "--aws", "--here", "--recipe", "r.toml") == (0, "0 found\n", "")
 
 

@@ -26,8 +26,8 @@ def test_process_renders_files_and_directories(run):
     Path("r.toml").write_text(RECIPE)
     status, out, err = run("process", "photos", "dog.png", "--out", "out", "--recipe", "r.toml")
     assert (status, err) == (0, "")
-    made = {str(path) for path in Path("out").rglob("*.webp")}
-    assert made == {f"out/{key}/w={w},fm=webp.webp" for key in ("deep/cat.jpg", "dog.png") for w in (8, 16)}
+    result = {str(path) for path in Path("out").rglob("*.webp")}
+    assert result == {f"out/{key}/w={w},fm=webp.webp" for key in ("deep/cat.jpg", "dog.png") for w in (8, 16)}
     assert "2 processed; renditions are in out" in out
     with Image.open("out/dog.png/w=16,fm=webp.webp") as picture:
         assert (picture.format, picture.size) == ("WEBP", (16, 12))
@@ -90,8 +90,8 @@ def test_process_is_repeatable(run):
     Path("r.toml").write_text(RECIPE)
     for _ in range(2):
         assert run("process", "cat.jpg", "--out", "out", "--recipe", "r.toml")[0] == 0
-        made = {path: path.read_bytes() for path in Path("out/cat.jpg").iterdir()}
-        assert len(made) == 2
+        result = {path: path.read_bytes() for path in Path("out/cat.jpg").iterdir()}
+        assert len(result) == 2
 
 
 @pytest.mark.parametrize(

@@ -331,9 +331,9 @@ def test_public_and_eager_are_booleans(line, message):
 def test_a_private_preset_may_be_written_as_texts():
     preset = '[presets.a]\npublic = false\ntransformations = ["w=5,fm=webp"]\n'
     recipe = parse_recipe(preset + '[[rules]]\nmatch = "**"\npresets = ["a"]\n')
-    (made,) = recipe.transformations_for("x.jpg")
+    (result,) = recipe.transformations_for("x.jpg")
     assert recipe.private == {"a"}
-    assert recipe.stored_name("x.jpg", made) == "~w=5,fm=webp.webp"
+    assert recipe.stored_name("x.jpg", result) == "~w=5,fm=webp.webp"
 
 
 @pytest.mark.parametrize("given", ["7", '"ä"', '""', '"a\\nb"'])

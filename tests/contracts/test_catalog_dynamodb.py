@@ -80,9 +80,9 @@ def table() -> str:
 
 @pytest.fixture
 def catalog(table: str) -> Iterator[DynamoCatalog]:
-    made = aws.open_catalog(aws.address(), table)
-    yield made
-    made.close()
+    result = aws.open_catalog(aws.address(), table)
+    yield result
+    result.close()
 
 
 @pytest.fixture(autouse=True)

@@ -26,9 +26,9 @@ def add(catalog: Catalog, key: str, perceptual_hash: int | None) -> Record:
 @st.composite
 def related_hashes(draw: st.DrawFn) -> tuple[int, list[int]]:
     """A hash, and others of which some differ from it in few bits."""
-    wanted = draw(HASHES)
+    expected = draw(HASHES)
     flips = st.sets(st.integers(0, 63), max_size=14).map(lambda bits: sum(1 << bit for bit in bits))
-    return wanted, draw(st.lists(HASHES | flips.map(lambda flipped: wanted ^ flipped), max_size=10))
+    return expected, draw(st.lists(HASHES | flips.map(lambda flipped: expected ^ flipped), max_size=10))
 
 
 @given(hashes=related_hashes(), distance=st.integers(0, 64), limit=st.integers(1, 12))
@@ -36,17 +36,17 @@ def related_hashes(draw: st.DrawFn) -> tuple[int, list[int]]:
 def test_the_nearest_records_are_those_of_a_comparison_with_all(
     catalog_adapter: CatalogAdapter, hashes: tuple[int, list[int]], distance: int, limit: int
 ) -> None:
-    wanted, others = hashes
+    expected, others = hashes
     with catalog_adapter.fresh() as connect, connect() as catalog:
         records = [add(catalog, f"{index}", value) for index, value in enumerate(others)]
         add(catalog, "without", None)
         distances = [
-            ((wanted ^ value).bit_count(), record) for value, record in zip(others, records, strict=True)
+            ((expected ^ value).bit_count(), record) for value, record in zip(others, records, strict=True)
         ]
         near = sorted(
             (pair for pair in distances if pair[0] <= distance), key=lambda pair: (pair[0], pair[1].id)
         )
-        found = catalog.near(wanted, distance=distance, limit=limit)
+        found = catalog.near(expected, distance=distance, limit=limit)
         assert found.records == tuple(near[:limit])
         assert found.is_complete
 

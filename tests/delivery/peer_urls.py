@@ -133,20 +133,20 @@ def judge(vector: Vector, dialect: Dialect) -> Verdict:
         transformation = transformation_of(request, metadata, vector.accept)
         # The search for a quality takes most of the time and does not change the size.
         fixed = {"quality": None} if transformation.quality == AUTO else {}
-        made = rendered(request.key, replace(transformation, **fixed))
+        result = rendered(request.key, replace(transformation, **fixed))
     except (Invalid, Forbidden, NotFound, Refused) as error:
         if vector.refused:
             return Verdict(vector, "agrees")
         return Verdict(vector, "refused", f"refused: {error}")
     if vector.refused:
         return Verdict(vector, "differs", "accepted, but the peer refuses it")
-    size = (made.width, made.height)
+    size = (result.width, result.height)
     if vector.size is not None and size != vector.size:
         return Verdict(
             vector, "differs", f"{size[0]} x {size[1]} in place of {vector.size[0]} x {vector.size[1]}"
         )
-    if vector.format is not None and made.format != vector.format:
-        return Verdict(vector, "differs", f"{made.format} in place of {vector.format}")
+    if vector.format is not None and result.format != vector.format:
+        return Verdict(vector, "differs", f"{result.format} in place of {vector.format}")
     return Verdict(vector, "agrees")
 
 
@@ -168,10 +168,10 @@ def rendered(key: str, transformation: Transformation) -> ImageMetadata:
 def render_bytes(key: str, transformation: Transformation) -> tuple[bytes, ImageMetadata]:
     """The rendition of the original ``key``, and its metadata."""
     overlays = {name: original(name) for name in overlay_keys([transformation])}
-    made = render(
+    result = render(
         original(key), [transformation], Limits(svg=True), summary=False, overlay_sources=overlays
     ).renditions[0]
-    return made.body, made.metadata
+    return result.body, result.metadata
 
 
 @cache

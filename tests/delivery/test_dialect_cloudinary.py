@@ -344,9 +344,9 @@ PIXELS: dict[str, Callable[[Image.Image], Image.Image]] = {
 def test_pixels(transformation: str) -> None:
     got = peer_urls.picture("cloudinary", f"demo/image/upload/{transformation}/geometry.png").convert("RGBA")
     scene = Image.open(io.BytesIO(peer_urls.original("geometry.png"))).convert("RGB")
-    wanted = PIXELS[transformation](scene).convert("RGBA")
-    assert got.size == wanted.size
-    over_white = [Image.alpha_composite(Image.new("RGBA", one.size, "white"), one) for one in (got, wanted)]
+    expected = PIXELS[transformation](scene).convert("RGBA")
+    assert got.size == expected.size
+    over_white = [Image.alpha_composite(Image.new("RGBA", one.size, "white"), one) for one in (got, expected)]
     difference = np.asarray(over_white[0], dtype=float) - np.asarray(over_white[1], dtype=float)
     assert 10 * np.log10(255**2 / max(float((difference**2).mean()), 1e-9)) >= 30
 

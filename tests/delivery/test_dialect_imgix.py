@@ -118,11 +118,11 @@ def test_the_document_names_every_parameter() -> None:
     text = (Path(__file__).parents[2] / "docs/dialects.md").read_text(encoding="utf-8")
     section = text.partition("## imgix\n")[2].partition("\n## ")[0]
     assert set(re.findall(r"`([a-z0-9-]+)`", section)) >= NAMES | UNLISTED
-    told = re.search(
+    reported = re.search(
         r"(\d+) have their effect, (\d+) are accepted without one and (\d+) are refused", section
     )
-    assert told is not None
-    assert tuple(map(int, told.groups())) == (len(SUPPORTED), len(IGNORED), len(REFUSED))
+    assert reported is not None
+    assert tuple(map(int, reported.groups())) == (len(SUPPORTED), len(IGNORED), len(REFUSED))
 
 
 # Effects -------------------------------------------------------------------------------------------
@@ -142,9 +142,9 @@ def like(
 
     def check() -> None:
         got = np.asarray(drawn(query, key).convert("RGB"), dtype=float)
-        wanted = np.asarray(formula(scene(key)).convert("RGB"), dtype=float)
-        assert got.shape == wanted.shape
-        error = float(((got - wanted) ** 2).mean())
+        expected = np.asarray(formula(scene(key)).convert("RGB"), dtype=float)
+        assert got.shape == expected.shape
+        error = float(((got - expected) ** 2).mean())
         assert error == 0 or 10 * np.log10(255**2 / error) >= least
 
     return check
@@ -154,8 +154,8 @@ def formula(query: str, of: Callable[[Pixels], Pixels], most: float = 1.01) -> C
     """The rendition is the formula's, of colours of 0-255, rounded and clipped."""
 
     def check() -> None:
-        got, wanted = pixels(query)[..., :3], np.clip(of(colours()), 0, 255)
-        assert np.abs(got - wanted).max() <= most
+        got, expected = pixels(query)[..., :3], np.clip(of(colours()), 0, 255)
+        assert np.abs(got - expected).max() <= most
 
     return check
 

@@ -63,9 +63,9 @@ def read(path: str, query: str = "", names: Sequence[str] = NAMES, **policy: Any
 
 
 def test_a_dialect_url_equal_to_a_preset_is_the_stored_file() -> None:
-    wanted = read("unsafe/300x200/filters:format(webp)/photos/cat.jpg")
-    assert wanted.stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
-    assert wanted.declared
+    expected = read("unsafe/300x200/filters:format(webp)/photos/cat.jpg")
+    assert expected.stored_key == "photos/cat.jpg/w=300,h=200,enlarge=1,fm=webp.webp"
+    assert expected.declared
 
 
 @pytest.mark.parametrize(

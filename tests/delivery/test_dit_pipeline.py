@@ -285,10 +285,10 @@ PIXELS: dict[str, tuple[dict[str, Any], Callable[[Image.Image], Image.Image]]] =
 @pytest.mark.parametrize("name", PIXELS)
 def test_pixels(name: str) -> None:
     edits, expected = PIXELS[name]
-    wanted = expected(Image.open(io.BytesIO(peer_urls.original("geometry.png"))).convert("RGB"))
+    target = expected(Image.open(io.BytesIO(peer_urls.original("geometry.png"))).convert("RGB"))
     got = peer_urls.picture("dit", encoded(edits, "geometry.png")).convert("RGB")
-    assert got.size == wanted.size
-    assert psnr(got, wanted) >= 30
+    assert got.size == target.size
+    assert psnr(got, target) >= 30
 
 
 def test_a_circle_of_a_jpeg_is_a_jpeg_with_black_corners() -> None:

@@ -212,8 +212,8 @@ def test_not_modified_takes_precedence_over_a_range() -> None:
 )
 def test_ranges_equal_python_slices(size: int, first: int | None, last: int | None) -> None:
     body = bytes(at % 256 for at in range(size))
-    wanted = f"bytes={'' if first is None else first}-{'' if last is None else last}"
-    response = ask({"range": wanted}, size=size)
+    target = f"bytes={'' if first is None else first}-{'' if last is None else last}"
+    response = ask({"range": target}, size=size)
     if first is None and last is not None:
         expected = body[-last:] if last else b""
     elif first is None or (last is not None and last < first):

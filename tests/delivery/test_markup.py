@@ -52,9 +52,9 @@ def record_of(key: str, recipe: Recipe = RECIPE, original: ImageMetadata = ORIGI
             rendition_prefix(key) + recipe.stored_name(key, wanted), str(wanted), facts, "version"
         )
 
-    made = tuple(map(rendition, recipe.transformations_for(key)))
+    result = tuple(map(rendition, recipe.transformations_for(key)))
     return Record(
-        "id", "bucket", key, NOW, NOW, Status.PROCESSED, original=original, summary=LOOK, renditions=made
+        "id", "bucket", key, NOW, NOW, Status.PROCESSED, original=original, summary=LOOK, renditions=result
     )
 
 
@@ -108,8 +108,8 @@ def opened(url: str, recipe: Recipe = RECIPE, accept: str = "", **policy: Any) -
     parts = urlsplit(url)
     reader = RequestResolver(recipe, Policy(keyring=RING, **policy), lambda _: ORIGINAL, NOW.timestamp)
     path = parts.path.removeprefix("/renditions/")
-    wanted = reader.resolve(HttpRequest("GET", path, parts.query, {"accept": accept}))
-    return wanted.key, str(wanted.transformation)
+    resolved = reader.resolve(HttpRequest("GET", path, parts.query, {"accept": accept}))
+    return resolved.key, str(resolved.transformation)
 
 
 def css_urls(css: str) -> list[str]:
@@ -135,8 +135,8 @@ def steps_of(loader: str) -> list[list[Any]]:
 def test_any_key_and_text_give_one_tag_with_valid_urls(
     key: str, sizes: str, alt: str, rungs: WidthSpec
 ) -> None:
-    made = marked(key, wish=MarkupOptions(rungs, sizes, alt))
-    page = Elements(f"{made.img}{made.picture}")
+    result = marked(key, wish=MarkupOptions(rungs, sizes, alt))
+    page = Elements(f"{result.img}{result.picture}")
     assert page.other == []
     assert [tag for tag, _ in page.found] == [
         "img",
@@ -162,15 +162,15 @@ def test_any_key_and_text_give_one_tag_with_valid_urls(
 
 @given(SHORT, st.sampled_from([RECIPE, PRIVATE]))
 def test_css_and_javascript_contain_only_valid_urls(key: str, recipe: Recipe) -> None:
-    made = marked(key, recipe=recipe, wish=MarkupOptions(WidthSpec("responsive")))
-    assert {opened(url, recipe)[0] for url in css_urls(made.css)} == {key}
-    assert made.css.count("{") == made.css.count("}") == 1
-    assert made.loader is not None
-    assert "<" not in made.css + made.loader
-    steps = steps_of(made.loader)
+    result = marked(key, recipe=recipe, wish=MarkupOptions(WidthSpec("responsive")))
+    assert {opened(url, recipe)[0] for url in css_urls(result.css)} == {key}
+    assert result.css.count("{") == result.css.count("}") == 1
+    assert result.loader is not None
+    assert "<" not in result.css + result.loader
+    steps = steps_of(result.loader)
     assert [step for step, _ in steps] == [320, 640, 1280, 1920]
-    for step, told in steps:
-        url = f"/renditions/x.jpg?{told}" if recipe is RECIPE else told
+    for step, reported in steps:
+        url = f"/renditions/x.jpg?{reported}" if recipe is RECIPE else reported
         expected = "x.jpg" if recipe is RECIPE else key
         assert opened(url, recipe, "image/avif") == (expected, f"w={step},fm=avif")
         assert opened(url, recipe, "image/webp") == (expected, f"w={step},fm=jpeg")
@@ -197,12 +197,12 @@ def test_a_base_url_is_validated() -> None:
 
 def test_an_unvalidated_base_url_is_still_escaped() -> None:
     base = '/a"b\\<c>ä'
-    made = marked(base=base)
-    assert all(url.startswith(f"{base}/cat.jpg/") for url in css_urls(made.css))
-    assert "<" not in made.css
-    assert [tag for tag, _ in Elements(made.img).found] == ["img"]
-    assert made.loader is not None
-    assert f"const base = {json.dumps(base)[:-1]}".replace("<", "\\u003c") in made.loader
+    result = marked(base=base)
+    assert all(url.startswith(f"{base}/cat.jpg/") for url in css_urls(result.css))
+    assert "<" not in result.css
+    assert [tag for tag, _ in Elements(result.img).found] == ["img"]
+    assert result.loader is not None
+    assert f"const base = {json.dumps(base)[:-1]}".replace("<", "\\u003c") in result.loader
 
 
 def marked_at(base: str) -> Markup:
@@ -211,14 +211,14 @@ def marked_at(base: str) -> Markup:
 
 def test_renditions_of_long_keys_have_plain_paths() -> None:
     key = "a/" + "x" * 800
-    made = marked(key)
-    (url, _), *_ = candidates(Elements(made.img).found[0][1]["srcset"])
+    result = marked(key)
+    (url, _), *_ = candidates(Elements(result.img).found[0][1]["srcset"])
     assert url == f"/renditions/{rendition_prefix(key)}w=320,fm=jpeg.jpg"
 
 
 def test_a_preset_gives_each_stored_width_once() -> None:
-    made = marked(wish=MarkupOptions(alt="A cat"))
-    (_, image), *_ = Elements(made.img).found
+    result = marked(wish=MarkupOptions(alt="A cat"))
+    (_, image), *_ = Elements(result.img).found
     root = "/renditions/cat.jpg"
     assert candidates(image["srcset"]) == [
         (f"{root}/w=320,fm=jpeg.jpg", 320),
@@ -227,8 +227,8 @@ def test_a_preset_gives_each_stored_width_once() -> None:
         (f"{root}/w=1920,fm=jpeg.jpg", 1500),
     ]
     assert (image["src"], image["width"], image["height"]) == (f"{root}/w=1920,fm=jpeg.jpg", "1500", "1000")
-    assert (made.width, made.height, made.left_out) == (1500, 1000, ())
-    _, (_, source), _ = Elements(made.picture).found
+    assert (result.width, result.height, result.left_out) == (1500, 1000, ())
+    _, (_, source), _ = Elements(result.picture).found
     assert (source["type"], len(candidates(source["srcset"]))) == ("image/avif", 4)
     small = marked(original=replace(ORIGINAL, width=300, height=200))
     assert candidates(Elements(small.img).found[0][1]["srcset"]) == [(f"{root}/w=320,fm=jpeg.jpg", 300)]
@@ -243,26 +243,26 @@ def test_the_public_preset_with_most_widths_is_the_default() -> None:
 
 
 def test_undeclared_widths_are_signed_and_not_enlarged() -> None:
-    made = marked(wish=MarkupOptions(WidthSpec(widths=(2000, 320, 641, 3000))))
-    shown = candidates(Elements(made.img).found[0][1]["srcset"])
+    result = marked(wish=MarkupOptions(WidthSpec(widths=(2000, 320, 641, 3000))))
+    shown = candidates(Elements(result.img).found[0][1]["srcset"])
     assert [width for _, width in shown] == [320, 641, 1500]
     assert ["s=" in url for url, _ in shown] == [False, True, True]
-    types = [attributes["type"] for tag, attributes in Elements(made.picture).found if tag == "source"]
+    types = [attributes["type"] for tag, attributes in Elements(result.picture).found if tag == "source"]
     assert types == ["image/avif", "image/webp"]
-    assert made.loader is not None
-    assert [opened(url, accept="image/webp") for _, url in steps_of(made.loader)] == [
+    assert result.loader is not None
+    assert [opened(url, accept="image/webp") for _, url in steps_of(result.loader)] == [
         ("cat.jpg", f"w={width},fm=webp") for width in (320, 641, 2000)
     ]
 
 
 def test_without_a_key_signed_widths_are_left_out() -> None:
-    made = marked_without_key(RECIPE, WidthSpec(widths=(320, 641)))
-    assert [width for _, width in candidates(Elements(made.img).found[0][1]["srcset"])] == [320]
-    (told,) = made.left_out
-    assert told == (
+    result = marked_without_key(RECIPE, WidthSpec(widths=(320, 641)))
+    assert [width for _, width in candidates(Elements(result.img).found[0][1]["srcset"])] == [320]
+    (reported,) = result.left_out
+    assert reported == (
         "w=320,fm=webp, w=641,fm=avif, w=641,fm=webp, w=641,fm=jpeg: expected a signing key, got none"
     )
-    assert made.loader is None
+    assert result.loader is None
     with pytest.raises(Invalid, match="expected one that can be opened for widths"):
         marked_without_key(RECIPE, WidthSpec(widths=(641,)))
     with pytest.raises(Invalid, match="expected a signing key"):
@@ -284,17 +284,17 @@ def marked_without_key(recipe: Recipe, rungs: WidthSpec) -> Markup:
 
 
 def test_widths_outside_the_policy_are_left_out() -> None:
-    made = marked(wish=MarkupOptions(WidthSpec(widths=(500, 641))), sizes=frozenset({500}))
-    assert "500w" in made.img
-    assert "641w" not in made.img
-    assert "expected one of 500 for width, got 641" in made.left_out[0]
+    result = marked(wish=MarkupOptions(WidthSpec(widths=(500, 641))), sizes=frozenset({500}))
+    assert "500w" in result.img
+    assert "641w" not in result.img
+    assert "expected one of 500 for width, got 641" in result.left_out[0]
 
 
 def test_renditions_not_made_yet_are_left_out() -> None:
     record = record_of("cat.jpg")
     fewer = replace(record, renditions=record.renditions[:-2])
-    made = render_markup(fewer, MarkupOptions(), UrlBuilder("/renditions", "cat.jpg", RECIPE, Policy()))
-    assert made.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
+    result = render_markup(fewer, MarkupOptions(), UrlBuilder("/renditions", "cat.jpg", RECIPE, Policy()))
+    assert result.left_out == ("w=1920,fm=avif, w=1920,fm=jpeg: not made yet",)
 
 
 def test_renditions_of_lazy_presets_are_listed_before_they_are_made() -> None:
@@ -333,8 +333,8 @@ presets = ["p", "q"]
     ],
 )
 def test_formats_preserve_animation_and_transparency(facts: ImageMetadata, types: list[str]) -> None:
-    made = marked(original=facts, wish=MarkupOptions(WidthSpec(widths=(100, 200))))
-    found = [attributes for tag, attributes in Elements(made.picture).found if tag != "picture"]
+    result = marked(original=facts, wish=MarkupOptions(WidthSpec(widths=(100, 200))))
+    found = [attributes for tag, attributes in Elements(result.picture).found if tag != "picture"]
     last = found[-1]["src"]
     assert [each["type"].removeprefix("image/") for each in found[:-1]] == types[:-1]
     assert f"fm={types[-1]}" in last
@@ -342,21 +342,21 @@ def test_formats_preserve_animation_and_transparency(facts: ImageMetadata, types
 
 
 def test_the_placeholder_has_the_aspect_ratio_of_the_image() -> None:
-    made = marked()
-    assert made.placeholder is not None
-    assert len(made.placeholder) < 500
-    head, _, body = made.placeholder.partition(",")
+    result = marked()
+    assert result.placeholder is not None
+    assert len(result.placeholder) < 500
+    head, _, body = result.placeholder.partition(",")
     picture = Image.open(io.BytesIO(base64.b64decode(body)))
     assert (head, picture.format, picture.size) == ("data:image/png;base64", "PNG", (10, 7))
     assert picture.mode == "RGB"
-    assert made.placeholder in Elements(made.img).found[0][1]["style"]
+    assert result.placeholder in Elements(result.img).found[0][1]["style"]
 
 
 def test_transparent_images_have_no_background_placeholder() -> None:
-    made = marked(original=replace(ORIGINAL, alpha=True, format="png"))
-    assert made.placeholder is not None
-    assert "data:" not in made.img
-    assert "background-color" not in made.css
+    result = marked(original=replace(ORIGINAL, alpha=True, format="png"))
+    assert result.placeholder is not None
+    assert "data:" not in result.img
+    assert "background-color" not in result.css
 
 
 def test_an_invalid_thumbhash_becomes_the_dominant_colour() -> None:
@@ -372,10 +372,10 @@ def test_an_invalid_thumbhash_becomes_the_dominant_colour() -> None:
 
 def test_without_a_visual_summary_there_is_no_placeholder() -> None:
     record = replace(record_of("cat.jpg"), summary=None)
-    made = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy()))
-    assert made.placeholder is None
-    assert "background" not in made.img
-    assert ALT in made.img
+    result = render_markup(record, MarkupOptions(), UrlBuilder("", "cat.jpg", RECIPE, Policy()))
+    assert result.placeholder is None
+    assert "background" not in result.img
+    assert ALT in result.img
 
 
 def test_the_densities_are_those_of_one_width() -> None:

@@ -38,12 +38,12 @@ def test_the_bytes_match_the_content_type(ingest, tmp_path, format_):
     delivery = Delivery(reader, kept, Policy(), "")
     get = HttpRequest("GET", "cat.jpg", f"w=20&fm={format_}")
     found = delivery.find(get)
-    made = maker.render(found.ref).stored
-    told = delivery.http_response(get, replace(found, stored=made)).headers
-    assert told["content-type"] == sniff(made.body).media_type == FORMATS[format_].media_type
-    assert told["content-disposition"] == f'inline; filename="cat.{FORMATS[format_].extension}"'
+    result = maker.render(found.ref).stored
+    reported = delivery.http_response(get, replace(found, stored=result)).headers
+    assert reported["content-type"] == sniff(result.body).media_type == FORMATS[format_].media_type
+    assert reported["content-disposition"] == f'inline; filename="cat.{FORMATS[format_].extension}"'
     # An object that was put in its place is served with its own type, or rendered again.
-    (tmp_path / made.entry.key).write_bytes(b"<script>alert(1)</script>")
+    (tmp_path / result.entry.key).write_bytes(b"<script>alert(1)</script>")
     again = delivery.find(get)
     if found.ref.declared:
         assert delivery.http_response(get, again).headers["content-type"] == "application/octet-stream"

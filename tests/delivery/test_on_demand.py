@@ -135,26 +135,26 @@ def check_one(act, transformation, at):
     ingest = ingest_of()
     before = right(ingest, transformation)
     maker = maker_of(ingest, Intruder(at, lambda: act(ingest)))
-    wanted = wanted_of(transformation)
+    resolved = wanted_of(transformation)
     try:
-        told = maker.render(wanted).stored.body
+        reported = maker.render(resolved).stored.body
     except NotFound:
-        told = None
+        reported = None
     now = right(ingest, transformation)
-    assert told in {before, now}, at  # the answer was right at a moment of its making
+    assert reported in {before, now}, at  # the answer was right at a moment of its making
     kept = maker_of(ingest, Intruder()).repository
     if now is None:
         assert not list(ingest.processed.bodies()), at
         with pytest.raises(NotFound):
-            kept.find(wanted)
+            kept.find(resolved)
         return
-    stored = ingest.processed.bodies().get(wanted.stored_key)
+    stored = ingest.processed.bodies().get(resolved.stored_key)
     if act is not change_mark:
         assert stored in {None, now}, at
-    if kept.find(wanted) is not None:
+    if kept.find(resolved) is not None:
         assert stored == now, at
-    assert maker_of(ingest, Intruder()).render(wanted).stored.body == now
-    assert kept.find(wanted) is not None
+    assert maker_of(ingest, Intruder()).render(resolved).stored.body == now
+    assert kept.find(resolved) is not None
 
 
 def test_an_overlay_that_changes_during_rendering_causes_a_retry(ingest):
@@ -167,8 +167,8 @@ def test_an_overlay_that_changes_during_rendering_causes_a_retry(ingest):
         return marked_render(*given, **more)
 
     ingest.render = render
-    made = maker_of(ingest, Intruder()).render(wanted_of(MARKED))
-    assert made.stored.body.endswith(b"+b'newer logo'")
+    result = maker_of(ingest, Intruder()).render(wanted_of(MARKED))
+    assert result.stored.body.endswith(b"+b'newer logo'")
 
 
 def test_an_original_that_keeps_changing_is_unavailable(ingest):
@@ -234,13 +234,13 @@ def test_without_room_a_rendition_is_served_and_not_stored(ingest):
 
 
 def test_a_rendition_carries_its_metadata(ingest):
-    made = maker_of(ingest, Intruder()).render(wanted_of(PLAIN))
+    result = maker_of(ingest, Intruder()).render(wanted_of(PLAIN))
     attributes = ingest.processed.head(f"{KEY}/~{PLAIN.name}").attributes
     assert (attributes.media_type, attributes.cache_control) == ("image/webp", "public")
     assert attributes.metadata[SOURCE_FINGERPRINT] == maker_of(
         ingest, Intruder()
     ).repository.source_fingerprint(KEY, PLAIN)
-    assert set(made.timings) == {"fetch", "decode", "render", "encode", "store"}
+    assert set(result.timings) == {"fetch", "decode", "render", "encode", "store"}
 
 
 def test_the_renderer_is_prepared_before_an_existing_original_is_read_and_not_for_a_missing_one(ingest):

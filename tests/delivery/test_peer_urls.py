@@ -169,10 +169,10 @@ def red(size: tuple[int, int], image: Image.Image) -> Image.Image:
 @pytest.mark.parametrize("parts", THUMBOR)
 def test_thumbor_pixels(parts: str) -> None:
     got = made("thumbor", f"unsafe/{parts}/geometry.png")
-    wanted = THUMBOR[parts](scene().convert("RGB"))
+    expected = THUMBOR[parts](scene().convert("RGB"))
     # thumbor's grey has the weights of Rec. 601, ours those of Rec. 709.
     least = 24 if "grayscale" in parts else 23 if "equalize" in parts else 28
-    assert psnr(got, wanted.convert("RGBA")) >= least
+    assert psnr(got, expected.convert("RGBA")) >= least
 
 
 def test_max_bytes_never_refuses() -> None:

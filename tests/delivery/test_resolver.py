@@ -90,9 +90,9 @@ def signed(path, query=""):
     ],
 )
 def test_public_presets_need_no_signature(path, query, name):
-    wanted = reader().resolve(HttpRequest("GET", path, query))
-    assert (wanted.key, wanted.stored_key) == ("cat.jpg", f"cat.jpg/{name}")
-    assert (wanted.declared, wanted.is_public) == (True, True)
+    resolved = reader().resolve(HttpRequest("GET", path, query))
+    assert (resolved.key, resolved.stored_key) == ("cat.jpg", f"cat.jpg/{name}")
+    assert (resolved.declared, resolved.is_public) == (True, True)
 
 
 AVIF_AND_JPEG = parse_recipe("""
@@ -204,9 +204,9 @@ def test_a_bad_signature_reads_nothing(path, query, end):
     ],
 )
 def test_a_signature_allows_every_rendition(path, query, stored):
-    wanted = reader().resolve(signed(path, query))
-    assert wanted.stored_key == stored
-    assert wanted.is_public == wanted.declared == ("~" not in stored)
+    resolved = reader().resolve(signed(path, query))
+    assert resolved.stored_key == stored
+    assert resolved.is_public == resolved.declared == ("~" not in stored)
 
 
 def test_an_on_demand_name_always_needs_a_signature():
@@ -218,8 +218,8 @@ def test_an_on_demand_name_always_needs_a_signature():
 
 
 def test_a_deployment_can_allow_unsigned_requests():
-    wanted = reader(allow_unsigned=True).resolve(HttpRequest("GET", "cat.jpg", "w=11&fm=webp"))
-    assert wanted.stored_key == "cat.jpg/~w=11,fm=webp.webp"
+    resolved = reader(allow_unsigned=True).resolve(HttpRequest("GET", "cat.jpg", "w=11&fm=webp"))
+    assert resolved.stored_key == "cat.jpg/~w=11,fm=webp.webp"
 
 
 def test_sizes_apply_to_signed_requests_too():
@@ -267,8 +267,8 @@ def test_only_ignored_parameters_may_follow_a_stored_name():
 
 def test_the_stored_name_of_a_long_key_is_resolved_without_transformation():
     stored = rendition_prefix(LONG) + "w=10,fm=webp.webp"
-    wanted = reader(None).resolve(HttpRequest("GET", stored))
-    assert (wanted.stored_key, wanted.transformation, wanted.declared) == (stored, None, False)
+    resolved = reader(None).resolve(HttpRequest("GET", stored))
+    assert (resolved.stored_key, resolved.transformation, resolved.declared) == (stored, None, False)
     with pytest.raises(SignatureMissing):
         reader(None).resolve(HttpRequest("GET", rendition_prefix(LONG) + "~w=11,fm=webp.webp"))
 
@@ -315,8 +315,8 @@ def test_headers_change_the_rendition_only_if_vary_lists_them(key, headers):
 )
 def test_vary_lists_the_headers_used(query, headers, name, vary):
     get = replace(signed("cat.jpg", query), headers=headers)
-    wanted = reader(hints=True).resolve(get)
-    assert (wanted.stored_key, wanted.vary) == (f"cat.jpg/{name}", vary)
+    resolved = reader(hints=True).resolve(get)
+    assert (resolved.stored_key, resolved.vary) == (f"cat.jpg/{name}", vary)
 
 
 def test_a_missing_original_uses_the_metadata_of_the_fallback():
@@ -332,10 +332,10 @@ def test_a_missing_original_uses_the_metadata_of_the_fallback():
         raise missing
 
     policy = Policy(keyring=RING, fallback="sorry.png")
-    wanted = RequestResolver(RECIPE, policy, metadata_of, lambda: NOW).resolve(
+    resolved = RequestResolver(RECIPE, policy, metadata_of, lambda: NOW).resolve(
         signed("cat.jpg", "w=11&fm=auto")
     )
-    assert wanted.stored_key == "cat.jpg/~w=11,fm=png.png"
+    assert resolved.stored_key == "cat.jpg/~w=11,fm=png.png"
 
 
 PRIVATE = parse_recipe("""
@@ -368,8 +368,8 @@ def test_a_private_preset_needs_a_signature_and_is_made_by_ingest(path, query, s
     reads = RequestResolver(PRIVATE, Policy(keyring=RING), lambda _: JPEG, lambda: NOW)
     with pytest.raises(SignatureMissing):
         reads.resolve(HttpRequest("GET", path, query))
-    wanted = reads.resolve(signed(path, query))
-    assert (wanted.stored_key, wanted.declared, wanted.is_public) == (stored, True, False)
+    resolved = reads.resolve(signed(path, query))
+    assert (resolved.stored_key, resolved.declared, resolved.is_public) == (stored, True, False)
 
 
 def test_a_response_is_not_cached_beyond_the_end_of_its_signature():

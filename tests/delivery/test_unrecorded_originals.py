@@ -67,5 +67,5 @@ def test_the_announced_size_of_a_drawing_is_that_of_its_rendition(text: str) -> 
     rendered = render(SVG, [parse(text)], Limits(svg=True))
     announced = output_size(parse(text), rendered.original)
     assert announced is not None
-    made = rendered.renditions[0].metadata
-    assert (announced.width, announced.height) == (made.width, made.height)
+    result = rendered.renditions[0].metadata
+    assert (announced.width, announced.height) == (result.width, result.height)

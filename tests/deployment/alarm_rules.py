@@ -22,11 +22,11 @@ def duration_alarms_fire_before_the_timeout(resources: Json) -> Iterator[str]:
 
 def every_alarm_tells_whoever_is_named(resources: Json) -> Iterator[str]:
     alarms = of_type(resources, "AWS::CloudWatch::Alarm")
-    told = {name: alarm.get("AlarmActions", []) for name, alarm in alarms.items()}
-    if len({str(actions) for actions in told.values()}) > 1:
-        yield str(told)
+    reported = {name: alarm.get("AlarmActions", []) for name, alarm in alarms.items()}
+    if len({str(actions) for actions in reported.values()}) > 1:
+        yield str(reported)
     if of_type(resources, "AWS::SNS::Topic"):
-        yield from (name for name, actions in told.items() if "<AlarmTopic>" not in actions)
+        yield from (name for name, actions in reported.items() if "<AlarmTopic>" not in actions)
 
 
 # The dimensions of the metrics that alarms watch: "Amazon SQS metrics", "Lambda metrics", "DynamoDB metrics",

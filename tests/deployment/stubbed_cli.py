@@ -56,10 +56,10 @@ class StubbedCli:
 
     def _has_changesets(self) -> None:
         """`sam deploy` makes a change set, which can be executed."""
-        made, executed = self.folder / "made", self.folder / "executed"
+        result, executed = self.folder / "made", self.folder / "executed"
         listed = {"Summaries": [{"ChangeSetId": CHANGE_SET, "ExecutionStatus": "AVAILABLE"}]}
-        self.answers["sam deploy"] = f': >"{made}"'
-        self.answers["list-change-sets"] = f'[ ! -e "{made}" ] || {self.prints(listed)}'
+        self.answers["sam deploy"] = f': >"{result}"'
+        self.answers["list-change-sets"] = f'[ ! -e "{result}" ] || {self.prints(listed)}'
         self.answers["execute-change-set"] = f': >"{executed}"'
         self.answers["describe-stacks"] = (
             f'if [ -e "{executed}" ]; then cat "{self.folder}/after"; else . "{self.folder}/before"; fi'

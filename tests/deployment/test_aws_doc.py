@@ -17,8 +17,8 @@ ROW = re.compile(r"^\| `(\w+)` \| (?:`(.*)`)? ?\| (.+) \|$", re.MULTILINE)
 
 
 def test_the_documented_parameters_are_the_templates() -> None:
-    told = {name: (default, meaning) for name, default, meaning in ROW.findall(PAPER)}
-    assert told == {
+    reported = {name: (default, meaning) for name, default, meaning in ROW.findall(PAPER)}
+    assert reported == {
         name: (str(row["Default"]), " ".join(row["Description"].split()))
         for name, row in translated()["Parameters"].items()
     }

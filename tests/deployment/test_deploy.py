@@ -287,9 +287,9 @@ def test_without_the_packages_dependencies_it_installs_them(cli: StubbedCli, out
     cli.replace("make", f'printf "make %s\\n" "$*" >>"{cli.log}"\n{outcome}')
     done = cli.shell("deploy.sh", "--dry-run")
     assert done.returncode == code, done.stderr
-    (made,) = cli.calls("make ")
-    assert made.startswith("make --no-print-directory -C ")
-    assert made.endswith(" PYTHON=python3 venv")
+    (result,) = cli.calls("make ")
+    assert result.startswith("make --no-print-directory -C ")
+    assert result.endswith(" PYTHON=python3 venv")
     assert ("expected make venv to install the package, got a failure" in done.stderr) is (code == 2)
 
 
@@ -627,8 +627,8 @@ def test_events_are_followed_until_the_stack_is_done(
 
     monkeypatch.setattr(changeset, "POLL_SECONDS", 0)
     assert changeset.execute(aws, "arn", "images").status == "UPDATE_COMPLETE"
-    told = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert told == [
+    reported = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert reported == [
         ["UPDATE_COMPLETE", "Queue"],
         ["DELETE_COMPLETE", "OldQueue"],
         ["UPDATE_COMPLETE", "images"],
@@ -647,10 +647,10 @@ def test_changeset_only_executes_nothing_and_says_how(cli: StubbedCli) -> None:
 
 
 def test_a_no_to_a_new_stack_leaves_no_empty_stack(cli: StubbedCli) -> None:
-    made = cli.folder / "made"
+    result = cli.folder / "made"
     review = cli.prints({"Stacks": [{"StackName": "images", "StackStatus": "REVIEW_IN_PROGRESS"}]})
     missing = cli.answers["describe-stacks"]
-    cli.answers["describe-stacks"] = f'if [ -e "{made}" ]; then {review}; else {missing}; fi'
+    cli.answers["describe-stacks"] = f'if [ -e "{result}" ]; then {review}; else {missing}; fi'
     done = cli.run("deploy.sh", "--stack", "images", stdin="n\n")
     assert done.returncode == 1
     assert len(cli.calls("delete-stack --stack-name images ")) == 1

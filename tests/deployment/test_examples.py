@@ -57,8 +57,8 @@ def test_terraform_allows_the_transform_and_reads_outputs_that_exist(template: J
 def test_the_lock_of_the_cdk_names_no_registry() -> None:
     lock = json.loads((CDK / "package-lock.json").read_text())
     assert [name for name, row in lock["packages"].items() if "resolved" in row] == []
-    wanted = json.loads((CDK / "package.json").read_text())["dependencies"]
-    assert lock["packages"][""]["dependencies"] == wanted
+    expected = json.loads((CDK / "package.json").read_text())["dependencies"]
+    assert lock["packages"][""]["dependencies"] == expected
 
 
 @pytest.fixture(scope="module")

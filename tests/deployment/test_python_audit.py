@@ -68,21 +68,21 @@ def test_no_advisories_are_an_error_and_not_a_clean_result(tmp_path: Path) -> No
 
 
 def test_a_zip_and_a_folder_of_yaml_give_the_same_advisories(tmp_path: Path) -> None:
-    wanted = advisory("x", {"introduced": "0"})
+    expected = advisory("x", {"introduced": "0"})
     with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
-        archive.writestr("PYSEC-1.json", json.dumps(wanted))
+        archive.writestr("PYSEC-1.json", json.dumps(expected))
         archive.writestr("LICENSE", "text")
     folder = tmp_path / "vulns" / "x"
     folder.mkdir(parents=True)
     # An unquoted date is a date in YAML.
     (folder / "PYSEC-1.yaml").write_text(
-        json.dumps(wanted).replace('"2026-11-01T00:00:00Z"', "2026-11-01T00:00:00Z")
+        json.dumps(expected).replace('"2026-11-01T00:00:00Z"', "2026-11-01T00:00:00Z")
     )
     (folder / "README.md").write_text("text")
-    assert list(python_audit.read_database(tmp_path / "all.zip")) == [wanted]
+    assert list(python_audit.read_database(tmp_path / "all.zip")) == [expected]
     (read,) = python_audit.read_database(folder)
     assert read["modified"].startswith("2026-11-01T00:00:00")
-    assert read | {"modified": wanted["modified"]} == wanted
+    assert read | {"modified": expected["modified"]} == expected
 
 
 def test_the_committed_result_is_of_the_pins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

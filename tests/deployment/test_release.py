@@ -118,7 +118,7 @@ def test_the_rest_of_the_stack_is_that_of_a_checkout(template: Path) -> None:
 
 def test_another_release_is_another_version_of_each_function(template: Path) -> None:
     """As is another Release, which tells of changed parameters."""
-    one, same, other, told = (
+    one, same, other, reported = (
         {name for name, row in translation["Resources"].items() if row["Type"] == "AWS::Lambda::Version"}
         for translation in translate(
             {"ArtifactPrefix": "one/"},
@@ -130,7 +130,7 @@ def test_another_release_is_another_version_of_each_function(template: Path) -> 
     )
     assert one == same
     assert one.isdisjoint(other)
-    assert one.isdisjoint(told)
+    assert one.isdisjoint(reported)
 
 
 def test_a_function_without_a_package_is_an_error() -> None:

@@ -44,9 +44,9 @@ def test_the_routes_match_the_application() -> None:
 )
 def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
     found = body()["components"]["schemas"][schema]
-    wanted = model.model_json_schema()
-    assert found["properties"].keys() == wanted["properties"].keys()
-    assert found["required"] == wanted["required"]
+    expected = model.model_json_schema()
+    assert found["properties"].keys() == expected["properties"].keys()
+    assert found["required"] == expected["required"]
 
 
 def test_every_handler_is_a_function_of_the_package() -> None:

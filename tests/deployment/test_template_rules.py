@@ -139,23 +139,23 @@ def test_without_optional_parts_the_stack_is_minimal() -> None:
 
 
 def test_deletion_is_granted_only_if_enabled() -> None:
-    for wanted in ("false", "true"):
-        resources = resolve(translated(), EnableDelete=wanted)
+    for expected in ("false", "true"):
+        resources = resolve(translated(), EnableDelete=expected)
         granted = [row["Sid"] for row in role_statements(resources, "ApiRole")]
         offered = resources["Api"]["Properties"]["Body"]["paths"]["/images/{id}"]
-        assert ("DeleteOriginals" in granted) == ("delete" in offered) == (wanted == "true")
+        assert ("DeleteOriginals" in granted) == ("delete" in offered) == (expected == "true")
 
 
 def test_invalidation_is_granted_only_if_enabled() -> None:
-    for wanted in ("false", "true"):
-        resources = resolve(translated(), EnablePurge=wanted)
-        assert ("InvalidateFunction" in resources) == (wanted == "true")
+    for expected in ("false", "true"):
+        resources = resolve(translated(), EnablePurge=expected)
+        assert ("InvalidateFunction" in resources) == (expected == "true")
         for name in ("Process", "Api", "Reconcile", "Deliver"):
             granted = [row["Sid"] for row in role_statements(resources, f"{name}Role")]
-            assert ("QueueInvalidations" in granted) == (wanted == "true" and name != "Deliver")
+            assert ("QueueInvalidations" in granted) == (expected == "true" and name != "Deliver")
             assert "PurgeCdn" not in granted
             queue = variables(resources, f"{name}Function").get("IMAGE_PROCESSOR_INVALIDATION_QUEUE")
-            assert queue == ("<InvalidationQueue>" if wanted == "true" and name != "Deliver" else None)
+            assert queue == ("<InvalidationQueue>" if expected == "true" and name != "Deliver" else None)
     assert variables(resources, "InvalidateFunction")["IMAGE_PROCESSOR_DISTRIBUTION"] == "<Distribution>"
 
 
@@ -351,12 +351,12 @@ def test_the_cdn_is_watched_where_its_metrics_are() -> None:
 
 
 def test_an_alarm_may_tell_a_topic_and_an_address() -> None:
-    for parameters, told in (
+    for parameters, reported in (
         ({}, []),
         ({"AlarmTopicArn": TOPIC}, [TOPIC]),
         ({"AlarmTopicArn": TOPIC, "AlarmEmail": "me@example.org"}, ["<AlarmTopic>", TOPIC]),
     ):
-        assert of(resolve(translated(), **parameters), "ErrorAlarm")["AlarmActions"] == told
+        assert of(resolve(translated(), **parameters), "ErrorAlarm")["AlarmActions"] == reported
 
 
 def test_the_refused_rate_needs_a_number_of_uploads() -> None:

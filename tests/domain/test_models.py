@@ -59,8 +59,8 @@ def test_a_padded_sequencer_is_not_padded_again() -> None:
 def test_the_rendition_to_show_is_the_largest_then_the_most_compatible(
     renditions: list[tuple[str, int, int]], chosen: int | None
 ) -> None:
-    made = [rendition(*row) for row in renditions]
-    assert record(*made).processed is (None if chosen is None else made[chosen])
+    result = [rendition(*row) for row in renditions]
+    assert record(*result).processed is (None if chosen is None else result[chosen])
 
 
 @pytest.mark.parametrize("name", FORMATS)

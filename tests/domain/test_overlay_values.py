@@ -205,19 +205,19 @@ EVERY_MISTAKE = (
 
 
 def test_every_problem_of_a_text_is_reported() -> None:
-    told = problems_of(lambda: parse(EVERY_MISTAKE))
-    assert len(told) == EVERY_MISTAKE.count(";")
-    named = {line.split(" for ")[-1].split(",")[0] for line in told}
+    reported = problems_of(lambda: parse(EVERY_MISTAKE))
+    assert len(reported) == EVERY_MISTAKE.count(";")
+    named = {line.split(" for ")[-1].split(",")[0] for line in reported}
     assert named == {row.name for row in TEXT_PARAMETERS if row.name != "text"} | {"parameter"}
-    assert "expected left | centre | right for align, got 'middle'" in told
-    assert "expected 0-3 sizes for spacing, got 4" in told
+    assert "expected left | centre | right for align, got 'middle'" in reported
+    assert "expected 0-3 sizes for spacing, got 4" in reported
 
 
 @pytest.mark.parametrize("text", ["", "w:1", "g:north;o:5", "image", ";"])
 def test_an_overlay_needs_an_image_or_a_text(text: str) -> None:
-    told = problems_of(lambda: parse(text))
-    assert told
-    assert all("overlay" in line or "parameter" in line for line in told)
+    reported = problems_of(lambda: parse(text))
+    assert reported
+    assert all("overlay" in line or "parameter" in line for line in reported)
 
 
 def test_an_overlay_cannot_have_both() -> None:
@@ -278,8 +278,13 @@ def test_no_value_without_a_text_can_be_made(fields: dict[str, Any]) -> None:
 
 
 def test_construction_reports_every_problem_by_field() -> None:
-    told = problems_of(lambda: TextOverlay(text="", size=0, shadow_x=999, font="1"))
-    assert [line.split(" for ")[-1].split(",")[0] for line in told] == ["text", "size", "font", "shadow_x"]
+    reported = problems_of(lambda: TextOverlay(text="", size=0, shadow_x=999, font="1"))
+    assert [line.split(" for ")[-1].split(",")[0] for line in reported] == [
+        "text",
+        "size",
+        "font",
+        "shadow_x",
+    ]
 
 
 def test_pixels_are_scaled_and_fractions_stay() -> None:
@@ -361,15 +366,15 @@ def test_every_problem_of_a_table_is_reported() -> None:
         "shadow": "red",
         "w": 1,
     }
-    told = problems_of(lambda: overlay_from(table))
-    named = [line.split(" for ")[-1].split(",")[0] for line in told]
+    reported = problems_of(lambda: overlay_from(table))
+    named = [line.split(" for ")[-1].split(",")[0] for line in reported]
     assert named == [*list(table)[:-1], "field"]
 
 
 @pytest.mark.parametrize("table", [{}, {"width": 1}, {"image": "a", "text": "b"}])
 def test_a_table_needs_an_image_or_a_text(table: dict[str, Any]) -> None:
-    (told,) = problems_of(lambda: overlay_from(table))
-    assert told.startswith("expected an image or a text for overlay, got ")
+    (reported,) = problems_of(lambda: overlay_from(table))
+    assert reported.startswith("expected an image or a text for overlay, got ")
 
 
 @pytest.mark.parametrize("class_", [ImageOverlay, TextOverlay])

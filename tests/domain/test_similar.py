@@ -36,8 +36,8 @@ class Records:
 
 def record(key: str, hash_: int, **changes: object) -> Record:
     seen = VisualSummary("#102030", "aGFzaA==", f"{hash_:016x}")
-    made = Record(image_id(BUCKET, key), BUCKET, key, NOW, NOW, status=Status.PROCESSED, summary=seen)
-    return replace(made, **changes)
+    result = Record(image_id(BUCKET, key), BUCKET, key, NOW, NOW, status=Status.PROCESSED, summary=seen)
+    return replace(result, **changes)
 
 
 def found(catalog: Records, wanted: Record, **limits: int) -> list[tuple[str, int]]:

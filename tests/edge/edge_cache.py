@@ -46,9 +46,13 @@ class CachePolicy:
         only(config, "Name", "MinTTL", "DefaultTTL", "MaxTTL", "ParametersInCacheKeyAndForwardedToOrigin")
         key = config["ParametersInCacheKeyAndForwardedToOrigin"]
         headers, query = key["HeadersConfig"], key["QueryStringsConfig"]
-        told = key["CookiesConfig"]["CookieBehavior"], headers["HeaderBehavior"], query["QueryStringBehavior"]
-        if told != ("none", "whitelist", "allExcept"):
-            raise NotSimulated(f"a cache key of {told}")
+        reported = (
+            key["CookiesConfig"]["CookieBehavior"],
+            headers["HeaderBehavior"],
+            query["QueryStringBehavior"],
+        )
+        if reported != ("none", "whitelist", "allExcept"):
+            raise NotSimulated(f"a cache key of {reported}")
         flags = {"br": "EnableAcceptEncodingBrotli", "gzip": "EnableAcceptEncodingGzip"}
         return cls(
             config["MinTTL"],
@@ -70,8 +74,8 @@ class CachePolicy:
             for name, text in request.headers.items()
             if name.startswith(_PASSED) or name in self.headers
         }
-        wanted = re.findall(r"[\w*]+", request.headers.get("accept-encoding", ""))
-        if encodings := ",".join(name for name in self.encodings if name in wanted):
+        expected = re.findall(r"[\w*]+", request.headers.get("accept-encoding", ""))
+        if encodings := ",".join(name for name in self.encodings if name in expected):
             headers["accept-encoding"] = encodings
         headers["user-agent"] = "Amazon CloudFront"
         query = "&".join(part for part in _parts(request) if part.partition("=")[0] not in self.without)
@@ -80,15 +84,15 @@ class CachePolicy:
     def seconds(self, answer: Answer, error_seconds: Mapping[int, int]) -> int:
         """How long ``answer`` is cached, in seconds; 0 is not at all. ``error_seconds`` is the error caching
         minimum TTL by status."""
-        told = answer.headers.get("cache-control", "")
-        ages = {name: int(seconds) for name, seconds in _AGE.findall(told)}
+        reported = answer.headers.get("cache-control", "")
+        ages = {name: int(seconds) for name, seconds in _AGE.findall(reported)}
         age = ages.get("s-maxage", ages.get("max-age"))
         if answer.status >= 400:
-            return self._error_seconds(answer.status, told, age, error_seconds)
+            return self._error_seconds(answer.status, reported, age, error_seconds)
         if answer.status in _NOT_WHOLE:
             return 0
         # "Manage how long content stays in the cache (expiration)", the table of TTLs.
-        if re.search(r"no-cache|no-store|private", told):
+        if re.search(r"no-cache|no-store|private", reported):
             return self.minimum
         return max(self.minimum, self.default if age is None else min(age, self.maximum))
 
@@ -113,13 +117,13 @@ class OriginPolicy:
     def of(cls, config: Json) -> OriginPolicy:
         only(config, "Name", "Comment", "CookiesConfig", "HeadersConfig", "QueryStringsConfig")
         query = config["QueryStringsConfig"]
-        told = (
+        reported = (
             config["CookiesConfig"]["CookieBehavior"],
             config["HeadersConfig"]["HeaderBehavior"],
             query["QueryStringBehavior"],
         )
-        if told != ("none", "none", "whitelist"):
-            raise NotSimulated(f"an origin request policy of {told}")
+        if reported != ("none", "none", "whitelist"):
+            raise NotSimulated(f"an origin request policy of {reported}")
         return cls(frozenset(query["QueryStrings"]))
 
     def sent(self, request: Request, kept: Request) -> Request:
@@ -159,8 +163,8 @@ class Cache:
 
 def _key(request: Request, method: str) -> Key:
     target = f"{request.uri}?{request.query}"
-    told = (pair for pair in request.headers.items() if not pair[0].startswith((*_PASSED, "user-agent")))
-    return method, target, tuple(sorted(told))
+    reported = (pair for pair in request.headers.items() if not pair[0].startswith((*_PASSED, "user-agent")))
+    return method, target, tuple(sorted(reported))
 
 
 def _cut(request: Request, answer: Answer) -> Answer:

@@ -137,9 +137,9 @@ class Edge:
             return None
         (association,) = associations
         function = self._named(association, "FunctionARN")
-        told = association["EventType"], function["FunctionConfig"]["Runtime"], function["AutoPublish"]
-        if told != ("viewer-request", "cloudfront-js-2.0", True):
-            raise NotSimulated(f"a function {told}")
+        reported = association["EventType"], function["FunctionConfig"]["Runtime"], function["AutoPublish"]
+        if reported != ("viewer-request", "cloudfront-js-2.0", True):
+            raise NotSimulated(f"a function {reported}")
         stores = function["FunctionConfig"].get("KeyValueStoreAssociations", [])
         for store in stores:
             self._named(store, "KeyValueStoreARN")

@@ -91,12 +91,12 @@ _WEIGHTS = ("", ";q=0", ";q=1", ";q=0.9", "; q = 0.5", ";q=0.8", ";Q=0.7", ";q=2
 
 def accepts() -> list[str]:
     random = Random(7)
-    made = [
+    result = [
         ",".join(random.choice(_RANGES) + random.choice(_WEIGHTS) for _ in range(random.randint(0, 5)))
         for _ in range(3000)
     ]
     return [
-        *made,
+        *result,
         "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
         "image/webp;q=0,image/avif",
         "*/*",

@@ -31,13 +31,13 @@ def test_a_stored_rendition_comes_from_the_bucket_and_the_function_is_not_called
 
 def test_a_missing_rendition_is_rendered_then_served_by_the_bucket(edge: Edge) -> None:
     edge.ingest.put("photos/cat.jpg", b"cat")
-    made = edge.ask(URI)
-    assert (made.status, made.body, made.headers.get("content-type")) == (200, BODY, "image/jpeg")
+    result = edge.ask(URI)
+    assert (result.status, result.body, result.headers.get("content-type")) == (200, BODY, "image/jpeg")
     edge.later(61)
     stored = edge.ask(URI)
     assert (stored.status, stored.body) == (200, BODY)
     assert (len(edge.bucket.asked), len(edge.function.asked)) == (2, 1)
-    assert stored.headers["content-type"] == made.headers["content-type"]
+    assert stored.headers["content-type"] == result.headers["content-type"]
 
 
 @pytest.mark.parametrize("fault", [500, 503, 504])

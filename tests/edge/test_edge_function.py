@@ -55,8 +55,8 @@ def test_every_spelling_of_a_key_reaches_its_object(node: Host, key: str) -> Non
 
 def every_spelling_reaches(key: str, uri: str, edge: Edge) -> None:
     edge.ingest.put(key, b"cat")
-    made = edge.ask(uri)
-    assert (made.status, f"{key}/{NAME}" in edge.ingest.processed.bodies()) == (200, True), uri
+    result = edge.ask(uri)
+    assert (result.status, f"{key}/{NAME}" in edge.ingest.processed.bodies()) == (200, True), uri
     edge.later(61)
     edge.ask(uri)
     assert len(edge.function.asked) == 1, f"{uri} is not where the bucket has it"

@@ -21,12 +21,12 @@ def edge(node: Host) -> Edge:
 
 def test_a_signed_rendition_is_rendered_and_stored(edge: Edge) -> None:
     query = signed(CAT[1:], PICTURE)
-    made = edge.ask(CAT, query=query)
-    assert (made.status, made.body) == (200, b"w=15,blur=3,fm=webp of cat")
+    result = edge.ask(CAT, query=query)
+    assert (result.status, result.body) == (200, b"w=15,blur=3,fm=webp of cat")
     assert STORED in edge.ingest.processed.bodies()
     edge.later(61)
     again = edge.ask(CAT, query=query)
-    assert (again.status, again.body) == (200, made.body)
+    assert (again.status, again.body) == (200, result.body)
     assert [request.uri for request in edge.bucket.asked] == ["/" + STORED] * 2
     assert len(edge.function.asked) == 1
 

@@ -30,8 +30,8 @@ def test_blurhash_of_any_image_equals_the_reference(width: int, height: int, see
     got = blurhash(width, height, pixels.tobytes())
     assert reference.components(got) == (COMPONENTS_ACROSS, COMPONENTS_DOWN)
     # A value at the border of two steps may fall on either side.
-    shown, wanted = (np.array(reference.decode(code, 8, 8)) for code in (got, expected))
-    assert np.abs(shown - wanted).max() <= 24
+    shown, target = (np.array(reference.decode(code, 8, 8)) for code in (got, expected))
+    assert np.abs(shown - target).max() <= 24
     assert len(got) == 28
 
 

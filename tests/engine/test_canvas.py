@@ -28,8 +28,8 @@ def picture() -> Image.Image:
 
 
 def along(free: int, place: int, inwards: int) -> int:
-    wanted = (inwards, free // 2 + inwards, free - inwards)[place]
-    return min(max(wanted, 0), free)
+    expected = (inwards, free // 2 + inwards, free - inwards)[place]
+    return min(max(expected, 0), free)
 
 
 @pytest.mark.parametrize("gravity", PLACES)
@@ -44,8 +44,8 @@ def test_a_crop_by_gravity_and_offsets_inwards(gravity: str, offsets: str, acros
         column, row = PLACES[gravity]
         left = along(WIDTH - width, column, across)
         top = along(HEIGHT - height, row, down)
-        wanted = picture().crop((left, top, left + width, top + height))
-        assert np.array_equal(np.asarray(got), np.asarray(wanted))
+        expected = picture().crop((left, top, left + width, top + height))
+        assert np.array_equal(np.asarray(got), np.asarray(expected))
 
 
 @pytest.mark.parametrize(("share", "left"), [(0, 0), (0.1, 0), (0.4, 14), (0.5, 20), (0.9, 40), (1, 40)])
@@ -60,9 +60,9 @@ def test_position_between_bars(gravity: str) -> None:
     for width, height in ((81, HEIGHT), (WIDTH, 57)):
         left, top = along(width - WIDTH, column, 3), along(height - HEIGHT, row, 1)
         text = f"w={width},h={height},fit=contain,g={gravity},gx=3,gy=1,bg=102030,fm=png"
-        wanted = Image.new("RGB", (width, height), (16, 32, 48))
-        wanted.paste(picture(), (left, top))
-        assert np.array_equal(np.asarray(picture_of(encoded(picture()), text)), np.asarray(wanted))
+        expected = Image.new("RGB", (width, height), (16, 32, 48))
+        expected.paste(picture(), (left, top))
+        assert np.array_equal(np.asarray(picture_of(encoded(picture()), text)), np.asarray(expected))
 
 
 MODES = {"copy": "edge", "repeat": "wrap", "mirror": "symmetric"}
@@ -82,16 +82,16 @@ MODES = {"copy": "edge", "repeat": "wrap", "mirror": "symmetric"}
 )
 def test_edges_equal_numpy_padding(text: str, around: tuple[int, int, int, int], edge: str) -> None:
     top, bottom, left, right = around
-    wanted = np.pad(np.asarray(picture()), ((top, bottom), (left, right), (0, 0)), mode=MODES[edge])
-    assert np.array_equal(np.asarray(picture_of(encoded(picture()), f"{text},edge={edge},fm=png")), wanted)
+    expected = np.pad(np.asarray(picture()), ((top, bottom), (left, right), (0, 0)), mode=MODES[edge])
+    assert np.array_equal(np.asarray(picture_of(encoded(picture()), f"{text},edge={edge},fm=png")), expected)
 
 
 @pytest.mark.parametrize("edge", MODES)
 def test_an_edge_keeps_alpha(edge: str) -> None:
     soft = picture().convert("RGBA")
     soft.putalpha(Image.linear_gradient("L").resize(soft.size))
-    wanted = np.pad(np.asarray(soft), ((5, 5), (5, 5), (0, 0)), mode=MODES[edge])
-    assert np.array_equal(np.asarray(picture_of(encoded(soft), f"pad=5,edge={edge},fm=png")), wanted)
+    expected = np.pad(np.asarray(soft), ((5, 5), (5, 5), (0, 0)), mode=MODES[edge])
+    assert np.array_equal(np.asarray(picture_of(encoded(soft), f"pad=5,edge={edge},fm=png")), expected)
 
 
 def test_padding_in_pixels_and_relative_lengths() -> None:
@@ -105,8 +105,8 @@ def test_padding_in_pixels_and_relative_lengths() -> None:
 @given(st.integers(1, 500), st.integers(1, 500), st.tuples(*[st.integers(0, 300)] * 4))
 def test_padding_adds_up(width: int, height: int, padding: tuple[int, int, int, int]) -> None:
     top, right, bottom, left = padding
-    wanted = Box(left, top, width + left + right, height + top + bottom)
-    assert padded_canvas(Size(width, height), padding) == wanted
+    expected = Box(left, top, width + left + right, height + top + bottom)
+    assert padded_canvas(Size(width, height), padding) == expected
     assert padded_canvas(Size(100, 200), tuple(RelativeLength(0.25) for _ in padding)) == Box(
         25, 50, 150, 300
     )

@@ -99,8 +99,8 @@ def test_display_p3_is_converted_as_with_its_profile(name: str) -> None:
 )
 def test_the_curve_is_followed(name: str, transfer: int, light: float | None) -> None:
     shown = greys(picture_of(coded(name, ramp(), 1, transfer), "fm=png"))
-    wanted = [value if light is None else srgb_of((value / 255) ** light) for value in GREY]
-    assert near(shown, wanted, 2)
+    expected = [value if light is None else srgb_of((value / 255) ** light) for value in GREY]
+    assert near(shown, expected, 2)
 
 
 def test_primaries_are_followed() -> None:

@@ -140,11 +140,11 @@ def test_a_region_beyond_the_picture_is_refused(text: str) -> None:
 @pytest.mark.parametrize("flip", ["", "h", "v", "hv"])
 def test_quarter_turns_and_flips_are_exact(degrees: int, flip: str, orientation: int) -> None:
     data = oriented(photograph().crop((0, 0, 40, 30)), orientation)
-    wanted = upright(data).rotate(-degrees, expand=True)
-    wanted = ImageOps.mirror(wanted) if "h" in flip else wanted
-    wanted = ImageOps.flip(wanted) if "v" in flip else wanted
+    expected = upright(data).rotate(-degrees, expand=True)
+    expected = ImageOps.mirror(expected) if "h" in flip else expected
+    expected = ImageOps.flip(expected) if "v" in flip else expected
     text = f"rot={degrees}," + (f"flip={flip}," if flip else "")
-    assert same(picture_of(data, f"{text}fm=png"), wanted)
+    assert same(picture_of(data, f"{text}fm=png"), expected)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
@@ -222,10 +222,10 @@ def test_fine_rotation_then_resize(text: str) -> None:
     which a crop may be off."""
     picture = photograph().crop((100, 40, 220, 120))
     large = picture_of(encoded(picture), "rot=25,fm=png")
-    wanted = picture_of(encoded(large), f"{text},fm=png")
+    expected = picture_of(encoded(large), f"{text},fm=png")
     got = picture_of(encoded(picture), f"rot=25,{text},fm=png")
-    assert got.size == wanted.size
-    assert np.abs(seen(got) - seen(wanted)).mean() <= 2.75
+    assert got.size == expected.size
+    assert np.abs(seen(got) - seen(expected)).mean() <= 2.75
 
 
 # Trim ---------------------------------------------------------------------------------------------
@@ -287,12 +287,12 @@ def test_trim_equals_numpy(seed: int, width: int, height: int, tolerance: int, b
     visible = planes[..., 3] > 0 if bands == 4 else np.ones_like(far)
     inside = visible if bands == 4 and corner[3] == 0 else far & visible
     rows, columns = np.nonzero(inside)
-    wanted = Box(0, 0, width, height)
+    expected = Box(0, 0, width, height)
     if len(rows):
         left, top = int(columns.min()), int(rows.min())
-        wanted = Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
+        expected = Box(left, top, int(columns.max()) - left + 1, int(rows.max()) - top + 1)
     data = encoded(Image.fromarray(planes.astype("uint8")))
-    assert plan_decode(data, probe(data, Limits()), SourceSelection(trim=tolerance), Limits()).box == wanted
+    assert plan_decode(data, probe(data, Limits()), SourceSelection(trim=tolerance), Limits()).box == expected
 
 
 # Frames -------------------------------------------------------------------------------------------

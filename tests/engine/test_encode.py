@@ -129,11 +129,11 @@ def test_mozjpeg_saves_bytes_at_the_same_quality() -> None:
 @pytest.mark.parametrize("format_name", ["webp", "avif", "png", "tiff"])
 @pytest.mark.parametrize("picture", [PHOTOGRAPH, FADING], ids=["opaque", "fading"])
 def test_lossless_keeps_every_pixel(format_name: str, picture: Image.Image) -> None:
-    made = encoded_as(format_name, EncodeOptions(quality=20, lossless=True), picture)
-    back = opened(made.body).convert(picture.mode)
+    result = encoded_as(format_name, EncodeOptions(quality=20, lossless=True), picture)
+    back = opened(result.body).convert(picture.mode)
     seen = np.asarray(picture)[..., -1] > 0 if picture.mode == "RGBA" else np.full(picture.size[::-1], True)
     assert (np.asarray(back)[seen] == np.asarray(picture)[seen]).all()
-    assert made.quality is None
+    assert result.quality is None
 
 
 @pytest.mark.parametrize("format_name", ["webp", "avif"])
@@ -195,8 +195,10 @@ def test_tiff_alpha_is_declared_unassociated() -> None:
 def test_an_animation_is_encoded_with_its_options(format_name: str) -> None:
     frames = [level_of(PHOTOGRAPH.rotate(20 * turn)) for turn in range(3)]
     timing = AnimationTiming((40, 80, 120), 2)
-    made = encode(frames, format_name, EncodeOptions(colours=16, lossless=True), profile=None, timing=timing)
-    animation = Image.open(io.BytesIO(made.body))
+    result = encode(
+        frames, format_name, EncodeOptions(colours=16, lossless=True), profile=None, timing=timing
+    )
+    animation = Image.open(io.BytesIO(result.body))
     assert animation.n_frames == 3  # type: ignore[attr-defined]
     delays = []
     for index in range(3):
@@ -216,12 +218,12 @@ class TestWithin:
     @pytest.mark.parametrize("part", [0.95, 0.7, 0.5])
     def test_the_highest_quality_that_fits_is_found(self, format_name: str, part: float) -> None:
         most = int(part * len(encoded_as(format_name, EncodeOptions()).body))
-        made = within(format_name, most)
-        assert made.quality is not None
-        assert len(made.body) <= most
-        assert made.body == encoded_as(format_name, EncodeOptions(made.quality)).body
-        better = encoded_as(format_name, EncodeOptions(made.quality + 1)).body
-        assert len(better) > most or len(made.body) >= 0.97 * most
+        result = within(format_name, most)
+        assert result.quality is not None
+        assert len(result.body) <= most
+        assert result.body == encoded_as(format_name, EncodeOptions(result.quality)).body
+        better = encoded_as(format_name, EncodeOptions(result.quality + 1)).body
+        assert len(better) > most or len(result.body) >= 0.97 * most
 
     @pytest.mark.parametrize("format_name", LOSSY)
     def test_a_limit_below_the_lowest_quality_is_refused(self, format_name: str) -> None:
@@ -276,20 +278,20 @@ class TestWithin:
 
     def test_the_other_options_stay(self) -> None:
         asked = EncodeOptions(progressive=True, subsampling="444")
-        made = within("jpeg", len(encoded_as("jpeg", asked).body) - 1, asked)
-        back = Image.open(io.BytesIO(made.body))
+        result = within("jpeg", len(encoded_as("jpeg", asked).body) - 1, asked)
+        back = Image.open(io.BytesIO(result.body))
         assert back.info["progressive"]
         assert JpegImagePlugin.get_sampling(back) == 0
 
 
 def test_lazy_frames_are_encoded() -> None:
     late: Sequence[pyvips.Image] = [level_of(PHOTOGRAPH).invert()]
-    made = encode_within(late, "jpeg", EncodeOptions(), 1500, profile=None, timing=AnimationTiming())
-    corner = opened(made.body).resize((1, 1)).getpixel((0, 0))
-    wanted = Image.eval(PHOTOGRAPH, lambda value: 255 - value).resize((1, 1)).getpixel((0, 0))
+    result = encode_within(late, "jpeg", EncodeOptions(), 1500, profile=None, timing=AnimationTiming())
+    corner = opened(result.body).resize((1, 1)).getpixel((0, 0))
+    expected = Image.eval(PHOTOGRAPH, lambda value: 255 - value).resize((1, 1)).getpixel((0, 0))
     assert isinstance(corner, tuple)
-    assert isinstance(wanted, tuple)
-    assert near(corner, wanted, 6)
+    assert isinstance(expected, tuple)
+    assert near(corner, expected, 6)
 
 
 @pytest.mark.parametrize(

@@ -40,18 +40,18 @@ EXPECTED = {
 
 def exif() -> Image.Exif:
     """Written by Pillow, independently of our reader."""
-    made = Image.Exif()
-    made[0x010E], made[0x010F], made[0x0110] = "A cat", "Canon (the camera)", "EOS R5"
-    made[0x0112], made[0x0131] = 1, "Firmware 1.2"
-    made[0x013B], made[0x8298] = "Zoë".encode("latin-1"), "© Zoë".encode()
-    photo = made.get_ifd(0x8769)
+    result = Image.Exif()
+    result[0x010E], result[0x010F], result[0x0110] = "A cat", "Canon (the camera)", "EOS R5"
+    result[0x0112], result[0x0131] = 1, "Firmware 1.2"
+    result[0x013B], result[0x8298] = "Zoë".encode("latin-1"), "© Zoë".encode()
+    photo = result.get_ifd(0x8769)
     photo[0x829A], photo[0x829D], photo[0x920A] = Rational(4, 1000), Rational(28, 10), Rational(50, 1)
     photo[0x8827], photo[0xA434] = 400, "RF 50mm F1.2"
     photo[0x9003], photo[0x9011] = "2026:01:31 12:34:56", "+01:00"
-    gps = made.get_ifd(0x8825)
+    gps = result.get_ifd(0x8825)
     gps[1], gps[2] = "N", (Rational(48), Rational(51), Rational(30))
     gps[3], gps[4] = "W", (Rational(2), Rational(17), Rational(40))
-    return made
+    return result
 
 
 def photo_with_exif(format_name: str = "jpeg") -> bytes:

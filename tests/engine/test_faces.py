@@ -141,9 +141,9 @@ def test_face_detection_in_the_isolated_renderer(monkeypatch: pytest.MonkeyPatch
     """The child's memory limit includes what OpenBLAS reserves for each core of the machine."""
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "64")
     data = encoded(astronaut())
-    wanted = [parse("w=150,h=400,g=faces,fm=png"), parse("w=160,h=400,g=faces,fm=jpeg")]
+    expected = [parse("w=150,h=400,g=faces,fm=png"), parse("w=160,h=400,g=faces,fm=jpeg")]
     with IsolatedRenderer() as renderer:
-        rendered = renderer.render(data, wanted, Limits(), summary=False)
+        rendered = renderer.render(data, expected, Limits(), summary=False)
         counted = _memory_of(renderer)
     for rendition in rendered.renditions:
         assert find_faces(level(opened(rendition.body)))

@@ -44,13 +44,13 @@ def test_blur_is_the_gaussian(sigma: float) -> None:
 @pytest.mark.parametrize("sigma", [0.5, 3, 9.5, 40])
 def test_blur_weights_colours_by_alpha(sigma: float) -> None:
     """Compared on black and on white, where faint colours count less."""
-    wanted = gaussian(weighted(photo_with_alpha()), sigma)
+    expected = gaussian(weighted(photo_with_alpha()), sigma)
     got = weighted(planes_of(filters.blur(vips_of(photo_with_alpha()), sigma)))
     for ground in (0, 255):
-        one, other = (seen[..., :3] + ground * (1 - seen[..., 3:] / 255) for seen in (got, wanted))
+        one, other = (seen[..., :3] + ground * (1 - seen[..., 3:] / 255) for seen in (got, expected))
         assert np.abs(one - other).max() <= 4
         assert np.abs(one - other).mean() <= 0.7
-    assert np.abs(got[..., 3] - wanted[..., 3]).max() <= 2
+    assert np.abs(got[..., 3] - expected[..., 3]).max() <= 2
 
 
 @pytest.mark.parametrize("value", [0, 1, 127, 254, 255])
@@ -68,12 +68,12 @@ def test_sharpen_is_unsharp_masking_of_luma(sigma: float, amount: float, kind: s
     bright = luma(before)[..., None]
     alpha = before[..., 3:] if kind == "alpha" else np.ones_like(bright)
     soft = gaussian(bright * alpha, sigma) / np.maximum(gaussian(alpha, sigma), 1e-9)
-    wanted = np.clip(before[..., :3] + amount * (bright - soft), 0, 255)
+    expected = np.clip(before[..., :3] + amount * (bright - soft), 0, 255)
     after = planes_of(filters.sharpen(vips_of(before), sigma, amount))
     seen = alpha[..., 0] > 0
     # SciPy's mask ends at 4 sigma, ours at 3; large sigmas are computed on a smaller image.
-    assert np.abs(after[..., :3] - wanted)[seen].max() <= 0.6 + 0.6 * amount
-    assert np.abs(after[..., :3] - wanted)[seen].mean() <= 0.25 + 0.1 * amount
+    assert np.abs(after[..., :3] - expected)[seen].max() <= 0.6 + 0.6 * amount
+    assert np.abs(after[..., :3] - expected)[seen].mean() <= 0.25 + 0.1 * amount
     assert np.array_equal(after[..., 3:], before[..., 3:])
 
 
@@ -103,8 +103,8 @@ def test_pixelate_is_the_mean_of_each_square(block: int) -> None:
 
 def test_pixelate_weights_colours_by_alpha() -> None:
     got = planes_of(filters.pixelate(vips_of(photo_with_alpha()), 20))
-    wanted = block_means(weighted(photo_with_alpha()), 20)
-    assert np.abs(weighted(got) - wanted).max() <= 1.5
+    expected = block_means(weighted(photo_with_alpha()), 20)
+    assert np.abs(weighted(got) - expected).max() <= 1.5
 
 
 @pytest.mark.parametrize("size", [3, 5, 9, 15])
@@ -149,9 +149,9 @@ def scale_of(kernel: tuple[float, ...]) -> float:
 @pytest.mark.parametrize("name", KERNELS)
 def test_convolve_equals_scipy(name: str) -> None:
     kernel = KERNELS[name]
-    wanted = np.clip(correlated(photo(), kernel) / scale_of(kernel), 0, 255)
+    expected = np.clip(correlated(photo(), kernel) / scale_of(kernel), 0, 255)
     got = planes_of(filters.convolve(vips_of(photo()), kernel))
-    assert np.abs(got - wanted).max() <= 0.5 + 1e-3
+    assert np.abs(got - expected).max() <= 0.5 + 1e-3
 
 
 def test_convolve_equals_pillow() -> None:
@@ -170,8 +170,8 @@ def test_convolve_sees_no_edge_of_visibility(name: str) -> None:
     neighbours = correlated(before[..., :3] * alpha, kernel)
     own = before[..., :3] * (sum(kernel) - correlated(alpha, kernel))
     got = planes_of(filters.convolve(vips_of(before), kernel))
-    wanted = np.clip((neighbours + own) / scale_of(kernel), 0, 255)
-    assert np.abs(got[..., :3] - wanted).max() <= 0.5 + 1e-2
+    expected = np.clip((neighbours + own) / scale_of(kernel), 0, 255)
+    assert np.abs(got[..., :3] - expected).max() <= 0.5 + 1e-2
     assert np.array_equal(got[..., 3], before[..., 3])
 
 
@@ -191,19 +191,19 @@ def pillow_scaled(plane: Planes, size: tuple[int, int]) -> Planes:
 @pytest.mark.parametrize("size", [(60, 41), (150, 102), (300, 200)])
 def test_linear_resizing_equals_pillow_on_light(size: tuple[int, int]) -> None:
     light = to_light(photo())
-    wanted = from_light(np.dstack([pillow_scaled(light[..., band], size) for band in range(3)]))
+    expected = from_light(np.dstack([pillow_scaled(light[..., band], size) for band in range(3)]))
     got = planes_of(resize_linear(vips_of(photo()), Size(*size)))
     inner = (slice(4, -4), slice(4, -4))  # the two extend borders differently
-    assert np.abs(got - wanted)[inner].mean() <= 0.5
-    assert np.abs(got - wanted)[inner].max() <= 12
+    assert np.abs(got - expected)[inner].mean() <= 0.5
+    assert np.abs(got - expected)[inner].max() <= 12
 
 
 @pytest.mark.parametrize("size", [(182, 124), (300, 200), (362, 246), (1000, 123)])
 def test_enlarging_moves_nothing(size: tuple[int, int]) -> None:
     """libvips' own resize shifts by half a pixel; Pillow does not."""
-    wanted = np.dstack([pillow_scaled(photo()[..., band], size) for band in range(3)])
+    expected = np.dstack([pillow_scaled(photo()[..., band], size) for band in range(3)])
     got = planes_of(resize(vips_of(photo()), Size(*size)))
-    assert np.abs(got - np.clip(wanted, 0, 255)).mean() <= 0.5
+    assert np.abs(got - np.clip(expected, 0, 255)).mean() <= 0.5
 
 
 def test_enlarging_interpolates_between_pixel_centres() -> None:
@@ -221,8 +221,8 @@ def test_linear_resizing_weights_light_by_alpha() -> None:
     small = np.dstack([pillow_scaled(light[..., band], size) for band in range(3)])
     got = planes_of(resize_linear(vips_of(before), Size(*size)))
     seen = small_alpha > 0.1
-    wanted = from_light(small / np.maximum(small_alpha, 1e-6)[..., None])
-    assert np.abs(got[..., :3] - wanted)[seen].mean() <= 1
+    expected = from_light(small / np.maximum(small_alpha, 1e-6)[..., None])
+    assert np.abs(got[..., :3] - expected)[seen].mean() <= 1
     assert np.abs(got[..., 3] / 255 - small_alpha).mean() <= 0.005
 
 

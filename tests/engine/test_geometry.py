@@ -167,12 +167,12 @@ def test_nine_gravities(gravity: Gravity, expected: tuple[int, int]) -> None:
 @given(sizes, st.sets(sizes, min_size=1, max_size=8))
 def test_a_cascade_makes_every_size_once_from_one_already_made(natural: Size, wanted: set[Size]) -> None:
     base, stages = cascade(natural, wanted)
-    made = [base]
+    result = [base]
     for stage in stages:
-        assert stage.made_from in made
-        made.append(stage.size)
-    assert wanted <= set(made)
-    assert len(made) == len(set(made))
+        assert stage.made_from in result
+        result.append(stage.size)
+    assert wanted <= set(result)
+    assert len(result) == len(set(result))
 
 
 @given(sizes, st.sets(sizes, min_size=1, max_size=8))

@@ -68,9 +68,9 @@ def test_renditions_equal_the_golden_files(text: str) -> None:
     if os.environ.get("GOLDEN") == "write":
         GOLDEN.mkdir(exist_ok=True)
         got.save(path_of(text), optimize=True)
-    wanted = Image.open(path_of(text))
-    assert (got.size, got.mode) == (wanted.size, wanted.mode)
-    difference = np.abs(visible(got) - visible(wanted))
+    expected = Image.open(path_of(text))
+    assert (got.size, got.mode) == (expected.size, expected.mode)
+    difference = np.abs(visible(got) - visible(expected))
     assert difference.mean() <= MEAN
     assert difference.max() <= MOST
 

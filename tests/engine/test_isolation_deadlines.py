@@ -138,8 +138,8 @@ def test_other_renditions_than_requested_are_a_crash(
 ) -> None:
     """Of two: one twice, one too many, one that was not requested, one too few, none."""
     monkeypatch.setattr(isolation, "_EXIT_SECONDS", 0.1)
-    made = [message for number in numbers for message in (MADE.replace(b"{}", b"%d" % number), b"x")]
-    replies = b"".join(len(reply).to_bytes(8) + reply for reply in (*made, DONE))
+    result = [message for number in numbers for message in (MADE.replace(b"{}", b"%d" % number), b"x")]
+    replies = b"".join(len(reply).to_bytes(8) + reply for reply in (*result, DONE))
     with rigged(f"os.write(int(sys.argv[2]), {replies!r}); signal.pause()") as renderer:
         with pytest.raises(Refused) as refusal:
             renderer.render(GOOD, WANTED, Limits())

@@ -58,9 +58,9 @@ def alpha_of(width: int, height: int, radii: Radii) -> Planes:
     ],
 )
 def test_round_corners_antialiases_by_coverage(size: tuple[int, int], radii: Radii) -> None:
-    got, wanted = alpha_of(*size, radii), rounded(*size, radii)
-    assert np.abs(got - wanted).max() <= 255 * 0.11
-    assert np.abs(got - wanted).mean() <= 0.6
+    got, expected = alpha_of(*size, radii), rounded(*size, radii)
+    assert np.abs(got - expected).max() <= 255 * 0.11
+    assert np.abs(got - expected).mean() <= 0.6
 
 
 @pytest.mark.parametrize(
@@ -97,11 +97,11 @@ def test_without_radii_nothing_changes() -> None:
 def test_an_ellipse_antialiases_by_coverage(size: tuple[int, int]) -> None:
     width, height = size
     x, y = points(width, height)
-    wanted = covered(((2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2) <= 1)
+    expected = covered(((2 * x / width - 1) ** 2 + (2 * y / height - 1) ** 2) <= 1)
     got = planes_of(ellipse(vips_of(np.zeros((height, width, 3)))))[..., 3]
     # Shapes of a few pixels are all edge, and at a sharp point the distance is less accurate.
-    assert np.abs(got - wanted).max() <= 255 * (0.22 if width > 20 * height else 0.11)
-    assert np.abs(got - wanted).mean() <= (3 if width * height < 100 else 1.5)
+    assert np.abs(got - expected).max() <= 255 * (0.22 if width > 20 * height else 0.11)
+    assert np.abs(got - expected).mean() <= (3 if width * height < 100 else 1.5)
     assert got.sum() / 255 == pytest.approx(np.pi / 4 * width * height, rel=0.02)
 
 

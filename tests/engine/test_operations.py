@@ -376,9 +376,9 @@ def test_operations_equal_an_independent_implementation(text: str) -> None:
     formula, (mean, most) = OPERATIONS[text]
     mark = encoded(Image.new("RGB", (20, 12), "red"))
     got = planes_of_picture(picture_of(original(), f"{text},fm=png", overlay_sources={"mark": mark}))
-    wanted = formula(np.asarray(whole(), dtype=float))
-    assert got.shape == wanted.shape
-    difference = np.abs(seen(got) - seen(wanted))
+    expected = formula(np.asarray(whole(), dtype=float))
+    assert got.shape == expected.shape
+    difference = np.abs(seen(got) - seen(expected))
     assert difference.mean() <= mean
     assert np.quantile(difference, 0.999) <= most
     plain = np.asarray(whole(), dtype=float)
@@ -398,8 +398,8 @@ def test_quality_equals_that_of_pillow() -> None:
     for low, high, name in ((20, 90, "jpeg"), (20, 90, "webp"), (20, 80, "avif")):
         small, large = (made(original(), f"w=112,q={quality},fm={name}").body for quality in (low, high))
         assert len(small) < len(large)
-        wanted = resized(112, 75)(np.asarray(whole(), dtype=float))
-        off = [np.abs(planes_of_picture(opened(body)) - wanted).mean() for body in (small, large)]
+        expected = resized(112, 75)(np.asarray(whole(), dtype=float))
+        off = [np.abs(planes_of_picture(opened(body)) - expected).mean() for body in (small, large)]
         assert off[1] < off[0]
 
 
@@ -427,10 +427,10 @@ def test_progressive_lossless_and_few_colours() -> None:
 
 
 def test_an_optimised_jpeg_is_smaller_and_as_good() -> None:
-    wanted = resized(112, 75)(np.asarray(whole(), dtype=float))
+    expected = resized(112, 75)(np.asarray(whole(), dtype=float))
     usual, slow = (made(original(), f"w=112,{moz}fm=jpeg").body for moz in ("", "moz=1,"))
     assert len(slow) < len(usual)
-    off = [np.abs(planes_of_picture(opened(body)) - wanted).mean() for body in (usual, slow)]
+    off = [np.abs(planes_of_picture(opened(body)) - expected).mean() for body in (usual, slow)]
     assert off[1] <= 1.3 * off[0]
 
 

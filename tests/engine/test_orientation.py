@@ -52,10 +52,10 @@ def flipped(picture: Image.Image, flip: Flip | None) -> Image.Image:
 def test_orientation_equals_pillow(orientation: int, quarters: int, flip: Flip | None) -> None:
     planes = numbered(5, 3)
     turn = Orientation.from_exif(orientation).rotated(quarters).flipped(flip)
-    wanted = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
-    assert np.array_equal(turned(planes, turn), np.asarray(wanted))
-    assert np.array_equal(planes_of(pixels.orient(vips_of(planes), turn)), np.asarray(wanted))
-    assert turn.apply(Size(5, 3)) == Size(*wanted.size)
+    expected = flipped(upright(planes, orientation).rotate(-90 * quarters, expand=True), flip)
+    assert np.array_equal(turned(planes, turn), np.asarray(expected))
+    assert np.array_equal(planes_of(pixels.orient(vips_of(planes), turn)), np.asarray(expected))
+    assert turn.apply(Size(5, 3)) == Size(*expected.size)
 
 
 @given(turns, st.integers(-9, 9), st.sampled_from([None, *list(Flip)[:2]]))
@@ -87,5 +87,5 @@ def test_cropping_then_orienting_equals_orienting_then_cropping(
     height = data.draw(st.integers(1, seen.height - top))
     box = turn.stored_box(Box(left, top, width, height), stored)
     cut = planes[box.top : box.top + box.height, box.left : box.left + box.width]
-    wanted = turned(planes, turn)[top : top + height, left : left + width]
-    assert np.array_equal(turned(cut, turn), wanted)
+    expected = turned(planes, turn)[top : top + height, left : left + width]
+    assert np.array_equal(turned(cut, turn), expected)

@@ -275,8 +275,8 @@ def test_an_overlay_image_keeps_its_proportions(text: str, size: tuple[int, int]
 def test_a_scaled_overlay_image_equals_an_independent_lanczos() -> None:
     photo = photograph().crop((0, 0, 400, 300))
     got = laid(np.zeros((300, 400, 3)), "image:mark;w:0.5;g:northwest", mark=np.asarray(photo))
-    wanted = np.asarray(photo.resize((200, 150), Image.Resampling.LANCZOS), np.float64)
-    assert np.abs(got[:150, :200] - wanted).mean() < 1
+    expected = np.asarray(photo.resize((200, 150), Image.Resampling.LANCZOS), np.float64)
+    assert np.abs(got[:150, :200] - expected).mean() < 1
     assert got[150:].max() == got[:, 200:].max() == 0
 
 
@@ -302,10 +302,10 @@ def test_other_rotations_agree_with_pillow() -> None:
     turned = photo.rotate(-30, Image.Resampling.BICUBIC, expand=True)
     black = Image.new("RGBA", (200, 200), "black")
     black.alpha_composite(turned, ((200 - turned.width) // 2, (200 - turned.height) // 2))
-    wanted = np.asarray(black.convert("RGB"), np.float64)
+    expected = np.asarray(black.convert("RGB"), np.float64)
     # The two may be half a pixel apart.
-    assert np.abs(got - wanted).mean() < 4
-    assert np.abs(got - np.rot90(wanted, 1)).mean() > 20
+    assert np.abs(got - expected).mean() < 4
+    assert np.abs(got - np.rot90(expected, 1)).mean() > 20
 
 
 @pytest.mark.parametrize("text", ["image:mark;rotate:30", "image:mark;w:25"])
@@ -314,9 +314,9 @@ def test_rotation_premultiplies_colours(text: str) -> None:
     mark = noise(4, 40, 30).repeat(4, 0).repeat(4, 1)[:30, :40]
     before = np.rint(mark[..., :3].astype(float) * mark[..., 3:] / 255)
     black = np.zeros((60, 60, 3))
-    got, wanted = laid(black, text, mark=mark), laid(black, text, mark=before)
-    assert np.abs(got - wanted).mean() < 1
-    assert np.abs(got - wanted).max() < 60  # where the kernel overshoots and is clipped
+    got, expected = laid(black, text, mark=mark), laid(black, text, mark=before)
+    assert np.abs(got - expected).mean() < 1
+    assert np.abs(got - expected).max() < 60  # where the kernel overshoots and is clipped
 
 
 def test_a_rotated_overlay_touches_its_corner() -> None:
@@ -331,12 +331,12 @@ def test_a_rotated_overlay_touches_its_corner() -> None:
 @pytest.mark.parametrize(("gap", "across", "down"), [("0", 0, 0), ("7", 7, 7), ("0.1", 6, 4)])
 def test_tiles_start_at_the_position_of_one(gravity: str, gap: str, across: int, down: int) -> None:
     frame = noise(4, 60, 40)
-    wanted = frame.astype(np.float64)
+    expected = frame.astype(np.float64)
     left, top = PLACES[gravity]
     for row in range(-9, 9):
         for column in range(-9, 9):
-            wanted = over(wanted, MARK, left + column * (10 + across), top + row * (6 + down))
-    assert difference(laid(frame, f"image:mark;g:{gravity};tile:1;gap:{gap}", mark=MARK), wanted) <= 1
+            expected = over(expected, MARK, left + column * (10 + across), top + row * (6 + down))
+    assert difference(laid(frame, f"image:mark;g:{gravity};tile:1;gap:{gap}", mark=MARK), expected) <= 1
 
 
 def test_a_tile_may_begin_outside() -> None:
@@ -433,10 +433,10 @@ def test_an_overlay_image_is_upright(orientation: int) -> None:
         7: Image.Transpose.TRANSVERSE,
         8: Image.Transpose.ROTATE_90,
     }[orientation]
-    wanted = corners() if upright is None else corners().transpose(upright)
+    expected = corners() if upright is None else corners().transpose(upright)
     got = opened(body)
-    assert (got.width, got.height) == wanted.size
-    assert np.abs(got.numpy().astype(float) - np.asarray(wanted, float)).mean() < 4
+    assert (got.width, got.height) == expected.size
+    assert np.abs(got.numpy().astype(float) - np.asarray(expected, float)).mean() < 4
 
 
 def test_an_animated_overlay_image_shows_its_first_frame() -> None:

@@ -63,9 +63,9 @@ def test_the_most_frequent_colour_comes_first() -> None:
     picture.paste((20, 30, 200), (0, 0, 10, 20))
     seen = render(encoded(picture), [], Limits()).summary
     assert seen is not None
-    wanted = ("#14dc3c", "#c81e28", "#141ec8")
+    expected = ("#14dc3c", "#c81e28", "#141ec8")
     # Resizing blends the edges, and rings slightly beside them.
-    pairs = zip(seen.palette[:3], wanted, strict=True)
+    pairs = zip(seen.palette[:3], expected, strict=True)
     assert all(np.linalg.norm(lab(one) - lab(other)) < 5 for one, other in pairs)
 
 

@@ -55,15 +55,15 @@ def test_every_limit_has_a_case() -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_refusal_names_the_setting_that_raises_its_limit(name: str) -> None:
     case = CASES[name]
-    data, wanted = case.make(), [parse(case.text)]
+    data, expected = case.make(), [parse(case.text)]
     with IsolatedRenderer() as renderer:
         with pytest.raises(Refused) as refusal:
-            renderer.render(data, wanted, limits_with(name, case.low, case.others))
-        told = f"{refusal.value.message} {FIXES[refusal.value.reason]}"
-        named = set(re.findall(r"IMAGE_PROCESSOR_(\w+)", told))
+            renderer.render(data, expected, limits_with(name, case.low, case.others))
+        reported = f"{refusal.value.message} {FIXES[refusal.value.reason]}"
+        named = set(re.findall(r"IMAGE_PROCESSOR_(\w+)", reported))
         assert name in named
         assert named <= {spec.name for spec in ALL_SETTINGS}
-        rendered = renderer.render(data, wanted, limits_with(name, case.high, case.others))
+        rendered = renderer.render(data, expected, limits_with(name, case.high, case.others))
     assert len(rendered.renditions) == 1
 
 

@@ -209,9 +209,9 @@ def test_nothing_is_enlarged_unless_asked() -> None:
 
 
 def test_renditions_are_in_the_requested_order() -> None:
-    wanted = [parse(text) for text in ("w=20,fm=png", "w=80,fm=webp", "w=40,fm=jpeg", "w=80,fm=gif")]
-    renditions = render(encoded(photograph()), wanted, Limits()).renditions
-    assert [rendition.transformation for rendition in renditions] == wanted
+    expected = [parse(text) for text in ("w=20,fm=png", "w=80,fm=webp", "w=40,fm=jpeg", "w=80,fm=gif")]
+    renditions = render(encoded(photograph()), expected, Limits()).renditions
+    assert [rendition.transformation for rendition in renditions] == expected
     assert [rendition.metadata.width for rendition in renditions] == [20, 80, 40, 80]
 
 
@@ -259,10 +259,10 @@ def test_the_original_is_decoded_once_with_shrink_on_load(
 @pytest.mark.parametrize("format_name", WRITABLE)
 def test_the_same_input_gives_the_same_bytes(format_name: str) -> None:
     data = encoded(photograph())
-    wanted = [parse(f"w={width},fm={format_name}") for width in (90, 60, 30)]
+    expected = [parse(f"w={width},fm={format_name}") for width in (90, 60, 30)]
 
     def bodies(threads: int) -> list[bytes]:
-        return [rendition.body for rendition in render(data, wanted, Limits(), threads=threads).renditions]
+        return [rendition.body for rendition in render(data, expected, Limits(), threads=threads).renditions]
 
     with ThreadPoolExecutor(3) as pool:
         runs = list(pool.map(bodies, (1, 2, 3)))
@@ -283,8 +283,8 @@ def test_renditions_are_emitted_before_the_summary_is_made(
         return summarise(level)  # type: ignore[arg-type]
 
     monkeypatch.setattr(visual, "summarise", summarise_last)
-    wanted = [parse(text) for text in texts]
-    rendered = render(encoded(photograph()), wanted, Limits(), on_rendition=emitted.append)
+    expected = [parse(text) for text in texts]
+    rendered = render(encoded(photograph()), expected, Limits(), on_rendition=emitted.append)
     assert emitted[-1] == "look"
     assert sorted(map(repr, emitted[:-1])) == sorted(map(repr, rendered.renditions))
     assert len(rendered.renditions) == len(texts)

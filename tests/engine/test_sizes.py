@@ -154,8 +154,8 @@ def test_the_size_of_a_fine_rotation(width: int, height: int, degrees: int) -> N
     xs = [x * math.cos(turn) - y * math.sin(turn) for x, y in corners]
     ys = [x * math.sin(turn) + y * math.cos(turn) for x, y in corners]
     facts = made(original(width, height), f"rot={degrees},fm=png").metadata
-    wanted = (math.ceil(max(xs) - min(xs) - 1e-6), math.ceil(max(ys) - min(ys) - 1e-6))
-    assert (facts.width, facts.height) == wanted
+    expected = (math.ceil(max(xs) - min(xs) - 1e-6), math.ceil(max(ys) - min(ys) - 1e-6))
+    assert (facts.width, facts.height) == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -42,13 +42,13 @@ def source_for(
 def test_a_source_crop_equals_the_crop_after_resizing(
     width: int, height: int, orientation: int, across: int, down: int, gravity: Gravity
 ) -> None:
-    source, wanted = (
+    source, expected = (
         source_for(width, height, orientation),
         Transformation(width=across, height=down, gravity=gravity),
     )
-    part = crop_source(source, wanted)
+    part = crop_source(source, expected)
     assume(part != source)
-    before, after = place(source.size, wanted), place(part.size, wanted)
+    before, after = place(source.size, expected), place(part.size, expected)
     assert after.output == before.output
     assert part.size == source.orientation.apply(part.box.size)
     shown = source.orientation.inverse.stored_box(part.box, source.size)
@@ -117,6 +117,6 @@ def test_columns_that_no_shrunk_pixel_has_are_not_stretched_over() -> None:
 
 def test_what_shares_its_decode_is_not_narrowed() -> None:
     data = encoded(ramp(602, 200, 176, 426))
-    wanted = [parse("w=50,h=50,fm=png"), parse("w=40,h=50,fm=png")]
-    together = render(data, wanted, Limits(), summary=False).renditions[0]
+    expected = [parse("w=50,h=50,fm=png"), parse("w=40,h=50,fm=png")]
+    together = render(data, expected, Limits(), summary=False).renditions[0]
     assert together.body != made(data, "w=50,h=50,fm=png").body

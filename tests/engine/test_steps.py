@@ -71,8 +71,8 @@ FORMULAS: dict[str, Callable[[Planes], Planes]] = {
 def test_colour_steps_equal_their_rounded_formula(text: str) -> None:
     for before in (photo(), photo_with_alpha()):
         got = after(before, text)
-        wanted = np.clip(FORMULAS[text](before[..., :3].astype(float)), 0, 255)
-        assert np.abs(got[..., :3] - wanted).max() <= ROUNDING
+        expected = np.clip(FORMULAS[text](before[..., :3].astype(float)), 0, 255)
+        assert np.abs(got[..., :3] - expected).max() <= ROUNDING
         assert np.array_equal(got[..., 3:], before[..., 3:])
 
 
@@ -82,14 +82,14 @@ def test_lch_is_that_of_scikit_image() -> None:
     lch[..., 0] = lch[..., 0] * 0.9 + 4
     lch[..., 1] *= 0.5
     lch[..., 2] += np.radians(40)
-    wanted = color.lab2rgb(color.lch2lab(lch)) * 255
-    assert np.abs(after(before, "lch:0.9:0.5:40:4") - wanted).mean() < 1
+    expected = color.lab2rgb(color.lch2lab(lch)) * 255
+    assert np.abs(after(before, "lch:0.9:0.5:40:4") - expected).mean() < 1
 
 
 def test_equal_is_that_of_pillow() -> None:
     before = photo()
-    wanted = np.asarray(ImageOps.equalize(Image.fromarray(before.astype(np.uint8))), dtype=float)
-    assert np.abs(after(before, "equal:1") - wanted).mean() < 1.5
+    expected = np.asarray(ImageOps.equalize(Image.fromarray(before.astype(np.uint8))), dtype=float)
+    assert np.abs(after(before, "equal:1") - expected).mean() < 1.5
 
 
 def percentile(lightness: Planes, percent: float) -> int:
@@ -108,8 +108,8 @@ def test_norm_stretches_lightness_between_its_percentiles(limits: tuple[int, int
     lightness = color.rgb2lab(after(pale, f"norm:{limits[0]}:{limits[1]}") / 255)[..., 0]
     low = percentile(before, limits[0]) if limits[0] else int(before.min())
     high = percentile(before, limits[1]) if limits[1] < 100 else int(before.max())
-    wanted = np.clip((before - low) * 100 / (high - low), 0, 100)
-    assert np.abs(lightness - wanted).mean() < 2
+    expected = np.clip((before - low) * 100 / (high - low), 0, 100)
+    assert np.abs(lightness - expected).mean() < 2
 
 
 def test_threshold_leaves_black_and_white() -> None:
@@ -150,8 +150,8 @@ def test_a_gradient_fades_in_its_direction(
 def test_a_convolution_correlates_rows_and_columns() -> None:
     before = photo()
     got = after(before, "conv:3:1:0:0:1")
-    wanted = np.concatenate([before[:, 1:], before[:, -1:]], axis=1)
-    assert np.array_equal(got, wanted)
+    expected = np.concatenate([before[:, 1:], before[:, -1:]], axis=1)
+    assert np.array_equal(got, expected)
     assert np.abs(after(before, "conv:3:0:0:0.5:0") - before / 2).max() <= ROUNDING
 
 
@@ -206,8 +206,8 @@ def source() -> bytes:
 
 
 def rendered(text: str) -> Image.Image:
-    made = render(source(), [parse(text)], Limits(), summary=False).renditions[0]
-    return Image.open(io.BytesIO(made.body))
+    result = render(source(), [parse(text)], Limits(), summary=False).renditions[0]
+    return Image.open(io.BytesIO(result.body))
 
 
 def test_a_rendition_goes_through_its_steps_after_the_resize() -> None:
@@ -258,8 +258,8 @@ def test_corners_are_quarters_of_an_ellipse() -> None:
 def test_a_colour_is_blended_over_the_image() -> None:
     before = photo()
     multiplied = before * (np.array([0x22, 0x66, 0xCC]) / 255)
-    wanted = before * 0.2 + multiplied * 0.8
-    assert np.abs(after(before, "colour:2266cc:80:multiply") - wanted).max() <= 1
+    expected = before * 0.2 + multiplied * 0.8
+    assert np.abs(after(before, "colour:2266cc:80:multiply") - expected).max() <= 1
     # The colour lies behind the transparency of the image, too.
     assert (after(photo_with_alpha(), "colour:2266cc:100:over")[..., 3] == 255).all()
 
@@ -292,8 +292,8 @@ def test_patterns_lie_behind_transparent_pixels_only() -> None:
     assert np.abs(linear[empty][:, 0] - ((rows + 0.5) / 40 * 255)[empty]).max() <= 0.51
     radial = after(clear, "bg-radial:0.5:0.5:0.25:0.5:000000:0000ff")
     distance = np.hypot(columns + 0.5 - 30, rows + 0.5 - 20) / 40
-    wanted = np.clip((distance - 0.25) / 0.25, 0, 1) * 255
-    assert np.abs(radial[empty][:, 2] - wanted[empty]).max() <= 0.51
+    expected = np.clip((distance - 0.25) / 0.25, 0, 1) * 255
+    assert np.abs(radial[empty][:, 2] - expected[empty]).max() <= 0.51
     assert np.array_equal(after(photo(), "bg-grid:8:000000:ffffff"), photo())
 
 

@@ -111,10 +111,14 @@ def test_svg_is_drawn_at_the_needed_size(text: str) -> None:
 
 
 def test_one_drawing_for_all_sizes() -> None:
-    wanted = [parse("w=400,enlarge=1,fm=png"), parse("w=20,fm=png"), parse("fm=jpeg")]
-    made = render(svg(), wanted, ON).renditions
-    assert [(each.metadata.width, each.metadata.height) for each in made] == [(400, 200), (20, 10), (40, 20)]
-    assert near(pixel_at(opened(made[2].body), 0.5, 0.5), (254, 0, 0), 3)
+    expected = [parse("w=400,enlarge=1,fm=png"), parse("w=20,fm=png"), parse("fm=jpeg")]
+    result = render(svg(), expected, ON).renditions
+    assert [(each.metadata.width, each.metadata.height) for each in result] == [
+        (400, 200),
+        (20, 10),
+        (40, 20),
+    ]
+    assert near(pixel_at(opened(result[2].body), 0.5, 0.5), (254, 0, 0), 3)
 
 
 def test_drawn_pixels_are_limited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,8 +71,8 @@ def lines(pixels: Pixels) -> list[tuple[int, int]]:
 def test_text_position(gravity: Gravity, corner: tuple[int | None, ...], shadow: Colour | None) -> None:
     """Exact to the pixel, with or without a shadow."""
     place = ink(laid(text("Hug", gravity=gravity, x=10, y=20, shadow=shadow)))
-    for got, wanted in zip(place, corner, strict=True):
-        assert wanted is None or abs(got - wanted) <= 1
+    for got, expected in zip(place, corner, strict=True):
+        assert expected is None or abs(got - expected) <= 1
 
 
 def test_centred_text() -> None:
@@ -179,17 +179,17 @@ def test_shadow_offset() -> None:
     both = laid(text("HO", 60, shadow=RED, shadow_x=7, shadow_y=-4, shadow_blur=0))
     alpha = plain[..., 0] / 255
     moved = np.roll(alpha, (-4, 7), axis=(0, 1))
-    wanted = np.stack([255 * (alpha + (1 - alpha) * moved), 255 * alpha, 255 * alpha], axis=2)
-    assert np.abs(both - wanted).max() <= 2
+    expected = np.stack([255 * (alpha + (1 - alpha) * moved), 255 * alpha, 255 * alpha], axis=2)
+    assert np.abs(both - expected).max() <= 2
 
 
 def test_a_blurred_shadow_is_a_gaussian_of_half_the_radius() -> None:
     plain = laid(text("HO", 60))[..., 0] / 255
     both = laid(text("HO", 60, colour=BLACK, shadow=RED, shadow_x=0, shadow_y=0, shadow_blur=10))
     soft = gaussian_filter(plain, 5, mode="constant")
-    wanted = 255 * (1 - plain) * soft
-    assert np.abs(both[..., 0] - wanted).max() <= 6
-    assert np.abs(both[..., 0] - wanted).mean() <= 0.5
+    expected = 255 * (1 - plain) * soft
+    assert np.abs(both[..., 0] - expected).max() <= 6
+    assert np.abs(both[..., 0] - expected).mean() <= 0.5
 
 
 def test_the_default_shadow_scales_with_the_text() -> None:

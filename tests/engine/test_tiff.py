@@ -210,10 +210,10 @@ def test_samples_in_separate_planes_are_read(dtype: str, kind: str, extra: str) 
     file = io.BytesIO()
     options = {"photometric": kind, "planarconfig": "separate", "extrasamples": [extra], "rowsperstrip": 5}
     tifffile.imwrite(file, planes, **options)
-    made = np.asarray(picture_of(file.getvalue(), "fm=png").convert("RGBA")).astype(int)
+    result = np.asarray(picture_of(file.getvalue(), "fm=png").convert("RGBA")).astype(int)
     alpha = np.full_like(opacity, 255) if extra == "unspecified" else opacity
     expected = [*(colours if kind == "rgb" else colours * 3), alpha]
-    assert np.abs(made - np.stack(expected, -1)).max() <= (6 if extra == "assocalpha" else 1)
+    assert np.abs(result - np.stack(expected, -1)).max() <= (6 if extra == "assocalpha" else 1)
 
 
 def test_separate_planes_in_tiles_are_refused_by_name() -> None:

@@ -48,8 +48,8 @@ def test_ycbcr_in_video_range_is_converted() -> None:
     extra = [(532, 5, 6, tuple(references), True)]
     tifffile.imwrite(body, pixels, photometric="ycbcr", subsampling=(1, 1), extratags=extra)
     shown = picture_of(body.getvalue(), "fm=png")
-    wanted = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 255)]
-    for index, colour in enumerate(wanted):
+    expected = [(0, 0, 0), (255, 255, 255), (255, 0, 0), (0, 0, 255)]
+    for index, colour in enumerate(expected):
         assert near(pixel_at(shown, (2 * index + 1) / 8, 0.5), colour, 3)
 
 

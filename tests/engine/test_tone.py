@@ -65,8 +65,8 @@ def test_operations_equal_their_rounded_formula(name: str, kind: str) -> None:
     step, formula = FORMULAS[name]
     before = PHOTOS[kind]()
     after = planes_of(step(vips_of(before)))
-    wanted = np.clip(formula(before[..., :3]), 0, 255)
-    assert np.abs(after[..., :3] - wanted).max() <= ROUNDING
+    expected = np.clip(formula(before[..., :3]), 0, 255)
+    assert np.abs(after[..., :3] - expected).max() <= ROUNDING
     assert np.array_equal(after[..., 3:], before[..., 3:])
 
 
@@ -137,8 +137,8 @@ def test_duotone_is_a_gradient_by_luma(kind: str) -> None:
     before = PHOTOS[kind]()
     got = planes_of(tone.duotone(vips_of(before), NAVY, CREAM))
     for band, ends in enumerate([(10, 250), (20, 240), (60, 200)]):
-        wanted = np.interp(luma(before), [0, 255], ends)
-        assert np.abs(got[..., band] - wanted).max() <= 1  # luma and result are rounded
+        expected = np.interp(luma(before), [0, 255], ends)
+        assert np.abs(got[..., band] - expected).max() <= 1  # luma and result are rounded
     assert np.array_equal(got[..., 3:], before[..., 3:])
 
 
@@ -154,8 +154,8 @@ def test_tint_takes_chroma_and_keeps_lightness(kind: str) -> None:
     lightness = color.rgb2lab(before[..., :3] / 255)[..., 0]
     chroma = color.rgb2lab(np.array([160, 110, 60]) / 255)[1:]
     ingest = 1 - (lightness / 50 - 1) ** 2
-    wanted = np.dstack([lightness, ingest * chroma[0], ingest * chroma[1]])
-    assert np.abs(got[..., :3] - 255 * color.lab2rgb(wanted)).max() <= 2
+    expected = np.dstack([lightness, ingest * chroma[0], ingest * chroma[1]])
+    assert np.abs(got[..., :3] - 255 * color.lab2rgb(expected)).max() <= 2
     assert np.abs(color.rgb2lab(got[..., :3] / 255)[..., 0] - lightness).max() <= 1
     assert np.array_equal(got[..., 3:], before[..., 3:])
 
@@ -179,24 +179,24 @@ def test_normalise_stretches_the_percentiles_of_luma() -> None:
     before = pale(photo())
     (got,) = tone.normalise([vips_of(before)])
     low, high = np.percentile(np.round(luma(before)), [1, 99], method="inverted_cdf")
-    wanted = np.clip((before - low) * 255 / (high - low), 0, 255)
-    assert np.abs(planes_of(got) - wanted).max() <= ROUNDING
+    expected = np.clip((before - low) * 255 / (high - low), 0, 255)
+    assert np.abs(planes_of(got) - expected).max() <= ROUNDING
 
 
 def test_normalise_of_grey_equals_pillow_autocontrast() -> None:
     """One step of the input is 4 of 255 here: the two may disagree on where the percentile is."""
     before = np.repeat(np.round(luma(pale(photo())))[..., None], 3, axis=2)
     (got,) = tone.normalise([vips_of(before)])
-    wanted = ImageOps.autocontrast(Image.fromarray(before[..., 0].astype("uint8")), cutoff=1)
-    assert np.abs(planes_of(got)[..., 0] - np.asarray(wanted, dtype=float)).max() <= 6
+    expected = ImageOps.autocontrast(Image.fromarray(before[..., 0].astype("uint8")), cutoff=1)
+    assert np.abs(planes_of(got)[..., 0] - np.asarray(expected, dtype=float)).max() <= 6
 
 
 def test_equalise_of_grey_equals_pillow_equalize() -> None:
     before = np.repeat(np.round(luma(photo()))[..., None], 3, axis=2)
     (got,) = tone.equalise([vips_of(before)])
-    wanted = np.asarray(ImageOps.equalize(Image.fromarray(before[..., 0].astype("uint8"))), dtype=float)
+    expected = np.asarray(ImageOps.equalize(Image.fromarray(before[..., 0].astype("uint8"))), dtype=float)
     # Pillow counts half of each value's own pixels, we count all of them.
-    assert np.abs(planes_of(got)[..., 0] - wanted).mean() <= 2
+    assert np.abs(planes_of(got)[..., 0] - expected).mean() <= 2
     assert (planes_of(got).min(), planes_of(got).max()) == (0, 255)
 
 
@@ -234,8 +234,8 @@ def test_a_pixel_counts_by_its_alpha(stretch: Callable[..., list[pyvips.Image]])
     weighted = np.stack([values, values, values, weights * 51], axis=1)[None]
     repeated = np.repeat(np.stack([values] * 3, axis=1), weights, axis=0)[None]
     got = planes_of(stretch([vips_of(weighted)])[0])[0, weights > 0, :3]
-    wanted = planes_of(stretch([vips_of(repeated)])[0])[0]
-    assert np.array_equal(np.repeat(got, weights[weights > 0], axis=0), wanted)
+    expected = planes_of(stretch([vips_of(repeated)])[0])[0]
+    assert np.array_equal(np.repeat(got, weights[weights > 0], axis=0), expected)
 
 
 @STRETCHES

@@ -26,11 +26,11 @@ _NUMBER = CANARY[:4]  # as a number of 32 bits
 
 
 def profile() -> bytes:
-    made = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
+    result = bytearray(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
     text = "sRGB built-in".encode("utf-16-be")
-    at = made.index(text)
-    made[at : at + len(text)] = (ICC_CANARY * 3)[: len(text) // 2].encode("utf-16-be")
-    return bytes(made)
+    at = result.index(text)
+    result[at : at + len(text)] = (ICC_CANARY * 3)[: len(text) // 2].encode("utf-16-be")
+    return bytes(result)
 
 
 def secret(place: str) -> bytes:
@@ -122,8 +122,8 @@ def iptc() -> bytes:
 
 def archive() -> bytes:
     body = io.BytesIO()
-    with zipfile.ZipFile(body, "w") as made:
-        made.writestr(secret("zipname").decode(), secret("zipped"))
+    with zipfile.ZipFile(body, "w") as result:
+        result.writestr(secret("zipname").decode(), secret("zipped"))
     return body.getvalue()
 
 

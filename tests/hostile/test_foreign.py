@@ -93,7 +93,7 @@ def test_a_script_in_a_gif_header_is_removed(renderer: IsolatedRenderer) -> None
     """`GIF89a/*` is a comment in JavaScript, and a width of 10,799 pixels."""
     whole = originals()["gif"]
     data = b"GIF89a" + b"/*" + whole[8:] + b"*/=1;alert('" + CANARY + b"')"
-    made = rendered(renderer, data)
-    gif = next(each for each in made.renditions if each.metadata.format == "gif")
+    result = rendered(renderer, data)
+    gif = next(each for each in result.renditions if each.metadata.format == "gif")
     assert not gif.body.startswith(b"GIF89a/*")
     assert canaries_in(gif.body) == []

@@ -113,8 +113,8 @@ def seen(
     folder = tmp_path_factory.mktemp("privacy")
     for name, make in WITH_CANARIES.items():
         (folder / f"original.{name}").write_bytes(make())
-    for (name, icc), made in renditions.items():
-        for number, rendition in enumerate(made):
+    for (name, icc), result in renditions.items():
+        for number, rendition in enumerate(result):
             (folder / f"{name},{icc},{number}.{rendition.metadata.format}").write_bytes(rendition.body)
     # All tags, also unknown and binary ones, and those of embedded files.
     command = [exiftool, "-a", "-G1", "-s", "-u", "-U", "-ee", "-json", str(folder)]

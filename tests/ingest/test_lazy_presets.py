@@ -137,10 +137,10 @@ def test_a_changed_original_deletes_what_views_made(ingest: IngestFixture, key: 
 def test_a_view_before_the_event_makes_a_rendition_that_processing_keeps(ingest: IngestFixture) -> None:
     view(ingest)
     ingest.put("cat.jpg", b"another")
-    made = view(ingest)
-    assert b"another" in made
+    result = view(ingest)
+    assert b"another" in result
     process(ingest)
-    assert ingest.processed.bodies()[LAZY] == made
+    assert ingest.processed.bodies()[LAZY] == result
     assert found(ingest) == []
 
 

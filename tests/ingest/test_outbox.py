@@ -307,9 +307,9 @@ def test_a_deletion_is_invalidated_and_has_its_time(ingest: IngestFixture) -> No
     known = ingest.record("cat.jpg")
     assert known is not None
     lease, box = Lease(ID, "t", "w", ingest.now, known), Outbox(frozenset(MessageKind))
-    for wanted in (False, True):
-        messages = box.of_deletion(lease, ingest.now, None, invalidate=wanted)
-        assert [message.kind for message in messages] == [MessageKind.INVALIDATION] * wanted + [
+    for expected in (False, True):
+        messages = box.of_deletion(lease, ingest.now, None, invalidate=expected)
+        assert [message.kind for message in messages] == [MessageKind.INVALIDATION] * expected + [
             MessageKind.EVENT
         ]
     assert json.loads(messages[-1].body)["timestamp"] == "2026-01-01T00:00:00Z"

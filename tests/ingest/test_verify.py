@@ -73,14 +73,14 @@ def test_no_finding_without_drift(ingest):
 
 
 def test_one_flipped_bit_is_found_and_repaired(ingest):
-    wanted = ingest.processed.bodies()
+    expected = ingest.processed.bodies()
     corrupt(ingest.processed, DECLARED)
     assert list(ingest.reconciler().findings()) == []
     (finding,) = verifier(ingest).findings()
     assert (finding.key, finding.drift, finding.upload.kind) == ("1.jpg", Drift.DAMAGED, UploadKind.REPROCESS)
     assert finding.detail == "w=10,fm=jpeg.jpg has other bytes than were written"
     repair(ingest)
-    assert ingest.processed.bodies() == wanted
+    assert ingest.processed.bodies() == expected
     assert list(verifier(ingest).findings()) == []
     ingest.assert_converged()
 
@@ -159,15 +159,15 @@ def test_renditions_of_private_presets_are_made_again():
 def test_any_damage_converges(seed):
     chance = random.Random(seed)
     ingest = processed_originals()
-    wanted = ingest.processed.bodies()
-    harmed = chance.sample(sorted(wanted), chance.randint(1, len(wanted)))
+    expected = ingest.processed.bodies()
+    harmed = chance.sample(sorted(expected), chance.randint(1, len(expected)))
     for key in harmed:
         how = chance.choice([{}, {"media_type": "text/plain"}])
         corrupt(ingest.processed, key, **how)
     found = {finding.key for finding in verifier(ingest).findings()}
     assert found == {key.partition("/")[0] for key in harmed}, f"seed {seed}"
     repair(ingest)
-    assert ingest.processed.bodies() == wanted, f"seed {seed}"
+    assert ingest.processed.bodies() == expected, f"seed {seed}"
     ingest.assert_converged()
     assert list(verifier(ingest).findings()) == []
 

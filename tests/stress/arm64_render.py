@@ -26,8 +26,8 @@ ENVIRONMENT = {
 def main(original: str, into: str) -> None:
     # Opening makes the clients of S3 and DynamoDB, whose libraries are compiled too.
     cloud = open_aws_context(ENVIRONMENT)
-    wanted = cloud.recipe.transformations_for(original)
-    rendered = render(Path(original).read_bytes(), wanted, Limits())
+    expected = cloud.recipe.transformations_for(original)
+    rendered = render(Path(original).read_bytes(), expected, Limits())
     for rendition in rendered.renditions:
         Path(into, rendition.transformation.name).write_bytes(rendition.body)
     seen = {

@@ -83,8 +83,8 @@ def test_peak_memory_of_the_largest_originals(largest: tuple[str, bytes], icc: I
         assert renderer._child is not None
         pid = renderer._child.pid
         reset_peak(pid)
-        made = renderer.render(data, [parse(text) for text in WANTED], Limits(), icc=icc)
+        result = renderer.render(data, [parse(text) for text in WANTED], Limits(), icc=icc)
         peak = peak_mebibytes(pid)
     sys.stderr.write(f"\n{name}, {len(data) >> 20} MiB, {icc}: peak {peak:.0f} MiB\n")
-    assert len(made.renditions) == len(WANTED)
+    assert len(result.renditions) == len(WANTED)
     assert peak <= PEAK_MEBIBYTES

@@ -66,9 +66,10 @@ def _replace_less() -> None:
     def execute_change(self: Any, name: str, before: Any, after: Any) -> None:
         if getattr(after, "requires_replacement", False) and isinstance(before, PreprocResource):
             deployed = self._merge_before_properties(name, before).properties
-            wanted = after.properties.properties
+            expected = after.properties.properties
             after.requires_replacement = any(
-                each in wanted and wanted[each] != deployed.get(each) for each in _fixed(after.resource_type)
+                each in expected and expected[each] != deployed.get(each)
+                for each in _fixed(after.resource_type)
             )
         execute(self, name, before, after)
 

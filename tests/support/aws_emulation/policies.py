@@ -68,9 +68,9 @@ def _names(statement: Statement, element: str, value: str, fold: Callable[[str],
 
 def _conditions_hold(conditions: Mapping[str, Mapping[str, Any]], keys: Mapping[str, str]) -> bool:
     return all(
-        _condition_holds(operator, keys.get(key.lower()), [_text(value) for value in _listed(wanted)])
+        _condition_holds(operator, keys.get(key.lower()), [_text(value) for value in _listed(expected)])
         for operator, tests in conditions.items()
-        for key, wanted in tests.items()
+        for key, expected in tests.items()
     )
 
 
