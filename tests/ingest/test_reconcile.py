@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from functools import partial
 from itertools import chain
+from typing import cast
 
 import pytest
 from msgspec.structs import replace
@@ -13,11 +16,11 @@ from image_processor.delivery.repository import RenditionRepository
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.keys import rendition_prefix
 from image_processor.domain.models import IccPolicy, OutcomeStatus
-from image_processor.domain.ports import Attributes
+from image_processor.domain.ports import Attributes, Entry, ObjectStore
 from image_processor.domain.transformation import parse
 from image_processor.ingest import merging_reconcile, reconcile
 from image_processor.ingest.drift import Drift
-from image_processor.ingest.reconcile import Reconciler
+from image_processor.ingest.reconcile import Listing, Reconciler
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, RecordingStore, fake_render, upload
 
 
@@ -353,3 +356,20 @@ def test_the_header_of_renditions_of_version_0_2_is_read_from_them(ingest):
     ingest.cache_control = "no-store"
     assert ("1.jpg", Drift.STALE) in found(ingest)
     repair(ingest)
+
+
+def test_a_listing_is_taken_whole_in_pages_of_any_size() -> None:
+    class Keys:
+        def list(self, *, start_after: str) -> Iterator[Entry]:
+            return (
+                Entry(key, 1, "1", datetime(2026, 1, 1, tzinfo=UTC))
+                for key in "abcdefghij"
+                if key > start_after
+            )
+
+    listing = Listing(cast("ObjectStore", Keys()), "")
+    pages = [listing.take_through(last, 3) for last in ("a", "a", "c", "c0")]
+    assert [[entry.key for entry in page or ()] for page in pages] == [["a"], [], ["b", "c"], []]
+    assert [listing.take_through("g", 2), listing.take_through("g0", 9)] == [None, []]
+    rest = [*(listing.take_through("h", 9) or ()), *listing.take(9)]
+    assert [entry.key for entry in rest] == ["h", "i", "j"]

@@ -209,14 +209,14 @@ class _States:
     """Records in the order of their keys, read along with the listing of originals."""
 
     def __init__(self, states: Iterator[RecordState]) -> None:
-        self._states = _checked(states)
+        self._states = self._rest = _checked(states)
 
     def take_through(self, last: str) -> dict[str, RecordState]:
         """Those up to the key ``last`` that have not been taken, by key."""
         taken = {}
         for state in self._states:
             if state.key > last:
-                self._states = chain([state], self._states)
+                self._states = chain([state], self._rest)  # not one more layer with each page
                 break
             taken[state.key] = state
         return taken

@@ -329,7 +329,7 @@ class Listing:
 
     def __init__(self, store: ObjectStore, after: str) -> None:
         self._store = store
-        self._entries = store.list(start_after=after)
+        self._entries = self._rest = store.list(start_after=after)
 
     def take_through(self, last: str, limit: int) -> list[Entry] | None:
         """The entries up to the key ``last`` that have not been taken. None if they are more than
@@ -337,11 +337,11 @@ class Listing:
         taken: list[Entry] = []
         for entry in self._entries:
             if entry.key > last:  # Python and UTF-8 order keys alike
-                self._entries = chain([entry], self._entries)
+                self._entries = chain([entry], self._rest)  # not one more layer with each page
                 return taken
             taken.append(entry)
             if len(taken) > limit:
-                self._entries = self._store.list(start_after=last)
+                self._entries = self._rest = self._store.list(start_after=last)
                 return None
         return taken
 
