@@ -20,7 +20,7 @@ from test_http_messages import AMBIGUOUS, FOLLOWING, exchange
 
 from image_processor.api import connections, hit_servers
 from image_processor.api.hit_cache import HitCache
-from image_processor.api.hit_channel import Setup
+from image_processor.api.hit_channel import HandOver, Setup
 from image_processor.api.hit_server import HitProtocol, serve_hits
 from image_processor.api.hit_servers import HitServers, HitSource
 from image_processor.api.renditions import path_below_root
@@ -234,6 +234,12 @@ def test_a_hit_server_that_ends_is_started_again(
     with socket.create_connection(address, timeout=20) as connection:
         assert status(send(connection, STORED)) == 200
     assert "a hit server ended" in caplog.text
+
+
+def test_a_connection_whose_descriptor_found_no_room_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    servers, process = object.__new__(HitServers), object.__new__(hit_servers._Process)
+    servers._receive(process, HandOver(b"GET / HTTP/1.1"), None)
+    assert "expected room for its descriptor, got none" in caplog.text
 
 
 def test_idle_connections_of_the_hit_server_are_closed(

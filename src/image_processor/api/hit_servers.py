@@ -104,8 +104,10 @@ class HitServers:
             await asyncio.sleep(pause)
 
     def _receive(self, process: _Process, message: Message, descriptor: int | None) -> None:
-        if isinstance(message, HandOver):
-            assert descriptor is not None
+        if isinstance(message, HandOver) and descriptor is None:
+            # The kernel drops a descriptor for which this process has no room (unix(7), SCM_RIGHTS).
+            _log.error("a connection of a hit server is lost: expected room for its descriptor, got none")
+        elif isinstance(message, HandOver) and descriptor is not None:
             self._take_over(socket.socket(fileno=descriptor), message.data)
         elif isinstance(message, Query):
             self._run(self._reply(process, message))
