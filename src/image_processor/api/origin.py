@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable
 from functools import lru_cache
-from urllib.parse import urlsplit
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CACHED_HOSTS = 256
+_HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@]+)(?::[0-9]*)?")
+"""The value of a Host header: a name or an address, and a port (RFC 9110, 7.2)."""
 
 SECURITY_HEADERS = {
     "content-security-policy": (
@@ -34,10 +36,8 @@ class HostNames:
 
     def _has(self, host: str) -> bool:
         """Whether the value of a Host header names the server."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
-            return False
+        match = _HOST.fullmatch(host)
+        name = match[1].lower().strip("[]") if match else ""
         return name in self._names or (self._any_address and _is_address(name))
 
 
