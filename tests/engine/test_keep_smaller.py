@@ -17,6 +17,7 @@ from tests.hostile.metadata_canaries import WITH_CANARIES, canaries_in
 from image_processor.domain.models import IccPolicy, KeepSmaller, Limits, TruncatedPolicy
 from image_processor.domain.transformation import parse
 from image_processor.engine.codecs.encode import srgb_profile
+from image_processor.engine.codecs.jpeg_markers import markers
 from image_processor.engine.codecs.strip import STRIPPERS
 from image_processor.engine.render import render
 
@@ -176,6 +177,42 @@ def test_hidden_bytes_behind_the_pixels_of_a_png_do_not_pass() -> None:
     strip = STRIPPERS["png"]
     assert isinstance(strip(data, None), bytes)
     assert strip(hidden, None) is KeepSmaller.STRUCTURE
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P", "1", "interlaced"])
+def test_rows_below_the_last_one_of_a_png_do_not_pass(mode: str) -> None:
+    picture = PHOTO.resize((37, 29))
+    if mode == "interlaced":
+        data = made(encoded(picture, "png"), "prog=1,fm=png").body
+    else:
+        data = encoded(picture.convert(mode), "png")
+    strip = STRIPPERS["png"]
+    assert isinstance(strip(data, None), bytes)
+    assert strip(data[:20] + (28).to_bytes(4, "big") + data[24:], None) is KeepSmaller.STRUCTURE
+
+
+JPEGS = {
+    "baseline": {},
+    "progressive": {"progressive": True},
+    "full colour": {"subsampling": 0},
+    "optimised": {"optimize": True},
+    "restarts": {"restart_marker_rows": 1},
+}
+
+
+@pytest.mark.parametrize("options", JPEGS.values(), ids=JPEGS)
+@pytest.mark.parametrize("hide", ["rows", "bytes"])
+def test_what_is_hidden_behind_the_last_row_of_a_jpeg_is_not_sent(options: dict[str, Any], hide: str) -> None:
+    data = encoded(PHOTO, "jpeg", quality=30, **options)
+    assert made(data, "fm=jpeg,q=100").metadata.keep_smaller is KeepSmaller.KEPT
+    if hide == "bytes":
+        hidden = data[:-2] + b"Falkenstrasse 17" + data[-2:]
+    else:
+        at = next(at for marker, at in markers(data) if marker in {0xC0, 0xC2})
+        hidden = data[: at + 3] + (48).to_bytes(2, "big") + data[at + 5 :]
+    rendition = made(hidden, "fm=jpeg,q=100")
+    assert rendition.metadata.keep_smaller is KeepSmaller.STRUCTURE
+    assert b"Falkenstrasse" not in rendition.body
 
 
 def _riff(*chunks: tuple[bytes, bytes]) -> bytes:

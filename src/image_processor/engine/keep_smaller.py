@@ -19,13 +19,15 @@ from image_processor.domain.models import KeepSmaller
 from image_processor.domain.transformation import Transformation
 
 from .codecs.codec import DecodeOptions
-from .codecs.decode import frames_of, open_encoded
+from .codecs.decode import first_warning, frames_of, open_encoded
 from .codecs.encode import AnimationTiming
 from .codecs.probe import ImageHeader
 from .codecs.registry import CODECS
 from .codecs.strip import STRIPPERS
 from .operations.pixels import drop_opaque_alpha, to_eight_bits
 
+_NEEDS_MORE = "premature end of data segment"
+"""libjpeg's warning where the data of a scan ends before its pixels (jerror.h, JWRN_HIT_MARKER)."""
 _TOLERANCE = 2
 """By how much of 255 a sample may differ: what the conversion from an sRGB profile to sRGB rounds."""
 
@@ -59,6 +61,8 @@ def _stripped(
         return stripped or KeepSmaller.STRUCTURE
     if len(stripped) >= len(encoded.body):
         return KeepSmaller.PROFILE
+    if header.format == "jpeg" and not _is_needed_to_its_end(stripped):
+        return KeepSmaller.STRUCTURE
     return stripped if _shows(stripped, header, encoded) else KeepSmaller.PIXELS
 
 
@@ -68,6 +72,17 @@ def _obstacle(header: ImageHeader, remaining: Transformation) -> KeepSmaller | N
     if header.orientation != 1:
         return KeepSmaller.ORIENTATION
     return KeepSmaller.DAMAGED if header.truncated else None
+
+
+def _is_needed_to_its_end(stripped: bytes) -> bool:
+    """Whether the last pixels of a JPEG need its last bytes.
+
+    Decoders stop behind the last row that the header announces: further rows, or any bytes, could be hidden
+    there. At most 7 bits pad the last byte of a scan (ITU-T T.81, F.1.2.3), so two bytes hold some of a
+    pixel. The first warning ends decoding, also one about bytes between two scans.
+    """
+    shorter = stripped[:-4] + stripped[-2:]
+    return _NEEDS_MORE in first_warning(CODECS["jpeg"], shorter)
 
 
 def _shows(stripped: bytes, header: ImageHeader, encoded: EncodedFrames) -> bool:

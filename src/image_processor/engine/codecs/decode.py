@@ -78,6 +78,16 @@ def open_encoded(codec: Codec, data: bytes, options: DecodeOptions) -> pyvips.Im
     )
 
 
+def first_warning(codec: Codec, data: bytes) -> str:
+    """The first warning or error of the decoder, in lower case; empty if there is none."""
+    pyvips.vips_lib.vips_error_clear()
+    try:
+        open_encoded(codec, data, DecodeOptions(fail_on=FailOn.WARNING)).copy_memory()
+    except pyvips.Error as error:
+        return str(error.detail).lower()
+    return _messages()
+
+
 def without_bands(opened: pyvips.Image, count: int) -> pyvips.Image:
     """``opened`` without its last ``count`` bands."""
     return opened[: opened.bands - count] if count else opened
@@ -126,12 +136,18 @@ def raise_late_warning(format_: Format, fail_on: FailOn) -> None:
     To be called within `translate_errors` as soon as pixels are in memory, since `Image.new_from_memory`
     clears the messages. They are those of all threads, but only one of a renderer decodes.
     """
-    text = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace").lower()
+    text = _messages()
     if fail_on is not FailOn.WARNING or _DAMAGE not in text:
         return
     reason = _reason(text)
     refusal = Refused(reason, _MESSAGES[reason].format(format_.name))
     raise DecoderWarning(refusal, harmless=_is_harmless(text))
+
+
+def _messages() -> str:
+    """What libvips has to say of its decoders, in lower case."""
+    text: bytes = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer())
+    return text.decode(errors="replace").lower()
 
 
 _DAMAGE = "corrupt jpeg data"

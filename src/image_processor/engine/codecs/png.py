@@ -9,7 +9,7 @@ import pyvips
 from . import gif, png_palette, sequences
 from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
 from .png_colour import with_colour
-from .png_stream import after_stream
+from .png_stream import read_stream
 
 _ADAM7_FACTOR = 1.2
 """Memory of an interlaced PNG: the decoded image, and the strip that is read from it."""
@@ -30,7 +30,7 @@ def is_truncated(data: bytes) -> bool:
         if name == b"IDAT":
             parts.append((at + 8, end - 4))
         at = end
-    return after_stream(data[start:end] for start, end in parts) is None
+    return read_stream(data[start:end] for start, end in parts).after is None
 
 
 def _decode_memory(data: bytes, opened: pyvips.Image, pixels: int, _page: int) -> int:

@@ -16,7 +16,7 @@ from image_processor.domain.models import KeepSmaller
 from . import gif_blocks
 from .avif_strip import avif
 from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
-from .png_stream import after_stream
+from .png_stream import PngStream, pixel_bytes, read_stream
 
 Stripped = bytes | KeepSmaller
 
@@ -77,7 +77,8 @@ def png(data: bytes, profile: bytes | None) -> Stripped:
             pixels.append(data[start + 8 : end - 4])
         if name == b"IHDR" and profile is not None:
             parts.append(_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9)))
-    if after_stream(pixels) != b"":  # not whole, or something is hidden behind it
+    # Not whole, or something is hidden in rows below the last one, or behind the stream.
+    if read_stream(pixels) != PngStream(pixel_bytes(data), b""):
         return KeepSmaller.STRUCTURE
     return b"".join([*parts, _png_chunk(b"IEND", b"")])
 
