@@ -20,9 +20,14 @@ SHARED_AWS = "tests/aws/"
 class ByFile(LoadScopeScheduling):
     """Gives whole files to the processes of `pytest -n`, so that fixtures of a module are set up once.
 
-    The tests that share the emulated AWS run in one process. What has most tests goes first, so they start
-    early.
+    The tests that share the emulated AWS run in one process and take longest, so they go first. Then goes
+    what has most tests.
     """
+
+    def _assign_work_unit(self, node: Any) -> None:
+        if SHARED_AWS in self.workqueue:
+            self.workqueue.move_to_end(SHARED_AWS, last=False)
+        super()._assign_work_unit(node)
 
     def _split_scope(self, nodeid: str) -> str:
         return SHARED_AWS if nodeid.startswith(SHARED_AWS) else nodeid.partition("::")[0]

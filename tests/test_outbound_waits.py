@@ -99,13 +99,18 @@ OPERATOR = {
 }
 """Of commands that a person has started and may end: botocore's and urllib's timeouts of silence, 60 s."""
 LISTENERS = {
+    "api/acceptor.py",
+    "api/hit_channel.py",
+    "api/hit_server.py",
+    "api/hit_servers.py",
     "api/server.py",
+    "bootstrap/hit_server.py",
     "cli/context.py",
     "cli/serve.py",
     "bootstrap/commands.py",
     "bootstrap/server.py",
 }
-"""These accept connections, and open none."""
+"""These accept connections or pass them to another process of the server, and open none."""
 SIGNERS = {"aws/signature_v4a.py"}
 """awscrt signs a request that it does not send."""
 

@@ -45,6 +45,8 @@ OPERATIONS = [
     ("post", "/samples"),
     ("get", "/renditions/{key}"),
     ("get", "/recipe"),
+    ("get", "/parameters"),
+    ("post", "/images/{id}/preview"),
     ("get", "/health"),
 ]
 QUIET = settings(derandomize=not STRESS, suppress_health_check=list(HealthCheck), database=None)

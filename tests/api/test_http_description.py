@@ -177,6 +177,8 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /events",
         "GET /health",
         "GET /recipe",
+        "GET /parameters",
+        "POST /images/{id}/preview",
     }
     for name, operation in operations(schema):
         assert operation["description"], name

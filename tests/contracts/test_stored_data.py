@@ -113,13 +113,28 @@ def test_an_encoded_key_and_its_sidecar_in_a_directory(tmp_path: Path) -> None:
     assert store.get("a//b").attributes == attributes
 
 
+NEW_FIELDS = {"keep_smaller": None, "file_frames": None}
+"""Of later versions, and what they say of records as version 0.1 wrote them."""
+
+
+def without_new_fields(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: without_new_fields(item)
+            for name, item in value.items()
+            if name not in NEW_FIELDS or item != NEW_FIELDS[name]
+        }
+    return [without_new_fields(item) for item in value] if isinstance(value, list) else value
+
+
 def test_the_stored_names_of_fields_do_not_change() -> None:
     assert set(to_row(RECORD)) == set(STORED["sqlite_row"]) - {
         "claim_token",
         "claim_owner",
         "claim_expires_at",
     }
-    assert {name: json.loads(to_row(RECORD)[name] or "") for name in ("original", "look", "renditions")} == {
+    row = {name: json.loads(to_row(RECORD)[name] or "") for name in ("original", "look", "renditions")}
+    assert without_new_fields(row) == {
         name: json.loads(STORED["sqlite_row"][name]) for name in ("original", "look", "renditions")
     }
     assert to_record(STORED["sqlite_row"]) == replace(RECORD, revision=1)

@@ -100,11 +100,8 @@ def test_stopped_renderers_do_not_keep_the_server(server, tmp_path):
 STOPPING = """
 import os, signal, sys
 if any("worker.child" in argument for argument in sys.orig_argv):
-    try:
-        open("first", "x").close()  # the trial, before any work
-    except FileExistsError:
-        open("second", "x").close()
-        os.kill(os.getpid(), signal.SIGSTOP)
+    open("started", "x").close()
+    os.kill(os.getpid(), signal.SIGSTOP)
 """
 """A sitecustomize.py, which Python runs at its start, of renderers too."""
 
@@ -123,6 +120,6 @@ def test_ctrl_c_ends_a_command_whose_renderer_is_stopped(tmp_path):
     environment = {**os.environ, **SETTINGS, "PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-c", COMMAND, "process", "in", "--out", "out"]
     with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.DEVNULL) as process:
-        wait_for((tmp_path / "second").exists, "the start of a renderer")
+        wait_for((tmp_path / "started").exists, "the start of a renderer")
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 130
