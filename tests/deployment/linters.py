@@ -1,4 +1,4 @@
-"""The judges from outside: SAM's translator, cfn-lint, checkov, parliament and shellcheck, each as
+"""Linters of the template: SAM's translator, cfn-lint, checkov, parliament and shellcheck, each as
 a program of .venv-template, because their pins contradict those of the tests.
 """
 

@@ -1,4 +1,4 @@
-"""The judges from outside find nothing in the template that is not excused, and no excuse is idle."""
+"""The linters find nothing in the template but the listed exceptions, and each exception is needed."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_parliament_reports_an_unknown_action() -> None:
     assert parliament({"Version": "2012-10-17", "Statement": [statement]}) == {"UNKNOWN_ACTION"}
 
 
-# Of what the roles may use, an ARN of the right kind: parliament judges their form.
+# Of what the roles may use, an ARN of the right kind: parliament checks their form.
 ARNS = {
     "<IngestQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:queue",
     "<InvalidationQueue.Arn>": "arn:aws:sqs:eu-central-1:111122223333:invalidations",
