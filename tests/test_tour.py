@@ -91,7 +91,7 @@ def one_url(monkeypatch: pytest.MonkeyPatch) -> Callable[[], object]:
     ingest.put("cat.jpg", jpeg())
     stores = Stores(ingest.uploads, ingest.processed, ingest.catalog)
     repository = build_rendition_repository(settings, BUCKET, stores)
-    renderer = build_on_demand_renderer(settings, recipe, repository, render)
+    renderer = build_on_demand_renderer(settings, lambda: recipe, repository, render)
     metadata_of = MetadataCache(repository, renderer.read_metadata)
     delivery = build_delivery(settings, recipe, repository, metadata_of, None)
     signature = delivery.policy.keyring.sign(parse_url("cat.jpg", "w=32&fm=auto"))

@@ -25,6 +25,7 @@ from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
 from image_processor.ingest.process import Processor
 from image_processor.standalone.disk_space import DiskState, DiskStatus
+from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.workers import Workers
@@ -52,11 +53,13 @@ class Machine:
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
     application: FastAPI = field(init=False)
+    live_recipe: LiveRecipe = field(init=False)
     hit_server_processes: list[Any] = field(default_factory=list)
     _open: ExitStack = field(default_factory=ExitStack)
 
     def __post_init__(self) -> None:
         self.gate.set()
+        self.live_recipe = LiveRecipe(self.ingest.recipe)
         self.workers = Workers(self._worker_context, 1, self.progress)
 
     @contextmanager
@@ -72,12 +75,13 @@ class Machine:
     def app(self) -> FastAPI:
         settings = replace(self.settings, workers=1)
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
-        reading = open_read_path(settings, self.ingest.recipe, stores, self.workers.submit, self._renderer)
+        reading = open_read_path(settings, self.live_recipe, stores, self.workers.submit, self._renderer)
         delivery, coordinator = self._open.enter_context(reading)
+        self.live_recipe.follow(delivery.resolver.use)
         self.application = standalone_app(
             StandaloneContext(
                 self.settings,
-                self.ingest.recipe,
+                self.live_recipe,
                 self.ingest.uploads,
                 self.ingest.processed,
                 self.ingest.catalog,

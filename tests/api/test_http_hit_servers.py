@@ -38,6 +38,7 @@ test_a_deleted_original_ends_a_hit = hit_tests.test_an_original_that_was_deleted
 test_a_replaced_rendition = (
     hit_tests.test_a_rendition_that_was_replaced_or_deleted_is_never_answered_from_memory
 )
+test_another_recipe = hit_tests.test_another_recipe_ends_every_hit
 test_formats = hit_tests.test_clients_with_other_formats_get_other_renditions
 test_pieces = hit_tests.test_requests_in_pieces_and_pipelined_are_answered_in_order
 

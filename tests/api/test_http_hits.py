@@ -20,10 +20,13 @@ from image_processor.api import hit_cache
 from image_processor.api.hit_cache import HitCache
 from image_processor.api.plain_request import PlainRequest
 from image_processor.api.server import Server
+from image_processor.bootstrap.server import forget_hits
+from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.url.parser import parse_url
 from image_processor.delivery.url.signing import signature_query
 from image_processor.domain.ports import Attributes
 from support.altered_urls import RING
+from support.waiting import wait_for
 
 Address = tuple[str, int]
 STORED = "/renditions/cat.jpg/w=10,fm=webp.webp"
@@ -221,6 +224,34 @@ def test_an_original_that_was_deleted_ends_a_hit(machine: Machine, get: Any) -> 
         assert status(get(TARGETS["signed"])) == 200
     machine.ingest.uploads.delete("cat.jpg")
     assert status(get(TARGETS["signed"])) == 404
+
+
+def test_another_recipe_ends_every_hit(machine: Machine, get: Any, answered: list[bytes]) -> None:
+    for _ in range(3):
+        assert status(get(STORED)) == 200
+    assert answered
+    recipe = machine.live_recipe.current
+    context, hits = machine.application.state.context, machine.application.state.hits
+    machine.live_recipe.follow(lambda _: forget_hits(context, hits, machine.server._hit_servers))
+    other = '[presets.other]\nwidth = 20\nformats = ["webp"]\n[[rules]]\nmatch = "**"\npresets = ["other"]'
+    assert machine.live_recipe.replace(parse_recipe(other))
+    assert wait_for(lambda: status(get(STORED)) != 200, "the hit to end")
+    machine.live_recipe.replace(recipe)
+    assert wait_for(lambda: status(get(STORED)) == 200, "the rendition to be public again")
+    answered.clear()
+    assert wait_for(lambda: status(get(STORED)) == 200 and answered, "a new hit")
+
+
+def test_a_hit_that_an_earlier_recipe_found_is_not_remembered(machine: Machine, get: Any) -> None:
+    assert status(get(STORED)) == 200
+    hits: HitCache = machine.application.state.hits
+    hit = hits.find(STORED.encode(), {})
+    assert hit is not None
+    hits.forget(1)
+    hits.add(STORED.encode(), hit)
+    assert hits.find(STORED.encode(), {}) is None
+    hits.add(STORED.encode(), replace(hit, recipe_number=1))
+    assert hits.find(STORED.encode(), {}) is not None
 
 
 def test_a_url_that_expires_ends_its_hit(machine: Machine, answered: list[bytes]) -> None:

@@ -57,13 +57,15 @@ class StoredHit(Struct, frozen=True):
     """A stored rendition that answers one URL, and what that depends on.
 
     ``vary`` are the lower-case names of the request headers that it depends on, with their values.
-    ``sources`` are the versions of objects of the upload side by key.
+    ``sources`` are the versions of objects of the upload side by key. ``recipe_number`` says by which recipe
+    it was found, see `RequestResolver`.
     """
 
     stored: StoredObject
     presentation: Presentation
     vary: tuple[tuple[str, str | None], ...]
     sources: tuple[tuple[str, str], ...]
+    recipe_number: int = 0
 
 
 class _Remembered(Struct, frozen=True):
@@ -75,7 +77,8 @@ class _Remembered(Struct, frozen=True):
 
 class HitCache:
     """The hits of recent requests. ``allows_host`` says whether the value of a Host header names this server;
-    ``touch`` marks the rendition with a key as used. Used in the event loop only, but for `hit_of`."""
+    ``touch`` marks the rendition with a key as used. Used in the event loop only, but for `hit_of` and
+    `forget`."""
 
     def __init__(
         self,
@@ -89,21 +92,32 @@ class HitCache:
         self._touch = touch
         self._clock = clock
         self._is_quick: bool | None = None
+        self._recipe_number = 0
         self._vary: OrderedDict[bytes, tuple[str, ...]] = OrderedDict()
         self._hits: OrderedDict[tuple[object, ...], _Remembered] = OrderedDict()
 
     def add(self, target: bytes, hit: StoredHit) -> None:
-        """Remember that ``target`` is answered with ``hit``, unless it is too long."""
+        """Remember that ``target`` is answered with ``hit``, unless it is too long or found by an earlier
+        recipe."""
+        known, hits = self._vary, self._hits  # before the check: `forget` may run in another thread
+        if hit.recipe_number != self._recipe_number:
+            return
         if len(target) + _length(value for _, value in hit.vary) > _MAX_KEY:
             return
         names = tuple(name for name, _ in hit.vary)
-        _put(self._vary, target, names)
-        _put(self._hits, (target, *(value for _, value in hit.vary)), _Remembered(hit))
+        _put(known, target, names)
+        _put(hits, (target, *(value for _, value in hit.vary)), _Remembered(hit))
+
+    def forget(self, recipe_number: int) -> None:
+        """Forget every hit: the recipe with this number is in force now. Call it from any thread."""
+        self._recipe_number = recipe_number
+        self._vary, self._hits = OrderedDict(), OrderedDict()
 
     def hit_of(self, request: HttpRequest, lookup: Lookup, delivery: Delivery) -> StoredHit | None:
         """``lookup``, which has just been found for ``request``, with all that it depends on; None if that
         cannot be remembered. Reads the stores and may be called from any thread. Raises what `Delivery.find`
         raises."""
+        number = delivery.resolver.recipe_number
         ref, stored = lookup.ref, lookup.stored
         if stored is None or lookup.error is not None or lookup.timings:
             return None
@@ -119,7 +133,7 @@ class HitCache:
         if len(known) < len(keys) or not self._tells_what_is_cached(stored.entry.key, known):
             return None
         vary = tuple((name.lower(), request.headers.get(name.lower())) for name in ref.vary)
-        return StoredHit(stored, delivery.presentation(lookup), vary, known)
+        return StoredHit(stored, delivery.presentation(lookup), vary, known, number)
 
     def _tells_what_is_cached(self, key: str, sources: Sequence[tuple[str, str]]) -> bool:
         """Whether what a hit reads never waits long. Looked at once, with the first hit that has sources."""
@@ -156,18 +170,19 @@ class HitCache:
         return line + server_headers + headers, body
 
     def _find(self, target: bytes, headers: Mapping[str, str]) -> _Remembered | None:
-        names = self._vary.get(target)
+        known, hits = self._vary, self._hits  # `forget` may replace them
+        names = known.get(target)
         if names is None:
             return None
         key = (target, *(headers.get(name) for name in names))
-        found = self._hits.get(key)
+        found = hits.get(key)
         if found is None:
             return None
         if not self._is_current(found.hit):
-            del self._hits[key]
+            del hits[key]
             return None
-        self._vary.move_to_end(target)
-        self._hits.move_to_end(key)
+        known.move_to_end(target)
+        hits.move_to_end(key)
         return found
 
     def _is_current(self, hit: StoredHit) -> bool:

@@ -49,12 +49,20 @@ class Touched(Struct, frozen=True, tag=True):
 
 
 class Setup(Struct, frozen=True, tag=True):
-    """The first message to a hit server: the directories of the stores and the names of the server."""
+    """The first message to a hit server: the directories of the stores, the names of the server, and the
+    number of the recipe in force."""
 
     uploads: str
     processed: str
     host: str
     allowed_hosts: tuple[str, ...]
+    recipe_number: int = 0
+
+
+class Forget(Struct, frozen=True, tag=True):
+    """The recipe with this number is in force: what was found by an earlier one holds no longer."""
+
+    recipe_number: int
 
 
 class Stop(Struct, frozen=True, tag=True):
@@ -65,7 +73,7 @@ class Quiet(Struct, frozen=True, tag=True):
     """The last message of a hit server: it accepts no more, and hands nothing over any more."""
 
 
-Message = HandOver | Query | Reply | Touched | Setup | Stop | Quiet
+Message = HandOver | Query | Reply | Touched | Setup | Forget | Stop | Quiet
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
 

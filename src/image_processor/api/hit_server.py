@@ -22,7 +22,19 @@ from image_processor.domain.ports import CachedReads, ObjectStore
 from .acceptor import Acceptor
 from .connections import SEND_SECONDS, Connection, OpenConnections
 from .hit_cache import HitCache, LocalStores, StoredHit
-from .hit_channel import MAX_DATA, Channel, HandOver, Message, Query, Quiet, Reply, Setup, Stop, Touched
+from .hit_channel import (
+    MAX_DATA,
+    Channel,
+    Forget,
+    HandOver,
+    Message,
+    Query,
+    Quiet,
+    Reply,
+    Setup,
+    Stop,
+    Touched,
+)
 from .origin import HostNames
 from .plain_request import PlainRequest, parse_plain_request
 
@@ -72,6 +84,8 @@ class HitServer:
             self._start(message)
         elif isinstance(message, Reply):
             self._waiting.pop(message.number)(message.hit)
+        elif isinstance(message, Forget):
+            self.hits.forget(message.recipe_number)
         elif isinstance(message, Stop):
             self._stop()
 
@@ -102,6 +116,7 @@ class HitServer:
             HostNames(setup.host, setup.allowed_hosts).has,
             self._touch,
         )
+        self.hits.forget(setup.recipe_number)
         self._tick()
         self._acceptor = Acceptor(self._listener, lambda: HitProtocol(self))
 

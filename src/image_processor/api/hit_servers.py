@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from anyio import to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.request import HttpRequest
@@ -22,7 +23,7 @@ from image_processor.standalone.render_coordinator import MetadataPending
 
 from .acceptor import Acceptor
 from .hit_cache import HitCache, StoredHit
-from .hit_channel import Channel, HandOver, Message, Query, Quiet, Reply, Setup, Stop, Touched
+from .hit_channel import Channel, Forget, HandOver, Message, Query, Quiet, Reply, Setup, Stop, Touched
 from .protocol import HttpProtocol
 
 _MODULE = "image_processor.bootstrap.hit_server"
@@ -54,14 +55,22 @@ class HitServers:
         self._servers: dict[int, _Process] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_stopping = False
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def start(self, listener: socket.socket, make_protocol: Callable[[], HttpProtocol]) -> None:
         """Start the processes, and accept connections. Call it in the event loop."""
+        self._loop = asyncio.get_running_loop()
         self._listener = listener
         self._make_protocol = make_protocol
         self._acceptor = Acceptor(listener, make_protocol)
         for number in range(self._count):
             self._run(self._keep_running(number))
+
+    def forget(self, recipe_number: int) -> None:
+        """Tell the hit servers that the recipe with this number is in force. Call it from any thread."""
+        self._setup = replace(self._setup, recipe_number=recipe_number)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._send_forget, recipe_number)
 
     async def quiet(self) -> None:
         """Accept no more connections, here and in the hit servers, and wait until those have handed over the
@@ -102,6 +111,10 @@ class HitServers:
             pause = _FIRST_PAUSE_SECONDS if has_run else min(2 * pause, _LONGEST_PAUSE_SECONDS)
             _log.error("a hit server ended with status %s; another one starts in %g s", status, pause)
             await asyncio.sleep(pause)
+
+    def _send_forget(self, recipe_number: int) -> None:
+        for process in self._servers.values():
+            process.channel.send(Forget(recipe_number))
 
     def _receive(self, process: _Process, message: Message, descriptor: int | None) -> None:
         if isinstance(message, HandOver) and descriptor is None:

@@ -63,20 +63,20 @@ def build_rendition_repository(settings: Settings, bucket: str, stores: Stores) 
 
 def build_on_demand_renderer(
     settings: Settings,
-    recipe: Recipe,
+    recipe: Callable[[], Recipe],
     repository: RenditionRepository,
     render: Renderer,
     prepare: Callable[[], None] = lambda: None,
 ) -> OnDemandRenderer:
-    """Renders with ``render`` what is not stored, and stores it. ``prepare`` is called before an original is
-    read."""
+    """Renders with ``render`` what is not stored, and stores it. ``recipe`` returns the one in force.
+    ``prepare`` is called before an original is read."""
     return OnDemandRenderer(
         repository,
         render,
         settings.limits,
-        lambda key: recipe.cache_control_for(key) or settings.cache_control,
+        lambda key: recipe().cache_control_for(key) or settings.cache_control,
         settings.renditions_per_original,
-        lazy_for=recipe.lazy_for,
+        lazy_for=lambda key: recipe().lazy_for(key),
         prepare=prepare,
     )
 
@@ -109,7 +109,7 @@ def build_read_path(context: AwsContext, render: Renderer) -> ReadPath:
     """The read path of a Lambda function, with ``render`` for what ingest does not make."""
     settings = context.settings
     repository = build_rendition_repository(settings, context.bucket, context.stores)
-    renderer = build_on_demand_renderer(settings, context.recipe, repository, render, context.prepare)
+    renderer = build_on_demand_renderer(settings, lambda: context.recipe, repository, render, context.prepare)
     metadata_of = MetadataCache(repository, renderer.read_metadata)
 
     def make(rendition: RenditionRef) -> RenderResult:

@@ -33,7 +33,10 @@ def open_server(settings: Settings) -> Iterator[Callable[[socket.socket], None]]
 def serve(context: StandaloneContext, listener: socket.socket) -> None:
     """Answer requests until SIGINT or SIGTERM. A second signal, while workers finish, ends at once."""
     application = standalone_app(context)
-    server = Server(application, context.settings, build_hit_servers(context, application.state.hits))
+    hits: HitCache | None = application.state.hits
+    hit_servers = build_hit_servers(context, hits)
+    server = Server(application, context.settings, hit_servers)
+    context.live_recipe.follow(lambda _: forget_hits(context, hits, hit_servers))
     # When uvicorn has stopped it raises the signal again. By default that would end the process before the
     # workers can finish.
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -41,6 +44,14 @@ def serve(context: StandaloneContext, listener: socket.socket) -> None:
     server.run(sockets=[listener])
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+
+
+def forget_hits(context: StandaloneContext, hits: HitCache | None, hit_servers: HitServers | None) -> None:
+    """Decide every URL again: another recipe is in force."""
+    number = context.delivery.resolver.recipe_number
+    for part in (hits, hit_servers):
+        if part is not None:
+            part.forget(number)
 
 
 def build_hit_servers(context: StandaloneContext, hits: HitCache | None) -> HitServers | None:

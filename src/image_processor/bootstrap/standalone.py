@@ -38,6 +38,7 @@ from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
+from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
@@ -65,15 +66,15 @@ start: their owner can only be a server that has died."""
 class StandaloneContext(Struct, frozen=True):
     """What the API of one machine works with.
 
-    ``submit`` queues an upload for the workers; ``backlog`` counts keys that wait or are being processed.
-    ``delivery`` finds stored renditions for URLs, ``render_coordinator`` has missing ones rendered.
-    ``renditions_url`` is the base URL of renditions. ``local_stores`` are the stores where they are on this
-    machine. ``events`` are those that wait for the receiver of
-    webhooks, None without one.
+    ``live_recipe`` holds the recipe, which may change. ``submit`` queues an upload for the workers,
+    ``backlog`` counts keys that wait or are being processed. ``delivery`` finds stored renditions for URLs,
+    ``render_coordinator`` has missing ones rendered. ``renditions_url`` is the base URL of renditions.
+    ``local_stores`` are the stores where they are on this machine. ``events`` are those that wait for the
+    receiver of webhooks, None without one.
     """
 
     settings: Settings
-    recipe: Recipe
+    live_recipe: LiveRecipe
     uploads: ObjectStore
     processed: ObjectStore
     catalog: Catalog
@@ -89,6 +90,18 @@ class StandaloneContext(Struct, frozen=True):
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe in force."""
+        return self.live_recipe.current
+
+    def reload_recipe(self) -> bool:
+        """Read the recipe's file again and put it in force; False if that changes nothing.
+
+        Raises InvalidRecipe, and then the earlier one stays in force.
+        """
+        return self.live_recipe.replace(load_recipe(self.settings.recipe))
 
 
 def catalog_file(settings: Settings) -> Path:
@@ -127,7 +140,7 @@ class WorkerHooks(Struct, frozen=True):
 @contextmanager
 def open_workers(  # noqa: PLR0913 - one per part that commands and the server choose
     settings: Settings,
-    recipe: Recipe,
+    recipe: Recipe | LiveRecipe,
     stores: Mapping[str, Stores],
     role: str,
     progress: Progress,
@@ -149,7 +162,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     complete; InvalidSettings if the directory of fonts has none, InvalidRecipe if the recipe needs what this
     machine lacks.
     """
-    check_recipe(recipe, settings)
+    live = recipe if isinstance(recipe, LiveRecipe) else LiveRecipe(recipe)
+    check_recipe(live.current, settings)
     if settings.fonts:
         use_fonts(settings.fonts)
     group = renderers or RendererGroup(settings.sandbox)
@@ -163,14 +177,18 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
         with group.renderer() as renderer:
+            first = live.current
             processors = {
-                bucket: _build_processor(settings, recipe, bucket, stores[bucket], renderer, leases, outbox)
+                bucket: _build_processor(settings, first, bucket, stores[bucket], renderer, leases, outbox)
                 for bucket in stores
             }
 
             def process(upload: Upload) -> Outcome:
+                processor = processors[upload.bucket]
+                if processor.recipe is not live.current:
+                    processor = processors[upload.bucket] = replace(processor, recipe=live.current)
                 try:
-                    outcome = processors[upload.bucket].process(upload)
+                    outcome = processor.process(upload)
                 except InsufficientStorage as error:
                     hooks.on_full(error)
                     raise
@@ -247,7 +265,7 @@ def build_webhook(settings: Settings) -> Webhook | None:
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     """The whole machine. Raises Unavailable if another server uses the same data directory."""
-    recipe = load_recipe(settings.recipe)
+    live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
     webhook = build_webhook(settings)
     progress = Progress()
     renderers = RendererGroup(settings.sandbox)
@@ -280,9 +298,9 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             on_unsent = sender.trigger
         hooks = WorkerHooks(on_unsent, disk.note_failure)
         workers = stack.enter_context(
-            open_workers(settings, recipe, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
+            open_workers(settings, live, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
         )
-        reconciler = build_reconciler(settings, recipe, stores, BUCKET)
+        reconciler = build_reconciler(settings, live.current, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
         disk.call_when_room(reconcile_loop.trigger)
         submitted = SubmittedVersions()
@@ -306,12 +324,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             thread.start()
             stack.callback(thread.stop)
         delivery, coordinator = stack.enter_context(
-            open_read_path(settings, recipe, replace(stores, processed=cached), workers.submit, open_renderer)
+            open_read_path(settings, live, replace(stores, processed=cached), workers.submit, open_renderer)
         )
+        live.follow(delivery.resolver.use)
+        live.follow(lambda recipe: reconcile_loop.use(build_reconciler(settings, recipe, stores, BUCKET)))
         try:
             yield StandaloneContext(
                 settings,
-                recipe,
+                live,
                 stores.uploads,
                 stores.processed,
                 stores.catalog,
@@ -334,7 +354,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
 @contextmanager
 def open_read_path(
     settings: Settings,
-    recipe: Recipe,
+    live: LiveRecipe,
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
@@ -348,7 +368,7 @@ def open_read_path(
     @contextmanager
     def worker_context() -> Iterator[OnDemandRenderer]:
         with open_renderer() as render:
-            yield build_on_demand_renderer(settings, recipe, repository, render)
+            yield build_on_demand_renderer(settings, lambda: live.current, repository, render)
 
     def is_evictable(key: str) -> bool:
         return is_on_demand(key) and not delivery.resolver.is_declared(key)
@@ -357,7 +377,7 @@ def open_read_path(
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
     coordinator = RenderCoordinator(repository, pool, cache, submit)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
-    delivery = build_delivery(settings, recipe, repository, metadata_of, RENDITIONS_PATH)
+    delivery = build_delivery(settings, live.current, repository, metadata_of, RENDITIONS_PATH)
     cache.start()
     try:
         yield delivery, coordinator

@@ -74,19 +74,24 @@ class RenditionRef(Struct, frozen=True):
 class RequestResolver:
     """Resolves requests to renditions. Thread-safe.
 
-    ``metadata_of`` returns the metadata of the original with a key and may have to read it. It is called
-    only for requests that are allowed or may turn out to be a public preset.
+    ``recipe_number`` counts the recipes that `use` has put in force. ``metadata_of`` returns the metadata of
+    the original with a key and may have to read it. It is called only for requests that are allowed or may
+    turn out to be a public preset.
     """
 
     def __init__(
         self, recipe: Recipe, policy: Policy, metadata_of: Callable[[str], ImageMetadata], clock: Clock
     ) -> None:
-        self._recipe = recipe
         self._policy = policy
         self._metadata_of = metadata_of
         self._clock = clock
-        self._declared_names = lru_cache(_CACHED_ORIGINALS)(self._names_by_recipe)
-        self._lazy_for = lru_cache(_CACHED_ORIGINALS)(recipe.lazy_for)
+        self._rules = _CachedRules(recipe)
+        self.recipe_number = 0
+
+    def use(self, recipe: Recipe) -> None:
+        """Resolve requests by another recipe from now on."""
+        self._rules = _CachedRules(recipe)
+        self.recipe_number += 1
 
     def resolve(self, request: HttpRequest, metadata_error: NotFound | Refused | None = None) -> RenditionRef:
         """The rendition that ``request`` asks for. ``metadata_error``, if given, is raised in place of
@@ -175,7 +180,7 @@ class RequestResolver:
         if public is not None and not self._may_be_public(parsed, public):
             raise SignatureMissing("expected a signature for what no public preset declares, got none")
         metadata = self._metadata(parsed.key, metadata_error) if needs_metadata(parsed) else None
-        resolved = resolve(parsed, metadata, request.headers, self._recipe, self._policy, public)
+        resolved = resolve(parsed, metadata, request.headers, self._rules.recipe, self._policy, public)
         transformation, declared = resolved.transformation, self._declared_names(parsed.key)
         name = transformation.name
         if name not in declared:
@@ -201,7 +206,7 @@ class RequestResolver:
     def _may_be_public(self, parsed: RenditionRequest, public: frozenset[str]) -> bool:
         """Whether a public preset may declare the rendition, as far as the request alone tells."""
         if parsed.preset is not None:
-            return any(member.name in public for member in self._recipe.presets.get(parsed.preset, ()))
+            return any(member.name in public for member in self._rules.recipe.presets.get(parsed.preset, ()))
         if parsed.format in {None, AUTO}:
             return bool(declared_formats(parsed, parsed.values, public))
         return Transformation(**{**parsed.values, "format": parsed.format}).name in public
@@ -222,12 +227,24 @@ class RequestResolver:
             raise
 
     def _is_lazy(self, key: str, stored_key: str) -> bool:
-        return stored_key in self._lazy_for(key)
+        return stored_key in self._rules.lazy_for(key)
 
-    def _names_by_recipe(self, key: str) -> Mapping[str, Transformation]:
+    def _declared_names(self, key: str) -> Mapping[str, Transformation]:
+        return self._rules.declared_names(key)
+
+
+class _CachedRules:
+    """What a recipe declares for originals that were requested recently."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.declared_names = lru_cache(_CACHED_ORIGINALS)(self._declared_names)
+        self.lazy_for = lru_cache(_CACHED_ORIGINALS)(recipe.lazy_for)
+
+    def _declared_names(self, key: str) -> Mapping[str, Transformation]:
         """What the recipe declares for an original, by stored name."""
-        declared = self._recipe.transformations_for(key)
-        return {self._recipe.stored_name(key, transformation): transformation for transformation in declared}
+        declared = self.recipe.transformations_for(key)
+        return {self.recipe.stored_name(key, transformation): transformation for transformation in declared}
 
 
 _OTHER_SIGNATURE = re.compile(r"s=[0-9a-f]{32}")

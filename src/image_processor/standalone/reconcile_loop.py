@@ -95,6 +95,11 @@ class ReconcileLoop:
         """What the last complete reconciliation could not do."""
         return self._report
 
+    def use(self, reconciler: Reconciler) -> None:
+        """Search with another reconciler, by another recipe, from the next search on, which begins soon."""
+        self._reconciler = reconciler
+        self.trigger()
+
     def trigger(self) -> None:
         """End the pause early: events may have been lost."""
         self._wake.set()

@@ -1,0 +1,48 @@
+"""The recipe of a running server, which may be replaced without a restart.
+
+Parts that keep nothing of a recipe ask for `current` each time; the others follow changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from image_processor.config.recipe import Recipe
+
+
+class LiveRecipe:
+    """Holds the recipe in force. Methods may be called from any thread.
+
+    ``check`` raises InvalidRecipe for a recipe that this machine cannot render.
+    """
+
+    def __init__(self, recipe: Recipe, check: Callable[[Recipe], object] = lambda _: None) -> None:
+        self._lock = threading.Lock()
+        self._check = check
+        self._current = recipe
+        self._followers: list[Callable[[Recipe], object]] = []
+
+    @property
+    def current(self) -> Recipe:
+        return self._current
+
+    def follow(self, tell: Callable[[Recipe], object]) -> None:
+        """Call ``tell`` with each recipe that comes into force from now on, in the order of the calls."""
+        with self._lock:
+            self._followers.append(tell)
+
+    def replace(self, recipe: Recipe) -> bool:
+        """Put a recipe in force; False if it is in force already. Uploads in work end with the earlier one;
+        the next reconciliation finds what that leaves behind.
+
+        Raises InvalidRecipe, and then the earlier recipe stays in force.
+        """
+        with self._lock:
+            if recipe == self._current:
+                return False
+            self._check(recipe)
+            self._current = recipe
+            for tell in self._followers:
+                tell(recipe)
+        return True
