@@ -257,6 +257,13 @@ def originals(response: Any) -> list[str]:
         ({"since": "2026-01-01T00:00:01Z"}, ["b/2.txt", "b/1.jpg"]),
         ({"until": "2026-01-01T02:00:01+02:00"}, ["a.jpg"]),
         ({"limit": "1"}, ["b/2.txt"]),
+        ({"sort": "name"}, ["a.jpg", "b/1.jpg", "b/2.txt"]),
+        ({"sort": "size"}, ["b/1.jpg", "a.jpg", "b/2.txt"]),
+        ({"sort": "saving", "limit": "2"}, ["b/1.jpg", "a.jpg"]),
+        ({"format": "jpeg", "sort": "name"}, ["a.jpg", "b/1.jpg"]),
+        ({"format": "png"}, []),
+        ({"min_bytes": "6"}, ["b/1.jpg"]),
+        ({"max_bytes": "6"}, ["a.jpg"]),
     ],
 )
 def test_a_listing_is_filtered(
@@ -322,6 +329,9 @@ def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -
         ({"until": "9999-12-31T23:59:59-14:00"}, "in the years 1-9999 of UTC for until"),
         ({"until": "x" * 500}, "got " + "x" * 100 + "…"),
         ({"colour": "red"}, "expected a name that exists here for colour, got an unknown one"),
+        ({"sort": "age"}, "expected newest | name | size | saving for sort, got age"),
+        ({"format": "psd"}, "expected jpeg | png | webp | "),
+        ({"min_bytes": "-1"}, "expected a number of bytes, 0 or more for min_bytes, got -1"),
         ({"cursor": "forged"}, "for cursor, got"),
         ({"ids": ""}, "expected 1-100 ids, comma-separated, and no other filter for ids, got '0 ids'"),
         ({"ids": ",".join(map(str, range(101)))}, "for ids, got '101 ids'"),
@@ -333,6 +343,39 @@ def test_an_invalid_filter_says_what_was_expected(client: Client, query: dict[st
     response = client.get("/images", params=query)
     assert (response.status_code, response.json()["code"]) == (400, "invalid")
     assert detail in response.json()["detail"]
+
+
+def test_pages_follow_one_another_in_another_order(machine: Machine, client: Client) -> None:
+    fill(machine, client, "c", "a", "b")
+    first = client.get("/images", params={"sort": "name", "limit": 2}).json()
+    second = client.get("/images", params={"sort": "name", "limit": 2, "cursor": first["cursor"]})
+    assert originals(second) == ["c"]
+    other = client.get("/images", params={"sort": "size", "cursor": first["cursor"]})
+    assert "for cursor" in other.json()["detail"]
+
+
+def test_an_image_says_what_its_renditions_save(machine: Machine, client: Client) -> None:
+    fill(machine, client, "a.jpg", "b.txt")
+    refused, image = client.get("/images").json()["images"]
+    largest = max(rendition["width"] for rendition in image["renditions"])
+    least = min(item["bytes"] for item in image["renditions"] if item["width"] == largest)
+    assert image["saving"] == 1 - least / len("a.jpg")
+    assert refused["saving"] is None
+
+
+def test_folders_are_listed(machine: Machine, client: Client) -> None:
+    fill(machine, client, "a.jpg", "b/1.jpg", "b/c/2.jpg", "d/3.jpg")
+    assert client.get("/folders").json() == {
+        "folders": [
+            {"name": "b", "prefix": "b/", "images": 2},
+            {"name": "d", "prefix": "d/", "images": 1},
+        ],
+        "complete": True,
+    }
+    below = client.get("/folders", params={"prefix": "b/"}).json()["folders"]
+    assert below == [{"name": "c", "prefix": "b/c/", "images": 1}]
+    assert client.get("/folders", params={"limit": "1"}).json()["complete"] is False
+    assert client.get("/folders", params={"limit": "0"}).status_code == 400
 
 
 def test_one_image(machine: Machine, client: Client) -> None:

@@ -21,11 +21,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 from together import in_threads
 
+from image_processor.catalog.paging import has_text
 from image_processor.catalog.rows import COLUMNS, from_micros, to_micros, to_record, to_row
 from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.catalog.sqlite import catalog as adapter
 from image_processor.catalog.sqlite import schema as sqlite_schema
-from image_processor.catalog.sqlite.queries import HASHES, HASHES_BY_BAND
+from image_processor.catalog.sqlite.queries import HAS_TEXT, HASHES, HASHES_BY_BAND, select_page
 from image_processor.catalog.sqlite.readers import MAX_READERS
 from image_processor.domain.errors import Invalid, LeaseBusy, Unavailable
 from image_processor.domain.models import (
@@ -37,7 +38,7 @@ from image_processor.domain.models import (
     Status,
     Upload,
 )
-from image_processor.domain.ports import Query, RecordState
+from image_processor.domain.ports import Query, RecordState, Sort
 
 # Fixed offsets, because in the repeated hour of a clock change Python compares no times of
 # different zones as equal.
@@ -175,6 +176,47 @@ class TestSchema:
         monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
         with open_sqlite(path) as catalog:
             assert catalog.near(0x0123456789ABCDEF, distance=0, limit=1).records == ((0, OLD_RECORD),)
+
+    def test_sizes_and_savings_of_records_of_the_first_schemas_are_found(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        now = sqlite_schema.MIGRATIONS
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now[:5])
+        SqliteCatalog(path).close()
+
+        def file(size: int, width: int = 4) -> ImageMetadata:
+            return ImageMetadata(width, 3, "jpeg", 1, alpha=False, bytes=size, sha256="")
+
+        with closing(sqlite3.connect(path)) as connection, connection:
+            for key, size in (("a", 30), ("b", 70), ("c", 0)):
+                made = [Rendition("1", "w=2", file(1, 2), "1")]
+                made += [Rendition(f"{least}", "w=4", file(least), "1") for least in (21, 20)]
+                record = replace(
+                    OLD_RECORD, id=key, key=key, original=file(size), renditions=tuple(made if size else ())
+                )
+                row = to_row(record)
+                values = ", ".join(f":{name}" for name in row)
+                connection.execute(f"INSERT INTO records ({', '.join(row)}) VALUES ({values})", row)
+        monkeypatch.setattr(sqlite_schema, "MIGRATIONS", now)
+        with open_sqlite(path) as catalog:
+            for sort in (Sort.SIZE, Sort.SAVING):
+                page = catalog.list(Query(sort=sort), limit=9)
+                assert [record.key for record in page.records] == ["b", "a", "c"]
+            # The cursor of a saving tells it exactly.
+            cursor = catalog.list(Query(sort=Sort.SAVING), limit=1).cursor
+            assert catalog.list(Query(sort=Sort.SAVING), limit=9, cursor=cursor).records == page.records[1:]
+            assert catalog.count(Query(format="jpeg", min_bytes=30, max_bytes=71)) == 2
+
+    def test_every_order_reads_an_index_and_the_rows_of_the_page(self, path: Path) -> None:
+        SqliteCatalog(path).close()
+        with closing(sqlite3.connect(path)) as connection:
+            connection.create_function(HAS_TEXT, 2, has_text)
+            for sort in set(Sort) - {Sort.NEWEST}:
+                query = Query(sort=sort, prefix="a", text="b", format="jpeg", min_bytes=1, since=NOW)
+                statement, values = select_page(query, None, 9, by_key=False)
+                plan = str(connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall())
+                assert "USING COVERING INDEX records_by_" in plan
+                assert "USING INTEGER PRIMARY KEY" in plan
 
     def test_a_comparison_of_all_hashes_reads_the_index_only(self, path: Path) -> None:
         SqliteCatalog(path).close()

@@ -13,10 +13,18 @@ from msgspec.structs import replace
 
 from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
 from image_processor.catalog.nearest import nearest_records
-from image_processor.catalog.paging import check_limit, matches, position_of, read_cursor, write_cursor
+from image_processor.catalog.paging import folders_of, matches, page_of
 from image_processor.catalog.rows import merge_messages, to_row, to_state
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Neighbours, ObjectStore, Page, Query, RecordState
+from image_processor.domain.ports import (
+    CatalogEntry,
+    Folder,
+    Neighbours,
+    ObjectStore,
+    Page,
+    Query,
+    RecordState,
+)
 
 _catalogs: dict[str, MemoryCatalog] = {}
 
@@ -99,15 +107,13 @@ class MemoryCatalog:
                 row.token = None
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
-        check_limit(limit)
-        after = None if cursor is None else read_cursor(cursor)
-        records = [row.record for row in self._rows.values() if matches(row.record, query, after)]
-        records.sort(key=position_of, reverse=True)
-        has_more = len(records) > limit
-        return Page(tuple(records[:limit]), write_cursor(records[limit - 1]) if has_more else None)
+        return page_of([row.record for row in self._rows.values()], query, limit, cursor)
+
+    def folders(self, prefix: str, *, limit: int) -> tuple[Folder, ...]:
+        return folders_of([row.record.key for row in self._rows.values()], prefix, limit)
 
     def count(self, query: Query) -> int:
-        return sum(matches(row.record, query, None) for row in self._rows.values())
+        return sum(matches(row.record, query) for row in self._rows.values())
 
     def scan(self, *, after: str = "") -> Iterator[Record]:
         for id_ in sorted(self._rows):

@@ -23,7 +23,7 @@ from .work import Work
 uploads_router = APIRouter(tags=["uploads"])
 router = APIRouter(tags=["server"])
 
-ROUTERS = (images.router, uploads_router, app.router, router)
+ROUTERS = (images.router, images.folders_router, uploads_router, app.router, router)
 
 _MEDIA_TYPE_BY_EXTENSION = {
     extension: format_.media_type

@@ -33,6 +33,9 @@ from .dependencies import (
 )
 from .problems import errors, refused_image, shorten, skipped
 from .schemas import (
+    FolderModel,
+    FoldersModel,
+    FoldersRequest,
     ImageModel,
     ListingModel,
     ListingRequest,
@@ -48,6 +51,7 @@ from .schemas import (
 from .work import Work, WorkOf
 
 router = APIRouter(prefix="/images", tags=["images"])
+folders_router = APIRouter(tags=["images"])
 
 _ACCEPTED: dict[int | str, dict[str, Any]] = {
     202: {"model": ImageModel, "description": "Not done yet; the image as it is now."}
@@ -76,7 +80,7 @@ async def post_image(
 @router.head("", include_in_schema=False)
 @router.get("", responses=errors(400, 503))
 def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, work: WorkOf) -> ListingModel:
-    """List images, newest first, or return those with the given ids.
+    """List images in the order of `sort`, or return those with the given ids.
 
     Uploads that are still `queued` have no record and are not listed, but returned by their ids on one
     machine. An id that no image has is left out.
@@ -97,6 +101,18 @@ def list_images(query: Annotated[ListingRequest, Query()], context: ContextOf, w
         "total": listing.total,
     }
     return JSONResponse(content)  # type: ignore[return-value]  # FastAPI sends a Response as it is
+
+
+@folders_router.head("/folders", include_in_schema=False)
+@folders_router.get("/folders", responses=errors(400, 503))
+def list_folders(query: Annotated[FoldersRequest, Query()], context: ContextOf) -> FoldersModel:
+    """List the folders of a prefix, which are the parts of keys up to the next slash.
+
+    On one machine only: on AWS no index orders the keys, so that it is refused.
+    """
+    found = context.catalog.folders(query.prefix, limit=query.limit + 1)
+    folders = [FolderModel.of(folder, query.prefix) for folder in found[: query.limit]]
+    return FoldersModel(folders=folders, complete=len(found) <= query.limit)
 
 
 @router.head("/{id}", include_in_schema=False)

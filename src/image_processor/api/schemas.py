@@ -6,6 +6,7 @@ FastAPI derives the OpenAPI description from them. `of` converts a value of the 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, Self
 
@@ -19,7 +20,7 @@ from image_processor.domain.errors import FIXES, Invalid, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import KEEP_SMALLER, ImageMetadata, KeepSmaller, Record, Rendition, Status
-from image_processor.domain.ports import Entry, Query, StoredObject
+from image_processor.domain.ports import Entry, Folder, Query, Sort, StoredObject
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.urls import object_url, public_url
@@ -42,6 +43,10 @@ EXPECTED = MappingProxyType(
         "ids": f"1-{MAX_IDS} ids, comma-separated, and no other filter",
         "fields": "names of an image's fields, comma-separated",
         "status": " | ".join(Status),
+        "sort": " | ".join(Sort),
+        "format": " | ".join(FORMATS),
+        "min_bytes": "a number of bytes, 0 or more",
+        "max_bytes": "a number of bytes, 0 or more",
         "since": _TIME,
         "until": _TIME,
         "content_type": " | ".join(MEDIA_TYPES),
@@ -71,6 +76,10 @@ def _utc(moment: datetime) -> datetime:
         raise ValueError(str(error)) from error
 
 
+_MAX_BYTES = 2**53
+OriginalFormat = StrEnum("OriginalFormat", {name: name for name in FORMATS})  # type: ignore[misc]
+"""A format of originals."""
+
 UtcTime = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
@@ -96,13 +105,19 @@ class PresignedPostRequest(Model):
 
 
 class ListingRequest(Model):
-    """Which images to list; an omitted parameter matches any."""
+    """Which images to list, and in which order; an omitted filter matches any. `format`, `min_bytes`
+    (inclusive) and `max_bytes` (exclusive) are about originals. On AWS the index has time, name and status
+    only: other orders and filters are refused."""
 
     prefix: str = _parameter("prefix", default="")
     search: str = _parameter("search", default="", examples=["cat"])
     status: Status | None = _parameter("status", default=None)
+    format: OriginalFormat | None = _parameter("format", default=None)
+    min_bytes: Annotated[int, Field(ge=0, le=_MAX_BYTES)] | None = _parameter("min_bytes", default=None)
+    max_bytes: Annotated[int, Field(ge=0, le=_MAX_BYTES)] | None = _parameter("max_bytes", default=None)
     since: UtcTime | None = _parameter("since", default=None)
     until: UtcTime | None = _parameter("until", default=None)
+    sort: Sort = _parameter("sort", default=Sort.NEWEST)
     limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=50)
     cursor: str | None = _parameter("cursor", default=None)
     total: bool = _parameter("total", default=False)
@@ -135,8 +150,23 @@ class ListingRequest(Model):
     @property
     def query(self) -> Query:
         return Query(
-            prefix=self.prefix, status=self.status, since=self.since, until=self.until, text=self.search
+            prefix=self.prefix,
+            status=self.status,
+            since=self.since,
+            until=self.until,
+            text=self.search,
+            format=self.format,
+            min_bytes=self.min_bytes,
+            max_bytes=self.max_bytes,
+            sort=self.sort,
         )
+
+
+class FoldersRequest(Model):
+    """Which folders to list."""
+
+    prefix: str = _parameter("prefix", default="", examples=["photos/"])
+    limit: Annotated[int, Field(ge=1, le=1000)] = _parameter("limit", default=200)
 
 
 class SimilarRequest(Model):
@@ -303,6 +333,12 @@ class ImageModel(Model):
     created_at: AwareDatetime | None = None
     updated_at: AwareDatetime | None = None
     facts: MetadataModel | None = Field(default=None, description="Metadata of the original.")
+    saving: float | None = Field(
+        default=None,
+        description="The fraction of the original's bytes that its largest rendition saves, in its smallest "
+        "format; negative if that has more.",
+        examples=[0.62],
+    )
     truncated: bool = Field(
         default=False, description="Whether the file of the original ends early; the readable part was used."
     )
@@ -349,6 +385,7 @@ class ImageModel(Model):
             created_at=record.created_at,
             updated_at=record.updated_at,
             facts=MetadataModel.of(record.original) if record.original else None,
+            saving=record.saving,
             truncated=record.original.truncated if record.original else False,
             file_frames=record.original.file_frames if record.original else None,
             dominant_colour=summary.dominant_colour if summary else None,
@@ -371,9 +408,9 @@ _ALWAYS = frozenset(name for name, field in ImageModel.model_fields.items() if f
 
 
 class ListingModel(Model):
-    """A page of images, newest first; those of `ids` in the order of the request. `cursor` requests the next
-    page and is null on the last one. With `fields` an image has only these, and its id, bucket, original and
-    status."""
+    """A page of images in the order of `sort`; those of `ids` in the order of the request. `cursor` requests
+    the next page and is null on the last one. With `fields` an image has only these, and its id, bucket,
+    original and status."""
 
     images: list[ImageModel]
     cursor: str | None
@@ -382,6 +419,26 @@ class ListingModel(Model):
         description="How many images all pages have, if `total=true` was requested. Null on AWS, where "
         "all of them would have to be read.",
     )
+
+
+class FolderModel(Model):
+    """A folder: the first part of keys, up to a slash. `prefix` lists its images and folders."""
+
+    name: str = Field(examples=["photos"])
+    prefix: str = Field(examples=["photos/"])
+    images: int = Field(description="How many images it has, those in its folders too.")
+
+    @classmethod
+    def of(cls, folder: Folder, parent: str) -> Self:
+        name = folder.prefix.removeprefix(parent).removesuffix("/")
+        return cls(name=name, prefix=folder.prefix, images=folder.records)
+
+
+class FoldersModel(Model):
+    """The folders of a prefix, ordered by name. `complete` is false if there are more than `limit`."""
+
+    folders: list[FolderModel]
+    complete: bool
 
 
 class SimilarImageModel(Model):

@@ -41,6 +41,7 @@ router = APIRouter(tags=["server"])
 
 ROUTERS = (
     images.router,
+    images.folders_router,
     uploads.router,
     renditions.router,
     playground.router,

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from heapq import nlargest
 from itertools import islice
 from typing import Any
 
@@ -24,6 +23,7 @@ from image_processor.domain.ports import (
     Absent,
     Attributes,
     CatalogEntry,
+    Folder,
     Neighbours,
     ObjectStore,
     Page,
@@ -32,7 +32,7 @@ from image_processor.domain.ports import (
 
 from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
 from .nearest import nearest_records
-from .paging import check_limit, matches, position_of, read_cursor, write_cursor
+from .paging import folders_of, page_of
 from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row
 
 PREFIX = ".image-processor/records/"
@@ -161,13 +161,10 @@ class ObjectCatalog:
             self._change(image_id, lambda state: _without(state, messages), (state, version))
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
-        check_limit(limit)
-        after = None if cursor is None else read_cursor(cursor)
-        matching = (record for record in self.scan() if matches(record, query, after))
-        # One record more than requested shows whether there is a next page.
-        records = nlargest(limit + 1, matching, key=position_of)
-        page = tuple(records[:limit])
-        return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
+        return page_of(self.scan(), query, limit, cursor)
+
+    def folders(self, prefix: str, *, limit: int) -> tuple[Folder, ...]:
+        return folders_of((record.key for record in self.scan()), prefix, limit)
 
     def count(self, _query: Query) -> None:
         """None: it would read every record."""

@@ -296,6 +296,17 @@ class Record(Struct, frozen=True):
 
         return max(self.renditions, key=weight, default=None)
 
+    @property
+    def saving(self) -> float | None:
+        """The fraction of the original's bytes that its largest rendition saves, in its smallest format:
+        negative if that has more. None without renditions."""
+        if self.original is None or not self.original.bytes or not self.renditions:
+            return None
+        found = [rendition.metadata for rendition in self.renditions]
+        largest = max(metadata.width * metadata.height for metadata in found)
+        least = min(metadata.bytes for metadata in found if metadata.width * metadata.height == largest)
+        return 1 - least / self.original.bytes
+
 
 class MessageKind(StrEnum):
     """What a message of the outbox is for."""

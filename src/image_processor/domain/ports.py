@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Final, Protocol, runtime_checkable
 
 from msgspec import Struct, field
@@ -171,11 +172,25 @@ class CachedReads(Protocol):
         ...
 
 
+class Sort(StrEnum):
+    """The order of a listing. Records that have no size or saving come last."""
+
+    NEWEST = "newest"
+    """By created_at, the newest first."""
+    NAME = "name"
+    """By the UTF-8 bytes of the key."""
+    SIZE = "size"
+    """By the bytes of the original, the largest first."""
+    SAVING = "saving"
+    """By `Record.saving`, the largest first."""
+
+
 class Query(Struct, frozen=True):
-    """Selects the records of a listing; None and "" select all.
+    """Selects the records of a listing, and their order; None and "" select all.
 
     ``text`` is a part of the key, compared without case. ``since`` (inclusive) and ``until`` (exclusive) are
-    compared with created_at.
+    compared with created_at. ``format`` is the original's; ``min_bytes`` (inclusive) and ``max_bytes``
+    (exclusive) are compared with its size.
     """
 
     prefix: str = ""
@@ -183,13 +198,25 @@ class Query(Struct, frozen=True):
     since: datetime | None = None
     until: datetime | None = None
     text: str = ""
+    format: str | None = None
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    sort: Sort = Sort.NEWEST
 
 
 class Page(Struct, frozen=True):
-    """Some records, the newest created_at first, and the cursor of the next page; None at the end."""
+    """Some records in the order of the query, and the cursor of the next page; None at the end."""
 
     records: tuple[Record, ...]
     cursor: str | None
+
+
+class Folder(Struct, frozen=True):
+    """A folder of keys: the first part of them up to a slash. ``prefix`` is that of its keys, with the slash;
+    ``records`` counts them."""
+
+    prefix: str
+    records: int
 
 
 class CatalogEntry(Struct, frozen=True):
@@ -281,9 +308,18 @@ class Catalog(Protocol):
         ...
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
-        """A page of at most ``limit`` (1-1000) records. Raises Invalid for a bad cursor.
+        """A page of at most ``limit`` (1-1000) records. Raises Invalid for a bad cursor, and for an order or
+        a filter that the catalog has no index for.
 
-        Pages are stable: records created or changed meanwhile neither repeat nor hide others.
+        Pages are stable: records created or changed meanwhile neither repeat nor hide others. By size or
+        saving a record that is processed again meanwhile may move from one page to another.
+        """
+        ...
+
+    def folders(self, prefix: str, *, limit: int) -> tuple[Folder, ...]:
+        """At most ``limit`` folders of the keys that start with ``prefix``, in the order of their names.
+
+        Raises Invalid if the catalog has no index of keys.
         """
         ...
 

@@ -13,7 +13,7 @@ export interface paths {
         };
         /**
          * List Images
-         * @description List images, newest first, or return those with the given ids.
+         * @description List images in the order of `sort`, or return those with the given ids.
          *
          *     Uploads that are still `queued` have no record and are not listed, but returned by their ids on one
          *     machine. An id that no image has is left out.
@@ -134,6 +134,28 @@ export interface paths {
          *     renditions are made on their first request.
          */
         get: operations["get_markup"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/folders": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Folders
+         * @description List the folders of a prefix, which are the parts of keys up to the next slash.
+         *
+         *     On one machine only: on AWS no index orders the keys, so that it is refused.
+         */
+        get: operations["list_folders"];
         put?: never;
         post?: never;
         delete?: never;
@@ -455,6 +477,37 @@ export interface components {
             };
         };
         /**
+         * FolderModel
+         * @description A folder: the first part of keys, up to a slash. `prefix` lists its images and folders.
+         */
+        FolderModel: {
+            /**
+             * Name
+             * @example photos
+             */
+            name: string;
+            /**
+             * Prefix
+             * @example photos/
+             */
+            prefix: string;
+            /**
+             * Images
+             * @description How many images it has, those in its folders too.
+             */
+            images: number;
+        };
+        /**
+         * FoldersModel
+         * @description The folders of a prefix, ordered by name. `complete` is false if there are more than `limit`.
+         */
+        FoldersModel: {
+            /** Folders */
+            folders: components["schemas"]["FolderModel"][];
+            /** Complete */
+            complete: boolean;
+        };
+        /**
          * ImageModel
          * @description An original and its renditions. `processed` is the key of the main rendition, null if every
          *     rendition needs a signed URL.
@@ -512,6 +565,12 @@ export interface components {
             updated_at?: string | null;
             /** @description Metadata of the original. */
             facts?: components["schemas"]["MetadataModel"] | null;
+            /**
+             * Saving
+             * @description The fraction of the original's bytes that its largest rendition saves, in its smallest format; negative if that has more.
+             * @example 0.62
+             */
+            saving?: number | null;
             /**
              * Truncated
              * @description Whether the file of the original ends early; the readable part was used.
@@ -616,9 +675,9 @@ export interface components {
         };
         /**
          * ListingModel
-         * @description A page of images, newest first; those of `ids` in the order of the request. `cursor` requests the next
-         *     page and is null on the last one. With `fields` an image has only these, and its id, bucket, original and
-         *     status.
+         * @description A page of images in the order of `sort`; those of `ids` in the order of the request. `cursor` requests
+         *     the next page and is null on the last one. With `fields` an image has only these, and its id, bucket,
+         *     original and status.
          */
         ListingModel: {
             /** Images */
@@ -764,6 +823,11 @@ export interface components {
              */
             expires_in: number;
         };
+        /**
+         * OriginalFormat
+         * @enum {string}
+         */
+        OriginalFormat: "jpeg" | "png" | "webp" | "avif" | "gif" | "tiff" | "heic" | "jxl" | "svg";
         /**
          * ParameterModel
          * @description One parameter of transformations. `expected` describes its values to people, the other fields to
@@ -992,6 +1056,12 @@ export interface components {
             complete: boolean;
         };
         /**
+         * Sort
+         * @description The order of a listing. Records that have no size or saving come last.
+         * @enum {string}
+         */
+        Sort: "newest" | "name" | "size" | "saving";
+        /**
          * StandaloneHealthModel
          * @description The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
          *     data, takes no uploads, or most originals are gone. `low-disk`: it will soon take no uploads.
@@ -1108,10 +1178,18 @@ export interface operations {
                 search?: string;
                 /** @description Expected: processing | processed | refused. */
                 status?: components["schemas"]["Status"] | null;
+                /** @description Expected: jpeg | png | webp | avif | gif | tiff | heic | jxl | svg. */
+                format?: components["schemas"]["OriginalFormat"] | null;
+                /** @description Expected: a number of bytes, 0 or more. */
+                min_bytes?: number | null;
+                /** @description Expected: a number of bytes, 0 or more. */
+                max_bytes?: number | null;
                 /** @description Expected: a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC. */
                 since?: string | null;
                 /** @description Expected: a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC. */
                 until?: string | null;
+                /** @description Expected: newest | name | size | saving. */
+                sort?: components["schemas"]["Sort"];
                 /** @description Expected: 1-1000. */
                 limit?: number;
                 /** @description Expected: the `cursor` of the previous page. */
@@ -1702,6 +1780,49 @@ export interface operations {
             };
             /** @description Refused: `reason` and `fix` say why and what helps. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    list_folders: {
+        parameters: {
+            query?: {
+                /** @description Expected: the first characters of a key. */
+                prefix?: string;
+                /** @description Expected: 1-1000. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FoldersModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

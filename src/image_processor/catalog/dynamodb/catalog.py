@@ -21,11 +21,11 @@ from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
 from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
 from image_processor.catalog.nearest import with_distance
-from image_processor.catalog.paging import check_limit, read_cursor, write_cursor
+from image_processor.catalog.paging import check_limit, newest_position, write_cursor
 from image_processor.catalog.rows import to_micros
-from image_processor.domain.errors import LeaseLost, PreconditionFailed
+from image_processor.domain.errors import Invalid, LeaseLost, PreconditionFailed
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query
+from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, Sort
 
 from .requests import DynamoClient, Update, write_arguments
 from .schema import (
@@ -177,7 +177,8 @@ class DynamoCatalog:
         from .listing import newest_ids  # noqa: PLC0415 - with its threads 5 ms of a cold start, for `api` only
 
         check_limit(limit)
-        after = None if cursor is None else position(*read_cursor(cursor))
+        _check_indexed(query)
+        after = None if cursor is None else position(*newest_position(cursor))
         ids = newest_ids(self._query_newest, query, after, limit + 1)
         records: list[Record] = []
         # One record more than requested shows whether there is a next page.
@@ -188,6 +189,11 @@ class DynamoCatalog:
             records += [record for record in existing if query.status in {None, record.status}]
         page = tuple(records[:limit])
         return Page(page, write_cursor(page[-1]) if len(records) > limit else None)
+
+    def folders(self, prefix: str, *, limit: int) -> tuple[Folder, ...]:
+        """Raises Invalid: no index orders the keys."""
+        del limit
+        raise Invalid.one("folders", f"a catalog on one machine, as {_NO_OTHER_INDEX}", f"prefix {prefix!r}")
 
     def count(self, _query: Query) -> None:
         """None: it would read the whole index of listings."""
@@ -308,6 +314,18 @@ class DynamoCatalog:
 
     def _key(self, id_: str) -> dict[str, Any]:
         return {"TableName": self._table, "Key": {"id": to_value(id_)}}
+
+
+_NO_OTHER_INDEX = "DynamoDB's index of listings has time, name and status only"
+
+
+def _check_indexed(query: Query) -> None:
+    """Raise Invalid for an order or a filter that would read every record."""
+    if query.sort is not Sort.NEWEST:
+        raise Invalid.one("sort", f"{Sort.NEWEST}, as {_NO_OTHER_INDEX}", query.sort)
+    for name in ("format", "min_bytes", "max_bytes"):
+        if (value := getattr(query, name)) is not None:
+            raise Invalid.one(name, f"nothing, as {_NO_OTHER_INDEX}", value)
 
 
 def _outbox(messages: Sequence[OutboxMessage]) -> Item:

@@ -28,7 +28,7 @@ from image_processor.catalog.paging import check_limit, has_text, read_cursor, w
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row, to_state
 from image_processor.domain.errors import CatalogDamaged
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
-from image_processor.domain.ports import CatalogEntry, Neighbours, Page, Query, RecordState
+from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, RecordState, Sort
 
 from .errors import translate_errors
 from .event_queue import SqliteEventQueue
@@ -45,6 +45,7 @@ from .queries import (
     HASHES_BY_BAND,
     MARK_SENT,
     MAX_SORTED,
+    NEXT_IN_FOLDER,
     RELEASE,
     RELEASE_OWNER,
     RENEW,
@@ -53,7 +54,9 @@ from .queries import (
     SCAN_STATES,
     UNSENT,
     Values,
+    is_by_key,
     key_range,
+    listing_values,
     select_count,
     select_page,
 )
@@ -128,7 +131,8 @@ class SqliteCatalog:
 
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
-        return to_record(self._change_leased(COMPLETE, lease, to_row(record), messages))
+        values = to_row(record) | listing_values(record)
+        return to_record(self._change_leased(COMPLETE, lease, values, messages))
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
         self._change_leased(DELETE, lease, {}, messages)
@@ -156,13 +160,24 @@ class SqliteCatalog:
 
     def list(self, query: Query, *, limit: int, cursor: str | None = None) -> Page:
         check_limit(limit)
-        after = None if cursor is None else read_cursor(cursor)
+        after = None if cursor is None else read_cursor(cursor, query.sort)
         # One row more than requested shows whether there is a next page.
-        # A part of a key is looked for in all keys: their index is small enough to read, all rows are not.
-        by_key = bool(query.text) or self._has_few_keys(query.prefix)
+        by_key = self._has_few_keys(query.prefix) or (query.sort is Sort.NEWEST and is_by_key(query))
         rows = self._list(*select_page(query, after, limit + 1, by_key=by_key))
         records = tuple(to_record(row) for row in rows[:limit])
-        return Page(records, write_cursor(records[-1]) if len(rows) > limit else None)
+        return Page(records, write_cursor(records[-1], query.sort) if len(rows) > limit else None)
+
+    def folders(self, prefix: str, *, limit: int) -> tuple[Folder, ...]:
+        # One search of the index for each folder, which skips its other keys, and its part of the index.
+        values = {"after": prefix, "end": key_range(prefix)["end"], "length": len(prefix)}
+        found: list[Folder] = []
+        while len(found) < limit and (rows := self._list(NEXT_IN_FOLDER, values)):
+            name, _, _ = rows[0]["key"].removeprefix(prefix).partition("/")
+            keys = key_range(f"{prefix}{name}/")
+            (counted,) = self._list(COUNT_KEYS, keys | {"limit": -1})
+            found.append(Folder(f"{prefix}{name}/", counted["count"]))
+            values["after"] = keys["end"]
+        return tuple(found)
 
     def count(self, query: Query) -> int:
         return int(self._list(*select_count(query))[0]["count"])

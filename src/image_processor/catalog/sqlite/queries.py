@@ -8,10 +8,16 @@ Statements are built from constants of this module only. Every outside value is 
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from msgspec import Struct
+
+from image_processor.catalog.paging import Position, bytes_of, is_ascending, saving_of
 from image_processor.catalog.rows import COLUMNS, to_micros
-from image_processor.domain.ports import Query
+from image_processor.domain.models import Record
+from image_processor.domain.ports import Query, Sort
 
 from .schema import HASH_BANDS
 
@@ -44,6 +50,7 @@ COMPLETE = f"""
 UPDATE records SET
     {", ".join(f"{name} = :{name}" for name in _COMPLETED_COLUMNS)},
     perceptual_hash = json_extract(:look, '$.perceptual_hash'),
+    format = :format, original_bytes = :original_bytes, saving = :saving,
     sequencer = coalesce(:sequencer, sequencer),
     revision = revision + 1,
     {CLEAR_LEASE}
@@ -99,11 +106,26 @@ MAX_SORTED = 10_000
 """So many records with a prefix are found by the index of keys, and sorted. Of more, a page is soon full when
 records are read in the order of time."""
 
+NEXT_IN_FOLDER = """
+SELECT key FROM records INDEXED BY records_by_key
+WHERE key >= :after AND key < :end AND instr(substr(key, :length + 1), '/') > 0 ORDER BY key LIMIT 1
+"""
+
 COUNT_KEYS = """
 SELECT count(*) AS count FROM (
     SELECT 1 FROM records INDEXED BY records_by_key WHERE key >= :prefix AND key < :end LIMIT :limit
 )
 """
+
+
+def listing_values(record: Record) -> Values:
+    """The columns that only listings read."""
+    original = record.original
+    return {
+        "format": original.format if original else None,
+        "original_bytes": bytes_of(record),
+        "saving": saving_of(record),
+    }
 
 
 def key_range(prefix: str) -> Values:
@@ -117,28 +139,50 @@ def key_range(prefix: str) -> Values:
     return {"prefix": prefix, "end": kept[:-1] + chr(following)}
 
 
-def select_page(
-    query: Query, after: tuple[int, str] | None, limit: int, *, by_key: bool
-) -> tuple[str, Values]:
-    """The statement for the records of a query after a position (microseconds and id), newest first. It reads
-    them in this order, or with ``by_key`` finds all of the prefix in the index of keys and sorts them."""
-    where, values = _where(query, "key" if by_key else _UNINDEXED_KEY)
+class _Order(Struct, frozen=True):
+    """An order of listings: the column that it is by, and the index that is read in this order and has every
+    column of the filters; None if SQLite chooses the index."""
+
+    column: str
+    index: str | None
+
+
+_ORDERS: Mapping[Sort, _Order] = MappingProxyType({
+    Sort.NEWEST: _Order("created_at", None),
+    Sort.NAME: _Order("key", "records_by_key"),
+    Sort.SIZE: _Order("original_bytes", "records_by_size"),
+    Sort.SAVING: _Order("saving", "records_by_saving"),
+})  # fmt: skip
+
+
+def select_page(query: Query, after: Position | None, limit: int, *, by_key: bool) -> tuple[str, Values]:
+    """The statement for the records of a query after a position, in the order of the query. It reads them in
+    this order, or with ``by_key`` finds all of the prefix in the index of keys and sorts them."""
+    order, ascending = _ORDERS[query.sort], is_ascending(query.sort)
+    index = "records_by_key" if by_key else order.index
+    where, values = _where(query, "key" if by_key or query.sort is Sort.NAME else _UNINDEXED_KEY)
     if after is not None:
-        where += " AND (created_at, id) < (:after_micros, :after_id)"
-        values |= {"after_micros": after[0], "after_id": after[1]}
-    order = "ORDER BY created_at DESC, id DESC"
-    if by_key:
-        found = f"SELECT rowid FROM records INDEXED BY records_by_key WHERE {where} {order} LIMIT :limit"
-        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE rowid IN ({found}) {order}"
+        where += f" AND ({order.column}, id) {'>' if ascending else '<'} (:after_value, :after_id)"
+        values |= {"after_value": after[0], "after_id": after[1]}
+    direction = "ASC" if ascending else "DESC"
+    sorted_ = f"ORDER BY {order.column} {direction}, id {direction}"
+    if index is not None:
+        found = f"SELECT rowid FROM records INDEXED BY {index} WHERE {where} {sorted_} LIMIT :limit"
+        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE rowid IN ({found}) {sorted_}"
     else:
-        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE {where} {order} LIMIT :limit"
+        statement = f"SELECT {_COLUMN_LIST} FROM records WHERE {where} {sorted_} LIMIT :limit"
     return statement, values | {"limit": limit}
+
+
+def is_by_key(query: Query) -> bool:
+    """Whether a filter reads the index of keys: it is small enough to read, all rows are not."""
+    return bool(query.text or query.format or query.min_bytes is not None or query.max_bytes is not None)
 
 
 def select_count(query: Query) -> tuple[str, Values]:
     """The statement for the number of records of a query."""
     where, values = _where(query, "key")
-    index = "INDEXED BY records_by_key" if query.prefix or query.text else ""
+    index = "INDEXED BY records_by_key" if query.prefix or is_by_key(query) else ""
     return f"SELECT count(*) AS count FROM records {index} WHERE {where}", values
 
 
@@ -162,4 +206,13 @@ def _where(query: Query, key: str) -> tuple[str, Values]:
     if query.until is not None:
         conditions.append("created_at < :until")
         values["until"] = to_micros(query.until)
+    if query.format is not None:
+        conditions.append("format = :format")
+        values["format"] = query.format
+    if query.min_bytes is not None:
+        conditions.append("original_bytes >= :min_bytes")
+        values["min_bytes"] = max(0, query.min_bytes)
+    if query.max_bytes is not None:
+        conditions.append("original_bytes >= 0 AND original_bytes < :max_bytes")
+        values["max_bytes"] = query.max_bytes
     return " AND ".join(conditions) or "TRUE", values
