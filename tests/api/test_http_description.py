@@ -165,6 +165,7 @@ def test_every_route_is_described(schema: Any) -> None:
     assert {name for name, _ in operations(schema)} == {
         "POST /images",
         "GET /images",
+        "GET /folders",
         "GET /images/{id}",
         "GET /images/{id}/similar",
         "GET /images/{id}/markup",
