@@ -167,6 +167,8 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /images",
         "GET /folders",
         "GET /images/{id}",
+        "GET /images/{id}/original",
+        "POST /archives",
         "GET /images/{id}/similar",
         "GET /images/{id}/markup",
         "DELETE /images/{id}",

@@ -31,6 +31,9 @@ MEDIA_TYPES = tuple(format_.media_type for format_ in FORMATS.values() if not fo
 MAX_IDS = 100
 """How many images one request names: DynamoDB's largest batch."""
 
+MAX_ARCHIVED = 1000
+"""How many images one archive has."""
+
 _TIME = "a time with its zone, such as 2026-01-31T12:00:00Z, in the years 1-9999 of UTC"
 
 EXPECTED = MappingProxyType(
@@ -41,6 +44,8 @@ EXPECTED = MappingProxyType(
         "search": "a part of a key, in any case",
         "total": "true or false",
         "ids": f"1-{MAX_IDS} ids, comma-separated, and no other filter",
+        "archived_ids": f"1-{MAX_ARCHIVED} ids, comma-separated",
+        "content": "originals | renditions",
         "fields": "names of an image's fields, comma-separated",
         "status": " | ".join(Status),
         "sort": " | ".join(Sort),

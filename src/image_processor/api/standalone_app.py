@@ -19,7 +19,7 @@ from image_processor.domain.keys import image_id
 from image_processor.standalone.disk_space import DiskStatus
 from image_processor.standalone.progress import Event
 
-from . import app, images, playground, renditions, uploads
+from . import app, images, originals, playground, renditions, uploads
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
@@ -42,6 +42,7 @@ router = APIRouter(tags=["server"])
 ROUTERS = (
     images.router,
     images.folders_router,
+    originals.router,
     uploads.router,
     renditions.router,
     playground.router,
