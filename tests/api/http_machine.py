@@ -19,15 +19,18 @@ from msgspec.structs import replace
 
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
+from image_processor.bootstrap.recipe import check_recipe
 from image_processor.bootstrap.standalone import StandaloneContext, local_stores, open_read_path
 from image_processor.config.settings import Settings
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Stores
 from image_processor.ingest.process import Processor
+from image_processor.standalone.activity import Activity
 from image_processor.standalone.disk_space import DiskState, DiskStatus
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
+from image_processor.standalone.storage_report import StorageCount
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
 from support.ingest import IngestFixture
@@ -49,6 +52,8 @@ class Machine:
     progress: Progress = field(default_factory=Progress)
     disk: DiskState = field(default_factory=lambda: DiskState(DiskStatus.OK, 10**9))
     data_trouble: str | None = None
+    activity: Activity = field(default_factory=Activity)
+    storage: StorageCount | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
     server: Server = field(init=False)
@@ -59,7 +64,7 @@ class Machine:
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.live_recipe = LiveRecipe(self.ingest.recipe)
+        self.live_recipe = LiveRecipe(self.ingest.recipe, lambda recipe: check_recipe(recipe, self.settings))
         self.workers = Workers(self._worker_context, 1, self.progress)
 
     @contextmanager
@@ -68,14 +73,18 @@ class Machine:
 
         def process(upload: Upload) -> Outcome:
             self.gate.wait()
-            return processor.process(upload)
+            outcome = processor.process(upload)
+            self.activity.count_outcome(outcome, 2.0)
+            return outcome
 
         yield process
 
     def app(self) -> FastAPI:
         settings = replace(self.settings, workers=1)
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
-        reading = open_read_path(settings, self.live_recipe, stores, self.workers.submit, self._renderer)
+        reading = open_read_path(
+            *(settings, self.live_recipe, stores, self.workers.submit, self._renderer, self.activity)
+        )
         delivery, coordinator = self._open.enter_context(reading)
         self.live_recipe.follow(delivery.resolver.use)
         self.application = standalone_app(
@@ -90,6 +99,9 @@ class Machine:
                 self.progress,
                 delivery,
                 coordinator,
+                lambda recipe: replace(self.ingest.reconciler(), recipe=recipe),
+                activity=self.activity,
+                storage=lambda: self.storage,
                 reconcile_report=lambda: self.reconcile_report,
                 data_trouble=lambda: self.data_trouble,
                 disk_state=lambda: self.disk,

@@ -20,6 +20,7 @@ TABLE: list[tuple[ImageProcessorError, int, str]] = [
     (errors.Invalid(PROBLEMS), 400, "no-store"),
     (errors.BucketNotAllowed("no"), 403, "no-store"),
     (errors.Forbidden("no"), 403, "no-store"),
+    (errors.NotWritable("no"), 403, "no-store"),
     (errors.SignatureMissing("no"), 403, "no-store"),
     (errors.SignatureMismatch("no"), 403, "no-store"),
     (errors.SignatureExpired("no"), 403, "no-store"),

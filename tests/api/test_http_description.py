@@ -127,6 +127,9 @@ def test_health_while_most_originals_are_gone(machine: Machine, client: Client) 
         "/images/{id}/similar",
         "/images/{id}/markup",
         "/recipe",
+        "/recipe/source",
+        "/activity",
+        "/settings",
         "/openapi.json",
     ],
 )
@@ -180,6 +183,12 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /events",
         "GET /health",
         "GET /recipe",
+        "GET /recipe/source",
+        "POST /recipe",
+        "POST /recipe/check",
+        "POST /recipe/plan",
+        "GET /activity",
+        "GET /settings",
         "GET /parameters",
         "POST /images/{id}/preview",
     }

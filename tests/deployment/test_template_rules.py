@@ -208,6 +208,8 @@ NOT_PARAMETERS = {
     *("DATA", "HOST", "PORT", "ALLOWED_HOSTS", "WORKERS", "STOP_SECONDS", "SWEEP_SECONDS", "MIN_FREE_BYTES"),
     *("EVENT_STREAMS", "EVENT_STREAMS_PER_CLIENT", "WEBHOOK_URL", "WEBHOOK_SECRET", "WEBHOOK_DAYS"),
     *("DELIVERY_QUEUE", "CACHE_BYTES", "SERVER_PROCESSES"),
+    # AWS has the recipe in its package or in a bucket.
+    "RECIPE_WRITABLE",
     # A directory: the packages have no fonts.
     "FONTS",
     # The headers policy sends it (RenditionOrigin).

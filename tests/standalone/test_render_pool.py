@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 import pytest
 
 from image_processor.domain.errors import NotFound, Overloaded, Unavailable
+from image_processor.standalone.activity import Activity
 from image_processor.standalone.render_coordinator import MetadataPending, RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from support.waiting import wait_for
@@ -173,7 +174,7 @@ def test_metadata_is_read_without_blocking_a_thread(gated):
             return f"metadata of {key}"
 
     pool = RenderPool(lambda: nullcontext(Renderer()), 1, 9)
-    coordinator = RenderCoordinator(None, pool, None, None)
+    coordinator = RenderCoordinator(None, pool, None, None, Activity())
     pending = []
     for key in ("cat", "cat", "bad", "bad"):
         with pytest.raises(MetadataPending) as caught:

@@ -32,7 +32,6 @@ from image_processor.domain.transformation import Transformation
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
-from image_processor.ingest.reconcile import Reconciler
 
 from .memory_store import MemoryStore
 
@@ -150,7 +149,7 @@ class IngestFixture:
             outbox=self.outbox,
         )
 
-    def reconciler(self) -> Reconciler:
+    def reconciler(self) -> MergingReconciler:
         return MergingReconciler(
             *(BUCKET, self.uploads, self.processed, self.catalog, self.recipe),
             *(self.limits, self.icc, self.cache_control, self.exif),

@@ -21,10 +21,13 @@ from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
 from image_processor.ingest import plan
+from image_processor.ingest.merging_reconcile import MergingReconciler
+from image_processor.standalone.activity import Activity
 from image_processor.standalone.disk_space import DiskState
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
+from image_processor.standalone.storage_report import StorageCount
 
 from .hit_cache import LocalStores
 
@@ -106,6 +109,30 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def reconcile_report(self) -> Callable[[], ReconcileReport]:
         """What the last complete reconciliation could not do."""
+        ...
+
+    @property
+    def activity(self) -> Activity:
+        """What the server has done lately."""
+        ...
+
+    @property
+    def storage(self) -> Callable[[], StorageCount | None]:
+        """Bytes of renditions by format, as they were counted last."""
+        ...
+
+    @property
+    def reconciler_for(self) -> Callable[[Recipe], MergingReconciler]:
+        """What compares the stores with another recipe."""
+        ...
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raises InvalidRecipe for a recipe that this machine cannot render."""
+        ...
+
+    def reload_recipe(self) -> bool:
+        """Put the recipe in force that is in its file now; False if that changes nothing. Raises
+        InvalidRecipe."""
         ...
 
     @property

@@ -43,9 +43,11 @@ class Reply(Struct, frozen=True, tag=True):
 
 
 class Touched(Struct, frozen=True, tag=True):
-    """Keys of renditions that were sent."""
+    """Keys of renditions that were sent, and the number of these responses. A key that was sent several times
+    is named once."""
 
     keys: tuple[str, ...]
+    hits: int = 0
 
 
 class Setup(Struct, frozen=True, tag=True):

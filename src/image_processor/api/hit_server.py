@@ -76,6 +76,7 @@ class HitServer:
         self._waiting: dict[int, Callable[[StoredHit | None], None]] = {}
         self._touched: dict[str, None] = {}
         """Keys of renditions that were sent, in the order of their last use."""
+        self._hit_count = 0
         self._loop = asyncio.get_running_loop()
 
     def receive(self, message: Message, descriptor: int | None) -> None:
@@ -121,15 +122,17 @@ class HitServer:
         self._acceptor = Acceptor(self._listener, lambda: HitProtocol(self))
 
     def _touch(self, key: str) -> None:
+        self._hit_count += 1
         self._touched.pop(key, None)
         self._touched[key] = None
 
     def _tick(self) -> None:
         self.date_line = f"date: {formatdate(usegmt=True)}\r\n".encode()
-        keys = list(self._touched)
+        keys, hits = list(self._touched), self._hit_count
         self._touched.clear()
+        self._hit_count = 0
         for start in range(0, len(keys), _TOUCHED_KEYS):
-            self.channel.send(Touched(tuple(keys[start : start + _TOUCHED_KEYS])))
+            self.channel.send(Touched(tuple(keys[start : start + _TOUCHED_KEYS]), 0 if start else hits))
         self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _stop(self) -> None:

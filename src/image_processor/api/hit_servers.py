@@ -36,12 +36,13 @@ _log = logging.getLogger(__name__)
 
 
 class HitSource(Struct, frozen=True):
-    """What answers the queries of hit servers. ``touch`` marks the rendition with a key as used. ``path_of``:
-    path and query of a target as delivery reads them, None if it is not below the renditions."""
+    """What answers the queries of hit servers. ``touch`` marks the rendition with a key as used, and counts
+    responses. ``path_of``: path and query of a target as delivery reads them, None if it is not below the
+    renditions."""
 
     hits: HitCache
     delivery: Delivery
-    touch: Callable[[str], None]
+    touch: Callable[[str, int], None]
     path_of: Callable[[bytes], str | None]
 
 
@@ -125,8 +126,8 @@ class HitServers:
         elif isinstance(message, Query):
             self._run(self._reply(process, message))
         elif isinstance(message, Touched):
-            for key in message.keys:
-                self._source.touch(key)
+            for index, key in enumerate(message.keys):
+                self._source.touch(key, 0 if index else message.hits)
         elif isinstance(message, Quiet):
             process.quiet.set()
 

@@ -19,7 +19,7 @@ from image_processor.domain.keys import image_id
 from image_processor.standalone.disk_space import DiskStatus
 from image_processor.standalone.progress import Event
 
-from . import app, images, originals, playground, renditions, uploads
+from . import app, images, originals, playground, recipe_editor, renditions, server_page, uploads
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
@@ -48,6 +48,8 @@ ROUTERS = (
     playground.router,
     events_router,
     app.router,
+    recipe_editor.router,
+    server_page.router,
     router,
 )
 

@@ -7,7 +7,6 @@ from image_processor.config.settings import Settings
 from image_processor.domain.ports import Stores
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Send
-from image_processor.ingest.reconcile import Reconciler
 
 AWS_THREADS = 8
 """Requests at a time on AWS: as many connections as `aws.client.Client` keeps open."""
@@ -21,7 +20,7 @@ def build_reconciler(
     *,
     threads: int = 1,
     invalidate: Send | None = None,
-) -> Reconciler:
+) -> MergingReconciler:
     """Compares the stores with the recipe; see `Reconciler`."""
     # One machine's webhooks are sent by a thread of its server, which needs no help.
     outboxes = any((settings.event_bus, settings.invalidation_queue, settings.distribution))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
@@ -31,11 +32,13 @@ from image_processor.domain.ports import CachedReads, Catalog, EventQueue, Objec
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
+from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
+from image_processor.standalone.activity import Activity
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.live_recipe import LiveRecipe
@@ -45,6 +48,7 @@ from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.space_aware_store import SpaceAwareStore
+from image_processor.standalone.storage_report import StorageCount, StorageReport
 from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
@@ -83,6 +87,7 @@ class StandaloneContext(Struct, frozen=True):
     progress: Progress
     delivery: Delivery
     render_coordinator: RenderCoordinator
+    reconciler_for: Callable[[Recipe], MergingReconciler]
     bucket: str = BUCKET
     renditions_url: str = RENDITIONS_PATH
     events: EventQueue | None = None
@@ -90,11 +95,17 @@ class StandaloneContext(Struct, frozen=True):
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
+    activity: Activity = field(default_factory=Activity)
+    storage: Callable[[], StorageCount | None] = lambda: None
 
     @property
     def recipe(self) -> Recipe:
         """The recipe in force."""
         return self.live_recipe.current
+
+    def check_recipe(self, recipe: Recipe) -> None:
+        """Raises InvalidRecipe for a recipe that this machine cannot render."""
+        self.live_recipe.check(recipe)
 
     def reload_recipe(self) -> bool:
         """Read the recipe's file again and put it in force; False if that changes nothing.
@@ -131,10 +142,11 @@ def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | 
 
 class WorkerHooks(Struct, frozen=True):
     """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
-    failed for want of space."""
+    failed for want of space, ``on_outcome`` after each outcome with the seconds that it took."""
 
     on_unsent: Callable[[], object] = lambda: None
     on_full: Callable[[InsufficientStorage], object] = lambda _: None
+    on_outcome: Callable[[Outcome, float], object] = lambda *_: None
 
 
 @contextmanager
@@ -187,11 +199,13 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                 processor = processors[upload.bucket]
                 if processor.recipe is not live.current:
                     processor = processors[upload.bucket] = replace(processor, recipe=live.current)
+                started = time.monotonic()
                 try:
                     outcome = processor.process(upload)
                 except InsufficientStorage as error:
                     hooks.on_full(error)
                     raise
+                hooks.on_outcome(outcome, time.monotonic() - started)
                 if outcome.unsent:
                     hooks.on_unsent()
                 return outcome
@@ -296,18 +310,25 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             sender.start()
             stack.callback(sender.stop)
             on_unsent = sender.trigger
-        hooks = WorkerHooks(on_unsent, disk.note_failure)
+        activity = Activity()
+        hooks = WorkerHooks(on_unsent, disk.note_failure, activity.count_outcome)
         workers = stack.enter_context(
             open_workers(settings, live, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
         )
+
+        def submit_any(upload: Upload) -> Future[Outcome]:
+            future = workers.submit(upload)
+            activity.reach("queue", workers.backlog())
+            return future
+
         reconciler = build_reconciler(settings, live.current, stores, BUCKET)
-        reconcile_loop = ReconcileLoop(reconciler, workers.submit, settings.sweep_seconds)
+        reconcile_loop = ReconcileLoop(reconciler, submit_any, settings.sweep_seconds)
         disk.call_when_room(reconcile_loop.trigger)
         submitted = SubmittedVersions()
 
         def submit(upload: Upload) -> Future[Outcome]:
             submitted.note(upload)
-            return workers.submit(upload)
+            return submit_any(upload)
 
         watcher = Watcher(
             settings.data / "uploads",
@@ -315,7 +336,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             BUCKET,
             stores.uploads,
             stores.catalog,
-            workers.submit,
+            submit_any,
             reconcile_loop.trigger,
             settings.deletion_limit,
             submitted,
@@ -324,10 +345,18 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             thread.start()
             stack.callback(thread.stop)
         delivery, coordinator = stack.enter_context(
-            open_read_path(settings, live, replace(stores, processed=cached), workers.submit, open_renderer)
+            open_read_path(
+                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity)
+            )
         )
         live.follow(delivery.resolver.use)
-        live.follow(lambda recipe: reconcile_loop.use(build_reconciler(settings, recipe, stores, BUCKET)))
+
+        def reconciler_for(recipe: Recipe) -> MergingReconciler:
+            return build_reconciler(settings, recipe, stores, BUCKET)
+
+        live.follow(lambda recipe: reconcile_loop.use(reconciler_for(recipe)))
+        storage = StorageReport(opened.processed.list)
+        stack.callback(storage.stop)
         try:
             yield StandaloneContext(
                 settings,
@@ -340,11 +369,14 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 progress,
                 delivery,
                 coordinator,
+                reconciler_for,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
                 data_trouble=lambda: lock.trouble() or catalog.damage,
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
+                activity=activity,
+                storage=storage.latest,
             )
         finally:
             # From now until all parts have ended.
@@ -358,6 +390,7 @@ def open_read_path(
     stores: Stores,
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
+    activity: Activity,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 
@@ -375,7 +408,7 @@ def open_read_path(
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
-    coordinator = RenderCoordinator(repository, pool, cache, submit)
+    coordinator = RenderCoordinator(repository, pool, cache, submit, activity)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, live.current, repository, metadata_of, RENDITIONS_PATH)
     cache.start()

@@ -318,6 +318,9 @@ GENERAL_SETTINGS = (
         "a path",
         ascii_line,
     ),
+    SettingSpec(
+        "RECIPE_WRITABLE", "the API and the page may save the recipe file of one machine", "0 or 1", flag
+    ),
     SettingSpec("HOST", "address the server listens on", "an address or name", ascii_line),
     SettingSpec("PORT", "port the server listens on", "0-65535", integer(0, 65535)),
     SettingSpec(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -60,6 +61,7 @@ class Settings(Struct, frozen=True):
     upload_prefix: str = ""
     table: str | None = None
     recipe: str | None = None
+    recipe_writable: bool = False
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
@@ -152,6 +154,37 @@ def effective(settings: Settings, specs: Sequence[SettingSpec]) -> Iterator[tupl
             yield spec, "(set)" if value else ""
         else:
             yield spec, _format(value if spec.unit == 1 or value is None else value // spec.unit)
+
+
+class SettingSource(StrEnum):
+    """Where the value of a setting comes from."""
+
+    DEFAULT = "default"
+    ENVIRONMENT = "environment"
+    COMMAND_LINE = "command line"
+
+
+class SettingInForce(Struct, frozen=True):
+    """A setting by the name of its variable, with its value as `effective` writes it."""
+
+    name: str
+    meaning: str
+    value: str
+    source: SettingSource
+
+
+def sources(settings: Settings, environment: Mapping[str, str]) -> Iterator[SettingInForce]:
+    """Every setting of one machine, with its value and where that comes from."""
+    specs = (*GENERAL_SETTINGS, *URL_SETTINGS, *dialect_settings(), *LIMIT_SETTINGS)
+    read = dict(effective(from_environment(environment), specs))
+    for spec, value in effective(settings, specs):
+        if value != read[spec]:
+            source = SettingSource.COMMAND_LINE
+        elif PREFIX + spec.name in environment:
+            source = SettingSource.ENVIRONMENT
+        else:
+            source = SettingSource.DEFAULT
+        yield SettingInForce(PREFIX + spec.name, spec.meaning, value, source)
 
 
 def _value(settings: Settings, spec: SettingSpec) -> Any:

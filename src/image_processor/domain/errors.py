@@ -211,6 +211,13 @@ class BucketNotAllowed(Forbidden):
     fix: ClassVar[str] = "Leave the bucket out, or name it in IMAGE_PROCESSOR_BUCKETS."
 
 
+class NotWritable(Forbidden):
+    """The API may not change what the request wants to change."""
+
+    code: ClassVar[str] = "not-writable"
+    fix: ClassVar[str] = "Change the file on the server, or allow it by the setting that the message names."
+
+
 class NotFound(ImageProcessorError):
     """There is no object with the key, or no record with the id."""
 

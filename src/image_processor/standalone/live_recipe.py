@@ -32,6 +32,10 @@ class LiveRecipe:
         with self._lock:
             self._followers.append(tell)
 
+    def check(self, recipe: Recipe) -> None:
+        """Raises InvalidRecipe for a recipe that this machine cannot render."""
+        self._check(recipe)
+
     def replace(self, recipe: Recipe) -> bool:
         """Put a recipe in force; False if it is in force already. Uploads in work end with the earlier one;
         the next reconciliation finds what that leaves behind.

@@ -15,6 +15,7 @@ from image_processor.delivery.repository import RenderResult, RenditionRepositor
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.domain.models import ImageMetadata, Outcome, Upload, UploadKind
 
+from .activity import Activity
 from .render_pool import RenderPool
 from .rendition_cache import RenditionCache
 
@@ -34,7 +35,8 @@ class MetadataPending(Exception):
 
 
 class RenderCoordinator:
-    """``submit`` queues an upload for the workers. Methods may be called from any thread."""
+    """``submit`` queues an upload for the workers, ``activity`` counts. Methods may be called from any
+    thread."""
 
     def __init__(
         self,
@@ -42,7 +44,9 @@ class RenderCoordinator:
         pool: RenderPool[Any],
         cache: RenditionCache,
         submit: Callable[[Upload], Future[Outcome]],
+        activity: Activity,
     ) -> None:
+        self._activity = activity
         self._repository = repository
         self._cache = cache
         self._pool = pool
@@ -64,8 +68,11 @@ class RenderCoordinator:
         """The rendition that the result of a `request` stands for. Raises Refused, NotFound."""
         return result if isinstance(result, RenderResult) else self._repository.after_ingest(ref, result)
 
-    def touch(self, stored_key: str) -> None:
-        """Mark a stored rendition as used, so that it is evicted later. Ingest's are never evicted."""
+    def touch(self, stored_key: str, hits: int = 1) -> None:
+        """Mark a stored rendition as used, so that it is evicted later, and count ``hits``. What ingest has
+        made is never evicted."""
+        if hits:
+            self._activity.count("hits", hits)
         self._cache.touch(stored_key)
 
     def metadata_of(self, key: str, version: str) -> ImageMetadata:
@@ -99,6 +106,7 @@ class RenderCoordinator:
         if stored is not None:
             return RenderResult(stored, {})
         result = renderer.render(ref)
+        self._activity.count("misses")
         if result.is_stored and not ref.declared:
             self._cache.put(result.stored.entry)
         return result
