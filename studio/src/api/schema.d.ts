@@ -347,6 +347,113 @@ export interface paths {
          */
         get: operations["get_recipe"];
         put?: never;
+        /**
+         * Save Recipe
+         * @description Save the recipe and put it in force. Images that it changes are made anew soon.
+         *
+         *     The server needs IMAGE_PROCESSOR_RECIPE_WRITABLE. Answers 409 if the file has another version by now.
+         */
+        post: operations["save_recipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recipe/source": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Recipe Source
+         * @description Return the recipe as it is written, and whether it can be saved here.
+         */
+        get: operations["get_recipe_source"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recipe/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Check Recipe Text
+         * @description Check a recipe without using it. Every problem has its line.
+         */
+        post: operations["check_recipe_text"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/recipe/plan": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Plan Recipe Text
+         * @description Say which images a recipe would change, without a change of anything. The search ends after five
+         *     seconds.
+         */
+        post: operations["plan_recipe_text"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/activity": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Activity
+         * @description Return what the server did in the last hour and the last day. Counts begin anew with each start.
+         */
+        get: operations["get_activity"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/settings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Settings
+         * @description Return the settings in force, without secrets, and where each comes from.
+         */
+        get: operations["get_settings"];
+        put?: never;
         post?: never;
         delete?: never;
         options?: never;
@@ -484,11 +591,64 @@ export interface components {
             url?: string;
         };
         /**
+         * ActivityModel
+         * @description What the server has done since `since` (Unix seconds), at most in the last day. `storage` is null until
+         *     the renditions have been counted, which begins with the first request.
+         */
+        ActivityModel: {
+            /** Since */
+            since: number;
+            /** Workers */
+            workers: number;
+            /**
+             * Backlog
+             * @description Uploads that wait or are being processed.
+             */
+            backlog: number;
+            hour: components["schemas"]["SeriesModel"];
+            day: components["schemas"]["SeriesModel"];
+            storage: components["schemas"]["StorageModel"] | null;
+        };
+        /**
          * Control
          * @description What a program can offer to choose a value with.
          * @enum {string}
          */
         Control: "integer" | "number" | "length" | "choice" | "flag" | "colour" | "text";
+        /**
+         * DryRunModel
+         * @description What a recipe would change. Unless `complete`, there may be more: the search took too long.
+         */
+        DryRunModel: {
+            /**
+             * Made Anew
+             * @description Images that would be processed again.
+             */
+            made_anew: number;
+            /**
+             * Renditions
+             * @description Renditions that these would get.
+             */
+            renditions: number;
+            /**
+             * Removed
+             * @description Images whose renditions would be deleted.
+             */
+            removed: number;
+            /** Complete */
+            complete: boolean;
+            /**
+             * Seconds
+             * @description About how long that takes; null if nothing was processed since the start.
+             * @example 40
+             */
+            seconds: number | null;
+            /**
+             * Examples
+             * @description Keys of some images that would change.
+             */
+            examples: string[];
+        };
         /**
          * EventModel
          * @description An event of the stream: what happened to which original.
@@ -549,6 +709,21 @@ export interface components {
             folders: components["schemas"]["FolderModel"][];
             /** Complete */
             complete: boolean;
+        };
+        /**
+         * FormatStorageModel
+         * @description The stored renditions of one format.
+         */
+        FormatStorageModel: {
+            /**
+             * Format
+             * @example avif
+             */
+            format: string;
+            /** Renditions */
+            renditions: number;
+            /** Bytes */
+            bytes: number;
         };
         /**
          * ImageModel
@@ -989,6 +1164,15 @@ export interface components {
             key: string;
         };
         /**
+         * RecipeCheckModel
+         * @description A checked recipe: what it means, or every problem with it.
+         */
+        RecipeCheckModel: {
+            /** Problems */
+            problems: components["schemas"]["RecipeProblemModel"][];
+            recipe: components["schemas"]["RecipeModel"] | null;
+        };
+        /**
          * RecipeModel
          * @description Presets as canonical texts of their transformations. The first rule that matches a key applies.
          */
@@ -1019,6 +1203,129 @@ export interface components {
              * @default []
              */
             lazy: string[];
+        };
+        /**
+         * RecipeProblemModel
+         * @description A problem with a recipe. `line` counts from 1; null if the problem has no place in the text.
+         */
+        RecipeProblemModel: {
+            /**
+             * Line
+             * @example 3
+             */
+            line: number | null;
+            /**
+             * Name
+             * @example presets.thumbnail.width
+             */
+            name: string;
+            /**
+             * Expected
+             * @example a whole number of pixels from 1 to 16383
+             */
+            expected: string;
+            /**
+             * Got
+             * @example 0
+             */
+            got: string;
+        };
+        /**
+         * RecipeSaveRequest
+         * @description What replaces the recipe, if that still has the given version.
+         */
+        RecipeSaveRequest: {
+            /**
+             * Text
+             * @description A recipe, as TOML.
+             * @example # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
+             *     [presets.thumbnail]
+             *     width = 200
+             *     height = 200
+             *     fit = "cover"
+             *     gravity = "attention"
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [presets.responsive]
+             *     widths = [320, 640, 1280, 1920]
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [[rules]]
+             *     match = "**"
+             *     presets = ["thumbnail", "responsive"]
+             */
+            text: string;
+            /**
+             * Version
+             * @description The `version` of the text that was edited.
+             */
+            version: string;
+        };
+        /**
+         * RecipeSourceModel
+         * @description The text of the recipe. `file` is where it is stored, null for the built-in one. `version` tells texts
+         *     apart. Unless `writable`, `reason` says why it cannot be saved here.
+         */
+        RecipeSourceModel: {
+            /**
+             * Text
+             * @example # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
+             *     [presets.thumbnail]
+             *     width = 200
+             *     height = 200
+             *     fit = "cover"
+             *     gravity = "attention"
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [presets.responsive]
+             *     widths = [320, 640, 1280, 1920]
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [[rules]]
+             *     match = "**"
+             *     presets = ["thumbnail", "responsive"]
+             */
+            text: string;
+            /**
+             * Version
+             * @example 9f86d081884c7d659a2feaa0c55ad015
+             */
+            version: string;
+            /**
+             * File
+             * @example recipe.toml
+             */
+            file: string | null;
+            /** Writable */
+            writable: boolean;
+            /**
+             * Reason
+             * @example expected IMAGE_PROCESSOR_RECIPE_WRITABLE=1 to save the recipe here, got 0
+             */
+            reason: string | null;
+        };
+        /** RecipeTextRequest */
+        RecipeTextRequest: {
+            /**
+             * Text
+             * @description A recipe, as TOML.
+             * @example # The built-in recipe: a smart thumbnail and four widths, each in AVIF and JPEG.
+             *     [presets.thumbnail]
+             *     width = 200
+             *     height = 200
+             *     fit = "cover"
+             *     gravity = "attention"
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [presets.responsive]
+             *     widths = [320, 640, 1280, 1920]
+             *     formats = ["avif", "jpeg"]
+             *
+             *     [[rules]]
+             *     match = "**"
+             *     presets = ["thumbnail", "responsive"]
+             */
+            text: string;
         };
         /**
          * RenditionModel
@@ -1075,6 +1382,81 @@ export interface components {
             match: string;
             /** Presets */
             presets: string[];
+        };
+        /**
+         * SeriesModel
+         * @description Counts by name. Each list has a value for every period of `step` seconds, of which the first begins at
+         *     `start` (Unix seconds) and the last is the current one. Names without counts are left out.
+         *
+         *     `processed`, `refused`, `deleted`, `skipped`, `unchanged`: uploads by outcome; `refused:REASON` by reason;
+         *     `renditions` and `format:FORMAT`: renditions made of uploads; `busy`: seconds that workers worked;
+         *     `queue`: the most uploads that waited or were processed at a time; `hits`: responses with a stored
+         *     rendition; `misses`: renditions made for a request; `saved`: bytes that one view of each processed image
+         *     saves.
+         */
+        SeriesModel: {
+            /**
+             * Start
+             * @example 1767225600
+             */
+            start: number;
+            /**
+             * Step
+             * @example 60
+             */
+            step: number;
+            /**
+             * Counts
+             * @example {
+             *       "hits": [
+             *         0,
+             *         40,
+             *         180
+             *       ],
+             *       "processed": [
+             *         0,
+             *         3,
+             *         12
+             *       ]
+             *     }
+             */
+            counts: {
+                [key: string]: number[];
+            };
+        };
+        /**
+         * SettingModel
+         * @description One setting. `value` is written as in the environment; that of a secret is not shown. `source` is where
+         *     it comes from.
+         */
+        SettingModel: {
+            /**
+             * Name
+             * @example IMAGE_PROCESSOR_WORKERS
+             */
+            name: string;
+            /** Meaning */
+            meaning: string;
+            /**
+             * Value
+             * @example 4
+             */
+            value: string;
+            source: components["schemas"]["SettingSource"];
+        };
+        /**
+         * SettingSource
+         * @description Where the value of a setting comes from.
+         * @enum {string}
+         */
+        SettingSource: "default" | "environment" | "command line";
+        /**
+         * SettingsModel
+         * @description The settings in force.
+         */
+        SettingsModel: {
+            /** Settings */
+            settings: components["schemas"]["SettingModel"][];
         };
         /**
          * SimilarImageModel
@@ -1162,6 +1544,16 @@ export interface components {
          * @enum {string}
          */
         Status: "processing" | "processed" | "refused";
+        /**
+         * StorageModel
+         * @description The stored renditions by format, largest first, as of `counted_at` (Unix seconds).
+         */
+        StorageModel: {
+            /** Formats */
+            formats: components["schemas"]["FormatStorageModel"][];
+            /** Counted At */
+            counted_at: number;
+        };
         /**
          * UploadModel
          * @description A stored original that waits to be processed. `image` is the path of its image resource.
@@ -2517,6 +2909,309 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["RecipeModel"];
+                };
+            };
+        };
+    };
+    save_recipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeSaveRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeSourceModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Another worker is processing it; try again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    get_recipe_source: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeSourceModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    check_recipe_text: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeTextRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeCheckModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    plan_recipe_text: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RecipeTextRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DryRunModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body was sent too slowly. */
+            408: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    get_activity: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ActivityModel"];
+                };
+            };
+        };
+    };
+    get_settings: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SettingsModel"];
                 };
             };
         };
