@@ -48,6 +48,9 @@ OPERATIONS = [
     ("get", "/parameters"),
     ("post", "/images/{id}/preview"),
     ("get", "/health"),
+    ("get", "/session"),
+    ("post", "/session"),
+    ("delete", "/session"),
 ]
 QUIET = settings(derandomize=not STRESS, suppress_health_check=list(HealthCheck), database=None)
 WRONG = st.sampled_from([{}, {}, {"w": "0"}, {"x": "1"}, {"fm": "heic"}, {"s": "A"}, {"kid": "a", "s": "A"}])

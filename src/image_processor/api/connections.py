@@ -112,13 +112,18 @@ class ConnectionLimiter(OpenConnections):
                 connection.unread_body = False
             return message
 
+        async def send_and_note(message: Message) -> None:
+            # Not before: a stranger's request, which is refused, must not close the streams of others.
+            if message.get("status") == 200 and scope["path"] == EVENTS_PATH:
+                self._make_room_for_stream(connection)
+                connection.is_stream = True
+            await send(message)
+
         app = self._app if self._has_room(scope) else self._overload()
-        if scope["path"] == EVENTS_PATH:
-            self._make_room_for_stream(connection)
-        connection.begin_request(unread_body=_has_body(scope), is_stream=scope["path"] == EVENTS_PATH)
+        connection.begin_request(unread_body=_has_body(scope))
         self._requests += 1
         try:
-            await app(scope, receive_and_note, send)
+            await app(scope, receive_and_note, send_and_note)
         finally:
             self._requests -= 1
             connection.end_request()
@@ -148,6 +153,7 @@ class Connection:
         self.requests = 0
         self.unread_body = False
         self.is_stream = False
+        """Whether the response is an event stream."""
         self._loop = asyncio.get_running_loop()
         self.since = self._loop.time()
         """The end of the last request, or the start of the one that is running."""
@@ -155,12 +161,10 @@ class Connection:
         self._unread_timer: asyncio.TimerHandle | None = None
         self._timer = self._loop.call_later(HEAD_SECONDS, self._check)
 
-    def begin_request(self, *, unread_body: bool, is_stream: bool) -> None:
-        """Note a request, whether it has a body that the application has not read, and whether the response
-        is an event stream."""
+    def begin_request(self, *, unread_body: bool) -> None:
+        """Note a request, and whether it has a body that the application has not read."""
         self.requests += 1
         self.unread_body = unread_body
-        self.is_stream = is_stream
         self.since = self._loop.time()
 
     def end_request(self) -> None:

@@ -230,7 +230,7 @@ class HitProtocol(asyncio.BufferedProtocol):
 
     def _ask(self, request: PlainRequest, data: bytes) -> None:
         self.transport.pause_reading()
-        self._connection.begin_request(unread_body=False, is_stream=False)
+        self._connection.begin_request(unread_body=False)
         self.is_asking = True
         loop = asyncio.get_running_loop()
 

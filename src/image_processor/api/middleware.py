@@ -7,6 +7,7 @@ The server of one machine has no login, so a browser must not send requests on b
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from anyio import fail_after
@@ -25,7 +26,7 @@ MAX_BODY_BYTES = 64 * 1024
 BODY_SECONDS = 30.0
 """The longest time that a body of at most MAX_BODY_BYTES may take."""
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 _log = logging.getLogger(__name__)
 
 
@@ -44,16 +45,12 @@ class SecurityHeadersMiddleware:
             return
         started = False
 
-        async def send_with_headers(message: Message) -> None:
+        async def note_start(message: Message) -> None:
             nonlocal started
-            if message["type"] == "http.response.start":
-                started = True
-                # The headers of a 304 replace those that the client has cached (RFC 9111, 3.2).
-                if message["status"] != 304:
-                    headers = MutableHeaders(scope=message)
-                    for name, value in SECURITY_HEADERS.items():
-                        headers.setdefault(name, value)
+            started = True
             await send(message)
+
+        send_with_headers = send_with(note_start, SECURITY_HEADERS)
 
         try:
             app = self._rejection(scope) or self._app
@@ -67,6 +64,20 @@ class SecurityHeadersMiddleware:
     def _rejection(self, scope: Scope) -> ASGIApp | None:  # noqa: ARG002 - for subclasses
         """The response that rejects the request; None to let it pass."""
         return None
+
+
+def send_with(send: Send, added: Mapping[str, str]) -> Send:
+    """``send`` that gives each response the headers ``added`` that it does not have."""
+
+    async def send_with_headers(message: Message) -> None:
+        # The headers of a 304 replace those that the client has cached (RFC 9111, 3.2).
+        if message["type"] == "http.response.start" and message["status"] != 304:
+            headers = MutableHeaders(scope=message)
+            for name, value in added.items():
+                headers.setdefault(name, value)
+        await send(message)
+
+    return send_with_headers
 
 
 class OriginGuard(SecurityHeadersMiddleware):
@@ -86,7 +97,7 @@ class OriginGuard(SecurityHeadersMiddleware):
                 f"expected a name of this server for Host, got {headers.get('host')!r}",
                 fix="Add the name to IMAGE_PROCESSOR_ALLOWED_HOSTS if it is one.",
             )
-        if scope["method"] not in _SAFE_METHODS and _is_cross_site(headers):
+        if scope["method"] not in SAFE_METHODS and _is_cross_site(headers):
             return problem(403, "cross-site", "expected this server's own pages for Origin, got another site")
         if scope["method"] == "PUT":
             return None
@@ -141,10 +152,18 @@ def _is_cross_site(headers: Headers) -> bool:
     """
     if headers.get("sec-fetch-site", "same-origin") not in {"same-origin", "none"}:
         return True
-    origin = headers.get("origin")
-    if origin is None:
-        return False
+    return "origin" in headers and not _is_own_origin(headers)
+
+
+def is_own_page(headers: Headers) -> bool:
+    """Whether a browser says that a page of this server sends a request that is not safe."""
+    return not _is_cross_site(headers) and (
+        headers.get("sec-fetch-site") == "same-origin" or _is_own_origin(headers)
+    )
+
+
+def _is_own_origin(headers: Headers) -> bool:
     try:
-        return urlsplit(origin).netloc != headers.get("host")
+        return urlsplit(headers.get("origin", "")).netloc == headers.get("host")
     except ValueError:  # no browser sends such an origin
-        return True
+        return False

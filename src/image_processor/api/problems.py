@@ -31,6 +31,7 @@ _MAX_LENGTH = 100
 
 _DESCRIPTIONS = {
     400: "The request is invalid; `problems` names every error in it.",
+    401: "The token is unknown.",
     403: "A page of another site sent the request, or a URL lacks its signature.",
     404: "It does not exist.",
     408: "The body was sent too slowly.",
@@ -40,6 +41,7 @@ _DESCRIPTIONS = {
     415: "The body is not JSON.",
     416: "The range is not satisfiable.",
     422: "Refused: `reason` and `fix` say why and what helps.",
+    429: "Too many unknown tokens came from this address; `Retry-After` says when the next one is read.",
     501: "It needs an optional package that is not installed.",
     503: "Not possible right now; try again.",
     507: "The disk is full or almost full; `detail` says how much is free.",

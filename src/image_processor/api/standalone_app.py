@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, FastAPI, Header, Query, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
+from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
 
@@ -19,7 +19,20 @@ from image_processor.domain.keys import image_id
 from image_processor.standalone.disk_space import DiskStatus
 from image_processor.standalone.progress import Event
 
-from . import app, images, originals, playground, recipe_editor, renditions, server_page, uploads
+from . import (
+    access,
+    app,
+    images,
+    login,
+    originals,
+    playground,
+    recipe_editor,
+    renditions,
+    server_page,
+    uploads,
+)
+from .access import RouteAccess
+from .access_guard import AccessGuard, Gate, caller_of
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
@@ -50,6 +63,7 @@ ROUTERS = (
     app.router,
     recipe_editor.router,
     server_page.router,
+    login.router,
     router,
 )
 
@@ -60,6 +74,7 @@ ROUTERS = (
     responses={200: {"model": EventModel, "description": "Events; `data` of each but `ready` is an event."}},
 )
 async def get_events(
+    request: Request,
     context: StandaloneContextOf,
     prefix: Annotated[str, Query(description="Only events of keys with this prefix.")] = "",
     last_event_id: Annotated[str | None, Header(description="Continue after this event.")] = None,
@@ -70,8 +85,10 @@ async def get_events(
     The first event is `ready`: no later event is missed. If `missed` is true in a `ready` event, then
     or later, earlier events were lost: query the state of the images instead.
     """
-    progress = context.progress
+    progress, session = context.progress, caller_of(request).session
     async for item in progress.follow(last_event_id):
+        if session is not None and not request.app.state.gate.sessions.is_open(session):
+            return
         cursor = progress.cursor(item)
         if not isinstance(item, Event):
             yield ServerSentEvent(
@@ -94,8 +111,11 @@ async def get_events(
         }
     },
 )
-def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
-    """Return the state of the server and its limits. The status code is 503 if it is degraded."""
+def get_health(request: Request, context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
+    """Return the state of the server and its limits. The status code is 503 if it is degraded.
+
+    Where the server asks for tokens, requests without one get `status` alone, for health checks.
+    """
     settings = context.settings
     unreachable = _trouble(context)
     report, disk = context.reconcile_report(), context.disk_state()
@@ -103,6 +123,8 @@ def get_health(context: StandaloneContextOf, response: Response) -> StandaloneHe
     status = "degraded" if trouble else _DISK_STATUS[disk.status]
     if status == "degraded":
         response.status_code = 503
+    if caller_of(request).scope is None:
+        return JSONResponse({"status": status}, response.status_code or 200)  # type: ignore[return-value]
     return StandaloneHealthModel(
         status=status,
         detail=trouble or disk.detail,
@@ -150,7 +172,10 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     application.mount("/static", StaticFiles(directory=WEB / "static"))
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)
+    application.state.gate = gate = Gate.of(lambda: context.settings.all_tokens)
+    access.describe(application, is_required=bool(gate.tokens()))
     application.add_middleware(BodyTimeoutMiddleware)
+    application.add_middleware(AccessGuard, gate=gate, routes=RouteAccess(application.routes))
     application.add_middleware(OriginGuard, settings=context.settings)
     application.add_middleware(Http11Middleware)
     return application

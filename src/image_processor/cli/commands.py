@@ -22,6 +22,7 @@ _MODULES = {
     "translate": "translate:command",
     "srcset": "srcset:command",
     "serve": "serve:command",
+    "token": "token:app",
     "list": "library:list_command",
     "show": "library:show_command",
     "similar": "library:similar_command",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import socket
@@ -10,12 +11,10 @@ from typing import Annotated
 import typer
 
 from image_processor.config.settings import PREFIX, Settings
-from image_processor.domain.errors import Unavailable
+from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
 
 from .context import command_context
 from .options import Data, RecipeFile, WorkerCount, settings_with
-
-_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 def command(
@@ -35,11 +34,33 @@ def command(
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
+    check_exposure(settings)
     context = command_context(ctx)
     with listen(settings.host, settings.port) as listener, context.open_server(settings) as run:
         _announce(settings, listener.getsockname()[1])
         run(listener)
         typer.echo("Stopping after the work in progress.")
+
+
+def check_exposure(settings: Settings) -> None:
+    """Raise InvalidSettings if other machines could use the API without a token, and nobody said they may."""
+    if settings.all_tokens or settings.allow_anonymous or _is_local(settings.host):
+        return
+    expected = f"a token, because other machines may reach {settings.host},"
+    cure = (
+        "none: make one with `image-processor token create --scope admin`; or set "
+        f"{PREFIX}ALLOW_ANONYMOUS=1 if only people who may use the server can reach it, for instance behind "
+        "a proxy with a login, or with `docker run -p 127.0.0.1:8000:8000`"
+    )
+    raise InvalidSettings([Problem(f"{PREFIX}TOKENS", expected, cure)])
+
+
+def _is_local(host: str) -> bool:
+    """Whether only this machine reaches what listens on ``host``."""
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:  # a name: only this one is known to mean this machine everywhere (RFC 6761, 6.3)
+        return host.lower() == "localhost"
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -60,6 +81,6 @@ def listen(host: str, port: int) -> socket.socket:
 def _announce(settings: Settings, port: int) -> None:
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
     typer.echo(f"Drop images into {settings.data / 'uploads'} or on http://{host}:{port}")
-    if settings.host not in _LOOPBACK:
-        warning = f"{settings.host} may be reachable from other machines; the API needs no password."
+    if not settings.all_tokens and not _is_local(settings.host):
+        warning = f"{settings.host} may be reachable from other machines, and the API asks for no token."
         typer.echo(f"warning: {warning}", err=True)

@@ -16,6 +16,8 @@ from msgspec import Struct
 
 from image_processor.domain.models import ExifField, IccPolicy, SandboxPolicy, TruncatedPolicy
 
+from .tokens import EXPECTED_LINE, Token, parse_tokens
+
 _MEBIBYTE = 1024 * 1024
 
 
@@ -111,6 +113,16 @@ def signing_keys(text: str) -> tuple[tuple[str, str], ...]:
     if len(dict(keys)) != len(matches) or not keys:
         raise ValueError
     return keys
+
+
+def tokens(text: str) -> tuple[Token, ...]:
+    """Hashed tokens of the REST API."""
+    return parse_tokens(names(text))
+
+
+def tokens_file(text: str) -> tuple[Token, ...]:
+    """Hashed tokens in a file, one a line; empty lines and lines that begin with # are left out."""
+    return parse_tokens(line for line in _lines(text) if line.strip())
 
 
 def webhook_secrets(text: str) -> tuple[bytes, ...]:
@@ -325,6 +337,26 @@ GENERAL_SETTINGS = (
     SettingSpec("PORT", "port the server listens on", "0-65535", integer(0, 65535)),
     SettingSpec(
         "ALLOWED_HOSTS", "additional Host names that the server accepts", "names, comma-separated", names
+    ),
+    SettingSpec(
+        "TOKENS",
+        "hashed tokens: as soon as there is one, the API and the page ask for a token",
+        f"{EXPECTED_LINE}, comma-separated",
+        tokens,
+        secret=True,
+    ),
+    SettingSpec(
+        "TOKENS_FILE",
+        "a file with more hashed tokens, one a line",
+        f"a readable file of {EXPECTED_LINE}",
+        tokens_file,
+        secret=True,
+    ),
+    SettingSpec(
+        "ALLOW_ANONYMOUS",
+        "listen beyond localhost without any token: everybody who reaches the server may use it",
+        "0 or 1",
+        flag,
     ),
     SettingSpec(
         "WORKERS", "images processed at the same time; 0 means one per core", "0-256", integer(0, 256)

@@ -27,6 +27,7 @@ from .setting_specs import (
     SettingSpec,
     dialect_settings,
 )
+from .tokens import Token
 
 __all__ = [
     "ALL_SETTINGS",
@@ -45,7 +46,7 @@ __all__ = [
 PREFIX = "IMAGE_PROCESSOR_"
 """The prefix of the environment variables."""
 
-_SECRET_FIELDS = frozenset({"signing_keys", "webhook_secret", "dialect_settings"})
+_SECRET_FIELDS = frozenset({"signing_keys", "webhook_secret", "dialect_settings", "tokens", "tokens_file"})
 
 
 class Settings(Struct, frozen=True):
@@ -65,6 +66,9 @@ class Settings(Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 8000
     allowed_hosts: tuple[str, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    tokens_file: tuple[Token, ...] = ()
+    allow_anonymous: bool = False
     public_url: str | None = None
     distribution: str | None = None
     invalidation_queue: str | None = None
@@ -119,6 +123,11 @@ class Settings(Struct, frozen=True):
         dead worker expired.
         """
         return 4 * self.limits.cpu_seconds + 60
+
+    @property
+    def all_tokens(self) -> tuple[Token, ...]:
+        """The tokens of both settings. Without any, everybody may use the API."""
+        return (*self.tokens, *self.tokens_file)
 
     @property
     def server_process_count(self) -> int:

@@ -461,6 +461,37 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/session": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Session
+         * @description Say who sends the request, and whether the server asks for tokens.
+         */
+        get: operations["get_session"];
+        put?: never;
+        /**
+         * Post Session
+         * @description Sign in: exchange a token for a cookie, which the page sends from then on.
+         *
+         *     The cookie is for this server's pages only (SameSite=Strict), scripts cannot read it, and it is valid for
+         *     12 hours. After ten unknown tokens from one address within a minute, none is read until it is over.
+         */
+        post: operations["post_session"];
+        /**
+         * Delete Session
+         * @description Sign out: end the session of the cookie, also for event streams that are open.
+         */
+        delete: operations["delete_session"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -471,6 +502,8 @@ export interface paths {
         /**
          * Get Health
          * @description Return the state of the server and its limits. The status code is 503 if it is degraded.
+         *
+         *     Where the server asks for tokens, requests without one get `status` alone, for health checks.
          */
         get: operations["get_health"];
         put?: never;
@@ -907,6 +940,16 @@ export interface components {
              * @description How many images all pages have, if `total=true` was requested. Null on AWS, where all of them would have to be read.
              */
             total?: number | null;
+        };
+        /** LoginRequest */
+        LoginRequest: {
+            /**
+             * Token
+             * Format: password
+             * @description A token of `image-processor token create`.
+             * @example imgp_...
+             */
+            token: string;
         };
         /**
          * MarkupModel
@@ -1384,6 +1427,12 @@ export interface components {
             presets: string[];
         };
         /**
+         * Scope
+         * @description What the holder of a token may do. Each scope includes those before it.
+         * @enum {string}
+         */
+        Scope: "read" | "write" | "admin";
+        /**
          * SeriesModel
          * @description Counts by name. Each list has a value for every period of `step` seconds, of which the first begins at
          *     `start` (Unix seconds) and the last is the current one. Names without counts are left out.
@@ -1423,6 +1472,33 @@ export interface components {
             counts: {
                 [key: string]: number[];
             };
+        };
+        /**
+         * SessionModel
+         * @description Who sends the request, and what they may do.
+         */
+        SessionModel: {
+            /**
+             * Required
+             * @description Whether the server asks for tokens.
+             */
+            required: boolean;
+            /**
+             * @description What the caller may do; null for strangers.
+             * @example write
+             */
+            scope: components["schemas"]["Scope"] | null;
+            /**
+             * Name
+             * @description The name of the caller's token.
+             * @example editors
+             */
+            name: string | null;
+            /**
+             * Expires At
+             * @description When the page has to sign in again.
+             */
+            expires_at: string | null;
         };
         /**
          * SettingModel
@@ -3212,6 +3288,122 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["SettingsModel"];
+                };
+            };
+        };
+    };
+    get_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionModel"];
+                };
+            };
+        };
+    };
+    post_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LoginRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The token is unknown. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Too many unknown tokens came from this address; `Retry-After` says when the next one is read. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    delete_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
                 };
             };
         };

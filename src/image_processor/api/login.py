@@ -1,0 +1,106 @@
+"""Routes with which the page signs in: a token is exchanged for the cookie of a session."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from fastapi import APIRouter, Depends, Request, Response
+from pydantic import AwareDatetime, Field, SecretStr
+
+from image_processor.config.tokens import Scope, find_token
+
+from .access_guard import Caller, Gate, caller_of, cookies_of, refuse_token, too_many
+from .dependencies import require_json
+from .problems import errors
+from .schemas import Model
+from .sessions import COOKIE, SESSION_SECONDS
+
+router = APIRouter(tags=["session"])
+
+
+class SessionModel(Model):
+    """Who sends the request, and what they may do."""
+
+    required: bool = Field(description="Whether the server asks for tokens.")
+    scope: Scope | None = Field(description="What the caller may do; null for strangers.", examples=["write"])
+    name: str | None = Field(description="The name of the caller's token.", examples=["editors"])
+    expires_at: AwareDatetime | None = Field(description="When the page has to sign in again.")
+
+    @classmethod
+    def of(cls, caller: Caller, *, required: bool) -> SessionModel:
+        session, token = caller.session, caller.token
+        expires = datetime.fromtimestamp(session.expires, UTC) if session else None
+        name = token.name if token else None
+        return cls(required=required, scope=caller.scope, name=name, expires_at=expires)
+
+
+class LoginRequest(Model):
+    token: SecretStr = Field(
+        description="A token of `image-processor token create`.", max_length=200, examples=["imgp_..."]
+    )
+
+
+async def _gate(request: Request) -> Gate:
+    gate: Gate = request.app.state.gate
+    return gate
+
+
+GateOf = Annotated[Gate, Depends(_gate)]
+CallerOf = Annotated[Caller, Depends(caller_of)]
+
+
+@router.head("/session", include_in_schema=False)
+@router.get("/session")
+async def get_session(caller: CallerOf, gate: GateOf) -> SessionModel:
+    """Say who sends the request, and whether the server asks for tokens."""
+    return SessionModel.of(caller, required=bool(gate.tokens()))
+
+
+@router.post("/session", dependencies=[require_json], responses=errors(400, 401, 403, 415, 429))
+async def post_session(
+    body: LoginRequest, request: Request, response: Response, gate: GateOf
+) -> SessionModel:
+    """Sign in: exchange a token for a cookie, which the page sends from then on.
+
+    The cookie is for this server's pages only (SameSite=Strict), scripts cannot read it, and it is valid for
+    12 hours. After ten unknown tokens from one address within a minute, none is read until it is over.
+    """
+    if refusal := too_many(gate, request.scope):
+        return refusal  # type: ignore[return-value]  # FastAPI sends a Response as it is
+    token = find_token(gate.tokens(), body.token.get_secret_value())
+    if token is None:
+        return refuse_token(gate, request.scope)  # type: ignore[return-value]  # as above
+    gate.sessions.close(cookies_of(request.scope))
+    cookie, session = gate.sessions.open(token)
+    # Without a path the cookie is for the folder of this URL, which is that of the page, also below a path
+    # that a proxy strips.
+    response.set_cookie(
+        COOKIE,
+        cookie,
+        max_age=SESSION_SECONDS,
+        path=None,
+        secure=_is_secure(request),
+        httponly=True,
+        samesite="strict",
+    )
+    return SessionModel.of(Caller(token.scope, token, session), required=True)
+
+
+@router.delete("/session", status_code=204, responses=errors(403))
+async def delete_session(request: Request, gate: GateOf) -> Response:
+    """Sign out: end the session of the cookie, also for event streams that are open."""
+    gate.sessions.close(cookies_of(request.scope))
+    response = Response(status_code=204)
+    response.set_cookie(COOKIE, "", max_age=0, path=None, httponly=True, samesite="strict")
+    return response
+
+
+def _is_secure(request: Request) -> bool:
+    """Whether the page was loaded through TLS. Its browser says so in Origin, also behind a proxy that tells
+    the server nothing; a browser would drop a Secure cookie that came without TLS."""
+    origin = request.headers.get("origin")
+    if origin is not None:
+        return urlsplit(origin).scheme == "https"
+    return request.headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower() == "https"
