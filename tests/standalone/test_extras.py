@@ -8,7 +8,7 @@ import pytest
 
 from image_processor.bootstrap.aws import open_aws_context
 from image_processor.bootstrap.recipe import check_extras
-from image_processor.bootstrap.standalone import open_workers
+from image_processor.bootstrap.workers import open_workers
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InvalidRecipe

@@ -16,19 +16,49 @@ from typing import TYPE_CHECKING, Any
 
 from image_processor.cli.context import FileListing, Library, RepairedCatalog
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
+from image_processor.domain.models import SandboxPolicy
 
 if TYPE_CHECKING:
     from image_processor.config.recipe import Recipe
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
     from image_processor.domain.models import Record, Upload
-    from image_processor.domain.ports import EventQueue, Stores
+    from image_processor.domain.ports import EventQueue, Renderer, Stores
+    from image_processor.engine.worker.isolation import IsolatedRenderer
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
 
 class Commands:
     """The `CommandContext` of the installed program."""
+
+    def __init__(self) -> None:
+        self._started: IsolatedRenderer | None = None
+
+    def start_renderer(self) -> None:
+        from image_processor.engine.worker.isolation import IsolatedRenderer
+
+        self._started = IsolatedRenderer()
+        self._started.start()
+
+    def _take_started(self, settings: Settings) -> IsolatedRenderer | None:
+        """What `start_renderer` started, unless the settings ask for another child."""
+        started, self._started = self._started, None
+        if started is None or (settings.sandbox is SandboxPolicy.AUTO and settings.fonts is None):
+            return started
+        started.close()
+        return None
+
+    @contextmanager
+    def open_renderer(self, settings: Settings) -> Iterator[Renderer]:
+        from image_processor.engine.operations.fonts import use_fonts
+        from image_processor.engine.worker.isolation import IsolatedRenderer
+
+        started = self._take_started(settings)
+        if settings.fonts:
+            use_fonts(settings.fonts)
+        with started or IsolatedRenderer(sandbox=settings.sandbox) as renderer:
+            yield renderer.render
 
     def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
         from .standalone import open_stores
@@ -87,10 +117,13 @@ class Commands:
         role: str,
         next_try: str,
         session: Any | None = None,
+        *,
+        summary: bool = True,
     ) -> AbstractContextManager[Workers]:
+        from image_processor.engine.worker.renderer_group import RendererGroup
         from image_processor.standalone.progress import Progress
 
-        from .standalone import open_workers
+        from .workers import open_workers
 
         outbox = None
         if session is not None:
@@ -98,7 +131,13 @@ class Commands:
             from .operator_access import access_from
 
             outbox = build_outbox(settings, access_from(session))
-        return open_workers(settings, recipe, stores, role, Progress(), next_try=next_try, outbox=outbox)
+        return open_workers(
+            *(settings, recipe, stores, role, Progress()),
+            renderers=RendererGroup(settings.sandbox, self._take_started(settings)),
+            next_try=next_try,
+            outbox=outbox,
+            summary=summary,
+        )
 
     def build_reconciler(
         self, settings: Settings, library: Library, session: Any | None = None

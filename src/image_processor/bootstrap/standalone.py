@@ -6,13 +6,9 @@
 from __future__ import annotations
 
 import logging
-import os
-import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +22,11 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
-from image_processor.domain.errors import InsufficientStorage, InvalidSettings, Problem, Unavailable
-from image_processor.domain.models import MessageKind, Outcome, Upload
+from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
+from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import CachedReads, Catalog, EventQueue, ObjectStore, Renderer, Stores
-from image_processor.engine.operations.fonts import use_fonts
-from image_processor.engine.worker.isolation import IsolatedRenderer
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
-from image_processor.ingest.outbox import Outbox
-from image_processor.ingest.process import Processor
-from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.standalone import BUCKET, RENDITIONS_PATH
 from image_processor.standalone.activity import Activity
@@ -52,13 +43,13 @@ from image_processor.standalone.storage_report import StorageCount, StorageRepor
 from image_processor.standalone.submitted_versions import SubmittedVersions
 from image_processor.standalone.watcher import Watcher
 from image_processor.standalone.webhooks import Webhook, WebhookSender
-from image_processor.standalone.workers import RECONCILIATION, Workers
 from image_processor.storage import store_from_url
 from image_processor.storage.directory import PRIVATE_FOLDER
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
 from .reconciler import build_reconciler
+from .workers import WorkerHooks, open_workers
 
 _log = logging.getLogger(__name__)
 
@@ -140,132 +131,6 @@ def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | 
     return None
 
 
-class WorkerHooks(Struct, frozen=True):
-    """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
-    failed for want of space, ``on_outcome`` after each outcome with the seconds that it took."""
-
-    on_unsent: Callable[[], object] = lambda: None
-    on_full: Callable[[InsufficientStorage], object] = lambda _: None
-    on_outcome: Callable[[Outcome, float], object] = lambda *_: None
-
-
-@contextmanager
-def open_workers(  # noqa: PLR0913 - one per part that commands and the server choose
-    settings: Settings,
-    recipe: Recipe | LiveRecipe,
-    stores: Mapping[str, Stores],
-    role: str,
-    progress: Progress,
-    hooks: WorkerHooks = WorkerHooks(),  # noqa: B008 - frozen
-    renderers: RendererGroup | None = None,
-    *,
-    next_try: str = RECONCILIATION,
-    outbox: Outbox | None = None,
-) -> Iterator[Workers]:
-    """Started workers, each with an isolated renderer of its own. At the end they finish their uploads
-    within ``settings.stop_seconds``; what they do not finish is left to the next start.
-
-    ``stores`` maps the buckets that uploads may name to their stores. ``role`` is the prefix under which
-    the workers own leases. ``renderers`` is where the renderers come from. ``next_try`` says in messages what
-    will try a failed upload again. ``outbox`` is what is sent after an outcome, by default events, by the
-    server.
-
-    Raises before any work: UnsafeRuntime if libvips cannot be made safe, or a required sandbox is not
-    complete; InvalidSettings if the directory of fonts has none, InvalidRecipe if the recipe needs what this
-    machine lacks.
-    """
-    live = recipe if isinstance(recipe, LiveRecipe) else LiveRecipe(recipe)
-    check_recipe(live.current, settings)
-    if settings.fonts:
-        use_fonts(settings.fonts)
-    group = renderers or RendererGroup(settings.sandbox)
-    if gaps := group.try_start():
-        _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
-    if renderers is not None:
-        group.close_unused()  # a server may wait for long, and an idle child takes 50 MB
-    leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
-    outbox = outbox or _build_outbox(settings)
-
-    @contextmanager
-    def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
-        with group.renderer() as renderer:
-            first = live.current
-            processors = {
-                bucket: _build_processor(settings, first, bucket, stores[bucket], renderer, leases, outbox)
-                for bucket in stores
-            }
-
-            def process(upload: Upload) -> Outcome:
-                processor = processors[upload.bucket]
-                if processor.recipe is not live.current:
-                    processor = processors[upload.bucket] = replace(processor, recipe=live.current)
-                started = time.monotonic()
-                try:
-                    outcome = processor.process(upload)
-                except InsufficientStorage as error:
-                    hooks.on_full(error)
-                    raise
-                hooks.on_outcome(outcome, time.monotonic() - started)
-                if outcome.unsent:
-                    hooks.on_unsent()
-                return outcome
-
-            yield process
-
-    workers = Workers(worker_context, settings.worker_count, progress, next_try)
-    workers.start()
-    try:
-        yield workers
-    finally:
-        with group.abort_after(settings.stop_seconds):
-            workers.stop()
-        group.close_unused()
-
-
-class _LeaseOwner(Struct, frozen=True):
-    """Who owns the leases of all threads of this process, and those that could not be released."""
-
-    name: str
-    unreleased: UnreleasedLeases = field(default_factory=UnreleasedLeases)
-
-
-def _build_processor(
-    settings: Settings,
-    recipe: Recipe,
-    bucket: str,
-    stores: Stores,
-    renderer: IsolatedRenderer,
-    leases: _LeaseOwner,
-    outbox: Outbox,
-) -> Processor:
-    return Processor(
-        bucket=bucket,
-        uploads=stores.uploads,
-        processed=stores.processed,
-        catalog=stores.catalog,
-        recipe=recipe,
-        render=renderer.render,
-        limits=settings.limits,
-        icc=settings.icc,
-        cache_control=settings.cache_control,
-        owner=leases.name,
-        unreleased=leases.unreleased,
-        lease_duration=timedelta(seconds=settings.lease_seconds),
-        clock=lambda: datetime.now(UTC),
-        exif=settings.exif,
-        outbox=outbox,
-    )
-
-
-def _build_outbox(settings: Settings) -> Outbox:
-    """Events are only stored: the server's WebhookSender sends them."""
-    if settings.webhook_url is None:
-        return Outbox()
-    return Outbox(
-        frozenset({MessageKind.EVENT}), renditions_url=f"{settings.public_url or ''}{RENDITIONS_PATH}"
-    )
-
-
 def build_webhook(settings: Settings) -> Webhook | None:
     """Where events are sent, None if nowhere. Raises InvalidSettings for a URL without a secret."""
     if settings.webhook_url is None:
@@ -282,7 +147,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
     webhook = build_webhook(settings)
     progress = Progress()
-    renderers = RendererGroup(settings.sandbox)
+    renderers = RendererGroup(settings.sandbox, keeps_idle=False)  # an idle child takes 50 MB
 
     @contextmanager
     def open_renderer() -> Iterator[Renderer]:

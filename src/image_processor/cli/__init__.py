@@ -15,10 +15,16 @@ from .output import UNAVAILABLE, UNSAFE, exit_status
 if TYPE_CHECKING:
     from .context import CommandContext
 
+_RENDERING = {"process", "transform"}
+"""The commands that need an isolated child in any case."""
+_HELP = {"-h", "--help"}
+
 
 def main(context: CommandContext) -> None:
     """Run the command that the program's arguments name, and exit with its status."""
     try:
+        if _RENDERING & {*sys.argv[1:2]} and not _HELP & {*sys.argv}:
+            context.start_renderer()
         from .commands import app  # noqa: PLC0415 - a missing library is reported like any error
 
         app(obj=context)

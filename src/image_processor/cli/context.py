@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
     from image_processor.domain.models import Record, Upload
-    from image_processor.domain.ports import EventQueue, Stores
+    from image_processor.domain.ports import EventQueue, Renderer, Stores
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
@@ -58,6 +58,15 @@ class RepairedCatalog(Protocol):
 class CommandContext(Protocol):
     """Opens the parts of the system that a command works with."""
 
+    def start_renderer(self) -> None:
+        """Start an isolated child and return at once: it loads libvips while the options are parsed. The
+        next renderer or worker that is opened uses it. Raises Unavailable."""
+        ...
+
+    def open_renderer(self, settings: Settings) -> AbstractContextManager[Renderer]:
+        """What renders in an isolated child, with the sandbox and the fonts of the settings."""
+        ...
+
     def open_stores(self, settings: Settings) -> AbstractContextManager[Stores]:
         """The directories and the catalog of this machine, created if missing. Raises Unavailable."""
         ...
@@ -92,10 +101,13 @@ class CommandContext(Protocol):
         role: str,
         next_try: str,
         session: Any | None = None,
+        *,
+        summary: bool = True,
     ) -> AbstractContextManager[Workers]:
         """Started workers on the stores of each bucket. ``role`` is the prefix of their leases' owner,
         ``next_try`` says in messages what will try a failed upload again. With a ``session`` of AWS they send
-        the events and invalidations that the settings ask for, as the functions do.
+        the events and invalidations that the settings ask for, as the functions do. Without ``summary``
+        they compute no visual summaries and no digests of originals.
 
         Raises UnsafeRuntime, InvalidSettings, InvalidRecipe.
         """

@@ -91,7 +91,9 @@ def command(
     results = []
     with (
         context.open_directories({upload.bucket for upload in uploads}, out) as stores,
-        context.open_workers(settings, rules, stores, _ROLE, "another run of this command") as workers,
+        context.open_workers(
+            settings, rules, stores, _ROLE, "another run of this command", summary=False
+        ) as workers,
         _progress_bar(len(uploads)) as advance,
     ):
         pending = [workers.submit(upload) for upload in uploads]

@@ -13,9 +13,9 @@ from image_processor.domain.errors import Invalid, NotFound
 from image_processor.domain.formats import FORMATS, WRITABLE
 from image_processor.domain.models import RenderedImage
 from image_processor.domain.transformation import Transformation, parse
-from image_processor.python_api import Engine
 from image_processor.renditions.originals import overlay_keys
 
+from .context import command_context
 from .options import settings_with
 from .output import format_bytes, printable
 
@@ -23,6 +23,7 @@ _STANDARD_OUTPUT = "-"
 
 
 def command(
+    ctx: typer.Context,
     file: Annotated[Path, typer.Argument(help="The original.", metavar="FILE")],
     text: Annotated[
         str,
@@ -51,9 +52,14 @@ def command(
     data = _read(file, "FILE")
     keys = overlay_keys([transformation])
     overlay_sources = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in keys}
-    with Engine(limits=settings.limits, icc=settings.icc) as engine:
-        rendition = engine.transform(data, transformation, overlays=overlay_sources)
-        original = engine.probe(data)
+    with command_context(ctx).open_renderer(settings) as render:
+        rendered = render(
+            *(data, [transformation], settings.limits),
+            icc=settings.icc,
+            summary=False,
+            overlay_sources=overlay_sources,
+        )
+    (rendition,), original = rendered.renditions, rendered.original
     if original.file_frames is not None:
         name = printable(str(file))
         typer.echo(f"{name} has {original.file_frames} frames, of which only a still can be read", err=True)

@@ -6,7 +6,6 @@ has missed events queries it.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 import threading
@@ -101,6 +100,8 @@ class Progress:
         No event published after the first item is missed. If ``after`` is a cursor of an earlier run, or
         has left the history, the position has ``missed``.
         """
+        import asyncio  # noqa: PLC0415 - 14 ms of each command that has workers
+
         loop = asyncio.get_running_loop()
         woken = asyncio.Event()
 

@@ -44,6 +44,9 @@ only copies memory meanwhile."""
 _STALL_SECONDS = 60
 """How long a child that renders may use no CPU time: then it is stopped or hangs."""
 
+_UNWATCHED_SECONDS = 1
+"""How long a child may render before its CPU time is looked at: most have answered by then."""
+
 _EXIT_SECONDS = 10
 """How long a child that has closed its end of the pipes may take to exit."""
 
@@ -336,6 +339,8 @@ class _Child:
 
     def _await_reply(self, until: float) -> None:
         """Return once the child answers. Raises _ChildLost if it stands still, TimeoutError."""
+        with suppress(TimeoutError):
+            return self._channel.wait(min(until, time.monotonic() + _UNWATCHED_SECONDS))
         used = cpu_seconds_of(self.pid)
         while True:
             try:

@@ -13,22 +13,34 @@ from .isolation import IsolatedRenderer
 
 class RendererGroup:
     """Opens isolated renderers and can abort them. Methods may be called from any thread. ``sandbox`` is
-    that of all renderers."""
+    that of all renderers. ``started`` is one whose child has been started. With ``keeps_idle`` the next
+    renderer uses the child of `try_start`, which waits until then."""
 
-    def __init__(self, sandbox: SandboxPolicy = SandboxPolicy.AUTO) -> None:
+    def __init__(
+        self,
+        sandbox: SandboxPolicy = SandboxPolicy.AUTO,
+        started: IsolatedRenderer | None = None,
+        *,
+        keeps_idle: bool = True,
+    ) -> None:
         self._sandbox = sandbox
+        self._keeps_idle = keeps_idle
         self._lock = threading.Lock()
         self._open: set[IsolatedRenderer] = set()
-        self._tried: list[IsolatedRenderer] = []
+        self._tried = [started] if started else []
         self._aborted = False
 
     def try_start(self) -> tuple[str, ...]:
-        """Start a child, which the next renderer uses. Returns the gaps of its sandbox. Raises as
+        """Start a child, to see that renderers work here. Returns the gaps of its sandbox. Raises as
         `IsolatedRenderer.warm`."""
-        renderer = IsolatedRenderer(sandbox=self._sandbox)
+        renderer = self._tried.pop() if self._tried else IsolatedRenderer(sandbox=self._sandbox)
         renderer.warm()
-        self._tried.append(renderer)
-        return renderer.sandbox_gaps
+        gaps = renderer.sandbox_gaps
+        if self._keeps_idle:
+            self._tried.append(renderer)
+        else:
+            renderer.close()
+        return gaps
 
     def close_unused(self) -> None:
         """End the child that `try_start` started, if no renderer uses it."""

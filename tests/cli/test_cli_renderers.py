@@ -1,0 +1,77 @@
+"""The isolated children of `process` and `transform`: how many, when they start, what they are asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pictures_for_cli import RECIPE, draw
+
+from image_processor.engine.worker import isolation
+from image_processor.engine.worker.isolation import IsolatedRenderer
+
+TRANSFORM = ("transform", "cat.jpg", "w=8", "--out", "small.jpg")
+PROCESS = ("process", "cat.jpg", "--recipe", "r.toml", "--out", "out", "--workers", "1")
+
+
+@pytest.fixture
+def children(monkeypatch):
+    """What children were started with."""
+    started = []
+
+    class Child(isolation._Child):
+        def __init__(self, program, sandbox):
+            started.append(str(sandbox))
+            super().__init__(program, sandbox)
+
+    monkeypatch.setattr(isolation, "_Child", Child)
+    return started
+
+
+@pytest.mark.parametrize("command", [TRANSFORM, PROCESS], ids=["transform", "process"])
+def test_one_child_is_started_before_the_options_are_read(run, children, command):
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    assert run(*command)[0] == 0
+    assert children == ["auto"]
+    assert run(*command, "--no-such-option")[0] == 2
+    assert len(children) == 2
+
+
+@pytest.mark.parametrize("command", [("transform", "--help"), ("process", "-h"), ("sign", "--help")])
+def test_help_starts_no_child(run, children, command):
+    assert run(*command)[0] == 0
+    assert children == []
+
+
+@pytest.mark.parametrize("command", [TRANSFORM, PROCESS], ids=["transform", "process"])
+def test_the_settings_choose_the_sandbox(run, children, monkeypatch, command):
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    monkeypatch.setenv("IMAGE_PROCESSOR_SANDBOX", "off")
+    assert run(*command)[0] == 0
+    assert children[-1] == "off"
+
+
+def test_transform_uses_the_fonts_of_the_settings(run, monkeypatch):
+    draw("cat.jpg")
+    Path("fonts").mkdir()
+    monkeypatch.setenv("IMAGE_PROCESSOR_FONTS", "fonts")
+    status, _, err = run(*TRANSFORM)
+    assert (status, "expected a directory with font files for IMAGE_PROCESSOR_FONTS" in err) == (2, True)
+
+
+@pytest.mark.parametrize("command", [TRANSFORM, PROCESS], ids=["transform", "process"])
+def test_the_original_is_sent_once_and_nothing_is_computed_unasked(run, monkeypatch, command):
+    requests = []
+    ask = IsolatedRenderer._ask
+
+    def recording(self, request, bodies):
+        requests.append((request.summary, len(bodies)))
+        return ask(self, request, bodies)
+
+    monkeypatch.setattr(IsolatedRenderer, "_ask", recording)
+    draw("cat.jpg")
+    Path("r.toml").write_text(RECIPE)
+    assert run(*command)[0] == 0
+    assert requests == [(False, 1)]
