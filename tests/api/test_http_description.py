@@ -174,6 +174,7 @@ def test_every_route_is_described(schema: Any) -> None:
         "POST /archives",
         "GET /images/{id}/similar",
         "GET /images/{id}/markup",
+        "GET /images/{id}/urls",
         "DELETE /images/{id}",
         "POST /images/{id}/renditions",
         "POST /images/{id}/reprocess",

@@ -402,7 +402,7 @@ def test_markup_of_unprocessed_and_refused_images_raises() -> None:
         (lambda: MarkupOptions(alt="a" * 501), "for alt"),
         (lambda: WidthSpec(widths=(0,)), "at most 32 of 1-16383 for widths"),
         (lambda: WidthSpec(widths=tuple(range(1, 40))), "at most 32"),
-        (lambda: WidthSpec("responsive", (10,)), "either a preset or widths"),
+        (lambda: WidthSpec("responsive", (10,)), "a preset, widths or a transformation"),
     ],
 )
 def test_invalid_markup_options_are_reported(wish: Any, told: str) -> None:

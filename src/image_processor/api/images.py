@@ -9,11 +9,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import JSONResponse
 
+from image_processor.delivery.inverse import equivalents
 from image_processor.delivery.markup.html import render_markup
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.resolver import RenditionRef
 from image_processor.delivery.url.builder import UrlBuilder, check_base_url
-from image_processor.domain.errors import Invalid, InvalidRequest, NotFound, Problem, Refused
+from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, NotFound, Problem, Refused
 from image_processor.domain.keys import check_key, image_id
 from image_processor.domain.models import Outcome, OutcomeStatus, Record, Status, UploadKind
 from image_processor.domain.ports import Catalog
@@ -33,6 +34,7 @@ from .dependencies import (
 )
 from .problems import errors, refused_image, shorten, skipped
 from .schemas import (
+    EquivalentModel,
     FolderModel,
     FoldersModel,
     FoldersRequest,
@@ -47,6 +49,8 @@ from .schemas import (
     SimilarImageModel,
     SimilarImagesModel,
     SimilarRequest,
+    UrlsModel,
+    UrlsRequest,
 )
 from .work import Work, WorkOf
 
@@ -226,6 +230,40 @@ def get_markup(
         raise Invalid.one("base", "the address of a CDN, as none is known here", None)
     urls = UrlBuilder(check_base_url(base), record.key, context.recipe, work.delivery.policy)
     return MarkupModel.of(render_markup(record, query.options, urls))
+
+
+@router.head("/{id}/urls", include_in_schema=False)
+@router.get("/{id}/urls", responses=errors(400, 404, 503))
+def get_urls(
+    id: ImageId,  # noqa: A002 - as above
+    query: Annotated[UrlsRequest, Query()],
+    context: ContextOf,
+    work: WorkOf,
+) -> UrlsModel:
+    """Return the URLs of one rendition of an image: canonical, signed, and those of other products that mean
+    the same. Nothing is rendered."""
+    transformation = parse(query.transformation)
+    record = context.catalog.get(id)
+    if record is None or record.original is None:
+        raise NotFound(f"no processed image has the id {id!r}")
+    base = (context.renditions_url if query.base is None else query.base) or ""
+    urls = UrlBuilder(check_base_url(base), record.key, context.recipe, work.delivery.policy)
+    try:
+        url, reason = urls.rendition_url(transformation), None
+    except (Forbidden, InvalidRequest) as error:
+        url, reason = None, str(error)
+    enabled = {dialect.name for dialect in work.delivery.policy.dialects}
+    others = equivalents(record.key, transformation, record.original)
+    return UrlsModel(
+        transformation=str(transformation),
+        canonical=urls.query_url(str(transformation).split(","), signed=False),
+        url=url,
+        reason=reason,
+        public=urls.is_public(transformation),
+        equivalents=[
+            EquivalentModel(dialect=name, path=path, enabled=name in enabled) for name, path in others.items()
+        ],
+    )
 
 
 async def _processed(

@@ -22,6 +22,7 @@ from image_processor.domain.keys import image_id
 from image_processor.domain.models import KEEP_SMALLER, ImageMetadata, KeepSmaller, Record, Rendition, Status
 from image_processor.domain.ports import Entry, Folder, Query, Sort, StoredObject
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
+from image_processor.domain.transformation import parse
 from image_processor.renditions.freshness import is_on_demand
 from image_processor.renditions.urls import object_url, public_url
 
@@ -188,6 +189,9 @@ class MarkupRequest(Model):
     widths: str | None = _parameter(
         "widths", default=None, pattern=r"^[0-9]{1,5}(,[0-9]{1,5})*$", examples=["320,640,1280"]
     )
+    transformation: str | None = _parameter(
+        "transformation", default=None, examples=["w=640,h=640,g=attention,fm=webp"]
+    )
     sizes: str = _parameter("sizes", default="100vw", examples=["(min-width: 60rem) 50vw, 100vw"])
     alt: str = _parameter("alt", default=ALT, examples=["A cat on a wall"])
     base: str | None = _parameter("base", default=None, examples=["https://img.example"])
@@ -196,7 +200,8 @@ class MarkupRequest(Model):
     def options(self) -> MarkupOptions:
         """Raises Invalid."""
         widths = tuple(map(int, self.widths.split(","))) if self.widths else ()
-        return MarkupOptions(WidthSpec(self.preset, widths), self.sizes, self.alt)
+        wanted = parse(self.transformation) if self.transformation else None
+        return MarkupOptions(WidthSpec(self.preset, widths, wanted), self.sizes, self.alt)
 
 
 class OnDemandRequest(Model):
@@ -566,6 +571,41 @@ class ProblemModel(Model):
     reason: Reason | None = None
     fix: str | None = None
     image: ImageModel | None = Field(default=None, description="The record of a refused upload.")
+
+
+class UrlsRequest(Model):
+    """Which rendition the URLs are to open."""
+
+    transformation: str = _parameter("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
+    base: str | None = _parameter("base", default=None, examples=["https://img.example"])
+
+
+class EquivalentModel(Model):
+    """An unsigned URL of another product with the same meaning. `enabled`: this server answers such URLs."""
+
+    dialect: str = Field(examples=["thumbor"])
+    path: str = Field(examples=["/unsafe/640x640/smart/filters:format(webp)/photos/cat.jpg"])
+    enabled: bool
+
+
+class UrlsModel(Model):
+    """The URLs of one rendition of an image."""
+
+    transformation: str = Field(description="Its canonical text.", examples=["w=640,fm=webp"])
+    canonical: str = Field(
+        description="The URL in canonical form, without a signature.",
+        examples=["/renditions/photos/cat.jpg?w=640&fm=webp"],
+    )
+    url: str | None = Field(
+        description="A URL that opens the rendition: with a signature that does not expire, unless a public "
+        "preset declares it. Null if the server does not allow one.",
+        examples=["/renditions/photos/cat.jpg?w=640&fm=webp&kid=a&s=5b1e"],
+    )
+    reason: str | None = Field(
+        description="Why `url` is null.", examples=["expected a signing key, got none"]
+    )
+    public: bool = Field(description="A public preset declares the rendition, so it needs no signature.")
+    equivalents: list[EquivalentModel]
 
 
 class PresignedPostModel(Model):

@@ -10,17 +10,18 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.http.negotiation import MODERN, preferred_formats
 from image_processor.delivery.source_crop import output_size
 from image_processor.delivery.url.builder import UrlBuilder
 from image_processor.delivery.url.parameter_names import AUTO, FORMAT, PRESET
-from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, Problem
+from image_processor.domain.errors import Forbidden, Invalid, InvalidRequest, InvalidTransformation, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.geometry import Size
 from image_processor.domain.models import ImageMetadata, Record
-from image_processor.domain.transformation import MAX_SIDE, Transformation
+from image_processor.domain.transformation import MAX_SIDE, Transformation, parse
 from image_processor.domain.transformation.values import quote
 
 MAX_WIDTHS = 32
@@ -65,17 +66,20 @@ class SrcSet(Struct, frozen=True):
 
 
 class WidthSpec(Struct, frozen=True):
-    """Which widths to use: those of a preset, or a list of pixels; by default the best preset's.
+    """Which widths to use: those of a preset, a list of pixels, or a transformation at half, once and twice
+    its size; by default the best preset's.
 
-    Raises Invalid for both, for more than MAX_WIDTHS widths, and for a width outside 1-MAX_SIDE.
+    Raises Invalid for more than one of them, for more than MAX_WIDTHS widths, and for a width outside
+    1-MAX_SIDE.
     """
 
     preset: str | None = None
     widths: tuple[int, ...] = ()
+    transformation: Transformation | None = None
 
     def __post_init__(self) -> None:
-        if self.preset is not None and self.widths:
-            raise Invalid.one("widths", "either a preset or widths", "both")
+        if sum(map(bool, (self.preset is not None, self.widths, self.transformation))) > 1:
+            raise Invalid.one("widths", "a preset, widths or a transformation", "several of them")
         if len(self.widths) > MAX_WIDTHS or not all(1 <= width <= MAX_SIDE for width in self.widths):
             raise Invalid.one("widths", f"at most {MAX_WIDTHS} of 1-{MAX_SIDE}", self.widths)
 
@@ -87,8 +91,11 @@ def build_srcset(record: Record, original: ImageMetadata, spec: WidthSpec, urls:
     policy's widths if no rule matches. Raises Invalid for a preset that does not apply to the image, or
     if no candidate has a URL.
     """
-    preset = _preset_name(urls.recipe, record.key, spec)
     builder = _SrcSetBuilder(record, original, urls)
+    if spec.transformation is not None:
+        builder.add_transformation(spec.transformation)
+        return builder.build()
+    preset = _preset_name(urls.recipe, record.key, spec)
     if preset is not None:
         builder.add_preset(preset)
     else:
@@ -167,6 +174,30 @@ class _SrcSetBuilder:
                 is_public = all(map(self._urls.is_public, transformations))
                 self._add_negotiated([], [requested], is_public=is_public)
 
+    def add_transformation(self, wanted: Transformation) -> None:
+        """Add a transformation at half, once and twice its size, in its own format and in each for the
+        original."""
+        sizes: set[Size] = set()
+        for factor in _FACTORS:
+            scaled = _scaled(wanted, factor)
+            size = output_size(scaled, self._original) if scaled else None
+            if scaled is None or size is None:
+                self._leave_out(wanted, f"its size at {factor} times is not known before it is made")
+            elif size not in sizes:
+                sizes.add(size)
+                self._add_formats(scaled, size)
+
+    def _add_formats(self, scaled: Transformation, size: Size) -> None:
+        others = preferred_formats(_ACCEPT_ALL, self._original, {})
+        variants = [_in_format(scaled, name) for name in dict.fromkeys((scaled.format, *others))]
+        added = [self._add(variant, size.width, size.height) for variant in variants if variant]
+        if all(added):
+            pairs = [pair for pair in str(scaled).split(",") if not pair.startswith(("fm=", "q="))]
+            is_public = all(map(self._urls.is_public, filter(None, variants)))
+            url = self._urls.query_url([*pairs, f"{FORMAT}={AUTO}"], signed=not is_public)
+            query = "&".join([*pairs, f"{FORMAT}={AUTO}"]) if is_public else None
+            self._negotiated.append(NegotiatedWidth(size.width, url, query))
+
     def _add(self, transformation: Transformation, width: int, height: int) -> bool:
         """Add a candidate. Returns whether it has a URL; if not, it is left out."""
         if transformation.format not in _BROWSER_FORMATS:
@@ -189,6 +220,28 @@ class _SrcSetBuilder:
 
     def _leave_out(self, transformation: Transformation, reason: str) -> None:
         self._left_out[reason].append(str(transformation))
+
+
+_FACTORS = ("0.5", "1", "2")
+
+
+def _scaled(wanted: Transformation, factor: str) -> Transformation | None:
+    """``wanted`` for so many device pixels each; None if that exceeds a limit."""
+    try:
+        return parse(f"dpr={factor},{wanted}")
+    except InvalidTransformation:
+        return None
+
+
+def _in_format(wanted: Transformation, format_: str) -> Transformation | None:
+    """``wanted`` in another format, with its default quality; None if it has options that this format
+    lacks."""
+    if format_ == wanted.format:
+        return wanted
+    try:
+        return replace(wanted, format=format_, quality=None)
+    except InvalidTransformation:
+        return None
 
 
 def _widths(members: Sequence[Transformation]) -> list[int]:
