@@ -142,6 +142,27 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{id}/urls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Urls
+         * @description Return the URLs of one rendition of an image: canonical, signed, and those of other products that mean
+         *     the same. Nothing is rendered.
+         */
+        get: operations["get_urls"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/folders": {
         parameters: {
             query?: never;
@@ -681,6 +702,24 @@ export interface components {
              * @description Keys of some images that would change.
              */
             examples: string[];
+        };
+        /**
+         * EquivalentModel
+         * @description An unsigned URL of another product with the same meaning. `enabled`: this server answers such URLs.
+         */
+        EquivalentModel: {
+            /**
+             * Dialect
+             * @example thumbor
+             */
+            dialect: string;
+            /**
+             * Path
+             * @example /unsafe/640x640/smart/filters:format(webp)/photos/cat.jpg
+             */
+            path: string;
+            /** Enabled */
+            enabled: boolean;
         };
         /**
          * EventModel
@@ -1662,6 +1701,43 @@ export interface components {
             image: string;
         };
         /**
+         * UrlsModel
+         * @description The URLs of one rendition of an image.
+         */
+        UrlsModel: {
+            /**
+             * Transformation
+             * @description Its canonical text.
+             * @example w=640,fm=webp
+             */
+            transformation: string;
+            /**
+             * Canonical
+             * @description The URL in canonical form, without a signature.
+             * @example /renditions/photos/cat.jpg?w=640&fm=webp
+             */
+            canonical: string;
+            /**
+             * Url
+             * @description A URL that opens the rendition: with a signature that does not expire, unless a public preset declares it. Null if the server does not allow one.
+             * @example /renditions/photos/cat.jpg?w=640&fm=webp&kid=a&s=5b1e
+             */
+            url: string | null;
+            /**
+             * Reason
+             * @description Why `url` is null.
+             * @example expected a signing key, got none
+             */
+            reason: string | null;
+            /**
+             * Public
+             * @description A public preset declares the rendition, so it needs no signature.
+             */
+            public: boolean;
+            /** Equivalents */
+            equivalents: components["schemas"]["EquivalentModel"][];
+        };
+        /**
          * WaitingEventsModel
          * @description Events that wait to be sent, and dead ones, which wait for `image-processor events redrive`.
          */
@@ -2228,6 +2304,8 @@ export interface operations {
                 preset?: string | null;
                 /** @description Expected: at most 32 whole numbers, comma-separated. */
                 widths?: string | null;
+                /** @description Expected: a transformation such as w=640,fm=webp. */
+                transformation?: string | null;
                 /** @description Expected: the displayed width, as HTML's `sizes` attribute. */
                 sizes?: string;
                 /** @description Expected: the alternative text of the image. */
@@ -2291,6 +2369,61 @@ export interface operations {
             };
             /** @description Refused: `reason` and `fix` say why and what helps. */
             422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    get_urls: {
+        parameters: {
+            query: {
+                /** @description Expected: a transformation such as w=640,fm=webp. */
+                transformation: string;
+                /** @description Expected: the base of URLs: an address, or a path. */
+                base?: string | null;
+            };
+            header?: never;
+            path: {
+                /** @description The id of an original. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UrlsModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It does not exist. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
