@@ -82,6 +82,31 @@ def test_trigger_ends_the_pause(start_loop):
     assert submitted.get(timeout=WAIT).key == "b"
 
 
+def test_another_reconciler_ends_the_search_that_runs(start_loop):
+    """After a reload the search with the old recipe does no more, and one with the new recipe follows."""
+    loops = queue.Queue()
+
+    class Old(Scripted):
+        def findings(self, _should_stop):
+            yield finding("old")
+            loops.get(timeout=WAIT).use(Scripted([finding("new")]))
+            yield finding("too late")
+
+    loop, submitted = start_loop(Old(), NEVER)
+    loops.put(loop)
+    assert [submitted.get(timeout=WAIT).key for _ in range(2)] == ["old", "new"]
+
+
+def test_another_reconciler_ends_the_pause_and_the_rest_in_it():
+    clock, submitted = iter([0.0, 0.0, 100.0, *[200.0] * 9]), queue.Queue()
+    loop = ReconcileLoop(Scripted([finding("a")]), submitted.put, NEVER, clock=lambda: next(clock))
+    loop.start()
+    assert submitted.get(timeout=WAIT).key == "a"
+    loop.use(Scripted([finding("b")]))
+    assert submitted.get(timeout=WAIT).key == "b"
+    loop.stop()
+
+
 def test_a_run_that_fails_is_not_the_last(start_loop, caplog):
     reconciler = Scripted([finding("a"), Unavailable("no disk"), finding("b")], [finding("c")])
     _, submitted = start_loop(reconciler, 0.001)
@@ -141,9 +166,9 @@ def test_triggers_do_not_keep_a_large_library_under_search():
     def rest(seconds):
         rests.append(seconds)
         loop._stop.set()
+        loop.trigger()
 
-    loop._stop.wait = rest
-    loop.trigger()
+    loop._end_rest.wait = rest
     loop._run()
     assert rests == [120.0]
 
@@ -159,6 +184,7 @@ def test_a_search_takes_a_tenth_of_the_time():
 
     loop = ReconcileLoop(TwoPages(), lambda _: None, 300.0, clock=lambda: next(clock))
     loop._stop.wait = pauses.append
+    loop._end_rest.wait = lambda _: None
     loop._wake.wait = lambda _: loop._stop.set()
     loop._run()
     assert pauses[:2] == pytest.approx([0.9, 5.0])

@@ -500,7 +500,8 @@ class WaitingEventsModel(Model):
 
 class StandaloneHealthModel(HealthModel):
     """The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
-    data, takes no uploads, or most originals are gone. `low-disk`: it will soon take no uploads."""
+    data, takes no uploads, most originals are gone, or a changed recipe is invalid. `low-disk`: it will soon
+    take no uploads."""
 
     status: Literal["ok", "low-disk", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
     detail: str | None = None
@@ -515,6 +516,9 @@ class StandaloneHealthModel(HealthModel):
     )
     held_deletions: int = Field(
         default=0, description="Deletions that wait to be accepted, because most originals are gone."
+    )
+    recipe_error: str | None = Field(
+        default=None, description="Why the changed recipe is not used; the previous one stays in force."
     )
 
 

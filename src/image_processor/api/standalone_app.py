@@ -112,7 +112,8 @@ async def get_events(
     },
 )
 def get_health(request: Request, context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
-    """Return the state of the server and its limits. The status code is 503 if it is degraded.
+    """Return the state of the server and its limits. The status code is 503 if it is degraded, but 200 if
+    that is only because a changed recipe is invalid: then it serves with the previous one.
 
     Where the server asks for tokens, requests without one get `status` alone, for health checks.
     """
@@ -123,6 +124,9 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
     status = "degraded" if trouble else _DISK_STATUS[disk.status]
     if status == "degraded":
         response.status_code = 503
+    invalid = context.recipe_error
+    if invalid is not None and not trouble:
+        trouble, status = f"the previous recipe is in force: {invalid}", "degraded"
     if caller_of(request).scope is None:
         return JSONResponse({"status": status}, response.status_code or 200)  # type: ignore[return-value]
     return StandaloneHealthModel(
@@ -137,6 +141,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
         events=None if unreachable else _waiting_events(context),
         unreadable=report.unreadable,
         held_deletions=report.held,
+        recipe_error=str(invalid) if invalid is not None else None,
     )
 
 

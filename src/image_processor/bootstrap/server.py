@@ -16,18 +16,27 @@ from image_processor.api.renditions import path_below_root
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.config.settings import Settings
+from image_processor.standalone.reload_watcher import Hangup, ReloadWatcher
 
 from .standalone import StandaloneContext, open_server_context
 
 
 @contextmanager
 def open_server(settings: Settings) -> Iterator[Callable[[socket.socket], None]]:
-    """The running parts, and a function that answers requests on a listener until SIGINT or SIGTERM.
+    """The running parts, and a function that answers requests on a listener until SIGINT or SIGTERM. SIGHUP
+    and a change of the recipe's file reload the recipe.
 
     At the end of the context the workers finish their uploads. Raises as `open_server_context`.
     """
+    hangup = Hangup()
+    files = [settings.recipe] if settings.recipe is not None else []
     with open_server_context(settings) as context:
-        yield partial(serve, context)
+        watcher = ReloadWatcher(context.reload_recipe, lambda: files, hangup.is_pending)
+        watcher.start()
+        try:
+            yield partial(serve, context)
+        finally:
+            watcher.stop()
 
 
 def serve(context: StandaloneContext, listener: socket.socket) -> None:

@@ -22,7 +22,7 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.read_path import Delivery
 from image_processor.delivery.repository import MetadataCache
-from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
+from image_processor.domain.errors import InvalidRecipe, InvalidSettings, Problem, Unavailable
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import CachedReads, Catalog, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.worker.renderer_group import RendererGroup
@@ -101,9 +101,14 @@ class StandaloneContext(Struct, frozen=True):
     def reload_recipe(self) -> bool:
         """Read the recipe's file again and put it in force; False if that changes nothing.
 
-        Raises InvalidRecipe, and then the earlier one stays in force.
+        Raises InvalidRecipe, and then the earlier one stays in force, see `LiveRecipe.reload`.
         """
-        return self.live_recipe.replace(load_recipe(self.settings.recipe))
+        return self.live_recipe.reload(lambda: load_recipe(self.settings.recipe))
+
+    @property
+    def recipe_error(self) -> InvalidRecipe | None:
+        """Why the recipe in its file is not in force; None if it is."""
+        return self.live_recipe.error
 
 
 def catalog_file(settings: Settings) -> Path:

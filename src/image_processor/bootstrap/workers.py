@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InsufficientStorage
-from image_processor.domain.models import MessageKind, Outcome, Upload
+from image_processor.domain.models import MessageKind, Outcome, Upload, UploadKind
 from image_processor.domain.ports import Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.renderer_group import RendererGroup
@@ -103,6 +103,9 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                 hooks.on_outcome(outcome, time.monotonic() - started)
                 if outcome.unsent:
                     hooks.on_unsent()
+                if processor.recipe is not live.current:
+                    # The reconciliation after the change may have passed this key meanwhile.
+                    workers.submit(Upload(upload.bucket, upload.key, UploadKind.RECONCILE))
                 return outcome
 
             yield process

@@ -30,6 +30,7 @@ def command(
     """Watch the upload directory, process new images, and serve the API, the web page and renditions.
 
     Ctrl-C stops the server after the work in progress; a second Ctrl-C stops it at once.
+    A change of the recipe file is applied while the server runs; SIGHUP reads the file again too.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

@@ -5,10 +5,14 @@ Parts that keep nothing of a recipe ask for `current` each time; the others foll
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 
 from image_processor.config.recipe import Recipe
+from image_processor.domain.errors import InvalidRecipe
+
+_log = logging.getLogger(__name__)
 
 
 class LiveRecipe:
@@ -22,10 +26,16 @@ class LiveRecipe:
         self._check = check
         self._current = recipe
         self._followers: list[Callable[[Recipe], object]] = []
+        self._error: InvalidRecipe | None = None
 
     @property
     def current(self) -> Recipe:
         return self._current
+
+    @property
+    def error(self) -> InvalidRecipe | None:
+        """Why the last `reload` changed nothing; None if its recipe was valid."""
+        return self._error
 
     def follow(self, tell: Callable[[Recipe], object]) -> None:
         """Call ``tell`` with each recipe that comes into force from now on, in the order of the calls."""
@@ -50,3 +60,21 @@ class LiveRecipe:
             for tell in self._followers:
                 tell(recipe)
         return True
+
+    def reload(self, load: Callable[[], Recipe]) -> bool:
+        """Put the recipe in force that ``load`` returns; False if it is already.
+
+        Raises InvalidRecipe. Then the earlier recipe stays in force, the log says why, once for each error,
+        and `error` holds it.
+        """
+        try:
+            changed = self.replace(load())
+        except InvalidRecipe as error:
+            if str(error) != str(self._error):
+                _log.error("the recipe cannot be reloaded, the previous one stays in force: %s", error)
+            self._error = error
+            raise
+        self._error = None
+        if changed:
+            _log.info("the recipe was reloaded")
+        return changed

@@ -46,8 +46,11 @@ def apply(finding: Finding, reconciler: Reconciler, submit: Callable[[Upload], o
 class _Pace:
     """Makes a search pause after each page, until a stop."""
 
-    def __init__(self, stop: threading.Event, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, stop: threading.Event, is_over: Callable[[], bool], clock: Callable[[], float]
+    ) -> None:
         self._stop = stop
+        self._is_over = is_over
         self._clock = clock
         self._resumed = clock()
 
@@ -55,7 +58,7 @@ class _Pace:
         """Pause, and return whether the search is to end."""
         self._stop.wait(min(_LONGEST_PACE, PACE * (self._clock() - self._resumed)))
         self._resumed = self._clock()
-        return self._stop.is_set()
+        return self._is_over()
 
 
 class ReconcileLoop:
@@ -81,6 +84,7 @@ class ReconcileLoop:
         self._passed_over: frozenset[str] = frozenset()
         self._stop = threading.Event()
         self._wake = threading.Event()
+        self._end_rest = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reconcile")
 
     def start(self) -> None:
@@ -88,7 +92,7 @@ class ReconcileLoop:
 
     def stop(self) -> None:
         self._stop.set()
-        self._wake.set()
+        self._end_pause()
         self._thread.join()
 
     def report(self) -> ReconcileReport:
@@ -96,9 +100,10 @@ class ReconcileLoop:
         return self._report
 
     def use(self, reconciler: Reconciler) -> None:
-        """Search with another reconciler, by another recipe, from the next search on, which begins soon."""
+        """Search with another reconciler, by another recipe, from now on: a search that runs ends, and the
+        next one begins at once."""
         self._reconciler = reconciler
-        self.trigger()
+        self._end_pause()
 
     def trigger(self) -> None:
         """End the pause early: events may have been lost."""
@@ -106,32 +111,45 @@ class ReconcileLoop:
 
     def _run(self) -> None:
         while not self._stop.is_set():
+            self._wake.clear()
+            self._end_rest.clear()
             started = self._clock()
+            reconciler = self._reconciler
             try:
-                self._reconcile()
+                self._reconcile(reconciler)
             except ImageProcessorError as error:
                 _log.warning("reconciliation stopped early, the next one continues: %s", error)
-            self._pause(self._clock() - started)
+            if not self._is_over(reconciler):
+                self._pause(self._clock() - started)
+
+    def _is_over(self, reconciler: Reconciler) -> bool:
+        """Whether a search with ``reconciler`` is to end."""
+        return self._stop.is_set() or self._reconciler is not reconciler
+
+    def _end_pause(self) -> None:
+        """End the pause after a search, and the rest in it."""
+        self._wake.set()
+        self._end_rest.set()
 
     def _pause(self, search_seconds: float) -> None:
         rest = min(self._seconds, REST * search_seconds)
-        self._stop.wait(rest)
+        self._end_rest.wait(rest)
         self._wake.wait(self._seconds - rest)
-        self._wake.clear()
 
-    def _reconcile(self) -> None:
+    def _reconcile(self, reconciler: Reconciler) -> None:
         passed_over: set[str] = set()
         held, reason = 0, None
-        for finding in self._reconciler.findings(_Pace(self._stop, self._clock).is_stopping):
-            if self._stop.is_set():
+        pace = _Pace(self._stop, lambda: self._is_over(reconciler), self._clock)
+        for finding in reconciler.findings(pace.is_stopping):
+            if self._is_over(reconciler):
                 return
-            failure = apply(finding, self._reconciler, self._submit)
+            failure = apply(finding, reconciler, self._submit)
             if finding.drift is Drift.HELD:
                 held, reason = held + 1, finding.detail
             if (unreadable := failure or finding).drift is Drift.UNREADABLE:
                 self._pass_over(unreadable)
                 passed_over.add(unreadable.key)
-        if self._stop.is_set():
+        if self._is_over(reconciler):
             return
         self._passed_over = frozenset(passed_over)
         if reason is not None and not self._report.held:
