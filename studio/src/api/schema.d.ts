@@ -522,7 +522,8 @@ export interface paths {
         };
         /**
          * Get Health
-         * @description Return the state of the server and its limits. The status code is 503 if it is degraded.
+         * @description Return the state of the server and its limits. The status code is 503 if it is degraded, but 200 if
+         *     that is only because a changed recipe is invalid: then it serves with the previous one.
          *
          *     Where the server asks for tokens, requests without one get `status` alone, for health checks.
          */
@@ -1604,7 +1605,8 @@ export interface components {
         /**
          * StandaloneHealthModel
          * @description The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
-         *     data, takes no uploads, or most originals are gone. `low-disk`: it will soon take no uploads.
+         *     data, takes no uploads, most originals are gone, or a changed recipe is invalid. `low-disk`: it will soon
+         *     take no uploads.
          */
         StandaloneHealthModel: {
             /**
@@ -1653,6 +1655,11 @@ export interface components {
              * @default 0
              */
             held_deletions: number;
+            /**
+             * Recipe Error
+             * @description Why the changed recipe is not used; the previous one stays in force.
+             */
+            recipe_error?: string | null;
         };
         /**
          * Status
