@@ -45,7 +45,7 @@ _PARTS = re.compile(
 )
 # A part that only thumbor has.
 _OWN_PART = re.compile(
-    r"(?:meta|smart|trim|(?:adaptive-)?(?:full-)?fit-in"
+    r"(?:meta|smart|trim(?::(?:top-left|bottom-right)(?::[0-9]+)?)?|(?:adaptive-)?(?:full-)?fit-in"
     r"|-?(?:[0-9]+|orig)?x-?(?:[0-9]+|orig)?|filters:[^/]*)/"
 )
 _SOURCE_FORMATS = {"tiff": "png"}
