@@ -2,7 +2,7 @@ import { defineConfig } from "vite";
 
 // `npm run dev` draws the page anew after each change of its sources, with the data of this server.
 const SERVER = "http://127.0.0.1:8000";
-const API = ["/images", "/uploads", "/samples", "/events", "/health", "/recipe", "/renditions", "/openapi.json"];
+const API = ["/images", "/uploads", "/samples", "/events", "/health", "/recipe", "/renditions", "/openapi.json", "/session"];
 
 export default defineConfig({
   // Relative addresses, so that the page works below any path.

@@ -3,6 +3,7 @@
 import { render } from "preact";
 
 import { App } from "./components/App";
+import * as access from "./state/access";
 import * as follow from "./state/follow";
 import * as location from "./state/location";
 import * as server from "./state/server";
@@ -10,6 +11,10 @@ import { sayError } from "./state/toasts";
 import "./style.css";
 
 location.start();
+access.start();
 render(<App />, document.getElementById("app")!);
-follow.start();
-server.load().catch(sayError);
+void access.load().then((isAllowed) => {
+  if (!isAllowed) return;
+  follow.start();
+  server.load().catch(sayError);
+});

@@ -42,6 +42,9 @@ export class Problem extends Error {
 
 export const OFFLINE = "offline";
 
+// The event of the window for a request that needs a token, or another one.
+export const UNAUTHORIZED = "unauthorized";
+
 // The address of a path of the server. The page may be below a path of a proxy, which the server does not
 // know: "/renditions/a" of the server is "renditions/a" of the page.
 export const address = (path: string): string => path.replace(/^\/(?!\/)/, new URL("./", document.baseURI).pathname);
@@ -53,6 +56,7 @@ async function request<T>(method: string, path: string): Promise<T> {
   } catch {
     throw new Problem({ code: OFFLINE, detail: "The server does not respond." });
   }
+  if (response.status === 401) dispatchEvent(new Event(UNAUTHORIZED));
   if (response.status === 204) return null as T;
   const body = await response.json().catch(() => ({ detail: `The server answered ${response.status}.` }));
   if (!response.ok) throw new Problem(body);

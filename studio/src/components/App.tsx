@@ -1,6 +1,7 @@
 // The page: its head, the library, and what lies over them.
 
 import { counted } from "../labels";
+import { mayRead, mayWrite } from "../state/access";
 import { isConnected } from "../state/follow";
 import { workingCount } from "../state/library";
 import { address } from "../api/client";
@@ -10,10 +11,12 @@ import { Details } from "./Details";
 import { hasDialog } from "./Dialog";
 import { DropZone } from "./DropZone";
 import { Library } from "./Library";
+import { SignIn, SignOut } from "./SignIn";
 import { Toasts } from "./Toasts";
 import { Tray } from "./Tray";
 
 export function App() {
+  if (!mayRead.value) return <SignIn />;
   return (
     <>
       <Head />
@@ -23,7 +26,7 @@ export function App() {
       <Details />
       <Confirm />
       <Tray />
-      <DropZone />
+      {mayWrite.value && <DropZone />}
       {!hasDialog() && <Toasts />}
     </>
   );
@@ -37,13 +40,18 @@ function Head() {
         <h1>Image processor</h1>
       </a>
       <State />
-      <button class="button wide" type="button" onClick={chooseFolder}>
-        Add a folder
-      </button>
-      <button class="button primary" type="button" onClick={chooseFiles}>
-        Add images
-      </button>
-      <FilePickers />
+      {mayWrite.value && (
+        <>
+          <button class="button wide" type="button" onClick={chooseFolder}>
+            Add a folder
+          </button>
+          <button class="button primary" type="button" onClick={chooseFiles}>
+            Add images
+          </button>
+          <FilePickers />
+        </>
+      )}
+      <SignOut />
     </header>
   );
 }

@@ -6,6 +6,7 @@ import { useEffect, useState } from "preact/hooks";
 import * as api from "../api/client";
 import { fileName, refusal } from "../labels";
 import * as library from "../state/library";
+import { mayWrite } from "../state/access";
 import { close, openId, replace, tried, tryTransformation } from "../state/location";
 import { say, sayError } from "../state/toasts";
 import { confirmRemoval } from "./Confirm";
@@ -137,17 +138,21 @@ function Actions({ image }: { image: api.Image }) {
           Try transformations
         </button>
       )}
-      <button class="button" type="button" id="reprocess" onClick={reprocess}>
-        Render again
-      </button>
-      <button
-        class="button danger"
-        type="button"
-        id="delete"
-        onClick={() => void confirmRemoval(image.original, image.id, image.renditions.length)}
-      >
-        Delete
-      </button>
+      {mayWrite.value && (
+        <>
+          <button class="button" type="button" id="reprocess" onClick={reprocess}>
+            Render again
+          </button>
+          <button
+            class="button danger"
+            type="button"
+            id="delete"
+            onClick={() => void confirmRemoval(image.original, image.id, image.renditions.length)}
+          >
+            Delete
+          </button>
+        </>
+      )}
     </p>
   );
 }

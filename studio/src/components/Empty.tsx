@@ -3,6 +3,7 @@
 import { useState } from "preact/hooks";
 
 import * as api from "../api/client";
+import { mayWrite } from "../state/access";
 import { uploadDirectory } from "../state/server";
 import { say, sayError } from "../state/toasts";
 import { chooseFiles } from "./Choose";
@@ -15,6 +16,7 @@ export function Empty() {
     await api.sample().catch(sayError);
     setDrawing(false);
   };
+  if (!mayWrite.value) return <p class="nothing" id="empty">There are no images yet.</p>;
   return (
     <section class="empty" id="empty">
       <svg class="drawing" viewBox="0 0 240 150" aria-hidden="true">

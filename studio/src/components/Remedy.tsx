@@ -2,6 +2,7 @@
 
 import * as api from "../api/client";
 import { STATES, fileName, refusal } from "../labels";
+import { mayWrite } from "../state/access";
 import type { Item } from "../state/item";
 import * as library from "../state/library";
 import { say, sayError } from "../state/toasts";
@@ -14,14 +15,16 @@ export function Remedy({ item }: { item: Item }) {
     <div class="remedy">
       <p class="reason">{item.state === "refused" ? refusal(item.image?.reason) : STATES[item.state]}</p>
       <p class="fix">{item.state === "refused" ? item.image?.fix : item.note}</p>
-      <p class="tries">
+      {mayWrite.value && (
+        <p class="tries">
         <button class="button small" type="button" aria-label={`Retry ${name}`} onClick={() => retry(item)}>
           Retry
         </button>
         <button class="button small" type="button" aria-label={`${dismissal(item)} ${name}`} onClick={() => dismiss(item)}>
           {dismissal(item)}
         </button>
-      </p>
+        </p>
+      )}
     </div>
   );
 }

@@ -2,6 +2,7 @@
 
 import { batch, effect, signal } from "@preact/signals";
 
+import * as access from "./access";
 import { follow, type TypedEvent } from "../api/events";
 import { type Item, isDone, newItem } from "./item";
 import * as library from "./library";
@@ -108,6 +109,7 @@ export function start(): void {
     },
     onLost: () => {
       isConnected.value = false;
+      void access.load(); // the token may be the reason
     },
   });
 }

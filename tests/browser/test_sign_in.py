@@ -1,0 +1,91 @@
+"""The page of a server that asks for tokens: signing in and out, and what readers see."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from serving import Site, serving
+from test_accessibility import axe, violations
+from test_library import png
+
+from image_processor.config.tokens import Scope, create_token
+
+MADE = {scope: create_token(scope, f"{scope}s") for scope in Scope}
+TEXTS = {scope: text for scope, (text, _) in MADE.items()}
+__all__ = ["axe"]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    tokens = ",".join(str(token) for _, token in MADE.values())
+    with serving(tmp_path / "data", TOKENS=tokens) as site:
+        site.api.headers["authorization"] = f"Bearer {TEXTS[Scope.ADMIN]}"
+        yield site
+
+
+def sign_in(page: Page, scope: Scope) -> None:
+    page.get_by_label("Token").fill(TEXTS[scope])
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def test_a_stranger_sees_the_sign_in_alone(page: Page, site: Site, axe: str) -> None:
+    site.put("secret.png", png(30, 20, (200, 0, 0, 255)))
+    expect(page.get_by_label("Token")).to_be_focused()
+    assert "secret" not in page.content()
+    for width in (390, 1440):
+        page.set_viewport_size({"width": width, "height": 800})
+        page.evaluate(axe)
+        assert violations(page) == []
+    page.get_by_label("Token").fill("imgp_wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_have_text("This server does not know that token.")
+    assert page.context.cookies() == []
+
+
+def test_somebody_who_may_write_signs_in_and_out(page: Page, site: Site) -> None:
+    id_ = site.put("mine.png", png(30, 20, (200, 0, 0, 255)))
+    page.goto(f"{page.url}#{id_}")
+    sign_in(page, Scope.WRITE)
+    expect(page.locator("#details #delete")).to_be_visible()  # the address is kept
+    (cookie,) = page.context.cookies()
+    assert (cookie["httpOnly"], cookie["sameSite"], cookie["secure"]) == (True, "Strict", False)
+    assert page.evaluate("document.cookie + JSON.stringify([localStorage, sessionStorage])") == "[{},{}]"
+    assert TEXTS[Scope.WRITE] not in page.content()
+    page.keyboard.press("Escape")
+    site.put("added.png", png(40, 20, (0, 0, 200, 255)))  # events need the cookie too
+    expect(page.locator('.card[data-key="added.png"]')).to_have_attribute("data-status", "processed")
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert page.context.cookies() == []
+    assert page.request.get("/images").status == 401
+
+
+def test_a_reader_sees_images_and_no_way_to_change_them(page: Page, site: Site) -> None:
+    id_ = site.put("one.png", png(30, 20, (200, 0, 0, 255)))
+    site.api.put("/uploads/words.png", content=b"words").raise_for_status()
+    sign_in(page, Scope.READ)
+    refused = page.locator('.card[data-key="words.png"]')
+    expect(refused).to_have_attribute("data-status", "refused")
+    expect(page.locator('.card[data-key="one.png"] .picture.loaded')).to_be_visible()
+    assert refused.get_by_role("button").count() == 0
+    assert page.get_by_role("button", name="Add images").count() == 0
+    assert page.locator("#files, #folder, #dropping").count() == 0
+    page.locator(f'a[href="#{id_}"]').click()
+    expect(page.locator("#details")).to_be_visible()
+    assert page.locator("#delete, #reprocess").count() == 0
+
+
+def test_signing_out_in_one_window_ends_the_others(page: Page, site: Site) -> None:
+    sign_in(page, Scope.READ)
+    other = page.context.new_page()
+    other.goto("/")
+    expect(other.get_by_role("button", name="Sign out")).to_be_visible()
+    other.get_by_role("button", name="Sign out").click()
+    expect(other.get_by_label("Token")).to_be_visible()
+    site.put("secret.png", png())  # ends the stream of the page's events
+    expect(page.get_by_label("Token")).to_be_visible()
+    assert "secret" not in page.content()
