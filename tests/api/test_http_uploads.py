@@ -22,6 +22,7 @@ from image_processor.config.recipe import parse_recipe
 from image_processor.delivery.url.builder import object_url
 from image_processor.domain.errors import InsufficientStorage, Unavailable
 from image_processor.domain.keys import image_id
+from image_processor.engine import sample
 
 LIMIT = 1_000_000
 
@@ -314,7 +315,7 @@ def _no_sample_yet() -> Iterator[None]:
 @pytest.mark.usefixtures("_no_sample_yet")
 def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
     drawings = itertools.count()
-    monkeypatch.setattr(uploads, "draw_sample", lambda: b"drawing %d" % next(drawings))
+    monkeypatch.setattr(sample, "draw_sample", lambda: b"drawing %d" % next(drawings))
     with ThreadPoolExecutor(4) as pool:
         responses = list(pool.map(lambda _: live.post("/samples"), range(4)))
     assert sorted(response.status_code for response in responses) == [200, 200, 200, 201]
@@ -327,7 +328,7 @@ def test_the_sample_is_drawn_once(live: httpx.Client, monkeypatch: pytest.Monkey
 def test_an_existing_sample_is_not_drawn_again(
     machine: Machine, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(uploads, "draw_sample", lambda: pytest.fail("drawn for nothing"))
+    monkeypatch.setattr(sample, "draw_sample", lambda: pytest.fail("drawn for nothing"))
     machine.ingest.put("sample.jpg", b"mine")
     assert client.post("/samples").status_code == 200
 
@@ -344,7 +345,7 @@ def test_waiting_for_the_sample_blocks_no_other_request(
         assert go_on.wait(30)
         return b"drawn"
 
-    monkeypatch.setattr(uploads, "draw_sample", draw)
+    monkeypatch.setattr(sample, "draw_sample", draw)
     with ExitStack() as stack:
         stack.callback(go_on.set)
         waiting = [stack.enter_context(socket.create_connection(address)) for _ in range(60)]

@@ -13,8 +13,15 @@ import pytest
 from contract_keys import FULL, PLAIN, keys_of
 from directory_folders import PNG, create_file, tree
 
-from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable, Unreadable
-from image_processor.domain.ports import Attributes
+from image_processor.domain.errors import (
+    NotFound,
+    PreconditionFailed,
+    Reason,
+    Refused,
+    Unavailable,
+    Unreadable,
+)
+from image_processor.domain.ports import Attributes, OriginalFile
 from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
 
 
@@ -189,3 +196,49 @@ class TestPrivateFolder:
             store.delete(key)
         left = [path.name for path in (root / PRIVATE_FOLDER).rglob("*") if path.is_file()]
         assert left == ["lock"]
+
+
+class TestOpenedOriginals:
+    def test_have_the_bytes_and_the_entry(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "cat.png")
+        original = store.open_original("cat.png", limit=len(PNG), version=store.head("cat.png").entry.version)
+        assert original.entry == store.head("cat.png").entry
+        assert isinstance(original.data, OriginalFile)
+        assert os.pread(original.data.descriptor, len(original.data) + 1, 0) == PNG
+        original.data.check()
+
+    def test_are_refused_as_reads_are(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "cat.png")
+        with pytest.raises(NotFound):
+            store.open_original("dog.png", limit=1000, version=None)
+        with pytest.raises(PreconditionFailed):
+            store.open_original("cat.png", limit=1000, version="another")
+        with pytest.raises(Refused) as refused:
+            store.open_original("cat.png", limit=len(PNG) - 1, version=None)
+        assert refused.value.reason is Reason.TOO_MANY_BYTES
+
+    def test_keep_their_bytes_when_the_object_is_replaced(self, store: DirectoryStore) -> None:
+        store.put("key", b"old", FULL)
+        file = store.open_original("key", limit=1000, version=None).data
+        store.put("key", b"new", FULL)
+        assert isinstance(file, OriginalFile)
+        assert os.pread(file.descriptor, 10, 0) == b"old"
+        file.check()
+
+    def test_notice_a_change_in_place(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "cat.png")
+        file = store.open_original("cat.png", limit=1000, version=None).data
+        with (root / "cat.png").open("ab") as changed:
+            changed.write(b"more")
+        assert isinstance(file, OriginalFile)
+        with pytest.raises(Unavailable, match="changed in place"):
+            file.check()
+
+    def test_are_closed_with_the_last_reference(self, store: DirectoryStore, root: Path) -> None:
+        create_file(root / "cat.png")
+        file = store.open_original("cat.png", limit=1000, version=None).data
+        assert isinstance(file, OriginalFile)
+        descriptor = file.descriptor
+        del file
+        with pytest.raises(OSError, match="descriptor"):
+            os.fstat(descriptor)

@@ -19,6 +19,7 @@ from test_probe import jpeg_of
 
 from image_processor.domain.errors import Reason, Refused, Unavailable, UnsafeRuntime
 from image_processor.domain.models import IccPolicy, Limits, RenderedImage
+from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 from image_processor.engine.worker.isolation import IsolatedRenderer
@@ -329,3 +330,63 @@ def test_overlay_images_reach_the_child() -> None:
             encoded(flat((255, 0, 0))), transformations, Limits(), overlay_sources=marks
         ).renditions
     assert opened(rendition.body).getpixel((20, 20)) == (0, 255, 0)
+
+
+def file_of(path: Path, data: bytes = GOOD, flags: int = os.O_RDONLY) -> OriginalFile:
+    """An original that may not be changed."""
+    path.write_bytes(data)
+    descriptor = os.open(path, flags)
+    before = os.fstat(descriptor).st_size
+
+    def check() -> None:
+        if os.fstat(descriptor).st_size != before:
+            raise Unavailable("changed")
+
+    return OriginalFile(descriptor, before, check)
+
+
+def test_an_original_can_be_a_file(shared: IsolatedRenderer, tmp_path: Path) -> None:
+    file = file_of(tmp_path / "original")
+    expected = shared.render(GOOD, WANTED, Limits())
+    for _ in range(2):  # the second time from the beginning, too
+        rendered = shared.render(file, WANTED, Limits())
+        assert replace(rendered, timings=expected.timings) == expected
+
+
+def test_a_file_is_read_again_by_a_second_child(tmp_path: Path) -> None:
+    with IsolatedRenderer() as renderer:
+        renderer.warm()
+        os.kill(pid_of(renderer), signal.SIGKILL)
+        assert renderer.render(file_of(tmp_path / "original"), WANTED[:1], Limits()).renditions
+
+
+def test_nothing_is_made_of_a_file_that_has_changed(tmp_path: Path) -> None:
+    file = file_of(tmp_path / "original")
+    (tmp_path / "original").write_bytes(GOOD + b"more")
+    emitted: list[RenderedImage] = []
+    with IsolatedRenderer() as renderer:
+        with pytest.raises(Unavailable, match="changed"):
+            renderer.render(file, WANTED, Limits(), on_rendition=emitted.append)
+        assert renderer.render(GOOD, WANTED, Limits()).renditions
+    assert not emitted
+
+
+def test_a_file_that_cannot_be_read_is_unavailable(shared: IsolatedRenderer, tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="Bad file descriptor"):
+        shared.render(file_of(tmp_path / "original", flags=os.O_WRONLY), WANTED, Limits())
+
+
+def test_the_child_keeps_little_of_what_a_render_took() -> None:
+    """With the limits that glibc chooses, it keeps half of it."""
+    with IsolatedRenderer() as renderer:
+        renderer.render(GOOD, WANTED, Limits())
+        before = anonymous_bytes(pid_of(renderer))
+        renderer.render(
+            encoded(photograph().resize((3000, 2000)), "jpeg"), [parse("w=1600,fm=avif")], Limits()
+        )
+        assert anonymous_bytes(pid_of(renderer)) - before < 15e6
+
+
+def anonymous_bytes(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -27,7 +28,7 @@ from image_processor.domain.models import (
     Upload,
     VisualSummary,
 )
-from image_processor.domain.ports import Attributes
+from image_processor.domain.ports import Attributes, OriginalFile
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
@@ -63,7 +64,7 @@ def rendition_bytes(original: bytes, transformation: Transformation) -> bytes:
 
 
 def fake_render(
-    data: bytes,
+    data: bytes | OriginalFile,
     transformations: Sequence[Transformation],
     limits: Limits,
     *,
@@ -75,6 +76,8 @@ def fake_render(
 ) -> Rendered:
     """A Renderer. Refuses originals that start with `bad`, and `big N` if N is over the pixel limit; those
     that start with `half` are truncated; those that start with `small` are kept by `keep_smaller`."""
+    if isinstance(data, OriginalFile):
+        data = os.pread(data.descriptor, len(data), 0)
     if data.startswith(b"bad"):
         raise Refused(Reason.NOT_AN_IMAGE, f"expected an image, got {icc} bytes that start with bad")
     if data.startswith(b"big ") and int(data[4:]) > limits.max_pixels:

@@ -22,7 +22,6 @@ from image_processor.domain.errors import Invalid, NotFound, PreconditionFailed,
 from image_processor.domain.formats import sniff
 from image_processor.domain.models import UploadKind
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Entry, ObjectStore
-from image_processor.engine.sample import draw_sample
 
 from .dependencies import AppContext, ContextOf, RequestedKey, upload_skip_reason
 from .problems import errors, skipped
@@ -184,6 +183,8 @@ def _store_sample(uploads: ObjectStore) -> tuple[Entry, bool]:
 
 @cache
 def _sample() -> bytes:
+    from image_processor.engine.sample import draw_sample  # noqa: PLC0415 - libvips takes 5 MB
+
     return draw_sample()
 
 

@@ -32,7 +32,7 @@ from image_processor.domain.models import (
     SandboxPolicy,
     Upload,
 )
-from image_processor.domain.ports import Catalog, ObjectStore, Renderer, Stores
+from image_processor.domain.ports import Catalog, ObjectStore, OriginalFile, Renderer, Stores
 from image_processor.domain.transformation import Transformation
 from image_processor.engine.worker.resource_limits import cpu_limit
 from image_processor.ingest.invalidation import invalidation_prefix
@@ -255,16 +255,17 @@ def load_engine() -> None:
 
 
 def render_in_process(
-    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+    data: bytes | OriginalFile, transformations: Sequence[Transformation], limits: Limits, **options: Any
 ) -> Rendered:
     """`engine.render.render`, imported at the first call."""
     from image_processor.engine.render import render  # noqa: PLC0415 - see load_engine
 
+    assert isinstance(data, bytes), "S3 has no files"
     return render(data, transformations, limits, **options)
 
 
 def _render_within_deadline(
-    data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+    data: bytes | OriginalFile, transformations: Sequence[Transformation], limits: Limits, **options: Any
 ) -> Rendered:
     """`render_in_process` under a CPU deadline, at which the kernel ends the whole function.
 

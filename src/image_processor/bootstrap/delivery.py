@@ -19,7 +19,7 @@ from image_processor.delivery.repository import MetadataCache, RenderResult, Ren
 from image_processor.delivery.resolver import RenditionRef, RequestResolver
 from image_processor.delivery.url.signing import Keyring
 from image_processor.domain.models import ImageMetadata, Upload, UploadKind
-from image_processor.domain.ports import Renderer, Stores
+from image_processor.domain.ports import OpenOriginal, Renderer, Stores
 
 if TYPE_CHECKING:
     from .aws import AwsContext  # loads the S3 adapter, which one machine does not need
@@ -67,9 +67,11 @@ def build_on_demand_renderer(
     repository: RenditionRepository,
     render: Renderer,
     prepare: Callable[[], None] = lambda: None,
+    open_original: OpenOriginal | None = None,
 ) -> OnDemandRenderer:
     """Renders with ``render`` what is not stored, and stores it. ``recipe`` returns the one in force.
-    ``prepare`` is called before an original is read."""
+    ``prepare`` is called before an original is read. ``open_original`` opens originals for ``render``.
+    """
     return OnDemandRenderer(
         repository,
         render,
@@ -78,6 +80,7 @@ def build_on_demand_renderer(
         settings.renditions_per_original,
         lazy_for=lambda key: recipe().lazy_for(key),
         prepare=prepare,
+        open_original=open_original,
     )
 
 

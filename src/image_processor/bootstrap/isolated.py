@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from image_processor.aws.retries import Deadline
 from image_processor.domain.models import Limits, Rendered, SandboxPolicy
+from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import Transformation
 
 if TYPE_CHECKING:
@@ -37,7 +38,11 @@ class IsolatedRendering:
         self._open().start()
 
     def render(
-        self, data: bytes, transformations: Sequence[Transformation], limits: Limits, **options: Any
+        self,
+        data: bytes | OriginalFile,
+        transformations: Sequence[Transformation],
+        limits: Limits,
+        **options: Any,
     ) -> Rendered:
         """As `engine.render.render`, within the deadline. Raises what `IsolatedRenderer.render` raises."""
         renderer = self._open()

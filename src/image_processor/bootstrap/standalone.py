@@ -49,7 +49,7 @@ from image_processor.storage.directory import PRIVATE_FOLDER
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
 from .reconciler import build_reconciler
-from .workers import WorkerHooks, open_workers
+from .workers import WorkerHooks, open_workers, original_opener
 
 _log = logging.getLogger(__name__)
 
@@ -267,11 +267,14 @@ def open_read_path(
     Each thread of the render pool keeps one renderer of ``open_renderer``.
     """
     repository = build_rendition_repository(settings, BUCKET, stores)
+    opener = original_opener(stores.uploads)
 
     @contextmanager
     def worker_context() -> Iterator[OnDemandRenderer]:
         with open_renderer() as render:
-            yield build_on_demand_renderer(settings, lambda: live.current, repository, render)
+            yield build_on_demand_renderer(
+                settings, lambda: live.current, repository, render, open_original=opener
+            )
 
     def is_evictable(key: str) -> bool:
         return is_on_demand(key) and not delivery.resolver.is_declared(key)

@@ -18,7 +18,7 @@ from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.domain.errors import InsufficientStorage
 from image_processor.domain.models import MessageKind, Outcome, Upload, UploadKind
-from image_processor.domain.ports import Renderer, Stores
+from image_processor.domain.ports import ObjectStore, OpenOriginal, OriginalFiles, Renderer, Stores
 from image_processor.engine.operations.fonts import use_fonts
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.outbox import Outbox
@@ -27,11 +27,19 @@ from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.standalone import RENDITIONS_PATH
 from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
+from image_processor.standalone.space_aware_store import SpaceAwareStore
 from image_processor.standalone.workers import RECONCILIATION, Workers
 
 from .recipe import check_recipe
 
 _log = logging.getLogger(__name__)
+
+
+def original_opener(uploads: ObjectStore) -> OpenOriginal | None:
+    """How originals are opened as files, which renderers read by themselves; None where they are no files of
+    this machine."""
+    store = uploads.store if isinstance(uploads, SpaceAwareStore) else uploads
+    return store.open_original if isinstance(store, OriginalFiles) else None
 
 
 class WorkerHooks(Struct, frozen=True):
@@ -152,6 +160,7 @@ def _build_processor(
         clock=lambda: datetime.now(UTC),
         exif=settings.exif,
         outbox=outbox,
+        open_original=original_opener(stores.uploads),
     )
 
 

@@ -17,13 +17,21 @@ from msgspec import Struct
 from image_processor.domain.errors import InsufficientStorage, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import ImageMetadata, Limits, Record, RenderedImage
-from image_processor.domain.ports import Attributes, Entry, Renderer, StoredObject
+from image_processor.domain.ports import (
+    Attributes,
+    Entry,
+    OpenOriginal,
+    OriginalFile,
+    Renderer,
+    StoredObject,
+)
 from image_processor.domain.transformation import Fit, Transformation
 from image_processor.renditions.freshness import fingerprint_metadata, is_on_demand, list_renditions
 from image_processor.renditions.originals import (
     OverlayVersions,
     head_original,
     head_overlays,
+    read_original,
     read_overlays,
 )
 
@@ -46,7 +54,8 @@ class OnDemandRenderer(Struct, frozen=True):
     ``cache_control`` returns the Cache-Control for renditions of a key. ``max_renditions`` bounds the
     on-demand renditions of one original: the oldest ones are deleted. ``lazy_for`` returns, by stored key,
     the renditions of lazy presets, which do not count. ``clock`` counts seconds. ``prepare`` starts what
-    ``renderer`` needs, while the original is read.
+    ``renderer`` needs, while the original is read. ``open_original`` opens originals for ``renderer`` where
+    they are files on this machine.
     """
 
     repository: RenditionRepository
@@ -57,6 +66,7 @@ class OnDemandRenderer(Struct, frozen=True):
     lazy_for: Callable[[str], Container[str]] = lambda _: ()
     clock: Callable[[], float] = time.perf_counter
     prepare: Callable[[], None] = lambda: None
+    open_original: OpenOriginal | None = None
 
     def render(self, ref: RenditionRef) -> RenderResult:
         """Render and store ``ref`` from the current original.
@@ -124,9 +134,12 @@ class OnDemandRenderer(Struct, frozen=True):
         }
         return RenderResult(stored, timings, is_stored)
 
-    def _read_original(self, key: str, version: str) -> bytes:
+    def _read_original(self, key: str, version: str) -> bytes | OriginalFile:
+        uploads, limit = self.repository.uploads, self.limits.max_bytes
         try:
-            return self.repository.uploads.get(key, limit=self.limits.max_bytes, version=version).body
+            return read_original(
+                uploads, key, limit=limit, version=version, open_original=self.open_original
+            ).data
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 

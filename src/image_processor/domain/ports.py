@@ -6,6 +6,7 @@ their methods may raise Unavailable (retryable) if the backend fails.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -79,6 +80,38 @@ class StoredObject(Struct, frozen=True):
     body: bytes = b""
 
 
+class OriginalFile:
+    """The bytes of an original as an open file, which a renderer in another process reads by itself: so they
+    are in memory once, and not in this process. ``check`` raises Unavailable if the file has changed since it
+    was opened. The descriptor is closed with the last reference to this object."""
+
+    def __init__(self, descriptor: int, size: int, check: Callable[[], None]) -> None:
+        self.descriptor = descriptor
+        self.check = check
+        self._size = size
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __del__(self) -> None:
+        os.close(self.descriptor)
+
+
+class Original(Struct, frozen=True):
+    """The entry of an original, and its bytes: in memory, or as an open file."""
+
+    entry: Entry
+    data: bytes | OriginalFile
+
+
+class OpenOriginal(Protocol):
+    """Opens an original on this machine as a file."""
+
+    def __call__(self, key: str, *, limit: int, version: str | None) -> Original:
+        """Raises as `ObjectStore.get`."""
+        ...
+
+
 class ObjectStore(Protocol):
     """Objects by key. Writes are atomic: a reader sees the old object or the new one, never a part.
 
@@ -150,6 +183,14 @@ class ObjectStore(Protocol):
         the store is listed, so that its refusal can be recorded.
         """
         ...
+
+
+@runtime_checkable
+class OriginalFiles(Protocol):
+    """What a store on this machine offers beside ObjectStore: originals as files."""
+
+    @property
+    def open_original(self) -> OpenOriginal: ...
 
 
 @runtime_checkable
@@ -423,7 +464,7 @@ class Renderer(Protocol):
 
     def __call__(  # noqa: PLR0913 - as the engine's own
         self,
-        data: bytes,
+        data: bytes | OriginalFile,
         transformations: Sequence[Transformation],
         limits: Limits,
         *,

@@ -38,9 +38,14 @@ from image_processor.domain.models import (
     Upload,
     UploadKind,
 )
-from image_processor.domain.ports import Entry, Renderer, StoredObject
+from image_processor.domain.ports import Entry, OpenOriginal, Original, OriginalFile, Renderer
 from image_processor.renditions.freshness import filter_fresh, is_corrected, is_stale, list_renditions
-from image_processor.renditions.originals import OriginalState, head_original, read_overlays
+from image_processor.renditions.originals import (
+    OriginalState,
+    head_original,
+    read_original,
+    read_overlays,
+)
 
 from .drift import Drift, Inspector
 from .invalidation import needs_invalidation
@@ -64,7 +69,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     ``lease_duration`` should be longer than the longest render: when a lease expires, another worker
     may do the same work again, which is safe but wasteful. ``owner`` names this worker in leases;
-    ``unreleased`` is shared by the processors of one owner.
+    ``unreleased`` is shared by the processors of one owner. ``open_original`` opens originals for ``render``
+    where they are files on this machine.
     """
 
     render: Renderer
@@ -73,6 +79,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
     clock: Callable[[], datetime]
     outbox: Outbox = Outbox()
     unreleased: UnreleasedLeases = field(default_factory=UnreleasedLeases)
+    open_original: OpenOriginal | None = None
 
     def process(self, upload: Upload) -> Outcome:
         """Make renditions and record of the upload's key agree with its current original.
@@ -163,16 +170,21 @@ class Processor(Inspector, frozen=True, kw_only=True):
     def _has_no_output(self, key: str) -> bool:
         return self.record(key) is None and not list_renditions(self.processed, key)
 
-    def _read_early(self, upload: Upload) -> StoredObject | None:
+    def _read_early(self, upload: Upload) -> Original | None:
         """The original of an upload that very likely needs work. None for others, and if it
         does not exist, is refused by the store, or is larger than `_EARLY_READ_BYTES`."""
         likely = upload.kind in {UploadKind.CREATED, UploadKind.REPROCESS}
         if not likely or skip_reason(upload.key, self.recipe) is not None:
             return None
         try:
-            return self.uploads.get(upload.key, limit=min(_EARLY_READ_BYTES, self.limits.max_bytes))
+            return self._read(upload.key, min(_EARLY_READ_BYTES, self.limits.max_bytes))
         except (NotFound, Refused):
             return None
+
+    def _read(self, key: str, limit: int, version: str | None = None) -> Original:
+        return read_original(
+            self.uploads, key, limit=limit, version=version, open_original=self.open_original
+        )
 
     def _acquire_lease(self, upload: Upload) -> Lease:
         """Raises LeaseBusy while another worker has it."""
@@ -195,7 +207,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     # Under the lease.
 
-    def _resolve_original(self, record: Record, early: StoredObject | None) -> OriginalState | None:
+    def _resolve_original(self, record: Record, early: Original | None) -> OriginalState | None:
         """The original as it is now that the lease is ours; None if it does not exist.
 
         What was read ``early`` may be older than what another worker has finished since. If the
@@ -223,18 +235,18 @@ class Processor(Inspector, frozen=True, kw_only=True):
             self.processed, self.catalog, self.recipe, self.cache_control, self.lease_duration, self.clock
         )
 
-    def _fetch(self, key: str, original: OriginalState, early: StoredObject | None) -> bytes:
+    def _fetch(self, key: str, original: OriginalState, early: Original | None) -> bytes | OriginalFile:
         """The bytes of the original in exactly this version. Raises Refused, PreconditionFailed."""
         if original.refusal is not None:
             raise original.refusal
         if early is not None and early.entry.version == original.version:
-            return early.body
+            return early.data
         try:
-            return self.uploads.get(key, limit=self.limits.max_bytes, version=original.version).body
+            return self._read(key, self.limits.max_bytes, original.version).data
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
-    def _render(self, body: bytes, plan: Plan, writer: RenditionWriter) -> Rendered:
+    def _render(self, body: bytes | OriginalFile, plan: Plan, writer: RenditionWriter) -> Rendered:
         """Render all renditions of the plan; each goes to ``writer`` as soon as it is encoded."""
         return self.render(
             body,

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from msgspec import Struct
 
 from image_processor.domain.errors import NotFound, Refused, Unreadable
-from image_processor.domain.ports import ObjectStore
+from image_processor.domain.ports import ObjectStore, OpenOriginal, Original
 from image_processor.domain.transformation import ImageOverlay, Transformation
 
 OverlayVersions = Mapping[str, str | None]
@@ -46,6 +46,22 @@ def head_original(uploads: ObjectStore, key: str) -> OriginalState | None:
         return OriginalState(refusal.version, refusal)
     except Refused as refusal:
         return OriginalState(None, refusal)
+
+
+def read_original(
+    uploads: ObjectStore,
+    key: str,
+    *,
+    limit: int,
+    version: str | None = None,
+    open_original: OpenOriginal | None = None,
+) -> Original:
+    """The original ``key``: as a file where ``open_original`` is given, else its bytes. Raises as
+    `ObjectStore.get`."""
+    if open_original is not None:
+        return open_original(key, limit=limit, version=version)
+    stored = uploads.get(key, limit=limit, version=version)
+    return Original(stored.entry, stored.body)
 
 
 def read_denial(uploads: ObjectStore, keys: Iterable[str]) -> Unreadable | None:

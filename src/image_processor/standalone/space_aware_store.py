@@ -18,23 +18,23 @@ class SpaceAwareStore:
     almost full; without, it may use what is left."""
 
     def __init__(self, store: ObjectStore, disk: DiskSpace, *, keeps_reserve: bool) -> None:
-        self._store = store
+        self.store = store
         self._disk = disk
         self._keeps_reserve = keeps_reserve
 
     def head(self, key: str) -> StoredObject:
-        return self._store.head(key)
+        return self.store.head(key)
 
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
-        return self._store.get(key, limit=limit, version=version)
+        return self.store.get(key, limit=limit, version=version)
 
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
-        return self._store.read(key, start, stop, version=version)
+        return self.store.read(key, start, stop, version=version)
 
     def put(
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
     ) -> Entry:
-        return self._write(lambda: self._store.put(key, body, attributes, condition=condition))
+        return self._write(lambda: self.store.put(key, body, attributes, condition=condition))
 
     def put_stream(
         self,
@@ -46,14 +46,14 @@ class SpaceAwareStore:
         condition: str | Absent | None = None,
     ) -> Entry:
         return self._write(
-            lambda: self._store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
+            lambda: self.store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
         )
 
     def delete(self, key: str, *, condition: str | None = None) -> None:
-        self._store.delete(key, condition=condition)
+        self.store.delete(key, condition=condition)
 
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
-        return self._store.list(prefix, start_after=start_after, direct=direct)
+        return self.store.list(prefix, start_after=start_after, direct=direct)
 
     def _write(self, write: Callable[[], _T]) -> _T:
         if self._keeps_reserve:

@@ -24,7 +24,7 @@ from image_processor.engine import runtime
 from image_processor.engine.render import render
 
 from . import messages, sandbox
-from .channel import Channel
+from .channel import Channel, receive_descriptor
 from .resource_limits import limit_cpu, limit_memory
 
 _MEMORY_FACTOR = 3
@@ -36,10 +36,11 @@ black."""
 
 
 def main() -> None:
-    """Serve the pipes whose file descriptors are the arguments: one to read, one to write; the third is the
-    SandboxPolicy. Returns when the parent is gone."""
-    reader, writer = map(int, sys.argv[1:3])
-    policy = SandboxPolicy(sys.argv[3])
+    """Serve the pipes whose file descriptors are the arguments: one to read, one to write; the third is a
+    socket over which descriptors of originals come, the fourth the SandboxPolicy. Returns when the parent is
+    gone."""
+    reader, writer, files = map(int, sys.argv[1:4])
+    policy = SandboxPolicy(sys.argv[4])
     _apply_limits()
     channel = Channel(reader, writer)
     with suppress(EOFError, BrokenPipeError):  # the parent is gone, and nobody needs an answer or a traceback
@@ -51,16 +52,34 @@ def main() -> None:
         gaps = sandbox.enter() if policy is not SandboxPolicy.OFF else ("off, as configured",)
         threading.Thread(target=_exit_with_parent, args=[reader], daemon=True).start()
         channel.send(messages.encode(messages.Ready(gaps)))
-        _serve(channel)
+        _serve(channel, files)
 
 
-def _serve(channel: Channel) -> None:
+def _serve(channel: Channel, files: int) -> None:
     """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
     while True:
         request = messages.decode_request(channel.receive())
-        data = channel.receive()
+        if request.file_bytes is None:
+            data = channel.receive()
+        else:
+            data = _read_original(files, request.file_bytes, channel)
         overlay_sources = {key: channel.receive() for key in request.overlay_keys}
         channel.send(messages.encode(_answer(request, data, overlay_sources, channel)))
+
+
+def _read_original(files: int, size: int, channel: Channel) -> bytes:
+    """Read the file whose descriptor comes over the socket ``files``, and tell the parent."""
+    descriptor = receive_descriptor(files)
+    try:
+        # One call, which reads into the bytes that it returns: so they are in memory once.
+        data = os.pread(descriptor, size, 0)
+    except OSError as error:
+        channel.send(messages.encode(messages.Read(0, str(error))))
+        return b""
+    finally:
+        os.close(descriptor)
+    channel.send(messages.encode(messages.Read(len(data))))
+    return data
 
 
 def _apply_limits() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -28,6 +29,7 @@ from image_processor.domain.errors import (
     UnsafeRuntime,
 )
 from image_processor.domain.models import ExifField, IccPolicy, Limits, Rendered, RenderedImage, SandboxPolicy
+from image_processor.domain.ports import OriginalFile
 from image_processor.domain.transformation import Transformation
 
 from . import messages
@@ -154,7 +156,7 @@ class IsolatedRenderer:
 
     def render(  # noqa: PLR0913 - the parameters of engine.render.render
         self,
-        data: bytes,
+        data: bytes | OriginalFile,
         transformations: Sequence[Transformation],
         limits: Limits,
         *,
@@ -173,7 +175,14 @@ class IsolatedRenderer:
         """
         overlays = overlay_sources or {}
         request = messages.Request(
-            tuple(map(str, transformations)), limits, icc, threads, summary, tuple(exif), tuple(overlays)
+            tuple(map(str, transformations)),
+            limits,
+            icc,
+            threads,
+            summary,
+            tuple(exif),
+            tuple(overlays),
+            len(data) if isinstance(data, OriginalFile) else None,
         )
         bodies = [data, *overlays.values()]
         images: dict[int, RenderedImage] = {}
@@ -198,7 +207,7 @@ class IsolatedRenderer:
                 raise second.error from None
         return _rendered(reply, [images[number] for number in sorted(images)])
 
-    def _ask(self, request: messages.Request, bodies: Sequence[bytes]) -> Iterator[_Message]:
+    def _ask(self, request: messages.Request, bodies: Sequence[bytes | OriginalFile]) -> Iterator[_Message]:
         """As `_Child.ask`. Raises _ChildLost, Refused(TOO_SLOW), Unavailable, UnsafeRuntime."""
         try:
             self.warm()
@@ -239,14 +248,16 @@ class _Child:
     def __init__(self, program: str, sandbox: SandboxPolicy) -> None:
         theirs_read, ours_write = os.pipe()
         ours_read, theirs_write = os.pipe()
+        self._files, their_files = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        theirs = [theirs_read, theirs_write, their_files.fileno()]
         self._channel = Channel(ours_read, ours_write)
         self._ready = False
         self._needs_sandbox = sandbox is SandboxPolicy.REQUIRED
         self.sandbox_gaps: tuple[str, ...] = ()
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter with a constant program
-                [sys.executable, "-P", "-c", program, str(theirs_read), str(theirs_write), sandbox],
-                pass_fds=[theirs_read, theirs_write],
+                [sys.executable, "-P", "-c", program, *map(str, theirs), sandbox],
+                pass_fds=theirs,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 env=_environment(),
@@ -256,10 +267,12 @@ class _Child:
             )
         except OSError as error:
             self._channel.close()
+            self._files.close()
             raise Unavailable(f"expected a renderer to start, got {error.strerror}") from error
         finally:
             os.close(theirs_read)
             os.close(theirs_write)
+            their_files.close()
 
     @property
     def pid(self) -> int:
@@ -287,12 +300,13 @@ class _Child:
         self.sandbox_gaps = message.sandbox_gaps
 
     def ask(
-        self, request: messages.Request, bodies: Sequence[bytes], wall_seconds: float
+        self, request: messages.Request, bodies: Sequence[bytes | OriginalFile], wall_seconds: float
     ) -> Iterator[_Message]:
         """Render the first of ``bodies``; the others are the overlay sources that ``request`` names. Yields
         each rendition once, and at last the reply.
 
-        Raises _ChildLost, Refused(TOO_SLOW), and TimeoutError after ``wall_seconds``; the child cannot be
+        Raises _ChildLost, Refused(TOO_SLOW), Unavailable for a file that cannot be read or has changed, and
+        TimeoutError after ``wall_seconds``; the child cannot be
         used after any of them, and neither if not all is read."""
         until = time.monotonic() + wall_seconds
         missing = set(range(len(request.transformations)))
@@ -328,14 +342,28 @@ class _Child:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_KILL_SECONDS)
         self._channel.close()
+        self._files.close()
 
-    def _send(self, contents: Sequence[bytes], until: float) -> None:
+    def _send(self, contents: Sequence[bytes | OriginalFile], until: float) -> None:
         expected = (
             f"expected a renderer to read the original within {_TRANSFER_SECONDS} s, got one that does not"
         )
         with _transfer(until, Unavailable(expected)) as end:
             for content in contents:
-                self._channel.send(content, end)
+                if isinstance(content, OriginalFile):
+                    self._pass_file(content, end)
+                else:
+                    self._channel.send(content, end)
+
+    def _pass_file(self, file: OriginalFile, until: float) -> None:
+        """Have the child read ``file``. Raises Unavailable where it cannot, or the file has changed."""
+        socket.send_fds(self._files, [b" "], [file.descriptor])
+        read = messages.decode_read(self._channel.receive(until, _MAX_MESSAGE))
+        if read.error:
+            raise Unavailable(f"expected a renderer to read the original, got {read.error}")
+        file.check()
+        if read.count != len(file):
+            raise Unavailable(f"expected {len(file)} bytes of the original, got {read.count}")
 
     def _await_reply(self, until: float) -> None:
         """Return once the child answers. Raises _ChildLost if it stands still, TimeoutError."""
@@ -418,6 +446,16 @@ _INHERITED_PREFIXES = ("LC_", "LD_", "DYLD_", "PYTHON", "VIPS_", "G_", "FONTCONF
 credentials, stay out of reach of a decoder that an upload has taken over."""
 
 
+_MALLOC = {
+    "MALLOC_ARENA_MAX": "2",
+    # mallopt(3): fixed limits. By default glibc raises them with the largest block that was freed, and then
+    # keeps most of what a render took, 70 MB after a photograph of 12 megapixels.
+    "MALLOC_MMAP_THRESHOLD_": str(256 * 1024),
+    "MALLOC_TRIM_THRESHOLD_": str(1024 * 1024),
+}
+"""How the C library of the child returns memory to the system."""
+
+
 def _environment() -> dict[str, str]:
     """The child's environment: no secrets, and what libraries read once, when they load."""
     path = os.pathsep.join(entry for entry in sys.path if entry)
@@ -429,7 +467,7 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if name in _INHERITED or name.startswith(_INHERITED_PREFIXES)
     }
-    return kept | one_thread | {"MALLOC_ARENA_MAX": "2", "PYTHONPATH": path}
+    return kept | one_thread | _MALLOC | {"PYTHONPATH": path}
 
 
 _PR_SET_DUMPABLE = 4

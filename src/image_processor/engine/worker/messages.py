@@ -23,7 +23,8 @@ from image_processor.domain.models import (
 
 class Request(Struct, frozen=True):
     """The parameters of engine.render.render. The original follows, then the overlay sources in the order of
-    their keys."""
+    their keys. An original of ``file_bytes`` comes as a descriptor, over the socket; then the child says what
+    it has Read."""
 
     transformations: tuple[str, ...]
     limits: Limits
@@ -32,6 +33,7 @@ class Request(Struct, frozen=True):
     summary: bool
     exif: tuple[ExifField, ...]
     overlay_keys: tuple[str, ...]
+    file_bytes: int | None = None
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -44,6 +46,13 @@ class Unsafe(Struct, frozen=True, tag="unsafe"):
     """libvips cannot be made safe."""
 
     message: str
+
+
+class Read(Struct, frozen=True):
+    """``count`` bytes of the original's file have been read; ``error`` says what ended that."""
+
+    count: int
+    error: str = ""
 
 
 class Made(Struct, frozen=True, tag="made"):
@@ -89,4 +98,5 @@ Reply = Done | Refusal | Missing | Exhausted | Failed
 encode = Encoder().encode
 decode_request = Decoder(Request).decode
 decode_start = Decoder(Ready | Unsafe).decode
+decode_read = Decoder(Read).decode
 decode_reply = Decoder(Made | Reply).decode

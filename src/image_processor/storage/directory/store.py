@@ -11,6 +11,7 @@ import errno
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 from image_processor.domain.errors import (
@@ -25,7 +26,7 @@ from image_processor.domain.errors import (
 )
 from image_processor.domain.formats import sniff
 from image_processor.domain.keys import check_key
-from image_processor.domain.ports import Absent, Attributes, Entry, StoredObject
+from image_processor.domain.ports import Absent, Attributes, Entry, Original, OriginalFile, StoredObject
 
 from .listing import KeyFilter, list_files
 from .object_files import ObjectFiles, entry_from_stat
@@ -79,6 +80,15 @@ class DirectoryStore:
     def get(self, key: str, *, limit: int | None = None, version: str | None = None) -> StoredObject:
         return self._read_object(key, limit, version, with_body=True)
 
+    def open_original(self, key: str, *, limit: int, version: str | None) -> Original:
+        """The object as an open file. Raises as `get`."""
+        with self._open(key, version) as (file, entry, _):
+            _check_size(entry, limit)
+            descriptor = os.dup(file)
+        return Original(
+            entry, OriginalFile(descriptor, entry.size, partial(_check_unchanged, descriptor, entry))
+        )
+
     def read(self, key: str, start: int, stop: int, *, version: str | None = None) -> Iterator[bytes]:
         chunks = self._read_range(key, start, stop, version)
         # Opens the file and checks the version now. A started generator also closes the file when
@@ -127,8 +137,7 @@ class DirectoryStore:
     ) -> StoredObject:
         for _ in range(_READ_ATTEMPTS):
             with self._open(key, version) as (file, entry, file_stat):
-                if limit is not None and entry.size > limit:
-                    raise _too_large(key, limit, entry.size)
+                _check_size(entry, limit)
                 body = b"".join(_read_chunks(file, entry, 0, entry.size)) if with_body else b""
                 attributes = self._attributes(file, entry)
             if attributes is not None:
@@ -245,9 +254,19 @@ def _read_chunks(file: int, entry: Entry, start: int, stop: int) -> Iterator[byt
     for offset in range(start, stop, _CHUNK):
         length = min(_CHUNK, stop - offset)
         chunk = os.pread(file, length, offset)
-        if len(chunk) != length or entry_from_stat(entry.key, os.fstat(file)) != entry:
-            raise Unavailable(f"{entry.key!r} was changed in place while it was read")
+        _check_unchanged(file, entry, is_whole=len(chunk) == length)
         yield chunk
+
+
+def _check_unchanged(file: int, entry: Entry, *, is_whole: bool = True) -> None:
+    """Raise Unavailable if an open file is not as ``entry`` says any more, or was not read whole."""
+    if not is_whole or entry_from_stat(entry.key, os.fstat(file)) != entry:
+        raise Unavailable(f"{entry.key!r} was changed in place while it was read")
+
+
+def _check_size(entry: Entry, limit: int | None) -> None:
+    if limit is not None and entry.size > limit:
+        raise _too_large(entry.key, limit, entry.size)
 
 
 def _check_condition(key: str, condition: str | Absent | None, current: Entry | None) -> None:
