@@ -86,7 +86,7 @@ def get(address: Address) -> Iterator[Any]:
 def send(
     connection: socket.socket, target: str, *lines: str, method: str = "GET", host: str = "localhost"
 ) -> bytes:
-    """The response with a fixed Date."""
+    """The response with a fixed Date and id."""
     head = "\r\n".join((f"{method} {target} HTTP/1.1", f"Host: {host}", *lines, "", ""))
     connection.sendall(head.encode("latin-1"))
     return receive(connection, has_body=method != "HEAD")
@@ -102,7 +102,9 @@ def receive(connection: socket.socket, *, has_body: bool = True) -> bytes:
     length = re.search(rb"content-length: (\d+)", head)
     while has_body and length and b" 304 " not in head[:20] and len(body) < int(length[1]):
         body += connection.recv(65_536)
-    return re.sub(rb"date: [^\r]*", b"date: -", head) + b"\r\n\r\n" + body
+    for name in (b"date", b"x-request-id"):
+        head = re.sub(name + rb": [^\r]*", name + b": -", head)
+    return head + b"\r\n\r\n" + body
 
 
 def status(response: bytes) -> int:

@@ -36,7 +36,7 @@ from .hit_channel import (
     Touched,
 )
 from .origin import HostNames
-from .plain_request import PlainRequest, parse_plain_request
+from .plain_request import PlainRequest, parse_plain_request, request_id_line
 
 _TOUCHED_KEYS = 50
 _TICK_SECONDS = 1.0
@@ -219,7 +219,7 @@ class HitProtocol(asyncio.BufferedProtocol):
             self._ask(request, data)
 
     def _respond(self, request: PlainRequest) -> bool:
-        response = self._server.hits.respond(request, self._server.date_line)
+        response = self._server.hits.respond(request, self._server.date_line + request_id_line(request))
         if response is None:
             return False
         self._connection.since = asyncio.get_running_loop().time()

@@ -12,6 +12,8 @@ from functools import lru_cache
 
 from msgspec import Struct
 
+from .request_id import HEADER, request_id_of
+
 MAX_HEAD = 8192
 """Bytes of the longest head that is read here."""
 
@@ -58,6 +60,11 @@ def parse_plain_request(data: bytes) -> PlainRequest | None:
         return None
     method, target = match.groups()
     return PlainRequest("GET" if method == b"GET" else "HEAD", target, headers)
+
+
+def request_id_line(request: PlainRequest) -> bytes:
+    """The header of the response with the id of ``request``."""
+    return f"{HEADER}: {request_id_of(request.headers.by_name.get(HEADER))}\r\n".encode()
 
 
 @lru_cache(_CACHED_BLOCKS)

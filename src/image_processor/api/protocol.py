@@ -10,7 +10,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .connections import Connection, ConnectionLimiter
 from .hit_cache import HitCache
-from .plain_request import parse_plain_request
+from .plain_request import PlainRequest, parse_plain_request, request_id_line
 
 
 class HttpProtocol(H11Protocol):
@@ -57,7 +57,7 @@ class HttpProtocol(H11Protocol):
         if self.hits is None or not self._is_between_requests():
             return False
         request = parse_plain_request(data)
-        response = self.hits.respond(request, self._server_headers()) if request else None
+        response = self.hits.respond(request, self._server_headers(request)) if request else None
         if response is None:
             return False
         self.transport.writelines(response)
@@ -80,8 +80,9 @@ class HttpProtocol(H11Protocol):
     def _close_when_idle(self, seconds: float) -> None:
         self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
 
-    def _server_headers(self) -> bytes:
-        return b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
+    def _server_headers(self, request: PlainRequest) -> bytes:
+        lines = b"".join(b"%b: %b\r\n" % pair for pair in self.server_state.default_headers)
+        return lines + request_id_line(request)
 
 
 def protocol_class(limiter: ConnectionLimiter, hits: HitCache | None) -> type[HttpProtocol]:

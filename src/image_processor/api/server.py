@@ -14,6 +14,7 @@ from .connections import MAX_CONNECTIONS, ConnectionLimiter
 from .hit_servers import HitServers
 from .problems import of_error
 from .protocol import HttpProtocol, protocol_class
+from .request_log import RequestObserver, log_request
 from .work import STOP_RENDER_SECONDS, QueuedWork
 
 GRACE_SECONDS = int(STOP_RENDER_SECONDS) + 2
@@ -39,7 +40,7 @@ class Server(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                limiter,
+                RequestObserver(limiter, (log_request,)),
                 host=settings.host,
                 port=settings.port,
                 http=protocol_class(limiter, app.state.hits),

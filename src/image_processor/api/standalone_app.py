@@ -125,7 +125,7 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
     if status == "degraded":
         response.status_code = 503
     invalid = context.recipe_error
-    if invalid is not None and not trouble:
+    if invalid is not None and status != "degraded":
         trouble, status = f"the previous recipe is in force: {invalid}", "degraded"
     if caller_of(request).scope is None:
         return JSONResponse({"status": status}, response.status_code or 200)  # type: ignore[return-value]

@@ -33,6 +33,7 @@ from image_processor.standalone.activity import Activity
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
 from image_processor.standalone.live_recipe import LiveRecipe
+from image_processor.standalone.logs import log_outcome
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
 from image_processor.standalone.render_coordinator import RenderCoordinator
@@ -181,7 +182,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             stack.callback(sender.stop)
             on_unsent = sender.trigger
         activity = Activity()
-        hooks = WorkerHooks(on_unsent, disk.note_failure, activity.count_outcome)
+        hooks = WorkerHooks(on_unsent, disk.note_failure, (activity.count_outcome, log_outcome))
         workers = stack.enter_context(
             open_workers(settings, live, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
         )

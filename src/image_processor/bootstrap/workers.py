@@ -44,11 +44,11 @@ def original_opener(uploads: ObjectStore) -> OpenOriginal | None:
 
 class WorkerHooks(Struct, frozen=True):
     """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
-    failed for want of space, ``on_outcome`` after each outcome with the seconds that it took."""
+    failed for want of space, all of ``on_outcome`` after each outcome with the seconds that it took."""
 
     on_unsent: Callable[[], object] = lambda: None
     on_full: Callable[[InsufficientStorage], object] = lambda _: None
-    on_outcome: Callable[[Outcome, float], object] = lambda *_: None
+    on_outcome: tuple[Callable[[Outcome, float], object], ...] = ()
 
 
 @contextmanager
@@ -108,7 +108,9 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                 except InsufficientStorage as error:
                     hooks.on_full(error)
                     raise
-                hooks.on_outcome(outcome, time.monotonic() - started)
+                seconds = time.monotonic() - started
+                for tell in hooks.on_outcome:
+                    tell(outcome, seconds)
                 if outcome.unsent:
                     hooks.on_unsent()
                 if processor.recipe is not live.current:

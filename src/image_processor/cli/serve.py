@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import logging
 import os
 import socket
 from typing import Annotated
@@ -32,9 +31,10 @@ def command(
     Ctrl-C stops the server after the work in progress; a second Ctrl-C stops it at once.
     A change of the recipe file is applied while the server runs; SIGHUP reads the file again too.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    from image_processor.standalone.logs import configure_logs  # noqa: PLC0415 - `--help` is to be fast
+
     settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
+    configure_logs(settings.log_format, settings.log_level)
     check_exposure(settings)
     context = command_context(ctx)
     with listen(settings.host, settings.port) as listener, context.open_server(settings) as run:

@@ -14,6 +14,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from image_processor.config.log_options import LogFormat, LogLevel
 from image_processor.domain.models import ExifField, IccPolicy, SandboxPolicy, TruncatedPolicy
 
 from .tokens import EXPECTED_LINE, Token, parse_tokens
@@ -417,6 +418,8 @@ GENERAL_SETTINGS = (
         integer(0, 10**8),
         _MEBIBYTE,
     ),
+    SettingSpec("LOG_FORMAT", "lines of text, or one JSON object a line", " | ".join(LogFormat), LogFormat),
+    SettingSpec("LOG_LEVEL", "the least level that is logged", " | ".join(LogLevel), LogLevel),
     SettingSpec("SWEEP_SECONDS", "seconds between two reconciliations", "1-86400", integer(1, 86400)),
     SettingSpec(
         "DELETION_LIMIT",

@@ -18,6 +18,7 @@ from image_processor.domain.errors import InvalidSettings, Problem
 from image_processor.domain.models import ExifField, IccPolicy, Limits, SandboxPolicy
 from image_processor.domain.redaction import redacted_repr
 
+from .log_options import LogFormat, LogLevel
 from .setting_specs import (
     ALL_SETTINGS,
     AWS_SETTINGS,
@@ -81,6 +82,8 @@ class Settings(Struct, frozen=True):
     icc: IccPolicy = IccPolicy.STRIP
     exif: tuple[ExifField, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    log_format: LogFormat = LogFormat.CONSOLE
+    log_level: LogLevel = LogLevel.INFO
     sweep_seconds: int = 300
     deletion_limit: int = 50
     stop_seconds: int = 15

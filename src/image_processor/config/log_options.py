@@ -1,0 +1,21 @@
+"""What the settings of logs may say."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class LogFormat(StrEnum):
+    """How a line is written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class LogLevel(StrEnum):
+    """The least level that is written."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
