@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from contract_adapters import ConnectCatalog
-from contract_records import NOW, acquire, upload
+from contract_records import LEASE, NOW, acquire, upload
 from msgspec.structs import replace
 
-from image_processor.domain.errors import LeaseLost
+from image_processor.domain.errors import LeaseBusy, LeaseLost
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import MessageKind, OutboxMessage, Status
 from image_processor.domain.ports import Catalog, CatalogEntry, Query
@@ -104,6 +104,32 @@ def test_a_new_record_after_a_deletion_keeps_the_outbox(catalog: Catalog) -> Non
     assert catalog.unsent(ID) == ()
 
 
+def test_a_renewal_adds_messages_that_the_next_worker_sees(catalog: Catalog) -> None:
+    complete(catalog, message(1))
+    lease = acquire(catalog)
+    record = catalog.get(ID)
+    later = NOW + LEASE
+    renewed = catalog.renew(lease, now=later, duration=LEASE, messages=[message(2)])
+    assert renewed.unsent == catalog.unsent(ID) == (message(1), message(2))
+    assert (renewed.token, renewed.record, catalog.get(ID)) == (lease.token, record, record)
+    assert renewed.expires_at == later + LEASE
+    with pytest.raises(LeaseBusy):
+        acquire(catalog, owner="b", now=later)
+    catalog.renew(renewed, now=later, duration=LEASE, messages=[message(2)])
+    catalog.release(renewed)
+    lease = acquire(catalog, owner="b", now=later)
+    assert lease.unsent == (message(1), message(2))
+    catalog.delete(lease)
+    assert catalog.unsent(ID) == (message(1), message(2))
+
+
+def test_a_record_deleted_after_a_renewal_leaves_its_messages(catalog: Catalog) -> None:
+    lease = catalog.renew(acquire(catalog), now=NOW, duration=LEASE, messages=[message(1)])
+    catalog.delete(lease)
+    assert catalog.get(ID) is None
+    assert catalog.unsent(ID) == (message(1),)
+
+
 def test_a_lost_lease_adds_no_message(catalog: Catalog) -> None:
     lost = acquire(catalog)
     catalog.release(lost)
@@ -112,6 +138,8 @@ def test_a_lost_lease_adds_no_message(catalog: Catalog) -> None:
         catalog.complete(lost, lost.record, [message(1)])
     with pytest.raises(LeaseLost):
         catalog.delete(lost, [message(1)])
+    with pytest.raises(LeaseLost):
+        catalog.renew(lost, now=NOW, duration=LEASE, messages=[message(1)])
     assert catalog.unsent(ID) == ()
 
 

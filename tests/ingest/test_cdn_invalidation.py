@@ -5,21 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from test_crashes import SCENARIOS, Counter, FaultyPort, Killed, faulty_worker, finishes, points_of, prepare
 
 from image_processor.config.recipe import parse_recipe
 from image_processor.domain.errors import LeaseLost, Unavailable
-from image_processor.domain.keys import rendition_prefix
+from image_processor.domain.keys import image_id, rendition_prefix
 from image_processor.domain.models import MessageKind, OutboxMessage, Upload, UploadKind
-from image_processor.domain.ports import Attributes
+from image_processor.domain.ports import Attributes, Entry
 from image_processor.ingest.drift import Drift
 from image_processor.ingest.invalidation import invalidation_prefix
 from image_processor.ingest.outbox import Outbox, Send
 from image_processor.ingest.reconcile_run import Checkpoint, run
 from image_processor.renditions.freshness import fingerprint_metadata
 from support.ingest import BUCKET, OTHER_RECIPE, IngestFixture, upload
+from support.memory_store import MemoryStore
 
 MORE = """
 [presets.other]
@@ -230,13 +232,14 @@ def test_the_cdn_is_right_without_a_record_after_an_interruption_at_any_point() 
 
 
 @pytest.mark.parametrize("call", ["delete", "complete"])
-def test_deleted_renditions_that_no_record_has_are_invalidated_even_if_the_worker_fails(
-    monkeypatch: pytest.MonkeyPatch, call: str
+@pytest.mark.parametrize("failure", [Killed, LeaseLost])
+def test_deleted_renditions_that_no_record_has_are_invalidated_after_the_next_attempt(
+    monkeypatch: pytest.MonkeyPatch, call: str, failure: type[BaseException]
 ) -> None:
     ingest = IngestFixture()
     ingest.put("cat.jpg", b"bad")
     ingest.processor().process(upload("cat.jpg"))
-    # Of a worker that lost its lease before it could record them.
+    # Of a worker that was killed before it could record them.
     ingest.processed.put("cat.jpg/w=10,fm=webp.webp", b"old", Attributes())
     cdn, sent = with_cdn(ingest), list[OutboxMessage]()
 
@@ -247,22 +250,89 @@ def test_deleted_renditions_that_no_record_has_are_invalidated_even_if_the_worke
     ingest.outbox = outbox(send)
 
     def fail(*_: object) -> None:
-        raise LeaseLost("another worker has the lease")
+        raise failure("while it completes")
 
     if call == "delete":
         ingest.uploads.delete("cat.jpg")
     with monkeypatch.context() as patched:
         patched.setattr(ingest.catalog, call, fail)
-        with pytest.raises(LeaseLost):
+        with pytest.raises(failure):
             ingest.processor().process(upload("cat.jpg"))
-    assert (ingest.processed.bodies(), cdn.kept) == ({}, {})
-    (message,) = sent
+    # Without its lease a worker may be late: it has the CDN forget at once what it has deleted.
+    assert (ingest.processed.bodies(), len(sent)) == ({}, failure is LeaseLost)
+    (message,) = ingest.catalog.unsent(image_id(BUCKET, "cat.jpg"))
     assert re.fullmatch("[0-9a-f]{32}", message.id)
     assert (message.kind, message.key) == (MessageKind.INVALIDATION, "cat.jpg")
-    assert message.created_at == ingest.now
     ingest.advance()
+    ingest.processor("other").process(upload("cat.jpg"))
+    assert message in sent
+    assert cdn.kept == {}
+    assert len(set(cdn.changes)) == len(cdn.changes) == len(sent)
+
+
+def test_what_is_announced_before_a_change_is_sent_once_and_has_another_id_in_each_lease() -> None:
+    ingest = IngestFixture()
+    cdn = with_cdn(ingest)
+    for number, body in enumerate((b"bad", b"bad dog", b"cat")):
+        ingest.put("cat.jpg", body)
+        ingest.processor().process(upload("cat.jpg"))
+        assert len(cdn.changes) == number
+        ingest.processed.put("cat.jpg/w=7,fm=webp.webp", b"foreign", Attributes())
+        cdn.request_all()
+        ingest.put("cat.jpg", b"bad again")
+        ingest.processor().process(upload("cat.jpg"))
+        assert len(cdn.changes) == number + 1
+        cdn.assert_right()
+
+
+def test_overwritten_late_writes_that_no_record_has_are_invalidated(monkeypatch: pytest.MonkeyPatch) -> None:
+    ingest = IngestFixture()
+    ingest.put("cat.jpg", b"bad")
     ingest.processor().process(upload("cat.jpg"))
-    assert len(set(cdn.changes)) == len(cdn.changes)
+    ingest.put("cat.jpg", b"cat")
+    cdn, name = with_cdn(ingest), "cat.jpg/w=10,fm=webp.webp"
+    put, late = ingest.processed.put, list[str]()
+
+    def put_after_another_worker(key: str, *args: Any, **more: Any) -> Entry:
+        if key == name and not late:
+            late.append(key)
+            put(key, b"late", Attributes())
+            cdn.kept[key] = b"late"
+        return put(key, *args, **more)
+
+    monkeypatch.setattr(ingest.processed, "put", put_after_another_worker)
+    ingest.processor().process(upload("cat.jpg"))
+    assert late == [name]
+    assert (cdn.kept, len(cdn.changes)) == ({}, 1)
+    ingest.assert_converged()
+
+
+def test_the_worker_that_overwrites_late_writes_may_be_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has restored the bytes that the record describes, so a listing shows no difference."""
+    ingest = IngestFixture(processed=MemoryStore(etags=True))
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    cdn, name = with_cdn(ingest), "cat.jpg/w=10,fm=webp.webp"
+    put, late = ingest.processed.put, list[str]()
+
+    def put_after_another_worker(key: str, *args: Any, **more: Any) -> Entry:
+        if key != name:
+            return put(key, *args, **more)
+        if not late:
+            late.append(key)
+            put(key, b"late", Attributes())
+            cdn.kept[key] = b"late"
+        put(key, *args, **more)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ingest.processed, "put", put_after_another_worker)
+        with pytest.raises(Killed):
+            ingest.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
+    assert cdn.kept[name] == b"late"
+    ingest.advance()
+    ingest.processor("other").process(upload("cat.jpg"))
+    cdn.assert_right()
 
 
 LONG = "x" * 800

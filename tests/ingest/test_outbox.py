@@ -261,6 +261,18 @@ def test_old_events_give_way_before_a_database_refuses_the_newest(
     assert json.loads(waiting[-1].body)["data"]["revision"] == 20
 
 
+def test_no_invalidation_gives_way_to_events(ingest: IngestFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outbox_module, "_MAX_WAITING_BYTES", 10)
+    kinds = frozenset({MessageKind.EVENT, MessageKind.INVALIDATION})
+    ingest.outbox = Outbox(kinds, dict.fromkeys(kinds, Down().send))
+    for body in (b"cat", b"dog", b"bad", b"bad again"):
+        ingest.put("cat.jpg", body)
+        ingest.advance()
+        ingest.processor().process(upload("cat.jpg"))
+    waiting = [message.kind for message in ingest.catalog.unsent(ID)]
+    assert (waiting.count(MessageKind.INVALIDATION), waiting.count(MessageKind.EVENT)) == (2, 1)
+
+
 def test_a_kind_that_is_turned_off_leaves_the_outbox(ingest: IngestFixture) -> None:
     ingest.outbox = events_to(Down())
     ingest.put("cat.jpg", b"cat")

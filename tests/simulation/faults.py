@@ -7,7 +7,7 @@ call may take so long that the lease expires.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -119,15 +119,15 @@ class FaultInjector:
         self.loop, self.profile, self.random, self._note = loop, profile, random, note
         self.troubles = troubles
         self.calls = self.failures = self.kills = self.stalls = 0
-        self.kill_at: int | None = None
-        """The number of the point that kills; each call passes two, before and after its effect."""
-        self._points = 0
+        self.kill_at: Container[int] = ()
+        """The numbers of the points that kill; each call passes two, before and after its effect."""
+        self.points = 0
 
     def stop(self) -> None:
         """Inject no faults from now on."""
         self.profile = FaultProfile("calm")
         self.troubles.stop()
-        self.kill_at = None
+        self.kill_at = ()
 
     def call(self, process: Process, what: str, act: Callable[[], Any], key: str = "") -> Any:
         process.check()
@@ -165,9 +165,11 @@ class FaultInjector:
         self.loop.sleep(seconds)
 
     def _pass(self, process: Process, what: str) -> None:
-        self._points += 1
-        by_chance = self.profile.kill and self.random.random() < self.profile.kill
-        if by_chance or self._points == self.kill_at:
+        self.points += 1
+        # Kills hurt most between a write and the record of it.
+        chance = self.profile.kill * (5 if what in _DANGEROUS else 1)
+        by_chance = chance and self.random.random() < chance
+        if by_chance or self.points in self.kill_at:
             self.kills += 1
             self._note(f"{process.name} dies at {what}")
             process.alive = False

@@ -34,6 +34,8 @@ class Process:
         self.acquired_at = -1.0
         self.unsure = False
         """Whether it cannot know if it has a lease: a call to acquire or release one has failed."""
+        self.deletes_orphan = False
+        """Whether it is reconcile, which deletes some renditions without a lease."""
         self.holds: set[str] = set()
         """The ids of originals whose lease it has acquired and not given back; it may have expired."""
         self.conflicts: set[str] = set()

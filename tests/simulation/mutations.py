@@ -106,17 +106,17 @@ class NeverReleases:
 class IgnoresLostLease(Processor):
     """Writes on after its lease is lost."""
 
-    def _target(self) -> UploadTarget:
-        target = super()._target()
+    def _target(self, lease: Any) -> UploadTarget:
+        target = super()._target(lease)
         return TargetThatIgnoresLostLease(
             **{name: getattr(target, name) for name in target.__struct_fields__}
         )
 
 
 class TargetThatIgnoresLostLease(UploadTarget):
-    def _renew(self, lease: Any) -> Any:
+    def _renew(self, lease: Any, messages: Any = ()) -> Any:
         try:
-            return super()._renew(lease)
+            return super()._renew(lease, messages)
         except LeaseLost:
             return lease
 
@@ -140,8 +140,8 @@ class IgnoresVersion(Processor):
 class KeepsLazyRenditions(Processor):
     """Keeps the renditions of lazy presets that views of earlier versions have made."""
 
-    def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, writer: Any) -> Any:
-        stored = super()._replaced(upload, plan, before, original, writer)
+    def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, stored: Any) -> Any:
+        stored = super()._replaced(upload, plan, before, original, stored)
         return [entry for entry in stored if entry.key not in plan.lazy]
 
 
@@ -255,32 +255,31 @@ class RefusesAfterAStop(Processor):
 class TargetThatTrustsItsClock(UploadTarget):
     """Believes that its lease is its own as long as its own clock says so."""
 
-    def _renew(self, lease: Any) -> Any:
-        return lease if self.clock() < lease.expires_at else super()._renew(lease)
+    def _renew(self, lease: Any, messages: Any = ()) -> Any:
+        return lease if self.clock() < lease.expires_at else super()._renew(lease, messages)
 
 
 class TrustsItsClock(Processor):
     """Does not ask the catalog whether its lease is lost."""
 
-    def _target(self) -> UploadTarget:
-        target = super()._target()
+    def _target(self, lease: Any) -> UploadTarget:
+        target = super()._target(lease)
         return TargetThatTrustsItsClock(**{name: getattr(target, name) for name in target.__struct_fields__})
 
 
-class ForgetsOverwrittenLateWrites(Processor):
-    """Tells nobody of what others wrote, and it has overwritten, while it had the lease."""
-
-    def _replaced(self, upload: Any, plan: Any, before: Any, original: Any, writer: Any) -> Any:
-        writer._late_writes.clear()
-        return super()._replaced(upload, plan, before, original, writer)
-
-
 class ForgetsChangesThatItCannotRecord(Processor):
-    """Has the CDN forget nothing if it has changed renditions but not completed the record."""
+    """Has the CDN forget nothing if it has changed renditions but lost its lease."""
 
     @contextmanager
     def _invalidating_after_failure(self, key: str, *, changed: bool) -> Iterator[None]:  # noqa: ARG002
         yield
+
+
+class AnnouncesNothing(Processor):
+    """Does not put the invalidation into the outbox before it changes what no record describes."""
+
+    def _announce(self, lease: Any, before: Any) -> Any:  # noqa: ARG002 - the mutation
+        return lease
 
 
 class CatalogWithoutTokens(MemoryCatalog):
@@ -375,6 +374,9 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
     "a record is completed before deletions": (use_processor(CompletesBeforeItDeletes), "calm"),
     "a stopped renderer refuses the file": (use_processor(RefusesAfterAStop), "stopping"),
     "the worker's own clock is trusted": (use_processor(TrustsItsClock), "clocks"),
-    "overwritten late writes are not invalidated": (use_processor(ForgetsOverwrittenLateWrites), "clocks"),
-    "unrecorded changes are not invalidated": (use_processor(ForgetsChangesThatItCannotRecord), "slow"),
+    "changes without a lease are not invalidated": (
+        use_processor(ForgetsChangesThatItCannotRecord),
+        "clocks",
+    ),
+    "unrecorded changes are not announced": (use_processor(AnnouncesNothing), "killing"),
 }

@@ -51,6 +51,7 @@ LEASE = 300.0
 CACHE_CONTROL = "public, max-age=60"
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SLOWEST_RENDER = 3.0
+_NO_OUTBOX = Outbox()
 _CHANGES = ("processed.put", "processed.delete")
 _GIVES_BACK = ("catalog.release", "catalog.complete", "catalog.delete")
 
@@ -164,7 +165,7 @@ class SimulatedSystem:
     def _invalidate(self, process: Process) -> None:
         batch = list(self.receivers.waiting.items())
         answer = invalidate_function.handle(
-            messages.batch(batch), lambda paths, _: self._call_cdn(process, paths)
+            messages.batch(batch), lambda paths, reference: self._call_cdn(process, paths, reference)
         )
         failed = {item["itemIdentifier"] for item in answer["batchItemFailures"]}
         for id_, _ in batch:
@@ -172,18 +173,20 @@ class SimulatedSystem:
                 self.receivers.waiting.pop(id_, None)
         self.counts["invalidations retried"] += len(failed)
 
-    def _call_cdn(self, process: Process, paths: Any) -> None:
+    def _call_cdn(self, process: Process, paths: Any, reference: str) -> None:
         if self.profile.fail and self.random.random() < 0.5:
             raise Unavailable("too many invalidations are in progress")
         self.faults.call(
-            process, "cdn.invalidate", lambda: self.receivers.invalidate(paths, self.processed.bodies())
+            process,
+            "cdn.invalidate",
+            lambda: self.receivers.invalidate(paths, reference, self.processed.bodies()),
         )
 
     def unheard(self) -> list[str]:
         """Outcomes that the receiver has not heard of, and changes that the CDN has not."""
         records = self._faultless_catalog().scan()
-        lazy, are_ordered = self.oracle.ever_lazy, not self.profile.skew
-        return self.receivers.problems(records, self.processed.bodies(), lazy, are_ordered=are_ordered)
+        are_ordered = not self.profile.skew
+        return self.receivers.problems(records, self.processed.bodies(), are_ordered=are_ordered)
 
     def ports(self, process: Process) -> tuple[Any, Any, Any]:
         """Uploads, processed and catalog as ``process`` calls them."""
@@ -203,10 +206,12 @@ class SimulatedSystem:
     def effect(self, process: Process, what: str, args: tuple[Any, ...], act: Call) -> Any:
         """Let a call have its effect. A worker must not change a rendition after it has given its lease back:
         another one may have acquired it."""
-        if what in _CHANGES and not process.name.startswith("request"):
+        if what in _CHANGES and not (process.name.startswith("request") or process.deletes_orphan):
             original, _ = self.oracle.original_of(args[0])
             if original is not None and image_id(BUCKET, original) not in process.holds:
                 self.oracle.violate(f"{process.name} calls {what} of {args[0]!r} without a lease")
+        if what == "processed.delete" and process.name.startswith("request"):
+            self.receivers.deleted_by_view(args[0], self.processed.bodies().get(args[0], b""))
         self.oracle.had_conflict = what in _CHANGES and args[0] in process.conflicts
         try:
             result = act()
@@ -311,21 +316,32 @@ class SimulatedSystem:
 
     def _reconcile(self, process: Process) -> None:
         processor = self.processor(process)
-        reconciler = self._reconciler(*self.ports(process))
+        reconciler = self._reconciler(*self.ports(process), self._outbox(process))
         try:
             for finding in list(reconciler.findings()):
                 self.counts["found"] += 1
                 if finding.orphan is not None:
-                    self.processed.delete(finding.orphan)
+                    process.deletes_orphan = True
+                    reconciler.delete_orphan(finding)
+                    process.deletes_orphan = False
                 elif finding.upload is not None:
                     self._apply(processor, finding.upload)
         except ImageProcessorError:
             self.counts["reconciles ended early"] += 1
 
-    def _reconciler(self, uploads: Any, processed: Any, catalog: Any) -> Reconciler:
+    def _reconciler(
+        self, uploads: Any, processed: Any, catalog: Any, outbox: Outbox = _NO_OUTBOX
+    ) -> Reconciler:
         recipe = self.oracle.recipe
         ports = BUCKET, uploads, processed, catalog, recipe
-        return self.reconciler_class(*ports, Limits(), IccPolicy.STRIP, CACHE_CONTROL, outboxes=True)
+        return self.reconciler_class(
+            *ports,
+            Limits(),
+            IccPolicy.STRIP,
+            CACHE_CONTROL,
+            outboxes=True,
+            invalidate=outbox.senders.get(MessageKind.INVALIDATION),
+        )
 
     def _apply(self, processor: Call, upload: Upload) -> None:
         try:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -57,7 +59,7 @@ def test_a_kill_at_any_point_is_repaired_within_three_receives(scenario, records
         point += 1
         sim = Simulator(point, CALM, history(*SCENARIOS[scenario]))
         sim.records_as_objects = records == "as objects"
-        sim.faults.kill_at = point
+        sim.faults.kill_at = {point}
         live(sim)
         assert sim.oracle.violations + sim.differences() + sim.findings() == [], f"killed at point {point}"
         assert sim.unheard() == [], f"killed at point {point}"
@@ -66,6 +68,46 @@ def test_a_kill_at_any_point_is_repaired_within_three_receives(scenario, records
         if not sim.faults.kills:
             break
     assert point > 20, "the scenario has too few calls"
+
+
+# What the first of two killed workers stores, the second one hides.
+TWO_KILLS = {
+    "refused, accepted, refused": [b"bad", b"cat", b"bad dog"],
+    "refused, accepted, deleted": [b"bad", b"cat", None],
+    "accepted, replaced, as before": [b"cat", b"dog", b"cat"],
+}
+
+
+@simulated
+@pytest.mark.parametrize("versions", ["numbers", "ETags"])
+@pytest.mark.parametrize("scenario", TWO_KILLS)
+def test_two_workers_killed_on_one_key_leave_nothing_old_in_the_cdn(scenario, versions):
+    """Some pairs of points; `make stress` has all. The CDN fetches whatever is stored for a moment."""
+    first, second, third = (UserAction(0, "cat.jpg", body) for body in TWO_KILLS[scenario])
+    actions = [first, replace(second, at=900.0), replace(third, at=1000.0)]
+    begin, end = _points_of(actions[:1]), _points_of(actions) + 60
+    pairs = [(a, b) for a in range(begin, end) for b in range(a + 1, end)]
+    step = 1 if os.environ.get("STRESS") else 29
+    killed = 0
+    for number, pair in enumerate(pairs[::step]):
+        sim = Simulator(_seed_with(versions), CALM, history(*actions))
+        sim.records_as_objects = number % 3 == 0
+        sim.faults.kill_at = set(pair)
+        live(sim)
+        assert sim.oracle.violations + sim.differences() + sim.findings() == [], f"killed at {pair}"
+        assert sim.unheard() == [], f"killed at {pair}"
+        killed += sim.faults.kills == 2
+    assert killed > len(pairs) / step / 3
+
+
+def _points_of(actions):
+    return live(Simulator(1, CALM, history(*actions))).faults.points
+
+
+def _seed_with(versions):
+    """A seed of a simulator whose versions are of this kind."""
+    simulators = ((seed, Simulator(seed, CALM, history())) for seed in range(50))
+    return next(seed for seed, sim in simulators if sim.oracle.etags == (versions == "ETags"))
 
 
 def test_only_the_bad_item_of_a_batch_fails():

@@ -24,8 +24,8 @@ FIRST_SEED = {
     "an early read is trusted": 350,
     "stale lazy renditions are kept": 350,
     "the worker's own clock is trusted": 60,
-    "overwritten late writes are not invalidated": 100_000,
-    "unrecorded changes are not invalidated": 1_420,
+    "changes without a lease are not invalidated": 160,
+    "unrecorded changes are not announced": 200,
 }
 FEW = 40
 """Histories of each profile with trouble that lasts, which `make stress` runs by the thousand."""

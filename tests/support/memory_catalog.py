@@ -9,9 +9,14 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
-from msgspec.structs import replace
-
-from image_processor.catalog.leases import check_is_leased, completed, lease_busy, lease_lost, new_record
+from image_processor.catalog.leases import (
+    check_is_leased,
+    completed,
+    extended,
+    lease_busy,
+    lease_lost,
+    new_record,
+)
 from image_processor.catalog.nearest import nearest_records
 from image_processor.catalog.paging import folders_of, matches, page_of
 from image_processor.catalog.rows import merge_messages, to_row, to_state
@@ -67,10 +72,13 @@ class MemoryCatalog:
             row.token, row.owner, row.expires_at = f"t{next(self._tokens)}", owner, now + duration
             return Lease(new.id, row.token, owner, row.expires_at, row.record, self.unsent(new.id))
 
-    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
+    def renew(
+        self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
+    ) -> Lease:
         with self._lock:
             self._leased_row(lease).expires_at = now + duration
-        return replace(lease, expires_at=now + duration)
+            self._add(lease.image_id, messages)
+        return extended(lease, now + duration, messages)
 
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec.structs import replace
 
 from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import Lease, Record, Upload
+from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
+
+from .rows import merge_messages
 
 
 def new_token() -> str:
@@ -21,6 +24,11 @@ def new_record(upload: Upload, now: datetime) -> Record:
     """The PROCESSING record that the first lease on a key creates."""
     id_ = image_id(upload.bucket, upload.key)
     return Record(id=id_, bucket=upload.bucket, key=upload.key, created_at=now, updated_at=now)
+
+
+def extended(lease: Lease, expires_at: datetime, messages: Sequence[OutboxMessage]) -> Lease:
+    """``lease`` until ``expires_at``, after ``messages`` were added to the outbox."""
+    return replace(lease, expires_at=expires_at, unsent=merge_messages(lease.unsent, messages))
 
 
 def check_is_leased(lease: Lease, record: Record) -> None:

@@ -30,7 +30,7 @@ from image_processor.domain.ports import (
     Query,
 )
 
-from .leases import check_is_leased, completed, lease_busy, lease_lost, new_record, new_token
+from .leases import check_is_leased, completed, extended, lease_busy, lease_lost, new_record, new_token
 from .nearest import nearest_records
 from .paging import folders_of, page_of
 from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row
@@ -127,10 +127,12 @@ class ObjectCatalog:
         self._written[token] = (state, version)
         return Lease(new.id, token, owner, expires_at, state.record or new, state.outbox)
 
-    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        renewed = replace(lease, expires_at=now + duration)
+    def renew(
+        self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
+    ) -> Lease:
+        renewed = extended(lease, now + duration, messages)
         stored = _StoredLease(lease.token, lease.owner, to_micros(renewed.expires_at))
-        self._change_leased(lease, lambda _, state: replace(state, lease=stored))
+        self._change_leased(lease, lambda _, state: replace(state, lease=stored).with_messages(messages))
         return renewed
 
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:

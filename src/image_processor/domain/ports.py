@@ -310,11 +310,14 @@ class Catalog(Protocol):
         """
         ...
 
-    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        """The same lease, extended until ``now`` + ``duration``.
+    def renew(
+        self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
+    ) -> Lease:
+        """The same lease, extended until ``now`` + ``duration``; adds ``messages`` to the outbox in the same
+        step.
 
-        Raises LeaseLost if another worker acquired the key meanwhile. A lease that expired without that
-        is renewed.
+        Raises LeaseLost, and adds nothing, if another worker acquired the key meanwhile. A lease that expired
+        without that is renewed.
         """
         ...
 

@@ -1,7 +1,8 @@
 """Ingest, step 6: which paths a CDN must invalidate after a change, and when.
 
 A CDN keeps the bytes that it has sent. `process` replaces and deletes renditions first and sends the
-invalidation once the record is complete, so what the CDN fetches afterwards is new.
+invalidation once the record is complete, so what the CDN fetches afterwards is new. Where a crash in between
+would leave no trace of the change, the message is in the outbox before it.
 """
 
 from __future__ import annotations
@@ -36,6 +37,14 @@ def needs_invalidation(
     if record.status is Status.PROCESSING and record.created_at != lease.expires_at - lease_duration:
         return True
     return any(not _is_unchanged(key, stored, recorded, remaining) for key in stored | recorded)
+
+
+def hides_traces(lease: Lease, before: Iterable[Entry]) -> bool:
+    """Whether something of ``before`` is stored that the record does not describe: of a worker that could not
+    complete, or of a view. Once it is overwritten or deleted, nothing tells the next worker that a CDN may
+    hold it."""
+    recorded = {rendition.key: rendition.version for rendition in lease.record.renditions}
+    return any(recorded.get(entry.key) != entry.version for entry in before)
 
 
 def _is_unchanged(

@@ -70,11 +70,29 @@ class Outbox(Struct, frozen=True):
         is_news = lease.record.status is not Status.PROCESSING
         return self._messages(lease, at, body if is_news else None, invalidate=invalidate)
 
+    def of_announcement(self, lease: Lease) -> tuple[OutboxMessage, ...]:
+        """The invalidation that goes into the outbox before a change of which a crash would leave no trace.
+        It is sent after the completion, by this worker or by the next one that has the lease. None for a
+        record that was never completed, which tells the next worker by itself.
+
+        One lease has one such message. Its id is not that of the outcome, which another lease may have, too:
+        CloudFront ignores a reference that it knows.
+        """
+        if MessageKind.INVALIDATION not in self.kinds or lease.record.status is Status.PROCESSING:
+            return ()
+        id_, record = sha256_hex(f"announced {lease.token}".encode())[:32], lease.record
+        return (OutboxMessage(id_, MessageKind.INVALIDATION, record.key, record.updated_at),)
+
+    def is_announced(self, lease: Lease) -> bool:
+        """Whether the message of `of_announcement` is in the outbox."""
+        announcement = self.of_announcement(lease)
+        return bool(announcement) and announcement[0] in lease.unsent
+
     def make_room(self, catalog: Catalog, lease: Lease) -> None:
         """Remove the oldest events of ``lease`` if so many wait that a database might refuse more. They are
         about outcomes that a later one has replaced."""
         room = _MAX_WAITING_BYTES
-        for message in reversed(lease.unsent):
+        for message in reversed([item for item in lease.unsent if item.kind is MessageKind.EVENT]):
             room -= len(message.body.encode())
             if room < 0:
                 catalog.mark_sent(lease.image_id, [message])
@@ -98,7 +116,6 @@ class Outbox(Struct, frozen=True):
         if send is None:
             return
         try:
-            # Another id than that of the outcome: CloudFront ignores a reference that it knows.
             send([OutboxMessage(os.urandom(16).hex(), MessageKind.INVALIDATION, key, at)])
         except ImageProcessorError:
             return

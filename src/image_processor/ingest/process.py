@@ -48,7 +48,7 @@ from image_processor.renditions.originals import (
 )
 
 from .drift import Drift, Inspector
-from .invalidation import needs_invalidation
+from .invalidation import hides_traces, needs_invalidation
 from .outbox import Outbox
 from .plan import processed_fingerprint, refusal_fingerprint, skip_reason
 from .rendition_writer import RenditionWriter, UploadTarget
@@ -125,7 +125,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     return self._remove_renditions(lease, plan, original)
                 if upload.kind is not UploadKind.REPROCESS and self._is_done(lease.record, plan, original):
                     return self._leave_unchanged(lease)
-                writer = RenditionWriter(self._target(), lease, executor)
+                writer = RenditionWriter(self._target(lease), lease, executor)
                 record = _next_record(lease.record, original, upload)
                 try:
                     # 3. Fetch the original, unless it has been read early.
@@ -137,12 +137,12 @@ class Processor(Inspector, frozen=True, kw_only=True):
                         raise
                     return self._refuse(lease, plan, record, refusal, writer.abandon())
                 # 5. Store: wait for the puts, most of which began during the render.
+                replaced = self._replaced(upload, plan, lease.record, original, writer.listed())
+                lease = self._announce(lease, replaced)
                 renditions = writer.finish(plan.transformations)
                 # 6. Delete what is stale, complete the record with its messages in the outbox.
                 record = _processed_record(record, plan, rendered, renditions)
-                return self._complete(
-                    lease, record, self._replaced(upload, plan, lease.record, original, writer)
-                )
+                return self._complete(lease, record, [*replaced, *writer.late_writes()])
             except BaseException:
                 self._abandon(lease, executor)
                 raise
@@ -230,10 +230,24 @@ class Processor(Inspector, frozen=True, kw_only=True):
         self.catalog.release(lease)
         return Outcome(lease.record.key, OutcomeStatus.UNCHANGED, lease.record, unsent=lease.unsent)
 
-    def _target(self) -> UploadTarget:
+    def _target(self, lease: Lease) -> UploadTarget:
         return UploadTarget(
-            self.processed, self.catalog, self.recipe, self.cache_control, self.lease_duration, self.clock
+            self.processed,
+            self.catalog,
+            self.recipe,
+            self.cache_control,
+            self.lease_duration,
+            self.clock,
+            self.outbox.of_announcement(lease),
         )
+
+    def _announce(self, lease: Lease, before: Sequence[Entry]) -> Lease:
+        """The lease, with an invalidation in the outbox if changes of what was stored ``before`` hide that a
+        CDN may hold it: whoever has the lease next then sends it. Raises LeaseLost, Unavailable."""
+        messages = self.outbox.of_announcement(lease)
+        if not messages or self.outbox.is_announced(lease) or not hides_traces(lease, before):
+            return lease
+        return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration, messages=messages)
 
     def _fetch(self, key: str, original: OriginalState, early: Original | None) -> bytes | OriginalFile:
         """The bytes of the original in exactly this version. Raises Refused, PreconditionFailed."""
@@ -276,9 +290,11 @@ class Processor(Inspector, frozen=True, kw_only=True):
         unwanted = [entry for entry in stored if entry not in kept]
         changed = needs_invalidation(lease, self.lease_duration, unwanted, ())
         skip = None if original is None else plan.skip
+        lease = self._announce(lease, unwanted)
         with self._invalidating_after_failure(plan.key, changed=changed):
             self._delete_stale(unwanted, keep=())
-            messages = self.outbox.of_deletion(lease, self.clock(), skip, invalidate=changed)
+            invalidate = changed and not self.outbox.is_announced(lease)
+            messages = self.outbox.of_deletion(lease, self.clock(), skip, invalidate=invalidate)
             self.catalog.delete(lease, messages)
         unsent = (*lease.unsent, *messages)
         if original is None:
@@ -309,12 +325,11 @@ class Processor(Inspector, frozen=True, kw_only=True):
         return self._complete(lease, refused, stored)
 
     def _replaced(
-        self, upload: Upload, plan: Plan, before: Record, original: OriginalState, writer: RenditionWriter
+        self, upload: Upload, plan: Plan, before: Record, original: OriginalState, stored: Sequence[Entry]
     ) -> Sequence[Entry]:
-        """What was stored before, without the fresh renditions of lazy presets, which views have made. An
+        """What was ``stored`` before, without the fresh renditions of lazy presets, which views have made. An
         upload that asks for new renditions keeps none of them, and neither does an original whose pixels a
         new version corrects."""
-        stored = writer.replaced()
         if original.version is None or upload.kind is UploadKind.REPROCESS or _is_corrected(before, plan):
             return stored
         sources = (original.version, self.uploads, self.processed, self.icc, plan.cache_control)
@@ -327,10 +342,12 @@ class Processor(Inspector, frozen=True, kw_only=True):
     def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Outcome:
         """Delete what ``stored`` has beyond the record, and only then write the record."""
         changed = needs_invalidation(lease, self.lease_duration, stored, record.renditions)
+        lease = self._announce(lease, stored)
         with self._invalidating_after_failure(record.key, changed=changed):
             self._delete_stale(stored, keep=record.renditions)
             now = self.clock()
-            messages = self.outbox.of_completion(lease, record, now, invalidate=changed)
+            invalidate = changed and not self.outbox.is_announced(lease)
+            messages = self.outbox.of_completion(lease, record, now, invalidate=invalidate)
             self.outbox.make_room(self.catalog, lease)
             completed = self.catalog.complete(lease, replace(record, updated_at=now), messages)
         status = OutcomeStatus(completed.status.value)
@@ -338,8 +355,8 @@ class Processor(Inspector, frozen=True, kw_only=True):
 
     @contextmanager
     def _invalidating_after_failure(self, key: str, *, changed: bool) -> Iterator[None]:
-        """What is deleted may be in no record, if the worker that stored it did not complete. Then the next
-        one cannot tell that a CDN may hold it."""
+        """A worker that has lost its lease may delete what another such worker has stored since, after the
+        next one has sent what was announced."""
         try:
             yield
         except ImageProcessorError:

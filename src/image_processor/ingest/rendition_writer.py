@@ -11,7 +11,7 @@ from msgspec import Struct
 from image_processor.config.recipe import Recipe
 from image_processor.domain.errors import NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import Lease, RenderedImage, Rendition, Status
+from image_processor.domain.models import Lease, OutboxMessage, RenderedImage, Rendition, Status
 from image_processor.domain.ports import ABSENT, Absent, Attributes, Catalog, Entry, ObjectStore
 from image_processor.domain.transformation import Transformation
 from image_processor.renditions.freshness import list_renditions
@@ -24,7 +24,8 @@ class UploadTarget(Struct, frozen=True):
     """Writes single renditions into the processed store by conditional puts.
 
     The condition is the fence of docs/adr/0002: a worker whose lease has expired finds other
-    versions there and stops, instead of overwriting new pixels with old ones.
+    versions there and stops, instead of overwriting new pixels with old ones. ``before_change`` is in the
+    outbox before something is overwritten that others wrote meanwhile.
     """
 
     processed: ObjectStore
@@ -33,6 +34,7 @@ class UploadTarget(Struct, frozen=True):
     cache_control: str
     lease_duration: timedelta
     clock: Callable[[], datetime]
+    before_change: Sequence[OutboxMessage] = ()
 
     def put(
         self, lease: Lease, image: RenderedImage, versions: Mapping[str, str], late_writes: list[Entry]
@@ -51,8 +53,8 @@ class UploadTarget(Struct, frozen=True):
             except PreconditionFailed:
                 # Another worker wrote it. If renew succeeds, the lease is still ours, so the other
                 # had lost its own and our rendition is the newer one. Else renew raises LeaseLost.
-                lease = self._renew(lease)
                 late_write = self._find(key)
+                lease = self._renew(lease, self.before_change if late_write else ())
                 condition = late_write.version if late_write else ABSENT
                 late_writes += [late_write] if late_write else []
             else:
@@ -67,8 +69,8 @@ class UploadTarget(Struct, frozen=True):
         metadata = {**image.metadata.object_metadata, "image": lease.image_id}
         return Attributes(image.metadata.media_type, cache_control, metadata)
 
-    def _renew(self, lease: Lease) -> Lease:
-        return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration)
+    def _renew(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> Lease:
+        return self.catalog.renew(lease, now=self.clock(), duration=self.lease_duration, messages=messages)
 
     def _find(self, key: str) -> Entry | None:
         try:
@@ -105,9 +107,9 @@ class RenditionWriter:
         """The renditions that were stored when the lease began. Waits for the listing."""
         return self._listing.result()
 
-    def replaced(self) -> list[Entry]:
-        """The same, and what others wrote since and this writer has overwritten. Call `finish` first."""
-        return [*self.listed(), *self._late_writes]
+    def late_writes(self) -> list[Entry]:
+        """What others wrote since and this writer has overwritten. Call `finish` first."""
+        return list(self._late_writes)
 
     def finish(self, wanted: Iterable[Transformation]) -> tuple[Rendition, ...]:
         """Store what was held back, wait for all puts, and return the renditions in the order of

@@ -12,14 +12,19 @@ from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
-from msgspec.structs import replace
-
 from image_processor.aws.client import Client
 from image_processor.aws.credentials import GetCredentials, credentials_from
 from image_processor.aws.endpoints import check_region, endpoint_override, region_from, regional_endpoint
 from image_processor.aws.retries import PATIENT, Retries
 from image_processor.aws.signature import Scope
-from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
+from image_processor.catalog.leases import (
+    check_is_leased,
+    extended,
+    lease_busy,
+    lease_lost,
+    new_record,
+    new_token,
+)
 from image_processor.catalog.nearest import with_distance
 from image_processor.catalog.paging import check_limit, newest_position, write_cursor
 from image_processor.catalog.rows import to_micros
@@ -126,10 +131,13 @@ class DynamoCatalog:
             raise lease_busy(upload) from None
         return Lease(record.id, token, owner, expires_at, from_item(item), outbox_of(item))
 
-    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        expires_at = now + duration
-        self._update_leased(lease, Update({"claim_expires_at": to_value(to_micros(expires_at))}))
-        return replace(lease, expires_at=expires_at)
+    def renew(
+        self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
+    ) -> Lease:
+        renewed = extended(lease, now + duration, messages)
+        expires_at = {"claim_expires_at": to_value(to_micros(renewed.expires_at))}
+        self._update_leased(lease, Update(expires_at, add=_outbox(messages)))
+        return renewed
 
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)

@@ -20,9 +20,15 @@ from threading import Lock
 from typing import Any, Literal
 
 from msgspec.json import encode
-from msgspec.structs import replace
 
-from image_processor.catalog.leases import check_is_leased, lease_busy, lease_lost, new_record, new_token
+from image_processor.catalog.leases import (
+    check_is_leased,
+    extended,
+    lease_busy,
+    lease_lost,
+    new_record,
+    new_token,
+)
 from image_processor.catalog.nearest import nearest, similar_bands
 from image_processor.catalog.paging import check_limit, has_text, read_cursor, write_cursor
 from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row, to_state
@@ -124,10 +130,12 @@ class SqliteCatalog:
             raise lease_busy(upload)
         return Lease(record.id, token, owner, expires_at, to_record(rows[0]), self.unsent(record.id))
 
-    def renew(self, lease: Lease, *, now: datetime, duration: timedelta) -> Lease:
-        expires_at = now + duration
-        self._change_leased(RENEW, lease, {"claim_expires_at": to_micros(expires_at)})
-        return replace(lease, expires_at=expires_at)
+    def renew(
+        self, lease: Lease, *, now: datetime, duration: timedelta, messages: Sequence[OutboxMessage] = ()
+    ) -> Lease:
+        renewed = extended(lease, now + duration, messages)
+        self._change_leased(RENEW, lease, {"claim_expires_at": to_micros(renewed.expires_at)}, messages)
+        return renewed
 
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         check_is_leased(lease, record)
