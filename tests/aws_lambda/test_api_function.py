@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from gateway import CALLER, Api
+from gateway import CALLER, Api, proxy_event
 
 from image_processor import __version__
 from image_processor.api import aws_app
@@ -236,11 +236,14 @@ def test_responses_have_the_schemas_of_the_server(api: Api) -> None:
         "/images/{id}/reprocess",
         "/images/{id}/similar",
         "/images/{id}/markup",
+        "/images/{id}/urls",
+        "/folders",
         "/recipe",
         "/health",
     }
     for path in shared - {"/health"}:
-        assert ours["paths"][path] == theirs["paths"][path], path
+        for method, operation in ours["paths"][path].items():  # the server has more, such as POST /recipe
+            assert operation == theirs["paths"][path][method], path
     both = ours["components"]["schemas"].keys() & theirs["components"]["schemas"].keys()
     assert {"ImageModel", "ListingModel", "ProblemModel", "ProcessRequest", "RecipeModel"} <= both
     for name in both:
@@ -255,6 +258,8 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /images/{id}",
         "get /images/{id}/similar",
         "get /images/{id}/markup",
+        "get /images/{id}/urls",
+        "get /folders",
         "delete /images/{id}",
         "post /images/{id}/renditions",
         "post /images/{id}/reprocess",
@@ -262,7 +267,7 @@ def test_the_routes_on_aws(api: Api) -> None:
         "get /health",
         "get /recipe",
     }
-    assert len(aws_app.ROUTERS) == 4
+    assert len(aws_app.ROUTERS) == 5
 
 
 def test_a_request_is_one_line_of_log_and_one_of_metrics(
@@ -282,6 +287,24 @@ def test_a_request_is_one_line_of_log_and_one_of_metrics(
         ("api", 1, 0),
         ("api", 1, 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("authorizer", "caller"),
+    [
+        ({"claims": {"sub": "a1b2", "client_id": "page"}}, "a1b2"),
+        ({"claims": {"client_id": "program"}}, "program"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_the_log_names_the_user_of_a_pool(
+    api: Api, authorizer: Any, caller: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    event = proxy_event("GET", "/health")
+    event["requestContext"] |= {"identity": {"userArn": None, "apiKeyId": None}, "authorizer": authorizer}
+    api.invoke(event)
+    assert json.loads(capsys.readouterr().out.splitlines()[0])["caller"] == caller
 
 
 @pytest.mark.parametrize("event", [{}, {"key": "a.jpg"}, [], None, {"requestContext": {"http": {}}}])

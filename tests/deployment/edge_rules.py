@@ -183,13 +183,17 @@ def every_api_operation_is_authorised(resources: Json) -> Iterator[str]:
         ]
         if validator != {"validateRequestBody": True, "validateRequestParameters": True}:
             yield "bodies are not validated"
+        schemes = body["components"]["securitySchemes"]
         for path, methods in body["paths"].items():
             for method, operation in methods.items():
-                if method != "parameters" and operation.get("security") not in (
-                    [{"key": []}],
-                    [{"signature": []}],
-                ):
+                if method == "parameters":
+                    continue
+                # Any one of several ways opens a method.
+                if len(ways := operation.get("security", [])) != 1 or not ways[0].keys() <= schemes.keys():
                     yield f"{method} {path} is open"
+        pool = schemes.get("pool")
+        if pool and not pool["x-amazon-apigateway-authorizer"]["providerARNs"][0].startswith("arn:"):
+            yield "users of no pool are authorised"
     for name, stage in of_type(resources, "AWS::ApiGateway::Stage").items():
         if not all("ThrottlingRateLimit" in row for row in stage.get("MethodSettings", [{}])):
             yield f"{name}: not throttled"

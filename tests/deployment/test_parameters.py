@@ -44,8 +44,8 @@ def test_text_that_sam_would_have_to_unquote_is_refused() -> None:
             assert not parameter.allows(text), parameter.name
 
 
-# They compare more than two parameters: CloudFormation alone evaluates them, before it changes anything.
-OTHER_RULES = {"RateLimitNeedsRegion", "DialectsNeedKeys", "BudgetNeedsRecipient"}
+# They look at values, or at more than two parameters: CloudFormation alone evaluates them, before any change.
+OTHER_RULES = {"CognitoNeedsPool", "RateLimitNeedsRegion", "DialectsNeedKeys", "BudgetNeedsRecipient"}
 
 
 def holds(node: Any, values: Mapping[str, str]) -> Any:
@@ -70,6 +70,8 @@ def holds(node: Any, values: Mapping[str, str]) -> Any:
         ({"CdnRateLimit": "2000", "AWS::Region": "us-east-1"}, {}),
         ({"CdnRateLimit": "2000", "AWS::Region": "us-east-1", "WebAclArn": "a"}, {"RateLimitNeedsRegion": 1}),
         ({"WebAclArn": "a"}, {}),
+        ({"ApiAuthorization": "COGNITO"}, {"CognitoNeedsPool": 1}),
+        ({"ApiAuthorization": "COGNITO", "ApiUserPoolArn": "a"}, {}),
         ({"ThumborSecret": "a"}, {"DialectsNeedKeys": 1}),
         ({"DitSecret": "a", "ImgproxySecret": "b"}, {"DialectsNeedKeys": 1}),
         ({"CloudinarySecret": "a"}, {"DialectsNeedKeys": 1}),

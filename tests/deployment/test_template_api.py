@@ -10,6 +10,7 @@ from linters import Json, translated
 from policies import of_type
 from resolve import resolve
 
+from image_processor.api.access import ACCESS, Access
 from image_processor.api.aws_app import ROUTERS
 from image_processor.api.schemas import OnDemandRequest, PresignedPostRequest, ProcessRequest
 
@@ -36,6 +37,50 @@ def test_the_routes_match_the_application() -> None:
     # HEAD is for what stands before one machine; a gateway's callers sign a GET as easily.
     served -= {("head", path) for method, path in served if method == "get"}
     assert offered == served | {("get", "/openapi.json")}
+
+
+POOL = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_AbCdEfGhI"
+COGNITO = {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL, "EnableDelete": "true"}
+
+
+def security(**parameters: str) -> dict[tuple[str, str], Any]:
+    return {
+        (method.upper(), path): operation["security"]
+        for path, methods in body(**parameters)["paths"].items()
+        for method, operation in methods.items()
+        if method != "parameters"
+    }
+
+
+def test_no_method_is_open_to_strangers() -> None:
+    ways: dict[str, dict[str, str]] = {
+        "signature": {"EnableDelete": "true"},
+        "key": {"EnableDelete": "true", "ApiAuthorization": "API_KEY"},
+        "pool": COGNITO,
+    }
+    for scheme, parameters in ways.items():
+        needed = security(**parameters)
+        assert needed.keys() == security(EnableDelete="true").keys()
+        assert set(map(str, needed.values())) == {str([{scheme: []}])}
+        assert scheme in body(**parameters)["components"]["securitySchemes"]
+
+
+def test_scopes_of_a_user_pool_are_those_of_one_machine() -> None:
+    table = {(method, path): access for method, path, access in ACCESS}
+    held = {"read": ["images/read", "images/write"], "write": ["images/write"]}
+    for route, needed in security(**COGNITO, ApiResourceServer="images").items():
+        access = table[route] if route != ("GET", "/health") else Access.READ
+        assert needed == [{"pool": held[access]}], route
+
+
+def test_users_come_from_the_given_pool_alone() -> None:
+    schemes = body(**COGNITO)["components"]["securitySchemes"]
+    assert schemes["pool"]["x-amazon-apigateway-authtype"] == "cognito_user_pools"
+    assert schemes["pool"]["x-amazon-apigateway-authorizer"] == {
+        "type": "cognito_user_pools",
+        "providerARNs": [POOL],
+    }
+    assert "pool" not in body()["components"]["securitySchemes"]
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from image_processor.config.settings import (
 
 POLICY = "658327ea-f89d-4fab-a63d-7e88639e58f6"
 KEY = "arn:aws:kms:eu-central-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+POOL = "arn:aws:cognito-idp:eu-central-1:111122223333:userpool/eu-central-1_AbCdEfGhI"
 TOPIC = "arn:aws:sns:eu-central-1:111122223333:alarms"
 # Each optional part away from its default, one line for each.
 PARTS: tuple[dict[str, str], ...] = (
@@ -37,6 +38,8 @@ PARTS: tuple[dict[str, str], ...] = (
     {"EnableSnapStart": "true"},
     {"EnableDelete": "true"},
     {"ApiAuthorization": "API_KEY"},
+    {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL},
+    {"ApiAuthorization": "COGNITO", "ApiUserPoolArn": POOL, "ApiResourceServer": "images"},
     {"ApiAccessLogs": "on"},
     {"ApiAccessLogs": "with-account-role"},
     {"AlarmEmail": "me@example.org"},

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from re import Pattern
 from types import MappingProxyType
@@ -80,6 +80,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("POST", "/images/{id}/reprocess", Access.WRITE),
     ("DELETE", "/images/{id}", Access.WRITE),
     ("PUT", "/uploads/{key}", Access.WRITE),
+    ("POST", "/uploads", Access.WRITE),  # on AWS: a form that uploads
     ("POST", "/samples", Access.WRITE),
 )
 
@@ -98,6 +99,23 @@ _SECURITY_SCHEMES = {
         "in": "cookie",
         "name": COOKIE,
         "description": "The page's cookie, which `POST /session` sets.",
+    },
+}
+
+
+_AWS_SECURITY_SCHEMES = {
+    "signature": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "Authorization",
+        "description": "AWS Signature Version 4 of IAM credentials (AWS_IAM).",
+    },
+    "key": {"type": "apiKey", "in": "header", "name": "x-api-key", "description": "The API key (API_KEY)."},
+    "pool": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "A token of the Cognito user pool (COGNITO).",
     },
 }
 
@@ -143,15 +161,34 @@ def _row(method: str, path: str) -> Access:
 def describe(app: FastAPI, *, is_required: bool) -> None:
     """Add to the description of ``app`` what each route needs, and the errors that follow. Unless
     ``is_required``, every route can be used without a token too."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
+        for path, method, operation in _operations(schema):
+            _describe(operation, _row(method.upper(), path), is_required=is_required)
+
+    _extend(app, add)
+
+
+def describe_aws(app: FastAPI) -> None:
+    """Add to the description of ``app`` how API Gateway lets callers in: by one of these, which the
+    template's ApiAuthorization chooses."""
+
+    def add(schema: dict[str, Any]) -> None:
+        schema["components"]["securitySchemes"] = _AWS_SECURITY_SCHEMES
+        schema["security"] = [{name: []} for name in _AWS_SECURITY_SCHEMES]
+
+    _extend(app, add)
+
+
+def _extend(app: FastAPI, add: Callable[[dict[str, Any]], None]) -> None:
     describe_before = app.openapi
 
     def openapi() -> dict[str, Any]:
         is_new = app.openapi_schema is None
         schema = describe_before()
         if is_new:
-            schema["components"]["securitySchemes"] = _SECURITY_SCHEMES
-            for path, method, operation in _operations(schema):
-                _describe(operation, _row(method.upper(), path), is_required=is_required)
+            add(schema)
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # as in problems.describe

@@ -13,7 +13,7 @@ from image_processor.domain.errors import Invalid, InvalidKey, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import check_key, image_id
 
-from . import app, images
+from . import access, app, images
 from .dependencies import AwsContext, AwsContextOf, ContextOf, check_all, require_json, upload_skip_reason
 from .middleware import SecurityHeadersMiddleware
 from .problems import errors, shorten, skipped
@@ -74,10 +74,11 @@ def get_health(context: ContextOf) -> HealthModel:
 def aws_app(context: AwsContext, work: Work) -> FastAPI:
     """The application of the api function.
 
-    It has no OriginGuard: callers sign requests or send an API key, which a browser never adds to a
-    request from another site, and API Gateway checks the Host header.
+    It has no guards: API Gateway lets callers in, by what a browser never adds to a request from another site
+    (a signature, an API key, a token of a user pool), and checks the Host header.
     """
     application = app.create_app(context, work, ROUTERS)
+    access.describe_aws(application)
     application.add_middleware(SecurityHeadersMiddleware)
     return application
 

@@ -65,6 +65,13 @@ def _bad_request() -> dict[str, Any]:
     }
 
 
+def _user(context: dict[str, Any]) -> str | None:
+    """The id of a user pool's user, or of the program that has an access token of its own."""
+    claims = (context.get("authorizer") or {}).get("claims") or {}
+    user: str | None = claims.get("sub") or claims.get("client_id")
+    return user
+
+
 def _log_request(event: dict[str, Any], status: int, milliseconds: float) -> None:
     context = event["requestContext"]
     identity = context.get("identity") or {}
@@ -74,7 +81,7 @@ def _log_request(event: dict[str, Any], status: int, milliseconds: float) -> Non
         method=event["httpMethod"],
         path=event["path"],
         status=status,
-        caller=identity.get("userArn") or identity.get("apiKeyId"),
+        caller=identity.get("userArn") or identity.get("apiKeyId") or _user(context),
         request=context.get("requestId"),
         ms=milliseconds,
     )
