@@ -28,7 +28,8 @@ class World:
         self.stub("node", "")
         self.stub("npm", "")
         self.stub("njs", "")
-        self.stub("exiftool", "")
+        for tool in ("exiftool", "nginx", "caddy"):
+            self.stub(tool, "")
         self.stub("make", 'echo "make $*"')
         self.stub("python3", f'exec "{sys.executable}" "$@"')
         self.stub(LAMBDA_PYTHON, f"echo {VERSION}")
