@@ -2,7 +2,10 @@ import { defineConfig } from "vite";
 
 // `npm run dev` draws the page anew after each change of its sources, with the data of this server.
 const SERVER = "http://127.0.0.1:8000";
-const API = ["/images", "/uploads", "/samples", "/events", "/health", "/recipe", "/renditions", "/openapi.json", "/session"];
+const API = [
+  "/activity", "/events", "/folders", "/health", "/images", "/openapi.json", "/parameters", "/recipe", "/renditions",
+  "/samples", "/session", "/settings", "/uploads",
+];
 
 export default defineConfig({
   // Relative addresses, so that the page works below any path.
@@ -16,10 +19,11 @@ export default defineConfig({
     reportCompressedSize: false,
     // Names without digests: the server revalidates every file, and commits stay small.
     rollupOptions: {
+      input: ["index.html", "docs.html"],
       output: {
-        entryFileNames: "static/studio.js",
+        entryFileNames: ({ name }) => (name === "index" ? "static/studio.js" : "static/[name].js"),
         chunkFileNames: "static/[name].js",
-        assetFileNames: "static/studio[extname]",
+        assetFileNames: ({ names }) => (names.includes("index.css") ? "static/studio.css" : "static/[name][extname]"),
       },
     },
   },

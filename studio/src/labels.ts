@@ -65,7 +65,7 @@ export const STATES: Record<State, string> = {
 
 export function bytes(count: number): string {
   if (count < 1000) return `${count} B`;
-  const [value, unit] = count < 999_500 ? ([count / 1e3, "kB"] as const) : ([count / 1e6, "MB"] as const);
+  const [value, unit] = count < 999_500 ? [count / 1e3, "kB"] : count < 999_500_000 ? [count / 1e6, "MB"] : [count / 1e9, "GB"];
   return `${value < 10 ? value.toFixed(1) : Math.round(value)} ${unit}`;
 }
 

@@ -6,12 +6,14 @@ import { App } from "./components/App";
 import * as access from "./state/access";
 import * as follow from "./state/follow";
 import * as location from "./state/location";
+import * as pages from "./state/pages";
 import * as server from "./state/server";
 import { sayError } from "./state/toasts";
 import "./style.css";
 
 location.start();
 access.start();
+pages.start();
 render(<App />, document.getElementById("app")!);
 void access.load().then((isAllowed) => {
   if (!isAllowed) return;

@@ -48,6 +48,7 @@ _SCOPED = frozenset({Access.READ, Access.WRITE, Access.ADMIN})
 # an image to people without a token.
 ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("GET", "/", Access.PUBLIC),
+    ("GET", "/docs", Access.PUBLIC),  # the page; the description that it shows is below
     ("GET", "/static", Access.PUBLIC),
     ("GET", "/renditions/{key}", Access.PUBLIC),  # presets, else the signature decides
     ("OPTIONS", "/renditions/{key}", Access.PUBLIC),

@@ -151,6 +151,12 @@ def get_page() -> FileResponse:
     return FileResponse(WEB / "index.html")
 
 
+@router.head("/docs", include_in_schema=False)
+@router.get("/docs", include_in_schema=False)
+def get_docs() -> FileResponse:
+    return FileResponse(WEB / "docs.html")
+
+
 def _waiting_events(context: StandaloneContext) -> WaitingEventsModel | None:
     if context.events is None:
         return None

@@ -49,7 +49,7 @@ export const UNAUTHORIZED = "unauthorized";
 // know: "/renditions/a" of the server is "renditions/a" of the page.
 export const address = (path: string): string => path.replace(/^\/(?!\/)/, new URL("./", document.baseURI).pathname);
 
-async function request<T>(method: string, path: string): Promise<T> {
+export async function request<T>(method: string, path: string): Promise<T> {
   let response: Response;
   try {
     response = await fetch(address(path), { method });
@@ -101,7 +101,7 @@ export interface Preview {
   text: string;
 }
 
-const sendJson = (path: string, body: object, signal: AbortSignal) =>
+export const sendJson = (path: string, body: object, signal: AbortSignal | null = null) =>
   fetch(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
 
 export async function preview(id: string, transformation: string, signal: AbortSignal): Promise<Preview> {

@@ -10,7 +10,7 @@ import { Confirm } from "./Confirm";
 import { Details } from "./Details";
 import { hasDialog } from "./Dialog";
 import { DropZone } from "./DropZone";
-import { Library } from "./Library";
+import { Navigation, Pages } from "./Pages";
 import { SignIn, SignOut } from "./SignIn";
 import { Toasts } from "./Toasts";
 import { Tray } from "./Tray";
@@ -21,7 +21,7 @@ export function App() {
     <>
       <Head />
       <main>
-        <Library />
+        <Pages />
       </main>
       <Details />
       <Confirm />
@@ -39,6 +39,7 @@ function Head() {
         <img src={address("/static/icon.svg")} alt="" width="28" height="28" />
         <h1>Image processor</h1>
       </a>
+      <Navigation />
       <State />
       {mayWrite.value && (
         <>
