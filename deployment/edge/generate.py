@@ -75,12 +75,22 @@ def tables() -> str:
         f"const ALIASES = {_literal(names.ALIASES)};",
         f"const AUTO_WORDS = {_literal(names.AUTO_WORDS)};",
         f"const VALUE_ALIASES = {_literal(_without_corners(names.VALUE_ALIASES))};",
-        f"const EXTENSIONS = {_literal({format_.name: format_.extension for format_ in FORMATS.values()})};",
+        *_extensions(),
         f"const FIXES = {_literal(fixes)};",
         f"const DIALECT_PARAMETERS = {_text(' '.join(DIALECT_PARAMETERS))}.split(' ');",
         f"const S3_PARAMETERS = {_text(' '.join(S3_PARAMETERS))}.split(' ');",
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _extensions() -> list[str]:
+    """By format. Most names are their own extensions, and the table has no room to say that twice."""
+    others = {one.name: one.extension for one in FORMATS.values() if one.extension != one.name}
+    same = " ".join(name for name in FORMATS if name not in others)
+    return [
+        f"const EXTENSIONS = {_literal(others)};",
+        f"{_text(same)}.split(' ').forEach(name => EXTENSIONS[name] = name);",
+    ]
 
 
 def _without_corners(aliases: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, str]]:

@@ -99,10 +99,10 @@ def test_a_truncated_file_is_reported_where_it_is_allowed(run, monkeypatch):
 
 def test_an_animation_that_becomes_a_still_is_reported(run):
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "lime", "blue")]
-    frames[0].save("moving.png", save_all=True, append_images=frames[1:])
-    status, _, err = run("transform", "moving.png", "w=4", "--out", "made.jpg")
+    frames[0].save("moving.avif", save_all=True, append_images=frames[1:])
+    status, _, err = run("transform", "moving.avif", "w=4", "--out", "made.jpg")
     assert status == 0
-    assert "moving.png has 3 frames, of which only a still can be read" in err
+    assert "moving.avif has 3 frames, of which only a still can be read" in err
 
 
 def test_an_original_that_is_sent_as_it_is_is_reported(run):

@@ -164,7 +164,7 @@ def test_the_first_matching_rule_applies():
         ),
         (
             'width = 1\nformats = ["bmp"]',
-            "line 3: expected jpeg | png | webp | avif | gif | tiff for presets.p.formats, got 'bmp'",
+            "line 3: expected jpeg | png | webp | avif | gif | tiff | apng for presets.p.formats, got 'bmp'",
         ),
         ("width = 1\nformats = 1", "line 3: expected a list of formats for presets.p.formats, got 1"),
         (

@@ -171,6 +171,22 @@ def test_what_fields_express_needs_no_size(transformation: str, values: dict[str
 
 
 @pytest.mark.parametrize(
+    ("text", "format_", "source_formats"),
+    [
+        ("fl_apng", None, {"png": "apng"}),
+        ("f_png,fl_apng", "apng", {"png": "apng"}),
+        ("f_webp,fl_apng", "webp", {"png": "apng"}),
+        ("f_png", "png", {}),
+    ],
+)
+def test_an_animated_png_is_asked_for_by_a_flag(
+    text: str, format_: str | None, source_formats: dict[str, str]
+) -> None:
+    request = ask(text)
+    assert (request.format, dict(request.source_formats)) == (format_, source_formats)
+
+
+@pytest.mark.parametrize(
     ("transformation", "values"),
     [
         ("c_crop,h_200,w_300", {"region": (90, 60, 300, 200)}),

@@ -6,8 +6,11 @@ Each codec has one, and probing, which decides with libvips' header readers, has
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import cache, partial
 from typing import TypeVar
+
+import pyvips
 
 from image_processor.domain.errors import Refused
 from image_processor.domain.formats import describe_foreign, sniff
@@ -38,6 +41,9 @@ def _seeds(name: str) -> tuple[bytes, ...]:
 def _check_codec(codec: Codec, data: bytes) -> None:
     _check_structure(codec, data)
     _unless_refused(codec.check, data, _LIMITS[0])
+    with suppress(pyvips.Error):
+        animation = codec.read_animation(data)
+        assert animation is None or len(animation.delays) > 1
     if codec.read_layout is not None and is_installed(codec):
         layout = _unless_refused(codec.read_layout, data)
         assert layout is None or (layout.width > 0 and layout.height > 0 and layout.bands > 0)

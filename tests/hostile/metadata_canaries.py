@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 from drawing import animated, encoded, photograph
 from PIL import Image, ImageCms, PngImagePlugin
@@ -155,11 +156,19 @@ def jpeg() -> bytes:
 
 
 def png() -> bytes:
+    return _png()
+
+
+def apng() -> bytes:
+    return _png(save_all=True, append_images=[_pixels().rotate(90)], duration=50)
+
+
+def _png(**options: Any) -> bytes:
     metadata = PngImagePlugin.PngInfo()
     metadata.add_text("Author", secret("author").decode())
     metadata.add_text("Comment", secret("ztxt").decode(), zip=True)
     metadata.add_itxt("XML:com.adobe.xmp", xmp().decode())
-    whole = encoded(_pixels(), pnginfo=metadata, icc_profile=profile(), dpi=(1234, 1234))
+    whole = encoded(_pixels(), pnginfo=metadata, icc_profile=profile(), dpi=(1234, 1234), **options)
     chunks = [png_chunk(b"eXIf", exif(identifier=b"")), png_chunk(b"prVt", secret("private"))]
     chunks += [png_chunk(b"tIME", b"\x07\xea\1\x1f\x0c\x22\x38"), png_chunk(b"caBX", secret("c2pa"))]
     return whole[:33] + b"".join(chunks) + whole[33:] + archive() + TRAILER
@@ -236,7 +245,7 @@ def svg() -> bytes:
     ).encode()
 
 
-WITH_CANARIES = {make.__name__: make for make in (jpeg, png, gif, webp, avif, tiff, heic, jxl, svg)}
+WITH_CANARIES = {make.__name__: make for make in (jpeg, png, apng, gif, webp, avif, tiff, heic, jxl, svg)}
 
 
 def canaries_in(body: bytes) -> list[str]:

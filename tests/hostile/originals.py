@@ -15,7 +15,15 @@ from image_processor.engine import runtime
 from image_processor.engine.codecs.registry import CODECS, is_installed
 
 SIZE = (24, 16)
-PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+
+
+def _profile() -> bytes:
+    """sRGB, without the time of its creation (ICC.1:2022, 7.2.8): mutations are the same in every process."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile[:24] + bytes(12) + profile[36:]
+
+
+PROFILE = _profile()
 
 
 def _picture(mode: str = "RGB") -> Image.Image:
@@ -96,6 +104,9 @@ _MAKERS = {
     "png-interlaced": lambda: _vips("pngsave", interlace=True),
     "png-deep": lambda: _vips("pngsave", bands=4, deep=True),
     "png-exif": lambda: _with_exif("png"),
+    "apng": lambda: animated(_frames(), "png", [50, 60, 70], disposal=[0, 2, 0], blend=1),
+    "apng-alpha": lambda: animated([_picture("RGBA"), _picture("RGBA")], "png", [50, 60], disposal=1),
+    "apng-default": lambda: animated(_frames(), "png", [50, 60, 70], default_image=True),
     "gif": lambda: encoded(_picture(), "gif"),
     "gif-interlaced": lambda: encoded(_picture(), "gif", interlace=1),
     "gif-animated": lambda: animated(_frames(), "gif", [50, 60, 70]),
@@ -147,7 +158,9 @@ def format_of(name: str) -> str:
 
 def chunk_ends(data: bytes, name: str) -> list[int]:
     """The boundaries of chunks or segments, if the format has any."""
-    walk = {"png": _png_chunks, "webp": _riff_chunks, "jpeg": _jpeg_segments}.get(format_of(name))
+    walk = {"png": _png_chunks, "apng": _png_chunks, "webp": _riff_chunks, "jpeg": _jpeg_segments}.get(
+        format_of(name)
+    )
     if walk is None:
         return [*range(4, min(len(data), 200), 4)]
     return [at for at in walk(data) if 0 < at < len(data)]

@@ -28,8 +28,8 @@ WANTED += [parse("w=20,lossless=1,fm=webp"), parse("w=20,colours=16,fm=png"), pa
 _STRUCTURE = {
     "File": """MIMEType EncodingProcess ColorComponents ExifByteOrder ImageWidth ImageHeight FileType
         BitsPerSample FileTypeExtension YCbCrSubSampling""",
-    "PNG": """BitDepth ColorType Compression Filter ImageHeight ImageWidth Interlace ProfileName Palette
-        Transparency""",
+    "PNG": """AnimationFrames AnimationPlays BitDepth ColorType Compression Filter ImageHeight ImageWidth
+        Interlace ProfileName Palette Transparency""",
     "PNG-pHYs": "PixelUnits PixelsPerUnitX PixelsPerUnitY",
     "GIF": """AnimationIterations BackgroundColor BitsPerPixel ColorResolutionDepth Duration FrameCount
         GIFVersion HasColorMap ImageHeight ImageWidth TransparentColor""",

@@ -16,6 +16,7 @@ class Format(Struct, frozen=True, kw_only=True):
 
     ``name`` is its name in transformations; ``aliases`` are accepted in URLs too. A ``writable``
     format can be a rendition, the others are read only; how the engine reads and writes it is its codec.
+    Files of a format with ``read_as`` are also files of that one, which describes them as originals.
     A format with an ``extra`` is read by an optional package, which that extra of this package
     installs. An ``opt_in`` format is read only if the limits allow it.
 
@@ -37,6 +38,7 @@ class Format(Struct, frozen=True, kw_only=True):
     animation: bool = False
     quality: int | None = None
     encoder_options: frozenset[str] = frozenset()
+    read_as: str | None = None
     extra: str | None = None
     opt_in: bool = False
     signatures: tuple[bytes, ...] = ()
@@ -44,7 +46,7 @@ class Format(Struct, frozen=True, kw_only=True):
     @property
     def always_read(self) -> bool:
         """Whether it is read on every installation, whatever the settings."""
-        return self.extra is None and not self.opt_in
+        return self.extra is None and self.read_as is None and not self.opt_in
 
 
 def _options(names: str) -> frozenset[str]:
@@ -115,6 +117,17 @@ _TABLE = (
         writable=True,
         encoder_options=_options("colour"),
         signatures=(b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"),
+    ),
+    Format(
+        name="apng",
+        title="animated PNG",
+        extension="apng",
+        media_type="image/apng",
+        read_as="png",
+        writable=True,
+        compatibility=1,
+        animation=True,
+        encoder_options=_options("effort colour"),
     ),
     Format(name="heic", title="HEIC", extension="heic", media_type="image/heic", extra="heic"),
     Format(

@@ -115,17 +115,22 @@ def run_job(
 def _is_like_original(frames: Sequence[pyvips.Image], job: RenditionJob) -> bool:
     """Whether `keep_smaller` applies: in format, size and number of frames the rendition is the original."""
     header, remaining = job.source.header, job.remaining
-    same_kind = remaining.format == header.format and len(frames) == header.frames
+    # A format without animation shows the still that is there for programs that do not know animations.
+    same_frames = len(frames) == header.frames or not FORMATS[header.format].animation
+    same_kind = remaining.format == header.format and same_frames
     same_size = (frames[0].width, frames[0].height) == (header.width, header.height)
     return remaining.keep_smaller and same_kind and same_size
 
 
 def _frame_count(body: bytes, job: RenditionJob) -> int:
-    """How many frames ``body`` has: encoders join equal ones."""
+    """How many frames ``body`` has: encoders join equal ones, even all into a still."""
     if not job.animated:
         return 1
-    frames: int = open_original(body, FORMATS[job.remaining.format], count=-1).get("n-pages")
-    return frames
+    animation = CODECS[job.remaining.format].read_animation(body)
+    if animation is not None:
+        return len(animation.delays)
+    opened = open_original(body, FORMATS[job.remaining.format], count=-1)
+    return opened.get("n-pages") if opened.get_typeof("n-pages") else 1
 
 
 _MAX_COMPUTED_PIXELS = 2_000_000

@@ -25,7 +25,7 @@ def accepted_formats(accept: str | None) -> tuple[str, ...]:
 
     A format counts if it is named (clients without support for it send `*/*`), its weight is not 0, and
     it weighs no less than JPEG. AVIF is dropped if WebP weighs more; WebP is kept even if AVIF weighs
-    more, because only WebP supports animation here.
+    more, because only WebP is chosen for animations.
     """
     weights = _weights(accept or "")
     min_weight = _weight(weights, "image/jpeg")

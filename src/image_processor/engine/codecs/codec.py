@@ -69,6 +69,17 @@ class PixelLayout(Struct, frozen=True):
         return self.bands in {2, 4}
 
 
+class Animation(Struct, frozen=True):
+    """The header of an animation whose format libvips reads as a still. ``layout`` is that of a stored frame,
+    but for its bytes a pixel, which are those of all frames together. ``delays`` are in milliseconds,
+    ``loop`` says how often it plays (0 is forever), ``orientation`` is EXIF's 1-8."""
+
+    layout: PixelLayout
+    delays: tuple[int, ...]
+    loop: int
+    orientation: int = 1
+
+
 class ShrinkOnLoad(StrEnum):
     """How a decoder shrinks while it decodes."""
 
@@ -105,6 +116,10 @@ def _no_bands(_data: bytes, _page: int) -> int:
     return 0
 
 
+def _no_animation(_data: bytes) -> Animation | None:
+    return None
+
+
 class Codec(Struct, frozen=True, kw_only=True):
     """How the engine reads and writes one format.
 
@@ -112,6 +127,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     open for this format, called with ``load_options``. ``open`` replaces that call where more is needed.
     ``fail_on`` is what ends the decoding of a file that is not known to be damaged. A
     format that an optional ``package`` decodes has no loader; then ``read_layout`` reads the header.
+    ``read_animation`` reads that of an animation, all frames of which ``open`` decodes; None for a still.
     Writing: ``saver`` is the libvips operation without `_buffer`, called with ``save_options``.
     ``encode`` replaces that call. With neither, the format is read only. ``carries_profile`` says whether a
     file can have an ICC profile; without one its pixels are sRGB.
@@ -134,6 +150,7 @@ class Codec(Struct, frozen=True, kw_only=True):
     fail_on: FailOn = FailOn.ERROR
     package: str | None = None
     read_layout: Callable[[bytes], PixelLayout] | None = None
+    read_animation: Callable[[bytes], Animation | None] = _no_animation
 
     saver: str | None = None
     save_options: Callable[[EncodeOptions, int | None], dict[str, Any]] | None = None

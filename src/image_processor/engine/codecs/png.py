@@ -6,8 +6,8 @@ from typing import Any
 
 import pyvips
 
-from . import gif, png_palette, sequences
-from .codec import Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
+from . import apng, gif, png_palette, sequences
+from .codec import Animation, Codec, DecodeOptions, EncodeOptions, always, attach_profile, load, save
 from .png_colour import with_colour
 from .png_stream import read_stream
 
@@ -18,7 +18,7 @@ _ADAM7_FACTOR = 1.2
 def is_truncated(data: bytes) -> bool:
     """Whether a chunk is cut, or pixels are missing. A chunk is length, type, content, checksum (5.3).
 
-    Without the last one, IEND, which has no content, all pixels may be there nevertheless.
+    Without the last one, IEND, which has no content, all pixels of a still may be there nevertheless.
     """
     at = 8
     parts: list[tuple[int, int]] = []
@@ -30,6 +30,8 @@ def is_truncated(data: bytes) -> bool:
         if name == b"IDAT":
             parts.append((at + 8, end - 4))
         at = end
+    if sequences.png_frames(data) > 1:
+        return True
     return read_stream(data[start:end] for start, end in parts).after is None
 
 
@@ -105,13 +107,30 @@ def _reduce_colours(image: pyvips.Image, colours: int) -> tuple[pyvips.Image, in
 
 
 def _open(data: bytes, options: DecodeOptions) -> pyvips.Image:
-    """For one sequential pass. Raises pyvips.Error."""
+    """For one sequential pass; an animation in memory. Raises pyvips.Error."""
+    animation = apng.PngAnimation.read(data)
+    is_first = (options.first, options.count) == (0, 1)
+    if animation is not None and not (is_first and animation.starts_with_default):
+        return animation.decoded(options)
     return with_colour(load("pngload", data, access="sequential", fail_on=options.fail_on), data)
+
+
+def read_animation(data: bytes) -> Animation | None:
+    """For `Codec.read_animation`. Raises pyvips.Error."""
+    animation = apng.PngAnimation.read(data)
+    return None if animation is None else animation.described()
+
+
+def _encode_animation(image: pyvips.Image, options: EncodeOptions, quality: int | None) -> bytes:
+    if not image.get_typeof("page-height"):
+        return _encode_exactly(image, EncodeOptions(effort=options.effort))
+    return apng.encode(_as_grey(image), _save_options(options, quality))
 
 
 CODEC = Codec(
     loader="pngload",
     open=_open,
+    read_animation=read_animation,
     saver="pngsave",
     save_options=_save_options,
     encode=_encode,
@@ -120,3 +139,6 @@ CODEC = Codec(
     decodes_partially=always,
     decode_memory=_decode_memory,
 )
+
+ANIMATED = Codec(saver="pngsave", encode=_encode_animation, read_animation=read_animation)
+"""An output format of its own, because a PNG is a still unless a client asks for more."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 
 import pyvips
 
+from .png_chunks import SIGNATURE, chunk
+
 _MAX_COLOURS = 256
 _CHUNK_PIXELS = 4096
 """Pixels between two checks of the number of colours: a photograph has too many after one or two."""
@@ -34,7 +36,7 @@ def encode(image: pyvips.Image, level: int) -> bytes | None:
     header = struct.pack(">IIBBBBB", image.width, image.height, bits, kind, 0, 0, 0)
     chunks = [(b"IHDR", header), *_profile(image), *(_palette_chunks(samples) if kind == _PALETTE else [])]
     chunks += [(b"IDAT", _deflated(rows, level)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in chunks)
+    return SIGNATURE + b"".join(chunk(name, content) for name, content in chunks)
 
 
 def _colours(pixels: memoryview) -> set[int] | None:
@@ -93,7 +95,3 @@ def _deflated(rows: bytes, level: int) -> bytes:
     # The largest tables, as libpng has them: 4 % fewer bytes.
     compressor = zlib.compressobj(level, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL + 1)
     return compressor.compress(rows) + compressor.flush()
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))

@@ -18,8 +18,8 @@ from image_processor.domain.geometry import Size
 from image_processor.domain.models import Limits, TruncatedPolicy
 from image_processor.engine import runtime
 
-from .codec import Codec, FailOn, PixelLayout, ShrinkOnLoad
-from .decode import DecoderWarning, open_original, without_bands
+from .codec import Animation, Codec, FailOn, PixelLayout, ShrinkOnLoad
+from .decode import DecoderWarning, open_original, translate_errors, without_bands
 from .memory import check_memory, strip_bytes
 from .registry import CODECS, is_installed
 
@@ -87,10 +87,9 @@ def probe(data: bytes, limits: Limits, *, page: int | None = None) -> ImageHeade
     truncated = _is_truncated(data, format_, codec, limits, page)
     codec.check(data, limits)
     opened, header = _open(data, format_, codec, page, truncated=truncated)
-    if codec.file_frames is not None and (frames := codec.file_frames(data)) > 1:
-        header = replace(header, file_frames=frames)
+    header = replace(header, file_frames=_frames_left_out(data, codec, header))
     _check_size(header, limits)
-    expected = codec.decode_memory(data, opened, header.upright.area, page)
+    expected = _decode_memory(data, codec, opened, header)
     strips = 0 if codec.vector else strip_bytes(opened)
     check_memory(len(data) + expected + strips, limits, format_.name)
     return header
@@ -153,6 +152,10 @@ def _open(
     if codec.read_layout is not None:
         layout = codec.read_layout(data)
         return layout, _header_of_layout(layout, format_)
+    with translate_errors(format_):
+        animation = codec.read_animation(data)
+    if animation is not None:
+        return animation.layout, replace(_header_of_animation(animation, format_), truncated=truncated)
     idle_bands = codec.idle_bands(data, page)
     count = -1 if format_.animation else 1
     # A warning about the header is left to decoding, which is repeated where it is harmless.
@@ -164,10 +167,39 @@ def _open(
     return opened, replace(header, truncated=truncated, fail_on=fail_on, pages=pages, page=page)
 
 
+def _decode_memory(data: bytes, codec: Codec, opened: pyvips.Image | PixelLayout, header: ImageHeader) -> int:
+    pixels = header.upright.area
+    if isinstance(opened, PixelLayout) and header.frames > 1:
+        return int(opened.bytes_per_pixel * pixels)
+    return codec.decode_memory(data, opened, pixels, header.page)
+
+
+def _frames_left_out(data: bytes, codec: Codec, header: ImageHeader) -> int | None:
+    """The number of frames of an animation that is read as a still."""
+    frames = codec.file_frames(data) if codec.file_frames is not None and header.frames == 1 else 1
+    return frames if frames > 1 else None
+
+
 def _header_of_layout(layout: PixelLayout, format_: Format) -> ImageHeader:
     if 0 in {layout.width, layout.height}:
         raise Refused(Reason.CORRUPT, f"expected pixels in a {format_.name}, got none")
     return ImageHeader(layout.width, layout.height, format_.name, frames=1, alpha=layout.alpha, orientation=1)
+
+
+def _header_of_animation(animation: Animation, format_: Format) -> ImageHeader:
+    layout, orientation = animation.layout, animation.orientation
+    stored = Size(layout.width, layout.height)
+    upright = stored.turned() if orientation >= 5 else stored
+    return ImageHeader(
+        upright.width,
+        upright.height,
+        format_.name,
+        frames=len(animation.delays),
+        alpha=layout.alpha,
+        orientation=orientation,
+        delays=animation.delays,
+        loop=animation.loop,
+    )
 
 
 def _header_of_image(opened: pyvips.Image, format_: Format, idle_bands: int) -> ImageHeader:

@@ -17,6 +17,7 @@ CODECS: dict[str, Codec] = {
     "avif": avif.CODEC,
     "gif": gif.CODEC,
     "tiff": tiff.CODEC,
+    "apng": png.ANIMATED,
     "heic": heic.CODEC,
     "jxl": jxl.CODEC,
     "svg": svg.CODEC,

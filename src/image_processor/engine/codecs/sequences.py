@@ -1,21 +1,24 @@
-"""The frames of animations that are read as stills: PNG, AVIF and HEIC. Only counted, nothing is decoded."""
+"""The frames of animations that are read as stills: AVIF, HEIC, and PNG whose chunks break a rule. They are
+counted, nothing is decoded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from .heif_items import boxes
+from .png_chunks import chunks
 
 _STILL = 1
+_CONTROL_BYTES = 20
 
 
 def png_frames(data: bytes) -> int:
     """By the chunk acTL, which is before the pixels (PNG, third edition, 11.3.6.1)."""
-    at = 8
-    while at + 12 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
-        if data[at + 4 : at + 8] == b"acTL":
-            return max(_STILL, int.from_bytes(data[at + 8 : at + 12], "big"))
-        at += 12 + int.from_bytes(data[at : at + 4], "big")
+    for name, start, end in chunks(data):
+        if name == b"IDAT":
+            break
+        if name == b"acTL" and end - start >= _CONTROL_BYTES:
+            return max(_STILL, int.from_bytes(data[start + 8 : start + 12], "big"))
     return _STILL
 
 

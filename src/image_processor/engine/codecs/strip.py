@@ -16,6 +16,7 @@ from image_processor.domain.models import KeepSmaller
 from . import gif_blocks
 from .avif_strip import avif
 from .jpeg_markers import END_OF_IMAGE, START_OF_SCAN, markers, scan_end
+from .png_chunks import chunk, chunks
 from .png_stream import PngStream, pixel_bytes, read_stream
 
 Stripped = bytes | KeepSmaller
@@ -68,7 +69,7 @@ def png(data: bytes, profile: bytes | None) -> Stripped:
     if profile is not None and data[25] in _GREY_TYPES:
         return KeepSmaller.COLOUR
     parts, pixels = [data[:8]], []
-    for name, start, end in _png_chunks(data):
+    for name, start, end in chunks(data):
         if name in _PIXEL_CHUNKS:
             parts.append(data[start:end])
         elif not name[0] & _ANCILLARY and name != b"IEND":
@@ -76,25 +77,11 @@ def png(data: bytes, profile: bytes | None) -> Stripped:
         if name == b"IDAT":
             pixels.append(data[start + 8 : end - 4])
         if name == b"IHDR" and profile is not None:
-            parts.append(_png_chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9)))
+            parts.append(chunk(b"iCCP", b"icc\0\0" + zlib.compress(profile, 9)))
     # Not whole, or something is hidden in rows below the last one, or behind the stream.
     if read_stream(pixels) != PngStream(pixel_bytes(data), b""):
         return KeepSmaller.STRUCTURE
-    return b"".join([*parts, _png_chunk(b"IEND", b"")])
-
-
-def _png_chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
-    """Name, start and end of each chunk up to IEND."""
-    at, name = 8, b""
-    while at + 12 <= len(data) and name != b"IEND":
-        name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
-        yield name, at, end
-        at = end
-
-
-def _png_chunk(name: bytes, content: bytes) -> bytes:
-    checked = name + content
-    return len(content).to_bytes(4, "big") + checked + zlib.crc32(checked).to_bytes(4, "big")
+    return b"".join([*parts, chunk(b"IEND", b"")])
 
 
 # WebP ----------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from image_processor.delivery.dialects.request_builder import RequestBuilder
 from image_processor.domain.transformation import Subsampling
 
 IGNORED_FLAGS = frozenset({
-    "animated", "any_format", "apng", "awebp", "draco", "force_icc", "force_strip", "ignore_aspect_ratio",
+    "animated", "any_format", "awebp", "draco", "force_icc", "force_strip", "ignore_aspect_ratio",
     "ignore_mask_channels", "immutable_cache", "keep_attribution", "keep_dar", "keep_iptc", "lossy",
     "no_overflow", "no_stream", "preserve_transparency", "progressive", "rasterize", "sanitize",
     "strip_profile",
@@ -53,6 +53,9 @@ def _set_flag(text: str, builder: RequestBuilder) -> None:
     elif flag == "attachment":
         builder.attachment = True
         builder.filename = argument or builder.filename
+    elif flag == "apng":
+        builder.source_formats = {"png": "apng"}
+        builder.format = "apng" if builder.format == "png" else builder.format
     elif flag == "png8":
         builder.values["colours"] = 256
     elif flag not in IGNORED_FLAGS:
