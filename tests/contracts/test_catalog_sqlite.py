@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import threading
+from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import datetime, timedelta, timezone
@@ -413,16 +414,24 @@ def test_states_are_those_of_the_records_in_the_order_of_keys(
             lease = acquire(catalog, key)
             metadata = ImageMetadata(4, 3, "webp", 1, False, 5, "ab" * 32)
             rendition = Rendition(f"{key}/w=4,fm=webp.webp", "w=4,fm=webp", metadata, f"version of {key}")
-            catalog.complete(lease, replace(lease.record, status=Status.PROCESSED, renditions=(rendition,)))
+            original = (
+                None
+                if key == "b"
+                else replace(metadata, format="png" if key == "a/b" else "webp", alpha=True)
+            )
+            done = replace(lease.record, status=Status.PROCESSED, original=original, renditions=(rendition,))
+            catalog.complete(lease, done)
         catalog.acquire(Upload("other", "a"), owner="a", now=NOW, duration=timedelta(1))
         states = {state.key: state for state in catalog.scan_states("uploads")}
         assert list(states) == ["a", "a/b", "b", "\ue000", "\U0010ffff"]
+        # Of other formats nobody asks whether they have alpha.
+        kinds = defaultdict(lambda: ("webp", True), {"b": (None, False), "a/b": ("png", False)})
         for record in catalog.scan():
             versions = {rendition.key: rendition.version for rendition in record.renditions}
             parts = (record.status, record.version, record.fingerprint, record.reason)
             if record.bucket == "uploads":
                 assert list(versions.values()) == [f"version of {record.key}"]
-                assert states[record.key] == RecordState(record.key, *parts, versions)
+                assert states[record.key] == RecordState(record.key, *parts, versions, *kinds[record.key])
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE records SET renditions = '{' WHERE key = 'a'")
     with open_sqlite(path) as catalog:

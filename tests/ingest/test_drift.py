@@ -10,9 +10,9 @@ import pytest
 from image_processor.domain.errors import Reason, Refused, Unreadable
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import IccPolicy, ImageMetadata, Limits, Plan, Record, Rendition, Status
-from image_processor.domain.ports import Attributes, Entry
+from image_processor.domain.ports import Attributes, Entry, RecordState
 from image_processor.domain.transformation import parse
-from image_processor.ingest.drift import Drift, Inspector, detect_drift
+from image_processor.ingest.drift import Drift, ExpectedFingerprints, Inspector, detect_drift, is_current
 from image_processor.ingest.plan import (
     processed_fingerprint,
     refusal_fingerprint,
@@ -49,6 +49,17 @@ def record(status: Status = Status.PROCESSED, **fields: Any) -> Record:
     return Record("id", "uploads", "a.jpg", NOW, NOW, status, **(known | fields))
 
 
+def is_current_in_a_listing(before: Record) -> bool:
+    """What a search says without a look at the whole record."""
+    original = before.original
+    state = RecordState(
+        *(before.key, before.status, before.version, before.fingerprint, before.reason),
+        {rendition.key: rendition.version for rendition in before.renditions},
+        *((original.format, original.alpha) if original else ()),
+    )
+    return is_current(ExpectedFingerprints.of(PLAN, LIMITS), "v1", state, state.renditions)
+
+
 REFUSED = record(Status.REFUSED)
 ON_DEMAND = entry(f"~{NAME}")
 
@@ -78,6 +89,9 @@ def test_an_upgrade_makes_only_what_it_corrects(
     before = record(fingerprint=fingerprint, original=metadata)
     assert detect_drift(PLAN, LIMITS, ORIGINAL, before, [entry()]) is drift
     assert detect_drift(PLAN, LIMITS, ORIGINAL, record(original=metadata), [entry()]) is None
+    # Version 0.1 did not tell the header, which is read then.
+    assert is_current_in_a_listing(before) is (drift is None and fingerprint != PLAN.fingerprint)
+    assert is_current_in_a_listing(record(original=metadata))
 
 
 @pytest.mark.parametrize(
@@ -96,6 +110,8 @@ def test_an_upgrade_tries_refused_files_again_that_it_may_read(reason: Reason, d
     before = record(Status.REFUSED, fingerprint=fingerprint, reason=reason)
     assert detect_drift(PLAN, LIMITS, ORIGINAL, before, []) is drift
     assert detect_drift(PLAN, LIMITS, ORIGINAL, record(Status.REFUSED, reason=reason), []) is None
+    assert is_current_in_a_listing(before) is (drift is None)
+    assert is_current_in_a_listing(record(Status.REFUSED, reason=reason))
 
 
 @pytest.mark.parametrize(

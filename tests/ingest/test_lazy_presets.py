@@ -208,7 +208,7 @@ def test_an_upgrade_that_corrects_an_original_makes_its_lazy_renditions_anew(
 ) -> None:
     view(ingest)
     for module in (drift, process_module):
-        monkeypatch.setattr(module, "is_corrected", lambda _: corrected)
+        monkeypatch.setattr(module, "is_corrected", lambda *_, **__: corrected)
     monkeypatch.setattr(plan_module, "_CORRECTIONS", "corrections=99")
     monkeypatch.setattr(drift, "uncorrected_fingerprints", lambda _: (ingest.record("cat.jpg").fingerprint,))
     expected = OutcomeStatus.PROCESSED if corrected else OutcomeStatus.UNCHANGED

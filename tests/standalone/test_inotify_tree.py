@@ -88,7 +88,14 @@ def test_a_file_is_closed_after_its_last_write(root, tree):
     (root / "a.jpg").rename(root / "c.jpg")
     changes(tree, "b.jpg", "a.jpg", "c.jpg")
     assert "b.jpg" in tree.closed
-    assert not {"a.jpg", "c.jpg"} & tree.closed
+    assert "a.jpg" not in tree.closed
+
+
+def test_a_file_that_is_moved_here_is_complete(root, tree, tmp_path):
+    (tmp_path / "b.jpg").write_bytes(b"b")
+    (tmp_path / "b.jpg").rename(root / "a.jpg")
+    changes(tree, "a.jpg")
+    assert tree.closed == {"a.jpg"}
 
 
 def test_a_change_of_permissions_is_reported(root, tree):

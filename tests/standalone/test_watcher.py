@@ -55,8 +55,10 @@ class Scene:
         self.reports.put(upload)
 
     def put(self, key, body):
-        """What the API does with an upload: it stores and submits it."""
+        """What the API does with an upload: it stores and submits it, here later than the file is seen."""
+        self.submitted.expect(key)
         entry = self.uploads.put(key, body, Attributes())
+        time.sleep(0.4 * SETTLE_SECONDS)
         self.submitted.note(Upload("uploads", key, version=entry.version))
 
     def wait_for(self, *expected):
@@ -116,6 +118,22 @@ def test_what_the_api_has_submitted_is_not_reported_until_it_changes(scene):
     path.write_bytes(b"a cat")
     os.utime(path, ns=(submitted.st_atime_ns, submitted.st_mtime_ns))
     scene.wait_for(("here/cat.jpg", UploadKind.CREATED))
+
+
+def test_a_file_that_is_moved_in_does_not_have_to_settle(scene, tmp_path, monkeypatch):
+    monkeypatch.setattr(watcher_module, "SETTLE_SECONDS", 3600)
+    (tmp_path / "cat.jpg").write_bytes(b"a cat")
+    (tmp_path / "cat.jpg").rename(scene.root / "moved.jpg")
+    scene.wait_for(("moved.jpg", UploadKind.CREATED))
+
+
+def test_a_key_that_was_queued_is_expected_no_longer():
+    submitted = SubmittedVersions(capacity=2)
+    for key in "abc":
+        submitted.expect(key)
+    assert [submitted.expects(key) for key in "abc"] == [False, True, True]
+    submitted.note(Upload("uploads", "b", version="1"))
+    assert [submitted.expects(key) for key in "bc"] == [False, True]
 
 
 def test_only_the_last_version_that_was_submitted_is_known():

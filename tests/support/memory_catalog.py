@@ -137,7 +137,9 @@ class MemoryCatalog:
         records = [row.record for row in self._rows.values() if row.record.bucket == bucket]
         for id_ in [record.id for record in sorted(records, key=lambda record: record.key)]:
             if row := self._rows.get(id_):
-                yield to_state(to_row(row.record))
+                original = row.record.original
+                kind = {"format": original and original.format, "alpha": original and original.alpha}
+                yield to_state(to_row(row.record) | kind)
 
     def near(self, perceptual_hash: int, *, distance: int, limit: int) -> Neighbours:
         return Neighbours(nearest_records(self.scan(), perceptual_hash, distance, limit))

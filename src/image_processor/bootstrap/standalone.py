@@ -172,7 +172,11 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             (settings.data, settings.data / "uploads", settings.data / "processed"),
             settings.min_free_bytes,
         )
-        stores = replace(opened, uploads=SpaceAwareStore(opened.uploads, disk, keeps_reserve=True))
+        submitted = SubmittedVersions()
+        stores = replace(
+            opened,
+            uploads=SpaceAwareStore(opened.uploads, disk, keeps_reserve=True, on_write=submitted.expect),
+        )
         # A cached rendition must not take the space that those of accepted uploads need.
         cached = SpaceAwareStore(opened.processed, disk, keeps_reserve=True)
         on_unsent: Callable[[], object] = lambda: None  # noqa: E731 - replaced below
@@ -195,7 +199,6 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         reconciler = build_reconciler(settings, live.current, stores, BUCKET)
         reconcile_loop = ReconcileLoop(reconciler, submit_any, settings.sweep_seconds)
         disk.call_when_room(reconcile_loop.trigger)
-        submitted = SubmittedVersions()
 
         def submit(upload: Upload) -> Future[Outcome]:
             submitted.note(upload)

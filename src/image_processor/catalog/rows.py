@@ -139,12 +139,14 @@ def _decoded(row: Mapping[str, Any]) -> Record:
 
 
 def to_state(row: Mapping[str, Any]) -> RecordState:
-    """The state of a row. As `to_record`, of a row that cannot be decoded that of an unfinished record."""
+    """The state of a row, with the format and the alpha of its original as columns. As `to_record`, of a row
+    that cannot be decoded that of an unfinished record."""
     try:
         renditions = {item.key: item.version for item in _STORED.decode(row["renditions"])}
         reason = Reason(row["reason"]) if row["reason"] else None
         return RecordState(
-            *(row["key"], Status(row["status"]), row["version"], row["fingerprint"], reason, renditions)
+            *(row["key"], Status(row["status"]), row["version"], row["fingerprint"], reason, renditions),
+            *(row["format"], bool(row["alpha"])),
         )
     except (ValueError, TypeError):
         return RecordState(row["key"], Status.PROCESSING, None, None, None, {})

@@ -269,7 +269,8 @@ class CatalogEntry(Struct, frozen=True):
 
 
 class RecordState(Struct, frozen=True):
-    """What tells whether a record is current. ``renditions`` are the versions of its renditions by key."""
+    """What tells whether a record is current. ``renditions`` are the versions of its renditions by key;
+    ``format`` and ``alpha`` are those of its original, None and False if it is not known."""
 
     key: str
     status: Status
@@ -277,6 +278,8 @@ class RecordState(Struct, frozen=True):
     fingerprint: str | None
     reason: Reason | None
     renditions: Mapping[str, str]
+    format: str | None = None
+    alpha: bool = False
 
 
 class Neighbours(Struct, frozen=True):

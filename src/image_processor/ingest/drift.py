@@ -176,17 +176,23 @@ def detect_drift(
 
 
 class ExpectedFingerprints(Struct, frozen=True):
-    """The current fingerprints of a plan, for records that were processed and that were refused."""
+    """The current fingerprints of a plan, for records that were processed and that were refused; and those
+    from before the last correction, for what it leaves as it was."""
 
     processed: str
     refused: str
+    uncorrected: str
+    uncorrected_refusal: str
 
     @classmethod
     def of(cls, plan: Plan, limits: Limits) -> ExpectedFingerprints | None:
         """Those of ``plan``; None if it has no renditions."""
         if plan.skip is not None:
             return None
-        return cls(processed_fingerprint(plan), refusal_fingerprint(plan, limits))
+        # Not that of version 0.1, which does not tell the header of the renditions.
+        uncorrected = uncorrected_fingerprints(plan)[0]
+        refusals = refusal_fingerprint(plan, limits), uncorrected_refusal(plan, limits)
+        return cls(processed_fingerprint(plan), refusals[0], uncorrected, refusals[1])
 
 
 def is_current(
@@ -202,8 +208,16 @@ def is_current(
     if state is None or state.version != version or state.renditions != stored:
         return False
     if state.status is Status.REFUSED:
-        return state.fingerprint == expected.refused and state.reason is not Reason.UNREADABLE
-    return state.status is Status.PROCESSED and state.fingerprint == expected.processed
+        is_final = state.reason not in REFUSALS_TO_RETRY
+        is_known = state.fingerprint == expected.refused or (
+            is_final and state.fingerprint == expected.uncorrected_refusal
+        )
+        return is_known and state.reason is not Reason.UNREADABLE
+    if state.status is not Status.PROCESSED:
+        return False
+    if state.fingerprint == expected.uncorrected:
+        return not is_corrected(state.format, alpha=state.alpha)
+    return state.fingerprint == expected.processed
 
 
 def _record_drift(plan: Plan, limits: Limits, original: OriginalState, record: Record) -> Drift | None:
@@ -222,5 +236,6 @@ def _current_fingerprints(plan: Plan, limits: Limits, record: Record) -> tuple[s
     if record.status is Status.REFUSED:
         is_final = record.reason not in REFUSALS_TO_RETRY
         return refusal_fingerprint(plan, limits), *([uncorrected_refusal(plan, limits)] if is_final else [])
-    is_right = record.original is None or not is_corrected(record.original)
+    original = record.original
+    is_right = original is None or not is_corrected(original.format, alpha=original.alpha)
     return processed_fingerprint(plan), *(uncorrected_fingerprints(plan) if is_right else ())

@@ -395,7 +395,8 @@ def _next_record(record: Record, original: OriginalState, upload: Upload) -> Rec
 
 def _is_corrected(before: Record, plan: Plan) -> bool:
     """Whether the renditions of ``before`` may have other pixels than this version gives them."""
-    if before.original is None or not is_corrected(before.original):
+    original = before.original
+    if original is None or not is_corrected(original.format, alpha=original.alpha):
         return False
     return before.fingerprint != processed_fingerprint(plan)
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from image_processor.domain.errors import NotFound, Reason
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import IccPolicy, ImageMetadata
+from image_processor.domain.models import IccPolicy
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import (
     ON_DEMAND,
@@ -44,10 +44,10 @@ REFUSALS_TO_RETRY = frozenset({
 })  # fmt: skip
 
 
-def is_corrected(original: ImageMetadata) -> bool:
-    """Whether the last of CORRECTIONS may give the renditions of ``original`` other pixels. Of PNG and JPEG
-    only rare files are affected, which no record can tell from others."""
-    return original.format in _CORRECTED or (original.format == "webp" and original.alpha)
+def is_corrected(format_: str | None, *, alpha: bool) -> bool:
+    """Whether the last of CORRECTIONS may give the renditions of an original in this format other pixels. Of
+    PNG and JPEG only rare files are affected, which no record can tell from others."""
+    return format_ in _CORRECTED or (format_ == "webp" and alpha)
 
 
 SOURCE_FINGERPRINT = "made"

@@ -24,7 +24,8 @@ class DirectoryTree(Protocol):
 
     @property
     def closed(self) -> Collection[str]:
-        """Those keys of the last `changes` that are files whose writer has closed them."""
+        """Those keys of the last `changes` that are files whose writer has closed them, or that were moved
+        here."""
         ...
 
     def changes(self, seconds: float) -> set[str]:

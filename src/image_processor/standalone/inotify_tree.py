@@ -193,11 +193,9 @@ class InotifyTree:
 
 
 def _is_closed(mask: int, *, before: bool) -> bool:
-    """Whether a file is closed after an event. One about its attributes says nothing about its content.
-
-    A file that is moved here is not: the API does that with an upload, and submits it right after.
-    """
-    return bool(mask & flags.CLOSE_WRITE) or (before and bool(mask & flags.ATTRIB))
+    """Whether a file is complete after an event: whoever moves one here has written it elsewhere. An event
+    about its attributes says nothing about its content."""
+    return bool(mask & (flags.CLOSE_WRITE | flags.MOVED_TO)) or (before and bool(mask & flags.ATTRIB))
 
 
 def _open_inotify() -> INotify:

@@ -15,12 +15,21 @@ _T = TypeVar("_T")
 
 class SpaceAwareStore:
     """ObjectStore over ``store``. With ``keeps_reserve`` a write raises InsufficientStorage when the disk is
-    almost full; without, it may use what is left."""
+    almost full; without, it may use what is left. ``on_write`` is called with each key before it is
+    written."""
 
-    def __init__(self, store: ObjectStore, disk: DiskSpace, *, keeps_reserve: bool) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        disk: DiskSpace,
+        *,
+        keeps_reserve: bool,
+        on_write: Callable[[str], object] = lambda _: None,
+    ) -> None:
         self.store = store
         self._disk = disk
         self._keeps_reserve = keeps_reserve
+        self._on_write = on_write
 
     def head(self, key: str) -> StoredObject:
         return self.store.head(key)
@@ -34,7 +43,7 @@ class SpaceAwareStore:
     def put(
         self, key: str, body: bytes, attributes: Attributes, *, condition: str | Absent | None = None
     ) -> Entry:
-        return self._write(lambda: self.store.put(key, body, attributes, condition=condition))
+        return self._write(key, lambda: self.store.put(key, body, attributes, condition=condition))
 
     def put_stream(
         self,
@@ -46,7 +55,7 @@ class SpaceAwareStore:
         condition: str | Absent | None = None,
     ) -> Entry:
         return self._write(
-            lambda: self.store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
+            key, lambda: self.store.put_stream(key, chunks, attributes, limit=limit, condition=condition)
         )
 
     def delete(self, key: str, *, condition: str | None = None) -> None:
@@ -55,9 +64,10 @@ class SpaceAwareStore:
     def list(self, prefix: str = "", *, start_after: str = "", direct: bool = False) -> Iterator[Entry]:
         return self.store.list(prefix, start_after=start_after, direct=direct)
 
-    def _write(self, write: Callable[[], _T]) -> _T:
+    def _write(self, key: str, write: Callable[[], _T]) -> _T:
         if self._keeps_reserve:
             self._disk.check_room()
+        self._on_write(key)
         try:
             return write()
         except InsufficientStorage as error:

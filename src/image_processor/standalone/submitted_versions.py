@@ -19,11 +19,25 @@ class SubmittedVersions:
         self._capacity = capacity
         self._lock = threading.Lock()
         self._versions: OrderedDict[str, str] = OrderedDict()
+        self._expected: OrderedDict[str, None] = OrderedDict()
+
+    def expect(self, key: str) -> None:
+        """Remember that the API stores a file now, and will queue it right after."""
+        with self._lock:
+            self._expected[key] = None
+            if len(self._expected) > self._capacity:
+                self._expected.popitem(last=False)
+
+    def expects(self, key: str) -> bool:
+        """Whether the API has begun to store this key and has not queued it yet."""
+        with self._lock:
+            return key in self._expected
 
     def note(self, upload: Upload) -> None:
         """Remember the version of a new upload. Whatever else happens to a key makes it forget the key: a
         file that comes back with its old version is an upload again."""
         with self._lock:
+            self._expected.pop(upload.key, None)
             self._versions.pop(upload.key, None)
             if upload.kind is UploadKind.CREATED and upload.version is not None:
                 self._versions[upload.key] = upload.version

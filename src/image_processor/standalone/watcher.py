@@ -1,8 +1,8 @@
 """Turns created, changed and deleted files of the upload directory into uploads.
 
-A file is reported once its writer has closed it, or where that is not known, once it has not changed for
-SETTLE_SECONDS: a slow copy must not be mistaken for a truncated image. Reconciliation finds what the file
-notifications miss.
+A file is reported once its writer has closed it or has moved it here, or where that is not known, once it
+has not changed for SETTLE_SECONDS: a slow copy must not be mistaken for a truncated image. Reconciliation
+finds what the file notifications miss.
 """
 
 from __future__ import annotations
@@ -131,7 +131,8 @@ class Watcher:
     def _follow_changes(self, keys: set[str], closed: Collection[str]) -> None:
         now = time.monotonic()
         for key in keys:
-            is_complete = key in closed and not _is_empty(self._root / key)
+            # The API moves an upload here before it submits it.
+            is_complete = key in closed and not (_is_empty(self._root / key) or self._submitted.expects(key))
             self._settling[key] = now if is_complete else now + SETTLE_SECONDS
         for key in self._settled():
             if self._stop.is_set():

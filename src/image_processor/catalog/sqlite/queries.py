@@ -74,7 +74,9 @@ UNSENT = "SELECT message FROM outbox WHERE image_id = :image_id"
 MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
 SCAN_STATES = """
-SELECT key, status, version, fingerprint, reason, renditions FROM records INDEXED BY records_by_key
+SELECT key, status, version, fingerprint, reason, renditions, format,
+format = 'webp' AND json_valid(original) AND json_extract(original, '$.alpha') AS alpha
+FROM records INDEXED BY records_by_key
 WHERE key > :after AND bucket = :bucket ORDER BY key LIMIT :limit
 """
 SCAN_IDS = """
