@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from image_processor.delivery.dialects.dit import Dit
+from image_processor.delivery.dialects.dit.version8 import OPTIONS, SCHEMAS
 from image_processor.delivery.request import RenditionRequest
 from image_processor.domain.errors import BucketNotAllowed, InvalidRequest
 from image_processor.domain.models import ImageMetadata
@@ -98,6 +99,15 @@ def fields(query: str) -> dict[str, Any]:
 )
 def test_parameters(query: str, values: dict[str, Any]) -> None:
     assert fields(query) == values
+
+
+@pytest.mark.parametrize("name", SCHEMAS)
+def test_a_value_of_another_type_is_ignored(name: str) -> None:
+    """Each transformation, and each option that any has, with each type of value."""
+    options = sorted({option for options in OPTIONS.values() for option in options})
+    for parameter in (name, *(f"{name}.{option}" for option in options)):
+        for value in ("[]", "[a,b]", "[[1,2],[a]]", "a,b", "{}", "-1e9", "99999999999", "x" * 90, "null"):
+            assert fields(f"resize.width=300&{parameter}={value}") is not None
 
 
 def test_formats() -> None:

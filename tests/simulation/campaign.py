@@ -90,6 +90,8 @@ def _problems(sim: Simulator) -> list[str]:
     if wrong or sim.findings():
         return wrong or [f"one reconcile was not enough: {problem}" for problem in sim.findings()]
     sim.invalidate()
+    if sim.profile.webhooks:
+        sim.redrive_webhooks()
     sim.loop.run()
     if wrong := sim.unheard():
         return wrong

@@ -31,7 +31,8 @@ class FaultProfile:
 
     ``refuse`` is the probability that a key cannot be read for a while, ``slow`` that calls for it are slow;
     ``full`` says that there is no space for a while, ``stop`` is the probability that a renderer stops, and
-    ``skew`` says that clocks are wrong.
+    ``skew`` says that clocks are wrong. ``webhooks`` is the probability that a webhook is not accepted, or
+    that nobody learns that it is; with it the system is one machine, whose server's thread sends its events.
     """
 
     name: str
@@ -47,6 +48,7 @@ class FaultProfile:
     full: bool = False
     stop: float = 0.0
     skew: bool = False
+    webhooks: float = 0.0
 
 
 FAULT_PROFILES = (
@@ -63,6 +65,7 @@ FAULT_PROFILES = (
     FaultProfile("slow", copies=3, slow=0.5, late=300.0),
     FaultProfile("stopping", copies=3, stop=0.2, late=600.0),
     FaultProfile("clocks", copies=4, skew=True, stall=0.02, late=300.0),
+    FaultProfile("webhooks", copies=3, webhooks=0.5, fail=0.02, kill=0.01, late=300.0),
 )
 PROFILES_BY_NAME = {profile.name: profile for profile in FAULT_PROFILES}
 

@@ -22,6 +22,7 @@ from image_processor.ingest.rendition_writer import UploadTarget
 from image_processor.ingest.unreleased_leases import UnreleasedLeases
 from image_processor.renditions.freshness import list_renditions
 from image_processor.renditions.originals import OriginalState
+from image_processor.standalone.webhooks import WebhookSender
 from support.memory_catalog import MemoryCatalog, Row
 
 from .simulator import Simulator
@@ -275,6 +276,28 @@ class ForgetsChangesThatItCannotRecord(Processor):
         yield
 
 
+class SendsWebhooksAtMostOnce(WebhookSender):
+    """Removes an event before it sends it."""
+
+    def _send(self, event: Any) -> bool:
+        self._queue.remove(event.message)
+        return super()._send(event)
+
+
+class ForgetsDeadWebhooks(WebhookSender):
+    """Removes an event that was tried often enough, instead of keeping it for a redrive."""
+
+    def _send(self, event: Any) -> bool:
+        answered = super()._send(event)
+        if event.attempts + 1 >= self._webhook.max_attempts:
+            self._queue.remove(event.message)
+        return answered
+
+
+def use_webhook_sender(class_: type[WebhookSender]) -> Callable[[Simulator], None]:
+    return lambda sim: setattr(sim, "webhook_sender_class", class_)
+
+
 class AnnouncesNothing(Processor):
     """Does not put the invalidation into the outbox before it changes what no record describes."""
 
@@ -378,5 +401,7 @@ MUTATIONS: dict[str, tuple[Callable[[Simulator], None], str]] = {
         use_processor(ForgetsChangesThatItCannotRecord),
         "clocks",
     ),
+    "webhooks are sent at most once": (use_webhook_sender(SendsWebhooksAtMostOnce), "webhooks"),
+    "dead webhooks are forgotten": (use_webhook_sender(ForgetsDeadWebhooks), "webhooks"),
     "unrecorded changes are not announced": (use_processor(AnnouncesNothing), "killing"),
 }

@@ -14,9 +14,12 @@ from random import Random
 from typing import Any
 from unittest.mock import patch
 
+from msgspec.structs import replace
+
 from image_processor.aws_lambda import invalidate_function
 from image_processor.aws_lambda import process_function as app_ingest
 from image_processor.catalog.objects import ObjectCatalog
+from image_processor.catalog.sqlite import SqliteCatalog
 from image_processor.config.recipe import Recipe
 from image_processor.delivery.on_demand import OnDemandRenderer
 from image_processor.delivery.repository import RenditionRepository
@@ -29,13 +32,23 @@ from image_processor.domain.errors import (
     Unavailable,
 )
 from image_processor.domain.keys import image_id, rendition_prefix
-from image_processor.domain.models import IccPolicy, Limits, MessageKind, Outcome, OutcomeStatus, Upload
+from image_processor.domain.models import (
+    IccPolicy,
+    Limits,
+    MessageKind,
+    OutboxMessage,
+    Outcome,
+    OutcomeStatus,
+    Upload,
+)
 from image_processor.domain.transformation import Transformation
 from image_processor.ingest import process as process_module
 from image_processor.ingest.merging_reconcile import MergingReconciler
 from image_processor.ingest.outbox import Outbox
 from image_processor.ingest.process import Processor
 from image_processor.ingest.reconcile import Reconciler
+from image_processor.standalone import webhooks
+from image_processor.standalone.webhooks import Webhook, WebhookSender
 from support.ingest import BUCKET, fake_render, rendition_bytes
 from support.memory_catalog import MemoryCatalog
 from support.memory_store import MemoryStore
@@ -51,6 +64,9 @@ LEASE = 300.0
 CACHE_CONTROL = "public, max-age=60"
 _START = datetime(2026, 1, 1, tzinfo=UTC)
 _SLOWEST_RENDER = 3.0
+_RESTART = 600.0
+_OUTAGE = 3 * 24 * 3600.0
+"""How long a receiver of webhooks may be down, in seconds: longer than its events are tried."""
 _NO_OUTBOX = Outbox()
 _CHANGES = ("processed.put", "processed.delete")
 _GIVES_BACK = ("catalog.release", "catalog.complete", "catalog.delete")
@@ -66,8 +82,21 @@ def simulated_threads() -> Iterator[None]:
         patch("concurrent.futures.ThreadPoolExecutor", SimulatedExecutor),
         patch.object(app_ingest.log, "line", lambda *_args, **_facts: None),
         patch.object(app_ingest.log, "metrics", lambda *_args: None),
+        patch.object(webhooks._log, "warning", lambda *_args: None),
     ):
         yield
+
+
+class OneMachineCatalog(SqliteCatalog):
+    """The catalog of one machine, which also knows what only the oracle asks for."""
+
+    def __init__(self) -> None:
+        super().__init__(":memory:")
+
+    def keys_leased_by(self, owner: str) -> set[str]:
+        """As MemoryCatalog."""
+        leased = "SELECT key FROM records WHERE claim_token IS NOT NULL AND claim_owner = :owner"
+        return {row["key"] for row in self._execute(leased, {"owner": owner})}
 
 
 class SimulatedSystem:
@@ -81,6 +110,7 @@ class SimulatedSystem:
     renderer_class: type[OnDemandRenderer] = OnDemandRenderer
     repository_class: type[RenditionRepository] = RenditionRepository
     object_catalog_class: type[ObjectCatalog] = ObjectCatalog
+    webhook_sender_class: type[WebhookSender] = WebhookSender
 
     def __init__(self, seed: int, profile: FaultProfile, recipe: Recipe) -> None:
         self.random = Random(f"world {seed}")
@@ -95,18 +125,25 @@ class SimulatedSystem:
         etags = self.oracle.etags = self.random.random() < 0.5
         self.uploads: MemoryStore = MemoryStore(etags=etags)
         self.receivers = Receivers()
-        self.processed = ObservedStore(self.oracle, etags=etags, on_put=self.receivers.stored)
+        self.processed = ObservedStore(self.oracle, etags=etags, on_put=self._stored)
         self.troubles = Troubles(profile, Random(f"trouble {seed}"), self.uploads, self.processed)
         self.faults = FaultInjector(
             self.loop, profile, Random(f"line {seed}"), self.note, troubles=self.troubles
         )
-        self.catalog = MemoryCatalog()
-        self.records_as_objects = self.random.random() < 0.25
+        self.catalog = OneMachineCatalog() if profile.webhooks else MemoryCatalog()
+        self.records_as_objects = self.random.random() < 0.25 and not profile.webhooks
+        self.receiver_is_back_at = _OUTAGE if self.random.random() < 0.3 * bool(profile.webhooks) else 0.0
+        self.server: Process | None = None
+        """The process of one machine that sends webhooks, while it works."""
         self.counts: Counter[str] = Counter()
         self.rendered: Counter[bytes] = Counter()
         self.versions: dict[str, list[tuple[float, str | None]]] = defaultdict(lambda: [(0.0, None)])
         self.bodies: dict[str, list[tuple[float, bytes | None]]] = defaultdict(lambda: [(0.0, None)])
         self._processes = 0
+
+    def _stored(self, key: str, body: bytes) -> None:
+        if not self.profile.webhooks:  # one machine has no CDN that it could tell
+            self.receivers.stored(key, body)
 
     def note(self, text: str) -> None:
         """Add a line to the trace and to the digest, which identifies the history."""
@@ -150,8 +187,61 @@ class SimulatedSystem:
             self.faults.call(process, "invalidations.send", lambda: self.receivers.queue_invalidations(sent))
             self.loop.at(self.loop.now + 1.0, self.invalidate)
 
+        if self.profile.webhooks:
+            return Outbox(frozenset({MessageKind.EVENT}))
         senders = {MessageKind.EVENT: send_events, MessageKind.INVALIDATION: send_invalidations}
         return Outbox(frozenset(senders), senders)
+
+    def send_webhooks(self) -> None:
+        """Let the server of one machine send what waits. One that was killed is started again."""
+        if self.catalog.event_queue().next_due() is None:
+            return
+        self.loop.at(self.loop.now + _RESTART, self.send_webhooks)
+        if self.server is None or not self.server.alive:
+            process = self.server = self.process("server")
+            self.loop.start(process, lambda: self._serve_webhooks(process))
+
+    def redrive_webhooks(self) -> None:
+        """An operator sends the dead events again, now that the receiver answers."""
+        self.receiver_is_back_at = 0.0
+        self.counts["webhooks redriven"] += self.catalog.event_queue().redrive(self._now())
+        self.send_webhooks()
+
+    def _now(self) -> datetime:
+        return _START + timedelta(seconds=self.loop.now)
+
+    def _serve_webhooks(self, process: Process) -> None:
+        queue = FaultyPort(self, process, "webhooks", self.catalog.event_queue())
+        sender = self.webhook_sender_class(
+            Webhook("http://receiver/", (b"secret",), days=1),
+            queue,
+            self._now,
+            self.random.random,
+        )
+        sender._post = partial(self._post_webhook, process)
+        while self.catalog.event_queue().next_due() is not None:
+            try:
+                pause = sender.send_due()
+            except ImageProcessorError:
+                pause = PAUSE
+            self.loop.sleep(pause)
+        process.alive = False
+
+    def _post_webhook(self, process: Process, message: OutboxMessage) -> tuple[int | None, str | None]:
+        """As WebhookSender._post, to a receiver that may refuse, not answer, or accept without an answer."""
+        self.counts["webhooks"] += 1
+        refuses = self.random.random() < self.profile.webhooks or self.loop.now < self.receiver_is_back_at
+        answer = self.random.choice([500, None]) if refuses else 200
+        is_back = self.loop.now >= self.receiver_is_back_at
+        accepts = answer == 200 or (answer is None and is_back and self.random.random() < 0.3)
+        self.counts["webhooks failed"] += answer != 200
+
+        def arrive() -> None:
+            if accepts:
+                self.receivers.receive([message])
+
+        self.faults.call(process, "webhooks.post", arrive)
+        return answer, None if answer == 200 else f"status {answer}"
 
     def invalidate(self) -> None:
         """Start the function `invalidate` with all that waits in its queue, again after a visibility timeout
@@ -223,6 +313,8 @@ class SimulatedSystem:
             process.holds.add(result.image_id)
         elif what in _GIVES_BACK:
             process.holds.discard(args[0].image_id)
+            if self.profile.webhooks:
+                self.loop.at(self.loop.now + 0.1, self.send_webhooks)
         return result
 
     def open_catalog(self, process: Process) -> Any:
@@ -258,7 +350,8 @@ class SimulatedSystem:
         if processor.recipe is self.oracle.recipe and outcome.status is not OutcomeStatus.SKIPPED:
             alone = process.acquired_at >= began or outcome.status is OutcomeStatus.DELETED
             self._check_outcome(upload.key, outcome, process.wrote_at, alone=alone)
-        return outcome
+        # On one machine another thread sends them: that is not left to a queue's next try.
+        return replace(outcome, unsent=()) if self.profile.webhooks else outcome
 
     def _check_outcome(self, key: str, outcome: Outcome, since: float, *, alone: bool) -> None:
         """An outcome must be about a version that existed at ``since`` or later, when the record was
@@ -339,7 +432,7 @@ class SimulatedSystem:
             Limits(),
             IccPolicy.STRIP,
             CACHE_CONTROL,
-            outboxes=True,
+            outboxes=not self.profile.webhooks,  # the server's thread sends them
             invalidate=outbox.senders.get(MessageKind.INVALIDATION),
         )
 

@@ -45,8 +45,9 @@ REQUIRED_COUNTS = {
     "slow": "errors",
     "stopping": "stopped renders",
     "clocks": "stalls",
+    "webhooks": "webhooks failed",
 }
-LASTING = {"refusing", "full", "slow", "stopping", "clocks"}
+LASTING = {"refusing", "full", "slow", "stopping", "clocks", "webhooks"}
 
 
 @pytest.mark.parametrize("profile", [profile.name for profile in FAULT_PROFILES])

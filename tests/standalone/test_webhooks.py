@@ -177,7 +177,7 @@ def test_a_stop_just_before_the_wake_is_cleared_is_not_missed(catalog: SqliteCat
 
     sender._wake = Wake()
     sender.trigger()
-    sender._send_due = lambda: 10_000.0  # type: ignore[method-assign]
+    sender.send_due = lambda: 10_000.0  # type: ignore[method-assign]
     thread = threading.Thread(target=sender._run, daemon=True)
     thread.start()
     thread.join(10)

@@ -13,7 +13,7 @@ import http.client
 import logging
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from socket import SHUT_RDWR, socket
@@ -67,11 +67,22 @@ def next_pause(attempts: int, jitter: float) -> timedelta:
 
 
 class WebhookSender:
-    """A thread that sends the events of ``queue``, the longest due first, until it is stopped."""
+    """A thread that sends the events of ``queue``, the longest due first, until it is stopped.
 
-    def __init__(self, webhook: Webhook, queue: EventQueue) -> None:
+    ``clock`` tells what is due, and ``jitter`` spreads attempts.
+    """
+
+    def __init__(
+        self,
+        webhook: Webhook,
+        queue: EventQueue,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
         self._webhook = webhook
         self._queue = queue
+        self._clock = clock
+        self._jitter = jitter
         self._stopping = False
         self._sock: socket | None = None
         self._wake = threading.Event()
@@ -97,22 +108,23 @@ class WebhookSender:
     def _run(self) -> None:
         while not self._stopping:
             try:
-                pause = self._send_due()
+                pause = self.send_due()
             except ImageProcessorError as error:
                 _log.warning("events wait, because the catalog does not answer: %s", error)
                 pause = _IDLE
             self._wake.wait(pause)
             self._wake.clear()  # before the stop is looked at again, so that it is never missed
 
-    def _send_due(self) -> float:
-        """Send what is due. Returns the seconds until there is something to do, unless it is triggered."""
-        for event in self._queue.due(datetime.now(UTC), limit=_BATCH):
+    def send_due(self) -> float:
+        """Send what is due, in the calling thread. Returns the seconds until there is something to do, unless
+        it is triggered. Raises what the queue raises."""
+        for event in self._queue.due(self._clock(), limit=_BATCH):
             if self._stopping:
                 return 0.0
             if not self._send(event):
                 return _PAUSE_WITHOUT_RESPONSE
         due_at = self._queue.next_due()
-        return _IDLE if due_at is None else min(_IDLE, max(0.0, (due_at - datetime.now(UTC)).total_seconds()))
+        return _IDLE if due_at is None else min(_IDLE, max(0.0, (due_at - self._clock()).total_seconds()))
 
     def _send(self, event: QueuedEvent) -> bool:
         """Send one event, and note how it went. False if the receiver did not answer at all."""
@@ -121,9 +133,9 @@ class WebhookSender:
             self._queue.remove(event.message)
             return True
         attempts = event.attempts + 1
-        pause = next_pause(attempts, random.random())  # noqa: S311 - spreads attempts, no secret
+        pause = next_pause(attempts, self._jitter())
         is_dead = attempts >= self._webhook.max_attempts
-        self._queue.postpone(event.message, None if is_dead else datetime.now(UTC) + pause, problem)
+        self._queue.postpone(event.message, None if is_dead else self._clock() + pause, problem)
         _log.warning(
             "the receiver did not accept event %s of %r, attempt %d: %s%s",
             *(event.message.id, event.message.key, attempts, problem),

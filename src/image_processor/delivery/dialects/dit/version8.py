@@ -8,7 +8,7 @@ the schemas, parameters and tests of version 8.0.1.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -28,6 +28,10 @@ _MAX_SIDE = 4000
 
 def _is_boolean(value: Any) -> bool:
     return isinstance(value, bool)
+
+
+def _is_one_of(value: Any, names: Collection[str]) -> bool:
+    return isinstance(value, str) and value in names
 
 
 def _is_number(value: Any, low: float, high: float) -> bool:
@@ -57,7 +61,7 @@ def _is_resize(value: Any) -> bool:
     sides = {side: lambda item: _is_whole(item, 1, _MAX_SIDE) for side in ("width", "height")}
     options = {
         **sides,
-        "fit": lambda item: item in _FITS,
+        "fit": lambda item: _is_one_of(item, _FITS),
         "background": _is_colour,
         "withoutEnlargement": _is_boolean,
         "ratio": lambda item: _is_number(item, 0, 1),
@@ -118,7 +122,7 @@ SCHEMAS: Mapping[str, Callable[[Any], bool]] = MappingProxyType(
         "flatten": _is_colour,
         "flip": _is_boolean,
         "flop": _is_boolean,
-        "format": lambda value: value in _FORMATS,
+        "format": lambda value: _is_one_of(value, _FORMATS),
         "grayscale": _is_boolean,
         "normalize": _is_boolean,
         "quality": lambda value: _is_whole(value, 1, 100),
