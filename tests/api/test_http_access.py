@@ -96,6 +96,7 @@ def test_a_head_request_needs_what_a_get_needs(client: Client) -> None:
 
 def test_no_path_of_the_page_needs_a_token(client: Client) -> None:
     assert client.get("/").status_code == 200
+    assert client.get("/docs").status_code == 200
     assert client.get("/static/studio.js").status_code == 200
 
 
@@ -108,7 +109,8 @@ def test_a_route_without_a_row_is_for_admins() -> None:
 
 def test_every_route_has_a_row_and_every_row_a_route(machine: Machine) -> None:
     """A new route needs a row in the table of api/access.py."""
-    hidden = {("GET", "/"), ("GET", "/static"), ("OPTIONS", "/renditions/{key}"), ("GET", "/openapi.json")}
+    pages = {("GET", "/"), ("GET", "/docs"), ("GET", "/static")}
+    hidden = {*pages, ("OPTIONS", "/renditions/{key}"), ("GET", "/openapi.json")}
     elsewhere = {("GET", "/{key}"), ("POST", "/uploads")}  # with dialects, and on AWS
     rows = {(method, path) for method, path, _ in ACCESS}
     assert rows - hidden - elsewhere == set(operations(machine.app()))
