@@ -132,7 +132,8 @@ class SimulatedSystem:
         )
         self.catalog = OneMachineCatalog() if profile.webhooks else MemoryCatalog()
         self.records_as_objects = self.random.random() < 0.25 and not profile.webhooks
-        self.receiver_is_back_at = _OUTAGE if self.random.random() < 0.3 * bool(profile.webhooks) else 0.0
+        is_down = profile.webhooks and self.random.random() < 0.3
+        self.receiver_is_back_at = _OUTAGE if is_down else 0.0
         self.server: Process | None = None
         """The process of one machine that sends webhooks, while it works."""
         self.counts: Counter[str] = Counter()
