@@ -69,10 +69,9 @@ class Machine:
 
     @contextmanager
     def _worker_context(self) -> Iterator[Callable[[Upload], Outcome]]:
-        processor: Processor = self.ingest.processor()
-
         def process(upload: Upload) -> Outcome:
             self.gate.wait()
+            processor: Processor = self.ingest.processor()
             outcome = processor.process(upload)
             self.activity.count_outcome(outcome, 2.0)
             return outcome
@@ -80,6 +79,8 @@ class Machine:
         yield process
 
     def app(self) -> FastAPI:
+        if self.live_recipe.current != self.ingest.recipe:  # the test has given it another one
+            self.live_recipe.replace(self.ingest.recipe)
         settings = replace(self.settings, workers=1)
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
         reading = open_read_path(

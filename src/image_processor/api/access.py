@@ -79,6 +79,8 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("GET", "/images/{id}/urls", Access.WRITE),  # as above
     ("POST", "/images/{id}/renditions", Access.WRITE),  # as above
     ("POST", "/images/{id}/reprocess", Access.WRITE),
+    ("PUT", "/images/{id}/focus", Access.WRITE),
+    ("DELETE", "/images/{id}/focus", Access.WRITE),
     ("DELETE", "/images/{id}", Access.WRITE),
     ("PUT", "/uploads/{key}", Access.WRITE),
     ("POST", "/uploads", Access.WRITE),  # on AWS: a form that uploads

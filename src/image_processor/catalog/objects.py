@@ -30,7 +30,16 @@ from image_processor.domain.ports import (
     Query,
 )
 
-from .leases import check_is_leased, completed, extended, lease_busy, lease_lost, new_record, new_token, no_record
+from .leases import (
+    check_is_leased,
+    completed,
+    extended,
+    lease_busy,
+    lease_lost,
+    new_record,
+    new_token,
+    no_record,
+)
 from .nearest import nearest_records
 from .paging import folders_of, page_of
 from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row

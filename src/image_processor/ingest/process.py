@@ -261,7 +261,9 @@ class Processor(Inspector, frozen=True, kw_only=True):
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
-    def _render(self, body: bytes | OriginalFile, plan: Plan, record: Record, writer: RenditionWriter) -> Rendered:
+    def _render(
+        self, body: bytes | OriginalFile, plan: Plan, record: Record, writer: RenditionWriter
+    ) -> Rendered:
         """Render all renditions of the plan; each goes to ``writer`` as soon as it is encoded."""
         focused = FocusedPlan(plan.transformations, record, body)
         return self.render(

@@ -52,7 +52,9 @@ class FocusedPlan:
     """What the engine renders for some transformations of an original, whose file is ``body``, and which of
     them each result is."""
 
-    def __init__(self, transformations: Sequence[Transformation], record: Record, body: bytes | OriginalFile) -> None:
+    def __init__(
+        self, transformations: Sequence[Transformation], record: Record, body: bytes | OriginalFile
+    ) -> None:
         focus, size = None, None
         if record.focus is not None and uses_focus(transformations):
             # The record may be that of another file.

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { useState } from "preact/hooks";
 
 import { fileName } from "../labels";
+import { mayWrite } from "../state/access";
 import * as library from "../state/library";
 import { folders } from "../state/folders";
 import { filterBy, openFolder } from "../state/location";
@@ -28,11 +29,13 @@ export function Folders() {
               </button>
             </li>
           ))}
-        <li>
-          <button class="folder new" type="button" onClick={() => (isNaming.value = true)}>
-            <span aria-hidden="true">+</span> New folder
-          </button>
-        </li>
+        {mayWrite.value && (
+          <li>
+            <button class="folder new" type="button" onClick={() => (isNaming.value = true)}>
+              <span aria-hidden="true">+</span> New folder
+            </button>
+          </li>
+        )}
       </ul>
       {isNaming.value && <NewFolder folder={folder} />}
     </nav>

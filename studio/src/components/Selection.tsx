@@ -3,6 +3,7 @@
 import { useEffect } from "preact/hooks";
 
 import { counted } from "../labels";
+import { mayWrite } from "../state/access";
 import * as bulk from "../state/bulk";
 import * as library from "../state/library";
 import * as removal from "../state/removal";
@@ -30,18 +31,22 @@ export function Selection() {
         </button>
       )}
       <div class="actions">
-        <button class="button small" type="button" onClick={() => void bulk.reprocess(ids())}>
-          Render again
-        </button>
+        {mayWrite.value && (
+          <button class="button small" type="button" onClick={() => void bulk.reprocess(ids())}>
+            Render again
+          </button>
+        )}
         <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
           Download originals
         </button>
         <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
           Download renditions
         </button>
-        <button class="button small danger" type="button" onClick={removeChosen}>
-          Delete
-        </button>
+        {mayWrite.value && (
+          <button class="button small danger" type="button" onClick={removeChosen}>
+            Delete
+          </button>
+        )}
         <button class="icon" type="button" aria-label="Choose none" onClick={selection.clear}>
           ×
         </button>
@@ -51,6 +56,7 @@ export function Selection() {
 }
 
 function removeChosen(): void {
+  if (!mayWrite.peek()) return;
   removal.remove(selection.selectedItems());
   selection.clear();
 }
