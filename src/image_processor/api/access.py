@@ -64,6 +64,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("POST", "/recipe/plan", Access.WRITE),  # reads the whole library
     ("POST", "/recipe", Access.ADMIN),
     ("GET", "/settings", Access.ADMIN),
+    ("GET", "/metrics", Access.READ),
     ("GET", "/activity", Access.READ),
     ("GET", "/parameters", Access.READ),
     ("GET", EVENTS_PATH, Access.READ),

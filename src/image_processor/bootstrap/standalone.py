@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -53,11 +53,21 @@ from .recipe import check_recipe
 from .reconciler import AWS_THREADS, build_reconciler
 from .workers import WorkerHooks, open_workers, original_opener
 
+if TYPE_CHECKING:
+    from image_processor.api.metrics import Metrics
+
 _log = logging.getLogger(__name__)
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
 start: their owner can only be a server that has died."""
+
+
+def build_metrics() -> Metrics:
+    """What counts for Prometheus."""
+    from image_processor.api.metrics import Metrics  # noqa: PLC0415 - commands do without its package
+
+    return Metrics()
 
 
 class StandaloneContext(Struct, frozen=True):
@@ -89,6 +99,7 @@ class StandaloneContext(Struct, frozen=True):
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
     activity: Activity = field(default_factory=Activity)
+    metrics: Metrics = field(default_factory=build_metrics)
     storage: Callable[[], StorageCount | None] = lambda: None
 
     @property
@@ -186,14 +197,10 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         disk = DiskSpace(_folders(settings), settings.min_free_bytes)
         submitted = SubmittedVersions()
         stores, cached = _space_aware(settings, opened, disk, submitted)
-        on_unsent: Callable[[], object] = lambda: None  # noqa: E731 - replaced below
-        if webhook and events:
-            sender = WebhookSender(webhook, events)
-            sender.start()
-            stack.callback(sender.stop)
-            on_unsent = sender.trigger
-        activity = Activity()
-        hooks = WorkerHooks(on_unsent, disk.note_failure, (activity.count_outcome, log_outcome))
+        on_unsent = _start_sender(webhook, events, stack) if webhook and events else lambda: None
+        activity, metrics = Activity(), build_metrics()
+        counting = (activity.count_outcome, metrics.count_outcome, log_outcome)
+        hooks = WorkerHooks(on_unsent, disk.note_failure, counting)
         workers = stack.enter_context(
             open_workers(
                 *(settings, live, {bucket: stores}, SERVER_OWNER, progress, hooks, renderers),
@@ -237,7 +244,8 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             stack.callback(thread.stop)
         delivery, coordinator = stack.enter_context(
             open_read_path(
-                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity)
+                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
+                on_render=metrics.count_render,
             )
         )
         live.follow(delivery.resolver.use)
@@ -264,6 +272,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
                 activity=activity,
+                metrics=metrics,
                 storage=storage.latest,
             )
         finally:
@@ -314,6 +323,14 @@ def _bucket_sends(settings: Settings) -> _Sends:
     return _Sends(build_bucket_outbox(settings), build_bucket_invalidation(settings), AWS_THREADS)
 
 
+def _start_sender(webhook: Webhook, events: EventQueue, stack: ExitStack) -> Callable[[], object]:
+    """Send events until ``stack`` is closed. Returns what to call after each new event."""
+    sender = WebhookSender(webhook, events)
+    sender.start()
+    stack.callback(sender.stop)
+    return sender.trigger
+
+
 @contextmanager
 def open_read_path(
     settings: Settings,
@@ -322,6 +339,7 @@ def open_read_path(
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
     activity: Activity,
+    on_render: Callable[[str, Mapping[str, float], float], object] = lambda *_: None,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 
@@ -342,7 +360,7 @@ def open_read_path(
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
-    coordinator = RenderCoordinator(repository, pool, cache, submit, activity)
+    coordinator = RenderCoordinator(repository, pool, cache, submit, activity, on_render)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, live.current, repository, metadata_of, RENDITIONS_PATH)
     cache.start()
