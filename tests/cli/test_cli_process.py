@@ -111,7 +111,25 @@ def test_process_is_repeatable(run):
         (["empty", "--out", "out"], "expected at least one file for FILE|DIR, got none"),
         (["a", "--out", "a/out"], "expected a directory outside a for --out, got 'a/out'"),
         (["a/in", "--out", "a"], "expected a directory outside a/in for --out, got 'a'"),
-        (["a/cat.jpg", "a/in/cat.jpg", "--out", "out"], "expected inputs with different names for FILE|DIR"),
+        (
+            ["a", "--out", "out", "--name", "{stem}-{size}.jpg"],
+            "expected a name with the fields {stem}, {width}",
+        ),
+        (["a", "--out", "out", "--name", "{width:4}.jpg"], "expected a name with the fields {stem}, {width}"),
+        (["a", "--out", "out", "--name", "small"], "expected a name with the fields {stem}, {width}"),
+        (["a", "--out", "out", "--name", "{"], "expected a name with the fields {stem}, {width}"),
+        (
+            ["a", "--out", "out", "--name", "../{stem}"],
+            "expected a path inside the output directory for --name",
+        ),
+        (
+            ["a", "--out", "out", "--name", "/{stem}"],
+            "expected a path inside the output directory for --name",
+        ),
+        (
+            ["a/cat.jpg", "--out", "out", "--watch"],
+            "expected directories as inputs for --watch, got 'a file'",
+        ),
         (["a", "--out", "out", "--workers", "999"], "expected 0-256 for --workers, got '999'"),
         (["a", "--out", "out", "--recipe", "no.toml"], "expected a readable recipe file for no.toml"),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -110,3 +111,30 @@ def test_an_original_that_is_sent_as_it_is_is_reported(run):
     err = run("transform", "cat.jpg", "q=95", "--out", "made.jpg")[2]
     assert err.rstrip().endswith("(keep_smaller: kept)")
     assert "keep_smaller" not in run("transform", "cat.jpg", "w=20", "--out", "made.jpg")[2]
+
+
+def test_an_original_comes_from_standard_input(tmp_path):
+    body = draw(tmp_path / "cat.jpg")
+    command = [sys.executable, "-m", "image_processor", "transform", "-", "width=20,format=PNG", "-qo", "-"]
+    ended = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, input=body)
+    assert ended.stderr == b""
+    with Image.open(io.BytesIO(ended.stdout)) as picture:
+        assert (picture.format, picture.size) == ("PNG", (20, 15))
+
+
+def test_standard_input_is_limited_like_a_file(tmp_path):
+    command = [sys.executable, "-m", "image_processor", "transform", "-", "w=20", "-o", "small.jpg"]
+    environment = {**os.environ, "IMAGE_PROCESSOR_MAX_BYTES": "100"}
+    with Path("/dev/zero").open("rb") as endless:
+        ended = subprocess.run(
+            command, cwd=tmp_path, stdin=endless, capture_output=True, env=environment, check=False
+        )
+    assert ended.returncode == 1
+    assert b"too-many-bytes" in ended.stderr
+    assert not (tmp_path / "small.jpg").exists()
+
+
+def test_a_long_name_of_the_format_counts_as_the_format(run):
+    draw("cat.jpg")
+    status, _, err = run("transform", "cat.jpg", "w=20,format=png", "--out", "made.webp")
+    assert (status, "expected a name that ends in .png for --out" in err) == (2, True)

@@ -198,10 +198,10 @@ def test_the_canonical_text_is_pinned() -> None:
 
 
 def test_every_error_is_reported_at_once() -> None:
-    assert problems_of("w=0,q=250,fit=crop,bg=orange,enlarge=yes,zzz=1,fm=bmp") == [
+    assert problems_of("w=0,q=250,fit=tile,bg=orange,enlarge=yes,zzz=1,fm=bmp") == [
         "expected a whole number of pixels from 1 to 16383 for w, got 0",
         "expected 1-100, or auto for q, got 250",
-        "expected cover | contain | fill | inside | outside | fill-down for fit, got 'crop'",
+        "expected cover | contain | fill | inside | outside | fill-down for fit, got 'tile'",
         "expected a colour as RRGGBB for bg, got 'orange'",
         "expected 0 or 1 for enlarge, got 'yes'",
         "expected a name of docs/transformations.md for parameter, got 'zzz=1'",

@@ -53,9 +53,7 @@ def emulated() -> Backend:
     return Backend("aws", *buckets, aws.make_table(endpoint), endpoint)
 
 
-def processor(
-    ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str, render: Any = fake_render
-) -> Processor:
+def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) -> Processor:
     """A processor whose clock stands at ``now`` seconds of the history, with one of the recipes."""
     clock = _START + timedelta(seconds=now)
     return Processor(
@@ -65,7 +63,7 @@ def processor(
         Limits(),
         IccPolicy.STRIP,
         CACHE_CONTROL,
-        render=render,
+        render=fake_render,
         owner=owner,
         lease_duration=timedelta(seconds=LEASE),
         clock=lambda: clock,

@@ -9,21 +9,21 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from image_processor.cli.context import FileListing, Library, RepairedCatalog
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
-from image_processor.domain.models import SandboxPolicy
+from image_processor.domain.models import SandboxPolicy, Upload
 
 if TYPE_CHECKING:
     from image_processor.config.recipe import Recipe
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
-    from image_processor.domain.models import Record, Upload
-    from image_processor.domain.ports import EventQueue, Renderer, Stores
+    from image_processor.domain.models import Record
+    from image_processor.domain.ports import Catalog, EventQueue, ObjectStore, Renderer, Stores
     from image_processor.engine.worker.isolation import IsolatedRenderer
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
@@ -87,6 +87,24 @@ class Commands:
                     skipped.append(key)
         return FileListing(keys, tuple(skipped))
 
+    @contextmanager
+    def watch(
+        self, roots: Sequence[Path], catalog: Catalog, submit: Callable[[Upload], object]
+    ) -> Iterator[None]:
+        from image_processor.standalone.watcher import Watcher
+        from image_processor.storage.directory import PRIVATE_FOLDER, DirectoryStore
+
+        with ExitStack() as stack:
+            for root in roots:
+                store = DirectoryStore(root)
+                again = _submit_all(str(root), store, submit)
+                watcher = Watcher(root, PRIVATE_FOLDER, str(root), store, catalog, submit, again)
+                watcher.start()
+                stack.callback(watcher.stop)
+                watcher.wait_until_watching()
+                again()  # what was added since the caller has listed the files
+            yield
+
     def open_aws_library(self, settings: Settings, session: Any, recipe: Recipe | None = None) -> Library:
         from image_processor.config.settings import PREFIX
 
@@ -120,16 +138,13 @@ class Commands:
         *,
         summary: bool = True,
     ) -> AbstractContextManager[Workers]:
-        from msgspec.structs import replace
-
         from image_processor.engine.worker.renderer_group import RendererGroup
         from image_processor.standalone.progress import Progress
 
-        from .workers import build_stored_outbox, open_workers
+        from .workers import open_workers
 
-        if session is None:
-            outbox = build_stored_outbox(settings)
-        else:
+        outbox = None
+        if session is not None:
             from .aws import build_outbox
             from .operator_access import access_from
 
@@ -138,8 +153,7 @@ class Commands:
             *(settings, recipe, stores, role, Progress()),
             renderers=RendererGroup(settings.sandbox, self._take_started(settings)),
             next_try=next_try,
-            # The environment of a command may lack the event bus, the queue or the webhook of the server.
-            outbox=replace(outbox, keeps_other_kinds=True),
+            outbox=outbox,
             summary=summary,
         )
 
@@ -216,3 +230,13 @@ class Commands:
         from .server import open_server
 
         return open_server(settings)
+
+
+def _submit_all(bucket: str, store: ObjectStore, submit: Callable[[Upload], object]) -> Callable[[], None]:
+    """What a watcher calls when it has missed changes: what is unchanged is found to be so."""
+
+    def submit_all() -> None:
+        for entry in store.list():
+            submit(Upload(bucket, entry.key))
+
+    return submit_all

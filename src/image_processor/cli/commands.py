@@ -15,6 +15,8 @@ from typer.core import TyperGroup
 
 from image_processor import __version__
 
+from .examples import epilog_of
+
 _MODULES = {
     "process": "process:command",
     "transform": "transform:command",
@@ -35,6 +37,7 @@ _MODULES = {
     "events": "events:app",
     "backfill": "backfill:app",
     "recipe": "recipe:app",
+    "completion": "completion:command",
 }
 """Where the function of a command is, or the application of a group of commands."""
 
@@ -52,7 +55,12 @@ class _Commands(Mapping[str, Any]):
             holder.command(name)(loaded)
         group = typer.main.get_command(holder)
         assert isinstance(group, TyperGroup)
-        return group.commands[name]
+        command = group.commands[name]
+        command.epilog = epilog_of(name)
+        if isinstance(command, TyperGroup):
+            for part, of_group in command.commands.items():
+                of_group.epilog = epilog_of(f"{name} {part}")
+        return command
 
     def __iter__(self) -> Iterator[str]:
         return iter(_MODULES)
@@ -79,7 +87,6 @@ class _LazyGroup(TyperGroup):
 app = typer.Typer(
     cls=_LazyGroup,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -95,10 +102,12 @@ def _print_version(requested: bool) -> None:  # noqa: FBT001 - typer's signature
 @app.callback()
 def root(
     _: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version."),
     ] = False,
 ) -> None:
     """Process uploaded images into the renditions that a recipe declares.
 
-    Settings are environment variables; `image-processor doctor` lists them.
+    Settings are environment variables; `image-processor doctor` lists them. `image-processor COMMAND --help`
+    ends with examples.
     """

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from image_processor.config.settings import Settings
     from image_processor.delivery.policy import Policy
     from image_processor.domain.models import Record, Upload
-    from image_processor.domain.ports import EventQueue, Renderer, Stores
+    from image_processor.domain.ports import Catalog, EventQueue, Renderer, Stores
     from image_processor.ingest.reconcile import Reconciler
     from image_processor.standalone.workers import Workers
 
@@ -79,6 +79,13 @@ class CommandContext(Protocol):
 
     def list_files(self, root: Path) -> FileListing:
         """The files below the directory ``root``."""
+        ...
+
+    def watch(
+        self, roots: Sequence[Path], catalog: Catalog, submit: Callable[[Upload], object]
+    ) -> AbstractContextManager[object]:
+        """Calls ``submit``, from threads, with what is added, changed or deleted below the ``roots``. The
+        bucket of an upload is its root."""
         ...
 
     def open_aws_library(self, settings: Settings, session: Any, recipe: Recipe | None = None) -> Library:

@@ -25,6 +25,7 @@ WorkerCount = Annotated[
     int | None,
     typer.Option("--workers", help="Images processed at the same time.", show_default="one per core"),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what went wrong.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, one object per line.")]
 Profile = Annotated[
     str | None,

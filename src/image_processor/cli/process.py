@@ -6,228 +6,260 @@ It runs the same ingest as the server, over directories and a catalog in memory.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct, to_builtins
+from msgspec import Struct
+from msgspec.structs import replace
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
-from image_processor.config.recipe import load_recipe
-from image_processor.domain.errors import ImageProcessorError, Invalid, Problem
-from image_processor.domain.models import Outcome, OutcomeStatus, Record, Rendition, Upload
+from image_processor.config.recipe import Recipe, load_recipe
+from image_processor.domain.errors import ImageProcessorError, Invalid
+from image_processor.domain.models import Outcome, OutcomeStatus, Upload
+from image_processor.domain.ports import Stores
 
-from .console import open_console
 from .context import CommandContext, command_context
-from .options import Json, RecipeFile, WorkerCount, settings_with
-from .output import SOME_REFUSED, exit_status, format_bytes, printable
+from .options import Json, Quiet, RecipeFile, WorkerCount, settings_with
+from .output import SOME_REFUSED, exit_status, printable
+from .process_inputs import Input, find_inputs
+from .process_names import Template, has_current_renditions, planned_names
+from .process_report import FileResult, json_fields, print_summary
+
+if TYPE_CHECKING:
+    from image_processor.standalone.workers import Workers
 
 _ROLE = "process:"
-_MAX_ROWS = 40
 
 
-class FileResult(Struct, frozen=True):
-    """How processing one file ended: with an outcome, or with an error that a retry may overcome."""
+class _Mode(Struct, frozen=True):
+    """What the options ask for."""
 
-    key: str
-    outcome: Outcome | None
-    error: ImageProcessorError | None = None
-
-    @property
-    def status(self) -> str:
-        return self.outcome.status if self.outcome else "failed"
-
-    @property
-    def reason(self) -> str | None:
-        return self._record.reason if self._record else None
-
-    @property
-    def message(self) -> str | None:
-        return self.outcome.detail if self.outcome else str(self.error)
-
-    @property
-    def size(self) -> int | None:
-        """Bytes of the original; None if it was not read to its end."""
-        return self._record.original.bytes if self._record and self._record.original else None
-
-    @property
-    def renditions(self) -> tuple[Rendition, ...]:
-        return self._record.renditions if self._record else ()
-
-    @property
-    def _record(self) -> Record | None:
-        return self.outcome.record if self.outcome else None
+    as_json: bool
+    quiet: bool
+    verbose: bool
+    template: Template | None
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one per option
     ctx: typer.Context,
     paths: Annotated[
         list[Path], typer.Argument(help="Images, or directories of images.", metavar="FILE|DIR...")
     ],
-    out: Annotated[Path, typer.Option(help="Directory to write the renditions to.", file_okay=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="Directory to write the renditions to.", file_okay=False)
+    ],
     recipe: RecipeFile = None,
+    name: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of each file, such as `{stem}-{width}.{ext}`; also `{height}`, `{format}` and "
+            "`{options}`.",
+            show_default="one directory for each original",
+        ),
+    ] = None,
+    skip_existing: Annotated[
+        bool,
+        typer.Option(
+            "--skip-existing", help="Leave out files whose renditions exist and are not older than they."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", "-n", help="Print what would be rendered, and render nothing.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Then render what is added or changed, until Ctrl-C.")
+    ] = False,
     worker_count: WorkerCount = None,
+    quiet: Quiet = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Print a line for each rendition.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Render files and directories as a recipe declares, without a server.
 
     The renditions of cat.jpg go to OUT/cat.jpg/, one file each; OUT/.image-processor/ keeps their media
-    types and cache headers. Presets with `eager = false` are rendered, too. Reports every refused or failed
-    file and continues. Exits with 1 if an image was refused, with 3 if some work could not be done now.
+    types and cache headers. With --name they go to files of that name, and nothing else is written. Inputs
+    with a file name in common keep their folders. Presets with `eager = false` are rendered, too. Reports
+    every refused or failed file and continues. Exits with 1 if an image was refused, with 3 if some work
+    could not be done now.
     """
     context = command_context(ctx)
     settings = settings_with(recipe=recipe, workers=worker_count)
     rules = load_recipe(settings.recipe).without_lazy()  # no server makes them at their first view
-    uploads = _find_uploads(context, paths, out)
+    mode = _Mode(as_json, quiet, verbose, None if name is None else Template.read(name))
+    inputs = find_inputs(paths, out, context.list_files, _report_left_out)
+    if watch and not all(item.is_whole for item in inputs):
+        raise Invalid.one("--watch", "directories as inputs", "a file")
+    uploads = [item.upload(name) for item in inputs for name in item.names]
+    if skip_existing:
+        uploads = [upload for upload in uploads if not _is_current(upload, rules, mode.template, out)]
+    if dry_run:
+        _print_plan(uploads, rules, mode.template)
+        return
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise Invalid.one("--out", "a directory that can be created", f"{out}: {error.strerror}") from error
-    results = []
+    buckets = {item.upload("").bucket for item in inputs}
     with (
-        context.open_directories({upload.bucket for upload in uploads}, out) as stores,
+        _store_root(out, mode.template) as root,
+        context.open_directories(buckets, root) as stores,
         context.open_workers(
             settings, rules, stores, _ROLE, "another run of this command", summary=False
         ) as workers,
-        _progress_bar(len(uploads)) as advance,
     ):
-        pending = [workers.submit(upload) for upload in uploads]
-        for future in pending:
-            future.add_done_callback(advance)
-        for upload, future in zip(uploads, pending, strict=True):
-            results.append(_wait_for(upload, future))
-            _report(results[-1], as_json=as_json)
-    if not as_json:
-        _print_summary(results, out)
+        run = _Run(mode, out, stores, workers)
+        results = run.process(uploads)
+        if watch:
+            _watch(context, inputs, stores, run)
+    if not as_json and not quiet:
+        print_summary(results, out)
     _exit(results)
 
 
-def _find_uploads(context: CommandContext, paths: Sequence[Path], out: Path) -> list[Upload]:
-    """One upload per file, with its directory as the bucket. Raises Invalid with every problem."""
-    problems: list[Problem] = []
-    found: dict[str, Upload] = {}
-    target = out.resolve()
-    for path in paths:
-        if not (path.is_file() or path.is_dir()):
-            problems.append(Problem("FILE|DIR", "a file or directory that exists", repr(str(path))))
-            continue
-        # A link to a file keeps its own name, like a link that is found in a directory.
-        resolved = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
-        if resolved.is_dir() and (target.is_relative_to(resolved) or resolved.is_relative_to(target)):
-            problems.append(Problem("--out", f"a directory outside {path}", repr(str(out))))
-            continue
-        for upload in _uploads_in(context, resolved):
-            other = found.setdefault(upload.key, upload)
-            if other != upload:
-                both = f"{upload.key!r} from {other.bucket} and from {upload.bucket}"
-                problems.append(Problem("FILE|DIR", "inputs with different names", both))
-    if not found and not problems:
-        problems.append(Problem("FILE|DIR", "at least one file", "none"))
-    if problems:
-        raise Invalid(problems)
-    return list(found.values())
+def _report_left_out(name: str) -> None:
+    typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
 
 
-def _uploads_in(context: CommandContext, path: Path) -> Iterator[Upload]:
-    if not path.is_dir():
-        yield Upload(str(path.parent), path.name)
-        return
-    listing = context.list_files(path)
-    for name in listing.skipped:
-        typer.echo(f"left out: {printable(name)}: not a file, or its name is not UTF-8", err=True)
-    yield from (Upload(str(path), key) for key in listing.keys)
+def _is_current(upload: Upload, recipe: Recipe, template: Template | None, out: Path) -> bool:
+    original = Path(upload.bucket) / upload.key
+    return has_current_renditions(original, upload.key, recipe, template, out)
 
 
-def _wait_for(upload: Upload, future: Future[Outcome]) -> FileResult:
-    try:
-        return FileResult(upload.key, future.result())
-    except ImageProcessorError as error:
-        return FileResult(upload.key, None, error)
+def _print_plan(uploads: Sequence[Upload], recipe: Recipe, template: Template | None) -> None:
+    for upload in uploads:
+        for name in planned_names(upload.key, recipe, template):
+            typer.echo(f"{printable(upload.key)} -> {printable(name)}")
 
 
 @contextmanager
-def _progress_bar(total: int) -> Iterator[Callable[[object], None]]:
-    """A progress bar on standard error, if that is a terminal."""
+def _store_root(out: Path, template: Template | None) -> Iterator[Path]:
+    """Where renditions are stored by their keys: in ``out``, or with a template in a temporary folder there,
+    from which they are moved."""
+    if template is None:
+        yield out
+        return
+    with tempfile.TemporaryDirectory(prefix=".image-processor-", dir=out) as folder:
+        yield Path(folder)
+
+
+class _Run:
+    """Has workers process uploads, and reports what comes of them."""
+
+    def __init__(self, mode: _Mode, out: Path, stores: Mapping[str, Stores], workers: Workers) -> None:
+        self._mode = mode
+        self._out = out
+        self._stores = stores
+        self._workers = workers
+        self._names: dict[str, str] = {}
+
+    @property
+    def is_quiet(self) -> bool:
+        return self._mode.quiet or self._mode.as_json
+
+    def process(self, uploads: Sequence[Upload]) -> list[FileResult]:
+        """The results, in order; each is reported as soon as all before it have been."""
+        results = []
+        with _progress_bar(len(uploads), quiet=self._mode.quiet) as (advance, console):
+            pending = [self._workers.submit(upload) for upload in uploads]
+            for future in pending:
+                future.add_done_callback(advance)
+            for upload, future in zip(uploads, pending, strict=True):
+                results.append(self._finish(upload, future))
+                self._report(results[-1], console)
+        return results
+
+    def follow(self, upload: Upload, console: Console) -> None:
+        """Process an upload without waiting for it."""
+        future = self._workers.submit(upload)
+        future.add_done_callback(lambda done: self._report(self._finish(upload, done), console))
+
+    def _finish(self, upload: Upload, future: Future[Outcome]) -> FileResult:
+        try:
+            result = FileResult(upload.key, future.result())
+            return result if self._mode.template is None else self._named(upload, result, self._mode.template)
+        except ImageProcessorError as error:
+            return FileResult(upload.key, None, error)
+
+    def _named(self, upload: Upload, result: FileResult, template: Template) -> FileResult:
+        """Move the renditions to the names of the template. Raises Invalid if two have the same one."""
+        processed = self._stores[upload.bucket].processed
+        moved = []
+        for rendition in result.renditions:
+            name = template.name(upload.key, rendition)
+            if self._names.setdefault(name, rendition.key) != rendition.key:
+                other = f"{name!r} for {self._names[name]!r} and {rendition.key!r}"
+                raise Invalid.one("--name", "a name of its own for each rendition", other)
+            _write(self._out / name, processed.get(rendition.key).body)
+            moved.append(replace(rendition, key=name))
+        return result.with_renditions(moved)
+
+    def _report(self, result: FileResult, console: Console) -> None:
+        if self._mode.as_json:
+            typer.echo(json.dumps(json_fields(result), ensure_ascii=False))
+            return
+        if result.error or result.status == OutcomeStatus.REFUSED:
+            reason = f" ({result.reason})" if result.reason else ""
+            _print(console, f"{result.status}: {printable(result.key)}{reason}: {result.message}")
+        elif self._mode.verbose and result.status == OutcomeStatus.PROCESSED:
+            for rendition in result.renditions:
+                size = f"{rendition.metadata.width} x {rendition.metadata.height}"
+                _print(console, f"{printable(result.key)} -> {printable(rendition.key)}: {size}")
+
+
+def _write(file: Path, body: bytes) -> None:
+    """Write a file whole or not at all."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f".{file.name}.partial")
+        partial.write_bytes(body)
+        partial.replace(file)
+    except OSError as error:
+        raise Invalid.one("--name", "a file that can be written", f"{file}: {error.strerror}") from error
+
+
+def _watch(context: CommandContext, inputs: Sequence[Input], stores: Mapping[str, Stores], run: _Run) -> None:
+    """Process what appears below the inputs until Ctrl-C."""
+    console = Console(stderr=True, markup=False, highlight=False)
+    directories = {item.directory: item for item in inputs}
+
+    def submit(upload: Upload) -> None:
+        item = directories[Path(upload.bucket)]
+        moved = item.upload(upload.key)
+        run.follow(replace(upload, bucket=moved.bucket, key=moved.key), console)
+
+    catalog = next(iter(stores.values())).catalog
+    with context.watch(list(directories), catalog, submit):
+        if not run.is_quiet:
+            _print(console, "watching; Ctrl-C ends it")
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            return
+
+
+@contextmanager
+def _progress_bar(total: int, *, quiet: bool) -> Iterator[tuple[Callable[[object], None], Console]]:
+    """A progress bar on standard error, if that is a terminal, and the console of messages beside it."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    console = Console(stderr=True, markup=False)
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    console = Console(stderr=True, markup=False, highlight=False)
+    shown = console.is_terminal and not quiet
+    with Progress(*columns, console=console, transient=True, disable=not shown) as bar:
         task = bar.add_task("processing", total=total)
-        yield lambda _: bar.advance(task)
+        yield lambda _: bar.advance(task), console
 
 
-def _report(result: FileResult, *, as_json: bool) -> None:
-    if as_json:
-        typer.echo(json.dumps(_json_fields(result), ensure_ascii=False))
-    elif result.error or result.status == OutcomeStatus.REFUSED:
-        reason = f" ({result.reason})" if result.reason else ""
-        typer.echo(f"{result.status}: {printable(result.key)}{reason}: {result.message}", err=True)
-
-
-def _json_fields(result: FileResult) -> dict[str, object]:
-    renditions = [
-        {
-            "key": rendition.key,
-            "transformation": rendition.transformation,
-            **to_builtins(rendition.metadata),
-        }
-        for rendition in result.renditions
-    ]
-    return {
-        "original": result.key,
-        "status": result.status,
-        "reason": result.reason,
-        "message": result.message,
-        "bytes": result.size,
-        "renditions": renditions,
-    }
-
-
-def _print_summary(results: Sequence[FileResult], out: Path) -> None:
-    """One row per image: the bytes of the original, and of its largest rendition."""
-    done = [result for result in results if result.renditions]
-    console = open_console()
-    if done:
-        console.print(_summary_table(done))
-    statuses = [result.status for result in results]
-    counts = ", ".join(f"{statuses.count(status)} {status}" for status in dict.fromkeys(statuses))
-    console.print(f"{counts}; renditions are in {out}", highlight=False, soft_wrap=True)
-
-
-def _summary_table(done: Sequence[FileResult]) -> Table:
-    table = Table("Original", "Bytes", "Renditions", "Largest", "Its bytes", "Saved", box=None)
-    for result in done[:_MAX_ROWS]:
-        largest = _largest(result)
-        table.add_row(
-            printable(result.key),
-            format_bytes(result.size or 0),
-            str(len(result.renditions)),
-            f"{largest.metadata.width} x {largest.metadata.height} {largest.metadata.format}",
-            format_bytes(largest.metadata.bytes),
-            _saved(result.size or 0, largest.metadata.bytes),
-        )
-    if len(done) > _MAX_ROWS:
-        table.add_row(f"... and {len(done) - _MAX_ROWS} more", "", "", "", "", "")
-    if len(done) > 1:
-        before = sum(result.size or 0 for result in done)
-        after = sum(_largest(result).metadata.bytes for result in done)
-        count = str(sum(len(result.renditions) for result in done))
-        row = ("all", format_bytes(before), count, "", format_bytes(after), _saved(before, after))
-        table.add_row(*row, style="bold")
-    return table
-
-
-def _largest(result: FileResult) -> Rendition:
-    """The rendition with the most pixels; of several, the one with the fewest bytes."""
-    return max(result.renditions, key=lambda r: (r.metadata.width * r.metadata.height, -r.metadata.bytes))
-
-
-def _saved(before: int, after: int) -> str:
-    return f"{100 - 100 * after / before:.0f} %" if before else ""
+def _print(console: Console, line: str) -> None:
+    """Print a line above the progress bar, however long it is."""
+    console.print(line, soft_wrap=True)
 
 
 def _exit(results: Sequence[FileResult]) -> None:

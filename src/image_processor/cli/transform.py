@@ -16,29 +16,36 @@ from image_processor.domain.transformation import Transformation, parse
 from image_processor.renditions.originals import overlay_keys
 
 from .context import command_context
-from .options import settings_with
+from .options import Quiet, settings_with
 from .output import format_bytes, printable
 
-_STANDARD_OUTPUT = "-"
+_STANDARD = "-"
+"""Standard input, and standard output."""
 
 
 def command(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The original.", metavar="FILE")],
+    file: Annotated[
+        Path, typer.Argument(help="The original; `-` for standard input.", metavar="FILE", allow_dash=True)
+    ],
     text: Annotated[
         str,
         typer.Argument(
-            help="The transformation, such as `w=640,fm=webp`; docs/transformations.md lists all parameters.",
+            help="The transformation, such as `w=640,fm=webp` or `width=640,format=webp`; "
+            "docs/transformations.md lists all parameters.",
             metavar="TRANSFORMATION",
         ),
     ],
     out: Annotated[
         str,
         typer.Option(
+            "--out",
+            "-o",
             help="File to write the rendition to; `-` for standard output. Without `fm`, its extension "
-            "chooses the format."
+            "chooses the format.",
         ),
     ],
+    quiet: Quiet = False,
     overlays: Annotated[
         Path, typer.Option(help="Directory of the overlay images.", file_okay=False)
     ] = Path(),
@@ -49,7 +56,7 @@ def command(
     """
     transformation = _in_format_of(out, text)
     settings = settings_with()
-    data = _read(file, "FILE")
+    data = _read_input(file, settings.limits.max_bytes)
     keys = overlay_keys([transformation])
     overlay_sources = {key: _read(overlays / key.lstrip("/"), "--overlays") for key in keys}
     with command_context(ctx).open_renderer(settings) as render:
@@ -66,7 +73,8 @@ def command(
     if original.truncated:
         typer.echo(f"{printable(str(file))} is truncated; the missing part was filled", err=True)
     _write(out, rendition.body)
-    typer.echo(_description(rendition), err=True)
+    if not quiet:
+        typer.echo(_description(rendition), err=True)
 
 
 def _in_format_of(out: str, text: str) -> Transformation:
@@ -75,7 +83,7 @@ def _in_format_of(out: str, text: str) -> Transformation:
     format_ = _FORMATS_BY_EXTENSION.get(Path(out).suffix.lower().removeprefix("."))
     if format_ is None or format_ == transformation.format:
         return transformation
-    if re.search(r"(^|,)fm=", text):
+    if re.search(r"(^|,)(fm|format)=", text.lower()):
         raise Invalid.one("--out", f"a name that ends in .{FORMATS[transformation.format].extension}", out)
     return parse(f"{text},fm={format_}" if text else f"fm={format_}")
 
@@ -87,6 +95,13 @@ _FORMATS_BY_EXTENSION = {
 }
 
 
+def _read_input(file: Path, max_bytes: int) -> bytes:
+    """The bytes of the original. Of standard input not many more than are allowed: it may have no end."""
+    if str(file) != _STANDARD:
+        return _read(file, "FILE")
+    return sys.stdin.buffer.read(max_bytes + 1)
+
+
 def _read(path: Path, name: str) -> bytes:
     try:
         return path.read_bytes()
@@ -95,7 +110,7 @@ def _read(path: Path, name: str) -> bytes:
 
 
 def _write(out: str, body: bytes) -> None:
-    if out == _STANDARD_OUTPUT:
+    if out == _STANDARD:
         sys.stdout.buffer.write(body)
         return
     try:

@@ -23,6 +23,7 @@ from image_processor.domain.transformation import (
     parse,
     parse_step,
 )
+from image_processor.domain.transformation.aliases import canonical_value
 
 from .toml_errors import ErrorCollector
 
@@ -107,7 +108,7 @@ def _read_texts(table: Mapping[str, Any], errors: ErrorCollector, path: Path) ->
 def _read_value(parameter: Parameter, raw: Any, errors: ErrorCollector, path: Path) -> Any:
     type_ = parameter.type
     try:
-        value = type_.read(_as_text(raw)) if type_.textual else raw
+        value = type_.read(canonical_value(parameter.name, _as_text(raw))) if type_.textual else raw
     except (ValueError, KeyError):
         value = None
     if not type_.is_valid(value):
@@ -177,10 +178,11 @@ def _read_formats(table: Mapping[str, Any], errors: ErrorCollector, path: Path) 
     if not isinstance(formats, list) or not formats:
         errors.add(path, "a list of formats", formats)
         return []
-    for format_ in formats:
-        if format_ not in WRITABLE:
+    names = [canonical_value("fm", item) if isinstance(item, str) else item for item in formats]
+    for name, format_ in zip(names, formats, strict=True):
+        if name not in WRITABLE:
             errors.add(path, _PARAMETERS["format"].expected, format_)
-    return formats
+    return names
 
 
 def _read_qualities(table: Mapping[str, Any], errors: ErrorCollector, path: Path) -> dict[str, Any]:
@@ -192,12 +194,13 @@ def _read_qualities(table: Mapping[str, Any], errors: ErrorCollector, path: Path
     if not isinstance(raw, dict):
         errors.add(path, "1-100, auto, or a table such as { jpeg = 75, avif = 60 }", raw)
         return {}
-    for format_, quality in raw.items():
+    qualities = {canonical_value("fm", name): quality for name, quality in raw.items()}
+    for format_, quality in qualities.items():
         if format_ not in _LOSSY:
             errors.add(path, " | ".join(_LOSSY), format_)
         elif not parameter.type.is_valid(quality):
             errors.add(path, parameter.expected, quality)
-    return raw
+    return qualities
 
 
 def _check_box(table: Mapping[str, Any], errors: ErrorCollector, path: Path) -> None:
@@ -209,7 +212,7 @@ def _check_box(table: Mapping[str, Any], errors: ErrorCollector, path: Path) -> 
     for field in ("fit", *_ANCHORS):
         if field in table and not has_box:
             errors.add_text((*path, field), "both a width and a height", "only one")
-    fit = table.get("fit", Fit.COVER)
+    fit = canonical_value("fit", str(table.get("fit", Fit.COVER)))
     for field in _ANCHORS:
         if field in table and fit in (Fit.FILL, Fit.INSIDE, Fit.OUTSIDE):
             errors.add((*path, field), "fit cover, fill-down or contain, which crop or pad", fit)

@@ -66,6 +66,7 @@ class Watcher:
         self._submit = self._noting(submit)
         self._on_gap = on_gap
         self._stop = threading.Event()
+        self._watching = threading.Event()
         self._settling: dict[str, float] = {}
         self._deletions = DeletionBurst(catalog, deletion_limit, self._submit, on_gap)
         self._polls = sys.platform != "linux"
@@ -73,6 +74,11 @@ class Watcher:
 
     def start(self) -> None:
         self._thread.start()
+
+    def wait_until_watching(self) -> None:
+        """Return once later changes will be reported, or the watcher is stopped."""
+        while not (self._watching.wait(_TICK_SECONDS) or self._stop.is_set()):
+            pass
 
     def stop(self) -> None:
         self._stop.set()
@@ -110,6 +116,7 @@ class Watcher:
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY)
         try:
             with self._open_tree() as tree:
+                self._watching.set()
                 if interrupted:
                     _log.warning("%s is watched again", self._root)
                     self._on_gap()

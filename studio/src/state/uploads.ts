@@ -54,11 +54,8 @@ const controllers = new Set<AbortController>();
 export const isOwn = (key: string): boolean => own.has(key);
 export const isRetriable = (key: string): boolean => failures.has(key);
 
-// Adds files to the folder that the library shows.
-export function add(dropped: readonly NamedFile[]): void {
-  if (!dropped.length) return;
-  const { folder } = library.filter.peek();
-  const files = dropped.map(({ key, file }) => ({ key: folder + key, file }));
+export function add(files: readonly NamedFile[]): void {
+  if (!files.length) return;
   if (!isBusy.peek()) progress.value = NOTHING;
   isDismissed.value = false;
   say(`Adding ${counted(files.length, "file", "files")}.`);

@@ -15,17 +15,19 @@ from image_processor.domain.errors import InvalidRequest, Problem
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import percent_decode
 from image_processor.domain.transformation import ON_DEMAND
+from image_processor.domain.transformation.aliases import (
+    ALIASES,
+    REPEATABLE,
+    canonical_name,
+    canonical_value,
+)
 
 from .parameter_names import (
-    ALIASES,
     AUTO_WORDS,
-    CASE_SENSITIVE,
     FOCAL_POINT,
     FORMAT,
     PARAMETER_ORDER,
-    REPEATABLE,
     SIGNATURE_PARAMETERS,
-    VALUE_ALIASES,
     is_ignored,
 )
 from .parameter_values import parse_values
@@ -39,7 +41,6 @@ MAX_URL = 8192
 """Maximum bytes of path and query together: CloudFront's limit ("Quotas": length of a URL)."""
 
 _VALUE = re.compile(r"[A-Za-z0-9_.:;~-]*")
-_ESCAPE = re.compile(r"~[0-9A-F]{2}", re.IGNORECASE)
 _RENDITION_NAME = re.compile(rf"(?P<private>{ON_DEMAND}?)(?P<pairs>(?:[a-z-]+=[^,/]*(?:,[a-z-]+=[^,/]*)*)?)")
 _RANK = {name: rank for rank, name in enumerate(PARAMETER_ORDER)}
 
@@ -147,8 +148,8 @@ def _expand_aliases(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str
     """Each pair under its canonical name; imgix' `auto` is split, its `fp-x` and `fp-y` are joined."""
     focal_point: dict[str, str] = {}
     for raw_name, raw_value in pairs:
-        name = ALIASES.get(raw_name.lower(), raw_name.lower())
-        value = _canonical_value(name, raw_value)
+        name = canonical_name(raw_name)
+        value = canonical_value(name, raw_value)
         if name == "auto":
             for word in value.split(":"):
                 yield AUTO_WORDS.get(word, (name, word))
@@ -160,15 +161,6 @@ def _expand_aliases(pairs: Iterable[tuple[str, str]]) -> Iterable[tuple[str, str
         yield FOCAL_POINT[0], ":".join(focal_point[name] for name in FOCAL_POINT[1:])
     else:
         yield from focal_point.items()
-
-
-def _canonical_value(name: str, value: str) -> str:
-    value = value.removeprefix("#").replace(",", ":")
-    if name in CASE_SENSITIVE:
-        return _ESCAPE.sub(lambda match: match[0].lower(), value)
-    value = {"true": "1", "false": "0"}.get(value.lower(), value.lower())
-    aliases = VALUE_ALIASES.get(name)
-    return aliases.get(value, value) if aliases else value
 
 
 def _split_signature(pairs: list[tuple[str, str]]) -> tuple[UrlSignature | None, list[tuple[str, str]]]:

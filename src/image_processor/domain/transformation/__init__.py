@@ -104,11 +104,16 @@ _RENDITION_NAME = re.compile(rf"{ON_DEMAND}?(?:[a-z-]+=[^,/]*,)*fm=[a-z]+\.[a-z0
 
 
 def parse(text: str) -> Transformation:
-    """The transformation in a text such as `w=640,fm=webp`, its parameters in any order.
+    """The transformation in a text such as `w=640,fm=webp`, its parameters in any order and by any of their
+    names: `width=640,format=webp`, `fit=crop`, `fm=jpg`.
 
     Raises InvalidTransformation with every problem.
     """
     values, problems = read_pairs(text, PARAMETERS, separator=",", equals="=")
+    if problems:
+        from .aliases import without_aliases  # noqa: PLC0415 - most texts are canonical
+
+        values, problems = read_pairs(without_aliases(text), PARAMETERS, separator=",", equals="=")
     if problems:
         raise InvalidTransformation(problems)
     return Transformation(**values)
@@ -117,8 +122,10 @@ def parse(text: str) -> Transformation:
 def named(name: str) -> Transformation | None:
     """The transformation in a rendition's name; None if the name is a digest, or of an older version
     with other parameters."""
+    text = name.removeprefix(ON_DEMAND).rpartition(".")[0]
+    values, problems = read_pairs(text, PARAMETERS, separator=",", equals="=")
     try:
-        return parse(name.removeprefix(ON_DEMAND).rpartition(".")[0])
+        return None if problems else Transformation(**values)
     except InvalidTransformation:
         return None
 

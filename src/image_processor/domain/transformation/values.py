@@ -31,8 +31,7 @@ class Fit(StrEnum):
 class Gravity(StrEnum):
     """The part of an image that a crop keeps, or the side where it is placed when it is padded.
 
-    The last four depend on the image: the most striking part, the most detailed one, faces, and the point
-    that a person has set for it; without one, as ATTENTION.
+    The last three depend on the pixels: the most striking part, the most detailed one, and faces.
     """
 
     CENTRE = "centre"
@@ -47,11 +46,10 @@ class Gravity(StrEnum):
     ATTENTION = "attention"
     ENTROPY = "entropy"
     FACES = "faces"
-    FOCUS = "focus"
 
 
-SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES, Gravity.FOCUS})
-"""The gravities that depend on the image."""
+SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
+"""The gravities that depend on the pixels."""
 
 
 class Flip(StrEnum):
