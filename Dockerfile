@@ -8,11 +8,11 @@ ARG PYTHON_IMAGE=python:3.13-slim-bookworm
 FROM ${PYTHON_IMAGE} AS build
 WORKDIR /src
 RUN python3 -m venv /build && python3 -m venv --without-pip /opt/image-processor
-COPY requirements/build.txt requirements/server.txt requirements/
+COPY requirements/build.txt requirements/container.txt requirements/
 # The pins come with hashes: --require-hashes refuses anything else. pyvips is built from source with the
 # pinned build tools, so they are installed beside the image's own environment and not in it.
 RUN /build/bin/pip install --quiet --require-hashes -r requirements/build.txt \
-    && /build/bin/pip wheel --quiet --require-hashes --no-build-isolation --wheel-dir /dist -r requirements/server.txt
+    && /build/bin/pip wheel --quiet --require-hashes --no-build-isolation --wheel-dir /dist -r requirements/container.txt
 COPY pyproject.toml README.md LICENSE ./
 COPY src src
 RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --wheel-dir /dist . \

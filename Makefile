@@ -19,7 +19,7 @@ BENCH  := .venv-bench/.done-$(shell cksum < requirements/bench.txt | cut -d' ' -
 PYTEST_ARGS ?=
 # Tests that look at much more where STRESS is set.
 LONGER := tests/delivery/test_altered_urls.py tests/delivery/test_url_parser.py tests/api/test_http_contract.py \
-	tests/api/test_http_delivery.py tests/contracts/test_catalog_listing.py tests/contracts/test_store_listing.py tests/hostile/test_mutations.py tests/end_to_end/test_kill.py \
+	tests/api/test_http_delivery.py tests/simulation/test_promises.py tests/contracts/test_catalog_listing.py tests/contracts/test_store_listing.py tests/hostile/test_mutations.py tests/end_to_end/test_kill.py \
 	tests/aws_lambda/test_reconcile_function.py tests/deployment/test_template_rules.py tests/deployment/test_package.py tests/fuzzing
 ARGS        ?=
 TEST_WORKERS ?= 3

@@ -15,6 +15,7 @@ REQUIREMENTS = {
     "lambda-jxl": "lambda-jxl.txt",
     "lambda-publish": "lambda-publish.txt",
     "server": "server.txt",
+    "container": "container.txt",
 }
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s\\;]+)")

@@ -12,6 +12,8 @@ lock --group build --output-file requirements/build.txt
 lock pyproject.toml --extra server -c requirements/build.txt --output-file requirements/server.txt
 lock pyproject.toml --extra server --extra heic --extra jxl --extra faces --group dev -c requirements/build.txt \
     -c requirements/server.txt --output-file requirements/dev.txt
+lock pyproject.toml --extra server --extra aws -c requirements/build.txt -c requirements/dev.txt \
+    --output-file requirements/container.txt
 lock --group runtime-client -c requirements/dev.txt --output-file requirements/runtime-client.txt
 # LocalStack's pins contradict each other on Python 3.14, so this one is for 3.12 and 3.13 on Linux.
 pin --python-version 3.12 --python-platform linux --group emulation --output-file requirements/localstack.txt

@@ -4,12 +4,15 @@ import { render } from "preact";
 
 import { App } from "./components/App";
 import * as access from "./state/access";
+import * as folders from "./state/folders";
 import * as follow from "./state/follow";
 import * as location from "./state/location";
 import * as pages from "./state/pages";
+import * as removal from "./state/removal";
 import * as server from "./state/server";
 import { sayError } from "./state/toasts";
 import "./style.css";
+import "./styles/library.css";
 
 location.start();
 access.start();
@@ -18,5 +21,7 @@ render(<App />, document.getElementById("app")!);
 void access.load().then((isAllowed) => {
   if (!isAllowed) return;
   follow.start();
+  folders.start();
+  removal.start();
   server.load().catch(sayError);
 });

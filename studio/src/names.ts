@@ -11,9 +11,19 @@ export function numbered(key: string, count: number): string {
 // Browsers name every image from the clipboard "image.png"; a copied file has its own name.
 export function pastedName(name: string, now: Date): string {
   const [, extension] = /^image(\.\w+)$/.exec(name) ?? [];
-  if (!extension) return name;
+  return extension ? `pasted-${timeText(now)}${extension}` : name;
+}
+
+// The time, and the extension of a photo that was just taken.
+export function photoName(name: string, now: Date): string {
+  const [extension] = /\.\w+$/.exec(name) ?? [".jpg"];
+  return `photo-${timeText(now)}${extension}`;
+}
+
+// "2026-01-31-12-00-00", in the time of the user.
+function timeText(now: Date): string {
   const two = (number: number) => String(number).padStart(2, "0");
   const day = [now.getFullYear(), two(now.getMonth() + 1), two(now.getDate())].join("-");
   const time = [now.getHours(), now.getMinutes(), now.getSeconds()].map(two).join("-");
-  return `pasted-${day}-${time}${extension}`;
+  return `${day}-${time}`;
 }

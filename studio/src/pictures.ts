@@ -39,12 +39,3 @@ export function sources(found: Shown[]): { plain: Shown; others: Shown[] } | nul
 }
 
 export const source = ({ url }: Shown): string => address(url);
-
-const area = ({ width, height }: Rendition) => width * height;
-
-// The bytes of the largest rendition, in the smallest format; null if there is none.
-export function leastBytes({ renditions }: CardImage): number | null {
-  if (!renditions.length) return null;
-  const size = Math.max(...renditions.map(area));
-  return Math.min(...renditions.filter((rendition) => area(rendition) === size).map(({ bytes }) => bytes));
-}

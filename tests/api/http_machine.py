@@ -17,6 +17,7 @@ import httpx
 from fastapi import FastAPI
 from msgspec.structs import replace
 
+from image_processor.api.metrics import Metrics
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.bootstrap.recipe import check_recipe
@@ -53,6 +54,7 @@ class Machine:
     disk: DiskState = field(default_factory=lambda: DiskState(DiskStatus.OK, 10**9))
     data_trouble: str | None = None
     activity: Activity = field(default_factory=Activity)
+    metrics: Metrics = field(default_factory=Metrics)
     storage: StorageCount | None = None
     gate: threading.Event = field(default_factory=threading.Event)
     reconcile_report: ReconcileReport = field(default_factory=ReconcileReport)
@@ -69,21 +71,24 @@ class Machine:
 
     @contextmanager
     def _worker_context(self) -> Iterator[Callable[[Upload], Outcome]]:
-        processor: Processor = self.ingest.processor()
-
         def process(upload: Upload) -> Outcome:
             self.gate.wait()
+            processor: Processor = self.ingest.processor()
             outcome = processor.process(upload)
             self.activity.count_outcome(outcome, 2.0)
+            self.metrics.count_outcome(outcome, 2.0)
             return outcome
 
         yield process
 
     def app(self) -> FastAPI:
+        if self.live_recipe.current != self.ingest.recipe:  # the test has given it another one
+            self.live_recipe.replace(self.ingest.recipe)
         settings = replace(self.settings, workers=1)
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
         reading = open_read_path(
-            *(settings, self.live_recipe, stores, self.workers.submit, self._renderer, self.activity)
+            *(settings, self.live_recipe, stores, self.workers.submit, self._renderer, self.activity),
+            on_render=self.metrics.count_render,
         )
         delivery, coordinator = self._open.enter_context(reading)
         self.live_recipe.follow(delivery.resolver.use)
@@ -101,6 +106,7 @@ class Machine:
                 coordinator,
                 lambda recipe: replace(self.ingest.reconciler(), recipe=recipe),
                 activity=self.activity,
+                metrics=self.metrics,
                 storage=lambda: self.storage,
                 reconcile_report=lambda: self.reconcile_report,
                 data_trouble=lambda: self.data_trouble,

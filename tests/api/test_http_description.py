@@ -171,6 +171,8 @@ def test_every_route_is_described(schema: Any) -> None:
         "GET /images",
         "GET /folders",
         "GET /images/{id}",
+        "PUT /images/{id}/focus",
+        "DELETE /images/{id}/focus",
         "GET /images/{id}/original",
         "POST /archives",
         "GET /images/{id}/similar",

@@ -88,7 +88,13 @@ def build_hit_servers(monkeypatch: pytest.MonkeyPatch) -> Callable[[Machine], Hi
         machine.hit_server_processes = process.started
         context: Any = machine.application.state.context
         touch = context.render_coordinator.touch
-        source = HitSource(machine.application.state.hits, context.delivery, touch, path_below_root)
+        source = HitSource(
+            machine.application.state.hits,
+            context.delivery,
+            touch,
+            path_below_root,
+            machine.metrics.count_hits,
+        )
         return OnlyHitServers(1, Setup("uploads", "processed", machine.settings.host, ()), source)
 
     return build
@@ -114,6 +120,14 @@ def test_stored_renditions_stay_with_the_hit_server(
     responses = {get(STORED) for _ in range(5)}
     assert len(responses) == 1
     assert (handed_over, len(answered)) == ([], 5)
+
+
+def test_its_hits_are_counted_by_the_server(get: Any, machine: Machine) -> None:
+    for _ in range(5):
+        assert status(get(STORED)) == 200
+    wait_for(lambda: machine.metrics.hits.statuses == {"200": 5}, "what the hit server has counted")
+    assert sum(machine.metrics.hits.buckets) == 5
+    assert machine.metrics.hits.bytes == 5 * len(body_of(get(STORED)))
 
 
 def test_anything_else_is_handed_over_once_and_stays(get: Any, handed_over: list[bytes]) -> None:

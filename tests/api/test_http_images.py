@@ -336,7 +336,7 @@ def test_pages_follow_one_another_to_the_end(machine: Machine, client: Client) -
         ({"ids": ""}, "expected 1-100 ids, comma-separated, and no other filter for ids, got '0 ids'"),
         ({"ids": ",".join(map(str, range(101)))}, "for ids, got '101 ids'"),
         ({"ids": ID, "status": "refused", "limit": "2"}, "for ids, got 'ids and limit, status'"),
-        ({"fields": "facts,size"}, "focus, exif for fields, got 'size'"),
+        ({"fields": "facts,size"}, "focal_point, exif for fields, got 'size'"),
     ],
 )
 def test_an_invalid_filter_says_what_was_expected(client: Client, query: dict[str, str], detail: str) -> None:

@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+from contextlib import contextmanager
 
 import pytest
 
 from image_processor.__main__ import main
+
+
+@contextmanager
+def _kept_logging():
+    """`serve` directs the log of its process to standard error, which is another one in each test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        yield
+    finally:
+        root.handlers = handlers
+        root.setLevel(level)
 
 
 @pytest.fixture
@@ -20,7 +34,7 @@ def run(monkeypatch, tmp_path, capfd):
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["image-processor", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
+        with _kept_logging(), pytest.raises(SystemExit) as ended:
             main()
         out, err = capfd.readouterr()
         return ended.value.code or 0, out, err

@@ -14,8 +14,10 @@ from pictures_for_cli import RECIPE, draw
 from PIL import Image
 
 from image_processor.bootstrap import aws
+from image_processor.catalog.objects import ObjectCatalog
 from image_processor.catalog.sqlite import SqliteCatalog
-from image_processor.domain.models import Status, Upload
+from image_processor.domain.keys import image_id
+from image_processor.domain.models import MessageKind, OutboxMessage, Status, Upload
 from image_processor.domain.ports import Attributes
 from support.memory_store import MemoryStore
 
@@ -120,6 +122,37 @@ def test_reconcile_works_on_buckets_too(run, monkeypatch):
     result = {key for key in processed.bodies() if key.endswith(".webp")}
     assert result == {f"photos/cat.jpg/w={width},fm=webp.webp" for width in (8, 16)}
     assert run("reconcile", "--aws", "--here", "--recipe", "r.toml") == (0, "0 found\n", "")
+
+
+def test_reconcile_without_the_servers_webhook_keeps_its_events(library):
+    message = OutboxMessage("e1", MessageKind.EVENT, "photos/cat.jpg", datetime.now(UTC), "{}")
+    with closing(SqliteCatalog(Path("data/catalog.sqlite"))) as catalog:
+        leave_unsent(catalog, "uploads", "photos/cat.jpg", message)
+    draw("data/uploads/photos/cat.jpg", size=(44, 30))
+    assert "1 found" in library("reconcile", "--data", "data", "--recipe", "r.toml")[1]
+    with closing(SqliteCatalog(Path("data/catalog.sqlite"))) as catalog:
+        assert catalog.unsent(image_id("uploads", "photos/cat.jpg")) == (message,)
+
+
+@pytest.mark.usefixtures("aws_environment")
+def test_reconcile_without_the_stacks_bus_and_queue_keeps_its_messages(run, monkeypatch):
+    uploads, processed = MemoryStore(), MemoryStore()
+    uploads.put("cat.jpg", draw("cat.jpg"), Attributes())
+    use_buckets(monkeypatch, uploads, processed)
+    Path("r.toml").write_text(RECIPE)
+    messages = [
+        OutboxMessage("m1", kind, "cat.jpg", datetime(2026, 1, 1, 0, 0, second, tzinfo=UTC))
+        for second, kind in enumerate((MessageKind.EVENT, MessageKind.INVALIDATION))
+    ]
+    leave_unsent(ObjectCatalog(processed), "my-uploads", "cat.jpg", *messages)
+    assert "1 found" in run("reconcile", "--aws", "--here", "--recipe", "r.toml")[1]
+    assert [key for key in processed.bodies() if key.endswith(".webp")]
+    assert ObjectCatalog(processed).unsent(image_id("my-uploads", "cat.jpg")) == tuple(messages)
+
+
+def leave_unsent(catalog, bucket, key, *messages):
+    lease = catalog.acquire(Upload(bucket, key), owner="t", now=datetime.now(UTC), duration=timedelta(1))
+    catalog.complete(lease, lease.record, messages)
 
 
 @pytest.mark.usefixtures("aws_environment")

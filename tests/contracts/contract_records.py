@@ -10,6 +10,7 @@ from image_processor.domain.errors import Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import (
     ExifField,
+    Focus,
     ImageMetadata,
     Lease,
     Record,
@@ -20,6 +21,7 @@ from image_processor.domain.models import (
 )
 from image_processor.domain.ports import Catalog
 
+FOCUS = Focus(0.25, 0.75, "v1")
 NOW = datetime(2026, 5, 17, 12, 30, 0, 123456, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
 DAY = timedelta(days=1)

@@ -6,14 +6,14 @@ from collections.abc import Callable
 
 import pytest
 from contract_adapters import CatalogAdapter
-from contract_records import INSTANT, LEASE, NOW, RECORDS, acquire, upload
+from contract_records import FOCUS, INSTANT, LEASE, NOW, RECORDS, acquire, upload
 from hypothesis import given, settings
 from msgspec.structs import replace
 
-from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, Reason
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, NotFound, Reason
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Lease, Record, Status
-from image_processor.domain.ports import Catalog
+from image_processor.domain.ports import Catalog, Query
 
 KEY = "photos/cat.jpg"
 
@@ -86,6 +86,38 @@ class TestRenew:
         catalog.renew(lease, now=NOW + 9 * LEASE, duration=LEASE)
         with pytest.raises(LeaseBusy):
             acquire(catalog, owner="b", now=NOW + 9 * LEASE)
+
+
+class TestFocus:
+    """A person's choice, which no worker changes."""
+
+    def test_is_kept_whatever_a_worker_writes(self, catalog: Catalog) -> None:
+        done = complete(catalog, acquire(catalog), status=Status.PROCESSED)
+        focused = catalog.set_focus(done.id, FOCUS)
+        assert focused == replace(done, focus=FOCUS)
+        assert catalog.get(done.id) == focused
+        lease = acquire(catalog)
+        assert lease.record.focus == FOCUS
+        again = catalog.complete(lease, replace(lease.record, focus=None))
+        assert again == replace(focused, revision=focused.revision + 1)
+        assert next(catalog.scan()) == again
+        assert catalog.list(Query(), limit=1).records == (again,)
+        assert catalog.set_focus(done.id, None) == replace(again, focus=None)
+
+    def test_is_set_while_a_worker_has_a_lease(self, catalog: Catalog) -> None:
+        done = complete(catalog, acquire(catalog), status=Status.PROCESSED)
+        lease = acquire(catalog)
+        catalog.set_focus(done.id, FOCUS)
+        assert catalog.complete(lease, lease.record).focus == FOCUS
+
+    def test_needs_a_record(self, catalog: Catalog) -> None:
+        with pytest.raises(NotFound):
+            catalog.set_focus(image_id("uploads", KEY), FOCUS)
+        complete(catalog, acquire(catalog), status=Status.PROCESSED)
+        catalog.delete(acquire(catalog))
+        with pytest.raises(NotFound):
+            catalog.set_focus(image_id("uploads", KEY), FOCUS)
+        assert acquire(catalog).record.focus is None
 
 
 class TestComplete:

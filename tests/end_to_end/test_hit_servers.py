@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from support.served import Served
+from support.served import RECIPE, Served
 from support.waiting import wait_for
 
-RECIPE = """
-[presets.small]
-widths = [32]
-formats = ["jpeg"]
-[[rules]]
-match = "**"
-presets = ["small"]
-"""
 STORED = "/renditions/a.png/w=32,fm=jpeg.jpg"
 
 

@@ -21,18 +21,10 @@ import pytest
 from msgspec import Struct
 from PIL import Image
 
-from support.served import Served
+from support.served import RECIPE, Served
 from support.waiting import wait_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-RECIPE = """
-[presets.small]
-widths = [32]
-formats = ["jpeg"]
-[[rules]]
-match = "**"
-presets = ["small"]
-"""
 NAME = "img.example"
 STORED = "/renditions/a.png/w=32,fm=jpeg.jpg"
 

@@ -284,6 +284,21 @@ def test_a_kind_that_is_turned_off_leaves_the_outbox(ingest: IngestFixture) -> N
     ingest.assert_converged()
 
 
+def test_a_command_keeps_the_messages_of_kinds_that_it_cannot_send(
+    ingest: IngestFixture, receiver: Receiver
+) -> None:
+    ingest.outbox = events_to(Down())
+    ingest.put("cat.jpg", b"cat")
+    ingest.processor().process(upload("cat.jpg"))
+    waiting = ingest.catalog.unsent(ID)
+    ingest.outbox = Outbox(keeps_other_kinds=True)
+    ingest.processor().process(upload("cat.jpg", kind=UploadKind.REPROCESS))
+    assert ingest.catalog.unsent(ID) == waiting != ()
+    ingest.outbox = events_to(receiver)
+    ingest.processor().process(upload("cat.jpg"))
+    assert (receiver.types(), ingest.catalog.unsent(ID)) == (["processed"], ())
+
+
 def test_a_kind_without_a_sender_is_left_to_another_thread(ingest: IngestFixture) -> None:
     ingest.outbox = Outbox(frozenset({MessageKind.EVENT}))
     ingest.put("cat.jpg", b"cat")

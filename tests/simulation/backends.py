@@ -53,7 +53,9 @@ def emulated() -> Backend:
     return Backend("aws", *buckets, aws.make_table(endpoint), endpoint)
 
 
-def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) -> Processor:
+def processor(
+    ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str, render: Any = fake_render
+) -> Processor:
     """A processor whose clock stands at ``now`` seconds of the history, with one of the recipes."""
     clock = _START + timedelta(seconds=now)
     return Processor(
@@ -63,7 +65,7 @@ def processor(ports: tuple[Any, Any, Any], recipe: int, now: float, owner: str) 
         Limits(),
         IccPolicy.STRIP,
         CACHE_CONTROL,
-        render=fake_render,
+        render=render,
         owner=owner,
         lease_duration=timedelta(seconds=LEASE),
         clock=lambda: clock,

@@ -32,9 +32,14 @@ _TESTS = Path(__file__).parents[1]
 
 
 class RealSystem:
-    """Runs one history on one backend. ``counts`` has the numbers of what happened."""
+    """Runs one history on one backend. ``counts`` has the numbers of what happened.
 
-    def __init__(self, seed: int, backend: Backend) -> None:
+    With ``children``, a folder, workers render in child processes that have it in their command line, and
+    some of these are stopped.
+    """
+
+    def __init__(self, seed: int, backend: Backend, children: str = "") -> None:
+        self.children = children
         self.random = Random(f"real {seed}")
         self.history: History = draw_history(Random(f"history {seed}"))
         self.backend = backend
@@ -89,7 +94,14 @@ class RealSystem:
         chance = self.random.random() if dangerous else self.random.random() + 0.4
         job["kill_at"] = self.random.randint(1, 40) if chance < 0.4 else None
         job["kill_after"] = self.random.random() * 0.03 if 0.4 <= chance < 0.6 else None
+        job["children"], job["stop"] = self.children, self._draw_stop() if self.children else None
         return job
+
+    def _draw_stop(self) -> tuple[float, float | None] | None:
+        """When the child of a worker is stopped amid its work, and for how long; None for ever."""
+        if self.random.random() < 0.3:
+            return None
+        return 0.03 * self.random.random(), self.random.choice([None, None, 0.2])
 
     def _settle(self, job: dict[str, Any], answer: list[str] | str) -> None:
         self.counts["processes"] += 1

@@ -11,13 +11,15 @@ import os
 import signal
 import sys
 import threading
+from contextlib import nullcontext
 from typing import Any
 
 from image_processor.aws_lambda import process_function as app_ingest
-from support.ingest import BUCKET
+from support.ingest import BUCKET, fake_render
 
 from . import messages
 from .backends import Backend, processor
+from .real_children import isolated_render
 
 KILLED = "killed"
 
@@ -53,9 +55,12 @@ def work(job: dict[str, Any], backend: Backend) -> list[str]:
         timer.start()
     count = [job["kill_at"] or 0]
     uploads, processed, catalog = (KillingPort(port, count) for port in backend.open())
-    process = processor((uploads, processed, catalog), job["recipe"], job["now"], f"p{os.getpid()}").process
     app_ingest.log.line = app_ingest.log.metrics = lambda *_args, **_more: None  # type: ignore[assignment]
-    answer = app_ingest.handle(messages.batch(job["batch"]), process, BUCKET, lambda: 60_000)
+    in_child = isolated_render(job["children"], job["stop"]) if job["children"] else nullcontext(fake_render)
+    with in_child as render:
+        ports = uploads, processed, catalog
+        process = processor(ports, job["recipe"], job["now"], f"p{os.getpid()}", render).process
+        answer = app_ingest.handle(messages.batch(job["batch"]), process, BUCKET, lambda: 60_000)
     return [item["itemIdentifier"] for item in answer["batchItemFailures"]]
 
 

@@ -66,7 +66,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BuiltImage]:
         pytest.skip(f"THE CONTAINER WAS NOT TESTED: apt-get install {' '.join(missing)}, as root")
     folder = tmp_path_factory.mktemp("container")
     images = Images(folder)
-    packages = "--include=python3,python3-venv,ca-certificates,tini,fonts-dejavu-core,netbase"
+    packages = "--include=python3,python3-venv,ca-certificates,tini,fonts-dejavu-core,usr-is-merged"
     cleanup = "--customize-hook=cd $1 && rm -rf " + " ".join(LEFT_OUT)
     base = folder / "base.tar"
     subprocess.run(
@@ -102,7 +102,7 @@ mount --rbind /dev "$ROOT/dev"
 mount --bind "$DATA" "$ROOT/data"
 mount -o remount,bind,ro "$ROOT"
 cd /
-exec chroot "$ROOT" setpriv --reuid "$ID" --regid "$ID" --clear-groups --no-new-privs --bounding-set=-all \\
+exec chroot "$ROOT" setpriv --reuid "$ID" --regid "$ID" --clear-groups --no-new-privs --bounding-set=-all \
     --inh-caps=-all env -i "$@"
 """
 NAMESPACES = ("--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")

@@ -9,6 +9,8 @@ from datetime import datetime, timedelta
 from itertools import count
 from typing import Any
 
+from msgspec.structs import replace
+
 from image_processor.catalog.leases import (
     check_is_leased,
     completed,
@@ -16,11 +18,12 @@ from image_processor.catalog.leases import (
     lease_busy,
     lease_lost,
     new_record,
+    no_record,
 )
 from image_processor.catalog.nearest import nearest_records
 from image_processor.catalog.paging import folders_of, matches, page_of
 from image_processor.catalog.rows import merge_messages, to_row, to_state
-from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
+from image_processor.domain.models import Focus, Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import (
     CatalogEntry,
     Folder,
@@ -87,6 +90,14 @@ class MemoryCatalog:
             row.record = completed(lease, row.record, record)
             row.token = None
             self._add(lease.image_id, messages)
+            return row.record
+
+    def set_focus(self, image_id: str, focus: Focus | None) -> Record:
+        with self._lock:
+            row = self._rows.get(image_id)
+            if row is None:
+                raise no_record(image_id)
+            row.record = replace(row.record, focus=focus)
             return row.record
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:

@@ -17,6 +17,16 @@ from typing import Any, TypeVar
 WAIT = 120
 """Seconds until a wait fails, enough for a very busy machine."""
 
+RECIPE = """
+[presets.small]
+widths = [32]
+formats = ["jpeg"]
+[[rules]]
+match = "**"
+presets = ["small"]
+"""
+"""One small rendition of each original."""
+
 _Result = TypeVar("_Result")
 
 

@@ -64,6 +64,7 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("POST", "/recipe/plan", Access.WRITE),  # reads the whole library
     ("POST", "/recipe", Access.ADMIN),
     ("GET", "/settings", Access.ADMIN),
+    ("GET", "/metrics", Access.READ),
     ("GET", "/activity", Access.READ),
     ("GET", "/parameters", Access.READ),
     ("GET", EVENTS_PATH, Access.READ),
@@ -79,6 +80,8 @@ ACCESS: tuple[tuple[str, str, Access], ...] = (
     ("GET", "/images/{id}/urls", Access.WRITE),  # as above
     ("POST", "/images/{id}/renditions", Access.WRITE),  # as above
     ("POST", "/images/{id}/reprocess", Access.WRITE),
+    ("PUT", "/images/{id}/focus", Access.WRITE),
+    ("DELETE", "/images/{id}/focus", Access.WRITE),
     ("DELETE", "/images/{id}", Access.WRITE),
     ("PUT", "/uploads/{key}", Access.WRITE),
     ("POST", "/uploads", Access.WRITE),  # on AWS: a form that uploads

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from datetime import datetime
-from typing import Annotated, Protocol
+from typing import TYPE_CHECKING, Annotated, Protocol
 
 from fastapi import Depends, Header, Path, Request
 from starlette.convertors import Convertor, register_url_convertor
@@ -30,6 +30,9 @@ from image_processor.standalone.render_coordinator import RenderCoordinator
 from image_processor.standalone.storage_report import StorageCount
 
 from .hit_cache import LocalStores
+
+if TYPE_CHECKING:
+    from .metrics import Metrics
 
 MAX_WAIT_SECONDS = 60.0
 """The longest time that a request waits for the outcome of its work."""
@@ -114,6 +117,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def activity(self) -> Activity:
         """What the server has done lately."""
+        ...
+
+    @property
+    def metrics(self) -> Metrics:
+        """What counts for Prometheus."""
         ...
 
     @property

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from .hit_cache import StoredHit
+from .hit_statistics import HitCounts
 
 MAX_DATA = 60_000
 """Bytes of a request that one message holds."""
@@ -50,6 +51,12 @@ class Touched(Struct, frozen=True, tag=True):
     hits: int = 0
 
 
+class Counted(Struct, frozen=True, tag=True):
+    """What a hit server has counted since the last such message."""
+
+    counts: HitCounts
+
+
 class Setup(Struct, frozen=True, tag=True):
     """The first message to a hit server: the directories of the stores, the names of the server, and the
     number of the recipe in force."""
@@ -75,7 +82,7 @@ class Quiet(Struct, frozen=True, tag=True):
     """The last message of a hit server: it accepts no more, and hands nothing over any more."""
 
 
-Message = HandOver | Query | Reply | Touched | Setup | Forget | Stop | Quiet
+Message = HandOver | Query | Reply | Touched | Counted | Setup | Forget | Stop | Quiet
 _decoder = msgspec.msgpack.Decoder(Message)
 _encoder = msgspec.msgpack.Encoder()
 

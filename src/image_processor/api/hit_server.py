@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+import time
 from collections.abc import Callable
 from email.utils import formatdate
 from itertools import count
@@ -25,6 +26,7 @@ from .hit_cache import HitCache, LocalStores, StoredHit
 from .hit_channel import (
     MAX_DATA,
     Channel,
+    Counted,
     Forget,
     HandOver,
     Message,
@@ -35,6 +37,7 @@ from .hit_channel import (
     Stop,
     Touched,
 )
+from .hit_statistics import HitStatistics
 from .origin import HostNames
 from .plain_request import PlainRequest, parse_plain_request, request_id_line
 
@@ -77,6 +80,7 @@ class HitServer:
         self._touched: dict[str, None] = {}
         """Keys of renditions that were sent, in the order of their last use."""
         self._hit_count = 0
+        self.statistics = HitStatistics()
         self._loop = asyncio.get_running_loop()
 
     def receive(self, message: Message, descriptor: int | None) -> None:
@@ -133,6 +137,8 @@ class HitServer:
         self._hit_count = 0
         for start in range(0, len(keys), _TOUCHED_KEYS):
             self.channel.send(Touched(tuple(keys[start : start + _TOUCHED_KEYS]), 0 if start else hits))
+        if counts := self.statistics.take():
+            self.channel.send(Counted(counts))
         self._loop.call_later(_TICK_SECONDS, self._tick)
 
     def _stop(self) -> None:
@@ -212,18 +218,20 @@ class HitProtocol(asyncio.BufferedProtocol):
             self.transport.close()
 
     def _handle(self, data: bytes) -> None:
+        started = time.perf_counter()
         request = parse_plain_request(data)
         if request is None:
             self._hand_over(data)
-        elif not self._respond(request):
+        elif not self._respond(request, started):
             self._ask(request, data)
 
-    def _respond(self, request: PlainRequest) -> bool:
+    def _respond(self, request: PlainRequest, started: float) -> bool:
         response = self._server.hits.respond(request, self._server.date_line + request_id_line(request))
         if response is None:
             return False
         self._connection.since = asyncio.get_running_loop().time()
         self.transport.writelines(response)
+        self._server.statistics.add(response, started)
         if self._server.is_stopping:
             self.close_if_idle()
         return True
@@ -248,7 +256,7 @@ class HitProtocol(asyncio.BufferedProtocol):
                 self._server.hits.add(request.target, hit)
             if self.transport.is_closing():
                 return
-            if hit is not None and self._respond(request):
+            if hit is not None and self._respond(request, time.perf_counter()):
                 self.transport.resume_reading()
             else:
                 self._hand_over(data)

@@ -23,7 +23,20 @@ from image_processor.standalone.render_coordinator import MetadataPending
 
 from .acceptor import Acceptor
 from .hit_cache import HitCache, StoredHit
-from .hit_channel import Channel, Forget, HandOver, Message, Query, Quiet, Reply, Setup, Stop, Touched
+from .hit_channel import (
+    Channel,
+    Counted,
+    Forget,
+    HandOver,
+    Message,
+    Query,
+    Quiet,
+    Reply,
+    Setup,
+    Stop,
+    Touched,
+)
+from .hit_statistics import HitCounts
 from .protocol import HttpProtocol
 
 _MODULE = "image_processor.bootstrap.hit_server"
@@ -37,13 +50,14 @@ _log = logging.getLogger(__name__)
 
 class HitSource(Struct, frozen=True):
     """What answers the queries of hit servers. ``touch`` marks the rendition with a key as used, and counts
-    responses. ``path_of``: path and query of a target as delivery reads them, None if it is not below the
-    renditions."""
+    responses. ``count`` gets what they have counted. ``path_of``: path and query of a target as delivery
+    reads them, None if it is not below the renditions."""
 
     hits: HitCache
     delivery: Delivery
     touch: Callable[[str, int], None]
     path_of: Callable[[bytes], str | None]
+    count: Callable[[HitCounts], object] = lambda _: None
 
 
 class HitServers:
@@ -128,6 +142,8 @@ class HitServers:
         elif isinstance(message, Touched):
             for index, key in enumerate(message.keys):
                 self._source.touch(key, 0 if index else message.hits)
+        elif isinstance(message, Counted):
+            self._source.count(message.counts)
         elif isinstance(message, Quiet):
             process.quiet.set()
 

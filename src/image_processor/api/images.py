@@ -35,6 +35,7 @@ from .dependencies import (
 from .problems import errors, refused_image, shorten, skipped
 from .schemas import (
     EquivalentModel,
+    FocusRequest,
     FolderModel,
     FoldersModel,
     FoldersRequest,
@@ -184,6 +185,41 @@ async def reprocess_image(
     return await _processed(UploadKind.REPROCESS, image.original, prefer or 0.0, response, context, work)
 
 
+@router.put(
+    "/{id}/focus",
+    dependencies=[require_json],
+    responses={**_ACCEPTED, **errors(400, 403, 404, 409, 413, 415, 422, 503)},
+)
+async def put_focus(
+    id: ImageId,  # noqa: A002 - as above
+    body: FocusRequest,
+    response: Response,
+    prefer: PreferredWait,
+    context: ContextOf,
+    work: WorkOf,
+) -> ImageModel:
+    """Set the point that crops with `g=focus` keep in the centre, and render the image again.
+
+    It belongs to this file: it stays when that is processed or uploaded again, and does not apply to another
+    file under the same key. Answers at once unless the request prefers to wait.
+    """
+    record = await run_in_threadpool(_set_focus, id, body, context.catalog)
+    return await _processed(UploadKind.REPROCESS, record.key, prefer or 0.0, response, context, work)
+
+
+@router.delete("/{id}/focus", responses={**_ACCEPTED, **errors(403, 404, 409, 422, 503)})
+async def delete_focus(
+    id: ImageId,  # noqa: A002 - as above
+    response: Response,
+    prefer: PreferredWait,
+    context: ContextOf,
+    work: WorkOf,
+) -> ImageModel:
+    """Remove the point that was set for crops with `g=focus`, and render the image again."""
+    record = await run_in_threadpool(context.catalog.set_focus, id, None)
+    return await _processed(UploadKind.REPROCESS, record.key, prefer or 0.0, response, context, work)
+
+
 @router.post(
     "/{id}/renditions",
     dependencies=[require_json],
@@ -318,6 +354,16 @@ def _existing(ids: list[str], context: AppContext, work: Work) -> list[ImageMode
 
 def _model(record: Record, context: AppContext) -> ImageModel:
     return ImageModel.of(record, context.renditions_url, context.recipe)
+
+
+def _set_focus(id_: str, body: FocusRequest, catalog: Catalog) -> Record:
+    """Raises NotFound, and Invalid for an image that is refused or not processed yet."""
+    record = catalog.get(id_)
+    if record is None:
+        raise _no_image(id_)
+    if record.original is None:
+        raise Invalid([Problem(repr(record.key), "a processed image", f"one that is {record.status}")])
+    return catalog.set_focus(id_, body.of_file(record.original.sha256))
 
 
 def _key(id_: str, catalog: Catalog) -> str:

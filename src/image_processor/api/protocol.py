@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import ClassVar
 
 import h11
@@ -10,6 +11,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from .connections import Connection, ConnectionLimiter
 from .hit_cache import HitCache
+from .hit_statistics import HitStatistics
 from .plain_request import PlainRequest, parse_plain_request, request_id_line
 
 
@@ -18,6 +20,7 @@ class HttpProtocol(H11Protocol):
 
     limiter: ClassVar[ConnectionLimiter]
     hits: ClassVar[HitCache | None]
+    statistics: ClassVar[HitStatistics]
     received = b""
     """What another process has received of the first request."""
 
@@ -56,11 +59,13 @@ class HttpProtocol(H11Protocol):
         """Whether ``data`` is a request that was answered here."""
         if self.hits is None or not self._is_between_requests():
             return False
+        started = time.perf_counter()
         request = parse_plain_request(data)
         response = self.hits.respond(request, self._server_headers(request)) if request else None
         if response is None:
             return False
         self.transport.writelines(response)
+        self.statistics.add(response, started)
         self._connection.since = self.loop.time()
         if self.timeout_keep_alive_task is None:
             self._close_when_idle(self.timeout_keep_alive)
@@ -85,6 +90,9 @@ class HttpProtocol(H11Protocol):
         return lines + request_id_line(request)
 
 
-def protocol_class(limiter: ConnectionLimiter, hits: HitCache | None) -> type[HttpProtocol]:
+def protocol_class(
+    limiter: ConnectionLimiter, hits: HitCache | None, statistics: HitStatistics
+) -> type[HttpProtocol]:
     """The protocol of one server's connections."""
-    return type("ServerProtocol", (HttpProtocol,), {"limiter": limiter, "hits": hits})
+    members = {"limiter": limiter, "hits": hits, "statistics": statistics}
+    return type("ServerProtocol", (HttpProtocol,), members)

@@ -19,8 +19,17 @@ from image_processor.delivery.source_crop import output_size
 from image_processor.domain.errors import FIXES, Invalid, Reason
 from image_processor.domain.formats import FORMATS
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import KEEP_SMALLER, ImageMetadata, KeepSmaller, Record, Rendition, Status
+from image_processor.domain.models import (
+    KEEP_SMALLER,
+    Focus,
+    ImageMetadata,
+    KeepSmaller,
+    Record,
+    Rendition,
+    Status,
+)
 from image_processor.domain.ports import Entry, Folder, Query, Sort, StoredObject
+from image_processor.domain.rounding import DECIMALS
 from image_processor.domain.similarity import DEFAULT_LIMIT, MAX_DISTANCE, MAX_LIMIT, NEAR
 from image_processor.domain.transformation import parse
 from image_processor.renditions.freshness import is_on_demand
@@ -59,6 +68,8 @@ EXPECTED = MappingProxyType(
         "limit": "1-1000",
         "distance": f"0-{MAX_DISTANCE}",
         "transformation": "a transformation such as w=640,fm=webp",
+        "x": "0-1, a fraction of the width",
+        "y": "0-1, a fraction of the height",
         "expires_in": "60-31536000 seconds",
         "preset": "a preset of the image's rule",
         "widths": f"at most {MAX_WIDTHS} whole numbers, comma-separated",
@@ -209,6 +220,16 @@ class OnDemandRequest(Model):
 
     transformation: str = _parameter("transformation", examples=["w=640,h=640,g=attention,fm=webp"])
     expires_in: Annotated[int, Field(ge=60, le=31_536_000)] = _parameter("expires_in", default=86_400)
+
+
+class FocusRequest(Model):
+    """The point that crops with `g=focus` keep in the centre, in the upright original."""
+
+    x: Annotated[float, Field(ge=0, le=1)] = _parameter("x", examples=[0.35])
+    y: Annotated[float, Field(ge=0, le=1)] = _parameter("y", examples=[0.25])
+
+    def of_file(self, sha256: str) -> Focus:
+        return Focus(round(self.x, DECIMALS), round(self.y, DECIMALS), sha256)
 
 
 class MetadataModel(Model):
@@ -368,6 +389,12 @@ class ImageModel(Model):
         description="The most salient point: x and y as fractions (0-1) of width and height.",
         examples=[[0.352, 0.258]],
     )
+    focal_point: tuple[float, float] | None = Field(
+        default=None,
+        description="The point that PUT /images/{id}/focus has set for this file: x and y "
+        "as fractions. Crops with `g=focus` keep it; without one, they keep the most salient part.",
+        examples=[[0.35, 0.25]],
+    )
     exif: dict[str, str] = Field(
         default={},
         description="The EXIF fields that IMAGE_PROCESSOR_EXIF names. Times are in seconds, lengths in "
@@ -404,6 +431,7 @@ class ImageModel(Model):
             blurhash=summary.blurhash if summary else None,
             palette=list(summary.palette) if summary else [],
             focus=summary.focus if summary else None,
+            focal_point=(chosen.x, chosen.y) if (chosen := record.focus_of(record.version)) else None,
             exif=dict(record.exif),
         )
 

@@ -40,10 +40,10 @@ class Server(uvicorn.Server):
         )
         super().__init__(
             uvicorn.Config(
-                RequestObserver(limiter, (log_request,)),
+                RequestObserver(limiter, (log_request, app.state.context.metrics.count_request)),
                 host=settings.host,
                 port=settings.port,
-                http=protocol_class(limiter, app.state.hits),
+                http=protocol_class(limiter, app.state.hits, app.state.hit_statistics),
                 # asyncio accepts as many connections at once, before one can be closed.
                 backlog=MAX_CONNECTIONS // 4,
                 log_config=None,

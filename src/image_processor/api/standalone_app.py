@@ -9,9 +9,11 @@ from types import MappingProxyType
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
+from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from fastapi.staticfiles import StaticFiles
+from prometheus_client.exposition import choose_encoder
 
 from image_processor import __version__
 from image_processor.domain.errors import NotFound, Refused, Unavailable
@@ -36,6 +38,7 @@ from .access_guard import AccessGuard, Gate, caller_of
 from .connections import EVENTS_PATH, HEALTH_PATH
 from .dependencies import StandaloneContext, StandaloneContextOf
 from .hit_cache import HitCache
+from .hit_statistics import HitStatistics
 from .http11 import Http11Middleware
 from .middleware import BodyTimeoutMiddleware, OriginGuard
 from .origin import HostNames
@@ -145,6 +148,18 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
     )
 
 
+@router.head("/metrics", include_in_schema=False)
+@router.get("/metrics", include_in_schema=False)
+async def get_metrics(request: Request, context: StandaloneContextOf) -> Response:
+    """Return the metrics for Prometheus: docs/observability.md."""
+    statistics: HitStatistics = request.app.state.hit_statistics
+    if counts := statistics.take():
+        context.metrics.count_hits(counts)
+    encode, media_type = choose_encoder(request.headers.get("accept", ""))
+    text = await run_in_threadpool(encode, context.metrics.registry)
+    return Response(text, headers={"content-type": media_type})
+
+
 @router.head("/", include_in_schema=False)
 @router.get("/", include_in_schema=False)
 def get_page() -> FileResponse:
@@ -180,6 +195,8 @@ def standalone_app(context: StandaloneContext) -> FastAPI:
     """The application that `serve` runs."""
     application = app.create_app(context, QueuedWork(context), ROUTERS)
     application.state.hits = _build_hits(context)
+    application.state.hit_statistics = HitStatistics()
+    context.metrics.watch(context)
     application.mount("/static", StaticFiles(directory=WEB / "static"))
     if context.delivery.policy.dialects:
         renditions.mount_catch_all(application)

@@ -138,13 +138,16 @@ class Commands:
         *,
         summary: bool = True,
     ) -> AbstractContextManager[Workers]:
+        from msgspec.structs import replace
+
         from image_processor.engine.worker.renderer_group import RendererGroup
         from image_processor.standalone.progress import Progress
 
-        from .workers import open_workers
+        from .workers import build_stored_outbox, open_workers
 
-        outbox = None
-        if session is not None:
+        if session is None:
+            outbox = build_stored_outbox(settings)
+        else:
             from .aws import build_outbox
             from .operator_access import access_from
 
@@ -153,7 +156,8 @@ class Commands:
             *(settings, recipe, stores, role, Progress()),
             renderers=RendererGroup(settings.sandbox, self._take_started(settings)),
             next_try=next_try,
-            outbox=outbox,
+            # The environment of a command may lack the event bus, the queue or the webhook of the server.
+            outbox=replace(outbox, keeps_other_kinds=True),
             summary=summary,
         )
 

@@ -67,10 +67,11 @@ def build_hit_servers(context: StandaloneContext, hits: HitCache | None) -> HitS
     """One process for each of the server's but this one. None where there is to be one process only, and
     where the system cannot hand connections over as the hit servers do."""
     settings = context.settings
-    count = settings.server_process_count - 1
-    if count < 1 or hits is None or sys.platform != "linux":
+    number = settings.server_process_count - 1
+    if number < 1 or hits is None or sys.platform != "linux":
         return None
     uploads, processed = str(settings.data / "uploads"), str(settings.data / "processed")
     setup = Setup(uploads, processed, settings.host, tuple(settings.allowed_hosts))
-    source = HitSource(hits, context.delivery, context.render_coordinator.touch, path_below_root)
-    return HitServers(count, setup, source)
+    touch, count = context.render_coordinator.touch, context.metrics.count_hits
+    source = HitSource(hits, context.delivery, touch, path_below_root, count)
+    return HitServers(number, setup, source)

@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -27,8 +27,9 @@ from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import CachedReads, Catalog, EventQueue, ObjectStore, Renderer, Stores
 from image_processor.engine.worker.renderer_group import RendererGroup
 from image_processor.ingest.merging_reconcile import MergingReconciler
+from image_processor.ingest.outbox import Outbox, Send
 from image_processor.renditions.freshness import is_on_demand
-from image_processor.standalone import BUCKET, RENDITIONS_PATH
+from image_processor.standalone import BUCKET, RENDITIONS_PATH, bucket_name
 from image_processor.standalone.activity import Activity
 from image_processor.standalone.data_dir_lock import DataDirLock
 from image_processor.standalone.disk_space import DiskSpace, DiskState, DiskStatus
@@ -49,14 +50,24 @@ from image_processor.storage.directory import PRIVATE_FOLDER
 
 from .delivery import build_delivery, build_on_demand_renderer, build_rendition_repository
 from .recipe import check_recipe
-from .reconciler import build_reconciler
+from .reconciler import AWS_THREADS, build_reconciler
 from .workers import WorkerHooks, open_workers, original_opener
+
+if TYPE_CHECKING:
+    from image_processor.api.metrics import Metrics
 
 _log = logging.getLogger(__name__)
 
 SERVER_OWNER = "serve:"
 """Prefix of the owner of a server's leases. A server that holds the data directory's lock releases them at
 start: their owner can only be a server that has died."""
+
+
+def build_metrics() -> Metrics:
+    """What counts for Prometheus."""
+    from image_processor.api.metrics import Metrics  # noqa: PLC0415 - commands do without its package
+
+    return Metrics()
 
 
 class StandaloneContext(Struct, frozen=True):
@@ -88,6 +99,7 @@ class StandaloneContext(Struct, frozen=True):
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
     activity: Activity = field(default_factory=Activity)
+    metrics: Metrics = field(default_factory=build_metrics)
     storage: Callable[[], StorageCount | None] = lambda: None
 
     @property
@@ -119,15 +131,30 @@ def catalog_file(settings: Settings) -> Path:
 
 @contextmanager
 def open_stores(settings: Settings) -> Iterator[Stores]:
-    """The directories and the catalog under ``settings.data``, created if missing. Raises Unavailable."""
+    """The library of one machine, created if missing: the directories and the catalog under
+    ``settings.data``, or two buckets, with the catalog there or in a table.
+
+    Raises Unavailable, InvalidSettings, MissingExtra.
+    """
+    if settings.uses_buckets:
+        from .buckets import open_bucket_stores  # noqa: PLC0415 - most machines have directories
+
+        with open_bucket_stores(settings, catalog_file(settings)) as stores:
+            yield stores
+        return
     uploads, processed = settings.data / "uploads", settings.data / "processed"
-    try:
-        uploads.mkdir(parents=True, exist_ok=True)
-        processed.mkdir(exist_ok=True)
-    except OSError as error:
-        raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
+    make_folders(settings, uploads, processed)
     with closing(SqliteCatalog(catalog_file(settings))) as catalog:
         yield Stores(store_from_url(f"file://{uploads}"), store_from_url(f"file://{processed}"), catalog)
+
+
+def make_folders(settings: Settings, *folders: Path) -> None:
+    """Create the data directory and ``folders`` in it. Raises Unavailable."""
+    try:
+        for folder in (settings.data, *folders):
+            folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unavailable(f"cannot create the data directory {settings.data}: {error.strerror}") from error
 
 
 def local_stores(uploads: ObjectStore, processed: ObjectStore) -> LocalStores | None:
@@ -164,31 +191,21 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         # The lock comes first: `restore` replaces the catalog while it holds the lock.
         lock = stack.enter_context(DataDirLock(settings.data))
         opened = stack.enter_context(open_stores(settings))
-        catalog = opened.catalog
-        assert isinstance(catalog, SqliteCatalog)
-        catalog.release_owner(SERVER_OWNER)
-        events = catalog.event_queue() if webhook else None
-        disk = DiskSpace(
-            (settings.data, settings.data / "uploads", settings.data / "processed"),
-            settings.min_free_bytes,
-        )
+        bucket, sends = bucket_name(settings), _bucket_sends(settings)
+        catalog = _own_catalog(opened)
+        events = catalog.event_queue() if webhook and catalog else None
+        disk = DiskSpace(_folders(settings), settings.min_free_bytes)
         submitted = SubmittedVersions()
-        stores = replace(
-            opened,
-            uploads=SpaceAwareStore(opened.uploads, disk, keeps_reserve=True, on_write=submitted.expect),
-        )
-        # A cached rendition must not take the space that those of accepted uploads need.
-        cached = SpaceAwareStore(opened.processed, disk, keeps_reserve=True)
-        on_unsent: Callable[[], object] = lambda: None  # noqa: E731 - replaced below
-        if webhook and events:
-            sender = WebhookSender(webhook, events)
-            sender.start()
-            stack.callback(sender.stop)
-            on_unsent = sender.trigger
-        activity = Activity()
-        hooks = WorkerHooks(on_unsent, disk.note_failure, (activity.count_outcome, log_outcome))
+        stores, cached = _space_aware(settings, opened, disk, submitted)
+        on_unsent = _start_sender(webhook, events, stack) if webhook and events else lambda: None
+        activity, metrics = Activity(), build_metrics()
+        counting = (activity.count_outcome, metrics.count_outcome, log_outcome)
+        hooks = WorkerHooks(on_unsent, disk.note_failure, counting)
         workers = stack.enter_context(
-            open_workers(settings, live, {BUCKET: stores}, SERVER_OWNER, progress, hooks, renderers)
+            open_workers(
+                *(settings, live, {bucket: stores}, SERVER_OWNER, progress, hooks, renderers),
+                outbox=sends.outbox,
+            )
         )
 
         def submit_any(upload: Upload) -> Future[Outcome]:
@@ -196,38 +213,42 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
             activity.reach("queue", workers.backlog())
             return future
 
-        reconciler = build_reconciler(settings, live.current, stores, BUCKET)
-        reconcile_loop = ReconcileLoop(reconciler, submit_any, settings.sweep_seconds)
+        def reconciler_for(recipe: Recipe) -> MergingReconciler:
+            return build_reconciler(
+                *(settings, recipe, stores, bucket), threads=sends.threads, invalidate=sends.invalidate
+            )
+
+        reconcile_loop = ReconcileLoop(reconciler_for(live.current), submit_any, settings.sweep_seconds)
         disk.call_when_room(reconcile_loop.trigger)
 
         def submit(upload: Upload) -> Future[Outcome]:
             submitted.note(upload)
             return submit_any(upload)
 
-        watcher = Watcher(
-            settings.data / "uploads",
-            PRIVATE_FOLDER,
-            BUCKET,
-            stores.uploads,
-            stores.catalog,
-            submit_any,
-            reconcile_loop.trigger,
-            settings.deletion_limit,
-            submitted,
-        )
-        for thread in (watcher, reconcile_loop):
+        threads: list[Watcher | ReconcileLoop] = [reconcile_loop]
+        if not settings.uses_buckets:
+            watcher = Watcher(
+                settings.data / "uploads",
+                PRIVATE_FOLDER,
+                bucket,
+                stores.uploads,
+                stores.catalog,
+                submit_any,
+                reconcile_loop.trigger,
+                settings.deletion_limit,
+                submitted,
+            )
+            threads.insert(0, watcher)
+        for thread in threads:
             thread.start()
             stack.callback(thread.stop)
         delivery, coordinator = stack.enter_context(
             open_read_path(
-                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity)
+                *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
+                on_render=metrics.count_render,
             )
         )
         live.follow(delivery.resolver.use)
-
-        def reconciler_for(recipe: Recipe) -> MergingReconciler:
-            return build_reconciler(settings, recipe, stores, BUCKET)
-
         live.follow(lambda recipe: reconcile_loop.use(reconciler_for(recipe)))
         storage = StorageReport(opened.processed.list)
         stack.callback(storage.stop)
@@ -244,17 +265,70 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
                 delivery,
                 coordinator,
                 reconciler_for,
+                bucket,
                 events=events,
                 local_stores=local_stores(opened.uploads, opened.processed),
-                data_trouble=lambda: lock.trouble() or catalog.damage,
+                data_trouble=lambda: lock.trouble() or (catalog.damage if catalog else None),
                 disk_state=disk.state,
                 reconcile_report=reconcile_loop.report,
                 activity=activity,
+                metrics=metrics,
                 storage=storage.latest,
             )
         finally:
             # From now until all parts have ended.
             stopping.enter_context(renderers.abort_after(settings.stop_seconds))
+
+
+def _own_catalog(stores: Stores) -> SqliteCatalog | None:
+    """The catalog if it is a file. Only this server uses it, so it releases the leases of earlier ones."""
+    if not isinstance(stores.catalog, SqliteCatalog):
+        return None
+    stores.catalog.release_owner(SERVER_OWNER)
+    return stores.catalog
+
+
+def _space_aware(
+    settings: Settings, stores: Stores, disk: DiskSpace, submitted: SubmittedVersions
+) -> tuple[Stores, ObjectStore]:
+    """The stores, and the store of renditions that only URLs ask for: on this machine's disk, originals and
+    those renditions must not take the space that the renditions of accepted uploads need."""
+    if settings.uses_buckets:
+        return stores, stores.processed
+    uploads = SpaceAwareStore(stores.uploads, disk, keeps_reserve=True, on_write=submitted.expect)
+    return replace(stores, uploads=uploads), SpaceAwareStore(stores.processed, disk, keeps_reserve=True)
+
+
+def _folders(settings: Settings) -> tuple[Path, ...]:
+    """Where the server writes."""
+    if settings.uses_buckets:
+        return (settings.data,)
+    return settings.data, settings.data / "uploads", settings.data / "processed"
+
+
+class _Sends(Struct, frozen=True):
+    """What a server over buckets sends after an outcome and after a deletion, and its requests at a time."""
+
+    outbox: Outbox | None = None
+    invalidate: Send | None = None
+    threads: int = 1
+
+
+def _bucket_sends(settings: Settings) -> _Sends:
+    """Raises InvalidSettings."""
+    if not settings.uses_buckets:
+        return _Sends()
+    from .buckets import build_bucket_invalidation, build_bucket_outbox  # noqa: PLC0415 - as in open_stores
+
+    return _Sends(build_bucket_outbox(settings), build_bucket_invalidation(settings), AWS_THREADS)
+
+
+def _start_sender(webhook: Webhook, events: EventQueue, stack: ExitStack) -> Callable[[], object]:
+    """Send events until ``stack`` is closed. Returns what to call after each new event."""
+    sender = WebhookSender(webhook, events)
+    sender.start()
+    stack.callback(sender.stop)
+    return sender.trigger
 
 
 @contextmanager
@@ -265,12 +339,13 @@ def open_read_path(
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
     activity: Activity,
+    on_render: Callable[[str, Mapping[str, float], float], object] = lambda *_: None,
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 
     Each thread of the render pool keeps one renderer of ``open_renderer``.
     """
-    repository = build_rendition_repository(settings, BUCKET, stores)
+    repository = build_rendition_repository(settings, bucket_name(settings), stores)
     opener = original_opener(stores.uploads)
 
     @contextmanager
@@ -285,7 +360,7 @@ def open_read_path(
 
     pool: RenderPool[Any] = RenderPool(worker_context, settings.worker_count, settings.delivery_queue)
     cache = RenditionCache(settings.cache_bytes, stores.processed.list, is_evictable, stores.processed.delete)
-    coordinator = RenderCoordinator(repository, pool, cache, submit, activity)
+    coordinator = RenderCoordinator(repository, pool, cache, submit, activity, on_render)
     metadata_of = MetadataCache(repository, coordinator.metadata_of)
     delivery = build_delivery(settings, live.current, repository, metadata_of, RENDITIONS_PATH)
     cache.start()

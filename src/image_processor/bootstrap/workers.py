@@ -86,7 +86,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
     if gaps := group.try_start():
         _log.warning("renderers are not fully sandboxed: %s", "; ".join(gaps))
     leases = _LeaseOwner(f"{role}{os.getpid()}-{secrets.token_hex(4)}")
-    outbox = outbox or _build_outbox(settings)
+    outbox = outbox or build_stored_outbox(settings)
 
     @contextmanager
     def worker_context() -> Iterator[Callable[[Upload], Outcome]]:
@@ -166,7 +166,7 @@ def _build_processor(
     )
 
 
-def _build_outbox(settings: Settings) -> Outbox:
+def build_stored_outbox(settings: Settings) -> Outbox:
     """Events are only stored: the server's WebhookSender sends them."""
     if settings.webhook_url is None:
         return Outbox()

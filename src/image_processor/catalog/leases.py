@@ -8,7 +8,7 @@ from datetime import datetime
 
 from msgspec.structs import replace
 
-from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost
+from image_processor.domain.errors import Invalid, LeaseBusy, LeaseLost, NotFound
 from image_processor.domain.keys import image_id
 from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
 
@@ -47,9 +47,15 @@ def completed(lease: Lease, stored: Record, record: Record) -> Record:
         bucket=stored.bucket,
         key=stored.key,
         created_at=stored.created_at,
+        focus=stored.focus,
         sequencer=stored.sequencer if record.sequencer is None else record.sequencer,
         revision=stored.revision + 1,
     )
+
+
+def no_record(image_id: str) -> NotFound:
+    """The error for a change of a record that does not exist."""
+    return NotFound(f"no image has the id {image_id!r}")
 
 
 def lease_busy(upload: Upload) -> LeaseBusy:

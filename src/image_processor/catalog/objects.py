@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from image_processor.domain.errors import LeaseLost, NotFound, PreconditionFailed, Unavailable, Unreadable
-from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
+from image_processor.domain.models import Focus, Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import (
     ABSENT,
     Absent,
@@ -30,7 +30,16 @@ from image_processor.domain.ports import (
     Query,
 )
 
-from .leases import check_is_leased, completed, extended, lease_busy, lease_lost, new_record, new_token
+from .leases import (
+    check_is_leased,
+    completed,
+    extended,
+    lease_busy,
+    lease_lost,
+    new_record,
+    new_token,
+    no_record,
+)
 from .nearest import nearest_records
 from .paging import folders_of, page_of
 from .rows import Row, from_micros, merge_messages, to_micros, to_record, to_row
@@ -143,6 +152,16 @@ class ObjectCatalog:
             return finished.with_messages(messages)
 
         return self._change_leased(lease, change).record or record
+
+    def set_focus(self, image_id: str, focus: Focus | None) -> Record:
+        def change(state: _State) -> _State:
+            if state.record is None:
+                raise no_record(image_id)
+            return replace(state, record=replace(state.record, focus=focus))
+
+        state, _ = self._change(image_id, change)
+        assert state.record is not None
+        return state.record
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
         self._change_leased(lease, lambda _, state: _State(outbox=state.outbox).with_messages(messages))

@@ -16,6 +16,7 @@ from msgspec.json import Decoder, Encoder
 
 from image_processor.domain.errors import Reason
 from image_processor.domain.models import (
+    Focus,
     ImageMetadata,
     OutboxMessage,
     Record,
@@ -44,6 +45,7 @@ COLUMNS = (
     "renditions",
     "revision",
     "exif",
+    "focus",
 )
 """The names of the columns, as stored. `look` holds the field `summary`."""
 
@@ -64,6 +66,7 @@ _METADATA = Decoder(ImageMetadata)
 _SUMMARY = Decoder(VisualSummary)
 _RENDITIONS = Decoder(tuple[Rendition, ...])
 _STORED = Decoder(list[_Stored])
+_FOCUS = Decoder(Focus)
 _EXIF = Decoder(dict[str, str])
 _MESSAGE = Decoder(OutboxMessage)
 _log = logging.getLogger(__name__)
@@ -98,6 +101,7 @@ def to_row(record: Record) -> Row:
         "renditions": _to_json(record.renditions),
         "revision": record.revision,
         "exif": _to_json(dict(record.exif) or None),
+        "focus": to_focus_text(record.focus),
     }
 
 
@@ -133,9 +137,15 @@ def _decoded(row: Mapping[str, Any]) -> Record:
         summary=_SUMMARY.decode(row["look"]) if row["look"] else None,
         renditions=_RENDITIONS.decode(row["renditions"]),
         revision=row["revision"],
-        # Rows written before this column existed lack it.
+        # Rows written before these columns existed lack them.
         exif=tuple(_EXIF.decode(row["exif"]).items()) if row.get("exif") else (),
+        focus=_FOCUS.decode(row["focus"]) if row.get("focus") else None,
     )
+
+
+def to_focus_text(focus: Focus | None) -> str | None:
+    """The column of a focus; None for none."""
+    return _to_json(focus)
 
 
 def to_state(row: Mapping[str, Any]) -> RecordState:
@@ -147,9 +157,10 @@ def to_state(row: Mapping[str, Any]) -> RecordState:
         return RecordState(
             *(row["key"], Status(row["status"]), row["version"], row["fingerprint"], reason, renditions),
             *(row["format"], bool(row["alpha"])),
+            has_focus=row.get("focus") is not None,
         )
     except (ValueError, TypeError):
-        return RecordState(row["key"], Status.PROCESSING, None, None, None, {})
+        return RecordState(row["key"], Status.PROCESSING, None, None, None, {}, has_focus=False)
 
 
 def to_message_text(message: OutboxMessage) -> str:

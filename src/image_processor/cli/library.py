@@ -15,7 +15,7 @@ from image_processor.domain.errors import FIXES, Invalid
 from image_processor.domain.models import ImageMetadata, Record, Status, VisualSummary
 from image_processor.domain.ports import Query, Stores
 from image_processor.domain.similarity import DEFAULT_LIMIT, NEAR, Similar, find_record, similar_to
-from image_processor.standalone import BUCKET
+from image_processor.standalone import bucket_name
 
 from .console import open_console
 from .context import CommandContext, command_context
@@ -51,8 +51,9 @@ def list_command(
 def show_command(ctx: typer.Context, key: _Key, data: Data = None, as_json: Json = False) -> None:
     """Show the metadata and the renditions of one original."""
     context = command_context(ctx)
-    with open_library(context, settings_with(data=data)) as stores:
-        record = find_record(stores.catalog, BUCKET, key)
+    settings = settings_with(data=data)
+    with open_library(context, settings) as stores:
+        record = find_record(stores.catalog, bucket_name(settings), key)
     if as_json:
         typer.echo(context.image_json(record))
         return
@@ -81,8 +82,9 @@ def similar_command(
     Compares perceptual hashes: 0 means the same picture, 32 is usual for unrelated ones.
     """
     context = command_context(ctx)
-    with open_library(context, settings_with(data=data)) as stores:
-        record = find_record(stores.catalog, BUCKET, key)
+    settings = settings_with(data=data)
+    with open_library(context, settings) as stores:
+        record = find_record(stores.catalog, bucket_name(settings), key)
         matches = similar_to(stores.catalog, record, distance=distance, limit=limit).matches
     if as_json:
         for match in matches:
@@ -100,7 +102,7 @@ def similar_command(
 @contextmanager
 def open_library(context: CommandContext, settings: Settings) -> Iterator[Stores]:
     """The stores of an existing library. Raises Invalid if there is none: reading never creates one."""
-    if not settings.data.is_dir():
+    if not settings.uses_buckets and not settings.data.is_dir():
         raise Invalid.one("--data", "a data directory that exists", str(settings.data))
     with context.open_stores(settings) as stores:
         yield stores

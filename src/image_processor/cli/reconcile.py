@@ -23,7 +23,7 @@ from image_processor.ingest.drift import Drift
 from image_processor.ingest.reconcile import Finding, Reconciler
 from image_processor.ingest.reconcile_run import Enqueue
 from image_processor.ingest.verify import Verifier
-from image_processor.standalone import BUCKET
+from image_processor.standalone import bucket_name
 from image_processor.standalone.reconcile_loop import apply
 from image_processor.standalone.workers import Workers
 
@@ -217,7 +217,7 @@ def _reindex(stores: Stores, *, as_json: bool) -> None:
 @contextmanager
 def _open_local_library(context: CommandContext, settings: Settings) -> Iterator[Library]:
     with open_library(context, settings) as stores:
-        yield Library(BUCKET, stores, load_recipe(settings.recipe))
+        yield Library(bucket_name(settings), stores, load_recipe(settings.recipe))
 
 
 def _verifier(library: Library) -> Verifier:

@@ -16,7 +16,7 @@ from image_processor.delivery.markup.srcset import WidthSpec
 from image_processor.delivery.url.builder import UrlBuilder, check_base_url
 from image_processor.domain.errors import Invalid, InvalidSettings, Problem
 from image_processor.domain.similarity import find_record
-from image_processor.standalone import BUCKET, RENDITIONS_PATH
+from image_processor.standalone import RENDITIONS_PATH, bucket_name
 
 from .context import CommandContext, command_context
 from .library import open_library
@@ -88,7 +88,7 @@ def _markup(
     context: CommandContext, settings: Settings, key: str, options: MarkupOptions, base_url: str
 ) -> Markup:
     with open_library(context, settings) as stores:
-        record = find_record(stores.catalog, BUCKET, key)
+        record = find_record(stores.catalog, bucket_name(settings), key)
     policy = context.build_policy(settings)
     urls = UrlBuilder(base_url, record.key, load_recipe(settings.recipe), policy)
     return render_markup(record, options, urls)

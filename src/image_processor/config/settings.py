@@ -133,6 +133,11 @@ class Settings(Struct, frozen=True):
         return (*self.tokens, *self.tokens_file)
 
     @property
+    def uses_buckets(self) -> bool:
+        """Whether originals and renditions are in two buckets, and not in directories of this machine."""
+        return self.upload_bucket is not None or self.processed_bucket is not None
+
+    @property
     def server_process_count(self) -> int:
         """The number of processes that answer requests: ``server_processes``, or one per core if it is 0."""
         return self.server_processes or os.cpu_count() or 1

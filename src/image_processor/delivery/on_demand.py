@@ -13,10 +13,11 @@ from collections.abc import Callable, Container, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from image_processor.domain.errors import InsufficientStorage, NotFound, PreconditionFailed, Unavailable
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import ImageMetadata, Limits, Record, RenderedImage
+from image_processor.domain.models import Focus, ImageMetadata, Limits, Record, RenderedImage
 from image_processor.domain.ports import (
     Attributes,
     Entry,
@@ -26,6 +27,7 @@ from image_processor.domain.ports import (
     StoredObject,
 )
 from image_processor.domain.transformation import Fit, Transformation
+from image_processor.renditions.focus import size_of, uses_focus, with_focus
 from image_processor.renditions.freshness import fingerprint_metadata, is_on_demand, list_renditions
 from image_processor.renditions.originals import (
     OverlayVersions,
@@ -46,6 +48,14 @@ _SMALL = Transformation(width=512, height=512, fit=Fit.INSIDE)
 
 _NOT_STORED = ""
 """The version of a rendition for which there is no room."""
+
+
+class _Sources(Struct, frozen=True):
+    """What a rendition is made from: the version of the original, those of overlays, and the focus."""
+
+    version: str
+    overlays: OverlayVersions
+    focus: Focus | None
 
 
 class OnDemandRenderer(Struct, frozen=True):
@@ -107,21 +117,26 @@ class OnDemandRenderer(Struct, frozen=True):
         record = repository.record(ref.key, version)  # raises Refused
         if not ref.declared:
             self._evict(ref, record)
+        sources = _Sources(
+            version,
+            head_overlays(repository.uploads, [transformation]),
+            record.focus_of(version) if record else None,
+        )
         started = self.clock()
         data = self._read_original(ref.key, version)
-        overlays = head_overlays(repository.uploads, [transformation])
-        overlay_bodies = read_overlays(repository.uploads, overlays, self.limits.max_bytes)
+        overlay_bodies = read_overlays(repository.uploads, sources.overlays, self.limits.max_bytes)
         fetched = self.clock()
         rendered = self.renderer(
             data,
-            (transformation,),
+            (with_focus(transformation, sources.focus, size_of(record)),),
             self.limits,
             icc=repository.icc,
             summary=False,
             overlay_sources=overlay_bodies,
         )
         finished = self.clock()
-        stored = self._store(ref, rendered.renditions[0], version, overlays)
+        image = replace(rendered.renditions[0], transformation=transformation)
+        stored = self._store(ref, image, sources)
         if stored is None:
             return None
         is_stored = stored.entry.version != _NOT_STORED
@@ -143,26 +158,27 @@ class OnDemandRenderer(Struct, frozen=True):
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
-    def _store(
-        self, ref: RenditionRef, image: RenderedImage, version: str, overlays: OverlayVersions
-    ) -> StoredObject | None:
+    def _store(self, ref: RenditionRef, image: RenderedImage, sources: _Sources) -> StoredObject | None:
         """Store the rendition. None, and nothing is stored, if a source has changed. Without room for it, it
         has the version _NOT_STORED."""
         repository = self.repository
         metadata = {
             **image.metadata.object_metadata,
             "image": image_id(repository.bucket, ref.key),
-            **fingerprint_metadata(version, repository.icc, overlays),
+            **fingerprint_metadata(
+                *(sources.version, repository.icc, sources.overlays, sources.focus),
+                has_focus=uses_focus([image.transformation]),
+            ),
         }
         attributes = Attributes(image.metadata.media_type, self.cache_control(ref.key), metadata)
         # A CDN serves what is stored under a public name without asking: do not store old bytes even for the
         # moment until the next check, if that can be known.
-        if ref.is_public and self._has_changed(ref.key, image.transformation, version, overlays):
+        if ref.is_public and self._has_changed(ref.key, image.transformation, sources):
             return None
         entry = self._put(ref.stored_key, image.body, attributes)
         # Ingest may have processed a change of the original, and deleted its old renditions, just before
         # this one was stored.
-        if self._has_changed(ref.key, image.transformation, version, overlays):
+        if self._has_changed(ref.key, image.transformation, sources):
             repository.processed.delete(ref.stored_key)
             return None
         return StoredObject(entry, attributes, image.body)
@@ -175,15 +191,17 @@ class OnDemandRenderer(Struct, frozen=True):
         except InsufficientStorage:
             return Entry(key, len(body), _NOT_STORED, datetime.now(UTC))
 
-    def _has_changed(
-        self, key: str, transformation: Transformation, version: str, overlays: OverlayVersions
-    ) -> bool:
-        """Whether the original has another version by now, or one of the overlay images."""
+    def _has_changed(self, key: str, transformation: Transformation, sources: _Sources) -> bool:
+        """Whether the original has another version by now, one of the overlay images has, or another focus is
+        set."""
         uploads = self.repository.uploads
         state = head_original(uploads, key)
-        return (
-            state is None or state.version != version or head_overlays(uploads, [transformation]) != overlays
-        )
+        if state is None or state.version != sources.version:
+            return True
+        if head_overlays(uploads, [transformation]) != sources.overlays:
+            return True
+        is_cropped = uses_focus([transformation])
+        return is_cropped and self.repository.focus(key, sources.version) != sources.focus
 
     def _evict(self, ref: RenditionRef, record: Record | None) -> None:
         """Delete the oldest on-demand renditions of the original, so that ``ref`` fits."""

@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from image_processor.domain.errors import NotFound, Refused
 from image_processor.domain.keys import image_id
-from image_processor.domain.models import IccPolicy, ImageMetadata, Outcome, Record, Status
+from image_processor.domain.models import Focus, IccPolicy, ImageMetadata, Outcome, Record, Status
 from image_processor.domain.ports import Catalog, ObjectStore, StoredObject
 from image_processor.domain.transformation import Transformation
+from image_processor.renditions.focus import uses_focus
 from image_processor.renditions.freshness import SOURCE_FINGERPRINT, source_fingerprint
 from image_processor.renditions.originals import head_original, head_overlays
 
@@ -60,7 +61,14 @@ class RenditionRepository(Struct, frozen=True):
     def source_fingerprint(self, key: str, transformation: Transformation) -> str:
         """The fingerprint of a rendition made from the current original. Raises as `original_version`."""
         overlays = head_overlays(self.uploads, [transformation])
-        return source_fingerprint(self.original_version(key), self.icc, overlays)
+        version = self.original_version(key)
+        focus = self.focus(key, version) if uses_focus([transformation]) else None
+        return source_fingerprint(version, self.icc, overlays, focus)
+
+    def focus(self, key: str, version: str) -> Focus | None:
+        """The focus of the original in this version; None if nobody has set it."""
+        record = self.catalog.get(image_id(self.bucket, key))
+        return record.focus_of(version) if record else None
 
     def original_version(self, key: str) -> str:
         """The current version of the original. Raises NotFound, and Refused if the store refuses it."""

@@ -244,6 +244,18 @@ class Rendered(Struct, frozen=True):
     timings: Timings = Timings()
 
 
+class Focus(Struct, frozen=True):
+    """The point that a person has set for crops with `g=focus`: fractions (0-1) of width and height of the
+    upright original. It applies to files with this SHA-256 alone: others show something else there."""
+
+    x: float
+    y: float
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.x}:{self.y}@{self.sha256}"
+
+
 class Rendition(Struct, frozen=True):
     """One stored rendition. ``version`` is the version of the object in the processed store."""
 
@@ -264,7 +276,8 @@ class Record(Struct, frozen=True):
     """The catalog's record of one original.
 
     ``fingerprint`` identifies the plan that made the renditions; with another fingerprint they are
-    stale. ``revision`` counts completions: 1 after the first. Times are UTC.
+    stale. ``revision`` counts completions: 1 after the first. Times are UTC. ``focus`` is a person's choice
+    and no outcome of processing: only `Catalog.set_focus` changes it.
     """
 
     id: str
@@ -283,6 +296,14 @@ class Record(Struct, frozen=True):
     renditions: tuple[Rendition, ...] = ()
     revision: int = 0
     exif: Exif = ()
+    focus: Focus | None = None
+
+    def focus_of(self, version: str | None) -> Focus | None:
+        """The focus, if the original in ``version`` is the file that it was set for; None if the record knows
+        another version."""
+        if self.focus is None or self.original is None or self.version != version:
+            return None
+        return self.focus if self.original.sha256 == self.focus.sha256 else None
 
     @property
     def processed(self) -> Rendition | None:
@@ -352,7 +373,8 @@ class Plan(Struct, frozen=True):
     ``fingerprint`` identifies everything that decides about their pixels; ``cache_control`` is the header
     that they are stored with. ``skip`` is the reason why there should be none. ``overlay_versions`` holds
     the version of each overlay image by its key; None for an image that does not exist. ``lazy`` are the
-    renditions that are made at their first view, by stored key.
+    renditions that are made at their first view, by stored key. ``focus`` is that of the record, for
+    whichever file.
     """
 
     key: str
@@ -362,6 +384,7 @@ class Plan(Struct, frozen=True):
     overlay_versions: tuple[tuple[str, str | None], ...] = ()
     cache_control: str = ""
     lazy: Mapping[str, Transformation] = field(default_factory=dict)
+    focus: Focus | None = None
 
 
 class OutcomeStatus(StrEnum):

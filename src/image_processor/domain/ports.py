@@ -17,6 +17,7 @@ from msgspec import Struct, field
 from .errors import Reason
 from .models import (
     ExifField,
+    Focus,
     IccPolicy,
     Lease,
     Limits,
@@ -270,7 +271,8 @@ class CatalogEntry(Struct, frozen=True):
 
 class RecordState(Struct, frozen=True):
     """What tells whether a record is current. ``renditions`` are the versions of its renditions by key;
-    ``format`` and ``alpha`` are those of its original, None and False if it is not known."""
+    ``format`` and ``alpha`` are those of its original, None and False if it is not known.
+    ``has_focus``: its plan is its own, because somebody has set its focus."""
 
     key: str
     status: Status
@@ -280,6 +282,7 @@ class RecordState(Struct, frozen=True):
     renditions: Mapping[str, str]
     format: str | None = None
     alpha: bool = False
+    has_focus: bool = False
 
 
 class Neighbours(Struct, frozen=True):
@@ -327,10 +330,15 @@ class Catalog(Protocol):
     def complete(self, lease: Lease, record: Record, messages: Sequence[OutboxMessage] = ()) -> Record:
         """Write the record, add ``messages`` to the outbox and release the lease in one step.
 
-        Returns the stored record: with the next revision, the stored created_at, and the stored
+        Returns the stored record: with the next revision, the stored created_at and focus, and the stored
         sequencer if ``record`` has none. Raises LeaseLost, and writes nothing, if the lease is lost or
         the stored record has a later sequencer than ``record``.
         """
+        ...
+
+    def set_focus(self, image_id: str, focus: Focus | None) -> Record:
+        """Write the focus alone, or remove it, and return the record. Needs no lease: a worker that has one
+        leaves it as it is. Raises NotFound if there is no record."""
         ...
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:

@@ -101,13 +101,16 @@ class Inspector(Struct, frozen=True):
 
     def compare(self, key: str, original: OriginalState | None) -> KeyState:
         """The state of ``key`` for an ``original`` that the caller has looked up or listed."""
-        plan, record = self.plan(key), self.record(key)
+        record = self.record(key)
+        plan = self.plan(key, record)
         return KeyState(original, record, self.find_drift(plan, original, record))
 
-    def plan(self, key: str) -> Plan:
-        """What should exist for ``key``: by the recipe, with the overlay images in their current versions."""
+    def plan(self, key: str, record: Record | None = None) -> Plan:
+        """What should exist for ``key`` by the recipe, with the current versions of the overlay images, and
+        the focus of its ``record``."""
+        focus = record.focus if record else None
         overlays = head_overlays(self.uploads, self.recipe.eager_for(key))
-        return plan_upload(key, self.recipe, self.icc, self.exif, overlays, self.cache_control)
+        return plan_upload(key, self.recipe, self.icc, self.exif, overlays, self.cache_control, focus)
 
     def record(self, key: str) -> Record | None:
         """The catalog's record of ``key``."""
@@ -205,7 +208,7 @@ def is_current(
     """
     if expected is None:
         return state is None and not stored
-    if state is None or state.version != version or state.renditions != stored:
+    if state is None or state.has_focus or state.version != version or state.renditions != stored:
         return False
     if state.status is Status.REFUSED:
         is_final = state.reason not in REFUSALS_TO_RETRY

@@ -34,12 +34,14 @@ class Outbox(Struct, frozen=True):
     """``kinds`` are the messages that an installation wants.
 
     The worker itself sends the kinds of ``senders``; another thread reads the others from the catalog.
-    ``renditions_url`` is the base URL of renditions in events.
+    ``renditions_url`` is the base URL of renditions in events. Messages of other kinds are removed unless it
+    ``keeps_other_kinds``: a command may not know all that the installation wants.
     """
 
     kinds: frozenset[MessageKind] = frozenset()
     senders: Mapping[MessageKind, Send] = field(default_factory=lambda: MappingProxyType({}))
     renditions_url: str | None = None
+    keeps_other_kinds: bool = False
 
     def of_completion(
         self, lease: Lease, record: Record, at: datetime, *, invalidate: bool
@@ -125,7 +127,7 @@ class Outbox(Struct, frozen=True):
     ) -> bool:
         """Whether messages of one kind have left the outbox; nobody is interested in a kind that is off."""
         sender = self.senders.get(kind)
-        if sender is None and kind in self.kinds:
+        if sender is None and (kind in self.kinds or self.keeps_other_kinds):
             return False
         try:
             if sender is not None:

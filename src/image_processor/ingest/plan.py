@@ -7,7 +7,8 @@ from collections.abc import Collection, Hashable, Iterable
 from image_processor.config.recipe import Recipe
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import is_plain_prefix, rendition_prefix
-from image_processor.domain.models import ExifField, IccPolicy, Limits, Plan
+from image_processor.domain.models import ExifField, Focus, IccPolicy, Limits, Plan
+from image_processor.renditions.focus import uses_focus
 from image_processor.renditions.freshness import CORRECTIONS, RENDERING_VERSION
 from image_processor.renditions.originals import OverlayVersions
 
@@ -21,13 +22,15 @@ def plan_upload(
     exif: Collection[ExifField] = (),
     overlay_versions: OverlayVersions | None = None,
     cache_control: str = "",
+    focus: Focus | None = None,
 ) -> Plan:
     """The renditions that ``recipe`` declares for the original ``key``, or the reason to skip it.
 
     Those of lazy presets are not part of the fingerprint: a record is complete without them.
 
     ``overlay_versions`` are the current versions of the images that its overlays refer to. ``cache_control``
-    is the header of renditions for which the recipe has none.
+    is the header of renditions for which the recipe has none. ``focus`` is that of the record, whose file
+    decides later whether it applies.
     """
     skip = skip_reason(key, recipe)
     if skip is not None:
@@ -41,6 +44,7 @@ def plan_upload(
             # Without EXIF fields there is no line, so records from before that option stay valid.
             *([f"exif={','.join(sorted(exif))}"] if exif else []),
             *(f"mark={overlay}@{version}" for overlay, version in overlay_items),
+            *([f"focus={focus}"] if focus is not None and uses_focus(transformations) else []),
             *(f"private={text}" for text in sorted(map(str, recipe.private_for(key)))),
             *sorted(map(str, transformations)),
         ]
@@ -53,6 +57,7 @@ def plan_upload(
         overlay_versions=overlay_items,
         cache_control=header,
         lazy=recipe.lazy_for(key),
+        focus=focus,
     )
 
 

@@ -39,6 +39,7 @@ from image_processor.domain.models import (
     UploadKind,
 )
 from image_processor.domain.ports import Entry, OpenOriginal, Original, OriginalFile, Renderer
+from image_processor.renditions.focus import FocusedPlan
 from image_processor.renditions.freshness import filter_fresh, is_corrected, is_stale, list_renditions
 from image_processor.renditions.originals import (
     OriginalState,
@@ -118,7 +119,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
             lease = self._acquire_lease(upload)
             try:
                 # 2. Plan, resolve the original, and stop here if there is nothing to render.
-                plan = self.plan(upload.key)
+                plan = self.plan(upload.key, lease.record)
                 early = early_read.result()
                 original = self._resolve_original(lease.record, early)
                 if original is None or plan.skip is not None:
@@ -131,7 +132,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
                     # 3. Fetch the original, unless it has been read early.
                     body = self._fetch(plan.key, original, early)
                     # 4. Probe and render: the engine checks the header against the limits first.
-                    rendered = self._render(body, plan, writer)
+                    rendered = self._render(body, plan, record, writer)
                 except Refused as refusal:
                     if self._is_kept(lease.record, original, refusal):
                         raise
@@ -201,7 +202,7 @@ class Processor(Inspector, frozen=True, kw_only=True):
         if record is None or upload.kind is UploadKind.REPROCESS:
             return None
         original = head_original(self.uploads, upload.key)
-        if not self._is_done(record, self.plan(upload.key), original):
+        if not self._is_done(record, self.plan(upload.key, record), original):
             return None
         return Outcome(upload.key, OutcomeStatus.UNCHANGED, record)
 
@@ -260,16 +261,19 @@ class Processor(Inspector, frozen=True, kw_only=True):
         except NotFound as error:
             raise PreconditionFailed(f"{key!r} was deleted before it could be read") from error
 
-    def _render(self, body: bytes | OriginalFile, plan: Plan, writer: RenditionWriter) -> Rendered:
+    def _render(
+        self, body: bytes | OriginalFile, plan: Plan, record: Record, writer: RenditionWriter
+    ) -> Rendered:
         """Render all renditions of the plan; each goes to ``writer`` as soon as it is encoded."""
+        focused = FocusedPlan(plan.transformations, record, body)
         return self.render(
             body,
-            plan.transformations,
+            focused.rendered,
             self.limits,
             icc=self.icc,
             exif=self.exif,
             overlay_sources=read_overlays(self.uploads, dict(plan.overlay_versions), self.limits.max_bytes),
-            on_rendition=writer.write,
+            on_rendition=lambda image: focused.restore(image, writer.write),
         )
 
     # The ends of an attempt.
@@ -286,7 +290,9 @@ class Processor(Inspector, frozen=True, kw_only=True):
         """
         version = original.version if original else None
         stored = list_renditions(self.processed, plan.key)
-        kept = filter_fresh(stored, version, self.uploads, self.processed, self.icc) if original else []
+        focus = lease.record.focus_of(version)
+        sources = (version, self.uploads, self.processed, self.icc, focus)
+        kept = filter_fresh(stored, *sources) if original else []
         unwanted = [entry for entry in stored if entry not in kept]
         changed = needs_invalidation(lease, self.lease_duration, unwanted, ())
         skip = None if original is None else plan.skip
@@ -333,10 +339,11 @@ class Processor(Inspector, frozen=True, kw_only=True):
         if original.version is None or upload.kind is UploadKind.REPROCESS or _is_corrected(before, plan):
             return stored
         sources = (original.version, self.uploads, self.processed, self.icc, plan.cache_control)
+        focus = before.focus_of(original.version)
         return [
             entry
             for entry in stored
-            if entry.key not in plan.lazy or is_stale(entry.key, *sources, plan.lazy[entry.key])
+            if entry.key not in plan.lazy or is_stale(entry.key, *sources, plan.lazy[entry.key], focus=focus)
         ]
 
     def _complete(self, lease: Lease, record: Record, stored: Sequence[Entry]) -> Outcome:

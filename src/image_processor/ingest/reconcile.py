@@ -154,7 +154,8 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         """``stored`` are the renditions that have been listed; None: list them."""
         if stored is None:
             stored = list_renditions(self.processed, entry.key)
-        plan, record = self.plan(entry.key), self.record(entry.key)
+        record = self.record(entry.key)
+        plan = self.plan(entry.key, record)
         drift = self.find_drift_among(plan, OriginalState(entry.version), record, stored)
         # Listed versions save a request per original; a second look confirms a finding.
         found = [] if drift is None else self._inspected(entry.key)
@@ -170,10 +171,11 @@ class Reconciler(Inspector, frozen=True, kw_only=True):
         found: list[Finding] = []
         recorded = {rendition.key for rendition in record.renditions} if record else set()
         header = self.recipe.cache_control_for(original.key) or self.cache_control
+        focus = record.focus_of(original.version) if record else None
         for entry in stored:
             if (entry.key in plan.lazy or is_on_demand(entry.key)) and entry.key not in recorded:
                 sources = (original.version, self.uploads, self.processed, self.icc)
-                if is_stale(entry.key, *sources, header, plan.lazy.get(entry.key)):
+                if is_stale(entry.key, *sources, header, plan.lazy.get(entry.key), focus=focus):
                     found.append(Finding(original.key, Drift.STALE, None, orphan=entry.key))
         return found
 

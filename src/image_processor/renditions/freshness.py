@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from image_processor.domain.errors import NotFound, Reason
 from image_processor.domain.hashing import sha256_hex
 from image_processor.domain.keys import rendition_prefix
-from image_processor.domain.models import IccPolicy
+from image_processor.domain.models import Focus, IccPolicy
 from image_processor.domain.ports import Entry, ObjectStore
 from image_processor.domain.transformation import (
     ON_DEMAND,
@@ -21,6 +21,7 @@ from image_processor.domain.transformation import (
     named,
 )
 
+from .focus import uses_focus
 from .originals import OverlayVersions, head_overlays
 
 RENDERING_VERSION = 3
@@ -54,8 +55,8 @@ SOURCE_FINGERPRINT = "made"
 """Metadata key: the fingerprint of all sources of a rendition."""
 
 BASE_FINGERPRINT = "base"
-"""Metadata key: the fingerprint without overlay images. It decides for renditions whose name is a
-digest, because such a name does not tell which overlays they have."""
+"""Metadata key: the fingerprint without overlay images, and with the focus of the original, used or not. It
+decides for renditions whose name is a digest, because such a name does not tell which of them they have."""
 
 
 def list_renditions(processed: ObjectStore, key: str) -> list[Entry]:
@@ -70,23 +71,34 @@ def is_on_demand(key: str) -> bool:
     return key.rpartition("/")[2].startswith(ON_DEMAND)
 
 
-def fingerprint_metadata(version: str, icc: IccPolicy, overlays: OverlayVersions) -> dict[str, str]:
-    """Both fingerprints of a rendition of the original in ``version``, as object metadata."""
+def fingerprint_metadata(
+    version: str,
+    icc: IccPolicy,
+    overlays: OverlayVersions,
+    focus: Focus | None = None,
+    *,
+    has_focus: bool = False,
+) -> dict[str, str]:
+    """Both fingerprints of a rendition of the original in ``version``, as object metadata. ``focus`` is that
+    of this version; ``has_focus``: the rendition is cropped around it."""
     return {
-        SOURCE_FINGERPRINT: source_fingerprint(version, icc, overlays),
-        BASE_FINGERPRINT: source_fingerprint(version, icc, {}),
+        SOURCE_FINGERPRINT: source_fingerprint(version, icc, overlays, focus if has_focus else None),
+        BASE_FINGERPRINT: source_fingerprint(version, icc, {}, focus),
     }
 
 
-def source_fingerprint(version: str, icc: IccPolicy, overlays: OverlayVersions) -> str:
-    """32 hex digits for a rendition of the original in ``version`` with these overlay images."""
+def source_fingerprint(
+    version: str, icc: IccPolicy, overlays: OverlayVersions, focus: Focus | None = None
+) -> str:
+    """32 hex digits for a rendition of the original in ``version`` with these overlay images and focus."""
     # Stored renditions carry the digest of exactly these lines.
     lines = [f"rendering={RENDERING_VERSION}", f"icc={icc}", f"original={version}"]
+    lines += [f"focus={focus}"] if focus is not None else []
     lines += [f"mark={key}@{overlay_version}" for key, overlay_version in sorted(overlays.items())]
     return sha256_hex("\n".join(lines).encode())[:32]
 
 
-def is_stale(
+def is_stale(  # noqa: PLR0913 - all that a rendition depends on
     stored_key: str,
     version: str,
     uploads: ObjectStore,
@@ -94,11 +106,13 @@ def is_stale(
     icc: IccPolicy,
     cache_control: str | None = None,
     transformation: Transformation | None = None,
+    *,
+    focus: Focus | None = None,
 ) -> bool:
     """Whether the on-demand rendition ``stored_key`` has other sources than the current ones:
     the original in ``version``, its overlay images and the rendering; or another header than
     ``cache_control``, if that is given. False if it is not stored. ``transformation`` is that of a lazy
-    preset; otherwise the name tells it, or is a digest."""
+    preset; otherwise the name tells it, or is a digest. ``focus`` is that of the original in ``version``."""
     try:
         attributes = processed.head(stored_key).attributes
     except NotFound:
@@ -108,9 +122,10 @@ def is_stale(
     metadata = attributes.metadata
     transformation = transformation or named(stored_key.rpartition("/")[2])
     if transformation is None:
-        return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {})
+        return metadata.get(BASE_FINGERPRINT) != source_fingerprint(version, icc, {}, focus)
     overlays = head_overlays(uploads, [transformation])
-    return metadata.get(SOURCE_FINGERPRINT) != source_fingerprint(version, icc, overlays)
+    used = focus if uses_focus([transformation]) else None
+    return metadata.get(SOURCE_FINGERPRINT) != source_fingerprint(version, icc, overlays, used)
 
 
 def filter_fresh(
@@ -119,6 +134,7 @@ def filter_fresh(
     uploads: ObjectStore,
     processed: ObjectStore,
     icc: IccPolicy,
+    focus: Focus | None = None,
 ) -> list[Entry]:
     """The on-demand renditions among ``stored`` that are fresh for the original in ``version``.
 
@@ -127,4 +143,6 @@ def filter_fresh(
     on_demand = [entry for entry in stored if is_on_demand(entry.key)]
     if version is None:
         return on_demand
-    return [entry for entry in on_demand if not is_stale(entry.key, version, uploads, processed, icc)]
+    return [
+        entry for entry in on_demand if not is_stale(entry.key, version, uploads, processed, icc, focus=focus)
+    ]

@@ -69,6 +69,7 @@ class Activity:
         self._day = _Ring(QUARTER, DAY_PERIODS)
         self._seconds = 0.0
         self._renditions = 0
+        self._totals = Counter[str]()
         self.started = clock()
         """When counting began."""
 
@@ -76,6 +77,7 @@ class Activity:
         """Add ``amount`` to a count of the current period."""
         with self._lock:
             now = self._clock()
+            self._totals[name] += amount  # type: ignore[assignment]  # typeshed: whole numbers only
             for ring in (self._hour, self._day):
                 sums = ring.period(now)[0]
                 sums[name] = sums.get(name, 0) + amount
@@ -109,6 +111,11 @@ class Activity:
         """What one rendition of an upload has taken a worker on average; None before the first."""
         with self._lock:
             return self._seconds / self._renditions if self._renditions else None
+
+    def totals(self) -> Mapping[str, float]:
+        """The sums of all counts since the start."""
+        with self._lock:
+            return dict(self._totals)
 
     def last_hour(self) -> Series:
         with self._lock:

@@ -4,8 +4,9 @@ a lazy preset or only a URL asks for.
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from threading import Lock
 from typing import Any
@@ -35,7 +36,8 @@ class MetadataPending(Exception):
 
 
 class RenderCoordinator:
-    """``submit`` queues an upload for the workers, ``activity`` counts. Methods may be called from any
+    """``submit`` queues an upload for the workers, ``activity`` counts. ``on_render`` is called after each
+    rendering for a URL with its format, the seconds by stage, and all seconds. Methods may be called from any
     thread."""
 
     def __init__(
@@ -45,7 +47,9 @@ class RenderCoordinator:
         cache: RenditionCache,
         submit: Callable[[Upload], Future[Outcome]],
         activity: Activity,
+        on_render: Callable[[str, Mapping[str, float], float], object] = lambda *_: None,
     ) -> None:
+        self._on_render = on_render
         self._activity = activity
         self._repository = repository
         self._cache = cache
@@ -74,6 +78,14 @@ class RenderCoordinator:
         if hits:
             self._activity.count("hits", hits)
         self._cache.touch(stored_key)
+
+    def backlog(self) -> int:
+        """Renditions and headers that wait or are being read."""
+        return self._pool.backlog()
+
+    def cached_bytes(self) -> int:
+        """Bytes of the renditions that may be evicted."""
+        return self._cache.total()
 
     def metadata_of(self, key: str, version: str) -> ImageMetadata:
         """The metadata of an original, from its header.
@@ -105,7 +117,10 @@ class RenderCoordinator:
         stored = self._repository.find(ref)
         if stored is not None:
             return RenderResult(stored, {})
+        started = time.monotonic()
         result = renderer.render(ref)
+        assert ref.transformation is not None
+        self._on_render(ref.transformation.format, result.timings, time.monotonic() - started)
         self._activity.count("misses")
         if result.is_stored and not ref.declared:
             self._cache.put(result.stored.entry)

@@ -1,5 +1,6 @@
 // The REST API of the server: every request of the page is made here.
 
+import { SIZES, type Filter, since } from "../state/filter";
 import type { components } from "./schema";
 
 type Schemas = components["schemas"];
@@ -11,6 +12,7 @@ export type ImageEvent = Schemas["EventModel"];
 export type Parameter = Schemas["ParameterModel"];
 type Health = Schemas["StandaloneHealthModel"];
 type Upload = Schemas["UploadModel"];
+export type Folder = Schemas["FolderModel"];
 
 // What a card shows of an image. The details of one image have all of it.
 const CARD_FIELDS = [
@@ -23,6 +25,7 @@ const CARD_FIELDS = [
   "dominant_colour",
   "thumbhash",
   "focus",
+  "saving",
 ] as const satisfies readonly (keyof Image)[];
 export type CardImage = Pick<Image, "id" | "bucket" | "original" | "status" | (typeof CARD_FIELDS)[number]>;
 
@@ -66,6 +69,8 @@ export async function request<T>(method: string, path: string): Promise<T> {
 export const health = () => request<Health>("GET", "/health");
 export const image = (id: string) => request<Image>("GET", `/images/${id}`);
 export const remove = (id: string) => request<null>("DELETE", `/images/${id}`);
+// Without a response: the page is closing.
+export const removeAtEnd = (id: string) => void fetch(address(`/images/${id}`), { method: "DELETE", keepalive: true });
 export const reprocess = (id: string) => request<Image>("POST", `/images/${id}/reprocess`);
 export const sample = () => request<Upload>("POST", "/samples");
 
@@ -81,15 +86,42 @@ function list(parameters: Record<string, string | number | null>): Promise<Listi
   return request<Listing>("GET", `/images?${query}`);
 }
 
-export interface Filter {
-  // Any part of the name.
-  search: string;
-  status: string;
+// A page, and with the first one the number of all images, if the server can count them.
+export function page(filter: Filter, limit: number, cursor: string | null): Promise<Listing> {
+  if (filter.near) return near(filter.near, limit);
+  const { search, status, sort, format } = filter;
+  const [low, high] = SIZES[filter.size] ?? [0, Infinity];
+  return list({
+    search,
+    status,
+    sort,
+    format,
+    prefix: filter.folder,
+    min_bytes: low,
+    max_bytes: high === Infinity ? null : high,
+    since: since(filter.date),
+    limit,
+    cursor,
+    total: cursor ? null : "true",
+  });
 }
 
-// A page, and with the first one the number of all images, if the server can count them.
-export const page = (filter: Filter, limit: number, cursor: string | null) =>
-  list({ ...filter, limit, cursor, total: cursor ? null : "true" });
+// An image, and after it those that look like it, the nearest first.
+async function near(id: string, limit: number): Promise<Listing> {
+  const [own, found] = await Promise.all([image(id), similar(id, limit)]);
+  const images = [own, ...found.map((match) => match.image)];
+  return { images, cursor: null, total: images.length };
+}
+
+export async function similar(id: string, limit: number): Promise<Schemas["SimilarImageModel"][]> {
+  return (await request<Schemas["SimilarImagesModel"]>("GET", `/images/${id}/similar?limit=${limit}`)).images;
+}
+
+export async function folders(prefix: string): Promise<Folder[]> {
+  return (await request<Schemas["FoldersModel"]>("GET", `/folders?${new URLSearchParams({ prefix })}`)).folders;
+}
+
+export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
 export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
 

@@ -98,6 +98,33 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/images/{id}/focus": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        /**
+         * Put Focus
+         * @description Set the point that crops with `g=focus` keep in the centre, and render the image again.
+         *
+         *     It belongs to this file: it stays when that is processed or uploaded again, and does not apply to another
+         *     file under the same key. Answers at once unless the request prefers to wait.
+         */
+        put: operations["put_focus"];
+        post?: never;
+        /**
+         * Delete Focus
+         * @description Remove the point that was set for crops with `g=focus`, and render the image again.
+         */
+        delete: operations["delete_focus"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/images/{id}/renditions": {
         parameters: {
             query?: never;
@@ -753,6 +780,24 @@ export interface components {
             };
         };
         /**
+         * FocusRequest
+         * @description The point that crops with `g=focus` keep in the centre, in the upright original.
+         */
+        FocusRequest: {
+            /**
+             * X
+             * @description Expected: 0-1, a fraction of the width.
+             * @example 0.35
+             */
+            x: number;
+            /**
+             * Y
+             * @description Expected: 0-1, a fraction of the height.
+             * @example 0.25
+             */
+            y: number;
+        };
+        /**
          * FolderModel
          * @description A folder: the first part of keys, up to a slash. `prefix` lists its images and folders.
          */
@@ -911,6 +956,18 @@ export interface components {
              *     ]
              */
             focus?: [
+                number,
+                number
+            ] | null;
+            /**
+             * Focal Point
+             * @description The point that PUT /images/{id}/focus has set for this file: x and y as fractions. Crops with `g=focus` keep it; without one, they keep the most salient part.
+             * @example [
+             *       0.35,
+             *       0.25
+             *     ]
+             */
+            focal_point?: [
                 number,
                 number
             ] | null;
@@ -2147,6 +2204,197 @@ export interface operations {
                 };
                 content: {
                     "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Another worker is processing it; try again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Refused: `reason` and `fix` say why and what helps. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    put_focus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=10`: answer after at most 10 seconds; `respond-async`: answer at once. */
+                prefer?: string;
+            };
+            path: {
+                /** @description The id of an original. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FocusRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageModel"];
+                };
+            };
+            /** @description Not done yet; the image as it is now. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageModel"];
+                };
+            };
+            /** @description The request is invalid; `problems` names every error in it. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description A page of another site sent the request, or a URL lacks its signature. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description It does not exist. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Another worker is processing it; try again. */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is too large. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description The body is not JSON. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Refused: `reason` and `fix` say why and what helps. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+            /** @description Not possible right now; try again. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["ProblemModel"];
+                };
+            };
+        };
+    };
+    delete_focus: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description `wait=10`: answer after at most 10 seconds; `respond-async`: answer at once. */
+                prefer?: string;
+            };
+            path: {
+                /** @description The id of an original. */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageModel"];
+                };
+            };
+            /** @description Not done yet; the image as it is now. */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ImageModel"];
                 };
             };
             /** @description A page of another site sent the request, or a URL lacks its signature. */

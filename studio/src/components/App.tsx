@@ -5,13 +5,13 @@ import { mayRead, mayWrite } from "../state/access";
 import { isConnected } from "../state/follow";
 import { workingCount } from "../state/library";
 import { address } from "../api/client";
-import { FilePickers, chooseFiles, chooseFolder } from "./Choose";
-import { Confirm } from "./Confirm";
+import { FilePickers, chooseFiles, chooseFolder, takePhoto } from "./Choose";
 import { Details } from "./Details";
 import { hasDialog } from "./Dialog";
 import { DropZone } from "./DropZone";
 import { Navigation, Pages } from "./Pages";
 import { SignIn, SignOut } from "./SignIn";
+import { Selection } from "./Selection";
 import { Toasts } from "./Toasts";
 import { Tray } from "./Tray";
 
@@ -24,7 +24,7 @@ export function App() {
         <Pages />
       </main>
       <Details />
-      <Confirm />
+      <Selection />
       <Tray />
       {mayWrite.value && <DropZone />}
       {!hasDialog() && <Toasts />}
@@ -45,6 +45,12 @@ function Head() {
         <>
           <button class="button wide" type="button" onClick={chooseFolder}>
             Add a folder
+          </button>
+          <button class="button camera" type="button" aria-label="Take a photo" title="Take a photo" onClick={takePhoto}>
+            <svg viewBox="0 0 24 24" width="22" height="22" aria-hidden="true">
+              <path d="M4 7.5h3.2l1.5-2.3h6.6l1.5 2.3H20c.9 0 1.5.6 1.5 1.5v8.5c0 .9-.6 1.5-1.5 1.5H4c-.9 0-1.5-.6-1.5-1.5V9c0-.9.6-1.5 1.5-1.5z" />
+              <circle cx="12" cy="13" r="3.6" />
+            </svg>
           </button>
           <button class="button primary" type="button" onClick={chooseFiles}>
             Add images

@@ -2,14 +2,14 @@
 
 import type { Signal } from "@preact/signals";
 import { memo } from "preact/compat";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 
 import type { CardImage } from "../api/client";
-import { STATES, bytes, counted, fileName, percent, pixels, saving } from "../labels";
-import { leastBytes } from "../pictures";
+import { STATES, bytes, counted, fileName, percent, pixels } from "../labels";
 import { hasFailed, isStale, isWorking, type Item } from "../state/item";
 import { read } from "../state/library";
 import { open } from "../state/location";
+import * as selection from "../state/selection";
 import { Picture } from "./Picture";
 import { Remedy } from "./Remedy";
 
@@ -30,7 +30,7 @@ export const Card = memo(function Card({ item: signal, index, total, x, y, width
   }, [item.changes, item.id]);
   return (
     <li
-      class="card"
+      class={selection.isSelected(item.key) ? "card selected" : "card"}
       data-key={item.key}
       data-status={item.state}
       data-index={index}
@@ -38,6 +38,7 @@ export const Card = memo(function Card({ item: signal, index, total, x, y, width
       aria-setsize={total}
       style={{ width: `${width}px`, transform: `translate(${x}px, ${y}px)` }}
     >
+      <Choice item={item} isActive={isActive} />
       <Link item={item} isActive={isActive}>
         <div class="face">
           <Face item={item} width={width} />
@@ -57,6 +58,23 @@ export const Card = memo(function Card({ item: signal, index, total, x, y, width
   );
 });
 
+function Choice({ item: { key, id }, isActive }: { item: Item; isActive: boolean }) {
+  const isRange = useRef(false); // a change does not say which keys are held
+  if (!id) return null;
+  return (
+    <label class="choice">
+      <input
+        type="checkbox"
+        aria-label={`Choose ${fileName(key)}`}
+        tabIndex={isActive ? 0 : -1}
+        checked={selection.isSelected(key)}
+        onClick={(event) => (isRange.current = event.shiftKey)}
+        onChange={() => (isRange.current ? selection.extendTo : selection.toggle)(key)}
+      />
+    </label>
+  );
+}
+
 function Link({ item, isActive, children }: { item: Item; isActive: boolean; children: preact.ComponentChildren }) {
   const tabIndex = isActive ? 0 : -1;
   if (!item.id) {
@@ -68,9 +86,10 @@ function Link({ item, isActive, children }: { item: Item; isActive: boolean; chi
   }
   const id = item.id;
   const onClick = (event: MouseEvent) => {
-    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
-    open(id);
+    if (event.shiftKey) selection.extendTo(item.key);
+    else if (event.ctrlKey || event.metaKey || selection.selected.peek().length) selection.toggle(item.key);
+    else open(id);
   };
   return (
     <a class="open" href={`#${id}`} tabIndex={tabIndex} onClick={onClick}>
@@ -95,14 +114,14 @@ const Work = ({ item: { progress } }: { item: Item }) => (
   <span class="work">{progress !== undefined && <progress max={1} value={progress} aria-label="sent" />}</span>
 );
 
-// How much smaller than the original its largest rendition is, in the smallest format.
+// How much smaller than the original its largest rendition is, in its smallest format.
 function Saving({ image }: { image: CardImage }) {
-  const least = leastBytes(image);
-  if (least === null || !image.facts || least >= image.facts.bytes) return null;
-  const title = `The largest rendition has ${bytes(least)}, the original ${bytes(image.facts.bytes)}`;
+  const { saving, facts } = image;
+  if (!saving || saving < 0 || !facts) return null;
+  const title = `The largest rendition has ${bytes(Math.round(facts.bytes * (1 - saving)))}, the original ${bytes(facts.bytes)}`;
   return (
     <span class="best" title={title}>
-      {percent(saving({ bytes: least }, image.facts))}
+      {percent(saving)}
     </span>
   );
 }

@@ -8,8 +8,8 @@ import { fileName, refusal } from "../labels";
 import * as library from "../state/library";
 import { mayWrite } from "../state/access";
 import { close, openId, replace, tried, tryTransformation } from "../state/location";
+import * as removal from "../state/removal";
 import { say, sayError } from "../state/toasts";
-import { confirmRemoval } from "./Confirm";
 import { Dialog } from "./Dialog";
 import { Facts } from "./Facts";
 import { Picture } from "./Picture";
@@ -147,7 +147,7 @@ function Actions({ image }: { image: api.Image }) {
             class="button danger"
             type="button"
             id="delete"
-            onClick={() => void confirmRemoval(image.original, image.id, image.renditions.length)}
+            onClick={() => removal.remove([{ key: image.original, id: image.id }])}
           >
             Delete
           </button>

@@ -5,15 +5,17 @@ import { useEffect } from "preact/hooks";
 
 import { pastedName } from "../names";
 import { dropped, hasFiles } from "../state/drop";
+import * as library from "../state/library";
 import * as uploads from "../state/uploads";
 
 const isOver = signal(false);
 
 export function DropZone() {
   useEffect(listen, []);
+  const { folder } = library.filter.value;
   return (
     <div class="dropping" id="dropping" hidden={!isOver.value}>
-      <p>Drop to add</p>
+      <p>Drop to add{folder && ` to ${folder}`}</p>
     </div>
   );
 }

@@ -3,6 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 
 import * as library from "../state/library";
+import * as selection from "../state/selection";
 import { askBeforeMoving } from "../state/follow";
 import { Card } from "./Card";
 import { pitch, useWindow } from "./useWindow";
@@ -25,8 +26,9 @@ export function Grid() {
     if (cardWidth && isNearEnd && !library.loadError.peek()) void library.loadMore();
   }, [last, keys.length, columns, cardWidth, library.cursor.value]);
 
-  const focus = (index: number) => {
+  const focus = (index: number, isChoosing: boolean) => {
     const target = Math.max(0, Math.min(keys.length - 1, index));
+    if (isChoosing) selection.extendTo(keys[target]!);
     setActive(target);
     scrollToRow(list.current!, Math.floor(target / columns) * rowHeight, rowHeight);
     // The card may only now be drawn.
@@ -34,6 +36,11 @@ export function Grid() {
   };
 
   const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key === " " && !(event.target instanceof HTMLInputElement)) {
+      const key = keys[indexOf(event.target) ?? -1];
+      event.preventDefault();
+      return key === undefined ? undefined : selection.toggle(key);
+    }
     const page = Math.max(1, Math.floor(innerHeight / rowHeight)) * columns;
     const steps: Record<string, number> = {
       ArrowRight: 1,
@@ -50,7 +57,7 @@ export function Grid() {
     const from = indexOf(event.target);
     if (from === null) return;
     event.preventDefault();
-    focus(from + by);
+    focus(from + by, event.shiftKey);
   };
 
   const drawn = range(rows.first * columns, last);

@@ -6,8 +6,8 @@ import { mayWrite } from "../state/access";
 import type { Item } from "../state/item";
 import * as library from "../state/library";
 import { say, sayError } from "../state/toasts";
+import * as removal from "../state/removal";
 import * as uploads from "../state/uploads";
-import { confirmRemoval } from "./Confirm";
 
 export function Remedy({ item }: { item: Item }) {
   const name = fileName(item.key);
@@ -34,12 +34,12 @@ const dismissal = ({ state }: Item) => (state === "refused" ? "Delete" : "Dismis
 
 function retry({ key, id }: Item): void {
   if (uploads.isRetriable(key)) return uploads.retry(key);
-  if (!id) return say(`${fileName(key)} must be added again.`);
+  if (!id) return void say(`${fileName(key)} must be added again.`);
   api.reprocess(id).catch(sayError);
 }
 
 function dismiss(item: Item): void {
-  if (item.state === "refused" && item.id) void confirmRemoval(item.key, item.id, 0);
+  if (item.state === "refused" && item.id) removal.remove([{ key: item.key, id: item.id }]);
   else if (item.state === "failed") uploads.dismiss(item.key);
   else library.remove(item.key);
 }

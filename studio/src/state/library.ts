@@ -7,6 +7,7 @@
 import { batch, computed, signal, type Signal } from "@preact/signals";
 
 import * as api from "../api/client";
+import { ALL, SIZES, type Filter, isFiltered } from "./filter";
 import { type Item, fromRecord, isDone, isLocal, isWorking, newItem } from "./item";
 
 const PAGE = 100;
@@ -17,7 +18,7 @@ const keys = new Map<string, string>(); // by id
 const order = signal<readonly string[]>([]);
 const changes = signal(0); // grows with every change of an image
 
-export const filter = signal<api.Filter>({ search: "", status: "" });
+export const filter = signal<Filter>(ALL);
 export const cursor = signal<string | null>(null);
 export const isLoaded = signal(false);
 export const isLoadingMore = signal(false);
@@ -31,13 +32,28 @@ const unloaded = signal<number | null>(0);
 // How many images match; null if that is not known.
 export const total = computed(() => (unloaded.value === null ? null : shown.value.length + unloaded.value));
 
-export const isFiltered = computed(() => Boolean(filter.value.search || filter.value.status));
+// Images that will be deleted soon, unless the user undoes it.
+const hidden = signal<ReadonlySet<string>>(new Set());
+
+export function hide(keys: readonly string[]): void {
+  hidden.value = new Set([...hidden.peek(), ...keys]);
+}
+
+export function unhide(keys: readonly string[]): void {
+  const gone = new Set(keys);
+  hidden.value = new Set([...hidden.peek()].filter((key) => !gone.has(key)));
+}
 
 export const shown = computed<readonly string[]>(() => {
-  if (!isFiltered.value) return order.value;
-  void changes.value;
-  return order.value.filter((key) => matches(items.get(key)!.peek()));
+  const isHidden = hidden.value;
+  const isAll = !isFiltered(filter.value);
+  if (isAll && !isHidden.size) return order.value;
+  if (!isAll) void changes.value;
+  return order.value.filter((key) => !isHidden.has(key) && (isAll || matches(items.get(key)!.peek())));
 });
+
+// How many images the page knows.
+export const count = computed(() => order.value.length);
 
 export const workingCount = signal(0);
 
@@ -46,8 +62,17 @@ export const peek = (key: string): Item | undefined => items.get(key)?.peek();
 export const keyOf = (id: string): string | undefined => keys.get(id);
 
 function matches(item: Item): boolean {
-  const { search, status } = filter.value;
-  return item.key.toLowerCase().includes(search.toLowerCase()) && (!status || status === item.state || isLocal(item));
+  const { search, status, folder, format, size, near } = filter.value;
+  const { facts } = item.image ?? {};
+  const [low, high] = SIZES[size] ?? [0, Infinity];
+  return (
+    item.key.startsWith(folder) &&
+    item.key.toLowerCase().includes(search.toLowerCase()) &&
+    (!status || status === item.state || isLocal(item)) &&
+    (!format || !facts || facts.format === format) &&
+    (!facts || (facts.bytes >= low && facts.bytes < high)) &&
+    (!near || item.image !== null)
+  );
 }
 
 function write(item: Item): void {
@@ -81,7 +106,7 @@ export function announce(files: readonly { key: string; size: number }[]): void 
 export function addFound(found: readonly Item[], mayMove: boolean): void {
   batch(() => {
     for (const item of found) write(item);
-    waiting.value = [...found.map(({ key }) => key).reverse(), ...waiting.value];
+    waiting.value = [...found.filter(matches).map(({ key }) => key).reverse(), ...waiting.value];
     if (mayMove) showWaiting();
   });
 }
@@ -99,6 +124,7 @@ export function remove(...removed: string[]): void {
   if (!gone.size) return;
   batch(() => {
     for (const key of gone) forget(key);
+    unhide([...gone]);
     order.value = order.value.filter((key) => !gone.has(key));
     waiting.value = waiting.value.filter((key) => !gone.has(key));
     changes.value++;
@@ -159,7 +185,7 @@ export async function loadMore(): Promise<void> {
   }
 }
 
-export async function filterBy(next: api.Filter): Promise<void> {
+export async function filterBy(next: Filter): Promise<void> {
   filter.value = next;
   await reload();
 }

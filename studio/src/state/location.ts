@@ -2,6 +2,7 @@
 
 import { signal } from "@preact/signals";
 
+import { ALL, type Filter, fromQuery, toQuery } from "./filter";
 import * as library from "./library";
 import { sayError } from "./toasts";
 
@@ -43,18 +44,21 @@ export function close(id?: string): void {
   tried.value = null;
 }
 
-function readFilter(): typeof library.filter.value {
-  const query = new URLSearchParams(location.search);
-  return { search: query.get("search") ?? "", status: query.get("status") ?? "" };
-}
+const readFilter = (): Filter => fromQuery(new URLSearchParams(location.search));
 
-export function filterBy(filter: typeof library.filter.value): void {
-  const query = new URLSearchParams();
-  for (const [name, value] of Object.entries(filter)) if (value) query.set(name, value);
-  const search = query.size ? `?${query}` : "";
-  history.replaceState(null, "", location.pathname + search + location.hash);
+// Changes some of what the library shows. Another folder, or other similar images, are a page of their own:
+// "back" leads to the one before.
+export function filterBy(changed: Partial<Filter>): void {
+  const before = library.filter.peek();
+  const filter = { ...before, ...changed };
+  const query = toQuery(filter);
+  const address = location.pathname + (query.size ? `?${query}` : "") + location.hash;
+  const isOther = filter.folder !== before.folder || filter.near !== before.near;
+  history[isOther ? "pushState" : "replaceState"](null, "", address);
   library.filterBy(filter).catch(sayError);
 }
+
+export const openFolder = (folder: string): void => filterBy({ ...ALL, sort: library.filter.peek().sort, folder });
 
 export function start(): void {
   library.filter.value = readFilter();

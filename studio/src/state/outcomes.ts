@@ -32,7 +32,7 @@ function sayCollected(): void {
   collected = [];
   timer = undefined;
   lastSaid = performance.now();
-  if (outcomes.length === 1) return say(outcomes[0]!.text);
+  if (outcomes.length === 1) return void say(outcomes[0]!.text);
   const ready = outcomes.filter(({ isReady }) => isReady).length;
   say(summary(ready, outcomes.length - ready, 0));
 }

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 
 const MILLISECONDS = 6000;
+export const UNDO_MILLISECONDS = 10_000;
 const MAX_SHOWN = 3;
 
 export interface Action {
@@ -19,14 +20,23 @@ export interface Toast {
 export const toasts = signal<readonly Toast[]>([]);
 let lastId = 0;
 
-export function say(text: string, action?: Action): void {
+// Returns what `dismiss` takes.
+export function say(text: string, action?: Action, milliseconds = MILLISECONDS): number {
   const id = ++lastId;
-  toasts.value = [...toasts.value, { id, text, action }].slice(-MAX_SHOWN);
-  setTimeout(() => dismiss(id), MILLISECONDS);
+  toasts.value = fitting([...toasts.value, { id, text, action }]);
+  setTimeout(() => dismiss(id), milliseconds);
+  return id;
+}
+
+// What can still be undone is not pushed out by other messages.
+function fitting(shown: readonly Toast[]): readonly Toast[] {
+  if (shown.length <= MAX_SHOWN) return shown;
+  const oldest = shown.findIndex(({ action }) => !action);
+  return shown.filter((_, at) => at !== Math.max(0, oldest));
 }
 
 export function dismiss(id: number): void {
   toasts.value = toasts.value.filter((toast) => toast.id !== id);
 }
 
-export const sayError = (error: unknown): void => say((error as Error).message);
+export const sayError = (error: unknown): void => void say((error as Error).message);

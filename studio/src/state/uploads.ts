@@ -54,8 +54,11 @@ const controllers = new Set<AbortController>();
 export const isOwn = (key: string): boolean => own.has(key);
 export const isRetriable = (key: string): boolean => failures.has(key);
 
-export function add(files: readonly NamedFile[]): void {
-  if (!files.length) return;
+// Adds files to the folder that the library shows.
+export function add(dropped: readonly NamedFile[]): void {
+  if (!dropped.length) return;
+  const { folder } = library.filter.peek();
+  const files = dropped.map(({ key, file }) => ({ key: folder + key, file }));
   if (!isBusy.peek()) progress.value = NOTHING;
   isDismissed.value = false;
   say(`Adding ${counted(files.length, "file", "files")}.`);

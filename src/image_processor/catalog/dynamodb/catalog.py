@@ -24,12 +24,13 @@ from image_processor.catalog.leases import (
     lease_lost,
     new_record,
     new_token,
+    no_record,
 )
 from image_processor.catalog.nearest import with_distance
 from image_processor.catalog.paging import check_limit, newest_position, write_cursor
-from image_processor.catalog.rows import to_micros
+from image_processor.catalog.rows import to_focus_text, to_micros
 from image_processor.domain.errors import Invalid, LeaseLost, PreconditionFailed
-from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
+from image_processor.domain.models import Focus, Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, Sort
 
 from .requests import DynamoClient, Update, write_arguments
@@ -56,8 +57,8 @@ _IS_FREE = f"attribute_not_exists(#claim_token) OR #claim_expires_at <= :now OR 
 _IS_EMPTY = "attribute_not_exists(#original_file) AND attribute_not_exists(#outbox)"
 _IS_NOT_OLDER = "(attribute_not_exists(#sequencer) OR #sequencer <= :sequencer)"
 _IS_UNCHANGED = "#revision = :revision AND #shelf = :unsharded"
-# Written when the record is created, and never changed.
-_IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "position"})
+# What a completion leaves as it is: all but the focus never changes.
+_IMMUTABLE = frozenset({"id", "bucket", "original_file", "created_at", "position", "focus"})
 _OPTIONAL = frozenset(
     {"version", "fingerprint", "reason", "message", "original", "look", "exif", "processed_file"}
     | {"similar_group", "similar_hash"}
@@ -148,6 +149,14 @@ class DynamoCatalog:
         update = Update(changed, remove=(*_LEASE_ATTRIBUTES, *missing), add=added)
         condition = f"{_IS_OWN_LEASE} AND {_IS_NOT_OLDER}" if "sequencer" in item else _IS_OWN_LEASE
         return from_item(self._update_leased(lease, update, condition))
+
+    def set_focus(self, image_id: str, focus: Focus | None) -> Record:
+        text = to_focus_text(focus)
+        update = Update(remove=("focus",)) if text is None else Update({"focus": to_value(text)})
+        try:
+            return from_item(self._update(image_id, "attribute_exists(#original_file)", {}, update))
+        except PreconditionFailed:
+            raise no_record(image_id) from None
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
         if messages or lease.unsent:

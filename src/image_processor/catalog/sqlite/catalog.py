@@ -28,12 +28,21 @@ from image_processor.catalog.leases import (
     lease_lost,
     new_record,
     new_token,
+    no_record,
 )
 from image_processor.catalog.nearest import nearest, similar_bands
 from image_processor.catalog.paging import check_limit, has_text, read_cursor, write_cursor
-from image_processor.catalog.rows import to_message_text, to_messages, to_micros, to_record, to_row, to_state
+from image_processor.catalog.rows import (
+    to_focus_text,
+    to_message_text,
+    to_messages,
+    to_micros,
+    to_record,
+    to_row,
+    to_state,
+)
 from image_processor.domain.errors import CatalogDamaged
-from image_processor.domain.models import Lease, OutboxMessage, Record, Upload
+from image_processor.domain.models import Focus, Lease, OutboxMessage, Record, Upload
 from image_processor.domain.ports import CatalogEntry, Folder, Neighbours, Page, Query, RecordState, Sort
 
 from .errors import translate_errors
@@ -58,6 +67,7 @@ from .queries import (
     SCAN,
     SCAN_IDS,
     SCAN_STATES,
+    SET_FOCUS,
     UNSENT,
     Values,
     is_by_key,
@@ -141,6 +151,12 @@ class SqliteCatalog:
         check_is_leased(lease, record)
         values = to_row(record) | listing_values(record)
         return to_record(self._change_leased(COMPLETE, lease, values, messages))
+
+    def set_focus(self, image_id: str, focus: Focus | None) -> Record:
+        rows = self._execute(SET_FOCUS, {"id": image_id, "focus": to_focus_text(focus)})
+        if not rows:
+            raise no_record(image_id)
+        return to_record(rows[0])
 
     def delete(self, lease: Lease, messages: Sequence[OutboxMessage] = ()) -> None:
         self._change_leased(DELETE, lease, {}, messages)

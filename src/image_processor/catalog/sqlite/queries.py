@@ -44,7 +44,9 @@ RETURNING {_COLUMN_LIST}
 RENEW = f"UPDATE records SET claim_expires_at = :claim_expires_at WHERE {_IS_OWN_LEASE} RETURNING id"
 
 _COMPLETED_COLUMNS = tuple(
-    name for name in COLUMNS if name not in {"id", "bucket", "key", "created_at", "sequencer", "revision"}
+    name
+    for name in COLUMNS
+    if name not in {"id", "bucket", "key", "created_at", "sequencer", "revision", "focus"}
 )
 COMPLETE = f"""
 UPDATE records SET
@@ -58,6 +60,7 @@ WHERE {_IS_OWN_LEASE} AND (sequencer IS NULL OR :sequencer IS NULL OR sequencer 
 RETURNING {_COLUMN_LIST}
 """
 
+SET_FOCUS = f"UPDATE records SET focus = :focus WHERE id = :id RETURNING {_COLUMN_LIST}"
 DELETE = f"DELETE FROM records WHERE {_IS_OWN_LEASE} RETURNING id"
 RELEASE = f"UPDATE records SET {CLEAR_LEASE} WHERE {_IS_OWN_LEASE} RETURNING id"
 RELEASE_OWNER = f"""
@@ -74,7 +77,7 @@ UNSENT = "SELECT message FROM outbox WHERE image_id = :image_id"
 MARK_SENT = "DELETE FROM outbox WHERE id = :message_id AND kind = :kind AND image_id = :image_id"
 SCAN = f"SELECT {_COLUMN_LIST} FROM records WHERE id > :after ORDER BY id LIMIT :limit"
 SCAN_STATES = """
-SELECT key, status, version, fingerprint, reason, renditions, format,
+SELECT key, status, version, fingerprint, reason, renditions, focus, format,
 format = 'webp' AND json_valid(original) AND json_extract(original, '$.alpha') AS alpha
 FROM records INDEXED BY records_by_key
 WHERE key > :after AND bucket = :bucket ORDER BY key LIMIT :limit

@@ -109,6 +109,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         """CREATE INDEX records_by_saving ON records
         (saving, id, key, created_at, status, format, original_bytes)""",
     ),
+    ("ALTER TABLE records ADD COLUMN focus TEXT",),
 )
 
 

@@ -127,7 +127,8 @@ _BORDER_FIELDS = _fields(
 _BORDER = ValueType(_BORDER_FIELDS.expected, _BORDER_FIELDS.read, _is_border, _BORDER_FIELDS.show)
 _DISTANCE, _EXTENT = length(0, 1_000_000), length(1, 1_000_000)
 _BOX = _fields("left:top:width:height, each pixels or a share of the side", *[_DISTANCE] * 2, *[_EXTENT] * 2)
-_SMART = ValueType(" | ".join(sorted(SMART)), Gravity, lambda value: value in SMART)
+_BY_PIXELS = SMART - {Gravity.FOCUS}  # a focus is a point of the original, which steps do not know
+_SMART = ValueType(" | ".join(sorted(_BY_PIXELS)), Gravity, lambda value: value in _BY_PIXELS)
 _scale_side = scale_length(MAX_SIDE, 1)
 _scale_offset = scale_length(MAX_SIDE)
 

@@ -31,7 +31,8 @@ class Fit(StrEnum):
 class Gravity(StrEnum):
     """The part of an image that a crop keeps, or the side where it is placed when it is padded.
 
-    The last three depend on the pixels: the most striking part, the most detailed one, and faces.
+    The last four depend on the image: the most striking part, the most detailed one, faces, and the point
+    that a person has set for it; without one, as ATTENTION.
     """
 
     CENTRE = "centre"
@@ -46,10 +47,11 @@ class Gravity(StrEnum):
     ATTENTION = "attention"
     ENTROPY = "entropy"
     FACES = "faces"
+    FOCUS = "focus"
 
 
-SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES})
-"""The gravities that depend on the pixels."""
+SMART = frozenset({Gravity.ATTENTION, Gravity.ENTROPY, Gravity.FACES, Gravity.FOCUS})
+"""The gravities that depend on the image."""
 
 
 class Flip(StrEnum):

@@ -1,0 +1,82 @@
+// What can be done with the chosen images: at the lower edge of the window while there are some.
+
+import { useEffect } from "preact/hooks";
+
+import { counted } from "../labels";
+import { mayWrite } from "../state/access";
+import * as bulk from "../state/bulk";
+import * as library from "../state/library";
+import * as removal from "../state/removal";
+import * as selection from "../state/selection";
+import { hasDialog } from "./Dialog";
+
+// What the server puts into one archive.
+const MAX_ARCHIVED = 1000;
+
+export function Selection() {
+  useEffect(listen, []);
+  const count = selection.selected.value.length;
+  if (!count || hasDialog()) return null;
+  const ids = () => selection.selectedItems().map(({ id }) => id);
+  const isTooMany = count > MAX_ARCHIVED;
+  const limit = isTooMany ? `An archive has at most ${MAX_ARCHIVED.toLocaleString("en")} images` : undefined;
+  return (
+    <aside class="selection" id="selection" aria-label="Chosen images">
+      <p class="chosen" role="status">
+        {counted(count, "image", "images")} chosen
+      </p>
+      {count < library.shown.value.length && (
+        <button class="link" type="button" onClick={selection.selectAll}>
+          Choose all {library.shown.value.length.toLocaleString("en")}
+        </button>
+      )}
+      <div class="actions">
+        {mayWrite.value && (
+          <button class="button small" type="button" onClick={() => void bulk.reprocess(ids())}>
+            Render again
+          </button>
+        )}
+        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "originals")}>
+          Download originals
+        </button>
+        <button class="button small" type="button" disabled={isTooMany} title={limit} onClick={() => bulk.download(ids(), "renditions")}>
+          Download renditions
+        </button>
+        {mayWrite.value && (
+          <button class="button small danger" type="button" onClick={removeChosen}>
+            Delete
+          </button>
+        )}
+        <button class="icon" type="button" aria-label="Choose none" onClick={selection.clear}>
+          ×
+        </button>
+      </div>
+    </aside>
+  );
+}
+
+function removeChosen(): void {
+  if (!mayWrite.peek()) return;
+  removal.remove(selection.selectedItems());
+  selection.clear();
+}
+
+const isField = (target: EventTarget | null) =>
+  target instanceof HTMLSelectElement || (target instanceof HTMLInputElement && !["radio", "checkbox"].includes(target.type));
+
+function listen(): () => void {
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (hasDialog() || isField(event.target) || event.altKey || event.defaultPrevented) return;
+    const key = (event.ctrlKey || event.metaKey ? "Ctrl+" : "") + event.key;
+    const actions: Record<string, () => boolean | void> = {
+      "Ctrl+a": selection.selectAll,
+      "Ctrl+z": removal.undoLast,
+      Escape: selection.clear,
+      Delete: removeChosen,
+    };
+    const action = actions[key];
+    if (action && action() !== false) event.preventDefault();
+  };
+  addEventListener("keydown", onKeyDown);
+  return () => removeEventListener("keydown", onKeyDown);
+}

@@ -1,0 +1,147 @@
+"""`serve` with originals and renditions in (emulated) S3, and the catalog in a file or in DynamoDB."""
+
+from __future__ import annotations
+
+import io
+import json
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from image_processor.domain.keys import image_id
+from image_processor.domain.ports import Attributes
+from image_processor.storage.s3 import S3Store
+from support import aws
+from support.served import RECIPE, Served
+from support.waiting import wait_for
+
+RENDITION = "w=32,fm=jpeg.jpg"
+AWS_VARIABLES = {"AWS_REGION": aws.REGION, "AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+PNG = Attributes("image/png")
+Start = Callable[..., Served]
+
+
+def photo(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+class Buckets:
+    """Two new buckets, and the variables that name them."""
+
+    def __init__(self) -> None:
+        endpoint = aws.address()
+        upload, processed = aws.make_bucket(endpoint), aws.make_bucket(endpoint)
+        self.name = upload
+        self.uploads = aws.open_store(endpoint, upload)
+        self.processed = aws.open_store(endpoint, processed)
+        self.settings = {
+            **AWS_VARIABLES,
+            "AWS_ENDPOINT_URL": endpoint,
+            "IMAGE_PROCESSOR_UPLOAD_BUCKET": upload,
+            "IMAGE_PROCESSOR_PROCESSED_BUCKET": processed,
+            "IMAGE_PROCESSOR_SWEEP_SECONDS": "1",
+            "IMAGE_PROCESSOR_WORKERS": "1",
+        }
+
+
+@pytest.fixture
+def buckets() -> Buckets:
+    return Buckets()
+
+
+@pytest.fixture(params=["sqlite", "dynamodb"])
+def settings(request: pytest.FixtureRequest, buckets: Buckets) -> dict[str, str]:
+    if request.param == "sqlite":
+        return buckets.settings
+    return {**buckets.settings, "IMAGE_PROCESSOR_TABLE": aws.make_table(aws.address())}
+
+
+@pytest.fixture
+def start(tmp_path: Path, settings: dict[str, str]) -> Iterator[Start]:
+    started: list[Served] = []
+
+    def start_another(**more: str) -> Served:
+        folder = tmp_path / f"server-{len(started)}"
+        folder.mkdir()
+        server = Served(folder, RECIPE, {**settings, **more})
+        started.append(server)
+        server.start()
+        return server
+
+    yield start_another
+    for server in started:
+        server.close()
+
+
+def put(server: Served, key: str, body: bytes) -> Any:
+    request = urllib.request.Request(f"{server.address}/uploads/{key}", body, method="PUT")
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+def keys(store: S3Store) -> list[str]:
+    return [entry.key for entry in store.list()]
+
+
+def record(server: Served, buckets: Buckets, key: str) -> Any:
+    try:
+        return server.get(f"/images/{image_id(buckets.name, key)}")
+    except urllib.error.HTTPError:
+        return None
+
+
+def is_processed(server: Served, buckets: Buckets, key: str) -> bool:
+    found = record(server, buckets, key)
+    return found is not None and found["status"] == "processed"
+
+
+def test_uploads_through_the_api_and_straight_to_the_bucket_are_served(
+    start: Start, buckets: Buckets
+) -> None:
+    server = start()
+    put(server, "a.png", photo("red"))
+    buckets.uploads.put("b.png", photo("blue"), PNG)
+    for key in ("a.png", "b.png"):
+        wait_for(lambda key=key: is_processed(server, buckets, key), key)  # type: ignore[misc]
+        with urllib.request.urlopen(f"{server.address}/renditions/{key}/{RENDITION}") as response:
+            assert response.read(3) == b"\xff\xd8\xff"
+    assert set(keys(buckets.processed)) == {f"{key}/{RENDITION}" for key in ("a.png", "b.png")}
+    assert not (server.folder / "data" / "uploads").exists()
+
+    buckets.uploads.delete("b.png")
+    wait_for(lambda: keys(buckets.processed) == [f"a.png/{RENDITION}"], "the deletion")
+
+
+def test_another_server_continues_with_what_it_finds(start: Start, buckets: Buckets) -> None:
+    server = start()
+    put(server, "a.png", photo("red"))
+    wait_for(lambda: is_processed(server, buckets, "a.png"), "the rendition")
+    version = next(iter(buckets.processed.list())).version
+    server.kill()
+    server.start()
+    buckets.uploads.put("b.png", photo("blue"), PNG)
+    wait_for(lambda: is_processed(server, buckets, "b.png"), "the second original")
+    assert {entry.key: entry.version for entry in buckets.processed.list()}[f"a.png/{RENDITION}"] == version
+
+
+@pytest.mark.parametrize("settings", ["dynamodb"], indirect=True)
+def test_two_servers_share_buckets_and_a_table(start: Start, buckets: Buckets) -> None:
+    servers = [start(), start()]
+    names = [f"{number}.png" for number in range(8)]
+    for number, name in enumerate(names):
+        put(servers[number % 2], name, photo("red"))
+    for name in names:
+        for server in servers:
+            wait_for(
+                lambda name=name, server=server: is_processed(server, buckets, name),  # type: ignore[misc]
+                name,
+            )
+    assert set(keys(buckets.processed)) == {f"{name}/{RENDITION}" for name in names}
+    logs = "".join((server.folder / "log").read_text() for server in servers)
+    assert {logs.count(f" {name} processed ") for name in names} == {1}
