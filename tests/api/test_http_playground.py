@@ -20,6 +20,7 @@ def test_the_parameters_are_those_of_the_table(client: Client) -> None:
     def of(name: str) -> list[object]:
         return [by_name[name][field] for field in shown]
 
+    assert client.get("/parameters").json()["overlays"] is None
     assert of("w") == ["integer", 1, 16383, [], None, False]
     assert of("rot") == ["number", -360, 360, [], "0", False]
     assert of("gx") == ["length", -16383, 16383, [], "0", False]
@@ -42,10 +43,11 @@ def test_what_a_parameter_offers_is_what_it_accepts(parameter) -> None:
 def test_a_preview_is_the_rendition_itself(machine: Machine, client: Client) -> None:
     machine.ingest.put("cat.jpg", b"a cat")
     client.post("/images", json={"key": "cat.jpg"})
-    for _ in range(2):  # rendered, and then stored
+    for is_stored in (False, True):
         preview = client.post(f"/images/{ID}/preview", json={"transformation": "fm=webp,w=5"})
         assert (preview.status_code, preview.headers["content-type"]) == (200, "image/webp")
         assert preview.headers["image-processor-transformation"] == "w=5,fm=webp"
+        assert ("server-timing" in preview.headers) is not is_stored
         (stored,) = (key for key in machine.ingest.processed.bodies() if key.startswith("cat.jpg/~"))
         assert preview.content == machine.ingest.processed.bodies()[stored]
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import importlib.util
 import os
+import re
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from image_processor.api.standalone_app import WEB
+from image_processor.engine.codecs.registry import CODECS
 
 STUDIO = Path(__file__).parents[2] / "studio"
 MAX_BYTES = 250_000
@@ -49,6 +51,19 @@ def test_the_page_is_built_from_its_sources(generate: ModuleType, tmp_path: Path
 
 def test_the_sources_have_the_types_that_they_need(generate: ModuleType) -> None:
     generate.check()
+
+
+def test_the_score_has_the_weights_of_the_engine() -> None:
+    text = (STUDIO / "src" / "score.ts").read_text("utf-8")
+    row = r"(\w+): \{ base: ([\d.]+), weights: \[([^\]]+)\] \}"
+    fits = {
+        name: (float(base), *map(float, weights.split(","))) for name, base, weights in re.findall(row, text)
+    }
+    assert fits == {
+        name: (codec.quality_fit.base, *codec.quality_fit.weights)
+        for name, codec in CODECS.items()
+        if codec.quality_fit is not None
+    }
 
 
 def test_the_page_is_small() -> None:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import Field
 
+from image_processor.delivery.http.headers import server_timing
 from image_processor.domain.errors import NotFound
 from image_processor.domain.transformation import PARAMETERS, Control, Parameter, parse
 
@@ -32,7 +33,11 @@ _PREVIEW: dict[int | str, dict[str, Any]] = {
             TRANSFORMATION_HEADER: {
                 "description": "The canonical text of the transformation.",
                 "schema": {"type": "string"},
-            }
+            },
+            "server-timing": {
+                "description": "Milliseconds by stage; without it the rendition was stored already.",
+                "schema": {"type": "string"},
+            },
         },
     }
 }
@@ -70,16 +75,21 @@ class ParameterModel(Model):
 
 
 class ParametersModel(Model):
-    """Every parameter, in canonical order."""
+    """Every parameter, in canonical order. `overlays` is the prefix of the keys of images that overlays may
+    show; null if they may show none."""
 
     parameters: list[ParameterModel]
+    overlays: str | None = Field(examples=["logos/"])
 
 
 @router.head("/parameters", include_in_schema=False)
 @router.get("/parameters")
-def list_parameters() -> ParametersModel:
+def list_parameters(context: StandaloneContextOf) -> ParametersModel:
     """List the parameters of transformations: the table from which recipes, URLs and documents follow."""
-    return ParametersModel(parameters=[ParameterModel.of(parameter) for parameter in PARAMETERS])
+    return ParametersModel(
+        parameters=[ParameterModel.of(parameter) for parameter in PARAMETERS],
+        overlays=context.settings.overlays,
+    )
 
 
 @router.post(
@@ -100,7 +110,10 @@ async def post_preview(
     if record is None:
         raise NotFound(f"no image has the id {id!r}")
     ref = work.delivery.resolver.reference(record.key, transformation)
-    stored = (await work.rendition(ref)).stored
+    result = await work.rendition(ref)
+    stored = result.stored
     content = stored.body or (await run_in_threadpool(context.processed.get, ref.stored_key)).body
     headers = {TRANSFORMATION_HEADER: str(transformation).encode("ascii", "backslashreplace").decode()}
+    if result.timings:  # none if it was stored already
+        headers["server-timing"] = server_timing(result.timings)
     return Response(content, 200, headers, stored.attributes.media_type)

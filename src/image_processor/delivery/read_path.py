@@ -29,7 +29,7 @@ from image_processor.domain.models import KEEP_SMALLER
 from image_processor.domain.ports import StoredObject
 from image_processor.domain.transformation import ON_DEMAND
 
-from .http.headers import content_disposition, cors_headers, expiring_cache_control
+from .http.headers import content_disposition, cors_headers, expiring_cache_control, server_timing
 from .http.response import ResponseHead, build_response
 from .policy import Policy
 from .repository import RenderResult, RenditionRepository
@@ -191,7 +191,7 @@ class Delivery(Struct, frozen=True):
         if ref.vary:
             headers["vary"] = ", ".join(ref.vary)
         if lookup.timings:
-            timings = [f"{name};dur={1000 * seconds:.1f}" for name, seconds in lookup.timings.items()]
+            timings = [server_timing(lookup.timings)]
             kept = lookup.stored.attributes.metadata.get(KEEP_SMALLER) if lookup.stored else None
             timings += [f"{KEEP_SMALLER};desc={kept}"] if kept else []
             headers["server-timing"] = ", ".join(timings)

@@ -125,30 +125,8 @@ export const originalUrl = (id: string) => address(`/images/${id}/original`);
 
 export const byIds = async (ids: string[]) => (await list({ ids: ids.join() })).images;
 
-export const parameters = async () => (await request<Schemas["ParametersModel"]>("GET", "/parameters")).parameters;
-
-export interface Preview {
-  body: Blob;
-  // The canonical text of the transformation.
-  text: string;
-}
-
 export const sendJson = (path: string, body: object, signal: AbortSignal | null = null) =>
   fetch(address(path), { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body), signal });
-
-export async function preview(id: string, transformation: string, signal: AbortSignal): Promise<Preview> {
-  const response = await sendJson(`/images/${id}/preview`, { transformation }, signal);
-  if (!response.ok) throw new Problem(await response.json());
-  return { body: await response.blob(), text: response.headers.get("image-processor-transformation") ?? transformation };
-}
-
-// A URL that opens a rendition for a year; null if the server has no key to sign it with.
-export async function signedUrl(id: string, transformation: string, signal: AbortSignal): Promise<string | null> {
-  const body = { transformation, expires_in: 31_536_000 };
-  const response = await sendJson(`/images/${id}/renditions`, body, signal);
-  if (!response.ok) throw new Problem(await response.json());
-  return (await response.json()).url;
-}
 
 // Stores a file under a key that must be free. XMLHttpRequest reports the progress of the body; fetch
 // does not.

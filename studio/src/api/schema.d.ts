@@ -1221,11 +1221,17 @@ export interface components {
         };
         /**
          * ParametersModel
-         * @description Every parameter, in canonical order.
+         * @description Every parameter, in canonical order. `overlays` is the prefix of the keys of images that overlays may
+         *     show; null if they may show none.
          */
         ParametersModel: {
             /** Parameters */
             parameters: components["schemas"]["ParameterModel"][];
+            /**
+             * Overlays
+             * @example logos/
+             */
+            overlays: string | null;
         };
         /** ProblemItemModel */
         ProblemItemModel: {
@@ -3242,6 +3248,8 @@ export interface operations {
                 headers: {
                     /** @description The canonical text of the transformation. */
                     "image-processor-transformation"?: string;
+                    /** @description Milliseconds by stage; without it the rendition was stored already. */
+                    "server-timing"?: string;
                     [name: string]: unknown;
                 };
                 content: {

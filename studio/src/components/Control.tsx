@@ -1,5 +1,7 @@
 // The control of one parameter, chosen by the table of parameters.
 
+import type { ComponentChildren } from "preact";
+
 import type { Parameter } from "../api/client";
 
 interface Props {
@@ -7,21 +9,26 @@ interface Props {
   // Empty if the parameter is not set.
   value: string;
   onChange(value: string): void;
+  // A control that replaces the one for the type.
+  children?: ComponentChildren;
 }
 
 // A slider is of use in a range that a hand can hit; wider ones are typed.
 const MAX_SLIDER = 800;
 
-export function Control({ parameter, value, onChange }: Props) {
+export function Control({ parameter, value, onChange, children }: Props) {
   const { name, meaning, expected } = parameter;
   const id = `parameter-${name}`;
+  const title = (
+    <>
+      <code>{name}</code> <span>{meaning.replaceAll("`", "")}</span>
+    </>
+  );
   return (
     <div class={value ? "control set" : "control"}>
-      <label for={id}>
-        <code>{name}</code> <span>{meaning.replaceAll("`", "")}</span>
-      </label>
+      {children ? <p class="label">{title}</p> : <label for={id}>{title}</label>}
       <div class="field" title={`Expected: ${expected}.`}>
-        <Field id={id} parameter={parameter} value={value} onChange={onChange} />
+        {children ?? <Field id={id} parameter={parameter} value={value} onChange={onChange} />}
         {value && (
           <button class="link" type="button" aria-label={`Reset ${name}`} onClick={() => onChange("")}>
             Reset
@@ -36,7 +43,7 @@ function Field({ id, parameter, value, onChange }: Props & { id: string }) {
   const { control, low, high, choices, repeatable } = parameter;
   const shown = value || parameter.default || "";
   if (repeatable) {
-    return <textarea id={id} rows={2} value={value} spellcheck={false} placeholder={hint(parameter)} onChange={(event) => onChange(event.currentTarget.value)} />;
+    return <textarea id={id} rows={2} value={value} spellcheck={false} onChange={(event) => onChange(event.currentTarget.value)} />;
   }
   switch (control) {
     case "choice":
@@ -71,5 +78,3 @@ function Field({ id, parameter, value, onChange }: Props & { id: string }) {
       return <input id={id} type="text" value={value} spellcheck={false} autocomplete="off" placeholder={parameter.default ?? ""} onChange={(event) => onChange(event.currentTarget.value)} />;
   }
 }
-
-const hint = ({ name }: Parameter) => (name === "over" ? "text:Hello;size:48;col:ffffff" : "");

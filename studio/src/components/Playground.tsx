@@ -1,17 +1,23 @@
 // The playground: every parameter of transformations with a preview, and what to copy from it.
 
-import { useEffect, useState } from "preact/hooks";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useState } from "preact/hooks";
 
-import * as api from "../api/client";
-import { bytes, fileName, percent, saving, trouble } from "../labels";
-import { candidates, isTransparent, source } from "../pictures";
+import * as api from "../api/trial";
+import type { Image, Parameter } from "../api/client";
+import { fileName } from "../labels";
 import { tried, tryTransformation } from "../state/location";
+import { IDEAS, type Start, ofRecipe } from "../state/starts";
 import { EMPTY, type Values, toText, toValues } from "../state/trial";
-import { say } from "../state/toasts";
+import { sayError } from "../state/toasts";
+import "../styles/playground.css";
+import { Comparison, usePreview } from "./Comparison";
 import { Control } from "./Control";
 import { Dialog } from "./Dialog";
-
-const DEBOUNCE_MILLISECONDS = 300;
+import { FocalPoint } from "./FocalPoint";
+import { GravityPad } from "./GravityPad";
+import { Overlays } from "./Overlays";
+import { Snippets } from "./Snippets";
 
 // The first parameter of each part of the table.
 const PARTS: readonly [first: string, title: string][] = [
@@ -25,23 +31,16 @@ const PARTS: readonly [first: string, title: string][] = [
 // What most people change comes first.
 const OPEN = new Set(["Size and crop", "Encoding"]);
 
-interface Result {
-  url: string;
-  bytes: number;
-  type: string;
-  text: string;
-  milliseconds: number;
-}
-
-export function Playground({ image }: { image: api.Image }) {
-  const [table, setTable] = useState<api.Parameter[]>([]);
-  useEffect(() => void api.parameters().then(setTable, (error) => say(error.message)), []);
+export function Playground({ image }: { image: Image }) {
+  const [table, setTable] = useState<api.Table>({ parameters: [], overlays: null });
+  useEffect(() => void api.table().then(setTable, sayError), []);
   const [history, setHistory] = useState(EMPTY);
   const text = tried.value ?? "";
-  const values = toValues(text, table);
-  const { result, problem } = usePreview(image.id, text);
+  const values = toValues(text, table.parameters);
+  const { result, problem, isBusy } = usePreview(image.id, text);
 
   const change = (next: string) => {
+    if (next === text) return;
     setHistory({ past: [...history.past, text], future: [] });
     tryTransformation(next);
   };
@@ -51,8 +50,14 @@ export function Playground({ image }: { image: api.Image }) {
     setHistory({ ...history, [from]: history[from].slice(0, -1), [to]: [...history[to], text] });
     tryTransformation(target);
   };
+  const onKeyDown = (event: KeyboardEvent) => {
+    if (event.key.toLowerCase() !== "z" || !(event.ctrlKey || event.metaKey) || isWriting(event.target)) return;
+    event.preventDefault();
+    if (event.shiftKey) step("future", "past");
+    else step("past", "future");
+  };
   return (
-    <Dialog class="playground" id="playground" labelledBy="playground-name" onClose={() => tryTransformation(null)}>
+    <Dialog class="playground" id="playground" labelledBy="playground-name" onClose={() => tryTransformation(null)} onKeyDown={onKeyDown}>
       <header class="bar">
         <h2 id="playground-name" tabIndex={-1} autofocus>
           {fileName(image.original)}
@@ -69,78 +74,65 @@ export function Playground({ image }: { image: api.Image }) {
       </header>
       <div class="bench">
         <div class="view">
-          <Comparison image={image} result={result} />
-          <p class="verdict" role="status">
-            {problem ? <span class="problem">{problem}</span> : result ? verdict(image, result) : "Rendering…"}
-          </p>
-          <Copies image={image} text={result?.text ?? text} />
+          <Comparison image={image} result={result} isBusy={isBusy} problem={problem} />
+          <Snippets image={image} text={result?.text ?? text} />
         </div>
-        <Controls table={table} values={values} onChange={(next) => change(toText(next, table))} />
+        <div class="controls">
+          <Starts text={text} onChoose={change} />
+          <Controls image={image} table={table} values={values} onChange={(next) => change(toText(next, table.parameters))} />
+        </div>
       </div>
     </Dialog>
   );
 }
 
-// Renders the transformation once it has not changed for a moment. The previous result stays until then.
-function usePreview(id: string, text: string): { result: Result | null; problem: string | null } {
-  const [result, setResult] = useState<Result | null>(null);
-  const [problem, setProblem] = useState<string | null>(null);
-  useEffect(() => {
-    const controller = new AbortController();
-    const timer = setTimeout(async () => {
-      const started = performance.now();
-      try {
-        const { body, text: canonical } = await api.preview(id, text, controller.signal);
-        const milliseconds = performance.now() - started;
-        setResult({ url: URL.createObjectURL(body), bytes: body.size, type: body.type, text: canonical, milliseconds });
-        setProblem(null);
-      } catch (error) {
-        if (controller.signal.aborted) return;
-        setProblem(error instanceof api.Problem ? trouble(error.problem) : (error as Error).message);
-      }
-    }, DEBOUNCE_MILLISECONDS);
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-    };
-  }, [id, text]);
-  useEffect(() => () => void (result && URL.revokeObjectURL(result.url)), [result]);
-  return { result, problem };
-}
+// Fields have an undo of their own.
+const isWriting = (target: EventTarget | null) =>
+  target instanceof HTMLTextAreaElement || (target instanceof HTMLInputElement && ["text", "number"].includes(target.type));
 
-function verdict(image: api.Image, { bytes: count, type, milliseconds }: Result): string {
-  const saved = image.facts ? ` · ${percent(saving({ bytes: count }, image.facts))} compared to the original` : "";
-  return `${type.replace("image/", "").toUpperCase()} · ${bytes(count)}${saved} · ${Math.round(milliseconds)} ms`;
-}
-
-// The original to the left of the handle, the result to its right.
-function Comparison({ image, result }: { image: api.Image; result: Result | null }) {
-  const [at, setAt] = useState(50);
-  const before = candidates(image, 1280, true)[0];
+function Starts({ text, onChoose }: { text: string; onChoose(text: string): void }) {
+  const [presets, setPresets] = useState<Start[]>([]);
+  useEffect(() => void api.recipe().then((recipe) => setPresets(ofRecipe(recipe)), sayError), []);
+  const chips = (starts: readonly Start[]) =>
+    starts.map((start) => (
+      <button key={start.title} type="button" class="chip" aria-pressed={start.text === text} title={start.text} onClick={() => onChoose(start.text)}>
+        {start.title}
+      </button>
+    ));
   return (
-    <div class={isTransparent(image) ? "comparison transparent" : "comparison"}>
-      {result && <img class="after" src={result.url} alt="The result" />}
-      {before && result && (
+    <section class="starts" aria-label="Start from">
+      <p class="note">Start from</p>
+      <div class="chips">{chips(IDEAS)}</div>
+      {presets.length > 0 && (
         <>
-          <img class="before" src={source(before)} alt="The original" style={{ clipPath: `inset(0 ${100 - at}% 0 0)` }} />
-          <span class="handle" aria-hidden="true" style={{ left: `${at}%` }} />
-          <input type="range" min={0} max={100} value={at} aria-label="How much of the original is shown" onInput={(event) => setAt(Number(event.currentTarget.value))} />
+          <p class="note">Presets of the recipe</p>
+          <div class="chips">{chips(presets)}</div>
         </>
       )}
-    </div>
+    </section>
   );
 }
 
 interface ControlsProps {
-  table: readonly api.Parameter[];
+  image: Image;
+  table: api.Table;
   values: Values;
   onChange(values: Values): void;
 }
 
-function Controls({ table, values, onChange }: ControlsProps) {
+function Controls({ image, table, values, onChange }: ControlsProps) {
+  const sections = useMemo(() => parts(table.parameters), [table]);
+  const set = (name: string) => (value: string) => onChange({ ...values, [name]: value });
+  // What has a better control than its type alone tells.
+  const special = (name: string, value: string): ComponentChildren => {
+    if (name === "g") return <GravityPad name="gravity" value={value || "centre"} onChange={set(name)} />;
+    if (name === "fp") return <FocalPoint image={image} value={value} onChange={set(name)} />;
+    if (name === "over") return <Overlays value={value} prefix={table.overlays} onChange={set(name)} />;
+    return null;
+  };
   return (
-    <div class="controls">
-      {parts(table).map(({ title, parameters }) => {
+    <>
+      {sections.map(({ title, parameters }) => {
         const count = parameters.filter(({ name }) => values[name]).length;
         return (
           <details key={title} open={OPEN.has(title)}>
@@ -148,81 +140,27 @@ function Controls({ table, values, onChange }: ControlsProps) {
               {title}
               {count > 0 && <span class="count"> {count} set</span>}
             </summary>
-            {parameters.map((parameter) => (
-              <Control
-                key={parameter.name}
-                parameter={parameter}
-                value={values[parameter.name] ?? ""}
-                onChange={(value) => onChange({ ...values, [parameter.name]: value })}
-              />
-            ))}
+            {parameters.map((parameter) => {
+              const value = values[parameter.name] ?? "";
+              return (
+                <Control key={parameter.name} parameter={parameter} value={value} onChange={set(parameter.name)}>
+                  {special(parameter.name, value)}
+                </Control>
+              );
+            })}
           </details>
         );
       })}
-    </div>
+    </>
   );
 }
 
-function parts(table: readonly api.Parameter[]): { title: string; parameters: api.Parameter[] }[] {
-  const found: { title: string; parameters: api.Parameter[] }[] = [];
+function parts(table: readonly Parameter[]): { title: string; parameters: Parameter[] }[] {
+  const found: { title: string; parameters: Parameter[] }[] = [];
   for (const parameter of table) {
     const title = PARTS.find(([first]) => first === parameter.name)?.[1];
     if (title || !found.length) found.push({ title: title ?? "Parameters", parameters: [] });
     found.at(-1)!.parameters.push(parameter);
   }
   return found;
-}
-
-// Texts that make the same rendition elsewhere.
-function Copies({ image, text }: { image: api.Image; text: string }) {
-  const url = useSignedUrl(image.id, text);
-  const format = /(?:^|,)fm=(\w+)/.exec(text)?.[1] ?? "jpeg";
-  const name = fileName(image.original);
-  const lines: [string, string | null][] = [
-    ["Transformation", text],
-    ["URL", url && new URL(api.address(url), location.href).href],
-    ["HTML", url && `<img src="${new URL(api.address(url), location.href).href}" alt="">`],
-    ["Command", `image-processor transform ${quoted(name)} ${quoted(text)} --out rendition.${format}`],
-    ["Python", `image_processor.transform(${JSON.stringify(name)}, ${JSON.stringify(text)})`],
-    ["Recipe", `[presets.mine]\ntransformations = [${JSON.stringify(text)}]`],
-    ["Link to this page", location.href],
-  ];
-  return (
-    <dl class="copies">
-      {lines.map(([title, line]) => line && <Copy key={title} title={title} line={line} />)}
-    </dl>
-  );
-}
-
-const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
-
-function Copy({ title, line }: { title: string; line: string }) {
-  const copy = () => navigator.clipboard.writeText(line).then(() => say(`${title}: copied.`), (error) => say(error.message));
-  return (
-    <>
-      <dt>{title}</dt>
-      <dd>
-        <code>{line}</code>
-        <button class="button small" type="button" aria-label={`Copy ${title}`} onClick={copy}>
-          Copy
-        </button>
-      </dd>
-    </>
-  );
-}
-
-function useSignedUrl(id: string, text: string): string | null {
-  const [url, setUrl] = useState<string | null>(null);
-  useEffect(() => {
-    const controller = new AbortController();
-    const timer = setTimeout(() => {
-      api.signedUrl(id, text, controller.signal).then(setUrl, () => setUrl(null));
-    }, 2 * DEBOUNCE_MILLISECONDS);
-    return () => {
-      clearTimeout(timer);
-      controller.abort();
-      setUrl(null);
-    };
-  }, [id, text]);
-  return url;
 }

@@ -1,7 +1,9 @@
-"""Delivery, step 4: response headers that do not depend on the stored bytes: CORS and Content-Disposition."""
+"""Delivery, step 4: response headers that do not depend on the stored bytes: CORS, Content-Disposition and
+Server-Timing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from urllib.parse import quote
 
 
@@ -50,3 +52,8 @@ def content_disposition(filename: str | None, *, attachment: bool = False) -> st
     )
     text = f'{kind}; filename="{ascii_name}"'
     return text if ascii_name == filename else f"{text}; filename*=UTF-8''{quote(filename, safe='')}"
+
+
+def server_timing(seconds: Mapping[str, float]) -> str:
+    """The value of Server-Timing for the duration of each stage."""
+    return ", ".join(f"{name};dur={1000 * duration:.1f}" for name, duration in seconds.items())
