@@ -9,13 +9,16 @@ import { mayAdmin, mayWrite } from "../state/access";
 import { say, sayError } from "../state/toasts";
 import { highlighted } from "../toml";
 import "../styles/recipe.css";
+import { Missing } from "./Missing";
 
 const CHECK_MILLISECONDS = 250;
 const PLAN_MILLISECONDS = 600;
 
 export function RecipePage() {
   const [source, setSource] = useState<api.RecipeSource | null>(null);
-  useEffect(() => void api.recipeSource().then(setSource, sayError), []);
+  const [problem, setProblem] = useState<Error | null>(null);
+  useEffect(() => void api.recipeSource().then(setSource, setProblem), []);
+  if (problem) return <Missing page="Recipe" problem={problem} />;
   return source && <Editing source={source} onSaved={setSource} />;
 }
 

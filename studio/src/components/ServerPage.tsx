@@ -9,6 +9,7 @@ import { FORMATS, bytes, counted, part, refusal } from "../labels";
 import { mayAdmin } from "../state/access";
 import { sayError } from "../state/toasts";
 import "../styles/server.css";
+import { Missing } from "./Missing";
 import { Plot } from "./Plot";
 
 const REFRESH_MILLISECONDS = 10_000;
@@ -18,8 +19,9 @@ type Span = keyof typeof SPANS;
 
 export function ServerPage() {
   const [span, setSpan] = useState<Span>("hour");
-  const activity = useRefreshed(api.activity, (read) => read.storage === null);
-  const health = useRefreshed(api.health);
+  const [activity, problem] = useRefreshed(api.activity, (read) => read.storage === null);
+  const [health] = useRefreshed(api.health);
+  if (problem && !activity) return <Missing page="Server" problem={problem} />;
   if (!activity || !health) return null;
   return (
     <section class="server" id="server" aria-labelledby="server-title">
@@ -47,16 +49,22 @@ export function ServerPage() {
 }
 
 // What `read` returns, read again every ten seconds while somebody looks, and soon while it is not complete.
-function useRefreshed<T>(read: () => Promise<T>, isPartial: (value: T) => boolean = () => false): T | null {
+function useRefreshed<T>(read: () => Promise<T>, isPartial: (value: T) => boolean = () => false): [T | null, Error | null] {
   const [value, setValue] = useState<T | null>(null);
+  const [problem, setProblem] = useState<Error | null>(null);
   useEffect(() => {
     let timer: ReturnType<typeof setTimeout>;
     const refresh = async () => {
       let pause = REFRESH_MILLISECONDS;
       if (!document.hidden) {
-        const latest = await read().catch(sayError);
-        if (latest) setValue(latest);
-        if (latest && isPartial(latest)) pause = SOON_MILLISECONDS;
+        try {
+          const latest = await read();
+          setValue(latest);
+          setProblem(null);
+          if (isPartial(latest)) pause = SOON_MILLISECONDS;
+        } catch (error) {
+          setProblem(error as Error);
+        }
       }
       if (!isOver) timer = setTimeout(refresh, pause);
     };
@@ -67,7 +75,7 @@ function useRefreshed<T>(read: () => Promise<T>, isPartial: (value: T) => boolea
       clearTimeout(timer);
     };
   }, []);
-  return value;
+  return [value, problem];
 }
 
 function Health({ health }: { health: api.ServerHealth }) {
