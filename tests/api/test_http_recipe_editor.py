@@ -14,6 +14,7 @@ from http_machine import Client, Machine
 from msgspec.structs import replace
 
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.config.settings_file import load_settings
 from image_processor.standalone.storage_report import FormatStorage, StorageCount
 
 RECIPE = """[presets.small]
@@ -159,12 +160,13 @@ def test_activity_counts_uploads_hits_and_misses(machine: Machine, client: Clien
     assert [item["format"] for item in activity["storage"]["formats"]] == ["jpeg", "webp"]
 
 
-def test_settings_are_shown_with_their_source_and_without_secrets(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("IMAGE_PROCESSOR_ICC", "embed")
-    monkeypatch.setenv("IMAGE_PROCESSOR_SIGNING_KEYS", "a:a-secret-of-the-server")
-    machine.settings = replace(machine.settings, icc="embed", signing_keys=(("a", "a-secret-of-the-server"),))
+def test_settings_are_shown_with_their_source_and_without_secrets(machine: Machine) -> None:
+    environment = {
+        "IMAGE_PROCESSOR_ICC": "embed",
+        "IMAGE_PROCESSOR_SIGNING_KEYS": "a:a-secret-of-the-server",
+    }
+    settings = load_settings(environment, {"IMAGE_PROCESSOR_PORT": "0"})
+    machine.settings = replace(settings, data=machine.settings.data)
     with machine_client(machine) as client:
         response = client.get("/settings")
     shown = {item["name"]: (item["value"], item["source"]) for item in response.json()["settings"]}

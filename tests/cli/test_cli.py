@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 import tomllib
@@ -73,7 +74,7 @@ def test_doctor_prints_versions_codecs_and_settings(run, monkeypatch):
     assert ["heic", "yes", "-"] in lines
     assert ["IMAGE_PROCESSOR_SVG=0"] in lines
     assert ["IMAGE_PROCESSOR_TRUNCATED=strict"] in lines
-    assert ["IMAGE_PROCESSOR_MAX_BYTES=7"] in lines
+    assert ["IMAGE_PROCESSOR_MAX_BYTES=7", "[environment]"] in lines
     assert ["IMAGE_PROCESSOR_HOST=127.0.0.1"] in lines
 
 
@@ -82,6 +83,39 @@ from image_processor.engine.worker import child, sandbox
 sandbox.enter = lambda: ("files are open: no Landlock",)
 child.main()
 """
+
+
+def test_doctor_says_where_settings_come_from(run, monkeypatch):
+    monkeypatch.setenv("IMAGE_PROCESSOR_PORT", "9000")
+    Path("image-processor.toml").write_text("workers = 3\nport = 1\n")
+    status, out, _ = run("doctor", "--data", "elsewhere")
+    assert status == 0
+    assert "  IMAGE_PROCESSOR_WORKERS=3  [file]\n" in out
+    assert "  IMAGE_PROCESSOR_PORT=9000  [environment]\n" in out
+    assert "  IMAGE_PROCESSOR_DATA=elsewhere  [command line]\n" in out
+    assert "  IMAGE_PROCESSOR_STOP_SECONDS=15\n" in out
+
+
+def test_doctor_reports_as_json(run):
+    Path("other.toml").write_text('workers = 3\nsigning_keys = "a:a-secret-of-the-server"\n')
+    status, out, _ = run("doctor", "--json", "--config", "other.toml")
+    report = json.loads(out)
+    assert status == 0
+    assert report["version"] == __version__
+    assert report["formats"]["jpeg"] == {"reads": True, "writes": True, "extra": None}
+    assert report["catalog"]["damage"] is None
+    settings = {item["name"]: (item["value"], item["source"]) for item in report["settings"]}
+    assert settings["IMAGE_PROCESSOR_WORKERS"] == ("3", "file")
+    assert settings["IMAGE_PROCESSOR_SIGNING_KEYS"] == ("(set)", "file")
+    assert settings["IMAGE_PROCESSOR_CONFIG"] == ("other.toml", "command line")
+    assert "a-secret" not in out
+
+
+def test_an_invalid_file_of_settings_is_named_with_its_line(run):
+    Path("image-processor.toml").write_text("wokers = 3\n")
+    status, _, err = run("doctor")
+    assert status == 2
+    assert "line 1: expected a setting that exists such as workers" in err
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def _watched(
 ) -> Iterator[None]:
     monkeypatch.setattr(reload_watcher, "TICK_SECONDS", 0.01)
     watcher = ReloadWatcher(
-        lambda: live.reload(lambda: load_recipe(str(recipe))),
+        [lambda: live.reload(lambda: load_recipe(str(recipe)))],
         lambda: [str(recipe)],
         lambda: bool(requests and requests.pop()),
     )

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from image_processor.config.recipe import Recipe
 from image_processor.config.settings import Settings
 from image_processor.delivery.read_path import Delivery
-from image_processor.domain.errors import Invalid, InvalidKey, InvalidRecipe
+from image_processor.domain.errors import Invalid, InvalidKey, InvalidRecipe, InvalidSettings
 from image_processor.domain.keys import check_key, percent_decode
 from image_processor.domain.models import Outcome, Upload
 from image_processor.domain.ports import Catalog, EventQueue, ObjectStore
@@ -141,6 +141,11 @@ class StandaloneContext(AppContext, Protocol):
     @property
     def recipe_error(self) -> InvalidRecipe | None:
         """Why the recipe in its file is not in force; None if it is."""
+        ...
+
+    @property
+    def settings_error(self) -> Callable[[], InvalidSettings | None]:
+        """Why changed settings cannot be used; None if they can."""
         ...
 
     def reload_recipe(self) -> bool:

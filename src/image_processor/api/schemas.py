@@ -528,8 +528,8 @@ class WaitingEventsModel(Model):
 
 class StandaloneHealthModel(HealthModel):
     """The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
-    data, takes no uploads, most originals are gone, or a changed recipe is invalid. `low-disk`: it will soon
-    take no uploads."""
+    data, takes no uploads, most originals are gone, or a changed recipe or file of settings is invalid.
+    `low-disk`: it will soon take no uploads."""
 
     status: Literal["ok", "low-disk", "degraded"] = "ok"  # type: ignore[assignment]  # more than on AWS
     detail: str | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Self
 
 from fastapi import APIRouter
@@ -112,6 +111,6 @@ def get_settings(context: StandaloneContextOf) -> SettingsModel:
     return SettingsModel(
         settings=[
             SettingModel(name=item.name, meaning=item.meaning, value=item.value, source=item.source)
-            for item in sources(context.settings, os.environ)
+            for item in sources(context.settings)
         ]
     )

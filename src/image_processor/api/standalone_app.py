@@ -116,7 +116,7 @@ async def get_events(
 )
 def get_health(request: Request, context: StandaloneContextOf, response: Response) -> StandaloneHealthModel:
     """Return the state of the server and its limits. The status code is 503 if it is degraded, but 200 if
-    that is only because a changed recipe is invalid: then it serves with the previous one.
+    that is only because a changed recipe or file of settings is invalid: then the previous one is in force.
 
     Where the server asks for tokens, requests without one get `status` alone, for health checks.
     """
@@ -128,8 +128,10 @@ def get_health(request: Request, context: StandaloneContextOf, response: Respons
     if status == "degraded":
         response.status_code = 503
     invalid = context.recipe_error
-    if invalid is not None and status != "degraded":
-        trouble, status = f"the previous recipe is in force: {invalid}", "degraded"
+    changed = invalid or context.settings_error()
+    if changed is not None and status != "degraded":
+        what = "recipe is" if invalid else "settings are"
+        trouble, status = f"the previous {what} in force: {changed}", "degraded"
     if caller_of(request).scope is None:
         return JSONResponse({"status": status}, response.status_code or 200)  # type: ignore[return-value]
     return StandaloneHealthModel(

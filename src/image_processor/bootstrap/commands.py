@@ -230,10 +230,12 @@ class Commands:
 
         return DataDirLock(data)
 
-    def open_server(self, settings: Settings) -> AbstractContextManager[Callable[[socket.socket], None]]:
+    def open_server(
+        self, settings: Settings, load: Callable[[], Settings]
+    ) -> AbstractContextManager[Callable[[socket.socket], None]]:
         from .server import open_server
 
-        return open_server(settings)
+        return open_server(settings, load)
 
 
 def _submit_all(bucket: str, store: ObjectStore, submit: Callable[[Upload], object]) -> Callable[[], None]:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
+from msgspec.structs import replace
+
 from image_processor.api.hit_cache import HitCache
 from image_processor.api.hit_channel import Setup
 from image_processor.api.hit_servers import HitServers, HitSource
@@ -16,22 +18,28 @@ from image_processor.api.renditions import path_below_root
 from image_processor.api.server import Server
 from image_processor.api.standalone_app import standalone_app
 from image_processor.config.settings import Settings
+from image_processor.standalone.live_settings import LiveSettings
 from image_processor.standalone.reload_watcher import Hangup, ReloadWatcher
 
 from .standalone import StandaloneContext, open_server_context
 
 
 @contextmanager
-def open_server(settings: Settings) -> Iterator[Callable[[socket.socket], None]]:
+def open_server(
+    settings: Settings, load: Callable[[], Settings]
+) -> Iterator[Callable[[socket.socket], None]]:
     """The running parts, and a function that answers requests on a listener until SIGINT or SIGTERM. SIGHUP
-    and a change of the recipe's file reload the recipe.
+    and a change of the recipe's file or of the file of settings reload both. ``load`` reads the settings and
+    raises InvalidSettings.
 
     At the end of the context the workers finish their uploads. Raises as `open_server_context`.
     """
     hangup = Hangup()
-    files = [settings.recipe] if settings.recipe is not None else []
-    with open_server_context(settings) as context:
-        watcher = ReloadWatcher(context.reload_recipe, lambda: files, hangup.is_pending)
+    files = [str(file) for file in (settings.config, settings.recipe) if file is not None]
+    live = LiveSettings(settings, load)
+    with open_server_context(settings) as opened:
+        context = replace(opened, settings_error=lambda: live.error)
+        watcher = ReloadWatcher((live.reload, context.reload_recipe), lambda: files, hangup.is_pending)
         watcher.start()
         try:
             yield partial(serve, context)

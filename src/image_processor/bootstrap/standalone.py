@@ -97,6 +97,7 @@ class StandaloneContext(Struct, frozen=True):
     local_stores: LocalStores | None = None
     data_trouble: Callable[[], str | None] = lambda: None
     disk_state: Callable[[], DiskState] = lambda: DiskState(DiskStatus.OK, 0)
+    settings_error: Callable[[], InvalidSettings | None] = lambda: None
     reconcile_report: Callable[[], ReconcileReport] = ReconcileReport
     activity: Activity = field(default_factory=Activity)
     metrics: Metrics = field(default_factory=build_metrics)

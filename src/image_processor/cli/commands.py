@@ -108,6 +108,6 @@ def root(
 ) -> None:
     """Process uploaded images into the renditions that a recipe declares.
 
-    Settings are environment variables; `image-processor doctor` lists them. `image-processor COMMAND --help`
-    ends with examples.
+    Settings are environment variables or in a file; `image-processor doctor` lists them.
+    `image-processor COMMAND --help` ends with examples.
     """

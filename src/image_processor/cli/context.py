@@ -163,8 +163,11 @@ class CommandContext(Protocol):
         """Keeps servers away from the data directory. Raises Unavailable while one runs."""
         ...
 
-    def open_server(self, settings: Settings) -> AbstractContextManager[Callable[[socket.socket], None]]:
-        """The running system, and a function that answers requests on a listener until a signal."""
+    def open_server(
+        self, settings: Settings, load: Callable[[], Settings]
+    ) -> AbstractContextManager[Callable[[socket.socket], None]]:
+        """The running system, and a function that answers requests on a listener until a signal. ``load``
+        reads the settings again and raises InvalidSettings."""
         ...
 
 

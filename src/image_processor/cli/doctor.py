@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from types import ModuleType
+from typing import Annotated
 
 import typer
+from msgspec import Struct
 from rich.console import Console
 from rich.table import Table
 
@@ -21,6 +24,7 @@ from image_processor.config.settings import (
     Settings,
     dialect_settings,
     effective,
+    sources,
 )
 from image_processor.domain.errors import CatalogDamaged, Invalid, Unavailable, UnsafeRuntime
 from image_processor.domain.formats import FORMATS
@@ -29,11 +33,8 @@ from image_processor.domain.models import SandboxPolicy
 from . import reconcile
 from .aws_target import open_target
 from .context import command_context
-from .options import Data, Profile, RecipeFile, Region, StackName, settings_with
+from .options import ConfigFile, Data, Json, Profile, RecipeFile, Region, StackName, settings_with
 from .output import UNSAFE
-
-if TYPE_CHECKING:
-    pass
 
 _TABLES = (
     ("Settings", GENERAL_SETTINGS),
@@ -43,18 +44,21 @@ _TABLES = (
 )
 
 
-def command(
+def command(  # noqa: PLR0913, PLR0917 - one per option
     ctx: typer.Context,
     data: Data = None,
     recipe: RecipeFile = None,
     stack: StackName = None,
     profile: Profile = None,
     region: Region = None,
+    config: ConfigFile = None,
+    json_: Json = False,
     repair: Annotated[
         bool, typer.Option("--repair", help="Rebuild a damaged catalog, while no server runs.")
     ] = False,
 ) -> None:
-    """Print versions, codecs, limits and settings; with --stack the settings of a stack's functions.
+    """Print versions, codecs, limits and settings, and where each setting comes from; with --stack the
+    settings of a stack's functions.
 
     With --repair, a damaged catalog is moved aside. Its readable records are kept, and what they lack is
     rebuilt as by `reconcile`. An intact catalog is left alone.
@@ -68,20 +72,72 @@ def command(
         return
     console = Console(markup=False, highlight=False, soft_wrap=True)
     if stack is not None:
-        _print_settings(console, open_target(stack, profile, region).settings)
+        target = open_target(stack, profile, region).settings
+        if json_:
+            typer.echo(json.dumps({"settings": _settings_json(target)}))
+        else:
+            _print_settings(console, target)
         return
-    console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
-    _print_runtime(console)
-    settings = settings_with(data=data, recipe=recipe)
-    console.print(f"sandbox of renderers: {_describe_sandbox(settings.sandbox)}")
-    free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
-    console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
-    _print_settings(console, settings)
+    if not json_:
+        console.print(f"image-processor {__version__}, SQLite {sqlite3.sqlite_version}")
+        _print_runtime(console)
+    settings = settings_with(config=config, data=data, recipe=recipe)
     context = command_context(ctx)
     catalog = context.catalog_file(settings)
-    damage = context.find_catalog_damage(catalog)
+    sandbox = _describe_sandbox(settings.sandbox)
+    free = shutil.disk_usage(settings.data if settings.data.exists() else ".").free
+    damage = None
+    if json_:
+        damage = context.find_catalog_damage(catalog)
+        report = _Report(settings, sandbox, free, str(catalog), damage)
+        typer.echo(json.dumps(report.to_json()))
+    else:
+        console.print(f"sandbox of renderers: {sandbox}")
+        console.print(f"disk: {free / 1e9:.1f} GB free for {settings.data}")
+        _print_settings(console, settings)
+        damage = context.find_catalog_damage(catalog)
     if damage is not None:
         raise CatalogDamaged.of(str(catalog), damage)
+
+
+class _Report(Struct, frozen=True):
+    """What `--json` prints. ``free`` are bytes."""
+
+    settings: Settings
+    sandbox: str
+    free: int
+    catalog: str
+    damage: str | None
+
+    def to_json(self) -> dict[str, object]:
+        """Exits with UNSAFE if libvips cannot be used."""
+        runtime = _started_runtime()
+        if isinstance(runtime, Exception):
+            typer.echo(f"unsafe runtime: {runtime}", err=True)
+            raise typer.Exit(UNSAFE)
+        return {
+            "version": __version__,
+            "versions": {"sqlite": sqlite3.sqlite_version, **runtime.versions()},
+            "formats": {
+                name: {
+                    "reads": reads,
+                    "writes": runtime.savers().get(name, False),
+                    "extra": FORMATS[name].extra,
+                }
+                for name, reads in runtime.loaders().items()
+            },
+            "sandbox": self.sandbox,
+            "disk_free_bytes": self.free,
+            "catalog": {"file": self.catalog, "damage": self.damage},
+            "settings": _settings_json(self.settings),
+        }
+
+
+def _settings_json(settings: Settings) -> list[dict[str, str]]:
+    return [
+        {"name": item.name, "value": item.value, "source": item.source.value, "meaning": item.meaning}
+        for item in sources(settings)
+    ]
 
 
 def _repair(ctx: typer.Context, data: Path | None, recipe: Path | None) -> None:
@@ -100,16 +156,25 @@ def _repair(ctx: typer.Context, data: Path | None, recipe: Path | None) -> None:
     reconcile.command(ctx, data=data, recipe=recipe)
 
 
-def _print_runtime(console: Console) -> None:
+def _started_runtime() -> ModuleType | Exception:
+    """The engine's runtime, or why libvips cannot be used safely."""
     try:
         from image_processor.engine import runtime  # noqa: PLC0415 - reports that libvips cannot be loaded
-        from image_processor.engine.operations import faces  # noqa: PLC0415 - as above
 
         runtime.start()
     except (UnsafeRuntime, ImportError, OSError) as error:
-        console.print(f"unsafe runtime: {error}", style="red")
+        return error
+    return runtime
+
+
+def _print_runtime(console: Console) -> None:
+    runtime = _started_runtime()
+    if isinstance(runtime, Exception):
+        console.print(f"unsafe runtime: {runtime}", style="red")
         console.print("fix: pip install 'pyvips>=3.2' 'pyvips-binary>=8.18' in a fresh environment")
-        raise typer.Exit(UNSAFE) from None
+        raise typer.Exit(UNSAFE)
+    from image_processor.engine.operations import faces  # noqa: PLC0415 - needs libvips, too
+
     for name, version in runtime.versions().items():
         console.print(f"{name}: {version}")
     loaders, savers = runtime.loaders(), runtime.savers()
@@ -148,5 +213,7 @@ def _print_settings(console: Console, settings: Settings) -> None:
     for title, specs in _TABLES:
         console.print(title, style="bold")
         for spec, value in effective(settings, specs):
-            console.print(f"  {PREFIX}{spec.name}={value}")
+            name = PREFIX + spec.name
+            source = settings.origins.get(name)
+            console.print(f"  {name}={value}" + (f"  [{source.value}]" if source else ""))
             console.print(f"      {spec.meaning} ({spec.expected})", style="dim")

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from msgspec.structs import replace
 
-from image_processor.config.settings import PREFIX, Settings, from_environment
-from image_processor.domain.errors import InvalidSettings, Problem
+from image_processor.config.settings import PREFIX, Settings
+from image_processor.config.settings_file import load_settings
 
 Data = Annotated[
     Path | None,
     typer.Option(help="Directory of uploads, renditions and catalog.", show_default="data", file_okay=False),
+]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        help="File of settings.",
+        show_default="image-processor.toml, if it exists",
+        dir_okay=False,
+    ),
 ]
 RecipeFile = Annotated[
     Path | None,
@@ -39,19 +46,11 @@ Region = Annotated[str | None, typer.Option(help="AWS region.", show_default="AW
 
 
 def settings_with(**options: Any) -> Settings:
-    """The environment's settings, overridden by the options that were given (are not None).
+    """The settings of the environment and the file of settings, overridden by the options that were given
+    (are not None).
 
     An option is validated like its variable. Raises InvalidSettings, in which an invalid option is named
     as the option.
     """
-    variables = {PREFIX + name.upper(): str(value) for name, value in options.items() if value is not None}
-    try:
-        return from_environment({**os.environ, **variables})
-    except InvalidSettings as error:
-        raise InvalidSettings([_as_option(problem, variables) for problem in error.problems]) from None
-
-
-def _as_option(problem: Problem, variables: Collection[str]) -> Problem:
-    if problem.name not in variables:
-        return problem
-    return replace(problem, name="--" + problem.name.removeprefix(PREFIX).lower())
+    given = {PREFIX + name.upper(): str(value) for name, value in options.items() if value is not None}
+    return load_settings(os.environ, given)

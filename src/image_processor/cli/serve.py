@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import socket
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -13,7 +14,7 @@ from image_processor.config.settings import PREFIX, Settings
 from image_processor.domain.errors import InvalidSettings, Problem, Unavailable
 
 from .context import command_context
-from .options import Data, RecipeFile, WorkerCount, settings_with
+from .options import ConfigFile, Data, RecipeFile, WorkerCount, settings_with
 
 
 def command(
@@ -25,19 +26,24 @@ def command(
         int | None, typer.Option(help="Port to listen on; 0 picks a free one.", show_default="8000")
     ] = None,
     workers: WorkerCount = None,
+    config: ConfigFile = None,
 ) -> None:
     """Watch the upload directory, process new images, and serve the API, the web page and renditions.
 
     Ctrl-C stops the server after the work in progress; a second Ctrl-C stops it at once.
-    A change of the recipe file is applied while the server runs; SIGHUP reads the file again too.
+    A change of the recipe file is applied while the server runs, and so are changes of some settings in the
+    file of settings. SIGHUP reads both files again.
     """
     from image_processor.standalone.logs import configure_logs  # noqa: PLC0415 - `--help` is to be fast
 
-    settings = settings_with(data=data, recipe=recipe, host=host, port=port, workers=workers)
+    load = partial(
+        settings_with, config=config, data=data, recipe=recipe, host=host, port=port, workers=workers
+    )
+    settings = load()
     configure_logs(settings.log_format, settings.log_level)
     check_exposure(settings)
     context = command_context(ctx)
-    with listen(settings.host, settings.port) as listener, context.open_server(settings) as run:
+    with listen(settings.host, settings.port) as listener, context.open_server(settings, load) as run:
         _announce(settings, listener.getsockname()[1])
         run(listener)
         typer.echo("Stopping after the work in progress.")

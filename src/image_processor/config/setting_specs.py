@@ -324,6 +324,9 @@ def dialect_settings() -> tuple[SettingSpec, ...]:
 # Tables --------------------------------------------------------------------------------------------
 
 GENERAL_SETTINGS = (
+    SettingSpec(
+        "CONFIG", "file of settings; by default image-processor.toml if there is one", "a path", Path
+    ),
     SettingSpec("DATA", "directory of the uploads, renditions and catalog", "a path", Path),
     SettingSpec(
         "RECIPE",

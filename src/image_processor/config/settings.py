@@ -47,7 +47,18 @@ __all__ = [
 PREFIX = "IMAGE_PROCESSOR_"
 """The prefix of the environment variables."""
 
-_SECRET_FIELDS = frozenset({"signing_keys", "webhook_secret", "dialect_settings", "tokens", "tokens_file"})
+_SECRET_FIELDS = frozenset(
+    {"origins", "signing_keys", "webhook_secret", "dialect_settings", "tokens", "tokens_file"}
+)
+
+
+class SettingSource(StrEnum):
+    """Where the value of a setting comes from, the weakest first."""
+
+    DEFAULT = "default"
+    FILE = "file"
+    ENVIRONMENT = "environment"
+    COMMAND_LINE = "command line"
 
 
 class Settings(Struct, frozen=True):
@@ -57,6 +68,7 @@ class Settings(Struct, frozen=True):
     secrets out.
     """
 
+    config: Path | None = None
     data: Path = Path("data")
     upload_bucket: str | None = None
     processed_bucket: str | None = None
@@ -113,6 +125,9 @@ class Settings(Struct, frozen=True):
     buckets: tuple[str, ...] = ()
     dialect_settings: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     """The settings of the dialects themselves, by field name. Left out: those that are not set."""
+
+    origins: Mapping[str, SettingSource] = field(default_factory=lambda: MappingProxyType({}))
+    """Where the values come from, by the name of the variable. Left out: defaults."""
 
     def __repr__(self) -> str:
         return redacted_repr(self, _SECRET_FIELDS)
@@ -173,14 +188,6 @@ def effective(settings: Settings, specs: Sequence[SettingSpec]) -> Iterator[tupl
             yield spec, _format(value if spec.unit == 1 or value is None else value // spec.unit)
 
 
-class SettingSource(StrEnum):
-    """Where the value of a setting comes from."""
-
-    DEFAULT = "default"
-    ENVIRONMENT = "environment"
-    COMMAND_LINE = "command line"
-
-
 class SettingInForce(Struct, frozen=True):
     """A setting by the name of its variable, with its value as `effective` writes it."""
 
@@ -190,18 +197,11 @@ class SettingInForce(Struct, frozen=True):
     source: SettingSource
 
 
-def sources(settings: Settings, environment: Mapping[str, str]) -> Iterator[SettingInForce]:
-    """Every setting of one machine, with its value and where that comes from."""
-    specs = (*GENERAL_SETTINGS, *URL_SETTINGS, *dialect_settings(), *LIMIT_SETTINGS)
-    read = dict(effective(from_environment(environment), specs))
-    for spec, value in effective(settings, specs):
-        if value != read[spec]:
-            source = SettingSource.COMMAND_LINE
-        elif PREFIX + spec.name in environment:
-            source = SettingSource.ENVIRONMENT
-        else:
-            source = SettingSource.DEFAULT
-        yield SettingInForce(PREFIX + spec.name, spec.meaning, value, source)
+def sources(settings: Settings) -> Iterator[SettingInForce]:
+    """Every setting, with its value and where that comes from."""
+    for spec, value in effective(settings, ALL_SETTINGS):
+        name = PREFIX + spec.name
+        yield SettingInForce(name, spec.meaning, value, settings.origins.get(name, SettingSource.DEFAULT))
 
 
 def _value(settings: Settings, spec: SettingSpec) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -42,8 +42,8 @@ class Hangup:
 
 
 class ReloadWatcher:
-    """A thread that calls ``reload`` after a change of one of the ``files``, and whenever ``is_requested``
-    says so. ``reload`` reports its errors itself; Invalid ends here.
+    """A thread that calls each of ``reloads`` after a change of one of the ``files``, and whenever
+    ``is_requested`` says so. They report their errors themselves; Invalid ends here.
 
     ``files`` are asked for at each look: a reload may change them. A file's time, size and inode are
     compared, which also shows what replaces a link or a mounted file.
@@ -51,11 +51,11 @@ class ReloadWatcher:
 
     def __init__(
         self,
-        reload: Callable[[], object],
+        reloads: Sequence[Callable[[], object]],
         files: Callable[[], Iterable[str]],
         is_requested: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._reload = reload
+        self._reloads = reloads
         self._files = files
         self._is_requested = is_requested
         self._stop = threading.Event()
@@ -78,8 +78,9 @@ class ReloadWatcher:
             seen = states
             if self._is_requested() or (states != loaded and is_settled):
                 loaded = states
-                with suppress(Invalid):
-                    self._reload()
+                for reload in self._reloads:
+                    with suppress(Invalid):
+                        reload()
 
     def _states(self) -> dict[str, _State]:
         return {file: _state(file) for file in self._files()}
