@@ -550,7 +550,7 @@ export interface paths {
         /**
          * Get Health
          * @description Return the state of the server and its limits. The status code is 503 if it is degraded, but 200 if
-         *     that is only because a changed recipe is invalid: then it serves with the previous one.
+         *     that is only because a changed recipe or file of settings is invalid: then the previous one is in force.
          *
          *     Where the server asks for tokens, requests without one get `status` alone, for health checks.
          */
@@ -1625,10 +1625,10 @@ export interface components {
         };
         /**
          * SettingSource
-         * @description Where the value of a setting comes from.
+         * @description Where the value of a setting comes from, the weakest first.
          * @enum {string}
          */
-        SettingSource: "default" | "environment" | "command line";
+        SettingSource: "default" | "file" | "environment" | "command line";
         /**
          * SettingsModel
          * @description The settings in force.
@@ -1668,8 +1668,8 @@ export interface components {
         /**
          * StandaloneHealthModel
          * @description The state of the server of one machine; `detail` says what is wrong. `degraded`: it cannot reach its
-         *     data, takes no uploads, most originals are gone, or a changed recipe is invalid. `low-disk`: it will soon
-         *     take no uploads.
+         *     data, takes no uploads, most originals are gone, or a changed recipe or file of settings is invalid.
+         *     `low-disk`: it will soon take no uploads.
          */
         StandaloneHealthModel: {
             /**
