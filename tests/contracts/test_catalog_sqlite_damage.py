@@ -118,7 +118,9 @@ def test_damage_while_running_is_remembered_and_the_rest_stays_readable(file, ca
             outcomes.append(None)
     catalog.close()
     assert set(outcomes) == {True, None}
-    assert str(file) in catalog.damage
+    assert f"{file.parent.name}/{file.name} is damaged" in catalog.damage
+    assert str(file.parent) not in catalog.damage  # strangers see it
+    assert str(file) in caplog.text
     assert caplog.text.count("is damaged") == 1
 
 

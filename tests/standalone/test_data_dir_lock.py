@@ -85,6 +85,8 @@ def test_a_directory_that_is_replaced_is_noticed(data, tmp_path):
         assert "cannot be reached" in lock.trouble()
         data.mkdir()
         assert "was replaced" in lock.trouble()
+        assert data.name in lock.trouble()
+        assert str(tmp_path) not in lock.trouble()  # strangers see it
 
 
 def test_a_directory_that_cannot_be_made_is_named(tmp_path):

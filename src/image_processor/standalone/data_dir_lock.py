@@ -46,13 +46,17 @@ class DataDirLock:
         self._close()
 
     def trouble(self) -> str | None:
-        """Why the lock protects nothing any more: another directory has the path. None if it does."""
+        """Why the lock protects nothing any more: another directory has the path. None if it does.
+
+        Health tells it to anybody, so it has only the directory's name.
+        """
+        name = self._data.name
         try:
             if os.path.samestat(self._data.stat(), os.fstat(self._descriptors[0])):
                 return None
         except OSError as error:
-            return f"the data directory {self._data} cannot be reached: {error.strerror}"
-        return f"the data directory {self._data} was replaced while the server was running: start it again"
+            return f"the data directory {name} cannot be reached: {error.strerror}"
+        return f"the data directory {name} was replaced while the server was running: start it again"
 
     def _lock(self) -> None:
         for descriptor in self._descriptors:

@@ -124,17 +124,17 @@ class DiskSpace:
             disk = self._statvfs(folder)
         except OSError:
             return None
+        # Strangers see it too, and need not know where the data directory is.
+        name = folder.name or folder
         free, size = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
         required = self._min_free
         if required is None:
             required = int(min(DEFAULT_MIN_FREE, DEFAULT_MIN_FREE_FRACTION * size))
         if disk.f_flag & os.ST_RDONLY:
-            return DiskState(DiskStatus.FULL, free, f"the file system of {folder} is read-only")
+            return DiskState(DiskStatus.FULL, free, f"the file system of {name} is read-only")
         if disk.f_files and not disk.f_favail:
-            return DiskState(DiskStatus.FULL, free, f"the file system of {folder} can hold no more files")
-        room = (
-            f"{_megabytes(free)} free for {folder}, expected {_megabytes(required)} ({PREFIX}MIN_FREE_BYTES)"
-        )
+            return DiskState(DiskStatus.FULL, free, f"the file system of {name} can hold no more files")
+        room = f"{_megabytes(free)} free for {name}, expected {_megabytes(required)} ({PREFIX}MIN_FREE_BYTES)"
         if free < max(required, 1):
             return DiskState(DiskStatus.FULL, free, f"{room}: uploads are refused")
         if free < 2 * required:

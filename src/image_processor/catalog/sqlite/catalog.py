@@ -255,12 +255,16 @@ class SqliteCatalog:
         return 0  # opening the file has migrated it
 
     def _translate_errors(self) -> AbstractContextManager[None]:
-        return translate_errors(str(self._path), self._note_damage)
+        return translate_errors(self._name(), self._note_damage)
+
+    def _name(self) -> str:
+        """The file and its folder: whoever gets an error need not know where the data directory is."""
+        return str(Path(*self._path.parts[-2:])) if isinstance(self._path, Path) else self._path
 
     def _note_damage(self, error: CatalogDamaged) -> None:
         if self._damage is None:
             self._damage = error
-            _log.error("%s", error)
+            _log.error("%s (%s)", error, self._path)
 
     def _check_file(self) -> None:
         """Raise CatalogDamaged if another file has the name by now: what is written is lost."""
@@ -272,7 +276,7 @@ class SqliteCatalog:
             is_same = False
         if not is_same:
             error = CatalogDamaged.of(
-                str(self._path), "the file was removed or replaced while the server was running"
+                self._name(), "the file was removed or replaced while the server was running"
             )
             self._note_damage(error)
             raise error
