@@ -1,8 +1,9 @@
 """Deployment: writes the bills of materials (CycloneDX 1.6, JSON) of the Lambda packages and the server.
 
-They list the pinned Python packages and the libraries inside libvips' wheel (bundled_libraries.py), and are
-reproducible. Both are compared with what is known of vulnerabilities: the libraries with
-known-vulnerabilities.toml, the packages with python-audit.json, which python_audit.py writes.
+They list the pinned Python packages and the libraries inside the wheels of libvips (bundled_libraries.py) and
+of additional decoders (decoder_wheels.py), and are reproducible. Both are compared with what is known of
+vulnerabilities: the libraries with known-vulnerabilities.toml, the packages with python-audit.json, which
+python_audit.py writes.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import json
 import sys
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import bundled_libraries
+import decoder_wheels
 import pinned
 import python_audit
 from bundled_libraries import as_numbers
@@ -55,12 +58,18 @@ def component(name: str, version: str | None, kind: str) -> Json:
     return found | {"bom-ref": found["purl"]}
 
 
-def bill(name: str, requirements: str, native: list[Json]) -> Json:
-    """The bill of materials of one package as a CycloneDX document, with libvips' libraries ``native`` if the
-    package has its wheel."""
+def decoder_libraries(wheel: str) -> list[Json]:
+    """The libraries inside the wheel of an additional decoder."""
+    found = decoder_wheels.versions(wheel)
+    return [component(name, version, "generic") for name, version in found.items()]
+
+
+def bill(name: str, requirements: str, native: Mapping[str, list[Json]]) -> Json:
+    """The bill of materials of one package as a CycloneDX document, with the libraries of the wheels in
+    ``native`` that the package has."""
     components = list(packages(requirements))
-    if any(item["name"] == bundled_libraries.WHEEL for item in components):
-        components += native
+    wheels = {item["name"] for item in components}
+    components += [item for wheel, found in native.items() if wheel in wheels for item in found]
     return {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
@@ -96,7 +105,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.into.mkdir(parents=True, exist_ok=True)
     binary, wheel = bundled_libraries.installed()
     floors, audit = bundled_libraries.floors(), python_audit.load()
-    native = list(native_libraries(binary, wheel, floors["at_least"]))
+    native = {bundled_libraries.WHEEL: list(native_libraries(binary, wheel, floors["at_least"]))}
+    native |= {decoder: decoder_libraries(decoder) for decoder in decoder_wheels.WHEELS}
     for name in pinned.REQUIREMENTS:
         document = bill(name, pinned.read(name), native)
         target = options.into / f"sbom-{name}.json"
@@ -105,7 +115,7 @@ def main(arguments: list[str] | None = None) -> int:
     print(f"compared the Python packages with {audit['source']}, newest advisory {audit['newest']}")
     problems = [
         *bundled_libraries.check(binary, wheel, floors),
-        *affected(native, tomllib.loads(KNOWN.read_text(encoding="utf-8"))),
+        *affected(chain.from_iterable(native.values()), tomllib.loads(KNOWN.read_text(encoding="utf-8"))),
         *python_audit.check(pinned.all_pins(), audit),
     ]
     for line in problems:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import bundled_libraries
+import decoder_wheels
+import pillow_heif
 import pinned
 import pytest
 import sbom
@@ -54,6 +57,30 @@ def test_the_codecs_inside_the_wheel_are_listed(documents: dict[str, Any]) -> No
     for name in ("libvips", "libaom", "mozjpeg", "libpng"):
         assert versions[name], name
     assert {"libheif", "libwebp", "librsvg", "libtiff", "cgif", "libimagequant"} <= versions.keys()
+
+
+def test_the_libraries_of_additional_decoders_are_listed_and_compared(documents: dict[str, Any]) -> None:
+    for package, names in {"lambda-heic": ("libheif", "libde265", "x265"), "lambda-jxl": ("libjxl",)}.items():
+        items = documents[package]["components"]
+        versions = {item["name"]: item["version"] for item in items if "version" in item}
+        assert set(versions) >= set(names)
+        assert all(re.fullmatch(r"[0-9]+(\.[0-9]+)+", versions[name]) for name in names)
+    assert decoder_wheels.versions("pillow-heif")["libheif"] == pillow_heif.libheif_info()["libheif"]
+    old = sbom.component("libjxl", "0.11.0", "generic")
+    assert list(sbom.affected([old], KNOWN)) == [
+        "libjxl 0.11.0: CVE-2024-11403, fixed in 0.11.1",
+        "libjxl 0.11.0: CVE-2024-11498, fixed in 0.11.1",
+    ]
+
+
+def test_a_decoder_whose_version_is_not_told_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    nothing = decoder_wheels.Library(re.compile("pillow_heif.libs/.*"), re.compile(rb"never ([0-9])"))
+    monkeypatch.setitem(decoder_wheels.WHEELS, "pillow-heif", {"libheif": nothing, "libde265": nothing})
+    with pytest.raises(ValueError, match="expected one version of libheif"):
+        decoder_wheels.versions("pillow-heif")
+    monkeypatch.setitem(decoder_wheels.WHEELS, "pillow-heif", {"libheif": nothing})
+    with pytest.raises(ValueError, match=r"got \['libde265'\]"):
+        decoder_wheels.versions("pillow-heif")
 
 
 def test_the_same_input_gives_the_same_file(tmp_path: Path) -> None:
