@@ -23,6 +23,12 @@ EXAMPLES = {
     ),
     "serve": ("serve", "serve --data /var/lib/images --port 8080"),
     "token create": ("token create --scope write --name editor",),
+    "upload": (
+        "upload photos/ --prefix holiday/ --server https://images.example",
+        "upload cat.jpg --stack image-processor",
+    ),
+    "delete": ("delete holiday/cat.jpg --server https://images.example",),
+    "open": ("open holiday/cat.jpg",),
     "list": ("list --status refused", "list --prefix photos/ --json"),
     "show": ("show photos/cat.jpg",),
     "similar": ("similar photos/cat.jpg --distance 4",),

@@ -37,24 +37,25 @@ class Input(Struct, frozen=True):
 
 def find_inputs(
     paths: Sequence[Path],
-    out: Path,
+    out: Path | None,
     list_files: Callable[[Path], FileListing],
     skipped: Callable[[str], object],
 ) -> list[Input]:
     """One input per path. Those with a key in common keep the names of their folders.
 
+    ``out`` is the directory of the output, if there is one; it must be outside of the inputs, and they of it.
     ``skipped`` is called with the names of what is left out. Raises Invalid with every problem.
     """
     problems: list[Problem] = []
     found: list[Input] = []
-    target = out.resolve()
+    target = out.resolve() if out else None
     for path in paths:
         if not (path.is_file() or path.is_dir()):
             problems.append(Problem(_NAME, "a file or directory that exists", repr(str(path))))
             continue
         # A link to a file keeps its own name, like a link that is found in a directory.
         resolved = path.resolve() if path.is_dir() else path.parent.resolve() / path.name
-        if resolved.is_dir() and (target.is_relative_to(resolved) or resolved.is_relative_to(target)):
+        if target and resolved.is_dir() and _overlap(target, resolved):
             problems.append(Problem("--out", f"a directory outside {path}", repr(str(out))))
             continue
         if not resolved.is_dir():
@@ -69,6 +70,10 @@ def find_inputs(
     if problems:
         raise Invalid(problems)
     return _with_distinct_keys(_without_repetitions(found))
+
+
+def _overlap(one: Path, other: Path) -> bool:
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def _without_repetitions(inputs: Sequence[Input]) -> list[Input]:
