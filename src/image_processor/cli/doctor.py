@@ -184,7 +184,7 @@ def _print_runtime(console: Console) -> None:
     console.print(table)
     absent = [name for name, available in loaders.items() if not available]
     for extra in filter(None, (FORMATS[name].extra for name in absent)):
-        console.print(f"to read {extra}: pip install 'image-processor[{extra}]'")
+        console.print(f"for {extra}: pip install 'image-processor[{extra}]'")
     console.print(f"gravity faces: {_yes_or_dash(faces.available())}")
     if not faces.available():
         console.print(f"to crop by faces: {faces.INSTALL_HINT}")
