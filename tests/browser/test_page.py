@@ -280,7 +280,7 @@ def test_the_page_can_be_used_by_keyboard(page: Page, site: Site) -> None:
     id_ = site.put("coffee.png", COFFEE.read_bytes())
     link = page.locator(".card a")
     expect(link).to_be_visible()
-    for _ in range(12):
+    for _ in range(30):
         page.keyboard.press("Tab")
         if link.evaluate("(link) => link === document.activeElement"):
             break
