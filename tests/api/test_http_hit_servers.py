@@ -130,6 +130,16 @@ def test_its_hits_are_counted_by_the_server(get: Any, machine: Machine) -> None:
     assert machine.metrics.hits.bytes == 5 * len(body_of(get(STORED)))
 
 
+def test_responses_of_a_hit_server_are_counted(machine: Machine, get: Any, handed_over: list[bytes]) -> None:
+    def hits() -> float:
+        return sum(machine.activity.last_hour().counts.get("hits", ()))
+
+    for _ in range(7):
+        assert status(get(STORED)) == 200
+    assert handed_over == []
+    wait_for(lambda: hits() == 7, "the count of responses")
+
+
 def test_anything_else_is_handed_over_once_and_stays(get: Any, handed_over: list[bytes]) -> None:
     assert status(get(STORED)) == 200
     assert status(get("/recipe")) == 200

@@ -13,6 +13,7 @@ import pytest
 from http_machine import Client, Machine
 from msgspec.structs import replace
 
+from image_processor.api import recipe_editor
 from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.config.settings_file import load_settings
 from image_processor.standalone.storage_report import FormatStorage, StorageCount
@@ -112,6 +113,14 @@ def test_a_dry_run_tells_how_many_images_change_and_how_long_it_takes(
     assert found["examples"] == ["a.jpg", "b.jpg"]
     wrong = plan("[[rules]]")
     assert (wrong.status_code, wrong.json()["code"]) == (400, "invalid-recipe")
+
+
+def test_only_one_dry_run_runs_at_a_time(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipe_editor, "DRY_RUN_SECONDS", 0.01)
+    with recipe_editor._planning:
+        busy = client.post("/recipe/plan", json={"text": OTHER})
+    assert (busy.status_code, busy.json()["code"]) == (503, "overloaded")
+    assert client.post("/recipe/plan", json={"text": OTHER}).status_code == 200
 
 
 def test_a_saved_recipe_is_in_force(machine: Machine, file: Path) -> None:

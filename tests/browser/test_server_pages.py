@@ -84,6 +84,8 @@ def test_a_recipe_that_somebody_else_has_changed_is_not_overwritten(open_page: O
     expect(page.locator("#toast")).to_contain_text("has changed since it was read")
     assert "35" in recipe.read_text()
     expect(page.locator("#recipe-text")).to_have_value(RECIPE.replace("20", "25"))
+    page.get_by_role("button", name="Discard changes").click()
+    expect(page.locator("#recipe-text")).to_have_value(RECIPE.replace("20", "35"))
 
 
 def test_the_server_page_shows_what_happened_and_the_settings(open_page: Open, site: Site) -> None:

@@ -17,6 +17,8 @@ from image_processor.engine.codecs.registry import CODECS
 STUDIO = Path(__file__).parents[2] / "studio"
 MAX_BYTES = 250_000
 """What the page's own files may have, compressed."""
+MAX_FIRST_BYTES = 60_000
+"""What those of the first page may have."""
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +66,21 @@ def test_the_score_has_the_weights_of_the_engine() -> None:
         for name, codec in CODECS.items()
         if codec.quality_fit is not None
     }
+
+
+def test_the_first_page_loads_neither_playground_nor_reference() -> None:
+    text = (WEB / "index.html").read_text("utf-8")
+    loaded = re.findall(r'(?:src|href)="\./(static/[^"]+)"', text)
+    names = {Path(name).name for name in loaded}
+    assert not names & {
+        "Playground.js",
+        "Playground.css",
+        "RecipePage.js",
+        "ServerPage.js",
+        "docs.js",
+        "docs.css",
+    }
+    assert sum(len(gzip.compress((WEB / name).read_bytes())) for name in loaded) < MAX_FIRST_BYTES
 
 
 def test_the_page_is_small() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 from typing import Self
@@ -11,7 +12,7 @@ from pydantic import Field
 
 from image_processor.config.recipe import DEFAULT_RECIPE
 from image_processor.config.recipe_check import CheckedRecipe, check_text
-from image_processor.domain.errors import InvalidRecipe, NotWritable, Problem
+from image_processor.domain.errors import InvalidRecipe, NotWritable, Overloaded, Problem
 from image_processor.ingest.dry_run import DryRun, dry_run
 from image_processor.standalone.recipe_file import RecipeFile, version_of
 
@@ -23,6 +24,9 @@ router = APIRouter(prefix="/recipe", tags=["recipe"])
 
 DRY_RUN_SECONDS = 5.0
 """How long a dry run looks for images that would change."""
+
+_planning = threading.Lock()
+"""Held by a dry run, which reads the listings of the whole library: several would only slow each other."""
 
 _NOT_WRITABLE = "expected IMAGE_PROCESSOR_RECIPE_WRITABLE=1 to save the recipe here, got 0"
 _NO_FILE = "expected a file in IMAGE_PROCESSOR_RECIPE, got the built-in recipe, which cannot be changed"
@@ -130,8 +134,13 @@ def plan_recipe_text(body: RecipeTextRequest, context: StandaloneContextOf) -> D
     checked = check_text(body.text, context.check_recipe)
     if checked.recipe is None:
         raise InvalidRecipe(checked.problems)
-    end = time.monotonic() + DRY_RUN_SECONDS
-    found = dry_run(context.reconciler_for(checked.recipe), lambda: time.monotonic() > end)
+    if not _planning.acquire(timeout=DRY_RUN_SECONDS):
+        raise Overloaded("expected one dry run at a time, got more")
+    try:
+        end = time.monotonic() + DRY_RUN_SECONDS
+        found = dry_run(context.reconciler_for(checked.recipe), lambda: time.monotonic() > end)
+    finally:
+        _planning.release()
     each = context.activity.seconds_per_rendition()
     workers = min(context.settings.worker_count, max(1, found.made_anew))
     return DryRunModel.of(found, None if each is None else each * found.renditions / workers)

@@ -42,6 +42,12 @@ function Editing({ source, onSaved }: EditingProps) {
       onSaved(saved);
       say("The recipe is saved and in force.");
     }, sayError);
+  // Somebody else may have saved another recipe meanwhile.
+  const discard = () =>
+    api.recipeSource().then((saved) => {
+      onSaved(saved);
+      setText(saved.text);
+    }, sayError);
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key !== "s" || !(event.ctrlKey || event.metaKey)) return;
     event.preventDefault();
@@ -53,7 +59,7 @@ function Editing({ source, onSaved }: EditingProps) {
         <h2 id="recipe-title">Recipe</h2>
         <p class="note">{source.file ? <code>{source.file}</code> : "The built-in recipe"}</p>
         <p class="actions">
-          <button class="button" type="button" disabled={!isChanged} onClick={() => setText(source.text)}>
+          <button class="button" type="button" disabled={!isChanged} onClick={discard}>
             Discard changes
           </button>
           {isWritable ? (
