@@ -13,7 +13,7 @@ from resolve import resolve
 
 from image_processor.api.access import ACCESS, Access
 from image_processor.api.aws_app import ROUTERS
-from image_processor.api.schemas import OnDemandRequest, PresignedPostRequest, ProcessRequest
+from image_processor.api.schemas import FocusRequest, OnDemandRequest, PresignedPostRequest, ProcessRequest
 
 
 def body(**parameters: str) -> Json:
@@ -99,7 +99,12 @@ def test_users_come_from_the_given_pool_alone() -> None:
 
 @pytest.mark.parametrize(
     ("schema", "model"),
-    [("Upload", PresignedPostRequest), ("Process", ProcessRequest), ("Rendition", OnDemandRequest)],
+    [
+        ("Upload", PresignedPostRequest),
+        ("Process", ProcessRequest),
+        ("Rendition", OnDemandRequest),
+        ("Focus", FocusRequest),
+    ],
 )
 def test_a_body_has_the_fields_of_its_model(schema: str, model: Any) -> None:
     found = body()["components"]["schemas"][schema]
