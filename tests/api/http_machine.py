@@ -32,6 +32,7 @@ from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileReport
 from image_processor.standalone.storage_report import StorageCount
+from image_processor.standalone.tracing import trace_rendition
 from image_processor.standalone.workers import Workers
 from image_processor.storage.directory import DirectoryStore
 from support.ingest import IngestFixture
@@ -88,7 +89,7 @@ class Machine:
         stores = Stores(self.ingest.uploads, self.ingest.processed, self.ingest.catalog)
         reading = open_read_path(
             *(settings, self.live_recipe, stores, self.workers.submit, self._renderer, self.activity),
-            on_render=self.metrics.count_render,
+            on_render=(self.metrics.count_render, trace_rendition),
         )
         delivery, coordinator = self._open.enter_context(reading)
         self.live_recipe.follow(delivery.resolver.use)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from pathlib import Path
@@ -37,7 +37,7 @@ from image_processor.standalone.live_recipe import LiveRecipe
 from image_processor.standalone.logs import log_outcome
 from image_processor.standalone.progress import Progress
 from image_processor.standalone.reconcile_loop import ReconcileLoop, ReconcileReport
-from image_processor.standalone.render_coordinator import RenderCoordinator
+from image_processor.standalone.render_coordinator import OnRender, RenderCoordinator
 from image_processor.standalone.render_pool import RenderPool
 from image_processor.standalone.rendition_cache import RenditionCache
 from image_processor.standalone.space_aware_store import SpaceAwareStore
@@ -178,6 +178,8 @@ def build_webhook(settings: Settings) -> Webhook | None:
 @contextmanager
 def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
     """The whole machine. Raises Unavailable if another server uses the same data directory."""
+    from image_processor.standalone.tracing import UploadTracer, trace_rendition  # noqa: PLC0415 - as above
+
     live = LiveRecipe(load_recipe(settings.recipe), lambda recipe: check_recipe(recipe, settings))
     webhook = build_webhook(settings)
     progress = Progress()
@@ -201,7 +203,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         on_unsent = _start_sender(webhook, events, stack) if webhook and events else lambda: None
         activity, metrics = Activity(), build_metrics()
         counting = (activity.count_outcome, metrics.count_outcome, log_outcome)
-        hooks = WorkerHooks(on_unsent, disk.note_failure, counting)
+        hooks = WorkerHooks(on_unsent, disk.note_failure, counting, UploadTracer)
         workers = stack.enter_context(
             open_workers(
                 *(settings, live, {bucket: stores}, SERVER_OWNER, progress, hooks, renderers),
@@ -246,7 +248,7 @@ def open_server_context(settings: Settings) -> Iterator[StandaloneContext]:
         delivery, coordinator = stack.enter_context(
             open_read_path(
                 *(settings, live, replace(stores, processed=cached), submit_any, open_renderer, activity),
-                on_render=metrics.count_render,
+                on_render=(metrics.count_render, trace_rendition),
             )
         )
         live.follow(delivery.resolver.use)
@@ -340,7 +342,7 @@ def open_read_path(
     submit: Callable[[Upload], Future[Outcome]],
     open_renderer: Callable[[], AbstractContextManager[Renderer]],
     activity: Activity,
-    on_render: Callable[[str, Mapping[str, float], float], object] = lambda *_: None,
+    on_render: Sequence[OnRender] = (),
 ) -> Iterator[tuple[Delivery, RenderCoordinator]]:
     """What finds stored renditions, and what has missing ones rendered.
 

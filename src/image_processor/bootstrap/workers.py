@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -32,6 +33,9 @@ from image_processor.standalone.workers import RECONCILIATION, Workers
 
 from .recipe import check_recipe
 
+if TYPE_CHECKING:
+    from image_processor.standalone.tracing import UploadTracer  # needs a package of the server
+
 _log = logging.getLogger(__name__)
 
 
@@ -42,13 +46,25 @@ def original_opener(uploads: ObjectStore) -> OpenOriginal | None:
     return store.open_original if isinstance(store, OriginalFiles) else None
 
 
+class NoTracer:
+    """Where nothing is traced."""
+
+    def trace(self, processor: Processor) -> Processor:
+        return processor
+
+    def process(self, process: Callable[[Upload], Outcome]) -> Callable[[Upload], Outcome]:
+        return process
+
+
 class WorkerHooks(Struct, frozen=True):
     """What workers call: ``on_unsent`` after an outcome with an event to be sent, ``on_full`` when an upload
-    failed for want of space, all of ``on_outcome`` after each outcome with the seconds that it took."""
+    failed for want of space, all of ``on_outcome`` after each outcome with the seconds that it took.
+    ``tracer`` makes what traces one worker's uploads."""
 
     on_unsent: Callable[[], object] = lambda: None
     on_full: Callable[[InsufficientStorage], object] = lambda _: None
     on_outcome: tuple[Callable[[Outcome, float], object], ...] = ()
+    tracer: Callable[[], UploadTracer | NoTracer] = NoTracer
 
 
 @contextmanager
@@ -97,6 +113,8 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                 bucket: _build_processor(settings, first, bucket, stores[bucket], render, leases, outbox)
                 for bucket in stores
             }
+            tracer = hooks.tracer()
+            processors = {bucket: tracer.trace(processor) for bucket, processor in processors.items()}
 
             def process(upload: Upload) -> Outcome:
                 processor = processors[upload.bucket]
@@ -118,7 +136,7 @@ def open_workers(  # noqa: PLR0913 - one per part that commands and the server c
                     workers.submit(Upload(upload.bucket, upload.key, UploadKind.RECONCILE))
                 return outcome
 
-            yield process
+            yield tracer.process(process)
 
     workers = Workers(worker_context, settings.worker_count, progress, next_try)
     workers.start()

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from threading import Lock
 from typing import Any
@@ -24,6 +24,10 @@ _MAX_METADATA = 1000
 """Originals whose metadata is repository until the requests that waited for it have tried again."""
 
 
+OnRender = Callable[[str, Mapping[str, float], float], object]
+"""Gets the format of a rendition, the seconds of its stages, and all seconds that it took."""
+
+
 class MetadataPending(Exception):
     """The header of the original is being read: try again when ``future`` is done.
 
@@ -36,9 +40,8 @@ class MetadataPending(Exception):
 
 
 class RenderCoordinator:
-    """``submit`` queues an upload for the workers, ``activity`` counts. ``on_render`` is called after each
-    rendering for a URL with its format, the seconds by stage, and all seconds. Methods may be called from any
-    thread."""
+    """``submit`` queues an upload for the workers, ``activity`` counts. All of ``on_render`` are called after
+    each rendering for a URL. Methods may be called from any thread."""
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class RenderCoordinator:
         cache: RenditionCache,
         submit: Callable[[Upload], Future[Outcome]],
         activity: Activity,
-        on_render: Callable[[str, Mapping[str, float], float], object] = lambda *_: None,
+        on_render: Sequence[OnRender] = (),
     ) -> None:
         self._on_render = on_render
         self._activity = activity
@@ -120,7 +123,9 @@ class RenderCoordinator:
         started = time.monotonic()
         result = renderer.render(ref)
         assert ref.transformation is not None
-        self._on_render(ref.transformation.format, result.timings, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        for tell in self._on_render:
+            tell(ref.transformation.format, result.timings, seconds)
         self._activity.count("misses")
         if result.is_stored and not ref.declared:
             self._cache.put(result.stored.entry)

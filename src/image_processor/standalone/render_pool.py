@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from image_processor.delivery.on_demand import OnDemandRenderer
@@ -50,7 +51,8 @@ class RenderPool(Generic[_Result]):
                 return self._tasks[name]
             if len(self._tasks) >= self._max_tasks:
                 raise Overloaded(f"expected at most {self._max_tasks} renditions in the making, got more")
-            future = self._executor.submit(lambda: task(self._renderer()))
+            # The context of the request that began it: its id in the log, and its span.
+            future = self._executor.submit(copy_context().run, lambda: task(self._renderer()))
             self._tasks[name] = future
         future.add_done_callback(lambda _: self._done(name))
         return future

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -456,9 +457,14 @@ _MALLOC = {
 """How the C library of the child returns memory to the system."""
 
 
+_INSTRUMENTATION = "auto_instrumentation"
+"""The folder with which `opentelemetry-instrument` starts threads in every Python program that has it on its
+path."""
+
+
 def _environment() -> dict[str, str]:
     """The child's environment: no secrets, and what libraries read once, when they load."""
-    path = os.pathsep.join(entry for entry in sys.path if entry)
+    path = os.pathsep.join(entry for entry in sys.path if entry and Path(entry).name != _INSTRUMENTATION)
     # NumPy and OpenCV each contain an OpenBLAS, which reserves up to 140 MiB for every core of the
     # machine; that counts towards the child's memory limit.
     one_thread = {"VIPS_CONCURRENCY": "1", "OPENBLAS_NUM_THREADS": "1"}
