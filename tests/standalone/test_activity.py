@@ -68,11 +68,13 @@ def test_counts_belong_to_their_period_and_leave_with_it() -> None:
 def test_a_busy_week_takes_the_memory_of_a_day() -> None:
     clock = Clock()
     activity = Activity(clock)
+    clock.now += 600
     for _ in range(7 * 24 * 12):
-        activity.count("hits")
         clock.now += 300
-    assert len(activity._hour._periods) <= HOUR_PERIODS
-    assert len(activity._day._periods) <= DAY_PERIODS
+        activity.count("hits")
+    assert len(activity._minutes) <= 24 * 60
+    assert sum(activity.last_day().counts["hits"]) == 24 * 12
+    assert activity.totals() == {"hits": 7 * 24 * 12}
 
 
 def test_the_highest_value_of_a_period_is_kept() -> None:
@@ -80,6 +82,10 @@ def test_the_highest_value_of_a_period_is_kept() -> None:
     for value in (3, 7, 2):
         activity.reach("queue", value)
     assert activity.last_hour().counts["queue"][-1] == 7
+    activity._clock.now += 60
+    activity.reach("queue", 5)
+    assert list(activity.last_hour().counts["queue"][-2:]) == [7, 5]
+    assert activity.last_day().counts["queue"][-1] == 7
 
 
 def test_outcomes_are_counted_with_what_they_made() -> None:

@@ -1,7 +1,7 @@
-"""What a server has done in the last hour and the last day, in counts per minute and per quarter of an hour.
+"""What a server has done in the last hour and the last day, in counts per minute.
 
-Memory is bounded: the counts of one period are forgotten when it leaves the ring, and the names are few.
-Nothing is stored; a restart begins anew. Counting never waits long.
+Memory is bounded: a minute is forgotten after a day, and the names are few. Nothing is stored; a restart
+begins anew. Counting must be cheap, because every response with a stored rendition is counted.
 """
 
 from __future__ import annotations
@@ -31,32 +31,14 @@ class Series(Struct, frozen=True):
     counts: Mapping[str, Sequence[float]]
 
 
-class _Ring:
-    """The counts of the last periods. Periods without counts take no memory."""
+class _Minute:
+    """The counts of one minute: sums, and the highest of values."""
 
-    def __init__(self, step: int, length: int) -> None:
-        self._step = step
-        self._length = length
-        self._periods: deque[tuple[int, dict[str, float], dict[str, float]]] = deque()
-
-    def period(self, now: float) -> tuple[dict[str, float], dict[str, float]]:
-        """The sums and maxima of the period at ``now``."""
-        number = int(now) // self._step
-        if not self._periods or self._periods[-1][0] != number:
-            self._periods.append((number, {}, {}))
-        while self._periods[0][0] <= number - self._length:
-            self._periods.popleft()
-        return self._periods[-1][1:]
-
-    def series(self, now: float) -> Series:
-        last = int(now) // self._step
-        first = last - self._length + 1
-        counts: dict[str, list[float]] = {}
-        for number, sums, maxima in self._periods:
-            if first <= number <= last:
-                for name, value in {**sums, **maxima}.items():
-                    counts.setdefault(name, [0.0] * self._length)[number - first] = value
-        return Series(first * self._step, self._step, self._length, counts)
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.end = (number + 1) * MINUTE
+        self.sums: dict[str, float] = {}
+        self.highest: dict[str, float] = {}
 
 
 class Activity:
@@ -65,30 +47,26 @@ class Activity:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = threading.Lock()
-        self._hour = _Ring(MINUTE, HOUR_PERIODS)
-        self._day = _Ring(QUARTER, DAY_PERIODS)
-        self._seconds = 0.0
-        self._renditions = 0
-        self._totals = Counter[str]()
         self.started = clock()
         """When counting began."""
+        # Minutes without counts take no memory.
+        self._minutes: deque[_Minute] = deque([_Minute(int(self.started) // MINUTE)])
+        self._forgotten: Counter[str] = Counter()
+        """The sums of minutes that have left."""
+        self._seconds = 0.0
+        self._renditions = 0
 
     def count(self, name: str, amount: float = 1) -> None:
-        """Add ``amount`` to a count of the current period."""
+        """Add ``amount`` to a count of the current minute."""
         with self._lock:
-            now = self._clock()
-            self._totals[name] += amount  # type: ignore[assignment]  # typeshed: whole numbers only
-            for ring in (self._hour, self._day):
-                sums = ring.period(now)[0]
-                sums[name] = sums.get(name, 0) + amount
+            sums = self._current().sums
+            sums[name] = sums.get(name, 0) + amount
 
     def reach(self, name: str, value: float) -> None:
         """Note a value of which the highest of each period is kept."""
         with self._lock:
-            now = self._clock()
-            for ring in (self._hour, self._day):
-                maxima = ring.period(now)[1]
-                maxima[name] = max(value, maxima.get(name, 0))
+            highest = self._current().highest
+            highest[name] = max(value, highest.get(name, 0))
 
     def count_outcome(self, outcome: Outcome, seconds: float) -> None:
         """Count the outcome of an upload, after ``seconds`` of work."""
@@ -115,15 +93,42 @@ class Activity:
     def totals(self) -> Mapping[str, float]:
         """The sums of all counts since the start."""
         with self._lock:
-            return dict(self._totals)
+            totals = Counter(self._forgotten)
+            for minute in self._minutes:
+                totals.update(minute.sums)
+            return totals
 
     def last_hour(self) -> Series:
-        with self._lock:
-            return self._hour.series(self._clock())
+        return self._series(MINUTE, HOUR_PERIODS)
 
     def last_day(self) -> Series:
+        return self._series(QUARTER, DAY_PERIODS)
+
+    def _current(self) -> _Minute:
+        now = self._clock()
+        minute = self._minutes[-1]
+        if now < minute.end:
+            return minute
+        minute = _Minute(int(now) // MINUTE)
+        self._minutes.append(minute)
+        while self._minutes[0].number <= minute.number - DAY_PERIODS * QUARTER // MINUTE:
+            self._forgotten.update(self._minutes.popleft().sums)
+        return minute
+
+    def _series(self, step: int, length: int) -> Series:
         with self._lock:
-            return self._day.series(self._clock())
+            first = int(self._clock()) // step - length + 1
+            counts: dict[str, list[float]] = {}
+            for minute in self._minutes:
+                at = minute.number * MINUTE // step - first
+                if at < 0:
+                    continue
+                for name, value in minute.sums.items():
+                    counts.setdefault(name, [0.0] * length)[at] += value
+                for name, value in minute.highest.items():
+                    values = counts.setdefault(name, [0.0] * length)
+                    values[at] = max(values[at], value)
+        return Series(first * step, step, length, counts)
 
 
 def saved_bytes(record: Record) -> int:
