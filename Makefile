@@ -69,8 +69,10 @@ format: $(DEV) ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-bench: $(DEV) $(AWS) $(BENCH) ## speed as ratios against sharp and thumbor, measured in the same run (wrk, node, and what README lists)
-	$(BIN)/python -m benchmarks
+bench: $(DEV) ## speed and memory beside sharp, thumbor, nginx, ipx in the same run (README lists what it needs); ARGS="engine memory"
+	-@$(MAKE) --no-print-directory $(AWS) # what these two lack, the parts that need it report
+	-@$(MAKE) --no-print-directory $(BENCH)
+	$(BIN)/python -m benchmarks $(ARGS)
 
 stress: $(DEV) $(AWS) $(TEMPLATE) $(SAM) ## slow campaigns: 5,000 histories, 10,000 mutations, fuzzing, the arm64 package under QEMU (mmdebstrap, qemu-user-static)
 	-@$(MAKE) --no-print-directory $(STRESS) $(BENCH) # atheris and thumbor do not support every Python; their tests say so

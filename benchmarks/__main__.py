@@ -1,115 +1,109 @@
-"""`make bench`: our engine beside sharp on the same photographs, the command line beside sharp-cli, a cold
-Lambda function of ours beside one in Node (cold_start), and our read path beside thumbor (delivery).
+"""`make bench`: everything that has a bar, beside its peers. `make bench ARGS="engine memory"`: some parts.
 
-Absolute times depend on the machine and its load. Judged are ratios of medians, from runs that
-alternate between the two sides. Exit code 1 if a bar is missed.
+Absolute times depend on the machine and its load. Judged are ratios of medians, from runs that alternate
+between both sides. A part that fails is reported, and the others go on. At the end come one table of all rows
+with their bars, and files in build/bench: results.json, which keeps the parts of earlier runs, and a plot for
+each part. Exit code 1 if a bar is missed or a part failed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
-import shutil
+import math
+import platform
 import subprocess
 import sys
-import tempfile
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from types import MappingProxyType
+from typing import Any
 
-from . import cold_start, command_line
+from . import cold_start, command_line, engine, memory, records, sweep, uploads
 from .delivery import comparison as delivery
-from .npm import install
-from .photographs import make_photograph
-from .table import HEADING, Costs, Row, costs_of, format_costs
+from .table import HEADING, Row, missing
 
 _HERE = Path(__file__).parent
-_SHARP = _HERE / "sharp"
-_WARM_UPS = 3
-_RUNS = 31
-_MEGABYTE = 1024 * 1024
+_PLOTTING_PYTHON = _HERE.parent / ".venv-bench" / "bin" / "python"
+_READ_PATH = ("fidelity", "hits", "misses", "mixed", "ipx", "overload")
 
-
-class Worker:
-    """A process that performs tasks and reports what each cost."""
-
-    def __init__(self, *command: str, directory: Path) -> None:
-        self._process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.communicate()
-
-    def run(self, task: str, path: Path) -> dict[str, Any]:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"task": task, "path": str(path)}) + "\n")
-        self._process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
-        return answer
+PARTS: Mapping[str, Callable[[], Sequence[Row]]] = MappingProxyType(
+    {
+        "engine": engine.rows,
+        "memory": memory.rows,
+        "uploads": uploads.rows,
+        "command-line": command_line.rows,
+        "records": records.rows,
+        "sweep": sweep.rows,
+        "cold-starts": cold_start.rows,
+        **{name: partial(delivery.print_rows, [name]) for name in _READ_PATH},
+    }
+)
 
 
 def main() -> int:
-    with tempfile.TemporaryDirectory() as directory:
-        large = make_photograph(Path(directory) / "large.jpg", 4000, 3000)
-        medium = make_photograph(Path(directory) / "medium.jpg", 2725, 2225)
-        rows = [*_compare_with_sharp(large, medium), _peak_memory(large)]
-    rows += [*command_line.rows(), *cold_start.rows()]
-    print(HEADING, *rows, sep="\n")
-    delivery_rows = delivery.print_rows()
-    return 0 if all(row.met for row in [*rows, *delivery_rows]) else 1
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("parts", nargs="*", help=f"of {', '.join(PARTS)}; by default all")
+    parser.add_argument(
+        "--into", type=Path, default=_HERE.parent / "build" / "bench", help="the folder of results"
+    )
+    arguments = parser.parse_args()
+    if unknown := set(arguments.parts) - set(PARTS):
+        parser.error(f"expected parts of {', '.join(PARTS)}, got {', '.join(sorted(unknown))}")
+    measured: dict[str, Sequence[Row]] = {}
+    for name in arguments.parts or PARTS:
+        measured[name] = _run(name)
+        _save(arguments.into, name, measured[name])
+    _plot(arguments.into)
+    all_rows = [row for rows in measured.values() for row in rows]
+    print("\nSummary", HEADING, *all_rows, sep="\n")
+    missed = [row for row in all_rows if not row.met]
+    judged = sum(row.bar is not None for row in all_rows)
+    print(f"{judged - len(missed)} of {judged} bars met")
+    return 1 if missed else 0
 
 
-def _compare_with_sharp(large: Path, medium: Path) -> list[Row]:
-    node = shutil.which("node")
-    if node is None or not install(_SHARP):
-        print(
-            "*** NOT COMPARED: node, npm or sharp is missing, so only memory has a bar. ***", file=sys.stderr
-        )
-        return []
-    with _render_worker() as ours, Worker(node, "bench.js", directory=_SHARP) as sharp:
-        five = _compare(ours, "five", sharp, ("five-clones", "five-pipelines"), large)
-        one = _compare(ours, "one", sharp, ("one",), medium)
-    return [
-        _row("12 MP JPEG to five JPEGs, CPU ratio", *five, bar=0.55),
-        _row("2725 x 2225 JPEG to 720 wide, CPU ratio", *one, bar=1.1),
-    ]
+def _run(name: str) -> Sequence[Row]:
+    """The rows of a part. One that fails has a row that says so."""
+    print(f"\n=== {name}", flush=True)
+    started = time.perf_counter()
+    try:
+        rows = PARTS[name]() or [missing(name, "see above")]
+    except Exception as error:  # noqa: BLE001 - reported here; the other parts go on
+        traceback.print_exc()
+        rows = [missing(name, f"{type(error).__name__}, see above")]
+    print(*rows, f"=== {name}: {time.perf_counter() - started:.0f} s", sep="\n", flush=True)
+    return rows
 
 
-def _render_worker() -> Worker:
-    return Worker(sys.executable, "-m", "benchmarks.render_worker", directory=_HERE.parent)
+def _save(folder: Path, name: str, rows: Sequence[Row]) -> None:
+    """Add the rows of a part to results.json."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "results.json"
+    results: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {"parts": {}}
+    results["parts"][name] = {
+        "measured": datetime.now(UTC).strftime("%Y-%m-%d"),
+        "machine": f"{platform.machine()}, {platform.system()}",
+        "rows": [_values(row) for row in rows],
+    }
+    file.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
 
 
-def _compare(
-    ours: Worker, task: str, sharp: Worker, variants: tuple[str, ...], path: Path
-) -> tuple[Costs, Costs]:
-    """Our costs, and those of sharp's cheapest variant of the same task."""
-    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in ("ours", *variants)}
-    for number in range(_WARM_UPS + _RUNS):
-        for name, worker, wanted in (("ours", ours, task), *((name, sharp, name) for name in variants)):
-            answer = worker.run(wanted, path)
-            if number >= _WARM_UPS:
-                runs[name].append(answer)
-    costs = {name: costs_of(answers) for name, answers in runs.items()}
-    # Equal sizes show that both sides encode with the same settings.
-    print(f"{path.name}: bytes ours {runs['ours'][0]['bytes']}, sharp {runs[variants[0]][0]['bytes']}")
-    return costs["ours"], min(costs[name] for name in variants)
+def _values(row: Row) -> dict[str, Any]:
+    return {**asdict(row), "value": row.value if math.isfinite(row.value) else None, "met": row.met}
 
 
-def _row(name: str, ours: Costs, peer: Costs, *, bar: float) -> Row:
-    return Row(name, format_costs(ours), format_costs(peer), value=ours[0] / peer[0], bar=bar)
-
-
-def _peak_memory(large: Path) -> Row:
-    """The peak of a fresh process that renders the five JPEGs once, interpreter included."""
-    with _render_worker() as ours:
-        peak = ours.run("five", large)["peak_bytes"] / _MEGABYTE
-    return Row("12 MP JPEG to five JPEGs, peak memory", "", "", value=peak, bar=120, unit=" MB")
+def _plot(folder: Path) -> None:
+    if not _PLOTTING_PYTHON.exists():
+        print("*** NO PLOTS: there is no .venv-bench, which `make bench` installs. ***", file=sys.stderr)
+        return
+    command = [_PLOTTING_PYTHON, _HERE / "plots.py", folder / "results.json", folder]
+    subprocess.run(command, check=False)
 
 
 if __name__ == "__main__":

@@ -79,12 +79,13 @@ def main(count: int) -> None:
         timed("20 nearest within 10 bits", lambda: len(catalog.near(2**63, distance=10, limit=20).records))
         timed("20 nearest of all hashes", lambda: len(catalog.near(2**63, distance=20, limit=20).records))
         timed("scan of 20,000", lambda: len(list(islice(catalog.scan(), 20_000))))
-        timed("acquire and complete 1,000 new", lambda: _process(catalog, count))
+        timed("acquire and complete 1,000 new", lambda: process(catalog, count))
         catalog.close()
         timed("open", lambda: SqliteCatalog(file).close())
 
 
-def _process(catalog: SqliteCatalog, first: int) -> int:
+def process(catalog: SqliteCatalog, first: int) -> int:
+    """What 1,000 uploads ask of the catalog. Returns their number."""
     for number in range(first, first + 1000):
         upload, now = Upload("uploads", f"photos/new/{number}.jpg"), _START + timedelta(seconds=number)
         lease = catalog.acquire(upload, owner="benchmark", now=now, duration=_LEASE)

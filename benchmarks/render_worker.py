@@ -1,7 +1,8 @@
 """Our side of the engine benchmark: performs one task per line of stdin, answers with a line of JSON.
 
-A task is {"task": "five" | "one", "path": ...}. The answer holds seconds of CPU and wall time, the
-sizes of the renditions, and the peak of resident memory since the process began.
+A task is {"task": ..., "path": ...}; with "into" the renditions are also written into that folder. The answer
+holds seconds of CPU and wall time, the sizes of the renditions, and the peak of resident memory since the
+process began.
 """
 
 from __future__ import annotations
@@ -11,33 +12,43 @@ import sys
 import time
 from pathlib import Path
 
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
 from image_processor.domain.models import Limits
-from image_processor.domain.transformation import Transformation
+from image_processor.domain.transformation import parse
 from image_processor.engine.render import render
 
-_FIVE = (
-    *(Transformation(width=width) for width in (1920, 1280, 640, 320)),
-    Transformation(width=200, height=200),
-)
-_ONE = (Transformation(width=720),)
+_SIZES = ("w=1920", "w=1280", "w=640", "w=320", "w=200,h=200")
+_TASKS = {
+    "five": tuple(parse(f"{size},fm=jpeg") for size in _SIZES),
+    "five-webp": tuple(parse(f"{size},fm=webp") for size in _SIZES),
+    "recipe": parse_recipe(DEFAULT_RECIPE).transformations_for("photo.jpg"),
+    # As good as sharp's defaults for AVIF, which are quality 50 of effort 4.
+    "recipe-matched": tuple(
+        parse(f"{size},{how}")
+        for size in (*_SIZES[:-1], f"{_SIZES[-1]},g=attention")
+        for how in ("fm=avif,q=53,effort=1", "fm=jpeg")
+    ),
+    "one": (parse("w=720,fm=jpeg"),),
+}
 
 
 def main() -> None:
     for line in sys.stdin:
         request = json.loads(line)
+        transformations = _TASKS[request["task"]]
         photograph = Path(request["path"]).read_bytes()
         cpu, wall = time.process_time(), time.perf_counter()
         # An upload is rendered with its visual summary, a rendition by URL without.
-        if request["task"] == "five":
-            rendered = render(photograph, _FIVE, Limits())
-        else:
-            rendered = render(photograph, _ONE, Limits(), summary=False)
+        rendered = render(photograph, transformations, Limits(), summary=len(transformations) > 1)
         answer = {
             "cpu": time.process_time() - cpu,
             "wall": time.perf_counter() - wall,
             "bytes": [len(rendition.body) for rendition in rendered.renditions],
             "peak_bytes": _peak_bytes(),
         }
+        for number, rendition in enumerate(rendered.renditions if "into" in request else ()):
+            name = f"{number}.{rendition.transformation.format}"
+            Path(request["into"], name).write_bytes(rendition.body)
         print(json.dumps(answer), flush=True)
 
 

@@ -39,6 +39,11 @@ class Row:
         return f"{self.name:<52} {self.ours:>18} {self.peer:>18} {value:>10} {verdict}".rstrip()
 
 
+def missing(name: str, why: str) -> Row:
+    """A row for what was not measured, which counts as missed."""
+    return Row(name, f"not measured: {why}", "", float("nan"), 0)
+
+
 def costs_of(answers: Iterable[Mapping[str, Any]]) -> Costs:
     """The medians of the fields ``cpu`` and ``wall``."""
     answers = list(answers)

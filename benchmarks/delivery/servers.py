@@ -10,12 +10,15 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from email.message import Message
 from pathlib import Path
 from typing import Self
+
+from benchmarks.process_tree import cpu_seconds
 
 ROOT = Path(__file__).parents[2]
 IPX = ROOT / "benchmarks" / "ipx"
@@ -25,7 +28,6 @@ QUALITY = {"jpeg": 75, "webp": 80}
 """Our defaults, which thumbor is configured with."""
 
 _STARTING_SECONDS, _ENDING_SECONDS = 60.0, 30.0
-_TICKS = os.sysconf("SC_CLK_TCK")
 
 _THUMBOR_CONF = """
 SECURITY_KEY = {secret!r}
@@ -65,6 +67,7 @@ class Server:
         self._command = command
         self._health = health
         self._environment = environment or {}
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - as long as the server
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(
@@ -72,13 +75,16 @@ class Server:
             cwd=ROOT,
             env=os.environ | self._environment,
             stdout=subprocess.DEVNULL,
+            stderr=self._log,
             process_group=0,  # thumbor's workers outlive their parent
         )
         deadline = time.monotonic() + _STARTING_SECONDS
         while not self._healthy():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.__exit__()
-                raise RuntimeError(f"{self._command[0]} does not answer on port {self.port}")
+                self._log.seek(0)
+                said = self._log.read()[-2000:].decode(errors="replace")
+                raise RuntimeError(f"{self._command[0]} does not answer on port {self.port}: {said}")
             time.sleep(0.1)
         return self
 
@@ -110,7 +116,11 @@ class Server:
 
     def cpu_seconds(self) -> float:
         """CPU time so far of the server and all its child processes."""
-        return sum(_own_and_reaped(pid) for pid in _tree(self._process.pid))
+        return cpu_seconds(self.pid)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def _healthy(self) -> bool:
         try:
@@ -120,14 +130,20 @@ class Server:
         return True
 
 
-def ours(folder: Path) -> Server:
-    """Our server with its data in ``folder``."""
-    recipe = folder / "recipe.toml"
-    recipe.write_text(
-        '[presets.small]\nwidth = 200\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["small"]\n'
-    )
+SMALL_RECIPE = (
+    '[presets.small]\nwidth = 200\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["small"]\n'
+)
+
+
+def ours(folder: Path, recipe_text: str | None = SMALL_RECIPE, **more: str) -> Server:
+    """Our server with its data in ``folder``, with ``more`` settings, and the built-in recipe if
+    ``recipe_text`` is None."""
+    settings = {"DATA": str(folder), "SIGNING_KEYS": f"{KEY_ID}:{SECRET}", **more}
+    if recipe_text is not None:
+        recipe = folder / "recipe.toml"
+        recipe.write_text(recipe_text)
+        settings["RECIPE"] = str(recipe)
     port = free_port()
-    settings = {"DATA": str(folder), "RECIPE": str(recipe), "SIGNING_KEYS": f"{KEY_ID}:{SECRET}"}
     return Server(
         *(sys.executable, "-m", "image_processor", "serve", "--port", str(port)),
         port=port,
@@ -179,27 +195,3 @@ def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port: int = listener.getsockname()[1]
         return port
-
-
-def _tree(root: int) -> set[int]:
-    parents = {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal() and (fields := _stat(int(entry.name))):
-            parents[int(entry.name)] = int(fields[1])
-    found = {root}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return found
-
-
-def _own_and_reaped(pid: int) -> float:
-    fields = _stat(pid)  # user, system, and both of children that have ended: proc(5), 14 to 17
-    return sum(map(int, fields[11:15])) / _TICKS if fields else 0.0
-
-
-def _stat(pid: int) -> list[str]:
-    """The fields behind the program's name, in proc(5)'s order; none for a process that has ended."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
-    except OSError:
-        return []

@@ -387,6 +387,14 @@ def test_the_child_keeps_little_of_what_a_render_took() -> None:
         assert anonymous_bytes(pid_of(renderer)) - before < 15e6
 
 
+def test_the_child_keeps_no_original() -> None:
+    with IsolatedRenderer() as renderer:
+        renderer.render(GOOD, WANTED, Limits())
+        before = anonymous_bytes(pid_of(renderer))
+        renderer.render(GOOD + bytes(30_000_000), WANTED, Limits())
+        assert anonymous_bytes(pid_of(renderer)) - before < 15e6
+
+
 def anonymous_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("Anonymous:"))

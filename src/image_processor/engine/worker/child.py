@@ -58,13 +58,17 @@ def main() -> None:
 def _serve(channel: Channel, files: int) -> None:
     """Answer requests. Raises EOFError and BrokenPipeError once the parent is gone."""
     while True:
-        request = messages.decode_request(channel.receive())
-        if request.file_bytes is None:
-            data = channel.receive()
-        else:
-            data = _read_original(files, request.file_bytes, channel)
-        overlay_sources = {key: channel.receive() for key in request.overlay_keys}
-        channel.send(messages.encode(_answer(request, data, overlay_sources, channel)))
+        _serve_request(messages.decode_request(channel.receive()), channel, files)
+
+
+def _serve_request(request: messages.Request, channel: Channel, files: int) -> None:
+    # A function of its own, so that the images are gone when the child waits for the next request.
+    if request.file_bytes is None:
+        data = channel.receive()
+    else:
+        data = _read_original(files, request.file_bytes, channel)
+    overlay_sources = {key: channel.receive() for key in request.overlay_keys}
+    channel.send(messages.encode(_answer(request, data, overlay_sources, channel)))
 
 
 def _read_original(files: int, size: int, channel: Channel) -> bytes:

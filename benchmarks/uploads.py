@@ -1,0 +1,93 @@
+"""What an upload costs beyond decoding, resizing and encoding, and what a second worker gains.
+
+The overhead is the CPU time of `image-processor serve` for an upload, all processes together, over that of
+the engine alone for the same renditions: digest, visual summary, reading, pipes, SQLite, fsync, events.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+from image_processor.config.recipe import DEFAULT_RECIPE, parse_recipe
+from image_processor.domain.models import Limits
+from image_processor.engine.render import render
+
+from .delivery import servers
+from .photographs import make_photograph
+from .table import Row
+
+_ROUNDS = 5
+_UPLOADS = 4
+_BATCH, _BATCH_ROUNDS = 60, 3
+_PROCESS = (sys.executable, "-m", "image_processor", "process")
+_BATCH_RECIPE = (
+    '[presets.medium]\nwidth = 1280\nformats = ["jpeg"]\n[[rules]]\nmatch = "**"\npresets = ["medium"]\n'
+)
+
+
+def rows() -> list[Row]:
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [_overhead(folder), _second_worker(folder)]
+
+
+def _overhead(folder: Path) -> Row:
+    photograph = make_photograph(folder / "photograph.jpg", 4000, 3000)
+    body = photograph.read_bytes()
+    transformations = parse_recipe(DEFAULT_RECIPE).transformations_for("photograph.jpg")
+    data = folder / "data"
+    uploads = data / "uploads"
+    uploads.mkdir(parents=True)
+    server_times, engine_times = [], []
+    with servers.ours(data, recipe_text=None, WORKERS="1") as server:
+        for number in range(_ROUNDS + 1):
+            before = server.cpu_seconds()
+            for copy in range(_UPLOADS):
+                shutil.copy(photograph, uploads / f"{number}-{copy}.jpg")
+            time.sleep(0.5)
+            servers.wait_until_idle(server)
+            used = (server.cpu_seconds() - before) / _UPLOADS
+            started = time.process_time()
+            for _ in range(_UPLOADS):
+                render(body, transformations, Limits(), summary=False)
+            engine = (time.process_time() - started) / _UPLOADS
+            if number:  # the first round starts the renderer
+                server_times.append(used)
+                engine_times.append(engine)
+    ours, engine = median(server_times), median(engine_times)
+    shown = f"{1000 * ours:.0f} ms", f"{1000 * engine:.0f} ms alone"
+    return Row("an upload beyond its renditions, CPU", *shown, 100 * (ours / engine - 1), 8, " %")
+
+
+def _second_worker(folder: Path) -> Row:
+    """A batch with one worker and with two, in turn: the ratio of wall times."""
+    originals, recipe = folder / "originals", folder / "recipe.toml"
+    originals.mkdir()
+    recipe.write_text(_BATCH_RECIPE)
+    first = make_photograph(originals / "00.jpg", 4000, 3000)
+    for number in range(1, _BATCH):
+        shutil.copy(first, originals / f"{number:02}.jpg")
+    times: dict[int, list[float]] = {1: [], 2: []}
+    for number in range(_BATCH_ROUNDS):
+        for workers, found in times.items():
+            out = folder / f"out-{workers}-{number}"
+            command = [*_PROCESS, str(originals), "--recipe", str(recipe), "--out", str(out)]
+            started = time.perf_counter()
+            subprocess.run([*command, "--workers", str(workers)], check=True, capture_output=True)
+            found.append(time.perf_counter() - started)
+            shutil.rmtree(out)
+    one, two = median(times[1]), median(times[2])
+    return Row(
+        f"two workers against one, batch of {_BATCH}",
+        f"{two:.1f} s",
+        f"{one:.1f} s",
+        one / two,
+        1.85,
+        at_least=True,
+    )
